@@ -1,0 +1,58 @@
+# Everything a new user or CI needs. `make demo` and `make test` work from a fresh clone.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+# Build back ends run in an environment of their own; this pins them too.
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint type unit slow reports bench clean
+
+help:
+	@echo "make demo     install and run the main job on reference architectures"
+	@echo "make test     install, then lint, type check and the test suite"
+	@echo "make slow     the tests that take longer than ten seconds each"
+	@echo "make reports  record profiles of the zoo and render reports/ from them"
+	@echo "make bench    compare with onnx.load and a bare loop; prints ratios"
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	    || { echo "feasibility needs Python 3.11 or newer; run: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --upgrade pip
+	$(PIP) install --quiet --editable . --group dev
+	@touch $(STAMP)
+
+demo: install
+	$(BIN)/feasibility demo
+
+test: lint type unit
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+type: install
+	$(BIN)/mypy
+
+unit: install
+	$(BIN)/python -m pytest
+
+slow: install
+	$(BIN)/python -m pytest -m slow --timeout 600
+
+reports: install
+	$(BIN)/python -m benchmarks.record_reports
+
+bench: install
+	$(BIN)/python -m benchmarks.inspect_ratio
+	$(BIN)/python -m benchmarks.latency_ratio
+	$(BIN)/python -m benchmarks.startup_ratio
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,1 @@
+"""The model file: reading it without its weights, and what follows from the graph alone."""

@@ -1,0 +1,1 @@
+"""Runs the passes over one model and builds its profile."""

@@ -1,0 +1,1 @@
+"""What the figures mean: verdict, score, recommendation. Pure functions."""

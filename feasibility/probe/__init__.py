@@ -1,0 +1,1 @@
+"""The child process: what runs in it, how it is started, watched and ended."""

@@ -1,0 +1,1 @@
+"""Profile x device -> memory and latency there, as intervals."""

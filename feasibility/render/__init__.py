@@ -1,0 +1,1 @@
+"""One output format per module; these know records and units only."""

@@ -1,0 +1,1 @@
+"""Reference architectures as ONNX files with seeded weights."""
