@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta
 
-from feasibility.records.base import Assumption, Bytes, Count, Record, TensorSpec, Notice
+from feasibility.records.base import Assumption, Bytes, Count, Notice, Record, TensorSpec
 
 OperatorClass: TypeAlias = Literal[
     "conv",

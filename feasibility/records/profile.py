@@ -11,9 +11,9 @@ from feasibility.records.base import (
     Count,
     Method,
     Nanoseconds,
+    Notice,
     Record,
     TensorSpec,
-    Notice,
 )
 from feasibility.records.facts import ActivationPeak, OperatorClass
 from feasibility.records.workload import Workload
