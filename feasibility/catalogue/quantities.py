@@ -1,0 +1,87 @@
+"""Reads the quantities of device files: `8 GiB`, `2.4 GHz`, `17 GB/s`, `20.3 TFLOP/s`.
+
+Sizes and durations are read by `feasibility.units`; the rates here always use
+decimal prefixes, as data sheets do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Final, NamedTuple
+
+from feasibility.errors import UsageError
+from feasibility.units import MINUTE_NS, parse_bytes, parse_duration_ns
+
+_DECIMAL_PREFIXES: Final = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
+_RATE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kMGTP]?)([A-Za-z]+(?:/s)?)", re.ASCII)
+
+
+class Quantity(NamedTuple):
+    """How one kind of figure is written, read and bounded."""
+
+    expected: str
+    parse: Callable[[object], int]
+    lowest: int
+    highest: int
+
+    def read(self, value: object) -> int:
+        """The value as an integer in its base unit.
+
+        Raises:
+            ValueError: It is not written as expected, or no device can have it; the
+                message says what was expected.
+        """
+        try:
+            number = self.parse(value)
+        except (UsageError, ValueError):
+            raise ValueError(f"expected {self.expected}") from None
+        if not self.lowest <= number <= self.highest:
+            raise ValueError(f"expected {self.expected}; no device has this much or this little")
+        return number
+
+
+def _integer(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError  # noqa: TRY004 - one exception type for "not as expected"
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError  # noqa: TRY004 - one exception type for "not as expected"
+    return value
+
+
+def _rate(unit: str) -> Callable[[object], int]:
+    def parse(value: object) -> int:
+        match = _RATE.fullmatch(_text(value).strip())
+        if match is None or match[3] != unit:
+            raise ValueError
+        return round(Decimal(match[1]) * _DECIMAL_PREFIXES[match[2]])
+
+    return parse
+
+
+COUNT: Final = Quantity("a whole number such as 4", _integer, 1, 1024)
+FLOP_PER_CYCLE: Final = Quantity("a whole number such as 16", _integer, 1, 1024)
+CLOCK: Final = Quantity('a frequency such as "2.4 GHz"', _rate("Hz"), 10**7, 10**10)
+MEMORY: Final = Quantity(
+    'a size such as "8 GiB" or "512 MiB"', lambda value: parse_bytes(_text(value)), 2**20, 2**46
+)
+FOOTPRINT: Final = Quantity(
+    'a size such as "24 MiB"', lambda value: parse_bytes(_text(value)), 0, 2**34
+)
+BANDWIDTH: Final = Quantity('a rate such as "17 GB/s"', _rate("B/s"), 10**7, 10**14)
+FLOP_RATE: Final = Quantity('a rate such as "20.3 TFLOP/s"', _rate("FLOP/s"), 10**8, 10**17)
+OP_RATE: Final = Quantity('a rate such as "35 TOP/s"', _rate("OP/s"), 10**8, 10**17)
+LAUNCH: Final = Quantity(
+    'a duration such as "8 us"', lambda value: parse_duration_ns(_text(value)), 1, 10**9
+)
+LATENCY: Final = Quantity(
+    'a duration such as "100 ms"',
+    lambda value: parse_duration_ns(_text(value)),
+    1_000,
+    60 * MINUTE_NS,
+)
