@@ -1,0 +1,65 @@
+"""Keeps files that can be made again, whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from feasibility.errors import HostError
+from feasibility.text import safe_text
+from feasibility.units import format_bytes
+
+_NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def is_intact(path: Path, file_bytes: int, sha256: str) -> bool:
+    """True if the file is there with that size and digest, and can be read."""
+    try:
+        if path.stat().st_size != file_bytes:
+            return False
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+    except OSError:
+        return False
+
+
+def write_whole(path: Path, file_bytes: int, write: Callable[[BinaryIO], None]) -> None:
+    """Makes the file appear at once with all that `write` puts into it.
+
+    Builders that run at the same time each write a file of their own; the last to
+    finish replaces the others' work with the same bytes.
+
+    Args:
+        path: Where the file goes; missing folders are made.
+        file_bytes: Size it is going to have, for the message if there is no room.
+        write: Fills the open file.
+
+    Raises:
+        HostError: The folder or the file cannot be written. Nothing is left behind.
+    """
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with unfinished.open("xb") as file:
+                write(file)
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise _unwritable(path, file_bytes, error) from error
+
+
+def _unwritable(path: Path, file_bytes: int, error: OSError) -> HostError:
+    where = safe_text(str(path))
+    if error.errno in _NO_SPACE:
+        why = f"there is no room for its {format_bytes(file_bytes)} ({error.strerror})"
+    else:
+        why = f"the system says {error.strerror or error}"
+    hint = "name a folder that can be written, or set XDG_CACHE_HOME to one"
+    return HostError(f"Cannot write '{where}'", why, hint)

@@ -1,0 +1,198 @@
+"""Describes a network as plain data: nodes, and weights that are not there yet.
+
+An architecture module builds a `Network` with a `GraphBuilder`; `onnx_file`
+draws the weights while it writes them. So describing a model of a gigabyte
+costs kilobytes, and needs neither onnx nor numpy.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Attribute: TypeAlias = int | float | tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """A float32 initializer drawn evenly from `centre - spread` to `centre + spread`."""
+
+    name: str
+    shape: tuple[int, ...]
+    centre: float
+    spread: float
+
+    @property
+    def element_count(self) -> int:
+        """Number of float32 values."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Integers:
+    """A small int64 initializer with stated values, such as a shape or a row of indices."""
+
+    name: str
+    shape: tuple[int, ...]
+    values: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An operator with one output, which bears the node's name."""
+
+    op_type: str
+    name: str
+    inputs: tuple[str, ...]
+    attributes: tuple[tuple[str, Attribute], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """An input or output of the network; a dim given as text is symbolic."""
+
+    name: str
+    dtype: Literal["float32", "int64"]
+    shape: tuple[int | str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Everything about an ONNX model but the values of its weights."""
+
+    name: str
+    opset: int
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    nodes: tuple[Node, ...]
+    integers: tuple[Integers, ...]
+    weights: tuple[Weight, ...]
+
+
+class GraphBuilder:
+    """Collects nodes and weights in execution order.
+
+    Every method that adds a node returns the name of its output, which is the name it
+    was given. Spreads keep the variance of activations about level from layer to layer,
+    so that seeded weights neither overflow nor fade into denormals, which run slowly.
+    """
+
+    def __init__(self, name: str, *, opset: int) -> None:
+        self._name = name
+        self._opset = opset
+        self._inputs: list[Value] = []
+        self._nodes: list[Node] = []
+        self._integers: list[Integers] = []
+        self._weights: list[Weight] = []
+
+    def input(
+        self, name: str, *shape: int | str, dtype: Literal["float32", "int64"] = "float32"
+    ) -> str:
+        """Declares an input of the network."""
+        self._inputs.append(Value(name, dtype, shape))
+        return name
+
+    def node(self, op_type: str, *inputs: str, name: str, **attributes: Attribute) -> str:
+        """Adds any operator."""
+        self._nodes.append(Node(op_type, name, inputs, tuple(sorted(attributes.items()))))
+        return name
+
+    def weight(self, name: str, *shape: int, centre: float = 0.0, spread: float = 0.0) -> str:
+        """Adds a float32 initializer; without a spread it is constant."""
+        self._weights.append(Weight(name, shape, centre, spread))
+        return name
+
+    def integers(self, name: str, *values: int, shape: tuple[int, ...] | None = None) -> str:
+        """Adds an int64 initializer, one-dimensional unless a shape is given."""
+        self._integers.append(Integers(name, (len(values),) if shape is None else shape, values))
+        return name
+
+    def conv(
+        self,
+        x: str,
+        name: str,
+        channels: tuple[int, int],
+        kernel: int,
+        *,
+        stride: int = 1,
+        pads: tuple[int, int, int, int] | None = None,
+        groups: int = 1,
+        bias: bool = True,
+    ) -> str:
+        """Adds a square convolution from `channels[0]` to `channels[1]` channels.
+
+        `pads` are top, left, bottom, right; by default half the kernel on each side.
+        """
+        channels_in, channels_out = channels
+        fan_in = channels_in // groups * kernel**2
+        inputs = [
+            x,
+            self.weight(
+                f"{name}.weight",
+                channels_out,
+                channels_in // groups,
+                kernel,
+                kernel,
+                spread=relu_spread(fan_in),
+            ),
+        ]
+        if bias:
+            inputs.append(self.weight(f"{name}.bias", channels_out, spread=0.05))
+        return self.node(
+            "Conv",
+            *inputs,
+            name=name,
+            dilations=(1, 1),
+            group=groups,
+            kernel_shape=(kernel, kernel),
+            pads=(kernel // 2,) * 4 if pads is None else pads,
+            strides=(stride, stride),
+        )
+
+    def batch_norm(self, x: str, name: str, channels: int, *, gain: float = 1.0) -> str:
+        """Adds a batch normalisation whose scales lie around `gain`."""
+        return self.node(
+            "BatchNormalization",
+            x,
+            self.weight(f"{name}.weight", channels, centre=gain, spread=0.1 * gain),
+            self.weight(f"{name}.bias", channels, spread=0.05),
+            self.weight(f"{name}.running_mean", channels, spread=0.05),
+            self.weight(f"{name}.running_var", channels, centre=1.0, spread=0.1),
+            name=name,
+            epsilon=1e-5,
+            momentum=0.9,
+        )
+
+    def matmul(self, x: str, name: str, features: tuple[int, int]) -> str:
+        """Adds a matrix product from `features[0]` to `features[1]` features, without bias."""
+        weight = self.weight(f"{name}.weight", *features, spread=linear_spread(features[0]))
+        return self.node("MatMul", x, weight, name=name)
+
+    def build(self, *outputs: Value) -> Network:
+        """The network, with these of its values as outputs."""
+        return Network(
+            name=self._name,
+            opset=self._opset,
+            inputs=tuple(self._inputs),
+            outputs=outputs,
+            nodes=tuple(self._nodes),
+            integers=tuple(self._integers),
+            weights=tuple(self._weights),
+        )
+
+
+def relu_spread(fan_in: int) -> float:
+    """Bound of the uniform distribution of variance 2 / `fan_in`.
+
+    Source: He et al. 2015, "Delving Deep into Rectifiers", section 2.2.
+    """
+    return math.sqrt(6 / fan_in)
+
+
+def linear_spread(fan_in: int) -> float:
+    """Bound of the uniform distribution of variance 1 / `fan_in`.
+
+    Source: LeCun et al. 1998, "Efficient BackProp", section 4.6.
+    """
+    return math.sqrt(3 / fan_in)

@@ -1,0 +1,165 @@
+"""The list of reference architectures, and where their files go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from feasibility.errors import UsageError
+from feasibility.paths import cache_dir
+from feasibility.text import safe_text
+from feasibility.zoo import transformer
+from feasibility.zoo.cache import is_intact, write_whole
+from feasibility.zoo.graph import Network
+from feasibility.zoo.mobilenet_v2 import mobilenet_v2
+from feasibility.zoo.onnx_file import write_network
+from feasibility.zoo.resnet18 import resnet18_fastai
+from feasibility.zoo.resnet101 import resnet101
+from feasibility.zoo.transformer import encoder
+from feasibility.zoo.yamnet import yamnet
+
+
+@dataclass(frozen=True, slots=True)
+class ZooEntry:
+    """One reference architecture.
+
+    Args:
+        name: What `build` takes, and the name of the file without its suffix.
+        title: Name for people.
+        description: What it computes, in one line.
+        source: The published model that it stands for.
+        file_bytes: Exact size of its file.
+        sha256: Digest of its file; the same on every platform.
+        in_demo: True if the demo shows it; the others are for tests and benchmarks.
+    """
+
+    name: str
+    title: str
+    description: str
+    source: str
+    file_bytes: int
+    sha256: str
+    in_demo: bool = False
+
+
+_ENTRIES: Final = (
+    ZooEntry(
+        name="yamnet",
+        title="YAMNet",
+        description="sound events, 521 classes from a patch of 96 x 64 log-mel bands",
+        source="tfhub.dev/google/yamnet/1, converted by tf2onnx at opset 14",
+        file_bytes=14_928_235,
+        sha256="ac4aafc3d1f5b75e58a4382ef7ab877ecc9d6dc69115d8f7e94b07e309c73afb",
+        in_demo=True,
+    ),
+    ZooEntry(
+        name="resnet18-fastai",
+        title="ResNet-18, fastai head",
+        description="image classifier, 2 classes at 224 x 224",
+        source="cats_v_dogs.onnx, exported from fastai by PyTorch",
+        file_bytes=46_819_918,
+        sha256="425673da18d9ffb4f1dab2c6432eddb3cbc959358f1fde6db06b97589c793f62",
+        in_demo=True,
+    ),
+    ZooEntry(
+        name="minilm-l6",
+        title="MiniLM-L6",
+        description="sentence encoder, 6 layers of 384, any batch and length up to 512",
+        source="sentence-transformers/all-MiniLM-L6-v2, exported by PyTorch",
+        file_bytes=90_319_307,
+        sha256="23fd5ad2733d49090e34b061a611cf9cc972c7cb0c111a2e2c39dda13c9fe597",
+        in_demo=True,
+    ),
+    ZooEntry(
+        name="resnet101",
+        title="ResNet-101 v1",
+        description="image classifier, 1000 classes at 224 x 224",
+        source="resnet101-v1-7.onnx of the ONNX model zoo, converted from MXNet",
+        file_bytes=178_870_062,
+        sha256="b1e846d3074c829e0d7956326c3a2ea0afa9d5de2608463814f125afa1d9023c",
+        in_demo=True,
+    ),
+    ZooEntry(
+        name="resnet18-fastai-37",
+        title="ResNet-18, fastai head, 37 classes",
+        description="image classifier, 37 classes at 224 x 224",
+        source="cat_dog_breeds.onnx, exported from fastai by PyTorch",
+        file_bytes=46_891_600,
+        sha256="c983e72729c8c60e146f16fec1bf4f4dafec073b1af5fc89e1f7337f9fa149d9",
+    ),
+    ZooEntry(
+        name="mobilenet-v2",
+        title="MobileNet v2",
+        description="image classifier, 1000 classes at 224 x 224",
+        source="torchvision's mobilenet_v2, exported by PyTorch",
+        file_bytes=13_974_360,
+        sha256="347d67713cbc04af7ad6dffa71ca3a461081514111530ae3da00bdc70931e255",
+    ),
+    ZooEntry(
+        name="bert-base",
+        title="BERT base",
+        description="text encoder, 12 layers of 768, any batch and length up to 512",
+        source="google-bert/bert-base-uncased, exported by PyTorch",
+        file_bytes=435_678_888,
+        sha256="c50243784a7ec9c58785884c07975ace6b0e1c87c3b32c6d78c3474bb5113f19",
+    ),
+    ZooEntry(
+        name="xlmr-base",
+        title="XLM-R base",
+        description="multilingual sentence encoder, 12 layers of 768, vocabulary of 250002",
+        source="FacebookAI/xlm-roberta-base, exported by PyTorch",
+        file_bytes=1_109_923_804,
+        sha256="31ff691a4602471ff3f68736df1d2444cc1b76121fc3ace9b8dc801b9374eb31",
+    ),
+)
+
+_NETWORKS: Final[dict[str, Callable[[], Network]]] = {
+    "yamnet": yamnet,
+    "resnet18-fastai": partial(resnet18_fastai, 2),
+    "resnet18-fastai-37": partial(resnet18_fastai, 37),
+    "minilm-l6": partial(encoder, transformer.MINILM_L6),
+    "resnet101": resnet101,
+    "mobilenet-v2": mobilenet_v2,
+    "bert-base": partial(encoder, transformer.BERT_BASE),
+    "xlmr-base": partial(encoder, transformer.XLMR_BASE),
+}
+
+
+def entries() -> tuple[ZooEntry, ...]:
+    """All reference architectures, those of the demo first."""
+    return _ENTRIES
+
+
+def build(name: str, *, folder: Path | None = None) -> Path:
+    """Path of the architecture's ONNX file, which is written unless it is there already.
+
+    Args:
+        name: Name of an entry.
+        folder: Where the file goes, as `NAME.onnx`; by default the user's cache.
+
+    Raises:
+        UsageError: There is no entry of that name.
+        HostError: The file cannot be written.
+    """
+    entry = _find(name)
+    path = (folder or cache_dir() / "zoo" / entry.sha256[:8]) / f"{entry.name}.onnx"
+    if not is_intact(path, entry.file_bytes, entry.sha256):
+        network = _NETWORKS[entry.name]()
+        write_whole(path, entry.file_bytes, partial(write_network, network))
+    return path
+
+
+def _find(name: str) -> ZooEntry:
+    by_name = {entry.name: entry for entry in _ENTRIES}
+    if name in by_name:
+        return by_name[name]
+    close = get_close_matches(name.lower(), by_name, n=1)
+    raise UsageError(
+        f"Cannot build '{safe_text(name)}'",
+        f"the zoo has {', '.join(by_name)}",
+        f"did you mean `{close[0]}`?" if close else "run `feasibility zoo list`",
+    )
