@@ -172,12 +172,11 @@ def measure(job: Job) -> None:
         peak = meter.end()
     send("loaded", load_ns=load_ns, peak=peak, memory=read_memory())
 
-    job.phase = "inputs"
-    feeds = make_feeds(numpy, onnxruntime, request)
-
-    job.phase = "run"
-    run = bind_run(session, feeds)
     with Capture(memray, request, "inference"):
+        job.phase = "inputs"
+        feeds = make_feeds(numpy, onnxruntime, request)
+        job.phase = "run"
+        run = bind_run(session, feeds)
         meter.begin()
         latency = time_runs(run, request["schedule"])
         peak = meter.end()
@@ -214,6 +213,7 @@ def create_session(onnxruntime: ModuleType, request: dict[str, Any]) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = request["threads"]
     options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors only: hundreds of warnings would be timed as loading
     for key, value in request.get("session_config", {}).items():
         options.add_session_config_entry(key, value)
     if request.get("profile_prefix"):
@@ -275,11 +275,14 @@ class Meter:
 def read_memory() -> dict[str, int | None]:
     """Resident bytes now, by kind, with the proportional and the private dirty size."""
     figures = read_status()
+    resident, file_backed = figures["VmRSS"], figures.get("RssFile")
+    if file_backed is None:  # kernels that do not split it there count it in statm
+        with open("/proc/self/statm") as file:
+            file_backed = int(file.read().split()[2]) * PAGE_BYTES
     memory: dict[str, int | None] = {
-        "resident": figures["VmRSS"],
-        "anonymous": figures.get("RssAnon"),
-        "file": figures.get("RssFile"),
-        "shared": figures.get("RssShmem"),
+        "resident": resident,
+        "anonymous": figures.get("RssAnon", resident - file_backed),
+        "file": file_backed,
     }
     try:
         with open("/proc/self/smaps_rollup") as file:

@@ -63,9 +63,8 @@ class MemoryReading(msgspec.Struct, frozen=True):
     """Resident memory of the child at one moment, in bytes."""
 
     resident: int
-    anonymous: int | None = None
-    file: int | None = None
-    shared: int | None = None
+    anonymous: int
+    file: int
     pss: int | None = None
     private_dirty: int | None = None
 

@@ -1,0 +1,69 @@
+"""The machine that figures belong to, and how much of it a child may take."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from feasibility.records.profile import Host
+
+_CGROUP_LIMITS: Final = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+# What stays for the tool itself and everything else on the machine.
+_RESERVE_RATIO: Final = 0.1
+
+
+def read_host(versions: Mapping[str, str]) -> Host:
+    """Facts of this machine, with the library versions that the child reported."""
+    import psutil
+
+    return Host(
+        cpu=_cpu_name(),
+        arch=versions.get("arch") or platform.machine(),
+        core_count=len(os.sched_getaffinity(0)),
+        memory_bytes=psutil.virtual_memory().total,
+        os=f"{_distribution()}, {versions.get('kernel', platform.release())}",
+        python=versions.get("python", ""),
+        libraries={name: versions[name] for name in ("numpy", "onnxruntime") if name in versions},
+        libc=versions.get("libc", ""),
+    )
+
+
+def ceiling_bytes() -> int:
+    """Bytes a child may allocate without taking the machine down with it."""
+    import psutil
+
+    free: int = psutil.virtual_memory().available
+    limits = [limit for path in _CGROUP_LIMITS if (limit := _read_limit(path)) is not None]
+    return round(min([free, *limits]) * (1 - _RESERVE_RATIO))
+
+
+def _read_limit(path: Path) -> int | None:
+    """The limit that a control group's file states; None where there is none."""
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):  # absent, or the word "max"
+        return None
+
+
+def _cpu_name() -> str:
+    """The processor's name, from the first line that tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    fields = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
+    names = {key.strip(): value.strip() for key, value in fields.items()}
+    return names.get("model name") or names.get("Model") or platform.processor() or "unknown"
+
+
+def _distribution() -> str:
+    try:
+        return platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
+    except OSError:
+        return platform.system()

@@ -1,0 +1,121 @@
+"""What a reader should know before trusting a profile, each with a hint that fits the options."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from feasibility.measure.latency import outlier_count
+from feasibility.measure.options import MeasureOptions
+from feasibility.records.base import Notice
+from feasibility.records.profile import Latency
+from feasibility.records.workload import InputPlan
+from feasibility.text import safe_text
+from feasibility.units import format_duration
+
+FEW_SAMPLES: Final = 10
+NOISY_RATIO: Final = 0.1
+UNSETTLED_RATIO: Final = 0.05
+OUTLIER_SHARE: Final = 0.05
+BUSY_LOAD_RATIO: Final = 0.75
+SHORT_RUN_NS: Final = 100_000
+
+
+def busy_host(load: float, core_count: int) -> list[Notice]:
+    """A notice where other work was running when the measurement began."""
+    if load <= BUSY_LOAD_RATIO * core_count:
+        return []
+    return [
+        Notice(
+            code="host-busy",
+            message=f"the machine was busy (load {load:.1f} on {core_count} cores) before "
+            "measuring; times may be too long",
+            hint="measure on an idle machine",
+        )
+    ]
+
+
+def sampled_peak(peak_source: Literal["vmhwm", "sampled"]) -> list[Notice]:
+    """A notice where the kernel's own high-water mark could not be used."""
+    if peak_source == "vmhwm":
+        return []
+    return [
+        Notice(
+            code="peak-sampled",
+            message="peaks were sampled every millisecond, because the kernel does not let the "
+            "high-water mark be reset here; short peaks may be missed",
+            hint="allow writing /proc/self/clear_refs, or measure outside this sandbox",
+        )
+    ]
+
+
+def changed_sizes(first: InputPlan, used: InputPlan) -> list[Notice]:
+    """A notice where the likeliest sizes did not run and others were taken."""
+    if first is used:
+        return []
+    changes = ", ".join(
+        f"{safe_text(name)} {first.dims[name]} -> {size}"
+        for name, size in used.dims.items()
+        if name in first.dims and first.dims[name] != size
+    )
+    return [
+        Notice(
+            code="sizes-changed",
+            message=f"the model did not run with the sizes assumed first; changed: "
+            f"{changes or 'the generated inputs'}",
+            hint="give the sizes that you will use with --dim NAME=N",
+        )
+    ]
+
+
+def failed_pass(name: str, why: str) -> Notice:
+    """A notice that one pass brought nothing."""
+    return Notice(
+        code="pass-failed",
+        message=f"the {name} pass failed, so its figures are missing: {why}",
+        hint="run `feasibility doctor`, or give it more time with --timeout",
+    )
+
+
+def latency_notices(latency: Latency, options: MeasureOptions) -> list[Notice]:
+    """Notices about samples that are few, scattered, or too short to time well."""
+    samples, median = latency.samples_ns, latency.median_ns
+    found: list[Notice] = []
+    if len(samples) < FEW_SAMPLES and options.run_count is None:
+        found.append(
+            Notice(
+                code="latency-few-samples",
+                message=f"only {len(samples)} runs of {format_duration(median)} fitted into "
+                "the time limit",
+                hint=f"give it more time: --timeout {options.timeout_s * 3:g}",
+            )
+        )
+    reach = max(latency.median_high_ns - median, median - latency.median_low_ns)
+    spread = latency.stdev_ns / median if median else 0.0
+    if len(samples) >= FEW_SAMPLES and (reach > UNSETTLED_RATIO * median or spread > NOISY_RATIO):
+        found.append(
+            Notice(
+                code="latency-noisy",
+                message=f"latency varies: standard deviation {100 * spread:.0f} % of the "
+                f"median, which is known to {100 * reach / max(median, 1):.0f} %",
+                hint="close other programs, or take more runs with --runs 100",
+            )
+        )
+    outliers = outlier_count(samples)
+    if outliers > OUTLIER_SHARE * len(samples):
+        found.append(
+            Notice(
+                code="latency-outliers",
+                message=f"{outliers} of {len(samples)} runs took far longer than the rest",
+                hint="the 95th and 99th percentiles describe this machine more than the model",
+            )
+        )
+    if 0 < median < SHORT_RUN_NS:
+        found.append(
+            Notice(
+                code="latency-short",
+                message=f"one run takes {format_duration(median)}; calling the runtime from "
+                "Python is a large part of it",
+                hint="for so small a model compare memory, not latency",
+            )
+        )
+    return found

@@ -1,0 +1,105 @@
+"""What each pass asks of its child: one instrument each, so that none distorts another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from feasibility.measure.options import MeasureOptions
+from feasibility.probe.launch import ChildResult, run_child
+from feasibility.probe.runner import STEADY_ENVIRONMENT, Runner
+from feasibility.probe.wire import Instrument, Request, Schedule
+from feasibility.records.workload import InputPlan
+from feasibility.units import SECOND_NS
+
+# Past this share of a pass's time limit the child stops sampling, so that it can still report.
+_SAMPLING_SHARE: Final = 0.7
+
+# The peak is the highest of several runs: the second can need more than the first, because
+# the runtime then plans its arena ahead.
+_STEADY: Final = Schedule(run_count_min=1, run_count_max=3, warmup_count=0, enough_ns=2 * SECOND_NS)
+_TWO_RUNS: Final = Schedule(run_count_min=1, run_count_max=1, warmup_count=0)
+_PROFILED: Final = Schedule(run_count_min=1, run_count_max=8, warmup_count=0, enough_ns=SECOND_NS)
+
+
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """The passes over one model; each starts a fresh child and waits for its end.
+
+    Args:
+        model_path: The model, absolute.
+        options: The caller's choices.
+        runner: Where the children run.
+        ceiling_bytes: Most private memory that a child may allocate.
+    """
+
+    model_path: Path
+    options: MeasureOptions
+    runner: Runner
+    ceiling_bytes: int
+
+    def describe(self) -> ChildResult:
+        """Inputs and outputs as the runtime sees them."""
+        return self._run(InputPlan(inputs=()), "plain", _TWO_RUNS, describe=True)
+
+    def plain(self, plan: InputPlan) -> ChildResult:
+        """Latency, and memory from the kernel with the C library's defaults."""
+        return self._run(plan, "plain", self._latency_schedule())
+
+    def repeat(self, plan: InputPlan) -> ChildResult:
+        """The memory of the plain pass again: load and two runs in a fresh child."""
+        return self._run(plan, "plain", _TWO_RUNS)
+
+    def steady(self, plan: InputPlan) -> ChildResult:
+        """Memory from the kernel with the allocator's threshold fixed."""
+        return self._run(plan, "steady", _STEADY)
+
+    def memray(self, plan: InputPlan, capture_prefix: str) -> ChildResult:
+        """Allocations only, into files that start with the prefix; its times mean nothing."""
+        return self._run(plan, "memray", _TWO_RUNS, capture_prefix=capture_prefix)
+
+    def ort_profile(self, plan: InputPlan, profile_prefix: str) -> ChildResult:
+        """Time and arena memory per node, into a file whose name the child reports."""
+        return self._run(plan, "ort-profile", _PROFILED, profile_prefix=profile_prefix)
+
+    def _latency_schedule(self) -> Schedule:
+        options, default = self.options, Schedule()
+        count = options.run_count
+        return Schedule(
+            run_count_min=default.run_count_min if count is None else count,
+            run_count_max=default.run_count_max if count is None else count,
+            warmup_count=options.warmup_count,
+            enough_ns=default.enough_ns,
+            time_limit_ns=round(options.timeout_s * _SAMPLING_SHARE * SECOND_NS),
+        )
+
+    def _run(
+        self,
+        plan: InputPlan,
+        instrument: Instrument,
+        schedule: Schedule,
+        *,
+        describe: bool = False,
+        capture_prefix: str | None = None,
+        profile_prefix: str | None = None,
+    ) -> ChildResult:
+        request = Request(
+            action="describe" if describe else "measure",
+            instrument=instrument,
+            model_path=str(self.model_path),
+            provider=self.options.provider_name,
+            threads=self.options.threads,
+            inputs=plan.inputs,
+            seed=self.options.seed,
+            schedule=schedule,
+            ceiling_bytes=self.ceiling_bytes,
+            capture_prefix=capture_prefix,
+            profile_prefix=profile_prefix,
+        )
+        return run_child(
+            request,
+            self.runner,
+            timeout_s=self.options.timeout_s,
+            environment=STEADY_ENVIRONMENT if instrument == "steady" else None,
+        )

@@ -1,0 +1,290 @@
+"""Runs the passes over one model and builds its profile."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import feasibility
+from feasibility.errors import FeasibilityError, InputError
+from feasibility.measure import latency, memory, model, notices
+from feasibility.measure.explain import explain, is_out_of_memory, running_node
+from feasibility.measure.host import ceiling_bytes, read_host
+from feasibility.measure.memory import ChildMemory
+from feasibility.measure.options import MeasureOptions, Progress, no_progress
+from feasibility.measure.passes import Passes
+from feasibility.measure.subject import Subject, read_subject
+from feasibility.probe.launch import ChildResult
+from feasibility.probe.memray_file import PhaseAllocations, read_phase
+from feasibility.probe.ort_trace import Trace, read_trace
+from feasibility.probe.runner import LocalRunner, Runner
+from feasibility.probe.wire import Done, Failed, Loaded, Ready
+from feasibility.records.base import Notice
+from feasibility.records.profile import Latency, Memory, Profile
+from feasibility.records.workload import InputPlan, Workload
+from feasibility.text import safe_text
+
+_STEPS: Final = (
+    "reading the model",
+    "latency",
+    "memory, allocator steady",
+    "memory, default allocator",
+    "allocations (memray)",
+    "operators (ONNX Runtime profile)",
+)
+
+# Default-allocator children: at least this many, and until this many in a row brought no
+# figure that widens the range by more than the tolerance.
+_REPEAT_COUNT_MIN: Final = 4
+_REPEAT_COUNT_MAX: Final = 10
+_REPEATS_WITHOUT_NEWS: Final = 3
+_NEWS_RATIO: Final = 0.01
+
+
+def measure_model(
+    path: Path,
+    options: MeasureOptions | None = None,
+    progress: Progress = no_progress,
+    runner: Runner | None = None,
+) -> Profile:
+    """Everything that was measured of one model with one workload.
+
+    The plain pass has to succeed; a later pass that fails leaves its figures
+    None and a notice that says why.
+
+    Args:
+        path: The model file.
+        options: How to measure.
+        progress: Told before each step.
+        runner: Where the children run; this machine if None.
+
+    Raises:
+        ModelError: The model cannot be read, or does not load or run.
+        InputError: The inputs or dims that were given do not match the model.
+        HostError: The machine lacks something, such as the execution provider.
+    """
+    options = options or MeasureOptions()
+    progress(0, len(_STEPS), _STEPS[0])
+    ceiling = ceiling_bytes()
+    passes = Passes(path.absolute(), options, runner or LocalRunner(), ceiling)
+    subject = read_subject(path, options, passes)
+    campaign = _Campaign(subject, passes, progress)
+    campaign.run_plain()
+    campaign.run_steady()
+    campaign.run_repeats()
+    with tempfile.TemporaryDirectory(prefix="feasibility-") as folder:
+        campaign.run_memray(Path(folder))
+        campaign.run_ort_profile(Path(folder))
+    return campaign.profile()
+
+
+@dataclass(slots=True)
+class _Campaign:
+    """The passes over one model and what they have brought so far."""
+
+    subject: Subject
+    passes: Passes
+    progress: Progress
+    notices: list[Notice] = field(default_factory=list)
+    step: int = 0
+    plan: InputPlan = field(init=False)
+    plain: ChildResult = field(init=False)
+    steady: ChildMemory | None = None
+    repeats: list[ChildMemory] = field(default_factory=list)
+    load_allocations: PhaseAllocations | None = None
+    inference_allocations: PhaseAllocations | None = None
+    trace: Trace | None = None
+
+    def run_plain(self) -> None:
+        """Finds inputs that the model accepts and takes the latency with them."""
+        self._next_step()
+        busy = notices.busy_host(os.getloadavg()[0], os.cpu_count() or 1)
+        self.notices += busy
+        failures: list[ChildResult] = []
+        for plan in self.subject.plans:
+            result = self.passes.plain(plan)
+            if result.ending == "done":
+                self.plan, self.plain = plan, result
+                self.repeats.append(_memory_of(result))
+                self.notices += notices.changed_sizes(self.subject.plans[0], plan)
+                return
+            failures.append(result)
+            if not _may_be_sizes(result):
+                break
+        raise _no_plan_runs(self.subject, failures, self.passes.ceiling_bytes)
+
+    def run_steady(self) -> None:
+        """Takes the memory that the model needs."""
+        self._next_step()
+        result = self.passes.steady(self.plan)
+        if self._succeeded(result, "steady memory"):
+            self.steady = _memory_of(result)
+            self.notices += notices.sampled_peak(self.steady.peak_source)
+
+    def run_repeats(self) -> None:
+        """Takes the range of memory that an unprepared deployment gets."""
+        self._next_step()
+        without_news = 0
+        while len(self.repeats) < _REPEAT_COUNT_MIN or (
+            without_news < _REPEATS_WITHOUT_NEWS and len(self.repeats) < _REPEAT_COUNT_MAX
+        ):
+            result = self.passes.repeat(self.plan)
+            if not self._succeeded(result, "default-allocator memory"):
+                return
+            child = _memory_of(result)
+            without_news = 0 if _widens(self.repeats, child) else without_news + 1
+            self.repeats.append(child)
+
+    def run_memray(self, folder: Path) -> None:
+        """Takes what the model requests from the allocators."""
+        self._next_step()
+        prefix = folder / "capture-"
+        if not self._succeeded(self.passes.memray(self.plan, str(prefix)), "allocation"):
+            return
+        try:
+            self.load_allocations = read_phase(Path(f"{prefix}load.bin"), "load")
+            self.inference_allocations = read_phase(Path(f"{prefix}inference.bin"), "inference")
+        except OSError as error:
+            self.notices.append(notices.failed_pass("allocation", str(error)))
+
+    def run_ort_profile(self, folder: Path) -> None:
+        """Takes time and arena memory per node."""
+        self._next_step()
+        result = self.passes.ort_profile(self.plan, str(folder / "trace"))
+        if not self._succeeded(result, "operator"):
+            return
+        done = result.event(Done)
+        if done is None or done.profile_path is None:
+            return
+        try:
+            self.trace = read_trace(Path(done.profile_path))
+        except (OSError, ValueError) as error:
+            self.notices.append(notices.failed_pass("operator", str(error)))
+
+    def profile(self) -> Profile:
+        """The profile of all passes."""
+        self.progress(len(_STEPS), len(_STEPS), "")
+        ready, done = self.plain.event(Ready), self.plain.event(Done)
+        assert ready is not None
+        assert done is not None
+        figures = self._latency()
+        load, inference = self.load_allocations, self.inference_allocations
+        return Profile(
+            tool_version=feasibility.__version__,
+            measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            model=model.profiled_model(self.subject.path, self.subject.facts),
+            host=read_host(ready.versions),
+            workload=self._workload(ready, done),
+            memory=self._memory(),
+            default_allocator=memory.default_range(self.repeats),
+            latency=figures,
+            operators=self.trace.operators if self.trace else (),
+            allocations=(*(load.uses if load else ()), *(inference.uses if inference else ())),
+            warnings=(
+                *self.subject.facts.warnings,
+                *self.notices,
+                *notices.latency_notices(figures, self.passes.options),
+            ),
+        )
+
+    def _memory(self) -> Memory | None:
+        if self.steady is None:
+            return None
+        return memory.steady_memory(
+            self.steady,
+            self.load_allocations,
+            self.inference_allocations,
+            self.trace,
+            default_anonymous_bytes=self.repeats[0].resident_anonymous_bytes,
+        )
+
+    def _latency(self) -> Latency:
+        loaded, done = self.plain.event(Loaded), self.plain.event(Done)
+        assert loaded is not None
+        assert done is not None
+        return latency.summarise(loaded.load_ns, done.first_run_ns, done.samples_ns)
+
+    def _workload(self, ready: Ready, done: Done) -> Workload:
+        options = self.passes.options
+        return Workload(
+            dims=self.plan.dims,
+            inputs=self.plan.inputs,
+            assumptions=self.plan.assumptions,
+            threads=options.threads,
+            warmup_count=done.warmup_count,
+            run_count=len(done.samples_ns),
+            runtime=f"ONNX Runtime {ready.versions.get('onnxruntime', '')}".strip(),
+            provider=options.provider_name,
+            seed=options.seed,
+        )
+
+    def _next_step(self) -> None:
+        self.step += 1
+        self.progress(self.step, len(_STEPS), _STEPS[self.step])
+
+    def _succeeded(self, result: ChildResult, name: str) -> bool:
+        """Whether a later pass succeeded; if not, a notice tells what is missing."""
+        if result.ending == "done":
+            return True
+        error = explain(result, self.subject.path.name, self.passes.ceiling_bytes)
+        self.notices.append(notices.failed_pass(name, error.message))
+        return False
+
+
+def _memory_of(result: ChildResult) -> ChildMemory:
+    """Memory of a child that is known to have come through."""
+    ready, loaded, done = result.event(Ready), result.event(Loaded), result.event(Done)
+    assert ready is not None
+    assert loaded is not None
+    assert done is not None
+    return memory.child_memory(ready, loaded, done)
+
+
+def _widens(known: Sequence[ChildMemory], new: ChildMemory) -> bool:
+    """Whether a child's figures lie outside the range so far by more than the tolerance."""
+    for name in ("load_peak_bytes", "resident_bytes", "inference_peak_bytes"):
+        figures = [getattr(child, name) for child in known]
+        value = getattr(new, name)
+        if value < min(figures) * (1 - _NEWS_RATIO) or value > max(figures) * (1 + _NEWS_RATIO):
+            return True
+    return False
+
+
+def _may_be_sizes(result: ChildResult) -> bool:
+    """Whether other input sizes could help: the model loaded, and its run was refused."""
+    failed = result.event(Failed)
+    return failed is not None and failed.phase == "run" and not is_out_of_memory(failed)
+
+
+def _no_plan_runs(
+    subject: Subject, failures: Sequence[ChildResult], ceiling: int
+) -> FeasibilityError:
+    """The error for a model that ran with none of the planned inputs."""
+    first, last = failures[0].event(Failed), failures[-1]
+    plan = subject.plans[0]
+    if len(failures) < 2 or first is None or not plan.dims or not _may_be_sizes(last):
+        return explain(last, subject.path.name, ceiling)
+    node = running_node(first.message)
+    where = (
+        f"node {safe_text(node[1])!r} ({node[0]}) failed: {node[2]}"
+        if node
+        else safe_text(first.message, 300)
+    )
+    tried = {
+        name: sorted({other.dims[name] for other in subject.plans if name in other.dims})
+        for name in plan.dims
+    }
+    sizes = "; ".join(
+        f"{safe_text(name)}: {', '.join(map(str, values))}" for name, values in tried.items()
+    )
+    return InputError(
+        f"{safe_text(subject.path.name)!r} loads but does not run with any size that was tried",
+        f"with the first one, {where} (tried {sizes})",
+        "give the sizes it needs: "
+        + " ".join(f"--dim {safe_text(name)}=N" for name in list(plan.dims)[:4]),
+    )
