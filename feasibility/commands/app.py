@@ -1,0 +1,186 @@
+"""The command line: finds the command, runs it, turns what happened into an exit code.
+
+Start-up time is a stated figure, so a command's module is imported only when that
+command runs; `--help` is written from the table below without importing any.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import os
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from feasibility import __version__
+from feasibility.commands.report_error import report_bug, report_error, report_interrupt
+from feasibility.errors import (
+    EXIT_CANNOT_DO,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    FeasibilityError,
+    UsageError,
+)
+from feasibility.text import safe_text
+
+if TYPE_CHECKING:
+    from typer._click import Command, Context, HelpFormatter
+
+# What a shell reports for a program that a closed pipe has ended: 128 + SIGPIPE.
+EXIT_PIPE_CLOSED: Final = 141
+COMPLETION_VARIABLE: Final = "_FEASIBILITY_COMPLETE"
+
+
+class Entry(NamedTuple):
+    """Where a command lives, and its line in the help."""
+
+    module: str
+    help: str
+
+
+COMMANDS: Final = {
+    "demo": Entry("demo", "Check bundled reference architectures; no model, no download."),
+    "inspect": Entry("inspect", "Tell what can be known of a model without running it."),
+    "measure": Entry("measure", "Run a model and measure its memory and time."),
+    "check": Entry("check", "Tell where models can run: a verdict per device, one advice."),
+    "devices": Entry("devices", "List, show and validate the device catalogue."),
+    "zoo": Entry("zoo", "Build reference architectures as ONNX files."),
+    "schema": Entry("schema", "Print the JSON Schema of a document."),
+    "doctor": Entry("doctor", "Tell what this machine can measure, and how to get more."),
+}
+
+
+class CommandTable(TyperGroup):
+    """A group whose commands are imported when they are asked for."""
+
+    def list_commands(self, ctx: Context) -> list[str]:  # noqa: ARG002
+        """Names of all commands, in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Context, cmd_name: str) -> Command | None:  # noqa: ARG002
+        """The command of that name, its module imported now; None if there is none."""
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        module = importlib.import_module(f"feasibility.commands.{entry.module}")
+        command = get_command(module.app)
+        command.name = cmd_name
+        return command
+
+    def resolve_command(
+        self, ctx: Context, args: list[str]
+    ) -> tuple[str | None, Command | None, list[str]]:
+        """The command that the arguments name.
+
+        Raises:
+            UsageError: There is no such command.
+        """
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            raise UsageError(
+                f"Cannot run {safe_text(name)!r}", "there is no such command", _suggest(name)
+            )
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:  # noqa: ARG002
+        """Write the table of commands without importing their modules."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+
+
+def _suggest(name: str) -> str:
+    if name.endswith((".onnx", ".ort")) or Path(name).is_file():
+        return f"did you mean `feasibility check {safe_text(name)}`?"
+    close = get_close_matches(name, COMMANDS, n=1)
+    if close:
+        return f"did you mean `feasibility {close[0]}`?"
+    return f"the commands are {', '.join(COMMANDS)}; see `feasibility --help`"
+
+
+def _print_version(*, wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"feasibility {__version__}\n")
+        raise typer.Exit(EXIT_OK)
+
+
+app = typer.Typer(
+    cls=CommandTable,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def feasibility(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print it."),
+    ] = False,
+) -> None:
+    """Tell, before you deploy, where an ONNX model can run and what it costs there."""
+
+
+def run(args: Sequence[str]) -> int:
+    """Exit code of one command line; whatever goes wrong is printed here, once."""
+    _write_what_the_encoding_lacks_as_escapes()
+    try:
+        code = _dispatch(list(args) or ["--help"])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _discard_further_output()
+        return EXIT_PIPE_CLOSED
+    except KeyboardInterrupt:
+        report_interrupt()
+        return EXIT_INTERRUPTED
+    except FeasibilityError as error:
+        report_error(error)
+        return error.exit_code
+    except Exception as error:  # noqa: BLE001 (the last line of defence: a message, no traceback)
+        report_bug(error)
+        return EXIT_CANNOT_DO
+    return code
+
+
+def _dispatch(args: list[str]) -> int:
+    command = get_command(app)
+    if COMPLETION_VARIABLE in os.environ:
+        command.main(args=args, prog_name="feasibility")
+    try:
+        with command.make_context("feasibility", args) as context:
+            return command.invoke(context) or EXIT_OK
+    except typer.Exit as request:
+        return request.exit_code
+    except typer.TyperException as error:
+        raise UsageError(
+            f"Cannot run `{_command_path(error)}`",
+            error.format_message().rstrip("."),
+            f"`{_command_path(error)} --help` lists what can be given",
+        ) from error
+
+
+def _command_path(error: typer.TyperException) -> str:
+    """The command as it was typed so far, for example `feasibility check`."""
+    context = getattr(error, "ctx", None)
+    return context.command_path if context else "feasibility"
+
+
+def _write_what_the_encoding_lacks_as_escapes() -> None:
+    """Let no name of a model or a file end the program on a terminal that cannot show it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _discard_further_output() -> None:
+    """Point stdout at nothing, so that the interpreter's own flush at exit stays silent."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,81 @@
+"""The terminal report of `check`: one block per model, then all models together."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.text import Text
+
+from feasibility.records.assessment import Assessment, ModelAssessment
+from feasibility.render.terminal import (
+    print_grid,
+    print_hanging,
+    print_heading,
+    print_remarks,
+    print_rows,
+    print_section,
+)
+from feasibility.render.terminal_measure import render_profile_details
+from feasibility.render.view import assumption_rows, name_text, notice_rows
+from feasibility.render.view_assessment import (
+    advice_reasons,
+    advice_text,
+    alternative_section,
+    device_grid,
+    device_section,
+    failure_rows,
+    overview_grid,
+    reason_rows,
+    source_remarks,
+)
+from feasibility.render.view_profile import host_row, model_row, summary_rows
+
+
+def render_assessment(assessment: Assessment, console: Console, *, details: bool = False) -> None:
+    """Print every model's block, and a table of all of them where there are several."""
+    for number, model in enumerate(assessment.models):
+        if number:
+            console.print()
+        render_model_assessment(model, console, details=details)
+    if len(assessment.models) > 1:
+        console.print()
+        print_heading(console, "all models")
+        print_grid(console, overview_grid(assessment.models))
+    if assessment.errors:
+        console.print()
+        print_heading(console, "not assessed")
+        print_rows(console, failure_rows(assessment))
+
+
+def render_model_assessment(
+    model: ModelAssessment, console: Console, *, details: bool = False
+) -> None:
+    """Print what the model is and needs, the devices, the advice and why."""
+    profile = model.profile
+    print_heading(console, name_text(profile.model.name, console.width))
+    rows = (model_row(profile), host_row(profile), *summary_rows(profile))
+    print_rows(console, (*rows, *assumption_rows(profile.workload.assumptions)))
+    console.print()
+    print_grid(console, device_grid(model.devices), indent=0)
+    print_remarks(console, source_remarks(model.devices))
+    console.print()
+    _print_advice(model, console)
+    notices = notice_rows(profile.warnings)
+    if notices:
+        console.print()
+        print_rows(console, notices)
+    if details:
+        for item in model.devices:
+            print_section(console, device_section(item))
+        considered = alternative_section(model.placement, model.devices)
+        if considered is not None:
+            print_section(console, considered)
+        render_profile_details(profile, console)
+
+
+def _print_advice(model: ModelAssessment, console: Console) -> None:
+    reasons = advice_reasons(model.placement)
+    arrow = Text("-> " if console.options.ascii_only else "→  ", style="bold")
+    print_hanging(console, arrow, Text(advice_text(model.placement), style="bold"))
+    for reason in reasons:
+        print_hanging(console, Text("   "), Text(reason))
+    print_rows(console, reason_rows(model.devices, reasons), indent=3)

@@ -1,0 +1,256 @@
+"""An assessment as rows: the devices against their budgets, the advice and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from feasibility.records.assessment import (
+    Assessment,
+    BytesInterval,
+    DeviceAssessment,
+    DurationInterval,
+    ModelAssessment,
+    Placement,
+    Verdict,
+    Where,
+)
+from feasibility.render.view import (
+    NOT_MEASURED,
+    Bar,
+    Column,
+    Grid,
+    Row,
+    Section,
+    Tone,
+    bytes_range_text,
+    name_text,
+    part_of_text,
+    rough_duration_text,
+    rough_range_text,
+)
+from feasibility.units import format_bytes, format_duration
+
+VERDICT_TEXT: Final[dict[Verdict, str]] = {
+    "fits": "fits",
+    "tight": "tight",
+    "fits-with-changes": "with changes",
+    "does-not-fit": "does not fit",
+    "undecided": "undecided",
+}
+VERDICT_TONE: Final[dict[Verdict, Tone]] = {
+    "fits": "good",
+    "tight": "caution",
+    "fits-with-changes": "caution",
+    "does-not-fit": "bad",
+    "undecided": "faint",
+}
+WHERE_TEXT: Final[dict[Where, str]] = {
+    "on-device": "on the device",
+    "on-device-with-changes": "on the device, with changes",
+    "split": "split between device and server",
+    "cloud": "in the cloud",
+    "undecided": "undecided",
+}
+WHERE_SHORT: Final[dict[Where, str]] = {
+    "on-device": "device",
+    "on-device-with-changes": "device, changed",
+    "split": "split",
+    "cloud": "cloud",
+    "undecided": "undecided",
+}
+_METHOD_TEXT: Final = {
+    "measured": "measured",
+    "emulated": "measured under emulation",
+    "projected": "projected",
+}
+
+
+def device_grid(devices: Sequence[DeviceAssessment]) -> Grid:
+    """One row per device: memory against its budget, time, verdict, score."""
+    columns = (
+        Column("device", shrinks=True, min_width=20),
+        Column("", rank=1, gap=1),
+        Column("memory of budget"),
+        Column(f"time{_confidence_text(devices)}"),
+        Column("score, verdict"),
+    )
+    rows = tuple(
+        (
+            name_text(item.name, 32),
+            memory_bar(item.memory),
+            part_of_text(item.memory.likely_bytes, item.memory.budget_bytes),
+            latency_range_text(item.latency),
+            f"{item.score:3d} {VERDICT_TEXT[item.verdict]}",
+        )
+        for item in devices
+    )
+    tones = tuple(VERDICT_TONE[item.verdict] for item in devices)
+    return Grid(columns, rows, tones, tone_column=4)
+
+
+def memory_bar(memory: BytesInterval) -> Bar:
+    """Likely and highest memory as shares of the budget."""
+    if memory.likely_bytes is None or not memory.budget_bytes:
+        return Bar(None)
+    high = memory.high_bytes if memory.high_bytes is not None else memory.likely_bytes
+    return Bar(memory.likely_bytes / memory.budget_bytes, high / memory.budget_bytes)
+
+
+def latency_range_text(latency: DurationInterval) -> str:
+    """The interval with two significant digits, because it is no better known than that."""
+    low, high = latency.low_ns, latency.high_ns
+    if low is None or high is None:
+        likely = latency.likely_ns
+        return NOT_MEASURED if likely is None else rough_duration_text(likely)
+    return rough_range_text(low, high)
+
+
+def _confidence_text(devices: Sequence[DeviceAssessment]) -> str:
+    ratios = {item.latency.confidence_ratio for item in devices} - {None}
+    if len(ratios) != 1:
+        return ""
+    ratio = ratios.pop()
+    return f" ({100 * ratio:.0f} %)" if ratio is not None else ""
+
+
+def source_remarks(devices: Sequence[DeviceAssessment]) -> tuple[str, ...]:
+    """Which of the figures were measured and which projected, and what they include."""
+    memory = _methods_text([(item.name, item.memory.method) for item in devices])
+    time = _methods_text([(item.name, item.latency.method) for item in devices])
+    text = f"memory and time {memory}" if memory == time else f"memory {memory}; time {time}"
+    runtimes = [item.memory.runtime_bytes for item in devices if item.memory.runtime_bytes]
+    if runtimes:
+        own = bytes_range_text(min(runtimes), max(runtimes))
+        text += f"; memory includes the runtime's own {own}"
+    return (text,)
+
+
+def _methods_text(pairs: Sequence[tuple[str, str]]) -> str:
+    """`projected`, or `measured for A, projected for the others`."""
+    by_method: dict[str, list[str]] = {}
+    for name, method in pairs:
+        by_method.setdefault(method, []).append(name)
+    if len(by_method) <= 1:
+        return _METHOD_TEXT[next(iter(by_method), "projected")]
+    groups = sorted(by_method.items(), key=lambda item: len(item[1]))
+    *named, (last_method, _) = groups
+    texts = [
+        f"{_METHOD_TEXT[method]} for {', '.join(name_text(name, 32) for name in names)}"
+        for method, names in named
+    ]
+    return ", ".join((*texts, f"{_METHOD_TEXT[last_method]} for the others"))
+
+
+def reason_rows(devices: Sequence[DeviceAssessment], said: Sequence[str]) -> tuple[Row, ...]:
+    """Why a device does not simply fit, leaving out what was said already."""
+    rows = []
+    for item in devices:
+        if item.verdict == "fits":
+            continue
+        reasons = [reason for reason in item.reasons if reason not in said][:2]
+        if item.missing_operators:
+            names = ", ".join(name_text(name, 40) for name in item.missing_operators[:3])
+            reasons.append(f"its runtime lacks {names}")
+        if reasons:
+            text = name_text("; ".join(reasons), 400)
+            rows.append(Row(name_text(item.name, 32), text, VERDICT_TONE[item.verdict]))
+    return tuple(rows)
+
+
+def advice_text(placement: Placement) -> str:
+    """The recommendation as one sentence."""
+    return name_text(placement.summary, 300) or WHERE_TEXT[placement.where]
+
+
+def advice_reasons(placement: Placement) -> tuple[str, ...]:
+    """Why, a line each."""
+    return tuple(name_text(reason, 400) for reason in placement.reasons)
+
+
+def alternative_section(
+    placement: Placement, devices: Sequence[DeviceAssessment]
+) -> Section | None:
+    """The other places that were considered."""
+    names = {item.device: item.name for item in devices}
+    rows = tuple(
+        Row(
+            name_text(names.get(item.device or "", item.device or ""), 32)
+            or WHERE_TEXT[item.where],
+            f"{WHERE_TEXT[item.where]}: {name_text(item.reason, 300)}",
+        )
+        for item in placement.alternatives
+    )
+    return Section("also considered", rows) if rows else None
+
+
+def device_section(item: DeviceAssessment) -> Section:
+    """Everything that led to one device's verdict."""
+    parts = ", ".join(f"{name_text(key, 20)} {value}" for key, value in item.score_parts.items())
+    rows = [
+        Row("verdict", VERDICT_TEXT[item.verdict], VERDICT_TONE[item.verdict]),
+        Row("score", f"{item.score} of 100" + (f" ({parts})" if parts else "")),
+        Row("memory", _memory_text(item.memory)),
+        Row("", name_text(item.memory.explanation, 400)),
+        Row("time", _latency_text(item.latency)),
+        Row("", name_text(item.latency.explanation, 400)),
+        Row("storage", part_of_text(item.storage.needed_bytes, item.storage.budget_bytes)),
+    ]
+    rows += [Row("because", name_text(reason, 400)) for reason in item.reasons]
+    if item.missing_operators:
+        names = ", ".join(name_text(name, 60) for name in item.missing_operators[:10])
+        rows.append(Row("lacks", names, "bad"))
+    rows += [Row("change", name_text(change, 400)) for change in item.changes]
+    kept = tuple(row for row in rows if row.text)
+    return Section(f"{name_text(item.name, 40)} ({name_text(item.device, 40)})", kept)
+
+
+def _memory_text(memory: BytesInterval) -> str:
+    text = part_of_text(memory.likely_bytes, memory.budget_bytes)
+    if memory.low_bytes is not None and memory.high_bytes is not None:
+        text += f", {bytes_range_text(memory.low_bytes, memory.high_bytes)}"
+    if memory.runtime_bytes is not None:
+        text += f", {format_bytes(memory.runtime_bytes)} of it the runtime"
+    return f"{text}; {_METHOD_TEXT[memory.method]}"
+
+
+def _latency_text(latency: DurationInterval) -> str:
+    text = latency_range_text(latency)
+    if latency.likely_ns is not None and latency.low_ns != latency.high_ns:
+        text += f", likely {rough_duration_text(latency.likely_ns)}"
+    if latency.budget_ns is not None:
+        text += f"; may take {format_duration(latency.budget_ns)}"
+    return f"{text}; {_METHOD_TEXT[latency.method]}"
+
+
+def overview_grid(models: Sequence[ModelAssessment]) -> Grid:
+    """Model by device with the verdicts, for several models together."""
+    names = {item.device: item.name for model in models for item in model.devices}
+    columns = (
+        Column("model", shrinks=True, min_width=10),
+        Column("best in"),
+        *(Column(name_text(name, 32), title_width=12) for name in names.values()),
+    )
+    rows = []
+    for model in models:
+        verdicts = {item.device: VERDICT_TEXT[item.verdict] for item in model.devices}
+        rows.append(
+            (
+                name_text(model.profile.model.name, 30),
+                WHERE_SHORT[model.placement.where],
+                *(verdicts.get(device, "") for device in names),
+            )
+        )
+    return Grid(columns, tuple(rows), splits=True)
+
+
+def failure_rows(assessment: Assessment) -> tuple[Row, ...]:
+    """Models that could not be assessed."""
+    return tuple(
+        Row(
+            name_text(failure.path, 40),
+            name_text(". ".join(filter(None, (failure.message, failure.hint))), 600),
+            "bad",
+        )
+        for failure in assessment.errors
+    )

@@ -1,0 +1,189 @@
+"""A profile as rows: what the model is, what it needed, how long it took."""
+
+from __future__ import annotations
+
+from feasibility.records.profile import DefaultAllocator, Host, Latency, Memory, Profile
+from feasibility.records.workload import Workload
+from feasibility.render.view import (
+    NOT_MEASURED,
+    Row,
+    Section,
+    bytes_range_text,
+    bytes_text,
+    disk_text,
+    flops_text,
+    limited,
+    name_text,
+    shape_text,
+)
+from feasibility.units import format_bytes, format_count, format_duration
+
+
+def model_row(profile: Profile) -> Row:
+    """What the model is: size on disk, parameters, work, inputs."""
+    model = profile.model
+    parts = [disk_text(model.file_bytes, model.external_bytes)]
+    if model.parameter_count is not None:
+        parts.append(f"{format_count(model.parameter_count)} parameters")
+    if model.flops is not None:
+        per = " per loop iteration" if model.per_iteration else ""
+        parts.append(f"{flops_text(model.flops)}{per}")
+    shapes = [shape_text(item.shape) for item in profile.workload.inputs]
+    if shapes:
+        parts.append(f"input{'s' * (len(shapes) > 1)} {limited(shapes, 3, 'inputs')}")
+    return Row("model", ", ".join(parts))
+
+
+def host_row(profile: Profile) -> Row:
+    """Where and under which conditions the figures were taken."""
+    place = host_text(profile.host)
+    how = "emulated" if profile.method == "emulated" else "measured"
+    return Row(how, f"on {place}, {workload_text(profile.workload)}")
+
+
+def host_text(host: Host) -> str:
+    """Processor and instruction set."""
+    cpu = name_text(host.cpu, 48)
+    return f"{cpu} ({host.arch})" if cpu and cpu != host.arch else host.arch
+
+
+def workload_text(workload: Workload) -> str:
+    """Runtime, provider and threads."""
+    runtime = name_text(workload.runtime, 40).replace("onnxruntime", "ONNX Runtime")
+    provider = name_text(workload.provider, 40).removesuffix("ExecutionProvider")
+    threads = f"{workload.threads} thread{'s' * (workload.threads != 1)}"
+    recipe = [] if workload.recipe == "as-is" else [name_text(workload.recipe)]
+    return ", ".join(filter(None, (runtime, provider, threads, *recipe)))
+
+
+def summary_rows(profile: Profile) -> tuple[Row, ...]:
+    """Memory and time in words, for the first screen."""
+    rows = []
+    memory = profile.memory
+    if memory is None:
+        rows.append(Row("memory", NOT_MEASURED))
+    else:
+        rows.append(Row("memory", _need_text(memory)))
+        rows.append(Row("", _context_text(memory, profile)))
+        if profile.default_allocator is not None:
+            rows.append(Row("", _default_text(profile.default_allocator)))
+    rows.append(Row("time", _time_text(profile.latency)))
+    return tuple(rows)
+
+
+def _need_text(memory: Memory) -> str:
+    text = f"{format_bytes(memory.load_peak_bytes)} to load"
+    if memory.inference_peak_bytes is None:
+        text += ", running not measured"
+    else:
+        text += f", {format_bytes(memory.inference_peak_bytes)} to run"
+    if memory.floor_bytes is not None:
+        text += f"; {format_bytes(memory.floor_bytes)} of it cannot be evicted"
+    return text
+
+
+def _context_text(memory: Memory, profile: Profile) -> str:
+    peak = max(memory.load_peak_bytes, memory.inference_peak_bytes or 0)
+    on_disk = profile.model.file_bytes + profile.model.external_bytes
+    parts = [f"the peak is {_times_text(peak, on_disk)} the file"] if on_disk else []
+    parts.append(f"{format_bytes(memory.baseline_bytes)} of Python and runtime not included")
+    if memory.peak_source == "sampled":
+        parts.append("sampled, so a short peak may be missing")
+    return "; ".join(parts)
+
+
+def _times_text(part: int, whole: int) -> str:
+    ratio = part / whole
+    return f"{ratio:,.0f}x" if ratio >= 10 else f"{ratio:.1f}x"
+
+
+def _default_text(default: DefaultAllocator) -> str:
+    load = bytes_range_text(default.load_peak_low_bytes, default.load_peak_high_bytes)
+    low, high = default.inference_peak_low_bytes, default.inference_peak_high_bytes
+    if low is not None and high is not None:
+        load += f" and {bytes_range_text(low, high)}"
+    return f"{load} with the system's default allocator"
+
+
+def _time_text(latency: Latency | None) -> str:
+    if latency is None:
+        return NOT_MEASURED
+    return (
+        f"{format_duration(latency.median_ns)} (median of {len(latency.samples_ns)} runs, "
+        f"p95 {format_duration(latency.p95_ns)}); "
+        f"first {format_duration(latency.first_run_ns)}, "
+        f"load {format_duration(latency.load_ns)}"
+    )
+
+
+def memory_section(profile: Profile) -> Section:
+    """Every memory figure with what it includes."""
+    memory = profile.memory
+    if memory is None:
+        return Section("memory", (Row("", NOT_MEASURED),))
+    rows = [
+        Row("load peak", f"{format_bytes(memory.load_peak_bytes)}, highest while loading"),
+        Row("after loading", _resident_text(memory)),
+        Row("inference peak", f"{bytes_text(memory.inference_peak_bytes)}, highest over all runs"),
+        Row("floor", f"{bytes_text(memory.floor_bytes)} cannot be evicted: below it, killed"),
+        Row(
+            "comfort",
+            f"{bytes_text(memory.comfort_bytes)} with the file pages that runs touch: "
+            "below it, slow",
+        ),
+    ]
+    if profile.default_allocator is not None:
+        rows.append(Row("by default", _default_range_text(profile.default_allocator)))
+    baseline = format_bytes(memory.baseline_bytes)
+    title = f"memory above the {baseline} that Python and the runtime take"
+    remark = (
+        "peaks are sampled: this kernel does not allow resetting its high-water mark"
+        if memory.peak_source == "sampled"
+        else "kernel high-water marks; allocator's trim threshold fixed, so they repeat"
+    )
+    return Section(title, tuple(rows), remarks=(remark,))
+
+
+def _resident_text(memory: Memory) -> str:
+    return (
+        f"{format_bytes(memory.resident_bytes)}: "
+        f"{format_bytes(memory.resident_anonymous_bytes)} anonymous, "
+        f"{format_bytes(memory.resident_file_bytes)} backed by files"
+    )
+
+
+def _default_range_text(default: DefaultAllocator) -> str:
+    load = bytes_range_text(default.load_peak_low_bytes, default.load_peak_high_bytes)
+    resident = bytes_range_text(default.resident_low_bytes, default.resident_high_bytes)
+    text = f"{load} to load, {resident} after"
+    low, high = default.inference_peak_low_bytes, default.inference_peak_high_bytes
+    if low is not None and high is not None:
+        text += f", {bytes_range_text(low, high)} to run"
+    return f"{text}; allocator untouched, {default.repeat_count} processes"
+
+
+def time_section(latency: Latency | None) -> Section:
+    """Every time with what it is."""
+    if latency is None:
+        return Section("time", (Row("", NOT_MEASURED),))
+    low, high = format_duration(latency.median_low_ns), format_duration(latency.median_high_ns)
+    rows = (
+        Row(
+            "median",
+            f"{format_duration(latency.median_ns)} of {len(latency.samples_ns)} runs, "
+            f"95 % sure between {low} and {high}",
+        ),
+        Row(
+            "mean",
+            f"{format_duration(latency.mean_ns)}, standard deviation "
+            f"{format_duration(latency.stdev_ns)}",
+        ),
+        Row(
+            "percentiles",
+            f"p90 {format_duration(latency.p90_ns)}, p95 {format_duration(latency.p95_ns)}, "
+            f"p99 {format_duration(latency.p99_ns)}; fastest {format_duration(latency.min_ns)}",
+        ),
+        Row("first run", f"{format_duration(latency.first_run_ns)}, not among the runs"),
+        Row("loading", f"{format_duration(latency.load_ns)}, creating the session"),
+    )
+    return Section("time of one inference", rows)
