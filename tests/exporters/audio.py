@@ -24,6 +24,9 @@ class WhisperDecoder(nn.Module):
     def forward(self, decoder_input_ids: Tensor, encoder_hidden_states: Tensor) -> Tensor:
         hidden = self.model.model.decoder(
             input_ids=decoder_input_ids,
+            # Without a mask the model looks for packed sequences, with `diff`, which the
+            # TorchScript exporter cannot write.
+            attention_mask=torch.ones_like(decoder_input_ids),
             encoder_hidden_states=encoder_hidden_states,
             use_cache=False,
         ).last_hidden_state
