@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from feasibility.measure.options import MeasureOptions
-from feasibility.probe.launch import ChildResult, run_child
+from feasibility.probe.launch import ChildResult, run_child, run_children
 from feasibility.probe.runner import STEADY_ENVIRONMENT, Runner
 from feasibility.probe.wire import Instrument, Request, Schedule
 from feasibility.records.workload import InputPlan
@@ -41,27 +41,30 @@ class Passes:
 
     def describe(self) -> ChildResult:
         """Inputs and outputs as the runtime sees them."""
-        return self._run(InputPlan(inputs=()), "plain", _TWO_RUNS, describe=True)
+        return self._run(self._request(InputPlan(inputs=()), "plain", _TWO_RUNS, describe=True))
 
     def plain(self, plan: InputPlan) -> ChildResult:
         """Latency, and memory from the kernel with the C library's defaults."""
-        return self._run(plan, "plain", self._latency_schedule())
+        return self._run(self._request(plan, "plain", self._latency_schedule()))
 
-    def repeat(self, plan: InputPlan) -> ChildResult:
-        """The memory of the plain pass again: load and two runs in a fresh child."""
-        return self._run(plan, "plain", _TWO_RUNS)
+    def repeats(self, plan: InputPlan, count: int) -> list[ChildResult]:
+        """The memory of the plain pass again: load and two runs in fresh children at once."""
+        request = self._request(plan, "plain", _TWO_RUNS)
+        return run_children([request] * count, self.runner, timeout_s=self.options.timeout_s)
 
     def steady(self, plan: InputPlan) -> ChildResult:
         """Memory from the kernel with the allocator's threshold fixed."""
-        return self._run(plan, "steady", _STEADY)
+        return self._run(self._request(plan, "steady", _STEADY))
 
     def memray(self, plan: InputPlan, capture_prefix: str) -> ChildResult:
         """Allocations only, into files that start with the prefix; its times mean nothing."""
-        return self._run(plan, "memray", _TWO_RUNS, capture_prefix=capture_prefix)
+        return self._run(self._request(plan, "memray", _TWO_RUNS, capture_prefix=capture_prefix))
 
     def ort_profile(self, plan: InputPlan, profile_prefix: str) -> ChildResult:
         """Time and arena memory per node, into a file whose name the child reports."""
-        return self._run(plan, "ort-profile", _PROFILED, profile_prefix=profile_prefix)
+        return self._run(
+            self._request(plan, "ort-profile", _PROFILED, profile_prefix=profile_prefix)
+        )
 
     def _latency_schedule(self) -> Schedule:
         options, default = self.options, Schedule()
@@ -74,7 +77,7 @@ class Passes:
             time_limit_ns=round(options.timeout_s * _SAMPLING_SHARE * SECOND_NS),
         )
 
-    def _run(
+    def _request(
         self,
         plan: InputPlan,
         instrument: Instrument,
@@ -83,8 +86,8 @@ class Passes:
         describe: bool = False,
         capture_prefix: str | None = None,
         profile_prefix: str | None = None,
-    ) -> ChildResult:
-        request = Request(
+    ) -> Request:
+        return Request(
             action="describe" if describe else "measure",
             instrument=instrument,
             model_path=str(self.model_path),
@@ -97,9 +100,11 @@ class Passes:
             capture_prefix=capture_prefix,
             profile_prefix=profile_prefix,
         )
+
+    def _run(self, request: Request) -> ChildResult:
         return run_child(
             request,
             self.runner,
             timeout_s=self.options.timeout_s,
-            environment=STEADY_ENVIRONMENT if instrument == "steady" else None,
+            environment=STEADY_ENVIRONMENT if request.instrument == "steady" else None,
         )

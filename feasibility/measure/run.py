@@ -38,11 +38,13 @@ _STEPS: Final = (
     "operators (ONNX Runtime profile)",
 )
 
-# Default-allocator children: at least this many, and until this many in a row brought no
-# figure that widens the range by more than the tolerance.
-_REPEAT_COUNT_MIN: Final = 4
-_REPEAT_COUNT_MAX: Final = 10
-_REPEATS_WITHOUT_NEWS: Final = 3
+# Default-allocator children: what one process peaks at takes one of a few values, some of
+# them rare, by the addresses that it happens to get. So at least this many children run, and
+# more until this many in a row brought nothing that widens the range beyond the tolerance.
+_REPEAT_COUNT_MIN: Final = 8
+_REPEAT_COUNT_MAX: Final = 14
+_REPEATS_WITHOUT_NEWS: Final = 4
+_REPEAT_WIDTH_MAX: Final = 4
 _NEWS_RATIO: Final = 0.01
 
 
@@ -133,12 +135,18 @@ class _Campaign:
         while len(self.repeats) < _REPEAT_COUNT_MIN or (
             without_news < _REPEATS_WITHOUT_NEWS and len(self.repeats) < _REPEAT_COUNT_MAX
         ):
-            result = self.passes.repeat(self.plan)
-            if not self._succeeded(result, "default-allocator memory"):
-                return
-            child = _memory_of(result)
-            without_news = 0 if _widens(self.repeats, child) else without_news + 1
-            self.repeats.append(child)
+            for result in self.passes.repeats(self.plan, self._repeat_width()):
+                if not self._succeeded(result, "default-allocator memory"):
+                    return
+                child = _memory_of(result)
+                without_news = 0 if _widens(self.repeats, child) else without_news + 1
+                self.repeats.append(child)
+
+    def _repeat_width(self) -> int:
+        """Children that fit beside each other; resident memory does not depend on company."""
+        largest = max(max(c.load_peak_bytes, c.inference_peak_bytes) for c in self.repeats)
+        fitting = self.passes.ceiling_bytes // (2 * largest + 1)
+        return max(1, min(len(os.sched_getaffinity(0)), fitting, _REPEAT_WIDTH_MAX))
 
     def run_memray(self, folder: Path) -> None:
         """Takes what the model requests from the allocators."""

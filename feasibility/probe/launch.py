@@ -8,7 +8,7 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias, TypeVar
 
@@ -16,6 +16,7 @@ import msgspec
 
 from feasibility.probe.runner import Runner
 from feasibility.probe.wire import (
+    Described,
     Done,
     Event,
     Failed,
@@ -36,6 +37,7 @@ _READ_BYTES: Final = 64 * 1024
 # A reply line holds a few hundred samples at most; more is not our child talking.
 _MAX_LINE_BYTES: Final = 4 * 1024**2
 _EXIT_GRACE_S: Final = 5.0
+_LAST_WORDS: Final = (Done, Described, Failed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,11 @@ class _Transcript:
     pending: bytearray = field(default_factory=bytearray)
     stderr: bytearray = field(default_factory=bytearray)
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether the child's last word has been heard."""
+        return bool(self.events) and isinstance(self.events[-1], _LAST_WORDS)
+
     def hear(self, data: bytes) -> None:
         self.pending += data
         *lines, rest = bytes(self.pending).split(b"\n")
@@ -101,6 +108,21 @@ class _Transcript:
     def overhear(self, data: bytes) -> None:
         self.stderr += data
         del self.stderr[:-_STDERR_KEPT_BYTES]
+
+
+@dataclass(slots=True)
+class _Child:
+    """A running child and what it has said so far."""
+
+    process: subprocess.Popen[bytes]
+    timeout_s: float
+    started_ns: int = field(default_factory=time.monotonic_ns)
+    transcript: _Transcript = field(default_factory=_Transcript)
+    open_stream_count: int = 2
+
+    @property
+    def left_s(self) -> float:
+        return self.timeout_s - (time.monotonic_ns() - self.started_ns) / 1e9
 
 
 def run_child(
@@ -121,28 +143,44 @@ def run_child(
     Raises:
         OSError: The child could not be started at all.
     """
-    started = time.monotonic_ns()
-    transcript = _Transcript()
-    with _spawned(runner, environment or {}) as process:
-        # A child that died at once leaves a closed pipe; its ending tells more than EPIPE.
-        with contextlib.suppress(BrokenPipeError):
-            assert process.stdin is not None
-            process.stdin.write(encode_request(request))
-            process.stdin.flush()
-        in_time = _listen(process, transcript, started + round(timeout_s * 1e9))
-        if in_time:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_EXIT_GRACE_S)
-        code = process.poll()
-    return ChildResult(
-        ending=_ending(transcript, code, in_time=in_time),
-        events=tuple(transcript.events),
-        signal_number=-code if in_time and code is not None and code < 0 else None,
-        exit_code=code if code is not None and code >= 0 else None,
-        stderr_tail=transcript.stderr.decode("utf-8", "replace"),
-        wall_ns=time.monotonic_ns() - started,
-        timeout_s=timeout_s,
-    )
+    return run_children([request], runner, timeout_s=timeout_s, environment=environment)[0]
+
+
+def run_children(
+    requests: Sequence[Request],
+    runner: Runner,
+    *,
+    timeout_s: float,
+    environment: Mapping[str, str] | None = None,
+) -> list[ChildResult]:
+    """Results of children that run at the same time, in the order of their requests.
+
+    Only for passes whose figures do not depend on what else the machine does:
+    resident memory and allocations, never times or proportional memory.
+
+    Raises:
+        OSError: A child could not be started at all; none is left running.
+    """
+    with contextlib.ExitStack() as stack, selectors.DefaultSelector() as selector:
+        children = [
+            _Child(stack.enter_context(_spawned(runner, environment or {})), timeout_s)
+            for _ in requests
+        ]
+        for child, request in zip(children, requests, strict=True):
+            _ask(child.process, request)
+            for stream in (child.process.stdout, child.process.stderr):
+                assert stream is not None
+                selector.register(stream, selectors.EVENT_READ, child)
+        pending = list(children)
+        results: dict[int, ChildResult] = {}
+        while pending:
+            for key, _ in selector.select(max(0.0, min(child.left_s for child in pending))):
+                _hear(selector, key)
+            for child in [child for child in pending if _is_over(child)]:
+                pending.remove(child)
+                results[id(child)] = _result(child)
+                _forget(selector, child)
+    return [results[id(child)] for child in children]
 
 
 @contextlib.contextmanager
@@ -159,45 +197,77 @@ def _spawned(runner: Runner, extra: Mapping[str, str]) -> Iterator[subprocess.Po
     try:
         yield process
     finally:
-        # The group outlives its leader if a library forked, so it is killed in any case.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        _kill_group(process)
         for stream in (process.stdin, process.stdout, process.stderr):
-            if stream is not None:
-                with contextlib.suppress(OSError):
-                    stream.close()
+            assert stream is not None
+            with contextlib.suppress(OSError):
+                stream.close()
 
 
-def _listen(process: subprocess.Popen[bytes], transcript: _Transcript, deadline_ns: int) -> bool:
-    """Whether the child fell silent before the deadline; what it says goes to the transcript."""
-    assert process.stdout is not None
-    assert process.stderr is not None
-    with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ, transcript.hear)
-        selector.register(process.stderr, selectors.EVENT_READ, transcript.overhear)
-        while selector.get_map():
-            left_s = (deadline_ns - time.monotonic_ns()) / 1e9
-            if left_s <= 0:
-                return False
-            for key, _ in selector.select(left_s):
-                data = os.read(key.fd, _READ_BYTES)
-                if data:
-                    key.data(data)
-                else:
-                    selector.unregister(key.fileobj)
-            if process.poll() is not None and not selector.select(0):
-                return True  # a descendant may hold the pipes open; nobody is left to listen to
-    return True
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Ends the child and whatever it started; the group can outlive its leader."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _ask(process: subprocess.Popen[bytes], request: Request) -> None:
+    assert process.stdin is not None
+    # A child that died at once leaves a closed pipe; its ending tells more than EPIPE.
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.write(encode_request(request))
+        process.stdin.flush()
+
+
+def _hear(selector: selectors.BaseSelector, key: selectors.SelectorKey) -> None:
+    """Takes what one stream has; a stream at its end is listened to no more."""
+    child: _Child = key.data
+    data = os.read(key.fd, _READ_BYTES)
+    if not data:
+        selector.unregister(key.fileobj)
+        child.open_stream_count -= 1
+    elif key.fileobj is child.process.stdout:
+        child.transcript.hear(data)
+    else:
+        child.transcript.overhear(data)
+
+
+def _is_over(child: _Child) -> bool:
+    return child.open_stream_count == 0 or child.left_s <= 0 or child.transcript.is_complete
+
+
+def _result(child: _Child) -> ChildResult:
+    """What became of a child that has fallen silent or run out of time."""
+    in_time = child.left_s > 0
+    if in_time:
+        # Silent is not yet gone: the kernel still takes its memory back.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.process.wait(_EXIT_GRACE_S)
+    else:
+        _kill_group(child.process)
+    code = child.process.returncode
+    return ChildResult(
+        ending=_ending(child.transcript, code, in_time=in_time),
+        events=tuple(child.transcript.events),
+        signal_number=-code if in_time and code is not None and code < 0 else None,
+        exit_code=code if code is not None and code >= 0 else None,
+        stderr_tail=child.transcript.stderr.decode("utf-8", "replace"),
+        wall_ns=time.monotonic_ns() - child.started_ns,
+        timeout_s=child.timeout_s,
+    )
+
+
+def _forget(selector: selectors.BaseSelector, child: _Child) -> None:
+    for key in [key for key in selector.get_map().values() if key.data is child]:
+        selector.unregister(key.fileobj)
 
 
 def _ending(transcript: _Transcript, code: int | None, *, in_time: bool) -> Ending:
-    if any(isinstance(event, Done) for event in transcript.events):
+    last = transcript.events[-1] if transcript.events else None
+    if isinstance(last, (Done, Described)):
         return "done"
-    if any(isinstance(event, Failed) for event in transcript.events):
+    if isinstance(last, Failed):
         return "failed"
     if not in_time:
         return "timeout"
-    if code is not None and code < 0:
-        return "signal"
-    return "done" if code == 0 and transcript.events else "silent"
+    return "signal" if code is not None and code < 0 else "silent"
