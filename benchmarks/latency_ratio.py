@@ -1,0 +1,56 @@
+"""The plain pass's median latency against a bare loop in a process of its own."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from benchmarks._common import alternate, median_ratio, print_table, run_bare
+from feasibility import zoo
+from feasibility.measure.host import ceiling_bytes
+from feasibility.measure.latency import summarise
+from feasibility.measure.options import MeasureOptions
+from feasibility.measure.passes import Passes
+from feasibility.measure.subject import read_subject
+from feasibility.probe.runner import LocalRunner
+from feasibility.probe.wire import Done
+from feasibility.records.workload import InputPlan
+from feasibility.units import SECOND_NS, format_duration
+
+# YAMNet takes less than a millisecond, where the clock and the call weigh too much.
+MODELS = ("mobilenet-v2", "minilm-l6", "resnet18-fastai", "resnet101")
+PAIR_COUNT = 5
+
+
+def main() -> None:
+    """Prints one row per model."""
+    rows = []
+    for name in MODELS:
+        path = zoo.build(name)
+        passes = Passes(path, MeasureOptions(), LocalRunner(), ceiling_bytes())
+        plan = read_subject(path, passes.options, passes).plans[0]
+        pairs = alternate(
+            PAIR_COUNT,
+            partial(plain_median_ns, passes, plan),
+            partial(bare_median_ns, path, plan),
+        )
+        each = " ".join(f"{ours / bare:.3f}" for ours, bare in pairs)
+        bare_ns = round(sorted(bare for _, bare in pairs)[PAIR_COUNT // 2])
+        rows.append((name, f"{median_ratio(pairs):.3f}", each, format_duration(bare_ns)))
+    print_table(("plain pass against a bare loop", "ratio", "each pair", "bare median"), rows)
+
+
+def plain_median_ns(passes: Passes, plan: InputPlan) -> int:
+    """Median of one plain pass."""
+    done = passes.plain(plan).event(Done)
+    assert done is not None
+    return summarise(0, done.first_run_ns, done.samples_ns).median_ns
+
+
+def bare_median_ns(path: Path, plan: InputPlan) -> int:
+    """Median of one bare loop with the allocator as it comes."""
+    return run_bare(path, plan, warmup_ns=SECOND_NS // 2, sampling_ns=2 * SECOND_NS)["median_ns"]
+
+
+if __name__ == "__main__":
+    main()
