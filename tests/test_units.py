@@ -1,0 +1,121 @@
+"""Sizes, durations and counts to text and back."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feasibility import units
+from feasibility.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("0B", 0),
+        ("200MB", 200_000_000),
+        ("200MiB", 209_715_200),
+        ("1.5 GiB", 1_610_612_736),
+        ("1.5gib", 1_610_612_736),
+        (".5KB", 500),
+        (" 7 b ", 7),
+    ],
+)
+def test_sizes_are_read(text: str, size: int) -> None:
+    """MB is 10^6 and MiB is 2^20, whatever their case."""
+    assert units.parse_bytes(text) == size
+
+
+@pytest.mark.parametrize(
+    "text", ["", "200", "MB", "24 MBxyz", "-1MB", "1,5MB", "1e3MB", "\u0661MB"]
+)
+def test_other_sizes_are_refused(text: str) -> None:
+    """A size without a unit, or with more behind it, is an error that shows how to write it."""
+    with pytest.raises(UsageError, match="Cannot read the size") as caught:
+        units.parse_bytes(text)
+    assert "200MiB" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "ns"),
+    [
+        ("50ms", 50_000_000),
+        ("1.5s", 1_500_000_000),
+        ("3us", 3000),
+        ("3µs", 3000),
+        ("2min", 12 * 10**10),
+    ],
+)
+def test_durations_are_read(text: str, ns: int) -> None:
+    """Durations come out in nanoseconds."""
+    assert units.parse_duration_ns(text) == ns
+
+
+@pytest.mark.parametrize("text", ["", "5", "5 hours", "ms", "-5ms"])
+def test_other_durations_are_refused(text: str) -> None:
+    """A duration without a known unit is an error."""
+    with pytest.raises(UsageError, match="Cannot read the duration"):
+        units.parse_duration_ns(text)
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1 KiB"),
+        (1024**2 - 1, "1 MiB"),
+        (409 * units.MIB, "409 MiB"),
+        (1802 * units.MIB, "1.76 GiB"),
+        (int(12.34 * units.MIB), "12.3 MiB"),
+        (5000 * units.GIB, "5000 GiB"),
+        (-3 * units.MIB, "-3 MiB"),
+    ],
+)
+def test_sizes_are_written(size: int, text: str) -> None:
+    """Three significant digits in the unit that keeps the number below 1024."""
+    assert units.format_bytes(size) == text
+
+
+@pytest.mark.parametrize(
+    ("ns", "text"),
+    [
+        (0, "0 ns"),
+        (65_123_000, "65.1 ms"),
+        (999_999_999, "1 s"),
+        (1_500, "1.5 us"),
+        (90 * 10**9, "90 s"),
+    ],
+)
+def test_durations_are_written(ns: int, text: str) -> None:
+    """Three significant digits in the unit that keeps the number below 1000."""
+    assert units.format_duration(ns) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(7, "7"), (999, "999"), (44_549_160, "44.5 M"), (15_600_000_000, "15.6 G")]
+)
+def test_counts_are_written(count: int, text: str) -> None:
+    """Counts have decimal prefixes."""
+    assert units.format_count(count) == text
+
+
+@given(st.integers(0, 2**45))
+def test_written_sizes_can_be_read(size: int) -> None:
+    """What is printed comes back within the half per cent that three digits leave."""
+    assert units.parse_bytes(units.format_bytes(size)) == pytest.approx(size, rel=0.0051)
+
+
+@given(st.integers(0, 10**14))
+def test_written_durations_can_be_read(ns: int) -> None:
+    """What is printed comes back within the half per cent that three digits leave."""
+    assert units.parse_duration_ns(units.format_duration(ns)) == pytest.approx(ns, rel=0.0051)
+
+
+@given(st.integers(0, 2**45), st.integers(0, 2**45))
+def test_formatting_keeps_order(first: int, second: int) -> None:
+    """A larger size never reads as a smaller one."""
+    low, high = sorted((first, second))
+    read = [units.parse_bytes(units.format_bytes(size)) for size in (low, high)]
+    assert read[0] <= read[1]
