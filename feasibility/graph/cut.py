@@ -35,6 +35,7 @@ class Payload:
     """Data that was cut out of one tensor or attribute.
 
     Args:
+        is_list: True for an attribute's list or string, False for a tensor's data.
         fields: Numbers of the protobuf fields that held it.
         extents: Where it lies in the file: (start, end), neighbours joined. Unpacked
             lists include their tags.
@@ -42,6 +43,7 @@ class Payload:
         entry_count: Entries of a list; for raw bytes their number.
     """
 
+    is_list: bool
     fields: frozenset[int]
     extents: tuple[tuple[int, int], ...]
     size_bytes: int
@@ -227,6 +229,7 @@ class _Collected:
 
     def result(self) -> Payload:
         return Payload(
+            is_list=self._kind is _Message.ATTRIBUTE,
             fields=frozenset(self._numbers),
             extents=tuple(self._extents),
             size_bytes=self._size_bytes,

@@ -9,6 +9,7 @@ from feasibility.errors import ModelError
 from feasibility.graph.cut import KEPT_PAYLOAD_BYTES, Cutter, Payload
 from feasibility.graph.names import require_text
 from feasibility.graph.recognise import FileIdentity, ModelFile, open_model
+from feasibility.graph.scopes import bodies, function_scope
 from feasibility.graph.tensors import Role, TensorInfo, TensorReader, payload_dropped
 from feasibility.graph.wire import WireFile
 from feasibility.text import safe_text
@@ -110,7 +111,7 @@ def _no_graph(model: ModelProto, what: str) -> ModelError:
 def _tensors(model: ModelProto, reader: TensorReader) -> Iterator[TensorInfo]:
     yield from _graph_tensors(model.graph, reader, "")
     for function in model.functions:
-        yield from _node_tensors(function.node, reader, f"{function.domain}:{function.name}")
+        yield from _node_tensors(function.node, reader, function_scope(function))
 
 
 def _graph_tensors(graph: GraphProto, reader: TensorReader, scope: str) -> Iterator[TensorInfo]:
@@ -127,6 +128,8 @@ def _node_tensors(
     for node in nodes:
         for attribute in node.attribute:
             yield from _attribute_tensors(node, attribute, reader, scope)
+        for path, graph in bodies(node, scope):
+            yield from _graph_tensors(graph, reader, path)
 
 
 def _attribute_tensors(
@@ -143,8 +146,3 @@ def _attribute_tensors(
         yield reader.sparse(attribute.sparse_tensor, role, scope, name)
     for sparse in attribute.sparse_tensors:
         yield reader.sparse(sparse, role, scope, name)
-    inner = "/".join(part for part in (scope, node.name or name, attribute.name) if part)
-    if attribute.HasField("g"):
-        yield from _graph_tensors(attribute.g, reader, inner)
-    for index, graph in enumerate(attribute.graphs):
-        yield from _graph_tensors(graph, reader, f"{inner}[{index}]")

@@ -194,14 +194,14 @@ class TensorReader:
             return self._payloads[index], b""
         if tensor.HasField("raw_data"):
             raw = tensor.raw_data
-            return Payload(frozenset({_RAW_DATA_FIELD}), (), len(raw), len(raw)), raw
+            return _kept_payload(_RAW_DATA_FIELD, len(raw), len(raw)), raw
         for number, field in _DATA_FIELDS.items():
             if number != _RAW_DATA_FIELD and (entries := getattr(tensor, field)):
                 strings = number == _STRING_DATA_FIELD
                 size_bytes = sum(map(len, entries)) if strings else 0
                 kept = repr(list(entries)).encode()
-                return Payload(frozenset({number}), (), size_bytes, len(entries)), kept
-        return Payload(frozenset(), (), 0, 0), b""
+                return _kept_payload(number, size_bytes, len(entries)), kept
+        return _kept_payload(None, 0, 0), b""
 
     def _checked_size(
         self,
@@ -229,6 +229,13 @@ class TensorReader:
                 _EXPORT_AGAIN,
             )
         return payload.size_bytes if size_bytes is None else size_bytes
+
+
+def _kept_payload(number: int | None, size_bytes: int, entry_count: int) -> Payload:
+    fields = frozenset[int]() if number is None else frozenset({number})
+    return Payload(
+        is_list=False, fields=fields, extents=(), size_bytes=size_bytes, entry_count=entry_count
+    )
 
 
 def _mark(tensor: TensorProto) -> int | None:

@@ -1,0 +1,57 @@
+"""A model's declared inputs and outputs as records."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from feasibility.graph.element_types import dtype_name
+from feasibility.graph.types import MAX_RANK, type_text, value_type
+from feasibility.records.base import Dim, TensorSpec
+
+if TYPE_CHECKING:
+    from onnx import GraphProto, TypeProto, ValueInfoProto
+
+
+def declared_inputs(graph: GraphProto) -> tuple[TensorSpec, ...]:
+    """Inputs that a caller gives.
+
+    Those with an initializer are left out: up to IR version 3 every initializer is listed
+    among the inputs, and later it makes the input one that nobody has to give.
+    """
+    initialized = {tensor.name for tensor in graph.initializer}
+    initialized.update(sparse.values.name for sparse in graph.sparse_initializer)
+    return tuple(tensor_spec(value) for value in graph.input if value.name not in initialized)
+
+
+def declared_outputs(graph: GraphProto) -> tuple[TensorSpec, ...]:
+    """Outputs of the graph."""
+    return tuple(tensor_spec(value) for value in graph.output)
+
+
+def tensor_spec(value: ValueInfoProto) -> TensorSpec:
+    """One declared input or output, its symbolic dims by name."""
+    known = value_type(value.type)
+    return TensorSpec(
+        name=value.name,
+        dtype=dtype_name(known.elem_type),
+        shape=_shape(value.type),
+        kind=known.kind,
+        type_text=type_text(value.type),
+    )
+
+
+def _shape(proto: TypeProto) -> tuple[Dim, ...] | None:
+    kind = proto.WhichOneof("value")
+    if kind not in ("tensor_type", "sparse_tensor_type"):
+        return None
+    tensor = getattr(proto, kind)
+    if not tensor.HasField("shape") or len(tensor.shape.dim) > MAX_RANK:
+        return None
+    dims: list[Dim] = []
+    for dim in tensor.shape.dim:
+        if dim.HasField("dim_value"):
+            # Exporters write -1 (and 0 is a size) where the dim is open.
+            dims.append(dim.dim_value if dim.dim_value >= 0 else None)
+        else:
+            dims.append(dim.dim_param or None)
+    return tuple(dims)

@@ -1,0 +1,115 @@
+"""Bounds-checked access to tables of a flatbuffer in a file, reading only what is asked for.
+
+Source: https://flatbuffers.dev/internals/
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+# Far above real counts; a damaged length must not make a walk of billions.
+_MAX_ENTRY_COUNT: Final = 1_000_000
+_MAX_STRING_BYTES: Final = 1_000_000
+
+
+class FlatbufferError(Exception):
+    """An offset or length that leads out of the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flatbuffer:
+    """A flatbuffer in an open file.
+
+    Args:
+        descriptor: The file, open for reading.
+        size_bytes: Its size.
+    """
+
+    descriptor: int
+    size_bytes: int
+
+    def root(self) -> Table:
+        """The root table."""
+        return Table(self, self.number("<I", 0))
+
+    def number(self, form: str, position: int) -> int:
+        """The integer of a `struct` format at a position."""
+        value: int = struct.unpack(form, self.read(position, struct.calcsize(form)))[0]
+        return value
+
+    def read(self, position: int, length: int) -> bytes:
+        """Exactly that many bytes."""
+        if not 0 <= position <= self.size_bytes - length:
+            raise FlatbufferError(f"{length:,} bytes at byte {position:,} lie outside the file")
+        data = os.pread(self.descriptor, length, position)
+        if len(data) != length:
+            raise FlatbufferError(f"byte {position + len(data):,} is gone")
+        return data
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table; fields are named by their index in the schema, and None or 0 where absent."""
+
+    buffer: Flatbuffer
+    position: int
+
+    def integer(self, index: int, form: str = "<q") -> int:
+        """A scalar field; 0 where it is absent."""
+        place = self._place(index)
+        return 0 if place is None else self.buffer.number(form, place)
+
+    def table(self, index: int) -> Table | None:
+        """A field that holds a table."""
+        place = self._place(index)
+        return None if place is None else Table(self.buffer, self._followed(place))
+
+    def required_table(self, index: int, name: str) -> Table:
+        """A table without which the file means nothing."""
+        table = self.table(index)
+        if table is None:
+            raise FlatbufferError(f"it holds no {name}")
+        return table
+
+    def text(self, index: int) -> str:
+        """A field that holds a string; empty where it is absent."""
+        place = self._place(index)
+        return "" if place is None else self._text(self._followed(place))
+
+    def tables(self, index: int) -> tuple[Table, ...]:
+        """A field that holds a vector of tables."""
+        return tuple(Table(self.buffer, self._followed(place)) for place in self._entries(index))
+
+    def texts(self, index: int) -> tuple[str, ...]:
+        """A field that holds a vector of strings."""
+        return tuple(self._text(self._followed(place)) for place in self._entries(index))
+
+    def _entries(self, index: int) -> range:
+        place = self._place(index)
+        if place is None:
+            return range(0)
+        start = self._followed(place)
+        count = self.buffer.number("<I", start)
+        if count > min(_MAX_ENTRY_COUNT, self.buffer.size_bytes // 4):
+            raise FlatbufferError(f"a list at byte {start:,} is said to have {count:,} entries")
+        return range(start + 4, start + 4 + 4 * count, 4)
+
+    def _followed(self, place: int) -> int:
+        return place + self.buffer.number("<I", place)
+
+    def _text(self, position: int) -> str:
+        length = self.buffer.number("<I", position)
+        if length > _MAX_STRING_BYTES:
+            raise FlatbufferError(f"a text at byte {position:,} is said to have {length:,} bytes")
+        return self.buffer.read(position + 4, length).decode("utf-8", "replace")
+
+    def _place(self, index: int) -> int | None:
+        layout = self.position - self.buffer.number("<i", self.position)
+        entry = 4 + 2 * index
+        if entry + 2 > self.buffer.number("<H", layout):
+            return None
+        offset = self.buffer.number("<H", layout + entry)
+        return self.position + offset if offset else None

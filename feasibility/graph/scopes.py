@@ -1,0 +1,35 @@
+"""Names for the places in a model where graphs stand inside nodes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from onnx import FunctionProto, GraphProto, NodeProto
+
+
+def bodies(node: NodeProto, scope: str) -> Iterator[tuple[str, GraphProto]]:
+    """The graphs in a node's attributes, each with its path, for example `loop_1/body`.
+
+    Args:
+        node: The node.
+        scope: Path of the graph or function that the node stands in; empty at the top.
+    """
+    for attribute in node.attribute:
+        # By what is there, not by the declared type, which a strange file may leave out.
+        has_graph = attribute.HasField("g")
+        if not has_graph and not attribute.graphs:
+            continue
+        label = node.name or (node.output[0] if node.output else node.op_type)
+        path = "/".join(part for part in (scope, label, attribute.name) if part)
+        if has_graph:
+            yield path, attribute.g
+        for index, graph in enumerate(attribute.graphs):
+            yield f"{path}[{index}]", graph
+
+
+def function_scope(function: FunctionProto) -> str:
+    """Path of a model-local function's body."""
+    return f"{function.domain}:{function.name}"
