@@ -251,12 +251,24 @@ def test_build_reuses_an_intact_file(tmp_path: Path):
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed"])
-def test_build_replaces_a_damaged_file(tmp_path: Path, damage: str):
-    path = zoo.build("mobilenet-v2", folder=tmp_path)
+def test_build_replaces_a_damaged_file_in_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    path = zoo.build("mobilenet-v2")
     content = path.read_bytes()
     changed = bytes([content[-1] ^ 1])
     path.write_bytes(content[:-1] + (changed if damage == "changed" else b""))
-    assert digest(zoo.build("mobilenet-v2", folder=tmp_path)) == entry_named("mobilenet-v2").sha256
+    assert digest(zoo.build("mobilenet-v2")) == entry_named("mobilenet-v2").sha256
+
+
+def test_build_leaves_another_file_of_the_same_name_alone(tmp_path: Path):
+    """A folder that was named may hold the user's own model."""
+    theirs = tmp_path / "mobilenet-v2.onnx"
+    theirs.write_text("a model of their own")
+    with pytest.raises(HostError, match="another file of that name is there already"):
+        zoo.build("mobilenet-v2", folder=tmp_path)
+    assert theirs.read_text() == "a model of their own"
 
 
 def test_two_builders_at_once_both_succeed(tmp_path: Path):

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from feasibility.errors import UsageError
+from feasibility.errors import HostError, UsageError
 from feasibility.paths import cache_dir
 from feasibility.text import safe_text
 from feasibility.zoo import transformer
@@ -139,17 +139,26 @@ def build(name: str, *, folder: Path | None = None) -> Path:
 
     Args:
         name: Name of an entry.
-        folder: Where the file goes, as `NAME.onnx`; by default the user's cache.
+        folder: Where the file goes, as `NAME.onnx`; by default the user's cache, where a
+            damaged file is replaced. Elsewhere no other file is.
 
     Raises:
         UsageError: There is no entry of that name.
-        HostError: The file cannot be written.
+        HostError: The file cannot be written, or the folder has another one of its name.
     """
     entry = _find(name)
     path = (folder or cache_dir() / "zoo" / entry.sha256[:8]) / f"{entry.name}.onnx"
-    if not is_intact(path, entry.file_bytes, entry.sha256):
-        network = _NETWORKS[entry.name]()
-        write_whole(path, entry.file_bytes, partial(write_network, network))
+    # Asked first: a file that appears meanwhile is whole, and another builder's work.
+    is_taken = folder is not None and path.exists()
+    if is_intact(path, entry.file_bytes, entry.sha256):
+        return path
+    if is_taken:
+        raise HostError(
+            f"Cannot write '{safe_text(str(path))}'",
+            "another file of that name is there already",
+            "remove it or name another folder",
+        )
+    write_whole(path, entry.file_bytes, partial(write_network, _NETWORKS[entry.name]()))
     return path
 
 
