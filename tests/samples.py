@@ -23,6 +23,16 @@ from feasibility.records.assessment import (
     Verdict,
 )
 from feasibility.records.base import Assumption, Notice, TensorSpec
+from feasibility.records.device import (
+    Cluster,
+    Cpu,
+    Device,
+    DeviceMemory,
+    Figure,
+    Gpu,
+    Grant,
+    Limits,
+)
 from feasibility.records.facts import (
     ActivationPeak,
     ExternalFile,
@@ -441,3 +451,64 @@ def facts() -> ModelFacts:
 def slow_latency() -> Latency:
     """Times in seconds."""
     return latency(2 * SECOND_NS, count=10)
+
+
+def devices() -> tuple[Device, ...]:
+    """A board with every figure, and a bare accelerator."""
+    source = "example.com/datasheet"
+    board = Device(
+        id="board_4gb",
+        name="Board, 4 GB",
+        kind="sbc",
+        aliases=("board",),
+        os="Linux",
+        isa="aarch64",
+        allocator="glibc",
+        role="headless",
+        cpu=Cpu(
+            soc="SoC 1",
+            clusters=(
+                Cluster(
+                    core="cortex-a72",
+                    core_count=Figure(value=4, source=source),
+                    clock_hz=Figure(value=1_500_000_000, source=source),
+                    flop_per_cycle=Figure(value=8, source=source, note="one 128-bit pipe"),
+                ),
+            ),
+            features=("neon",),
+        ),
+        memory=DeviceMemory(
+            total_bytes=Figure(value=4 * GIB, source=source),
+            bandwidth_bytes_per_s=None,
+            grants=(
+                Grant(
+                    role="headless",
+                    memory_bytes=Figure(value=3 * GIB, source="unverified", note="judgement"),
+                    reason="the system keeps the rest",
+                ),
+            ),
+        ),
+        limits=Limits(
+            runtime_bytes=Figure(value=24 * MIB, source=source),
+            latency_ns=Figure(value=200 * MILLISECOND_NS, source="unverified"),
+        ),
+        runtimes=("ONNX Runtime",),
+        origin="devices/board_4gb.toml",
+    )
+    accelerator = Device(
+        id="accelerator",
+        name="An accelerator with a name that is too long for its column by far",
+        kind="server",
+        os="Linux",
+        isa="x86_64",
+        allocator="glibc",
+        runs_on="gpu",
+        role="service",
+        gpu=Gpu(
+            name="GPU",
+            memory_bytes=Figure(value=8 * GIB, source=source),
+            context_bytes=Figure(value=400 * MIB, source=source),
+        ),
+        limits=Limits(runtime_bytes=Figure(value=24 * MIB, source=source)),
+    )
+    return (board, accelerator)

@@ -21,7 +21,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from feasibility import __version__
-from feasibility.commands.report_error import report_bug, report_error, report_interrupt
+from feasibility.commands.report_error import bug_error, report_error, report_interrupt
 from feasibility.errors import (
     EXIT_CANNOT_DO,
     EXIT_INTERRUPTED,
@@ -145,7 +145,7 @@ def run(args: Sequence[str]) -> int:
         report_error(error)
         return error.exit_code
     except Exception as error:  # noqa: BLE001 (the last line of defence: a message, no traceback)
-        report_bug(error)
+        report_error(bug_error(error))
         return EXIT_CANNOT_DO
     return code
 
@@ -162,7 +162,7 @@ def _dispatch(args: list[str]) -> int:
     except typer.TyperException as error:
         raise UsageError(
             f"Cannot run `{_command_path(error)}`",
-            error.format_message().rstrip("."),
+            error.format_message().replace("Value error, ", "").rstrip("."),
             f"`{_command_path(error)} --help` lists what can be given",
         ) from error
 

@@ -30,16 +30,16 @@ def report_message(kind: str, message: str, hint: str = "") -> None:
     sys.stderr.write("\n".join(lines) + "\n")
 
 
-def report_bug(error: Exception) -> None:
-    """Print an exception that nobody expected as a fault of this program."""
+def bug_error(error: Exception) -> FeasibilityError:
+    """An exception that nobody expected, told as the fault of this program that it is."""
     last_line = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
-    report_message(
-        "error",
-        f"this is a bug in feasibility: {safe_text(last_line, 400)}",
+    told = FeasibilityError(
+        "This is a bug in feasibility",
+        safe_text(last_line, 400),
         f"set {TRACEBACK_VARIABLE}=1 and run it again for the traceback, then report it",
     )
-    if os.environ.get(TRACEBACK_VARIABLE):
-        traceback.print_exception(error)
+    told.__cause__ = error
+    return told
 
 
 def report_interrupt() -> None:

@@ -15,11 +15,12 @@ from rich.console import Console
 from rich.text import Text
 
 from feasibility.render.view import Align, Bar, Cell, Column, Grid, Row, Section, Tone
-from feasibility.text import ELLIPSIS, shorten
+from feasibility.text import ELLIPSIS, safe_text, shorten
 
 DEFAULT_WIDTH: Final = 80
 NARROWEST_WIDTH: Final = 40
 LABEL_LIMIT: Final = 24
+NARROWEST_COLUMN: Final = 6
 GAP: Final = 2
 BAR_WIDTHS: Final = (4, 16)
 
@@ -31,6 +32,7 @@ _TONE_STYLES: Final[dict[Tone, str]] = {
     "faint": "dim",
 }
 _ASCII: Final = str.maketrans({ELLIPSIS: "~", "µ": "u", "±": "~"})
+_TEXT_LIMIT: Final = 4000
 _EIGHTHS: Final = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
 
 
@@ -52,9 +54,9 @@ def print_rows(
     widest = max((cell_len(row.label) for row in rows), default=0)
     width = min(widest, LABEL_LIMIT, console.width // 3) if label_width is None else label_width
     for row in rows:
-        label = _shortened(row.label, width)
+        label = _shortened(_harmless(row.label), width)
         head = Text(" " * indent) + Text(_fitted(label, width), style="bold")
-        body = Text(row.text, style=_TONE_STYLES[row.tone])
+        body = Text(_harmless(row.text), style=_TONE_STYLES[row.tone])
         print_hanging(console, head + Text(" " * GAP) if width else head, body)
 
 
@@ -77,12 +79,13 @@ def print_line(console: Console, line: Text) -> None:
 
 def print_heading(console: Console, text: str) -> None:
     """A line that starts a part of a report."""
-    print_hanging(console, Text(), Text(text, style="bold"))
+    print_hanging(console, Text(), Text(_harmless(text), style="bold"))
 
 
-def print_section(console: Console, section: Section) -> None:
-    """Title, rows, grid and remarks, an empty line before them."""
-    console.print()
+def print_section(console: Console, section: Section, *, separate: bool = True) -> None:
+    """Title, rows, grid and remarks, an empty line before them if they are to be separate."""
+    if separate:
+        console.print()
     print_heading(console, section.title)
     print_rows(console, section.rows)
     if section.grid is not None:
@@ -93,7 +96,7 @@ def print_section(console: Console, section: Section) -> None:
 def print_remarks(console: Console, remarks: Iterable[str]) -> None:
     """What belongs to a table and is no row of it."""
     for remark in remarks:
-        print_hanging(console, Text("  "), Text(remark, style="dim"))
+        print_hanging(console, Text("  "), Text(_harmless(remark), style="dim"))
 
 
 def print_grid(console: Console, grid: Grid, *, indent: int = 2) -> None:
@@ -112,8 +115,8 @@ def _print_table(console: Console, grid: Grid, room: int, indent: int) -> None:
     columns = [grid.columns[index] for index in kept]
     for heading in _heading_lines(columns, widths):
         print_line(console, Text(" " * indent) + Text(heading, style="dim"))
-    tones: tuple[Tone, ...] = grid.tones or ("plain",) * len(grid.rows)
-    for row, tone in zip(grid.rows, tones, strict=True):
+    plain: Tone = "plain"
+    for row, tone in zip(grid.rows, grid.tones or (plain,) * len(grid.rows), strict=True):
         line = Text(" " * indent)
         tone_index = grid.tone_column % len(grid.columns)
         for index, width in zip(kept, widths, strict=True):
@@ -152,12 +155,14 @@ def _widths(grid: Grid, kept: Sequence[int], room: int) -> list[int]:
     """Natural widths, shortened where columns allow it, then bars grown into what is left."""
     widths = {index: _natural_width(grid, index) for index in kept}
     excess = sum(widths.values()) + _gaps(grid, kept) - room
-    for index in kept:
-        column = grid.columns[index]
-        if excess > 0 and column.shrinks:
-            cut = min(excess, max(widths[index] - column.min_width, 0))
-            widths[index] -= cut
-            excess -= cut
+    shrinking = [index for index in kept if grid.columns[index].shrinks]
+    # First as far as reads well, then as far as it must be.
+    steps = [(index, grid.columns[index].min_width) for index in shrinking]
+    steps += [(index, NARROWEST_COLUMN) for index in (*shrinking, *kept)]
+    for index, least in steps:
+        cut = min(max(excess, 0), max(widths[index] - least, 0))
+        widths[index] -= cut
+        excess -= cut
     for index in kept:
         if excess < 0 and _holds_bars(grid, index):
             grown = min(widths[index] - excess, BAR_WIDTHS[1])
@@ -232,7 +237,7 @@ def _split(grid: Grid, room: int) -> list[Grid]:
 def _cell_text(console: Console, cell: Cell, width: int, align: Align) -> str:
     if isinstance(cell, Bar):
         return bar_text(cell, width, ascii_only=console.options.ascii_only)
-    return _fitted(_shortened(cell, width), width, align)
+    return _fitted(_shortened(_harmless(cell), width), width, align)
 
 
 def bar_text(bar: Bar, width: int, *, ascii_only: bool) -> str:
@@ -255,6 +260,11 @@ def bar_text(bar: Bar, width: int, *, ascii_only: bool) -> str:
     possible = min(int((bar.possible_ratio or 0.0) * width), width)
     text = filled + shaded * (possible - len(filled))
     return text + empty * (width - len(text))
+
+
+def _harmless(text: str) -> str:
+    """The text as the views made it; should one have let a control character through, escaped."""
+    return safe_text(text, _TEXT_LIMIT)
 
 
 def _fitted(text: str, width: int, align: Align = "left") -> str:

@@ -31,16 +31,21 @@ from feasibility.render.view_profile import host_row, model_row, summary_rows
 
 
 def render_assessment(assessment: Assessment, console: Console, *, details: bool = False) -> None:
-    """Print every model's block, and a table of all of them where there are several."""
+    """Print every model's block, then all of them together."""
     for number, model in enumerate(assessment.models):
         if number:
             console.print()
         render_model_assessment(model, console, details=details)
+    render_overview(assessment, console)
+
+
+def render_overview(assessment: Assessment, console: Console) -> None:
+    """Print a table of all models where there are several, and those that failed."""
     if len(assessment.models) > 1:
         console.print()
         print_heading(console, "all models")
         print_grid(console, overview_grid(assessment.models))
-    if assessment.errors:
+    if assessment.errors and assessment.models:
         console.print()
         print_heading(console, "not assessed")
         print_rows(console, failure_rows(assessment))

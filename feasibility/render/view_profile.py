@@ -43,8 +43,8 @@ def host_row(profile: Profile) -> Row:
 
 def host_text(host: Host) -> str:
     """Processor and instruction set."""
-    cpu = name_text(host.cpu, 48)
-    return f"{cpu} ({host.arch})" if cpu and cpu != host.arch else host.arch
+    cpu, arch = name_text(host.cpu, 48), name_text(host.arch, 16)
+    return f"{cpu} ({arch})" if cpu and cpu != arch else arch
 
 
 def workload_text(workload: Workload) -> str:

@@ -1,0 +1,93 @@
+"""What `check` and `demo` share: from paths to an assessment, one model after the other."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from feasibility import __version__
+from feasibility.commands.progress import progress_on
+from feasibility.commands.report_error import bug_error, report_error
+from feasibility.errors import FeasibilityError
+
+if TYPE_CHECKING:
+    from feasibility.measure.options import MeasureOptions
+    from feasibility.place.requirements import Requirements
+    from feasibility.records.assessment import Assessment, Failure, ModelAssessment, Verdict
+    from feasibility.records.device import Device
+    from feasibility.records.profile import Profile
+
+# Best first; `undecided` meets no requirement.
+RANKED_VERDICTS: Final[tuple[Verdict, ...]] = ("fits", "tight", "fits-with-changes")
+
+
+def assess_paths(
+    paths: Iterable[Path],
+    devices: Sequence[Device],
+    *,
+    options: MeasureOptions,
+    requirements: Requirements,
+    quiet: bool,
+    on_model: Callable[[ModelAssessment], None],
+) -> Assessment:
+    """Assessment of all models; one that fails is reported on stderr and the others go on.
+
+    Args:
+        paths: Model files and saved profiles.
+        devices: Where the models may run.
+        options: How to measure.
+        requirements: What the models must keep.
+        quiet: True to show no progress.
+        on_model: Called with each model's assessment as soon as there is one.
+    """
+    from feasibility.place.assess import assess_model
+    from feasibility.records.assessment import Assessment
+
+    models: list[ModelAssessment] = []
+    failures: list[Failure] = []
+    for path in paths:
+        try:
+            profile = read_or_measure(path, options, quiet=quiet)
+            model = assess_model(profile, devices, requirements)
+        except FeasibilityError as error:
+            failures.append(_failure(path, error))
+            continue
+        except Exception as error:  # noqa: BLE001 (one model must not take the others with it)
+            failures.append(_failure(path, bug_error(error)))
+            continue
+        models.append(model)
+        on_model(model)
+    return Assessment(tool_version=__version__, models=tuple(models), errors=tuple(failures))
+
+
+def read_or_measure(path: Path, options: MeasureOptions, *, quiet: bool) -> Profile:
+    """The profile saved in a .json file, or that of the model, measured now.
+
+    Raises:
+        FeasibilityError: Neither can be had.
+    """
+    if path.suffix.lower() == ".json":
+        from feasibility.records.profile import Profile
+        from feasibility.schema import read_document
+
+        return read_document(path, Profile)
+    from feasibility.measure.run import measure_model
+
+    with progress_on(path.name, quiet=quiet) as progress:
+        return measure_model(path, options, progress)
+
+
+def meets(assessment: Assessment, required: Verdict) -> bool:
+    """True if every model gets this verdict or a better one on every device."""
+    accepted = RANKED_VERDICTS[: RANKED_VERDICTS.index(required) + 1]
+    return all(item.verdict in accepted for model in assessment.models for item in model.devices)
+
+
+def _failure(path: Path, error: FeasibilityError) -> Failure:
+    from feasibility.records.assessment import Failure
+
+    sys.stdout.flush()
+    report_error(error)
+    return Failure(path=str(path), message=error.message, hint=error.hint)

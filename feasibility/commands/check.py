@@ -1,0 +1,183 @@
+"""`feasibility check`: where models can run, with a verdict per device and one advice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+
+import typer
+
+from feasibility.commands.options import (
+    DetailsOption,
+    DimOption,
+    ForceOption,
+    InputOption,
+    InputsOption,
+    JsonOption,
+    OutputOption,
+    ProviderOption,
+    QuietOption,
+    RunsOption,
+    SeedOption,
+    ThreadsOption,
+    TimeoutOption,
+    WarmupOption,
+    measure_options,
+)
+from feasibility.commands.output import open_output, show, stdout_console
+from feasibility.errors import EXIT_CANNOT_DO, EXIT_OK, EXIT_REQUIREMENT_NOT_MET
+
+if TYPE_CHECKING:
+    from feasibility.place.requirements import Requirements
+    from feasibility.records.assessment import Assessment, ModelAssessment
+    from feasibility.records.device import Device
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+# Verdicts that can be required; each is met by itself and by the better ones.
+Required: TypeAlias = Literal["fits", "tight", "fits-with-changes"]
+
+
+@app.command()
+def check(
+    models: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="MODEL...",
+            show_default=False,
+            help=".onnx and .ort files, and profiles that `measure -o` saved (.json).",
+        ),
+    ],
+    *,
+    device: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--device",
+            metavar="ID",
+            help="Where it may run: an id, a name or a device file; repeatable.",
+        ),
+    ] = None,
+    latency: Annotated[
+        str | None,
+        typer.Option(
+            "--latency", metavar="TIME", help="What one inference may take, for example 50ms."
+        ),
+    ] = None,
+    require: Annotated[
+        Required | None,
+        typer.Option("--require", help="Exit with 1 where any verdict is worse than this."),
+    ] = None,
+    dim: DimOption = None,
+    input_: InputOption = None,
+    inputs: InputsOption = None,
+    threads: ThreadsOption = 1,
+    warmup: WarmupOption = None,
+    runs: RunsOption = None,
+    timeout: TimeoutOption = 60.0,
+    provider: ProviderOption = "cpu",
+    seed: SeedOption = 0,
+    details: DetailsOption = False,
+    json: JsonOption = False,
+    output: OutputOption = None,
+    force: ForceOption = False,
+    quiet: QuietOption = False,
+) -> int:
+    """Tell where models can run: a verdict per device, and one advice with reasons.
+
+    Without --device: a budget and a flagship phone, a Raspberry Pi 4 and 5, and an
+    RTX server. A verdict of "does not fit" is a result; only --require fails on it.
+    """
+    options = measure_options(
+        dim=dim,
+        input_=input_,
+        inputs=inputs,
+        threads=threads,
+        warmup=warmup,
+        runs=runs,
+        timeout=timeout,
+        provider=provider,
+        seed=seed,
+    )
+    requirements = _requirements(latency)
+    devices = chosen_devices(device)
+    with open_output(output, force=force) as file:
+        from feasibility.commands.assessing import assess_paths
+
+        report = BlockPrinter(details=details, silent=json)
+        assessment = assess_paths(
+            models,
+            devices,
+            options=options,
+            requirements=requirements,
+            quiet=quiet,
+            on_model=report.print_model,
+        )
+        show(assessment, lambda _: report.print_end(assessment), as_json=json, output=file)
+    return _exit_code(assessment, require)
+
+
+class BlockPrinter:
+    """Prints each model's block as soon as it is known, so that a long call is worth watching.
+
+    Args:
+        details: True to print everything known of each model.
+        silent: True to print nothing, because a document will be.
+    """
+
+    def __init__(self, *, details: bool, silent: bool) -> None:
+        self._details = details
+        self._console = None if silent else stdout_console()
+        self._count = 0
+
+    def print_model(self, model: ModelAssessment) -> None:
+        """Print one model's block."""
+        from feasibility.render.terminal_check import render_model_assessment
+
+        if self._console is None:
+            return
+        if self._count:
+            self._console.print()
+        self._count += 1
+        render_model_assessment(model, self._console, details=self._details)
+        self._console.file.flush()
+
+    def print_end(self, assessment: Assessment) -> None:
+        """Print all models together."""
+        from feasibility.render.terminal_check import render_overview
+
+        if self._console is not None:
+            render_overview(assessment, self._console)
+
+
+def chosen_devices(names: list[str] | None) -> tuple[Device, ...]:
+    """The devices of these names, each once, or the usual ones.
+
+    Raises:
+        DeviceError: There is no such device, or a device file is not valid.
+    """
+    from feasibility.catalogue.catalogue import default_devices, find_device, load_catalogue
+    from feasibility.paths import devices_dir
+
+    catalogue = load_catalogue(devices_dir())
+    if not names:
+        return default_devices(catalogue)
+    found = (find_device(name, catalogue) for name in names)
+    return tuple({device.id: device for device in found}.values())
+
+
+def _requirements(latency: str | None) -> Requirements:
+    from feasibility.place.requirements import Requirements
+    from feasibility.units import parse_duration_ns
+
+    return Requirements(latency_ns=None if latency is None else parse_duration_ns(latency))
+
+
+def _exit_code(assessment: Assessment, require: Required | None) -> int:
+    from feasibility.commands.assessing import meets
+
+    if assessment.errors:
+        return EXIT_CANNOT_DO
+    if require is not None and not meets(assessment, require):
+        return EXIT_REQUIREMENT_NOT_MET
+    return EXIT_OK

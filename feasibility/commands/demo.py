@@ -1,0 +1,49 @@
+"""`feasibility demo`: the main job on bundled reference architectures."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import typer
+
+from feasibility.commands.check import BlockPrinter, chosen_devices
+from feasibility.commands.options import DetailsOption, QuietOption
+from feasibility.commands.progress import progress_on
+from feasibility.errors import EXIT_CANNOT_DO, EXIT_OK
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+# A phone, two boards and a server: the places that people ask about.
+DEVICE_IDS: Final = ["galaxy_s24", "rpi_zero2w", "rpi_4b", "rtx_3070"]
+
+
+@app.command()
+def demo(*, details: DetailsOption = False, quiet: QuietOption = False) -> int:
+    """Check bundled reference architectures against a phone, two boards and a server.
+
+    Builds YAMNet, ResNet-18, MiniLM-L6 and ResNet-101 with seeded weights in the
+    user's cache, then does with them what `feasibility check` does with a file.
+    """
+    from feasibility.commands.assessing import assess_paths
+    from feasibility.measure.options import MeasureOptions
+    from feasibility.place.requirements import Requirements
+    from feasibility.zoo.registry import build, entries
+
+    devices = chosen_devices(DEVICE_IDS)
+    shown = [entry for entry in entries() if entry.in_demo]
+    paths = []
+    for entry in shown:
+        with progress_on(entry.title, quiet=quiet) as progress:
+            progress(0, 1, "building")
+            paths.append(build(entry.name))
+    report = BlockPrinter(details=details, silent=False)
+    assessment = assess_paths(
+        paths,
+        devices,
+        options=MeasureOptions(),
+        requirements=Requirements(),
+        quiet=quiet,
+        on_model=report.print_model,
+    )
+    report.print_end(assessment)
+    return EXIT_CANNOT_DO if assessment.errors else EXIT_OK

@@ -1,0 +1,92 @@
+"""Says on stderr what is being done, while it takes long enough to ask."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from feasibility.text import safe_text
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+
+Progress: TypeAlias = Callable[[int, int, str], None]
+
+# What is over sooner needs no bar: showing and removing it would only flicker.
+_DELAY_S: Final = 0.4
+_NAME_LIMIT: Final = 32
+
+
+@contextlib.contextmanager
+def progress_on(subject: str, *, quiet: bool) -> Iterator[Progress]:
+    """A callback that shows steps of work on a subject: steps done, steps in all, the present one.
+
+    On a terminal it is a bar that disappears, elsewhere one line per step,
+    and nothing at all if quiet.
+    """
+    name = safe_text(subject, _NAME_LIMIT)
+    if quiet:
+        yield _say_nothing
+    elif sys.stderr.isatty():
+        with _bar(name) as progress:
+            yield progress
+    else:
+        yield _Lines(name)
+
+
+def _say_nothing(_done: int, _total: int, _doing: str) -> None:
+    pass
+
+
+class _Lines:
+    """One line per step that has not been named yet."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._said: set[str] = set()
+
+    def __call__(self, done: int, total: int, doing: str) -> None:
+        if doing in self._said:
+            return
+        self._said.add(doing)
+        step = f" ({done + 1} of {total})" if done < total else ""
+        sys.stderr.write(f"{self._name}: {safe_text(doing)}{step}\n")
+        sys.stderr.flush()
+
+
+@contextlib.contextmanager
+def _bar(name: str) -> Iterator[Progress]:
+    bar = _make_bar()
+    task = bar.add_task(name, total=None, doing="")
+    timer = threading.Timer(_DELAY_S, bar.start)
+    timer.daemon = True
+    timer.start()
+
+    def progress(done: int, total: int, doing: str) -> None:
+        bar.update(task, completed=done, total=total, doing=safe_text(doing, _NAME_LIMIT))
+
+    try:
+        yield progress
+    finally:
+        timer.cancel()
+        timer.join()
+        bar.stop()
+
+
+def _make_bar() -> RichProgress:
+    from rich.console import Console
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as RichProgress
+
+    return RichProgress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=16),
+        TextColumn("{task.fields[doing]}", markup=False),
+        TimeElapsedColumn(),
+        console=Console(file=sys.stderr, highlight=False, markup=False, emoji=False),
+        transient=True,
+    )

@@ -1,0 +1,61 @@
+"""`feasibility zoo`: reference architectures as ONNX files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from feasibility.commands.options import QuietOption
+from feasibility.commands.output import stdout_console, write_bytes
+from feasibility.commands.progress import progress_on
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@app.callback(invoke_without_command=True)
+def zoo(context: typer.Context) -> None:
+    """Build reference architectures as ONNX files with seeded weights."""
+    if context.invoked_subcommand is None:
+        list_architectures()
+
+
+@app.command("list")
+def list_architectures() -> None:
+    """List the architectures that can be built."""
+    from feasibility.render.terminal import print_rows
+    from feasibility.render.view import Row
+    from feasibility.units import format_bytes
+    from feasibility.zoo.registry import entries
+
+    rows = tuple(
+        Row(entry.name, f"{entry.title}, {format_bytes(entry.file_bytes)}: {entry.description}")
+        for entry in entries()
+    )
+    print_rows(stdout_console(), rows, indent=0)
+
+
+@app.command()
+def build(
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME...", show_default=False, help="Names from the list."),
+    ],
+    *,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--folder", "-d", metavar="DIR", help="Where files go; the user's cache if left out."
+        ),
+    ] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Build architectures and print the paths of their files."""
+    from feasibility.zoo.registry import build as build_one
+
+    for name in names:
+        with progress_on(name, quiet=quiet) as progress:
+            progress(0, 1, "building")
+            path = build_one(name, folder=folder)
+        write_bytes(f"{path}\n".encode(errors="surrogateescape"))

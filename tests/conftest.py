@@ -1,0 +1,26 @@
+"""One terminal for all tests: 80 columns, no colour, whatever the machine has set."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+
+# The machine may be busy with other things; how long an example takes says nothing.
+settings.register_profile("feasibility", deadline=None)
+settings.load_profile("feasibility")
+
+_TERMINAL_VARIABLES = (
+    "NO_COLOR",
+    "FORCE_COLOR",
+    "TTY_COMPATIBLE",
+    "TTY_INTERACTIVE",
+    "FEASIBILITY_TRACEBACK",
+)
+
+
+@pytest.fixture(autouse=True)
+def plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in _TERMINAL_VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm-256color")
