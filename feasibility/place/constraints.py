@@ -1,0 +1,142 @@
+"""The four constraints that decide whether a model runs on a device."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple
+
+from feasibility.place import wording
+from feasibility.place.changes import Change
+from feasibility.place.requirements import Requirements
+from feasibility.place.score import (
+    SCORE_CHANGES,
+    SCORE_FULL,
+    SCORE_UNKNOWN,
+    interval_score,
+    interval_verdict,
+    verdict_rank,
+)
+from feasibility.records.assessment import BytesInterval, DurationInterval, Storage, Verdict
+from feasibility.records.device import Device
+from feasibility.records.profile import Profile, ProfiledModel
+from feasibility.text import safe_text
+
+Part = Literal["memory", "latency", "storage", "operators"]
+
+# Driver, display and fragmentation keep some of a GPU's memory from one process.
+GPU_USABLE_RATIO: Final = 0.9
+# Blocked convolutions that ONNX Runtime writes into a model optimised on x86-64.
+X86_ONLY_DOMAIN: Final = "com.microsoft.nchwc"
+
+
+class Finding(NamedTuple):
+    """What one constraint says about a model on a device."""
+
+    part: Part
+    verdict: Verdict
+    score: int
+    reason: str
+
+
+def memory_budget_bytes(device: Device, requirements: Requirements) -> int | None:
+    """What the model and its runtime may use on the device; None if nothing limits it."""
+    if requirements.memory_budget_bytes is not None:
+        return requirements.memory_budget_bytes
+    if device.runs_on == "gpu" and device.gpu is not None and device.gpu.memory_bytes is not None:
+        return round(device.gpu.memory_bytes.value * GPU_USABLE_RATIO)
+    grant = device.grant(requirements.role)
+    return grant.memory_bytes.value if grant else None
+
+
+def judge_memory(
+    memory: BytesInterval,
+    device: Device,
+    requirements: Requirements,
+    *,
+    phase: str,
+    change: Change | None,
+) -> Finding:
+    """Peak memory against what the system grants.
+
+    Args:
+        memory: The projection, with its budget.
+        device: Where it would run.
+        requirements: What was demanded.
+        phase: "to load", "to run" or nothing, for the sentence.
+        change: A change known to make it fit, or None.
+    """
+    budget = memory.budget_bytes
+    if memory.low_bytes is None or memory.high_bytes is None:
+        reason = "its memory could not be measured; measuring it would settle this"
+        return Finding("memory", "undecided", SCORE_UNKNOWN, reason)
+    needed = wording.bytes_span(memory.low_bytes, memory.high_bytes)
+    if budget is None:
+        return Finding("memory", "fits", SCORE_FULL, f"needs {needed} {phase}".strip())
+    verdict = interval_verdict(memory.low_bytes, memory.high_bytes, budget)
+    score = interval_score(memory.low_bytes, memory.high_bytes, budget)
+    granted = wording.grant_clause(device, requirements, budget)
+    reason = f"needs {needed} {phase}".rstrip() + f"; {granted}"
+    if verdict == "undecided":
+        reason += "; too close to call, a measurement on the device would settle it"
+    if change is not None and verdict_rank(verdict) < verdict_rank("fits-with-changes"):
+        return Finding("memory", "fits-with-changes", max(score, SCORE_CHANGES), reason)
+    return Finding("memory", verdict, score, reason)
+
+
+def judge_latency(latency: DurationInterval) -> Finding:
+    """Time of one inference against its target."""
+    budget = latency.budget_ns
+    if budget is None:
+        return Finding("latency", "fits", SCORE_FULL, "no latency target was set")
+    if latency.low_ns is None or latency.high_ns is None:
+        reason = "its latency cannot be projected; timing it on the device would settle this"
+        return Finding("latency", "undecided", SCORE_UNKNOWN, reason)
+    verdict = interval_verdict(latency.low_ns, latency.high_ns, budget)
+    score = interval_score(latency.low_ns, latency.high_ns, budget)
+    span = wording.duration_span(latency.low_ns, latency.high_ns)
+    target = f"the target is {wording.duration(budget)}"
+    if verdict == "does-not-fit":
+        reason = f"takes {span}, too slow: {target}"
+    elif verdict == "undecided":
+        reason = f"takes {span} and {target}; too close to call, timing it there would settle it"
+    else:
+        reason = f"takes {span}; {target}"
+    return Finding("latency", verdict, score, reason)
+
+
+def judge_storage(storage: Storage) -> Finding:
+    """Size of the model's files against what an application may ship or fetch."""
+    needed = wording.size(storage.needed_bytes)
+    budget = storage.budget_bytes
+    if budget is None:
+        return Finding("storage", "fits", SCORE_FULL, f"takes {needed} on disk")
+    verdict = interval_verdict(storage.needed_bytes, storage.needed_bytes, budget)
+    score = interval_score(storage.needed_bytes, storage.needed_bytes, budget)
+    allowed = wording.size(budget)
+    reason = f"takes {needed} on disk; a model there may take {allowed}"
+    return Finding("storage", verdict, score, reason)
+
+
+def missing_operators(model: ProfiledModel, device: Device) -> tuple[str, ...]:
+    """Operators of the model that no standard runtime build for the device has."""
+    missing = list(model.custom_operators)
+    if device.isa != "x86_64":
+        missing += [
+            name for name in model.operator_types if name.partition(":")[0] == X86_ONLY_DOMAIN
+        ]
+    return tuple(dict.fromkeys(missing))
+
+
+def judge_operators(profile: Profile, device: Device) -> Finding:
+    """Whether a standard build of the runtime can load the model at all."""
+    missing = missing_operators(profile.model, device)
+    if not missing:
+        return Finding("operators", "fits", SCORE_FULL, "all operators are in the standard build")
+    shown = safe_text(", ".join(missing), 80)
+    if all(name.partition(":")[0] == X86_ONLY_DOMAIN for name in missing):
+        reason = (
+            f"contains {shown}, which exists only on x86-64: the model was optimised there; "
+            "take the file from before that"
+        )
+    else:
+        reason = f"needs {shown}, which no standard build of ONNX Runtime has"
+    return Finding("operators", "does-not-fit", 0, reason)

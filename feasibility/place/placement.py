@@ -1,0 +1,183 @@
+"""One recommendation for a model: which of the devices asked for, or the cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from feasibility.place import wording
+from feasibility.place.requirements import Requirements
+from feasibility.place.score import verdict_rank
+from feasibility.place.verdict import NO_REQUIREMENTS, assess_device
+from feasibility.records.assessment import (
+    Alternative,
+    DeviceAssessment,
+    ModelAssessment,
+    Placement,
+    Where,
+)
+from feasibility.records.device import Device
+from feasibility.records.profile import Profile
+
+_SERVER: Final = "server"
+_PLURALS: Final = {
+    "phone": "phones",
+    "tablet": "tablets",
+    "sbc": "boards",
+    "laptop": "laptops",
+    "desktop": "desktops",
+    "server": "servers",
+}
+
+
+def assess_model(
+    profile: Profile, devices: Sequence[Device], requirements: Requirements = NO_REQUIREMENTS
+) -> ModelAssessment:
+    """The verdict on every device, and where the model should run."""
+    assessments = tuple(assess_device(profile, device, requirements) for device in devices)
+    return ModelAssessment(
+        profile=profile, devices=assessments, placement=recommend_placement(assessments)
+    )
+
+
+def recommend_placement(assessments: Sequence[DeviceAssessment]) -> Placement:
+    """Where a model should run, given its verdict on each device.
+
+    A device of the user's own comes before a server: it needs no network and the data
+    stays on it. Among equals the best score wins, then the lowest latency.
+    """
+    groups = _Groups(assessments)
+    where, best = groups.choice()
+    return Placement(
+        where=where,
+        device=best.device if best else None,
+        summary=groups.summary(),
+        reasons=groups.reasons(best),
+        alternatives=groups.alternatives(where, best),
+    )
+
+
+class _Groups:
+    """The assessments by what they mean for a recommendation."""
+
+    def __init__(self, assessments: Sequence[DeviceAssessment]) -> None:
+        ordered = sorted(assessments, key=_order)
+        self.local = [found for found in ordered if found.kind != _SERVER]
+        self.servers = [found for found in ordered if found.kind == _SERVER]
+        self.fitting = [found for found in self.local if _fits(found)]
+        self.changed = [found for found in self.local if found.verdict == "fits-with-changes"]
+        self.close = [found for found in self.local if found.verdict == "undecided"]
+        self.failing = [found for found in self.local if found.verdict == "does-not-fit"]
+        self.cloud = next((found for found in self.servers if _fits(found)), None)
+
+    def choice(self) -> tuple[Where, DeviceAssessment | None]:
+        if self.fitting:
+            return "on-device", self.fitting[0]
+        if self.changed:
+            return "on-device-with-changes", self.changed[0]
+        if self.close:
+            return "undecided", self.close[0]
+        if self.cloud:
+            return "cloud", self.cloud
+        return "undecided", None
+
+    def summary(self) -> str:
+        parts = []
+        if self.fitting:
+            parts.append(f"on the device for {self._names(self.fitting)}")
+        if self.changed:
+            parts.append(f"on the device after a change for {self._names(self.changed)}")
+        if self.close:
+            parts.append(f"too close to call for {self._names(self.close)}")
+        if self.failing:
+            parts.append(self._elsewhere())
+        if not self.local:
+            parts.append(self._servers_only())
+        return "; ".join(parts)
+
+    def reasons(self, best: DeviceAssessment | None) -> tuple[str, ...]:
+        """What decided it, device by device, those that stand in the way first."""
+        lines = [
+            f"{found.name}: {found.reasons[0]}"
+            for found in (*self.failing, *self.close)
+            if found.reasons
+        ]
+        lines += [f"{found.name}: {change}" for found in self.changed for change in found.changes]
+        if best is not None and _fits(best) and best.reasons:
+            lines.append(f"{best.name}: {best.reasons[0]}")
+        return tuple(lines)
+
+    def alternatives(self, where: Where, best: DeviceAssessment | None) -> tuple[Alternative, ...]:
+        """The best of every other kind of place, with why it was not chosen."""
+        found: list[Alternative] = []
+        if where != "on-device-with-changes" and self.changed:
+            change = self.changed[0]
+            reason = f"possible on the {change.name} after a change: {_first(change.changes)}"
+            found.append(_alternative("on-device-with-changes", change, reason))
+        if where != "undecided" and self.close:
+            close = self.close[0]
+            found.append(_alternative("undecided", close, f"{close.name}: {_first(close.reasons)}"))
+        if where != "cloud" and self.cloud is not None:
+            found.append(_alternative("cloud", self.cloud, _cloud_reason(self.cloud, where)))
+        if self.failing:
+            nearest = self.failing[0]
+            if best is None or nearest.device != best.device:
+                reason = f"{nearest.name}: {_first(nearest.reasons)}"
+                found.append(_alternative("on-device", nearest, reason))
+        return tuple(found)
+
+    def _elsewhere(self) -> str:
+        names = self._names(self.failing)
+        if self.cloud is not None:
+            return f"in the cloud ({self.cloud.name}) for {names}"
+        if self.servers:
+            return f"not on {names}, and no server that was asked for fits"
+        return f"not on {names}"
+
+    def _servers_only(self) -> str:
+        if self.cloud is not None:
+            return f"in the cloud, on the {self.cloud.name}"
+        if any(found.verdict == "undecided" for found in self.servers):
+            return "too close to call for the servers asked for"
+        return "on none of the servers asked for" if self.servers else "no device was asked for"
+
+    def _names(self, group: list[DeviceAssessment]) -> str:
+        """Kinds where a group holds all of a kind, device names where it does not."""
+        names: list[str] = []
+        for kind in dict.fromkeys(found.kind for found in group):
+            members = [found for found in group if found.kind == kind]
+            everyone = [found for found in self.local if found.kind == kind]
+            if len(members) == len(everyone) and len(members) > 1:
+                names.append(_PLURALS.get(kind, kind))
+            else:
+                names += [f"the {found.name}" for found in members]
+        return wording.join(names)
+
+
+def _order(found: DeviceAssessment) -> tuple[int, int, int]:
+    likely_ns = found.latency.likely_ns
+    speed = likely_ns if likely_ns is not None else 2**62
+    return -verdict_rank(found.verdict), -found.score, speed
+
+
+def _fits(found: DeviceAssessment) -> bool:
+    return found.verdict in ("fits", "tight")
+
+
+def _first(sentences: tuple[str, ...]) -> str:
+    return sentences[0] if sentences else ""
+
+
+def _alternative(where: Where, found: DeviceAssessment, reason: str) -> Alternative:
+    return Alternative(where=where, device=found.device, reason=reason)
+
+
+def _cloud_reason(server: DeviceAssessment, where: Where) -> str:
+    latency = server.latency
+    if latency.low_ns is None or latency.high_ns is None:
+        time = "it fits there"
+    else:
+        time = f"takes {wording.duration_span(latency.low_ns, latency.high_ns)} there"
+    cost = "needs a network, adds its delay and sends the input off the device"
+    joint = "and would settle it, but" if where == "undecided" else "but"
+    return f"{server.name}: {time}, {joint} {cost}"

@@ -1,0 +1,106 @@
+"""The verdict on one model and one device."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from feasibility.place.changes import Change, memory_changes
+from feasibility.place.constraints import (
+    Finding,
+    judge_latency,
+    judge_memory,
+    judge_operators,
+    judge_storage,
+    memory_budget_bytes,
+    missing_operators,
+)
+from feasibility.place.requirements import Requirements
+from feasibility.place.score import weakest
+from feasibility.project.latency import project_latency
+from feasibility.project.memory import peaks_while_loading, project_memory
+from feasibility.records.assessment import BytesInterval, DeviceAssessment, Storage
+from feasibility.records.device import Device
+from feasibility.records.profile import Profile
+
+NO_REQUIREMENTS: Final = Requirements()
+
+
+def assess_device(
+    profile: Profile, device: Device, requirements: Requirements = NO_REQUIREMENTS
+) -> DeviceAssessment:
+    """Whether the model runs on the device, how well, and why.
+
+    The score is that of the weakest constraint: a model that is fast enough does not
+    make up for memory that is not there.
+    """
+    memory = msgspec.structs.replace(
+        project_memory(profile, device), budget_bytes=memory_budget_bytes(device, requirements)
+    )
+    latency = msgspec.structs.replace(
+        project_latency(profile, device, threads=requirements.threads),
+        budget_ns=_latency_budget_ns(device, requirements),
+    )
+    storage = _storage(profile, device, requirements)
+    change = _sufficient_change(profile, device, memory)
+    findings = (
+        judge_memory(memory, device, requirements, phase=_phase(profile, device), change=change),
+        judge_latency(latency),
+        judge_storage(storage),
+        judge_operators(profile, device),
+    )
+    verdict = weakest(finding.verdict for finding in findings)
+    is_change_needed = change is not None and findings[0].verdict == "fits-with-changes"
+    return DeviceAssessment(
+        device=device.id,
+        name=device.name,
+        kind=device.kind,
+        verdict=verdict,
+        score=min(finding.score for finding in findings),
+        score_parts={finding.part: finding.score for finding in findings},
+        reasons=_reasons(findings),
+        memory=memory,
+        latency=latency,
+        storage=storage,
+        missing_operators=missing_operators(profile.model, device),
+        changes=(change.sentence,) if change is not None and is_change_needed else (),
+    )
+
+
+def _latency_budget_ns(device: Device, requirements: Requirements) -> int | None:
+    if requirements.latency_budget_ns is not None:
+        return requirements.latency_budget_ns
+    target = device.limits.latency_ns
+    return target.value if target else None
+
+
+def _storage(profile: Profile, device: Device, requirements: Requirements) -> Storage:
+    budget = requirements.storage_budget_bytes
+    if budget is None and device.limits.model_storage_bytes is not None:
+        budget = device.limits.model_storage_bytes.value
+    return Storage(
+        needed_bytes=profile.model.file_bytes + profile.model.external_bytes, budget_bytes=budget
+    )
+
+
+def _sufficient_change(profile: Profile, device: Device, memory: BytesInterval) -> Change | None:
+    """The change that leaves least, if that is certainly inside the budget."""
+    if memory.budget_bytes is None:
+        return None
+    for change in memory_changes(profile, device, memory):
+        if change.high_bytes <= memory.budget_bytes:
+            return change
+    return None
+
+
+def _phase(profile: Profile, device: Device) -> str:
+    loading = peaks_while_loading(profile, device)
+    if loading is None:
+        return ""
+    return "to load" if loading else "to run"
+
+
+def _reasons(findings: tuple[Finding, ...]) -> tuple[str, ...]:
+    """Sentences, the most decisive first; constraints with nothing to say come last."""
+    return tuple(finding.reason for finding in sorted(findings, key=lambda found: found.score))
