@@ -197,7 +197,7 @@ def _resolved(
             f"'{safe_text(str(real))}', which runtimes refuse",
             "put the data into the model's folder; a link that leads out of it will not do",
         )
-    identity = _identity(path, real, data_what, tensor, users)
+    identity = _identity(path, data_what, tensor, users)
     furthest, needed = max(users, key=lambda user: user[1].end)
     if needed.end > identity.size_bytes:
         raise ModelError(
@@ -217,7 +217,6 @@ def _resolved(
 
 def _identity(
     path: Path,
-    real: Path,
     what: str,
     tensor: str,
     users: Sequence[tuple[str, ExternalData]],
@@ -227,13 +226,13 @@ def _identity(
         descriptor = open_regular(path, what)
     except ModelError as error:
         others = f" and {len(users) - 1} more" if len(users) > 1 else ""
-        missing = not os.path.lexists(real)
+        denied = isinstance(error.__cause__, PermissionError)
         raise ModelError(
             what,
             f"{error.why} (needed by '{safe_text(tensor)}'{others})",
-            "put the data file beside the model, as it was exported; both belong together"
-            if missing
-            else error.hint,
+            error.hint
+            if denied
+            else "put the data file beside the model, as it was exported; both belong together",
         ) from error
     try:
         return FileIdentity.of(os.fstat(descriptor))

@@ -100,12 +100,18 @@ def _check_graph(
     duplicates, dangling, node_names = found
     weights = {tensor.name for tensor in graph.initializer}
     weights.update(sparse.values.name for sparse in graph.sparse_initializer)
+    computing = []
+    for node in graph.node:
+        if node.op_type == "Constant" and not node.domain:
+            weights.update(node.output)
+        else:
+            computing.append(node)
     inputs = [value.name for value in graph.input]
-    # The runtime takes an input with an initializer for one definition, and two
-    # initializers of one name as well.
+    # The runtime makes Constant nodes initializers. Two initializers of one name it takes
+    # for one, and so it does with an initializer of an input.
     defined = Counter(inputs)
     defined.update(weights.difference(inputs))
-    defined.update(name for node in graph.node for name in node.output if name)
+    defined.update(name for node in computing for name in node.output if name)
     duplicates.update(name for name, count in defined.items() if count > 1)
     named = Counter(node.name for node in graph.node if node.name)
     node_names.update(name for name, count in named.items() if count > 1)

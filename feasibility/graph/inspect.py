@@ -188,11 +188,16 @@ def _custom_operators(census: Census) -> Notice:
     names = [f"{domain}:{op_type}" for domain, op_type in sorted(census.custom_operators)]
     shown = ", ".join(safe_text(name, 60) for name in names[:_MAX_NAMED])
     more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
-    from_extensions = all(domain in _EXTENSION_DOMAINS for domain, _ in census.custom_operators)
     return Notice(
         code="custom-operators",
         message=f"no standard build of ONNX Runtime has the operators {shown}{more}",
-        hint="they come with onnxruntime-extensions; no library is loaded because a model asks"
-        if from_extensions
-        else "the runtime must be built with them; no library is loaded because a model asks",
+        hint=_custom_hint({domain for domain, _ in census.custom_operators}),
     )
+
+
+def _custom_hint(domains: set[str]) -> str:
+    if domains <= _EXTENSION_DOMAINS:
+        return "they come with onnxruntime-extensions; nothing is loaded because a model asks"
+    if domains == {DEFAULT_DOMAIN}:
+        return "export for another operator set, or check how the model was made"
+    return "the runtime must be built with them; nothing is loaded because a model asks"

@@ -33,7 +33,7 @@ def ort_facts(file: ModelFile, sha256: str | None) -> ModelFacts:
     """
     try:
         session = Flatbuffer(file.descriptor, file.size_bytes).root()
-        runtime_version = session.text(0)
+        format_version = session.text(0)
         model = session.required_table(1, "model")
         opsets = {domain_name(entry.text(0)): max(entry.integer(1), 0) for entry in model.tables(1)}
         inputs, outputs = _declared(model.required_table(7, "graph"))
@@ -45,7 +45,7 @@ def ort_facts(file: ModelFile, sha256: str | None) -> ModelFacts:
             f"it has the mark of ONNX Runtime's format, but {error}",
             "it is damaged or cut short; download or convert it again",
         ) from error
-    written_by = f", written by version {safe_text(runtime_version, 20)}" if runtime_version else ""
+    version = f", version {safe_text(format_version, 20)}" if format_version else ""
     return ModelFacts(
         tool_version=__version__,
         name=file.path.name,
@@ -62,7 +62,7 @@ def ort_facts(file: ModelFile, sha256: str | None) -> ModelFacts:
         warnings=(
             Notice(
                 code="ort-format",
-                message=f"in ONNX Runtime's own format{written_by}: parameters, operators and "
+                message=f"in ONNX Runtime's own format{version}: parameters, operators and "
                 "work are not known from the file",
                 hint="measure it, or inspect the .onnx file that it was made from",
             ),
