@@ -1,0 +1,159 @@
+"""Static activation peak: the largest sum of tensors alive at once.
+
+Tensors live from the node that makes them to the last node that reads them, over
+the order in which the nodes run; inputs from the start, outputs to the end.
+Weights and what is folded from them are left out. No output is assumed to take
+its input's place, except views, which ONNX Runtime gives the memory of what they
+look at. What the bodies of a node hold at their own peak is added at that node.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from feasibility.graph.cost import VIEWS
+from feasibility.records.facts import ActivationPeak, LiveTensor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from feasibility.graph.typed_graph import TypedGraph, TypedNode
+
+# How many of the tensors alive at the peak are named.
+MAX_TENSORS: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class _Peak:
+    """Peak of one graph: bytes, where, and the tensors alive then, bodies included."""
+
+    peak_bytes: int = 0
+    node: str = ""
+    op_type: str = ""
+    tensors: tuple[LiveTensor, ...] = ()
+    unknown_count: int = 0
+
+
+def activation_peak(graph: TypedGraph) -> ActivationPeak | None:
+    """Largest sum of activations alive at once; None for a graph without any node."""
+    if not graph.nodes:
+        return None
+    peak = _peak(graph, takes_inputs=True)
+    return ActivationPeak(
+        peak_bytes=peak.peak_bytes,
+        node=peak.node,
+        op_type=peak.op_type,
+        tensors=tuple(sorted(peak.tensors, key=lambda tensor: -tensor.size_bytes)[:MAX_TENSORS]),
+        unknown_tensor_count=peak.unknown_count,
+    )
+
+
+@dataclass(slots=True)
+class _Tensor:
+    """Memory that one or more names share."""
+
+    name: str
+    size_bytes: int
+    producer: str
+    last_use: int
+
+
+def _peak(graph: TypedGraph, *, takes_inputs: bool) -> _Peak:
+    tensors, unknown_count = _tensors(graph, takes_inputs=takes_inputs)
+    born: dict[int, list[_Tensor]] = {}
+    dying: dict[int, list[_Tensor]] = {}
+    for at, tensor in tensors:
+        born.setdefault(at, []).append(tensor)
+        dying.setdefault(max(tensor.last_use, at), []).append(tensor)
+    alive: dict[int, _Tensor] = {id(tensor): tensor for tensor in born.get(-1, ())}
+    live_bytes = sum(tensor.size_bytes for tensor in alive.values())
+    best = _Peak(unknown_count=unknown_count)
+    for at, node in enumerate(graph.nodes):
+        for tensor in born.get(at, ()):
+            alive[id(tensor)] = tensor
+            live_bytes += tensor.size_bytes
+        inner = _body_peak(node)
+        unknown_count += inner.unknown_count
+        if live_bytes + inner.peak_bytes > best.peak_bytes or not best.node:
+            named = [
+                LiveTensor(name=tensor.name, size_bytes=tensor.size_bytes, producer=tensor.producer)
+                for tensor in _largest(alive.values())
+            ]
+            best = _Peak(
+                live_bytes + inner.peak_bytes,
+                inner.node or node.name,
+                inner.op_type or node.op_type,
+                (*named, *inner.tensors),
+            )
+        for tensor in dying.get(at, ()):
+            del alive[id(tensor)]
+            live_bytes -= tensor.size_bytes
+    return _Peak(best.peak_bytes, best.node, best.op_type, best.tensors, unknown_count)
+
+
+def _largest(tensors: Iterable[_Tensor]) -> list[_Tensor]:
+    return sorted(tensors, key=lambda tensor: -tensor.size_bytes)[:MAX_TENSORS]
+
+
+def _body_peak(node: TypedNode) -> _Peak:
+    """Peak of the dearest body: only one branch of an If runs, a loop has only one body."""
+    peaks = [_peak(body, takes_inputs=False) for body in node.bodies]
+    return max(peaks, key=lambda peak: peak.peak_bytes, default=_Peak())
+
+
+def _tensors(graph: TypedGraph, *, takes_inputs: bool) -> tuple[list[tuple[int, _Tensor]], int]:
+    """Tensors by the position of the node that makes them, -1 for inputs, and how many are open.
+
+    Inputs of a body are the values of the graph around it, counted there already.
+    """
+    owners: dict[str, _Tensor] = {}
+    tensors: list[tuple[int, _Tensor]] = []
+    unknown_count = 0
+
+    def add(at: int, name: str, producer: str) -> None:
+        nonlocal unknown_count
+        size = graph.types[name].size_bytes if name in graph.types else None
+        if size is None:
+            unknown_count += 1
+        elif name not in owners:
+            tensor = _Tensor(name, size, producer, at)
+            owners[name] = tensor
+            tensors.append((at, tensor))
+
+    if takes_inputs:
+        for name in graph.inputs:
+            add(-1, name, "input")
+    end = len(graph.nodes)
+    for at, node in enumerate(graph.nodes):
+        for name in _reads(node):
+            if name in owners:
+                owners[name].last_use = at
+        if node.is_folded or all(not name for name in node.node.output):
+            continue
+        source = node.node.input[0] if node.node.input else ""
+        is_view = not node.domain and node.op_type in VIEWS
+        for name in node.node.output:
+            if not name:
+                continue
+            if is_view and (source in owners or graph.constants.get(source, False)):
+                if source in owners:
+                    owners[name] = owners[source]
+            else:
+                add(at, name, node.name)
+    for name in graph.outputs:
+        if name in owners:
+            owners[name].last_use = end
+    return tensors, unknown_count
+
+
+def _reads(node: TypedNode) -> set[str]:
+    """Names that a node reads, those that its bodies take from outside included."""
+    names = set(node.node.input)
+    for body in node.bodies:
+        made: set[str] = set(body.inputs)
+        for inner in body.nodes:
+            names.update(_reads(inner) - made)
+            made.update(inner.node.output)
+        names.update(set(body.outputs) - made)
+    return names

@@ -1,0 +1,143 @@
+"""Operator classes: groups of operators that use a processor in the same way.
+
+Projections scale each class by an efficiency of its own, so the split follows
+what bounds the work (arithmetic, memory traffic, latency of a recurrence) and
+not the chapters of the ONNX specification.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from feasibility.graph.attributes import int_of
+
+if TYPE_CHECKING:
+    from feasibility.graph.typed_graph import Call
+    from feasibility.records.facts import OperatorClass
+
+_CONVOLUTIONS: Final = frozenset(
+    {
+        "Conv", "ConvTranspose", "ConvInteger", "QLinearConv", "DeformConv", "FusedConv",
+        "NhwcConv", "NhwcFusedConv", "ConvTransposeWithDynamicPads", "QLinearConvTranspose",
+        "CausalConvWithState", "VarlenCausalConvWithState",
+    }
+)  # fmt: skip
+
+_MEMBERS: Final[dict[OperatorClass, frozenset[str]]] = {
+    "matmul": frozenset(
+        {
+            "MatMul", "Gemm", "Einsum", "MatMulInteger", "QLinearMatMul", "FusedMatMul",
+            "FusedGemm", "TransposeMatMul", "FusedMatMulActivation", "DynamicQuantizeMatMul",
+            "MatMulIntegerToFloat", "MatMulInteger16", "MatMulNBits", "MatMulBnb4", "MatMulFpQ4",
+            "QGemm", "GemmFastGelu", "GemmFloat8", "MoE", "QMoE", "QOrderedMatMul",
+            "MatMulNBitsMlp", "MatMulNBitsQkv", "SparseToDenseMatMul", "LinearClassifier",
+            "LinearRegressor", "SVMClassifier", "SVMRegressor", "CDist", "Det", "Inverse",
+        }
+    ),
+    "attention": frozenset(
+        {
+            "Attention", "MultiHeadAttention", "GroupQueryAttention", "QAttention",
+            "DecoderAttention", "DecoderMaskedMultiHeadAttention", "SparseAttention",
+            "DecoderMaskedSelfAttention", "PackedAttention", "PackedMultiHeadAttention",
+            "PagedAttention", "LongformerAttention", "QOrderedAttention", "LinearAttention",
+            "DynamicSparseAttention", "QOrderedLongformerAttention", "GatedDeltaNet",
+        }
+    ),
+    "recurrent": frozenset({"LSTM", "GRU", "RNN", "DynamicQuantizeLSTM", "AttnLSTM"}),
+    "normalization": frozenset(
+        {
+            "BatchNormalization", "InstanceNormalization", "LayerNormalization", "GroupNorm",
+            "GroupNormalization", "RMSNormalization", "SimplifiedLayerNormalization",
+            "SkipLayerNormalization", "SkipSimplifiedLayerNormalization", "SkipGroupNorm",
+            "LpNormalization", "LRN", "MeanVarianceNormalization", "Softmax", "LogSoftmax",
+            "Hardmax", "BiasSoftmax", "QLinearSoftmax", "Normalizer", "Scaler", "ImageScaler",
+            "QOrderedLayerNormalization", "GatedRMSNorm",
+        }
+    ),
+    "reduction": frozenset(
+        {
+            "ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1",
+            "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare", "ReduceSumInteger",
+            "ArgMax", "ArgMin", "GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool",
+            "AveragePool", "MaxPool", "LpPool", "NhwcMaxPool", "QLinearAveragePool",
+            "QLinearGlobalAveragePool", "QLinearReduceMean", "MaxRoiPool", "RoiAlign", "TopK",
+            "CumSum", "CumProd", "NonMaxSuppression", "Unique", "MaxpoolWithMask", "DFT", "STFT",
+            "Rfft", "Irfft",
+        }
+    ),
+    "data_movement": frozenset(
+        {
+            "Reshape", "Transpose", "Concat", "Split", "Slice", "Squeeze", "Unsqueeze", "Flatten",
+            "Expand", "Tile", "Pad", "Identity", "Shape", "Size", "Constant", "ConstantOfShape",
+            "DepthToSpace", "SpaceToDepth", "Resize", "Upsample", "Crop", "CenterCropPad",
+            "ReverseSequence", "Compress", "NonZero", "Range", "EyeLike", "Trilu", "ReorderInput",
+            "ReorderOutput", "QLinearConcat", "SequenceConstruct", "SequenceAt", "SequenceInsert",
+            "SequenceErase", "SequenceEmpty", "SequenceLength", "ConcatFromSequence",
+            "SplitToSequence", "Optional", "OptionalGetElement", "OptionalHasElement", "ZipMap",
+            "FeatureVectorizer", "CropAndResize", "Col2Im", "UnfoldTensor", "ExpandDims",
+            "RemovePadding", "RestorePadding", "MaxUnpool", "GridSample", "AffineGrid",
+        }
+    ),
+    "lookup": frozenset(
+        {
+            "Gather", "GatherElements", "GatherND", "Scatter", "ScatterElements", "ScatterND",
+            "OneHot", "EmbedLayerNormalization", "QEmbedLayerNormalization", "TorchEmbedding",
+            "GatherBlockQuantized", "ArrayFeatureExtractor", "LabelEncoder", "OneHotEncoder",
+            "CategoryMapper", "DictVectorizer", "TfIdfVectorizer", "TensorScatter",
+            "StringNormalizer", "StringConcat", "StringSplit", "RegexFullMatch", "Tokenizer",
+        }
+    ),
+    "quantization": frozenset(
+        {
+            "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QuantizeBFP",
+            "DequantizeBFP", "QuantizeWithOrder", "DequantizeWithOrder",
+        }
+    ),
+    "tree": frozenset({"TreeEnsembleClassifier", "TreeEnsembleRegressor", "TreeEnsemble"}),
+    "control_flow": frozenset({"If", "Loop", "Scan", "SequenceMap"}),
+    "elementwise": frozenset(
+        {
+            "Abs", "Acos", "Acosh", "Add", "Affine", "And", "Asin", "Asinh", "Atan", "Atanh",
+            "Binarizer", "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor", "Cast",
+            "CastLike", "Ceil", "Celu", "Clip", "Cos", "Cosh", "Div", "Dropout", "Elu", "Equal",
+            "Erf", "Exp", "Floor", "Gelu", "Greater", "GreaterOrEqual", "HardSigmoid",
+            "HardSwish", "Imputer", "IsInf", "IsNaN", "LeakyRelu", "Less", "LessOrEqual", "Log",
+            "Max", "Mean", "Min", "Mish", "Mod", "Mul", "Neg", "Not", "Or", "PRelu", "Pow",
+            "Reciprocal", "Relu", "Round", "Selu", "Shrink", "Sigmoid", "Sign", "Sin", "Sinh",
+            "Softplus", "Softsign", "Sqrt", "Sub", "Sum", "Swish", "Tan", "Tanh",
+            "ThresholdedRelu", "Where", "Xor", "Bernoulli", "Multinomial", "RandomNormal",
+            "RandomNormalLike", "RandomUniform", "RandomUniformLike", "ParametricSoftplus",
+            "ScaledTanh", "BiasGelu", "FastGelu", "QuickGelu", "BiasSplitGelu", "BiasAdd",
+            "BiasDropout", "QLinearAdd", "QLinearMul", "QLinearSigmoid", "QLinearLeakyRelu",
+            "QLinearWhere", "MulInteger", "RotaryEmbedding", "GemmaRotaryEmbedding", "ComplexMul",
+            "ComplexMulConj", "ScaledSiLU", "QOrderedGelu", "BlackmanWindow", "HammingWindow",
+            "HannWindow", "MelWeightMatrix", "IsAllFinite", "Scale", "MRotaryEmbedding",
+        }
+    ),
+}  # fmt: skip
+
+_CLASSES: Final[dict[str, OperatorClass]] = {
+    op_type: name for name, members in _MEMBERS.items() for op_type in members
+}
+_DOMAINS: Final = frozenset(
+    {"", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc", "com.ms.internal.nhwc"}
+)
+
+
+def operator_class(call: Call) -> OperatorClass:
+    """Class of a node's operator; convolutions are told apart by their groups and windows."""
+    if call.domain not in _DOMAINS:
+        return "other"
+    if call.op_type in _CONVOLUTIONS:
+        return _convolution_class(call)
+    return _CLASSES.get(call.op_type, "other")
+
+
+def _convolution_class(call: Call) -> OperatorClass:
+    group = int_of(call.attributes, "group", 1)
+    weight = call.type_of(3 if call.op_type.startswith("QLinear") else 1).shape
+    if group > 1 and weight is not None and len(weight) > 1 and weight[1] == 1:
+        return "depthwise_conv"
+    if group == 1 and weight is not None and all(dim == 1 for dim in weight[2:]):
+        return "pointwise_conv"
+    return "conv"
