@@ -42,7 +42,7 @@ def assess_paths(
         quiet: True to show no progress.
         on_model: Called with each model's assessment as soon as there is one.
     """
-    from feasibility.place.assess import assess_model
+    from feasibility.place.placement import assess_model
     from feasibility.records.assessment import Assessment
 
     models: list[ModelAssessment] = []

@@ -64,6 +64,14 @@ def check(
             "--latency", metavar="TIME", help="What one inference may take, for example 50ms."
         ),
     ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            "--memory",
+            metavar="SIZE",
+            help="What the model and its runtime may use, for example 200MiB.",
+        ),
+    ] = None,
     require: Annotated[
         Required | None,
         typer.Option("--require", help="Exit with 1 where any verdict is worse than this."),
@@ -99,7 +107,7 @@ def check(
         provider=provider,
         seed=seed,
     )
-    requirements = _requirements(latency)
+    requirements = _requirements(latency, memory)
     devices = chosen_devices(device)
     with open_output(output, force=force) as file:
         from feasibility.commands.assessing import assess_paths
@@ -166,11 +174,14 @@ def chosen_devices(names: list[str] | None) -> tuple[Device, ...]:
     return tuple({device.id: device for device in found}.values())
 
 
-def _requirements(latency: str | None) -> Requirements:
+def _requirements(latency: str | None, memory: str | None) -> Requirements:
     from feasibility.place.requirements import Requirements
-    from feasibility.units import parse_duration_ns
+    from feasibility.units import parse_bytes, parse_duration_ns
 
-    return Requirements(latency_ns=None if latency is None else parse_duration_ns(latency))
+    return Requirements(
+        latency_budget_ns=None if latency is None else parse_duration_ns(latency),
+        memory_budget_bytes=None if memory is None else parse_bytes(memory),
+    )
 
 
 def _exit_code(assessment: Assessment, require: Required | None) -> int:

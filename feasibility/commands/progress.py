@@ -52,7 +52,7 @@ class _Lines:
         if doing in self._said:
             return
         self._said.add(doing)
-        step = f" ({done + 1} of {total})" if done < total else ""
+        step = f" ({done + 1} of {total})" if done < total > 1 else ""
         sys.stderr.write(f"{self._name}: {safe_text(doing)}{step}\n")
         sys.stderr.flush()
 

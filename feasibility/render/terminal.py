@@ -7,6 +7,7 @@ Lines carry no trailing blanks, so that reports can be piped, pasted and compare
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from typing import IO, Final
 
@@ -33,12 +34,23 @@ _TONE_STYLES: Final[dict[Tone, str]] = {
 }
 _ASCII: Final = str.maketrans({ELLIPSIS: "~", "µ": "u", "±": "~"})
 _TEXT_LIMIT: Final = 4000
+# A number and its unit stay on one line. The glue is a character that is never shown: it
+# is of one column like the blank it stands for, and `safe_text` lets none of its kind through.
+_QUANTITY: Final = re.compile(r"(\d) (?=(?:[KMGT]?i?B|[kMGT]?FLOP|[num]?s|%)(?!\w))")
+_GLUE: Final = "\ue000"
 _EIGHTHS: Final = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
+
+
+class _PipeConsole(Console):
+    """A console that leaves it to its caller what becomes of a closed pipe."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
 
 
 def make_console(stream: IO[str]) -> Console:
     """A console on a stream: as wide as its terminal, or COLUMNS, or 80 where it is none."""
-    console = Console(file=stream, highlight=False, markup=False, emoji=False)
+    console = _PipeConsole(file=stream, highlight=False, markup=False, emoji=False)
     if not stream.isatty():
         columns = os.environ.get("COLUMNS", "")
         console.width = int(columns) if columns.isdecimal() and int(columns) else DEFAULT_WIDTH
@@ -64,8 +76,10 @@ def print_hanging(console: Console, head: Text, body: Text) -> None:
     """The body wrapped to the width, its further lines under its first."""
     indent = head.cell_len
     room = max(console.width - indent, 16)
+    body.plain = _QUANTITY.sub(rf"\1{_GLUE}", body.plain)
     lines = body.wrap(console, room, overflow="fold") or [Text()]
     for number, line in enumerate(lines):
+        line.plain = line.plain.replace(_GLUE, " ")
         print_line(console, (head if number == 0 else Text(" " * indent)) + line)
 
 

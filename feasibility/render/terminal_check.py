@@ -17,7 +17,6 @@ from feasibility.render.terminal import (
 from feasibility.render.terminal_measure import render_profile_details
 from feasibility.render.view import assumption_rows, name_text, notice_rows
 from feasibility.render.view_assessment import (
-    advice_reasons,
     advice_text,
     alternative_section,
     device_grid,
@@ -78,9 +77,6 @@ def render_model_assessment(
 
 
 def _print_advice(model: ModelAssessment, console: Console) -> None:
-    reasons = advice_reasons(model.placement)
     arrow = Text("-> " if console.options.ascii_only else "→  ", style="bold")
     print_hanging(console, arrow, Text(advice_text(model.placement), style="bold"))
-    for reason in reasons:
-        print_hanging(console, Text("   "), Text(reason))
-    print_rows(console, reason_rows(model.devices, reasons), indent=3)
+    print_rows(console, reason_rows(model), indent=3)

@@ -179,12 +179,15 @@ def percent_text(part: float, whole: float) -> str:
 
 
 def shape_text(shape: Sequence[int | str | None] | None) -> str:
-    """A shape such as `1x3x224x224`, `Nx128` or `scalar`; `?` for what is open."""
+    """A shape such as `1x3x224x224`, `[N, 128]` or `scalar`; `?` for what is open."""
     if shape is None:
         return "any shape"
     if not shape:
         return "scalar"
-    return "x".join("?" if dim is None else name_text(str(dim), 20) for dim in shape)
+    if all(isinstance(dim, int) for dim in shape):
+        return "x".join(map(str, shape))
+    dims = ("?" if dim is None else name_text(str(dim), 20) for dim in shape)
+    return f"[{', '.join(dims)}]"
 
 
 def tensor_text(spec: TensorSpec) -> str:

@@ -142,30 +142,31 @@ def _methods_text(pairs: Sequence[tuple[str, str]]) -> str:
     return ", ".join((*texts, f"{_METHOD_TEXT[last_method]} for the others"))
 
 
-def reason_rows(devices: Sequence[DeviceAssessment], said: Sequence[str]) -> tuple[Row, ...]:
-    """Why a device does not simply fit, leaving out what was said already."""
-    rows = []
-    for item in devices:
-        if item.verdict == "fits":
-            continue
-        reasons = [reason for reason in item.reasons if reason not in said][:2]
-        if item.missing_operators:
-            names = ", ".join(name_text(name, 40) for name in item.missing_operators[:3])
-            reasons.append(f"its runtime lacks {names}")
-        if reasons:
-            text = name_text("; ".join(reasons), 400)
-            rows.append(Row(name_text(item.name, 32), text, VERDICT_TONE[item.verdict]))
-    return tuple(rows)
+def reason_rows(model: ModelAssessment) -> tuple[Row, ...]:
+    """Why, device by device: what the advice rests on, then what else stands in the way."""
+    names = {item.name for item in model.devices}
+    general, of_devices = [], []
+    for reason in model.placement.reasons:
+        name, colon, rest = reason.partition(": ")
+        if colon and name in names:
+            of_devices.append((name, rest))
+        else:
+            general.append(("", reason))
+    said = {name for name, _ in of_devices}
+    unsaid = [
+        (item.name, item.reasons[0])
+        for item in model.devices
+        if item.name not in said and item.verdict != "fits" and item.reasons
+    ]
+    return tuple(
+        Row(name_text(name, 32), name_text(reason, 400))
+        for name, reason in (*general, *of_devices, *unsaid)
+    )
 
 
 def advice_text(placement: Placement) -> str:
     """The recommendation as one sentence."""
     return name_text(placement.summary, 300) or WHERE_TEXT[placement.where]
-
-
-def advice_reasons(placement: Placement) -> tuple[str, ...]:
-    """Why, a line each."""
-    return tuple(name_text(reason, 400) for reason in placement.reasons)
 
 
 def alternative_section(

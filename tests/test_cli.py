@@ -1,0 +1,301 @@
+"""Command lines: exit codes, streams, files."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from feasibility import __version__
+from feasibility.commands import app
+from feasibility.records.assessment import Assessment
+from feasibility.records.facts import ModelFacts
+from feasibility.records.profile import Profile
+from feasibility.schema import encode
+from tests import samples
+from tests.cli import Result, Stages, cli, stages
+
+__all__ = ["cli", "stages"]
+
+Cli = Callable[..., Result]
+
+
+def test_version_is_that_of_the_package(cli: Cli) -> None:
+    assert cli("--version") == Result(0, f"feasibility {__version__}\n", "")
+
+
+def test_no_arguments_show_the_help(cli: Cli) -> None:
+    assert cli() == cli("--help")
+    assert cli().code == 0
+
+
+def test_the_help_names_every_command(cli: Cli) -> None:
+    out = cli("--help").out
+    assert [name for name in app.COMMANDS if f"\n  {name} " not in out] == []
+
+
+@pytest.mark.parametrize("command", app.COMMANDS)
+def test_every_command_has_a_help(cli: Cli, command: str) -> None:
+    result = cli(command, "--help")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith(f"Usage: feasibility {command}")
+
+
+@pytest.mark.parametrize("command", app.COMMANDS)
+def test_a_line_of_help_fits_the_table(command: str) -> None:
+    assert len(app.COMMANDS[command].help) <= 66
+
+
+def test_inspect_prints_a_report(cli: Cli, stages: Stages) -> None:
+    result = cli("inspect", "m.onnx", "--dim", "N=2", "--dim", "a=b=3")
+    assert result.code == 0
+    assert result.out.startswith("resnet101.onnx\n")
+    assert stages.inspected == [(Path("m.onnx"), {"N": 2, "a=b": 3})]
+
+
+@pytest.mark.parametrize(
+    ("args", "kind"),
+    [
+        (("inspect", "m.onnx"), ModelFacts),
+        (("measure", "m.onnx"), Profile),
+        (("check", "m.onnx", "--device", "rpi_5"), Assessment),
+    ],
+)
+def test_json_is_one_document_and_nothing_else(
+    cli: Cli, stages: Stages, args: tuple[str, ...], kind: type
+) -> None:
+    result = cli(*args, "--json")
+    assert result.code == 0
+    assert encode(msgspec.json.decode(result.out, type=kind)).decode() == result.out
+
+
+def test_measure_hands_its_options_on(cli: Cli, stages: Stages) -> None:
+    cli(
+        *("measure", "m.onnx", "--dim", "N=2", "--input", "x=a=b.npy", "--inputs", "all.npz"),
+        *("--threads", "3", "--warmup", "0", "--runs", "7", "--timeout", "1.5"),
+        *("--provider", "cuda", "--seed", "9"),
+    )
+    [(path, options)] = stages.measured
+    assert path == Path("m.onnx")
+    assert (options.dims, options.input_files) == ({"N": 2}, {"x": Path("a=b.npy")})
+    assert options.inputs_archive == Path("all.npz")
+    assert (options.threads, options.warmup_count, options.run_count) == (3, 0, 7)
+    assert (options.timeout_s, options.provider, options.seed) == (1.5, "cuda", 9)
+
+
+def test_progress_is_one_plain_line_per_step_on_stderr(cli: Cli, stages: Stages) -> None:
+    result = cli("measure", "m.onnx")
+    assert result.err == "m.onnx: latency (1 of 2)\nm.onnx: memory (2 of 2)\n"
+    assert "latency (1" not in result.out
+
+
+def test_quiet_says_nothing_on_stderr(cli: Cli, stages: Stages) -> None:
+    assert cli("measure", "m.onnx", "--quiet").err == ""
+
+
+def test_check_goes_on_after_a_model_that_fails(cli: Cli, stages: Stages) -> None:
+    result = cli("check", "a.onnx", "broken.onnx", "bug.onnx", "b.onnx", "-q")
+    assert result.code == 2
+    assert [path.name for path, _ in stages.measured] == [
+        "a.onnx",
+        "broken.onnx",
+        "bug.onnx",
+        "b.onnx",
+    ]
+    assert result.err.splitlines()[:2] == [
+        "error: Cannot read broken.onnx: it ends too early",
+        "hint: download it again",
+    ]
+    assert "This is a bug in feasibility: ZeroDivisionError: division by zero" in result.err
+    assert "\x1b" not in result.err
+    assert result.out.count("score, verdict") == 2
+    assert "not assessed\n  broken.onnx" in result.out
+
+
+def test_check_reports_failures_in_its_document(cli: Cli, stages: Stages) -> None:
+    result = cli("check", "broken.onnx", "a.onnx", "--json", "-q")
+    document = msgspec.json.decode(result.out, type=Assessment)
+    assert result.code == 2
+    assert [failure.path for failure in document.errors] == ["broken.onnx"]
+    assert len(document.models) == 1
+
+
+def test_check_of_one_broken_model_prints_only_the_error(cli: Cli, stages: Stages) -> None:
+    result = cli("check", "broken.onnx", "-q")
+    assert result == Result(
+        2, "", "error: Cannot read broken.onnx: it ends too early\nhint: download it again\n"
+    )
+
+
+def test_check_takes_saved_profiles(cli: Cli, stages: Stages, tmp_path: Path) -> None:
+    saved = tmp_path / "profile.json"
+    saved.write_bytes(encode(samples.profile()))
+    assert cli("check", saved).code == 0
+    assert stages.measured == []
+
+
+@pytest.mark.parametrize(
+    ("verdict", "require", "code"),
+    [
+        ("fits", "fits", 0),
+        ("tight", "fits", 1),
+        ("tight", "tight", 0),
+        ("fits-with-changes", "tight", 1),
+        ("fits-with-changes", "fits-with-changes", 0),
+        ("does-not-fit", "fits-with-changes", 1),
+        ("undecided", "fits-with-changes", 1),
+        ("does-not-fit", None, 0),
+    ],
+)
+def test_require_fails_on_a_worse_verdict(
+    cli: Cli,
+    stages: Stages,
+    monkeypatch: pytest.MonkeyPatch,
+    verdict: str,
+    require: str | None,
+    code: int,
+) -> None:
+    model = samples.model_assessment()
+    device = msgspec.structs.replace(model.devices[0], verdict=verdict)
+    answer = msgspec.structs.replace(model, devices=(device,))
+    monkeypatch.setattr(
+        sys.modules["feasibility.place.placement"], "assess_model", lambda *_: answer
+    )
+    args = ("--require", require) if require else ()
+    assert cli("check", "m.onnx", *args).code == code
+
+
+def test_an_interrupt_is_one_line_and_130(cli: Cli, stages: Stages, tmp_path: Path) -> None:
+    result = cli("measure", "slow.onnx", "-q", "-o", tmp_path / "p.json")
+    assert result == Result(130, "", "\ninterrupted; nothing half-written was left behind\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_output_holds_the_document(cli: Cli, stages: Stages, tmp_path: Path) -> None:
+    path = tmp_path / "profile.json"
+    result = cli("measure", "m.onnx", "-o", path, "-q")
+    assert result.code == 0
+    assert result.out.startswith("resnet101.onnx\n")
+    assert path.read_bytes() == encode(samples.profile())
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_output_has_the_permissions_of_an_ordinary_file(
+    cli: Cli, stages: Stages, tmp_path: Path
+) -> None:
+    previous = os.umask(0o027)
+    try:
+        cli("measure", "m.onnx", "-o", tmp_path / "profile.json", "-q")
+    finally:
+        os.umask(previous)
+    assert stat.S_IMODE((tmp_path / "profile.json").stat().st_mode) == 0o640
+
+
+def test_output_is_refused_before_measuring(cli: Cli, stages: Stages, tmp_path: Path) -> None:
+    path = tmp_path / "profile.json"
+    path.write_text("mine")
+    result = cli("measure", "m.onnx", "-o", path)
+    assert (result.code, result.out) == (2, "")
+    assert stages.measured == []
+    assert path.read_text() == "mine"
+
+
+def test_force_replaces_the_file(cli: Cli, stages: Stages, tmp_path: Path) -> None:
+    path = tmp_path / "profile.json"
+    path.write_text("mine")
+    assert cli("measure", "m.onnx", "-o", path, "--force").code == 0
+    assert path.read_bytes() == encode(samples.profile())
+
+
+def test_a_link_stays_a_link(cli: Cli, stages: Stages, tmp_path: Path) -> None:
+    target, link = tmp_path / "target.json", tmp_path / "link.json"
+    target.write_text("mine")
+    link.symlink_to(target)
+    assert cli("measure", "m.onnx", "-o", link, "--force").code == 0
+    assert link.is_symlink()
+    assert target.read_bytes() == encode(samples.profile())
+
+
+def test_a_failure_leaves_the_old_file_and_no_other(
+    cli: Cli, stages: Stages, tmp_path: Path
+) -> None:
+    path = tmp_path / "profile.json"
+    path.write_text("mine")
+    assert cli("measure", "broken.onnx", "-o", path, "--force").code == 2
+    assert path.read_text() == "mine"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_that_appears_meanwhile_is_kept(cli: Cli, stages: Stages, tmp_path: Path) -> None:
+    path = tmp_path / "profile.json"
+    stages.while_measuring = lambda _: path.write_text("theirs")
+    result = cli("measure", "m.onnx", "-o", path, "-q")
+    assert result.code == 2
+    assert path.read_text() == "theirs"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    script = "import sys; from feasibility.commands.app import run; sys.exit(run(['zoo', 'list']))"
+    with subprocess.Popen(
+        [sys.executable, "-c", f"import time; time.sleep(0.3); {script}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        err = process.stderr.read()
+        code = process.wait()
+    assert (code, err) == (app.EXIT_PIPE_CLOSED, b"")
+
+
+def test_devices_are_listed_as_json(cli: Cli) -> None:
+    result = cli("devices", "list", "--json")
+    assert result.code == 0
+    assert "rpi_5" in [device["id"] for device in json.loads(result.out)]
+
+
+def test_devices_alone_lists_them(cli: Cli) -> None:
+    assert cli("devices") == cli("devices", "list")
+
+
+def test_a_device_is_shown_with_its_sources(cli: Cli) -> None:
+    result = cli("devices", "show", "pi5")
+    assert result.code == 0
+    assert result.out.startswith("Raspberry Pi 5")
+    assert "unverified" in result.out
+
+
+def test_valid_device_files_are_said_to_be(cli: Cli) -> None:
+    path = Path(__file__).parents[1] / "devices" / "rpi_5.toml"
+    result = cli("devices", "validate", path)
+    assert result.code == 0
+    assert "valid, Raspberry Pi 5" in result.out
+
+
+def test_schema_without_a_name_lists_the_documents(cli: Cli) -> None:
+    assert set(cli("schema").out.split()) >= {"profile", "assessment", "facts"}
+
+
+def test_schema_describes_every_field(cli: Cli) -> None:
+    document = json.loads(cli("schema", "profile").out)
+    fields = document["$defs"]["Memory"]["properties"]
+    assert [name for name, field in fields.items() if "description" not in json.dumps(field)] == []
+
+
+def test_python_m_feasibility_is_the_command() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "feasibility", "--version"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stdout) == (0, f"feasibility {__version__}\n")
