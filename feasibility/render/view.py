@@ -152,7 +152,9 @@ def part_of_text(part: int | None, whole: int | None) -> str:
         return f"{format_bytes(part)}, no limit known"
     number, _, unit = format_bytes(part).rpartition(" ")
     # Two digits are as much as a limit is known to; three would pretend to more.
-    limit = f"{whole / GIB:.1f} GiB" if GIB <= whole < 10 * GIB else format_bytes(whole)
+    limit = format_bytes(whole)
+    if GIB <= whole < 10 * GIB:
+        limit = f"{whole / GIB:.1f}".removesuffix(".0") + " GiB"
     return f"{number} of {limit}" if limit.endswith(f" {unit}") else f"{number} {unit} of {limit}"
 
 

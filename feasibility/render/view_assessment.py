@@ -174,15 +174,13 @@ def alternative_section(
 ) -> Section | None:
     """The other places that were considered."""
     names = {item.device: item.name for item in devices}
-    rows = tuple(
-        Row(
-            name_text(names.get(item.device or "", item.device or ""), 32)
-            or WHERE_TEXT[item.where],
-            f"{WHERE_TEXT[item.where]}: {name_text(item.reason, 300)}",
-        )
-        for item in placement.alternatives
-    )
-    return Section("also considered", rows) if rows else None
+    rows = []
+    for item in placement.alternatives:
+        name = names.get(item.device or "", item.device or "")
+        reason = item.reason.removeprefix(f"{name}: ")
+        text = f"{WHERE_TEXT[item.where]}: {name_text(reason, 300)}"
+        rows.append(Row(name_text(name, 32) or "elsewhere", text))
+    return Section("also considered", tuple(rows)) if rows else None
 
 
 def device_section(item: DeviceAssessment) -> Section:
@@ -197,13 +195,18 @@ def device_section(item: DeviceAssessment) -> Section:
         Row("", name_text(item.latency.explanation, 400)),
         Row("storage", part_of_text(item.storage.needed_bytes, item.storage.budget_bytes)),
     ]
-    rows += [Row("because", name_text(reason, 400)) for reason in item.reasons]
+    rows += _listed("because", item.reasons)
     if item.missing_operators:
         names = ", ".join(name_text(name, 60) for name in item.missing_operators[:10])
         rows.append(Row("lacks", names, "bad"))
-    rows += [Row("change", name_text(change, 400)) for change in item.changes]
+    rows += _listed("change", item.changes)
     kept = tuple(row for row in rows if row.text)
     return Section(f"{name_text(item.name, 40)} ({name_text(item.device, 40)})", kept)
+
+
+def _listed(label: str, texts: Sequence[str]) -> list[Row]:
+    """One row per text, the label said once."""
+    return [Row("" if number else label, name_text(text, 400)) for number, text in enumerate(texts)]
 
 
 def _memory_text(memory: BytesInterval) -> str:

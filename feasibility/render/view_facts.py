@@ -63,9 +63,12 @@ def summary_rows(facts: ModelFacts) -> tuple[Row, ...]:
 def _weights_text(facts: ModelFacts) -> str:
     if facts.parameter_count is None:
         return _NOT_KNOWN
-    text = f"{format_count(facts.parameter_count)} parameters"
+    if not facts.initializer_count and not facts.generated_bytes:
+        return "none"
+    count = format_count(facts.parameter_count)
+    text = f"{count} parameter{'s' * (count != '1')}"
     unique = facts.unique_parameter_count
-    if unique is not None and unique != facts.parameter_count:
+    if unique is not None and format_count(unique) != count:
         text += f" ({format_count(unique)} with equal tensors counted once)"
     text += f", {bytes_text(facts.initializer_bytes)} in memory"
     by_dtype = sorted(facts.initializer_bytes_by_dtype.items(), key=lambda item: -item[1])
