@@ -4,7 +4,8 @@ Format history, newest first. A version changes only when a field is removed or
 changes its meaning; added fields keep it, because readers ignore what they do
 not know.
 
-* feasibility/profile/1, feasibility/assessment/1, feasibility/facts/1: first.
+* feasibility/profile/1, feasibility/assessment/1, feasibility/facts/1,
+  feasibility/catalogue/1, feasibility/device/1, feasibility/doctor/1: first.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ import msgspec
 
 from feasibility.errors import DocumentError, UsageError
 from feasibility.records.assessment import Assessment
+from feasibility.records.catalogue import Catalogue
+from feasibility.records.device import Device
+from feasibility.records.doctor import HostReport
 from feasibility.records.facts import ModelFacts
 from feasibility.records.profile import Profile
 from feasibility.text import safe_text
@@ -27,6 +31,9 @@ DOCUMENTS: Final[dict[str, type[msgspec.Struct]]] = {
     "profile": Profile,
     "assessment": Assessment,
     "facts": ModelFacts,
+    "catalogue": Catalogue,
+    "device": Device,
+    "doctor": HostReport,
 }
 _MAX_DOCUMENT_BYTES: Final = 256 * 1024**2
 _SCHEMA_NAME: Final = re.compile(r"feasibility/([a-z]+)/(\d+)", re.ASCII)

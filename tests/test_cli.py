@@ -260,7 +260,7 @@ def test_a_reader_that_leaves_is_no_error() -> None:
 def test_devices_are_listed_as_json(cli: Cli) -> None:
     result = cli("devices", "list", "--json")
     assert result.code == 0
-    assert "rpi_5" in [device["id"] for device in json.loads(result.out)]
+    assert "rpi_5" in [device["id"] for device in json.loads(result.out)["devices"]]
 
 
 def test_devices_alone_lists_them(cli: Cli) -> None:

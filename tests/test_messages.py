@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from feasibility.commands.host_checks import (
-    Check,
     check_allocator,
     check_cgroup,
     check_cores,
@@ -19,6 +18,7 @@ from feasibility.commands.host_checks import (
     check_peaks,
     check_providers,
 )
+from feasibility.records.doctor import HostCheck
 from tests.cli import Result, Stages, cli, stages
 
 __all__ = ["cli", "stages"]
@@ -83,7 +83,8 @@ USAGE = {
         "hint: write for example --input pixels=cat.npy\n"
     ),
     ("schema", "nope"): (
-        "error: There is no document 'nope': the documents are assessment, facts, profile\n"
+        "error: There is no document 'nope': the documents are assessment, catalogue, device, "
+        "doctor, facts, profile\n"
         "hint: for example: feasibility schema profile\n"
     ),
 }
@@ -216,8 +217,11 @@ def test_doctor_with_another_allocator() -> None:
 
 
 def test_doctor_without_a_package() -> None:
-    assert check_package("no-such-package-here", "nothing") == Check(
-        "no-such-package-here", "missing", "no nothing", "pip install no-such-package-here"
+    assert check_package("no-such-package-here", "nothing") == HostCheck(
+        subject="no-such-package-here",
+        state="missing",
+        finding="no nothing",
+        hint="pip install no-such-package-here",
     )
 
 

@@ -24,7 +24,7 @@ from feasibility.commands.options import (
     WarmupOption,
     measure_options,
 )
-from feasibility.commands.output import open_output, show, stdout_console
+from feasibility.commands.output import open_output, print_result, stdout_console
 from feasibility.errors import EXIT_CANNOT_DO, EXIT_OK, EXIT_REQUIREMENT_NOT_MET
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def check(
             quiet=quiet,
             on_model=report.print_model,
         )
-        show(assessment, lambda _: report.print_end(assessment), as_json=json, output=file)
+        print_result(assessment, lambda _: report.print_end(assessment), as_json=json, output=file)
     return _exit_code(assessment, require)
 
 

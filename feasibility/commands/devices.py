@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from feasibility import __version__
 from feasibility.commands.options import JsonOption
-from feasibility.commands.output import stdout_console, write_bytes
+from feasibility.commands.output import print_result, write_bytes
 from feasibility.errors import EXIT_CANNOT_DO, EXIT_OK, FeasibilityError
 
 if TYPE_CHECKING:
@@ -27,15 +28,16 @@ def devices(context: typer.Context, *, json: JsonOption = False) -> None:
 @app.command("list")
 def list_devices(*, json: JsonOption = False) -> None:
     """List the catalogue."""
-    found = _catalogue()
-    if json:
-        import msgspec
-
-        write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
-        return
+    from feasibility.records.catalogue import Catalogue
     from feasibility.render.terminal_devices import render_catalogue
 
-    render_catalogue(found, stdout_console())
+    found = Catalogue(tool_version=__version__, devices=_catalogue())
+    print_result(
+        found,
+        lambda console: render_catalogue(found.devices, console),
+        as_json=json,
+        output=None,
+    )
 
 
 @app.command()
@@ -49,16 +51,10 @@ def show(
 ) -> None:
     """Show everything known of a device, each figure with its source."""
     from feasibility.catalogue.catalogue import find_device
-
-    found = find_device(device, _catalogue())
-    if json:
-        from feasibility.render.json_ import render_json
-
-        write_bytes(render_json(found))
-        return
     from feasibility.render.terminal_devices import render_device
 
-    render_device(found, stdout_console())
+    found = find_device(device, _catalogue())
+    print_result(found, lambda console: render_device(found, console), as_json=json, output=None)
 
 
 @app.command()

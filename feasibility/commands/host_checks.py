@@ -6,13 +6,11 @@ import importlib.metadata
 import os
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
+from feasibility.records.doctor import HostCheck, State
 from feasibility.units import GIB, format_bytes
-
-State: TypeAlias = Literal["ok", "limited", "missing"]
 
 # Two processes at once: the tool and one child, each wanting a core of its own.
 _CORES_WANTED: Final = 2
@@ -20,24 +18,7 @@ _FREE_MEMORY_WANTED_BYTES: Final = 2 * GIB
 _BUSY_LOAD_PER_CORE: Final = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that measuring relies on.
-
-    Args:
-        subject: What was looked at.
-        state: Whether it is there, there in part, or not.
-        finding: What was found, in words.
-        hint: What to do where it is not `ok`.
-    """
-
-    subject: str
-    state: State
-    finding: str
-    hint: str = ""
-
-
-def check_host(root: Path = Path("/")) -> tuple[Check, ...]:
+def check_host(root: Path = Path("/")) -> tuple[HostCheck, ...]:
     """All checks of this machine.
 
     Args:
@@ -56,44 +37,44 @@ def check_host(root: Path = Path("/")) -> tuple[Check, ...]:
     )
 
 
-def check_peaks(clear_refs: Path) -> Check:
+def check_peaks(clear_refs: Path) -> HostCheck:
     """Whether the kernel's high-water mark can be reset before each phase."""
     subject = "memory peaks"
     try:
         clear_refs.write_text("5")
     except OSError as error:
-        return Check(
+        return _check(
             subject,
             "limited",
             f"sampled; the high-water mark cannot be reset ({_reason(error)})",
             "use a kernel with CONFIG_PROC_PAGE_MONITOR, outside a sandbox that hides /proc",
         )
-    return Check(subject, "ok", "exact: the kernel's high-water mark, reset before each phase")
+    return _check(subject, "ok", "exact: the kernel's high-water mark, reset before each phase")
 
 
-def check_page_kinds(smaps_rollup: Path) -> Check:
+def check_page_kinds(smaps_rollup: Path) -> HostCheck:
     """Whether proportional and private memory can be told."""
     subject = "shared memory"
     try:
         text = smaps_rollup.read_text()
     except OSError as error:
-        return Check(
+        return _check(
             subject,
             "limited",
             f"proportional and private memory are not measured ({_reason(error)})",
             "use Linux 4.14 or newer",
         )
     state: State = "ok" if "Pss:" in text else "limited"
-    return Check(subject, state, "proportional set size and private dirty memory can be read")
+    return _check(subject, state, "proportional set size and private dirty memory can be read")
 
 
-def check_allocator(library: str, version: str) -> Check:
+def check_allocator(library: str, version: str) -> HostCheck:
     """Whether steady figures and the range of the default allocator can be told apart."""
     subject = "C allocator"
     if library == "glibc":
         finding = f"glibc {version}: steady figures by a fixed trim threshold"
-        return Check(subject, "ok", finding)
-    return Check(
+        return _check(subject, "ok", finding)
+    return _check(
         subject,
         "limited",
         f"{library or 'not glibc'}: its thresholds cannot be fixed, so figures may not repeat",
@@ -101,18 +82,18 @@ def check_allocator(library: str, version: str) -> Check:
     )
 
 
-def check_package(name: str, use: str) -> Check:
+def check_package(name: str, use: str) -> HostCheck:
     """Whether a package is installed that an instrument is built on."""
     try:
         version = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
-        return Check(name, "missing", f"no {use}", f"pip install {name}")
-    return Check(name, "ok", f"{version}: {use}")
+        return _check(name, "missing", f"no {use}", f"pip install {name}")
+    return _check(name, "ok", f"{version}: {use}")
 
 
 def check_providers(
     available: Callable[[], tuple[str, tuple[str, ...]]] | None = None,
-) -> Check:
+) -> HostCheck:
     """Which execution providers the installed runtime was built with.
 
     Args:
@@ -123,9 +104,9 @@ def check_providers(
         version, providers = (available or _runtime)()
     except ImportError as error:
         hint = "pip install onnxruntime"
-        return Check(subject, "missing", f"ONNX Runtime cannot be imported: {error}", hint)
+        return _check(subject, "missing", f"ONNX Runtime cannot be imported: {error}", hint)
     names = ", ".join(name.removesuffix("ExecutionProvider") for name in providers)
-    return Check(subject, "ok", f"ONNX Runtime {version} with the providers {names}")
+    return _check(subject, "ok", f"ONNX Runtime {version} with the providers {names}")
 
 
 def _runtime() -> tuple[str, tuple[str, ...]]:
@@ -134,7 +115,7 @@ def _runtime() -> tuple[str, tuple[str, ...]]:
     return onnxruntime.__version__, tuple(onnxruntime.get_available_providers())
 
 
-def check_cgroup(folder: Path) -> Check:
+def check_cgroup(folder: Path) -> HostCheck:
     """Whether a model could be run under a limit that the kernel enforces."""
     subject = "memory limits"
     try:
@@ -147,39 +128,39 @@ def check_cgroup(folder: Path) -> Check:
     if not has_memory:
         finding = f"{version}: no memory controller, so no limit can be enforced"
         hint = "enable it, with cgroup_enable=memory on the kernel's command line"
-        return Check(subject, "limited", finding, hint)
+        return _check(subject, "limited", finding, hint)
     if not os.access(folder, os.W_OK):
         finding = f"{version}, but this user may not make groups"
         hint = "run under `systemd-run --user --scope -p Delegate=yes`, or as root"
-        return Check(subject, "limited", finding, hint)
-    return Check(subject, "ok", f"{version} with the memory controller, groups can be made")
+        return _check(subject, "limited", finding, hint)
+    return _check(subject, "ok", f"{version} with the memory controller, groups can be made")
 
 
-def check_cores(core_count: int, load: float) -> Check:
+def check_cores(core_count: int, load: float) -> HostCheck:
     """Whether there is room for a child that is not disturbed."""
     subject = "processor"
     finding = f"{core_count} core{'s' * (core_count != 1)}, load {load:.1f}"
     if core_count < _CORES_WANTED:
-        return Check(subject, "limited", finding, "times are disturbed by the tool on one core")
+        return _check(subject, "limited", finding, "times are disturbed by the tool on one core")
     if load > core_count * _BUSY_LOAD_PER_CORE:
-        return Check(subject, "limited", f"{finding}: busy", "close other programs before timing")
-    return Check(subject, "ok", finding)
+        return _check(subject, "limited", f"{finding}: busy", "close other programs before timing")
+    return _check(subject, "ok", finding)
 
 
-def check_governor(path: Path) -> Check:
+def check_governor(path: Path) -> HostCheck:
     """Whether the clock is held."""
     subject = "clock"
     try:
         governor = path.read_text().strip()
     except OSError:
-        return Check(subject, "ok", "not told by this system (usual in virtual machines)")
+        return _check(subject, "ok", "not told by this system (usual in virtual machines)")
     if governor == "performance":
-        return Check(subject, "ok", "held high (governor performance)")
+        return _check(subject, "ok", "held high (governor performance)")
     hint = "cpupower frequency-set -g performance, for times that repeat"
-    return Check(subject, "limited", f"may change while measuring (governor {governor})", hint)
+    return _check(subject, "limited", f"may change while measuring (governor {governor})", hint)
 
 
-def check_free_memory(meminfo: Path) -> Check:
+def check_free_memory(meminfo: Path) -> HostCheck:
     """How large a model may be."""
     subject = "free memory"
     try:
@@ -187,12 +168,16 @@ def check_free_memory(meminfo: Path) -> Check:
         fields = dict(line.split(":", 1) for line in lines if ":" in line)
         free_bytes = int(fields["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError, ValueError, IndexError):
-        return Check(subject, "limited", "not told by this system")
+        return _check(subject, "limited", "not told by this system")
     if free_bytes < _FREE_MEMORY_WANTED_BYTES:
         hint = "close other programs before measuring large models"
-        return Check(subject, "limited", format_bytes(free_bytes), hint)
-    return Check(subject, "ok", format_bytes(free_bytes))
+        return _check(subject, "limited", format_bytes(free_bytes), hint)
+    return _check(subject, "ok", format_bytes(free_bytes))
 
 
 def _reason(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
+
+
+def _check(subject: str, state: State, finding: str, hint: str = "") -> HostCheck:
+    return HostCheck(subject=subject, state=state, finding=finding, hint=hint)

@@ -14,7 +14,7 @@ from feasibility.commands.options import (
     QuietOption,
     parse_dims,
 )
-from feasibility.commands.output import open_output, show
+from feasibility.commands.output import open_output, print_result
 from feasibility.commands.progress import progress_on
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -44,7 +44,7 @@ def inspect(
         with progress_on(model.name, quiet=quiet) as progress:
             progress(0, 1, "reading the graph")
             facts = inspect_model(model, dims=dims)
-        show(
+        print_result(
             facts,
             lambda console: render_facts(facts, console, details=details),
             as_json=json,

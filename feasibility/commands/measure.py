@@ -22,7 +22,7 @@ from feasibility.commands.options import (
     WarmupOption,
     measure_options,
 )
-from feasibility.commands.output import open_output, show
+from feasibility.commands.output import open_output, print_result
 from feasibility.commands.progress import progress_on
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -69,7 +69,7 @@ def measure(
 
         with progress_on(model.name, quiet=quiet) as progress:
             profile = measure_model(model, options, progress)
-        show(
+        print_result(
             profile,
             lambda console: render_profile(profile, console, details=details),
             as_json=json,

@@ -112,7 +112,7 @@ def _cannot_write(path: Path, error: OSError) -> DocumentError:
     )
 
 
-def show(
+def print_result(
     record: msgspec.Struct,
     render: Callable[[Console], None],
     *,

@@ -1,0 +1,19 @@
+"""The devices that models can be checked against."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from feasibility.records.base import Record
+from feasibility.records.device import Device
+
+
+class Catalogue(
+    Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/catalogue/1"
+):
+    """The answer of `devices list`."""
+
+    tool_version: Annotated[str, Meta(description="Version of feasibility that wrote this.")]
+    devices: Annotated[tuple[Device, ...], Meta(description="All devices, by id.")]
