@@ -179,5 +179,5 @@ def _cloud_reason(server: DeviceAssessment, where: Where) -> str:
     else:
         time = f"takes {wording.duration_span(latency.low_ns, latency.high_ns)} there"
     cost = "needs a network, adds its delay and sends the input off the device"
-    joint = "and would settle it, but" if where == "undecided" else "but"
+    joint = "which is certain to be enough, but" if where == "undecided" else "but"
     return f"{server.name}: {time}, {joint} {cost}"

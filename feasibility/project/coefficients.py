@@ -101,8 +101,7 @@ GPU_LAUNCH_NS: Final = 10_000
 
 # Half width of the 80 % interval, as a factor on both sides, for a device never measured.
 CONFIDENCE: Final = 0.8
-SPREAD_ONE_THREAD: Final = 1.6
-SPREAD_MANY_THREADS: Final = 1.8
+SPREAD_CPU: Final = 1.7
 SPREAD_GPU: Final = 2.0
 SPREAD_INT8: Final = 2.2
 SPREAD_UNKNOWN_WORK: Final = 3.5
@@ -116,11 +115,11 @@ HOST_TOLERANCE: Final = 3.0
 
 # Memory, measured with ONNX Runtime 1.31.1 on both instruction sets (docs/scoring.md).
 ARM_LOAD_EXTRA_BYTES: Final = 12 * MIB
-LOAD_LOW_RATIO: Final = 0.97
-LOAD_HIGH_RATIO: Final = 1.08
+LOAD_LOW_RATIO: Final = 0.95
+LOAD_HIGH_RATIO: Final = 1.06
 INFERENCE_RATIO: Final = 1.02
 INFERENCE_LOW_RATIO: Final = 0.97
-INFERENCE_HIGH_RATIO: Final = 1.08
+INFERENCE_HIGH_RATIO: Final = 1.06
 # glibc on aarch64 kept 20 % of a transformer's resident memory, nothing of a convolutional one's.
 GLIBC_RETAINED_RATIO: Final = 1.20
 DEFAULT_RANGE_RATIO: Final = 1.02

@@ -18,6 +18,7 @@ from feasibility.records.facts import OperatorClass
 from feasibility.records.profile import Profile, ProfiledModel
 
 _NS: Final = 10**9
+_NO_PROCESSOR: Final = "The device file does not say how fast its processor is."
 
 
 class _Work(NamedTuple):
@@ -53,22 +54,29 @@ def project_latency(
         An interval without a budget; its ends are None where neither the model's work
         nor its latency on the host is known.
     """
-    work = _work(profile.model)
-    on_gpu = device.runs_on == "gpu" and device.gpu is not None
     used = _thread_count(device, threads)
+    work = _work(profile.model)
     if work is None:
         return _from_host_latency(profile, device, used)
-    if on_gpu and device.gpu is not None:
-        seconds = _gpu_seconds(work, device.gpu, device, profile.model.weight_dtype)
-        where = device.gpu.name
-    elif device.cpu is not None:
-        seconds = _cpu_seconds(work, device, device.cpu, used)
-        where = _threads_text(used)
-    else:
-        return DurationInterval(explanation="The device file describes no processor.")
+    seconds = _device_seconds(work, device, used, profile.model.weight_dtype)
+    if seconds is None:
+        return DurationInterval(explanation=_NO_PROCESSOR)
     slowness = _host_slowness(profile, work)
-    spread = _spread(work, on_gpu=on_gpu, threads=used)
-    return _interval(seconds * slowness, spread, _explain(profile, where, slowness))
+    where = device.gpu.name if _uses_gpu(device) and device.gpu else _threads_text(used)
+    return _interval(seconds * slowness, _spread(work, device), _explain(profile, where, slowness))
+
+
+def _uses_gpu(device: Device) -> bool:
+    return device.runs_on == "gpu" and device.gpu is not None
+
+
+def _device_seconds(
+    work: _Work, device: Device, threads: int, weight_dtype: str | None
+) -> float | None:
+    """Projected time, or None where the device file does not describe its processor."""
+    if device.runs_on == "gpu":
+        return None if device.gpu is None else _gpu_seconds(work, device.gpu, device, weight_dtype)
+    return None if device.cpu is None else _cpu_seconds(work, device, device.cpu, threads)
 
 
 def _work(model: ProfiledModel) -> _Work | None:
@@ -139,7 +147,7 @@ def _throughput(cores: list[_Core], threads: int) -> float:
     return best
 
 
-def _gpu_seconds(work: _Work, gpu: Gpu, device: Device, weight_dtype: str | None) -> float:
+def _gpu_seconds(work: _Work, gpu: Gpu, device: Device, weight_dtype: str | None) -> float | None:
     """Products at a share of the peak, never faster than the memory, and a launch per node.
 
     The launch makes small models inefficient and large ones not, as measured.
@@ -149,6 +157,8 @@ def _gpu_seconds(work: _Work, gpu: Gpu, device: Device, weight_dtype: str | None
         rates.append(gpu.fp32_flops_per_s.value * k.GPU_EFFICIENCY)
     if gpu.fp16_flops_per_s is not None and weight_dtype == "float16":
         rates.append(gpu.fp16_flops_per_s.value * k.GPU_FP16_EFFICIENCY)
+    if not rates:
+        return None
     bandwidth = gpu.bandwidth_bytes_per_s
     if bandwidth is None and device.memory is not None:
         bandwidth = device.memory.bandwidth_bytes_per_s
@@ -188,12 +198,9 @@ def _from_host_latency(profile: Profile, device: Device, threads: int) -> Durati
             explanation="Neither the model's work nor its latency on a machine like this is known."
         )
     nominal = _Work({"conv": _NS}, 0.0, 0)
-    if device.runs_on == "gpu" and device.gpu is not None:
-        there = _gpu_seconds(nominal, device.gpu, device, None)
-    elif device.cpu is not None:
-        there = _cpu_seconds(nominal, device, device.cpu, threads)
-    else:
-        return DurationInterval(explanation="The device file describes no processor.")
+    there = _device_seconds(nominal, device, threads, None)
+    if there is None:
+        return DurationInterval(explanation=_NO_PROCESSOR)
     seconds = profile.latency.median_ns / _NS * there / _host_seconds(nominal, profile)
     return _interval(
         seconds,
@@ -210,12 +217,10 @@ def _thread_count(device: Device, threads: int | None) -> int:
     return max(1, min(available, k.DEFAULT_MAX_THREADS if threads is None else threads))
 
 
-def _spread(work: _Work, *, on_gpu: bool, threads: int) -> float:
+def _spread(work: _Work, device: Device) -> float:
     if 2 * work.flops_by_class.get("quantization", 0) > work.flops:
         return k.SPREAD_INT8
-    if on_gpu:
-        return k.SPREAD_GPU
-    return k.SPREAD_ONE_THREAD if threads == 1 else k.SPREAD_MANY_THREADS
+    return k.SPREAD_GPU if _uses_gpu(device) else k.SPREAD_CPU
 
 
 def _interval(seconds: float, spread: float, explanation: str) -> DurationInterval:

@@ -210,7 +210,7 @@ def _from_file(profile: Profile, runtime_bytes: int) -> BytesInterval:
     return BytesInterval(
         low_bytes=weights + activations + runtime_bytes,
         likely_bytes=weights + max(activations, largest) + k.ARM_LOAD_EXTRA_BYTES + runtime_bytes,
-        high_bytes=2 * weights + 2 * activations + k.ARM_LOAD_EXTRA_BYTES + runtime_bytes,
+        high_bytes=2 * (weights + activations) + largest + k.ARM_LOAD_EXTRA_BYTES + runtime_bytes,
         runtime_bytes=runtime_bytes,
         method="projected",
         explanation="Memory could not be measured here; estimated from the weights and the "

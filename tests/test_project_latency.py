@@ -1,0 +1,198 @@
+"""Latency on a device: what it depends on, how wide it is, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from feasibility.project.coefficients import (
+    CONFIDENCE,
+    SPREAD_CPU,
+    SPREAD_GPU,
+    SPREAD_INT8,
+    SPREAD_UNKNOWN_WORK,
+)
+from feasibility.project.latency import project_latency
+from feasibility.records.assessment import DurationInterval
+from feasibility.records.device import Cluster, Device, Gpu
+from feasibility.records.profile import Profile
+from feasibility.units import MILLISECOND_NS, SECOND_NS
+from tests.projection_samples import board, figure, latency, minilm, resnet101
+
+replace = msgspec.structs.replace
+
+
+def likely(found: DurationInterval) -> int:
+    assert found.likely_ns is not None
+    return found.likely_ns
+
+
+def spread(found: DurationInterval) -> float:
+    assert found.low_ns is not None
+    assert found.high_ns is not None
+    return (found.high_ns / found.low_ns) ** 0.5
+
+
+def without_work(profile: Profile) -> Profile:
+    model = replace(
+        profile.model, flops=None, flops_by_class={}, moved_bytes_by_class={}, format="ort"
+    )
+    return replace(profile, model=model)
+
+
+def gpu_server(**changes: object) -> Device:
+    gpu = Gpu(
+        name="GPU",
+        memory_bytes=figure(8 * 2**30),
+        bandwidth_bytes_per_s=figure(448 * 10**9),
+        fp32_flops_per_s=figure(20 * 10**12),
+        launch_ns=figure(10_000),
+    )
+    gpu = replace(gpu, **changes)
+    return replace(board(isa="x86_64"), runs_on="gpu", gpu=gpu, cpu=None, memory=None)
+
+
+def test_resnet_on_a_raspberry_pi_4() -> None:
+    """ResNet-101 takes a Pi 4 at 1.8 GHz most of a second with four threads."""
+    found = project_latency(resnet101(), board())
+    assert 0.4 * SECOND_NS < likely(found) < 1.2 * SECOND_NS
+    assert found.confidence_ratio == CONFIDENCE
+    assert found.method == "projected"
+    assert "4 threads" in found.explanation
+
+
+def test_interval_is_symmetric_in_ratio() -> None:
+    assert spread(project_latency(resnet101(), board())) == pytest.approx(SPREAD_CPU, rel=1e-6)
+
+
+def test_threads_do_not_multiply() -> None:
+    """Four threads on a Pi 4 are published as 1.3 to 2.3 times as fast as one, not four."""
+    one = likely(project_latency(resnet101(), board(), threads=1))
+    four = likely(project_latency(resnet101(), board(), threads=4))
+    assert 1.3 < one / four < 2.5
+
+
+def test_more_threads_than_cores_change_nothing() -> None:
+    assert project_latency(resnet101(), board(), threads=64) == project_latency(
+        resnet101(), board(), threads=4
+    )
+
+
+def test_small_cores_beside_a_large_one_never_slow_it_down() -> None:
+    """The best choice of cores is taken, whatever order the file lists them in."""
+    device = board()
+    assert device.cpu is not None
+    little = Cluster(
+        core="cortex-a53",
+        core_count=figure(4),
+        clock_hz=figure(10**9),
+        flop_per_cycle=figure(8),
+    )
+    for clusters in ((*device.cpu.clusters, little), (little, *device.cpu.clusters)):
+        mixed = replace(device, cpu=replace(device.cpu, clusters=clusters))
+        assert likely(project_latency(resnet101(), mixed)) == likely(
+            project_latency(resnet101(), device)
+        )
+
+
+def test_depthwise_work_costs_more_than_dense() -> None:
+    """The share of the peak reached depends on the operator class."""
+    dense = resnet101()
+    work = 10**9
+    as_conv = replace(dense, model=replace(dense.model, flops_by_class={"conv": work}))
+    as_depthwise = replace(
+        dense, model=replace(dense.model, flops_by_class={"depthwise_conv": work})
+    )
+    assert likely(project_latency(as_depthwise, board())) > likely(
+        project_latency(as_conv, board())
+    )
+
+
+def test_bytes_bound_what_little_work_does_not() -> None:
+    """A model that moves much and computes little is as slow as its memory."""
+    model = replace(
+        minilm().model,
+        flops_by_class={"recurrent": 1000},
+        moved_bytes_by_class={"recurrent": 5_632_000_000},
+        node_count_by_class={"recurrent": 1},
+    )
+    found = project_latency(replace(minilm(), model=model, latency=None), board())
+    assert likely(found) == pytest.approx(SECOND_NS, rel=0.01)
+
+
+def test_int8_dot_products_help_and_widen() -> None:
+    """int8 is no constant factor, so its interval is wider."""
+    profile = resnet101()
+    model = replace(profile.model, flops_by_class={"quantization": 10**10})
+    profile = replace(profile, model=model, latency=None)
+    plain = board()
+    assert plain.cpu is not None
+    with_dot = replace(plain, cpu=replace(plain.cpu, features=("neon", "dotprod")))
+    assert likely(project_latency(profile, with_dot)) < likely(project_latency(profile, plain))
+    assert spread(project_latency(profile, plain)) == pytest.approx(SPREAD_INT8, rel=1e-6)
+
+
+def test_gpu_pays_a_launch_per_node() -> None:
+    """A small model takes as long as its launches, however fast the GPU is."""
+    model = replace(
+        minilm().model,
+        flops_by_class={"matmul": 10**6},
+        moved_bytes_by_class={"matmul": 10**6},
+        node_count_by_class={"matmul": 100},
+    )
+    found = project_latency(replace(minilm(), model=model, latency=None), gpu_server())
+    assert likely(found) == pytest.approx(MILLISECOND_NS, rel=0.02)
+    assert spread(found) == pytest.approx(SPREAD_GPU, rel=1e-6)
+
+
+def test_half_precision_weights_use_the_matrix_units() -> None:
+    profile = resnet101()
+    half = replace(profile, model=replace(profile.model, weight_dtype="float16"))
+    server = gpu_server(fp16_flops_per_s=figure(80 * 10**12))
+    assert likely(project_latency(half, server)) < likely(project_latency(profile, server))
+
+
+def test_odd_model_is_slow_elsewhere_too() -> None:
+    """A model far slower here than its work explains stays slow on the device."""
+    usual = project_latency(resnet101(), board())
+    odd = project_latency(replace(resnet101(), latency=latency(20 * SECOND_NS)), board())
+    assert likely(odd) > 10 * likely(usual)
+    assert "that much slower" in odd.explanation
+
+
+def test_fast_host_changes_nothing() -> None:
+    usual = project_latency(resnet101(), board())
+    fast = project_latency(replace(resnet101(), latency=latency(MILLISECOND_NS)), board())
+    assert fast == usual
+
+
+def test_emulated_times_say_nothing() -> None:
+    slow = replace(resnet101(), latency=latency(100 * SECOND_NS), method="emulated")
+    assert likely(project_latency(slow, board())) == likely(project_latency(resnet101(), board()))
+    assert project_latency(without_work(slow), board()).likely_ns is None
+
+
+def test_unknown_work_falls_back_to_the_host() -> None:
+    """A `.ort` file is scaled from the latency measured here, with a wider interval."""
+    found = project_latency(without_work(resnet101()), board())
+    assert spread(found) == pytest.approx(SPREAD_UNKNOWN_WORK, rel=1e-6)
+    assert "work is not known" in found.explanation
+    doubled = replace(resnet101(), latency=latency(130 * MILLISECOND_NS))
+    assert likely(project_latency(without_work(doubled), board())) == pytest.approx(
+        2 * likely(found), rel=1e-6
+    )
+
+
+def test_nothing_known_gives_no_figure() -> None:
+    found = project_latency(without_work(replace(resnet101(), latency=None)), board())
+    assert (found.low_ns, found.likely_ns, found.high_ns) == (None, None, None)
+    assert project_latency(resnet101(), replace(board(), cpu=None)).likely_ns is None
+    bare = gpu_server(fp32_flops_per_s=None)
+    assert project_latency(resnet101(), bare).likely_ns is None
+    assert project_latency(without_work(resnet101()), bare).likely_ns is None
+
+
+def test_loop_counted_once_is_said() -> None:
+    profile = minilm()
+    profile = replace(profile, model=replace(profile.model, per_iteration=True))
+    assert "counted once" in project_latency(profile, board()).explanation
