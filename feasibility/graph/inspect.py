@@ -57,9 +57,9 @@ def inspect_model(
     with open_model(path) as file:
         wanted = file.size_bytes <= HASHED_BYTES if hash_file is None else hash_file
         if file.format == "ort":
-            return ort_facts(file, _digest(file) if wanted else None)
+            return ort_facts(file, digest(file) if wanted else None)
         skeleton = skeleton_of(file)
-        sha256 = _digest(file) if wanted else None
+        sha256 = digest(file) if wanted else None
     return facts_of(skeleton, dims=dims, sha256=sha256)
 
 
@@ -129,7 +129,8 @@ def facts_of(
     )
 
 
-def _digest(file: ModelFile) -> str:
+def digest(file: ModelFile) -> str:
+    """SHA-256 of the whole file, in hexadecimal."""
     hashed = hashlib.sha256()
     position = 0
     while chunk := os.pread(file.descriptor, _CHUNK_BYTES, position):

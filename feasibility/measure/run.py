@@ -180,12 +180,13 @@ class _Campaign:
         ready, done = self.plain.event(Ready), self.plain.event(Done)
         assert ready is not None
         assert done is not None
+        facts = self.subject.facts_for(self.plan)
         figures = self._latency()
         load, inference = self.load_allocations, self.inference_allocations
         return Profile(
             tool_version=feasibility.__version__,
             measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            model=model.profiled_model(self.subject.path, self.subject.facts),
+            model=model.profiled_model(self.subject.path, facts),
             host=read_host(ready.versions),
             workload=self._workload(ready, done),
             memory=self._memory(),
@@ -194,7 +195,7 @@ class _Campaign:
             operators=self.trace.operators if self.trace else (),
             allocations=(*(load.uses if load else ()), *(inference.uses if inference else ())),
             warnings=(
-                *self.subject.facts.warnings,
+                *facts.warnings,
                 *self.notices,
                 *notices.latency_notices(figures, self.passes.options),
             ),

@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from feasibility.graph.inputs import plan_inputs, plan_inputs_from_specs
+from feasibility.graph.inspect import digest, facts_of
+from feasibility.graph.ort_format import ort_facts
+from feasibility.graph.recognise import open_model
+from feasibility.graph.skeleton import Skeleton, skeleton_of
 from feasibility.measure.explain import explain
 from feasibility.measure.options import MeasureOptions
 from feasibility.measure.passes import Passes
@@ -26,13 +31,21 @@ class Subject:
 
     Args:
         path: The model as it was given.
-        facts: What the file says.
         plans: Complete choices of inputs, the likeliest first; never empty.
+        facts: What the file says, with the dims of the first plan.
+        skeleton: The graph without its weights; None for formats only the runtime reads.
     """
 
     path: Path
-    facts: ModelFacts
     plans: tuple[InputPlan, ...]
+    facts: ModelFacts
+    skeleton: Skeleton | None
+
+    def facts_for(self, plan: InputPlan) -> ModelFacts:
+        """What the file says, with the dims of a plan that turned out to run."""
+        if self.skeleton is None or plan.dims == self.plans[0].dims:
+            return self.facts
+        return facts_of(self.skeleton, dims=plan.dims, sha256=self.facts.sha256)
 
 
 def read_subject(path: Path, options: MeasureOptions, passes: Passes) -> Subject:
@@ -44,24 +57,37 @@ def read_subject(path: Path, options: MeasureOptions, passes: Passes) -> Subject
         ModelError: The file is no model, or the runtime refuses it.
         InputError: The dims or inputs that were given do not match it.
     """
-    from feasibility.graph import inputs, inspect
-    from feasibility.graph.skeleton import read_skeleton
+    with open_model(path) as file:
+        sha256 = digest(file)
+        if file.format == "ort":
+            plans = _plans_from_runtime(path, options, passes)
+            return Subject(path, plans, ort_facts(file, sha256), skeleton=None)
+        skeleton = skeleton_of(file)
+    plans = plan_inputs(
+        skeleton.model,
+        dims=options.dims,
+        files=options.input_files,
+        archive=options.inputs_archive,
+        seed=options.seed,
+    )
+    facts = facts_of(skeleton, dims=plans[0].dims, sha256=sha256)
+    return Subject(path, plans, facts, skeleton)
 
-    wanted = {
-        "dims": options.dims,
-        "files": options.input_files,
-        "archive": options.inputs_archive,
-        "seed": options.seed,
-    }
-    facts = inspect.inspect_model(path, dims=options.dims, hash_file=True)
-    if facts.format == "onnx":
-        return Subject(path, facts, inputs.plan_inputs(read_skeleton(path).model, **wanted))
+
+def _plans_from_runtime(
+    path: Path, options: MeasureOptions, passes: Passes
+) -> tuple[InputPlan, ...]:
     result = passes.describe()
     described = result.event(Described)
     if described is None:
         raise explain(result, path.name, passes.ceiling_bytes)
-    specs = tuple(_spec(*declared) for declared in described.inputs)
-    return Subject(path, facts, inputs.plan_inputs_from_specs(specs, **wanted))
+    return plan_inputs_from_specs(
+        tuple(_spec(*declared) for declared in described.inputs),
+        dims=options.dims,
+        files=options.input_files,
+        archive=options.inputs_archive,
+        seed=options.seed,
+    )
 
 
 def _spec(name: str, type_text: str, shape: tuple[object, ...]) -> TensorSpec:
