@@ -15,11 +15,12 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from feasibility.records.profile import Profile
-from feasibility.render.terminal import bar_text, make_console, print_grid
 from feasibility.render.terminal_check import render_assessment
 from feasibility.render.terminal_devices import render_catalogue, render_device
+from feasibility.render.terminal_grid import bar_text, print_grid
 from feasibility.render.terminal_inspect import render_facts
 from feasibility.render.terminal_measure import render_profile
+from feasibility.render.terminal_text import make_console
 from feasibility.render.view import Bar, Column, Grid
 from tests import samples
 from tests.snapshot import assert_matches_snapshot

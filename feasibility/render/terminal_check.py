@@ -7,14 +7,14 @@ from rich.text import Text
 
 from feasibility.records.assessment import Assessment, ModelAssessment
 from feasibility.render.terminal import (
-    print_grid,
-    print_hanging,
     print_heading,
     print_remarks,
     print_rows,
     print_section,
 )
+from feasibility.render.terminal_grid import print_grid
 from feasibility.render.terminal_measure import render_profile_details
+from feasibility.render.terminal_text import print_hanging
 from feasibility.render.view import assumption_rows, name_text, notice_rows
 from feasibility.render.view_assessment import (
     advice_text,

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from feasibility.records.device import Device
-from feasibility.render.terminal import print_grid, print_remarks, print_section
+from feasibility.render.terminal import print_remarks, print_section
+from feasibility.render.terminal_grid import print_grid
 from feasibility.render.view_devices import catalogue_grid, catalogue_remarks, device_sections
 
 
