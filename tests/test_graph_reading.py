@@ -380,9 +380,19 @@ def test_more_fields_than_any_graph_has_are_refused(
     assert "more than 1,000 fields" in refusal(path, model(b"\x0a\x00" * 1000)).why
 
 
-def test_a_name_that_is_no_text_is_refused(path: Path) -> None:
-    node = message(1, message(1, b"\xff\xfe"), message(4, b"Relu"))
-    error = refusal(path, model(node))
+@pytest.mark.parametrize(
+    "part",
+    [
+        message(1, message(1, b"\xff\xfe"), message(4, b"Relu")),
+        message(1, message(5, message(1, b"\xff\xfe"))),
+        message(1, message(5, message(1, b"value"), message(5, message(8, b"\xff\xfe")))),
+        message(5, message(8, b"\xff\xfe")),
+        message(15, message(2, message(8, b"\xff\xfe"))),
+        message(11, message(1, b"\xff\xfe")),
+    ],
+)
+def test_a_name_that_is_no_text_is_refused(path: Path, part: bytes) -> None:
+    error = refusal(path, model(part))
     assert error.why == "it holds a name that is not UTF-8 text: '\\xff\\xfe'"
 
 

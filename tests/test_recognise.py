@@ -15,6 +15,7 @@ import pytest
 from feasibility.errors import ModelError
 from feasibility.graph.recognise import open_model
 from feasibility.graph.skeleton import read_skeleton
+from tests.wire_bytes import message, number
 
 
 def refusal(path: Path) -> ModelError:
@@ -69,6 +70,26 @@ FOREIGN = {
     "legacy torch": (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", "PyTorch", "torch.onnx.export"),
     "tensorrt": (b"ptrt" + bytes(20), "TensorRT", "ONNX"),
     "picture": (b"\x89PNG\r\n\x1a\n", "PNG picture", "model file"),
+    "tensorflow graph": (
+        message(1, message(1, b"x"), message(2, b"Placeholder")) + message(4, number(1, 1)),
+        "frozen TensorFlow graphs",
+        "tf2onnx.convert --graphdef",
+    ),
+    "saved model": (
+        number(1, 1) + message(2, message(2, bytes(2000))),
+        "TensorFlow SavedModel",
+        "tf2onnx.convert --saved-model",
+    ),
+    "core ml": (
+        number(1, 4) + message(2, message(1, b"image")) + message(500, bytes(10)),
+        "Core ML",
+        "ONNX",
+    ),
+    "tensor": (
+        number(1, 3) + number(2, 1) + message(9, bytes(12)),
+        "single ONNX tensor",
+        "model itself",
+    ),
     "empty": (b"", "it is empty", "download"),
 }
 

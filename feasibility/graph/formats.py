@@ -8,7 +8,7 @@ from typing import Final
 
 from feasibility.text import safe_text
 
-_TF2ONNX: Final = "convert it with `python -m tf2onnx.convert {option} --output model.onnx`"
+TF2ONNX: Final = "convert it with `python -m tf2onnx.convert {option} --output model.onnx`"
 _TORCH: Final = "export it to ONNX with `torch.onnx.export(model, inputs, 'model.onnx')`"
 _KERAS: Final = "load it with Keras and export it with `model.export('model.onnx', format='onnx')`"
 _WEIGHTS: Final = "it holds weights without a graph; export the model to ONNX"
@@ -35,7 +35,7 @@ _SIGNATURES: Final = (
         4,
         b"TFL3",
         "it is a TensorFlow Lite model, not ONNX",
-        _TF2ONNX.format(option="--tflite FILE.tflite"),
+        TF2ONNX.format(option="--tflite FILE.tflite"),
     ),
     (4, b"ET12", "it is an ExecuTorch program, not ONNX", _TORCH),
     (0, b"\x89HDF\r\n\x1a\n", "it is an HDF5 file, the older Keras format", _KERAS),

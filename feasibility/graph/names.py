@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from google.protobuf.message import Message  # type: ignore[import-untyped]
-    from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto
+    from onnx import (
+        AttributeProto,
+        GraphProto,
+        ModelProto,
+        NodeProto,
+        SparseTensorProto,
+        TensorProto,
+        ValueInfoProto,
+    )
 
 
 def require_text(model: ModelProto, what: str) -> None:
@@ -46,19 +54,26 @@ def _model_names(model: ModelProto) -> Iterator[str | bytes]:
         for opset in function.opset_import:
             yield opset.domain
         yield from _value_names(function.value_info)
+        for attribute in function.attribute_proto:
+            yield from _attribute_names(attribute)
         yield from _node_names(function.node)
 
 
 def _graph_names(graph: GraphProto) -> Iterator[str | bytes]:
     yield graph.name
     yield from _value_names(chain(graph.input, graph.output, graph.value_info))
-    for tensor in graph.initializer:
+    yield from _tensor_names(graph.initializer, graph.sparse_initializer)
+    yield from _node_names(graph.node)
+
+
+def _tensor_names(
+    tensors: Iterable[TensorProto], sparse_tensors: Iterable[SparseTensorProto]
+) -> Iterator[str | bytes]:
+    parts = chain.from_iterable((sparse.values, sparse.indices) for sparse in sparse_tensors)
+    for tensor in chain(tensors, parts):
         yield tensor.name
         for entry in tensor.external_data:
             yield from (entry.key, entry.value)
-    for sparse in graph.sparse_initializer:
-        yield sparse.values.name
-    yield from _node_names(graph.node)
 
 
 def _value_names(values: Iterable[ValueInfoProto]) -> Iterator[str | bytes]:
@@ -77,18 +92,25 @@ def _node_names(nodes: Iterable[NodeProto]) -> Iterator[str | bytes]:
         yield from node.input
         yield from node.output
         for attribute in node.attribute:
-            yield attribute.name
-            yield attribute.ref_attr_name
-            if attribute.HasField("t"):
-                yield attribute.t.name
-                for entry in attribute.t.external_data:
-                    yield from (entry.key, entry.value)
-            if attribute.HasField("g"):
-                yield from _graph_names(attribute.g)
-            for graph in attribute.graphs:
-                yield from _graph_names(graph)
-            if attribute.HasField("tp"):
-                yield from _all_strings(attribute.tp)
+            yield from _attribute_names(attribute)
+
+
+def _attribute_names(attribute: AttributeProto) -> Iterator[str | bytes]:
+    yield from (attribute.name, attribute.ref_attr_name)
+    # By what is there, not by the declared type, which a strange file may leave out.
+    if attribute.HasField("t"):
+        yield from _tensor_names((attribute.t,), ())
+    if attribute.HasField("sparse_tensor"):
+        yield from _tensor_names((), (attribute.sparse_tensor,))
+    yield from _tensor_names(attribute.tensors, attribute.sparse_tensors)
+    if attribute.HasField("g"):
+        yield from _graph_names(attribute.g)
+    for graph in attribute.graphs:
+        yield from _graph_names(graph)
+    if attribute.HasField("tp"):
+        yield from _all_strings(attribute.tp)
+    for proto in attribute.type_protos:
+        yield from _all_strings(proto)
 
 
 def _all_strings(message: Message) -> Iterator[str | bytes]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from feasibility.errors import ModelError
 from feasibility.graph.cut import KEPT_PAYLOAD_BYTES, Cutter, Payload
+from feasibility.graph.lookalikes import foreign_message
 from feasibility.graph.names import require_text
 from feasibility.graph.recognise import FileIdentity, ModelFile, open_model
 from feasibility.graph.scopes import bodies, function_scope
@@ -78,10 +79,13 @@ def skeleton_of(file: ModelFile) -> Skeleton:
     """
     what = f"Cannot read model '{safe_text(str(file.path))}'"
     wire = WireFile(file.descriptor, file.size_bytes, what)
+    foreign = foreign_message(wire)
+    if foreign is not None:
+        raise ModelError(what, foreign.why, foreign.hint)
     cutter = Cutter(wire)
     model = _parsed(cutter.model(), wire)
     if not model.HasField("graph"):
-        raise _no_graph(model, what)
+        raise ModelError(what, "it holds no graph", "export the model again")
     require_text(model, what)
     reader = TensorReader(cutter.payloads, what)
     tensors = tuple(_tensors(model, reader))
@@ -100,12 +104,6 @@ def _parsed(data: bytes, wire: WireFile) -> ModelProto:
         Cutter(wire, kept_whole_bytes=0).model()
         raise wire.error(f"the reader of ONNX refuses it: {error}", _CONVERT) from error
     return model
-
-
-def _no_graph(model: ModelProto, what: str) -> ModelError:
-    if not model.ir_version and not model.opset_import:
-        return ModelError(what, "it does not look like an ONNX model: it has no graph", _CONVERT)
-    return ModelError(what, "it holds no graph", "export the model again")
 
 
 def _tensors(model: ModelProto, reader: TensorReader) -> Iterator[TensorInfo]:

@@ -246,5 +246,7 @@ def _mark(tensor: TensorProto) -> int | None:
 
 
 def _attribute_mark(attribute: AttributeProto) -> int | None:
-    text = attribute.doc_string
-    return int(text[len(MARK) + 1 :]) if text.startswith(f"{MARK}:") else None
+    text: str | bytes = attribute.doc_string  # bytes where it is no UTF-8
+    if isinstance(text, bytes) or not text.startswith(f"{MARK}:"):
+        return None
+    return int(text[len(MARK) + 1 :])
