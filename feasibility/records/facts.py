@@ -136,12 +136,18 @@ class ModelFacts(Record, frozen=True, kw_only=True, tag_field="schema", tag="fea
     ] = ()
     outputs: Annotated[tuple[TensorSpec, ...], Meta(description="Outputs.")] = ()
     parameter_count: Annotated[
-        Count | None, Meta(description="Elements of all initializers; null for .ort files.")
+        Count | None,
+        Meta(
+            description="Elements of all initializers and Constant nodes, which the runtime makes "
+            "initializers; null for .ort files."
+        ),
     ] = None
     unique_parameter_count: Annotated[
         Count | None, Meta(description="The same with equal initializers counted once.")
     ] = None
-    initializer_count: Annotated[Count | None, Meta(description="Number of initializers.")] = None
+    initializer_count: Annotated[
+        Count | None, Meta(description="Number of initializers and Constant nodes.")
+    ] = None
     sparse_initializer_count: Annotated[Count, Meta(description="How many are sparse.")] = 0
     initializer_bytes: Annotated[
         Bytes | None, Meta(description="Bytes of all initializers in memory.")
