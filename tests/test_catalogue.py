@@ -350,3 +350,14 @@ def test_any_value_is_read_or_refused(value: object) -> None:
         except ValueError:
             continue
         assert quantity.lowest <= number <= quantity.highest
+
+
+def test_the_documented_file_is_valid() -> None:
+    """The example in docs/devices.md uses every key and can be copied."""
+    text = (Path(__file__).parents[1] / "docs" / "devices.md").read_text(encoding="utf-8")
+    example = text.split("```toml\n")[1].split("```")[0]
+    device = parse_device(example, "docs/devices.md")
+    assert device.gpu is not None
+    assert device.npu is not None
+    missing = [name for name in device.__struct_fields__ if getattr(device, name) is None]
+    assert missing == []

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from feasibility.place import constraints
+from feasibility.place import score as scores
 from feasibility.place.constraints import missing_operators
 from feasibility.place.requirements import Requirements
 from feasibility.place.score import (
@@ -22,6 +26,7 @@ from feasibility.place.score import (
     weakest,
 )
 from feasibility.place.verdict import assess_device
+from feasibility.project import coefficients
 from feasibility.records.assessment import DeviceAssessment, Verdict
 from feasibility.records.device import Device, Figure
 from feasibility.records.profile import Profile
@@ -301,3 +306,24 @@ def test_nothing_known_is_undecided() -> None:
     assert found.verdict == "undecided"
     assert found.memory.likely_bytes is None
     assert found.latency.likely_ns is None
+
+
+def test_the_document_says_what_the_code_does() -> None:
+    """Every constant that docs/scoring.md names has the value it gives."""
+    text = (Path(__file__).parents[1] / "docs" / "scoring.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([A-Z][A-Z0-9_]+)` = ([\d.]+(?: \d{3})?)", text)
+    known = {**vars(coefficients), **vars(scores), **vars(constraints)}
+    assert len(named) > 20
+    for name, value in named:
+        assert known[name] == float(value.replace(" ", "").rstrip(".")), name
+    shown = {
+        "dense convolution": "conv",
+        "pointwise": "pointwise_conv",
+        "depthwise": "depthwise_conv",
+        "matrix products": "matmul",
+        "recurrent layers": "recurrent",
+    }
+    for words, name in shown.items():
+        match = re.search(rf"{words} (0\.\d\d)", text)
+        assert match is not None
+        assert float(match[1]) == coefficients.CLASS_EFFICIENCY[name]
