@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import os
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -17,9 +20,10 @@ from feasibility.graph import inspect
 from feasibility.graph.inspect import facts_of, inspect_model
 from feasibility.graph.skeleton import read_skeleton
 from feasibility.records.facts import ModelFacts
+from feasibility.units import MIB
 from tests.graph_samples import ort_file, weight
 from tests.tiny_models import endless_loop, mlp, save, value
-from tests.wire_bytes import message
+from tests.wire_bytes import message, number, varint
 
 FLOAT = TensorProto.FLOAT
 CORPUS = Path(__file__).parents[2] / "shared" / "models"
@@ -417,3 +421,39 @@ def test_real_models_agree_with_what_is_known_of_them() -> None:
             assert str(facts.parameter_count) == row["params_count"], row["path"]
     assert outcomes["facts"] > 70
     assert sum(outcomes.values()) == len(corpus_rows())
+
+
+PEAK_OF_CHILD = """
+import sys
+from pathlib import Path
+from feasibility.graph.inspect import inspect_model
+facts = inspect_model(Path(sys.argv[1]))
+peak = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(facts.parameter_count, int(peak) * 1024)
+"""
+
+
+def test_a_gigabyte_of_weights_is_not_read_into_memory(path: Path) -> None:
+    """The file is a hole between its first and last bytes; equal halves are compared too."""
+    elements = 2**27
+    header = number(1, elements) + number(2, FLOAT) + message(8, b"w0")
+    raw = varint(9 << 3 | 2) + varint(4 * elements)
+    size = len(header) + len(raw) + 4 * elements
+    pieces = [
+        varint(5 << 3 | 2) + varint(size) + header.replace(b"w0", name) + raw
+        for name in (b"w0", b"w1")
+    ]
+    graph_bytes = sum(map(len, pieces)) + 2 * 4 * elements
+    with path.open("wb") as file:
+        file.write(number(1, 8) + message(8, number(2, 17)) + varint(7 << 3 | 2))
+        file.write(varint(graph_bytes))
+        for piece in pieces:
+            file.write(piece)
+            file.seek(4 * elements, os.SEEK_CUR)
+        file.truncate()
+    result = subprocess.run(
+        [sys.executable, "-c", PEAK_OF_CHILD, path], check=True, capture_output=True, text=True
+    )
+    parameter_count, peak_bytes = map(int, result.stdout.split())
+    assert parameter_count == 2 * elements
+    assert peak_bytes < 75 * MIB
