@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from feasibility.graph.cost import Cost, node_cost
 from feasibility.graph.declared import declared_inputs, declared_outputs
-from feasibility.graph.dims import bound_inputs, likely_bindings
+from feasibility.graph.dim_roles import open_inputs
+from feasibility.graph.dims import likely_bindings, typed
 from feasibility.graph.generated import generated_bytes
 from feasibility.graph.liveness import activation_peak
 from feasibility.graph.op_classes import operator_class
-from feasibility.graph.shapes import type_graph
 from feasibility.graph.types import MAX_RANK
 from feasibility.records.facts import NodeFacts
 
@@ -68,8 +68,8 @@ def analyse(model: ModelProto, dims: Mapping[str, int]) -> Analysis:
     Raises:
         InputError: A size for a dim that the model does not have, or a negative one.
     """
-    binding, typed = next(likely_bindings(model, dims))
-    graph = typed or type_graph(model, bound_inputs(model, binding.dims))
+    binding, checked = next(likely_bindings(model, dims))
+    graph = checked or typed(model, open_inputs(model), binding)
     nodes = tuple(_facts(graph, 1, ""))
     known = [node for node in nodes if node.flops is not None]
     return Analysis(

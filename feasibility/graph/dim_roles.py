@@ -19,6 +19,7 @@ _STATE: Final = re.compile(r"state|hidden|(^|[._/])[hc](0|n|x|_?in)?$", re.I)
 _SOUND: Final = re.compile(r"audio|wav|speech|sound|signal|pcm|samples|mixture|noisy", re.I)
 _SPECTRUM: Final = re.compile(r"mel|spec|fbank|mfcc|input_features|audio_signal|feats", re.I)
 _TEXT: Final = re.compile(r"ids?$|ids|token|mask|word|text|phone|segment|position|length", re.I)
+SAMPLE_RATE: Final = 16_000
 _RATE: Final = re.compile(r"^sr$|sample_?rate|sampling_?rate", re.I)
 
 
@@ -35,6 +36,7 @@ class OpenInput:
         keys: For each axis the key of its dim, None where the size is declared.
         implied: What its consumers say.
         has_rank: False where even the rank was guessed.
+        type_text: The type as the runtime writes it, where only that is known.
     """
 
     name: str
@@ -45,6 +47,7 @@ class OpenInput:
     keys: tuple[str | None, ...]
     implied: Implied
     has_rank: bool = True
+    type_text: str = ""
 
 
 def open_inputs(model: ModelProto) -> tuple[OpenInput, ...]:
@@ -96,6 +99,15 @@ def _tensor(proto: TypeProto) -> TypeProto.Tensor | TypeProto.SparseTensor | Non
     return None
 
 
+def known_values(inputs: tuple[OpenInput, ...]) -> dict[str, int]:
+    """Values of inputs that are a parameter rather than data, which graphs branch on."""
+    return {
+        given.name: SAMPLE_RATE
+        for given in inputs
+        if _RATE.search(given.name) and ValueType(given.elem_type).is_integer
+    }
+
+
 def dim_role(given: OpenInput, axis: int, inputs: tuple[OpenInput, ...]) -> Role:
     """Role of one open dim."""
     key = given.keys[axis]
@@ -134,7 +146,8 @@ def _places(given: OpenInput, rank: int, inputs: tuple[OpenInput, ...]) -> tuple
     if rank == 0:
         return ()
     if not given.has_rank and given.implied.rank is None:
-        return ("generic",) * rank
+        unknown: Role = "generic"
+        return (unknown,) * rank
     if _is_index(given) and rank <= 3 and use not in ("image", "image_last", "signal"):
         return _text_places(given, rank)
     if rank == 5 and _CACHE.search(name):
@@ -151,11 +164,14 @@ def _places(given: OpenInput, rank: int, inputs: tuple[OpenInput, ...]) -> tuple
 
 
 def _text_places(given: OpenInput, rank: int) -> tuple[Role, ...]:
-    following: tuple[Role, ...] = ("sequence", "sequence")
     if rank == 1:
         is_text = _TEXT.search(given.name) and given.implied.use == "indices"
-        return ("sequence",) if is_text else ("batch",)
-    return ("batch", *following[: rank - 1])
+        if is_text:
+            return ("sequence",)
+        return ("batch",)
+    if rank == 2:
+        return ("batch", "sequence")
+    return ("batch", "sequence", "sequence")
 
 
 def _picture_places(given: OpenInput, use: str) -> tuple[Role, ...]:

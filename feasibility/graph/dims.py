@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from feasibility.errors import InputError
 from feasibility.graph.dim_names import Role, evaluate, operands, role_of
-from feasibility.graph.dim_roles import OpenInput, dim_role, open_inputs
+from feasibility.graph.dim_roles import OpenInput, dim_role, known_values, open_inputs
 from feasibility.graph.shapes import type_graph
 from feasibility.graph.types import ValueType
 from feasibility.records.base import Assumption
@@ -105,11 +105,6 @@ def bind_dims(model: ModelProto, overrides: Mapping[str, int]) -> DimBinding:
     return next(likely_bindings(model, overrides))[0]
 
 
-def bound_inputs(model: ModelProto, dims: Mapping[str, int]) -> dict[str, ValueType]:
-    """Types of the inputs with their open dims bound; dims that have no size stay open."""
-    return bind_inputs(open_inputs(model), dims)
-
-
 def bind_inputs(inputs: tuple[OpenInput, ...], dims: Mapping[str, int]) -> dict[str, ValueType]:
     """Types of the given inputs with their open dims bound."""
     types = {}
@@ -123,6 +118,11 @@ def bind_inputs(inputs: tuple[OpenInput, ...], dims: Mapping[str, int]) -> dict[
             given.elem_type, shape, given.kind, None if is_tensor else given.type
         )
     return types
+
+
+def typed(model: ModelProto, inputs: tuple[OpenInput, ...], binding: DimBinding) -> TypedGraph:
+    """The graph with the types of all its values under one choice of sizes."""
+    return type_graph(model, bind_inputs(inputs, binding.dims), known_values(inputs))
 
 
 def likely_bindings(
@@ -145,7 +145,7 @@ def likely_bindings(
         if fitting or tried_count > _MAX_NODES_TRIED:
             (fitting if fitting else others).append((binding, None))
             continue
-        graph = type_graph(model, bind_inputs(inputs, binding.dims))
+        graph = typed(model, inputs, binding)
         tried_count += max(len(graph.nodes), 1)
         fits = not any(node.refusal for node in graph.all_nodes())
         (fitting if fits else others).append((binding, graph if fits or not others else None))
@@ -154,6 +154,17 @@ def likely_bindings(
         first = fitting[0]
         fitting[0] = (_explained(first[0], others[0][0]), first[1])
     yield from [*fitting, *others][:MAX_BINDINGS]
+
+
+def unchecked_bindings(
+    inputs: tuple[OpenInput, ...], overrides: Mapping[str, int]
+) -> tuple[DimBinding, ...]:
+    """Complete choices of sizes where there is no graph to check them against.
+
+    Raises:
+        InputError: An override for a dim that no input has, or a negative size.
+    """
+    return tuple(_candidates(_open_dims(inputs), overrides))[:MAX_BINDINGS]
 
 
 def _explained(chosen: DimBinding, usual: DimBinding) -> DimBinding:

@@ -16,9 +16,10 @@ from onnx import (
 )
 from onnx.shape_inference import InferenceError, infer_node_outputs
 
+from feasibility.graph.aliases import ALIASES, Alias
 from feasibility.graph.attributes import int_of, list_length, tensor_of
 from feasibility.graph.contradictions import contradiction
-from feasibility.graph.contrib_shapes import ALIASES, Alias, contrib_types
+from feasibility.graph.contrib_shapes import contrib_types
 from feasibility.graph.types import (
     MAX_RANK,
     UNKNOWN,

@@ -12,6 +12,7 @@ from collections import ChainMap
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
+import numpy as np
 from onnx import FunctionProto, GraphProto, ModelProto, NodeProto
 
 from feasibility.graph.attributes import Attributes, attributes_of
@@ -19,7 +20,7 @@ from feasibility.graph.control_flow import Body, Flow, branches, loop, scan
 from feasibility.graph.node_order import execution_order
 from feasibility.graph.node_types import NodeTypes
 from feasibility.graph.typed_graph import Call, TypedGraph, TypedNode
-from feasibility.graph.types import UNKNOWN, ValueType, tensor_type, value_type
+from feasibility.graph.types import UNKNOWN, ValueType, element_count, tensor_type, value_type
 from feasibility.graph.values import constant_value, fold, is_foldable, tensor_value
 
 if TYPE_CHECKING:
@@ -52,7 +53,11 @@ _Item = TypeVar("_Item")
 _FunctionKey = tuple[str, str, str]
 
 
-def type_graph(model: ModelProto, inputs: Mapping[str, ValueType]) -> TypedGraph:
+def type_graph(
+    model: ModelProto,
+    inputs: Mapping[str, ValueType],
+    values: Mapping[str, int] | None = None,
+) -> TypedGraph:
     """Types of every value of a model whose inputs have the given types.
 
     Never raises on a model's content: what cannot be inferred stays unknown.
@@ -60,9 +65,15 @@ def type_graph(model: ModelProto, inputs: Mapping[str, ValueType]) -> TypedGraph
     Args:
         model: The model; weights whose data was dropped are told by their dims.
         inputs: Types of the inputs with their dims bound, by name.
+        values: Whole numbers that certain inputs are fed with throughout.
     """
+    scope = _Scope()
+    for name, value in (values or {}).items():
+        shape = inputs[name].shape if name in inputs else None
+        if shape is not None and element_count(shape) == 1:
+            scope.values[name] = np.full((1,) * len(shape), value, np.int64)
     walk = _Walk(model)
-    return walk.graph(model.graph, inputs, _Scope(), NodeTypes(opsets_of(model.opset_import)), {})
+    return walk.graph(model.graph, inputs, scope, NodeTypes(opsets_of(model.opset_import)), {})
 
 
 def opsets_of(imports: Iterable[OperatorSetIdProto]) -> dict[str, int]:

@@ -29,7 +29,7 @@ _RUNTIME_NAMES: Final = {
     code: {"float32": "float", "float64": "double"}.get(kind.name, kind.name.replace("_", ""))
     for code, kind in ELEMENT_TYPES.items()
 }
-_CODES: Final = {name: code for code, name in _RUNTIME_NAMES.items()}
+_CODES: Final = {kind.name: code for code, kind in ELEMENT_TYPES.items()}
 _INTEGER_TYPES: Final = frozenset(
     code for code, kind in ELEMENT_TYPES.items() if kind.name.lstrip("u").startswith("int")
 )
@@ -94,9 +94,9 @@ def element_count(shape: Shape | None) -> int | None:
     return count
 
 
-def elem_type_of_runtime(name: str) -> int:
-    """Element type of the name ONNX Runtime gives it, for example `double`; 0 for none."""
-    return _CODES.get(name, 0)
+def elem_type_of(dtype: str) -> int:
+    """Element type of a name in numpy's words; 0 where there is none."""
+    return _CODES.get(dtype, 0)
 
 
 def value_type(proto: TypeProto) -> ValueType:
