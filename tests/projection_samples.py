@@ -103,7 +103,7 @@ def profile_of(
     )
 
 
-def resnet101(**changes: object) -> Profile:
+def resnet101() -> Profile:
     """ResNet-101 as it was measured on x86-64 (docs/scoring.md)."""
     model = ProfiledModel(
         name="resnet101.onnx",

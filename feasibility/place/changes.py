@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from feasibility.place import wording
 from feasibility.project.memory import peaks_while_loading, running_peak_bytes
 from feasibility.records.assessment import BytesInterval
 from feasibility.records.device import Device
 from feasibility.records.profile import Profile
+from feasibility.units import format_bytes
 
 _LOOKUP_OPERATORS: Final = ("Gather", "GatherElements", "GatherND")
 # Weights that are mostly outside the file already gain nothing from being moved out.
@@ -66,7 +66,7 @@ def _external_data(profile: Profile, device: Device, memory: BytesInterval) -> C
     return Change(
         left,
         "store the weights as external data: they are mapped instead of copied, and the peak "
-        f"falls from about {wording.size(memory.likely_bytes)} to at most {wording.size(left)} "
+        f"falls from about {format_bytes(memory.likely_bytes)} to at most {format_bytes(left)} "
         "(1.02 to 1.07 times the latency where it was measured)",
     )
 
@@ -83,5 +83,5 @@ def _steady_allocator(profile: Profile, device: Device) -> Change | None:
     return Change(
         left,
         f"start the process with {_TRIM_SETTING}: glibc then gives freed memory back, and the "
-        f"peak stays at {wording.size(left)} (loading takes longer, running does not)",
+        f"peak stays at {format_bytes(left)} (loading takes longer, running does not)",
     )

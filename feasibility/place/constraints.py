@@ -19,6 +19,7 @@ from feasibility.records.assessment import BytesInterval, DurationInterval, Stor
 from feasibility.records.device import Device
 from feasibility.records.profile import Profile, ProfiledModel
 from feasibility.text import safe_text
+from feasibility.units import format_bytes, format_duration
 
 Part = Literal["memory", "latency", "storage", "operators"]
 
@@ -93,7 +94,7 @@ def judge_latency(latency: DurationInterval) -> Finding:
     verdict = interval_verdict(latency.low_ns, latency.high_ns, budget)
     score = interval_score(latency.low_ns, latency.high_ns, budget)
     span = wording.duration_span(latency.low_ns, latency.high_ns)
-    target = f"the target is {wording.duration(budget)}"
+    target = f"the target is {format_duration(budget)}"
     if verdict == "does-not-fit":
         reason = f"takes {span}, too slow: {target}"
     elif verdict == "undecided":
@@ -105,13 +106,13 @@ def judge_latency(latency: DurationInterval) -> Finding:
 
 def judge_storage(storage: Storage) -> Finding:
     """Size of the model's files against what an application may ship or fetch."""
-    needed = wording.size(storage.needed_bytes)
+    needed = format_bytes(storage.needed_bytes)
     budget = storage.budget_bytes
     if budget is None:
         return Finding("storage", "fits", SCORE_FULL, f"takes {needed} on disk")
     verdict = interval_verdict(storage.needed_bytes, storage.needed_bytes, budget)
     score = interval_score(storage.needed_bytes, storage.needed_bytes, budget)
-    allowed = wording.size(budget)
+    allowed = format_bytes(budget)
     reason = f"takes {needed} on disk; a model there may take {allowed}"
     return Finding("storage", verdict, score, reason)
 

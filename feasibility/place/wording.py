@@ -17,16 +17,6 @@ _ROLES: Final[dict[Role, str]] = {
 }
 
 
-def size(count: int) -> str:
-    """A size in binary units, for example `409 MiB`."""
-    return format_bytes(count)
-
-
-def duration(ns: int) -> str:
-    """A duration, for example `65.1 ms`."""
-    return format_duration(ns)
-
-
 def bytes_span(low: int, high: int) -> str:
     """Both ends of a size, or one where they read alike."""
     return _span(format_bytes(low), format_bytes(high))

@@ -33,6 +33,8 @@ NARROW: Final = CoreFamily(peak_share=1.25, thread_share=0.45)
 BIG: Final = CoreFamily(peak_share=1.26, thread_share=0.65)
 # Four vector units on paper; tables and peak benchmarks alike see little more than half.
 WIDE: Final = CoreFamily(peak_share=0.62, thread_share=0.42)
+# No published row is of such a core: between the wide phone cores and the N2 servers seen.
+WIDE_SERVER: Final = CoreFamily(peak_share=0.90, thread_share=0.70)
 APPLE: Final = CoreFamily(peak_share=1.20, thread_share=0.50)
 SSE: Final = CoreFamily(peak_share=0.90, thread_share=0.70)
 AVX2: Final = CoreFamily(peak_share=1.19, thread_share=0.60)
@@ -46,9 +48,8 @@ CORE_FAMILIES: Final[dict[str, CoreFamily]] = {
         BIG,
     ),
     **dict.fromkeys(("cortex-a720", "neoverse-n1", "neoverse-n2"), BIG),
-    **dict.fromkeys(
-        ("cortex-x1", "cortex-x2", "cortex-x3", "cortex-x4", "neoverse-v1", "neoverse-v2"), WIDE
-    ),
+    **dict.fromkeys(("cortex-x1", "cortex-x2", "cortex-x3", "cortex-x4"), WIDE),
+    **dict.fromkeys(("neoverse-v1", "neoverse-v2"), WIDE_SERVER),
     **dict.fromkeys(
         ("firestorm", "icestorm", "avalanche", "blizzard", "apple-a17-p", "apple-a17-e"), APPLE
     ),
