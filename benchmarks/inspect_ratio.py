@@ -1,11 +1,16 @@
-"""`feasibility inspect` on a model of a gigabyte against loading it with other tools."""
+"""`feasibility inspect` on a model of a gigabyte against loading it with other tools.
+
+    python -m benchmarks.inspect_ratio [PYTHON]
+
+The other tools are looked for in PYTHON, which may be that of another environment.
+"""
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from dataclasses import dataclass
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
@@ -22,7 +27,6 @@ from feasibility.units import format_bytes, format_duration
 
 MODEL = "xlmr-base"
 ROUND_COUNT = 3
-BIN = Path(sys.executable).parent
 ONNX = """
 import sys, onnx
 model = onnx.load(sys.argv[1])
@@ -32,36 +36,54 @@ ONNX_TOOL = """
 import sys, onnx_tool
 onnx_tool.model_profile(sys.argv[1])
 """
+TIGRIS = """
+import sys
+from importlib.metadata import entry_points
+(script,) = entry_points(group="console_scripts", name="tigris")
+sys.exit(script.load()())
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """Something else that reads a model, and the package it comes in."""
+    """Something else that reads a model, the package it comes in, and its argv less the model."""
 
     title: str
     package: str
-    argv: tuple[str, ...]
+    arguments: tuple[str, ...]
 
 
 CONTENDERS = (
-    Contender("onnx.load + infer_shapes", "onnx", (sys.executable, "-c", ONNX)),
-    Contender("onnx-tool", "onnx_tool", (sys.executable, "-c", ONNX_TOOL)),
-    Contender("tigris-ml", "tigris", (str(BIN / "tigris"), "analyze")),
+    Contender("onnx.load + infer_shapes", "onnx", ("-c", ONNX)),
+    Contender("onnx-tool", "onnx_tool", ("-c", ONNX_TOOL)),
+    Contender("tigris-ml", "tigris", ("-c", TIGRIS, "analyze")),
 )
 
 
 def main() -> None:
     """Prints one row per tool that is installed."""
+    python = sys.argv[1] if len(sys.argv) > 1 else sys.executable
     path = zoo.build(MODEL)
     warm_page_cache(path)
-    contenders = [each for each in CONTENDERS if find_spec(each.package)]
-    ours = (str(BIN / "feasibility"), "inspect", str(path))
-    commands = [ours, *((*each.argv, str(path)) for each in contenders)]
-    rounds = alternate(ROUND_COUNT, *(partial(spend, command) for command in commands))
-    rows = [row("feasibility inspect", [(first, first) for first, *_ in rounds])]
+    contenders = [each for each in CONTENDERS if is_installed(each.package, python)]
+    command = (str(Path(sys.executable).with_name("feasibility")), "inspect", str(path))
+    rounds = alternate(
+        ROUND_COUNT,
+        partial(spend, command),
+        *(partial(spend, (python, *each.arguments, str(path))) for each in contenders),
+    )
+    if any(ours.exit_code != 0 for ours, *_ in rounds):
+        sys.exit(f"feasibility inspect failed on {path.name}: there is nothing to compare")
+    rows = [row("feasibility inspect", [(ours, ours) for ours, *_ in rounds])]
     for index, contender in enumerate(contenders, start=1):
         rows.append(row(contender.title, [(each[0], each[index]) for each in rounds]))
     print_table((f"{MODEL}, {format_bytes(path.stat().st_size)}", *HEADING), rows)
+
+
+def is_installed(package: str, python: str) -> bool:
+    """Whether that Python has the package; it is not imported."""
+    look = f"from importlib.util import find_spec; exit(find_spec({package!r}) is None)"
+    return subprocess.run([python, "-c", look], check=False).returncode == 0
 
 
 HEADING = ("time", "ratio", "peak", "ratio", "exit code")
