@@ -40,6 +40,7 @@ class Stages:
         self.measured.append((path, options))
         progress(0, 2, "latency")
         progress(1, 2, "memory")
+        progress(2, 2, "")
         self.while_measuring(path)
         self._fail_for(path)
         return samples.profile()

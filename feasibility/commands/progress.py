@@ -49,10 +49,10 @@ class _Lines:
         self._said: set[str] = set()
 
     def __call__(self, done: int, total: int, doing: str) -> None:
-        if doing in self._said:
+        if done >= total or doing in self._said:
             return
         self._said.add(doing)
-        step = f" ({done + 1} of {total})" if done < total > 1 else ""
+        step = f" ({done + 1} of {total})" if total > 1 else ""
         sys.stderr.write(f"{self._name}: {safe_text(doing)}{step}\n")
         sys.stderr.flush()
 

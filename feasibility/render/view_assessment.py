@@ -107,11 +107,14 @@ def latency_range_text(latency: DurationInterval) -> str:
 
 
 def _confidence_text(devices: Sequence[DeviceAssessment]) -> str:
-    ratios = {item.latency.confidence_ratio for item in devices} - {None}
-    if len(ratios) != 1:
-        return ""
-    ratio = ratios.pop()
-    return f" ({100 * ratio:.0f} %)" if ratio is not None else ""
+    ratio = _confidence_ratio(devices)
+    return "" if ratio is None else f" ({100 * ratio:.0f} %)"
+
+
+def _confidence_ratio(devices: Sequence[DeviceAssessment]) -> float | None:
+    """What all intervals are meant to cover; None where they differ."""
+    ratios = {item.latency.confidence_ratio for item in devices if item.latency.low_ns is not None}
+    return ratios.pop() if len(ratios) == 1 else None
 
 
 def source_remarks(devices: Sequence[DeviceAssessment]) -> tuple[str, ...]:
@@ -119,6 +122,9 @@ def source_remarks(devices: Sequence[DeviceAssessment]) -> tuple[str, ...]:
     memory = _methods_text([(item.name, item.memory.method) for item in devices])
     time = _methods_text([(item.name, item.latency.method) for item in devices])
     text = f"memory and time {memory}" if memory == time else f"memory {memory}; time {time}"
+    ratio = _confidence_ratio(devices)
+    if ratio is not None:
+        text += f", times meant to hold for {100 * ratio:.0f} % of models"
     runtimes = [item.memory.runtime_bytes for item in devices if item.memory.runtime_bytes]
     if runtimes:
         own = bytes_range_text(min(runtimes), max(runtimes))

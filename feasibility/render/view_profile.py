@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from feasibility.records.profile import DefaultAllocator, Host, Latency, Memory, Profile
 from feasibility.records.workload import Workload
 from feasibility.render.view import (
@@ -28,10 +30,18 @@ def model_row(profile: Profile) -> Row:
     if model.flops is not None:
         per = " per loop iteration" if model.per_iteration else ""
         parts.append(f"{flops_text(model.flops)}{per}")
-    shapes = [shape_text(item.shape) for item in profile.workload.inputs]
-    if shapes:
-        parts.append(f"input{'s' * (len(shapes) > 1)} {limited(shapes, 3, 'inputs')}")
+    if profile.workload.inputs:
+        parts.append(_inputs_text([shape_text(item.shape) for item in profile.workload.inputs]))
     return Row("model", ", ".join(parts))
+
+
+def _inputs_text(shapes: Sequence[str]) -> str:
+    """`input 1x3x224x224`, `3 inputs 1x128` or `inputs 1x8, 1x4`."""
+    if len(shapes) == 1:
+        return f"input {shapes[0]}"
+    if len(set(shapes)) == 1:
+        return f"{len(shapes)} inputs {shapes[0]}"
+    return f"inputs {limited(shapes, 3, 'inputs')}"
 
 
 def host_row(profile: Profile) -> Row:
@@ -85,7 +95,7 @@ def _need_text(memory: Memory) -> str:
 def _context_text(memory: Memory, profile: Profile) -> str:
     peak = max(memory.load_peak_bytes, memory.inference_peak_bytes or 0)
     on_disk = profile.model.file_bytes + profile.model.external_bytes
-    parts = [f"the peak is {_times_text(peak, on_disk)} the file"] if on_disk else []
+    parts = [f"peak {_times_text(peak, on_disk)} the file"] if on_disk else []
     parts.append(f"{format_bytes(memory.baseline_bytes)} of Python and runtime not included")
     if memory.peak_source == "sampled":
         parts.append("sampled, so a short peak may be missing")
@@ -99,18 +109,19 @@ def _times_text(part: int, whole: int) -> str:
 
 def _default_text(default: DefaultAllocator) -> str:
     load = bytes_range_text(default.load_peak_low_bytes, default.load_peak_high_bytes)
+    text = f"default allocator: {load} to load"
     low, high = default.inference_peak_low_bytes, default.inference_peak_high_bytes
     if low is not None and high is not None:
-        load += f" and {bytes_range_text(low, high)}"
-    return f"{load} with the system's default allocator"
+        text += f", {bytes_range_text(low, high)} to run"
+    return text
 
 
 def _time_text(latency: Latency | None) -> str:
     if latency is None:
         return NOT_MEASURED
     return (
-        f"{format_duration(latency.median_ns)} (median of {len(latency.samples_ns)} runs, "
-        f"p95 {format_duration(latency.p95_ns)}); "
+        f"{format_duration(latency.median_ns)}, median of {len(latency.samples_ns)} "
+        f"(p95 {format_duration(latency.p95_ns)}); "
         f"first {format_duration(latency.first_run_ns)}, "
         f"load {format_duration(latency.load_ns)}"
     )
