@@ -1,10 +1,13 @@
 """The numbers that projections of latency and memory rest on, each with its origin.
 
-CPU figures were fitted, by least squares on the logarithm with a robust loss, to
-531 published single-image latencies of 29 phones, boards and computers (ncnn,
-Paddle-Lite, TNN, bolt, XNNPACK and MNN tables), then set apart from the engines'
-own tricks: ONNX Runtime has no Winograd convolution, so dense convolution takes the
-share that those engines reach without it. docs/scoring.md states the error found.
+The CPU figures start from a least-squares fit, on the logarithm with a robust loss, to 531
+published latencies of 29 phones, boards and computers (ncnn, Paddle-Lite, TNN, bolt, XNNPACK
+and MNN tables, convolutional networks). Then they were set by hand for ONNX Runtime: dense
+convolution lower, because it has no Winograd kernels; depthwise a little lower; the cost per
+node lower, because ONNX counts more and smaller nodes; the gain from threads lower, because the
+fit was too hopeful for the Raspberry Pis. Classes that those tables do not contain (matrix
+products, attention, recurrent, quantised, the small ones) are judgements. docs/scoring.md
+states the error found, and for what it was found.
 """
 
 from __future__ import annotations
@@ -94,13 +97,14 @@ NODE_CYCLES: Final = 10_000
 # More cores than this hardly help one inference and are seldom given to it.
 DEFAULT_MAX_THREADS: Final = 4
 
-# GPU figures: ONNX Runtime and TensorRT rows for T4, V100, A100, RTX 30 and Jetson Orin.
+# GPU figures, set by eye to some 20 published rows (ONNX Runtime and TensorRT on T4, Jetson Orin).
 GPU_EFFICIENCY: Final = 0.45
 GPU_FP16_EFFICIENCY: Final = 0.25
 GPU_BANDWIDTH_SHARE: Final = 0.70
 GPU_LAUNCH_NS: Final = 10_000
 
-# Half width of the 80 % interval, as a factor on both sides, for a device never measured.
+# Half width of the 80 % interval, as a factor on both sides, for a device never measured. The
+# CPU one was chosen on published rows with each device left out; the others are judgements.
 CONFIDENCE: Final = 0.8
 SPREAD_CPU: Final = 1.7
 SPREAD_GPU: Final = 2.0
