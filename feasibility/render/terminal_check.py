@@ -22,6 +22,7 @@ from feasibility.render.view_assessment import (
     device_grid,
     device_section,
     failure_rows,
+    general_reasons,
     overview_grid,
     reason_rows,
     source_remarks,
@@ -79,4 +80,6 @@ def render_model_assessment(
 def _print_advice(model: ModelAssessment, console: Console) -> None:
     arrow = Text("-> " if console.options.ascii_only else "→  ", style="bold")
     print_hanging(console, arrow, Text(advice_text(model.placement), style="bold"))
+    for reason in general_reasons(model):
+        print_hanging(console, Text("   "), Text(reason))
     print_rows(console, reason_rows(model), indent=3)

@@ -148,26 +148,35 @@ def _methods_text(pairs: Sequence[tuple[str, str]]) -> str:
     return ", ".join((*texts, f"{_METHOD_TEXT[last_method]} for the others"))
 
 
+def general_reasons(model: ModelAssessment) -> tuple[str, ...]:
+    """Why, as far as it concerns no device in particular."""
+    return tuple(
+        name_text(reason, 400)
+        for reason in model.placement.reasons
+        if _device_reason(reason, model) is None
+    )
+
+
 def reason_rows(model: ModelAssessment) -> tuple[Row, ...]:
     """Why, device by device: what the advice rests on, then what else stands in the way."""
-    names = {item.name for item in model.devices}
-    general, of_devices = [], []
-    for reason in model.placement.reasons:
-        name, colon, rest = reason.partition(": ")
-        if colon and name in names:
-            of_devices.append((name, rest))
-        else:
-            general.append(("", reason))
-    said = {name for name, _ in of_devices}
-    unsaid = [
+    found = (_device_reason(reason, model) for reason in model.placement.reasons)
+    said = tuple(pair for pair in found if pair is not None)
+    names = {name for name, _ in said}
+    unsaid = (
         (item.name, item.reasons[0])
         for item in model.devices
-        if item.name not in said and item.verdict != "fits" and item.reasons
-    ]
-    return tuple(
-        Row(name_text(name, 32), name_text(reason, 400))
-        for name, reason in (*general, *of_devices, *unsaid)
+        if item.name not in names and item.verdict != "fits" and item.reasons
     )
+    return tuple(
+        Row(name_text(name, 32), name_text(reason, 400)) for name, reason in (*said, *unsaid)
+    )
+
+
+def _device_reason(reason: str, model: ModelAssessment) -> tuple[str, str] | None:
+    """Device and reason of `DEVICE: REASON`; None where it names no device."""
+    name, colon, rest = reason.partition(": ")
+    names = {item.name for item in model.devices}
+    return (name, rest) if colon and name in names else None
 
 
 def advice_text(placement: Placement) -> str:
