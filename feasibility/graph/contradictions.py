@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Outputs = tuple[ValueType, ...]
 
 _WINDOWED: Final = frozenset({"Conv", "ConvInteger", "MaxPool", "AveragePool", "LpPool"})
+_BROADCASTING: Final = frozenset({"Add", "Sub", "Mul", "Div", "Pow", "Equal", "PRelu"})
 
 
 def contradiction(call: Call, outputs: Outputs) -> str:
@@ -28,6 +29,24 @@ def contradiction(call: Call, outputs: Outputs) -> str:
         return ""
     rule = _RULES.get(call.op_type)
     return rule(call, outputs) if rule is not None else ""
+
+
+def conflicts(call: Call) -> tuple[tuple[int, int], ...]:
+    """Pairs of sizes that should be one: what reaches a node, and what it should be.
+
+    Where it cannot be told which is which, both orders.
+    """
+    if call.op_type in ("Gemm", "MatMul"):
+        transposed = call.op_type == "Gemm" and int_of(call.attributes, "transB", 0)
+        have, want = call.dim(0, -1), call.dim(1, -1 if transposed else -2)
+        return ((have, want),) if have and want and have != want else ()
+    if call.op_type not in _BROADCASTING:
+        return ()
+    first, second = call.type_of(0).shape or (), call.type_of(1).shape or ()
+    for one, other in zip(reversed(first), reversed(second), strict=False):
+        if one and other and one != other and 1 not in (one, other):
+            return (one, other), (other, one)
+    return ()
 
 
 def _is_closed(shape: Shape | None) -> bool:
@@ -72,6 +91,18 @@ def _gather(call: Call, _: Outputs) -> str:
     return f"it takes row {high} of {rows}" if high >= rows or low < -rows else ""
 
 
+def _gather_nd(call: Call, _: Outputs) -> str:
+    indices, data = call.value(1), call.type_of(0).shape
+    if indices is None or data is None or indices.ndim == 0 or indices.size == 0:
+        return ""
+    first = max(int_of(call.attributes, "batch_dims", 0), 0)
+    for column, rows in zip(range(indices.shape[-1]), data[first:], strict=False):
+        high = int(indices[..., column].max())
+        if rows is not None and high >= rows:
+            return f"it takes row {high} of {rows}"
+    return ""
+
+
 def _recurrent(call: Call, _: Outputs) -> str:
     width, taken = call.dim(0, 2), call.dim(1, 2)
     if width is None or taken is None or width == taken:
@@ -91,6 +122,7 @@ _RULES: Final[dict[str, Callable[[Call, Outputs], str]]] = {
     "Gemm": _gemm,
     "Reshape": _reshape,
     "Gather": _gather,
+    "GatherND": _gather_nd,
     "LSTM": _recurrent,
     "GRU": _recurrent,
     "RNN": _recurrent,

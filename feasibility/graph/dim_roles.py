@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 # Words in the name of an input that tell what it is.
 _CACHE: Final = re.compile(r"past|cache|key_values|(^|[._/])(k|v|key|value)s?([._/]|\d|$)", re.I)
-_STATE: Final = re.compile(r"state|hidden|(^|[._/])[hc](0|n|x|_?in)?$", re.I)
+_STATE: Final = re.compile(
+    r"(^|[._/])(init(ial)?_)?((state|hidden|rnn|lstm|gru)(_?[hcn]?(in|0|n)?)|[hc](0|n|x|_?in)?)\d*$",
+    re.I,
+)
 _SOUND: Final = re.compile(r"audio|wav|speech|sound|signal|pcm|samples|mixture|noisy", re.I)
 _SPECTRUM: Final = re.compile(r"mel|spec|fbank|mfcc|input_features|audio_signal|feats", re.I)
 _TEXT: Final = re.compile(r"ids?$|ids|token|mask|word|text|phone|segment|position|length", re.I)
@@ -114,6 +117,12 @@ def dim_role(given: OpenInput, axis: int, inputs: tuple[OpenInput, ...]) -> Role
     named = role_of(key) if key is not None and key != f"{given.name}.{axis}" else "generic"
     placed = _role_by_place(given, axis, inputs)
     is_number = not _is_index(given)
+    if (
+        placed == "sequence"
+        and named in ("generic", "sequence")
+        and _covers_past(given, axis, inputs)
+    ):
+        return "total"
     if named == "generic" or named == "features":
         return placed if placed != "generic" else named
     if named == "samples" and axis == 0 and placed == "batch":
@@ -128,6 +137,13 @@ def dim_role(given: OpenInput, axis: int, inputs: tuple[OpenInput, ...]) -> Role
     if named == "batch" and axis > 0 and placed in ("height", "width"):
         return placed
     return named
+
+
+def _covers_past(given: OpenInput, axis: int, inputs: tuple[OpenInput, ...]) -> bool:
+    """True for the mask of a decoder with a cache: it spans the past and the new tokens."""
+    if "mask" not in given.name.lower() or not any(_CACHE.search(item.name) for item in inputs):
+        return False
+    return all(given.keys[axis] not in item.keys for item in inputs if item is not given)
 
 
 def _is_index(given: OpenInput) -> bool:
@@ -195,7 +211,7 @@ def _row_places(given: OpenInput, rank: int, inputs: tuple[OpenInput, ...]) -> t
             return ("batch", "samples")
         return ("batch", "generic" if _named_axis(given, 1) else "features")
     if _SPECTRUM.search(name):
-        channels_first = given.shape[1] is not None or "mel" in (given.keys[1] or "")
+        channels_first = given.shape[1] is not None or 1 in given.implied.sizes
         return ("batch", "mel", "frames") if channels_first else ("batch", "frames", "mel")
     if use == "signal":
         is_wave = is_sound or given.implied.sizes.get(1, given.shape[1]) in (1, 2)
