@@ -299,3 +299,27 @@ def test_python_m_feasibility_is_the_command() -> None:
         check=False,
     )
     assert (result.returncode, result.stdout) == (0, f"feasibility {__version__}\n")
+
+
+def test_a_terminated_job_leaves_nothing_behind(tmp_path: Path) -> None:
+    script = f"""
+import os, signal, sys
+from types import ModuleType
+
+def measure_model(*_):
+    os.kill(os.getpid(), signal.SIGTERM)
+    signal.pause()
+
+run = ModuleType("feasibility.measure.run")
+run.measure_model = measure_model
+sys.modules["feasibility.measure.run"] = run
+sys.argv = ["feasibility", "measure", "m.onnx", "-q", "-o", {str(tmp_path / "p.json")!r}]
+from feasibility.__main__ import main
+main()
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=30
+    )
+    assert (result.returncode, result.stdout) == (130, "")
+    assert result.stderr == "\ninterrupted; nothing half-written was left behind\n"
+    assert list(tmp_path.iterdir()) == []
