@@ -104,19 +104,32 @@ def steady_memory(
 
 
 def default_range(children: Sequence[ChildMemory]) -> DefaultAllocator:
-    """Lowest and highest figures over several children with the default allocator."""
-    load = [child.load_peak_bytes for child in children]
-    resident = [child.resident_bytes for child in children]
-    inference = [child.inference_peak_bytes for child in children]
+    """Range of each figure that further children with the default allocator will keep to."""
+    load_low, load_high = _range([child.load_peak_bytes for child in children])
+    resident_low, resident_high = _range([child.resident_bytes for child in children])
+    inference_low, inference_high = _range([child.inference_peak_bytes for child in children])
     return DefaultAllocator(
         repeat_count=len(children),
-        load_peak_low_bytes=min(load),
-        load_peak_high_bytes=max(load),
-        resident_low_bytes=min(resident),
-        resident_high_bytes=max(resident),
-        inference_peak_low_bytes=min(inference),
-        inference_peak_high_bytes=max(inference),
+        load_peak_low_bytes=load_low,
+        load_peak_high_bytes=load_high,
+        resident_low_bytes=resident_low,
+        resident_high_bytes=resident_high,
+        inference_peak_low_bytes=inference_low,
+        inference_peak_high_bytes=inference_high,
     )
+
+
+def _range(figures: Sequence[int]) -> tuple[int, int]:
+    """Ends of the range that the figures were drawn from.
+
+    The lowest and the highest of n figures, each moved outwards by 1/(n-1) of what lies
+    between them: unbiased for figures that spread evenly, and no change where all are equal.
+
+    Source: the minimum-variance unbiased estimator of the ends of a uniform distribution.
+    """
+    low, high = min(figures), max(figures)
+    reach = round((high - low) / max(1, len(figures) - 1))
+    return max(0, low - reach), high + reach
 
 
 def _above(base: int, value: int) -> int:

@@ -48,8 +48,8 @@ class Passes:
         return self._run(self._request(plan, "plain", self._latency_schedule()))
 
     def repeats(self, plan: InputPlan, count: int) -> list[ChildResult]:
-        """The memory of the plain pass again: load and two runs in fresh children at once."""
-        request = self._request(plan, "plain", _TWO_RUNS)
+        """Load and two runs in fresh children at once, their heaps disturbed at random."""
+        request = self._request(plan, "plain", _TWO_RUNS, disturb_heap=True)
         return run_children([request] * count, self.runner, timeout_s=self.options.timeout_s)
 
     def steady(self, plan: InputPlan) -> ChildResult:
@@ -86,6 +86,7 @@ class Passes:
         describe: bool = False,
         capture_prefix: str | None = None,
         profile_prefix: str | None = None,
+        disturb_heap: bool = False,
     ) -> Request:
         return Request(
             action="describe" if describe else "measure",
@@ -99,6 +100,7 @@ class Passes:
             ceiling_bytes=self.ceiling_bytes,
             capture_prefix=capture_prefix,
             profile_prefix=profile_prefix,
+            disturb_heap=disturb_heap,
         )
 
     def _run(self, request: Request) -> ChildResult:

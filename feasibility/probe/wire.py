@@ -57,6 +57,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     capture_prefix: str | None = None
     profile_prefix: str | None = None
     force_sampling: bool = False
+    disturb_heap: bool = False
 
 
 class MemoryReading(msgspec.Struct, frozen=True):

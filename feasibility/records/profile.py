@@ -154,18 +154,26 @@ class Memory(Record, frozen=True, kw_only=True):
 
 
 class DefaultAllocator(Record, frozen=True, kw_only=True):
-    """Range of memory over several fresh children with the C library's defaults."""
+    """Range of memory with the C library's defaults, from several fresh children.
+
+    Each end is the lowest or highest child moved outwards by 1/(n-1) of the range, because
+    the extremes of a few children lie inside those of all.
+    """
 
     repeat_count: Annotated[Count, Meta(description="Children that were measured.")]
-    load_peak_low_bytes: Annotated[Bytes, Meta(description="Lowest load peak.")]
-    load_peak_high_bytes: Annotated[Bytes, Meta(description="Highest load peak.")]
-    resident_low_bytes: Annotated[Bytes, Meta(description="Lowest resident memory after load.")]
-    resident_high_bytes: Annotated[Bytes, Meta(description="Highest resident memory after load.")]
+    load_peak_low_bytes: Annotated[Bytes, Meta(description="Lower end of the load peak.")]
+    load_peak_high_bytes: Annotated[Bytes, Meta(description="Upper end of the load peak.")]
+    resident_low_bytes: Annotated[
+        Bytes, Meta(description="Lower end of the resident memory after load.")
+    ]
+    resident_high_bytes: Annotated[
+        Bytes, Meta(description="Upper end of the resident memory after load.")
+    ]
     inference_peak_low_bytes: Annotated[
-        Bytes | None, Meta(description="Lowest inference peak.")
+        Bytes | None, Meta(description="Lower end of the inference peak.")
     ] = None
     inference_peak_high_bytes: Annotated[
-        Bytes | None, Meta(description="Highest inference peak.")
+        Bytes | None, Meta(description="Upper end of the inference peak.")
     ] = None
 
 
