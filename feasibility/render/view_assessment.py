@@ -70,9 +70,9 @@ def device_grid(devices: Sequence[DeviceAssessment]) -> Grid:
     """One row per device: memory against its budget, time, verdict, score."""
     columns = (
         Column("device", shrinks=True, min_width=20),
-        Column("", rank=1, gap=1),
+        Column("", rank=2, gap=1),
         Column("memory of budget"),
-        Column(f"time{_confidence_text(devices)}"),
+        Column(f"time{_confidence_text(devices)}", rank=1),
         Column("score, verdict"),
     )
     rows = tuple(
