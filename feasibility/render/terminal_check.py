@@ -21,7 +21,7 @@ from feasibility.render.view_assessment import (
     alternative_section,
     device_grid,
     device_section,
-    failure_rows,
+    failures_text,
     general_reasons,
     overview_grid,
     reason_rows,
@@ -47,8 +47,7 @@ def render_overview(assessment: Assessment, console: Console) -> None:
         print_grid(console, overview_grid(assessment.models))
     if assessment.errors and assessment.models:
         console.print()
-        print_heading(console, "not assessed")
-        print_rows(console, failure_rows(assessment))
+        print_remarks(console, (failures_text(assessment),))
 
 
 def render_model_assessment(

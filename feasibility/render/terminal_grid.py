@@ -19,7 +19,7 @@ from feasibility.render.terminal_text import (
 from feasibility.render.view import Align, Bar, Cell, Column, Grid, Tone
 
 NARROWEST_COLUMN: Final = 6
-BAR_WIDTHS: Final = (4, 16)
+BAR_WIDTHS: Final = (8, 16)
 _EIGHTHS: Final = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
 
 

@@ -38,6 +38,13 @@ VERDICT_TEXT: Final[dict[Verdict, str]] = {
     "does-not-fit": "does not fit",
     "undecided": "undecided",
 }
+VERDICT_SHORT: Final[dict[Verdict, str]] = {
+    "fits": "fits",
+    "tight": "tight",
+    "fits-with-changes": "changed",
+    "does-not-fit": "no",
+    "undecided": "unclear",
+}
 VERDICT_TONE: Final[dict[Verdict, Tone]] = {
     "fits": "good",
     "tight": "caution",
@@ -67,13 +74,13 @@ _METHOD_TEXT: Final = {
 
 
 def device_grid(devices: Sequence[DeviceAssessment]) -> Grid:
-    """One row per device: memory against its budget, time, verdict, score."""
+    """One row per device: memory against its budget, time, verdict."""
     columns = (
         Column("device", shrinks=True, min_width=20),
         Column("", rank=2, gap=1),
         Column("memory of budget"),
         Column(f"time{_confidence_text(devices)}", rank=1),
-        Column("score, verdict"),
+        Column("verdict"),
     )
     rows = tuple(
         (
@@ -81,7 +88,7 @@ def device_grid(devices: Sequence[DeviceAssessment]) -> Grid:
             memory_bar(item.memory),
             part_of_text(item.memory.likely_bytes, item.memory.budget_bytes),
             latency_range_text(item.latency),
-            f"{item.score:3d} {VERDICT_TEXT[item.verdict]}",
+            VERDICT_TEXT[item.verdict],
         )
         for item in devices
     )
@@ -247,12 +254,12 @@ def overview_grid(models: Sequence[ModelAssessment]) -> Grid:
     names = {item.device: item.name for model in models for item in model.devices}
     columns = (
         Column("model", shrinks=True, min_width=10),
-        Column("best in"),
-        *(Column(name_text(name, 32), title_width=12) for name in names.values()),
+        Column("best in", gap=1),
+        *(Column(name_text(name, 32), title_width=9, gap=1) for name in names.values()),
     )
     rows = []
     for model in models:
-        verdicts = {item.device: VERDICT_TEXT[item.verdict] for item in model.devices}
+        verdicts = {item.device: VERDICT_SHORT[item.verdict] for item in model.devices}
         rows.append(
             (
                 name_text(model.profile.model.name, 30),
@@ -263,13 +270,7 @@ def overview_grid(models: Sequence[ModelAssessment]) -> Grid:
     return Grid(columns, tuple(rows), splits=True)
 
 
-def failure_rows(assessment: Assessment) -> tuple[Row, ...]:
-    """Models that could not be assessed."""
-    return tuple(
-        Row(
-            name_text(failure.path, 40),
-            name_text(". ".join(filter(None, (failure.message, failure.hint))), 600),
-            "bad",
-        )
-        for failure in assessment.errors
-    )
+def failures_text(assessment: Assessment) -> str:
+    """Names of the models that could not be assessed; why has been said where it happened."""
+    names = ", ".join(name_text(failure.path, 60) for failure in assessment.errors)
+    return f"not assessed, see the errors: {names}" if names else ""
