@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,6 +29,7 @@ from feasibility.records.base import Notice
 from feasibility.records.profile import Latency, Memory, Profile
 from feasibility.records.workload import InputPlan, Workload
 from feasibility.text import safe_text
+from feasibility.units import SECOND_NS
 
 _STEPS: Final = (
     "reading the model",
@@ -40,10 +42,11 @@ _STEPS: Final = (
 
 # Default-allocator children: what one process peaks at depends on addresses and on what else
 # lies on its heap, and some of the amounts are rare. So at least this many children run, and
-# more until this many in a row brought nothing that widens the range beyond the tolerance.
-_REPEAT_COUNT_MIN: Final = 10
+# more until several in a row brought nothing that widens the range, or the time is used up.
+_REPEAT_COUNT_MIN: Final = 8
 _REPEAT_COUNT_MAX: Final = 16
-_REPEATS_WITHOUT_NEWS: Final = 4
+_REPEATS_WITHOUT_NEWS: Final = 6
+_REPEAT_TIME_NS: Final = 3 * SECOND_NS
 _REPEAT_WIDTH_MAX: Final = 4
 _NEWS_RATIO: Final = 0.01
 
@@ -131,9 +134,11 @@ class _Campaign:
     def run_repeats(self) -> None:
         """Takes the range of memory that an unprepared deployment gets."""
         self._next_step()
-        without_news = 0
+        without_news, deadline = 0, time.monotonic_ns() + _REPEAT_TIME_NS
         while len(self.repeats) < _REPEAT_COUNT_MIN or (
-            without_news < _REPEATS_WITHOUT_NEWS and len(self.repeats) < _REPEAT_COUNT_MAX
+            without_news < _REPEATS_WITHOUT_NEWS
+            and len(self.repeats) < _REPEAT_COUNT_MAX
+            and time.monotonic_ns() < deadline
         ):
             for result in self.passes.repeats(self.plan, self._repeat_width()):
                 if not self._succeeded(result, "default-allocator memory"):
