@@ -83,17 +83,32 @@ def huge_allocation(path: Path, elements: int) -> Path:
     return save(path, graph)
 
 
-def multiple_of_32(path: Path) -> Path:
-    """A graph that only runs if its open dim `width` can be divided by 32 and is below 200."""
+def multiple_of_160(path: Path, width: int | str = "width") -> Path:
+    """A graph that only runs if its open dim can be divided by 160."""
     graph = helper.make_graph(
         [
-            helper.make_node("Reshape", ["x", "halves"], ["folded"], "fold"),
+            helper.make_node("Reshape", ["x", "rows"], ["folded"], "fold"),
             helper.make_node("ReduceSum", ["folded"], ["y"], "sum", keepdims=0),
         ],
         "picky",
-        [value("x", TensorProto.FLOAT, [1, "width"])],
+        [value("x", TensorProto.FLOAT, [1, width])],
         [value("y", TensorProto.FLOAT, None)],
-        [numpy_helper.from_array(np.array([-1, 160], dtype=np.int64), "halves")],
+        [numpy_helper.from_array(np.array([-1, 160], dtype=np.int64), "rows")],
+    )
+    return save(path, graph)
+
+
+def never_runs(path: Path) -> Path:
+    """A graph with an open dim of which no usual size is right."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("Reshape", ["x", "rows"], ["folded"], "fold"),
+            helper.make_node("ReduceSum", ["folded"], ["y"], "sum", keepdims=0),
+        ],
+        "stubborn",
+        [value("x", TensorProto.FLOAT, [1, "strange_size"])],
+        [value("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(np.array([-1, 7919], dtype=np.int64), "rows")],
     )
     return save(path, graph)
 
