@@ -12,7 +12,7 @@ from feasibility.graph.dims import likely_bindings, typed
 from feasibility.graph.generated import generated_bytes
 from feasibility.graph.liveness import activation_peak
 from feasibility.graph.op_classes import operator_class
-from feasibility.graph.types import MAX_RANK
+from feasibility.graph.types import LARGEST, bounded
 from feasibility.records.facts import NodeFacts
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def analyse(model: ModelProto, dims: Mapping[str, int]) -> Analysis:
         unknown_node_count=len(nodes) - len(known),
         per_iteration=any(node.repeat_count is None for node in nodes),
         activation_peak=activation_peak(graph),
-        generated_bytes=generated_bytes(graph),
+        generated_bytes=min(generated_bytes(graph), LARGEST),
         inputs=declared_inputs(model.graph),
         outputs=declared_outputs(model.graph),
     )
@@ -97,7 +97,7 @@ def _total(nodes: tuple[NodeFacts, ...], name: str) -> int | None:
         if amount is not None:
             is_known = True
             total += amount * (1 if node.repeat_count is None else node.repeat_count)
-    return total if is_known else None
+    return bounded(total) if is_known else None
 
 
 def _facts(graph: TypedGraph, repeats: int | None, scope: str) -> Iterator[NodeFacts]:
@@ -130,7 +130,6 @@ def _body_flops(graph: TypedGraph) -> tuple[int, int]:
 
 def _node_facts(node: TypedNode, repeats: int | None, scope: str, graph: TypedGraph) -> NodeFacts:
     cost: Cost = node_cost(node)
-    shape = node.output().shape
     sizes = [
         value.size_bytes for name, value in zip(node.node.output, node.outputs, strict=True) if name
     ]
@@ -140,19 +139,23 @@ def _node_facts(node: TypedNode, repeats: int | None, scope: str, graph: TypedGr
         op_type=node.op_type,
         domain=node.domain or "ai.onnx",
         op_class=operator_class(node),
-        flops=cost.flops,
-        macs=cost.macs,
-        moved_bytes=cost.moved_bytes,
-        weight_bytes=_weight_bytes(node, graph),
-        output_bytes=output_bytes,
-        output_shape=None
-        if shape is None or len(shape) > MAX_RANK
-        else tuple(dim for dim in shape if dim is not None)
-        if None not in shape
-        else None,
-        repeat_count=repeats,
+        flops=bounded(cost.flops),
+        macs=bounded(cost.macs),
+        moved_bytes=bounded(cost.moved_bytes),
+        weight_bytes=min(_weight_bytes(node, graph), LARGEST),
+        output_bytes=bounded(output_bytes),
+        output_shape=_output_shape(node),
+        repeat_count=bounded(repeats),
         scope=scope,
     )
+
+
+def _output_shape(node: TypedNode) -> tuple[int, ...] | None:
+    shape = node.output().shape
+    if shape is None:
+        return None
+    known = tuple(dim for dim in shape if dim is not None and dim <= LARGEST)
+    return known if len(known) == len(shape) else None
 
 
 def _weight_bytes(node: TypedNode, graph: TypedGraph) -> int:

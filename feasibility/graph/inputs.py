@@ -16,8 +16,8 @@ from onnx import TypeProto
 from feasibility.errors import InputError
 from feasibility.graph.dim_names import is_placeholder
 from feasibility.graph.dim_roles import OpenInput, dim_role, open_inputs
+from feasibility.graph.dim_sizes import DimBinding
 from feasibility.graph.dims import (
-    DimBinding,
     bind_inputs,
     likely_bindings,
     typed,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from feasibility.graph.cost import VIEWS
+from feasibility.graph.types import LARGEST
 from feasibility.records.facts import ActivationPeak, LiveTensor
 
 if TYPE_CHECKING:
@@ -39,9 +40,9 @@ def activation_peak(graph: TypedGraph) -> ActivationPeak | None:
     """Largest sum of activations alive at once; None for a graph without any node."""
     if not graph.nodes:
         return None
-    peak = _peak(graph, takes_inputs=True)
+    peak = _peak(graph)
     return ActivationPeak(
-        peak_bytes=peak.peak_bytes,
+        peak_bytes=min(peak.peak_bytes, LARGEST),
         node=peak.node,
         op_type=peak.op_type,
         tensors=tuple(sorted(peak.tensors, key=lambda tensor: -tensor.size_bytes)[:MAX_TENSORS]),
@@ -59,8 +60,14 @@ class _Tensor:
     last_use: int
 
 
-def _peak(graph: TypedGraph, *, takes_inputs: bool) -> _Peak:
-    tensors, unknown_count = _tensors(graph, takes_inputs=takes_inputs)
+def _peak(graph: TypedGraph, given: frozenset[str] | None = None) -> _Peak:
+    """Peak of one graph.
+
+    Args:
+        graph: The graph.
+        given: For a body, names that the graph around it counts; None at the top.
+    """
+    tensors, unknown_count = _tensors(graph, given)
     born: dict[int, list[_Tensor]] = {}
     dying: dict[int, list[_Tensor]] = {}
     for at, tensor in tensors:
@@ -77,7 +84,11 @@ def _peak(graph: TypedGraph, *, takes_inputs: bool) -> _Peak:
         unknown_count += inner.unknown_count
         if live_bytes + inner.peak_bytes > best.peak_bytes or not best.node:
             named = [
-                LiveTensor(name=tensor.name, size_bytes=tensor.size_bytes, producer=tensor.producer)
+                LiveTensor(
+                    name=tensor.name,
+                    size_bytes=min(tensor.size_bytes, LARGEST),
+                    producer=tensor.producer,
+                )
                 for tensor in _largest(alive.values())
             ]
             best = _Peak(
@@ -98,15 +109,27 @@ def _largest(tensors: Iterable[_Tensor]) -> list[_Tensor]:
 
 def _body_peak(node: TypedNode) -> _Peak:
     """Peak of the dearest body: only one branch of an If runs, a loop has only one body."""
-    peaks = [_peak(body, takes_inputs=False) for body in node.bodies]
+    peaks = [_peak(body, _given(node, body)) for body in node.bodies]
     return max(peaks, key=lambda peak: peak.peak_bytes, default=_Peak())
 
 
-def _tensors(graph: TypedGraph, *, takes_inputs: bool) -> tuple[list[tuple[int, _Tensor]], int]:
-    """Tensors by the position of the node that makes them, -1 for inputs, and how many are open.
+def _given(node: TypedNode, body: TypedGraph) -> frozenset[str]:
+    """Names in a body that are a value of the graph around it.
 
-    Inputs of a body are the values of the graph around it, counted there already.
+    Its inputs are. Its outputs are those of the node, except that a loop makes new ones in
+    every iteration.
     """
+    names = set(body.inputs)
+    if node.op_type not in ("Loop", "Scan"):
+        outputs = zip(body.outputs, node.outputs, strict=False)
+        names.update(name for name, value in outputs if value.size_bytes is not None)
+    return frozenset(names)
+
+
+def _tensors(
+    graph: TypedGraph, given: frozenset[str] | None
+) -> tuple[list[tuple[int, _Tensor]], int]:
+    """Tensors by the position of the node that makes them, -1 for inputs, and how many are open."""
     owners: dict[str, _Tensor] = {}
     tensors: list[tuple[int, _Tensor]] = []
     unknown_count = 0
@@ -121,7 +144,7 @@ def _tensors(graph: TypedGraph, *, takes_inputs: bool) -> tuple[list[tuple[int, 
             owners[name] = tensor
             tensors.append((at, tensor))
 
-    if takes_inputs:
+    if given is None:
         for name in graph.inputs:
             add(-1, name, "input")
     end = len(graph.nodes)
@@ -134,7 +157,7 @@ def _tensors(graph: TypedGraph, *, takes_inputs: bool) -> tuple[list[tuple[int, 
         source = node.node.input[0] if node.node.input else ""
         is_view = not node.domain and node.op_type in VIEWS
         for name in node.node.output:
-            if not name:
+            if not name or (given is not None and name in given):
                 continue
             if is_view and (source in owners or graph.constants.get(source, False)):
                 if source in owners:
@@ -150,6 +173,8 @@ def _tensors(graph: TypedGraph, *, takes_inputs: bool) -> tuple[list[tuple[int, 
 def _reads(node: TypedNode) -> set[str]:
     """Names that a node reads, those that its bodies take from outside included."""
     names = set(node.node.input)
+    if node.op_type not in ("If", "Loop", "Scan"):
+        return names  # the body of a function sees nothing but its inputs
     for body in node.bodies:
         made: set[str] = set(body.inputs)
         for inner in body.nodes:

@@ -93,7 +93,7 @@ class NodeTypes:
         if not domain and not refusal and (not own or own[0].shape is None):
             own = contrib_types(domain, node.op_type, call) or own
         outputs = ((own or ()) + (UNKNOWN,) * len(node.output))[: len(node.output)]
-        return outputs, refusal or contradiction(call, outputs)
+        return outputs, contradiction(call, outputs) or refusal
 
     def _schema(self, domain: str, op_type: str) -> defs.OpSchema | None:
         key = (domain, op_type)

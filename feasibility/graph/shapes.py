@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from feasibility.graph.values import Array
 
 # A few kilobytes of nested functions can expand to billions of nodes; beyond these
-# bounds the rest of the bodies is left unknown.
-MAX_NODES: Final = 200_000
+# bounds the rest is left unknown.
+MAX_NODES: Final = 300_000
+MAX_BODY_NODES: Final = 40_000
 MAX_DEPTH: Final = 48
 
 # Floating-point tensors longer than this are weights, not the scales of a Resize.
@@ -113,8 +114,10 @@ class _Walk:
             (normal_domain(item.domain), item.name, item.overload): item for item in model.functions
         }
         self._function_types: dict[_FunctionKey, NodeTypes] = {}
+        self._bodies: dict[_FunctionKey, GraphProto] = {}
         self._overridable = model.ir_version >= 4
         self._node_count = 0
+        self._body_node_count = 0
 
     def graph(
         self,
@@ -173,7 +176,9 @@ class _Walk:
         self, node: NodeProto, scope: _Scope, types: NodeTypes, references: Attributes
     ) -> TypedNode | None:
         self._node_count += 1
-        if self._node_count > MAX_NODES:
+        self._body_node_count += scope.depth > 0
+        is_body = scope.depth > 0
+        if self._node_count > MAX_NODES or (is_body and self._body_node_count > MAX_BODY_NODES):
             return None
         domain = normal_domain(node.domain)
         if any(item.ref_attr_name for item in node.attribute):
@@ -216,8 +221,11 @@ class _Walk:
             if value is not None:
                 inner.values[name] = value
         references = {item.name: item for item in function.attribute_proto} | dict(call.attributes)
-        body = GraphProto(node=function.node, value_info=function.value_info)
-        walked = self.graph(body, {}, inner, self._function_types[key], references, function.name)
+        if key not in self._bodies:
+            self._bodies[key] = GraphProto(node=function.node, value_info=function.value_info)
+        walked = self.graph(
+            self._bodies[key], {}, inner, self._function_types[key], references, function.name
+        )
         outputs = tuple(inner.types.get(name, UNKNOWN) for name in function.output)
         walked = replace(walked, inputs=tuple(function.input), outputs=tuple(function.output))
         return Flow((outputs + unknown)[: len(unknown)], (walked,))

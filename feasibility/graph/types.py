@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 Shape: TypeAlias = tuple[int | None, ...]
 Kind: TypeAlias = Literal["tensor", "sequence", "map", "optional", "sparse"]
 
+# Largest whole number of a document or of a TensorProto; hostile dims multiply beyond it.
+LARGEST: Final = 2**63 - 1
+
 # Longest shape that is looked at; a hostile file may declare millions of dims.
 MAX_RANK: Final = 64
 
@@ -82,6 +85,11 @@ class ValueType:
 UNKNOWN: Final = ValueType()
 
 
+def bounded(count: int | None) -> int | None:
+    """The count, or the largest that a document can hold."""
+    return None if count is None else min(count, LARGEST)
+
+
 def element_count(shape: Shape | None) -> int | None:
     """Product of the dims, 1 for a scalar; None while one of them is open."""
     if shape is None:
@@ -130,7 +138,7 @@ def type_proto(value: ValueType) -> TypeProto:
         for size in value.shape:
             dim = shape.dim.add()
             # Products of hostile dims leave the 64 bits of the format: those stay open.
-            if size is not None and size < 2**62:
+            if size is not None and size <= LARGEST:
                 dim.dim_value = size
     return proto
 
