@@ -294,6 +294,7 @@ def read_memory() -> dict[str, int | None]:
         "resident": resident,
         "anonymous": figures.get("RssAnon", resident - file_backed),
         "file": file_backed,
+        "data": figures.get("VmData"),  # what RLIMIT_DATA counts
     }
     try:
         with open("/proc/self/smaps_rollup") as file:

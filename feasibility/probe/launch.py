@@ -8,7 +8,7 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias, TypeVar
 
@@ -90,6 +90,7 @@ class _Transcript:
     events: list[Event] = field(default_factory=list)
     pending: bytearray = field(default_factory=bytearray)
     stderr: bytearray = field(default_factory=bytearray)
+    on_event: Callable[[Event], None] | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -104,6 +105,8 @@ class _Transcript:
             # A library that writes to our descriptor behind our back spoils its own line only.
             with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
                 self.events.append(decode_event(line))
+                if self.on_event is not None:
+                    self.on_event(self.events[-1])
 
     def overhear(self, data: bytes) -> None:
         self.stderr += data
@@ -131,6 +134,7 @@ def run_child(
     *,
     timeout_s: float,
     environment: Mapping[str, str] | None = None,
+    on_event: Callable[[Event], None] | None = None,
 ) -> ChildResult:
     """What a fresh child made of the request; it has ended, with all its descendants.
 
@@ -139,11 +143,14 @@ def run_child(
         runner: Where it runs.
         timeout_s: Seconds after which it is killed.
         environment: Variables that are set for it on top of the inherited ones.
+        on_event: Called with each event as it arrives; the child does not wait for it.
 
     Raises:
         OSError: The child could not be started at all.
     """
-    return run_children([request], runner, timeout_s=timeout_s, environment=environment)[0]
+    return run_children(
+        [request], runner, timeout_s=timeout_s, environment=environment, on_event=on_event
+    )[0]
 
 
 def run_children(
@@ -152,6 +159,7 @@ def run_children(
     *,
     timeout_s: float,
     environment: Mapping[str, str] | None = None,
+    on_event: Callable[[Event], None] | None = None,
 ) -> list[ChildResult]:
     """Results of children that run at the same time, in the order of their requests.
 
@@ -163,7 +171,11 @@ def run_children(
     """
     with contextlib.ExitStack() as stack, selectors.DefaultSelector() as selector:
         children = [
-            _Child(stack.enter_context(_spawned(runner, environment or {})), timeout_s)
+            _Child(
+                stack.enter_context(_spawned(runner, environment or {})),
+                timeout_s,
+                transcript=_Transcript(on_event=on_event),
+            )
             for _ in requests
         ]
         for child, request in zip(children, requests, strict=True):

@@ -68,6 +68,7 @@ class MemoryReading(msgspec.Struct, frozen=True):
     file: int
     pss: int | None = None
     private_dirty: int | None = None
+    data: int | None = None
 
 
 class Ready(msgspec.Struct, frozen=True, tag_field="event", tag="ready"):

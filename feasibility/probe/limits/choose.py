@@ -1,0 +1,92 @@
+"""The strongest limit that this machine offers, found out by trying."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from feasibility.probe.limits.address_space import AddressSpaceEnforcer
+from feasibility.probe.limits.cgroup_v1 import v1_enforcer
+from feasibility.probe.limits.cgroup_v2 import v2_enforcer
+from feasibility.probe.limits.enforcer import Enforcer, EnforcerUnavailableError
+from feasibility.probe.limits.hierarchy import PROC_SELF, memory_hierarchies
+from feasibility.probe.limits.systemd import systemd_enforcer
+from feasibility.probe.runner import LocalRunner
+
+_TRIAL_S: Final = 10.0
+
+_Open: TypeAlias = Callable[[], AbstractContextManager[Enforcer]]
+
+
+@contextlib.contextmanager
+def strongest_enforcer(proc: Path = PROC_SELF) -> Iterator[tuple[Enforcer, tuple[str, ...]]]:
+    """The first enforcer that works, and why those that are stronger do not.
+
+    Args:
+        proc: Folder of this process; another one only in tests.
+    """
+    refusals: list[str] = []
+    with contextlib.ExitStack() as stack:
+        for candidate in _candidates(proc):
+            try:
+                enforcer = stack.enter_context(_tried(candidate))
+            except EnforcerUnavailableError as error:
+                refusals.append(str(error))
+                continue
+            yield enforcer, tuple(refusals)
+            return
+        if not refusals:
+            refusals.append("no memory controller is mounted")
+        yield AddressSpaceEnforcer(), tuple(refusals)
+
+
+def _candidates(proc: Path) -> Iterator[_Open]:
+    """Ways to enforce a limit, the best first."""
+    hierarchies = memory_hierarchies(proc)
+    for hierarchy in hierarchies:
+        if hierarchy.version == 2:
+            yield partial(v2_enforcer, hierarchy)
+        else:
+            yield partial(v1_enforcer, hierarchy)
+    for hierarchy in hierarchies:
+        if hierarchy.version == 2:
+            yield partial(systemd_enforcer, hierarchy)
+
+
+@contextlib.contextmanager
+def _tried(candidate: _Open) -> Iterator[Enforcer]:
+    """The enforcer, once a process has been started in a group of its making.
+
+    Raises:
+        EnforcerUnavailableError: It cannot be made, or not be entered.
+    """
+    with candidate() as enforcer:
+        try:
+            with enforcer.group(None) as group:
+                command = group.runner(_TrueRunner()).command()
+                trial = subprocess.run(command, capture_output=True, timeout=_TRIAL_S, check=False)
+        except (OSError, subprocess.SubprocessError) as error:
+            raise EnforcerUnavailableError(f"{enforcer.kind}: {_reason(error)}") from error
+        if trial.returncode != 0:
+            raise EnforcerUnavailableError(
+                f"{enforcer.kind}: a process may not be moved into a group that was made"
+            )
+        yield enforcer
+
+
+class _TrueRunner(LocalRunner):
+    """Starts a command that does nothing."""
+
+    def command(self) -> list[str]:
+        """The argv of `true`."""
+        return ["true"]
+
+
+def _reason(error: Exception) -> str:
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return f"no group can be made ({text.lower()})"
