@@ -63,6 +63,10 @@ class MeasureOptions:
     provider: str = "cpu"
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        """Refuses a provider that does not exist before anything is read or run."""
+        _ = self.provider_name
+
     @property
     def provider_name(self) -> str:
         """The provider's full name as the runtime knows it.
