@@ -115,6 +115,8 @@ def _constant(value: int, reason: str) -> Fill:
 
 
 def _span(low: int, high: int, reason: str) -> Fill:
+    if low == high:
+        return _constant(low, reason)
     first = max(min(low, _MAX_EXACT), -_MAX_EXACT)
     last = max(min(high, _MAX_EXACT), first)
     return Fill(kind="integers", low=float(first), high=float(last), reason=reason)

@@ -63,7 +63,8 @@ class Implied:
         """Notes the size of one axis; the first node that fixes it counts."""
         if size is not None and size > 0 and len(axes) == 1 and axes[0] not in self.sizes:
             self.sizes[axes[0]] = size
-            self.reasons[axes[0]] = f"what {safe_text(node.name or node.op_type, 40)} takes"
+            label = node.name or next(iter(node.output), "")
+            self.reasons[axes[0]] = f"what {node.op_type} '{safe_text(label, 40)}' takes"
 
 
 class Consumers:
