@@ -12,23 +12,22 @@ from pathlib import Path
 from typing import Final
 
 import feasibility
-from feasibility.errors import FeasibilityError, InputError
 from feasibility.measure import latency, memory, model, notices
-from feasibility.measure.explain import explain, is_out_of_memory, running_node
+from feasibility.measure.explain import explain
 from feasibility.measure.host import ceiling_bytes, read_host
 from feasibility.measure.memory import ChildMemory
 from feasibility.measure.options import MeasureOptions, Progress, no_progress
 from feasibility.measure.passes import Passes
+from feasibility.measure.plans import first_that_runs
 from feasibility.measure.subject import Subject, read_subject
 from feasibility.probe.launch import ChildResult
 from feasibility.probe.memray_file import PhaseAllocations, read_phase
 from feasibility.probe.ort_trace import Trace, read_trace
 from feasibility.probe.runner import LocalRunner, Runner
-from feasibility.probe.wire import Done, Failed, Loaded, Ready
+from feasibility.probe.wire import Done, Loaded, Ready
 from feasibility.records.base import Notice
 from feasibility.records.profile import Latency, Memory, Profile
 from feasibility.records.workload import InputPlan, Workload
-from feasibility.text import safe_text
 from feasibility.units import SECOND_NS
 
 _STEPS: Final = (
@@ -110,18 +109,11 @@ class _Campaign:
         self._next_step()
         busy = notices.busy_host(os.getloadavg()[0], os.cpu_count() or 1)
         self.notices += busy
-        failures: list[ChildResult] = []
-        for plan in self.subject.plans:
-            result = self.passes.plain(plan)
-            if result.ending == "done":
-                self.plan, self.plain = plan, result
-                self.repeats.append(_memory_of(result))
-                self.notices += notices.changed_sizes(self.subject.plans[0], plan)
-                return
-            failures.append(result)
-            if not _may_be_sizes(result):
-                break
-        raise _no_plan_runs(self.subject, failures, self.passes.ceiling_bytes)
+        self.plan, self.plain = first_that_runs(
+            self.subject, self.passes.plain, self.passes.ceiling_bytes
+        )
+        self.repeats.append(_memory_of(self.plain))
+        self.notices += notices.changed_sizes(self.subject.plans[0], self.plan)
 
     def run_steady(self) -> None:
         """Takes the memory that the model needs."""
@@ -267,38 +259,3 @@ def _widens(known: Sequence[ChildMemory], new: ChildMemory) -> bool:
         if value < min(figures) * (1 - _NEWS_RATIO) or value > max(figures) * (1 + _NEWS_RATIO):
             return True
     return False
-
-
-def _may_be_sizes(result: ChildResult) -> bool:
-    """Whether other input sizes could help: the model loaded, and its run was refused."""
-    failed = result.event(Failed)
-    return failed is not None and failed.phase == "run" and not is_out_of_memory(failed)
-
-
-def _no_plan_runs(
-    subject: Subject, failures: Sequence[ChildResult], ceiling: int
-) -> FeasibilityError:
-    """The error for a model that ran with none of the planned inputs."""
-    first, last = failures[0].event(Failed), failures[-1]
-    plan = subject.plans[0]
-    if len(failures) < 2 or first is None or not plan.dims or not _may_be_sizes(last):
-        return explain(last, subject.path.name, ceiling)
-    node = running_node(first.message)
-    where = (
-        f"node {safe_text(node[1])!r} ({node[0]}) failed: {node[2]}"
-        if node
-        else safe_text(first.message, 300)
-    )
-    tried = {
-        name: sorted({other.dims[name] for other in subject.plans if name in other.dims})
-        for name in plan.dims
-    }
-    sizes = "; ".join(
-        f"{safe_text(name)}: {', '.join(map(str, values))}" for name, values in tried.items()
-    )
-    return InputError(
-        f"{safe_text(subject.path.name)!r} loads but does not run with any size that was tried",
-        f"with the first one, {where} (tried {sizes})",
-        "give the sizes it needs: "
-        + " ".join(f"--dim {safe_text(name)}=N" for name in list(plan.dims)[:4]),
-    )
