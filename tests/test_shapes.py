@@ -224,6 +224,17 @@ def test_contrib_operators_have_the_shape_that_the_runtime_gives(
     assert shape_of(made, "y") == session.run(None, feeds)[0].shape
 
 
+def test_comparisons_without_inference_of_their_own_broadcast() -> None:
+    made = model(
+        [node("GreaterOrEqual", "a b", "y")],
+        {"a": (FLOAT, [2, 1, 3]), "b": (FLOAT, [5, 1])},
+        ["y"],
+        opset=14,
+    )
+    assert shape_of(made, "y") == (2, 5, 3)
+    assert typed(made).types["y"].elem_type == BOOL
+
+
 def test_a_node_that_cannot_run_says_why() -> None:
     made = model([node("Gemm", "x w", "y")], {"x": (FLOAT, [1, 7])}, ["y"], [weight("w", 8, 2)])
     assert typed(made).nodes[0].refusal == "its weight takes 8 values per row, its input has 7"

@@ -243,6 +243,19 @@ def _crop(call: Call) -> Types:
     )
 
 
+def _comparison(call: Call) -> Types:
+    """Operands broadcast against each other."""
+    first, second = call.type_of(0).shape, call.type_of(1).shape
+    if first is None or second is None:
+        return (ValueType(TensorProto.BOOL),)
+    rank = max(len(first), len(second))
+    pairs = zip(
+        (1,) * (rank - len(first)) + first, (1,) * (rank - len(second)) + second, strict=True
+    )
+    shape = tuple(other if one == 1 else one for one, other in pairs)
+    return (ValueType(TensorProto.BOOL, shape),)
+
+
 _SAME: Final = frozenset(
     {
         "Gelu", "BiasGelu", "FastGelu", "QuickGelu", "BiasDropout", "BiasAdd", "BiasSoftmax",
@@ -255,12 +268,18 @@ _SAME_STANDARD: Final = frozenset(
     {
         "ImageScaler", "Affine", "ParametricSoftplus", "ScaledTanh", "GroupNormalization",
         "Scale", "MeanVarianceNormalization", "InstanceNormalization", "BatchNormalization",
+        # Operator set 1, when shapes were broadcast to the first operand if at all.
+        "Abs", "Add", "Ceil", "Clip", "Div", "Dropout", "Elu", "Exp", "Floor", "HardSigmoid",
+        "LeakyRelu", "Log", "Max", "Mean", "Min", "Mul", "Neg", "PRelu", "Reciprocal", "Relu",
+        "Selu", "Sigmoid", "Sqrt", "Sub", "Sum", "Tanh",
     }
 )  # fmt: skip
 
 _RULES: Final[dict[tuple[str, str], Rule]] = {
     **{("com.microsoft", name): _same for name in _SAME},
     **{("", name): _same for name in _SAME_STANDARD},
+    ("", "GreaterOrEqual"): _comparison,
+    ("", "LessOrEqual"): _comparison,
     ("", "LayerNormalization"): _layer_normalization,
     ("", "SimplifiedLayerNormalization"): _layer_normalization,
     ("", "Crop"): _crop,

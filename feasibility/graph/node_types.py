@@ -81,17 +81,18 @@ class NodeTypes:
 
     def infer(self, call: Call) -> tuple[tuple[ValueType, ...], str]:
         """Types of a node's outputs, and why it cannot run (empty if nothing is against it)."""
-        node, domain = call.node, call.domain
-        if node.op_type == "Constant" and not domain:
+        node, op_type, domain = call.node, call.op_type, call.domain
+        if op_type == "Constant" and not domain:
             return (_constant_type(call.attributes),), ""
-        own = contrib_types(domain, node.op_type, call) if domain else None
-        if own is None and (alias := ALIASES.get((domain, node.op_type))) is not None:
+        own = contrib_types(domain, op_type, call) if domain else None
+        if own is None and (alias := ALIASES.get((domain, op_type))) is not None:
             own = self._infer_alias(alias, call)
         refusal = ""
-        if own is None and self._schema(domain, node.op_type) is not None:
+        schema = self._schema(domain, op_type)
+        if own is None and schema is not None and schema.has_type_and_shape_inference_function:
             own, refusal = self._infer_standard(node, domain, call.inputs, call.values)
-        if not domain and not refusal and (not own or own[0].shape is None):
-            own = contrib_types(domain, node.op_type, call) or own
+        elif own is None and not domain:
+            own = contrib_types(domain, op_type, call)
         outputs = ((own or ()) + (UNKNOWN,) * len(node.output))[: len(node.output)]
         return outputs, contradiction(call, outputs) or refusal
 

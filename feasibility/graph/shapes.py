@@ -185,6 +185,7 @@ class _Walk:
             node = _with_references(node, references)
         call = Call(
             node,
+            node.op_type,
             domain,
             attributes_of(node),
             tuple(scope.types.get(name, UNKNOWN) if name else UNKNOWN for name in node.input),
@@ -270,7 +271,7 @@ def _typed(call: Call, flow: Flow, refusal: str, scope: _Scope) -> TypedNode:
     )
     is_folded = (
         not flow.bodies
-        and node.op_type not in _NEVER_FOLDED
+        and call.op_type not in _NEVER_FOLDED
         and all(scope.constants.get(name, False) for name in node.input if name)
     )
     for name, value, array in zip(node.output, outputs, arrays, strict=True):
@@ -281,6 +282,7 @@ def _typed(call: Call, flow: Flow, refusal: str, scope: _Scope) -> TypedNode:
                 scope.values[name] = array
     return TypedNode(
         node,
+        call.op_type,
         call.domain,
         call.attributes,
         call.inputs,

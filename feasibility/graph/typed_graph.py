@@ -23,6 +23,7 @@ class Call:
 
     Args:
         node: The node itself, attribute references of a function filled in.
+        op_type: Its operator.
         domain: Its operator domain, the default one as the empty string.
         attributes: Its attributes by name.
         inputs: Types of its inputs, unknown for those left out.
@@ -30,15 +31,11 @@ class Call:
     """
 
     node: NodeProto
+    op_type: str
     domain: str
     attributes: Attributes
     inputs: tuple[ValueType, ...]
     values: tuple[Array | None, ...]
-
-    @property
-    def op_type(self) -> str:
-        """Operator name."""
-        return self.node.op_type
 
     def is_given(self, at: int) -> bool:
         """True if that input is there and not left out."""
