@@ -206,6 +206,8 @@ def test_sizes_may_be_zero_but_not_negative() -> None:
     assert bind_dims(made, {"n": 0}).dims == {"n": 0}
     with pytest.raises(InputError, match="never negative"):
         bind_dims(made, {"n": -1})
+    with pytest.raises(InputError, match="no tensor is that large"):
+        bind_dims(made, {"n": 2**63})
 
 
 def test_hostile_names_do_not_reach_a_message_raw() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from feasibility.errors import InputError
 from feasibility.graph.dim_names import Role, evaluate, operands, role_of
 from feasibility.graph.dim_roles import OpenInput, dim_role
+from feasibility.graph.types import LARGEST
 from feasibility.records.base import Assumption
 from feasibility.text import safe_text
 
@@ -245,7 +246,8 @@ def require_known(dims: tuple[OpenDim, ...], overrides: Mapping[str, int]) -> No
                 if close
                 else "run `feasibility inspect` on the model to see its inputs",
             )
-        if size < 0:
+        if not 0 <= size <= LARGEST:
+            reason = "a size is never negative" if size < 0 else "no tensor is that large"
             raise InputError(
-                f"Cannot set the dim '{shown}' to {size}", "a size is never negative", ""
+                f"Cannot set the dim '{shown}' to {size}", reason, "give a size from 0 up"
             )
