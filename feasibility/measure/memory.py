@@ -32,6 +32,16 @@ class ChildMemory:
     inference_pss_bytes: int | None
     inference_private_dirty_bytes: int | None
 
+    @property
+    def floor_bytes(self) -> int:
+        """Most memory at once that cannot be evicted, loading and running."""
+        return max(
+            0,
+            self.load_peak_bytes - self.resident_file_bytes,
+            self.inference_peak_bytes - self.inference_file_bytes,
+            self.inference_anonymous_bytes,
+        )
+
 
 def child_memory(ready: Ready, loaded: Loaded, done: Done) -> ChildMemory:
     """Figures of a child that came through all phases."""
@@ -67,11 +77,6 @@ def steady_memory(
         trace: The runtime's profile; None if that pass failed.
         default_anonymous_bytes: Anonymous memory after loading with the default allocator.
     """
-    floor = max(
-        kernel.load_peak_bytes - kernel.resident_file_bytes,
-        kernel.inference_peak_bytes - kernel.inference_file_bytes,
-        kernel.inference_anonymous_bytes,
-    )
     kept = None if load is None else load.kept_bytes
     return Memory(
         allocator="steady",
@@ -86,8 +91,8 @@ def steady_memory(
         inference_file_bytes=kernel.inference_file_bytes,
         inference_pss_bytes=kernel.inference_pss_bytes,
         inference_private_dirty_bytes=kernel.inference_private_dirty_bytes,
-        floor_bytes=max(0, floor),
-        comfort_bytes=max(0, floor) + kernel.inference_file_bytes,
+        floor_bytes=kernel.floor_bytes,
+        comfort_bytes=kernel.floor_bytes + kernel.inference_file_bytes,
         allocated_load_peak_bytes=None if load is None else load.peak_bytes,
         allocated_resident_bytes=kept,
         allocated_inference_peak_bytes=(

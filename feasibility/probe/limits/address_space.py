@@ -35,8 +35,8 @@ class AddressSpace:
         return inner
 
     def usage(self) -> Usage:
-        """Nothing: no group, no counters."""
-        return Usage()
+        """Only that nothing was evicted: this limit cannot do that."""
+        return Usage(refault_bytes=0)
 
 
 @dataclass(frozen=True, slots=True)
