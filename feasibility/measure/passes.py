@@ -47,10 +47,13 @@ class Passes:
         """Latency, and memory from the kernel with the C library's defaults."""
         return self._run(self._request(plan, "plain", self._latency_schedule()))
 
-    def repeats(self, plan: InputPlan, count: int) -> list[ChildResult]:
-        """Load and two runs in fresh children at once, their heaps disturbed at random."""
-        request = self._request(plan, "plain", _TWO_RUNS, disturb_heap=True)
-        return run_children([request] * count, self.runner, timeout_s=self.options.timeout_s)
+    def repeats(self, plan: InputPlan, numbers: range) -> list[ChildResult]:
+        """Load and two runs in fresh children at once; even numbers get a disturbed heap."""
+        requests = [
+            self._request(plan, "plain", _TWO_RUNS, disturb_heap=number % 2 == 0)
+            for number in numbers
+        ]
+        return run_children(requests, self.runner, timeout_s=self.options.timeout_s)
 
     def steady(self, plan: InputPlan) -> ChildResult:
         """Memory from the kernel with the allocator's threshold fixed."""

@@ -42,7 +42,7 @@ _STEPS: Final = (
 # Default-allocator children: what one process peaks at depends on addresses and on what else
 # lies on its heap, and some of the amounts are rare. So at least this many children run, and
 # more until several in a row brought nothing that widens the range, or the time is used up.
-_REPEAT_COUNT_MIN: Final = 8
+_REPEAT_COUNT_MIN: Final = 9
 _REPEAT_COUNT_MAX: Final = 16
 _REPEATS_WITHOUT_NEWS: Final = 6
 _REPEAT_TIME_NS: Final = 3 * SECOND_NS
@@ -132,7 +132,8 @@ class _Campaign:
             and len(self.repeats) < _REPEAT_COUNT_MAX
             and time.monotonic_ns() < deadline
         ):
-            for result in self.passes.repeats(self.plan, self._repeat_width()):
+            numbers = range(len(self.repeats), len(self.repeats) + self._repeat_width())
+            for result in self.passes.repeats(self.plan, numbers):
                 if not self._succeeded(result, "default-allocator memory"):
                     return
                 child = _memory_of(result)

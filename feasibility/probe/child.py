@@ -15,6 +15,7 @@ one phase has already delivered the phases before it:
     loaded   memory and time of creating the session
     first    time of the first run
     done     latency samples and memory of the runs
+    course   memory over time, where it was asked for; comes before `done`
     failed   phase, type and text of the error; the last line
 
 This file must run on Python 3.9 or newer with any onnxruntime since 1.16: the
@@ -37,8 +38,10 @@ if TYPE_CHECKING:  # typing itself is not imported for annotations that nothing 
     from typing import Any, TextIO
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-CHUNK_ELEMENTS = 1 << 16
+CHUNK_ELEMENTS = 1 << 13
 SAMPLING_PERIOD_S = 0.001
+RECORDING_PERIOD_S = 0.002
+MAX_RECORD_COUNT = 50_000
 REPLY: TextIO
 
 
@@ -148,43 +151,60 @@ def describe(job: Job) -> None:
 def measure(job: Job) -> None:
     """Runs all phases and sends an event after each."""
     request = job.request
+    recorder = Recorder() if request.get("record") else None
     import numpy
     import onnxruntime
 
     memray: ModuleType | None = None
     if request["instrument"] == "memray":
         memray = importlib.import_module("memray")
+    # numpy's code for making inputs is touched now, or the model would be blamed for it.
+    make_elements(numpy, {"kind": "uniform", "low": 0.0, "high": 1.0}, 0, CHUNK_ELEMENTS, 0)
     ballast = disturb_heap() if request.get("disturb_heap") else None
     meter = Meter(force_sampling=request.get("force_sampling", False))
+    surveyor = Surveyor() if request.get("survey") else None
+    # Surveying costs memory: that of the first time is in the baseline, later ones find it there.
+    survey = surveyor.look() if surveyor else None
     send(
         "ready",
         versions=library_versions(onnxruntime, numpy),
         modules=sorted(name for name in sys.modules if "." not in name),
         baseline=read_memory(),
         peak_source=meter.source,
+        survey=survey,
     )
 
     job.phase = "load"
+    log_to(request.get("log_path"))
+    if recorder:
+        recorder.mark("load")
     with Capture(memray, request, "load"):
         meter.begin()
         started = time.perf_counter_ns()
         session = create_session(onnxruntime, request)
         load_ns = time.perf_counter_ns() - started
         peak = meter.end()
-    send("loaded", load_ns=load_ns, peak=peak, memory=read_memory())
+    memory = read_memory()
+    survey = surveyor.look() if surveyor else None
+    send("loaded", load_ns=load_ns, peak=peak, memory=memory, survey=survey)
 
     with Capture(memray, request, "inference"):
         job.phase = "inputs"
+        if recorder:
+            recorder.mark("inputs")
         feeds = make_feeds(numpy, onnxruntime, request)
         job.phase = "run"
         run = bind_run(session, feeds)
         meter.begin()
-        latency = time_runs(run, request["schedule"])
+        latency = time_runs(run, request["schedule"], recorder)
         peak = meter.end()
     memory = read_memory()
+    survey = surveyor.look() if surveyor else None
     del ballast
+    if recorder:
+        send("course", **recorder.stop())
     profile_path = session.end_profiling() if request.get("profile_prefix") else None
-    send("done", peak=peak, memory=memory, profile_path=profile_path, **latency)
+    send("done", peak=peak, memory=memory, survey=survey, profile_path=profile_path, **latency)
 
 
 def disturb_heap() -> list[bytes]:
@@ -224,7 +244,9 @@ def create_session(onnxruntime: ModuleType, request: dict[str, Any]) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = request["threads"]
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors only: hundreds of warnings would be timed as loading
+    # Errors only, hundreds of warnings would be timed as loading; unless the log is wanted.
+    options.log_severity_level = 1 if request.get("log_path") else 3
+    options.enable_cpu_mem_arena = request.get("arena", True)
     for key, value in request.get("session_config", {}).items():
         options.add_session_config_entry(key, value)
     if request.get("profile_prefix"):
@@ -242,6 +264,14 @@ def create_session(onnxruntime: ModuleType, request: dict[str, Any]) -> Any:
             available_providers=session.get_providers(),
         )
     return session
+
+
+def log_to(path: str | None) -> None:
+    """Sends what the libraries print to a file from here on; None leaves it where it is."""
+    if path is not None:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        os.dup2(descriptor, 2)
+        os.close(descriptor)
 
 
 class Capture:
@@ -306,6 +336,96 @@ def read_memory() -> dict[str, int | None]:
     return memory
 
 
+class CLibrary:
+    """The C library's own account of the heap; glibc since 2.33 has one."""
+
+    def __init__(self) -> None:
+        self.call: Any = None
+        try:
+            import ctypes
+
+            names = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
+            fields = [(name, ctypes.c_size_t) for name in names.split()]
+            call = ctypes.CDLL(None).mallinfo2
+            call.restype = type("mallinfo2", (ctypes.Structure,), {"_fields_": fields})
+            self.call = call
+        except (ImportError, OSError, AttributeError):
+            pass  # another C library: what it holds is not told
+
+    def heap(self) -> dict[str, int] | None:
+        """Bytes in use, bytes freed and kept, and how many of the used ones are mapped singly."""
+        if self.call is None:
+            return None
+        info = self.call()
+        used = info.uordblks + info.hblkhd
+        return {"in_use": used, "kept": info.fordblks, "mapped": info.hblkhd}
+
+
+class Surveyor:
+    """Where the memory of this process is, by what it is mapped from."""
+
+    def __init__(self) -> None:
+        self.library = CLibrary()
+
+    def look(self) -> dict[str, Any]:
+        """Resident and private bytes by name of the mapping, and the state of the heap."""
+        sizes: dict[str, list[int]] = {}
+        entry = [0, 0]
+        try:
+            with open("/proc/self/smaps") as file:
+                for line in file:
+                    if line.startswith("Rss:"):
+                        entry[0] += int(line.split()[1]) * 1024
+                    elif line.startswith("Anonymous:"):
+                        entry[1] += int(line.split()[1]) * 1024
+                    elif not line[0].isupper():  # addresses, permissions, ..., the name
+                        name = (*line.rstrip("\n").split(None, 5), "")[5]
+                        entry = sizes.setdefault(name, [0, 0])
+        except OSError:
+            sizes = {}
+        return {"mappings": sizes, "heap": self.library.heap()}
+
+
+class Recorder:
+    """Resident and allocated memory over time, looked at from a thread."""
+
+    def __init__(self) -> None:
+        import array
+        import threading
+
+        self.library = CLibrary()
+        self.columns = [array.array("q"), array.array("q"), array.array("q")]
+        self.marks = [("import", time.perf_counter_ns())]
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self.watch, daemon=True)
+        self.thread.start()
+
+    def mark(self, phase: str) -> None:
+        """Starts a phase."""
+        self.marks.append((phase, time.perf_counter_ns()))
+
+    def watch(self) -> None:
+        """Looks until told to stop."""
+        at, resident, allocated = self.columns
+        with open("/proc/self/statm") as file:
+            while len(at) < MAX_RECORD_COUNT:
+                file.seek(0)
+                heap = self.library.heap()
+                resident.append(int(file.read().split()[1]) * PAGE_BYTES)
+                allocated.append(heap["in_use"] if heap else -1)
+                at.append(time.perf_counter_ns())
+                if self.stopping.wait(RECORDING_PERIOD_S):
+                    return
+
+    def stop(self) -> dict[str, Any]:
+        """What was seen: the phases with their beginnings, and the columns."""
+        self.mark("end")
+        self.stopping.set()
+        self.thread.join()
+        at, resident, allocated = (column.tolist() for column in self.columns)
+        return {"marks": self.marks, "at": at, "resident": resident, "allocated": allocated}
+
+
 class Sampler:
     """Highest resident memory by looking often, where the kernel's mark cannot be reset."""
 
@@ -355,7 +475,9 @@ def split_line(line: str) -> tuple[str, int]:
     return key, int(value.split()[0]) * 1024
 
 
-def time_runs(run: Callable[[], object], schedule: dict[str, Any]) -> dict[str, Any]:
+def time_runs(
+    run: Callable[[], object], schedule: dict[str, Any], recorder: Recorder | None = None
+) -> dict[str, Any]:
     """First run, warm-up until steady, then samples until the median is known well enough."""
     clock = time.perf_counter_ns
     started = clock()
@@ -366,7 +488,11 @@ def time_runs(run: Callable[[], object], schedule: dict[str, Any]) -> dict[str, 
         run()
         return clock() - begun
 
+    if recorder:
+        recorder.mark("first-run")
     first_ns = once()
+    if recorder:
+        recorder.mark("runs")
     send("first", first_run_ns=first_ns)
     warmup_count = warm_up(once, schedule, enough)
     samples: list[int] = []
