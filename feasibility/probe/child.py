@@ -14,8 +14,8 @@ one phase has already delivered the phases before it:
     ready    versions and baseline
     loaded   memory and time of creating the session
     first    time of the first run
+    course   memory over time, where it was asked for
     done     latency samples and memory of the runs
-    course   memory over time, where it was asked for; comes before `done`
     failed   phase, type and text of the error; the last line
 
 This file must run on Python 3.9 or newer with any onnxruntime since 1.16: the

@@ -12,7 +12,7 @@ import msgspec
 
 from feasibility.records.workload import InputSpec
 
-Instrument: TypeAlias = Literal["plain", "steady", "memray", "ort-profile"]
+Instrument: TypeAlias = Literal["plain", "steady", "memray", "ort-profile", "timeline"]
 Phase: TypeAlias = Literal["start", "import", "load", "inputs", "run", "end"]
 
 
@@ -58,6 +58,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     profile_prefix: str | None = None
     force_sampling: bool = False
     disturb_heap: bool = False
+    arena: bool = True
+    survey: bool = False
+    record: bool = False
+    log_path: str | None = None
 
 
 class MemoryReading(msgspec.Struct, frozen=True):
@@ -71,6 +75,33 @@ class MemoryReading(msgspec.Struct, frozen=True):
     data: int | None = None
 
 
+class HeapReading(msgspec.Struct, frozen=True):
+    """The C library's own account of its heap, in bytes.
+
+    Args:
+        in_use: Allocated and not freed, with the headers of the blocks.
+        kept: Freed and not given back to the kernel.
+        mapped: The part of `in_use` in blocks so large that each is a mapping of its own.
+    """
+
+    in_use: int
+    kept: int
+    mapped: int
+
+
+class Survey(msgspec.Struct, frozen=True):
+    """Where the memory of the child is.
+
+    Args:
+        mappings: Resident bytes and private ones among them, by the mapping's name: a path,
+            a word in brackets, or empty for memory that nothing stands behind.
+        heap: The state of the heap; None where the C library does not tell.
+    """
+
+    mappings: dict[str, tuple[int, int]]
+    heap: HeapReading | None = None
+
+
 class Ready(msgspec.Struct, frozen=True, tag_field="event", tag="ready"):
     """Libraries are imported; the baseline has been read."""
 
@@ -78,6 +109,7 @@ class Ready(msgspec.Struct, frozen=True, tag_field="event", tag="ready"):
     modules: tuple[str, ...]
     baseline: MemoryReading
     peak_source: Literal["vmhwm", "sampled"]
+    survey: Survey | None = None
 
 
 class Loaded(msgspec.Struct, frozen=True, tag_field="event", tag="loaded"):
@@ -86,12 +118,29 @@ class Loaded(msgspec.Struct, frozen=True, tag_field="event", tag="loaded"):
     load_ns: int
     peak: int
     memory: MemoryReading
+    survey: Survey | None = None
 
 
 class First(msgspec.Struct, frozen=True, tag_field="event", tag="first"):
     """The first run is over."""
 
     first_run_ns: int
+
+
+class Course(msgspec.Struct, frozen=True, tag_field="event", tag="course"):
+    """Memory over time, by the child's clock in nanoseconds.
+
+    Args:
+        marks: Each phase with its beginning; the last one is `end`.
+        at: When it was looked at.
+        resident: Resident bytes then.
+        allocated: Bytes in use on the heap then; -1 where the C library does not tell.
+    """
+
+    marks: tuple[tuple[str, int], ...]
+    at: tuple[int, ...]
+    resident: tuple[int, ...]
+    allocated: tuple[int, ...]
 
 
 class Done(msgspec.Struct, frozen=True, tag_field="event", tag="done"):
@@ -103,6 +152,7 @@ class Done(msgspec.Struct, frozen=True, tag_field="event", tag="done"):
     peak: int
     memory: MemoryReading
     profile_path: str | None = None
+    survey: Survey | None = None
 
 
 class Described(msgspec.Struct, frozen=True, tag_field="event", tag="described"):
@@ -122,7 +172,7 @@ class Failed(msgspec.Struct, frozen=True, tag_field="event", tag="failed"):
     available_providers: tuple[str, ...] = ()
 
 
-Event: TypeAlias = Ready | Loaded | First | Done | Described | Failed
+Event: TypeAlias = Ready | Loaded | First | Course | Done | Described | Failed
 
 _EVENT_DECODER: Final = msgspec.json.Decoder(Event)
 
