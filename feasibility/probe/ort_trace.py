@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from feasibility.probe.arena_steps import ArenaStep, read_step
 from feasibility.records.profile import OperatorProfile
 
 MAX_TRACE_BYTES: Final = 256 * 1024**2
@@ -29,11 +30,16 @@ class Trace:
         operators: Nodes in the order in which they first ran.
         arena_held_bytes: Most bytes that the arena held; None where this build does not say.
         arena_in_use_peak_bytes: Most bytes of it that were in use.
+        read_weight_bytes: Weights that the nodes read in their plain form, those that two
+            nodes read counted twice; None where this build does not say.
+        steps: The first run call by call; empty where this build does not say.
     """
 
     operators: tuple[OperatorProfile, ...]
     arena_held_bytes: int | None
     arena_in_use_peak_bytes: int | None
+    read_weight_bytes: int | None = None
+    steps: tuple[ArenaStep, ...] = ()
 
 
 @dataclass(slots=True)
@@ -43,6 +49,7 @@ class _Node:
     provider: str
     moved_bytes: int | None
     in_use_bytes: int | None
+    parameter_bytes: int | None
     call_count: int = 0
     total_us: int = 0
 
@@ -77,9 +84,10 @@ def summarise(events: list[dict[str, Any]]) -> Trace:
     first_end = runs[0][1] if runs else 0
     timed_run_count = max(1, len(runs) - 1)
     tally = _Tally()
-    kernels = [event for event in events if _is_kernel(event)]
-    for event in sorted(kernels, key=lambda event: int(event["ts"])):
+    kernels = sorted(filter(_is_kernel, events), key=lambda event: int(event["ts"]))
+    for event in kernels:
         _count(tally, event, timed=len(runs) < 2 or event["ts"] >= first_end)
+    read = [node.parameter_bytes for node in tally.nodes.values()]
     return Trace(
         operators=tuple(
             OperatorProfile(
@@ -96,17 +104,33 @@ def summarise(events: list[dict[str, Any]]) -> Trace:
         ),
         arena_held_bytes=max(tally.held_bytes, default=None),
         arena_in_use_peak_bytes=max(tally.peak_bytes, default=None),
+        read_weight_bytes=None if None in read else sum(filter(None, read)),
+        steps=_steps([event for event in kernels if event["ts"] < first_end]),
     )
+
+
+def _steps(kernels: list[dict[str, Any]]) -> tuple[ArenaStep, ...]:
+    """Calls in the order in which they ended, a loop after its body; nothing if one is mute."""
+    steps = [
+        read_step(_node_name(event), event.get("args", {}))
+        for event in sorted(kernels, key=lambda event: int(event["ts"]) + int(event["dur"]))
+    ]
+    told = tuple(step for step in steps if step is not None)
+    return told if len(told) == len(steps) else ()
 
 
 def _is_kernel(event: dict[str, Any]) -> bool:
     return event.get("cat") == "Node" and str(event.get("name", "")).endswith(_KERNEL_SUFFIX)
 
 
+def _node_name(event: dict[str, Any]) -> str:
+    return str(event["name"]).removesuffix(_KERNEL_SUFFIX)
+
+
 def _count(tally: _Tally, event: dict[str, Any], *, timed: bool) -> None:
     """Adds one event to the tally."""
     args = event.get("args", {})
-    name = str(event["name"]).removesuffix(_KERNEL_SUFFIX)
+    name = _node_name(event)
     # Two nodes may share a name (or have none), so the runtime's own index tells them apart.
     key = (_integer(args, "node_index") or 0, name)
     node = tally.nodes.get(key)
@@ -123,6 +147,7 @@ def _count(tally: _Tally, event: dict[str, Any], *, timed: bool) -> None:
             if any(size is not None for size in sizes)
             else None,
             in_use_bytes=_integer(args, "mem_bytes_in_use"),
+            parameter_bytes=_integer(args, "parameter_size"),
         )
     if timed:
         node.call_count += 1

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from feasibility.records.anatomy import Anatomy, Timeline
 from feasibility.records.base import (
     Bytes,
     Count,
@@ -245,6 +246,8 @@ class Profile(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasib
     default_allocator: Annotated[
         DefaultAllocator | None, Meta(description="Range with the C library's defaults.")
     ] = None
+    anatomy: Annotated[Anatomy | None, Meta(description="Where the memory is.")] = None
+    timeline: Annotated[Timeline | None, Meta(description="How it got there.")] = None
     latency: Annotated[Latency | None, Meta(description="Times.")] = None
     operators: Annotated[
         tuple[OperatorProfile, ...], Meta(description="Nodes in execution order.")

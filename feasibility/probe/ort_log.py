@@ -1,0 +1,58 @@
+"""ONNX Runtime's log to the phases of loading."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from feasibility.units import SECOND_NS
+
+_MAX_LOG_BYTES: Final = 64 * 1024**2
+_LINE: Final = re.compile(
+    r"^(?P<second>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\.(?P<fraction>\d{1,9}) \[[VIWEF]:onnxruntime"
+    r".*?\] (?P<text>.*)$",
+    re.MULTILINE,
+)
+# What the runtime says when it is done with one thing and begins the next.
+_BEGINNINGS: Final = (
+    ("optimise", "Initializing session."),
+    ("prepack", "Saving initialized tensors."),
+    ("end", "Session successfully initialized."),
+)
+
+
+def read_load_phases(path: Path) -> tuple[tuple[str, int], ...]:
+    """Beginnings of the phases of loading in a log; see `load_phases`.
+
+    Raises:
+        OSError: The log cannot be read.
+    """
+    with path.open("rb") as file:
+        return load_phases(file.read(_MAX_LOG_BYTES).decode("utf-8", "replace"))
+
+
+def load_phases(log: str) -> tuple[tuple[str, int], ...]:
+    """Phases of loading with their beginnings, in nanoseconds after the log's first line.
+
+    The first line is written when the session begins to be created. The last entry is
+    called `end`. Nothing at all where one of the beginnings is missing or out of order,
+    as the log of another version may be.
+    """
+    lines = [(_instant_ns(match), match["text"]) for match in _LINE.finditer(log)]
+    if not lines:
+        return ()
+    phases = [("parse", 0)]
+    for name, sentence in _BEGINNINGS:
+        at = next((at for at, text in lines if text.startswith(sentence)), None)
+        if at is None or at - lines[0][0] < phases[-1][1]:
+            return ()
+        phases.append((name, at - lines[0][0]))
+    return tuple(phases)
+
+
+def _instant_ns(match: re.Match[str]) -> int:
+    # Only differences matter, so any time zone will do.
+    second = datetime.fromisoformat(match["second"]).replace(tzinfo=UTC)
+    return int(second.timestamp()) * SECOND_NS + int(match["fraction"].ljust(9, "0"))
