@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +50,7 @@ class ScriptRunner(LocalRunner):
 
     script: str = ""
 
-    def command(self) -> list[str]:
+    def command(self, extra: Mapping[str, str]) -> list[str]:
         return [sys.executable, "-c", self.script]
 
 

@@ -199,7 +199,7 @@ def run_children(
 def _spawned(runner: Runner, extra: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """A child in a process group of its own, which is gone when the block is left."""
     process = subprocess.Popen(
-        runner.command(),
+        runner.command(extra),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -30,11 +30,16 @@ class Runner(Protocol):
     def name(self) -> str:
         """Its name as `--on` takes it."""
 
-    def command(self) -> list[str]:
-        """The argv that starts the child script there."""
+    def command(self, extra: Mapping[str, str]) -> list[str]:
+        """The argv that starts the child script there.
+
+        Args:
+            extra: Variables for the child; an argv that leads to another machine has to
+                carry them, since the environment ends at this one.
+        """
 
     def environment(self, extra: Mapping[str, str]) -> dict[str, str]:
-        """The child's whole environment."""
+        """The whole environment of the argv on this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ class LocalRunner:
         """Its name as `--on` takes it."""
         return "local"
 
-    def command(self) -> list[str]:
+    def command(self, extra: Mapping[str, str]) -> list[str]:  # noqa: ARG002
         """The argv that starts the child script here; -P keeps its folder off sys.path."""
         return [self.python, "-P", "-X", "utf8", str(CHILD_SCRIPT)]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -68,7 +68,7 @@ def _tried(candidate: _Open) -> Iterator[Enforcer]:
     with candidate() as enforcer:
         try:
             with enforcer.group(None) as group:
-                command = group.runner(_TrueRunner()).command()
+                command = group.runner(_TrueRunner()).command({})
                 trial = subprocess.run(command, capture_output=True, timeout=_TRIAL_S, check=False)
         except (OSError, subprocess.SubprocessError) as error:
             raise EnforcerUnavailableError(f"{enforcer.kind}: {_reason(error)}") from error
@@ -82,7 +82,7 @@ def _tried(candidate: _Open) -> Iterator[Enforcer]:
 class _TrueRunner(LocalRunner):
     """Starts a command that does nothing."""
 
-    def command(self) -> list[str]:
+    def command(self, extra: Mapping[str, str]) -> list[str]:  # noqa: ARG002
         """The argv of `true`."""
         return ["true"]
 

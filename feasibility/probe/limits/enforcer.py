@@ -100,9 +100,10 @@ class EnteringRunner:
         """The inner runner's name."""
         return self.inner.name
 
-    def command(self) -> list[str]:
+    def command(self, extra: Mapping[str, str]) -> list[str]:
         """The argv of a shell that enters the group and then becomes the child."""
-        return [*self.prefix, "/bin/sh", "-c", _ENTER, str(self.procs), *self.inner.command()]
+        inner = self.inner.command(extra)
+        return [*self.prefix, "/bin/sh", "-c", _ENTER, str(self.procs), *inner]
 
     def environment(self, extra: Mapping[str, str]) -> dict[str, str]:
         """The inner runner's environment."""
