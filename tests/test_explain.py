@@ -115,6 +115,18 @@ def test_a_failed_run_names_the_node() -> None:
     assert running_node("something else") is None
 
 
+def test_an_input_type_that_python_cannot_make() -> None:
+    """Sizes are not to blame where the runtime's Python interface lacks a type."""
+    message = (
+        "[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Unexpected input data type. Actual: "
+        "((map(int64,tensor(float)))) , expected: ((map(int64,tensor(double))))"
+    )
+    error = explained(ended("failed", READY, LOADED, Failed("run", "InvalidArgument", message)))
+    assert error.what == "'m.onnx' loads but cannot be fed from Python"
+    assert "it wants map(int64,tensor(double)), and" in error.why
+    assert error.why.endswith("only makes map(int64,tensor(float))")
+
+
 @pytest.mark.parametrize(
     "message",
     ["std::bad_alloc", "Failed to allocate memory for requested buffer of size 8", "Out of memory"],

@@ -49,6 +49,10 @@ class _Rule:
     hint: str
 
 
+# The runtime's Python interface makes maps of float only, whatever the model declares.
+_WRONG_TYPE: Final = re.compile(
+    r"Unexpected input data type. Actual: \(\((?P<actual>.*)\)\) , expected: \(\((?P<wanted>.*)\)\)$"
+)
 _LOAD_RULES: Final = (
     _Rule(
         re.compile(r"only \*guarantees\* support .*?Opset (?P<found>\d+) is under development"),
@@ -101,7 +105,12 @@ def explain(result: ChildResult, model_name: str, ceiling_bytes: int | None) -> 
 def running_node(message: str) -> tuple[str, str, str] | None:
     """Operator, node name and cause of a failed run, from the runtime's message."""
     match = _RUNNING_NODE.search(message)
-    return (match["op"], match["name"], _clean(match["why"])) if match else None
+    return (match["op"], match["name"], cleaned(match["why"])) if match else None
+
+
+def is_wrong_type(failed: Failed) -> bool:
+    """Whether the runtime could not take an input of the declared type from Python."""
+    return _WRONG_TYPE.search(failed.message) is not None
 
 
 def is_out_of_memory(failed: Failed) -> bool:
@@ -127,7 +136,7 @@ def _explain_failed(failed: Failed, model_name: str, ceiling: int | None) -> Fea
         )
     if failed.phase == "import":
         return HostError(
-            "Cannot start ONNX Runtime", _clean(failed.message), "reinstall onnxruntime and numpy"
+            "Cannot start ONNX Runtime", cleaned(failed.message), "reinstall onnxruntime and numpy"
         )
     if is_out_of_memory(failed):
         room = f"the {format_bytes(ceiling)} that are free here" if ceiling else "there is"
@@ -141,14 +150,22 @@ def _explain_failed(failed: Failed, model_name: str, ceiling: int | None) -> Fea
     if failed.phase == "inputs":
         return InputError(
             f"Cannot make the input {safe_text(failed.input_name or '')!r} of {name}",
-            _clean(failed.message),
+            cleaned(failed.message),
             "give it as a file: --input NAME=FILE.npy",
+        )
+    wrong = _WRONG_TYPE.search(failed.message)
+    if wrong:
+        return ModelError(
+            f"{name} loads but cannot be fed from Python",
+            f"it wants {safe_text(wrong['wanted'])}, and ONNX Runtime's Python interface only "
+            f"makes {safe_text(wrong['actual'])}",
+            "measure it without this input, or feed it from the runtime's C or C++ interface",
         )
     node = running_node(failed.message)
     why = f"node {safe_text(node[1])!r} ({node[0]}) failed: {node[2]}" if node else None
     return ModelError(
         f"{name} loads but does not run",
-        why or _clean(failed.message),
+        why or cleaned(failed.message),
         "give it sizes and inputs that it accepts: --dim NAME=N, --input NAME=FILE.npy",
     )
 
@@ -169,7 +186,7 @@ def _explain_load(message: str) -> tuple[str, str]:
         if match:
             found = safe_text(match["found"])
             return rule.why.format(found=found), rule.hint.format(found=found)
-    return _clean(message), "check it with `feasibility inspect`, or export it again"
+    return cleaned(message), "check it with `feasibility inspect`, or export it again"
 
 
 def _explain_signal(number: int) -> tuple[str, str]:
@@ -196,7 +213,7 @@ def _last_words(result: ChildResult) -> str:
     return f": {safe_text(lines[-1], _MESSAGE_LIMIT)}" if lines else ""
 
 
-def _clean(message: str) -> str:
+def cleaned(message: str) -> str:
     """The runtime's message without source positions, codes and the model's path."""
     text = message
     trimmed = True

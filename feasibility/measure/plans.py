@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from feasibility.errors import FeasibilityError, InputError
-from feasibility.measure.explain import explain, is_out_of_memory, running_node
+from feasibility.measure.explain import (
+    cleaned,
+    explain,
+    is_out_of_memory,
+    is_wrong_type,
+    running_node,
+)
 from feasibility.measure.subject import Subject
 from feasibility.probe.launch import ChildResult
 from feasibility.probe.wire import Failed
@@ -40,7 +46,9 @@ def first_that_runs(
 def _may_be_sizes(result: ChildResult) -> bool:
     """Whether other input sizes could help: the model loaded, and its run was refused."""
     failed = result.event(Failed)
-    return failed is not None and failed.phase == "run" and not is_out_of_memory(failed)
+    if failed is None or failed.phase != "run":
+        return False
+    return not is_out_of_memory(failed) and not is_wrong_type(failed)
 
 
 def _no_plan_runs(
@@ -55,7 +63,7 @@ def _no_plan_runs(
     where = (
         f"node {safe_text(node[1])!r} ({node[0]}) failed: {node[2]}"
         if node
-        else safe_text(first.message, 300)
+        else cleaned(first.message)
     )
     tried = {
         name: sorted({other.dims[name] for other in subject.plans if name in other.dims})
