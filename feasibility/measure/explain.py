@@ -51,7 +51,8 @@ class _Rule:
 
 # The runtime's Python interface makes maps of float only, whatever the model declares.
 _WRONG_TYPE: Final = re.compile(
-    r"Unexpected input data type. Actual: \(\((?P<actual>.*)\)\) , expected: \(\((?P<wanted>.*)\)\)$"
+    r"Unexpected input data type. "
+    r"Actual: \(\((?P<actual>.*)\)\) , expected: \(\((?P<wanted>.*)\)\)$"
 )
 _LOAD_RULES: Final = (
     _Rule(
