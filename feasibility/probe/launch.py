@@ -10,7 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias, TypeVar
+from typing import Final, Literal, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -83,6 +83,20 @@ class ChildResult:
         return "load" if self.event(Ready) is not None else "start"
 
 
+class Watcher(Protocol):
+    """Looks at a child from outside while it runs, and mends what it says of itself."""
+
+    @property
+    def period_s(self) -> float:
+        """Seconds between looks."""
+
+    def look(self) -> None:
+        """Takes a look; the child may be gone."""
+
+    def mend(self, event: Event) -> Event:
+        """The event with its figures put right."""
+
+
 @dataclass(slots=True)
 class _Transcript:
     """What a child has said so far."""
@@ -91,6 +105,7 @@ class _Transcript:
     pending: bytearray = field(default_factory=bytearray)
     stderr: bytearray = field(default_factory=bytearray)
     on_event: Callable[[Event], None] | None = None
+    watcher: Watcher | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -104,7 +119,8 @@ class _Transcript:
         for line in lines:
             # A library that writes to our descriptor behind our back spoils its own line only.
             with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
-                self.events.append(decode_event(line))
+                event = decode_event(line)
+                self.events.append(self.watcher.mend(event) if self.watcher else event)
                 if self.on_event is not None:
                     self.on_event(self.events[-1])
 
@@ -127,6 +143,16 @@ class _Child:
     def left_s(self) -> float:
         return self.timeout_s - (time.monotonic_ns() - self.started_ns) / 1e9
 
+    @property
+    def wait_s(self) -> float:
+        """Longest time to wait for its next word."""
+        watcher = self.transcript.watcher
+        return max(0.0, self.left_s if watcher is None else min(self.left_s, watcher.period_s))
+
+    def look(self) -> None:
+        if self.transcript.watcher is not None:
+            self.transcript.watcher.look()
+
 
 def run_child(
     request: Request,
@@ -135,6 +161,7 @@ def run_child(
     timeout_s: float,
     environment: Mapping[str, str] | None = None,
     on_event: Callable[[Event], None] | None = None,
+    watch: Callable[[int], Watcher] | None = None,
 ) -> ChildResult:
     """What a fresh child made of the request; it has ended, with all its descendants.
 
@@ -144,12 +171,18 @@ def run_child(
         timeout_s: Seconds after which it is killed.
         environment: Variables that are set for it on top of the inherited ones.
         on_event: Called with each event as it arrives; the child does not wait for it.
+        watch: Makes a watcher of the child from the id of its process on this machine.
 
     Raises:
         OSError: The child could not be started at all.
     """
     return run_children(
-        [request], runner, timeout_s=timeout_s, environment=environment, on_event=on_event
+        [request],
+        runner,
+        timeout_s=timeout_s,
+        environment=environment,
+        on_event=on_event,
+        watch=watch,
     )[0]
 
 
@@ -160,6 +193,7 @@ def run_children(
     timeout_s: float,
     environment: Mapping[str, str] | None = None,
     on_event: Callable[[Event], None] | None = None,
+    watch: Callable[[int], Watcher] | None = None,
 ) -> list[ChildResult]:
     """Results of children that run at the same time, in the order of their requests.
 
@@ -179,6 +213,7 @@ def run_children(
             for _ in requests
         ]
         for child, request in zip(children, requests, strict=True):
+            child.transcript.watcher = watch(child.process.pid) if watch else None
             _ask(child.process, request)
             for stream in (child.process.stdout, child.process.stderr):
                 assert stream is not None
@@ -186,8 +221,10 @@ def run_children(
         pending = list(children)
         results: dict[int, ChildResult] = {}
         while pending:
-            for key, _ in selector.select(max(0.0, min(child.left_s for child in pending))):
+            for key, _ in selector.select(min(child.wait_s for child in pending)):
                 _hear(selector, key)
+            for child in pending:
+                child.look()
             for child in [child for child in pending if _is_over(child)]:
                 pending.remove(child)
                 results[id(child)] = _result(child)

@@ -62,10 +62,14 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     survey: bool = False
     record: bool = False
     log_path: str | None = None
+    emulated: bool = False
 
 
 class MemoryReading(msgspec.Struct, frozen=True):
-    """Resident memory of the child at one moment, in bytes."""
+    """Resident memory of the child at one moment, in bytes.
+
+    `translated` is the part that holds an emulator's translated code; None without one.
+    """
 
     resident: int
     anonymous: int
@@ -73,6 +77,7 @@ class MemoryReading(msgspec.Struct, frozen=True):
     pss: int | None = None
     private_dirty: int | None = None
     data: int | None = None
+    translated: int | None = None
 
 
 class HeapReading(msgspec.Struct, frozen=True):
