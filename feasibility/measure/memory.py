@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from feasibility.probe.launch import ChildResult
 from feasibility.probe.memray_file import PhaseAllocations
 from feasibility.probe.ort_trace import Trace
 from feasibility.probe.wire import Done, Loaded, Ready
@@ -41,6 +42,15 @@ class ChildMemory:
             self.inference_peak_bytes - self.inference_file_bytes,
             self.inference_anonymous_bytes,
         )
+
+
+def memory_of(result: ChildResult) -> ChildMemory:
+    """Figures of a child that is known to have come through."""
+    ready, loaded, done = result.event(Ready), result.event(Loaded), result.event(Done)
+    assert ready is not None
+    assert loaded is not None
+    assert done is not None
+    return child_memory(ready, loaded, done)
 
 
 def child_memory(ready: Ready, loaded: Loaded, done: Done) -> ChildMemory:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Literal
 
 from feasibility.measure.options import MeasureOptions
 from feasibility.probe.launch import ChildResult, run_child, run_children
@@ -41,7 +42,7 @@ class Passes:
 
     def describe(self) -> ChildResult:
         """Inputs and outputs as the runtime sees them."""
-        return self._run(self._request(InputPlan(inputs=()), "plain", _TWO_RUNS, describe=True))
+        return self._run(self._request(InputPlan(inputs=()), "plain", _TWO_RUNS, "describe"))
 
     def plain(self, plan: InputPlan) -> ChildResult:
         """Latency, and memory from the kernel with the C library's defaults."""
@@ -57,11 +58,27 @@ class Passes:
 
     def steady(self, plan: InputPlan) -> ChildResult:
         """Memory from the kernel with the allocator's threshold fixed."""
-        return self._run(self._request(plan, "steady", _STEADY))
+        return self._run(self._request(plan, "steady", _STEADY, survey=True))
 
-    def memray(self, plan: InputPlan, capture_prefix: str) -> ChildResult:
-        """Allocations only, into files that start with the prefix; its times mean nothing."""
-        return self._run(self._request(plan, "memray", _TWO_RUNS, capture_prefix=capture_prefix))
+    def memray(self, plan: InputPlan, capture_prefix: str, *, width: int) -> list[ChildResult]:
+        """Allocations only, into files that start with the prefix; its times mean nothing.
+
+        Beside it, if two children fit, the steady memory with prepacking off.
+        """
+        without = {"session.disable_prepacking": "1"}
+        requests = (
+            self._request(plan, "memray", _TWO_RUNS, capture_prefix=capture_prefix),
+            self._request(plan, "steady", _TWO_RUNS, session_config=without),
+        )
+        return self._run_beside(requests, width)
+
+    def timeline(self, plan: InputPlan, log_path: str, *, width: int) -> list[ChildResult]:
+        """Memory over time, the runtime's log in a file; beside it, memory with the arena off."""
+        requests = (
+            self._request(plan, "timeline", _TWO_RUNS, record=True, log_path=log_path),
+            self._request(plan, "steady", _TWO_RUNS, arena=False, survey=True),
+        )
+        return self._run_beside(requests, width)
 
     def ort_profile(self, plan: InputPlan, profile_prefix: str) -> ChildResult:
         """Time and arena memory per node, into a file whose name the child reports."""
@@ -85,14 +102,12 @@ class Passes:
         plan: InputPlan,
         instrument: Instrument,
         schedule: Schedule,
-        *,
-        describe: bool = False,
-        capture_prefix: str | None = None,
-        profile_prefix: str | None = None,
-        disturb_heap: bool = False,
+        action: Literal["measure", "describe"] = "measure",
+        **further: Any,
     ) -> Request:
+        """A job with everything that all have in common, and further fields of the request."""
         return Request(
-            action="describe" if describe else "measure",
+            action=action,
             instrument=instrument,
             model_path=str(self.model_path),
             provider=self.options.provider_name,
@@ -101,9 +116,7 @@ class Passes:
             seed=self.options.seed,
             schedule=schedule,
             ceiling_bytes=self.ceiling_bytes,
-            capture_prefix=capture_prefix,
-            profile_prefix=profile_prefix,
-            disturb_heap=disturb_heap,
+            **further,
         )
 
     def _run(self, request: Request) -> ChildResult:
@@ -113,3 +126,15 @@ class Passes:
             timeout_s=self.options.timeout_s,
             environment=STEADY_ENVIRONMENT if request.instrument == "steady" else None,
         )
+
+    def _run_beside(self, requests: Sequence[Request], width: int) -> list[ChildResult]:
+        """Results of children of which at most `width` run at once, all with a steady allocator."""
+        results: list[ChildResult] = []
+        for begin in range(0, len(requests), width):
+            results += run_children(
+                requests[begin : begin + width],
+                self.runner,
+                timeout_s=self.options.timeout_s,
+                environment=STEADY_ENVIRONMENT,
+            )
+        return results

@@ -13,9 +13,10 @@ from typing import Final
 
 import feasibility
 from feasibility.measure import latency, memory, model, notices
+from feasibility.measure.details import Details
 from feasibility.measure.explain import explain
 from feasibility.measure.host import ceiling_bytes, read_host
-from feasibility.measure.memory import ChildMemory
+from feasibility.measure.memory import ChildMemory, memory_of
 from feasibility.measure.options import MeasureOptions, Progress, no_progress
 from feasibility.measure.passes import Passes
 from feasibility.measure.plans import first_that_runs
@@ -25,6 +26,7 @@ from feasibility.probe.memray_file import PhaseAllocations, read_phase
 from feasibility.probe.ort_trace import Trace, read_trace
 from feasibility.probe.runner import LocalRunner, Runner
 from feasibility.probe.wire import Done, Loaded, Ready
+from feasibility.records.anatomy import Timeline
 from feasibility.records.base import Notice
 from feasibility.records.profile import Latency, Memory, Profile
 from feasibility.records.workload import InputPlan, Workload
@@ -36,6 +38,7 @@ _STEPS: Final = (
     "memory, allocator steady",
     "memory, default allocator",
     "allocations (memray)",
+    "memory over time",
     "operators (ONNX Runtime profile)",
 )
 
@@ -83,8 +86,9 @@ def measure_model(
     campaign.run_repeats()
     with tempfile.TemporaryDirectory(prefix="feasibility-") as folder:
         campaign.run_memray(Path(folder))
+        campaign.run_timeline(Path(folder))
         campaign.run_ort_profile(Path(folder))
-    return campaign.profile()
+        return campaign.profile()
 
 
 @dataclass(slots=True)
@@ -103,6 +107,7 @@ class _Campaign:
     load_allocations: PhaseAllocations | None = None
     inference_allocations: PhaseAllocations | None = None
     trace: Trace | None = None
+    details: Details = field(default_factory=Details)
 
     def run_plain(self) -> None:
         """Finds inputs that the model accepts and takes the latency with them."""
@@ -112,7 +117,7 @@ class _Campaign:
         self.plan, self.plain = first_that_runs(
             self.subject, self.passes.plain, self.passes.ceiling_bytes
         )
-        self.repeats.append(_memory_of(self.plain))
+        self.repeats.append(memory_of(self.plain))
         self.notices += notices.changed_sizes(self.subject.plans[0], self.plan)
 
     def run_steady(self) -> None:
@@ -120,7 +125,8 @@ class _Campaign:
         self._next_step()
         result = self.passes.steady(self.plan)
         if self._succeeded(result, "steady memory"):
-            self.steady = _memory_of(result)
+            self.steady = memory_of(result)
+            self.details.steady = result
             self.notices += notices.sampled_peak(self.steady.peak_source)
 
     def run_repeats(self) -> None:
@@ -136,7 +142,7 @@ class _Campaign:
             for result in self.passes.repeats(self.plan, numbers):
                 if not self._succeeded(result, "default-allocator memory"):
                     return
-                child = _memory_of(result)
+                child = memory_of(result)
                 without_news = 0 if _widens(self.repeats, child) else without_news + 1
                 self.repeats.append(child)
 
@@ -150,13 +156,30 @@ class _Campaign:
         """Takes what the model requests from the allocators."""
         self._next_step()
         prefix = folder / "capture-"
-        if not self._succeeded(self.passes.memray(self.plan, str(prefix)), "allocation"):
+        counted, without_prepacking = self.passes.memray(
+            self.plan, str(prefix), width=self._repeat_width()
+        )
+        if self._succeeded(without_prepacking, "prepacking-off"):
+            self.details.without_prepacking = without_prepacking
+        if not self._succeeded(counted, "allocation"):
             return
         try:
             self.load_allocations = read_phase(Path(f"{prefix}load.bin"), "load")
             self.inference_allocations = read_phase(Path(f"{prefix}inference.bin"), "inference")
         except OSError as error:
             self.notices.append(notices.failed_pass("allocation", str(error)))
+
+    def run_timeline(self, folder: Path) -> None:
+        """Takes memory over time, and the memory without the arena."""
+        self._next_step()
+        log_path = folder / "runtime.log"
+        recorded, without_arena = self.passes.timeline(
+            self.plan, str(log_path), width=self._repeat_width()
+        )
+        if self._succeeded(recorded, "timeline"):
+            self.details.recorded, self.details.log_path = recorded, log_path
+        if self._succeeded(without_arena, "arena-off"):
+            self.details.without_arena = without_arena
 
     def run_ort_profile(self, folder: Path) -> None:
         """Takes time and arena memory per node."""
@@ -189,6 +212,10 @@ class _Campaign:
             workload=self._workload(ready, done),
             memory=self._memory(),
             default_allocator=memory.default_range(self.repeats),
+            anatomy=self.details.anatomy(
+                self.subject, self.plan.inputs, self.trace, load, self.repeats
+            ),
+            timeline=self._timeline(),
             latency=figures,
             operators=self.trace.operators if self.trace else (),
             allocations=(*(load.uses if load else ()), *(inference.uses if inference else ())),
@@ -209,6 +236,13 @@ class _Campaign:
             self.trace,
             default_anonymous_bytes=self.repeats[0].resident_anonymous_bytes,
         )
+
+    def _timeline(self) -> Timeline | None:
+        try:
+            return self.details.timeline(self.trace)
+        except OSError as error:
+            self.notices.append(notices.failed_pass("timeline", str(error)))
+            return None
 
     def _latency(self) -> Latency:
         loaded, done = self.plain.event(Loaded), self.plain.event(Done)
@@ -241,15 +275,6 @@ class _Campaign:
         error = explain(result, self.subject.path.name, self.passes.ceiling_bytes)
         self.notices.append(notices.failed_pass(name, error.message))
         return False
-
-
-def _memory_of(result: ChildResult) -> ChildMemory:
-    """Memory of a child that is known to have come through."""
-    ready, loaded, done = result.event(Ready), result.event(Loaded), result.event(Done)
-    assert ready is not None
-    assert loaded is not None
-    assert done is not None
-    return memory.child_memory(ready, loaded, done)
 
 
 def _widens(known: Sequence[ChildMemory], new: ChildMemory) -> bool:
