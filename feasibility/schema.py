@@ -5,7 +5,8 @@ changes its meaning; added fields keep it, because readers ignore what they do
 not know.
 
 * feasibility/profile/1, feasibility/assessment/1, feasibility/facts/1,
-  feasibility/catalogue/1, feasibility/device/1, feasibility/doctor/1: first.
+  feasibility/catalogue/1, feasibility/device/1, feasibility/doctor/1,
+  feasibility/proof/1: first.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from feasibility.records.device import Device
 from feasibility.records.doctor import HostReport
 from feasibility.records.facts import ModelFacts
 from feasibility.records.profile import Profile
+from feasibility.records.proof import Proof
 from feasibility.text import safe_text
 
 RecordT = TypeVar("RecordT", bound=msgspec.Struct)
@@ -34,6 +36,7 @@ DOCUMENTS: Final[dict[str, type[msgspec.Struct]]] = {
     "catalogue": Catalogue,
     "device": Device,
     "doctor": HostReport,
+    "proof": Proof,
 }
 _MAX_DOCUMENT_BYTES: Final = 256 * 1024**2
 _SCHEMA_NAME: Final = re.compile(r"feasibility/([a-z]+)/(\d+)", re.ASCII)

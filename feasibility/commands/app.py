@@ -51,6 +51,7 @@ COMMANDS: Final = {
     "inspect": Entry("inspect", "Tell what can be known of a model without running it."),
     "measure": Entry("measure", "Run a model and measure its memory and time."),
     "check": Entry("check", "Tell where models can run: a verdict per device, one advice."),
+    "prove": Entry("prove", "Run a model under a memory limit that the kernel enforces."),
     "devices": Entry("devices", "List, show and validate the device catalogue."),
     "zoo": Entry("zoo", "Build reference architectures as ONNX files."),
     "schema": Entry("schema", "Print the JSON Schema of a document."),

@@ -16,6 +16,7 @@ from feasibility.measure.options import MeasureOptions, Progress, no_progress
 from feasibility.measure.passes import Passes
 from feasibility.measure.plans import first_that_runs
 from feasibility.measure.prove_figures import Figures, predict
+from feasibility.measure.prove_page_cache import read_ahead_bytes
 from feasibility.measure.prove_run import (
     COMFORT_RATIO,
     THRASHING_RATIO,
@@ -92,7 +93,8 @@ def prove_model(
         InputError: The inputs or dims that were given do not match the model.
         HostError: The machine lacks something.
     """
-    step_count = 1 + (wanted.memory_bytes is not None) + wanted.bisect * MAX_LIMITED_RUNS
+    # How many runs a search takes shows only at its end; nought says that nobody knows.
+    step_count = 0 if wanted.bisect else 2
     progress(0, step_count, "reading the model")
     runner = runner or LocalRunner()
     passes = Passes(path.absolute(), options, runner, ceiling_bytes())
@@ -211,6 +213,7 @@ class _Prover:
                 *prove_notices.unprepared_allocator(self.wanted.allocator),
                 *prove_notices.kept_files(self.kept_bytes),
                 *prove_notices.unexplained_slowness(self.runs),
+                *prove_notices.eager_disk(self.runs, read_ahead_bytes(self.subject.path)),
                 *prove_notices.coarse_bisection(bisection),
             ),
         )
@@ -279,8 +282,8 @@ class _Prover:
         )
 
     def _tell(self, doing: str) -> None:
-        done = 0 if not hasattr(self, "unlimited") else 1 + len(self.runs)
-        self.progress(min(done, self.step_count - 1), self.step_count, doing)
+        done = len(self.runs) + hasattr(self, "unlimited")
+        self.progress(min(done, self.step_count), self.step_count, doing)
 
 
 def _state(run: LimitedRun) -> State:

@@ -9,9 +9,10 @@ from feasibility.measure.prove_search import PRECISION_RATIO, RESOLUTION_BYTES
 from feasibility.records.base import Notice
 from feasibility.records.device import Device
 from feasibility.records.proof import Bisection, LimitedRun, LimitKind
-from feasibility.units import format_bytes
+from feasibility.units import KIB, format_bytes
 
 _SLOW_RATIO: Final = 1.25
+_USUAL_READ_AHEAD_BYTES: Final = 512 * KIB
 
 
 def weaker_limit(kind: LimitKind) -> list[Notice]:
@@ -103,6 +104,23 @@ def unexplained_slowness(runs: Sequence[LimitedRun]) -> list[Notice]:
             message="a limited run took longer although no evicted page was read again, so "
             "something other than its limit slowed it down",
             hint="prove it on an idle machine for latencies to rely on",
+        )
+    ]
+
+
+def eager_disk(runs: Sequence[LimitedRun], read_ahead_bytes: int | None) -> list[Notice]:
+    """A notice where rereading was made worse by a disk that reads far ahead."""
+    if read_ahead_bytes is None or read_ahead_bytes <= _USUAL_READ_AHEAD_BYTES:
+        return []
+    if not any(run.reread_bytes_per_run for run in runs):
+        return []
+    return [
+        Notice(
+            code="disk-reads-ahead",
+            message=f"the disk here reads {format_bytes(read_ahead_bytes)} ahead of every page "
+            "that is missing, where phones and boards read 128 KiB; under a limit that pushes "
+            "other pages out, so the comfort point is higher here",
+            hint="as root: echo 128 > /sys/block/DISK/queue/read_ahead_kb",
         )
     ]
 

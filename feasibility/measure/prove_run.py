@@ -13,7 +13,7 @@ import msgspec
 from feasibility.errors import HostError
 from feasibility.measure.explain import explain, is_out_of_memory
 from feasibility.measure.latency import percentile
-from feasibility.measure.prove_eviction import evict
+from feasibility.measure.prove_page_cache import evict
 from feasibility.probe.launch import ChildResult, run_child
 from feasibility.probe.limits.enforcer import EXIT_NOT_IN_GROUP, Enforcer, Usage
 from feasibility.probe.limits.folder import PAGE_BYTES

@@ -71,9 +71,9 @@ class Bracket:
     @property
     def is_narrow(self) -> bool:
         """True if the point is known as well as is wanted."""
-        if self.low is None or self.high is None:
+        if self.high is None:
             return False
-        return self.high - self.low <= _finest(self.high)
+        return self.high - (self.low or 0) <= _finest(self.high)
 
 
 def floor_bracket(seen: Collection[Seen]) -> Bracket:
@@ -88,10 +88,12 @@ def comfort_bracket(seen: Collection[Seen]) -> Bracket:
 
 def next_limit(seen: Collection[Seen], guess: Guess) -> int | None:
     """The limit to try next; None if both points are known as well as is wanted."""
-    for likely, good in ((guess.floor_bytes, _ALIVE), (guess.comfort_bytes, _COMFORTABLE)):
-        bracket = _bracket(seen, good)
-        if not bracket.is_narrow:
-            return max(1, _next(bracket, likely, seen, good, guess))
+    floor = floor_bracket(seen)
+    if not floor.is_narrow:
+        return max(1, _next_floor(floor, seen, guess))
+    comfort = comfort_bracket(seen)
+    if not comfort.is_narrow:
+        return max(1, _next_comfort(comfort, guess))
     return None
 
 
@@ -109,21 +111,43 @@ def _bracket(seen: Collection[Seen], good: frozenset[State]) -> Bracket:
     return Bracket(low, high)
 
 
-def _next(
-    bracket: Bracket, likely: int, seen: Collection[Seen], good: frozenset[State], guess: Guess
-) -> int:
+def _next_floor(bracket: Bracket, seen: Collection[Seen], guess: Guess) -> int:
+    """The prediction is good: from there in growing steps, then halving."""
     low, high = bracket.low, bracket.high
-    start = likely + round(_step(likely) / 2)
-    if (low is None or start > low) and (high is None or start < high):
+    start = _above(guess.floor_bytes)
+    if _is_inside(bracket, start):
         return start
     if high is not None and high <= start:
-        count = sum(item.state in good and item.limit_bytes <= start for item in seen)
+        count = sum(item.state in _ALIVE and item.limit_bytes <= start for item in seen)
         least = low if low is not None else min(guess.least_bytes, high // 2)
         return max(round(high - _step(high) * _growth(count)), _middle(least, high))
     assert low is not None
-    count = sum(item.state not in good and item.limit_bytes >= start for item in seen)
+    count = sum(item.state not in _ALIVE and item.limit_bytes >= start for item in seen)
     most = high if high is not None else max(guess.most_bytes, 2 * low)
     return min(round(low + _step(low) * _growth(count)), _middle(low, most))
+
+
+def _next_comfort(bracket: Bracket, guess: Guess) -> int:
+    """The prediction may be far off: one look at it, one below it, then halving."""
+    low, high = bracket.low, bracket.high
+    assert low is not None  # there is a floor
+    start = _above(guess.comfort_bytes)
+    if _is_inside(bracket, start):
+        return start
+    if high is None:
+        return _middle(low, max(guess.most_bytes, 2 * low))
+    below = round(high - _step(high))
+    return below if high == start and below > low else _middle(low, high)
+
+
+def _is_inside(bracket: Bracket, limit_bytes: int) -> bool:
+    low, high = bracket.low, bracket.high
+    return (low is None or limit_bytes > low) and (high is None or limit_bytes < high)
+
+
+def _above(likely_bytes: int) -> int:
+    """So far above a prediction that it and a step further down enclose it."""
+    return likely_bytes + round(_step(likely_bytes) / 2)
 
 
 def _growth(run_count: int) -> int:

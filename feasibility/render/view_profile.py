@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from feasibility.records.profile import DefaultAllocator, Host, Latency, Memory, Profile
+from feasibility.records.proof import Proof
 from feasibility.records.workload import Workload
 from feasibility.render.view import (
     NOT_MEASURED,
@@ -21,7 +22,7 @@ from feasibility.render.view import (
 from feasibility.units import format_bytes, format_count, format_duration
 
 
-def model_row(profile: Profile) -> Row:
+def model_row(profile: Profile | Proof) -> Row:
     """What the model is: size on disk, parameters, work, inputs."""
     model = profile.model
     parts = [disk_text(model.file_bytes, model.external_bytes)]

@@ -1,7 +1,8 @@
-"""Takes a model's files out of the page cache.
+"""A model's files and the page cache.
 
 Pages that another process has read are charged to that process: a limited run that finds
-them there runs at full speed under limits that would starve it on a device.
+them there runs at full speed under limits that would starve it on a device. So they are
+evicted before every run.
 """
 
 from __future__ import annotations
@@ -79,3 +80,16 @@ def _cached_page_count(view: mmap.mmap, length: int) -> int:
     finally:
         del start  # else the mapping could not be closed
     return sum(flag & 1 for flag in bytes(flags))
+
+
+def read_ahead_bytes(path: Path) -> int | None:
+    """Bytes that the kernel reads at once from the file's disk; None where it has none.
+
+    Source: Linux, Documentation/ABI/stable/sysfs-block, queue/read_ahead_kb.
+    """
+    number = path.stat().st_dev
+    disk = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}").resolve()
+    for folder in (disk, disk.parent):  # a partition's queue is that of its disk
+        with contextlib.suppress(OSError, ValueError):
+            return int((folder / "queue/read_ahead_kb").read_text()) * 1024
+    return None
