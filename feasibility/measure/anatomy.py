@@ -22,29 +22,13 @@ LARGE_BLOCK_BYTES: Final = 128 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class ModelSizes:
-    """What the model file and the workload say of sizes, in bytes.
-
-    Args:
-        weight_bytes: All weights, those that the graph makes itself included; None if not known.
-        small_weight_bytes: The weights inside the model file that are smaller than a large
-            block; None if not known.
-        input_sizes: Each input that is fed.
-    """
-
-    weight_bytes: int | None
-    small_weight_bytes: int | None
-    input_sizes: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Evidence:
     """Everything that is known of where the memory is.
 
     Args:
         kernel: Kernel figures of the steady child.
         steady: The same child in detail.
-        sizes: What the file and the workload say.
+        input_sizes: Bytes of each input that is fed.
         trace: The runtime's profile; None if that pass failed.
         load: memray's figures of loading; None if that pass failed.
         without_prepacking: A child with prepacking off; None if it failed.
@@ -54,7 +38,7 @@ class Evidence:
 
     kernel: ChildMemory
     steady: Moments
-    sizes: ModelSizes
+    input_sizes: tuple[int, ...] = ()
     trace: Trace | None = None
     load: PhaseAllocations | None = None
     without_prepacking: ChildMemory | None = None
@@ -93,7 +77,7 @@ def anatomy(evidence: Evidence) -> Anatomy:
         inference_peak=peak_parts(evidence, parts),
         allocated_bytes=None if heap is None else heap.in_use,
         requested_bytes=None if evidence.load is None else evidence.load.kept_bytes,
-        mapped_bytes=_mapped_bytes(evidence.load),
+        mapped_bytes=None if evidence.load is None else evidence.load.mapped_bytes,
         untouched_bytes=None if heap is None else loaded.untouched_bytes,
         default_retained_low_bytes=min(default_kept, default=None),
         default_retained_high_bytes=max(default_kept, default=None),
@@ -107,12 +91,10 @@ def loaded_parts(evidence: Evidence) -> MemoryParts:
     library = rest.take(now.library_bytes)
     model_file = rest.take(now.model_file_bytes)
     retained = rest.take(now.kept_bytes)
-    large, small = _blocks(evidence)
-    prepacked = rest.take(min(_prepacked_bytes(evidence), large))
-    large_weights = min(large - prepacked, _weight_limit(evidence))
-    small_weights = min(small, _small_weights(evidence, large_weights))
-    weights = rest.take(large_weights + small_weights)
-    objects = rest.take(small - small_weights)
+    tensors, others = _heap_parts(evidence)
+    prepacked = rest.take(min(_prepacked_bytes(evidence), tensors))
+    weights = rest.take(tensors - prepacked)
+    objects = rest.take(others)
     return MemoryParts(
         total_bytes=evidence.kernel.resident_bytes,
         weights_bytes=weights,
@@ -138,7 +120,7 @@ def peak_parts(evidence: Evidence, loaded: MemoryParts) -> MemoryParts:
     weights = rest.take(loaded.weights_bytes)
     grown = (now.small_bytes or 0) - (before.small_bytes or 0)
     objects = rest.take(loaded.objects_bytes + grown)
-    inputs = rest.take(sum(s for s in evidence.sizes.input_sizes if s >= LARGE_BLOCK_BYTES))
+    inputs = rest.take(sum(s for s in evidence.input_sizes if s >= LARGE_BLOCK_BYTES))
     in_use, idle = _arena(evidence, rest, inputs)
     return MemoryParts(
         total_bytes=total_bytes,
@@ -182,19 +164,20 @@ def _arena(evidence: Evidence, rest: _Remainder, inputs_bytes: int) -> tuple[int
     return in_use, touched - in_use
 
 
-def _blocks(evidence: Evidence) -> tuple[int, int]:
-    """Bytes in large and in small blocks after loading.
+def _heap_parts(evidence: Evidence) -> tuple[int, int]:
+    """Touched bytes in tensors, and bytes in everything else on the heap, after loading.
 
-    Without the C library's account memray says how much there is in all, and the model how
-    much of it must be weights.
+    The C library says how much there is in all, headers and rounding included, and memray
+    how much of it was asked for as tensors. Where one of them is mute the other stands in:
+    large blocks for tensors, or what was asked for in place of what was given.
     """
-    now = evidence.steady.loaded
-    if now.large_bytes is not None and now.small_bytes is not None:
-        return now.large_bytes, now.small_bytes
-    known = _prepacked_bytes(evidence) + _weight_limit(evidence)
-    requested = known if evidence.load is None else evidence.load.kept_bytes
-    large = min(known, requested, now.private_bytes)
-    return large, max(0, requested - large)
+    now, load = evidence.steady.loaded, evidence.load
+    if now.heap is None:
+        if load is None:
+            return 0, 0
+        return load.kept_tensor_bytes, load.kept_bytes - load.kept_tensor_bytes
+    tensors = now.heap.mapped if load is None else min(load.kept_tensor_bytes, now.heap.in_use)
+    return max(0, tensors - now.untouched_bytes), now.heap.in_use - tensors
 
 
 def _prepacked_bytes(evidence: Evidence) -> int:
@@ -210,26 +193,6 @@ def _prepacked_bytes(evidence: Evidence) -> int:
         return 0
     with_it = evidence.kernel.resident_anonymous_bytes
     return max(0, with_it - evidence.without_prepacking.resident_anonymous_bytes)
-
-
-def _weight_limit(evidence: Evidence) -> int:
-    """Most that plain weights may take: all that the file holds, or all that nodes read."""
-    read = None if evidence.trace is None else evidence.trace.read_weight_bytes
-    known = [size for size in (evidence.sizes.weight_bytes, read) if size is not None]
-    return max(known, default=evidence.kernel.resident_bytes)
-
-
-def _small_weights(evidence: Evidence, large_weights: int) -> int:
-    """Weights in small blocks: as the file has them, but no more than nodes still read."""
-    read = None if evidence.trace is None else evidence.trace.read_weight_bytes
-    limits = [] if read is None else [max(0, read - large_weights)]
-    if evidence.sizes.small_weight_bytes is not None:
-        limits.append(evidence.sizes.small_weight_bytes)
-    return min(limits, default=0)
-
-
-def _mapped_bytes(load: PhaseAllocations | None) -> int | None:
-    return None if load is None else sum(use.peak_bytes for use in load.uses if use.is_mapping)
 
 
 def _effect(setting: ChangedSetting, child: ChildMemory) -> SettingEffect:

@@ -9,7 +9,7 @@ from math import prod
 from pathlib import Path
 
 from feasibility.graph.element_types import ELEMENT_TYPES
-from feasibility.measure.anatomy import LARGE_BLOCK_BYTES, Evidence, ModelSizes, anatomy
+from feasibility.measure.anatomy import Evidence, anatomy
 from feasibility.measure.arena import arena_peak
 from feasibility.measure.memory import ChildMemory, memory_of
 from feasibility.measure.moments import moments_of
@@ -21,7 +21,6 @@ from feasibility.probe.ort_log import read_load_phases
 from feasibility.probe.ort_trace import Trace
 from feasibility.probe.wire import Course
 from feasibility.records.anatomy import Anatomy, Timeline
-from feasibility.records.facts import ModelFacts
 from feasibility.records.workload import InputSpec
 
 
@@ -69,7 +68,7 @@ class Details:
             Evidence(
                 kernel=memory_of(self.steady),
                 steady=steady,
-                sizes=_sizes(subject, inputs),
+                input_sizes=tuple(map(_input_bytes, inputs)),
                 trace=trace,
                 load=load,
                 without_prepacking=(
@@ -101,25 +100,6 @@ def _model_files(subject: Subject) -> frozenset[str]:
     """Paths of the model and its external data as the kernel names them."""
     names = [subject.path.name, *(file.location for file in subject.facts.external_files)]
     return frozenset(os.path.realpath(subject.path.parent / name) for name in names)
-
-
-def _sizes(subject: Subject, inputs: Sequence[InputSpec]) -> ModelSizes:
-    return ModelSizes(
-        weight_bytes=_weight_bytes(subject.facts),
-        small_weight_bytes=None
-        if subject.skeleton is None
-        else sum(
-            tensor.size_bytes
-            for tensor in subject.skeleton.initializers
-            if tensor.external is None and tensor.size_bytes < LARGE_BLOCK_BYTES
-        ),
-        input_sizes=tuple(map(_input_bytes, inputs)),
-    )
-
-
-def _weight_bytes(facts: ModelFacts) -> int | None:
-    known = facts.initializer_bytes
-    return None if known is None else known + facts.generated_bytes
 
 
 def _input_bytes(spec: InputSpec) -> int:

@@ -44,13 +44,6 @@ class Moment:
         return max(0, self.heap.in_use + self.heap.kept - self.private_bytes)
 
     @property
-    def large_bytes(self) -> int | None:
-        """Resident bytes in large blocks, which are those that may be left untouched."""
-        if self.heap is None:
-            return None
-        return max(0, self.heap.mapped - self.untouched_bytes)
-
-    @property
     def small_bytes(self) -> int | None:
         """Bytes in use in small blocks."""
         return None if self.heap is None else max(0, self.heap.in_use - self.heap.mapped)

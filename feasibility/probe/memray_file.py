@@ -1,9 +1,14 @@
-"""memray's capture files to allocation figures per phase."""
+"""memray's capture files to allocation figures per phase.
+
+memray's own summaries put everything that one place asked for under one call, and to it the
+whole runtime is one place, so that files mapped through `mmap` would count as allocated.
+Hence the single records are replayed here.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,11 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Literal
 
-    from memray import AllocationRecord
-
-# memray counts a mapping as an allocation whether or not it is backed by a file, so
-# mappings are kept apart: what the kernel can evict is not memory used.
-MAPPING_CALLS: Final = frozenset({"mmap"})
+_MAP_CALL: Final = "mmap"
+_UNMAP_CALL: Final = "munmap"
+# The runtime asks for tensors with an alignment, and for everything else without.
+TENSOR_CALLS: Final = frozenset({"aligned_alloc", "memalign", "posix_memalign"})
+_FREE_CALLS: Final = frozenset({"free", "pymalloc_free"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +30,80 @@ class PhaseAllocations:
     """What one phase requested from the allocators.
 
     Args:
-        peak_bytes: Heap bytes alive at the phase's high-water mark, counting only
-            what the phase itself requested.
+        peak_bytes: Most heap bytes alive at once, counting only what the phase itself requested.
         kept_bytes: Heap bytes of the phase that were not freed at its end.
-        uses: The high-water mark by allocator call, mappings included.
+        uses: What was alive when the heap was at its peak, mappings included.
+        mapped_bytes: Mappings of the phase that were there at its end, in full size whether
+            touched or not.
+        kept_tensor_bytes: The part of `kept_bytes` that is tensors.
     """
 
     peak_bytes: int
     kept_bytes: int
     uses: tuple[AllocatorUse, ...]
+    mapped_bytes: int = 0
+    kept_tensor_bytes: int = 0
+
+
+@dataclass(slots=True)
+class Replay:
+    """The allocations alive after some calls, and when the heap was largest."""
+
+    blocks: dict[int, tuple[str, int]] = field(default_factory=dict)
+    mappings: dict[int, int] = field(default_factory=dict)
+    sizes: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
+    heap_bytes: int = 0
+    peak_bytes: int = 0
+    peak_sizes: Counter[str] = field(default_factory=Counter)
+    peak_counts: Counter[str] = field(default_factory=Counter)
+
+    def run(self, calls: Iterable[tuple[str, int, int]]) -> None:
+        """Follows calls, each with its name, an address and a size, to the end."""
+        for call, address, size in calls:
+            if call in _FREE_CALLS:
+                self._free(address)
+            elif call == _UNMAP_CALL:
+                self._unmap(address, address + size)
+            elif call == _MAP_CALL:
+                self._unmap(address, address + size)
+                self.mappings[address] = size
+            else:
+                self._free(address)
+                self.blocks[address] = call, size
+                self.sizes[call] += size
+                self.counts[call] += 1
+                self.heap_bytes += size
+        self._note_peak()
+
+    def _free(self, address: int) -> None:
+        block = self.blocks.get(address)
+        if block is None:
+            return  # requested before the phase
+        self._note_peak()
+        del self.blocks[address]
+        call, size = block
+        self.sizes[call] -= size
+        self.counts[call] -= 1
+        self.heap_bytes -= size
+
+    def _unmap(self, begin: int, end: int) -> None:
+        """Takes a range of addresses out of the mappings, which may leave parts of them."""
+        for start, size in list(self.mappings.items()):
+            stop = start + size
+            if start < end and begin < stop:
+                del self.mappings[start]
+                if start < begin:
+                    self.mappings[start] = begin - start
+                if end < stop:
+                    self.mappings[end] = stop - end
+
+    def _note_peak(self) -> None:
+        if self.heap_bytes > self.peak_bytes:
+            self.peak_bytes = self.heap_bytes
+            self.peak_sizes, self.peak_counts = self.sizes.copy(), self.counts.copy()
+            self.peak_sizes[_MAP_CALL] = sum(self.mappings.values())
+            self.peak_counts[_MAP_CALL] = len(self.mappings)
 
 
 def read_phase(path: Path, phase: Literal["load", "inference"]) -> PhaseAllocations:
@@ -44,39 +114,29 @@ def read_phase(path: Path, phase: Literal["load", "inference"]) -> PhaseAllocati
     """
     import memray
 
+    names = {kind.value: kind.name.lower() for kind in memray.AllocatorType}
+    replay = Replay()
     with memray.FileReader(path) as reader:
-        peak_sizes, peak_counts = _by_call(
-            reader.get_high_watermark_allocation_records(merge_threads=True)
+        replay.run(
+            (names[record.allocator], record.address, record.size)
+            for record in reader.get_allocation_records()
         )
-        kept_sizes, _ = _by_call(reader.get_leaked_allocation_records(merge_threads=True))
     return PhaseAllocations(
-        peak_bytes=_heap_bytes(peak_sizes),
-        kept_bytes=_heap_bytes(kept_sizes),
+        peak_bytes=replay.peak_bytes,
+        kept_bytes=replay.heap_bytes,
         uses=tuple(
             AllocatorUse(
                 phase=phase,
                 allocator=call,
                 peak_bytes=size,
-                allocation_count=peak_counts[call],
-                is_mapping=call in MAPPING_CALLS,
+                allocation_count=replay.peak_counts[call],
+                is_mapping=call == _MAP_CALL,
             )
-            for call, size in sorted(peak_sizes.items(), key=lambda item: (-item[1], item[0]))
+            for call, size in sorted(
+                replay.peak_sizes.items(), key=lambda item: (-item[1], item[0])
+            )
+            if size
         ),
+        mapped_bytes=sum(replay.mappings.values()),
+        kept_tensor_bytes=sum(replay.sizes[call] for call in TENSOR_CALLS),
     )
-
-
-def _by_call(records: Iterable[AllocationRecord]) -> tuple[Counter[str], Counter[str]]:
-    """Bytes and number of allocations by allocator call, in lower case."""
-    import memray
-
-    sizes: Counter[str] = Counter()
-    counts: Counter[str] = Counter()
-    for record in records:
-        call = memray.AllocatorType(record.allocator).name.lower()
-        sizes[call] += record.size
-        counts[call] += record.n_allocations
-    return sizes, counts
-
-
-def _heap_bytes(sizes: Counter[str]) -> int:
-    return sum(size for call, size in sizes.items() if call not in MAPPING_CALLS)

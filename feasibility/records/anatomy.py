@@ -35,7 +35,8 @@ class MemoryParts(Record, frozen=True, kw_only=True):
     ] = 0
     inputs_bytes: Annotated[Bytes, Meta(description="Inputs that the caller holds.")] = 0
     objects_bytes: Annotated[
-        Bytes, Meta(description="Graph, kernels and everything else in small blocks on the heap.")
+        Bytes,
+        Meta(description="Graph, kernels and everything else on the heap that is no tensor."),
     ] = 0
     retained_bytes: Annotated[
         Bytes, Meta(description="Freed by the program and kept by the C allocator.")
@@ -93,7 +94,7 @@ class Anatomy(Record, frozen=True, kw_only=True):
     ] = None
     mapped_bytes: Annotated[
         Bytes | None,
-        Meta(description="Mappings made while loading, as memray counts them: their full size."),
+        Meta(description="Mappings of loading that are kept, in full size whether touched or not."),
     ] = None
     untouched_bytes: Annotated[
         Bytes | None,
