@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from msgspec.structs import replace
+
 from feasibility.measure.options import MeasureOptions
-from feasibility.probe.launch import ChildResult, run_child, run_children
-from feasibility.probe.runner import STEADY_ENVIRONMENT, Runner
+from feasibility.probe.launch import ChildResult, run_children
+from feasibility.probe.place import Place
+from feasibility.probe.runner import STEADY_ENVIRONMENT
 from feasibility.probe.wire import Instrument, Request, Schedule
-from feasibility.records.workload import InputPlan
+from feasibility.records.workload import InputPlan, InputSpec
 from feasibility.units import SECOND_NS
 
 # Past this share of a pass's time limit the child stops sampling, so that it can still report.
 _SAMPLING_SHARE: Final = 0.7
+# User-mode emulation takes some hundred times as long for arithmetic; a child that loads and
+# runs a model a few times takes this much of the time that the device's own passes get.
+_EMULATION_SLOWDOWN: Final = 20
 
 # The peak is the highest of several runs: the second can need more than the first, because
 # the runtime then plans its arena ahead.
 _STEADY: Final = Schedule(run_count_min=1, run_count_max=3, warmup_count=0, enough_ns=2 * SECOND_NS)
+_BRIEF_WARMUP_NS: Final = SECOND_NS // 20
+_BRIEF_NS: Final = 2 * SECOND_NS // 5
 _TWO_RUNS: Final = Schedule(run_count_min=1, run_count_max=1, warmup_count=0)
+_ONE_RUN: Final = Schedule(run_count_min=0, run_count_max=0, warmup_count=0)
 _PROFILED: Final = Schedule(run_count_min=1, run_count_max=8, warmup_count=0, enough_ns=SECOND_NS)
 
 
@@ -31,13 +40,13 @@ class Passes:
     Args:
         model_path: The model, absolute.
         options: The caller's choices.
-        runner: Where the children run.
+        place: Where the children run, with the model on it.
         ceiling_bytes: Most private memory that a child may allocate.
     """
 
     model_path: Path
     options: MeasureOptions
-    runner: Runner
+    place: Place
     ceiling_bytes: int
 
     def describe(self) -> ChildResult:
@@ -46,19 +55,33 @@ class Passes:
 
     def plain(self, plan: InputPlan) -> ChildResult:
         """Latency, and memory from the kernel with the C library's defaults."""
-        return self._run(self._request(plan, "plain", self._latency_schedule()))
+        schedule = _ONE_RUN if self.place.is_emulated else self._latency_schedule()
+        return self._run(self._request(plan, "plain", schedule))
+
+    def brief(self, plan: InputPlan, sample_count: int) -> ChildResult:
+        """A few latency samples, for models whose processes take turns."""
+        schedule = Schedule(
+            run_count_min=sample_count,
+            run_count_max=8 * sample_count,
+            warmup_time_ns=_BRIEF_WARMUP_NS,
+            enough_ns=_BRIEF_NS,
+        )
+        return self._run(self._request(plan, "plain", schedule))
 
     def repeats(self, plan: InputPlan, numbers: range) -> list[ChildResult]:
         """Load and two runs in fresh children at once; even numbers get a disturbed heap."""
+        schedule = _ONE_RUN if self.place.is_emulated else _TWO_RUNS
         requests = [
-            self._request(plan, "plain", _TWO_RUNS, disturb_heap=number % 2 == 0)
+            self._request(plan, "plain", schedule, disturb_heap=number % 2 == 0)
             for number in numbers
         ]
-        return run_children(requests, self.runner, timeout_s=self.options.timeout_s)
+        return self._run_all(requests)
 
     def steady(self, plan: InputPlan) -> ChildResult:
         """Memory from the kernel with the allocator's threshold fixed."""
-        return self._run(self._request(plan, "steady", _STEADY, survey=True))
+        # Under an emulator the mappings and the heap would be surveyed with its own.
+        survey = not self.place.is_emulated
+        return self._run(self._request(plan, "steady", _STEADY, survey=survey))
 
     def memray(self, plan: InputPlan, capture_prefix: str, *, width: int) -> list[ChildResult]:
         """Allocations only, into files that start with the prefix; its times mean nothing.
@@ -109,32 +132,52 @@ class Passes:
         return Request(
             action=action,
             instrument=instrument,
-            model_path=str(self.model_path),
+            model_path=self.place.there(self.model_path),
             provider=self.options.provider_name,
             threads=self.options.threads,
-            inputs=plan.inputs,
+            inputs=tuple(map(self._placed, plan.inputs)),
             seed=self.options.seed,
             schedule=schedule,
             ceiling_bytes=self.ceiling_bytes,
+            emulated=self.place.is_emulated,
             **further,
         )
 
+    def _placed(self, spec: InputSpec) -> InputSpec:
+        """The input as the child finds it."""
+        if spec.fill.path is None:
+            return spec
+        path = self.place.there(Path(spec.fill.path).absolute())
+        return replace(spec, fill=replace(spec.fill, path=path))
+
     def _run(self, request: Request) -> ChildResult:
-        return run_child(
-            request,
-            self.runner,
-            timeout_s=self.options.timeout_s,
-            environment=STEADY_ENVIRONMENT if request.instrument == "steady" else None,
-        )
+        environment = STEADY_ENVIRONMENT if request.instrument == "steady" else None
+        return self._run_all([request], environment)[0]
 
     def _run_beside(self, requests: Sequence[Request], width: int) -> list[ChildResult]:
         """Results of children of which at most `width` run at once, all with a steady allocator."""
         results: list[ChildResult] = []
         for begin in range(0, len(requests), width):
-            results += run_children(
-                requests[begin : begin + width],
-                self.runner,
-                timeout_s=self.options.timeout_s,
-                environment=STEADY_ENVIRONMENT,
-            )
+            results += self._run_all(requests[begin : begin + width], STEADY_ENVIRONMENT)
+        return results
+
+    def _run_all(
+        self, requests: Sequence[Request], environment: Mapping[str, str] | None = None
+    ) -> list[ChildResult]:
+        """Results of children that run at once.
+
+        Raises:
+            HostError: The machine failed rather than the model.
+        """
+        slowdown = _EMULATION_SLOWDOWN if self.place.is_emulated else 1
+        results = run_children(
+            requests,
+            self.place.runner,
+            timeout_s=self.options.timeout_s * slowdown,
+            environment=environment,
+            watch=self.place.watch,
+        )
+        for fault in map(self.place.fault, results):
+            if fault is not None:
+                raise fault
         return results
