@@ -12,7 +12,7 @@ from feasibility.measure.latency import summarise
 from feasibility.measure.options import MeasureOptions
 from feasibility.measure.passes import Passes
 from feasibility.measure.subject import read_subject
-from feasibility.probe.runner import LocalRunner
+from feasibility.probe.place import LocalPlace
 from feasibility.probe.wire import Done
 from feasibility.records.workload import InputPlan
 from feasibility.units import SECOND_NS, format_duration
@@ -27,7 +27,7 @@ def main() -> None:
     rows = []
     for name in MODELS:
         path = zoo.build(name)
-        passes = Passes(path, MeasureOptions(), LocalRunner(), ceiling_bytes())
+        passes = Passes(path.absolute(), MeasureOptions(), LocalPlace(), ceiling_bytes())
         plan = read_subject(path, passes.options, passes).plans[0]
         pairs = alternate(
             PAIR_COUNT,

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from feasibility.probe.place import HostFacts
 from feasibility.records.profile import Host
 
 _CGROUP_LIMITS: Final = (
@@ -18,19 +19,37 @@ _CGROUP_LIMITS: Final = (
 _RESERVE_RATIO: Final = 0.1
 
 
-def read_host(versions: Mapping[str, str]) -> Host:
-    """Facts of this machine, with the library versions that the child reported."""
-    import psutil
+def read_host(versions: Mapping[str, str], facts: HostFacts | None = None) -> Host:
+    """The machine that figures belong to.
 
+    Args:
+        versions: What the child reported of its libraries.
+        facts: What another machine said of itself; None for this one.
+    """
+    facts = facts or this_host()
     return Host(
-        cpu=_cpu_name(),
+        cpu=facts.cpu,
         arch=versions.get("arch") or platform.machine(),
-        core_count=len(os.sched_getaffinity(0)),
-        memory_bytes=psutil.virtual_memory().total,
-        os=f"{_distribution()}, {versions.get('kernel', platform.release())}",
+        core_count=facts.core_count,
+        memory_bytes=facts.memory_bytes,
+        os=f"{facts.os}, {versions.get('kernel', platform.release())}",
         python=versions.get("python", ""),
         libraries={name: versions[name] for name in ("numpy", "onnxruntime") if name in versions},
         libc=versions.get("libc", ""),
+    )
+
+
+def this_host() -> HostFacts:
+    """Facts of this machine."""
+    import psutil
+
+    return HostFacts(
+        cpu=_cpu_name(),
+        core_count=len(os.sched_getaffinity(0)),
+        memory_bytes=psutil.virtual_memory().total,
+        free_bytes=ceiling_bytes(),
+        os=_distribution(),
+        load=os.getloadavg()[0],
     )
 
 

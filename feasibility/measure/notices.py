@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+from collections.abc import Mapping
 from typing import Final, Literal
 
 from feasibility.measure.latency import outlier_count
@@ -74,6 +76,33 @@ def failed_pass(name: str, why: str) -> Notice:
         message=f"the {name} pass failed, so its figures are missing: {why}",
         hint="run `feasibility doctor`, or give it more time with --timeout",
     )
+
+
+def other_runtime(versions: Mapping[str, str], runner: str) -> list[Notice]:
+    """A notice where another machine has another version of the runtime than this one."""
+    there, here = versions.get("onnxruntime", ""), importlib.metadata.version("onnxruntime")
+    if runner == "local" or there == here:
+        return []
+    return [
+        Notice(
+            code="other-runtime",
+            message=f"ONNX Runtime is {safe_text(there)} on {safe_text(runner)} and {here} here; "
+            "figures of the two are not those of one version",
+            hint="install the version that you deploy on both",
+        )
+    ]
+
+
+def emulated() -> list[Notice]:
+    """A notice of what an emulator cannot tell."""
+    return [
+        Notice(
+            code="emulated",
+            message="memory was measured under emulation; latency, operators and allocations "
+            "were not, because an emulator's times and instruments say nothing of the device",
+            hint="measure on the device itself with --on ssh:HOST",
+        )
+    ]
 
 
 def latency_notices(latency: Latency, options: MeasureOptions) -> list[Notice]:

@@ -38,6 +38,7 @@ from feasibility.measure.subject import Subject, read_subject
 from feasibility.probe.launch import ChildResult
 from feasibility.probe.limits.choose import strongest_enforcer
 from feasibility.probe.limits.enforcer import Enforcer
+from feasibility.probe.place import LocalPlace
 from feasibility.probe.runner import STEADY_ENVIRONMENT, LocalRunner, Runner
 from feasibility.probe.wire import Done, Ready, Request, Schedule
 from feasibility.records.device import Device
@@ -97,7 +98,7 @@ def prove_model(
     step_count = 0 if wanted.bisect else 2
     progress(0, step_count, "reading the model")
     runner = runner or LocalRunner()
-    passes = Passes(path.absolute(), options, runner, ceiling_bytes())
+    passes = Passes(path.absolute(), options, LocalPlace(runner), ceiling_bytes())
     subject = read_subject(path, options, passes)
     with strongest_enforcer() as (enforcer, _):
         prover = _Prover(subject, options, wanted, enforcer, runner, progress, step_count)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -20,11 +22,12 @@ from feasibility.measure.memory import ChildMemory, memory_of
 from feasibility.measure.options import MeasureOptions, Progress, no_progress
 from feasibility.measure.passes import Passes
 from feasibility.measure.plans import first_that_runs
+from feasibility.measure.staging import files_to_stage
 from feasibility.measure.subject import Subject, read_subject
 from feasibility.probe.launch import ChildResult
 from feasibility.probe.memray_file import PhaseAllocations, read_phase
 from feasibility.probe.ort_trace import Trace, read_trace
-from feasibility.probe.runner import LocalRunner, Runner
+from feasibility.probe.place import LocalMachine, Machine
 from feasibility.probe.wire import Done, Loaded, Ready
 from feasibility.records.anatomy import Timeline
 from feasibility.records.base import Notice
@@ -47,6 +50,7 @@ _STEPS: Final = (
 # more until several in a row brought nothing that widens the range, or the time is used up.
 _REPEAT_COUNT_MIN: Final = 9
 _REPEAT_COUNT_MAX: Final = 16
+_EMULATED_COUNT_MIN: Final = 3
 _REPEATS_WITHOUT_NEWS: Final = 6
 _REPEAT_TIME_NS: Final = 3 * SECOND_NS
 _REPEAT_WIDTH_MAX: Final = 4
@@ -57,7 +61,7 @@ def measure_model(
     path: Path,
     options: MeasureOptions | None = None,
     progress: Progress = no_progress,
-    runner: Runner | None = None,
+    machine: Machine | None = None,
 ) -> Profile:
     """Everything that was measured of one model with one workload.
 
@@ -68,7 +72,7 @@ def measure_model(
         path: The model file.
         options: How to measure.
         progress: Told before each step.
-        runner: Where the children run; this machine if None.
+        machine: Where the children run; this one if None.
 
     Raises:
         ModelError: The model cannot be read, or does not load or run.
@@ -77,17 +81,21 @@ def measure_model(
     """
     options = options or MeasureOptions()
     progress(0, len(_STEPS), _STEPS[0])
-    ceiling = ceiling_bytes()
-    passes = Passes(path.absolute(), options, runner or LocalRunner(), ceiling)
-    subject = read_subject(path, options, passes)
-    campaign = _Campaign(subject, passes, progress)
-    campaign.run_plain()
-    campaign.run_steady()
-    campaign.run_repeats()
-    with tempfile.TemporaryDirectory(prefix="feasibility-") as folder:
-        campaign.run_memray(Path(folder))
-        campaign.run_timeline(Path(folder))
-        campaign.run_ort_profile(Path(folder))
+    with contextlib.ExitStack() as stack:
+        reach = (machine or LocalMachine()).reach(partial(files_to_stage, path, options))
+        place = stack.enter_context(reach)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="feasibility-")))
+        ceiling = ceiling_bytes() if place.host is None else place.host.free_bytes
+        passes = Passes(path.absolute(), options, place, ceiling)
+        subject = read_subject(path, options, passes)
+        campaign = _Campaign(subject, passes, progress)
+        campaign.run_plain()
+        campaign.run_steady()
+        campaign.run_repeats()
+        if not place.is_emulated:
+            campaign.run_memray(folder)
+            campaign.run_timeline(folder)
+            campaign.run_ort_profile(folder)
         return campaign.profile()
 
 
@@ -112,13 +120,20 @@ class _Campaign:
     def run_plain(self) -> None:
         """Finds inputs that the model accepts and takes the latency with them."""
         self._next_step()
-        busy = notices.busy_host(os.getloadavg()[0], os.cpu_count() or 1)
-        self.notices += busy
+        self.notices += self._busy()
         self.plan, self.plain = first_that_runs(
             self.subject, self.passes.plain, self.passes.ceiling_bytes
         )
         self.repeats.append(memory_of(self.plain))
         self.notices += notices.changed_sizes(self.subject.plans[0], self.plan)
+
+    def _busy(self) -> list[Notice]:
+        host = self.passes.place.host
+        if self.passes.place.is_emulated:
+            return []
+        if host is None:
+            return notices.busy_host(os.getloadavg()[0], os.cpu_count() or 1)
+        return notices.busy_host(host.load, host.core_count)
 
     def run_steady(self) -> None:
         """Takes the memory that the model needs."""
@@ -133,7 +148,8 @@ class _Campaign:
         """Takes the range of memory that an unprepared deployment gets."""
         self._next_step()
         without_news, deadline = 0, time.monotonic_ns() + _REPEAT_TIME_NS
-        while len(self.repeats) < _REPEAT_COUNT_MIN or (
+        wanted = _EMULATED_COUNT_MIN if self.passes.place.is_emulated else _REPEAT_COUNT_MIN
+        while len(self.repeats) < wanted or (
             without_news < _REPEATS_WITHOUT_NEWS
             and len(self.repeats) < _REPEAT_COUNT_MAX
             and time.monotonic_ns() < deadline
@@ -150,48 +166,59 @@ class _Campaign:
         """Children that fit beside each other; resident memory does not depend on company."""
         largest = max(max(c.load_peak_bytes, c.inference_peak_bytes) for c in self.repeats)
         fitting = self.passes.ceiling_bytes // (2 * largest + 1)
-        return max(1, min(len(os.sched_getaffinity(0)), fitting, _REPEAT_WIDTH_MAX))
+        host = self.passes.place.host
+        core_count = len(os.sched_getaffinity(0)) if host is None else host.core_count
+        return max(1, min(core_count, fitting, _REPEAT_WIDTH_MAX))
 
     def run_memray(self, folder: Path) -> None:
         """Takes what the model requests from the allocators."""
         self._next_step()
-        prefix = folder / "capture-"
+        place = self.passes.place
+        prefix = f"{place.scratch(folder)}/capture-"
         counted, without_prepacking = self.passes.memray(
-            self.plan, str(prefix), width=self._repeat_width()
+            self.plan, prefix, width=self._repeat_width()
         )
         if self._succeeded(without_prepacking, "prepacking-off"):
             self.details.without_prepacking = without_prepacking
         if not self._succeeded(counted, "allocation"):
             return
         try:
-            self.load_allocations = read_phase(Path(f"{prefix}load.bin"), "load")
-            self.inference_allocations = read_phase(Path(f"{prefix}inference.bin"), "inference")
+            load = place.fetch(f"{prefix}load.bin", folder)
+            self.load_allocations = read_phase(load, "load")
+            inference = place.fetch(f"{prefix}inference.bin", folder)
+            self.inference_allocations = read_phase(inference, "inference")
         except OSError as error:
             self.notices.append(notices.failed_pass("allocation", str(error)))
 
     def run_timeline(self, folder: Path) -> None:
         """Takes memory over time, and the memory without the arena."""
         self._next_step()
-        log_path = folder / "runtime.log"
+        place = self.passes.place
+        log_path = f"{place.scratch(folder)}/runtime.log"
         recorded, without_arena = self.passes.timeline(
-            self.plan, str(log_path), width=self._repeat_width()
+            self.plan, log_path, width=self._repeat_width()
         )
         if self._succeeded(recorded, "timeline"):
-            self.details.recorded, self.details.log_path = recorded, log_path
+            self.details.recorded = recorded
+            try:
+                self.details.log_path = place.fetch(log_path, folder)
+            except OSError as error:
+                self.notices.append(notices.failed_pass("timeline", str(error)))
         if self._succeeded(without_arena, "arena-off"):
             self.details.without_arena = without_arena
 
     def run_ort_profile(self, folder: Path) -> None:
         """Takes time and arena memory per node."""
         self._next_step()
-        result = self.passes.ort_profile(self.plan, str(folder / "trace"))
+        place = self.passes.place
+        result = self.passes.ort_profile(self.plan, f"{place.scratch(folder)}/trace")
         if not self._succeeded(result, "operator"):
             return
         done = result.event(Done)
         if done is None or done.profile_path is None:
             return
         try:
-            self.trace = read_trace(Path(done.profile_path))
+            self.trace = read_trace(place.fetch(done.profile_path, folder))
         except (OSError, ValueError) as error:
             self.notices.append(notices.failed_pass("operator", str(error)))
 
@@ -202,13 +229,16 @@ class _Campaign:
         assert ready is not None
         assert done is not None
         facts = self.subject.facts_for(self.plan)
-        figures = self._latency()
+        place = self.passes.place
+        figures = None if place.is_emulated else self._latency()
         load, inference = self.load_allocations, self.inference_allocations
         return Profile(
             tool_version=feasibility.__version__,
             measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            method="emulated" if place.is_emulated else "measured",
+            runner=place.runner.name,
             model=model.profiled_model(self.subject.path, facts),
-            host=read_host(ready.versions),
+            host=read_host(ready.versions, place.host),
             workload=self._workload(ready, done),
             memory=self._memory(),
             default_allocator=memory.default_range(self.repeats),
@@ -222,7 +252,9 @@ class _Campaign:
             warnings=(
                 *facts.warnings,
                 *self.notices,
-                *notices.latency_notices(figures, self.passes.options),
+                *notices.other_runtime(ready.versions, place.runner.name),
+                *(notices.emulated() if place.is_emulated else ()),
+                *(notices.latency_notices(figures, self.passes.options) if figures else ()),
             ),
         )
 

@@ -239,6 +239,17 @@ class Profile(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasib
     method: Annotated[
         Method, Meta(description="Whether the figures were measured or measured under emulation.")
     ] = "measured"
+    runner: Annotated[
+        str,
+        Meta(description="Where it was measured, as --on takes it; local for the same machine."),
+    ] = "local"
+    source: Annotated[
+        str,
+        Meta(
+            description="Other program that took the figures, and the file they were read from; "
+            "empty where feasibility took them."
+        ),
+    ] = ""
     model: Annotated[ProfiledModel, Meta(description="The model.")]
     host: Annotated[Host, Meta(description="The machine.")]
     workload: Annotated[Workload, Meta(description="The conditions.")]

@@ -1,0 +1,1 @@
+"""Other machines and instruction sets that children can run on."""

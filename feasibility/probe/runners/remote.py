@@ -1,0 +1,227 @@
+"""A place on a machine that is reached through a command: over ssh, or in a container."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Final, Protocol
+
+from feasibility.errors import FeasibilityError, HostError
+from feasibility.probe.launch import ChildResult, Watcher
+from feasibility.probe.place import (
+    ALL_INSTRUMENTS,
+    EMULATED_INSTRUMENTS,
+    FilesToStage,
+    HostFacts,
+    StagedFile,
+)
+from feasibility.probe.runner import CHILD_SCRIPT, Runner
+from feasibility.probe.runners.link import Link, LinkError, keeper_code, linked
+from feasibility.probe.runners.translation import TranslationWatcher
+from feasibility.probe.wire import Instrument
+from feasibility.text import safe_text
+
+_OLDEST_PYTHON: Final = (3, 9)
+_MESSAGE_LIMIT: Final = 300
+
+
+class Way(Protocol):
+    """A way of running commands on another machine."""
+
+    @property
+    def name(self) -> str:
+        """Its name as `--on` takes it."""
+
+    @property
+    def timeout_s(self) -> float:
+        """Longest silence while it is being reached."""
+
+    def keeper_command(self, code: str) -> list[str]:
+        """The argv that runs the keeper there; it is the first to run."""
+
+    def child_command(self, script: str, variables: Mapping[str, str]) -> list[str]:
+        """The argv that runs a script there, beside the keeper."""
+
+    def explain(self, text: str, exit_code: int | None) -> tuple[str, str]:
+        """Why a command did not get through, and what to do about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteRunner:
+    """Starts the child script on another machine.
+
+    Args:
+        way: Leads there.
+        script: Where the script is, there.
+    """
+
+    way: Way
+    script: str
+
+    @property
+    def name(self) -> str:
+        """Its name as `--on` takes it."""
+        return self.way.name
+
+    def command(self, extra: Mapping[str, str]) -> list[str]:
+        """The argv that starts the script there, with the variables."""
+        return self.way.child_command(self.script, extra)
+
+    def environment(self, extra: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG002
+        """This process's own: it is for the program that leads there."""
+        return dict(os.environ)
+
+
+@dataclass(frozen=True, slots=True)
+class RemotePlace:
+    """A folder on another machine.
+
+    Args:
+        way: Leads there.
+        link: The keeper of the folder.
+        folder: The folder, there.
+        names: Names in the folder by path here.
+        facts: What the keeper said of the machine.
+    """
+
+    way: Way
+    link: Link
+    folder: str
+    names: Mapping[Path, str]
+    facts: Mapping[str, Any]
+
+    @property
+    def runner(self) -> Runner:
+        """What starts children there."""
+        return RemoteRunner(self.way, self._path("probe", CHILD_SCRIPT.name))
+
+    @property
+    def host(self) -> HostFacts:
+        """The machine."""
+        wanted = HostFacts.__dataclass_fields__
+        return HostFacts(**{name: self.facts[name] for name in wanted})
+
+    @property
+    def is_emulated(self) -> bool:
+        """Whether the container's platform is emulated there."""
+        return bool(self.facts["is_emulated"])
+
+    @property
+    def instruments(self) -> frozenset[Instrument]:
+        """All, unless an emulator stands between."""
+        return EMULATED_INSTRUMENTS if self.is_emulated else ALL_INSTRUMENTS
+
+    @property
+    def watch(self) -> Callable[[int], Watcher] | None:
+        """Only figures of an emulator need mending; its process cannot be looked at from here."""
+        return (lambda _: TranslationWatcher(None)) if self.is_emulated else None
+
+    def there(self, path: Path) -> str:
+        """Path there of a file that was staged."""
+        return self._path(self.names[path])
+
+    def scratch(self, folder: Path) -> str:  # noqa: ARG002
+        """The folder there that goes with everything else."""
+        return self._path("probe")
+
+    def fetch(self, path: str, folder: Path) -> Path:
+        """A copy of what a child wrote.
+
+        Raises:
+            OSError: There is no such file, or the connection ended.
+        """
+        target = folder / PurePosixPath(path).name
+        try:
+            self.link.fetch(path, target)
+        except LinkError as error:
+            raise OSError(str(error)) from error
+        return target
+
+    def fault(self, result: ChildResult) -> FeasibilityError | None:
+        """The error of a command that did not get through, or lost its way back."""
+        if result.ending not in ("silent", "signal"):
+            return None
+        if self.link.process.poll() is not None:
+            return HostError(
+                f"Cannot go on measuring on {self.way.name}",
+                "the connection was lost; what was copied there is removed when that side notices",
+                "check the network and run it again",
+            )
+        return None
+
+    def _path(self, *parts: str) -> str:
+        return str(PurePosixPath(self.folder, *parts))
+
+
+@contextlib.contextmanager
+def reached(way: Way, files: FilesToStage) -> Iterator[RemotePlace]:
+    """A place on the machine that a way leads to.
+
+    Raises:
+        HostError: It cannot be reached, or lacks something.
+    """
+    what = f"Cannot measure on {way.name}"
+    argv = way.keeper_command(keeper_code())
+    try:
+        with linked(argv, way.timeout_s) as link:
+            facts = _facts(link, way, what)
+            staged = files()
+            yield RemotePlace(
+                way=way,
+                link=link,
+                folder=_sent(link, way, staged),
+                names={file.path: file.name for file in staged},
+                facts=facts,
+            )
+    except FileNotFoundError as error:
+        if error.filename != argv[0]:
+            raise
+        raise HostError(
+            what, f"the program {argv[0]} is not installed here", f"install {argv[0]}"
+        ) from error
+
+
+def _facts(link: Link, way: Way, what: str) -> dict[str, Any]:
+    """What the machine says of itself, once it is known that a child can run there."""
+    try:
+        facts = link.hear()
+    except (LinkError, BrokenPipeError) as error:
+        code = error.exit_code if isinstance(error, LinkError) else None
+        raise HostError(what, *way.explain(str(error), code)) from error
+    version = safe_text(str(facts.get("python", "")))
+    if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < _OLDEST_PYTHON:
+        raise HostError(
+            what, f"its Python is {version}, too old", "install Python 3.9 or newer there"
+        )
+    if facts["missing"]:
+        missing = " and ".join(facts["missing"])
+        raise HostError(
+            what,
+            f"its Python has no {missing}",
+            f"install there: pip install {' '.join(facts['missing'])}; or name another Python",
+        )
+    if not facts["is_alone"]:
+        raise HostError(
+            what,
+            "another run is measuring there, and both would get wrong times",
+            "wait until it is done",
+        )
+    return facts
+
+
+def _sent(link: Link, way: Way, files: Sequence[StagedFile]) -> str:
+    """The folder there with the files and the child script in it."""
+    script = StagedFile(CHILD_SCRIPT, f"probe/{CHILD_SCRIPT.name}")
+    try:
+        return link.send([*files, script])
+    except (LinkError, OSError) as error:
+        why = safe_text(str(error), _MESSAGE_LIMIT).lower() or "the connection was lost"
+        size = sum(file.path.stat().st_size for file in files)
+        raise HostError(
+            f"Cannot copy the model to {way.name}",
+            why,
+            f"{size / 1e6:.0f} MB are needed in the folder for temporary files there",
+        ) from error
