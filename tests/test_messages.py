@@ -9,10 +9,10 @@ import pytest
 
 from feasibility.commands.host_checks import (
     check_allocator,
-    check_cgroup,
     check_cores,
     check_free_memory,
     check_governor,
+    check_limits,
     check_package,
     check_page_kinds,
     check_peaks,
@@ -36,8 +36,8 @@ USAGE = {
     ),
     ("zzz",): (
         "error: Cannot run 'zzz': there is no such command\n"
-        "hint: the commands are demo, inspect, measure, check, devices, zoo, schema, doctor; "
-        "see `feasibility --help`\n"
+        "hint: the commands are demo, inspect, measure, check, prove, devices, zoo, schema, "
+        "doctor; see `feasibility --help`\n"
     ),
     ("--nope",): (
         "error: Cannot run `feasibility`: No such option: --nope\n"
@@ -84,7 +84,7 @@ USAGE = {
     ),
     ("schema", "nope"): (
         "error: There is no document 'nope': the documents are assessment, catalogue, device, "
-        "doctor, facts, profile\n"
+        "doctor, facts, profile, proof\n"
         "hint: for example: feasibility schema profile\n"
     ),
 }
@@ -237,14 +237,30 @@ def test_doctor_without_a_runtime() -> None:
     assert check_providers(fails).state == "missing"
 
 
-def test_doctor_tells_the_cgroup_version(tmp_path: Path) -> None:
-    assert check_cgroup(tmp_path).finding.startswith("no cgroup v2")
-    (tmp_path / "memory").mkdir()
-    assert check_cgroup(tmp_path).finding.startswith("cgroup v1 with")
+def test_doctor_tells_what_limits_memory() -> None:
+    found = check_limits(Path("/proc/self"))
+    if found.state == "ok":
+        assert found.finding.startswith("enforced by the kernel: cgroup v")
+    else:
+        assert found.hint
+
+
+def test_doctor_without_control_groups(tmp_path: Path) -> None:
+    assert check_limits(tmp_path) == HostCheck(
+        subject="memory limits",
+        state="limited",
+        finding="only on private memory asked for, used or not "
+        "(no control groups are mounted here)",
+    )
+
+
+def test_doctor_without_the_memory_controller(tmp_path: Path) -> None:
     (tmp_path / "cgroup.controllers").write_text("cpu pids\n")
-    assert check_cgroup(tmp_path).finding.startswith("cgroup v2: no memory controller")
-    (tmp_path / "cgroup.controllers").write_text("cpu memory\n")
-    assert check_cgroup(tmp_path).state == "ok"
+    (tmp_path / "mountinfo").write_text(f"1 1 0:1 / {tmp_path} rw - cgroup2 none rw\n")
+    (tmp_path / "cgroup").write_text("0::/\n")
+    found = check_limits(tmp_path)
+    assert "cgroup v2 has no memory controller here" in found.finding
+    assert "cgroup_enable=memory" in found.hint
 
 
 @pytest.mark.parametrize(

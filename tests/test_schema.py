@@ -59,7 +59,9 @@ def test_unknown_fields_are_ignored() -> None:
 
 def test_an_unknown_schema_name_lists_the_known_ones() -> None:
     """The error tells what there is."""
-    with pytest.raises(UsageError, match="assessment, catalogue, device, doctor, facts, profile"):
+    with pytest.raises(
+        UsageError, match="assessment, catalogue, device, doctor, facts, profile, proof"
+    ):
         schema.json_schema("prophecy")
 
 

@@ -16,6 +16,11 @@ from feasibility.units import GIB, format_bytes
 _CORES_WANTED: Final = 2
 _FREE_MEMORY_WANTED_BYTES: Final = 2 * GIB
 _BUSY_LOAD_PER_CORE: Final = 0.5
+_LIMIT_NAMES: Final = {
+    "cgroup-v2": "cgroup v2",
+    "cgroup-v1": "cgroup v1",
+    "systemd-scope": "cgroup v2, through the user's own service manager",
+}
 
 
 def check_host(root: Path = Path("/")) -> tuple[HostCheck, ...]:
@@ -30,7 +35,7 @@ def check_host(root: Path = Path("/")) -> tuple[HostCheck, ...]:
         check_allocator(*platform.libc_ver()),
         check_package("memray", "allocations by phase and allocator"),
         check_providers(),
-        check_cgroup(root / "sys/fs/cgroup"),
+        check_limits(root / "proc/self"),
         check_cores(len(os.sched_getaffinity(0)), os.getloadavg()[0]),
         check_governor(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         check_free_memory(root / "proc/meminfo"),
@@ -115,25 +120,23 @@ def _runtime() -> tuple[str, tuple[str, ...]]:
     return onnxruntime.__version__, tuple(onnxruntime.get_available_providers())
 
 
-def check_cgroup(folder: Path) -> HostCheck:
-    """Whether a model could be run under a limit that the kernel enforces."""
+def check_limits(proc: Path) -> HostCheck:
+    """What `prove` can limit the memory of a model with.
+
+    Args:
+        proc: Folder of this process.
+    """
+    from feasibility.probe.limits.choose import strongest_enforcer
+
     subject = "memory limits"
-    try:
-        has_memory = "memory" in (folder / "cgroup.controllers").read_text().split()
-        version = "cgroup v2"
-    except OSError:
-        has_memory = (folder / "memory").is_dir()
-        version = "cgroup v1" if has_memory else "no cgroup v2"
-        folder /= "memory"
-    if not has_memory:
-        finding = f"{version}: no memory controller, so no limit can be enforced"
-        hint = "enable it, with cgroup_enable=memory on the kernel's command line"
-        return _check(subject, "limited", finding, hint)
-    if not os.access(folder, os.W_OK):
-        finding = f"{version}, but this user may not make groups"
-        hint = "run under `systemd-run --user --scope -p Delegate=yes`, or as root"
-        return _check(subject, "limited", finding, hint)
-    return _check(subject, "ok", f"{version} with the memory controller, groups can be made")
+    with strongest_enforcer(proc) as (enforcer, refusals):
+        kind = enforcer.kind
+    if kind != "address-space":
+        return _check(subject, "ok", f"enforced by the kernel: {_LIMIT_NAMES[kind]}")
+    reasons = "; ".join(map(str, refusals))
+    hint = next((refusal.hint for refusal in reversed(refusals) if refusal.hint), "")
+    finding = f"only on private memory asked for, used or not ({reasons})"
+    return _check(subject, "limited", finding, hint)
 
 
 def check_cores(core_count: int, load: float) -> HostCheck:

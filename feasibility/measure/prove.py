@@ -296,7 +296,7 @@ def _state(run: LimitedRun) -> State:
 def _is_near(run: LimitedRun) -> bool:
     """True if the run is so near the comfort point that chance may have decided."""
     ratio = run.latency_ratio
-    if ratio is None or run.reread_bytes_per_run == 0:
+    if ratio is None or run.reread_per_run_bytes == 0:
         return False
     return _NEAR_RATIOS[0] < ratio < _NEAR_RATIOS[1]
 

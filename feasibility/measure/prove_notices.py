@@ -92,7 +92,7 @@ def unexplained_slowness(runs: Sequence[LimitedRun]) -> list[Notice]:
         run
         for run in runs
         if run.outcome == "survived"
-        and run.reread_bytes_per_run == 0
+        and run.reread_per_run_bytes == 0
         and run.latency_ratio is not None
         and run.latency_ratio > _SLOW_RATIO
     ]
@@ -112,7 +112,7 @@ def eager_disk(runs: Sequence[LimitedRun], read_ahead_bytes: int | None) -> list
     """A notice where rereading was made worse by a disk that reads far ahead."""
     if read_ahead_bytes is None or read_ahead_bytes <= _USUAL_READ_AHEAD_BYTES:
         return []
-    if not any(run.reread_bytes_per_run for run in runs):
+    if not any(run.reread_per_run_bytes for run in runs):
         return []
     return [
         Notice(

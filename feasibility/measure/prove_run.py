@@ -148,7 +148,7 @@ def is_slowed(run: LimitedRun, ratio: float) -> bool:
         return True
     if run.latency_ratio is None or run.latency_ratio <= ratio:
         return False
-    return run.reread_bytes_per_run is None or run.reread_bytes_per_run >= PAGE_BYTES
+    return run.reread_per_run_bytes is None or run.reread_per_run_bytes >= PAGE_BYTES
 
 
 def _ended_by(attempt: Attempt, model_name: str) -> EndedBy:
@@ -202,7 +202,7 @@ def _record(
         samples_ns=() if done is None else done.samples_ns,
         latency_ratio=None if unlimited is None else _ratio(median_ns, unlimited.median_ns),
         load_ratio=None if unlimited is None else _ratio(load_ns, unlimited.load_ns),
-        reread_bytes_per_run=_reread_bytes_per_run(attempt, done),
+        reread_per_run_bytes=_reread_per_run_bytes(attempt, done),
         refault_bytes=counted.refault_bytes,
         major_fault_count=counted.major_fault_count,
         oom_kill_count=counted.oom_kill_count,
@@ -211,7 +211,7 @@ def _record(
     )
 
 
-def _reread_bytes_per_run(attempt: Attempt, done: Done | None) -> int | None:
+def _reread_per_run_bytes(attempt: Attempt, done: Done | None) -> int | None:
     """File pages read again after the first run, which has to read them all once."""
     if done is None or First not in attempt.moments:
         return None

@@ -59,7 +59,7 @@ class LimitedRun(Record, frozen=True, kw_only=True):
     load_ratio: Annotated[
         Ratio | None, Meta(description="Its loading time to that without a limit.")
     ] = None
-    reread_bytes_per_run: Annotated[
+    reread_per_run_bytes: Annotated[
         Bytes | None,
         Meta(
             description="File pages that were evicted and read again, per run after the first; "

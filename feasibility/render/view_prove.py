@@ -89,11 +89,11 @@ def _cause_text(run: LimitedRun) -> str:
 
 
 def _reread_text(run: LimitedRun) -> str:
-    if run.reread_bytes_per_run == 0 and (run.latency_ratio or 0) > _NOTICEABLE_RATIO:
+    if run.reread_per_run_bytes == 0 and (run.latency_ratio or 0) > _NOTICEABLE_RATIO:
         return "; nothing had to be read again, so it was not the limit that slowed it down"
-    if run.reread_bytes_per_run:
-        return f"; every run reads {format_bytes(run.reread_bytes_per_run)} again from the disk"
-    if run.reread_bytes_per_run is None and run.refault_bytes:
+    if run.reread_per_run_bytes:
+        return f"; every run reads {format_bytes(run.reread_per_run_bytes)} again from the disk"
+    if run.reread_per_run_bytes is None and run.refault_bytes:
         return f"; it read {format_bytes(run.refault_bytes)} again from the disk"
     return ""
 
@@ -164,7 +164,7 @@ def runs_section(proof: Proof) -> Section | None:
             _time_text(run.load_ns),
             _time_text(run.median_ns),
             _ratio_text(run.latency_ratio),
-            format_bytes(run.reread_bytes_per_run) if run.reread_bytes_per_run else "",
+            format_bytes(run.reread_per_run_bytes) if run.reread_per_run_bytes else "",
         )
         for run in runs
     )

@@ -32,6 +32,10 @@ from feasibility.probe.limits.hierarchy import Hierarchy
 from feasibility.probe.runner import Runner
 from feasibility.records.proof import LimitKind
 
+_HINT: Final = (
+    "run as root outside of containers, or in one started with --privileged --cgroupns=host"
+)
+
 # What kernels before 5.18 count of a group's kernel memory, without their sum.
 _KERNEL_PARTS: Final = ("kernel_stack", "pagetables", "percpu", "sock", "slab")
 
@@ -106,10 +110,11 @@ def v2_enforcer(hierarchy: Hierarchy) -> Iterator[V2Enforcer]:
         yield V2Enforcer(parent)
         return
     if not os.access(hierarchy.own / "cgroup.subtree_control", os.W_OK):
-        raise EnforcerUnavailableError("cgroup v2: this user may not make groups")
+        raise EnforcerUnavailableError("cgroup v2: no group may be made here", _HINT)
     if process_ids(hierarchy.own) != (os.getpid(),):
         raise EnforcerUnavailableError(
-            "cgroup v2: other processes share this group, so it cannot hand on its controllers"
+            "cgroup v2: other processes share this group, so it cannot hand on its controllers",
+            _HINT,
         )
     with _handed_on(hierarchy.own):
         yield V2Enforcer(hierarchy.own)
@@ -122,7 +127,10 @@ def require_memory_controller(group: Path) -> None:
         EnforcerUnavailableError: The controller is switched off, or version 1 has it.
     """
     if "memory" not in read_text(group / "cgroup.controllers").split():
-        raise EnforcerUnavailableError("cgroup v2 has no memory controller here")
+        raise EnforcerUnavailableError(
+            "cgroup v2 has no memory controller here",
+            "boot with cgroup_enable=memory on the kernel's command line",
+        )
 
 
 def hands_memory_on(group: Path) -> bool:

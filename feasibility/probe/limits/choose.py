@@ -19,29 +19,32 @@ from feasibility.probe.limits.systemd import systemd_enforcer
 from feasibility.probe.runner import LocalRunner
 
 _TRIAL_S: Final = 10.0
+_HINT: Final = "run as root"
 
 _Open: TypeAlias = Callable[[], AbstractContextManager[Enforcer]]
 
 
 @contextlib.contextmanager
-def strongest_enforcer(proc: Path = PROC_SELF) -> Iterator[tuple[Enforcer, tuple[str, ...]]]:
+def strongest_enforcer(
+    proc: Path = PROC_SELF,
+) -> Iterator[tuple[Enforcer, tuple[EnforcerUnavailableError, ...]]]:
     """The first enforcer that works, and why those that are stronger do not.
 
     Args:
         proc: Folder of this process; another one only in tests.
     """
-    refusals: list[str] = []
+    refusals: list[EnforcerUnavailableError] = []
     with contextlib.ExitStack() as stack:
         for candidate in _candidates(proc):
             try:
                 enforcer = stack.enter_context(_tried(candidate))
             except EnforcerUnavailableError as error:
-                refusals.append(str(error))
+                refusals.append(error)
                 continue
             yield enforcer, tuple(refusals)
             return
         if not refusals:
-            refusals.append("no memory controller is mounted")
+            refusals.append(EnforcerUnavailableError("no control groups are mounted here"))
         yield AddressSpaceEnforcer(), tuple(refusals)
 
 
@@ -71,7 +74,7 @@ def _tried(candidate: _Open) -> Iterator[Enforcer]:
                 command = group.runner(_TrueRunner()).command({})
                 trial = subprocess.run(command, capture_output=True, timeout=_TRIAL_S, check=False)
         except (OSError, subprocess.SubprocessError) as error:
-            raise EnforcerUnavailableError(f"{enforcer.kind}: {_reason(error)}") from error
+            raise EnforcerUnavailableError(f"{enforcer.kind}: {_reason(error)}", _HINT) from error
         if trial.returncode != 0:
             raise EnforcerUnavailableError(
                 f"{enforcer.kind}: a process may not be moved into a group that was made"

@@ -78,7 +78,16 @@ class Enforcer(Protocol):
 
 
 class EnforcerUnavailableError(Exception):
-    """This way is not open here; its text says why."""
+    """This way is not open here.
+
+    Args:
+        why: The cause.
+        hint: What would open it; empty where nothing sensible can be advised.
+    """
+
+    def __init__(self, why: str, hint: str = "") -> None:
+        super().__init__(why)
+        self.hint = hint
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ def write(path: Path, value: int | str) -> None:
         OSError: It is not there, or the kernel refuses the value.
     """
     # Opened without O_CREAT: where the file is missing, the feature is.
-    descriptor = os.open(path, os.O_WRONLY)
+    descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC)
     try:
         os.write(descriptor, str(value).encode("ascii"))
     finally:

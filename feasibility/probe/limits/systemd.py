@@ -44,7 +44,8 @@ def systemd_enforcer(hierarchy: Hierarchy) -> Iterator[V2Enforcer]:
     with _scope(systemd_run, hierarchy) as (scope, keeper), contextlib.ExitStack() as stack:
         try:
             leaf = stack.enter_context(fresh_folder(scope))
-            write(leaf / "cgroup.procs", keeper)
+            stack.callback(_end, keeper)
+            write(leaf / "cgroup.procs", keeper.pid)
             write(scope / "cgroup.subtree_control", "+memory")
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
@@ -55,7 +56,9 @@ def systemd_enforcer(hierarchy: Hierarchy) -> Iterator[V2Enforcer]:
 
 
 @contextlib.contextmanager
-def _scope(systemd_run: str, hierarchy: Hierarchy) -> Iterator[tuple[Path, int]]:
+def _scope(
+    systemd_run: str, hierarchy: Hierarchy
+) -> Iterator[tuple[Path, subprocess.Popen[bytes]]]:
     """A delegated scope and the process that keeps it.
 
     The keeper ends when this process does, however that ends, and the manager then
@@ -70,8 +73,13 @@ def _scope(systemd_run: str, hierarchy: Hierarchy) -> Iterator[tuple[Path, int]]
         start_new_session=True,
     )
     try:
-        yield _scope_of(keeper, hierarchy), keeper.pid
+        yield _scope_of(keeper, hierarchy), keeper
     finally:
+        _end(keeper)
+
+
+def _end(keeper: subprocess.Popen[bytes]) -> None:
+    if keeper.returncode is None:
         keeper.kill()
         keeper.communicate()
 
@@ -81,7 +89,10 @@ def _scope_of(keeper: subprocess.Popen[bytes], hierarchy: Hierarchy) -> Path:
     assert keeper.stdout is not None
     ready, _, _ = select.select([keeper.stdout], [], [], _ANSWER_S)
     if not ready or not keeper.stdout.readline():
-        raise EnforcerUnavailableError("there is no service manager for this user")
+        raise EnforcerUnavailableError(
+            "this user has no service manager",
+            "log in over ssh or at the console, or: loginctl enable-linger USER",
+        )
     group = Path(f"/proc/{keeper.pid}/cgroup").read_text(encoding="utf-8")
     path = next(line[3:] for line in group.splitlines() if line.startswith("0::"))
     return hierarchy.mount / path.lstrip("/")
