@@ -50,6 +50,7 @@ def arena_peak(steps: Sequence[ArenaStep]) -> ArenaPeak | None:
         node=peak.node,
         op_type=peak.op_type,
         in_use_bytes=in_use,
+        prepacked_bytes=start,
         scratch_bytes=min(in_use, max(0, highest - peak.in_use_bytes)),
         tensors=_largest(held),
     )

@@ -140,6 +140,9 @@ class ArenaPeak(Record, frozen=True, kw_only=True):
     node: Annotated[str, Meta(description="Node in the optimised graph; untrusted text.")]
     op_type: Annotated[str, Meta(description="Operator of that node.")]
     in_use_bytes: Annotated[Bytes, Meta(description="Arena in use while it ran, at most.")]
+    prepacked_bytes: Annotated[
+        Bytes, Meta(description="What was in use before the first node: prepacked weights.")
+    ] = 0
     scratch_bytes: Annotated[
         Bytes, Meta(description="The part that this node took and freed itself.")
     ] = 0
