@@ -3,77 +3,107 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final, get_args
+from typing import Final, cast, get_args
 
 from feasibility.probe.wire import Course
 from feasibility.records.anatomy import ArenaPeak, Timeline, TimelinePhase, TimelinePhaseName
 
 MAX_POINT_COUNT: Final = 200
-_PHASES: Final = get_args(TimelinePhaseName)
+_PHASE_NAMES: Final = frozenset(get_args(TimelinePhaseName))
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The memory of a child at one moment; -1 allocated where that is not told."""
+
+    at: int
+    resident: int
+    allocated: int
 
 
 def timeline(
     course: Course, load_phases: Sequence[tuple[str, int]], arena_peak: ArenaPeak | None
 ) -> Timeline | None:
-    """The course with its phases named and thinned out; None where nothing was recorded.
+    """The course with its phases named and thinned out; None where its phases are missing.
 
     Args:
         course: What the child saw.
         load_phases: Beginnings within the load phase, after its own beginning; may be empty.
         arena_peak: Where the arena was fullest.
     """
-    marks = dict(course.marks)
-    if not course.at or "import" not in marks or "load" not in marks:
+    looks = looks_of(course)
+    begin = {name: Look(*figures) for name, *figures in course.marks}
+    if "import" not in begin or "load" not in begin or "end" not in begin:
         return None
-    origin = min(course.at[0], marks["import"])
-    kept = thinned(course.at, course.resident, MAX_POINT_COUNT)
-    told = all(allocated >= 0 for allocated in course.allocated)
+    origin = looks[0].at
+    kept = thinned(looks, MAX_POINT_COUNT)
+    told = all(look.allocated >= 0 for look in looks)
     return Timeline(
-        baseline_bytes=_last_before(course, marks["load"]),
-        phases=phases(course.marks, load_phases, origin),
-        at_ns=tuple(course.at[index] - origin for index in kept),
-        resident_bytes=tuple(course.resident[index] for index in kept),
-        allocated_bytes=tuple(course.allocated[index] for index in kept) if told else None,
+        baseline_bytes=begin["load"].resident,
+        phases=phases([mark[:2] for mark in course.marks], load_phases, looks),
+        at_ns=tuple(look.at - origin for look in kept),
+        resident_bytes=tuple(look.resident for look in kept),
+        allocated_bytes=tuple(look.allocated for look in kept) if told else None,
         arena_peak=arena_peak,
     )
 
 
-def thinned(at: Sequence[int], heights: Sequence[int], count: int) -> tuple[int, ...]:
-    """Indices of at most `count` points: the highest one of each stretch of equal time."""
-    if len(at) <= count:
-        return tuple(range(len(at)))
-    first, span = at[0], max(1, at[-1] - at[0])
-    highest: dict[int, int] = {}
-    for index, (moment, height) in enumerate(zip(at, heights, strict=True)):
-        stretch = min((moment - first) * count // span, count - 1)
-        if stretch not in highest or height > heights[highest[stretch]]:
-            highest[stretch] = index
+def looks_of(course: Course) -> tuple[Look, ...]:
+    """Everything that was seen, those of the phases' beginnings included, in order of time."""
+    columns = zip(course.at, course.resident, course.allocated, strict=True)
+    looks = [Look(*figures) for figures in columns]
+    looks += [Look(*figures) for _, *figures in course.marks]
+    return tuple(sorted(looks, key=lambda look: look.at))
+
+
+def thinned(looks: Sequence[Look], count: int) -> tuple[Look, ...]:
+    """At most `count` looks: the highest one of each stretch of equal time."""
+    if len(looks) <= count:
+        return tuple(looks)
+    first, span = looks[0].at, max(1, looks[-1].at - looks[0].at)
+    highest: dict[int, Look] = {}
+    for look in looks:
+        stretch = min((look.at - first) * count // span, count - 1)
+        if stretch not in highest or look.resident > highest[stretch].resident:
+            highest[stretch] = look
     return tuple(highest.values())
 
 
 def phases(
-    marks: Sequence[tuple[str, int]], load_phases: Sequence[tuple[str, int]], origin: int
+    marks: Sequence[tuple[str, int]],
+    load_phases: Sequence[tuple[str, int]],
+    looks: Sequence[Look],
 ) -> tuple[TimelinePhase, ...]:
-    """Phases from their beginnings, loading divided as far as its own phases fit into it."""
+    """Phases from their beginnings, loading divided as far as its own phases fit into it.
+
+    Args:
+        marks: Each phase with its beginning, the last one called `end`.
+        load_phases: Beginnings after that of loading, the last one called `end`.
+        looks: What was seen, in order of time.
+    """
     beginnings: list[tuple[str, int]] = []
     for (name, begin), (_, end) in pairwise(marks):
         inner = [(inner_name, begin + offset) for inner_name, offset in load_phases[:-1]]
         divides = name == "load" and inner and begin + load_phases[-1][1] <= end
         beginnings += inner if divides else [(name, begin)]
-    ends = [begin for _, begin in beginnings[1:]] + [marks[-1][1]]
+    beginnings.append(marks[-1])
     return tuple(
-        TimelinePhase(
-            name=_PHASES[_PHASES.index(name)], begin_ns=begin - origin, end_ns=end - origin
-        )
-        for (name, begin), end in zip(beginnings, ends, strict=True)
-        if name in _PHASES
+        _phase(cast(TimelinePhaseName, name), begin, end, looks)
+        for (name, begin), (_, end) in pairwise(beginnings)
+        if name in _PHASE_NAMES
     )
 
 
-def _last_before(course: Course, moment: int) -> int:
-    """Resident memory when last looked at before a moment; the first look if there is none."""
-    earlier = [
-        resident for at, resident in zip(course.at, course.resident, strict=True) if at <= moment
-    ]
-    return earlier[-1] if earlier else course.resident[0]
+def _phase(name: TimelinePhaseName, begin: int, end: int, looks: Sequence[Look]) -> TimelinePhase:
+    before = [look for look in looks if look.at <= begin][-1:]
+    inside = before + [look for look in looks if begin < look.at <= end]
+    allocated = max((look.allocated for look in inside), default=-1)
+    return TimelinePhase(
+        name=name,
+        begin_ns=begin - looks[0].at,
+        end_ns=end - looks[0].at,
+        resident_peak_bytes=max((look.resident for look in inside), default=0),
+        allocated_peak_bytes=allocated if allocated >= 0 else None,
+    )

@@ -413,25 +413,30 @@ class Recorder:
 
         self.library = CLibrary()
         self.columns = [array.array("q"), array.array("q"), array.array("q")]
-        self.marks = [("import", time.perf_counter_ns())]
+        self.marks: list[tuple[str, int, int, int]] = []
+        self.mark("import")
         self.stopping = threading.Event()
         self.thread = threading.Thread(target=self.watch, daemon=True)
         self.thread.start()
 
     def mark(self, phase: str) -> None:
         """Starts a phase."""
-        self.marks.append((phase, time.perf_counter_ns()))
+        with open("/proc/self/statm") as file:
+            self.marks.append((phase, *self.look(file)))
+
+    def look(self, file: TextIO) -> tuple[int, int, int]:
+        """The time, resident bytes, and bytes in use on the heap or -1."""
+        file.seek(0)
+        heap = self.library.heap()
+        resident = int(file.read().split()[1]) * PAGE_BYTES
+        return time.perf_counter_ns(), resident, heap["in_use"] if heap else -1
 
     def watch(self) -> None:
         """Looks until told to stop."""
-        at, resident, allocated = self.columns
         with open("/proc/self/statm") as file:
-            while len(at) < MAX_RECORD_COUNT:
-                file.seek(0)
-                heap = self.library.heap()
-                resident.append(int(file.read().split()[1]) * PAGE_BYTES)
-                allocated.append(heap["in_use"] if heap else -1)
-                at.append(time.perf_counter_ns())
+            while len(self.columns[0]) < MAX_RECORD_COUNT:
+                for column, value in zip(self.columns, self.look(file)):  # noqa: B905 - 3.9
+                    column.append(value)
                 if self.stopping.wait(RECORDING_PERIOD_S):
                     return
 

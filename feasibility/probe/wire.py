@@ -136,13 +136,13 @@ class Course(msgspec.Struct, frozen=True, tag_field="event", tag="course"):
     """Memory over time, by the child's clock in nanoseconds.
 
     Args:
-        marks: Each phase with its beginning; the last one is `end`.
+        marks: Each phase with its beginning and the two figures then; the last one is `end`.
         at: When it was looked at.
         resident: Resident bytes then.
         allocated: Bytes in use on the heap then; -1 where the C library does not tell.
     """
 
-    marks: tuple[tuple[str, int], ...]
+    marks: tuple[tuple[str, int, int, int], ...]
     at: tuple[int, ...]
     resident: tuple[int, ...]
     allocated: tuple[int, ...]

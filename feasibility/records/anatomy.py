@@ -124,6 +124,12 @@ class TimelinePhase(Record, frozen=True, kw_only=True):
     ]
     begin_ns: Annotated[Nanoseconds, Meta(description="Its beginning on the timeline.")]
     end_ns: Annotated[Nanoseconds, Meta(description="Its end.")]
+    resident_peak_bytes: Annotated[
+        Bytes, Meta(description="Highest resident memory that was seen in it.")
+    ]
+    allocated_peak_bytes: Annotated[
+        Bytes | None, Meta(description="Most in use on the heap; null where that is not told.")
+    ] = None
 
 
 class HeldTensor(Record, frozen=True, kw_only=True):

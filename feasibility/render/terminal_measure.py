@@ -6,6 +6,7 @@ from rich.console import Console
 
 from feasibility.records.profile import Profile
 from feasibility.render.terminal import print_heading, print_rows, print_section
+from feasibility.render.terminal_anatomy import render_anatomy
 from feasibility.render.view import assumption_rows, assumption_section, name_text, notice_rows
 from feasibility.render.view_passes import (
     allocation_section,
@@ -39,9 +40,10 @@ def render_profile(profile: Profile, console: Console, *, details: bool = False)
 
 
 def render_profile_details(profile: Profile, console: Console) -> None:
-    """Print memory by phase, operators, allocations, spread and assumptions."""
+    """Print memory and where it is, operators, allocations, spread and assumptions."""
+    print_section(console, memory_section(profile))
+    render_anatomy(profile, console)
     sections = (
-        memory_section(profile),
         allocation_section(profile),
         operator_memory_section(profile),
         time_section(profile.latency),

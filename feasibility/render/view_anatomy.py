@@ -16,6 +16,7 @@ from feasibility.render.view import (
     Grid,
     Section,
     bytes_range_text,
+    bytes_text,
     name_text,
     percent_text,
 )
@@ -146,32 +147,22 @@ def timeline_plot(timeline: Timeline | None) -> Plot | None:
 
 def phase_grid(timeline: Timeline) -> Grid:
     """Each phase with its length and its highest memory."""
-    rows = []
-    for phase in timeline.phases:
-        inside = [
-            index
-            for index, at in enumerate(timeline.at_ns)
-            if phase.begin_ns <= at < max(phase.end_ns, phase.begin_ns + 1)
-        ]
-        resident = [timeline.resident_bytes[index] for index in inside]
-        allocated = (
-            [timeline.allocated_bytes[i] for i in inside] if timeline.allocated_bytes else []
+    rows = tuple(
+        (
+            phase.name,
+            format_duration(phase.end_ns - phase.begin_ns),
+            format_bytes(phase.resident_peak_bytes),
+            bytes_text(phase.allocated_peak_bytes),
         )
-        rows.append(
-            (
-                phase.name,
-                format_duration(phase.end_ns - phase.begin_ns),
-                format_bytes(max(resident)) if resident else "-",
-                format_bytes(max(allocated)) if allocated else "-",
-            )
-        )
+        for phase in timeline.phases
+    )
     columns = (
         Column("phase"),
         Column("takes", align="right"),
         Column("resident, at most", align="right"),
         Column("allocated, at most", align="right"),
     )
-    return Grid(columns, tuple(rows))
+    return Grid(columns, rows)
 
 
 def arena_plot(profile: Profile) -> Plot | None:
