@@ -21,7 +21,7 @@ from feasibility.catalogue.lines import key_lines, line_of
 from feasibility.catalogue.quantities import BANDWIDTH, CLOCK, FLOP_RATE, MEMORY
 from feasibility.errors import DeviceError
 from feasibility.paths import devices_dir
-from feasibility.project.coefficients import CORE_FAMILIES
+from feasibility.project.machine import CORE_FAMILIES
 from feasibility.records.device import UNVERIFIED, Device, Figure
 from feasibility.units import GIB, MIB, MILLISECOND_NS
 

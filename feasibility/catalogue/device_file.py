@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, cast, get_args
 
 from feasibility.catalogue import quantities
+from feasibility.catalogue.anchors import anchors_of
 from feasibility.catalogue.lines import key_lines
 from feasibility.catalogue.tables import Table
 from feasibility.errors import DeviceError
@@ -23,7 +24,7 @@ MAX_FILE_BYTES: Final = 256 * 1024
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9_]*")
 _TOP_KEYS: Final = (
     "schema", "id", "name", "kind", "aliases", "os", "isa", "allocator", "runs_on", "role",
-    "runtimes", "sources", "cpu", "memory", "gpu", "npu", "limits",
+    "runtimes", "sources", "cpu", "memory", "gpu", "npu", "limits", "anchors",
 )  # fmt: skip
 
 
@@ -104,6 +105,7 @@ def _device(top: Table) -> records.Device:
         npu=_npu(top),
         limits=_limits(top.required_table("limits")),
         runtimes=top.texts("runtimes"),
+        anchors=anchors_of(top),
         origin=top.origin,
     )
     _require_processor(top, device)

@@ -85,3 +85,4 @@ LATENCY: Final = Quantity(
     1_000,
     60 * MINUTE_NS,
 )
+WORK: Final = Quantity("a whole number such as 600000000", _integer, 0, 10**18)

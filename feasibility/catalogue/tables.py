@@ -112,6 +112,16 @@ class Table:
             self.fail(key, 'expected a list of texts such as ["a", "b"]')
         return tuple(value)
 
+    def quantity(self, key: str, quantity: Quantity) -> int:
+        """A quantity that needs no source, because the user measured it."""
+        if key not in self.values:
+            self.fail(key, f"missing; expected {quantity.expected}")
+        try:
+            return quantity.read(self.values[key])
+        except ValueError as error:
+            shown = safe_text(str(self.values[key]), 40)
+            self.fail(key, f"{error}, not {shown!r}")
+
     def figure(self, key: str, quantity: Quantity) -> Figure:
         """A figure with its source."""
         figure = self.optional_figure(key, quantity)

@@ -1,9 +1,8 @@
 """Latency of a measured model on a device it never ran on.
 
-Work by operator class over what the device's cores sustain for that class, plus bytes
-over the memory bus, plus a dispatch per node; the coefficients are in
-`feasibility.project.coefficients`. `project_latency` is the only entry, so that a better
-calibration can replace what is behind it.
+Work by kind over what the device's cores sustain for it, bytes over the memory bus, and a
+dispatch per layer, with coefficients fitted to published measurements
+(`feasibility.project.fitted`). `project_latency` is the only entry.
 """
 
 from __future__ import annotations
@@ -11,175 +10,188 @@ from __future__ import annotations
 import math
 from typing import Final, NamedTuple
 
-from feasibility.project import coefficients as k
+from feasibility.project.anchors import Anchoring, anchoring
+from feasibility.project.cpu import Cores, Work, cpu_seconds
+from feasibility.project.fitted import Fitted, fitted
+from feasibility.project.formulas import (
+    gpu_seconds,
+    integer_unit,
+    likely_cpu_seconds,
+)
+from feasibility.project.workload import work_of_model
 from feasibility.records.assessment import DurationInterval
-from feasibility.records.device import Cluster, Cpu, Device, Gpu
-from feasibility.records.facts import OperatorClass
-from feasibility.records.profile import Profile, ProfiledModel
+from feasibility.records.device import Device
+from feasibility.records.profile import Profile
+
+# What a device runs unless somebody says otherwise.
+DEFAULT_RUNTIME: Final = "onnxruntime"
+RUNTIME_NAMES: Final = {
+    "onnxruntime": "ONNX Runtime",
+    "ncnn": "ncnn",
+    "mnn": "MNN",
+    "tnn": "TNN",
+    "bolt": "bolt",
+    "opencv": "OpenCV",
+    "paddle-lite": "Paddle Lite",
+    "tflite": "LiteRT",
+    "xnnpack": "XNNPACK",
+}
+# Runtimes that compute in fp16 unasked where the processor can.
+HALF_RUNTIMES: Final = frozenset({"ncnn"})
+# More cores than this hardly help one inference and are seldom given to it.
+DEFAULT_MAX_THREADS: Final = 4
+CONFIDENCE: Final = 0.8
+# Runtimes and mixes of operators that published rows hardly show get the interval of one
+# that was left out of the fit; this many rows, or this similarity, are enough.
+KNOWN_RUNTIME_ROWS: Final = 16
+KNOWN_MIX_SIMILARITY: Final = 0.3
+# On top, where most of the work has an efficiency that was judged and not fitted.
+JUDGED_SPREAD: Final = 1.4
+SPREAD_UNKNOWN_WORK: Final = 3.5
+
+# A host of unknown make is taken to be a server core of its instruction set. Only a model that
+# runs this many times slower than projected there says more about the model than the host.
+HOST_FLOPS_PER_S: Final = {"x86_64": 110 * 10**9, "aarch64": 40 * 10**9}
+HOST_CLOCK_HZ: Final = 3 * 10**9
+HOST_BANDWIDTH_BYTES_PER_S: Final = 40 * 10**9
+HOST_TOLERANCE: Final = 3.0
 
 _NS: Final = 10**9
+_JUDGED_KINDS: Final = ("matmul", "attention", "recurrent", "quantization", "tree", "other")
 _NO_PROCESSOR: Final = "The device file does not say how fast its processor is."
 
 
-class _Work(NamedTuple):
-    """What one inference asks of a processor."""
+class _Figure(NamedTuple):
+    """Seconds there, half width of the interval as a factor, and what they are for."""
 
-    flops_by_class: dict[OperatorClass, int]
-    moved_bytes: float
-    node_count: int
-
-    @property
-    def flops(self) -> int:
-        return sum(self.flops_by_class.values())
-
-
-class _Core(NamedTuple):
-    """What one core sustains on well-shaped products, and what it adds beside others."""
-
-    flops_per_s: float
-    thread_share: float
+    seconds: float
+    spread: float
+    where: str
 
 
 def project_latency(
-    profile: Profile, device: Device, *, threads: int | None = None
+    profile: Profile,
+    device: Device,
+    *,
+    threads: int | None = None,
+    runtime: str = DEFAULT_RUNTIME,
 ) -> DurationInterval:
-    """Latency of one inference on the device, with an interval meant to cover 80 % of cases.
+    """Latency of one inference on the device, with an interval that covers 80 % of cases.
 
     Args:
         profile: The model's work, and how long it took on the machine that measured it.
-        device: Where it would run.
-        threads: Threads on the device's CPU; None takes up to four.
+        device: Where it would run; measurements in its file tighten the interval.
+        threads: Threads on the device's CPU; None takes the best number up to four.
+        runtime: Name of the runtime, as in `RUNTIME_NAMES`.
 
     Returns:
         An interval without a budget; its ends are None where neither the model's work
         nor its latency on the host is known.
     """
-    used = _thread_count(device, threads)
-    work = _work(profile.model)
+    known = fitted()
+    work = work_of_model(profile.model)
+    dtype = profile.model.weight_dtype or ""
     if work is None:
-        return _from_host_latency(profile, device, used)
-    seconds = _device_seconds(work, device, used, profile.model.weight_dtype)
-    if seconds is None:
+        return _from_host_latency(profile, device, threads, runtime)
+    figure = _on_device(work, device, threads, runtime, dtype, known)
+    if figure is None:
         return DurationInterval(explanation=_NO_PROCESSOR)
     slowness = _host_slowness(profile, work)
-    where = device.gpu.name if _uses_gpu(device) and device.gpu else _threads_text(used)
-    return _interval(seconds * slowness, _spread(work, device), _explain(profile, where, slowness))
+    anchors = anchoring(device, known, runtime)
+    spread = figure.spread if anchors is None else min(anchors.spread, figure.spread)
+    seconds = figure.seconds * slowness * (1.0 if anchors is None else anchors.ratio)
+    return _interval(seconds, spread, _explain(profile, figure.where, slowness, anchors))
 
 
-def _uses_gpu(device: Device) -> bool:
-    return device.runs_on == "gpu" and device.gpu is not None
-
-
-def _device_seconds(
-    work: _Work, device: Device, threads: int, weight_dtype: str | None
-) -> float | None:
-    """Projected time, or None where the device file does not describe its processor."""
+def _on_device(
+    work: Work, device: Device, threads: int | None, runtime: str, dtype: str, known: Fitted
+) -> _Figure | None:
+    """Projection without anchors; None where the device file does not describe the processor."""
     if device.runs_on == "gpu":
-        return None if device.gpu is None else _gpu_seconds(work, device.gpu, device, weight_dtype)
-    return None if device.cpu is None else _cpu_seconds(work, device, device.cpu, threads)
-
-
-def _work(model: ProfiledModel) -> _Work | None:
-    """The model's work, or None where no FLOPs are known (`.ort` files, open shapes)."""
-    flops = model.flops_by_class
-    if not sum(flops.values()):
-        if not model.flops:
-            return None
-        flops = {"matmul": model.flops}
-    moved = sum(
-        size * (k.MERGED_SHARE if name in k.MERGED_CLASSES else 1)
-        for name, size in model.moved_bytes_by_class.items()
-    )
-    nodes = sum(model.node_count_by_class.values()) or model.node_count or 0
-    return _Work(dict(flops), moved or float(model.moved_bytes or 0), nodes)
-
-
-def _cpu_seconds(work: _Work, device: Device, cpu: Cpu, threads: int) -> float:
-    rate = _throughput(_cores(cpu, device.isa), threads)
-    memory = device.memory
-    bandwidth = (
-        memory.bandwidth_bytes_per_s.value
-        if memory is not None and memory.bandwidth_bytes_per_s is not None
-        else k.UNKNOWN_BANDWIDTH_BYTES_PER_S
-    )
-    clock_hz = max(cluster.clock_hz.value for cluster in cpu.clusters)
-    has_int8_dot = not k.INT8_DOT_FEATURES.isdisjoint(cpu.features)
-    return _seconds(work, rate, bandwidth, clock_hz, has_int8_dot=has_int8_dot)
-
-
-def _seconds(
-    work: _Work, flops_per_s: float, bandwidth: float, clock_hz: float, *, has_int8_dot: bool
-) -> float:
-    """Compute, memory and dispatch one after the other, as the published tables show them."""
-    compute = 0.0
-    for name, flops in work.flops_by_class.items():
-        gain = k.INT8_DOT_GAIN if name == "quantization" and has_int8_dot else 1.0
-        compute += flops / (flops_per_s * k.CLASS_EFFICIENCY[name] * gain)
-    memory = work.moved_bytes / (bandwidth * k.BANDWIDTH_SHARE)
-    return compute + memory + work.node_count * k.NODE_CYCLES / clock_hz
-
-
-def _cores(cpu: Cpu, isa: str) -> list[_Core]:
-    cores: list[_Core] = []
-    for cluster in cpu.clusters:
-        family = _family(cluster, isa)
-        core = _Core(cluster.core_flops_per_s * family.peak_share, family.thread_share)
-        cores += [core] * cluster.core_count.value
-    return cores
-
-
-def _family(cluster: Cluster, isa: str) -> k.CoreFamily:
-    return k.CORE_FAMILIES.get(cluster.core.lower(), k.UNKNOWN_CORE[isa])
-
-
-def _throughput(cores: list[_Core], threads: int) -> float:
-    """Rate of the best choice of `threads` cores: one leads in full, others add a share.
-
-    The best over all choices, so that no core made faster can make the whole slower.
-    """
-    by_share = sorted(cores, key=lambda core: core.flops_per_s * core.thread_share, reverse=True)
-    best = 0.0
-    for lead in set(cores):
-        others = list(by_share)
-        others.remove(lead)
-        added = sum(core.flops_per_s * core.thread_share for core in others[: threads - 1])
-        best = max(best, lead.flops_per_s + added)
-    return best
-
-
-def _gpu_seconds(work: _Work, gpu: Gpu, device: Device, weight_dtype: str | None) -> float | None:
-    """Products at a share of the peak, never faster than the memory, and a launch per node.
-
-    The launch makes small models inefficient and large ones not, as measured.
-    """
-    rates = []
-    if gpu.fp32_flops_per_s is not None:
-        rates.append(gpu.fp32_flops_per_s.value * k.GPU_EFFICIENCY)
-    if gpu.fp16_flops_per_s is not None and weight_dtype == "float16":
-        rates.append(gpu.fp16_flops_per_s.value * k.GPU_FP16_EFFICIENCY)
-    if not rates:
+        return _on_gpu(work, device, dtype, known)
+    if device.cpu is None:
         return None
-    bandwidth = gpu.bandwidth_bytes_per_s
-    if bandwidth is None and device.memory is not None:
-        bandwidth = device.memory.bandwidth_bytes_per_s
-    bytes_per_s = bandwidth.value if bandwidth else k.UNKNOWN_BANDWIDTH_BYTES_PER_S
-    launch_ns = gpu.launch_ns.value if gpu.launch_ns else k.GPU_LAUNCH_NS
-    products = work.flops / max(rates)
-    memory = work.moved_bytes / (bytes_per_s * k.GPU_BANDWIDTH_SHARE)
-    return max(products, memory) + work.node_count * launch_ns / _NS
+    used, seconds = _best_threads(work, device, threads, runtime, known)
+    spread = _cpu_spread(work, used, runtime, known)
+    is_int8 = dtype in ("int8", "uint8")
+    if is_int8:
+        entry = known.int8[integer_unit(device)]
+        share = work.operations.get("winograd", 0.0) / work.total
+        seconds *= entry.ratio * entry.winograd_ratio**share
+        spread = max(spread, known.spreads["int8"])
+    precision = "int8" if is_int8 else "fp16" if _is_half(device, runtime) else "fp32"
+    name = RUNTIME_NAMES.get(runtime, runtime)
+    count = "1 thread" if used == 1 else f"{used} threads"
+    return _Figure(seconds, spread, f"{name} with {count} in {precision}")
 
 
-def _host_seconds(work: _Work, profile: Profile) -> float:
+def _best_threads(
+    work: Work, device: Device, threads: int | None, runtime: str, known: Fitted
+) -> tuple[int, float]:
+    """Threads that are used and the seconds they take."""
+    clusters = device.cpu.clusters if device.cpu is not None else ()
+    available = sum(cluster.core_count.value for cluster in clusters)
+    most = max(1, min(available, DEFAULT_MAX_THREADS if threads is None else threads))
+    tried = []
+    for count in range(1 if threads is None else most, most + 1):
+        seconds = likely_cpu_seconds(
+            work, device, count, known.cpu, runtime=runtime, is_half=_is_half(device, runtime)
+        )
+        if seconds is None:
+            raise AssertionError  # the caller has seen the CPU
+        tried.append((seconds, count))
+    seconds, used = min(tried)
+    return used, seconds
+
+
+def _is_half(device: Device, runtime: str) -> bool:
+    return runtime in HALF_RUNTIMES and device.cpu is not None and "fp16" in device.cpu.features
+
+
+def _cpu_spread(work: Work, threads: int, runtime: str, known: Fitted) -> float:
+    """Half width of the interval: wider for what the published rows show little of."""
+    count = "one thread" if threads == 1 else "several threads"
+    spread = known.spreads[f"cpu, {count}"]
+    if known.cpu.row_counts.get(runtime, 0) < KNOWN_RUNTIME_ROWS:
+        spread = max(spread, known.spreads[f"other runtime, {count}"])
+    if known.cpu.nearest_similarity(work) < KNOWN_MIX_SIMILARITY:
+        spread = max(spread, known.spreads[f"other model, {count}"])
+    judged = sum(work.operations.get(kind, 0.0) for kind in _JUDGED_KINDS)
+    return spread * JUDGED_SPREAD if 2 * judged > work.total else spread
+
+
+def _on_gpu(work: Work, device: Device, dtype: str, known: Fitted) -> _Figure | None:
+    if device.gpu is None:
+        return None
+    is_half = dtype == "float16"
+    seconds = gpu_seconds(work, device.gpu, device, known.gpu, runtime="cuda", is_half=is_half)
+    if seconds is None:
+        return None
+    precision = "fp16" if is_half else "fp32"
+    return _Figure(seconds, known.spreads["gpu"], f"{device.gpu.name} through CUDA in {precision}")
+
+
+def _host_seconds(work: Work, profile: Profile) -> float:
     """Projection onto a server core of the host's instruction set."""
+    k = fitted().cpu.coefficients
     arch = profile.host.arch
-    family = k.UNKNOWN_CORE.get(arch, k.UNKNOWN_CORE["x86_64"])
-    peak = k.HOST_FLOPS_PER_S.get(arch, k.HOST_FLOPS_PER_S["x86_64"]) * family.peak_share
+    family = "big" if arch == "aarch64" else "avx2"
+    peak = float(HOST_FLOPS_PER_S.get(arch, HOST_FLOPS_PER_S["x86_64"]))
     threads = max(1, profile.workload.threads)
-    rate = _throughput([_Core(peak, family.thread_share)] * threads, threads)
-    return _seconds(work, rate, k.HOST_BANDWIDTH_BYTES_PER_S, k.HOST_CLOCK_HZ, has_int8_dot=True)
+    cores = Cores(
+        lead={family: peak},
+        used={family: peak * threads},
+        clock_hz=HOST_CLOCK_HZ,
+        bandwidth_bytes_per_s=HOST_BANDWIDTH_BYTES_PER_S,
+        thread_count=threads,
+        element_bytes=4,
+        is_half=0,
+    )
+    time_ratio, winograd_ratio = fitted().cpu.runtime(DEFAULT_RUNTIME)
+    return cpu_seconds(work, cores, k, winograd_ratio=winograd_ratio) * time_ratio
 
 
-def _host_slowness(profile: Profile, work: _Work) -> float:
+def _host_slowness(profile: Profile, work: Work) -> float:
     """How many times slower the host ran the model than its work explains; at least 1.
 
     Below the tolerance the difference may be the host's make; above it the model spends
@@ -188,39 +200,28 @@ def _host_slowness(profile: Profile, work: _Work) -> float:
     if profile.latency is None or profile.method == "emulated":
         return 1.0
     measured = profile.latency.median_ns / _NS
-    return max(1.0, measured / _host_seconds(work, profile) / k.HOST_TOLERANCE)
+    return max(1.0, measured / _host_seconds(work, profile) / HOST_TOLERANCE)
 
 
-def _from_host_latency(profile: Profile, device: Device, threads: int) -> DurationInterval:
+def _from_host_latency(
+    profile: Profile, device: Device, threads: int | None, runtime: str
+) -> DurationInterval:
     """Latency scaled from the host by what both sustain, for a model of unknown work."""
     if profile.latency is None or profile.method == "emulated":
         return DurationInterval(
             explanation="Neither the model's work nor its latency on a machine like this is known."
         )
-    nominal = _Work({"conv": _NS}, 0.0, 0)
-    there = _device_seconds(nominal, device, threads, None)
+    nominal = Work({"pointwise": float(_NS)}, 0.0, 0.0, 0.0, 0.0)
+    there = _on_device(nominal, device, threads, runtime, "", fitted())
     if there is None:
         return DurationInterval(explanation=_NO_PROCESSOR)
-    seconds = profile.latency.median_ns / _NS * there / _host_seconds(nominal, profile)
+    here = _host_seconds(nominal, profile) * fitted().cpu.mix_ratio(nominal)
     return _interval(
-        seconds,
-        k.SPREAD_UNKNOWN_WORK,
+        profile.latency.median_ns / _NS * there.seconds / here,
+        SPREAD_UNKNOWN_WORK,
         "The model's work is not known; scaled from the latency measured here by what both "
         "processors sustain, so the interval is wide.",
     )
-
-
-def _thread_count(device: Device, threads: int | None) -> int:
-    if device.cpu is None:
-        return 1
-    available = sum(cluster.core_count.value for cluster in device.cpu.clusters)
-    return max(1, min(available, k.DEFAULT_MAX_THREADS if threads is None else threads))
-
-
-def _spread(work: _Work, device: Device) -> float:
-    if 2 * work.flops_by_class.get("quantization", 0) > work.flops:
-        return k.SPREAD_INT8
-    return k.SPREAD_GPU if _uses_gpu(device) else k.SPREAD_CPU
 
 
 def _interval(seconds: float, spread: float, explanation: str) -> DurationInterval:
@@ -229,21 +230,19 @@ def _interval(seconds: float, spread: float, explanation: str) -> DurationInterv
         low_ns=math.floor(likely_ns / spread),
         likely_ns=round(likely_ns),
         high_ns=math.ceil(likely_ns * spread),
-        confidence_ratio=k.CONFIDENCE,
+        confidence_ratio=CONFIDENCE,
         method="projected",
         explanation=explanation,
     )
 
 
-def _threads_text(threads: int) -> str:
-    return "1 thread" if threads == 1 else f"{threads} threads"
-
-
-def _explain(profile: Profile, where: str, slowness: float) -> str:
+def _explain(profile: Profile, where: str, slowness: float, anchors: Anchoring | None) -> str:
     text = (
-        f"Projected for {where} from the model's work by operator class; meant to hold for "
-        f"{k.CONFIDENCE:.0%} of models."
+        f"Projected for {where} from the model's work by kind of operator; the interval held "
+        f"for {CONFIDENCE:.0%} of published rows of devices left out of the fit."
     )
+    if anchors is not None:
+        text += f" {anchors.text}"
     if slowness > 1:
         text += (
             f" Raised {slowness:.1f} times: here it ran that much slower than work of this kind "

@@ -13,6 +13,7 @@ Role: TypeAlias = Literal["foreground", "background", "extension", "headless", "
 Isa: TypeAlias = Literal["aarch64", "x86_64"]
 Allocator: TypeAlias = Literal["glibc", "scudo", "apple", "windows"]
 Processor: TypeAlias = Literal["cpu", "gpu"]
+Precision: TypeAlias = Literal["fp32", "fp16", "int8"]
 
 UNVERIFIED: Final = "unverified"
 
@@ -119,6 +120,26 @@ class Limits(Record, frozen=True, kw_only=True):
     ] = None
 
 
+class Anchor(Record, frozen=True, kw_only=True):
+    """One model that was measured on the device itself, with the work it does there."""
+
+    model: Annotated[str, Meta(description="File name of the model.")]
+    latency_ns: Annotated[int, Meta(gt=0, description="Latency that was measured.")]
+    threads: Annotated[int, Meta(ge=1, description="Threads it was measured with.")] = 1
+    runtime: Annotated[str, Meta(description="Runtime it was measured with.")] = "onnxruntime"
+    precision: Annotated[Precision, Meta(description="Arithmetic that was done.")] = "fp32"
+    measured_on: Annotated[str, Meta(description="Date, ISO 8601; empty if not stated.")] = ""
+    operations: Annotated[
+        dict[str, int], Meta(description="Operations by kind of work, multiply-adds as 2.")
+    ]
+    activation_count: Annotated[
+        int, Meta(ge=0, description="Elements of activations read and written.")
+    ] = 0
+    weight_count: Annotated[int, Meta(ge=0, description="Weights used many times each.")] = 0
+    vector_weight_count: Annotated[int, Meta(ge=0, description="Weights used once.")] = 0
+    layer_count: Annotated[int, Meta(ge=0, description="Layers that are dispatched.")] = 0
+
+
 class Device(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/device/1"):
     """One place where a model might run."""
 
@@ -143,6 +164,9 @@ class Device(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibi
     npu: Annotated[Npu | None, Meta(description="Neural accelerator.")] = None
     limits: Annotated[Limits, Meta(description="What an application is held to.")]
     runtimes: Annotated[tuple[str, ...], Meta(description="Runtimes people use on it.")] = ()
+    anchors: Annotated[
+        tuple[Anchor, ...], Meta(description="Models that were measured on the device itself.")
+    ] = ()
     origin: Annotated[str, Meta(description="File it was read from; empty if made in memory.")] = ""
 
     def grant(self, role: Role | None = None) -> Grant | None:

@@ -1,0 +1,156 @@
+"""Published rows with their work and device, and what the projection says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from feasibility.project.cpu import Work
+from feasibility.project.fitted import Fit, GpuCoefficients, Int8
+from feasibility.project.formulas import gpu_runtime, gpu_seconds, integer_unit, likely_cpu_seconds
+from feasibility.project.rows import ModelWork, PublishedRow, work_of
+from feasibility.project.testbeds import chip_of
+from feasibility.records.device import Device
+
+CALIBRATION_SPLIT: Final = "calib"
+
+
+class Case(NamedTuple):
+    """A row with everything that its projection needs."""
+
+    row: PublishedRow
+    work: Work
+    device: Device
+    threads: int
+    is_half: bool
+    clock_ratio: float
+
+    @property
+    def chip(self) -> str:
+        """Chip, so that rows of one chip are left out together."""
+        return chip_of(self.device)
+
+
+def calibration_cases(
+    rows: Sequence[PublishedRow],
+    models: Mapping[str, ModelWork],
+    devices: Mapping[str, Device],
+) -> tuple[Case, ...]:
+    """The rows that the CPU formula is fitted to: fp32 and fp16 with known work and threads."""
+    return tuple(
+        case
+        for row in rows
+        if row.split == CALIBRATION_SPLIT and not row.precision.startswith(("int8", "w8"))
+        if (case := cpu_case(row, models, devices)) is not None
+    )
+
+
+def int8_cases(
+    rows: Sequence[PublishedRow],
+    models: Mapping[str, ModelWork],
+    devices: Mapping[str, Device],
+) -> tuple[Case, ...]:
+    """CPU rows of int8 models with known work and threads."""
+    return tuple(
+        case
+        for row in rows
+        if row.precision.startswith("int8") and row.split in ("int8", CALIBRATION_SPLIT)
+        if (case := cpu_case(row, models, devices)) is not None
+    )
+
+
+def cpu_case(
+    row: PublishedRow, models: Mapping[str, ModelWork], devices: Mapping[str, Device]
+) -> Case | None:
+    """The row with its work and device; None where the formula cannot be tried on it."""
+    device = devices.get(row.device_id)
+    work = work_of(row, models)
+    if row.unit != "CPU" or device is None or device.cpu is None:
+        return None
+    if work is None or row.threads is None:
+        return None
+    core_count = sum(cluster.core_count.value for cluster in device.cpu.clusters)
+    clock = max(cluster.clock_hz.value for cluster in device.cpu.clusters)
+    return Case(
+        row=row,
+        work=work,
+        device=device,
+        threads=min(row.threads or core_count, core_count),
+        is_half=row.precision.startswith("fp16"),
+        clock_ratio=row.clock_hz / clock if row.clock_hz else 1.0,
+    )
+
+
+def case_seconds(case: Case, fit: Fit) -> float:
+    """Projection of a CPU row as if it computed in floating point."""
+    seconds = likely_cpu_seconds(
+        case.work,
+        case.device,
+        case.threads,
+        fit,
+        runtime=case.row.runtime,
+        is_half=case.is_half,
+        clock_ratio=case.clock_ratio,
+    )
+    if seconds is None:
+        raise AssertionError  # a case has a CPU
+    return seconds
+
+
+def int8_seconds(case: Case, fit: Fit, int8: Mapping[str, Int8]) -> float:
+    """Projection of a CPU row that computes in int8."""
+    entry = int8[integer_unit(case.device)]
+    share = case.work.operations.get("winograd", 0.0) / case.work.total
+    ratio: float = entry.ratio * entry.winograd_ratio**share
+    return case_seconds(case, fit) * ratio
+
+
+class GpuCase(NamedTuple):
+    """A row that was measured on a GPU which the catalogue describes."""
+
+    row: PublishedRow
+    work: Work
+    device: Device
+
+    def seconds(self, k: GpuCoefficients) -> float:
+        """Projection of the row."""
+        if self.device.gpu is None:
+            raise AssertionError  # gpu_case leaves such rows out
+        seconds = gpu_seconds(
+            self.work,
+            self.device.gpu,
+            self.device,
+            k,
+            runtime=gpu_runtime(self.row.build),
+            is_half=self.row.precision.startswith("fp16"),
+        )
+        if seconds is None:
+            raise AssertionError
+        return seconds
+
+
+def gpu_cases(
+    rows: Sequence[PublishedRow],
+    models: Mapping[str, ModelWork],
+    devices: Mapping[str, Device],
+) -> tuple[GpuCase, ...]:
+    """Floating-point rows of GPUs that the catalogue describes."""
+    return tuple(
+        case
+        for row in rows
+        if row.split in ("gpu", CALIBRATION_SPLIT)
+        if (case := gpu_case(row, models, devices)) is not None
+    )
+
+
+def gpu_case(
+    row: PublishedRow, models: Mapping[str, ModelWork], devices: Mapping[str, Device]
+) -> GpuCase | None:
+    """The row with its work and device; None where the formula cannot be tried on it."""
+    device = devices.get(row.device_id)
+    work = work_of(row, models)
+    if not row.unit.startswith("GPU") or "int8" in row.precision or work is None:
+        return None
+    if device is None or device.gpu is None or device.gpu.fp32_flops_per_s is None:
+        return None
+    return GpuCase(row, work, device)

@@ -1,0 +1,185 @@
+"""The fitted coefficients: what `make calibrate` writes to `fitted.toml` and how it is read."""
+
+from __future__ import annotations
+
+import functools
+import math
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from feasibility.project.cpu import Coefficients, Work
+from feasibility.project.mix import mix_features, similarity
+
+FILE: Final = Path(__file__).with_name("fitted.toml")
+_DIGITS: Final = 5
+
+
+class Fit(NamedTuple):
+    """What the CPU calibration finds.
+
+    Attributes:
+        coefficients: The formula's.
+        time_ratio: Time of a runtime relative to the one that the coefficients describe.
+        winograd_ratio: Efficiency of a runtime on `winograd` work relative to that one.
+        row_counts: Rows that each runtime was fitted to.
+        mixes: The mixes of operators that were seen, as points.
+        mix_weights: Weight of each in the correction for a mix.
+    """
+
+    coefficients: Coefficients
+    time_ratio: Mapping[str, float]
+    winograd_ratio: Mapping[str, float]
+    row_counts: Mapping[str, int]
+    mixes: tuple[tuple[float, ...], ...]
+    mix_weights: tuple[float, ...]
+
+    def runtime(self, name: str) -> tuple[float, float]:
+        """Time ratio and Winograd ratio; those of the typical runtime for one never fitted."""
+        if name in self.time_ratio:
+            return self.time_ratio[name], self.winograd_ratio[name]
+        direct = min(self.winograd_ratio.values())
+        ratios = self.winograd_ratio.values() if name in WINOGRAD_RUNTIMES else (direct,)
+        return geometric_mean(self.time_ratio.values()), geometric_mean(ratios)
+
+    def mix_ratio(self, work: Work) -> float:
+        """Correction of the time for a mix of operators, from the mixes like it."""
+        point = mix_features(work)
+        return math.exp(
+            sum(
+                weight * similarity(point, mix)
+                for mix, weight in zip(self.mixes, self.mix_weights, strict=True)
+            )
+        )
+
+    def nearest_similarity(self, work: Work) -> float:
+        """How like the most similar mix that was seen is; 1 for the same, 0 for none."""
+        point = mix_features(work)
+        return max(similarity(point, mix) for mix in self.mixes)
+
+
+class Int8(NamedTuple):
+    """Time of int8 arithmetic relative to fp32 on cores of one kind.
+
+    Attributes:
+        ratio: For work without Winograd convolutions.
+        winograd_ratio: What work that is all of them is multiplied by on top.
+    """
+
+    ratio: float
+    winograd_ratio: float
+
+
+class GpuCoefficients(NamedTuple):
+    """Coefficients of the GPU formula.
+
+    Attributes:
+        fp32_share: Share of the fp32 peak that products reach.
+        fp16_share: The same of the fp16 peak, matrix units included.
+        bandwidth_share: Share of the memory's bandwidth.
+        launch_ratio: Launches of one layer, in those of the device file, by runtime.
+    """
+
+    fp32_share: float
+    fp16_share: float
+    bandwidth_share: float
+    launch_ratio: Mapping[str, float]
+
+
+class Fitted(NamedTuple):
+    """Everything that is fitted.
+
+    Attributes:
+        written_on: Date, ISO 8601.
+        row_count: Rows that the CPU formula was fitted to.
+        cpu: The CPU formula.
+        int8: Time of int8 relative to fp32, by the integer unit of the core.
+        gpu: The GPU formula.
+        spreads: Half width of the 80 % interval as a factor, by kind of case.
+    """
+
+    written_on: str
+    row_count: int
+    cpu: Fit
+    int8: Mapping[str, Int8]
+    gpu: GpuCoefficients
+    spreads: Mapping[str, float]
+
+
+# Runtimes with Winograd kernels; the others do such convolutions as any other.
+WINOGRAD_RUNTIMES: Final = frozenset(
+    {"ncnn", "paddle-lite", "tnn", "bolt", "mnn", "opencv", "paddle"}
+)
+
+
+def geometric_mean(values: Iterable[float]) -> float:
+    """Geometric mean of positive numbers."""
+    logs = [math.log(value) for value in values]
+    return math.exp(sum(logs) / len(logs))
+
+
+@functools.cache
+def fitted() -> Fitted:
+    """The coefficients that are shipped."""
+    return from_toml(FILE.read_text(encoding="utf-8"))
+
+
+def from_toml(text: str) -> Fitted:
+    """The coefficients that a text written by `to_toml` holds."""
+    values: dict[str, Any] = tomllib.loads(text)
+    cpu = values["cpu"]
+    mixes = cpu.pop("mixes")
+    runtimes = cpu.pop("runtimes")
+    return Fitted(
+        written_on=values["written_on"],
+        row_count=values["row_count"],
+        cpu=Fit(
+            coefficients=Coefficients(**cpu),
+            time_ratio={name: entry["time"] for name, entry in runtimes.items()},
+            winograd_ratio={name: entry["winograd"] for name, entry in runtimes.items()},
+            row_counts={name: entry["rows"] for name, entry in runtimes.items()},
+            mixes=tuple(tuple(mix["point"]) for mix in mixes),
+            mix_weights=tuple(mix["weight"] for mix in mixes),
+        ),
+        int8={name: Int8(**entry) for name, entry in values["int8"].items()},
+        gpu=GpuCoefficients(**values["gpu"]),
+        spreads=values["spreads"],
+    )
+
+
+def to_toml(found: Fitted, comment: str) -> str:
+    """The text of `fitted.toml`, with a comment on top."""
+    cpu = found.cpu
+    flat: dict[str, Any] = cpu.coefficients._asdict()
+    lines = [*(f"# {line}".rstrip() for line in comment.splitlines()), ""]
+    lines += [f'written_on = "{found.written_on}"', f"row_count = {found.row_count}", "", "[cpu]"]
+    lines += [_pair(key, value) for key, value in flat.items() if not isinstance(value, Mapping)]
+    for key, value in flat.items():
+        if isinstance(value, Mapping):
+            lines += ["", f"[cpu.{key}]", *(_pair(name, number) for name, number in value.items())]
+    for name, ratio in cpu.time_ratio.items():
+        lines += ["", f"[cpu.runtimes.{name}]", _pair("time", ratio)]
+        lines += [_pair("winograd", cpu.winograd_ratio[name]), f"rows = {cpu.row_counts[name]}"]
+    for mix, weight in zip(cpu.mixes, cpu.mix_weights, strict=True):
+        point = ", ".join(_number(value) for value in mix)
+        lines += ["", "[[cpu.mixes]]", f"point = [{point}]", _pair("weight", weight)]
+    for name, entry in found.int8.items():
+        lines += ["", f"[int8.{name}]", *(_pair(key, v) for key, v in entry._asdict().items())]
+    gpu: dict[str, Any] = found.gpu._asdict()
+    lines += ["", "[gpu]"]
+    lines += [_pair(key, value) for key, value in gpu.items() if not isinstance(value, Mapping)]
+    lines += ["", "[gpu.launch_ratio]"]
+    lines += [_pair(name, value) for name, value in found.gpu.launch_ratio.items()]
+    lines += ["", "[spreads]", *(_pair(f'"{name}"', v) for name, v in found.spreads.items()), ""]
+    return "\n".join(lines)
+
+
+def _pair(key: str, value: float) -> str:
+    shown = key if key.startswith('"') or "-" not in key else f'"{key}"'
+    return f"{shown} = {_number(value)}"
+
+
+def _number(value: float) -> str:
+    text = f"{value:.{_DIGITS}g}"
+    return text if any(mark in text for mark in ".en") else f"{text}.0"

@@ -1,0 +1,287 @@
+"""Published measurements: the rows of `published.csv`, their models' work and their devices.
+
+The columns are those of `profiles/published.csv`; a file with other rows may leave out all
+but `model`, `gmacs`, `device_id`, `unit`, `runtime`, `threads`, `precision` and `latency_ms`.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from feasibility.errors import UsageError
+from feasibility.project.cpu import Work
+from feasibility.text import safe_text
+
+REQUIRED_COLUMNS: Final = (
+    "model", "gmacs", "device_id", "unit", "runtime", "threads", "precision", "latency_ms",
+)  # fmt: skip
+MAX_TABLE_BYTES: Final = 64 * 1024 * 1024
+
+# First match names the runtime; None of them: the text up to its version.
+_RUNTIMES: Final = (
+    ("sherpa-ncnn|ncnn", "ncnn"),
+    ("onnx ?runtime|sherpa-onnx", "onnxruntime"),
+    ("paddle-?lite", "paddle-lite"),
+    ("paddle", "paddle"),
+    ("opencv", "opencv"),
+    ("xnnpack", "xnnpack"),
+    ("openvino", "openvino"),
+    ("tf ?lite|litert", "tflite"),
+    ("pytorch|torch", "pytorch"),
+    (r"\btnn\b", "tnn"),
+    (r"\bmnn\b", "mnn"),
+    (r"\bbolt\b", "bolt"),
+)  # fmt: skip
+_MINIMUM: Final = re.compile(r"\bmin ([0-9]+(?:\.[0-9]+)?)")
+# Published names and the model of the work table whose mix of operators they have.
+_SAME_MIX: Final = (
+    ("mobile_?net_?v3", "mobilenet_v3"),
+    ("mobile_?net_?v2", "mobilenet_v2"),
+    ("mobile_?net", "mobilenet"),
+    ("resnet_?18|resnet-18", "resnet18"),
+    ("resnet|resnext", "resnet50"),
+    ("squeezenet", "squeezenet"),
+    ("shufflenet", "shufflenet_v2"),
+    ("efficientnet", "efficientnet_b0"),
+    ("inception|googlenet", "googlenet"),
+    ("densenet", "resnet50"),
+    ("vgg", "vgg16"),
+    ("alexnet", "alexnet"),
+    ("nanodet", "nanodet_m"),
+    ("yolo", "yolov4-tiny"),
+    ("bert|vit|transformer", "vision_transformer"),
+)
+
+
+class ModelWork(NamedTuple):
+    """One line of the table of model work."""
+
+    name: str
+    work: Work
+
+    def scaled(self, operations: float) -> Work:
+        """The same mix with another number of operations; layers and weights stay."""
+        ratio = operations / self.work.total
+        return self.work._replace(
+            operations={kind: amount * ratio for kind, amount in self.work.operations.items()},
+            activation_count=self.work.activation_count * ratio,
+        )
+
+
+class PublishedRow(NamedTuple):
+    """One published measurement.
+
+    Attributes:
+        row_id: Identifier, or the line.
+        model: Name as published.
+        device_id: Device of the catalogue or of `validation_devices.csv`.
+        unit: CPU, GPU, NPU or what the table says.
+        runtime: Name of the runtime without its version.
+        build: The runtime as published, version included.
+        threads: Threads; None where not stated, 0 for all cores.
+        precision: fp32, fp16, int8 or what the table says.
+        seconds: The fastest run where it is stated, else the mean.
+        clock_hz: Clock it was measured at, where another than the device's.
+        split: What the row is good for.
+        operations: Operations of the model, None where not known.
+        weight_count: Parameters, None where not known.
+        source: Where it was published.
+    """
+
+    row_id: str
+    model: str
+    device_id: str
+    unit: str
+    runtime: str
+    build: str
+    threads: int | None
+    precision: str
+    seconds: float
+    clock_hz: float | None
+    split: str
+    operations: float | None
+    weight_count: float | None
+    source: str
+
+
+def runtime_name(text: str) -> str:
+    """Name of the runtime that a published table means, without version and build."""
+    low = text.lower()
+    for pattern, name in _RUNTIMES:
+        if re.search(pattern, low):
+            return name
+    match = re.match(r"[a-z][a-z. +-]*", low)
+    return match[0].strip() if match else low.strip()
+
+
+def read_rows(path: Path) -> tuple[PublishedRow, ...]:
+    """The rows of a table of measurements.
+
+    Raises:
+        UsageError: It cannot be read, a column is missing, or a figure is not a positive
+            number; the message names the line.
+    """
+    lines = _table(path, REQUIRED_COLUMNS)
+    # Some rows of the published table state memory only.
+    return tuple(_row(path, number, line) for number, line in lines if line["latency_ms"])
+
+
+def read_model_work(path: Path) -> Mapping[str, ModelWork]:
+    """Work of the models that the tables name, by name.
+
+    Raises:
+        UsageError: The table cannot be read.
+    """
+    columns = ("model", "gmacs", "params_m", "act_elems_rw_m", "n_layers", "dense_kxk_frac")
+    models = {}
+    for number, line in _table(path, columns):
+        values = {
+            key: _number(path, number, key, value)
+            for key, value in line.items()
+            if key not in ("model", "input")
+        }
+        models[line["model"]] = ModelWork(line["model"], _work(values))
+    return models
+
+
+def work_of(row: PublishedRow, models: Mapping[str, ModelWork]) -> Work | None:
+    """Work of the row's model: its own operations with the mix of the nearest known model."""
+    found = nearest_mix(row.model, models)
+    if found is None:
+        return None
+    if row.operations is None:
+        return found.work if _plain_name(row.model) == found.name else None
+    work = found.scaled(row.operations)
+    if row.weight_count:
+        weights = max(0.0, row.weight_count - work.vector_weight_count)
+        work = work._replace(weight_count=weights)
+    return work
+
+
+def nearest_mix(name: str, models: Mapping[str, ModelWork]) -> ModelWork | None:
+    """The model of the table with this name or, by its name, this architecture."""
+    return models.get(architecture(name, models))
+
+
+def architecture(name: str, models: Mapping[str, ModelWork]) -> str:
+    """Name of the model in the table whose mix a published name has; the name if none does."""
+    plain = _plain_name(name)
+    if plain in models:
+        return plain
+    for pattern, other in _SAME_MIX:
+        if re.search(pattern, plain.lower()) and other in models:
+            return other
+    return plain
+
+
+def _plain_name(name: str) -> str:
+    return name.removeprefix("ncnn ").removesuffix("_int8")
+
+
+def _work(values: Mapping[str, float]) -> Work:
+    operations = 2e9 * values["gmacs"]
+    winograd = values.get("wino3x3s1_frac", 0.0)
+    shares = {
+        "winograd": winograd,
+        "dense": values["dense_kxk_frac"] - winograd + values.get("deconv_frac", 0.0),
+        "pointwise": values.get("dense_1x1_frac", 0.0),
+        "depthwise": values.get("dw_frac", 0.0),
+        "grouped": values.get("group_frac", 0.0),
+        "vector": values.get("fc_frac", 0.0),
+        "matmul": values.get("gemm_frac", 0.0) + values.get("mha_gemm_frac", 0.0),
+        "attention": values.get("mha_attn_frac", 0.0),
+    }
+    vector_weights = operations * shares["vector"] / 2
+    return Work(
+        operations={kind: operations * max(0.0, share) for kind, share in shares.items()},
+        activation_count=1e6 * values["act_elems_rw_m"],
+        weight_count=max(0.0, 1e6 * values["params_m"] - vector_weights),
+        vector_weight_count=vector_weights,
+        layer_count=values["n_layers"],
+    )
+
+
+def _row(path: Path, number: int, line: Mapping[str, str]) -> PublishedRow:
+    milliseconds = _number(path, number, "latency_ms", line["latency_ms"])
+    if milliseconds <= 0:
+        raise _bad(path, number, "latency_ms", "expected a time above zero")
+    # The mean of a few loops has outliers that the fastest run has not.
+    fastest = _MINIMUM.search(line.get("latency_stat") or "")
+    gmacs = _optional(path, number, "gmacs", line["gmacs"])
+    params = _optional(path, number, "params_m", line.get("params_m") or "")
+    clock_mhz = _optional(path, number, "clock_mhz", line.get("clock_mhz") or "")
+    return PublishedRow(
+        row_id=line.get("row_id") or f"line {number}",
+        model=line["model"],
+        device_id=line["device_id"],
+        unit=line["unit"],
+        runtime=runtime_name(line["runtime"]),
+        build=line["runtime"],
+        threads=_threads(line["threads"]),
+        precision=line["precision"],
+        seconds=(float(fastest[1]) if fastest and float(fastest[1]) > 0 else milliseconds) / 1e3,
+        clock_hz=clock_mhz * 1e6 if clock_mhz else None,
+        split=line.get("split") or "calib",
+        operations=2e9 * gmacs if gmacs else None,
+        weight_count=1e6 * params if params else None,
+        source=line.get("source") or "",
+    )
+
+
+def _threads(text: str) -> int | None:
+    """Threads of a row; 0 where it says all of them, None where it says nothing."""
+    match = re.match(r"\s*(\d+)", text)
+    if match:
+        return int(match[1])
+    return 0 if text.strip().startswith(("all", "(4 cores")) else None
+
+
+def _table(path: Path, columns: Sequence[str]) -> Iterable[tuple[int, dict[str, str]]]:
+    what = f"Cannot read the table {safe_text(str(path))}"
+    try:
+        if path.stat().st_size > MAX_TABLE_BYTES:
+            raise UsageError(what, f"it is larger than {MAX_TABLE_BYTES >> 20} MiB")
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(what, "it is not UTF-8 text") from error
+    except OSError as error:
+        raise UsageError(what, error.strerror or str(error)) from error
+    reader = csv.DictReader(text.splitlines(keepends=True))
+    missing = [name for name in columns if name not in (reader.fieldnames or ())]
+    if missing:
+        raise UsageError(
+            what,
+            f"it has no column {', '.join(missing)}",
+            "the columns are those of profiles/published.csv",
+        )
+    try:
+        lines = [(reader.line_num, {k: v or "" for k, v in line.items() if k}) for line in reader]
+    except csv.Error as error:
+        raise UsageError(what, safe_text(str(error))) from error
+    return lines
+
+
+def _number(path: Path, number: int, column: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1e15:
+        raise _bad(path, number, column, f"expected a number, not {safe_text(text, 40)!r}")
+    return value
+
+
+def _optional(path: Path, number: int, column: str, text: str) -> float | None:
+    return _number(path, number, column, text) if text.strip() else None
+
+
+def _bad(path: Path, number: int, column: str, why: str) -> UsageError:
+    return UsageError(
+        f"Cannot read the table {safe_text(str(path))}",
+        f"line {number}, {column}: {why}",
+        "the columns are those of profiles/published.csv",
+    )

@@ -1,0 +1,184 @@
+"""How far projections are from published measurements that they were not fitted to."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from feasibility.project.anchors import anchored_offset
+from feasibility.project.calibrate import calibrate
+from feasibility.project.calibrate_rest import fit_gpu, fit_int8
+from feasibility.project.cases import Case, GpuCase, case_seconds, int8_seconds
+from feasibility.project.testbeds import chip_of
+
+CONFIDENCE: Final = 0.8
+_LEAST_ROWS_TO_ANCHOR: Final = 4
+_MOST_PAIRS: Final = 24
+
+
+class Miss(NamedTuple):
+    """One row and how far its projection was off.
+
+    Attributes:
+        group: What the row is reported under, for example `cpu, one thread`.
+        kind: Kind of the device.
+        runtime: Name of the runtime.
+        unit: What must not be split when intervals are checked: the chip.
+        error: Logarithm of measured over projected.
+        seconds: What was measured.
+    """
+
+    group: str
+    kind: str
+    runtime: str
+    unit: str
+    error: float
+    seconds: float
+
+
+def left_out(
+    cases: Sequence[Case], key: Callable[[Case], Hashable], label: str = "cpu"
+) -> tuple[Miss, ...]:
+    """Misses of all rows, each projected by a fit without any row of the same key."""
+    misses: dict[int, Miss] = {}
+    for value in dict.fromkeys(key(case) for case in cases):
+        fit = calibrate([case for case in cases if key(case) != value])
+        for index, case in enumerate(cases):
+            if key(case) == value:
+                misses[index] = miss_of(case, case_seconds(case, fit), label)
+    return tuple(misses[index] for index in range(len(cases)))
+
+
+def left_out_int8(floats: Sequence[Case], cases: Sequence[Case]) -> tuple[Miss, ...]:
+    """Misses of int8 rows, their chip left out of both fits."""
+    misses = []
+    for chip in dict.fromkeys(case.chip for case in cases):
+        fit = calibrate([case for case in floats if case.chip != chip])
+        int8 = fit_int8([case for case in cases if case.chip != chip], fit)
+        misses += [
+            miss_of(case, int8_seconds(case, fit, int8), "int8")._replace(group="int8")
+            for case in cases
+            if case.chip == chip
+        ]
+    return tuple(misses)
+
+
+def left_out_gpu(cases: Sequence[GpuCase]) -> tuple[Miss, ...]:
+    """Misses of GPU rows, their device left out of the fit."""
+    misses = []
+    for device in dict.fromkeys(case.device.id for case in cases):
+        k = fit_gpu([case for case in cases if case.device.id != device])
+        misses += [gpu_miss(case, case.seconds(k)) for case in cases if case.device.id == device]
+    return tuple(misses)
+
+
+def miss_of(case: Case, projected: float, label: str) -> Miss:
+    """The miss of one CPU row."""
+    return Miss(
+        group=f"{label}, {thread_group(case.threads)}",
+        kind=case.device.kind,
+        runtime=case.row.runtime,
+        unit=case.chip,
+        error=math.log(case.row.seconds / projected),
+        seconds=case.row.seconds,
+    )
+
+
+def gpu_miss(case: GpuCase, projected: float) -> Miss:
+    """The miss of one GPU row."""
+    return Miss(
+        group="gpu",
+        kind=case.device.kind,
+        runtime=case.row.runtime,
+        unit=chip_of(case.device),
+        error=math.log(case.row.seconds / projected),
+        seconds=case.row.seconds,
+    )
+
+
+def thread_group(threads: int) -> str:
+    """How rows are told apart by their threads."""
+    return "one thread" if threads == 1 else "several threads"
+
+
+def anchored(cases: Sequence[Case], misses: Sequence[Miss], count: int) -> tuple[Miss, ...]:
+    """Misses that remain when `count` models of the same table are taken as measured.
+
+    Every set of anchors of a table is tried, up to a fixed number of them evenly chosen.
+    """
+    tables: dict[Hashable, list[Miss]] = {}
+    for case, miss in zip(cases, misses, strict=True):
+        key = (case.device.id, case.row.build, case.threads, case.is_half)
+        tables.setdefault(key, []).append(miss)
+    words = "one anchor" if count == 1 else "two anchors"
+    remaining = []
+    for table in tables.values():
+        if len(table) < _LEAST_ROWS_TO_ANCHOR:
+            continue
+        for chosen in _spread_out(list(itertools.combinations(range(len(table)), count))):
+            offset = anchored_offset([table[index].error for index in chosen])
+            remaining += [
+                miss._replace(
+                    error=miss.error - offset,
+                    group=f"{words}, {miss.group.partition(', ')[2]}",
+                )
+                for index, miss in enumerate(table)
+                if index not in chosen
+            ]
+    return tuple(remaining)
+
+
+def spread_of(misses: Iterable[Miss]) -> float:
+    """Half width, as a factor, of the interval that covers 80 % of these misses."""
+    sizes = sorted(abs(miss.error) for miss in misses)
+    # Split conformal prediction: the next larger rank, so that a new row is covered.
+    rank = min(len(sizes), math.ceil(CONFIDENCE * (len(sizes) + 1)))
+    return math.exp(sizes[rank - 1])
+
+
+def coverage(misses: Sequence[Miss]) -> float:
+    """Share of rows inside the interval that the rows of all other chips give."""
+    inside = 0
+    for unit in dict.fromkeys(miss.unit for miss in misses):
+        others = [miss for miss in misses if miss.unit != unit]
+        if not others:
+            continue
+        limit = math.log(spread_of(others))
+        inside += sum(abs(miss.error) <= limit for miss in misses if miss.unit == unit)
+    return inside / len(misses)
+
+
+def covered(misses: Sequence[Miss], spreads: Mapping[str, float]) -> float:
+    """Share of rows inside the intervals that are shipped."""
+    return sum(abs(miss.error) <= math.log(spreads[miss.group]) for miss in misses) / len(misses)
+
+
+def median_error(misses: Sequence[Miss]) -> float:
+    """Median of |projected / measured - 1|."""
+    return quantile([abs(math.exp(-miss.error) - 1) for miss in misses], 0.5)
+
+
+def factor(misses: Sequence[Miss], share: float) -> float:
+    """The factor within which this share of the projections is."""
+    return math.exp(quantile([abs(miss.error) for miss in misses], share))
+
+
+def within(misses: Sequence[Miss], limit: float) -> float:
+    """Share of projections within a factor."""
+    return sum(abs(miss.error) <= math.log(limit) for miss in misses) / len(misses)
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """Quantile with linear interpolation between ranks."""
+    ranked = sorted(values)
+    place = share * (len(ranked) - 1)
+    low = math.floor(place)
+    high = min(low + 1, len(ranked) - 1)
+    return ranked[low] + (ranked[high] - ranked[low]) * (place - low)
+
+
+def _spread_out(choices: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    step = max(1, len(choices) // _MOST_PAIRS)
+    return list(choices[::step])
