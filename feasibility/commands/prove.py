@@ -122,7 +122,11 @@ def _wanted(
     if memory is not None:
         limit = parse_bytes(memory)
         if limit <= 0:
-            raise UsageError(what, "a limit of nothing leaves no room", "--memory 200MiB")
+            raise UsageError(
+                what,
+                "a limit of nothing leaves no room",
+                "give a larger one, for example --memory 200MiB",
+            )
         return ProveOptions(memory_bytes=limit, bisect=bisect, allocator=allocator)
     if device is None:
         if not bisect:
