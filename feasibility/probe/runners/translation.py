@@ -3,7 +3,7 @@
 User-mode emulation runs the guest inside the emulator's process: what the kernel counts is
 the guest's memory plus the code that was translated for it, which the emulator keeps in one
 writable and executable mapping. Guest mappings never are both. The mapping grows as new code
-runs, so a peak is corrected by its size when the peak was reached, not by its last one.
+runs, so a high-water mark is corrected by its size at the moment when the mark rose.
 """
 
 from __future__ import annotations
@@ -15,9 +15,6 @@ from pathlib import Path
 import msgspec
 
 from feasibility.probe.wire import Done, Event, Loaded, MemoryReading, Ready
-
-# Two readings of one moment, one by the child and one from outside, differ by no more.
-_SAME_RATIO = 0.01
 
 
 @dataclass(slots=True)
@@ -32,7 +29,8 @@ class TranslationWatcher:
 
     process_id: int | None
     period_s: float = 0.01
-    _peaks: list[tuple[int, int]] = field(default_factory=list)
+    _mark: int = 0
+    _rises: list[tuple[int, int]] = field(default_factory=list)
 
     def look(self) -> None:
         """Notes the size of the translated code whenever the high-water mark has risen."""
@@ -40,28 +38,29 @@ class TranslationWatcher:
             return
         with contextlib.suppress(OSError, ValueError):
             status = Path(f"/proc/{self.process_id}/status").read_text()
-            peak = _field_bytes(status, "VmHWM:")
-            if not self._peaks or peak != self._peaks[-1][0]:
+            mark = _field_bytes(status, "VmHWM:")
+            if mark < self._mark:  # it was reset: a phase has begun
+                self._rises.clear()
+            if mark != self._mark:
                 smaps = Path(f"/proc/{self.process_id}/smaps").read_text()
-                self._peaks.append((peak, translated_bytes(smaps)))
+                self._rises.append((mark, translated_bytes(smaps)))
+                self._mark = mark
 
     def mend(self, event: Event) -> Event:
         """The event with the guest's memory alone."""
         if isinstance(event, Ready):
-            self._peaks.clear()
+            self._rises.clear()
             return msgspec.structs.replace(event, baseline=_guest(event.baseline))
         if isinstance(event, (Loaded, Done)):
-            translated = self._at_peak(event.peak, event.memory.translated or 0)
-            return msgspec.structs.replace(
-                event, peak=event.peak - translated, memory=_guest(event.memory)
-            )
+            peak = self._guest_peak(event.peak, event.memory.translated or 0)
+            return msgspec.structs.replace(event, peak=peak, memory=_guest(event.memory))
         return event
 
-    def _at_peak(self, peak: int, last: int) -> int:
-        """Size of the translated code when the peak was reached; `last` if nobody looked then."""
-        seen = [size for mark, size in self._peaks if abs(mark - peak) <= _SAME_RATIO * peak]
-        self._peaks.clear()
-        return min(seen[0], last) if seen else last
+    def _guest_peak(self, mark: int, translated: int) -> int:
+        """Highest guest memory of the phase that ends with this mark and this much code."""
+        rises = [(seen, size) for seen, size in self._rises if seen <= mark]
+        self._rises.clear()
+        return max(seen - size for seen, size in (*rises, (mark, translated)))
 
 
 def translated_bytes(smaps: str) -> int:

@@ -1,0 +1,69 @@
+"""Arm cores that the emulator can stand in for, and what Linux says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from feasibility.errors import UsageError
+from feasibility.text import safe_text
+
+# The emulator's CPU models with the part number that Linux shows for each.
+# Source: the MIDR_EL1 descriptions in Arm's technical reference manuals.
+PARTS: Final = {
+    "cortex-a53": 0xD03,
+    "cortex-a57": 0xD07,
+    "cortex-a72": 0xD08,
+    "cortex-a76": 0xD0B,
+    "neoverse-n1": 0xD0C,
+    "max": 0xD0B,
+}
+DEFAULT_CORE: Final = "cortex-a72"
+
+# Cores that the emulator does not know stand behind one with the same vector instructions, as
+# far as memory depends on them: in-order ones without dot products, and those that have them.
+_STAND_INS: Final = {
+    **dict.fromkeys(("cortex-a35", "cortex-a53"), "cortex-a53"),
+    **dict.fromkeys(("cortex-a57",), "cortex-a57"),
+    **dict.fromkeys(("cortex-a72", "cortex-a73"), "cortex-a72"),
+    **dict.fromkeys(("neoverse-n1", "neoverse-n2", "neoverse-v1", "neoverse-v2"), "neoverse-n1"),
+}
+_WITH_DOT_PRODUCTS: Final = "cortex-a76"
+
+_FEATURES: Final = "fp asimd evtstrm aes pmull sha1 sha2 crc32 cpuid"
+
+
+def core_model(name: str) -> str:
+    """The emulator's CPU model of that name.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if name not in PARTS:
+        raise UsageError(
+            f"Cannot emulate the core {safe_text(name)!r}",
+            f"the cores are {', '.join(PARTS)}",
+            f"write for example --on emulate:aarch64:{DEFAULT_CORE}",
+        )
+    return name
+
+
+def stand_in(cores: Sequence[str]) -> str:
+    """The CPU model for a device with these cores, its fastest first."""
+    if not cores:
+        return DEFAULT_CORE
+    return _STAND_INS.get(cores[0], _WITH_DOT_PRODUCTS)
+
+
+def cpuinfo(model: str, core_count: int) -> str:
+    """What /proc/cpuinfo says on such a core; without it ONNX Runtime's own detection crashes."""
+    core = (
+        "BogoMIPS\t: 108.00\n"
+        f"Features\t: {_FEATURES}\n"
+        "CPU implementer\t: 0x41\n"
+        "CPU architecture: 8\n"
+        "CPU variant\t: 0x0\n"
+        f"CPU part\t: {PARTS[model]:#05x}\n"
+        "CPU revision\t: 3\n\n"
+    )
+    return "".join(f"processor\t: {number}\n{core}" for number in range(core_count))

@@ -1,0 +1,88 @@
+"""The folder that holds an emulator, a C library, Python and onnxruntime of an instruction set."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from feasibility.errors import HostError
+from feasibility.paths import data_dir
+
+ISA: Final = "aarch64"
+FORMAT: Final = 1
+MANIFEST: Final = "root.json"
+INSTALL_HINT: Final = f"run `feasibility runner install {ISA}`"
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a root holds.
+
+    Args:
+        format: Layout of the folder.
+        emulator: The emulator's program, relative to the folder.
+        emulator_version: Its version.
+        python: The interpreter, relative to the folder.
+        python_version: Its version, as in `3.11`.
+        onnxruntime: Version of ONNX Runtime.
+        numpy: Version of numpy.
+        packages: Versions of the unpacked packages by name.
+    """
+
+    format: int
+    emulator: str
+    emulator_version: str
+    python: str
+    python_version: str
+    onnxruntime: str
+    numpy: str
+    packages: dict[str, str] = {}
+
+
+def root_folder() -> Path:
+    """Where the root of the user is; it need not exist."""
+    return data_dir() / "runners" / ISA
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """What the root in a folder holds; None where there is none that this version reads."""
+    try:
+        manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+    except (OSError, msgspec.DecodeError):
+        return None
+    return manifest if manifest.format == FORMAT else None
+
+
+def usable_root(folder: Path) -> Manifest:
+    """What a root holds that can stand for this machine's own onnxruntime.
+
+    Raises:
+        HostError: There is none, a part of it is missing, or it has another version.
+    """
+    what = f"Cannot emulate {ISA}"
+    if not folder.exists():
+        raise HostError(what, "no runner for it is installed", INSTALL_HINT)
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise HostError(what, "the installed runner was made by another version", INSTALL_HINT)
+    missing = [part for part in _parts(manifest) if not (folder / part).exists()]
+    if missing:
+        raise HostError(
+            what, f"the installed runner is incomplete: {missing[0]} is missing", INSTALL_HINT
+        )
+    here = importlib.metadata.version("onnxruntime")
+    if manifest.onnxruntime != here:
+        raise HostError(
+            what,
+            f"the installed runner has ONNX Runtime {manifest.onnxruntime}, not {here} as here",
+            INSTALL_HINT,
+        )
+    return manifest
+
+
+def _parts(manifest: Manifest) -> tuple[str, ...]:
+    loader = "root/lib/ld-linux-aarch64.so.1"
+    libraries = ("site/onnxruntime/__init__.py", "site/numpy/__init__.py")
+    return (manifest.emulator, manifest.python, loader, *libraries)
