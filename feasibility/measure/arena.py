@@ -39,9 +39,11 @@ def arena_peak(steps: Sequence[ArenaStep]) -> ArenaPeak | None:
     index = next(i for i, step in enumerate(steps) if step.high_bytes == highest)
     held: list[_Held] = []
     previous: ArenaStep | None = None
+    owed_bytes = 0  # freed, and not matched with any block yet
     for step in steps[: index + 1]:
         before = start if previous is None else previous.in_use_bytes
-        _free(held, before + step.grown_bytes - step.in_use_bytes, previous)
+        freed_bytes = max(0, before + step.grown_bytes - step.in_use_bytes)
+        owed_bytes = _free(held, freed_bytes, owed_bytes, previous)
         held += _taken(step)
         previous = step
     peak = steps[index]
@@ -67,17 +69,28 @@ def _taken(step: ArenaStep) -> list[_Held]:
     return [_Held(step, step.grown_bytes, max(step.output_sizes, default=0))]
 
 
-def _free(held: list[_Held], freed_bytes: int, after: ArenaStep | None) -> None:
-    """Takes blocks of that size in all off the list, those that `after` has read first."""
-    if freed_bytes <= 0:
-        return
+def _free(held: list[_Held], freed_bytes: int, owed_bytes: int, after: ArenaStep | None) -> int:
+    """Takes the freed blocks off the list, those that `after` has read first.
+
+    Returns:
+        Bytes of both amounts that no block was found for.
+    """
+    if freed_bytes + owed_bytes == 0:
+        return 0
     read = () if after is None else after.input_sizes
     order = sorted(
         range(len(held)), key=lambda index: (held[index].tensor_bytes in read, index), reverse=True
     )
-    chosen = _exactly(held, order, freed_bytes) or _at_most(held, order, freed_bytes)
+    sought_bytes = freed_bytes + owed_bytes
+    chosen = (
+        _exactly(held, order, freed_bytes)
+        or _exactly(held, order, sought_bytes)
+        or _at_most(held, order, sought_bytes)
+    )
+    left_bytes = sought_bytes - sum(held[index].size_bytes for index in chosen)
     for index in sorted(chosen, reverse=True):
         del held[index]
+    return left_bytes
 
 
 def _exactly(held: Sequence[_Held], order: Sequence[int], size_bytes: int) -> tuple[int, ...]:
