@@ -36,7 +36,7 @@ class Stages:
         self._fail_for(path)
         return samples.facts()
 
-    def measure_model(self, path: Path, options: Any, progress: Any) -> Any:
+    def measure_model(self, path: Path, options: Any, progress: Any, machine: Any = None) -> Any:
         self.measured.append((path, options))
         progress(0, 2, "latency")
         progress(1, 2, "memory")
@@ -45,7 +45,9 @@ class Stages:
         self._fail_for(path)
         return samples.profile()
 
-    def assess_model(self, profile: Any, devices: Any, requirements: Any) -> Any:
+    def assess_model(
+        self, profile: Any, devices: Any, requirements: Any, emulated: Any = ()
+    ) -> Any:
         return samples.model_assessment()
 
     def _fail_for(self, path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from feasibility import __version__
-from feasibility.commands.progress import progress_on
+from feasibility.commands.measuring import profiles_for
 from feasibility.commands.report_error import bug_error, report_error
 from feasibility.errors import FeasibilityError
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from feasibility.place.requirements import Requirements
     from feasibility.records.assessment import Assessment, Failure, ModelAssessment, Verdict
     from feasibility.records.device import Device
-    from feasibility.records.profile import Profile
 
 # Best first; `undecided` meets no requirement.
 RANKED_VERDICTS: Final[tuple[Verdict, ...]] = ("fits", "tight", "fits-with-changes")
@@ -29,6 +28,7 @@ def assess_paths(
     *,
     options: MeasureOptions,
     requirements: Requirements,
+    on: str | None = None,
     quiet: bool,
     on_model: Callable[[ModelAssessment], None],
 ) -> Assessment:
@@ -39,6 +39,7 @@ def assess_paths(
         devices: Where the models may run.
         options: How to measure.
         requirements: What the models must keep.
+        on: Where to measure, as `--on` takes it.
         quiet: True to show no progress.
         on_model: Called with each model's assessment as soon as there is one.
     """
@@ -49,8 +50,8 @@ def assess_paths(
     failures: list[Failure] = []
     for path in paths:
         try:
-            profile = read_or_measure(path, options, quiet=quiet)
-            model = assess_model(profile, devices, requirements)
+            profile, emulated = profiles_for(path, devices, options, on, quiet=quiet)
+            model = assess_model(profile, devices, requirements, emulated)
         except FeasibilityError as error:
             failures.append(_failure(path, error))
             continue
@@ -60,23 +61,6 @@ def assess_paths(
         models.append(model)
         on_model(model)
     return Assessment(tool_version=__version__, models=tuple(models), errors=tuple(failures))
-
-
-def read_or_measure(path: Path, options: MeasureOptions, *, quiet: bool) -> Profile:
-    """The profile saved in a .json file, or that of the model, measured now.
-
-    Raises:
-        FeasibilityError: Neither can be had.
-    """
-    if path.suffix.lower() == ".json":
-        from feasibility.records.profile import Profile
-        from feasibility.schema import read_document
-
-        return read_document(path, Profile)
-    from feasibility.measure.run import measure_model
-
-    with progress_on(path.name, quiet=quiet) as progress:
-        return measure_model(path, options, progress)
 
 
 def meets(assessment: Assessment, required: Verdict) -> bool:

@@ -14,6 +14,7 @@ from feasibility.commands.options import (
     InputOption,
     InputsOption,
     JsonOption,
+    OnOption,
     OutputOption,
     ProviderOption,
     QuietOption,
@@ -83,6 +84,7 @@ def check(
     warmup: WarmupOption = None,
     runs: RunsOption = None,
     timeout: TimeoutOption = 60.0,
+    on: OnOption = None,
     provider: ProviderOption = "cpu",
     seed: SeedOption = 0,
     details: DetailsOption = False,
@@ -95,6 +97,8 @@ def check(
 
     Without --device: a budget and a flagship phone, a Raspberry Pi 4 and 5, and an
     RTX server. A verdict of "does not fit" is a result; only --require fails on it.
+    With --on emulate:aarch64, or after `measure` with it, memory on Arm devices is
+    that of their own instruction set; time is still measured here.
     """
     options = measure_options(
         dim=dim,
@@ -118,6 +122,7 @@ def check(
             devices,
             options=options,
             requirements=requirements,
+            on=on,
             quiet=quiet,
             on_model=report.print_model,
         )

@@ -12,6 +12,7 @@ from feasibility.commands.options import (
     InputsOption,
     JsonOption,
     ModelArgument,
+    OnOption,
     OutputOption,
     ProviderOption,
     QuietOption,
@@ -23,7 +24,6 @@ from feasibility.commands.options import (
     measure_options,
 )
 from feasibility.commands.output import open_output, print_result
-from feasibility.commands.progress import progress_on
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -39,6 +39,7 @@ def measure(
     warmup: WarmupOption = None,
     runs: RunsOption = None,
     timeout: TimeoutOption = 60.0,
+    on: OnOption = None,
     provider: ProviderOption = "cpu",
     seed: SeedOption = 0,
     details: DetailsOption = False,
@@ -64,11 +65,10 @@ def measure(
         seed=seed,
     )
     with open_output(output, force=force) as file:
-        from feasibility.measure.run import measure_model
+        from feasibility.commands.measuring import measure_on
         from feasibility.render.terminal_measure import render_profile
 
-        with progress_on(model.name, quiet=quiet) as progress:
-            profile = measure_model(model, options, progress)
+        profile = measure_on(on, model, options, quiet=quiet)
         print_result(
             profile,
             lambda console: render_profile(profile, console, details=details),

@@ -60,6 +60,14 @@ ProviderOption: TypeAlias = Annotated[
 SeedOption: TypeAlias = Annotated[
     int, typer.Option("--seed", metavar="N", min=0, help="Seed of the generated inputs.")
 ]
+OnOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--on",
+        metavar="RUNNER",
+        help="Where to measure: ssh:[USER@]HOST, docker:IMAGE, podman:IMAGE, emulate:aarch64.",
+    ),
+]
 JsonOption: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Print one JSON document instead of the report.")
 ]

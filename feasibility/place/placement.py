@@ -31,13 +31,37 @@ _PLURALS: Final = {
 
 
 def assess_model(
-    profile: Profile, devices: Sequence[Device], requirements: Requirements = NO_REQUIREMENTS
+    profile: Profile,
+    devices: Sequence[Device],
+    requirements: Requirements = NO_REQUIREMENTS,
+    emulated: Sequence[Profile] = (),
 ) -> ModelAssessment:
-    """The verdict on every device, and where the model should run."""
-    assessments = tuple(assess_device(profile, device, requirements) for device in devices)
+    """The verdict on every device, and where the model should run.
+
+    Args:
+        profile: The model as it was measured.
+        devices: Where it may run.
+        requirements: What it must keep.
+        emulated: The same model measured under emulation of other instruction sets, for
+            the memory of devices that have them.
+    """
+    assessments = tuple(
+        assess_device(profile, device, requirements, _closest(device, emulated))
+        for device in devices
+    )
     return ModelAssessment(
         profile=profile, devices=assessments, placement=recommend_placement(assessments)
     )
+
+
+def _closest(device: Device, emulated: Sequence[Profile]) -> Profile | None:
+    """The profile of the device's instruction set, of its own core if there is one."""
+    if device.runs_on == "gpu":
+        return None
+    fitting = [profile for profile in emulated if profile.host.arch == device.isa]
+    cores = device.cpu.clusters if device.cpu else ()
+    core = cores[0].core if cores else ""
+    return min(fitting, key=lambda profile: not profile.host.cpu.startswith(core), default=None)
 
 
 def recommend_placement(assessments: Sequence[DeviceAssessment]) -> Placement:

@@ -28,24 +28,35 @@ NO_REQUIREMENTS: Final = Requirements()
 
 
 def assess_device(
-    profile: Profile, device: Device, requirements: Requirements = NO_REQUIREMENTS
+    profile: Profile,
+    device: Device,
+    requirements: Requirements = NO_REQUIREMENTS,
+    memory_profile: Profile | None = None,
 ) -> DeviceAssessment:
     """Whether the model runs on the device, how well, and why.
 
     The score is that of the weakest constraint: a model that is fast enough does not
     make up for memory that is not there.
+
+    Args:
+        profile: The model as it was measured.
+        device: Where it would run.
+        requirements: What it must keep there.
+        memory_profile: The same model where its memory was measured closer to the device;
+            None for the first profile.
     """
+    closest = memory_profile or profile
     memory = msgspec.structs.replace(
-        project_memory(profile, device), budget_bytes=memory_budget_bytes(device, requirements)
+        project_memory(closest, device), budget_bytes=memory_budget_bytes(device, requirements)
     )
     latency = msgspec.structs.replace(
         project_latency(profile, device, threads=requirements.threads),
         budget_ns=_latency_budget_ns(device, requirements),
     )
     storage = _storage(profile, device, requirements)
-    change = _sufficient_change(profile, device, memory)
+    change = _sufficient_change(closest, device, memory)
     findings = (
-        judge_memory(memory, device, requirements, phase=_phase(profile, device), change=change),
+        judge_memory(memory, device, requirements, phase=_phase(closest, device), change=change),
         judge_latency(latency),
         judge_storage(storage),
         judge_operators(profile, device),

@@ -1,0 +1,108 @@
+"""What `measure` and `check` share: from a path and `--on` to profiles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from feasibility.commands.progress import progress_on
+from feasibility.errors import UsageError
+from feasibility.text import safe_text
+
+if TYPE_CHECKING:
+    from feasibility.measure.options import MeasureOptions
+    from feasibility.probe.place import Machine
+    from feasibility.records.device import Device
+    from feasibility.records.profile import Profile
+
+_EMULATE = "emulate:"
+
+
+def measure_on(
+    on: str | None, path: Path, options: MeasureOptions, *, quiet: bool = False
+) -> Profile:
+    """The profile of a model, measured now on the machine that `--on` names.
+
+    One that was measured under emulation is kept for later checks of the same model.
+
+    Raises:
+        FeasibilityError: The machine or the model will not do.
+    """
+    from feasibility.probe.runners.names import machine_named
+
+    return _measured(path, options, machine_named(on or "local"), quiet=quiet)
+
+
+def profiles_for(
+    path: Path,
+    devices: Sequence[Device],
+    options: MeasureOptions,
+    on: str | None,
+    *,
+    quiet: bool,
+) -> tuple[Profile, tuple[Profile, ...]]:
+    """The profile of a model, and those measured under emulation for its memory elsewhere.
+
+    Args:
+        path: A model, which is measured now, or a saved profile.
+        devices: Where it may run; their cores are the ones to emulate.
+        options: How to measure.
+        on: Where to measure; an emulator adds to what is measured here.
+        quiet: True to show no progress.
+
+    Raises:
+        FeasibilityError: A profile cannot be had.
+    """
+    from feasibility.measure.saved import saved_emulations
+
+    if path.suffix.lower() == ".json":
+        if on is not None:
+            raise UsageError(
+                f"Cannot measure {safe_text(str(path))} with --on {safe_text(on)}",
+                "it is a profile, and measured already",
+                "give the model itself, or leave --on out",
+            )
+        profile = _saved(path)
+        return profile, saved_emulations(profile)
+    if on is None or not on.startswith(_EMULATE):
+        profile = measure_on(on, path, options, quiet=quiet)
+        return profile, saved_emulations(profile)
+    machines = _emulated_machines(on, devices)
+    profile = measure_on(None, path, options, quiet=quiet)
+    return profile, tuple(_measured(path, options, machine, quiet=quiet) for machine in machines)
+
+
+def _emulated_machines(on: str, devices: Sequence[Device]) -> tuple[Machine, ...]:
+    """The emulator that was named, once for each kind of core unless it names one."""
+    from feasibility.probe.runners.arm_cores import stand_in
+    from feasibility.probe.runners.names import machine_named
+    from feasibility.probe.runners.root import ISA
+
+    named = machine_named(on)
+    if on != _EMULATE + ISA:
+        return (named,)
+    cores = dict.fromkeys(
+        stand_in([cluster.core for cluster in device.cpu.clusters] if device.cpu else [])
+        for device in devices
+        if device.isa == ISA and device.runs_on == "cpu"
+    )
+    return tuple(machine_named(f"{on}:{core}") for core in cores) or (named,)
+
+
+def _measured(path: Path, options: MeasureOptions, machine: Machine, *, quiet: bool) -> Profile:
+    from feasibility.measure.run import measure_model
+    from feasibility.measure.saved import save_emulation
+
+    with progress_on(path.name, quiet=quiet) as progress:
+        profile = measure_model(path, options, progress, machine)
+    if profile.method == "emulated":
+        save_emulation(profile)
+    return profile
+
+
+def _saved(path: Path) -> Profile:
+    from feasibility.records.profile import Profile
+    from feasibility.schema import read_document
+
+    return read_document(path, Profile)

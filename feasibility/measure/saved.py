@@ -1,0 +1,73 @@
+"""Profiles measured under emulation, kept because measuring them takes minutes."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+from feasibility.errors import DocumentError
+from feasibility.paths import data_dir
+from feasibility.records.profile import Profile
+from feasibility.schema import encode, read_document
+
+_DIGEST_CHARACTERS = 16
+
+
+def save_emulation(profile: Profile) -> None:
+    """Keeps a profile for later; where there is no room for it, the next check emulates again."""
+    if profile.model.sha256 is None:
+        return
+    path = _folder() / f"{_prefix(profile)}{_conditions_digest(profile)}.json"
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=".", dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(encode(profile))
+            Path(name).replace(path)
+        finally:
+            Path(name).unlink(missing_ok=True)
+
+
+def saved_emulations(profile: Profile) -> tuple[Profile, ...]:
+    """Kept profiles of the same model, workload and runtime, whatever core was emulated."""
+    if profile.model.sha256 is None:
+        return ()
+    found = []
+    for path in sorted(_folder().glob(f"{_prefix(profile)}*.json")):
+        with contextlib.suppress(DocumentError):
+            kept = read_document(path, Profile)
+            if kept.method == "emulated" and _conditions(kept) == _conditions(profile):
+                found.append(kept)
+    return tuple(found)
+
+
+def _folder() -> Path:
+    return data_dir() / "profiles"
+
+
+def _prefix(profile: Profile) -> str:
+    return f"{(profile.model.sha256 or '')[:_DIGEST_CHARACTERS]}-"
+
+
+def _conditions(profile: Profile) -> tuple[object, ...]:
+    """What has to be the same for two profiles to be of the same thing."""
+    workload = profile.workload
+    shapes = tuple((item.name, item.shape) for item in workload.inputs)
+    return (
+        profile.model.sha256,
+        profile.model.external_bytes,
+        shapes,
+        workload.threads,
+        workload.runtime,
+        workload.provider,
+        workload.recipe,
+    )
+
+
+def _conditions_digest(profile: Profile) -> str:
+    text = repr((_conditions(profile), profile.runner))
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_CHARACTERS]
