@@ -53,6 +53,7 @@ COMMANDS: Final = {
     "check": Entry("check", "Tell where models can run: a verdict per device, one advice."),
     "prove": Entry("prove", "Run a model under a memory limit that the kernel enforces."),
     "devices": Entry("devices", "List, show and validate the device catalogue."),
+    "runner": Entry("runner", "List, install and check other machines to measure on (--on)."),
     "zoo": Entry("zoo", "Build reference architectures as ONNX files."),
     "schema": Entry("schema", "Print the JSON Schema of a document."),
     "doctor": Entry("doctor", "Tell what this machine can measure, and how to get more."),
