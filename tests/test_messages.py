@@ -36,8 +36,8 @@ USAGE = {
     ),
     ("zzz",): (
         "error: Cannot run 'zzz': there is no such command\n"
-        "hint: the commands are demo, inspect, measure, check, prove, devices, zoo, schema, "
-        "doctor; see `feasibility --help`\n"
+        "hint: the commands are demo, inspect, measure, check, prove, devices, runner, zoo, "
+        "schema, doctor; see `feasibility --help`\n"
     ),
     ("--nope",): (
         "error: Cannot run `feasibility`: No such option: --nope\n"
