@@ -54,6 +54,14 @@ class DeviceError(FeasibilityError):
     """A device that is not in the catalogue, or a device file that is not valid."""
 
 
+class ConfigError(FeasibilityError):
+    """A budget file that is missing or not valid, or a model that it does not speak of clearly."""
+
+
+class RevisionError(FeasibilityError):
+    """A git revision that is not here, or whose models cannot be had."""
+
+
 class DocumentError(FeasibilityError):
     """A saved document (profile, assessment) that cannot be read or written."""
 

@@ -6,7 +6,7 @@ not know.
 
 * feasibility/profile/1, feasibility/assessment/1, feasibility/facts/1,
   feasibility/catalogue/1, feasibility/device/1, feasibility/doctor/1,
-  feasibility/proof/1: first.
+  feasibility/proof/1, feasibility/baseline/1, feasibility/budget/1: first.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import msgspec
 
 from feasibility.errors import DocumentError, UsageError
 from feasibility.records.assessment import Assessment
+from feasibility.records.budget import BudgetReport, Snapshot
 from feasibility.records.catalogue import Catalogue
 from feasibility.records.device import Device
 from feasibility.records.doctor import HostReport
@@ -36,6 +37,8 @@ DOCUMENTS: Final[dict[str, type[msgspec.Struct]]] = {
     "catalogue": Catalogue,
     "device": Device,
     "doctor": HostReport,
+    "baseline": Snapshot,
+    "budget": BudgetReport,
     "proof": Proof,
 }
 _MAX_DOCUMENT_BYTES: Final = 256 * 1024**2

@@ -13,10 +13,10 @@ PACKAGE = ROOT / "feasibility"
 
 # Top to bottom; modules on one line do not import each other.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("__main__",),
+    ("__main__", "pytest_plugin"),
     ("commands",),
     ("render",),
-    ("place",),
+    ("budget", "place"),
     ("project",),
     ("measure",),
     ("graph", "probe", "catalogue", "zoo"),

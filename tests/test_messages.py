@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from feasibility.commands.app import COMMANDS
 from feasibility.commands.host_checks import (
     check_allocator,
     check_cores,
@@ -19,6 +20,7 @@ from feasibility.commands.host_checks import (
     check_providers,
 )
 from feasibility.records.doctor import HostCheck
+from feasibility.schema import DOCUMENTS
 from tests.cli import Result, Stages, cli, stages
 
 __all__ = ["cli", "stages"]
@@ -36,8 +38,7 @@ USAGE = {
     ),
     ("zzz",): (
         "error: Cannot run 'zzz': there is no such command\n"
-        "hint: the commands are demo, inspect, measure, check, prove, devices, runner, zoo, "
-        "schema, doctor; see `feasibility --help`\n"
+        f"hint: the commands are {', '.join(COMMANDS)}; see `feasibility --help`\n"
     ),
     ("--nope",): (
         "error: Cannot run `feasibility`: No such option: --nope\n"
@@ -83,8 +84,7 @@ USAGE = {
         "hint: write for example --input pixels=cat.npy\n"
     ),
     ("schema", "nope"): (
-        "error: There is no document 'nope': the documents are assessment, catalogue, device, "
-        "doctor, facts, profile, proof\n"
+        f"error: There is no document 'nope': the documents are {', '.join(sorted(DOCUMENTS))}\n"
         "hint: for example: feasibility schema profile\n"
     ),
 }

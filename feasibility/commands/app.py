@@ -54,6 +54,7 @@ COMMANDS: Final = {
     "prove": Entry("prove", "Run a model under a memory limit that the kernel enforces."),
     "devices": Entry("devices", "List, show and validate the device catalogue."),
     "runner": Entry("runner", "List, install and check other machines to measure on (--on)."),
+    "budget": Entry("budget", "Say what models may cost, and hold them to it in CI."),
     "zoo": Entry("zoo", "Build reference architectures as ONNX files."),
     "schema": Entry("schema", "Print the JSON Schema of a document."),
     "doctor": Entry("doctor", "Tell what this machine can measure, and how to get more."),

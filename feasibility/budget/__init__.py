@@ -1,0 +1,1 @@
+"""Budgets for CI: what models may cost, and whether they keep to it."""

@@ -1,0 +1,102 @@
+"""Conditions of this machine, and which figures of other conditions can be compared."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import platform
+from typing import Final, NamedTuple
+
+from feasibility.measure.host import read_host
+from feasibility.records.budget import Conditions, Metric, Snapshot
+
+# Steady figures repeat within half a percent on one machine. Another processor of the same
+# instruction set may lay weights out in other blocks, which changes them by a few percent.
+SAME_HOST_TOLERANCE: Final = 0.005
+OTHER_CPU_TOLERANCE: Final = 0.03
+
+_RUNTIME_PACKAGES: Final = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
+_FILE_METRICS: Final[frozenset[Metric]] = frozenset({"file_size", "parameters"})
+_GRAPH_METRICS: Final[frozenset[Metric]] = frozenset({"flops", "activation_peak"})
+_TIME_METRICS: Final[frozenset[Metric]] = frozenset({"latency", "latency_p95"})
+
+
+class Comparability(NamedTuple):
+    """Whether a figure of a baseline may be held against one of now.
+
+    Args:
+        obstacle: Why not; empty if it may.
+        tolerance_ratio: How far equal models' figures may lie apart.
+    """
+
+    obstacle: str = ""
+    tolerance_ratio: float = 0.0
+
+
+COMPARABLE: Final = Comparability()
+
+
+@functools.cache
+def host_conditions() -> Conditions:
+    """Conditions of this machine, without importing the runtime."""
+    version = next(filter(None, map(_version, _RUNTIME_PACKAGES)), "")
+    host = read_host(
+        {
+            "onnxruntime": version,
+            "libc": " ".join(platform.libc_ver()).strip(),
+            "kernel": f"{platform.system()} {platform.release()}",
+        }
+    )
+    return Conditions(
+        arch=host.arch,
+        cpu=host.cpu,
+        core_count=host.core_count,
+        os=host.os,
+        libc=host.libc,
+        runtime=f"ONNX Runtime {version}".strip(),
+        numpy=_version("numpy"),
+        memray=_version("memray"),
+    )
+
+
+def comparability(metric: Metric, baseline: Snapshot, now: Snapshot) -> Comparability:
+    """Whether the two snapshots' figures of a metric may be compared."""
+    if metric in _FILE_METRICS:
+        return COMPARABLE
+    if baseline.dims != now.dims:
+        return Comparability("the baseline was taken with other sizes of the symbolic dims")
+    if metric in _GRAPH_METRICS:
+        return COMPARABLE
+    then, here = baseline.conditions, now.conditions
+    if then is None or here is None:
+        return Comparability("the baseline was not run")
+    obstacle = _obstacle(then, here)
+    if obstacle:
+        return Comparability(obstacle)
+    if metric in _TIME_METRICS and not _is_same_machine(then, here):
+        return Comparability("the baseline's times are of another machine")
+    same_cpu = then.cpu == here.cpu
+    return Comparability("", SAME_HOST_TOLERANCE if same_cpu else OTHER_CPU_TOLERANCE)
+
+
+def _obstacle(then: Conditions, here: Conditions) -> str:
+    if (then.arch, then.method) != (here.arch, here.method):
+        return f"the baseline is of {then.arch} ({then.method}), not of {here.arch}"
+    if then.runtime != here.runtime:
+        return f"the baseline is of {then.runtime}, not of {here.runtime}"
+    if then.libc != here.libc:
+        return f"the baseline is of {then.libc}, not of {here.libc}"
+    if (then.provider, then.threads) != (here.provider, here.threads):
+        return "the baseline was taken with another provider or number of threads"
+    return ""
+
+
+def _is_same_machine(then: Conditions, here: Conditions) -> bool:
+    return (then.cpu, then.core_count, then.os) == (here.cpu, here.core_count, here.os)
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""

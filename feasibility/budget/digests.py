@@ -1,0 +1,93 @@
+"""What tells whether a model has changed: a digest over all its bytes, external data too."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from pathlib import Path
+from typing import Final
+
+from feasibility.budget.store import Store
+from feasibility.graph.external import resolve_external
+from feasibility.graph.recognise import open_model, open_regular
+from feasibility.graph.skeleton import skeleton_of
+from feasibility.text import safe_text
+from feasibility.units import SECOND_NS
+
+_CHUNK_BYTES: Final = 1024 * 1024
+# A file that was written just now may change again without its time telling.
+_RACY_NS: Final = 2 * SECOND_NS
+
+
+def model_digest(path: Path, store: Store) -> str:
+    """SHA-256 over the model file and its external data, in the order of their names.
+
+    Files whose size and times are those of an earlier call are not read again.
+
+    Raises:
+        ModelError: A file cannot be read.
+    """
+    own = file_digest(path, store)
+    locations = store.get("external", own.encode(), tuple[str, ...])
+    if locations is None:
+        locations = external_locations(path)
+        store.put("external", own.encode(), locations)
+    if not locations:
+        return own
+    combined = hashlib.sha256(own.encode())
+    for location in locations:
+        combined.update(b"\0" + location.encode("utf-8", "surrogateescape") + b"\0")
+        combined.update(file_digest(path.parent / location, store).encode())
+    return combined.hexdigest()
+
+
+def file_digest(path: Path, store: Store) -> str:
+    """SHA-256 of a file, in hexadecimal.
+
+    Raises:
+        ModelError: It cannot be read.
+    """
+    descriptor = open_regular(path, f"Cannot read '{safe_text(str(path))}'")
+    try:
+        status = os.fstat(descriptor)
+        identity = (
+            status.st_dev,
+            status.st_ino,
+            status.st_size,
+            status.st_mtime_ns,
+            status.st_ctime_ns,
+        )
+        key = repr(identity).encode()
+        known = store.get("file", key, str)
+        if known is not None:
+            return known
+        hashed = hashlib.sha256()
+        while chunk := os.read(descriptor, _CHUNK_BYTES):
+            hashed.update(chunk)
+        digest = hashed.hexdigest()
+        if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) > _RACY_NS:
+            store.put("file", key, digest)
+        return digest
+    finally:
+        os.close(descriptor)
+
+
+def external_locations(path: Path, *, must_exist: bool = True) -> tuple[str, ...]:
+    """Names of the external data files that a model refers to, sorted.
+
+    Args:
+        path: The model file.
+        must_exist: True to refuse data that is missing or too short.
+
+    Raises:
+        ModelError: The model or its data cannot be read.
+    """
+    with open_model(path) as file:
+        if file.format == "ort":
+            return ()
+        skeleton = skeleton_of(file)
+    if must_exist:
+        return tuple(sorted(resolve_external(path, skeleton.tensors, skeleton.what)))
+    named = {tensor.external.location for tensor in skeleton.tensors if tensor.external}
+    return tuple(sorted(named))

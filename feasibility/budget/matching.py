@@ -1,0 +1,114 @@
+"""Which models a budget file speaks of; every model has one budget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from feasibility.budget.config import Budget, BudgetConfig
+from feasibility.budget.fields import config_error
+from feasibility.errors import ConfigError
+from feasibility.text import safe_text
+
+_GLOB_CHARACTERS: Final = frozenset("*?[")
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetedModel:
+    """A model and what it may cost.
+
+    Args:
+        name: Path relative to the budget file, with slashes.
+        path: The model file.
+        budget: Its budget.
+    """
+
+    name: str
+    path: Path
+    budget: Budget
+
+
+def budgeted_models(config: BudgetConfig, wanted: Sequence[Path] = ()) -> tuple[BudgetedModel, ...]:
+    """The models of all budgets by name, or of them those that are wanted.
+
+    Raises:
+        ConfigError: A budget matches no model, two match the same one, or a model that is
+            wanted has no budget.
+    """
+    owners: dict[str, BudgetedModel] = {}
+    for budget in config.budgets:
+        for name in _matches(config, budget):
+            other = owners.get(name)
+            if other is not None:
+                raise config_error(
+                    config.path,
+                    f"the budgets of lines {other.budget.line} and {budget.line} both match "
+                    f"{safe_text(name)!r}",
+                    "a model has one budget: narrow one of the patterns, or put all limits in one",
+                )
+            owners[name] = BudgetedModel(name, config.folder / name, budget)
+    chosen = {_name_of(config, path) for path in wanted} if wanted else set(owners)
+    for name in sorted(chosen - set(owners)):
+        raise ConfigError(
+            f"Cannot check {safe_text(name)!r}",
+            f"no budget of {safe_text(str(config.path))} speaks of it",
+            "`feasibility budget init MODEL` proposes one",
+        )
+    return tuple(owners[name] for name in sorted(chosen))
+
+
+def _matches(config: BudgetConfig, budget: Budget) -> list[str]:
+    """Names of the models that a budget's pattern means; never none."""
+    pattern = budget.pattern
+    if PurePosixPath(pattern).is_absolute() or ".." in PurePosixPath(pattern).parts:
+        raise config_error(
+            config.path,
+            f"line {budget.line}: {safe_text(pattern)!r} leads out of the budget file's folder",
+            "write a path or glob relative to the budget file",
+        )
+    if not _GLOB_CHARACTERS & set(pattern):
+        return [PurePosixPath(pattern).as_posix()] if _exists(config, budget) else []
+    found = [
+        path.relative_to(config.folder).as_posix()
+        for path in config.folder.glob(pattern)
+        if path.is_file()
+    ]
+    if not found:
+        raise config_error(
+            config.path,
+            f"line {budget.line}: nothing matches {safe_text(pattern)!r}",
+            "a budget that checks nothing would always pass; mend the pattern or remove it",
+        )
+    return sorted(found)
+
+
+def _exists(config: BudgetConfig, budget: Budget) -> bool:
+    if (config.folder / budget.pattern).is_file():
+        return True
+    raise config_error(
+        config.path,
+        f"line {budget.line}: there is no file {safe_text(budget.pattern)!r}",
+        "mend the path, or remove the budget",
+    )
+
+
+def _name_of(config: BudgetConfig, path: Path) -> str:
+    full, folder = path.absolute(), config.folder.absolute()
+    return full.relative_to(folder).as_posix() if full.is_relative_to(folder) else full.as_posix()
+
+
+def name_below(folder: Path, path: Path) -> str:
+    """The name of a model that a budget file in a folder can speak of.
+
+    Raises:
+        ConfigError: The model does not lie in the folder or below.
+    """
+    if not path.absolute().is_relative_to(folder.absolute()):
+        raise ConfigError(
+            f"Cannot set a budget for {safe_text(str(path))}",
+            f"it does not lie below {safe_text(str(folder))}, where the budget file is",
+            "write the budget file beside the models: --output FOLDER/feasibility.toml",
+        )
+    return path.absolute().relative_to(folder.absolute()).as_posix()

@@ -1,0 +1,96 @@
+"""Proposes budgets: what models need now and some headroom, as commented TOML."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from feasibility.budget.config import BudgetedWorkload
+from feasibility.budget.metrics import METRICS
+from feasibility.records.budget import Metric, Snapshot
+from feasibility.units import GIB, KIB, MIB, format_bytes, format_count, format_duration
+
+_BOUNDED: Final[tuple[Metric, ...]] = ("file_size", "peak", "floor", "allocated_peak", "flops")
+_REMARKS: Final[Mapping[Metric, str]] = {
+    "peak": "loading or running, whichever needs more",
+    "floor": "below it the process is killed",
+    "allocated_peak": "requested from allocators",
+}
+_HEADER: Final = """\
+# What models may cost; `feasibility budget check` holds them to it. docs/ci.md explains every key.
+# A limit is absolute ("200MiB"), relative to the baseline ("+5%"), or a list of both.
+"""
+_LATENCY_REMARK: Final = """\
+# Times compare on one machine only: this limit needs `budget check --against REV`, which
+# measures both revisions in turns. An absolute one, such as "50ms", suits a machine of your own.
+"""
+
+
+def propose_toml(
+    snapshots: Sequence[tuple[Snapshot, BudgetedWorkload]], headroom_ratio: float, baseline: str
+) -> str:
+    """The text of a budget file for these models.
+
+    Args:
+        snapshots: Models with every metric measured, and how they were run.
+        headroom_ratio: What the limits leave above the figures, as a share.
+        baseline: Folder of the recorded baselines, relative to the budget file.
+    """
+    parts = [_HEADER, f"baseline = {_quoted(baseline)}\n"]
+    parts += [_table(snapshot, workload, headroom_ratio) for snapshot, workload in snapshots]
+    return "\n".join(parts)
+
+
+def _table(snapshot: Snapshot, workload: BudgetedWorkload, headroom_ratio: float) -> str:
+    lines = ["[[budget]]", f"model = {_quoted(snapshot.model)}"]
+    lines += _workload_lines(workload)
+    percent = f"{100 * headroom_ratio:g}"
+    for metric in _BOUNDED:
+        figure = snapshot.figures.get(metric)
+        if figure is None:
+            continue
+        limit, shown = _limit_text(metric, figure, headroom_ratio)
+        remark = f"; {_REMARKS[metric]}" if metric in _REMARKS else ""
+        lines.append(f"{metric} = {_quoted(limit)}  # {shown} + {percent} %{remark}")
+    if "latency" in snapshot.figures:
+        took = format_duration(snapshot.figures["latency"])
+        lines += [
+            *_LATENCY_REMARK.splitlines(),
+            f'latency = "+{percent}%"  # {took} where it was set',
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _workload_lines(workload: BudgetedWorkload) -> list[str]:
+    lines = []
+    if workload.dims:
+        dims = ", ".join(f"{_quoted(name)} = {size}" for name, size in workload.dims.items())
+        lines.append(f"dims = {{ {dims} }}")
+    if workload.threads != 1:
+        lines.append(f"threads = {workload.threads}")
+    if workload.provider != "cpu":
+        lines.append(f"provider = {_quoted(workload.provider)}")
+    return lines
+
+
+def _limit_text(metric: Metric, figure: int, headroom_ratio: float) -> tuple[str, str]:
+    """The limit as it is written, rounded up to two digits or more, and the figure."""
+    most = math.ceil(figure * (1 + headroom_ratio))
+    if METRICS[metric].unit == "count":
+        factor = max(10 ** (len(str(most)) - 3), 1)
+        return format_count(math.ceil(most / factor) * factor).replace(" ", ""), format_count(
+            figure
+        )
+    name, unit = next(
+        (name, unit)
+        for name, unit in (("GiB", GIB), ("MiB", MIB), ("KiB", KIB), ("B", 1))
+        if most >= 10 * unit or unit == 1
+    )
+    return f"{math.ceil(most / unit)}{name}", format_bytes(figure)
+
+
+def _quoted(text: str) -> str:
+    """The text as a TOML string; JSON's escapes are a part of TOML's."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,81 @@
+"""What has been measured of one model so far."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Final
+
+import msgspec
+
+from feasibility.measure.memory import ChildMemory
+from feasibility.records.budget import Metric, Snapshot
+
+MEMORY_METRICS: Final[tuple[Metric, ...]] = (
+    "peak",
+    "load_peak",
+    "inference_peak",
+    "floor",
+    "resident",
+)
+LATENCY_METRICS: Final[tuple[Metric, ...]] = ("latency", "latency_p95")
+
+
+class Readings(msgspec.Struct, frozen=True, kw_only=True):
+    """Figures of one model, process by process.
+
+    Args:
+        snapshot: What the file says, the conditions, and times by operator.
+        series: Figures by metric, one per process that was measured.
+        quiet: For each process that times were taken of, whether nothing else used the
+            processor meanwhile.
+    """
+
+    snapshot: Snapshot
+    series: dict[Metric, tuple[int, ...]] = {}
+    quiet: tuple[bool, ...] = ()
+
+    def of(self, metric: Metric) -> tuple[int, ...]:
+        """Figures of a metric: one where it is exact, none where it was not measured."""
+        if metric in self.series:
+            return self.series[metric]
+        figure = self.snapshot.figures.get(metric)
+        return () if figure is None else (figure,)
+
+    def with_memory(self, child: ChildMemory) -> Readings:
+        """With the steady figures of one more process."""
+        return self._with(
+            {
+                "peak": max(child.load_peak_bytes, child.inference_peak_bytes),
+                "load_peak": child.load_peak_bytes,
+                "inference_peak": child.inference_peak_bytes,
+                "floor": child.floor_bytes,
+                "resident": child.resident_bytes,
+            }
+        )
+
+    def with_latency(self, median_ns: int, p95_ns: int, *, is_quiet: bool) -> Readings:
+        """With the times of one more process."""
+        more = self._with({"latency": median_ns, "latency_p95": p95_ns})
+        return msgspec.structs.replace(more, quiet=(*self.quiet, is_quiet))
+
+    def with_allocations(self, peak_bytes: int) -> Readings:
+        """With the bytes requested from allocators."""
+        return self._with({"allocated_peak": peak_bytes})
+
+    def without_latency(self) -> Readings:
+        """Without times, so that they are taken anew."""
+        kept = {name: values for name, values in self.series.items() if name not in LATENCY_METRICS}
+        return msgspec.structs.replace(self, series=kept, quiet=())
+
+    def summary(self) -> Snapshot:
+        """One figure per metric, the median of its series, metrics in a fixed order."""
+        figures = dict(self.snapshot.figures)
+        for metric, values in self.series.items():
+            figures[metric] = round(statistics.median_low(values))
+        return msgspec.structs.replace(self.snapshot, figures=dict(sorted(figures.items())))
+
+    def _with(self, figures: dict[Metric, int]) -> Readings:
+        series = dict(self.series)
+        for metric, figure in figures.items():
+            series[metric] = (*series.get(metric, ()), figure)
+        return msgspec.structs.replace(self, series=series)

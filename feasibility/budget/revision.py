@@ -1,0 +1,144 @@
+"""Models as another git revision has them, in a worktree that is removed afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from feasibility.budget.digests import external_locations
+from feasibility.errors import FeasibilityError, RevisionError
+from feasibility.text import safe_text
+
+_TIMEOUT_S: Final = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A revision whose files are checked out as they are asked for.
+
+    Args:
+        name: The revision as it was given.
+        commit: Its full name.
+        worktree: Where its files go.
+        folder: Path of the budget file's folder inside the repository.
+    """
+
+    name: str
+    commit: str
+    worktree: Path
+    folder: PurePosixPath
+
+    def model(self, name: str) -> Path | None:
+        """The model as it was then, with its external data; None if it was not there.
+
+        Raises:
+            FeasibilityError: It cannot be checked out, or it cannot be read.
+        """
+        inside = self.folder / name
+        if not self._has(inside):
+            return None
+        self._check_out(inside)
+        path = self.worktree / inside
+        with contextlib.suppress(FeasibilityError):
+            # Data that is not in the repository is named by whoever reads the model next.
+            for location in external_locations(path, must_exist=False):
+                data = inside.parent / location
+                if self._has(data):
+                    self._check_out(data)
+        return path
+
+    def _has(self, inside: PurePosixPath) -> bool:
+        found = _git(self.worktree, "cat-file", "-e", f"{self.commit}:{inside.as_posix()}")
+        return found.returncode == 0
+
+    def _check_out(self, inside: PurePosixPath) -> None:
+        result = _git(
+            self.worktree, "--literal-pathspecs", "checkout", self.commit, "--", inside.as_posix()
+        )
+        if result.returncode:
+            raise RevisionError(
+                f"Cannot check {safe_text(inside.as_posix())} out of {safe_text(self.name)}",
+                _last_line(result.stderr),
+                "with Git LFS, fetch that revision first: git lfs fetch origin " + self.commit[:12],
+            )
+
+
+@contextlib.contextmanager
+def revision(folder: Path, name: str) -> Iterator[Revision]:
+    """A revision of the repository that a folder lies in.
+
+    Raises:
+        RevisionError: There is no git, no repository, or no such revision here.
+    """
+    what = f"Cannot compare with {safe_text(name)!r}"
+    top = _git(folder, "rev-parse", "--show-toplevel")
+    if top.returncode:
+        raise RevisionError(what, _last_line(top.stderr), "run this inside the repository")
+    root = Path(top.stdout.strip())
+    found = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    if found.returncode:
+        raise _no_revision(root, what, name)
+    commit = found.stdout.strip()
+    with tempfile.TemporaryDirectory(prefix="feasibility-") as temporary:
+        worktree = Path(temporary) / "revision"
+        made = _git(root, "worktree", "add", "--detach", "--no-checkout", str(worktree), commit)
+        if made.returncode:
+            raise RevisionError(what, _last_line(made.stderr), "check the repository: git status")
+        try:
+            inside = folder.resolve().relative_to(root.resolve())
+            yield Revision(name, commit, worktree, PurePosixPath(inside.as_posix()))
+        finally:
+            _git(root, "worktree", "remove", "--force", str(worktree))
+
+
+def _no_revision(root: Path, what: str, name: str) -> RevisionError:
+    shallow = _git(root, "rev-parse", "--is-shallow-repository")
+    if shallow.stdout.strip() == "true":
+        remote, _, branch = name.partition("/")
+        fetch = (
+            f"git fetch --depth=1 {remote} +refs/heads/{branch}:refs/remotes/{name}"
+            if branch
+            else f"git fetch --depth=1 origin {name}"
+        )
+        return RevisionError(
+            what,
+            "this clone is shallow and does not have that revision",
+            f"fetch it: {safe_text(fetch)}; with actions/checkout, set fetch-depth: 0",
+        )
+    return RevisionError(what, "git knows no such revision", "check the name, or git fetch first")
+
+
+def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A git command that runs none of the repository's hooks and asks nobody anything.
+
+    Raises:
+        RevisionError: Git is not installed, or does not come to an end.
+    """
+    # Hooks could print, wait, or change what is measured.
+    command = ["git", "-c", "core.hooksPath=/dev/null", "-C", str(folder), *arguments]
+    try:
+        return subprocess.run(
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            timeout=_TIMEOUT_S,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise RevisionError("Cannot ask git", "it is not installed", "install git") from error
+    except subprocess.TimeoutExpired as error:
+        raise RevisionError(
+            "Cannot ask git", f"`git {arguments[0]}` took longer than {_TIMEOUT_S:.0f} s"
+        ) from error
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return safe_text(lines[-1].removeprefix("fatal: "), 300) if lines else "git gave no reason"

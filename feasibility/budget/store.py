@@ -1,0 +1,67 @@
+"""Readings and digests that were found before, in the user's cache folder."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+
+from feasibility.paths import cache_dir
+
+T = TypeVar("T")
+_MAX_ENTRY_BYTES: Final = 16 * 1024**2
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Small documents by key; one that is missing, damaged or of another form is just not there.
+
+    Args:
+        folder: Where they lie, made when the first one is written; None to keep nothing.
+    """
+
+    folder: Path | None
+
+    def get(self, kind: str, key: bytes, form: type[T]) -> T | None:
+        """The document of a key, or None."""
+        if self.folder is None:
+            return None
+        path = _path(self.folder, kind, key)
+        try:
+            if path.stat().st_size > _MAX_ENTRY_BYTES:
+                return None
+            return msgspec.json.decode(path.read_bytes(), type=form)
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return None
+
+    def put(self, kind: str, key: bytes, document: object) -> None:
+        """Keep a document; a cache that cannot be written is none, and no error."""
+        if self.folder is None:
+            return
+        path = _path(self.folder, kind, key)
+        unfinished = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished.write_bytes(msgspec.json.encode(document))
+            unfinished.replace(path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                unfinished.unlink(missing_ok=True)
+
+
+NO_STORE: Final = Store(None)
+
+
+def default_store() -> Store:
+    """The store in the user's cache folder."""
+    return Store(cache_dir() / "budget")
+
+
+def _path(folder: Path, kind: str, key: bytes) -> Path:
+    return folder / kind / f"{hashlib.sha256(key).hexdigest()[:40]}.json"

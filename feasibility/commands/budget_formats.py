@@ -1,0 +1,134 @@
+"""Where a budget report goes: the table or one format on stdout, further formats into files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from feasibility.commands.output import OutputFile, open_output, print_result, write_bytes
+from feasibility.errors import UsageError
+from feasibility.text import safe_text
+
+if TYPE_CHECKING:
+    from feasibility.records.budget import BudgetReport
+
+FORMATS: Final = ("github", "gitlab", "junit", "sarif", "markdown", "json")
+_SUMMARY_VARIABLE: Final = "GITHUB_STEP_SUMMARY"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One format and the file it goes to; stdout if there is none."""
+
+    format: str
+    path: Path | None
+
+
+def parse_targets(texts: Sequence[str] | None, *, as_json: bool) -> tuple[Target, ...]:
+    """The targets that `NAME` and `NAME=FILE` mean, the one for stdout last.
+
+    Raises:
+        UsageError: There is no such format, or two want stdout.
+    """
+    targets = [_target(text) for text in texts or ()]
+    if as_json:
+        targets.append(Target("json", None))
+    on_stdout = [target for target in targets if target.path is None]
+    if len(on_stdout) > 1:
+        names = " and ".join(target.format for target in on_stdout)
+        raise UsageError(
+            f"Cannot write {names} to stdout",
+            "it has room for one document",
+            "give the others a file: --format NAME=FILE",
+        )
+    return tuple(sorted(targets, key=lambda target: target.path is None))
+
+
+def write_report(
+    report: BudgetReport, targets: Sequence[Target], *, output: OutputFile | None, all_lines: bool
+) -> None:
+    """Hands a report over: into files, and the table or one document on stdout.
+
+    Raises:
+        DocumentError: A file cannot be written.
+    """
+    from feasibility.render.terminal_budget import render_budget_report
+
+    for target in targets:
+        if target.path is not None:
+            with open_output(target.path, force=True) as file:
+                assert file is not None
+                file.write(_rendered(report, target.format))
+    _append_job_summary(report, targets)
+    on_stdout = next((target for target in targets if target.path is None), None)
+    print_result(
+        report,
+        lambda console: (
+            render_budget_report(report, console, all_lines=all_lines)
+            if on_stdout is None or on_stdout.format == "github"
+            else None
+        ),
+        as_json=False,
+        output=output,
+    )
+    if on_stdout is not None:
+        write_bytes(_rendered(report, on_stdout.format))
+
+
+def _rendered(report: BudgetReport, name: str) -> bytes:
+    return _renderer(name)(report)
+
+
+def _renderer(name: str) -> Callable[[BudgetReport], bytes]:
+    render: Callable[[BudgetReport], bytes]
+    if name == "github":
+        from feasibility.render.github import render_annotations
+
+        render = render_annotations
+    elif name == "gitlab":
+        from feasibility.render.gitlab import render_code_quality
+
+        render = render_code_quality
+    elif name == "junit":
+        from feasibility.render.junit import render_junit
+
+        render = render_junit
+    elif name == "sarif":
+        from feasibility.render.sarif import render_sarif
+
+        render = render_sarif
+    elif name == "markdown":
+        from feasibility.render.markdown_budget import render_markdown
+
+        render = render_markdown
+    else:
+        from feasibility.render.json_ import render_json
+
+        render = render_json
+    return render
+
+
+def _append_job_summary(report: BudgetReport, targets: Sequence[Target]) -> None:
+    """Adds the Markdown report to the job's page where GitHub runs this and it is asked for."""
+    path = os.environ.get(_SUMMARY_VARIABLE)
+    if not path or all(target.format != "github" for target in targets):
+        return
+    try:
+        with Path(path).open("ab") as file:
+            file.write(_rendered(report, "markdown"))
+    except OSError:
+        return  # the annotations and the exit code say the same
+
+
+def _target(text: str) -> Target:
+    name, _, path = text.partition("=")
+    if name not in FORMATS:
+        raise UsageError(
+            f"There is no format {safe_text(name)!r}",
+            f"the formats are {', '.join(FORMATS)}",
+            "write for example --format junit=budgets.xml",
+        )
+    return Target(name, Path(path) if path else None)
