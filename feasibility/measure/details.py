@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -19,6 +20,7 @@ from feasibility.probe.launch import ChildResult
 from feasibility.probe.memray_file import PhaseAllocations
 from feasibility.probe.ort_log import read_load_phases
 from feasibility.probe.ort_trace import Trace
+from feasibility.probe.place import Place
 from feasibility.probe.wire import Course
 from feasibility.records.anatomy import Anatomy, Timeline
 from feasibility.records.workload import InputSpec
@@ -44,7 +46,7 @@ class Details:
 
     def anatomy(
         self,
-        subject: Subject,
+        model_files: AbstractSet[str],
         inputs: Sequence[InputSpec],
         trace: Trace | None,
         load: PhaseAllocations | None,
@@ -53,17 +55,16 @@ class Details:
         """Where the memory is; None without the steady child or its surveys.
 
         Args:
-            subject: The model.
+            model_files: Paths of the model and its external data as the child found them.
             inputs: What it was fed.
             trace: The runtime's profile.
             load: memray's figures of loading.
             defaults: Children with the default allocator.
         """
-        files = _model_files(subject)
-        steady = None if self.steady is None else moments_of(self.steady, files)
+        steady = None if self.steady is None else moments_of(self.steady, model_files)
         if self.steady is None or steady is None:
             return None
-        off = None if self.without_arena is None else moments_of(self.without_arena, files)
+        off = None if self.without_arena is None else moments_of(self.without_arena, model_files)
         return anatomy(
             Evidence(
                 kernel=memory_of(self.steady),
@@ -96,10 +97,11 @@ class Details:
         return timeline(course, load_phases, None if trace is None else arena_peak(trace.steps))
 
 
-def _model_files(subject: Subject) -> frozenset[str]:
-    """Paths of the model and its external data as the kernel names them."""
-    names = [subject.path.name, *(file.location for file in subject.facts.external_files)]
-    return frozenset(os.path.realpath(subject.path.parent / name) for name in names)
+def model_files(subject: Subject, place: Place) -> frozenset[str]:
+    """Paths of the model and its external data as the kernel there names them."""
+    model = Path(place.there(subject.path.absolute()))
+    data = (model.parent / file.location for file in subject.facts.external_files)
+    return frozenset(map(os.path.realpath, (model, *data)))
 
 
 def _input_bytes(spec: InputSpec) -> int:

@@ -15,7 +15,7 @@ from typing import Final
 
 import feasibility
 from feasibility.measure import latency, memory, model, notices
-from feasibility.measure.details import Details
+from feasibility.measure.details import Details, model_files
 from feasibility.measure.explain import explain
 from feasibility.measure.host import ceiling_bytes, read_host
 from feasibility.measure.memory import ChildMemory, memory_of
@@ -243,7 +243,7 @@ class _Campaign:
             memory=self._memory(),
             default_allocator=memory.default_range(self.repeats),
             anatomy=self.details.anatomy(
-                self.subject, self.plan.inputs, self.trace, load, self.repeats
+                model_files(self.subject, place), self.plan.inputs, self.trace, load, self.repeats
             ),
             timeline=self._timeline(),
             latency=figures,
