@@ -105,6 +105,7 @@ class Check:
             lines += [self.judge_device(self.model, rule) for rule in self.model.budget.devices]
         broken = [line.metric for line in lines if line.outcome == "fail"]
         growth = self._growth([metric for metric, _ in limits if is_explained or metric in broken])
+        notices = self._notices(lines)
         if self._has_measured:
             self._keep(lines)
         return ModelBudget(
@@ -112,7 +113,7 @@ class Check:
             source=self._source(),
             lines=tuple(lines),
             growth=growth,
-            notices=self._notices(),
+            notices=notices,
         )
 
     def _limits(self) -> Iterable[tuple[Metric, Limit]]:
@@ -262,13 +263,14 @@ class Check:
             return "unchanged"
         return "cached" if self.bench.is_cached else "static"
 
-    def _notices(self) -> tuple[Notice, ...]:
-        if all(self.bench.readings.quiet):
+    def _notices(self, lines: Iterable[BudgetLine]) -> tuple[Notice, ...]:
+        undecided = any(line.unit == "ns" and line.outcome == "inconclusive" for line in lines)
+        if not undecided or all(self.bench.readings.quiet):
             return ()
         return (
             Notice(
                 code="host-busy",
                 message="other work was using the processor while times were taken",
-                hint="absolute latency limits cannot fail then; --against REV compares in turns",
+                hint="run this on an idle machine, or compare in turns with --against REV",
             ),
         )

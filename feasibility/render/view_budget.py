@@ -67,7 +67,7 @@ _GROWN_RATIO_DIGITS: Final = 10
 def limit_grid(report: BudgetReport, *, all_lines: bool) -> Grid:
     """One row per limit; of many models only those that are not kept, unless all are wanted."""
     columns = (
-        Column("model", shrinks=True, min_width=14),
+        Column("model", shrinks=True, min_width=24),
         Column("limit on"),
         Column("baseline", align="right", rank=2),
         Column("now", align="right"),
