@@ -9,13 +9,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint type unit slow reports bench clean
+.PHONY: help install demo test lint type unit slow reports calibrate bench clean
 
 help:
 	@echo "make demo     install and run the main job on reference architectures"
 	@echo "make test     install, then lint, type check and the test suite"
 	@echo "make slow     the tests that take longer than ten seconds each"
 	@echo "make reports  record profiles of the zoo and render reports/ from them"
+	@echo "make calibrate  fit the latency projection again and state its error in docs/accuracy.md"
 	@echo "make bench    compare with onnx.load and a bare loop; prints ratios"
 
 install: $(STAMP)
@@ -48,6 +49,9 @@ slow: install
 
 reports: install
 	$(BIN)/python -m benchmarks.record_reports
+
+calibrate: install
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.calibrate
 
 bench: install
 	$(BIN)/python -m benchmarks.inspect_ratio

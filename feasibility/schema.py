@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from feasibility.errors import DocumentError, UsageError
+from feasibility.records.accuracy import Accuracy
 from feasibility.records.assessment import Assessment
 from feasibility.records.budget import BudgetReport, Snapshot
 from feasibility.records.catalogue import Catalogue
@@ -37,6 +38,7 @@ DOCUMENTS: Final[dict[str, type[msgspec.Struct]]] = {
     "catalogue": Catalogue,
     "device": Device,
     "doctor": HostReport,
+    "accuracy": Accuracy,
     "baseline": Snapshot,
     "budget": BudgetReport,
     "proof": Proof,

@@ -8,10 +8,10 @@ import pytest
 from feasibility.project.fitted import fitted
 from feasibility.project.latency import (
     CONFIDENCE,
-    JUDGED_SPREAD,
     SPREAD_UNKNOWN_WORK,
     project_latency,
 )
+from feasibility.project.spreads import JUDGED_SPREAD
 from feasibility.project.workload import work_of_model
 from feasibility.records.assessment import DurationInterval
 from feasibility.records.device import Anchor, Cluster, Device, Gpu

@@ -10,7 +10,7 @@ import typer
 from feasibility import __version__
 from feasibility.commands.options import JsonOption
 from feasibility.commands.output import print_result, write_bytes
-from feasibility.errors import EXIT_CANNOT_DO, EXIT_OK, FeasibilityError
+from feasibility.errors import EXIT_CANNOT_DO, EXIT_OK, FeasibilityError, UsageError
 
 if TYPE_CHECKING:
     from feasibility.records.device import Device
@@ -60,11 +60,76 @@ def show(
 @app.command()
 def validate(
     files: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(metavar="FILE...", show_default=False, help="Device files (TOML)."),
-    ],
+    ] = None,
+    *,
+    report: Annotated[
+        bool,
+        typer.Option("--report", help="How far projections are from published measurements."),
+    ] = False,
+    rows: Annotated[
+        Path | None,
+        typer.Option(
+            "--rows",
+            metavar="FILE.csv",
+            help="The same for other measurements, with the columns of profiles/published.csv.",
+        ),
+    ] = None,
+    json: JsonOption = False,
 ) -> int:
-    """Tell whether device files are valid, with the line and key of what is not."""
+    """Tell whether device files are valid, or how far off projections are."""
+    if not (files or report or rows):
+        raise UsageError(
+            "There is nothing to validate",
+            "no device file is given",
+            "name device files, or use --report or --rows FILE.csv",
+        )
+    if report or rows is not None:
+        from feasibility.commands.devices_accuracy import print_accuracy
+
+        print_accuracy(rows, as_json=json)
+    return _validate_files(files or [])
+
+
+@app.command()
+def calibrate(
+    device: Annotated[
+        str,
+        typer.Argument(metavar="ID", show_default=False, help="An id, a name, or a device file."),
+    ],
+    *,
+    measured: Annotated[
+        list[str],
+        typer.Option(
+            "--measured",
+            metavar="MODEL=TIME",
+            show_default=False,
+            help="A model and its time on the device, for example model.onnx=23ms; repeatable.",
+        ),
+    ],
+    threads: Annotated[
+        int | None,
+        typer.Option("--threads", metavar="N", min=1, help="Threads it was measured with."),
+    ] = None,
+    runtime: Annotated[
+        str, typer.Option("--runtime", metavar="NAME", help="Runtime it was measured with.")
+    ] = "onnxruntime",
+) -> None:
+    """Note how long models took on the device itself, so that others are projected better."""
+    from feasibility.catalogue.catalogue import find_device
+    from feasibility.commands.anchoring import anchored_device, parse_measured, save_anchors
+    from feasibility.render.view import counted, name_text
+
+    found = find_device(device, _catalogue())
+    times = [parse_measured(text) for text in measured]
+    anchored = anchored_device(found, times, threads=threads, runtime=runtime)
+    path = save_anchors(anchored)
+    count = counted(len(anchored.anchors), "measured model")
+    write_bytes(f"{name_text(found.name)}: {count}, in {name_text(str(path), 200)}\n".encode())
+
+
+def _validate_files(files: list[Path]) -> int:
     from feasibility.catalogue.device_file import read_device
     from feasibility.commands.report_error import report_error
     from feasibility.render.view import name_text
@@ -82,7 +147,6 @@ def validate(
 
 
 def _catalogue() -> tuple[Device, ...]:
-    from feasibility.catalogue.catalogue import load_catalogue
-    from feasibility.paths import devices_dir
+    from feasibility.commands.known_devices import known_devices
 
-    return load_catalogue(devices_dir())
+    return known_devices()

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from feasibility.project.cpu import Work
 from feasibility.project.fitted import Fitted
 from feasibility.project.formulas import gpu_seconds, integer_unit, likely_cpu_seconds
+from feasibility.project.spreads import thread_group
 from feasibility.records.device import Anchor, Device
 
 # Variance of what models on one device differ by, over that of what devices differ by: the
@@ -45,7 +46,7 @@ def anchoring(device: Device, known: Fitted, runtime: str) -> Anchoring | None:
         return None
     ratio = math.exp(anchored_offset(logs))
     count = "one anchor" if len(logs) == 1 else "two anchors"
-    kind = "one thread" if threads == {1} else "several threads"
+    kind = thread_group(max(threads))
     models = "1 model" if len(logs) == 1 else f"{len(logs)} models"
     return Anchoring(
         ratio=ratio,

@@ -60,11 +60,22 @@ def int8_cases(
 
 
 def cpu_case(
-    row: PublishedRow, models: Mapping[str, ModelWork], devices: Mapping[str, Device]
+    row: PublishedRow,
+    models: Mapping[str, ModelWork],
+    devices: Mapping[str, Device],
+    *,
+    work: Work | None = None,
 ) -> Case | None:
-    """The row with its work and device; None where the formula cannot be tried on it."""
+    """The row with its work and device; None where the formula cannot be tried on it.
+
+    Args:
+        row: The row.
+        models: The table of model work.
+        devices: Devices by id.
+        work: The model's work where it is known better than from the table.
+    """
     device = devices.get(row.device_id)
-    work = work_of(row, models)
+    work = work or work_of(row, models)
     if row.unit != "CPU" or device is None or device.cpu is None:
         return None
     if work is None or row.threads is None:

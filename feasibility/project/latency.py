@@ -18,10 +18,11 @@ from feasibility.project.formulas import (
     integer_unit,
     likely_cpu_seconds,
 )
+from feasibility.project.spreads import cpu_spread
 from feasibility.project.workload import work_of_model
 from feasibility.records.assessment import DurationInterval
-from feasibility.records.device import Device
-from feasibility.records.profile import Profile
+from feasibility.records.device import Anchor, Device, Precision
+from feasibility.records.profile import Profile, ProfiledModel
 
 # What a device runs unless somebody says otherwise.
 DEFAULT_RUNTIME: Final = "onnxruntime"
@@ -41,12 +42,6 @@ HALF_RUNTIMES: Final = frozenset({"ncnn"})
 # More cores than this hardly help one inference and are seldom given to it.
 DEFAULT_MAX_THREADS: Final = 4
 CONFIDENCE: Final = 0.8
-# Runtimes and mixes of operators that published rows hardly show get the interval of one
-# that was left out of the fit; this many rows, or this similarity, are enough.
-KNOWN_RUNTIME_ROWS: Final = 16
-KNOWN_MIX_SIMILARITY: Final = 0.3
-# On top, where most of the work has an efficiency that was judged and not fitted.
-JUDGED_SPREAD: Final = 1.4
 SPREAD_UNKNOWN_WORK: Final = 3.5
 
 # A host of unknown make is taken to be a server core of its instruction set. Only a model that
@@ -57,7 +52,7 @@ HOST_BANDWIDTH_BYTES_PER_S: Final = 40 * 10**9
 HOST_TOLERANCE: Final = 3.0
 
 _NS: Final = 10**9
-_JUDGED_KINDS: Final = ("matmul", "attention", "recurrent", "quantization", "tree", "other")
+_INT8_DTYPES: Final = ("int8", "uint8")
 _NO_PROCESSOR: Final = "The device file does not say how fast its processor is."
 
 
@@ -112,14 +107,13 @@ def _on_device(
     if device.cpu is None:
         return None
     used, seconds = _best_threads(work, device, threads, runtime, known)
-    spread = _cpu_spread(work, used, runtime, known)
-    is_int8 = dtype in ("int8", "uint8")
-    if is_int8:
+    spread = cpu_spread(work, used, runtime, known)
+    if dtype in _INT8_DTYPES:
         entry = known.int8[integer_unit(device)]
         share = work.operations.get("winograd", 0.0) / work.total
         seconds *= entry.ratio * entry.winograd_ratio**share
         spread = max(spread, known.spreads["int8"])
-    precision = "int8" if is_int8 else "fp16" if _is_half(device, runtime) else "fp32"
+    precision = _precision(device, runtime, dtype)
     name = RUNTIME_NAMES.get(runtime, runtime)
     count = "1 thread" if used == 1 else f"{used} threads"
     return _Figure(seconds, spread, f"{name} with {count} in {precision}")
@@ -144,20 +138,16 @@ def _best_threads(
     return used, seconds
 
 
+def _precision(device: Device, runtime: str, dtype: str) -> Precision:
+    if device.runs_on == "gpu":
+        return "fp16" if dtype == "float16" else "fp32"
+    if dtype in _INT8_DTYPES:
+        return "int8"
+    return "fp16" if _is_half(device, runtime) else "fp32"
+
+
 def _is_half(device: Device, runtime: str) -> bool:
     return runtime in HALF_RUNTIMES and device.cpu is not None and "fp16" in device.cpu.features
-
-
-def _cpu_spread(work: Work, threads: int, runtime: str, known: Fitted) -> float:
-    """Half width of the interval: wider for what the published rows show little of."""
-    count = "one thread" if threads == 1 else "several threads"
-    spread = known.spreads[f"cpu, {count}"]
-    if known.cpu.row_counts.get(runtime, 0) < KNOWN_RUNTIME_ROWS:
-        spread = max(spread, known.spreads[f"other runtime, {count}"])
-    if known.cpu.nearest_similarity(work) < KNOWN_MIX_SIMILARITY:
-        spread = max(spread, known.spreads[f"other model, {count}"])
-    judged = sum(work.operations.get(kind, 0.0) for kind in _JUDGED_KINDS)
-    return spread * JUDGED_SPREAD if 2 * judged > work.total else spread
 
 
 def _on_gpu(work: Work, device: Device, dtype: str, known: Fitted) -> _Figure | None:
@@ -251,3 +241,44 @@ def _explain(profile: Profile, where: str, slowness: float, anchors: Anchoring |
     if profile.model.per_iteration:
         text += " A loop of unknown length was counted once."
     return text
+
+
+def anchor_of(
+    model: ProfiledModel,
+    device: Device,
+    latency_ns: int,
+    *,
+    threads: int | None,
+    runtime: str,
+    measured_on: str,
+) -> Anchor | None:
+    """The anchor that a latency measured on the device makes; None if the work is not known.
+
+    Args:
+        model: The model that was measured.
+        device: Where it was measured.
+        latency_ns: How long it took.
+        threads: Threads; None for as many as projections for this device take.
+        runtime: Runtime.
+        measured_on: Date, ISO 8601.
+    """
+    work = work_of_model(model)
+    if work is None:
+        return None
+    used = threads or 1
+    if threads is None and device.runs_on == "cpu" and device.cpu is not None:
+        used, _ = _best_threads(work, device, None, runtime, fitted())
+    dtype = model.weight_dtype or ""
+    return Anchor(
+        model=model.name,
+        latency_ns=latency_ns,
+        threads=used,
+        runtime=runtime,
+        precision=_precision(device, runtime, dtype),
+        measured_on=measured_on,
+        operations={kind: round(amount) for kind, amount in work.operations.items()},
+        activation_count=round(work.activation_count),
+        weight_count=round(work.weight_count),
+        vector_weight_count=round(work.vector_weight_count),
+        layer_count=round(work.layer_count),
+    )

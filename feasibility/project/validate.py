@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from feasibility.project.anchors import anchored_offset
 from feasibility.project.calibrate import calibrate
 from feasibility.project.calibrate_rest import fit_gpu, fit_int8
 from feasibility.project.cases import Case, GpuCase, case_seconds, int8_seconds
+from feasibility.project.spreads import thread_group
 from feasibility.project.testbeds import chip_of
 
 CONFIDENCE: Final = 0.8
@@ -38,40 +39,38 @@ class Miss(NamedTuple):
     seconds: float
 
 
-def left_out(
-    cases: Sequence[Case], key: Callable[[Case], Hashable], label: str = "cpu"
-) -> tuple[Miss, ...]:
-    """Misses of all rows, each projected by a fit without any row of the same key."""
-    misses: dict[int, Miss] = {}
+def left_out(cases: Sequence[Case], key: Callable[[Case], Hashable]) -> tuple[float, ...]:
+    """Seconds projected for every row by a fit without any row of the same key."""
+    seconds: dict[int, float] = {}
     for value in dict.fromkeys(key(case) for case in cases):
         fit = calibrate([case for case in cases if key(case) != value])
         for index, case in enumerate(cases):
             if key(case) == value:
-                misses[index] = miss_of(case, case_seconds(case, fit), label)
-    return tuple(misses[index] for index in range(len(cases)))
+                seconds[index] = case_seconds(case, fit)
+    return tuple(seconds[index] for index in range(len(cases)))
 
 
-def left_out_int8(floats: Sequence[Case], cases: Sequence[Case]) -> tuple[Miss, ...]:
-    """Misses of int8 rows, their chip left out of both fits."""
-    misses = []
+def left_out_int8(floats: Sequence[Case], cases: Sequence[Case]) -> tuple[float, ...]:
+    """Seconds projected for int8 rows, their chip left out of both fits."""
+    seconds: dict[int, float] = {}
     for chip in dict.fromkeys(case.chip for case in cases):
         fit = calibrate([case for case in floats if case.chip != chip])
         int8 = fit_int8([case for case in cases if case.chip != chip], fit)
-        misses += [
-            miss_of(case, int8_seconds(case, fit, int8), "int8")._replace(group="int8")
-            for case in cases
-            if case.chip == chip
-        ]
-    return tuple(misses)
+        for index, case in enumerate(cases):
+            if case.chip == chip:
+                seconds[index] = int8_seconds(case, fit, int8)
+    return tuple(seconds[index] for index in range(len(cases)))
 
 
-def left_out_gpu(cases: Sequence[GpuCase]) -> tuple[Miss, ...]:
-    """Misses of GPU rows, their device left out of the fit."""
-    misses = []
+def left_out_gpu(cases: Sequence[GpuCase]) -> tuple[float, ...]:
+    """Seconds projected for GPU rows, their device left out of the fit."""
+    seconds: dict[int, float] = {}
     for device in dict.fromkeys(case.device.id for case in cases):
         k = fit_gpu([case for case in cases if case.device.id != device])
-        misses += [gpu_miss(case, case.seconds(k)) for case in cases if case.device.id == device]
-    return tuple(misses)
+        for index, case in enumerate(cases):
+            if case.device.id == device:
+                seconds[index] = case.seconds(k)
+    return tuple(seconds[index] for index in range(len(cases)))
 
 
 def miss_of(case: Case, projected: float, label: str) -> Miss:
@@ -96,11 +95,6 @@ def gpu_miss(case: GpuCase, projected: float) -> Miss:
         error=math.log(case.row.seconds / projected),
         seconds=case.row.seconds,
     )
-
-
-def thread_group(threads: int) -> str:
-    """How rows are told apart by their threads."""
-    return "one thread" if threads == 1 else "several threads"
 
 
 def anchored(cases: Sequence[Case], misses: Sequence[Miss], count: int) -> tuple[Miss, ...]:
@@ -148,11 +142,6 @@ def coverage(misses: Sequence[Miss]) -> float:
         limit = math.log(spread_of(others))
         inside += sum(abs(miss.error) <= limit for miss in misses if miss.unit == unit)
     return inside / len(misses)
-
-
-def covered(misses: Sequence[Miss], spreads: Mapping[str, float]) -> float:
-    """Share of rows inside the intervals that are shipped."""
-    return sum(abs(miss.error) <= math.log(spreads[miss.group]) for miss in misses) / len(misses)
 
 
 def median_error(misses: Sequence[Miss]) -> float:

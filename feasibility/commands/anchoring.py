@@ -1,0 +1,179 @@
+"""Measurements from a real device: reading them and keeping them in its file."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from feasibility.errors import DeviceError, UsageError
+from feasibility.text import safe_text
+
+if TYPE_CHECKING:
+    from feasibility.records.device import Anchor, Device
+    from feasibility.records.profile import ProfiledModel
+
+_FILE_HINT = 'write for example: [rpi_5] and below it "model.onnx" = "23ms"'
+
+
+class Measured(NamedTuple):
+    """A model and how long it took on the device."""
+
+    model: Path
+    latency_ns: int
+
+
+def parse_measured(text: str) -> Measured:
+    """The model and time of a text such as `model.onnx=23ms`.
+
+    Raises:
+        UsageError: It has another form, or the time is zero.
+    """
+    # The last equals sign divides, because file names may hold one.
+    name, equals, time = text.rpartition("=")
+    if not (name and equals and time):
+        raise UsageError(
+            f"Cannot read --measured {safe_text(text)!r}",
+            "it is not a model, an equals sign and a time",
+            "write for example --measured model.onnx=23ms",
+        )
+    return Measured(Path(name), _duration_ns(name, time))
+
+
+def read_measured(path: Path) -> Mapping[str, tuple[Measured, ...]]:
+    """Measurements by device id from a TOML file with one table per device.
+
+    Raises:
+        UsageError: The file cannot be read, or does not hold tables of times.
+    """
+    what = f"Cannot read --measured {safe_text(str(path))}"
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(what, error.strerror or str(error), _FILE_HINT) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(what, f"it is not TOML: {safe_text(str(error))}", _FILE_HINT) from error
+    found = {}
+    for device, table in document.items():
+        if not isinstance(table, dict) or not table:
+            raise UsageError(what, f"{safe_text(device)} is not a table of models", _FILE_HINT)
+        found[device] = tuple(
+            # Models stand beside the file that names them.
+            Measured(path.parent / name, _duration_ns(name, time))
+            for name, time in table.items()
+        )
+    if not found:
+        raise UsageError(what, "it names no device", _FILE_HINT)
+    return found
+
+
+def anchored_device(
+    device: Device, measured: Iterable[Measured], *, threads: int | None, runtime: str
+) -> Device:
+    """The device with these measurements among its anchors, newer ones over older.
+
+    Args:
+        device: The device they were taken on.
+        measured: Models and their times there.
+        threads: Threads they were measured with; None for as many as projections take.
+        runtime: Runtime they were measured with.
+
+    Raises:
+        FeasibilityError: A model cannot be read, or its work is not known.
+    """
+    import msgspec
+
+    new = [make_anchor(device, one, threads=threads, runtime=runtime) for one in measured]
+    keys = {(anchor.model, anchor.threads, anchor.runtime) for anchor in new}
+    kept = [a for a in device.anchors if (a.model, a.threads, a.runtime) not in keys]
+    return msgspec.structs.replace(device, anchors=(*kept, *new))
+
+
+def make_anchor(device: Device, measured: Measured, *, threads: int | None, runtime: str) -> Anchor:
+    """The anchor that a measurement makes.
+
+    Raises:
+        FeasibilityError: The model cannot be read, or its work is not known.
+    """
+    import datetime as dt
+
+    from feasibility.project.latency import anchor_of
+
+    model = _profiled(measured.model)
+    today = dt.datetime.now(dt.UTC).date().isoformat()
+    anchor = anchor_of(
+        model, device, measured.latency_ns, threads=threads, runtime=runtime, measured_on=today
+    )
+    if anchor is None:
+        raise UsageError(
+            f"Cannot use the time of {safe_text(str(measured.model))}",
+            "the work of this model is not known, so its time says nothing of other models",
+            "give an .onnx file whose shapes are fixed, or a profile made with --dim",
+        )
+    return anchor
+
+
+def save_anchors(device: Device) -> Path:
+    """Write the device's anchors into the user's copy of its file; returns the copy's path.
+
+    Raises:
+        DeviceError: The file cannot be read or written.
+    """
+    from feasibility.catalogue.anchors import with_anchors
+    from feasibility.catalogue.device_file import parse_device
+    from feasibility.commands.known_devices import user_devices_dir
+
+    copy = user_devices_dir() / f"{device.id}.toml"
+    try:
+        text = with_anchors(Path(device.origin).read_text(encoding="utf-8"), device.anchors)
+        parse_device(text, str(copy))
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = copy.with_suffix(".tmp")
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(copy)
+    except OSError as error:
+        raise DeviceError(
+            f"Cannot write {safe_text(str(copy))}", error.strerror or str(error)
+        ) from error
+    return copy
+
+
+def _profiled(path: Path) -> ProfiledModel:
+    """The model of an .onnx file or of a saved profile.
+
+    Raises:
+        FeasibilityError: There is no such file, or it is neither.
+    """
+    if not path.is_file():
+        raise UsageError(
+            f"Cannot use the time of {safe_text(str(path))}",
+            "there is no such file, and without its work a time says nothing of other models",
+            "give the .onnx file that was measured on the device, or a saved profile of it",
+        )
+    if path.suffix.lower() == ".json":
+        from feasibility.records.profile import Profile
+        from feasibility.schema import read_document
+
+        return read_document(path, Profile).model
+    from feasibility.graph.inspect import inspect_model
+    from feasibility.measure.model import profiled_model
+
+    return profiled_model(path, inspect_model(path, hash_file=False))
+
+
+def _duration_ns(name: str, time: object) -> int:
+    from feasibility.units import MINUTE_NS, parse_duration_ns
+
+    if not isinstance(time, str):
+        raise UsageError(
+            f"Cannot read the time of {safe_text(name)}", "it is not a text such as 23ms"
+        )
+    latency_ns = parse_duration_ns(time)
+    if not 1000 <= latency_ns <= 60 * MINUTE_NS:
+        raise UsageError(
+            f"Cannot use the time of {safe_text(name)}",
+            f"{safe_text(time)} is not a time that an inference can take",
+            "give the time of one inference, for example 23ms",
+        )
+    return latency_ns

@@ -1,0 +1,252 @@
+"""Builds the report of how far projections are from measurements."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple, TypeVar
+
+from feasibility import __version__
+from feasibility.project import validate
+from feasibility.project.cases import (
+    Case,
+    case_seconds,
+    cpu_case,
+    gpu_case,
+    int8_seconds,
+)
+from feasibility.project.cpu import Work
+from feasibility.project.fitted import Fitted
+from feasibility.project.refit import Evidence
+from feasibility.project.rows import PublishedRow, read_rows
+from feasibility.project.spreads import cpu_spread
+from feasibility.project.validate import Miss
+from feasibility.project.workload import work_of_model
+from feasibility.records.accuracy import Accuracy, AccuracyLine, AccuracyPoint, Scope
+
+# What the groups of `validate` are called where people read them.
+SUBJECTS: Final[Mapping[str, str]] = {
+    "cpu, one thread": "device unseen, 1 thread",
+    "cpu, several threads": "device unseen, several",
+    "other model, one thread": "model unseen, 1 thread",
+    "other model, several threads": "model unseen, several",
+    "other runtime, one thread": "runtime unseen, 1 thread",
+    "other runtime, several threads": "runtime unseen, several",
+    "one anchor, one thread": "1 model known, 1 thread",
+    "one anchor, several threads": "1 model known, several",
+    "two anchors, one thread": "2 models known, 1 thread",
+    "two anchors, several threads": "2 models known, several",
+    "int8": "int8, device unseen",
+    "gpu": "GPU, device unseen",
+}
+_NS: Final = 10**9
+T = TypeVar("T")
+
+
+class _Scored(NamedTuple):
+    """A row of a foreign table with its miss and the interval it was given."""
+
+    miss: Miss
+    spread: float
+    row: PublishedRow | None
+
+
+def held_out_report(
+    evidence: Evidence, misses: Sequence[Miss], known: Fitted, source: str
+) -> Accuracy:
+    """The report over the published rows, each left out of the fit that projects it.
+
+    Args:
+        evidence: The published tables.
+        misses: What `refit.held_out_misses` found.
+        known: The coefficients that are shipped.
+        source: Name of the table.
+    """
+    direct = [miss for miss in misses if miss.group.startswith("cpu, ")]
+    lines = [
+        _line("all", group, members, validate.coverage(members))
+        for group, members in _grouped(misses, lambda miss: miss.group)
+    ]
+    for scope, key in _SCOPES:
+        lines += [
+            _line(scope, subject, members, validate.coverage(members))
+            for subject, members in _grouped(direct, key)
+        ]
+    scored = len(evidence.floats) + len(evidence.int8) + len(evidence.gpu)
+    return Accuracy(
+        tool_version=__version__,
+        source=source,
+        calibrated_on=known.written_on,
+        calibrated_row_count=known.row_count,
+        is_held_out=True,
+        row_count=len(evidence.rows),
+        scored_count=scored,
+        left_out={
+            "of another kind, or without work, device or threads": len(evidence.rows) - scored
+        },
+        lines=tuple(lines),
+        points=_points(miss for miss in misses if _is_direct(miss)),
+    )
+
+
+def rows_report(path: Path, evidence: Evidence, known: Fitted) -> Accuracy:
+    """The report over the rows of another table, projected by the shipped coefficients.
+
+    Args:
+        path: A table with the columns of `profiles/published.csv`; `model` may be the path
+            of an ONNX file, relative to the table.
+        evidence: The published tables, for the work of models and the devices.
+        known: The coefficients that are shipped.
+
+    Raises:
+        FeasibilityError: The table or an ONNX file it names cannot be read.
+    """
+    rows = read_rows(path)
+    left_out: Counter[str] = Counter()
+    scored: list[_Scored] = []
+    cases: list[Case] = []
+    for row in rows:
+        found = _score(row, path.parent, evidence, known)
+        if isinstance(found, str):
+            left_out[found] += 1
+        else:
+            scored.append(found[0])
+            if found[1] is not None:
+                cases.append(found[1])
+    on_cpu = [one for one in scored if one.miss.group.startswith("cpu, ")]
+    lines = _scored_lines("all", scored, lambda miss: miss.group)
+    for count in (1, 2):
+        remaining = validate.anchored(cases, [one.miss for one in on_cpu], count)
+        anchored = [_Scored(miss, known.spreads[miss.group], None) for miss in remaining]
+        lines += _scored_lines("all", anchored, lambda miss: miss.group)
+    for scope, key in _SCOPES:
+        lines += _scored_lines(scope, on_cpu, key)
+    return Accuracy(
+        tool_version=__version__,
+        source=path.name,
+        calibrated_on=known.written_on,
+        calibrated_row_count=known.row_count,
+        is_held_out=False,
+        row_count=len(rows),
+        scored_count=len(scored),
+        seen_count=_seen_count([one.row for one in scored if one.row is not None], evidence),
+        left_out=dict(left_out),
+        lines=tuple(lines),
+        points=_points(one.miss for one in scored),
+    )
+
+
+def _score(
+    row: PublishedRow, folder: Path, evidence: Evidence, known: Fitted
+) -> tuple[_Scored, Case | None] | str:
+    """The row's miss, with its case if it is a CPU row in floating point; else why not."""
+    device = evidence.devices.get(row.device_id)
+    if device is None:
+        return "of a device that is not in the catalogue"
+    work = _onnx_work(row, folder)
+    gpu = gpu_case(row, evidence.models, evidence.devices)
+    if gpu is not None:
+        miss = validate.gpu_miss(gpu, gpu.seconds(known.gpu))
+        return _Scored(miss, known.spreads["gpu"], row), None
+    if row.unit != "CPU":
+        return f"on {row.unit.split(' ')[0] or 'no stated unit'}"
+    case = cpu_case(row, evidence.models, evidence.devices, work=work)
+    if case is None:
+        return "without threads" if row.threads is None else "of a model whose work is not known"
+    if row.precision.startswith(("int8", "w8")):
+        projected = int8_seconds(case, known.cpu, known.int8)
+        miss = validate.miss_of(case, projected, "int8")._replace(group="int8")
+        return _Scored(miss, known.spreads["int8"], row), None
+    miss = validate.miss_of(case, case_seconds(case, known.cpu), "cpu")
+    return _Scored(miss, cpu_spread(case.work, case.threads, row.runtime, known), row), case
+
+
+def _onnx_work(row: PublishedRow, folder: Path) -> Work | None:
+    """Work of the ONNX file that the row names instead of a model of the table."""
+    if not row.model.endswith(".onnx"):
+        return None
+    from feasibility.graph.inspect import inspect_model
+    from feasibility.measure.model import profiled_model
+
+    path = folder / row.model
+    return work_of_model(profiled_model(path, inspect_model(path)))
+
+
+def _seen_count(rows: Sequence[PublishedRow], evidence: Evidence) -> int:
+    def key(row: PublishedRow) -> tuple[object, ...]:
+        return (row.model, row.device_id, row.build, row.threads, row.seconds)
+
+    cases = (*evidence.floats, *evidence.int8)
+    fitted_rows = {key(row) for row in (*(c.row for c in cases), *(c.row for c in evidence.gpu))}
+    return sum(key(row) in fitted_rows for row in rows)
+
+
+def _is_direct(miss: Miss) -> bool:
+    return miss.group in ("int8", "gpu") or miss.group.startswith("cpu, ")
+
+
+def _threads(miss: Miss) -> str:
+    return SUBJECTS[miss.group].partition(", ")[2]
+
+
+def _kind_subject(miss: Miss) -> str:
+    return f"{miss.kind}, {_threads(miss)}"
+
+
+def _runtime_subject(miss: Miss) -> str:
+    return f"{miss.runtime}, {_threads(miss)}"
+
+
+_SCOPES: Final[tuple[tuple[Scope, Callable[[Miss], str]], ...]] = (
+    ("kind", _kind_subject),
+    ("runtime", _runtime_subject),
+)
+
+
+def _scored_lines(
+    scope: Scope, scored: Sequence[_Scored], key: Callable[[Miss], str]
+) -> list[AccuracyLine]:
+    lines = []
+    for subject, members in _grouped(scored, lambda one: key(one.miss)):
+        inside = sum(abs(one.miss.error) <= math.log(one.spread) for one in members)
+        lines.append(_line(scope, subject, [one.miss for one in members], inside / len(members)))
+    return lines
+
+
+def _line(scope: Scope, group: str, misses: Sequence[Miss], coverage: float) -> AccuracyLine:
+    return AccuracyLine(
+        scope=scope,
+        subject=SUBJECTS.get(group, group),
+        row_count=len(misses),
+        chip_count=len({miss.unit for miss in misses}),
+        median_error_ratio=validate.median_error(misses),
+        p90_factor_ratio=validate.factor(misses, 0.9),
+        within_1_5_ratio=validate.within(misses, 1.5),
+        within_2_ratio=validate.within(misses, 2.0),
+        coverage_ratio=coverage,
+    )
+
+
+def _points(misses: Iterable[Miss]) -> tuple[AccuracyPoint, ...]:
+    return tuple(
+        AccuracyPoint(
+            subject=SUBJECTS[miss.group],
+            measured_ns=round(miss.seconds * _NS),
+            projected_ns=round(miss.seconds * _NS / math.exp(miss.error)),
+        )
+        for miss in misses
+    )
+
+
+def _grouped(items: Iterable[T], key: Callable[[T], str]) -> list[tuple[str, list[T]]]:
+    """Items by key, in the order of `SUBJECTS`, others after them by name."""
+    groups: dict[str, list[T]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    known = list(SUBJECTS)
+    return sorted(
+        groups.items(),
+        key=lambda entry: (known.index(entry[0]) if entry[0] in known else len(known), entry[0]),
+    )

@@ -1,0 +1,32 @@
+"""How wide the interval of a projection on a CPU is."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from feasibility.project.cpu import JUDGED_EFFICIENCY, Work
+from feasibility.project.fitted import Fitted
+
+# Runtimes and mixes of operators that published rows hardly show get the interval of one
+# that was left out of the fit; this many rows, or this similarity, are enough.
+KNOWN_RUNTIME_ROWS: Final = 16
+KNOWN_MIX_SIMILARITY: Final = 0.3
+# On top, where most of the work has an efficiency that was judged and not fitted.
+JUDGED_SPREAD: Final = 1.4
+
+
+def thread_group(threads: int) -> str:
+    """How intervals and reports tell cases apart by their threads."""
+    return "one thread" if threads == 1 else "several threads"
+
+
+def cpu_spread(work: Work, threads: int, runtime: str, known: Fitted) -> float:
+    """Half width of the interval as a factor: wider for what published rows show little of."""
+    count = thread_group(threads)
+    spread = known.spreads[f"cpu, {count}"]
+    if known.cpu.row_counts.get(runtime, 0) < KNOWN_RUNTIME_ROWS:
+        spread = max(spread, known.spreads[f"other runtime, {count}"])
+    if known.cpu.nearest_similarity(work) < KNOWN_MIX_SIMILARITY:
+        spread = max(spread, known.spreads[f"other model, {count}"])
+    judged = sum(work.operations.get(kind, 0.0) for kind in JUDGED_EFFICIENCY)
+    return spread * JUDGED_SPREAD if 2 * judged > work.total else spread

@@ -1,0 +1,65 @@
+"""How far projections are from measurements that they were not fitted to."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from msgspec import Meta
+
+from feasibility.records.base import Count, Nanoseconds, Ratio, Record
+
+Scope: TypeAlias = Literal["all", "kind", "runtime"]
+
+
+class AccuracyLine(Record, frozen=True, kw_only=True):
+    """Error over one group of measurements."""
+
+    scope: Annotated[
+        Scope, Meta(description="Whether the group is of all rows, a device kind or a runtime.")
+    ]
+    subject: Annotated[str, Meta(description="What the rows have in common.")]
+    row_count: Annotated[Count, Meta(description="Projections that were compared.")]
+    chip_count: Annotated[Count, Meta(description="Different chips among them.")]
+    median_error_ratio: Annotated[Ratio, Meta(description="Median of |projected / measured - 1|.")]
+    p90_factor_ratio: Annotated[
+        Ratio, Meta(description="Factor that nine of ten projections are within.")
+    ]
+    within_1_5_ratio: Annotated[Ratio, Meta(description="Share within a factor of 1.5.")]
+    within_2_ratio: Annotated[Ratio, Meta(description="Share within a factor of 2.")]
+    coverage_ratio: Annotated[
+        Ratio, Meta(description="Share inside the interval that is meant to cover 80 %.")
+    ]
+
+
+class AccuracyPoint(Record, frozen=True, kw_only=True):
+    """One measurement and its projection."""
+
+    subject: Annotated[str, Meta(description="Group of the row.")]
+    measured_ns: Annotated[Nanoseconds, Meta(description="What was published.")]
+    projected_ns: Annotated[Nanoseconds, Meta(description="What was projected.")]
+
+
+class Accuracy(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/accuracy/1"):
+    """The answer of `devices validate --report`."""
+
+    tool_version: Annotated[str, Meta(description="Version of feasibility that wrote this.")]
+    source: Annotated[str, Meta(description="Table that the rows are from.")]
+    calibrated_on: Annotated[str, Meta(description="Date of the coefficients, ISO 8601.")]
+    calibrated_row_count: Annotated[
+        Count, Meta(description="Rows that the CPU coefficients were fitted to.")
+    ]
+    is_held_out: Annotated[
+        bool, Meta(description="True if every row was projected by a fit that did not see it.")
+    ]
+    row_count: Annotated[Count, Meta(description="Rows of the table.")]
+    scored_count: Annotated[Count, Meta(description="Rows that could be projected.")]
+    seen_count: Annotated[
+        Count, Meta(description="Scored rows that the shipped coefficients were fitted to.")
+    ] = 0
+    left_out: Annotated[
+        dict[str, int], Meta(description="Rows that could not be projected, by reason.")
+    ] = {}
+    lines: Annotated[tuple[AccuracyLine, ...], Meta(description="Error by group.")]
+    points: Annotated[
+        tuple[AccuracyPoint, ...], Meta(description="Every measurement that was compared.")
+    ] = ()
