@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -30,7 +30,11 @@ _BRIEF_WARMUP_NS: Final = SECOND_NS // 20
 _BRIEF_NS: Final = 2 * SECOND_NS // 5
 _TWO_RUNS: Final = Schedule(run_count_min=1, run_count_max=1, warmup_count=0)
 _ONE_RUN: Final = Schedule(run_count_min=0, run_count_max=0, warmup_count=0)
-_PROFILED: Final = Schedule(run_count_min=1, run_count_max=8, warmup_count=0, enough_ns=SECOND_NS)
+_PROFILED: Final = Schedule(
+    run_count_min=1, run_count_max=8, warmup_count=0, enough_ns=SECOND_NS // 2
+)
+
+_ENVIRONMENTS: Final = {"steady": STEADY_ENVIRONMENT, "timeline": STEADY_ENVIRONMENT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,19 +155,16 @@ class Passes:
         return replace(spec, fill=replace(spec.fill, path=path))
 
     def _run(self, request: Request) -> ChildResult:
-        environment = STEADY_ENVIRONMENT if request.instrument == "steady" else None
-        return self._run_all([request], environment)[0]
+        return self._run_all([request])[0]
 
     def _run_beside(self, requests: Sequence[Request], width: int) -> list[ChildResult]:
-        """Results of children of which at most `width` run at once, all with a steady allocator."""
+        """Results of children of which at most `width` run at once."""
         results: list[ChildResult] = []
         for begin in range(0, len(requests), width):
-            results += self._run_all(requests[begin : begin + width], STEADY_ENVIRONMENT)
+            results += self._run_all(requests[begin : begin + width])
         return results
 
-    def _run_all(
-        self, requests: Sequence[Request], environment: Mapping[str, str] | None = None
-    ) -> list[ChildResult]:
+    def _run_all(self, requests: Sequence[Request]) -> list[ChildResult]:
         """Results of children that run at once.
 
         Raises:
@@ -174,7 +175,7 @@ class Passes:
             requests,
             self.place.runner,
             timeout_s=self.options.timeout_s * slowdown,
-            environment=environment,
+            environments=[_ENVIRONMENTS.get(request.instrument, {}) for request in requests],
             watch=self.place.watch,
         )
         for fault in map(self.place.fault, results):
