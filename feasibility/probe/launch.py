@@ -180,7 +180,7 @@ def run_child(
         [request],
         runner,
         timeout_s=timeout_s,
-        environment=environment,
+        environments=[environment or {}],
         on_event=on_event,
         watch=watch,
     )[0]
@@ -191,7 +191,7 @@ def run_children(
     runner: Runner,
     *,
     timeout_s: float,
-    environment: Mapping[str, str] | None = None,
+    environments: Sequence[Mapping[str, str]] | None = None,
     on_event: Callable[[Event], None] | None = None,
     watch: Callable[[int], Watcher] | None = None,
 ) -> list[ChildResult]:
@@ -200,17 +200,25 @@ def run_children(
     Only for passes whose figures do not depend on what else the machine does:
     resident memory and allocations, never times or proportional memory.
 
+    Args:
+        requests: The jobs.
+        runner: Where they run.
+        timeout_s: Seconds after which each is killed.
+        environments: Variables for each on top of the inherited ones; None for no others.
+        on_event: Called with each event as it arrives; the children do not wait for it.
+        watch: Makes a watcher of a child from the id of its process on this machine.
+
     Raises:
         OSError: A child could not be started at all; none is left running.
     """
     with contextlib.ExitStack() as stack, selectors.DefaultSelector() as selector:
         children = [
             _Child(
-                stack.enter_context(_spawned(runner, environment or {})),
+                stack.enter_context(_spawned(runner, environment)),
                 timeout_s,
                 transcript=_Transcript(on_event=on_event),
             )
-            for _ in requests
+            for environment in environments or [{}] * len(requests)
         ]
         for child, request in zip(children, requests, strict=True):
             child.transcript.watcher = watch(child.process.pid) if watch else None
