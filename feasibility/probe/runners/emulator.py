@@ -54,10 +54,7 @@ class EmulatingRunner:
 
     def command(self, extra: Mapping[str, str]) -> list[str]:
         """The argv of the emulator; variables reach the guest only, not the emulator's own heap."""
-        variables = {"PYTHONPATH": str(self.folder / "site"), **extra}
-        assignments = [
-            part for name, value in variables.items() for part in ("-E", f"{name}={value}")
-        ]
+        assignments = [part for name, value in extra.items() for part in ("-E", f"{name}={value}")]
         version = tuple(int(part) for part in self.manifest.python_version.split("."))
         return [
             str(self.folder / self.manifest.emulator),

@@ -163,7 +163,7 @@ def _require_tools() -> None:
     if missing:
         raise HostError(
             WHAT,
-            f"{' and '.join(missing)} is missing: its parts come from Debian's packages",
+            f"its parts come from Debian's packages, and there is no {' and no '.join(missing)}",
             "install it in a Debian or Ubuntu container, or measure on the device with "
             "--on ssh:HOST",
         )

@@ -120,12 +120,12 @@ class Link:
                 left -= len(data)
 
     def last_words(self) -> str:
-        """The last line that the connecting program printed, or nothing."""
+        """What the connecting program printed, without empty lines."""
         self.stderr.seek(0, os.SEEK_END)
         self.stderr.seek(max(0, self.stderr.tell() - _STDERR_KEPT_BYTES))
         text = self.stderr.read().decode("utf-8", "replace")
         lines = [line.strip() for line in text.splitlines() if line.strip()]
-        return "\n".join(lines[-4:])
+        return "\n".join(lines)
 
     def _write(self, data: bytes) -> None:
         assert self.process.stdin is not None

@@ -67,8 +67,12 @@ class RemoteRunner:
         return self.way.name
 
     def command(self, extra: Mapping[str, str]) -> list[str]:
-        """The argv that starts the script there, with the variables."""
-        return self.way.child_command(self.script, extra)
+        """The argv that starts the script there, with the variables.
+
+        Libraries leave files in the folder for temporary ones, so it is the one that goes.
+        """
+        folder = str(PurePosixPath(self.script).parent)
+        return self.way.child_command(self.script, {"TMPDIR": folder, **extra})
 
     def environment(self, extra: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG002
         """This process's own: it is for the program that leads there."""
@@ -218,10 +222,10 @@ def _sent(link: Link, way: Way, files: Sequence[StagedFile]) -> str:
     try:
         return link.send([*files, script])
     except (LinkError, OSError) as error:
-        why = safe_text(str(error), _MESSAGE_LIMIT).lower() or "the connection was lost"
+        last = safe_text(str(error).rpartition("\n")[2], _MESSAGE_LIMIT).lower()
         size = sum(file.path.stat().st_size for file in files)
         raise HostError(
             f"Cannot copy the model to {way.name}",
-            why,
+            last or "the connection was lost",
             f"{size / 1e6:.0f} MB are needed in the folder for temporary files there",
         ) from error

@@ -1,0 +1,337 @@
+"""The ssh runner, against a server that the test starts on the loopback address."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import onnx
+import pytest
+from onnx.external_data_helper import set_external_data
+
+from feasibility.errors import HostError, UsageError
+from feasibility.measure.options import MeasureOptions
+from feasibility.measure.run import measure_model
+from feasibility.measure.staging import files_to_stage
+from feasibility.probe.launch import run_child
+from feasibility.probe.place import StagedFile
+from feasibility.probe.runner import STEADY_ENVIRONMENT
+from feasibility.probe.runners import remote
+from feasibility.probe.runners.ssh import SshMachine, ssh_machine
+from feasibility.probe.wire import Done, Request, Schedule
+from feasibility.records.workload import InputSpec
+from tests import tiny_models
+
+SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+needs_sshd = pytest.mark.skipif(
+    SSHD is None or shutil.which("ssh-keygen") is None, reason="no OpenSSH server here"
+)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running sshd with keys of its own, and the folder that it takes for temporary files."""
+
+    machine: SshMachine
+    folder: Path
+    process: subprocess.Popen[bytes]
+
+    def leftovers(self) -> list[str]:
+        """Names of what runs have left behind there; waits for clean-ups that are under way."""
+        deadline = time.monotonic() + 10
+        while (names := [path.name for path in self.temporary.iterdir()]) and (
+            time.monotonic() < deadline
+        ):
+            time.sleep(0.05)
+        return names
+
+    @property
+    def temporary(self) -> Path:
+        return self.folder / "tmp"
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def make_key(path: Path) -> None:
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True, timeout=30
+    )
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    assert SSHD is not None
+    folder = tmp_path_factory.mktemp("sshd")
+    (folder / "tmp").mkdir()
+    for name in ("host", "user", "stranger"):
+        make_key(folder / name)
+    port = free_port()
+    (folder / "server.conf").write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\n"
+        f"AuthorizedKeysFile {folder}/user.pub\nStrictModes no\nUsePAM no\n"
+        f"PasswordAuthentication no\nPidFile none\nPermitRootLogin yes\n"
+        f"SetEnv TMPDIR={folder}/tmp\n"
+    )
+    host_key = (folder / "host.pub").read_text()
+    (folder / "known").write_text(f"[127.0.0.1]:{port} {host_key}")
+    (folder / "client.conf").write_text(
+        f"Host loop\n  HostName 127.0.0.1\n  Port {port}\n  IdentitiesOnly yes\n"
+        f"  IdentityFile {folder}/user\n  UserKnownHostsFile {folder}/known\n"
+        "  GlobalKnownHostsFile /dev/null\n"
+    )
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen([SSHD, "-D", "-e", "-f", f"{folder}/server.conf"], stderr=log)
+    machine = SshMachine("loop", python=sys.executable, options=("-F", str(folder / "client.conf")))
+    try:
+        deadline = time.monotonic() + 20
+        while b"listening" not in (folder / "log").read_bytes():
+            if process.poll() is not None or time.monotonic() > deadline:
+                pytest.skip(f"sshd does not start: {(folder / 'log').read_text()}")
+            time.sleep(0.05)
+        yield Server(machine, folder, process)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def with_option(machine: SshMachine, option: str) -> SshMachine:
+    return replace(machine, options=("-o", option, *machine.options))
+
+
+def request_for(path: str, **changes: object) -> Request:
+    fields: dict[str, object] = {
+        "action": "measure",
+        "instrument": "plain",
+        "model_path": path,
+        "provider": "CPUExecutionProvider",
+        "threads": 1,
+        "inputs": (InputSpec(name="x", dtype="float32", shape=(1, 64)),),
+        "schedule": Schedule(run_count_min=1, run_count_max=1, warmup_count=0),
+    }
+    return Request(**(fields | changes))  # type: ignore[arg-type]
+
+
+def external_model(path: Path) -> Path:
+    """A model whose weights lie in two files, one of them in a folder."""
+    model = onnx.load_model(tiny_models.mlp(path))
+    for tensor, location in zip(model.graph.initializer, ("w0.bin", "sub/w1.bin"), strict=True):
+        file = path.parent / location
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(tensor.raw_data)
+        set_external_data(tensor, location)
+        tensor.ClearField("raw_data")
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def fails(machine: SshMachine) -> HostError:
+    with pytest.raises(HostError) as caught, machine.reach(tuple):
+        pass
+    return caught.value
+
+
+@needs_sshd
+@pytest.mark.slow
+def test_a_profile_over_ssh_is_that_of_this_machine(server: Server, tmp_path: Path) -> None:
+    """Memory within 3 %, all instruments, and nothing left on the other side."""
+    path = tiny_models.mlp(tmp_path / "mlp.onnx")
+    here, there = measure_model(path), measure_model(path, machine=server.machine)
+    assert here.memory is not None
+    assert there.memory is not None
+    tolerance = 0.03 * here.memory.baseline_bytes
+    assert abs(there.memory.baseline_bytes - here.memory.baseline_bytes) < tolerance
+    assert abs(there.memory.load_peak_bytes - here.memory.load_peak_bytes) < tolerance
+    assert there.runner == server.machine.name
+    assert there.method == "measured"
+    assert there.latency is not None
+    assert {use.phase for use in there.allocations} == {"load", "inference"}
+    assert len(there.operators) == len(here.operators)
+    assert there.host.libraries == here.host.libraries
+    assert server.leftovers() == []
+
+
+@needs_sshd
+def test_external_data_goes_along(server: Server, tmp_path: Path) -> None:
+    path = external_model(tmp_path / "model.onnx")
+    with server.machine.reach(lambda: files_to_stage(path, MeasureOptions())) as place:
+        copied = Path(place.there(path.absolute()))
+        for location in ("model.onnx", "w0.bin", "sub/w1.bin"):
+            assert (copied.parent / location).read_bytes() == (tmp_path / location).read_bytes()
+        assert place.host.memory_bytes > 0
+    assert server.leftovers() == []
+
+
+@needs_sshd
+def test_a_child_runs_there_with_its_variables(server: Server, tmp_path: Path) -> None:
+    path = tiny_models.mlp(tmp_path / "mlp.onnx")
+    with server.machine.reach(lambda: [StagedFile(path, "model/mlp.onnx")]) as place:
+        request = request_for(place.there(path))
+        argv = place.runner.command(STEADY_ENVIRONMENT)
+        assert "MALLOC_TRIM_THRESHOLD_=131072" in argv[-1]
+        result = run_child(request, place.runner, timeout_s=60, environment=STEADY_ENVIRONMENT)
+        assert result.event(Done) is not None, result.stderr_tail
+    assert server.leftovers() == []
+
+
+@needs_sshd
+def test_what_a_child_wrote_there_comes_back(server: Server, tmp_path: Path) -> None:
+    source = tmp_path / "data"
+    source.write_bytes(os.urandom(3_000_000))
+    with server.machine.reach(lambda: [StagedFile(source, "deep/er/data")]) as place:
+        (tmp_path / "back").mkdir()
+        back = place.fetch(place.there(source), tmp_path / "back")
+        assert back.read_bytes() == source.read_bytes()
+        with pytest.raises(OSError, match="No such file"):
+            place.fetch("/nonexistent", tmp_path)
+    assert server.leftovers() == []
+
+
+@needs_sshd
+def test_a_child_ends_when_the_connection_does(server: Server, tmp_path: Path) -> None:
+    """The end of its standard input ends it, as on this machine, and the keeper cleans up."""
+    path = tiny_models.mlp(tmp_path / "mlp.onnx")
+    with contextlib.ExitStack() as stack:
+        place = stack.enter_context(server.machine.reach(lambda: [StagedFile(path, "m/mlp.onnx")]))
+        endless = Schedule(
+            run_count_min=10**9, run_count_max=10**9, enough_ns=10**18, time_limit_ns=10**18
+        )
+        request = request_for(place.there(path), schedule=endless)
+        result = run_child(request, place.runner, timeout_s=4)
+        assert result.ending == "timeout"
+        os.killpg(place.link.process.pid, signal.SIGKILL)
+        script = place.runner.script  # type: ignore[attr-defined]
+        deadline = time.monotonic() + 10
+        while is_running(script) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not is_running(script)
+        assert server.leftovers() == []
+        fault = place.fault(replace(result, ending="silent"))
+        assert "the connection was lost" in fault.message if fault else False
+
+
+def is_running(script: str) -> bool:
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            command = path.read_bytes()
+            if script.encode() in command and b"ssh\0" not in command:
+                return True
+    return False
+
+
+@needs_sshd
+def test_two_runs_at_once_are_refused(server: Server) -> None:
+    with server.machine.reach(tuple):
+        error = fails(server.machine)
+    assert "another run is measuring there" in error.why
+    assert server.leftovers() == []
+
+
+@needs_sshd
+def test_an_unknown_host_key_is_named(server: Server) -> None:
+    error = fails(with_option(server.machine, "UserKnownHostsFile=/dev/null"))
+    assert error.why == "its host key is not known"
+
+
+@needs_sshd
+def test_a_changed_host_key_is_named(server: Server, tmp_path: Path) -> None:
+    known = (server.folder / "known").read_text().split()[0]
+    (tmp_path / "known").write_text(f"{known} {(server.folder / 'stranger.pub').read_text()}")
+    error = fails(with_option(server.machine, f"UserKnownHostsFile={tmp_path}/known"))
+    assert error.why == "its host key is not the one that ssh knows"
+
+
+@needs_sshd
+def test_a_key_that_is_not_accepted_is_named(server: Server) -> None:
+    error = fails(with_option(server.machine, "User=nobody-of-this-name"))
+    assert error.why == "it does not let this user in"
+    assert "ssh-copy-id loop" in error.hint
+
+
+@needs_sshd
+def test_a_closed_port_is_named(server: Server) -> None:
+    error = fails(with_option(server.machine, f"Port={free_port()}"))
+    assert error.why == "nothing listens for ssh there"
+
+
+@needs_sshd
+def test_a_missing_interpreter_is_named(server: Server) -> None:
+    error = fails(replace(server.machine, python="/nonexistent/python"))
+    assert error.why == "there is no /nonexistent/python there"
+
+
+@needs_sshd
+def test_a_python_without_the_runtime_is_named(server: Server, tmp_path: Path) -> None:
+    """-S hides what is installed, as on a machine where nothing is."""
+    bare = tmp_path / "python"
+    bare.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n')
+    bare.chmod(0o755)
+    error = fails(replace(server.machine, python=str(bare)))
+    assert error.why == "its Python has no onnxruntime and numpy"
+    assert "pip install onnxruntime numpy" in error.hint
+
+
+@needs_sshd
+def test_a_full_disk_there_is_named(server: Server, tmp_path: Path) -> None:
+    """A limit on file sizes stops the copy as a full disk would, and what was copied goes."""
+    limited = tmp_path / "python"
+    limited.write_text(f'#!/bin/sh\ntrap "" XFSZ\nulimit -f 100\nexec {sys.executable} "$@"\n')
+    limited.chmod(0o755)
+    big = tmp_path / "big"
+    big.write_bytes(bytes(4_000_000))
+    machine = replace(server.machine, python=str(limited))
+    with pytest.raises(HostError) as caught, machine.reach(lambda: [StagedFile(big, "big")]):
+        pass
+    assert "file too large" in caught.value.why
+    assert "4 MB are needed" in caught.value.hint
+    assert server.leftovers() == []
+
+
+def test_no_ssh_client_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    error = fails(SshMachine("host"))
+    assert error.why == "the program ssh is not installed here"
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "python"),
+    [
+        ("board", "board", "python3"),
+        ("pi@board.local", "pi@board.local", "python3"),
+        ("pi@board:/opt/env/bin/python", "pi@board", "/opt/env/bin/python"),
+        ("//pi@board:2222", "ssh://pi@board:2222", "python3"),
+        ("//board:22/usr/bin/python3", "ssh://board:22", "/usr/bin/python3"),
+    ],
+)
+def test_hosts_are_parsed(text: str, host: str, python: str) -> None:
+    machine = ssh_machine(text)
+    assert (machine.host, machine.python) == (host, python)
+
+
+@pytest.mark.parametrize("text", ["-oProxyCommand=x", "a b", "", "host;reboot", "//", "a@b@c"])
+def test_what_is_no_host_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        ssh_machine(text)
+
+
+def test_an_old_python_there_is_refused() -> None:
+    """Its version is looked at before anything is sent."""
+
+    class Link:
+        def hear(self) -> dict[str, object]:
+            return {"python": "3.7.3", "missing": [], "is_alone": True}
+
+    with pytest.raises(HostError, match=r"its Python is 3\.7\.3, too old"):
+        remote._facts(Link(), SshMachine("host"), "Cannot measure on ssh:host")  # type: ignore[arg-type]
