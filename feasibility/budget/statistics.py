@@ -18,8 +18,8 @@ Test: TypeAlias = Callable[[Sequence[float]], float]
 # Numbers of observations after which a decision is tried. Each try may be wrong, so the
 # chance of each is such that all together raise a false alarm in less than 1 of 100 checks
 # of a model that lies exactly on its limit; one that has not changed is far from it.
-LOOKS: Final = (6, 10, 14, 20, 30)
-FALSE_ALARM_CHANCE: Final = 0.002
+LOOKS: Final = (6, 10, 14, 20, 30, 45)
+FALSE_ALARM_CHANCE: Final = 0.0015
 FALSE_PASS_CHANCE: Final = 0.02
 INTERVAL_CONFIDENCE: Final = 0.95
 

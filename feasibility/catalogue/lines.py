@@ -28,14 +28,14 @@ def key_lines(text: str) -> dict[KeyPath, int]:
                 open_quote = ""
             continue
         if match := _ARRAY_HEADER.fullmatch(line):
-            array = _split(match[1])
+            array = _inside(_split(match[1]), array_sizes)
             index = array_sizes.get(array, 0)
             array_sizes[array] = index + 1
             table = (*array, index)
             lines.setdefault(array, number)
             lines[table] = number
         elif match := _HEADER.fullmatch(line):
-            table = _split(match[1])
+            table = _inside(_split(match[1]), array_sizes)
             lines.setdefault(table, number)
         elif match := _KEY.match(line):
             lines.setdefault((*table, *_split(match[1])), number)
@@ -50,6 +50,16 @@ def line_of(lines: dict[KeyPath, int], path: KeyPath) -> int:
         if path[:length] in lines:
             return lines[path[:length]]
     return 1
+
+
+def _inside(path: KeyPath, array_sizes: dict[KeyPath, int]) -> KeyPath:
+    """The path with the number of the last entry after every array of tables that it leads into."""
+    inside: KeyPath = ()
+    for position, part in enumerate(path, start=1):
+        inside = (*inside, part)
+        if position < len(path) and inside in array_sizes:
+            inside = (*inside, array_sizes[inside] - 1)
+    return inside
 
 
 def _split(dotted: str) -> KeyPath:
