@@ -60,32 +60,29 @@ class Replay:
 
     def run(self, calls: Iterable[tuple[str, int, int]]) -> None:
         """Follows calls, each with its name, an address and a size, to the end."""
+        # Hundreds of thousands of calls come by here, so that heap calls are followed in place.
+        blocks, sizes, counts = self.blocks, self.sizes, self.counts
         for call, address, size in calls:
-            if call in _FREE_CALLS:
-                self._free(address)
-            elif call == _UNMAP_CALL:
+            if call in (_MAP_CALL, _UNMAP_CALL):
                 self._unmap(address, address + size)
-            elif call == _MAP_CALL:
-                self._unmap(address, address + size)
-                self.mappings[address] = size
-            else:
-                self._free(address)
-                self.blocks[address] = call, size
-                self.sizes[call] += size
-                self.counts[call] += 1
+                if call == _MAP_CALL:
+                    self.mappings[address] = size
+                continue
+            freed = blocks.pop(address, None)  # None for what was requested before the phase
+            if freed is not None:
+                if self.heap_bytes > self.peak_bytes:
+                    self._note_peak()
+                freed_call, freed_size = freed
+                sizes[freed_call] -= freed_size
+                counts[freed_call] -= 1
+                self.heap_bytes -= freed_size
+            if call not in _FREE_CALLS:
+                blocks[address] = call, size
+                sizes[call] += size
+                counts[call] += 1
                 self.heap_bytes += size
-        self._note_peak()
-
-    def _free(self, address: int) -> None:
-        block = self.blocks.get(address)
-        if block is None:
-            return  # requested before the phase
-        self._note_peak()
-        del self.blocks[address]
-        call, size = block
-        self.sizes[call] -= size
-        self.counts[call] -= 1
-        self.heap_bytes -= size
+        if self.heap_bytes > self.peak_bytes:
+            self._note_peak()
 
     def _unmap(self, begin: int, end: int) -> None:
         """Takes a range of addresses out of the mappings, which may leave parts of them."""
@@ -99,11 +96,10 @@ class Replay:
                     self.mappings[end] = stop - end
 
     def _note_peak(self) -> None:
-        if self.heap_bytes > self.peak_bytes:
-            self.peak_bytes = self.heap_bytes
-            self.peak_sizes, self.peak_counts = self.sizes.copy(), self.counts.copy()
-            self.peak_sizes[_MAP_CALL] = sum(self.mappings.values())
-            self.peak_counts[_MAP_CALL] = len(self.mappings)
+        self.peak_bytes = self.heap_bytes
+        self.peak_sizes, self.peak_counts = self.sizes.copy(), self.counts.copy()
+        self.peak_sizes[_MAP_CALL] = sum(self.mappings.values())
+        self.peak_counts[_MAP_CALL] = len(self.mappings)
 
 
 def read_phase(path: Path, phase: Literal["load", "inference"]) -> PhaseAllocations:
