@@ -24,7 +24,7 @@ from feasibility.catalogue.catalogue import find_device, load_catalogue
 from feasibility.commands.demo import DEVICE_IDS
 from feasibility.measure.run import measure_model
 from feasibility.paths import devices_dir
-from feasibility.place.assess import assess_model
+from feasibility.place.placement import assess_model
 from feasibility.place.requirements import Requirements
 from feasibility.records.assessment import Assessment
 from feasibility.records.profile import Profile
