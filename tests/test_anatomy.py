@@ -19,8 +19,10 @@ from feasibility.measure.anatomy import Evidence, anatomy
 from feasibility.measure.memory import ChildMemory
 from feasibility.measure.moments import Moment, Moments, moment
 from feasibility.measure.options import MeasureOptions
+from feasibility.measure.passes import Passes
 from feasibility.measure.run import measure_model
 from feasibility.probe.arena_steps import ArenaStep
+from feasibility.probe.launch import ChildResult
 from feasibility.probe.memray_file import PhaseAllocations, Replay
 from feasibility.probe.ort_trace import Trace
 from feasibility.probe.wire import HeapReading, MemoryReading, Survey
@@ -411,6 +413,19 @@ def test_the_c_library_tells_its_account(inline: Profile) -> None:
     assert found.allocated_bytes is not None
     assert found.requested_bytes is not None
     assert found.requested_bytes <= found.allocated_bytes < found.requested_bytes + 2 * MIB
+
+
+def test_a_pass_that_fails_leaves_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the recorded and the arena-off child there is no timeline, and a notice for each."""
+    late = ChildResult("timeout", (), None, None, "", 1, 1.0)
+    monkeypatch.setattr(Passes, "timeline", lambda *_args, **_options: [late, late])
+    found = measure_model(tiny_models.mlp(tmp_path / "m.onnx", 256, 4), QUICK)
+    assert found.timeline is None
+    assert found.anatomy is not None
+    assert [effect.setting for effect in found.anatomy.settings] == ["prepacking-off"]
+    assert sum(parts_of(anatomy_of(found)[1]).values()) == anatomy_of(found)[1].total_bytes
+    failed = [notice.message for notice in found.warnings if notice.code == "pass-failed"]
+    assert [message.split(" pass ")[0] for message in failed] == ["the timeline", "the arena-off"]
 
 
 def drawn(profile: Profile, *, width: int = 80, encoding: str = "utf-8") -> str:
