@@ -90,7 +90,10 @@ def limit_grid(report: BudgetReport, *, all_lines: bool) -> Grid:
             name = ""
         if rest or not model.lines:
             kept = f"{'the other ' if shown else ''}{counted(rest, 'limit')}"
-            rows.append((name, kept, "", SOURCE_TEXT[model.source], "", "", "kept"))
+            skipped = sum(line.outcome == "skipped" for line in model.lines)
+            what = f"kept, {skipped} skipped" if 0 < skipped < rest else "kept"
+            what = "skipped" if skipped == rest else what
+            rows.append((name, kept, "", SOURCE_TEXT[model.source], "", "", what))
             tones.append("good")
     return Grid(columns, tuple(rows), tuple(tones), tone_column=6)
 
