@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -100,11 +101,18 @@ def test_steady_memory_joins_the_instruments() -> None:
         Trace(operators=(), arena_held_bytes=900, arena_in_use_peak_bytes=800),
         default_anonymous_bytes=2600,
     )
-    assert (memory.floor_bytes, memory.comfort_bytes) == (3900, 4100)
+    assert (memory.floor_bytes, memory.comfort_bytes) == (3900, 3900)
     assert memory.allocated_load_peak_bytes == 3800
     assert memory.allocated_inference_peak_bytes == 2200
     assert memory.retained_bytes == 1100
     assert (memory.arena_held_bytes, memory.arena_in_use_peak_bytes) == (900, 800)
+
+
+def test_comfort_has_room_for_the_runs_file_pages() -> None:
+    """Where runs map more than loading needed, they decide; the two never add up."""
+    done = msgspec.structs.replace(DONE, peak=9000)
+    memory = steady_memory(child_memory(READY, LOADED, done), None, None, None, None)
+    assert (memory.floor_bytes, memory.comfort_bytes) == (7800, 8000)
 
 
 def test_missing_instruments_leave_none() -> None:

@@ -102,7 +102,8 @@ def steady_memory(
         inference_pss_bytes=kernel.inference_pss_bytes,
         inference_private_dirty_bytes=kernel.inference_private_dirty_bytes,
         floor_bytes=kernel.floor_bytes,
-        comfort_bytes=kernel.floor_bytes + kernel.inference_file_bytes,
+        # Not the floor plus file pages: what loading needs and what runs touch never coincide.
+        comfort_bytes=max(kernel.floor_bytes, kernel.inference_peak_bytes),
         allocated_load_peak_bytes=None if load is None else load.peak_bytes,
         allocated_resident_bytes=kept,
         allocated_inference_peak_bytes=(

@@ -80,8 +80,11 @@ class Host(Record, frozen=True, kw_only=True):
 
     cpu: Annotated[str, Meta(description="Processor name.")]
     arch: Annotated[str, Meta(description="Instruction set, for example x86_64 or aarch64.")]
-    core_count: Annotated[Count, Meta(description="Cores this process may use.")]
-    memory_bytes: Annotated[Bytes, Meta(description="Physical memory.")]
+    core_count: Annotated[Count | None, Meta(description="Cores this process may use.")]
+    memory_bytes: Annotated[Bytes | None, Meta(description="Physical memory.")]
+    device: Annotated[
+        str, Meta(description="Name of the device, where the source of the figures tells it.")
+    ] = ""
     os: Annotated[str, Meta(description="Operating system and kernel.")]
     python: Annotated[str, Meta(description="Python version of the child.")]
     libraries: Annotated[dict[str, str], Meta(description="Library versions in the child.")] = {}
@@ -128,11 +131,18 @@ class Memory(Record, frozen=True, kw_only=True):
         Meta(description="Private dirty memory after the runs, less that of the baseline."),
     ] = None
     floor_bytes: Annotated[
-        Bytes | None, Meta(description="What cannot be evicted while running: below it, killed.")
+        Bytes | None,
+        Meta(
+            description="Most that could not be evicted at any time, loading included; "
+            "below it, killed."
+        ),
     ] = None
     comfort_bytes: Annotated[
         Bytes | None,
-        Meta(description="Floor and the file-backed pages the runs touch: below it, thrashing."),
+        Meta(
+            description="Enough for the floor and for runs with all file pages they touch; "
+            "below it, thrashing."
+        ),
     ] = None
     allocated_load_peak_bytes: Annotated[
         Bytes | None, Meta(description="Bytes requested from allocators at the peak of loading.")
@@ -179,26 +189,33 @@ class DefaultAllocator(Record, frozen=True, kw_only=True):
 
 
 class Latency(Record, frozen=True, kw_only=True):
-    """Times of one session in one process; percentiles are nearest-rank."""
+    """Times of one session in one process; percentiles are nearest-rank.
 
-    load_ns: Annotated[Nanoseconds, Meta(description="Creating the session.")]
-    first_run_ns: Annotated[Nanoseconds, Meta(description="The first run.")]
+    Only the median is there always: other programs' figures may hold no more.
+    """
+
+    load_ns: Annotated[Nanoseconds | None, Meta(description="Creating the session.")] = None
+    first_run_ns: Annotated[Nanoseconds | None, Meta(description="The first run.")] = None
     samples_ns: Annotated[
         tuple[int, ...], Meta(description="Every measured run after the warm-up, in order.")
-    ]
-    min_ns: Annotated[Nanoseconds, Meta(description="Fastest run.")]
+    ] = ()
+    min_ns: Annotated[Nanoseconds | None, Meta(description="Fastest run.")] = None
     median_ns: Annotated[Nanoseconds, Meta(description="Nearest-rank median.")]
-    mean_ns: Annotated[Nanoseconds, Meta(description="Arithmetic mean, rounded.")]
-    stdev_ns: Annotated[Nanoseconds, Meta(description="Sample standard deviation, rounded.")]
-    p90_ns: Annotated[Nanoseconds, Meta(description="90th percentile.")]
-    p95_ns: Annotated[Nanoseconds, Meta(description="95th percentile.")]
-    p99_ns: Annotated[Nanoseconds, Meta(description="99th percentile.")]
+    mean_ns: Annotated[Nanoseconds | None, Meta(description="Arithmetic mean, rounded.")] = None
+    stdev_ns: Annotated[
+        Nanoseconds | None, Meta(description="Sample standard deviation, rounded.")
+    ] = None
+    p90_ns: Annotated[Nanoseconds | None, Meta(description="90th percentile.")] = None
+    p95_ns: Annotated[Nanoseconds | None, Meta(description="95th percentile.")] = None
+    p99_ns: Annotated[Nanoseconds | None, Meta(description="99th percentile.")] = None
     median_low_ns: Annotated[
-        Nanoseconds, Meta(description="Lower end of the 95 % confidence interval of the median.")
-    ]
+        Nanoseconds | None,
+        Meta(description="Lower end of the 95 % confidence interval of the median."),
+    ] = None
     median_high_ns: Annotated[
-        Nanoseconds, Meta(description="Upper end of the 95 % confidence interval of the median.")
-    ]
+        Nanoseconds | None,
+        Meta(description="Upper end of the 95 % confidence interval of the median."),
+    ] = None
 
 
 class OperatorProfile(Record, frozen=True, kw_only=True):
@@ -254,6 +271,13 @@ class Profile(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasib
     host: Annotated[Host, Meta(description="The machine.")]
     workload: Annotated[Workload, Meta(description="The conditions.")]
     memory: Annotated[Memory | None, Meta(description="Steady memory figures.")] = None
+    process_peak_bytes: Annotated[
+        Bytes | None,
+        Meta(
+            description="Highest resident memory of the whole process, its runtime included, "
+            "where another program measured only that; null otherwise."
+        ),
+    ] = None
     default_allocator: Annotated[
         DefaultAllocator | None, Meta(description="Range with the C library's defaults.")
     ] = None
