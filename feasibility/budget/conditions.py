@@ -50,7 +50,7 @@ def host_conditions() -> Conditions:
     return Conditions(
         arch=host.arch,
         cpu=host.cpu,
-        core_count=host.core_count,
+        core_count=host.core_count or 0,
         os=host.os,
         libc=host.libc,
         runtime=f"ONNX Runtime {version}".strip(),

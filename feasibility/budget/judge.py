@@ -185,13 +185,16 @@ def _decide_at_looks(excesses: Sequence[float], test: Test) -> Decision:
 def _excesses(limit: Limit, sides: Sides) -> list[float]:
     """Logarithms of figure over limit, one per process or pair of processes."""
     if limit.kind == "ratio" and sides.is_paired:
-        return [ratio - math.log1p(limit.ratio) for ratio in _log_ratios(sides)]
-    if limit.is_relative and sides.is_paired:
+        excesses = [ratio - math.log1p(limit.ratio) for ratio in _log_ratios(sides)]
+    elif limit.is_relative and sides.is_paired:
         pairs = zip(sides.now, sides.baseline, strict=False)
-        return [math.log(now / limit.above(base)) for now, base in pairs]
-    bound = limit.above(_centre(sides.baseline) or 0) if limit.is_relative else sides.bound
-    assert bound is not None
-    return [math.log(now / max(bound, 1)) for now in sides.now]
+        excesses = [math.log(now / limit.above(base)) for now, base in pairs]
+    else:
+        bound = limit.above(_centre(sides.baseline) or 0) if limit.is_relative else sides.bound
+        assert bound is not None
+        excesses = [math.log(now / max(bound, 1)) for now in sides.now]
+    # The last bits of a logarithm must not tell equal figures apart.
+    return [round(excess, 9) for excess in excesses]
 
 
 def _log_ratios(sides: Sides) -> list[float]:
