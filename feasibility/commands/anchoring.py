@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -66,6 +66,31 @@ def read_measured(path: Path) -> Mapping[str, tuple[Measured, ...]]:
     if not found:
         raise UsageError(what, "it names no device", _FILE_HINT)
     return found
+
+
+def with_measured(devices: Sequence[Device], path: Path) -> tuple[Device, ...]:
+    """The devices with the measurements of a file as anchors.
+
+    Measurements of a device that is not among them say nothing here.
+
+    Raises:
+        FeasibilityError: The file or a model it names cannot be read, or there is no such
+            device.
+    """
+    from feasibility.catalogue.catalogue import find_device
+    from feasibility.commands.known_devices import known_devices
+    from feasibility.project.latency import DEFAULT_RUNTIME
+
+    # A device that was given as a file comes first, because it may have the catalogue's id.
+    known = {device.id: device for device in (*known_devices(), *devices)}
+    chosen = {device.id: device for device in devices}
+    for name, times in read_measured(path).items():
+        device = find_device(name, tuple(known.values()))
+        if device.id in chosen:
+            chosen[device.id] = anchored_device(
+                chosen[device.id], times, threads=None, runtime=DEFAULT_RUNTIME
+            )
+    return tuple(chosen.values())
 
 
 def anchored_device(

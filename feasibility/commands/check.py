@@ -47,7 +47,8 @@ def check(
         typer.Argument(
             metavar="MODEL...",
             show_default=False,
-            help=".onnx and .ort files, and profiles that `measure -o` saved (.json).",
+            help=".onnx and .ort files, profiles that `measure -o` saved (.json), and reports "
+            "of other programs.",
         ),
     ],
     *,
@@ -76,6 +77,14 @@ def check(
     require: Annotated[
         Required | None,
         typer.Option("--require", help="Exit with 1 where any verdict is worse than this."),
+    ] = None,
+    measured: Annotated[
+        Path | None,
+        typer.Option(
+            "--measured",
+            metavar="FILE.toml",
+            help='Times on real devices: a table per device id with "model.onnx" = "23ms".',
+        ),
     ] = None,
     dim: DimOption = None,
     input_: InputOption = None,
@@ -113,6 +122,10 @@ def check(
     )
     requirements = _requirements(latency, memory)
     devices = chosen_devices(device)
+    if measured is not None:
+        from feasibility.commands.anchoring import with_measured
+
+        devices = with_measured(devices, measured)
     with open_output(output, force=force) as file:
         from feasibility.commands.assessing import assess_paths
 
@@ -169,10 +182,10 @@ def chosen_devices(names: list[str] | None) -> tuple[Device, ...]:
     Raises:
         DeviceError: There is no such device, or a device file is not valid.
     """
-    from feasibility.catalogue.catalogue import default_devices, find_device, load_catalogue
-    from feasibility.paths import devices_dir
+    from feasibility.catalogue.catalogue import default_devices, find_device
+    from feasibility.commands.known_devices import known_devices
 
-    catalogue = load_catalogue(devices_dir())
+    catalogue = known_devices()
     if not names:
         return default_devices(catalogue)
     found = (find_device(name, catalogue) for name in names)

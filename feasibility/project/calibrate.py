@@ -45,6 +45,7 @@ PRIORS: Final[Mapping[str, tuple[float, float]]] = {
     "layer_cycles": (5000.0, 1.0),
     "thread_cycles": (5000.0, 1.0),
     "thread_room": (10.0, 1.0),
+    "computer_room": (2.0, 0.7),
     "half_gain": (1.7, 0.2),
 }
 DIRECT_WINOGRAD_RATIO: Final = (0.4, 0.3)

@@ -64,6 +64,7 @@ class Cores(NamedTuple):
         thread_count: Threads.
         element_bytes: Bytes of one value: 4 for fp32, 2 for fp16.
         is_half: 1 where arithmetic is done in fp16, else 0.
+        is_computer: 1 for laptops, desktops and servers, else 0.
     """
 
     lead: Mapping[str, float]
@@ -73,6 +74,7 @@ class Cores(NamedTuple):
     thread_count: float
     element_bytes: float
     is_half: float
+    is_computer: float
 
 
 class Coefficients(NamedTuple):
@@ -90,6 +92,8 @@ class Coefficients(NamedTuple):
         thread_cycles: Cycles that each further thread adds to every layer.
         thread_room: Operations per byte of the bus at which further cores do half of what
             they could: caches and bus are shared.
+        computer_room: The same on a computer relative to a phone or board, for its larger
+            caches.
         half_gain: Rate of fp16 arithmetic relative to fp32.
     """
 
@@ -103,6 +107,7 @@ class Coefficients(NamedTuple):
     layer_cycles: float
     thread_cycles: float
     thread_room: float
+    computer_room: float
     half_gain: float
 
 
@@ -153,5 +158,7 @@ def sustained_rate(cores: Cores, k: Coefficients) -> float:
     """
     lead = sum(k.family_rate[family] * rate for family, rate in cores.lead.items())
     used = sum(k.family_rate[family] * rate for family, rate in cores.used.items())
-    others = (used - lead) / (1.0 + used / (k.thread_room * cores.bandwidth_bytes_per_s))
+    room = k.thread_room * cores.bandwidth_bytes_per_s
+    room = room * (1.0 + (k.computer_room - 1.0) * cores.is_computer)
+    others = (used - lead) / (1.0 + used / room)
     return (lead + others) * (1.0 + (k.half_gain - 1.0) * cores.is_half)

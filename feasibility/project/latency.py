@@ -176,6 +176,7 @@ def _host_seconds(work: Work, profile: Profile) -> float:
         thread_count=threads,
         element_bytes=4,
         is_half=0,
+        is_computer=1,
     )
     time_ratio, winograd_ratio = fitted().cpu.runtime(DEFAULT_RUNTIME)
     return cpu_seconds(work, cores, k, winograd_ratio=winograd_ratio) * time_ratio

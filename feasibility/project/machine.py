@@ -46,6 +46,8 @@ CORE_FAMILIES: Final[dict[str, str]] = {
         "avx512",
     ),
 }  # fmt: skip
+# Kinds of devices with some megabytes of cache for each core.
+COMPUTERS: Final = ("laptop", "desktop", "server")
 UNKNOWN_CORE: Final = {"aarch64": "narrow", "x86_64": "avx2"}
 UNKNOWN_BANDWIDTH_BYTES_PER_S: Final = 8 * 10**9
 
@@ -111,4 +113,5 @@ def used_cores(
         thread_count=len(chosen),
         element_bytes=2 if half else 4,
         is_half=1.0 if half else 0.0,
+        is_computer=1.0 if device.kind in COMPUTERS else 0.0,
     )

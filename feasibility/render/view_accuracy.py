@@ -9,8 +9,8 @@ from feasibility.render.view import Column, Grid, counted, name_text
 
 HEADINGS: tuple[tuple[Scope, str], ...] = (
     ("all", "rows"),
-    ("kind", "kind, device unseen"),
-    ("runtime", "runtime, device unseen"),
+    ("kind", "kind of device"),
+    ("runtime", "runtime"),
 )
 _COLUMNS = ("number", "chips", "median error", "90 % within", "in 1.5x", "in 2x", "in interval")
 

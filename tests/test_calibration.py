@@ -1,0 +1,228 @@
+"""What the calibration rests on, that it can be repeated, and that its error is as stated."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from feasibility.errors import UsageError
+from feasibility.paths import profiles_dir
+from feasibility.project import validate
+from feasibility.project.accuracy import held_out_report, rows_report
+from feasibility.project.calibrate import calibrate, stacked_cores, stacked_work
+from feasibility.project.cases import case_seconds
+from feasibility.project.cpu import cpu_seconds
+from feasibility.project.fitted import FILE, fitted, from_toml, to_toml
+from feasibility.project.numeric import fit_robust
+from feasibility.project.refit import (
+    HELD_OUT_FILE,
+    ROWS_FILE,
+    held_out_misses,
+    published_evidence,
+    read_held_out,
+    refit,
+)
+from feasibility.project.rows import read_rows, runtime_name
+from feasibility.project.validate import Miss
+from feasibility.records.accuracy import Accuracy
+from feasibility.render.markdown_accuracy import PLOT_NAME, accuracy_page, accuracy_plot
+
+EVIDENCE = published_evidence()
+HELD_OUT = read_held_out(profiles_dir() / HELD_OUT_FILE, EVIDENCE)
+MISSES = held_out_misses(EVIDENCE, HELD_OUT)
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def report() -> Accuracy:
+    return held_out_report(EVIDENCE, MISSES, fitted(), f"profiles/{ROWS_FILE}")
+
+
+def test_the_same_tables_give_the_same_coefficients() -> None:
+    """`fitted.toml` is what a fit to the shipped tables gives."""
+    again = refit(EVIDENCE, MISSES, fitted().written_on)
+    shipped = fitted()
+    assert again.row_count == shipped.row_count
+    assert again.cpu.coefficients._asdict().keys() == shipped.cpu.coefficients._asdict().keys()
+    for found, kept in zip(
+        _numbers(to_toml(again, "")), _numbers(to_toml(shipped, "")), strict=True
+    ):
+        assert found == pytest.approx(kept, rel=0.01, abs=1e-3)
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(number) for number in re.findall(r"(?<=[ \[])-?\d[\d.e+-]*(?=[,\]\n])", text)]
+
+
+@pytest.mark.parametrize("chip", ["BCM2712", "M3", "TX1"])
+def test_held_out_projections_can_be_repeated(chip: str) -> None:
+    """`held_out.csv` holds what a fit without the chip projects."""
+    fit = calibrate([case for case in EVIDENCE.floats if case.chip != chip])
+    for case, seconds in zip(EVIDENCE.floats, HELD_OUT["chip"], strict=True):
+        if case.chip == chip:
+            assert case_seconds(case, fit) == pytest.approx(seconds, rel=0.01)
+
+
+def test_the_coefficients_survive_their_file() -> None:
+    assert to_toml(from_toml(FILE.read_text(encoding="utf-8")), "") == to_toml(fitted(), "")
+
+
+def test_the_page_and_its_plot_are_what_the_report_says() -> None:
+    """docs/accuracy.md is generated, and nobody changed it since."""
+    assert (DOCS / "accuracy.md").read_text(encoding="utf-8") == accuracy_page(report())
+    assert (DOCS / PLOT_NAME).read_text(encoding="utf-8") == accuracy_plot(report())
+
+
+@pytest.mark.parametrize(
+    ("subject", "error", "factor"),
+    [
+        ("device unseen, 1 thread", 0.18, 1.8),
+        ("device unseen, several", 0.25, 2.0),
+        ("runtime unseen, 1 thread", 0.30, 2.0),
+        ("runtime unseen, several", 0.30, 2.0),
+        ("2 models known, 1 thread", 0.095, 1.4),
+        ("2 models known, several", 0.13, 1.45),
+    ],
+)
+def test_the_error_on_rows_left_out(subject: str, error: float, factor: float) -> None:
+    line = next(line for line in report().lines if line.subject == subject)
+    assert line.median_error_ratio <= error
+    assert line.p90_factor_ratio <= factor
+    assert 0.75 <= line.coverage_ratio <= 0.88
+
+
+def test_arrays_and_single_rows_agree() -> None:
+    """What is calibrated on arrays is what runs on one model."""
+    cases = EVIDENCE.floats[::37]
+    k = fitted().cpu.coefficients
+    arrays = cpu_seconds(stacked_work(cases), stacked_cores(cases), k)
+    for case, seconds in zip(cases, np.asarray(arrays), strict=True):
+        time_ratio, winograd_ratio = fitted().cpu.runtime(case.row.runtime)
+        if winograd_ratio == 1.0:
+            alone = case_seconds(case, fitted().cpu) / fitted().cpu.mix_ratio(case.work)
+            assert alone / time_ratio == pytest.approx(float(seconds), rel=1e-6)
+
+
+def test_no_chip_is_on_both_sides() -> None:
+    """Sibling devices with one chip are left out together."""
+    chips = {case.device.id: case.chip for case in EVIDENCE.floats}
+    assert chips["x_kirin990_mate30"] == chips["x_kirin990_mate30_a55"]
+    assert chips["rpi_zero2w"] == chips["rpi_3bplus"]
+    assert chips["x_sd855_mi9"] == chips["x_sd855plus_oneplus7t"]
+
+
+def test_every_calibration_row_keeps_its_source() -> None:
+    assert all(case.row.source for case in EVIDENCE.floats)
+
+
+def test_a_robust_fit_ignores_one_outlier() -> None:
+    x = np.arange(10.0)
+    observed = 2 * x + 1
+    observed[3] += 50
+    flat = np.zeros(2)
+    found = fit_robust(
+        lambda p: p[0] * x + p[1], observed, flat, flat, np.full(2, 100.0), noise=0.1, knee=0.2
+    )
+    assert found == pytest.approx([2.0, 1.0], abs=0.05)
+
+
+def _misses(errors: list[float]) -> list[Miss]:
+    return [
+        Miss("cpu, one thread", "sbc", "ncnn", f"chip {index % 5}", error, 1.0)
+        for index, error in enumerate(errors)
+    ]
+
+
+def test_figures_of_a_table() -> None:
+    """Median, factors and shares of four known errors."""
+    misses = _misses([math.log(ratio) for ratio in (1.0, 1.25, 0.5, 4.0)])
+    assert validate.median_error(misses) == pytest.approx((0.2 + 0.75) / 2)
+    assert validate.within(misses, 1.5) == 0.5
+    assert validate.within(misses, 2.0) == 0.75
+    assert validate.factor(misses, 1.0) == pytest.approx(4.0)
+
+
+def test_the_interval_covers_four_of_five() -> None:
+    misses = _misses([index / 100 for index in range(-50, 50)])
+    assert validate.spread_of(misses) == pytest.approx(math.exp(0.41), rel=0.03)
+    assert 0.75 <= validate.coverage(misses) <= 0.88
+
+
+def test_runtimes_by_their_published_names() -> None:
+    names = {
+        "ncnn (row added 2023-06-15)": "ncnn",
+        "NCNN CPU via ultralytics 8.3.51": "ncnn",
+        "onnxruntime 1.11.1 custom": "onnxruntime",
+        "ONNX Runtime (export)": "onnxruntime",
+        "sherpa-onnx (onnxruntime)": "onnxruntime",
+        "TF Lite via ultralytics": "tflite",
+        "Paddle-Lite v2.11 armv8": "paddle-lite",
+        "Made-up 3.1": "made-up",
+    }
+    assert {text: runtime_name(text) for text in names} == names
+
+
+def _table(path: Path, **changes: str) -> Path:
+    row = {
+        "model": "ncnn resnet18",
+        "gmacs": "1.8269",
+        "device_id": "rpi_4b",
+        "unit": "CPU",
+        "runtime": "ncnn",
+        "threads": "1",
+        "precision": "fp32",
+        "latency_ms": "190",
+    }
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, [*row, "split"])
+        writer.writeheader()
+        writer.writerow({**row, "split": "", **changes})
+    return path
+
+
+def test_other_rows_are_scored(tmp_path: Path) -> None:
+    found = rows_report(_table(tmp_path / "rows.csv"), EVIDENCE, fitted())
+    assert (found.row_count, found.scored_count, found.seen_count) == (1, 1, 0)
+    assert found.lines[0].subject == "CPU, 1 thread"
+    assert found.points[0].measured_ns == 190_000_000
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"device_id": "toaster"}, "of a device that is not in the catalogue"),
+        ({"unit": "NPU"}, "on NPU"),
+        ({"threads": ""}, "without threads"),
+        ({"model": "nobody knows"}, "of a model whose work is not known"),
+        ({"split": "context"}, "that their table calls context"),
+    ],
+)
+def test_rows_that_cannot_be_scored_are_counted(
+    tmp_path: Path, changes: dict[str, str], reason: str
+) -> None:
+    found = rows_report(_table(tmp_path / "rows.csv", **changes), EVIDENCE, fitted())
+    assert found.left_out == {reason: 1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"latency_ms": "fast"}, "line 2, latency_ms: expected a number, not 'fast'"),
+        ({"latency_ms": "0"}, "line 2, latency_ms: expected a time above zero"),
+        ({"gmacs": "-1"}, "line 2, gmacs: expected a number"),
+    ],
+)
+def test_a_bad_row_is_named(tmp_path: Path, changes: dict[str, str], message: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(message)):
+        read_rows(_table(tmp_path / "rows.csv", **changes))
+
+
+def test_a_table_without_its_columns(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("model,latency_ms\nx,1\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="it has no column gmacs, device_id"):
+        read_rows(path)
