@@ -5,12 +5,15 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from feasibility.catalogue.catalogue import find_device, load_catalogue
+from feasibility.paths import devices_dir
 from feasibility.project.fitted import fitted
 from feasibility.project.latency import (
     CONFIDENCE,
     SPREAD_UNKNOWN_WORK,
     project_latency,
 )
+from feasibility.project.npu import npu_rows
 from feasibility.project.spreads import JUDGED_SPREAD
 from feasibility.project.workload import work_of_model
 from feasibility.records.assessment import DurationInterval
@@ -283,6 +286,25 @@ def test_nothing_known_gives_no_figure() -> None:
     bare = gpu_server(fp32_flops_per_s=None)
     assert project_latency(resnet101(), bare).likely_ns is None
     assert project_latency(without_work(resnet101()), bare).likely_ns is None
+
+
+def test_an_npu_is_looked_up_and_not_computed() -> None:
+    """A published architecture is quoted; the projection stays that of the CPU."""
+    phone = find_device("galaxy_s24", load_catalogue(devices_dir()))
+    found = project_latency(resnet101(), phone)
+    bare = project_latency(resnet101(), replace(phone, npu=None))
+    assert (found.low_ns, found.high_ns) == (bare.low_ns, bare.high_ns)
+    assert "On its NPU a model of this name took" in found.explanation
+    assert "fall back to the CPU" in found.explanation
+    assert "NPU" not in project_latency(minilm(), phone).explanation
+    assert npu_rows("vits-ljs.onnx", phone) == ()
+    assert npu_rows("vit.onnx", phone) != ()
+
+
+def test_the_whole_catalogue_is_projected() -> None:
+    """Every device of the catalogue gets a figure."""
+    for device in load_catalogue(devices_dir()):
+        assert project_latency(resnet101(), device).likely_ns is not None
 
 
 def test_loop_counted_once_is_said() -> None:

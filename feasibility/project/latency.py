@@ -18,6 +18,7 @@ from feasibility.project.formulas import (
     integer_unit,
     likely_cpu_seconds,
 )
+from feasibility.project.npu import npu_text
 from feasibility.project.spreads import cpu_spread
 from feasibility.project.workload import work_of_model
 from feasibility.records.assessment import DurationInterval
@@ -95,7 +96,9 @@ def project_latency(
     anchors = anchoring(device, known, runtime)
     spread = figure.spread if anchors is None else min(anchors.spread, figure.spread)
     seconds = figure.seconds * slowness * (1.0 if anchors is None else anchors.ratio)
-    return _interval(seconds, spread, _explain(profile, figure.where, slowness, anchors))
+    text = _explain(profile, figure.where, slowness, anchors)
+    on_npu = npu_text(profile.model.name, device)
+    return _interval(seconds, spread, f"{text} {on_npu}" if on_npu else text)
 
 
 def _on_device(
