@@ -103,6 +103,17 @@ def read_document(path: Path, record_type: type[RecordT]) -> RecordT:
     return decode(data, record_type, str(path))
 
 
+def is_document_of_this_tool(path: Path) -> bool:
+    """Whether a JSON file says that it is one; a file that cannot be read is left to others."""
+    try:
+        if path.stat().st_size > _MAX_DOCUMENT_BYTES:
+            return True
+        header = msgspec.json.decode(path.read_bytes(), type=_Header)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return not path.exists()
+    return _SCHEMA_NAME.fullmatch(header.schema) is not None
+
+
 def json_schema(name: str) -> dict[str, Any]:
     """The JSON Schema of a document, by its short name.
 

@@ -161,7 +161,7 @@ def test_a_profile_that_is_none(cli: Cli, tmp_path: Path, stages: Stages) -> Non
     path.write_text("{}")
     result = cli("check", path)
     assert (result.code, result.out) == (2, "")
-    assert result.err.startswith(f"error: Cannot read {path}: it is not a document of this tool")
+    assert result.err.startswith(f"error: Cannot read figures from {path}: its format is not known")
 
 
 def test_an_unknown_device(cli: Cli, stages: Stages) -> None:

@@ -45,7 +45,7 @@ def profiles_for(
     """The profile of a model, and those measured under emulation for its memory elsewhere.
 
     Args:
-        path: A model, which is measured now, or a saved profile.
+        path: A model, which is measured now, a saved profile, or figures of another program.
         devices: Where it may run; their cores are the ones to emulate.
         options: How to measure.
         on: Where to measure; an emulator adds to what is measured here.
@@ -56,11 +56,11 @@ def profiles_for(
     """
     from feasibility.measure.saved import saved_emulations
 
-    if path.suffix.lower() == ".json":
+    if is_document(path):
         if on is not None:
             raise UsageError(
                 f"Cannot measure {safe_text(str(path))} with --on {safe_text(on)}",
-                "it is a profile, and measured already",
+                "it holds figures that were measured already",
                 "give the model itself, or leave --on out",
             )
         profile = _saved(path)
@@ -101,8 +101,35 @@ def _measured(path: Path, options: MeasureOptions, machine: Machine, *, quiet: b
     return profile
 
 
-def _saved(path: Path) -> Profile:
-    from feasibility.records.profile import Profile
-    from feasibility.schema import read_document
+def is_document(path: Path) -> bool:
+    """Whether a path leads to figures rather than to a model."""
+    from feasibility.measure.imports.read import SUFFIXES, divided
 
-    return read_document(path, Profile)
+    file, _ = divided(path)
+    return file.suffix.lower() in SUFFIXES
+
+
+def imported(figures: Path, model: Path | None) -> Profile:
+    """The profile of figures that another program took, with the model's facts if it is given.
+
+    Raises:
+        FeasibilityError: The file or the model cannot be read.
+    """
+    from feasibility.measure.imports.read import read_figures
+
+    if model is None:
+        return read_figures(figures)
+    from feasibility.graph.inspect import inspect_model
+    from feasibility.measure.model import profiled_model
+
+    return read_figures(figures, profiled_model(model, inspect_model(model)))
+
+
+def _saved(path: Path) -> Profile:
+    """The profile in a file: one of this tool, or figures of another."""
+    from feasibility.records.profile import Profile
+    from feasibility.schema import is_document_of_this_tool, read_document
+
+    if path.suffix.lower() == ".json" and is_document_of_this_tool(path):
+        return read_document(path, Profile)
+    return imported(path, None)

@@ -42,9 +42,7 @@ def list_runners() -> None:
     )
     rows = (
         Row("local", "this machine"),
-        Row(
-            "ssh:[USER@]HOST", "a machine that ssh can log in to, with onnxruntime"
-        ),
+        Row("ssh:[USER@]HOST", "a machine that ssh can log in to, with onnxruntime"),
         Row("", "ssh:HOST:/path/to/python names its Python, ssh://USER@HOST:PORT its port"),
         Row("docker:IMAGE", "a container of an image with Python, onnxruntime and numpy"),
         Row("podman:IMAGE", "the same under podman; both take IMAGE,platform=linux/arm64"),
@@ -113,7 +111,7 @@ def _trial_rows(name: str, trial: Trial) -> tuple[Row, ...]:
         Row(
             "machine",
             f"{safe_text(host.cpu)} ({safe_text(host.arch)}), {host.core_count} cores, "
-            f"{format_bytes(host.memory_bytes)}",
+            f"{format_bytes(host.memory_bytes or 0)}",
         ),
         Row("system", safe_text(f"{host.os}, {host.libc}")),
         Row("runtime", safe_text(f"Python {host.python}, {libraries}")),

@@ -118,8 +118,9 @@ def latency_notices(latency: Latency, options: MeasureOptions) -> list[Notice]:
                 hint=f"give it more time: --timeout {options.timeout_s * 3:g}",
             )
         )
-    reach = max(latency.median_high_ns - median, median - latency.median_low_ns)
-    spread = latency.stdev_ns / median if median else 0.0
+    low, high = latency.median_low_ns, latency.median_high_ns
+    reach = 0 if low is None or high is None else max(high - median, median - low)
+    spread = (latency.stdev_ns or 0) / median if median else 0.0
     if len(samples) >= FEW_SAMPLES and (reach > UNSETTLED_RATIO * median or spread > NOISY_RATIO):
         found.append(
             Notice(

@@ -20,7 +20,12 @@ from feasibility.place.requirements import Requirements
 from feasibility.place.score import weakest
 from feasibility.project.latency import project_latency
 from feasibility.project.memory import peaks_while_loading, project_memory
-from feasibility.records.assessment import BytesInterval, DeviceAssessment, Storage
+from feasibility.records.assessment import (
+    BytesInterval,
+    DeviceAssessment,
+    DurationInterval,
+    Storage,
+)
 from feasibility.records.device import Device
 from feasibility.records.profile import Profile
 
@@ -50,7 +55,8 @@ def assess_device(
         project_memory(closest, device), budget_bytes=memory_budget_bytes(device, requirements)
     )
     latency = msgspec.structs.replace(
-        project_latency(profile, device, threads=requirements.threads),
+        measured_latency(profile, device)
+        or project_latency(profile, device, threads=requirements.threads),
         budget_ns=_latency_budget_ns(device, requirements),
     )
     storage = _storage(profile, device, requirements)
@@ -76,6 +82,22 @@ def assess_device(
         storage=storage,
         missing_operators=missing_operators(profile.model, device),
         changes=(change.sentence,) if change is not None and is_change_needed else (),
+    )
+
+
+def measured_latency(profile: Profile, device: Device) -> DurationInterval | None:
+    """Latency of a profile that was taken on this very device; None if it was not."""
+    latency, name = profile.latency, profile.host.device.casefold()
+    if latency is None or name not in {
+        word.casefold() for word in (device.id, device.name, *device.aliases)
+    }:
+        return None
+    return DurationInterval(
+        low_ns=latency.median_ns if latency.min_ns is None else latency.min_ns,
+        likely_ns=latency.median_ns,
+        high_ns=latency.median_ns if latency.p95_ns is None else latency.p95_ns,
+        method="measured",
+        explanation=f"Measured on the device itself by {profile.source or 'this tool'}.",
     )
 
 

@@ -14,6 +14,7 @@ from feasibility.render.view import (
     bytes_range_text,
     bytes_text,
     disk_text,
+    duration_text,
     flops_text,
     limited,
     name_text,
@@ -49,12 +50,13 @@ def host_row(profile: Profile) -> Row:
     """Where and under which conditions the figures were taken."""
     place = host_text(profile.host)
     how = "emulated" if profile.method == "emulated" else "measured"
-    return Row(how, f"on {place}, {workload_text(profile.workload)}")
+    source = f", by {name_text(profile.source, 60)}" if profile.source else ""
+    return Row(how, f"on {place}, {workload_text(profile.workload)}{source}")
 
 
 def host_text(host: Host) -> str:
     """Processor and instruction set."""
-    cpu, arch = name_text(host.cpu, 48), name_text(host.arch, 16)
+    cpu, arch = name_text(host.device or host.cpu, 48), name_text(host.arch, 16)
     return f"{cpu} ({arch})" if cpu and cpu != arch else arch
 
 
@@ -71,7 +73,10 @@ def summary_rows(profile: Profile) -> tuple[Row, ...]:
     """Memory and time in words, for the first screen."""
     rows = []
     memory = profile.memory
-    if memory is None:
+    if memory is None and profile.process_peak_bytes is not None:
+        peak = format_bytes(profile.process_peak_bytes)
+        rows.append(Row("memory", f"{peak} at the peak of the whole process, runtime included"))
+    elif memory is None:
         rows.append(Row("memory", NOT_MEASURED))
     else:
         rows.append(Row("memory", _need_text(memory)))
@@ -120,12 +125,13 @@ def _default_text(default: DefaultAllocator) -> str:
 def _time_text(latency: Latency | None) -> str:
     if latency is None:
         return NOT_MEASURED
-    return (
-        f"{format_duration(latency.median_ns)}, median of {len(latency.samples_ns)} "
-        f"(p95 {format_duration(latency.p95_ns)}); "
-        f"first {format_duration(latency.first_run_ns)}, "
-        f"load {format_duration(latency.load_ns)}"
-    )
+    count = len(latency.samples_ns)
+    further = {"first": latency.first_run_ns, "load": latency.load_ns}
+    text = f"{format_duration(latency.median_ns)}, median" + (f" of {count}" if count else "")
+    if latency.p95_ns is not None:
+        text += f" (p95 {format_duration(latency.p95_ns)})"
+    told = [f"{name} {format_duration(value)}" for name, value in further.items() if value]
+    return f"{text}; {', '.join(told)}" if told else text
 
 
 def memory_section(profile: Profile) -> Section:
@@ -178,24 +184,24 @@ def time_section(latency: Latency | None) -> Section:
     """Every time with what it is."""
     if latency is None:
         return Section("time", (Row("", NOT_MEASURED),))
-    low, high = format_duration(latency.median_low_ns), format_duration(latency.median_high_ns)
+    count = len(latency.samples_ns)
+    median = format_duration(latency.median_ns) + (f" of {count} runs" if count else "")
+    if latency.median_low_ns is not None and latency.median_high_ns is not None:
+        low, high = format_duration(latency.median_low_ns), format_duration(latency.median_high_ns)
+        median += f", 95 % sure between {low} and {high}"
     rows = (
-        Row(
-            "median",
-            f"{format_duration(latency.median_ns)} of {len(latency.samples_ns)} runs, "
-            f"95 % sure between {low} and {high}",
-        ),
+        Row("median", median),
         Row(
             "mean",
-            f"{format_duration(latency.mean_ns)}, standard deviation "
-            f"{format_duration(latency.stdev_ns)}",
+            f"{duration_text(latency.mean_ns)}, standard deviation "
+            f"{duration_text(latency.stdev_ns)}",
         ),
         Row(
             "percentiles",
-            f"p90 {format_duration(latency.p90_ns)}, p95 {format_duration(latency.p95_ns)}, "
-            f"p99 {format_duration(latency.p99_ns)}; fastest {format_duration(latency.min_ns)}",
+            f"p90 {duration_text(latency.p90_ns)}, p95 {duration_text(latency.p95_ns)}, "
+            f"p99 {duration_text(latency.p99_ns)}; fastest {duration_text(latency.min_ns)}",
         ),
-        Row("first run", f"{format_duration(latency.first_run_ns)}, not among the runs"),
-        Row("loading", f"{format_duration(latency.load_ns)}, creating the session"),
+        Row("first run", f"{duration_text(latency.first_run_ns)}, not among the runs"),
+        Row("loading", f"{duration_text(latency.load_ns)}, creating the session"),
     )
     return Section("time of one inference", rows)

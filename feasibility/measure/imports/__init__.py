@@ -1,0 +1,1 @@
+"""What other programs measured on a device, read as profiles."""

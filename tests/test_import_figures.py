@@ -1,0 +1,411 @@
+"""Figures of other programs, read as profiles: what they say, and null where they do not."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feasibility.catalogue.catalogue import load_catalogue
+from feasibility.errors import DocumentError
+from feasibility.measure.imports.read import read_figures
+from feasibility.measure.imports.yaml_subset import YamlError, read_yaml
+from feasibility.paths import devices_dir
+from feasibility.place.verdict import assess_device
+from feasibility.records.profile import Profile
+from feasibility.schema import decode, encode
+
+MIB = 1024**2
+MS = 1_000_000
+
+
+def ort_runner_report() -> dict[str, Any]:
+    """A report as schema version 1 describes it."""
+    phase = {"pss_bytes": 0, "private_dirty_bytes": 0, "swap_bytes": 0}
+    return {
+        "schema_version": 1,
+        "documentation": {"purpose": "One benchmark run of a single ONNX model"},
+        "created_at": "2026-07-19T19:04:12Z",
+        "model_path": "/data/local/tmp/mobilenet.onnx",
+        "model": {"file_bytes": 14 * MIB},
+        "input_source": "synthesized",
+        "config": {"provider": "cpu", "intra_op_threads": 4},
+        "bench_config": {"warmup": 3, "iterations": 4, "iteration_timeout_secs": 10},
+        "system": {
+            "ort_runner_version": "0.3.0",
+            "onnxruntime_build": "1.23.0",
+            "device": {
+                "manufacturer": "samsung",
+                "model": "SM-S921B",
+                "marketing_name": "Galaxy S24",
+                "soc": "SM8650",
+            },
+            "host": {
+                "os": "Android",
+                "os_version": "15",
+                "total_memory_bytes": 8 * 1024**3,
+                "cpu": {"arch": "aarch64", "logical_cores": 8, "brand": None},
+            },
+        },
+        "load_ms": 19.81,
+        "measured": {"count": 4, "p50_ms": 9.0},
+        "timings": {"warmup_ms": [12.5, 9.4], "measured_ms": [9.0, 9.2, 8.9, 11.0]},
+        "memory": {
+            "phases": [
+                {"phase": "baseline", "rss_bytes": 20 * MIB, **phase},
+                {"phase": "session_loaded", "rss_bytes": 50 * MIB, **phase},
+                {"phase": "complete", "rss_bytes": 58 * MIB, **phase},
+            ],
+            "weights": {"pss_bytes": 29 * MIB, "private_dirty_bytes": 18 * MIB},
+            "working_set": {"pss_bytes": 8 * MIB, "private_dirty_bytes": 8 * MIB},
+            "peak_rss_bytes": 64 * MIB,
+        },
+    }
+
+
+PERF_TEST = """\
+Setting intra_op_num_threads to 2
+Session creation time cost: 0.127918 s
+First inference time cost: 47 ms
+Total inference time cost: 1.44871 s
+Total inference requests: 10
+Average inference time cost: 144.871 ms
+Total inference run time: 1.44916 s
+Number of inferences per second: 6.90056
+Avg CPU usage: 68 %
+Peak working set size: 158171136 bytes
+Min Latency: 0.141 s
+Max Latency: 0.152 s
+P50 Latency: 0.1445 s
+P90 Latency: 0.15 s
+P95 Latency: 0.151 s
+P99 Latency: 0.152 s
+P999 Latency: 0.152 s
+"""
+
+OLD_PERF_TEST = """\
+Total time cost:58.8053
+Total iterations:1000
+Average time cost:58.8053 ms
+Min Latency is 0.0559777 sec
+P50 Latency is 0.0587108 sec
+P99 Latency is 0.0619517 sec
+"""
+
+
+def optimum_benchmark() -> dict[str, Any]:
+    memory = {"unit": "MB", "max_ram": 700.5, "max_process_vram": None}
+    return {
+        "config": {
+            "backend": {
+                "name": "onnxruntime",
+                "version": "1.22.0",
+                "model": "org/bert",
+                "provider": "CPUExecutionProvider",
+                "intra_op_num_threads": 2,
+            },
+            "scenario": {"warmup_runs": 10},
+            "environment": {
+                "cpu": " Cortex-A76",
+                "cpu_count": 4,
+                "cpu_ram_mb": 8000.0,
+                "machine": "aarch64",
+                "platform": "Linux-6.6",
+                "python_version": "3.11.2",
+                "optimum_benchmark_version": "0.6.0",
+            },
+        },
+        "report": {
+            "load_model": {"memory": memory, "latency": {"unit": "s", "values": [1.5]}},
+            "first_forward": {"memory": memory, "latency": {"unit": "s", "values": [0.3]}},
+            "forward": {
+                "memory": {**memory, "max_ram": 650.0},
+                "latency": {"unit": "s", "values": [0.2, 0.22, 0.21]},
+            },
+        },
+    }
+
+
+AI_HUB = """\
+supported_devices:
+- Samsung Galaxy S24
+precisions:
+  float:
+    components:
+      ResNet101:
+        universal_assets:
+          onnx:
+            model_id: mq89d64gn
+        performance_metrics:
+          Samsung Galaxy S24:
+            tflite:
+              job_id: jgje4xd85
+              job_status: Passed
+              inference_time_milliseconds: 2.351
+              estimated_peak_memory_range_mb:
+                min: 0
+                max: 264
+              primary_compute_unit: NPU
+            onnx:
+              job_id: jg9wevylp
+              job_status: Passed
+              inference_time_milliseconds: 2.391
+              estimated_peak_memory_range_mb:
+                min: 0
+                max: 166
+              primary_compute_unit: NPU
+              layer_counts:
+                total: 247
+                npu: 247
+              tool_versions:
+                qairt: 2.37.1.250807093845_124904
+                onnx_runtime: 1.23.0
+          QCS8550 (Proxy):
+            onnx:
+              job_status: Failed
+              inference_time_milliseconds: null
+          Snapdragon X Elite CRD:
+            onnx:
+              job_status: Passed
+              inference_time_milliseconds: 3.247
+              primary_compute_unit: NPU
+"""
+
+
+def read(tmp_path: Path, name: str, content: str | dict[str, Any], choice: str = "") -> Profile:
+    path = tmp_path / name
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    profile = read_figures(Path(f"{path}#{choice}") if choice else path)
+    assert decode(encode(profile), Profile, name) == profile
+    return profile
+
+
+def test_ort_runner(tmp_path: Path) -> None:
+    profile = read(tmp_path, "report.json", ort_runner_report())
+    assert profile.source == "ort_runner 0.3.0 (report.json)"
+    assert profile.method == "measured"
+    assert (profile.host.device, profile.host.cpu) == ("Galaxy S24", "SM8650")
+    assert profile.host.memory_bytes == 8 * 1024**3
+    assert (profile.model.name, profile.model.file_bytes) == ("mobilenet.onnx", 14 * MIB)
+    assert profile.workload.runtime == "ONNX Runtime 1.23.0"
+    assert profile.workload.provider == "CPUExecutionProvider"
+    assert profile.workload.threads == 4
+    latency = profile.latency
+    assert latency is not None
+    assert (latency.median_ns, latency.load_ns) == (9 * MS, 19_810_000)
+    assert latency.first_run_ns == 12_500_000
+    assert latency.samples_ns == (9 * MS, 9_200_000, 8_900_000, 11 * MS)
+    memory = profile.memory
+    assert memory is not None
+    assert (memory.allocator, memory.baseline_bytes) == ("default", 20 * MIB)
+    assert (memory.load_peak_bytes, memory.resident_bytes) == (44 * MIB, 30 * MIB)
+    assert (memory.resident_anonymous_bytes, memory.resident_file_bytes) == (18 * MIB, 12 * MIB)
+    assert (memory.inference_peak_bytes, memory.floor_bytes) == (None, None)
+
+
+def test_ort_runner_says_why_a_fact_is_absent(tmp_path: Path) -> None:
+    """Its facts are values, or objects that say why there is none."""
+    report = ort_runner_report()
+    absent = {"absent": "unavailable", "reason": "not readable"}
+    report["memory"]["peak_rss_bytes"] = absent
+    report["system"]["device"] = dict.fromkeys(("model", "marketing_name", "soc"), absent)
+    profile = read(tmp_path, "report.json", report)
+    assert profile.memory is None
+    assert profile.host.device == ""
+
+
+@pytest.mark.parametrize("provider", ["qnn", "nnapi", "webgpu"])
+def test_memory_outside_the_process_is_said_to_be_missing(tmp_path: Path, provider: str) -> None:
+    report = ort_runner_report()
+    report["config"]["provider"] = provider
+    warnings = [warning.message for warning in read(tmp_path, "r.json", report).warnings]
+    assert any(f"memory that {provider} holds outside" in warning for warning in warnings)
+
+
+def test_perf_test(tmp_path: Path) -> None:
+    profile = read(tmp_path, "perf.txt", PERF_TEST)
+    latency = profile.latency
+    assert latency is not None
+    assert (latency.load_ns, latency.first_run_ns) == (127_918_000, 47 * MS)
+    assert (latency.min_ns, latency.median_ns) == (141 * MS, 144_500_000)
+    assert (latency.mean_ns, latency.p95_ns, latency.p99_ns) == (144_871_000, 151 * MS, 152 * MS)
+    assert (latency.stdev_ns, latency.median_low_ns, latency.samples_ns) == (None, None, ())
+    assert (profile.memory, profile.process_peak_bytes) == (None, 158171136)
+    assert (profile.host.memory_bytes, profile.host.core_count) == (None, None)
+    assert profile.workload.threads == 2
+
+
+def test_the_words_of_an_older_perf_test(tmp_path: Path) -> None:
+    profile = read(tmp_path, "perf.log", OLD_PERF_TEST)
+    assert profile.latency is not None
+    assert profile.latency.median_ns == 58_710_800
+    assert (profile.latency.load_ns, profile.process_peak_bytes) == (None, None)
+
+
+def test_a_mean_that_stands_for_the_median_is_said(tmp_path: Path) -> None:
+    profile = read(tmp_path, "perf.txt", "Average inference time cost: 84.3 ms\n")
+    assert profile.latency is not None
+    assert profile.latency.median_ns == 84_300_000
+    assert any("stands for the median" in warning.message for warning in profile.warnings)
+
+
+def test_optimum_benchmark(tmp_path: Path) -> None:
+    profile = read(tmp_path, "benchmark.json", optimum_benchmark())
+    assert profile.source == "optimum-benchmark 0.6.0 (benchmark.json)"
+    assert profile.process_peak_bytes == 700_500_000
+    assert (profile.host.arch, profile.host.cpu) == ("aarch64", "Cortex-A76")
+    assert profile.host.memory_bytes == 8_000_000_000
+    latency = profile.latency
+    assert latency is not None
+    assert (latency.median_ns, latency.load_ns, latency.first_run_ns) == (
+        210 * MS,
+        1500 * MS,
+        300 * MS,
+    )
+
+
+def test_an_optimum_report_without_its_configuration(tmp_path: Path) -> None:
+    profile = read(tmp_path, "benchmark_report.json", optimum_benchmark()["report"])
+    assert profile.latency is not None
+    assert profile.host.cpu == ""
+
+
+def test_ai_hub(tmp_path: Path) -> None:
+    profile = read(tmp_path, "perf.yaml", AI_HUB, "Samsung Galaxy S24")
+    assert profile.latency is not None
+    assert profile.latency.median_ns == 2_391_000
+    assert profile.latency.load_ns is None
+    assert profile.process_peak_bytes == 166 * MIB
+    assert profile.host.device == "Samsung Galaxy S24"
+    assert profile.workload.runtime == "ONNX Runtime 1.23.0"
+    assert any("ran on the NPU" in warning.message for warning in profile.warnings)
+
+
+def test_ai_hub_by_runtime(tmp_path: Path) -> None:
+    profile = read(tmp_path, "perf.yaml", AI_HUB, "samsung galaxy s24/tflite")
+    assert profile.process_peak_bytes == 264 * MIB
+    assert profile.workload.runtime == "LiteRT"
+
+
+def test_ai_hub_wants_one_device(tmp_path: Path) -> None:
+    with pytest.raises(DocumentError, match="figures of 2 devices") as caught:
+        read(tmp_path, "perf.yaml", AI_HUB)
+    assert "FILE#Samsung Galaxy S24" in caught.value.why
+
+
+def test_ai_hub_has_no_failed_jobs(tmp_path: Path) -> None:
+    with pytest.raises(DocumentError, match="no figures of QCS8550"):
+        read(tmp_path, "perf.yaml", AI_HUB, "QCS8550 (Proxy)")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.json", '{"a": 1}'),
+        ("a.json", '{"schema_version": 1, "system": {}}'),
+        ("a.txt", "nothing of the kind"),
+        ("a.yaml", "models:\n- name: x\n  performance_metrics: {}\n"),
+        ("a.yaml", ""),
+        ("a.json", "[" * 100_000),
+    ],
+)
+def test_what_is_not_recognised_is_refused(tmp_path: Path, name: str, content: str) -> None:
+    with pytest.raises(DocumentError, match="its format is not known") as caught:
+        read(tmp_path, name, content)
+    assert "ort_runner" in caught.value.hint
+    assert "AI Hub" in caught.value.hint
+
+
+def test_a_report_of_another_version_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DocumentError, match="its schema_version is not 1"):
+        read(tmp_path, "r.json", {**ort_runner_report(), "schema_version": 2})
+
+
+def test_broken_json_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DocumentError, match="broken JSON"):
+        read(tmp_path, "r.json", '{"a": ')
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DocumentError, match="no such file"):
+        read_figures(tmp_path / "none.json")
+
+
+def test_absurd_numbers_are_left_out(tmp_path: Path) -> None:
+    report = ort_runner_report()
+    report["load_ms"] = 1e300
+    report["timings"]["measured_ms"] = [float("nan"), -1, "x", 9.0]
+    profile = read(tmp_path, "r.json", report)
+    assert profile.latency is not None
+    assert profile.latency.load_ns is None
+    assert profile.latency.samples_ns == (9 * MS,)
+
+
+def test_times_taken_on_a_device_are_not_projected_to_it(tmp_path: Path) -> None:
+    report = ort_runner_report()
+    device = next(device for device in load_catalogue(devices_dir()) if device.id == "galaxy_s24")
+    report["system"]["device"]["marketing_name"] = device.name
+    found = assess_device(read(tmp_path, "r.json", report), device)
+    assert found.latency.method == "measured"
+    assert found.latency.likely_ns == 9 * MS
+    assert found.latency.low_ns == 8_900_000
+    assert "ort_runner" in found.latency.explanation
+    assert found.memory.method == "measured"
+
+
+# YAML.
+
+
+def test_yaml_of_figures() -> None:
+    text = "a:\n  b: 1\n  'c d': -2.5\n  e:\n  - x\n  - 3\nf: \"1\"\ng: null\nh: true # yes\n"
+    assert read_yaml(text) == {
+        "a": {"b": 1, "c d": -2.5, "e": ["x", 3]},
+        "f": "1",
+        "g": None,
+        "h": True,
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a: &x 1", "a: !!python/object:os.system x", "a: |\n  b", "\ta: 1", "a:\n  b: 1\n   c: 2",
+     "- a: 1", "a: {b: 1}", "a: 'b", "plain", "a: *x"],
+)  # fmt: skip
+def test_more_of_yaml_is_refused(text: str) -> None:
+    with pytest.raises(YamlError):
+        read_yaml(text)
+
+
+def test_deep_yaml_is_refused() -> None:
+    with pytest.raises(YamlError, match="nested too deeply"):
+        read_yaml("\n".join(f"{' ' * depth}a:" for depth in range(2000)))
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    """Nothing else than its own error leaves the reader."""
+    with contextlib.suppress(YamlError):
+        read_yaml(text)
+
+
+@given(
+    st.dictionaries(
+        st.text("abcxyz _-", min_size=1, max_size=8).filter(
+            lambda key: key == key.strip() and not key.startswith("-")
+        ),
+        st.one_of(st.integers(-(10**9), 10**9), st.none(), st.booleans()),
+        min_size=1,
+    )
+)
+def test_flat_mappings_come_back(values: dict[str, Any]) -> None:
+    words = {None: "null", True: "true", False: "false"}
+    lines = [
+        f"{key}: {words[value] if value is None or isinstance(value, bool) else value}"
+        for key, value in values.items()
+    ]
+    assert read_yaml("\n".join(lines)) == values
