@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feasibility.probe import child as child_script
+from feasibility.probe.child import child_inputs, child_timing
 from feasibility.probe.launch import ChildResult, run_child, run_children
-from feasibility.probe.runner import STEADY_ENVIRONMENT, LocalRunner
+from feasibility.probe.runner import CHILD_FOLDER, STEADY_ENVIRONMENT, LocalRunner
 from feasibility.probe.wire import Described, Done, Failed, First, Loaded, Ready, Request, Schedule
 from feasibility.records.workload import Fill, InputSpec
 from tests import tiny_models
@@ -73,7 +73,8 @@ def test_child_imports_only_what_the_model_needs(tmp_path: Path) -> None:
     """Whatever else the child imported would be blamed on the baseline or on the model."""
     ready = measure(tiny_models.mlp(tmp_path / "m.onnx")).event(Ready)
     assert ready is not None
-    known = set(sys.stdlib_module_names) | {"numpy", "onnxruntime", "__main__"}
+    own = {path.stem for path in CHILD_FOLDER.glob("child_*.py")}
+    known = set(sys.stdlib_module_names) | {"numpy", "onnxruntime", "__main__"} | own
     hooks = {"_distutils_hack", "_virtualenv", "sitecustomize", "usercustomize"}
     assert {name for name in ready.modules if name not in known and name not in hooks} == set()
 
@@ -269,18 +270,18 @@ def test_generated_integers_stay_in_range_and_repeat(
 ) -> None:
     """Integers lie in the closed range, and any stretch can be made again on its own."""
     fill = {"kind": "integers", "low": float(low), "high": float(low + span)}
-    whole = child_script.make_elements(np, fill, start, count, seed)
+    whole = child_inputs.make_elements(np, fill, start, count, seed)
     assert whole.size == count
     assert ((whole >= low) & (whole <= low + span)).all()
     half = count // 2
-    tail = child_script.make_elements(np, fill, start + half, count - half, seed)
+    tail = child_inputs.make_elements(np, fill, start + half, count - half, seed)
     assert (whole[half:] == tail).all()
 
 
 @given(samples=st.lists(st.integers(1, 10**9), min_size=1, max_size=200))
 def test_median_interval_encloses_the_median(samples: list[int]) -> None:
     """The interval's indices are valid and enclose the middle."""
-    low, high = child_script.median_interval_indices(len(samples))
+    low, high = child_timing.median_interval_indices(len(samples))
     assert 0 <= low <= (len(samples) - 1) // 2 <= high < len(samples)
 
 

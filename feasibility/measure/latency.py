@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from feasibility.probe.child import median_interval_indices
+from feasibility.probe.child.child_timing import median_interval_indices
 from feasibility.records.profile import Latency
 
 

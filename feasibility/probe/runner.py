@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-CHILD_SCRIPT: Final = Path(__file__).with_name("child.py")
+# A folder that the interpreter runs by its __main__.py, and that can be sent elsewhere.
+CHILD_FOLDER: Final = Path(__file__).with_name("child")
 
 # Fixing any of glibc's thresholds turns their adaptation off, and with it the spread of
 # up to 12 % between runs of one model. The value is glibc's own initial one.
@@ -55,7 +56,7 @@ class LocalRunner:
 
     def command(self, extra: Mapping[str, str]) -> list[str]:  # noqa: ARG002
         """The argv that starts the child script here; -P keeps its folder off sys.path."""
-        return [self.python, "-P", "-X", "utf8", str(CHILD_SCRIPT)]
+        return [self.python, "-P", "-X", "utf8", str(CHILD_FOLDER)]
 
     def environment(self, extra: Mapping[str, str]) -> dict[str, str]:
         """The inherited part of this process's environment and the extra variables."""

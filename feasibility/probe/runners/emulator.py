@@ -18,7 +18,7 @@ from typing import Final
 from feasibility.errors import FeasibilityError, HostError
 from feasibility.probe.launch import ChildResult
 from feasibility.probe.place import EMULATED_INSTRUMENTS, FilesToStage, HostFacts
-from feasibility.probe.runner import CHILD_SCRIPT
+from feasibility.probe.runner import CHILD_FOLDER
 from feasibility.probe.runners import keeper
 from feasibility.probe.runners.arm_cores import DEFAULT_CORE, cpuinfo
 from feasibility.probe.runners.root import ISA, Manifest, root_folder, usable_root
@@ -61,7 +61,7 @@ class EmulatingRunner:
             *("-L", str(self.view), "-cpu", self.core, *assignments),
             str(self.folder / self.manifest.python),
             *(["-P"] if version >= _FIRST_WITH_SAFE_PATH else []),
-            *("-X", "utf8", str(CHILD_SCRIPT)),
+            *("-X", "utf8", str(CHILD_FOLDER)),
         ]
 
     def environment(self, extra: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG002

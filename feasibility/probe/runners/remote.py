@@ -18,7 +18,7 @@ from feasibility.probe.place import (
     HostFacts,
     StagedFile,
 )
-from feasibility.probe.runner import CHILD_SCRIPT, Runner
+from feasibility.probe.runner import CHILD_FOLDER, Runner
 from feasibility.probe.runners.link import Link, LinkError, keeper_code, linked
 from feasibility.probe.runners.translation import TranslationWatcher
 from feasibility.probe.wire import Instrument
@@ -100,7 +100,7 @@ class RemotePlace:
     @property
     def runner(self) -> Runner:
         """What starts children there."""
-        return RemoteRunner(self.way, self._path("probe", CHILD_SCRIPT.name))
+        return RemoteRunner(self.way, self._path("probe", CHILD_FOLDER.name))
 
     @property
     def host(self) -> HostFacts:
@@ -217,10 +217,13 @@ def _facts(link: Link, way: Way, what: str) -> dict[str, Any]:
 
 
 def _sent(link: Link, way: Way, files: Sequence[StagedFile]) -> str:
-    """The folder there with the files and the child script in it."""
-    script = StagedFile(CHILD_SCRIPT, f"probe/{CHILD_SCRIPT.name}")
+    """The folder there with the files and the child program in it."""
+    program = [
+        StagedFile(path, f"probe/{CHILD_FOLDER.name}/{path.name}")
+        for path in sorted(CHILD_FOLDER.glob("*.py"))
+    ]
     try:
-        return link.send([*files, script])
+        return link.send([*files, *program])
     except (LinkError, OSError) as error:
         last = safe_text(str(error).rpartition("\n")[2], _MESSAGE_LIMIT).lower()
         size = sum(file.path.stat().st_size for file in files)

@@ -1,0 +1,134 @@
+"""Inputs for the model, made or read as the request says."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import Any
+
+CHUNK_ELEMENTS = 1 << 13
+
+# Element types that numpy has no word for, with the storage that onnxruntime takes
+# instead and the number of the type in ONNX's TensorProto.DataType.
+FOREIGN_TYPES = {
+    "bfloat16": ("uint16", 16),
+    "float8_e4m3fn": ("uint8", 17),
+    "float8_e4m3fnuz": ("uint8", 18),
+    "float8_e5m2": ("uint8", 19),
+    "float8_e5m2fnuz": ("uint8", 20),
+}
+
+
+class UnusableInput(Exception):  # noqa: N818 - it names what was found
+    """An input that could not be made or read; its cause is the error behind it."""
+
+    def __init__(self, input_name: str) -> None:
+        super().__init__(input_name)
+        self.input_name = input_name
+
+
+def warm_up(numpy: ModuleType) -> None:
+    """Touches numpy's code for making inputs, or the model would be blamed for its pages."""
+    make_elements(numpy, {"kind": "uniform", "low": 0.0, "high": 1.0}, 0, CHUNK_ELEMENTS, 0)
+
+
+def make_feeds(
+    numpy: ModuleType, onnxruntime: ModuleType, request: dict[str, Any]
+) -> dict[str, Any]:
+    """All inputs by name, made or read as the request says."""
+    feeds = {}
+    for position, spec in enumerate(request["inputs"]):
+        try:
+            value = make_value(numpy, spec, request["seed"] + position)
+        except (OSError, ValueError, KeyError) as error:
+            raise UnusableInput(spec["name"]) from error
+        feeds[spec["name"]] = value
+    if any(needs_ort_value(spec) for spec in request["inputs"]):
+        for spec in request["inputs"]:
+            feeds[spec["name"]] = as_ort_value(onnxruntime, spec, feeds[spec["name"]])
+    return feeds
+
+
+def needs_ort_value(spec: dict[str, Any]) -> bool:
+    """Whether the input's element type cannot be handed over as a numpy array."""
+    return spec["kind"] == "tensor" and spec["dtype"] in FOREIGN_TYPES
+
+
+def as_ort_value(onnxruntime: ModuleType, spec: dict[str, Any], value: Any) -> Any:
+    """The value in the runtime's own wrapper."""
+    if spec["dtype"] in FOREIGN_TYPES:
+        number = FOREIGN_TYPES[spec["dtype"]][1]
+        return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(value, number)
+    return onnxruntime.OrtValue.ortvalue_from_numpy(value)
+
+
+def make_value(numpy: ModuleType, spec: dict[str, Any], seed: int) -> Any:
+    """One input value of whatever kind."""
+    kind, fill = spec["kind"], spec["fill"]
+    if kind == "optional" and fill["kind"] == "absent":
+        return None
+    if kind == "map":
+        return make_map(spec)
+    array = make_array(numpy, spec, seed)
+    return [array] if kind == "sequence" or "seq(" in spec["type_text"] else array
+
+
+def make_map(spec: dict[str, Any]) -> dict[Any, Any]:
+    """A map with one entry; its key has the type that the model names."""
+    key = "0" if "map(string" in spec["type_text"] else 0
+    return {key: "0" if spec["dtype"] == "string" else spec["fill"]["low"]}
+
+
+def make_array(numpy: ModuleType, spec: dict[str, Any], seed: int) -> Any:
+    """A numpy array of the wanted type and shape."""
+    fill, shape = spec["fill"], tuple(spec["shape"])
+    if fill["kind"] == "file":
+        return read_array(numpy, fill)
+    dtype = spec["dtype"]
+    if dtype == "string":
+        return numpy.full(shape, "0", dtype=object)
+    storage = FOREIGN_TYPES[dtype][0] if dtype in FOREIGN_TYPES else dtype
+    array = numpy.empty(shape, dtype=storage)
+    if dtype in FOREIGN_TYPES:
+        array.fill(0)  # the bits of 0.0 in every one of these types
+        return array
+    flat = array.reshape(-1)
+    for start in range(0, flat.size, CHUNK_ELEMENTS):
+        part = flat[start : start + CHUNK_ELEMENTS]
+        part[...] = make_elements(numpy, fill, start, part.size, seed)
+    return array
+
+
+def make_elements(
+    numpy: ModuleType, fill: dict[str, Any], start: int, count: int, seed: int
+) -> Any:
+    """Elements number `start` and following: the same for the same seed on every machine.
+
+    Hashing the index with integer arithmetic needs no random-number library,
+    whose import would weigh several MiB, and no memory beyond one chunk.
+    Source: the finaliser of MurmurHash3, 32 bits.
+    """
+    low, high = fill["low"], fill["high"]
+    if fill["kind"] == "constant":
+        return numpy.full(count, low)
+    bits = numpy.arange(start, start + count, dtype=numpy.uint32)
+    bits += numpy.uint32((seed * 0x9E3779B9 + 0x7F4A7C15) & 0xFFFFFFFF)
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
+        bits ^= bits >> numpy.uint32(shift)
+        bits *= numpy.uint32(factor)
+    bits ^= bits >> numpy.uint32(16)
+    if fill["kind"] == "integers":
+        span = int(high) - int(low) + 1
+        return int(low) + (bits.astype(numpy.int64) * span >> 32)
+    unit = (bits >> numpy.uint32(8)).astype(numpy.float64) / (1 << 24)
+    return low + unit * (high - low)
+
+
+def read_array(numpy: ModuleType, fill: dict[str, Any]) -> Any:
+    """The array of a .npy file or of one member of a .npz file; pickles are refused."""
+    loaded = numpy.load(fill["path"], allow_pickle=False)
+    if fill.get("member") is None:
+        return loaded
+    with loaded:
+        return loaded[fill["member"]]

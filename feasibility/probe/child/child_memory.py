@@ -1,0 +1,220 @@
+"""Memory of this process as the kernel and the C library see it."""
+
+from __future__ import annotations
+
+import os
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TextIO
+
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+SAMPLING_PERIOD_S = 0.001
+RECORDING_PERIOD_S = 0.002
+MAX_RECORD_COUNT = 50_000
+
+
+class Meter:
+    """The highest resident memory of this process since `begin`."""
+
+    def __init__(self, *, force_sampling: bool) -> None:
+        self.source = "sampled" if force_sampling or not reset_high_water_mark() else "vmhwm"
+        self.sampler: Sampler | None = None
+
+    def begin(self) -> None:
+        """Starts a phase."""
+        if self.source == "vmhwm":
+            reset_high_water_mark()
+        else:
+            self.sampler = Sampler()
+
+    def end(self) -> int:
+        """Highest resident bytes since `begin`."""
+        if self.sampler is None:
+            return read_status()["VmHWM"]
+        return self.sampler.stop()
+
+
+class Sampler:
+    """Highest resident memory by looking often, where the kernel's mark cannot be reset."""
+
+    def __init__(self) -> None:
+        import threading
+
+        self.highest = 0
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self.watch, daemon=True)
+        self.thread.start()
+
+    def watch(self) -> None:
+        """Looks until told to stop."""
+        with open("/proc/self/statm") as file:
+            while True:
+                file.seek(0)
+                self.highest = max(self.highest, int(file.read().split()[1]) * PAGE_BYTES)
+                if self.stopping.wait(SAMPLING_PERIOD_S):
+                    return
+
+    def stop(self) -> int:
+        """Highest resident bytes that were seen."""
+        self.stopping.set()
+        self.thread.join()
+        return max(self.highest, read_status()["VmRSS"])
+
+
+def read_memory(*, emulated: bool) -> dict[str, int | None]:
+    """Resident bytes now, by kind, with the proportional and the private dirty size."""
+    figures = read_status()
+    resident, file_backed = figures["VmRSS"], figures.get("RssFile")
+    if file_backed is None:  # kernels that do not split it there count it in statm
+        with open("/proc/self/statm") as file:
+            file_backed = int(file.read().split()[2]) * PAGE_BYTES
+    memory: dict[str, int | None] = {
+        "resident": resident,
+        "anonymous": figures.get("RssAnon", resident - file_backed),
+        "file": file_backed,
+        "data": figures.get("VmData"),  # what RLIMIT_DATA counts
+    }
+    try:
+        with open("/proc/self/smaps_rollup") as file:
+            rollup = dict(split_line(line) for line in file if line.endswith("kB\n"))
+    except OSError:
+        rollup = {}
+    memory["pss"] = rollup.get("Pss")
+    memory["private_dirty"] = rollup.get("Private_Dirty")
+    memory["translated"] = read_translated() if emulated else None
+    return memory
+
+
+def read_translated() -> int:
+    """Resident bytes of the emulator's translated code: its one writable, executable mapping.
+
+    The path goes through the thread, because QEMU answers reads of /proc/self/smaps itself.
+    """
+    resident = 0
+    counts = False
+    with open("/proc/self/task/" + str(os.getpid()) + "/smaps") as file:
+        for line in file:
+            if "-" in line.split(" ", 1)[0]:
+                counts = line.split()[1] == "rwxp"
+            elif counts and line.startswith("Rss:"):
+                resident += split_line(line)[1]
+    return resident
+
+
+def reset_high_water_mark() -> bool:
+    """Whether the kernel let VmHWM fall back to the current size (`5` to clear_refs)."""
+    try:
+        with open("/proc/self/clear_refs", "w") as file:
+            file.write("5")
+    except OSError:
+        return False
+    return True
+
+
+def read_status() -> dict[str, int]:
+    """The sizes of /proc/self/status in bytes."""
+    with open("/proc/self/status") as file:
+        return dict(split_line(line) for line in file if line.startswith(("Vm", "Rss")))
+
+
+def split_line(line: str) -> tuple[str, int]:
+    """Key and bytes of a line such as `VmRSS:  123 kB`."""
+    key, value = line.split(":")
+    return key, int(value.split()[0]) * 1024
+
+
+class CLibrary:
+    """The C library's own account of the heap; glibc since 2.33 has one."""
+
+    def __init__(self) -> None:
+        self.call: Any = None
+        try:
+            import ctypes
+
+            names = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
+            fields = [(name, ctypes.c_size_t) for name in names.split()]
+            call = ctypes.CDLL(None).mallinfo2
+            call.restype = type("mallinfo2", (ctypes.Structure,), {"_fields_": fields})
+            self.call = call
+        except (ImportError, OSError, AttributeError):
+            pass  # another C library: what it holds is not told
+
+    def heap(self) -> dict[str, int] | None:
+        """Bytes in use, bytes freed and kept, and how many of the used ones are mapped singly."""
+        if self.call is None:
+            return None
+        info = self.call()
+        used = info.uordblks + info.hblkhd
+        return {"in_use": used, "kept": info.fordblks, "mapped": info.hblkhd}
+
+
+class Surveyor:
+    """Where the memory of this process is, by what it is mapped from."""
+
+    def __init__(self) -> None:
+        self.library = CLibrary()
+
+    def look(self) -> dict[str, Any]:
+        """Resident and private bytes by name of the mapping, and the state of the heap."""
+        sizes: dict[str, list[int]] = {}
+        entry = [0, 0]
+        try:
+            with open("/proc/self/smaps") as file:
+                for line in file:
+                    if line.startswith("Rss:"):
+                        entry[0] += int(line.split()[1]) * 1024
+                    elif line.startswith("Anonymous:"):
+                        entry[1] += int(line.split()[1]) * 1024
+                    elif not line[0].isupper():  # addresses, permissions, ..., the name
+                        name = (*line.rstrip("\n").split(None, 5), "")[5]
+                        entry = sizes.setdefault(name, [0, 0])
+        except OSError:
+            sizes = {}
+        return {"mappings": sizes, "heap": self.library.heap()}
+
+
+class Recorder:
+    """Resident and allocated memory over time, looked at from a thread."""
+
+    def __init__(self) -> None:
+        import array
+        import threading
+
+        self.library = CLibrary()
+        self.columns = [array.array("q"), array.array("q"), array.array("q")]
+        self.marks: list[tuple[str, int, int, int]] = []
+        self.mark("import")
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self.watch, daemon=True)
+        self.thread.start()
+
+    def mark(self, phase: str) -> None:
+        """Starts a phase."""
+        with open("/proc/self/statm") as file:
+            self.marks.append((phase, *self.look(file)))
+
+    def look(self, file: TextIO) -> tuple[int, int, int]:
+        """The time, resident bytes, and bytes in use on the heap or -1."""
+        file.seek(0)
+        heap = self.library.heap()
+        resident = int(file.read().split()[1]) * PAGE_BYTES
+        return time.perf_counter_ns(), resident, heap["in_use"] if heap else -1
+
+    def watch(self) -> None:
+        """Looks until told to stop."""
+        with open("/proc/self/statm") as file:
+            while len(self.columns[0]) < MAX_RECORD_COUNT:
+                for column, value in zip(self.columns, self.look(file)):  # noqa: B905 - 3.9
+                    column.append(value)
+                if self.stopping.wait(RECORDING_PERIOD_S):
+                    return
+
+    def stop(self) -> dict[str, Any]:
+        """What was seen: the phases with their beginnings, and the columns."""
+        self.mark("end")
+        self.stopping.set()
+        self.thread.join()
+        at, resident, allocated = (column.tolist() for column in self.columns)
+        return {"marks": self.marks, "at": at, "resident": resident, "allocated": allocated}

@@ -1,0 +1,105 @@
+"""The session, what instruments it, and the versions of what takes part."""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+    from typing import Any
+
+
+class ProviderUnavailable(Exception):  # noqa: N818 - it names what was found
+    """An execution provider that cannot be had; falling back to another would hide that."""
+
+    def __init__(self, message: str, available: list[str]) -> None:
+        super().__init__(message)
+        self.available = available
+
+
+def create_session(onnxruntime: ModuleType, request: dict[str, Any]) -> Any:
+    """The session; a provider that cannot be had is an error, never a silent fall back."""
+    provider = request["provider"]
+    available = onnxruntime.get_available_providers()
+    if provider not in available:
+        raise ProviderUnavailable(provider + " is not part of this onnxruntime build", available)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = request["threads"]
+    options.inter_op_num_threads = 1
+    # Errors only, hundreds of warnings would be timed as loading; unless the log is wanted.
+    options.log_severity_level = 1 if request.get("log_path") else 3
+    options.enable_cpu_mem_arena = request.get("arena", True)
+    for key, value in request.get("session_config", {}).items():
+        options.add_session_config_entry(key, value)
+    if request.get("profile_prefix"):
+        options.enable_profiling = True
+        options.profile_file_prefix = request["profile_prefix"]
+    session = onnxruntime.InferenceSession(
+        request["model_path"], options, providers=[provider], enable_fallback=False
+    )
+    if provider not in session.get_providers():
+        raise ProviderUnavailable(
+            provider + " is in this build but did not register; its library or its hardware "
+            "is missing here",
+            session.get_providers(),
+        )
+    return session
+
+
+def bind_run(session: Any, feeds: dict[str, Any]) -> Callable[[], object]:
+    """A call without arguments that runs the model once and drops its outputs."""
+    if any(type(value).__name__ == "OrtValue" for value in feeds.values()):
+        names = [output.name for output in session.get_outputs()]
+        return lambda: session.run_with_ort_values(names, feeds)
+    return lambda: session.run(None, feeds)
+
+
+class Capture:
+    """memray over one phase, or nothing at all where memray is None."""
+
+    def __init__(self, memray: ModuleType | None, request: dict[str, Any], phase: str) -> None:
+        self.tracker = None
+        if memray is not None:
+            path = request["capture_prefix"] + phase + ".bin"
+            self.tracker = memray.Tracker(destination=memray.FileDestination(path, overwrite=True))
+
+    def __enter__(self) -> None:
+        if self.tracker is not None:
+            self.tracker.__enter__()
+
+    def __exit__(self, *exception: object) -> None:
+        if self.tracker is not None:
+            self.tracker.__exit__(*exception)
+
+
+def log_to(path: str | None) -> None:
+    """Sends what the libraries print to a file from here on; None leaves it where it is."""
+    if path is not None:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        os.dup2(descriptor, 2)
+        os.close(descriptor)
+
+
+def disturb_heap() -> list[bytes]:
+    """Blocks of random number and size, to be held while the model is measured.
+
+    How much freed memory glibc keeps depends on what else lies on the heap. Children that
+    are alike to the byte show only some of the amounts that an application would meet.
+    """
+    return [bytes(int.from_bytes(os.urandom(2), "little")) for _ in range(os.urandom(1)[0] % 64)]
+
+
+def library_versions(onnxruntime: ModuleType, numpy: ModuleType) -> dict[str, str]:
+    """Versions of everything that takes part in the figures."""
+    import platform
+
+    return {
+        "python": platform.python_version(),
+        "onnxruntime": onnxruntime.__version__,
+        "numpy": numpy.__version__,
+        "libc": " ".join(platform.libc_ver()).strip(),
+        "arch": platform.machine(),
+        "kernel": platform.system() + " " + platform.release(),
+    }
