@@ -15,6 +15,7 @@ from feasibility.errors import RevisionError
 from feasibility.records.budget import Snapshot
 from feasibility.schema import read_document
 from tests.cli import Result, cli
+from tests.test_startup import modules_after
 from tests.tiny_models import mlp
 
 __all__ = ["cli"]
@@ -231,6 +232,16 @@ def test_readings_answer_the_next_check(
     mlp(path, layers=3)
     found = cli("budget", "check", "-q", "--json")
     assert json.loads(found.out)["models"][0]["source"] == "measured"
+
+
+def test_a_cached_check_imports_neither_the_runtime_nor_onnx(project: Path, cli: Cli) -> None:
+    """Twenty models that have not changed are answered in less time than that would take."""
+    mlp(project / "models" / "a.onnx")
+    write_budget(project, 'peak = "100MiB"', 'latency = "10s"')
+    assert cli("budget", "check", "-q").code == 0
+    code, modules = modules_after("budget", "check", "-q")
+    assert code == 0
+    assert modules.intersection({"numpy", "onnx", "onnxruntime", "memray"}) == set()
 
 
 def test_a_verdict_can_be_required(project: Path, cli: Cli) -> None:

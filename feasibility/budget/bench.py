@@ -2,48 +2,36 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from feasibility import __version__
 from feasibility.budget.conditions import host_conditions
 from feasibility.budget.config import BudgetedWorkload
-from feasibility.budget.contents import contents_of, read_contents
 from feasibility.budget.digests import file_digest, model_digest
-from feasibility.budget.quiet import is_quiet, read_usage
 from feasibility.budget.readings import Readings
 from feasibility.budget.store import Store
-from feasibility.measure.explain import explain
-from feasibility.measure.host import ceiling_bytes
-from feasibility.measure.latency import percentile
-from feasibility.measure.memory import memory_of
 from feasibility.measure.options import DEFAULT_TIMEOUT_S, MeasureOptions
-from feasibility.measure.passes import Passes
-from feasibility.measure.plans import first_that_runs
-from feasibility.measure.subject import Subject, read_subject
-from feasibility.probe.launch import ChildResult
-from feasibility.probe.memray_file import read_phase
-from feasibility.probe.ort_trace import Trace, read_trace
-from feasibility.probe.place import LocalPlace
-from feasibility.probe.wire import Done
-from feasibility.records.budget import Conditions, OperatorTime
+from feasibility.records.budget import Conditions
 from feasibility.records.workload import InputPlan
+
+if TYPE_CHECKING:
+    from feasibility.budget.trials import Trials
 
 # A 95th percentile of fewer samples would be their maximum.
 _P95_SAMPLE_COUNT: Final = 20
 _SAMPLE_COUNT: Final = 5
-# The pass has a second child, which is not needed here; beside the first it costs little.
-_MEMRAY_WIDTH: Final = 2
 
 
 @dataclass(slots=True)
 class Bench:
     """A model, and the readings that each step adds to.
+
+    What runs the model is imported when it first runs: a check of models that have not
+    changed needs none of it.
 
     Args:
         name: Its name in the report.
@@ -63,8 +51,7 @@ class Bench:
     is_cached: bool = field(init=False, default=False)
     digest: str = field(init=False, default="")
     _readings: Readings | None = field(init=False, default=None)
-    _subject: Subject | None = field(init=False, default=None)
-    _plan: InputPlan | None = field(init=False, default=None)
+    _trials: Trials | None = field(init=False, default=None)
 
     def open(self) -> None:
         """Reads what tells the model from others, and what is known of it already.
@@ -73,13 +60,18 @@ class Bench:
             ModelError: The file cannot be read, or is no model.
         """
         self.digest = model_digest(self.path, self.store)
-        self._readings = self.store.get("readings", self.key, Readings)
-        self.is_cached = self._readings is not None
+        known = self.store.get("readings", self.key, Readings)
+        self.is_cached = known is not None
+        if known is not None:  # of the same bytes, perhaps under another name
+            snapshot = msgspec.structs.replace(known.snapshot, model=self.name)
+            self._readings = msgspec.structs.replace(known, snapshot=snapshot)
 
     @property
     def readings(self) -> Readings:
         """What is known so far; at least what the file says."""
         if self._readings is None:
+            from feasibility.budget.contents import read_contents
+
             snapshot = read_contents(self.name, self.path, self.workload.dims)
             snapshot = msgspec.structs.replace(
                 snapshot, digest=self.digest or None, conditions=self.conditions
@@ -101,14 +93,9 @@ class Bench:
         Raises:
             FeasibilityError: The model does not load or run.
         """
-        if self._plan is None:
-            subject, passes = self._ready()
-            plan, result = first_that_runs(subject, passes.steady, passes.ceiling_bytes)
-            self._use(plan)
-        else:
-            result = self._passes.steady(self._plan)
-            self._done(result)
-        self._readings = self.readings.with_memory(memory_of(result))
+        child = self.trials.memory()
+        self._settle()
+        self._readings = self.readings.with_memory(child)
 
     def take_latency(self) -> None:
         """Adds the times of one more process.
@@ -116,29 +103,20 @@ class Bench:
         Raises:
             FeasibilityError: The model does not load or run.
         """
-        count = _P95_SAMPLE_COUNT if self.is_p95_wanted else _SAMPLE_COUNT
-        plan = self._any_plan()
-        before = read_usage()
-        done = self._done(self._passes.brief(plan, count))
-        quiet = is_quiet(before, read_usage())
-        ordered = sorted(done.samples_ns)
+        times = self.trials.times(_P95_SAMPLE_COUNT if self.is_p95_wanted else _SAMPLE_COUNT)
+        self._settle()
         self._readings = self.readings.with_latency(
-            percentile(ordered, 50), percentile(ordered, 95), is_quiet=quiet
+            times.median_ns, times.p95_ns, is_quiet=times.is_quiet
         )
 
     def take_allocations(self) -> None:
         """Adds what the model requests from the allocators.
 
         Raises:
-            FeasibilityError: The model does not load or run, or memray's capture is lost.
+            FeasibilityError: The model does not load or run.
         """
-        plan = self._any_plan()
-        with tempfile.TemporaryDirectory(prefix="feasibility-") as folder:
-            prefix = Path(folder) / "capture-"
-            self._done(self._passes.memray(plan, str(prefix), width=_MEMRAY_WIDTH)[0])
-            load = read_phase(Path(f"{prefix}load.bin"), "load")
-            inference = read_phase(Path(f"{prefix}inference.bin"), "inference")
-        peak_bytes = max(load.peak_bytes, load.kept_bytes + inference.peak_bytes)
+        peak_bytes = self.trials.allocated_peak_bytes()
+        self._settle()
         self._readings = self.readings.with_allocations(peak_bytes)
 
     def take_operators(self) -> None:
@@ -147,18 +125,9 @@ class Bench:
         Raises:
             FeasibilityError: The model does not load or run.
         """
-        plan = self._any_plan()
-        with tempfile.TemporaryDirectory(prefix="feasibility-") as folder:
-            done = self._done(self._passes.ort_profile(plan, str(Path(folder) / "trace")))
-            if done.profile_path is None:
-                return
-            trace = read_trace(Path(done.profile_path))
-        self._readings = msgspec.structs.replace(
-            self.readings,
-            snapshot=msgspec.structs.replace(
-                self.readings.snapshot, operator_times=_operator_times(trace)
-            ),
-        )
+        times = self.trials.operator_times()
+        self._settle()
+        self._readings = self.readings.with_operator_times(times)
 
     def forget_latency(self) -> None:
         """Drops times that were kept, so that both models' times are of the same minutes."""
@@ -181,54 +150,6 @@ class Bench:
         )
 
     @property
-    def _passes(self) -> Passes:
-        return Passes(self.path.absolute(), self.options, LocalPlace(), ceiling_bytes())
-
-    def _ready(self) -> tuple[Subject, Passes]:
-        passes = self._passes
-        if self._subject is None:
-            self._subject = read_subject(self.path, self.options, passes)
-        return self._subject, passes
-
-    def _any_plan(self) -> InputPlan:
-        """Inputs that the model runs with, found by running it unless they are known."""
-        if self._plan is None:
-            subject, passes = self._ready()
-            known = self.readings.snapshot.inputs
-            if self.readings.snapshot.digest and known:
-                self._plan = InputPlan(inputs=known, dims=self.readings.snapshot.dims)
-            else:
-                plan, _ = first_that_runs(
-                    subject, lambda plan: passes.brief(plan, 1), passes.ceiling_bytes
-                )
-                self._use(plan)
-        assert self._plan is not None
-        return self._plan
-
-    def _use(self, plan: InputPlan) -> None:
-        """Settles on inputs, with which the work of the graph is told anew."""
-        assert self._subject is not None
-        self._plan = plan
-        told = contents_of(self.name, self._subject.facts_for(plan), self._subject.skeleton)
-        known = self.readings
-        self._readings = msgspec.structs.replace(
-            known,
-            snapshot=msgspec.structs.replace(
-                told,
-                digest=known.snapshot.digest,
-                conditions=self.conditions,
-                inputs=plan.inputs,
-                operator_times=known.snapshot.operator_times,
-            ),
-        )
-
-    def _done(self, result: ChildResult) -> Done:
-        done = result.event(Done)
-        if result.ending != "done" or done is None:
-            raise explain(result, self.path.name, self._passes.ceiling_bytes)
-        return done
-
-    @property
     def key(self) -> bytes:
         """Everything that readings depend on, the model's content included."""
         inputs = self.workload.inputs
@@ -243,13 +164,28 @@ class Bench:
         )
         return msgspec.json.encode(parts)
 
+    @property
+    def trials(self) -> Trials:
+        """What runs the model, with the inputs of an earlier check where there was one."""
+        if self._trials is None:
+            from feasibility.budget.trials import Trials
 
-def _operator_times(trace: Trace) -> tuple[OperatorTime, ...]:
-    """Time per inference by operator type and provider, sorted by name."""
-    times: Counter[tuple[str, str]] = Counter()
-    for node in trace.operators:
-        times[node.op_type, node.provider] += node.total_ns // max(node.run_count, 1)
-    return tuple(
-        OperatorTime(op_type=op_type, provider=provider, time_ns=time_ns)
-        for (op_type, provider), time_ns in sorted(times.items())
-    )
+            known = self.readings.snapshot if self.is_cached else None
+            plan = (
+                InputPlan(inputs=known.inputs, dims=known.dims) if known and known.inputs else None
+            )
+            self._trials = Trials(self.name, self.path, self.options, plan)
+        return self._trials
+
+    def _settle(self) -> None:
+        """Once it has run, tells the work of its graph with the inputs that it ran with."""
+        known = self.readings
+        if known.snapshot.inputs:
+            return
+        snapshot = msgspec.structs.replace(
+            self.trials.contents(),
+            digest=known.snapshot.digest,
+            conditions=known.snapshot.conditions,
+            operator_times=known.snapshot.operator_times,
+        )
+        self._readings = msgspec.structs.replace(known, snapshot=snapshot)

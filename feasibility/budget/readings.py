@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from feasibility.measure.memory import ChildMemory
-from feasibility.records.budget import Metric, Snapshot
+from feasibility.records.budget import Metric, OperatorTime, Snapshot
 
 MEMORY_METRICS: Final[tuple[Metric, ...]] = (
     "peak",
@@ -61,6 +61,11 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
     def with_allocations(self, peak_bytes: int) -> Readings:
         """With the bytes requested from allocators."""
         return self._with({"allocated_peak": peak_bytes})
+
+    def with_operator_times(self, times: tuple[OperatorTime, ...]) -> Readings:
+        """With the time of each operator type."""
+        snapshot = msgspec.structs.replace(self.snapshot, operator_times=times)
+        return msgspec.structs.replace(self, snapshot=snapshot)
 
     def without_latency(self) -> Readings:
         """Without times, so that they are taken anew."""

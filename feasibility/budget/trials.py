@@ -1,0 +1,144 @@
+"""Runs one model in fresh processes, one instrument each."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from feasibility.budget.contents import contents_of
+from feasibility.budget.quiet import is_quiet, read_usage
+from feasibility.measure.explain import explain
+from feasibility.measure.host import ceiling_bytes
+from feasibility.measure.latency import percentile
+from feasibility.measure.memory import ChildMemory, memory_of
+from feasibility.measure.options import MeasureOptions
+from feasibility.measure.passes import Passes
+from feasibility.measure.plans import first_that_runs
+from feasibility.measure.subject import Subject, read_subject
+from feasibility.probe.launch import ChildResult
+from feasibility.probe.memray_file import read_phase
+from feasibility.probe.ort_trace import Trace, read_trace
+from feasibility.probe.place import LocalPlace
+from feasibility.probe.wire import Done
+from feasibility.records.budget import OperatorTime, Snapshot
+from feasibility.records.workload import InputPlan
+
+# The pass has a second child, which is not needed here; beside the first it costs little.
+_MEMRAY_WIDTH: Final = 2
+
+
+class Times(NamedTuple):
+    """Latency of one process, and whether nothing else used the processor meanwhile."""
+
+    median_ns: int
+    p95_ns: int
+    is_quiet: bool
+
+
+@dataclass(slots=True)
+class Trials:
+    """One model that runs as often as it is asked to.
+
+    Every method raises a FeasibilityError if the model does not load or run.
+
+    Args:
+        name: Its name in the report.
+        path: The model file.
+        options: How it is run.
+        plan: Inputs that it is known to run with; None to find some.
+    """
+
+    name: str
+    path: Path
+    options: MeasureOptions
+    plan: InputPlan | None = None
+    _subject: Subject | None = field(init=False, default=None)
+
+    def contents(self) -> Snapshot:
+        """What the file says, with the sizes that the model turned out to run with."""
+        plan, subject = self._settled(), self._known_subject()
+        told = contents_of(self.name, subject.facts_for(plan), subject.skeleton)
+        return msgspec.structs.replace(told, inputs=plan.inputs)
+
+    def memory(self) -> ChildMemory:
+        """Steady memory of one more process."""
+        return memory_of(self._run(self._passes.steady))
+
+    def times(self, sample_count: int) -> Times:
+        """Latency of one more process, from this many samples or more."""
+        passes = self._passes
+        self._settled()
+        before = read_usage()
+        done = _done_of(self._run(lambda plan: passes.brief(plan, sample_count)))
+        ordered = sorted(done.samples_ns)
+        return Times(
+            percentile(ordered, 50), percentile(ordered, 95), is_quiet(before, read_usage())
+        )
+
+    def allocated_peak_bytes(self) -> int:
+        """Most bytes requested from allocators at once, loading or running."""
+        passes = self._passes
+        with tempfile.TemporaryDirectory(prefix="feasibility-") as folder:
+            prefix = Path(folder) / "capture-"
+            self._run(lambda plan: passes.memray(plan, str(prefix), width=_MEMRAY_WIDTH)[0])
+            load = read_phase(Path(f"{prefix}load.bin"), "load")
+            inference = read_phase(Path(f"{prefix}inference.bin"), "inference")
+        return max(load.peak_bytes, load.kept_bytes + inference.peak_bytes)
+
+    def operator_times(self) -> tuple[OperatorTime, ...]:
+        """Time per inference by operator type and provider, sorted by name."""
+        passes = self._passes
+        with tempfile.TemporaryDirectory(prefix="feasibility-") as folder:
+            prefix = str(Path(folder) / "trace")
+            done = _done_of(self._run(lambda plan: passes.ort_profile(plan, prefix)))
+            return () if done.profile_path is None else _summed(read_trace(Path(done.profile_path)))
+
+    @property
+    def _passes(self) -> Passes:
+        return Passes(self.path.absolute(), self.options, LocalPlace(), ceiling_bytes())
+
+    def _known_subject(self) -> Subject:
+        if self._subject is None:
+            self._subject = read_subject(self.path, self.options, self._passes)
+        return self._subject
+
+    def _settled(self) -> InputPlan:
+        """Inputs that the model runs with."""
+        if self.plan is None:
+            passes = self._passes
+            self._run(lambda plan: passes.brief(plan, 1))
+        assert self.plan is not None
+        return self.plan
+
+    def _run(self, run: Callable[[InputPlan], ChildResult]) -> ChildResult:
+        """A run that succeeded, the first of the likely inputs if none are known yet."""
+        ceiling = ceiling_bytes()
+        if self.plan is None:
+            self.plan, result = first_that_runs(self._known_subject(), run, ceiling)
+            return result
+        result = run(self.plan)
+        if result.ending != "done":
+            raise explain(result, self.path.name, ceiling)
+        return result
+
+
+def _done_of(result: ChildResult) -> Done:
+    done = result.event(Done)
+    assert done is not None
+    return done
+
+
+def _summed(trace: Trace) -> tuple[OperatorTime, ...]:
+    times: Counter[tuple[str, str]] = Counter()
+    for node in trace.operators:
+        times[node.op_type, node.provider] += node.total_ns // max(node.run_count, 1)
+    return tuple(
+        OperatorTime(op_type=op_type, provider=provider, time_ns=time_ns)
+        for (op_type, provider), time_ns in sorted(times.items())
+    )
