@@ -18,7 +18,7 @@ from feasibility.probe.launch import ChildResult, run_child
 from feasibility.probe.limits import choose
 from feasibility.probe.limits.address_space import AddressSpaceEnforcer
 from feasibility.probe.limits.cgroup_v1 import v1_enforcer
-from feasibility.probe.limits.cgroup_v2 import v2_enforcer
+from feasibility.probe.limits.cgroup_v2 import outer_v2_enforcer, own_v2_enforcer
 from feasibility.probe.limits.choose import strongest_enforcer
 from feasibility.probe.limits.enforcer import (
     EXIT_NOT_IN_GROUP,
@@ -302,7 +302,7 @@ def hand_on(group: Path) -> None:
 
 def test_v2_sets_limit_and_swap(v2: Hierarchy) -> None:
     hand_on(v2.own)
-    with v2_enforcer(v2) as enforcer, enforcer.group(50 * MIB) as group:
+    with own_v2_enforcer(v2) as enforcer, enforcer.group(50 * MIB) as group:
         assert (enforcer.kind, group.limit_bytes) == ("cgroup-v2", 50 * MIB)
         assert (group.folder / "memory.swap.max").read_text().startswith("0")
         assert group.folder.parent == v2.own
@@ -311,7 +311,7 @@ def test_v2_sets_limit_and_swap(v2: Hierarchy) -> None:
 
 def test_v2_counts(v2: Hierarchy) -> None:
     hand_on(v2.own)
-    with v2_enforcer(v2) as enforcer, enforcer.group(None) as group:
+    with own_v2_enforcer(v2) as enforcer, enforcer.group(None) as group:
         assert group.limit_bytes is None
         assert group.usage() == Usage(
             anonymous_bytes=10,
@@ -329,18 +329,25 @@ def test_v2_counts(v2: Hierarchy) -> None:
 
 
 def test_v2_takes_the_nearest_group_that_hands_memory_on(v2: Hierarchy) -> None:
+    hand_on(v2.own)
     hand_on(v2.mount)
-    with v2_enforcer(v2) as enforcer:
+    with outer_v2_enforcer(v2) as enforcer:
         assert enforcer.parent == v2.mount
     hand_on(v2.own.parent)
-    with v2_enforcer(v2) as enforcer:
+    with outer_v2_enforcer(v2) as enforcer:
         assert enforcer.parent == v2.own.parent
+
+
+def test_v2_finds_no_group_above(v2: Hierarchy) -> None:
+    with pytest.raises(EnforcerUnavailableError, match="no group above") as caught:
+        outer_v2_enforcer(v2).__enter__()
+    assert "--cgroupns=host" in caught.value.hint
 
 
 def test_v2_splits_its_own_group_if_it_is_alone_there(v2: Hierarchy) -> None:
     procs, control = v2.own / "cgroup.procs", v2.own / "cgroup.subtree_control"
     procs.write_text(f"{os.getpid()}\n")
-    with v2_enforcer(v2) as enforcer:
+    with own_v2_enforcer(v2) as enforcer:
         (leaf,) = (path for path in v2.own.iterdir() if path.is_dir())
         assert enforcer.parent == v2.own
         assert (leaf / "cgroup.procs").read_text() == str(os.getpid())
@@ -353,15 +360,15 @@ def test_v2_splits_its_own_group_if_it_is_alone_there(v2: Hierarchy) -> None:
 def test_v2_leaves_a_group_alone_that_holds_others(v2: Hierarchy) -> None:
     (v2.own / "cgroup.procs").write_text(f"{os.getpid()}\n{os.getppid()}\n")
     before = {path: path.read_text() for path in v2.own.iterdir()}
-    with pytest.raises(EnforcerUnavailableError, match="other processes"), v2_enforcer(v2):
-        pass
+    with pytest.raises(EnforcerUnavailableError, match="other processes"):
+        own_v2_enforcer(v2).__enter__()
     assert {path: path.read_text() for path in v2.own.iterdir()} == before
 
 
 def test_v2_without_the_memory_controller(v2: Hierarchy) -> None:
     (v2.own / "cgroup.controllers").write_text("hugetlb\n")
     with pytest.raises(EnforcerUnavailableError, match="no memory controller") as caught:
-        v2_enforcer(v2).__enter__()
+        own_v2_enforcer(v2).__enter__()
     assert "cgroup_enable=memory" in caught.value.hint
 
 
@@ -469,7 +476,7 @@ def test_the_first_that_works_is_chosen(
     (v2.own / "cgroup.controllers").write_text("\n")
     with strongest_enforcer(proc) as (enforcer, refusals):
         assert enforcer.kind == "cgroup-v1"
-        assert [str(refusal) for refusal in refusals] == ["cgroup v2 has no memory controller here"]
+        assert {str(refusal) for refusal in refusals} == {"cgroup v2 has no memory controller here"}
 
 
 @pytest.fixture

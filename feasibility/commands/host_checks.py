@@ -133,8 +133,8 @@ def check_limits(proc: Path) -> HostCheck:
         kind = enforcer.kind
     if kind != "address-space":
         return _check(subject, "ok", f"enforced by the kernel: {_LIMIT_NAMES[kind]}")
-    reasons = "; ".join(map(str, refusals))
-    hint = next((refusal.hint for refusal in reversed(refusals) if refusal.hint), "")
+    reasons = "; ".join(dict.fromkeys(map(str, refusals)))
+    hint = next((refusal.hint for refusal in refusals if refusal.hint), "")
     finding = f"only on private memory asked for, used or not ({reasons})"
     return _check(subject, "limited", finding, hint)
 

@@ -44,16 +44,19 @@ from feasibility.probe.wire import Done, Ready, Request, Schedule
 from feasibility.records.device import Device
 from feasibility.records.proof import Bisection, LimitedRun, Proof, ProofAllocator
 from feasibility.records.workload import InputPlan, Workload
-from feasibility.units import SECOND_NS, format_bytes
+from feasibility.units import MIB, SECOND_NS, format_bytes
 
 MAX_LIMITED_RUNS: Final = 12
 
 # A run that is a little slower than comfortable may only have been disturbed.
 _NEAR_RATIOS: Final = (0.95 * COMFORT_RATIO, 1.1 * COMFORT_RATIO)
+_LITTLE_BYTES: Final = MIB
 _ENOUGH_NS: Final = SECOND_NS
-_SLOW_ENOUGH_NS: Final = 6 * SECOND_NS
-_SEARCH_TIMEOUT_S: Final = 10.0
-_SEARCH_TIMEOUT_RATIO: Final = 20
+# A thrashing model may take seconds per run; a search only has to see that it does.
+_LONGEST_NS: Final = 6 * SECOND_NS
+_LONGEST_IN_SEARCH_NS: Final = 2 * SECOND_NS
+_SEARCH_TIMEOUT_S: Final = 5.0
+_SEARCH_TIMEOUT_RATIO: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +127,7 @@ class _Prover:
     runs: list[LimitedRun] = field(default_factory=list)
     seen: list[Seen] = field(default_factory=list)
     kept_bytes: int = 0
+    longest_ns: int = _LONGEST_NS
     load: float = field(default_factory=lambda: os.getloadavg()[0])
     plan: InputPlan = field(init=False)
     first: Attempt = field(init=False)
@@ -159,6 +163,7 @@ class _Prover:
         """Narrows the floor and the comfort point down."""
         longest_s = self.unlimited.wall_ns / SECOND_NS * _SEARCH_TIMEOUT_RATIO
         timeout_s = min(self.options.timeout_s, _SEARCH_TIMEOUT_S + longest_s)
+        self.longest_ns = _LONGEST_IN_SEARCH_NS
         while len(self.runs) < MAX_LIMITED_RUNS:
             limit = next_limit(self.seen, self.figures.guess)
             if limit is None:
@@ -262,7 +267,7 @@ class _Prover:
                 run_count_max=default.run_count_max if count is None else count,
                 warmup_count=options.warmup_count,
                 enough_ns=_ENOUGH_NS,
-                time_limit_ns=min(_SLOW_ENOUGH_NS, round(options.timeout_s * SECOND_NS / 2)),
+                time_limit_ns=min(self.longest_ns, round(options.timeout_s * SECOND_NS / 2)),
             ),
             ceiling_bytes=ceiling_bytes(),
         )
@@ -288,17 +293,17 @@ class _Prover:
 
 
 def _state(run: LimitedRun) -> State:
-    if run.outcome == "killed":
+    if run.median_ns is None:  # killed, or not through in time
         return "killed"
     return "slow" if is_slowed(run, COMFORT_RATIO) else "fast"
 
 
 def _is_near(run: LimitedRun) -> bool:
-    """True if the run is so near the comfort point that chance may have decided."""
-    ratio = run.latency_ratio
-    if ratio is None or run.reread_per_run_bytes == 0:
+    """True if chance may have decided: almost comfortable, or slow for little that was reread."""
+    ratio, reread_bytes = run.latency_ratio, run.reread_per_run_bytes
+    if ratio is None or ratio <= _NEAR_RATIOS[0] or reread_bytes == 0:
         return False
-    return _NEAR_RATIOS[0] < ratio < _NEAR_RATIOS[1]
+    return ratio < _NEAR_RATIOS[1] or (reread_bytes or _LITTLE_BYTES) < _LITTLE_BYTES
 
 
 def _files_of(subject: Subject) -> tuple[Path, ...]:

@@ -89,7 +89,8 @@ class Bisection(Record, frozen=True, kw_only=True):
         None
     )
     killed_bytes: Annotated[
-        Bytes | None, Meta(description="Highest limit below it that killed the model.")
+        Bytes | None,
+        Meta(description="Highest limit below it that it did not come through, killed or stuck."),
     ] = None
     comfort_bytes: Annotated[
         Bytes | None,

@@ -1,8 +1,8 @@
 """Limits by the memory controller of control groups, version 2.
 
 A group of version 2 may hold processes or hand its controllers to groups below it, not
-both (the root may). So new groups go below the nearest group above this process that
-already hands the memory controller on, or below its own where that holds nothing else.
+both (the root may). So new groups go below the group of this process if that holds nothing
+else, or below the nearest one above it that already hands the memory controller on.
 
 Source: Linux, Documentation/admin-guide/cgroup-v2.rst.
 """
@@ -31,10 +31,6 @@ from feasibility.probe.limits.folder import (
 from feasibility.probe.limits.hierarchy import Hierarchy
 from feasibility.probe.runner import Runner
 from feasibility.records.proof import LimitKind
-
-_HINT: Final = (
-    "run as root outside of containers, or in one started with --privileged --cgroupns=host"
-)
 
 # What kernels before 5.18 count of a group's kernel memory, without their sum.
 _KERNEL_PARTS: Final = ("kernel_stack", "pagetables", "percpu", "sock", "slab")
@@ -97,27 +93,45 @@ class V2Enforcer:
 
 
 @contextlib.contextmanager
-def v2_enforcer(hierarchy: Hierarchy) -> Iterator[V2Enforcer]:
-    """An enforcer as near to the group of this process as the rules allow.
+def own_v2_enforcer(hierarchy: Hierarchy) -> Iterator[V2Enforcer]:
+    """An enforcer below the group of this process.
 
     Raises:
-        EnforcerUnavailableError: No group here hands the memory controller on.
+        EnforcerUnavailableError: That group belongs to somebody else, or holds other processes.
     """
-    require_memory_controller(hierarchy.own)
-    parent = _nearest_parent(hierarchy)
-    if parent is not None:
-        sweep(parent)
-        yield V2Enforcer(parent)
+    own = hierarchy.own
+    require_memory_controller(own)
+    if hands_memory_on(own):
+        sweep(own)
+        yield V2Enforcer(own)
         return
-    if not os.access(hierarchy.own / "cgroup.subtree_control", os.W_OK):
-        raise EnforcerUnavailableError("cgroup v2: no group may be made here", _HINT)
-    if process_ids(hierarchy.own) != (os.getpid(),):
-        raise EnforcerUnavailableError(
-            "cgroup v2: other processes share this group, so it cannot hand on its controllers",
-            _HINT,
-        )
-    with _handed_on(hierarchy.own):
-        yield V2Enforcer(hierarchy.own)
+    if not os.access(own / "cgroup.subtree_control", os.W_OK):
+        raise EnforcerUnavailableError("cgroup v2: the group of this process is not ours")
+    if process_ids(own) != (os.getpid(),):
+        raise EnforcerUnavailableError("cgroup v2: other processes are in the group of this one")
+    with _handed_on(own):
+        yield V2Enforcer(own)
+
+
+@contextlib.contextmanager
+def outer_v2_enforcer(hierarchy: Hierarchy) -> Iterator[V2Enforcer]:
+    """An enforcer below the nearest group above this process that hands memory on.
+
+    Raises:
+        EnforcerUnavailableError: There is none that this user may write to.
+    """
+    group = hierarchy.own
+    require_memory_controller(group)
+    while group != hierarchy.mount:
+        group = group.parent
+        if hands_memory_on(group):
+            sweep(group)
+            yield V2Enforcer(group)
+            return
+    raise EnforcerUnavailableError(
+        "cgroup v2: no group above this process hands memory on to this user",
+        "run as root outside of containers, or in one started with --privileged --cgroupns=host",
+    )
 
 
 def require_memory_controller(group: Path) -> None:
@@ -137,16 +151,6 @@ def hands_memory_on(group: Path) -> bool:
     """True if groups below this one can limit memory and this user can make some."""
     controllers = read_text(group / "cgroup.subtree_control").split()
     return "memory" in controllers and os.access(group, os.W_OK)
-
-
-def _nearest_parent(hierarchy: Hierarchy) -> Path | None:
-    group = hierarchy.own
-    while True:
-        if hands_memory_on(group):
-            return group
-        if group == hierarchy.mount or group == group.parent:
-            return None
-        group = group.parent
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -12,7 +13,7 @@ from typing import Final, TypeAlias
 
 from feasibility.probe.limits.address_space import AddressSpaceEnforcer
 from feasibility.probe.limits.cgroup_v1 import v1_enforcer
-from feasibility.probe.limits.cgroup_v2 import v2_enforcer
+from feasibility.probe.limits.cgroup_v2 import outer_v2_enforcer, own_v2_enforcer
 from feasibility.probe.limits.enforcer import Enforcer, EnforcerUnavailableError
 from feasibility.probe.limits.hierarchy import PROC_SELF, memory_hierarchies
 from feasibility.probe.limits.systemd import systemd_enforcer
@@ -49,16 +50,21 @@ def strongest_enforcer(
 
 
 def _candidates(proc: Path) -> Iterator[_Open]:
-    """Ways to enforce a limit, the best first."""
+    """Ways to enforce a limit, the best first.
+
+    A service manager wants to be asked before anything is made in groups that it made;
+    root's is not asked, because a session of root need not have one.
+    """
     hierarchies = memory_hierarchies(proc)
-    for hierarchy in hierarchies:
-        if hierarchy.version == 2:
-            yield partial(v2_enforcer, hierarchy)
-        else:
-            yield partial(v1_enforcer, hierarchy)
-    for hierarchy in hierarchies:
-        if hierarchy.version == 2:
-            yield partial(systemd_enforcer, hierarchy)
+    second, first = ([h for h in hierarchies if h.version == number] for number in (2, 1))
+    is_root = os.geteuid() == 0
+    yield from (partial(own_v2_enforcer, hierarchy) for hierarchy in second)
+    if is_root:
+        yield from (partial(outer_v2_enforcer, hierarchy) for hierarchy in second)
+    yield from (partial(v1_enforcer, hierarchy) for hierarchy in first)
+    yield from (partial(systemd_enforcer, hierarchy) for hierarchy in second)
+    if not is_root:
+        yield from (partial(outer_v2_enforcer, hierarchy) for hierarchy in second)
 
 
 @contextlib.contextmanager
