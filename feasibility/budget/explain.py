@@ -26,6 +26,9 @@ def explain_growth(
         metrics: The metrics whose change is to be explained.
         baseline: The model before; None to name the largest parts instead.
         now: The model now.
+
+    Returns:
+        Parts with both figures; without a baseline, what they were is not known.
     """
     before = baseline or Snapshot(tool_version="", model="")
     needs = {METRICS[metric].need for metric in metrics}
@@ -40,6 +43,8 @@ def explain_growth(
         parts += _top(_changes("operator", "count", _work(before), _work(now)))
     if "latency" in needs and (baseline is None or before.operator_times):
         parts += _top(_changes("operator-time", "ns", _times(before), _times(now)))
+    if baseline is None:
+        return tuple(msgspec.structs.replace(part, before=None) for part in parts)
     return tuple(parts)
 
 

@@ -112,7 +112,7 @@ class Growth(Record, frozen=True, kw_only=True):
     unit: Annotated[Unit, Meta(description="Unit of the two figures.")]
     before: Annotated[
         Count | None,
-        Meta(description="Figure in the baseline; 0 where it is new, null where not recorded."),
+        Meta(description="Figure in the baseline; 0 where it is new, null where it is not known."),
     ]
     after: Annotated[Count, Meta(description="Figure now; 0 where it is gone.")]
 

@@ -193,7 +193,7 @@ def growth_cells(part: Growth) -> tuple[str, str, str, str]:
     if part.kind == "operator" and part.unit == "bytes":
         kind = _WEIGHTS_KIND_TEXT
     name = name_text(part.name.removeprefix("ai.onnx:"), 60)
-    before = "not recorded" if part.before is None else figure_text(part.before, part.unit)
+    before = "not known" if part.before is None else figure_text(part.before, part.unit)
     if part.before == 0:
         before = "new"
     after = figure_text(part.after, part.unit) if part.after else "gone"
