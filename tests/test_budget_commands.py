@@ -166,6 +166,17 @@ def test_outside_a_repository_is_one_message(
     assert "not a git repository" in found.err
 
 
+def test_a_pointer_in_the_revision_says_how_to_fetch_it(repository: Path, cli: Cli) -> None:
+    path = repository / "models" / "a.onnx"
+    path.write_bytes(POINTER)
+    git(repository, "commit", "-qam", "pointer")
+    mlp(path, width=64, layers=2)
+    found = cli("budget", "check", "--static", "--against", "HEAD", "-q")
+    assert found.code == 2
+    assert "Cannot read models/a.onnx of HEAD: it is a Git LFS pointer" in found.err
+    assert "git lfs fetch origin" in found.err
+
+
 POINTER = (
     b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 123456\n"
 )

@@ -106,7 +106,9 @@ class Bench:
         times = self.trials.times(_P95_SAMPLE_COUNT if self.is_p95_wanted else _SAMPLE_COUNT)
         self._settle()
         self._readings = self.readings.with_latency(
-            times.median_ns, times.p95_ns, is_quiet=times.is_quiet
+            times.median_ns,
+            times.p95_ns if self.is_p95_wanted else None,
+            is_quiet=times.is_quiet,
         )
 
     def take_allocations(self) -> None:

@@ -132,7 +132,7 @@ class Check:
         sides = self._sides(metric, limit)
         finding = judge(metric, limit, sides)
         while finding.wants_more:
-            self._take(METRICS[metric].need, self._is_compared(limit))
+            self._take(METRICS[metric].need, is_compared=self._is_compared(limit))
             sides = self._sides(metric, limit)
             finding = judge(metric, limit, sides)
         return line_of(metric, limit, sides, finding)
@@ -144,9 +144,9 @@ class Check:
             return
         other = self.baseline.bench if self._is_compared(limit) else None
         if not self.bench.readings.of(metric) or (other and not other.readings.of(metric)):
-            self._take(need, other is not None)
+            self._take(need, is_compared=other is not None)
 
-    def _take(self, need: Need, is_compared: bool) -> None:  # noqa: FBT001 (one of two modes)
+    def _take(self, need: Need, *, is_compared: bool) -> None:
         """Takes one more process's figures; pairs run in an order that changes each time."""
         benches = [self.bench]
         other = self.baseline.bench

@@ -53,9 +53,12 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
             }
         )
 
-    def with_latency(self, median_ns: int, p95_ns: int, *, is_quiet: bool) -> Readings:
-        """With the times of one more process."""
-        more = self._with({"latency": median_ns, "latency_p95": p95_ns})
+    def with_latency(self, median_ns: int, p95_ns: int | None, *, is_quiet: bool) -> Readings:
+        """With the times of one more process; None for a percentile of too few runs."""
+        figures: dict[Metric, int] = {"latency": median_ns}
+        if p95_ns is not None:
+            figures["latency_p95"] = p95_ns
+        more = self._with(figures)
         return msgspec.structs.replace(more, quiet=(*self.quiet, is_quiet))
 
     def with_allocations(self, peak_bytes: int) -> Readings:

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from feasibility.budget.digests import external_locations
-from feasibility.errors import FeasibilityError, RevisionError
+from feasibility.errors import ModelError, RevisionError
 from feasibility.text import safe_text
 
 _TIMEOUT_S: Final = 600.0
@@ -37,20 +37,32 @@ class Revision:
         """The model as it was then, with its external data; None if it was not there.
 
         Raises:
-            FeasibilityError: It cannot be checked out, or it cannot be read.
+            RevisionError: It cannot be checked out or read, for example a Git LFS pointer.
         """
         inside = self.folder / name
         if not self._has(inside):
             return None
         self._check_out(inside)
         path = self.worktree / inside
-        with contextlib.suppress(FeasibilityError):
+        try:
+            locations = external_locations(path, must_exist=False)
+        except ModelError as error:
+            is_pointer = "Git LFS" in error.why
+            raise RevisionError(
+                f"Cannot read {safe_text(name)} of {safe_text(self.name)}",
+                error.why,
+                self._fetch_hint if is_pointer else error.hint,
+            ) from error
+        for location in locations:
             # Data that is not in the repository is named by whoever reads the model next.
-            for location in external_locations(path, must_exist=False):
-                data = inside.parent / location
-                if self._has(data):
-                    self._check_out(data)
+            data = inside.parent / location
+            if self._has(data):
+                self._check_out(data)
         return path
+
+    @property
+    def _fetch_hint(self) -> str:
+        return f"fetch the files of that revision first: git lfs fetch origin {self.commit[:12]}"
 
     def _has(self, inside: PurePosixPath) -> bool:
         found = _git(self.worktree, "cat-file", "-e", f"{self.commit}:{inside.as_posix()}")
@@ -64,7 +76,7 @@ class Revision:
             raise RevisionError(
                 f"Cannot check {safe_text(inside.as_posix())} out of {safe_text(self.name)}",
                 _last_line(result.stderr),
-                "with Git LFS, fetch that revision first: git lfs fetch origin " + self.commit[:12],
+                f"with Git LFS, {self._fetch_hint}",
             )
 
 
