@@ -139,6 +139,15 @@ def test_a_slower_model_is_found_and_explained() -> None:
     )
 
 
+def test_every_process_has_its_partner_where_any_limit_compares_times() -> None:
+    """Also those that an absolute limit asked for first."""
+    log: list[str] = []
+    bench, baseline = FakeBench(log, "new"), against(log)
+    check = run({"latency": "1s", "latency_p95": "+20%"}, bench, baseline)
+    assert check.outcome == "pass"
+    assert log.count("old: latency") == log.count("new: latency") == 6
+
+
 def test_a_model_just_on_the_limit_ends_inconclusive_after_all_looks() -> None:
     log: list[str] = []
     found = run({"latency": "+20%"}, FakeBench(log, "new", time=120), against(log))

@@ -86,6 +86,7 @@ def test_pyproject_holds_the_same_under_its_own_table() -> None:
         ('[[budget]]\nmodel = "a"\npeek = "1MiB"\n', "line 3, peek: there is no such key; did you"),
         ('budgets = 1\n[[budget]]\nmodel = "a"\n', "line 1, budgets: there is no such key; did"),
         ('[[budget]]\npeak = "1MiB"\n', "line 1, model: it is missing"),
+        ('\n[[budget]]\nmodel = "a"\n', "line 3, model: the budget states no limit"),
         ('[[budget]]\nmodel = "a"\n\npeak = "lots"\n', "line 4, peak: cannot read the limit"),
         ('[[budget]]\nmodel = "a"\npeak = 200\n', "line 3, peak: cannot read the limit 200"),
         ('[[budget]]\nmodel = "a"\nlatency = "5MiB"\n', "line 3, latency: cannot read the limit"),
@@ -97,7 +98,7 @@ def test_pyproject_holds_the_same_under_its_own_table() -> None:
         ('[[budget]]\nmodel = "a"\ndevices = { pi = "yes" }\n', "pi: a verdict is one of fits"),
         ('[[budget]]\nmodel = "a"\noperators = "Conv"\n', "line 3, operators: expected a list"),
         ("budget = 3\n", "line 1, budget: expected [[budget]] tables"),
-        ('dedicated_runner = 1\n[[budget]]\nmodel = "a"\n', "line 1, dedicated_runner: expected"),
+        ('dedicated_runner = 1\n[[budget]]\nmodel = "a"\nflops = 1\n', "line 1, dedicated_runner"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_told_with_its_line(text: str, why: str) -> None:
@@ -142,6 +143,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def models_of(project: Path, text: str, *wanted: Path) -> list[str]:
+    text = text.replace('.onnx"\n', '.onnx"\nfile_size = "1B"\n')
     config = parse_config(text, project / "feasibility.toml")
     return [model.name for model in budgeted_models(config, wanted)]
 
@@ -160,7 +162,7 @@ def test_a_glob_stands_for_all_that_it_matches(project: Path) -> None:
         ('[[budget]]\nmodel = "../*.onnx"\n', "line 1: '../*.onnx' leads out of"),
         (
             '[[budget]]\nmodel = "models/*.onnx"\n[[budget]]\nmodel = "models/a.onnx"\n',
-            "the budgets of lines 1 and 3 both match 'models/a.onnx'",
+            "the budgets of lines 1 and 4 both match 'models/a.onnx'",
         ),
     ],
 )

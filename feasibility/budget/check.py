@@ -86,6 +86,7 @@ class Check:
     is_static: bool = False
     progress: Progress = lambda _done, _total, _doing: None
     _has_measured: bool = field(init=False, default=False)
+    _in_turns: bool = field(init=False, default=False)
 
     def run(self, *, is_explained: bool) -> ModelBudget:
         """What became of every limit of the model.
@@ -97,7 +98,8 @@ class Check:
             FeasibilityError: The model or its baseline cannot be read or measured.
         """
         limits = tuple(self._limits())
-        if self._takes_turns(limits):
+        self._in_turns = self._compares_times(limits)
+        if self._in_turns:
             self._forget_latency()
         lines = [self._line(metric, limit) for metric, limit in limits]
         lines += self._operator_lines()
@@ -106,7 +108,7 @@ class Check:
         broken = [line.metric for line in lines if line.outcome == "fail"]
         growth = self._growth([metric for metric, _ in limits if is_explained or metric in broken])
         notices = self._notices(lines)
-        if self._has_measured:
+        if self._has_measured or not (self.is_static or self.bench.is_cached):
             self._keep(lines)
         return ModelBudget(
             model=self.model.name,
@@ -150,6 +152,8 @@ class Check:
         """Takes one more process's figures; pairs run in an order that changes each time."""
         benches = [self.bench]
         other = self.baseline.bench
+        # Where any limit compares times, every process has its partner of the same moment.
+        is_compared = is_compared or (need == "latency" and self._in_turns)
         if is_compared and other is not None:
             count = len(self.bench.readings.of("latency" if need == "latency" else "peak"))
             benches = [self.bench, other] if count % 2 else [other, self.bench]
@@ -212,7 +216,7 @@ class Check:
             here.threads,
         )
 
-    def _takes_turns(self, limits: Collection[tuple[Metric, Limit]]) -> bool:
+    def _compares_times(self, limits: Collection[tuple[Metric, Limit]]) -> bool:
         """Whether times of two models are compared, and so must be of the same minutes."""
         return any(
             METRICS[metric].need == "latency"
@@ -246,7 +250,7 @@ class Check:
         return bool(self.bench.readings.snapshot.operator_times)
 
     def _growth(self, metrics: list[Metric]) -> tuple[Growth, ...]:
-        if not metrics:
+        if not metrics or self._is_unchanged("file_size"):
             return ()
         other = self.baseline.bench
         if any(METRICS[metric].need == "latency" for metric in metrics) and not self.is_static:

@@ -63,7 +63,7 @@ def comparability(metric: Metric, baseline: Snapshot, now: Snapshot) -> Comparab
     """Whether the two snapshots' figures of a metric may be compared."""
     if metric in _FILE_METRICS:
         return COMPARABLE
-    if baseline.dims != now.dims:
+    if not _have_same_sizes(baseline, now):
         return Comparability("the baseline was taken with other sizes of the symbolic dims")
     if metric in _GRAPH_METRICS:
         return COMPARABLE
@@ -77,6 +77,13 @@ def comparability(metric: Metric, baseline: Snapshot, now: Snapshot) -> Comparab
         return Comparability("the baseline's times are of another machine")
     same_cpu = then.cpu == here.cpu
     return Comparability("", SAME_HOST_TOLERANCE if same_cpu else OTHER_CPU_TOLERANCE)
+
+
+def _have_same_sizes(baseline: Snapshot, now: Snapshot) -> bool:
+    """Whether inputs are equally large, whatever the model calls their dims."""
+    if baseline.inputs and now.inputs:
+        return [spec.shape for spec in baseline.inputs] == [spec.shape for spec in now.inputs]
+    return baseline.dims == now.dims
 
 
 def _obstacle(then: Conditions, here: Conditions) -> str:

@@ -182,7 +182,7 @@ def parse_config(text: str, path: Path) -> BudgetConfig:
 
 def _budget(fields: Fields) -> Budget:
     fields.allow(_BUDGET_KEYS)
-    return Budget(
+    budget = Budget(
         pattern=fields.text("model"),
         line=fields.line(),
         limits={
@@ -194,6 +194,9 @@ def _budget(fields: Fields) -> Budget:
         devices=_device_rules(fields),
         workload=_workload(fields),
     )
+    if not (budget.limits or budget.operators or budget.devices):
+        fields.fail("model", "the budget states no limit", f"known: {', '.join(METRICS)}")
+    return budget
 
 
 def _limits(fields: Fields, metric: Metric, value: object) -> tuple[Limit, ...]:

@@ -103,7 +103,7 @@ def line_of(metric: Metric, limit: Limit, sides: Sides, finding: Finding) -> Bud
 
 def ratio_interval(metric: Metric, sides: Sides) -> tuple[float | None, float | None]:
     """Interval of the ratio to the baseline, for times that were taken in turns."""
-    if METRICS[metric].need != "latency" or not sides.is_paired:
+    if METRICS[metric].need != "latency" or not sides.is_paired or sides.now == sides.baseline:
         return None, None
     ratios = _log_ratios(sides)
     if len(ratios) < _INTERVAL_COUNT_MIN:

@@ -129,6 +129,8 @@ def change_text(line: BudgetLine) -> str:
     if line.low_ratio is not None and line.high_ratio is not None:
         low, high = 100 * (line.low_ratio - 1), 100 * (line.high_ratio - 1)
         return f"{low:+.0f} to {high:+.0f} %"
+    if line.unit is not None and line.actual is None and line.outcome == "pass":
+        return "unchanged"
     if not line.baseline or line.actual is None:
         return ""
     return _percent_text(line.actual / line.baseline)
