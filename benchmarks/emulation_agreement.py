@@ -1,8 +1,9 @@
 """Compares guest memory under emulation with a run that reads the emulator's mappings by hand.
 
-The run by hand has a guest program of its own, which stops after every phase until it is told
-to go on: the sizes between phases are read from outside while nothing moves, and peaks by
-looking at the mappings as often as possible. Only the root is shared.
+The run by hand has a guest program of its own, which stops after every phase, says which
+addresses the guest has, and waits until it is told to go on: the sizes between phases are
+those of just these addresses, read from outside while nothing moves. Peaks are seen by looking
+as often as possible. Only the root is shared.
 
     python -m benchmarks.emulation_agreement MODEL...
 """
@@ -27,15 +28,16 @@ GUEST = """
 import sys, numpy, onnxruntime
 TYPES = {"tensor(float)": "float32", "tensor(int64)": "int64", "tensor(double)": "float64"}
 SIZES = {"batch": 1, "batch_size": 1, "sequence": SEQUENCE}
-def stop(word):
-    print(word, flush=True)
+def stop():
+    ranges = [line.split()[0] for line in open("/proc/self/maps")]
+    print(",".join(ranges), flush=True)
     sys.stdin.readline()
 options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = options.inter_op_num_threads = 1
 numpy.zeros(1 << 16).astype(numpy.float32)
-stop("base")
+stop()
 session = onnxruntime.InferenceSession(sys.argv[1], options)
-stop("load")
+stop()
 feeds = {
     item.name: numpy.ones(
         [size if isinstance(size, int) else SIZES.get(size, 1) for size in item.shape],
@@ -45,33 +47,65 @@ feeds = {
 }
 for _ in range(2):
     session.run(None, feeds)
-stop("runs")
+stop()
 """
 
 
 @dataclass
+class Mapping:
+    """One mapping of a process; sizes in bytes."""
+
+    begin: int
+    permissions: str
+    name: str
+    resident: int = 0
+    anonymous: int = 0
+
+
+@dataclass
 class Guest:
-    """Resident bytes of an emulator's process without its translated code."""
+    """An emulator's process."""
 
     process_id: int
     peak: int = 0
-    anonymous: int = 0
+    at_peak: list[Mapping] = field(default_factory=list)
     stopping: threading.Event = field(default_factory=threading.Event)
 
-    def look(self) -> int:
-        """Resident bytes now; also notes the anonymous part and the peak."""
-        resident = anonymous = 0
+    def look(self) -> None:
+        """Notes the mappings with the highest sum of those that may be the guest's."""
+        mappings = self.mappings()
+        resident = sum(
+            mapping.resident
+            for mapping in mappings
+            if mapping.permissions != "rwxp" and mapping.name != "[heap]"
+        )
+        if resident > self.peak:
+            self.peak, self.at_peak = resident, mappings
+
+    def outside(self, ranges: str) -> set[int]:
+        """Begins of the mappings that lie in none of the ranges."""
+        ends = [tuple(int(end, 16) for end in part.split("-")) for part in ranges.split(",")]
+        return {
+            mapping.begin
+            for mapping in self.mappings()
+            if not any(begin <= mapping.begin < end for begin, end in ends)
+        }
+
+    def mappings(self) -> list[Mapping]:
+        """All mappings of the process."""
+        found: list[Mapping] = []
         with Path(f"/proc/{self.process_id}/smaps").open() as file:
             for line in file:
                 words = line.split()
                 if "-" in words[0]:
-                    counts = words[1] != "rwxp"
-                elif counts and words[0] == "Rss:":
-                    resident += int(words[1]) * 1024
-                elif counts and words[0] == "Anonymous:":
-                    anonymous += int(words[1]) * 1024
-        self.peak, self.anonymous = max(self.peak, resident), anonymous
-        return resident
+                    begin = int(words[0].partition("-")[0], 16)
+                    name = words[5] if len(words) > 5 else ""
+                    found.append(Mapping(begin, words[1], name))
+                elif words[0] == "Rss:":
+                    found[-1].resident = int(words[1]) * 1024
+                elif words[0] == "Anonymous:":
+                    found[-1].anonymous = int(words[1]) * 1024
+        return found
 
     def watch(self) -> None:
         """Looks until told to stop."""
@@ -105,15 +139,18 @@ def by_hand(path: Path, sequence: int) -> dict[str, int]:
             guest.peak, guest.stopping = 0, threading.Event()
             watcher = threading.Thread(target=guest.watch)
             watcher.start()
-            process.stdout.readline()
+            ranges = process.stdout.readline()
             guest.stopping.set()
             watcher.join()
-            resident = guest.look()
+            emulator = guest.outside(ranges)
+            guests = [item for item in guest.mappings() if item.begin not in emulator]
+            anonymous = sum(item.anonymous for item in guests)
             if phase == "base":
-                base, base_anonymous = resident, guest.anonymous
+                base, base_anonymous = sum(item.resident for item in guests), anonymous
             else:
-                figures[f"{phase} peak"] = guest.peak - base
-                figures[f"{phase} anonymous"] = guest.anonymous - base_anonymous
+                peak = sum(item.resident for item in guest.at_peak if item.begin not in emulator)
+                figures[f"{phase} peak"] = peak - base
+                figures[f"{phase} anonymous"] = anonymous - base_anonymous
             process.stdin.write("\n")
             process.stdin.flush()
         process.wait()

@@ -88,19 +88,32 @@ def read_memory(*, emulated: bool) -> dict[str, int | None]:
 
 
 def read_translated() -> int:
-    """Resident bytes of the emulator's translated code: its one writable, executable mapping.
+    """Anonymous bytes of the emulator itself: its translated code and its tables.
 
-    The path goes through the thread, because QEMU answers reads of /proc/self/smaps itself.
+    They are what the kernel counts outside the addresses that the guest knows of. The
+    emulator answers reads of /proc/self/maps with those; the path through the thread is
+    one that it lets pass to the kernel.
     """
-    resident = 0
+    with open("/proc/self/maps") as file:
+        guest = [parse_range(line) for line in file]
+    anonymous = position = 0
     counts = False
     with open("/proc/self/task/" + str(os.getpid()) + "/smaps") as file:
         for line in file:
             if "-" in line.split(" ", 1)[0]:
-                counts = line.split()[1] == "rwxp"
-            elif counts and line.startswith("Rss:"):
-                resident += split_line(line)[1]
-    return resident
+                begin, _ = parse_range(line)
+                while position < len(guest) and guest[position][1] <= begin:
+                    position += 1
+                counts = position == len(guest) or begin < guest[position][0]
+            elif counts and line.startswith("Anonymous:"):
+                anonymous += split_line(line)[1]
+    return anonymous
+
+
+def parse_range(line: str) -> tuple[int, int]:
+    """Begin and end of a mapping, from its line in a file of mappings."""
+    begin, end = line.split(" ", 1)[0].split("-")
+    return int(begin, 16), int(end, 16)
 
 
 def reset_high_water_mark() -> bool:
