@@ -61,7 +61,8 @@ _WEIGHTS_KIND_TEXT: Final = "weights of"
 _TOLD_OUTCOMES: Final = ("fail", "inconclusive")
 # A report of more models names those that keep to their budgets in one row each.
 _DETAILED_MODEL_COUNT: Final = 3
-_GROWN_RATIO_DIGITS: Final = 10
+# Growth of less than this is told with a decimal.
+_COARSE_PERCENT: Final = 10
 
 
 def limit_grid(report: BudgetReport, *, all_lines: bool) -> Grid:
@@ -75,27 +76,26 @@ def limit_grid(report: BudgetReport, *, all_lines: bool) -> Grid:
         Column("limit", align="right"),
         Column(""),
     )
-    rows: list[tuple[str, ...]] = []
-    tones: list[Tone] = []
     in_full = all_lines or len(report.models) <= _DETAILED_MODEL_COUNT
-    for model in report.models:
-        shown = [
-            line for line in model.lines if in_full or line.outcome in ("fail", "inconclusive")
-        ]
-        rest = len(model.lines) - len(shown)
-        name = name_text(model.model, 60)
-        for line in shown:
-            rows.append((name, *line_cells(line)))
-            tones.append(OUTCOME_TONE[line.outcome])
-            name = ""
-        if rest or not model.lines:
-            kept = f"{'the other ' if shown else ''}{counted(rest, 'limit')}"
-            skipped = sum(line.outcome == "skipped" for line in model.lines)
-            what = f"kept, {skipped} skipped" if 0 < skipped < rest else "kept"
-            what = "skipped" if skipped == rest else what
-            rows.append((name, kept, "", SOURCE_TEXT[model.source], "", "", what))
-            tones.append("good")
-    return Grid(columns, tuple(rows), tuple(tones), tone_column=6)
+    told = [row for model in report.models for row in _model_rows(model, in_full=in_full)]
+    return Grid(
+        columns, tuple(cells for cells, _ in told), tuple(tone for _, tone in told), tone_column=6
+    )
+
+
+def _model_rows(model: ModelBudget, *, in_full: bool) -> list[tuple[tuple[str, ...], Tone]]:
+    """Rows of one model with their tones, its name in the first."""
+    shown = [line for line in model.lines if in_full or line.outcome in _TOLD_OUTCOMES]
+    rows = [(line_cells(line), OUTCOME_TONE[line.outcome]) for line in shown]
+    rest = [line for line in model.lines if line not in shown]
+    if rest:
+        count = f"{'the other ' if shown else ''}{counted(len(rest), 'limit')}"
+        skipped = sum(line.outcome == "skipped" for line in rest)
+        what = f"kept, {skipped} skipped" if skipped else "kept"
+        what = "skipped" if skipped == len(rest) else what
+        rows.append(((count, "", SOURCE_TEXT[model.source], "", "", what), "good"))
+    names = (name_text(model.model, 60), *[""] * len(rows))
+    return [((name, *cells), tone) for name, (cells, tone) in zip(names, rows, strict=False)]
 
 
 def line_cells(line: BudgetLine) -> tuple[str, str, str, str, str, str]:
@@ -230,7 +230,7 @@ def _percent_text(ratio: float) -> str:
     growth = 100 * (ratio - 1)
     if abs(growth) < 0.05:
         return "0 %"
-    return f"{growth:+.1f} %" if abs(growth) < _GROWN_RATIO_DIGITS else f"{growth:+.0f} %"
+    return f"{growth:+.1f} %" if abs(growth) < _COARSE_PERCENT else f"{growth:+.0f} %"
 
 
 @dataclass(frozen=True, slots=True)
