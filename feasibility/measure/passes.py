@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from msgspec.structs import replace
 
 from feasibility.measure.options import MeasureOptions
-from feasibility.probe.launch import ChildResult, run_children
+from feasibility.probe.launch import ChildResult, Watcher, run_children
 from feasibility.probe.place import Place
 from feasibility.probe.runner import STEADY_ENVIRONMENT
 from feasibility.probe.wire import Instrument, Request, Schedule
@@ -46,12 +46,14 @@ class Passes:
         options: The caller's choices.
         place: Where the children run, with the model on it.
         ceiling_bytes: Most private memory that a child may allocate.
+        watch: Makes a watcher of each child; None for that of the place, if it has one.
     """
 
     model_path: Path
     options: MeasureOptions
     place: Place
     ceiling_bytes: int
+    watch: Callable[[int], Watcher] | None = None
 
     def describe(self) -> ChildResult:
         """Inputs and outputs as the runtime sees them."""
@@ -176,7 +178,7 @@ class Passes:
             self.place.runner,
             timeout_s=self.options.timeout_s * slowdown,
             environments=[_ENVIRONMENTS.get(request.instrument, {}) for request in requests],
-            watch=self.place.watch,
+            watch=self.watch or self.place.watch,
         )
         for fault in map(self.place.fault, results):
             if fault is not None:

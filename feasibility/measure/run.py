@@ -17,6 +17,7 @@ import feasibility
 from feasibility.measure import latency, memory, model, notices
 from feasibility.measure.details import Details, model_files
 from feasibility.measure.explain import explain
+from feasibility.measure.gpu import gpu_memory
 from feasibility.measure.host import ceiling_bytes, read_host
 from feasibility.measure.memory import ChildMemory, memory_of
 from feasibility.measure.options import MeasureOptions, Progress, no_progress
@@ -31,7 +32,7 @@ from feasibility.probe.place import LocalMachine, Machine
 from feasibility.probe.wire import Done, Loaded, Ready
 from feasibility.records.anatomy import Timeline
 from feasibility.records.base import Notice
-from feasibility.records.profile import Latency, Memory, Profile
+from feasibility.records.profile import GpuMemory, Latency, Memory, Profile
 from feasibility.records.workload import InputPlan, Workload
 from feasibility.units import SECOND_NS
 
@@ -92,6 +93,7 @@ def measure_model(
         campaign.run_plain()
         campaign.run_steady()
         campaign.run_repeats()
+        campaign.run_gpu()
         if not place.is_emulated:
             campaign.run_memray(folder)
             campaign.run_timeline(folder)
@@ -112,6 +114,7 @@ class _Campaign:
     plain: ChildResult = field(init=False)
     steady: ChildMemory | None = None
     repeats: list[ChildMemory] = field(default_factory=list)
+    gpu: GpuMemory | None = None
     load_allocations: PhaseAllocations | None = None
     inference_allocations: PhaseAllocations | None = None
     trace: Trace | None = None
@@ -169,6 +172,11 @@ class _Campaign:
         host = self.passes.place.host
         core_count = len(os.sched_getaffinity(0)) if host is None else host.core_count
         return max(1, min(core_count, fitting, _REPEAT_WIDTH_MAX))
+
+    def run_gpu(self) -> None:
+        """Takes memory on the GPU, where the provider puts the model on one."""
+        self.gpu, unseen = gpu_memory(self.passes, self.plan)
+        self.notices += unseen
 
     def run_memray(self, folder: Path) -> None:
         """Takes what the model requests from the allocators."""
@@ -241,6 +249,7 @@ class _Campaign:
             host=read_host(ready.versions, place.host),
             workload=self._workload(ready, done),
             memory=self._memory(),
+            gpu=self.gpu,
             default_allocator=memory.default_range(self.repeats),
             anatomy=self.details.anatomy(
                 model_files(self.subject, place), self.plan.inputs, self.trace, load, self.repeats

@@ -188,6 +188,33 @@ class DefaultAllocator(Record, frozen=True, kw_only=True):
     ] = None
 
 
+class GpuMemory(Record, frozen=True, kw_only=True):
+    """Memory that one process held on a GPU, in bytes."""
+
+    name: Annotated[str, Meta(description="The GPU.")]
+    total_bytes: Annotated[Bytes, Meta(description="Its memory.")]
+    scope: Annotated[
+        Literal["process", "device"],
+        Meta(
+            description="process: the driver told this process's own memory; device: only that "
+            "of all, from which what was used before is taken."
+        ),
+    ]
+    context_bytes: Annotated[
+        Bytes | None,
+        Meta(description="The context and the libraries: what a model of one operator held."),
+    ] = None
+    load_peak_bytes: Annotated[Bytes, Meta(description="Most while loading, context included.")]
+    resident_bytes: Annotated[Bytes, Meta(description="After loading, context included.")]
+    inference_peak_bytes: Annotated[Bytes, Meta(description="Most while running, all included.")]
+    weights_bytes: Annotated[
+        Bytes | None, Meta(description="After loading, less the context: weights in the arena.")
+    ] = None
+    workspace_bytes: Annotated[
+        Bytes, Meta(description="What running added: activations and workspace.")
+    ]
+
+
 class Latency(Record, frozen=True, kw_only=True):
     """Times of one session in one process; percentiles are nearest-rank.
 
@@ -271,6 +298,9 @@ class Profile(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasib
     host: Annotated[Host, Meta(description="The machine.")]
     workload: Annotated[Workload, Meta(description="The conditions.")]
     memory: Annotated[Memory | None, Meta(description="Steady memory figures.")] = None
+    gpu: Annotated[
+        GpuMemory | None, Meta(description="Memory on the GPU; null on other providers.")
+    ] = None
     process_peak_bytes: Annotated[
         Bytes | None,
         Meta(
