@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from feasibility.budget.config import (
     BudgetedWorkload,
     DeviceRule,
+    DriftRule,
     OperatorRule,
     find_config,
     parse_config,
@@ -34,6 +35,7 @@ operators = ["Conv", "com.acme:Special"]
 dims = { batch = 4 }
 inputs = "inputs.npz"
 threads = 2
+drift = { limit = "0.5%", reference = "models/fp32.onnx" }
 
 [budget.devices]
 rpi_4b = "tight"
@@ -63,11 +65,12 @@ def test_a_whole_file_is_read() -> None:
         "latency": (Limit("50ms", "absolute", value=50_000_000, line=8),),
     }
     assert first.operators == (OperatorRule(None, ("Conv", "com.acme:Special"), 11),)
-    assert first.devices == (DeviceRule("rpi_4b", "tight", 17),)
+    assert first.devices == (DeviceRule("rpi_4b", "tight", 18),)
     assert first.workload == BudgetedWorkload(
         dims={"batch": 4}, inputs=Path("sub/inputs.npz"), threads=2
     )
-    assert second.operators == (OperatorRule("cpu", ("Shape",), 23),)
+    assert first.drift == DriftRule(0.005, "models/fp32.onnx", 15)
+    assert second.operators == (OperatorRule("cpu", ("Shape",), 24),)
     assert second.limits["flops"][0].value == 4_100_000_000
 
 
@@ -97,6 +100,7 @@ def test_pyproject_holds_the_same_under_its_own_table() -> None:
         ('[[budget]]\nmodel = "a"\ndims = 3\n', "line 3, dims: expected a table"),
         ('[[budget]]\nmodel = "a"\ndevices = { pi = "yes" }\n', "pi: a verdict is one of fits"),
         ('[[budget]]\nmodel = "a"\noperators = "Conv"\n', "line 3, operators: expected a list"),
+        ('[[budget]]\nmodel = "a"\ndrift = 1\n', "line 3, drift: expected a share"),
         ("budget = 3\n", "line 1, budget: expected [[budget]] tables"),
         ('dedicated_runner = 1\n[[budget]]\nmodel = "a"\nflops = 1\n', "line 1, dedicated_runner"),
     ],

@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 from feasibility.budget.bench import Bench
 from feasibility.budget.conditions import COMPARABLE, comparability
 from feasibility.budget.config import DeviceRule
+from feasibility.budget.drifting import drift_line
 from feasibility.budget.explain import explain_growth
 from feasibility.budget.judge import Finding, Sides, judge, line_of
 from feasibility.budget.limits import Limit
@@ -72,6 +73,7 @@ class Check:
         baseline: What it is held against.
         bound_of: What a device grants, by its name and a metric.
         judge_device: The line on a verdict that a device has to give.
+        reference: The model whose outputs it has to keep to; None for that of the baseline.
         may_trust_times: True if times that were recorded earlier may fail a model.
         is_static: True to run nothing.
         progress: Told what is being done.
@@ -82,6 +84,7 @@ class Check:
     baseline: Baseline
     bound_of: DeviceBound
     judge_device: JudgeDevice
+    reference: Bench | None = None
     may_trust_times: bool = False
     is_static: bool = False
     progress: Progress = lambda _done, _total, _doing: None
@@ -103,6 +106,9 @@ class Check:
             self._forget_latency()
         lines = [self._line(metric, limit) for metric, limit in limits]
         lines += self._operator_lines()
+        drift = self.model.budget.drift
+        if drift is not None and not self.is_static:
+            lines.append(drift_line(drift, self.bench, self.reference or self.baseline.bench))
         if not self.is_static:
             lines += [self.judge_device(self.model, rule) for rule in self.model.budget.devices]
         broken = [line.metric for line in lines if line.outcome == "fail"]

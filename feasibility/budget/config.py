@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,7 +25,9 @@ DEFAULT_BASELINE: Final = "profiles"
 _MAX_FILE_BYTES: Final = 4 * 1024**2
 _TOP_KEYS: Final = ("baseline", "dedicated_runner", "budget")
 _WORKLOAD_KEYS: Final = ("dims", "inputs", "threads", "provider", "seed")
-_BUDGET_KEYS: Final = ("model", *METRICS, "operators", "devices", *_WORKLOAD_KEYS)
+_BUDGET_KEYS: Final = ("model", *METRICS, "operators", "devices", "drift", *_WORKLOAD_KEYS)
+_PERCENT: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*", re.ASCII)
+_DRIFT_HINT: Final = 'or { limit = "1%", reference = "models/fp32.onnx" }'
 _PROJECT_TABLE: Final = ("tool", "feasibility")
 _VERDICTS: Final[tuple[Verdict, ...]] = ("fits", "tight", "fits-with-changes")
 
@@ -65,6 +68,21 @@ class DeviceRule:
 
 
 @dataclass(frozen=True, slots=True)
+class DriftRule:
+    """How far outputs may lie from those of another model on the same inputs.
+
+    Args:
+        limit_ratio: Largest difference, as a share of the largest output.
+        reference: Path of the other model, relative to the budget file; None for the baseline.
+        line: Line in the budget file.
+    """
+
+    limit_ratio: float
+    reference: str | None = None
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Budget:
     """What the models of one path or glob may cost.
 
@@ -74,6 +92,7 @@ class Budget:
         limits: Bounds by metric; a metric may have several.
         operators: Operators that are allowed.
         devices: Verdicts that are required.
+        drift: How far outputs may lie from a reference; None for any distance.
         workload: How its models are run.
     """
 
@@ -82,6 +101,7 @@ class Budget:
     limits: Mapping[Metric, tuple[Limit, ...]] = field(default_factory=dict)
     operators: tuple[OperatorRule, ...] = ()
     devices: tuple[DeviceRule, ...] = ()
+    drift: DriftRule | None = None
     workload: BudgetedWorkload = BudgetedWorkload()
 
 
@@ -192,9 +212,10 @@ def _budget(fields: Fields) -> Budget:
         },
         operators=_operator_rules(fields),
         devices=_device_rules(fields),
+        drift=_drift_rule(fields),
         workload=_workload(fields),
     )
-    if not (budget.limits or budget.operators or budget.devices):
+    if not (budget.limits or budget.operators or budget.devices or budget.drift):
         fields.fail("model", "the budget states no limit", f"known: {', '.join(METRICS)}")
     return budget
 
@@ -232,6 +253,20 @@ def _device_rules(fields: Fields) -> tuple[DeviceRule, ...]:
             table.fail(device, f"a verdict is one of {', '.join(_VERDICTS)}")
         rules.append(DeviceRule(device, match, table.line(device)))
     return tuple(rules)
+
+
+def _drift_rule(fields: Fields) -> DriftRule | None:
+    value, reference, line = fields.values.get("drift"), None, fields.line("drift")
+    if value is None:
+        return None
+    if isinstance(value, dict):
+        table = fields.table("drift")
+        table.allow(("limit", "reference"))
+        value, reference = table.text("limit"), table.text("reference")
+    match = _PERCENT.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        fields.fail("drift", 'expected a share of the largest output such as "1%"', _DRIFT_HINT)
+    return DriftRule(float(match[1]) / 100, reference, line)
 
 
 def _workload(fields: Fields) -> BudgetedWorkload:

@@ -13,6 +13,7 @@ import msgspec
 
 from feasibility.budget.contents import contents_of
 from feasibility.budget.quiet import is_quiet, read_usage
+from feasibility.measure.drift import Outputs, read_outputs
 from feasibility.measure.explain import explain
 from feasibility.measure.host import ceiling_bytes
 from feasibility.measure.latency import percentile
@@ -98,6 +99,14 @@ class Trials:
             prefix = str(Path(folder) / "trace")
             done = _done_of(self._run(lambda plan: passes.ort_profile(plan, prefix)))
             return () if done.profile_path is None else _summed(read_trace(Path(done.profile_path)))
+
+    def outputs(self) -> Outputs:
+        """What it makes of its inputs, by the position of the output."""
+        passes = self._passes
+        with tempfile.TemporaryDirectory(prefix="feasibility-") as folder:
+            path = Path(folder) / "outputs.npz"
+            self._run(lambda plan: passes.outputs(plan, str(path)))
+            return read_outputs(path)
 
     @property
     def _passes(self) -> Passes:

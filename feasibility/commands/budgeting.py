@@ -117,11 +117,22 @@ def _check_model(
             baseline=_baseline(model, settings, revision),
             bound_of=device_bound,
             judge_device=functools.partial(_judge_device, bench, settings),
+            reference=_reference(model, settings),
             may_trust_times=settings.config.is_dedicated,
             is_static=settings.is_static,
             progress=progress,
         )
         return check.run(is_explained=settings.is_explained)
+
+
+def _reference(model: BudgetedModel, settings: Settings) -> Bench | None:
+    """The model whose outputs another has to keep to, where its budget names one."""
+    rule = model.budget.drift
+    if rule is None or rule.reference is None or settings.is_static:
+        return None
+    bench = make_bench(model, settings.config.folder / rule.reference, settings)
+    bench.open()
+    return bench
 
 
 def _baseline(model: BudgetedModel, settings: Settings, revision: Revision | None) -> Baseline:

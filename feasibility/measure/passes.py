@@ -115,6 +115,10 @@ class Passes:
             self._request(plan, "ort-profile", _PROFILED, profile_prefix=profile_prefix)
         )
 
+    def outputs(self, plan: InputPlan, outputs_path: str) -> ChildResult:
+        """What the model makes of the inputs, into a .npz file."""
+        return self._run(self._request(plan, "plain", _TWO_RUNS, outputs_path=outputs_path))
+
     def _latency_schedule(self) -> Schedule:
         options, default = self.options, Schedule()
         count = options.run_count

@@ -62,6 +62,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     survey: bool = False
     record: bool = False
     log_path: str | None = None
+    outputs_path: str | None = None
     emulated: bool = False
 
 

@@ -50,6 +50,7 @@ METRIC_TEXT: Final = {
     "allocated_peak": "allocated peak",
     "latency": "latency",
     "latency_p95": "latency p95",
+    "drift": "drift of outputs",
 }
 _KIND_TEXT: Final = {
     "operator": "operator",

@@ -41,6 +41,7 @@ from child_session import (
     disturb_heap,
     library_versions,
     log_to,
+    save_outputs,
 )
 from child_timing import time_runs
 
@@ -218,6 +219,8 @@ def measure(job: Job) -> None:
     del ballast
     if recorder:
         send("course", **recorder.stop())
+    if request.get("outputs_path"):
+        save_outputs(numpy, run(), request["outputs_path"])
     profile_path = session.end_profiling() if request.get("profile_prefix") else None
     send("done", peak=peak, memory=memory, survey=survey, profile_path=profile_path, **latency)
 

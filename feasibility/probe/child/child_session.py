@@ -48,12 +48,22 @@ def create_session(onnxruntime: ModuleType, request: dict[str, Any]) -> Any:
     return session
 
 
-def bind_run(session: Any, feeds: dict[str, Any]) -> Callable[[], object]:
-    """A call without arguments that runs the model once and drops its outputs."""
+def bind_run(session: Any, feeds: dict[str, Any]) -> Callable[[], list[Any]]:
+    """A call without arguments that runs the model once and returns its outputs."""
     if any(type(value).__name__ == "OrtValue" for value in feeds.values()):
         names = [output.name for output in session.get_outputs()]
         return lambda: session.run_with_ort_values(names, feeds)
     return lambda: session.run(None, feeds)
+
+
+def save_outputs(numpy: ModuleType, outputs: list[Any], path: str) -> None:
+    """Writes the outputs that are arrays of numbers into a .npz file, by their position."""
+    arrays = {}
+    for position, output in enumerate(outputs):
+        value = output.numpy() if type(output).__name__ == "OrtValue" else output
+        if isinstance(value, numpy.ndarray) and value.dtype != object:
+            arrays[str(position)] = value
+    numpy.savez(path, **arrays)
 
 
 class Capture:

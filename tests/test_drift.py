@@ -1,0 +1,79 @@
+"""How far outputs lie apart, by hand and with models that are run."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from feasibility.budget.bench import Bench
+from feasibility.budget.config import BudgetedWorkload, DriftRule
+from feasibility.budget.drifting import drift_line
+from feasibility.budget.store import Store
+from feasibility.measure.drift import drift_ratio
+from tests.tiny_models import mlp
+
+
+@pytest.mark.parametrize(
+    ("reference", "output", "ratio"),
+    [
+        ([4.0, 2.0], [4.0, 2.0], 0.0),
+        ([4.0, 2.0], [4.0, 1.0], 0.25),
+        ([0.0], [0.0], 0.0),
+        ([0.0], [1.0], math.inf),
+        ([1.0, math.nan], [1.0, math.nan], 0.0),
+        ([1.0, math.nan], [1.0, 2.0], math.inf),
+        ([math.inf], [-math.inf], math.inf),
+        ([1.0, 2.0], [1.0], math.inf),
+        ([], [], 0.0),
+    ],
+)
+def test_drift_is_the_largest_difference_over_the_largest_value(
+    reference: list[float], output: list[float], ratio: float
+) -> None:
+    found = drift_ratio({"0": np.array(reference)}, {"0": np.array(output)})
+    assert found == ratio
+
+
+def test_the_worst_output_counts_and_all_have_to_be_there() -> None:
+    one, two = np.array([1.0]), np.array([1.5], dtype=np.float32)
+    assert drift_ratio({"0": one, "1": one}, {"0": one, "1": two}) == 0.5
+    assert drift_ratio({"0": one, "1": one}, {"0": one}) == math.inf
+
+
+def bench(path: Path, store: Store) -> Bench:
+    found = Bench(path.name, path, BudgetedWorkload(), store)
+    found.open()
+    return found
+
+
+def test_models_are_run_on_the_same_inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Equal weights in another file agree, others do not, and the second call runs nothing."""
+    import onnx
+
+    store = Store(tmp_path / "store")
+    path = mlp(tmp_path / "a.onnx", layers=2)
+    same = onnx.load_model(path)
+    same.doc_string = "another file"
+    onnx.save_model(same, tmp_path / "same.onnx")
+    other = onnx.load_model(path)
+    weight = onnx.numpy_helper.to_array(other.graph.initializer[1]) * np.float32(1.1)
+    other.graph.initializer[1].CopyFrom(onnx.numpy_helper.from_array(weight, "w1"))
+    onnx.save_model(other, tmp_path / "other.onnx")
+    rule = DriftRule(0.01, line=3)
+    reference = bench(path, store)
+    kept = drift_line(rule, bench(tmp_path / "same.onnx", store), reference)
+    assert (kept.outcome, kept.line_number) == ("pass", 3)
+    broken = drift_line(rule, bench(tmp_path / "other.onnx", store), reference)
+    assert broken.outcome == "fail"
+    assert "by up to 10 %" in broken.reason
+    monkeypatch.setattr("feasibility.budget.trials.Trials.outputs", lambda _: pytest.fail("run"))
+    assert drift_line(rule, bench(tmp_path / "other.onnx", store), reference) == broken
+
+
+def test_without_anything_to_compare_with_it_is_undecided(tmp_path: Path) -> None:
+    found = bench(mlp(tmp_path / "a.onnx"), Store(None))
+    line = drift_line(DriftRule(0.01), found, None)
+    assert (line.outcome, "--against" in line.reason) == ("inconclusive", True)
