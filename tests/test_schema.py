@@ -82,7 +82,8 @@ def test_field_names_carry_their_unit(name: str) -> None:
     unitless |= {"value"}  # of a device's figure, whose own name ends in the unit
     unitless |= {"limit", "baseline", "actual", "before", "after"}  # whose unit stands beside them
     unitless |= {"line_number"}
-    suffixes = ("_bytes", "_ns", "_count", "_ratio", "_per_s")
+    unitless |= {"worst", "usual", "best"}  # of a network's figure, as with `value`
+    suffixes = ("_bytes", "_ns", "_count", "_ratio", "_per_s", "_uj", "_microusd")
     nameless = [
         f"{title}.{field}"
         for title, definition in schema.json_schema(name)["$defs"].items()

@@ -21,10 +21,12 @@ from feasibility.text import safe_text
 SCHEMA: Final = "feasibility/device/1"
 MAX_FILE_BYTES: Final = 256 * 1024
 
+_DATE: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?", re.ASCII)
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9_]*")
 _TOP_KEYS: Final = (
     "schema", "id", "name", "kind", "aliases", "os", "isa", "allocator", "runs_on", "role",
-    "runtimes", "sources", "cpu", "memory", "gpu", "npu", "limits", "anchors",
+    "runtimes", "sources", "cpu", "memory", "gpu", "npu", "limits", "power", "price",
+    "anchors",
 )  # fmt: skip
 
 
@@ -104,6 +106,8 @@ def _device(top: Table) -> records.Device:
         gpu=_gpu(top),
         npu=_npu(top),
         limits=_limits(top.required_table("limits")),
+        power_mw=top.optional_figure("power", quantities.POWER),
+        price=_price(top),
         runtimes=top.texts("runtimes"),
         anchors=anchors_of(top),
         origin=top.origin,
@@ -207,3 +211,14 @@ def _limits(table: Table) -> records.Limits:
         model_storage_bytes=table.optional_figure("storage", quantities.MEMORY),
         latency_ns=table.optional_figure("latency", quantities.LATENCY),
     )
+
+
+def _price(top: Table) -> records.Price | None:
+    table = top.table("price")
+    if table is None:
+        return None
+    table.allow(("value", "source", "note", "as_of"))
+    as_of = table.text("as_of")
+    if not _DATE.fullmatch(as_of):
+        table.fail("as_of", 'expected the date of the price, such as "2026-06" or "2026-06-17"')
+    return records.Price(hourly_microusd=table.own_figure(quantities.PRICE), as_of=as_of)

@@ -64,6 +64,19 @@ def _rate(unit: str) -> Callable[[object], int]:
     return parse
 
 
+def _scaled(unit: str, scale: int) -> Callable[[object], int]:
+    """Reads a quantity whose base unit is a fraction of the one that it is written in."""
+    pattern = re.compile(rf"(\d+(?:\.\d+)?)\s*{re.escape(unit)}", re.ASCII)
+
+    def parse(value: object) -> int:
+        match = pattern.fullmatch(_text(value).strip())
+        if match is None:
+            raise ValueError
+        return round(Decimal(match[1]) * scale)
+
+    return parse
+
+
 COUNT: Final = Quantity("a whole number such as 4", _integer, 1, 1024)
 FLOP_PER_CYCLE: Final = Quantity("a whole number such as 16", _integer, 1, 1024)
 CLOCK: Final = Quantity('a frequency such as "2.4 GHz"', _rate("Hz"), 10**7, 10**10)
@@ -86,3 +99,5 @@ LATENCY: Final = Quantity(
     60 * MINUTE_NS,
 )
 WORK: Final = Quantity("a whole number such as 600000000", _integer, 0, 10**18)
+POWER: Final = Quantity('a power such as "15 W"', _scaled("W", 10**3), 1, 10**7)
+PRICE: Final = Quantity('a price such as "0.526 USD/h"', _scaled("USD/h", 10**6), 0, 10**10)

@@ -7,6 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
+from feasibility.commands.demands import (
+    AppSizeOption,
+    Demands,
+    NetworkOption,
+    OfflineOption,
+    PriceOption,
+    PrivateOption,
+    RateOption,
+    RealtimeOption,
+    RoleOption,
+)
 from feasibility.commands.options import (
     DetailsOption,
     DimOption,
@@ -29,7 +40,6 @@ from feasibility.commands.output import open_output, print_result, stdout_consol
 from feasibility.errors import EXIT_CANNOT_DO, EXIT_OK, EXIT_REQUIREMENT_NOT_MET
 
 if TYPE_CHECKING:
-    from feasibility.place.requirements import Requirements
     from feasibility.records.assessment import Assessment, ModelAssessment
     from feasibility.records.device import Device
 
@@ -74,6 +84,14 @@ def check(
             help="What the model and its runtime may use, for example 200MiB.",
         ),
     ] = None,
+    rate: RateOption = None,
+    realtime: RealtimeOption = None,
+    network: NetworkOption = None,
+    offline: OfflineOption = False,
+    private: PrivateOption = False,
+    role: RoleOption = None,
+    app_size: AppSizeOption = None,
+    price: PriceOption = None,
     require: Annotated[
         Required | None,
         typer.Option("--require", help="Exit with 1 where any verdict is worse than this."),
@@ -108,6 +126,7 @@ def check(
     RTX server. A verdict of "does not fit" is a result; only --require fails on it.
     With --on emulate:aarch64, or after `measure` with it, memory on Arm devices is
     that of their own instruction set; time is still measured here.
+    --details compares all places: time with the network, energy, cost, what is sent.
     """
     options = measure_options(
         dim=dim,
@@ -120,8 +139,21 @@ def check(
         provider=provider,
         seed=seed,
     )
-    requirements = _requirements(latency, memory)
+    demands = Demands(
+        latency=latency,
+        memory=memory,
+        rate=rate,
+        realtime=realtime,
+        network=network,
+        is_offline=offline,
+        is_private=private,
+        role=role,
+        app_size=app_size,
+        prices=tuple(price or ()),
+    )
+    demands.check()
     devices = chosen_devices(device)
+    requirements = demands.requirements(devices)
     if measured is not None:
         from feasibility.commands.anchoring import with_measured
 
@@ -190,16 +222,6 @@ def chosen_devices(names: list[str] | None) -> tuple[Device, ...]:
         return default_devices(catalogue)
     found = (find_device(name, catalogue) for name in names)
     return tuple({device.id: device for device in found}.values())
-
-
-def _requirements(latency: str | None, memory: str | None) -> Requirements:
-    from feasibility.place.requirements import Requirements
-    from feasibility.units import parse_bytes, parse_duration_ns
-
-    return Requirements(
-        latency_budget_ns=None if latency is None else parse_duration_ns(latency),
-        memory_budget_bytes=None if memory is None else parse_bytes(memory),
-    )
 
 
 def _exit_code(assessment: Assessment, require: Required | None) -> int:

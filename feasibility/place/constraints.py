@@ -21,7 +21,9 @@ from feasibility.records.profile import Profile, ProfiledModel
 from feasibility.text import safe_text
 from feasibility.units import format_bytes, format_duration
 
-Part = Literal["memory", "latency", "storage", "operators"]
+Part = Literal[
+    "memory", "latency", "storage", "operators", "rate", "realtime", "demands", "request", "uplink"
+]
 
 # Driver, display and fragmentation keep some of a GPU's memory from one process.
 GPU_USABLE_RATIO: Final = 0.9

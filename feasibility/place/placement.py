@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
 from feasibility.place import wording
+from feasibility.place.cloud import SERVER, counted_network
+from feasibility.place.comparison import compare_places, settled_by
 from feasibility.place.requirements import Requirements
 from feasibility.place.score import verdict_rank
 from feasibility.place.verdict import NO_REQUIREMENTS, assess_device
 from feasibility.records.assessment import (
     Alternative,
+    Candidate,
     DeviceAssessment,
     ModelAssessment,
     Placement,
@@ -19,7 +24,6 @@ from feasibility.records.assessment import (
 from feasibility.records.device import Device
 from feasibility.records.profile import Profile
 
-_SERVER: Final = "server"
 _PLURALS: Final = {
     "phone": "phones",
     "tablet": "tablets",
@@ -49,9 +53,15 @@ def assess_model(
         assess_device(profile, device, requirements, _closest(device, emulated))
         for device in devices
     )
-    return ModelAssessment(
-        profile=profile, devices=assessments, placement=recommend_placement(assessments)
+    places = compare_places(profile, tuple(zip(devices, assessments, strict=True)), requirements)
+    has_server = any(device.kind == SERVER for device in devices)
+    placement = msgspec.structs.replace(
+        recommend_placement(assessments, places),
+        candidates=places,
+        network=counted_network(requirements) if has_server else None,
+        settled_by=settled_by(assessments, places, profile.model.name),
     )
+    return ModelAssessment(profile=profile, devices=assessments, placement=placement)
 
 
 def _closest(device: Device, emulated: Sequence[Profile]) -> Profile | None:
@@ -64,13 +74,19 @@ def _closest(device: Device, emulated: Sequence[Profile]) -> Profile | None:
     return min(fitting, key=lambda profile: not profile.host.cpu.startswith(core), default=None)
 
 
-def recommend_placement(assessments: Sequence[DeviceAssessment]) -> Placement:
+def recommend_placement(
+    assessments: Sequence[DeviceAssessment], candidates: Sequence[Candidate] = ()
+) -> Placement:
     """Where a model should run, given its verdict on each device.
 
     A device of the user's own comes before a server: it needs no network and the data
     stays on it. Among equals the best score wins, then the lowest latency.
+
+    Args:
+        assessments: The verdict on each device.
+        candidates: The same places side by side, for what the reasons say of the network.
     """
-    groups = _Groups(assessments)
+    groups = _Groups(assessments, candidates)
     where, best = groups.choice()
     return Placement(
         where=where,
@@ -84,10 +100,13 @@ def recommend_placement(assessments: Sequence[DeviceAssessment]) -> Placement:
 class _Groups:
     """The assessments by what they mean for a recommendation."""
 
-    def __init__(self, assessments: Sequence[DeviceAssessment]) -> None:
+    def __init__(
+        self, assessments: Sequence[DeviceAssessment], candidates: Sequence[Candidate]
+    ) -> None:
+        self.paths = {found.device: found for found in candidates if found.where == "cloud"}
         ordered = sorted(assessments, key=_order)
-        self.local = [found for found in ordered if found.kind != _SERVER]
-        self.servers = [found for found in ordered if found.kind == _SERVER]
+        self.local = [found for found in ordered if found.kind != SERVER]
+        self.servers = [found for found in ordered if found.kind == SERVER]
         self.fitting = [found for found in self.local if _fits(found)]
         self.changed = [found for found in self.local if found.verdict == "fits-with-changes"]
         self.close = [found for found in self.local if found.verdict == "undecided"]
@@ -142,7 +161,12 @@ class _Groups:
             close = self.close[0]
             found.append(_alternative("undecided", close, f"{close.name}: {_first(close.reasons)}"))
         if where != "cloud" and self.cloud is not None:
-            found.append(_alternative("cloud", self.cloud, _cloud_reason(self.cloud, where)))
+            path = self.paths.get(self.cloud.device)
+            reason = _cloud_reason(self.cloud, where, path)
+            found.append(_alternative("cloud", self.cloud, reason))
+        elif self.cloud is None and self.servers:
+            server = self.servers[0]
+            found.append(_alternative("cloud", server, f"{server.name}: {_first(server.reasons)}"))
         if self.failing:
             nearest = self.failing[0]
             if best is None or nearest.device != best.device:
@@ -155,15 +179,29 @@ class _Groups:
         if self.cloud is not None:
             return f"in the cloud ({self.cloud.name}) for {names}"
         if self.servers:
-            return f"not on {names}, and no server that was asked for fits"
+            return f"not on {names}, and {self._no_server()}"
         return f"not on {names}"
+
+    def _no_server(self) -> str:
+        """Why none of the servers that were asked for is the answer."""
+        if any(found.verdict == "undecided" for found in self.servers):
+            return "too close to call for the servers asked for"
+        obstacles = {self._obstacle(found) for found in self.servers}
+        common = obstacles.pop() if len(obstacles) == 1 else ""
+        return f"not in the cloud: {common}" if common else "no server that was asked for fits"
+
+    def _obstacle(self, server: DeviceAssessment) -> str:
+        """What keeps requests from a server, where that and not the server is in the way."""
+        path, reason = self.paths.get(server.device), _first(server.reasons)
+        return reason if path is not None and reason in path.reasons else ""
 
     def _servers_only(self) -> str:
         if self.cloud is not None:
             return f"in the cloud, on the {self.cloud.name}"
-        if any(found.verdict == "undecided" for found in self.servers):
-            return "too close to call for the servers asked for"
-        return "on none of the servers asked for" if self.servers else "no device was asked for"
+        if not self.servers:
+            return "no device was asked for"
+        why = self._no_server()
+        return "on none of the servers asked for" if why.startswith("no server") else why
 
     def _names(self, group: list[DeviceAssessment]) -> str:
         """Kinds where a group holds all of a kind, device names where it does not."""
@@ -196,12 +234,15 @@ def _alternative(where: Where, found: DeviceAssessment, reason: str) -> Alternat
     return Alternative(where=where, device=found.device, reason=reason)
 
 
-def _cloud_reason(server: DeviceAssessment, where: Where) -> str:
-    latency = server.latency
+def _cloud_reason(server: DeviceAssessment, where: Where, path: Candidate | None) -> str:
+    latency = server.latency if path is None else path.latency
     if latency.low_ns is None or latency.high_ns is None:
         time = "it fits there"
-    else:
+    elif path is None:
         time = f"takes {wording.duration_span(latency.low_ns, latency.high_ns)} there"
-    cost = "needs a network, adds its delay and sends the input off the device"
+    else:
+        time = f"takes {wording.duration_span(latency.low_ns, latency.high_ns)} with the network"
+    delay = "" if path is not None else "adds its delay "
+    cost = f"needs a network{',' if delay else ''} {delay}and sends the input off the device"
     joint = "which is certain to be enough, but" if where == "undecided" else "but"
     return f"{server.name}: {time}, {joint} {cost}"

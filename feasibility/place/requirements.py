@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
+from feasibility.records.comparison import Network
 from feasibility.records.device import Role
 
 
@@ -12,11 +15,18 @@ class Requirements:
     """Demands that replace the defaults of the device files; None keeps the default.
 
     Attributes:
-        latency_budget_ns: What one inference may take.
+        latency_budget_ns: What one inference may take, in the cloud with the network.
         memory_budget_bytes: What the model and its runtime may use.
-        storage_budget_bytes: What the model's files may take.
+        storage_budget_bytes: What the model's files may take on a device that is no server.
         role: What the process is to the device's system.
         threads: Threads on the device's CPU.
+        rate_per_s: Inferences that have to be done in each second.
+        realtime_ns: Signal that one inference covers, which must not take longer than that.
+        network: The way to a server; None where nobody said which.
+        is_offline: True if it has to work without a network.
+        is_private: True if no input may leave the device.
+        prices_microusd: Hourly prices by server id, before those of the device files; the
+            empty id stands for all servers.
     """
 
     latency_budget_ns: int | None = None
@@ -24,3 +34,9 @@ class Requirements:
     storage_budget_bytes: int | None = None
     role: Role | None = None
     threads: int | None = None
+    rate_per_s: float | None = None
+    realtime_ns: int | None = None
+    network: Network | None = None
+    is_offline: bool = False
+    is_private: bool = False
+    prices_microusd: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))

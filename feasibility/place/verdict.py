@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from feasibility.place.changes import Change, memory_changes
+from feasibility.place.cloud import SERVER, cloud_path, judge_cloud
 from feasibility.place.constraints import (
     Finding,
     judge_latency,
@@ -16,14 +17,17 @@ from feasibility.place.constraints import (
     memory_budget_bytes,
     missing_operators,
 )
+from feasibility.place.energy import inference_energy
 from feasibility.place.requirements import Requirements
 from feasibility.place.score import weakest
+from feasibility.place.streams import judge_rate, judge_realtime, realtime_factor, utilisation
 from feasibility.project.latency import project_latency
 from feasibility.project.memory import peaks_while_loading, project_memory
 from feasibility.records.assessment import (
     BytesInterval,
     DeviceAssessment,
     DurationInterval,
+    RatioInterval,
     Storage,
 )
 from feasibility.records.device import Device
@@ -61,11 +65,14 @@ def assess_device(
     )
     storage = _storage(profile, device, requirements)
     change = _sufficient_change(closest, device, memory)
+    busy, factor = _streams(latency, requirements)
     findings = (
         judge_memory(memory, device, requirements, phase=_phase(closest, device), change=change),
         judge_latency(latency),
         judge_storage(storage),
         judge_operators(profile, device),
+        *_stream_findings(busy, factor, requirements),
+        *_cloud_findings(profile, device, latency, requirements),
     )
     verdict = weakest(finding.verdict for finding in findings)
     is_change_needed = change is not None and findings[0].verdict == "fits-with-changes"
@@ -80,6 +87,9 @@ def assess_device(
         memory=memory,
         latency=latency,
         storage=storage,
+        utilisation=busy,
+        realtime=factor,
+        energy=inference_energy(device, latency),
         missing_operators=missing_operators(profile.model, device),
         changes=(change.sentence,) if change is not None and is_change_needed else (),
     )
@@ -101,6 +111,35 @@ def measured_latency(profile: Profile, device: Device) -> DurationInterval | Non
     )
 
 
+def _streams(
+    latency: DurationInterval, requirements: Requirements
+) -> tuple[RatioInterval | None, RatioInterval | None]:
+    """How busy the rate keeps it, and its real-time factor; None where nobody asked."""
+    rate, signal_ns = requirements.rate_per_s, requirements.realtime_ns
+    return (
+        None if rate is None else utilisation(latency, rate),
+        None if signal_ns is None else realtime_factor(latency, signal_ns),
+    )
+
+
+def _stream_findings(
+    busy: RatioInterval | None, factor: RatioInterval | None, requirements: Requirements
+) -> tuple[Finding, ...]:
+    rate, signal_ns = requirements.rate_per_s, requirements.realtime_ns
+    return (
+        *(() if rate is None else (judge_rate(busy, rate),)),
+        *(() if signal_ns is None else (judge_realtime(factor, signal_ns),)),
+    )
+
+
+def _cloud_findings(
+    profile: Profile, device: Device, latency: DurationInterval, requirements: Requirements
+) -> tuple[Finding, ...]:
+    if device.kind != SERVER:
+        return ()
+    return judge_cloud(cloud_path(profile, latency, requirements), requirements)
+
+
 def _latency_budget_ns(device: Device, requirements: Requirements) -> int | None:
     if requirements.latency_budget_ns is not None:
         return requirements.latency_budget_ns
@@ -109,7 +148,8 @@ def _latency_budget_ns(device: Device, requirements: Requirements) -> int | None
 
 
 def _storage(profile: Profile, device: Device, requirements: Requirements) -> Storage:
-    budget = requirements.storage_budget_bytes
+    # What an app may add says nothing about a server, to which no app is shipped.
+    budget = None if device.kind == SERVER else requirements.storage_budget_bytes
     if budget is None and device.limits.model_storage_bytes is not None:
         budget = device.limits.model_storage_bytes.value
     return Storage(

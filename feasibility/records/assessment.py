@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated
 
 from msgspec import Meta
 
-from feasibility.records.base import Bytes, Method, Nanoseconds, Ratio, Record
+from feasibility.records.base import Bytes, Method, Record
+from feasibility.records.comparison import (
+    Candidate,
+    DurationInterval,
+    EnergyInterval,
+    Network,
+    RatioInterval,
+    Verdict,
+    Where,
+)
 from feasibility.records.profile import Profile
 
-Verdict: TypeAlias = Literal["fits", "tight", "fits-with-changes", "does-not-fit", "undecided"]
-Where: TypeAlias = Literal["on-device", "on-device-with-changes", "split", "cloud", "undecided"]
+__all__ = (
+    "Alternative",
+    "Assessment",
+    "BytesInterval",
+    "Candidate",
+    "DeviceAssessment",
+    "DurationInterval",
+    "EnergyInterval",
+    "Failure",
+    "ModelAssessment",
+    "Network",
+    "Placement",
+    "RatioInterval",
+    "Storage",
+    "Verdict",
+    "Where",
+)
 
 
 class BytesInterval(Record, frozen=True, kw_only=True):
@@ -25,20 +49,6 @@ class BytesInterval(Record, frozen=True, kw_only=True):
     ] = None
     method: Annotated[Method, Meta(description="Where the figures come from.")] = "projected"
     explanation: Annotated[str, Meta(description="What the figures are made of.")] = ""
-
-
-class DurationInterval(Record, frozen=True, kw_only=True):
-    """Latency of one inference on a device against its budget."""
-
-    low_ns: Annotated[Nanoseconds | None, Meta(description="Lower end of the interval.")] = None
-    likely_ns: Annotated[Nanoseconds | None, Meta(description="Most likely value.")] = None
-    high_ns: Annotated[Nanoseconds | None, Meta(description="Upper end of the interval.")] = None
-    budget_ns: Annotated[Nanoseconds | None, Meta(description="What it may take.")] = None
-    confidence_ratio: Annotated[
-        Ratio | None, Meta(description="Share of cases the interval is meant to cover.")
-    ] = None
-    method: Annotated[Method, Meta(description="Where the figures come from.")] = "projected"
-    explanation: Annotated[str, Meta(description="How the figures were obtained.")] = ""
 
 
 class Storage(Record, frozen=True, kw_only=True):
@@ -57,12 +67,28 @@ class DeviceAssessment(Record, frozen=True, kw_only=True):
     verdict: Annotated[Verdict, Meta(description="The answer.")]
     score: Annotated[int, Meta(ge=0, le=100, description="0 hopeless, 100 with room to spare.")]
     score_parts: Annotated[
-        dict[str, int], Meta(description="Score of memory, latency, storage, operators, 0 to 100.")
+        dict[str, int],
+        Meta(
+            description="Score of memory, latency, storage and operators and, where they were "
+            "asked for, of rate and realtime; for servers also of demands, request (over the "
+            "network) and uplink; 0 to 100."
+        ),
     ] = {}
     reasons: Annotated[tuple[str, ...], Meta(description="Why, in plain words with numbers.")] = ()
     memory: Annotated[BytesInterval, Meta(description="Memory there.")]
     latency: Annotated[DurationInterval, Meta(description="Latency there.")]
     storage: Annotated[Storage, Meta(description="Storage there.")]
+    utilisation: Annotated[
+        RatioInterval | None,
+        Meta(description="Share of the time that it computes at the rate asked for."),
+    ] = None
+    realtime: Annotated[
+        RatioInterval | None,
+        Meta(description="Latency by the signal that one inference covers; above 1 it lags."),
+    ] = None
+    energy: Annotated[
+        EnergyInterval | None, Meta(description="Energy of one inference there; null unknown.")
+    ] = None
     missing_operators: Annotated[
         tuple[str, ...], Meta(description="Operators the runtime there does not have.")
     ] = ()
@@ -87,6 +113,15 @@ class Placement(Record, frozen=True, kw_only=True):
     summary: Annotated[str, Meta(description="The recommendation as one sentence.")] = ""
     reasons: Annotated[tuple[str, ...], Meta(description="Why, in plain words.")] = ()
     alternatives: Annotated[tuple[Alternative, ...], Meta(description="Other places.")] = ()
+    candidates: Annotated[
+        tuple[Candidate, ...], Meta(description="All places side by side, best first.")
+    ] = ()
+    network: Annotated[
+        Network | None, Meta(description="The network that was counted with; null without one.")
+    ] = None
+    settled_by: Annotated[
+        tuple[str, ...], Meta(description="What would settle what is too close to call.")
+    ] = ()
 
 
 class ModelAssessment(Record, frozen=True, kw_only=True):

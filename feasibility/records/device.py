@@ -120,6 +120,13 @@ class Limits(Record, frozen=True, kw_only=True):
     ] = None
 
 
+class Price(Record, frozen=True, kw_only=True):
+    """What a machine like this is rented for."""
+
+    hourly_microusd: Annotated[Figure, Meta(description="Per hour, in millionths of a US dollar.")]
+    as_of: Annotated[str, Meta(description="Date it was read, ISO 8601; a month will do.")]
+
+
 class Anchor(Record, frozen=True, kw_only=True):
     """One model that was measured on the device itself, with the work it does there."""
 
@@ -163,6 +170,10 @@ class Device(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibi
     gpu: Annotated[Gpu | None, Meta(description="Graphics processor.")] = None
     npu: Annotated[Npu | None, Meta(description="Neural accelerator.")] = None
     limits: Annotated[Limits, Meta(description="What an application is held to.")]
+    power_mw: Annotated[
+        Figure | None, Meta(description="Most it draws under load, in milliwatts; null unknown.")
+    ] = None
+    price: Annotated[Price | None, Meta(description="What renting it costs; null unknown.")] = None
     runtimes: Annotated[tuple[str, ...], Meta(description="Runtimes people use on it.")] = ()
     anchors: Annotated[
         tuple[Anchor, ...], Meta(description="Models that were measured on the device itself.")

@@ -27,6 +27,7 @@ from feasibility.render.view_assessment import (
     reason_rows,
     source_remarks,
 )
+from feasibility.render.view_places import cloud_row, places_section, settling_row
 from feasibility.render.view_profile import host_row, model_row, summary_rows
 
 
@@ -70,6 +71,9 @@ def render_model_assessment(
     if details:
         for item in model.devices:
             print_section(console, device_section(item))
+        places = places_section(model)
+        if places is not None:
+            print_section(console, places)
         considered = alternative_section(model.placement, model.devices)
         if considered is not None:
             print_section(console, considered)
@@ -81,4 +85,6 @@ def _print_advice(model: ModelAssessment, console: Console) -> None:
     print_hanging(console, arrow, Text(advice_text(model.placement), style="bold"))
     for reason in general_reasons(model):
         print_hanging(console, Text("   "), Text(reason))
-    print_rows(console, reason_rows(model), indent=3)
+    added = (cloud_row(model), settling_row(model))
+    rows = (*reason_rows(model), *(row for row in added if row is not None))
+    print_rows(console, rows, indent=3)

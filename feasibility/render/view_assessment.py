@@ -29,6 +29,7 @@ from feasibility.render.view import (
     rough_duration_text,
     rough_range_text,
 )
+from feasibility.render.view_places import factor_text, stream_rows
 from feasibility.units import format_bytes, format_duration
 
 VERDICT_TEXT: Final[dict[Verdict, str]] = {
@@ -75,11 +76,13 @@ _METHOD_TEXT: Final = {
 
 def device_grid(devices: Sequence[DeviceAssessment]) -> Grid:
     """One row per device: memory against its budget, time, verdict."""
+    is_signal = any(item.realtime is not None for item in devices)
     columns = (
         Column("device", shrinks=True, min_width=20),
         Column("", rank=2, gap=1),
         Column("memory of budget"),
         Column(f"time{_confidence_text(devices)}", rank=1),
+        *((Column("of real time", title_width=9),) if is_signal else ()),
         Column("verdict"),
     )
     rows = tuple(
@@ -88,12 +91,17 @@ def device_grid(devices: Sequence[DeviceAssessment]) -> Grid:
             memory_bar(item.memory),
             part_of_text(item.memory.likely_bytes, item.memory.budget_bytes),
             latency_range_text(item.latency),
+            *((_realtime_text(item),) if is_signal else ()),
             VERDICT_TEXT[item.verdict],
         )
         for item in devices
     )
     tones = tuple(VERDICT_TONE[item.verdict] for item in devices)
-    return Grid(columns, rows, tones, tone_column=4)
+    return Grid(columns, rows, tones, tone_column=len(columns) - 1)
+
+
+def _realtime_text(item: DeviceAssessment) -> str:
+    return NOT_MEASURED if item.realtime is None else factor_text(item.realtime)
 
 
 def memory_bar(memory: BytesInterval) -> Bar:
@@ -216,6 +224,7 @@ def device_section(item: DeviceAssessment) -> Section:
         Row("time", _latency_text(item.latency)),
         Row("", name_text(item.latency.explanation, 400)),
         Row("storage", part_of_text(item.storage.needed_bytes, item.storage.budget_bytes)),
+        *stream_rows(item),
     ]
     rows += _listed("because", item.reasons)
     if item.missing_operators:

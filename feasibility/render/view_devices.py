@@ -66,7 +66,7 @@ def _limit_text(device: Device) -> str:
 def device_sections(device: Device) -> tuple[Section, ...]:
     """Everything the catalogue says of one device, each figure with its source."""
     sections = [_general(device), _processor(device), _memory(device), _graphics(device)]
-    sections += [_neural(device), _limits(device)]
+    sections += [_neural(device), _limits(device), _upkeep(device)]
     return tuple(section for section in sections if section is not None)
 
 
@@ -154,6 +154,18 @@ def _limits(device: Device) -> Section:
         limit = format_duration(limits.latency_ns.value)
         rows.append(_figure_row("one inference", limit, limits.latency_ns))
     return Section("what an application is held to", tuple(rows))
+
+
+def _upkeep(device: Device) -> Section | None:
+    rows = []
+    if device.power_mw is not None:
+        power = f"at most {device.power_mw.value / 1000:g} W"
+        rows.append(_figure_row("draws", power, device.power_mw))
+    if device.price is not None:
+        figure = device.price.hourly_microusd
+        price = f"{figure.value / 10**6:g} USD per hour in {name_text(device.price.as_of, 10)}"
+        rows.append(_figure_row("costs", price, figure))
+    return Section("power and price", tuple(rows)) if rows else None
 
 
 def _bytes_row(label: str, figure: Figure | None) -> Row:

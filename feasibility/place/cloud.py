@@ -1,0 +1,156 @@
+"""The way to a server and back: how long a request takes, and what speaks against sending it."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import msgspec
+
+from feasibility.place import wording
+from feasibility.place.constraints import Finding
+from feasibility.place.network import (
+    ASSUMED_NETWORK,
+    PRESETS,
+    Payload,
+    network_time,
+    transfer_ns,
+)
+from feasibility.place.payload import payload_of
+from feasibility.place.requirements import Requirements
+from feasibility.place.score import SCORE_FULL, SCORE_UNKNOWN, interval_score, interval_verdict
+from feasibility.records.comparison import DurationInterval, Network
+from feasibility.records.profile import Profile
+from feasibility.units import format_bytes, format_duration
+
+SERVER: Final = "server"
+# The target of a server file is half of what people wait for; the network has the other half.
+PATH_TARGET_RATIO: Final = 2
+
+_SECOND_NS: Final = 10**9
+
+
+class CloudPath(NamedTuple):
+    """A request to a server.
+
+    Args:
+        network: The way there; None where there is none.
+        payload: What is sent and fetched.
+        way: Time of the network alone; None where there is none.
+        total: Network and server together, with the budget of both.
+    """
+
+    network: Network | None
+    payload: Payload
+    way: DurationInterval | None
+    total: DurationInterval
+
+
+def cloud_path(profile: Profile, there: DurationInterval, requirements: Requirements) -> CloudPath:
+    """The request that a device would send to a server.
+
+    Args:
+        profile: The model, whose inputs would be sent.
+        there: Latency on the server, with its target.
+        requirements: What it must keep.
+    """
+    network, payload = counted_network(requirements), payload_of(profile)
+    budget_ns = _path_budget_ns(there, requirements)
+    if network is None:
+        total = DurationInterval(budget_ns=budget_ns, explanation="There is no network.")
+        return CloudPath(None, payload, None, total)
+    way = network_time(network, payload)
+    total = DurationInterval(
+        low_ns=_sum(there.low_ns, way.low_ns),
+        likely_ns=_sum(there.likely_ns, way.likely_ns),
+        high_ns=_sum(there.high_ns, way.high_ns),
+        budget_ns=budget_ns,
+        confidence_ratio=there.confidence_ratio,
+        explanation=f"Network: {way.explanation} Server: {there.explanation}",
+    )
+    return CloudPath(network, payload, way, total)
+
+
+def counted_network(requirements: Requirements) -> Network | None:
+    """The network that was named, one that is assumed if none was, or None if there is none."""
+    if requirements.network is not None:
+        return requirements.network
+    if requirements.is_offline:
+        return None
+    return msgspec.structs.replace(PRESETS[ASSUMED_NETWORK], is_assumed=True)
+
+
+def judge_cloud(path: CloudPath, requirements: Requirements) -> tuple[Finding, ...]:
+    """What the demands and the network say to sending requests away."""
+    found = []
+    if requirements.is_offline:
+        found.append(Finding("demands", "does-not-fit", 0, "it has to work without a network"))
+    if requirements.is_private:
+        found.append(Finding("demands", "does-not-fit", 0, "its inputs may not leave the device"))
+    network, budget_ns = path.network, path.total.budget_ns
+    if network is None:
+        return tuple(found)
+    if budget_ns is not None:
+        found.append(_judge_request(path.total, network, budget_ns))
+    signal_ns = requirements.realtime_ns
+    rates = (requirements.rate_per_s, None if signal_ns is None else _SECOND_NS / signal_ns)
+    found += [
+        _judge_uplink(path.payload.upload_bytes, network, rate)
+        for rate in rates
+        if rate is not None
+    ]
+    return tuple(found)
+
+
+def _path_budget_ns(there: DurationInterval, requirements: Requirements) -> int | None:
+    """What request and answer may take together; None if nobody named a budget or a network."""
+    if requirements.latency_budget_ns is not None:
+        return requirements.latency_budget_ns
+    if requirements.network is None or there.budget_ns is None:
+        return None
+    return PATH_TARGET_RATIO * there.budget_ns
+
+
+def _sum(there: int | None, way: int | None) -> int | None:
+    return None if there is None or way is None else there + way
+
+
+def _judge_request(total: DurationInterval, network: Network, budget_ns: int) -> Finding:
+    target = f"the target is {format_duration(budget_ns)}"
+    if total.low_ns is None or total.high_ns is None:
+        reason = f"how long a request over {network.name} takes is not known; {target}"
+        return Finding("request", "undecided", SCORE_UNKNOWN, reason)
+    verdict = interval_verdict(total.low_ns, total.high_ns, budget_ns)
+    span = wording.duration_span(total.low_ns, total.high_ns)
+    reason = f"a request over {network.name} takes {span}"
+    if verdict == "does-not-fit":
+        reason += f", too slow: {target}"
+    elif verdict == "undecided":
+        reason += f" and {target}; too close to call, measuring the network would settle it"
+    else:
+        reason += f"; {target}"
+    score = interval_score(total.low_ns, total.high_ns, budget_ns)
+    return Finding("request", verdict, score, reason)
+
+
+def _judge_uplink(upload_bytes: int | None, network: Network, rate_per_s: float) -> Finding:
+    """Whether the uplink carries the inputs of a stream."""
+    if upload_bytes is None:
+        reason = "the size of its inputs is not known, so whether a network carries them is not"
+        return Finding("uplink", "undecided", SCORE_UNKNOWN, reason)
+    each = f"{format_bytes(upload_bytes)} {rate_per_s:.3g} times per second"
+    period_ns, up = _SECOND_NS / rate_per_s, network.up_bits_per_s
+    if upload_bytes == 0:
+        return Finding("uplink", "fits", SCORE_FULL, "there is nothing to send")
+    low, high = transfer_ns(upload_bytes, up.best), transfer_ns(upload_bytes, up.worst)
+    verdict = interval_verdict(low, high, period_ns)
+    score = interval_score(low, high, period_ns)
+    if verdict == "does-not-fit":
+        reason = f"sending {each} is more than {network.name} carries"
+    elif verdict == "undecided":
+        reason = (
+            f"sending {each} may be more than {network.name} carries; too close to call, "
+            "measuring the network would settle it"
+        )
+    else:
+        reason = f"sending {each} is within what {network.name} carries"
+    return Finding("uplink", verdict, score, reason)

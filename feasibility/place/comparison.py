@@ -1,0 +1,140 @@
+"""All places where a model could run, side by side, the cloud with its network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from feasibility.place.cloud import SERVER, cloud_path, judge_cloud
+from feasibility.place.costs import request_cost
+from feasibility.place.requirements import Requirements
+from feasibility.place.score import interval_verdict, verdict_rank
+from feasibility.records.assessment import DeviceAssessment
+from feasibility.records.comparison import Candidate, DurationInterval, Where
+from feasibility.records.device import Device
+from feasibility.records.profile import Profile
+
+_NO_TIME: Final = 2**62
+
+
+def compare_places(
+    profile: Profile,
+    pairs: Sequence[tuple[Device, DeviceAssessment]],
+    requirements: Requirements,
+) -> tuple[Candidate, ...]:
+    """Every device that was asked for as a candidate, best first.
+
+    Args:
+        profile: The model, whose inputs a server would have to be sent.
+        pairs: The devices with what was found out about them.
+        requirements: What it must keep.
+    """
+    found = [
+        _in_cloud(profile, device, assessment, requirements)
+        if device.kind == SERVER
+        else _on_device(assessment)
+        for device, assessment in pairs
+    ]
+    return tuple(sorted(found, key=_order))
+
+
+def settled_by(
+    assessments: Sequence[DeviceAssessment], candidates: Sequence[Candidate], model: str
+) -> tuple[str, ...]:
+    """What would settle each place that is too close to call, best first.
+
+    Args:
+        assessments: What was found out about each device.
+        candidates: The same places side by side.
+        model: File name of the model.
+    """
+    by_device = {found.device: found for found in assessments}
+    return tuple(
+        sentence
+        for candidate in candidates
+        if candidate.verdict == "undecided"
+        for sentence in _settling(candidate, by_device[candidate.device], model)
+    )
+
+
+def _on_device(found: DeviceAssessment) -> Candidate:
+    where: Where = "on-device-with-changes" if found.verdict == "fits-with-changes" else "on-device"
+    return Candidate(
+        where=where,
+        device=found.device,
+        name=found.name,
+        verdict=found.verdict,
+        latency=found.latency,
+        memory_high_bytes=found.memory.high_bytes,
+        storage_bytes=found.storage.needed_bytes,
+        energy=found.energy,
+    )
+
+
+def _in_cloud(
+    profile: Profile, server: Device, found: DeviceAssessment, requirements: Requirements
+) -> Candidate:
+    path = cloud_path(profile, found.latency, requirements)
+    said = sorted(judge_cloud(path, requirements), key=lambda finding: finding.score)
+    return Candidate(
+        where="cloud",
+        device=found.device,
+        name=found.name,
+        verdict=found.verdict,
+        reasons=tuple(finding.reason for finding in said),
+        latency=path.total,
+        network_time=path.way,
+        upload_bytes=path.payload.upload_bytes,
+        download_bytes=path.payload.download_bytes,
+        memory_high_bytes=found.memory.high_bytes,
+        energy=found.energy,
+        cost_per_1000=request_cost(server, found.latency, requirements),
+        works_offline=False,
+        data_leaves_device=True,
+    )
+
+
+def _settling(candidate: Candidate, found: DeviceAssessment, model: str) -> tuple[str, ...]:
+    """What to do about one place that is too close to call."""
+    sentences = []
+    memory, name = found.memory, found.name
+    is_time_open = _is_open(found.latency) or any(
+        ratio is not None and interval_verdict(ratio.low_ratio, ratio.high_ratio, 1) == "undecided"
+        for ratio in (found.utilisation, found.realtime)
+    )
+    if is_time_open:
+        sentences.append(
+            f"time it on the {name}: `feasibility devices calibrate {found.device} --measured "
+            f"{model}=TIME`"
+        )
+    if memory.low_bytes is None or memory.high_bytes is None:
+        sentences.append(f"measure its memory for the {name}: `feasibility measure {model}`")
+    elif (
+        memory.budget_bytes is not None
+        and interval_verdict(memory.low_bytes, memory.high_bytes, memory.budget_bytes)
+        == "undecided"
+    ):
+        sentences.append(
+            f"run it under the limit of the {name}: `feasibility prove {model} --device "
+            f"{found.device}`"
+        )
+    if candidate.where == "cloud" and not sentences:
+        sentences.append(f"measure the network to the {name} and give --network UP/DOWN/RTT")
+    return tuple(sentences)
+
+
+def _is_open(latency: DurationInterval) -> bool:
+    """True if the budget lies inside the interval, or the interval is not known."""
+    low, high, budget = latency.low_ns, latency.high_ns, latency.budget_ns
+    if low is None or high is None:
+        return True
+    return budget is not None and interval_verdict(low, high, budget) == "undecided"
+
+
+def _order(candidate: Candidate) -> tuple[int, bool, int]:
+    likely_ns = candidate.latency.likely_ns
+    return (
+        -verdict_rank(candidate.verdict),
+        candidate.where == "cloud",
+        _NO_TIME if likely_ns is None else likely_ns,
+    )

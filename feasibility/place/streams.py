@@ -1,0 +1,113 @@
+"""Work that does not end: inferences at a rate, and signals that come in real time."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from feasibility.errors import UsageError
+from feasibility.place.constraints import Finding, Part
+from feasibility.place.score import (
+    SCORE_UNKNOWN,
+    interval_score,
+    interval_verdict,
+)
+from feasibility.records.comparison import DurationInterval, RatioInterval
+from feasibility.text import safe_text
+from feasibility.units import format_duration, parse_duration_ns
+
+_SECOND_NS: Final = 10**9
+_HIGHEST_RATE: Final = 10**9
+_RATE: Final = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*(?:/\s*(s|min|h))?", re.ASCII)
+_PER_S: Final = {"s": 1, "min": 60, "h": 3600}
+
+
+def parse_rate_per_s(text: str) -> float:
+    """Inferences per second that `30`, `30/s`, `10/min` or `2/h` names.
+
+    Raises:
+        UsageError: It is not a rate, or it is zero or absurd.
+    """
+    match = _RATE.fullmatch(text.strip())
+    rate = float(match[1]) / _PER_S[match[2] or "s"] if match else 0.0
+    if not 0 < rate <= _HIGHEST_RATE:
+        raise UsageError(
+            f"Cannot read --rate {safe_text(text)!r}",
+            "a rate is a number of inferences above zero, per second unless it says otherwise",
+            "write for example --rate 30 or --rate 10/min",
+        )
+    return rate
+
+
+def parse_realtime_ns(text: str) -> int:
+    """Nanoseconds of signal that `0.975s` names.
+
+    Raises:
+        UsageError: It is not a duration, or it is zero.
+    """
+    duration = parse_duration_ns(text)
+    if duration == 0:
+        raise UsageError(
+            f"Cannot read --realtime {safe_text(text)!r}",
+            "one inference covers some signal",
+            "write for example --realtime 0.975s",
+        )
+    return duration
+
+
+def utilisation(latency: DurationInterval, rate_per_s: float) -> RatioInterval | None:
+    """Share of the time that one stream of this rate keeps it busy; above 1 it falls behind."""
+    return _ratio(latency, _SECOND_NS / rate_per_s)
+
+
+def realtime_factor(latency: DurationInterval, signal_ns: int) -> RatioInterval | None:
+    """Time that one inference takes, by the time that its signal lasts; above 1 it lags."""
+    return _ratio(latency, signal_ns)
+
+
+def judge_rate(busy: RatioInterval | None, rate_per_s: float) -> Finding:
+    """Whether it keeps up with a rate."""
+    if busy is None:
+        reason = (
+            f"whether it does {rate_per_s:g} per second is not known; timing it would settle it"
+        )
+        return Finding("rate", "undecided", SCORE_UNKNOWN, reason)
+    span = percent_span(busy)
+    reason = f"{rate_per_s:g} inferences per second keep it busy {span} of the time"
+    return _finding("rate", busy, reason)
+
+
+def judge_realtime(factor: RatioInterval | None, signal_ns: int) -> Finding:
+    """Whether it keeps up with a signal."""
+    signal = format_duration(signal_ns)
+    if factor is None:
+        reason = f"whether it keeps up with {signal} is not known; timing it would settle it"
+        return Finding("realtime", "undecided", SCORE_UNKNOWN, reason)
+    reason = f"takes {percent_span(factor)} of the {signal} of signal that one inference covers"
+    return _finding("realtime", factor, reason)
+
+
+def percent_span(ratio: RatioInterval) -> str:
+    """Both ends in percent, or one where they read alike; tenths of little."""
+    low, high = (_percent(value) for value in (ratio.low_ratio, ratio.high_ratio))
+    return f"{high} %" if low == high else f"{low} to {high} %"
+
+
+def _percent(ratio: float) -> str:
+    return f"{100 * ratio:.2g}" if ratio < 0.0995 else f"{100 * ratio:.0f}"
+
+
+def _finding(part: Part, ratio: RatioInterval, reason: str) -> Finding:
+    verdict = interval_verdict(ratio.low_ratio, ratio.high_ratio, 1.0)
+    if verdict == "does-not-fit":
+        reason += ", too slow"
+    elif verdict == "undecided":
+        reason += "; too close to call, timing it there would settle it"
+    score = interval_score(ratio.low_ratio, ratio.high_ratio, 1.0)
+    return Finding(part, verdict, score, reason)
+
+
+def _ratio(latency: DurationInterval, span_ns: float) -> RatioInterval | None:
+    if latency.low_ns is None or latency.high_ns is None:
+        return None
+    return RatioInterval(low_ratio=latency.low_ns / span_ns, high_ratio=latency.high_ns / span_ns)
