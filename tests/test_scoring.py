@@ -232,7 +232,7 @@ def test_the_decisive_reason_comes_first() -> None:
     found = assess_device(xlmr(), board(memory_bytes=2 * GIB, latency_ns=None))
     assert found.verdict == "fits-with-changes"
     assert found.reasons[0] == (
-        "needs 1.7 to 1.89 GiB to load; "
+        "needs 1.68 to 1.91 GiB to load; "
         "Linux leaves a process without a desktop beside it 1.5 GiB of 2 GiB"
     )
 

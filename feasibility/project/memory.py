@@ -6,34 +6,25 @@
 from __future__ import annotations
 
 import math
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from feasibility.project import coefficients as k
+from feasibility.project.memory_model import Range, arm_load, arm_run, relaid_bytes
 from feasibility.records.assessment import BytesInterval
 from feasibility.records.device import Device, Gpu
-from feasibility.records.profile import Memory, Profile, ProfiledModel
+from feasibility.records.profile import GpuMemory, Memory, Profile
 from feasibility.units import format_bytes
-
-_CONVOLUTIONS: Final = ("Conv", "ConvTranspose", "FusedConv", "ConvInteger", "QLinearConv")
-
-
-class _Range(NamedTuple):
-    """Low, likely and high of one figure, in bytes."""
-
-    low: float
-    likely: float
-    high: float
 
 
 class _Phases(NamedTuple):
     """Memory while loading and while running, without the runtime itself."""
 
-    load: _Range
-    run: _Range
+    load: Range
+    run: Range
 
     @property
-    def peak(self) -> _Range:
-        return _Range(*(max(ends) for ends in zip(self.load, self.run, strict=True)))
+    def peak(self) -> Range:
+        return Range(*(max(ends) for ends in zip(self.load, self.run, strict=True)))
 
     @property
     def text(self) -> str:
@@ -56,6 +47,8 @@ def project_memory(profile: Profile, device: Device) -> BytesInterval:
         return _on_gpu(profile, device, device.gpu)
     runtime_bytes = device.limits.runtime_bytes.value
     phases = _phases(profile, device)
+    if profile.process_peak_bytes is not None and profile.memory is None:
+        return _whole_process(profile, device, profile.process_peak_bytes)
     if profile.memory is None or phases is None:
         return _from_file(profile, runtime_bytes)
     is_same = profile.host.arch == device.isa
@@ -103,74 +96,38 @@ def _same_isa(profile: Profile, memory: Memory, device: Device) -> _Phases:
     load, run = memory.load_peak_bytes, memory.inference_peak_bytes or memory.resident_bytes
     default = profile.default_allocator
     if device.allocator != "glibc" or default is None:
-        return _Phases(_Range(load, load, load), _Range(run, run, run))
+        return _Phases(Range(load, load, load), Range(run, run, run))
     load_high = max(load, default.load_peak_high_bytes * k.DEFAULT_RANGE_RATIO)
     run_high = max(
         run,
         (default.inference_peak_high_bytes or default.resident_high_bytes) * k.DEFAULT_RANGE_RATIO,
     )
     return _Phases(
-        load=_Range(load, (load + load_high) / 2, load_high),
-        run=_Range(run, (run + run_high) / 2, run_high),
+        load=Range(load, (load + load_high) / 2, load_high),
+        run=Range(run, (run + run_high) / 2, run_high),
     )
 
 
 def _other_isa(profile: Profile, memory: Memory, device: Device) -> _Phases:
-    """Figures for the instruction set that was not measured.
-
-    Running takes the same within a few percent. Loading differs where x86-64 re-lays
-    convolution weights into blocks beside the plain ones and Arm keeps one copy.
-    """
-    measured_run = memory.inference_peak_bytes or memory.resident_bytes
-    retained = k.GLIBC_RETAINED_RATIO if device.allocator == "glibc" else 1.0
-    run = _Range(
-        measured_run * k.INFERENCE_LOW_RATIO,
-        measured_run * k.INFERENCE_RATIO,
-        measured_run * max(k.INFERENCE_HIGH_RATIO, retained),
-    )
-    relaid = _relaid_bytes(profile.model)
+    """Figures for the instruction set that was not measured."""
+    measured = memory.inference_peak_bytes or memory.resident_bytes
     if device.isa == "aarch64":
-        load = _arm_load(profile.model, memory, relaid)
+        load, run = arm_load(profile.model, memory), arm_run(profile.model, memory)
     else:
-        load = _Range(memory.load_peak_bytes, memory.load_peak_bytes + relaid, 0)
-        load = load._replace(high=load.likely * k.LOAD_HIGH_RATIO)
+        likely = memory.load_peak_bytes + relaid_bytes(profile.model)
+        load = Range(memory.load_peak_bytes, likely, likely * k.LOAD_HIGH_RATIO)
+        low, high = k.INFERENCE_LOW_RATIO, k.INFERENCE_HIGH_RATIO
+        run = Range(measured * low, measured, measured * high)
+    if device.allocator == "glibc":
+        run = run._replace(high=max(run.high, measured * k.GLIBC_RETAINED_RATIO))
     return _Phases(load, run)
-
-
-def _arm_load(model: ProfiledModel, memory: Memory, relaid: int) -> _Range:
-    """Load peak on 64-bit Arm of a model measured on x86-64.
-
-    Measured: the inline weights, a copy of the largest of them, and about 12 MiB
-    (ResNet-101 189 MiB, MiniLM-L6 135, XLM-R base 1810).
-    """
-    measured = float(memory.load_peak_bytes)
-    if relaid == 0 and not model.generated_bytes:
-        return _around(measured)
-    inline = max(0, (model.initializer_bytes or 0) - model.external_bytes)
-    formula = inline + (model.largest_initializer_bytes or 0) + k.ARM_LOAD_EXTRA_BYTES
-    if model.generated_bytes or model.external_bytes:
-        # One copy of the re-laid weights is certain to go; how much more is not known.
-        low = max(float(formula), measured - relaid - model.generated_bytes)
-        return _Range(min(low, measured), measured, measured * k.LOAD_HIGH_RATIO)
-    return _around(min(measured, float(formula)))
-
-
-def _around(likely: float) -> _Range:
-    return _Range(likely * k.LOAD_LOW_RATIO, likely, likely * k.LOAD_HIGH_RATIO)
-
-
-def _relaid_bytes(model: ProfiledModel) -> int:
-    """Weights that only x86-64 holds twice while it loads."""
-    return sum(
-        size
-        for operator, size in model.weight_bytes_by_operator.items()
-        if operator.rpartition(":")[2] in _CONVOLUTIONS
-    )
 
 
 def _on_gpu(profile: Profile, device: Device, gpu: Gpu) -> BytesInterval:
     """GPU memory: the weights, what is computed, and the context of the process."""
     model, memory = profile.model, profile.memory
+    if profile.gpu is not None:
+        return _seen_on_gpu(profile.gpu, device, gpu)
     weights = model.initializer_bytes
     if weights is None:
         weights = model.file_bytes + model.external_bytes
@@ -193,6 +150,39 @@ def _on_gpu(profile: Profile, device: Device, gpu: Gpu) -> BytesInterval:
         explanation=f"GPU memory: {format_bytes(weights)} of weights, {format_bytes(activations)} "
         f"of activations and about {format_bytes(context)} for the CUDA context; the runtime's "
         "arena may hold up to twice the tensors.",
+    )
+
+
+def _seen_on_gpu(seen: GpuMemory, device: Device, gpu: Gpu) -> BytesInterval:
+    """What was measured on a GPU here, with the context of the one there."""
+    runtime_bytes = device.limits.runtime_bytes.value if gpu.memory_bytes is None else 0
+    here = seen.context_bytes
+    there = gpu.context_bytes.value if gpu.context_bytes else here
+    peak = max(seen.load_peak_bytes, seen.inference_peak_bytes)
+    likely = peak if here is None or there is None else peak - here + there
+    ends = sorted((peak, likely))
+    return BytesInterval(
+        low_bytes=ends[0] + runtime_bytes,
+        likely_bytes=likely + runtime_bytes,
+        high_bytes=ends[1] + runtime_bytes,
+        runtime_bytes=(there or 0) + runtime_bytes,
+        method="measured" if gpu.name and gpu.name in seen.name else "projected",
+        explanation=f"GPU memory: {format_bytes(peak)} at its peak on {seen.name}, "
+        f"{format_bytes(seen.workspace_bytes)} of it added by running; the context's share "
+        f"{'is that of the device' if here is not None else 'is not known'}.",
+    )
+
+
+def _whole_process(profile: Profile, device: Device, peak_bytes: int) -> BytesInterval:
+    """What another program saw of the whole process, which its runtime is part of."""
+    is_same = profile.host.arch in ("", device.isa)
+    return BytesInterval(
+        low_bytes=peak_bytes,
+        likely_bytes=peak_bytes,
+        high_bytes=peak_bytes,
+        method=profile.method if is_same else "projected",
+        explanation=f"Peak of the whole process, its runtime included, by {profile.source}"
+        + ("." if is_same else f"; measured on {profile.host.arch}."),
     )
 
 
@@ -228,7 +218,7 @@ def _same_isa_text(profile: Profile, device: Device) -> str:
     return f"{verb} on the same instruction set."
 
 
-def _other_isa_text(profile: Profile, memory: Memory, device: Device, load: _Range) -> str:
+def _other_isa_text(profile: Profile, memory: Memory, device: Device, load: Range) -> str:
     text = (
         f"Modelled for {device.isa} from figures measured on {profile.host.arch}: running takes "
         "the same within a few percent on both."
