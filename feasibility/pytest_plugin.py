@@ -180,15 +180,14 @@ def _report_lines(report: BudgetReport) -> list[str]:
 
 def _failure_lines(report: BudgetReport) -> list[str]:
     """The broken limits, and what accounts for them."""
-    from feasibility.render.view_budget import growth_cells, problems, summary_text
+    from feasibility.render.view_budget import growth_cells, problems
 
-    lines = [summary_text(report)]
-    lines += [f"  {problem.text}" for problem in problems(report) if problem.is_error]
+    lines = [problem.text for problem in problems(report) if problem.is_error]
     for model in report.models:
         for part in model.growth:
             name, before, after, change = growth_cells(part)
             compared = f"{before} -> {after}  {change}" if part.before is not None else after
-            lines.append(f"    {name}: {compared}")
+            lines.append(f"  {name}: {compared}")
     return lines
 
 

@@ -13,7 +13,6 @@ from feasibility.budget.conditions import COMPARABLE, Comparability
 from feasibility.budget.limits import Limit
 from feasibility.budget.metrics import METRICS
 from feasibility.budget.statistics import (
-    INTERVAL_CONFIDENCE,
     LOOKS,
     Decision,
     Test,
@@ -204,9 +203,3 @@ def _log_ratios(sides: Sides) -> list[float]:
 
 def _centre(figures: Sequence[int]) -> int | None:
     return round(statistics.median_low(figures)) if figures else None
-
-
-def interval_text(low: float, high: float) -> str:
-    """An interval of ratios in percent of growth, for example `+18 to +24 %`."""
-    confidence = f"{100 * INTERVAL_CONFIDENCE:.0f} %"
-    return f"{100 * (low - 1):+.0f} to {100 * (high - 1):+.0f} %, {confidence} sure"

@@ -10,13 +10,6 @@ import msgspec
 from feasibility.measure.memory import ChildMemory
 from feasibility.records.budget import Metric, OperatorTime, Snapshot
 
-MEMORY_METRICS: Final[tuple[Metric, ...]] = (
-    "peak",
-    "load_peak",
-    "inference_peak",
-    "floor",
-    "resident",
-)
 LATENCY_METRICS: Final[tuple[Metric, ...]] = ("latency", "latency_p95")
 
 
