@@ -38,7 +38,7 @@ ConfigOption: TypeAlias = Annotated[
 ]
 ModelsArgument: TypeAlias = Annotated[
     list[Path] | None,
-    typer.Argument(metavar="[MODEL]...", show_default=False, help="Only these models."),
+    typer.Argument(metavar="MODEL...", show_default=False, help="Only these models."),
 ]
 
 
@@ -87,7 +87,11 @@ def check(
     force: ForceOption = False,
     quiet: QuietOption = False,
 ) -> int:
-    """Hold models to their budgets: exit code 1 if one is broken, never on noise."""
+    """Hold models to their budgets.
+
+    The exit code is 1 if a budget is broken, which noise alone does not do, and 2 if a
+    model could not be checked.
+    """
     from feasibility.budget.matching import budgeted_models
     from feasibility.commands.budget_formats import parse_targets, write_report
     from feasibility.commands.budgeting import Settings, check_budgets
@@ -123,7 +127,10 @@ def update(
     timeout: TimeoutOption = 60.0,
     quiet: QuietOption = False,
 ) -> None:
-    """Record the baselines that relative limits compare with; commit the files it writes."""
+    """Record the baselines of relative limits.
+
+    Commit the files it writes; those of models that have not changed stay as they are.
+    """
     from feasibility.budget.baseline import baseline_path, write_baseline
     from feasibility.budget.matching import budgeted_models
     from feasibility.budget.record import record
@@ -167,7 +174,10 @@ def init(
     force: ForceOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Measure models and propose budgets, as commented TOML, with their baselines."""
+    """Propose budgets from a measurement.
+
+    Writes commented TOML, and the models' baselines beside it.
+    """
     from feasibility.budget.config import DEFAULT_BASELINE, BudgetedWorkload
     from feasibility.commands.budgeting import propose_budgets
     from feasibility.commands.output import open_output, write_bytes
