@@ -3,8 +3,8 @@
 Parts of the load peak there, in bytes (ONNX Runtime 1.31.1, glibc, one thread, under emulation):
 
 * the inline weights: the protobuf holds them until the session exists;
-* the larger of a copy of the largest initializer, made while it moves into the runtime, and
-  the convolution weights into which batch normalisations are folded, made anew beside the old;
+* a copy of the largest initializer, made while it moves into the runtime, and the convolution
+  weights into which batch normalisations are folded, made anew beside the old ones;
 * the runtime's own objects: a fixed part and a part per node.
 
 x86-64 holds the convolution weights once more, re-laid into blocks, so what was measured there
@@ -92,7 +92,7 @@ def _arm_load_parts(model: ProfiledModel, relaid: int) -> float:
     inline = max(0, (model.initializer_bytes or 0) - model.external_bytes)
     copied = model.largest_initializer_bytes or 0
     if _is_unfolded(model):
-        copied = max(copied, relaid)
+        copied += relaid
     return float(inline + copied + _FIXED_BYTES + _NODE_BYTES * (model.node_count or 0))
 
 

@@ -1,0 +1,157 @@
+"""Emulated profiles: kept, found again for the same model, and used for devices of their kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import msgspec
+import pytest
+
+from feasibility.measure import notices
+from feasibility.measure.saved import save_emulation, saved_emulations
+from feasibility.place.placement import assess_model
+from feasibility.records.profile import Profile
+from tests import samples
+from tests.cli import Result, cli
+
+__all__ = ["cli"]
+
+Cli: TypeAlias = Callable[..., Result]
+
+MIB = 1024**2
+
+
+@pytest.fixture(autouse=True)
+def own_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+
+
+def measured() -> Profile:
+    profile = samples.profile()
+    model = msgspec.structs.replace(profile.model, sha256="ab" * 32)
+    return msgspec.structs.replace(profile, model=model)
+
+
+def emulated(core: str = "cortex-a72", load_peak_bytes: int = 190 * MIB) -> Profile:
+    profile = measured()
+    assert profile.memory is not None
+    return msgspec.structs.replace(
+        profile,
+        method="emulated",
+        runner=f"emulate:aarch64:{core}",
+        latency=None,
+        default_allocator=None,
+        host=msgspec.structs.replace(profile.host, cpu=f"{core} under QEMU", arch="aarch64"),
+        memory=msgspec.structs.replace(profile.memory, load_peak_bytes=load_peak_bytes),
+    )
+
+
+def test_what_was_emulated_is_found_for_the_same_model() -> None:
+    save_emulation(emulated())
+    assert saved_emulations(measured()) == (emulated(),)
+
+
+def test_every_core_is_kept_and_a_newer_one_replaces_its_like() -> None:
+    save_emulation(emulated("cortex-a53"))
+    save_emulation(emulated("cortex-a76"))
+    save_emulation(emulated("cortex-a76", load_peak_bytes=180 * MIB))
+    found = {item.runner: item for item in saved_emulations(measured())}
+    assert set(found) == {"emulate:aarch64:cortex-a53", "emulate:aarch64:cortex-a76"}
+    memory = found["emulate:aarch64:cortex-a76"].memory
+    assert memory is not None
+    assert memory.load_peak_bytes == 180 * MIB
+
+
+@pytest.mark.parametrize(
+    ("part", "changes"),
+    [
+        ("model", {"sha256": "cd" * 32}),
+        ("model", {"external_bytes": 7}),
+        ("workload", {"threads": 3}),
+        ("workload", {"runtime": "ONNX Runtime 0.1"}),
+        ("workload", {"inputs": ()}),
+    ],
+)
+def test_another_workload_is_not_taken_for_it(part: str, changes: dict[str, object]) -> None:
+    save_emulation(emulated())
+    changed = msgspec.structs.replace(getattr(measured(), part), **changes)
+    assert saved_emulations(msgspec.structs.replace(measured(), **{part: changed})) == ()
+
+
+def test_a_damaged_file_is_passed_over(tmp_path: Path) -> None:
+    save_emulation(emulated())
+    (path,) = (tmp_path / "feasibility" / "profiles").iterdir()
+    path.write_text("{")
+    assert saved_emulations(measured()) == ()
+
+
+def test_a_folder_that_cannot_be_written_is_no_failure(tmp_path: Path) -> None:
+    (tmp_path / "feasibility").write_text("a file")
+    save_emulation(emulated())
+    assert saved_emulations(measured()) == ()
+
+
+def test_arm_devices_take_their_memory_from_the_emulated_profile() -> None:
+    devices = samples.devices()
+    found = assess_model(measured(), devices, emulated=(emulated(),))
+    without = assess_model(measured(), devices)
+    for device, item, before in zip(devices, found.devices, without.devices, strict=True):
+        is_arm = device.isa == "aarch64" and device.runs_on == "cpu"
+        assert (item.memory.method == "emulated") == is_arm, device.id
+        if not is_arm:
+            assert item.memory == before.memory
+        assert item.latency == before.latency
+    assert any(item.memory.method == "emulated" for item in found.devices)
+    assert all(item.memory.method != "emulated" for item in without.devices)
+
+
+def test_the_devices_own_core_comes_first() -> None:
+    device = next(item for item in samples.devices() if item.isa == "aarch64" and item.cpu)
+    assert device.cpu is not None
+    own = device.cpu.clusters[0].core
+    profiles = (emulated("other", 150 * MIB), emulated(own, 400 * MIB))
+    (found,) = assess_model(measured(), (device,), emulated=profiles).devices
+    assert found.memory.likely_bytes is not None
+    assert found.memory.likely_bytes >= 400 * MIB
+
+
+def test_another_version_of_the_runtime_is_said() -> None:
+    (notice,) = notices.other_runtime({"onnxruntime": "0.1"}, "ssh:board")
+    assert "ONNX Runtime is 0.1 on ssh:board" in notice.message
+    assert notices.other_runtime({"onnxruntime": "0.1"}, "local") == []
+
+
+def test_the_runners_are_listed(cli: Cli) -> None:
+    result = cli("runner", "list")
+    assert result.code == 0
+    assert "ssh:[USER@]HOST" in result.out
+    assert "not installed; `feasibility runner install aarch64`" in " ".join(result.out.split())
+
+
+def test_only_what_can_be_installed_is(cli: Cli) -> None:
+    result = cli("runner", "install", "riscv64")
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith("error: Cannot install the runner 'riscv64'")
+
+
+def test_a_runner_of_no_kind_is_named(cli: Cli) -> None:
+    result = cli("runner", "check", "telnet:host")
+    assert result.code == 2
+    assert "a runner is one of local, ssh:" in result.err
+
+
+def test_a_profile_is_not_measured_again(cli: Cli, tmp_path: Path) -> None:
+    result = cli("check", tmp_path / "p.json", "--on", "emulate:aarch64")
+    assert result.code == 2
+    assert "holds figures that were measured already" in result.err
+
+
+def test_an_emulator_that_is_not_installed_is_named(cli: Cli, tmp_path: Path) -> None:
+    model = tmp_path / "m.onnx"
+    model.write_bytes(b"")
+    result = cli("measure", model, "--on", "emulate:aarch64", "-q")
+    assert (result.code, result.out) == (2, "")
+    assert "no runner for it is installed" in result.err
+    assert "feasibility runner install aarch64" in result.err
