@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from feasibility.units import MIB
+from feasibility.units import KIB, MIB
 
 # Memory, measured with ONNX Runtime 1.31.1 on both instruction sets (docs/scoring.md).
-ARM_LOAD_EXTRA_BYTES: Final = 12 * MIB
-LOAD_LOW_RATIO: Final = 0.95
-LOAD_HIGH_RATIO: Final = 1.06
-INFERENCE_RATIO: Final = 1.02
-INFERENCE_LOW_RATIO: Final = 0.97
-INFERENCE_HIGH_RATIO: Final = 1.06
+ARM_FIXED_BYTES: Final = 7 * MIB
+ARM_NODE_BYTES: Final = 10 * KIB
+LOAD_LOW_RATIO: Final = 0.94
+LOAD_HIGH_RATIO: Final = 1.07
+INFERENCE_RATIO: Final = 0.98
+INFERENCE_LOW_RATIO: Final = 0.94
+INFERENCE_LOW_THIN_RATIO: Final = 0.64
+INFERENCE_HIGH_RATIO: Final = 1.08
 # glibc on aarch64 kept 20 % of a transformer's resident memory, nothing of a convolutional one's.
 GLIBC_RETAINED_RATIO: Final = 1.20
 DEFAULT_RANGE_RATIO: Final = 1.02

@@ -9,7 +9,13 @@ import math
 from typing import NamedTuple
 
 from feasibility.project import coefficients as k
-from feasibility.project.memory_model import Range, arm_load, arm_run, relaid_bytes
+from feasibility.project.memory_model import (
+    Range,
+    arm_load,
+    arm_load_text,
+    arm_run,
+    relaid_bytes,
+)
 from feasibility.records.assessment import BytesInterval
 from feasibility.records.device import Device, Gpu
 from feasibility.records.profile import GpuMemory, Memory, Profile
@@ -55,7 +61,7 @@ def project_memory(profile: Profile, device: Device) -> BytesInterval:
     how = (
         _same_isa_text(profile, device)
         if is_same
-        else _other_isa_text(profile, profile.memory, device, phases.load)
+        else _other_isa_text(profile, profile.memory, device)
     )
     return BytesInterval(
         low_bytes=math.floor(phases.peak.low) + runtime_bytes,
@@ -199,8 +205,8 @@ def _from_file(profile: Profile, runtime_bytes: int) -> BytesInterval:
     largest = model.largest_initializer_bytes or 0
     return BytesInterval(
         low_bytes=weights + activations + runtime_bytes,
-        likely_bytes=weights + max(activations, largest) + k.ARM_LOAD_EXTRA_BYTES + runtime_bytes,
-        high_bytes=2 * (weights + activations) + largest + k.ARM_LOAD_EXTRA_BYTES + runtime_bytes,
+        likely_bytes=weights + max(activations, largest) + k.ARM_FIXED_BYTES + runtime_bytes,
+        high_bytes=2 * (weights + activations) + largest + k.ARM_FIXED_BYTES + runtime_bytes,
         runtime_bytes=runtime_bytes,
         method="projected",
         explanation="Memory could not be measured here; estimated from the weights and the "
@@ -218,14 +224,12 @@ def _same_isa_text(profile: Profile, device: Device) -> str:
     return f"{verb} on the same instruction set."
 
 
-def _other_isa_text(profile: Profile, memory: Memory, device: Device, load: Range) -> str:
+def _other_isa_text(profile: Profile, memory: Memory, device: Device) -> str:
     text = (
         f"Modelled for {device.isa} from figures measured on {profile.host.arch}: running takes "
         "the same within a few percent on both."
     )
-    if device.isa == "aarch64" and round(load.likely) < memory.load_peak_bytes:
-        text += (
-            f" Loading peaked at {format_bytes(memory.load_peak_bytes)} here because x86-64 "
-            "re-lays convolution weights into blocks beside the plain ones; Arm does not."
-        )
+    if device.isa == "aarch64":
+        text = f"{text} {arm_load_text(profile.model, memory)}".rstrip()
+        text += " To measure it: --on emulate:aarch64, or --on ssh:HOST."
     return text

@@ -19,25 +19,18 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from feasibility.project import coefficients as k
 from feasibility.records.profile import Memory, ProfiledModel
-from feasibility.units import KIB, MIB
+from feasibility.units import format_bytes
 
 _CONVOLUTIONS: Final = frozenset(
     {"Conv", "ConvTranspose", "FusedConv", "ConvInteger", "QLinearConv"}
 )
 _CONVOLUTION_CLASSES: Final = ("conv", "pointwise_conv", "depthwise_conv")
-_FIXED_BYTES: Final = 7 * MIB
-_NODE_BYTES: Final = 10 * KIB
 # Half as many normalisations as convolutions: those of the trunk are not folded yet.
 _FOLDED_SHARE: Final = 0.5
 # Below this share of the measured peak, what was re-laid can be taken off twice at most.
 _SMALL_SHARE: Final = 0.3
-_LOAD_LOW: Final = 0.94
-_LOAD_HIGH: Final = 1.07
-_RUN: Final = 0.98
-_RUN_LOW: Final = 0.94
-_RUN_LOW_THIN: Final = 0.64
-_RUN_HIGH: Final = 1.08
 
 
 class Range(NamedTuple):
@@ -63,24 +56,26 @@ def arm_load(model: ProfiledModel, memory: Memory) -> Range:
     relaid = relaid_bytes(model)
     if model.generated_bytes:
         # How often generated weights are copied depends on how the graph makes them.
-        low = max(float(memory.resident_bytes) * _LOAD_LOW, measured - model.generated_bytes)
+        low = max(float(memory.resident_bytes) * k.LOAD_LOW_RATIO, measured - model.generated_bytes)
         low = min(low, measured)
-        return Range(low, (low + measured) / 2, measured * _LOAD_HIGH)
+        return Range(low, (low + measured) / 2, measured * k.LOAD_HIGH_RATIO)
     if relaid == 0:
         return _around(measured)
-    likely = min(measured, _arm_load_parts(model, relaid))
+    likely = min(measured, float(sum(_parts(model))))
     if relaid < _SMALL_SHARE * measured:
         likely = max(likely, measured - 2 * relaid)
     if model.external_bytes:
-        return Range(min(likely, measured) * _LOAD_LOW, measured, measured * _LOAD_HIGH)
+        return Range(
+            min(likely, measured) * k.LOAD_LOW_RATIO, measured, measured * k.LOAD_HIGH_RATIO
+        )
     return _around(likely)
 
 
 def arm_run(model: ProfiledModel, memory: Memory) -> Range:
     """Peak of running on 64-bit Arm of a model measured on x86-64."""
     measured = memory.inference_peak_bytes or memory.resident_bytes
-    low = _RUN_LOW_THIN if has_convolutions(model) else _RUN_LOW
-    return Range(measured * low, measured * _RUN, measured * _RUN_HIGH)
+    low = k.INFERENCE_LOW_THIN_RATIO if has_convolutions(model) else k.INFERENCE_LOW_RATIO
+    return Range(measured * low, measured * k.INFERENCE_RATIO, measured * k.INFERENCE_HIGH_RATIO)
 
 
 def has_convolutions(model: ProfiledModel) -> bool:
@@ -88,12 +83,36 @@ def has_convolutions(model: ProfiledModel) -> bool:
     return any(model.node_count_by_class.get(kind, 0) for kind in _CONVOLUTION_CLASSES)
 
 
-def _arm_load_parts(model: ProfiledModel, relaid: int) -> float:
-    inline = max(0, (model.initializer_bytes or 0) - model.external_bytes)
-    copied = model.largest_initializer_bytes or 0
-    if _is_unfolded(model):
-        copied += relaid
-    return float(inline + copied + _FIXED_BYTES + _NODE_BYTES * (model.node_count or 0))
+def arm_load_text(model: ProfiledModel, memory: Memory) -> str:
+    """Why loading takes what it takes on Arm, part by part; empty where it peaks as measured."""
+    if model.generated_bytes:
+        return (
+            f"The graph makes {format_bytes(model.generated_bytes)} of weights itself; how often "
+            "they are copied while loading is not known."
+        )
+    if arm_load(model, memory).likely >= memory.load_peak_bytes:
+        return ""
+    inline, largest, folded, own = _parts(model)
+    parts = [f"{format_bytes(inline)} of weights in the file"]
+    if largest:
+        parts.append(f"{format_bytes(largest)} for a copy of the largest")
+    if folded:
+        parts.append(f"{format_bytes(folded)} of weights made anew to fold normalisations in")
+    parts.append(f"{format_bytes(own)} of the runtime's own objects")
+    return (
+        f"Loading peaked at {format_bytes(memory.load_peak_bytes)} here because x86-64 re-lays "
+        f"convolution weights into blocks beside the plain ones; Arm does not: {', '.join(parts)}."
+    )
+
+
+def _parts(model: ProfiledModel) -> tuple[int, int, int, int]:
+    """Inline weights, copy of the largest, weights folded anew, the runtime's own objects."""
+    return (
+        max(0, (model.initializer_bytes or 0) - model.external_bytes),
+        model.largest_initializer_bytes or 0,
+        relaid_bytes(model) if _is_unfolded(model) else 0,
+        k.ARM_FIXED_BYTES + k.ARM_NODE_BYTES * (model.node_count or 0),
+    )
 
 
 def _is_unfolded(model: ProfiledModel) -> bool:
@@ -106,4 +125,4 @@ def _is_unfolded(model: ProfiledModel) -> bool:
 
 
 def _around(likely: float) -> Range:
-    return Range(likely * _LOAD_LOW, likely, likely * _LOAD_HIGH)
+    return Range(likely * k.LOAD_LOW_RATIO, likely, likely * k.LOAD_HIGH_RATIO)
