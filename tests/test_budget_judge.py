@@ -97,6 +97,22 @@ def test_times_in_turns_decide_by_pairs() -> None:
     assert outcome("latency", "+20%", slower[:6], rising[:6]) == ("inconclusive", True)
 
 
+def test_processor_times_decide_where_a_thread_does_all_the_work() -> None:
+    """Clock times that other work has scattered over each other do not matter then."""
+    limit = parse_limit("+20%", "ns")
+    sides = Sides(
+        now=(90, 400, 110, 900, 100, 300, 120, 700, 100, 150),
+        baseline=(300, 100, 500, 90, 700, 110, 900, 100, 95, 800),
+        bound=None,
+        processor=((150,) * 10, (100,) * 10),
+        is_paired=True,
+    )
+    assert judge("latency", limit, sides).outcome == "fail"
+    assert line_of("latency", limit, sides, judge("latency", limit, sides)).low_ratio == (
+        pytest.approx(1.5)
+    )
+
+
 def test_times_that_cannot_be_told_from_the_limit_end_inconclusive() -> None:
     spread = [(-1) ** number * (number // 2 + 1) / 100 for number in range(LOOKS[-1])]
     now = tuple(round(1_200_000 * math.exp(x)) for x in spread)

@@ -108,6 +108,7 @@ class Bench:
         self._readings = self.readings.with_latency(
             times.median_ns,
             times.p95_ns if self.is_p95_wanted else None,
+            times.processor_ns,
             is_quiet=times.is_quiet,
         )
 

@@ -195,11 +195,18 @@ class Check:
             now=readings.of(metric),
             baseline=before,
             bound=bound,
+            processor=self._processor_times(metric),
             comparability=comparable,
             is_paired=other is not None and limit.is_relative,
             quiet=readings.quiet,
             may_trust_times=self.may_trust_times,
         )
+
+    def _processor_times(self, metric: Metric) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        other = self.baseline.bench
+        if metric != "latency" or other is None:
+            return (), ()
+        return self.bench.readings.processor_ns, other.readings.processor_ns
 
     def _is_compared(self, limit: Limit) -> bool:
         return limit.is_relative and self.baseline.bench is not None

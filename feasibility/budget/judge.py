@@ -37,6 +37,8 @@ class Sides:
         now: Of the model; empty where they were not measured.
         baseline: Of what it is compared with; empty where there is nothing.
         bound: The limit as a figure; None for a relative limit without a baseline.
+        processor: Processor times of the model and of the baseline, process by process, where
+            a thread does all of the work; other work stretches them by little.
         comparability: Whether the two may be compared.
         is_paired: True if processes of both took turns on this machine.
         quiet: For each process whose times `now` holds, whether nothing else used the
@@ -47,6 +49,7 @@ class Sides:
     now: Sequence[int]
     baseline: Sequence[int]
     bound: int | None
+    processor: tuple[Sequence[int], Sequence[int]] = ((), ())
     comparability: Comparability = COMPARABLE
     is_paired: bool = False
     quiet: Sequence[bool] = ()
@@ -186,8 +189,7 @@ def _excesses(limit: Limit, sides: Sides) -> list[float]:
     if limit.kind == "ratio" and sides.is_paired:
         excesses = [ratio - math.log1p(limit.ratio) for ratio in _log_ratios(sides)]
     elif limit.is_relative and sides.is_paired:
-        pairs = zip(sides.now, sides.baseline, strict=False)
-        excesses = [math.log(now / limit.above(base)) for now, base in pairs]
+        excesses = [math.log(now / limit.above(base)) for now, base in _pairs(sides)]
     else:
         bound = limit.above(_centre(sides.baseline) or 0) if limit.is_relative else sides.bound
         assert bound is not None
@@ -197,8 +199,14 @@ def _excesses(limit: Limit, sides: Sides) -> list[float]:
 
 
 def _log_ratios(sides: Sides) -> list[float]:
-    pairs = zip(sides.now, sides.baseline, strict=False)
-    return [math.log(now / max(base, 1)) for now, base in pairs]
+    return [math.log(now / max(base, 1)) for now, base in _pairs(sides)]
+
+
+def _pairs(sides: Sides) -> list[tuple[int, int]]:
+    """Figures of processes that took turns: processor times where all have them."""
+    count = min(len(sides.now), len(sides.baseline))
+    pairs = list(zip(*sides.processor, strict=False))
+    return pairs if len(pairs) >= count else list(zip(sides.now, sides.baseline, strict=False))
 
 
 def _centre(figures: Sequence[int]) -> int | None:

@@ -21,11 +21,14 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
         series: Figures by metric, one per process that was measured.
         quiet: For each process that times were taken of, whether nothing else used the
             processor meanwhile.
+        processor_ns: For each of them the median processor time of a run; empty where other
+            threads do the work.
     """
 
     snapshot: Snapshot
     series: dict[Metric, tuple[int, ...]] = {}
     quiet: tuple[bool, ...] = ()
+    processor_ns: tuple[int, ...] = ()
 
     def of(self, metric: Metric) -> tuple[int, ...]:
         """Figures of a metric: one where it is exact, none where it was not measured."""
@@ -46,13 +49,18 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
             }
         )
 
-    def with_latency(self, median_ns: int, p95_ns: int | None, *, is_quiet: bool) -> Readings:
+    def with_latency(
+        self, median_ns: int, p95_ns: int | None, processor_ns: int | None, *, is_quiet: bool
+    ) -> Readings:
         """With the times of one more process; None for a percentile of too few runs."""
         figures: dict[Metric, int] = {"latency": median_ns}
         if p95_ns is not None:
             figures["latency_p95"] = p95_ns
         more = self._with(figures)
-        return msgspec.structs.replace(more, quiet=(*self.quiet, is_quiet))
+        processor = (
+            self.processor_ns if processor_ns is None else (*self.processor_ns, processor_ns)
+        )
+        return msgspec.structs.replace(more, quiet=(*self.quiet, is_quiet), processor_ns=processor)
 
     def with_allocations(self, peak_bytes: int) -> Readings:
         """With the bytes requested from allocators."""
@@ -66,7 +74,7 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
     def without_latency(self) -> Readings:
         """Without times, so that they are taken anew."""
         kept = {name: values for name, values in self.series.items() if name not in LATENCY_METRICS}
-        return msgspec.structs.replace(self, series=kept, quiet=())
+        return msgspec.structs.replace(self, series=kept, quiet=(), processor_ns=())
 
     def summary(self) -> Snapshot:
         """One figure per metric, the median of its series, metrics in a fixed order."""

@@ -18,7 +18,7 @@ from feasibility.measure.explain import explain
 from feasibility.measure.host import ceiling_bytes
 from feasibility.measure.latency import percentile
 from feasibility.measure.memory import ChildMemory, memory_of
-from feasibility.measure.options import MeasureOptions
+from feasibility.measure.options import PROVIDERS, MeasureOptions
 from feasibility.measure.passes import Passes
 from feasibility.measure.plans import first_that_runs
 from feasibility.measure.subject import Subject, read_subject
@@ -35,10 +35,18 @@ _MEMRAY_WIDTH: Final = 2
 
 
 class Times(NamedTuple):
-    """Latency of one process, and whether nothing else used the processor meanwhile."""
+    """Latency of one process.
+
+    Args:
+        median_ns: Median of its runs.
+        p95_ns: Their 95th percentile.
+        processor_ns: Median processor time of a run; None where other threads do the work.
+        is_quiet: True if nothing else used the processors meanwhile.
+    """
 
     median_ns: int
     p95_ns: int
+    processor_ns: int | None
     is_quiet: bool
 
 
@@ -77,9 +85,13 @@ class Trials:
         self._settled()
         before = read_usage()
         done = _done_of(self._run(lambda plan: passes.brief(plan, sample_count)))
-        ordered = sorted(done.samples_ns)
+        quiet = is_quiet(before, read_usage())
+        ordered, processor = sorted(done.samples_ns), sorted(done.processor_ns)
         return Times(
-            percentile(ordered, 50), percentile(ordered, 95), is_quiet(before, read_usage())
+            percentile(ordered, 50),
+            percentile(ordered, 95),
+            percentile(processor, 50) if processor and self._is_one_thread else None,
+            quiet,
         )
 
     def allocated_peak_bytes(self) -> int:
@@ -107,6 +119,11 @@ class Trials:
             path = Path(folder) / "outputs.npz"
             self._run(lambda plan: passes.outputs(plan, str(path)))
             return read_outputs(path)
+
+    @property
+    def _is_one_thread(self) -> bool:
+        """Whether all of a run is done by the thread that asks for it."""
+        return self.options.threads == 1 and self.options.provider_name == PROVIDERS["cpu"]
 
     @property
     def _passes(self) -> Passes:

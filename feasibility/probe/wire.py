@@ -150,7 +150,18 @@ class Course(msgspec.Struct, frozen=True, tag_field="event", tag="course"):
 
 
 class Done(msgspec.Struct, frozen=True, tag_field="event", tag="done"):
-    """All runs are over."""
+    """All runs are over.
+
+    Args:
+        first_run_ns: Time of the first run.
+        warmup_count: Runs before the samples.
+        samples_ns: Time of each run.
+        peak: Highest resident memory of all runs.
+        memory: Memory after them.
+        profile_path: Where the runtime's profile is.
+        survey: Where the memory is.
+        processor_ns: Processor time that the calling thread used in each of the samples.
+    """
 
     first_run_ns: int
     warmup_count: int
@@ -159,6 +170,7 @@ class Done(msgspec.Struct, frozen=True, tag_field="event", tag="done"):
     memory: MemoryReading
     profile_path: str | None = None
     survey: Survey | None = None
+    processor_ns: tuple[int, ...] = ()
 
 
 class Described(msgspec.Struct, frozen=True, tag_field="event", tag="described"):

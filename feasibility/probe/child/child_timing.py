@@ -36,16 +36,24 @@ def time_runs(
     after_first(first_ns)
     warmup_count = warm_up(once, schedule, enough)
     samples: list[int] = []
+    processor: list[int] = []
     least, most = schedule["run_count_min"], schedule["run_count_max"]
     while len(samples) < most:
+        used = time.thread_time_ns()
         samples.append(once())
+        processor.append(time.thread_time_ns() - used)
         count, now = len(samples), clock()
         if now > deadline or (count >= least and now > enough):
             break
         # Checked at every fifth sample: sorting is not free between runs.
         if count >= least and count % 5 == 0 and is_settled(samples, schedule["precision_ratio"]):
             break
-    return {"first_run_ns": first_ns, "warmup_count": warmup_count, "samples_ns": samples}
+    return {
+        "first_run_ns": first_ns,
+        "warmup_count": warmup_count,
+        "samples_ns": samples,
+        "processor_ns": processor,
+    }
 
 
 def warm_up(once: Callable[[], int], schedule: dict[str, Any], enough: int) -> int:
