@@ -91,14 +91,17 @@ def judge_cloud(path: CloudPath, requirements: Requirements) -> tuple[Finding, .
         return tuple(found)
     if budget_ns is not None:
         found.append(_judge_request(path.total, network, budget_ns))
+    rate = _highest_rate_per_s(requirements)
+    if rate is not None:
+        found.append(_judge_uplink(path.payload.upload_bytes, network, rate))
+    return tuple(found)
+
+
+def _highest_rate_per_s(requirements: Requirements) -> float | None:
+    """Requests per second that the rate or the signal makes; None if neither was given."""
     signal_ns = requirements.realtime_ns
     rates = (requirements.rate_per_s, None if signal_ns is None else _SECOND_NS / signal_ns)
-    found += [
-        _judge_uplink(path.payload.upload_bytes, network, rate)
-        for rate in rates
-        if rate is not None
-    ]
-    return tuple(found)
+    return max((rate for rate in rates if rate is not None), default=None)
 
 
 def _path_budget_ns(there: DurationInterval, requirements: Requirements) -> int | None:

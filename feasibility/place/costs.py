@@ -38,12 +38,12 @@ def request_cost(
     price, where_from = hourly
     second = price / _HOUR_S
     high = second * REQUESTS * latency.high_ns / _SECOND_NS
-    text = f"{price / _MICRO:.6g} USD per hour ({where_from}), for servers that are never idle"
+    text = f"{price / _MICRO:.6g} USD per hour ({where_from}); a server that is never idle"
     rate = requirements.rate_per_s
     if rate is not None:
         servers = math.ceil(rate * latency.high_ns / _SECOND_NS)
         high = max(high, second * REQUESTS * servers / rate)
-        text += f" to servers that do nothing else than {rate:g} requests per second"
+        text += f", to servers that do nothing else than {rate:g} requests per second"
     return CostInterval(
         low_microusd=math.floor(second * REQUESTS * latency.low_ns / _SECOND_NS),
         high_microusd=math.ceil(high),

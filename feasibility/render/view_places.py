@@ -136,7 +136,6 @@ def _remarks(model: ModelAssessment) -> tuple[str, ...]:
         remarks.append(_network_text(placed.network))
     for item in placed.candidates:
         name = name_text(item.name, 32)
-        remarks += [f"{name}: {name_text(reason, 300)}" for reason in item.reasons]
         if item.cost_per_1000 is not None:
             remarks.append(f"{name}: {name_text(item.cost_per_1000.explanation, 300)}")
     unpriced = [

@@ -1,0 +1,308 @@
+"""Places side by side: the cloud with its network, and what may not leave the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from feasibility.catalogue.catalogue import find_device, load_catalogue
+from feasibility.paths import devices_dir
+from feasibility.place.network import PRESETS
+from feasibility.place.placement import assess_model
+from feasibility.place.requirements import Requirements
+from feasibility.place.score import verdict_rank
+from feasibility.records.assessment import ModelAssessment, Placement
+from feasibility.records.base import TensorSpec
+from feasibility.records.comparison import Network, NetworkRange
+from feasibility.records.device import Device
+from feasibility.records.profile import Profile
+from feasibility.records.workload import InputSpec, Workload
+from feasibility.render.terminal_check import render_model_assessment
+from feasibility.units import GIB, MILLISECOND_NS, SECOND_NS
+from tests.projection_samples import board, devices, minilm, profiles, resnet101
+from tests.snapshot import assert_matches_snapshot
+from tests.test_network import fixed
+from tests.test_render_terminal import drawn
+from tests.test_scoring import IMPROVEMENTS
+
+replace = msgspec.structs.replace
+CATALOGUE = load_catalogue(devices_dir())
+T4 = find_device("t4", CATALOGUE)
+ZERO = find_device("rpi_zero2w", CATALOGUE)
+LAN = PRESETS["lan"]
+
+
+def pictures(profile: Profile | None = None) -> Profile:
+    """A profile whose model was fed one picture of 588 KiB."""
+    profile = profile or resnet101()
+    pixels = InputSpec(name="x", dtype="float32", shape=(1, 3, 224, 224))
+    outputs = (TensorSpec(name="y", dtype="float32", shape=(1, 1000)),)
+    model = replace(profile.model, outputs=outputs)
+    return replace(profile, model=model, workload=Workload(inputs=(pixels,)))
+
+
+def placed(demands: Requirements, *found: Device) -> ModelAssessment:
+    return assess_model(pictures(), found or (ZERO, T4), demands)
+
+
+def test_a_request_is_network_and_server() -> None:
+    network = fixed(48_168_960, 32_000_000, 30 * MILLISECOND_NS)
+    found = placed(Requirements(network=network))
+    cloud = next(one for one in found.placement.candidates if one.where == "cloud")
+    there = found.devices[1].latency
+    # 602112 bytes at 48.16896 Mbit/s are 100 ms, 4000 at 32 Mbit/s are 1 ms.
+    assert cloud.network_time is not None
+    assert cloud.network_time.likely_ns == 131 * MILLISECOND_NS
+    assert there.high_ns is not None
+    assert cloud.latency.high_ns == there.high_ns + 131 * MILLISECOND_NS
+    assert (cloud.upload_bytes, cloud.download_bytes, cloud.storage_bytes) == (602_112, 4000, 0)
+    assert (cloud.works_offline, cloud.data_leaves_device) == (False, True)
+    # Without --latency the network has as much as the server's own target of 50 ms.
+    assert cloud.latency.budget_ns == 100 * MILLISECOND_NS
+    assert cloud.verdict == "does-not-fit"
+
+
+def test_a_device_of_ones_own_needs_no_network() -> None:
+    own = next(one for one in placed(Requirements()).placement.candidates if one.where != "cloud")
+    assert (own.works_offline, own.data_leaves_device, own.upload_bytes) == (True, False, 0)
+    assert own.storage_bytes == resnet101().model.file_bytes
+    assert own.network_time is None
+    assert own.cost_per_1000 is None
+    assert own.energy is not None
+
+
+@pytest.mark.parametrize(
+    ("demands", "summary"),
+    [
+        (Requirements(is_offline=True), "it has to work without a network"),
+        (Requirements(is_private=True), "its inputs may not leave the device"),
+    ],
+)
+def test_demands_that_keep_it_from_the_cloud(demands: Requirements, summary: str) -> None:
+    found = placed(demands)
+    assert (found.placement.where, found.placement.device) == ("undecided", None)
+    assert found.placement.summary == (
+        f"not on the Raspberry Pi Zero 2 W, and not in the cloud: {summary}"
+    )
+    assert (found.devices[1].verdict, found.devices[1].score_parts["demands"]) == (
+        "does-not-fit",
+        0,
+    )
+    assert ("cloud", f"NVIDIA T4 server: {summary}") in {
+        (other.where, other.reason) for other in found.placement.alternatives
+    }
+
+
+def test_only_a_server_that_may_not_be_asked() -> None:
+    found = placed(Requirements(is_offline=True), T4)
+    assert found.placement.summary == "not in the cloud: it has to work without a network"
+    assert found.placement.network is None
+
+
+def test_a_slow_network_keeps_it_from_the_cloud() -> None:
+    """4G carries 588 KiB in 0.4 s at best."""
+    demands = Requirements(network=PRESETS["4g"], latency_budget_ns=300 * MILLISECOND_NS)
+    found = placed(demands)
+    assert found.placement.where == "undecided"
+    assert "a request over 4G takes" in found.placement.summary
+    assert placed(replace_network(demands, LAN)).placement.where == "cloud"
+
+
+def replace_network(demands: Requirements, network: Network) -> Requirements:
+    return Requirements(latency_budget_ns=demands.latency_budget_ns, network=network)
+
+
+def test_a_network_nobody_named_is_assumed_and_judged_only_with_a_budget() -> None:
+    open_ = placed(Requirements()).placement
+    assert open_.network is not None
+    assert (open_.network.name, open_.network.is_assumed) == ("Wi-Fi", True)
+    assert open_.where == "cloud"
+    strict = placed(Requirements(latency_budget_ns=60 * MILLISECOND_NS)).placement
+    assert strict.where == "undecided"
+
+
+def test_too_close_to_call_says_what_would_settle_it() -> None:
+    latency = placed(Requirements()).devices[1].latency
+    assert latency.high_ns is not None
+    trip = NetworkRange(worst=SECOND_NS, usual=MILLISECOND_NS, best=MILLISECOND_NS)
+    network = replace(fixed(10**9, 10**9, 0), round_trip_ns=trip)
+    demands = Requirements(latency_budget_ns=latency.high_ns + SECOND_NS // 2, network=network)
+    found = placed(demands)
+    assert found.placement.where == "undecided"
+    assert found.placement.summary.endswith("and too close to call for the servers asked for")
+    assert found.placement.settled_by == (
+        "measure the network to the NVIDIA T4 server and give --network UP/DOWN/RTT",
+    )
+
+
+def test_a_close_latency_is_settled_on_the_device() -> None:
+    roomy = replace(board(memory_bytes=64 * GIB), name="Board")
+    likely = assess_model(pictures(), (roomy,)).devices[0].latency.likely_ns
+    found = assess_model(pictures(), (roomy,), Requirements(latency_budget_ns=likely))
+    assert found.placement.settled_by == (
+        "time it on the Board: `feasibility devices calibrate board --measured "
+        "resnet101.onnx=TIME`",
+    )
+
+
+def test_a_close_memory_is_settled_under_its_limit() -> None:
+    roomy = board(memory_bytes=64 * GIB, latency_ns=None, allocator="scudo")
+    # Nothing is known to make an .ort file smaller in memory.
+    profile = pictures(minilm())
+    profile = replace(profile, model=replace(profile.model, format="ort"))
+    memory = assess_model(profile, (roomy,)).devices[0].memory
+    demands = Requirements(memory_budget_bytes=memory.low_bytes)
+    found = assess_model(profile, (roomy,), demands)
+    assert found.devices[0].verdict == "undecided"
+    assert found.placement.settled_by == (
+        "run it under the limit of the Board: `feasibility prove minilm.onnx --device board`",
+    )
+
+
+@pytest.mark.parametrize(
+    ("rate", "verdict", "words"),
+    [(1.0, "fits", "is within what LAN carries"), (190.0, "does-not-fit", "more than LAN carries")],
+)
+def test_the_uplink_carries_a_stream_or_not(rate: float, verdict: str, words: str) -> None:
+    fast = replace(LAN, up_bits_per_s=fixed(900_000_000, 1, 1).up_bits_per_s)
+    found = placed(Requirements(rate_per_s=rate, network=fast), T4)
+    cloud = found.placement.candidates[0]
+    assert any(words in reason for reason in cloud.reasons)
+    assert (found.devices[0].verdict == "does-not-fit") == (verdict == "does-not-fit")
+
+
+def test_realtime_is_judged_on_every_device() -> None:
+    found = placed(Requirements(realtime_ns=SECOND_NS // 10, network=LAN))
+    assert found.devices[0].verdict == "does-not-fit"
+    for one in found.devices:
+        assert one.realtime is not None
+        assert one.latency.low_ns is not None
+        assert one.realtime.low_ratio == pytest.approx(one.latency.low_ns / (SECOND_NS / 10))
+        assert "realtime" in one.score_parts
+
+
+def test_what_an_app_may_add_is_no_limit_to_a_server() -> None:
+    found = placed(Requirements(storage_budget_bytes=10))
+    assert found.devices[0].storage.budget_bytes == 10
+    assert found.devices[1].storage.budget_bytes is None
+
+
+def test_candidates_are_ordered_and_complete() -> None:
+    found = assess_model(pictures(), CATALOGUE).placement.candidates
+    assert {one.device for one in found} == {device.id for device in CATALOGUE}
+    ranks = [verdict_rank(one.verdict) for one in found]
+    assert ranks == sorted(ranks, reverse=True)
+
+
+def rank(placement: Placement) -> int:
+    """Order of the answers as docs/placement.md gives it, 0 the worst."""
+    if placement.where == "undecided":
+        return 2 if placement.device else 0
+    return {"on-device": 4, "on-device-with-changes": 3, "cloud": 1}[placement.where]
+
+
+def assert_no_worse(before: ModelAssessment, after: ModelAssessment) -> None:
+    for old, new in zip(before.devices, after.devices, strict=True):
+        assert verdict_rank(new.verdict) >= verdict_rank(old.verdict)
+        assert new.score >= old.score
+    assert rank(after.placement) >= rank(before.placement)
+
+
+_DEVICES = st.lists(devices(), min_size=1, max_size=3).map(
+    lambda found: tuple(replace(one, id=f"d{i}", name=f"D{i}") for i, one in enumerate(found))
+)
+_RATE = st.integers(1000, 10**10)
+_NETWORKS = st.builds(fixed, _RATE, _RATE, st.integers(0, 10**9))
+_DEMANDS = st.builds(
+    Requirements,
+    latency_budget_ns=st.none() | st.integers(1000, 10**11),
+    rate_per_s=st.none() | st.floats(0.01, 1000),
+    realtime_ns=st.none() | st.integers(10**6, 10**11),
+    network=st.none() | _NETWORKS,
+    is_offline=st.booleans(),
+    is_private=st.booleans(),
+)
+_FED = profiles().map(pictures) | profiles()
+
+
+@settings(max_examples=60)
+@given(_FED, _DEVICES, _DEMANDS, st.sampled_from(IMPROVEMENTS), st.floats(1, 20), st.integers(0, 2))
+def test_better_devices_never_worsen_the_placement(
+    profile: Profile,
+    found: tuple[Device, ...],
+    demands: Requirements,
+    improve: Callable[[Device, float], Device],
+    factor: float,
+    which: int,
+) -> None:
+    index = which % len(found)
+    better = (*found[:index], improve(found[index], factor), *found[index + 1 :])
+    assert_no_worse(assess_model(profile, found, demands), assess_model(profile, better, demands))
+
+
+def changed(demands: Requirements, **changes: object) -> Requirements:
+    names = demands.__slots__
+    return Requirements(**{name: getattr(demands, name) for name in names} | changes)  # type: ignore[arg-type]
+
+
+@settings(max_examples=60)
+@given(_FED, _DEVICES, _DEMANDS, _NETWORKS, st.floats(1, 100))
+def test_a_faster_network_never_worsens_anything(
+    profile: Profile,
+    found: tuple[Device, ...],
+    demands: Requirements,
+    network: Network,
+    factor: float,
+) -> None:
+    up, down = network.up_bits_per_s.best, network.down_bits_per_s.best
+    faster = fixed(
+        max(up, int(up * factor)),
+        max(down, int(down * factor)),
+        int(network.round_trip_ns.best / factor),
+    )
+    assert_no_worse(
+        assess_model(profile, found, changed(demands, network=network)),
+        assess_model(profile, found, changed(demands, network=faster)),
+    )
+
+
+@settings(max_examples=60)
+@given(_FED, _DEVICES, _DEMANDS, st.integers(1000, 10**10), st.floats(1, 20))
+def test_looser_demands_never_worsen_anything(
+    profile: Profile,
+    found: tuple[Device, ...],
+    demands: Requirements,
+    budget: int,
+    factor: float,
+) -> None:
+    tight = changed(demands, latency_budget_ns=budget, realtime_ns=budget, rate_per_s=factor)
+    loose = changed(
+        demands,
+        latency_budget_ns=int(budget * factor),
+        realtime_ns=int(budget * factor),
+        rate_per_s=1.0,
+        is_offline=False,
+        is_private=False,
+    )
+    assert_no_worse(assess_model(profile, found, tight), assess_model(profile, found, loose))
+
+
+def test_the_report_of_places_looks_as_it_did() -> None:
+    """The table of places, the way to the cloud and the real-time factor."""
+    demands = Requirements(
+        rate_per_s=2, realtime_ns=SECOND_NS, network=LAN, latency_budget_ns=SECOND_NS
+    )
+    sizes = board(memory_bytes=2 * GIB, clock_hz=600_000_000)
+    slow = replace(sizes, id="slow_board", name="Slow board", power_mw=ZERO.power_mw)
+    found = assess_model(
+        pictures(), (slow, replace(T4, price=None), replace(T4, id="t4b")), demands
+    )
+    text = drawn(found, render_model_assessment, details=True)
+    first, _, rest = text.partition("Slow board (slow_board)\n")
+    table = rest[rest.index("where it could run") : rest.index("also considered")]
+    advice = first[first.index("device ") :]
+    assert_matches_snapshot("places.txt", f"{advice}{table}")

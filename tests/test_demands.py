@@ -1,0 +1,86 @@
+"""The options of `check` that say what a model must keep: what reaches the judgement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from feasibility.catalogue.catalogue import find_device, load_catalogue
+from feasibility.commands.demands import Demands
+from feasibility.errors import UsageError
+from feasibility.paths import devices_dir
+from feasibility.place.network import PRESETS
+from feasibility.place.requirements import Requirements
+from feasibility.units import MIB, MILLISECOND_NS
+from tests.cli import Result, cli
+
+__all__ = ["cli"]
+Cli = Callable[..., Result]
+
+CATALOGUE = load_catalogue(devices_dir())
+ASKED = tuple(find_device(name, CATALOGUE) for name in ("rpi_5", "t4", "a10g"))
+
+
+@pytest.mark.parametrize(
+    ("demands", "meant"),
+    [
+        (Demands(), Requirements()),
+        (Demands(latency="50ms"), Requirements(latency_budget_ns=50 * MILLISECOND_NS)),
+        (Demands(memory="2MiB"), Requirements(memory_budget_bytes=2 * MIB)),
+        (Demands(app_size="30MB"), Requirements(storage_budget_bytes=30_000_000)),
+        (Demands(rate="30/min"), Requirements(rate_per_s=0.5)),
+        (Demands(realtime="0.975s"), Requirements(realtime_ns=975 * MILLISECOND_NS)),
+        (Demands(network="5g"), Requirements(network=PRESETS["5g"])),
+        (Demands(network="none"), Requirements(is_offline=True)),
+        (Demands(is_offline=True), Requirements(is_offline=True)),
+        (Demands(is_private=True), Requirements(is_private=True)),
+        (Demands(role="extension"), Requirements(role="extension")),
+        (Demands(prices=("0.5",)), Requirements(prices_microusd={"": 500_000})),
+        (Demands(prices=("NVIDIA T4=0.5",)), Requirements(prices_microusd={"t4": 500_000})),
+    ],
+)
+def test_what_the_options_mean(demands: Demands, meant: Requirements) -> None:
+    found = demands.requirements(ASKED)
+    for name in Requirements.__slots__:
+        assert getattr(found, name) == getattr(meant, name), name
+
+
+@pytest.mark.parametrize("name", ["rpi_5", "t44", "l4", "../t4.toml"])
+def test_a_price_for_something_that_was_not_asked_for(name: str) -> None:
+    demands = Demands(prices=(f"{name}=1",))
+    demands.check()
+    with pytest.raises(UsageError, match="Cannot take --price for") as caught:
+        demands.requirements(ASKED)
+    assert "t4" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (("--network", "fast"), "error: Cannot read the network 'fast'"),
+        (("--rate", "0"), "error: Cannot read --rate '0'"),
+        (("--realtime", "0s"), "error: Cannot read --realtime '0s'"),
+        (("--realtime", "x"), "error: Cannot read the duration 'x'"),
+        (("--app-size", "30"), "error: Cannot read the size '30'"),
+        (("--price", "abc"), "error: Cannot read --price 'abc'"),
+        (("--price", "pi5=1"), "error: Cannot take --price for 'pi5'"),
+        (("--role", "boss"), "Invalid value for '--role'"),
+    ],
+)
+def test_options_that_cannot_be_meant(cli: Cli, arguments: tuple[str, ...], what: str) -> None:
+    """One message with a hint, before anything is measured."""
+    result = cli("check", "m.onnx", *arguments)
+    assert (result.code, result.out) == (2, "")
+    assert what in result.err
+    assert "\nhint: " in result.err
+
+
+def test_options_reach_a_check(cli: Cli) -> None:
+    """The whole command line at once is accepted."""
+    result = cli(
+        "check", "missing.onnx", "--rate", "3", "--realtime", "1s", "--network", "10/50/40ms",
+        "--offline", "--private", "--role", "background", "--app-size", "30MB", "--price", "1",
+    )  # fmt: skip
+    assert result.code == 2
+    assert "missing.onnx" in result.err

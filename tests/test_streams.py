@@ -1,0 +1,192 @@
+"""Rates, signals in real time, energy and prices: what they mean and how they are read."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feasibility.errors import UsageError
+from feasibility.place.costs import parse_prices, request_cost
+from feasibility.place.energy import POWER_LOW_RATIO, inference_energy
+from feasibility.place.requirements import Requirements
+from feasibility.place.score import verdict_rank
+from feasibility.place.streams import (
+    judge_rate,
+    judge_realtime,
+    parse_rate_per_s,
+    parse_realtime_ns,
+    percent_span,
+    realtime_factor,
+    utilisation,
+)
+from feasibility.records.comparison import DurationInterval, RatioInterval
+from feasibility.records.device import Device, Figure, Price
+from feasibility.units import MILLISECOND_NS
+from tests.projection_samples import board
+
+replace = msgspec.structs.replace
+
+
+def interval(low_ms: float, high_ms: float) -> DurationInterval:
+    low, high = (round(value * MILLISECOND_NS) for value in (low_ms, high_ms))
+    return DurationInterval(low_ns=low, likely_ns=(low + high) // 2, high_ns=high)
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [("30", 30.0), ("0.5/s", 0.5), ("90 / min", 1.5), ("1800/h", 0.5), (".5", 0.5)],
+)
+def test_rates(text: str, rate: float) -> None:
+    assert parse_rate_per_s(text) == rate
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0", "-1", "30Hz", "1e3", "inf", "nan", "1/day", "9999999999"]
+)
+def test_rates_that_cannot_be_meant(text: str) -> None:
+    with pytest.raises(UsageError, match="Cannot read --rate") as caught:
+        parse_rate_per_s(text)
+    assert caught.value.hint == "write for example --rate 30 or --rate 10/min"
+
+
+def test_realtime() -> None:
+    assert parse_realtime_ns("0.975s") == 975 * MILLISECOND_NS
+    with pytest.raises(UsageError, match="one inference covers some signal"):
+        parse_realtime_ns("0s")
+    with pytest.raises(UsageError, match="Cannot read the duration"):
+        parse_realtime_ns("soon")
+
+
+@pytest.mark.parametrize(
+    ("low_ms", "high_ms", "verdict", "words"),
+    [
+        (5, 7.5, "fits", "30 inferences per second keep it busy 15 to 22 % of the time"),
+        (20, 30, "tight", "60 to 90 %"),
+        (20, 40, "undecided", "60 to 120 % of the time; too close to call"),
+        (40, 50, "does-not-fit", "120 to 150 % of the time, too slow"),
+    ],
+)
+def test_a_rate_is_kept_up_with(low_ms: float, high_ms: float, verdict: str, words: str) -> None:
+    found = judge_rate(utilisation(interval(low_ms, high_ms), 30), 30)
+    assert (found.part, found.verdict) == ("rate", verdict)
+    assert words in found.reason
+
+
+def test_real_time_factor() -> None:
+    factor = realtime_factor(interval(195, 390), 975 * MILLISECOND_NS)
+    assert factor == RatioInterval(low_ratio=0.2, high_ratio=0.4)
+    found = judge_realtime(factor, 975 * MILLISECOND_NS)
+    assert (found.verdict, found.reason) == (
+        "fits",
+        "takes 20 to 40 % of the 975 ms of signal that one inference covers",
+    )
+
+
+def test_unknown_latency_is_undecided() -> None:
+    unknown = DurationInterval()
+    assert judge_rate(utilisation(unknown, 3), 3).verdict == "undecided"
+    assert judge_realtime(realtime_factor(unknown, 3), 3).verdict == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [(0.2, 0.2, "20 %"), (0.0012, 0.05, "0.12 to 5 %"), (0.5, 12.5, "50 to 1250 %")],
+)
+def test_percent(low: float, high: float, text: str) -> None:
+    assert percent_span(RatioInterval(low_ratio=low, high_ratio=high)) == text
+
+
+@given(st.integers(1, 10**11), st.integers(0, 10**11), st.floats(0.001, 1000), st.floats(1, 100))
+def test_a_lower_rate_is_never_worse(low: int, more: int, rate: float, factor: float) -> None:
+    latency = DurationInterval(low_ns=low, high_ns=low + more)
+    fast = judge_rate(utilisation(latency, rate), rate)
+    slow = judge_rate(utilisation(latency, rate / factor), rate / factor)
+    assert verdict_rank(slow.verdict) >= verdict_rank(fast.verdict)
+    assert slow.score >= fast.score
+
+
+def server(power_mw: int | None = 70_000, price_microusd: int | None = 360_000) -> Device:
+    figure = None if power_mw is None else Figure(value=power_mw, source="sheet", note="of it")
+    price = None
+    if price_microusd is not None:
+        hourly = Figure(value=price_microusd, source="unverified", note="on demand")
+        price = Price(hourly_microusd=hourly, as_of="2026-06")
+    return replace(board(), id="srv", kind="server", power_mw=figure, price=price)
+
+
+def test_energy_is_power_times_time() -> None:
+    """70 W for 100 ms are 7 J; the lower end has a share of the power."""
+    found = inference_energy(server(), interval(50, 100))
+    assert found is not None
+    assert found.high_uj == 7_000_000
+    assert found.low_uj == pytest.approx(7_000_000 / 2 * POWER_LOW_RATIO, abs=1)
+    assert found.explanation == "Latency times 0.3 to 1 of 70 W, of it [sheet]."
+
+
+def test_energy_that_is_not_known() -> None:
+    assert inference_energy(server(power_mw=None), interval(1, 2)) is None
+    assert inference_energy(server(), DurationInterval()) is None
+
+
+def test_cost_of_a_server_that_is_never_idle() -> None:
+    """0.36 USD per hour are 0.0001 per second, so 1,000 requests of 10 ms are 0.001."""
+    found = request_cost(server(), interval(10, 20), Requirements())
+    assert found is not None
+    assert (found.low_microusd, found.high_microusd) == (1000, 2000)
+    assert found.explanation == (
+        "0.36 USD per hour (on demand, 2026-06, unverified); a server that is never idle."
+    )
+
+
+def test_cost_of_servers_that_do_nothing_else() -> None:
+    """At 2 per second a server is rented half a second for each; 60 of them need more."""
+    latency = interval(10, 20)
+    alone = request_cost(server(), latency, Requirements(rate_per_s=2))
+    many = request_cost(server(), latency, Requirements(rate_per_s=60))
+    assert alone is not None
+    assert many is not None
+    assert (alone.low_microusd, alone.high_microusd) == (1000, 50_000)
+    assert many.high_microusd == pytest.approx(1000 * 100 * 2 / 60, abs=1)
+    assert "nothing else than 2 requests per second" in alone.explanation
+
+
+def test_a_price_that_is_given_comes_first() -> None:
+    latency = interval(10, 10)
+    for name in ("", "srv"):
+        demands = Requirements(prices_microusd={name: 720_000})
+        found = request_cost(server(), latency, demands)
+        assert found is not None
+        assert found.low_microusd == 2000
+        assert "given with --price" in found.explanation
+    other = Requirements(prices_microusd={"other": 1})
+    assert request_cost(server(price_microusd=None), latency, other) is None
+    assert request_cost(server(), DurationInterval(), Requirements()) is None
+
+
+def test_prices() -> None:
+    assert parse_prices(None) == {}
+    assert parse_prices(["0.526", "t4=1 USD/h", "a10g = 0"]) == {
+        "": 526_000,
+        "t4": 1_000_000,
+        "a10g": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("texts", "why"),
+    [
+        (["cheap"], "a price is US dollars per hour, zero or more"),
+        (["t4=-1"], "a price is US dollars per hour, zero or more"),
+        (["1 EUR"], "a price is US dollars per hour, zero or more"),
+        (["=1"], "there is no server before the equals sign"),
+        (["10001"], "no server costs 10000 USD an hour"),
+        (["t4=1", "t4=2"], "the price of 't4' is given twice"),
+        (["1", "2"], "the price of all servers is given twice"),
+    ],
+)
+def test_prices_that_cannot_be_meant(texts: list[str], why: str) -> None:
+    with pytest.raises(UsageError, match="Cannot read --price") as caught:
+        parse_prices(texts)
+    assert caught.value.why == why
