@@ -190,6 +190,36 @@ def test_a_valid_file() -> None:
             'line 1, schema: expected "feasibility/device/1"',
         ),
         ("[limits]", "[limits", "it is not TOML"),
+        (
+            "[limits]",
+            '[power]\nvalue = "15"\nsource = "sheet"\n\n[limits]',
+            "power.value: expected a power such as \"15 W\", not '15'",
+        ),
+        (
+            "[limits]",
+            '[power]\nvalue = "15 W"\n\n[limits]',
+            "power.source: missing; expected a text",
+        ),
+        (
+            "[limits]",
+            '[price]\nvalue = "1 EUR/h"\nsource = "sheet"\nas_of = "2026-06"\n\n[limits]',
+            "price.value: expected a price such as \"0.526 USD/h\", not '1 EUR/h'",
+        ),
+        (
+            "[limits]",
+            '[price]\nvalue = "1 USD/h"\nsource = "sheet"\n\n[limits]',
+            "price.as_of: missing; expected a text",
+        ),
+        (
+            "[limits]",
+            '[price]\nvalue = "1 USD/h"\nsource = "sheet"\nas_of = "June"\n\n[limits]',
+            'price.as_of: expected the date of the price, such as "2026-06" or "2026-06-17"',
+        ),
+        (
+            "[limits]",
+            '[price]\nhourly = "1 USD/h"\nas_of = "2026-06"\n\n[limits]',
+            "price.hourly: unknown key",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(old: str, new: str, expected: str) -> None:
@@ -199,6 +229,19 @@ def test_what_is_wrong_is_named(old: str, new: str, expected: str) -> None:
     assert expected in error.why
     assert error.what == "Device file my_board.toml is not valid"
     assert error.hint
+
+
+def test_power_and_price() -> None:
+    """Watts and US dollars are kept in thousandths and millionths, with source and date."""
+    added = (
+        '[power]\nvalue = "7.5 W"\nsource = "sheet"\nnote = "of the chip"\n\n'
+        '[price]\nvalue = "0.1445 USD/h"\nsource = "unverified"\nas_of = "2026-06-17"\n\n'
+    )
+    device = parse_device(VALID.replace("[limits]", f"{added}[limits]"), "my_board.toml")
+    assert device.power_mw is not None
+    assert device.price is not None
+    assert (device.power_mw.value, device.power_mw.note) == (7500, "of the chip")
+    assert (device.price.hourly_microusd.value, device.price.as_of) == (144_500, "2026-06-17")
 
 
 def test_missing_cpu_is_named() -> None:

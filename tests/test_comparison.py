@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,6 +13,8 @@ from hypothesis import strategies as st
 
 from feasibility.catalogue.catalogue import find_device, load_catalogue
 from feasibility.paths import devices_dir
+from feasibility.place import cloud, energy
+from feasibility.place import network as network_module
 from feasibility.place.network import PRESETS
 from feasibility.place.placement import assess_model
 from feasibility.place.requirements import Requirements
@@ -306,3 +310,25 @@ def test_the_report_of_places_looks_as_it_did() -> None:
     table = rest[rest.index("where it could run") : rest.index("also considered")]
     advice = first[first.index("device ") :]
     assert_matches_snapshot("places.txt", f"{advice}{table}")
+
+
+def test_the_document_says_what_the_code_does() -> None:
+    """Constants and networks of docs/placement.md are those of the code."""
+    text = (Path(__file__).parents[1] / "docs" / "placement.md").read_text(encoding="utf-8")
+    known = vars(cloud) | vars(energy) | vars(network_module)
+    named = re.findall(r"`([A-Z][A-Z0-9_]+)` = ([\d.]+)", text)
+    assert len(named) == 3
+    for name, value in named:
+        assert known[name] == float(value)
+    for name, preset in PRESETS.items():
+        row = next(line for line in text.splitlines() if line.startswith(f"| `{name}`"))
+        cells = [cell.strip() for cell in row.split("|")[2:5]]
+        figures = (
+            (preset.up_bits_per_s, 10**6),
+            (preset.down_bits_per_s, 10**6),
+            (preset.round_trip_ns, MILLISECOND_NS),
+        )
+        assert cells == [
+            ", ".join(f"{value / unit:g}" for value in (one.worst, one.usual, one.best))
+            for one, unit in figures
+        ]
