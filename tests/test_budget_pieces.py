@@ -18,7 +18,9 @@ from feasibility.budget.metrics import METRICS
 from feasibility.budget.propose import propose_toml
 from feasibility.budget.quiet import Usage, is_quiet
 from feasibility.budget.store import NO_STORE, Store
+from feasibility.budget.trials import Trials
 from feasibility.errors import DeviceError
+from feasibility.measure.options import MeasureOptions
 from feasibility.records.budget import InitializerSize, Metric, Snapshot
 from feasibility.records.workload import Fill, InputSpec
 from tests.tiny_models import mlp
@@ -106,6 +108,15 @@ def test_other_work_is_what_this_process_did_not_do(others: int, quiet: bool) ->
     """Ticks of two processors over one second, one of them used by the model."""
     after = Usage(busy=100 + others, total=200, own=100)
     assert is_quiet(Usage(0, 0, 0), after) is quiet
+
+
+def test_processor_time_is_known_where_one_thread_does_all_the_work(tmp_path: Path) -> None:
+    """Another number of threads, and the thread that asks no longer does it all."""
+    path = mlp(tmp_path / "a.onnx", width=256)
+    one = Trials("a", path, MeasureOptions()).times(5)
+    assert one.processor_ns is not None
+    assert one.processor_ns > 0
+    assert Trials("a", path, MeasureOptions(threads=2)).times(5).processor_ns is None
 
 
 def test_a_system_that_does_not_tell_is_taken_as_quiet() -> None:
