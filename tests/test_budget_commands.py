@@ -149,6 +149,16 @@ def test_a_shallow_clone_says_how_to_fetch(repository: Path, tmp_path: Path) -> 
     assert "git fetch --depth=1 origin +refs/heads/stable" in caught.value.hint
 
 
+def test_a_hook_of_git_does_not_mislead(
+    repository: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Inside one, git is told of a repository and an index by its environment."""
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "index"))
+    found = cli("budget", "check", "--static", "--against", "HEAD", "-q")
+    assert (found.code, found.err) == (0, "")
+
+
 def test_an_unknown_revision_is_one_message(repository: Path, cli: Cli) -> None:
     found = cli("budget", "check", "--against", "--output=x", "-q")
     assert found.code == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +16,17 @@ from feasibility.errors import ModelError, RevisionError
 from feasibility.text import safe_text
 
 _TIMEOUT_S: Final = 600.0
+# A hook of git's own sets these, and they would lead to its repository whatever -C says.
+_MISLEADING: Final = frozenset(
+    {
+        "GIT_COMMON_DIR",
+        "GIT_DIR",
+        "GIT_INDEX_FILE",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_PREFIX",
+        "GIT_WORK_TREE",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +154,7 @@ def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
             stdin=subprocess.DEVNULL,
             timeout=_TIMEOUT_S,
             check=False,
+            env={name: value for name, value in os.environ.items() if name not in _MISLEADING},
         )
     except FileNotFoundError as error:
         raise RevisionError("Cannot ask git", "it is not installed", "install git") from error
