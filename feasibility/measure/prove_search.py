@@ -88,12 +88,11 @@ def comfort_bracket(seen: Collection[Seen]) -> Bracket:
 
 def next_limit(seen: Collection[Seen], guess: Guess) -> int | None:
     """The limit to try next; None if both points are known as well as is wanted."""
-    floor = floor_bracket(seen)
-    if not floor.is_narrow:
-        return max(1, _next_floor(floor, seen, guess))
-    comfort = comfort_bracket(seen)
-    if not comfort.is_narrow:
-        return max(1, _next_comfort(comfort, guess))
+    if not floor_bracket(seen).is_narrow:
+        return max(1, _next(seen, _ALIVE, guess.floor_bytes, guess, first_growth=1))
+    if not comfort_bracket(seen).is_narrow:
+        # How much more than the pages it maps a model has to keep shows only in practice.
+        return max(1, _next(seen, _COMFORTABLE, guess.comfort_bytes, guess, first_growth=_GROWTH))
     return None
 
 
@@ -111,43 +110,41 @@ def _bracket(seen: Collection[Seen], good: frozenset[State]) -> Bracket:
     return Bracket(low, high)
 
 
-def _next_floor(bracket: Bracket, seen: Collection[Seen], guess: Guess) -> int:
-    """The prediction is good: from there in growing steps, then halving."""
+def _next(
+    seen: Collection[Seen],
+    good: frozenset[State],
+    likely_bytes: int,
+    guess: Guess,
+    first_growth: int,
+) -> int:
+    """The prediction, then growing steps away from it, then halving.
+
+    Args:
+        seen: What other limits did.
+        good: States from the wanted point on.
+        likely_bytes: The prediction.
+        guess: The ends between which the point must lie.
+        first_growth: How much larger the first step upwards is than one that closes the
+            bracket at once if the prediction was right.
+    """
+    bracket = _bracket(seen, good)
     low, high = bracket.low, bracket.high
-    start = _above(guess.floor_bytes)
+    start = likely_bytes + round(_step(likely_bytes) / 2)
     if _is_inside(bracket, start):
         return start
     if high is not None and high <= start:
-        count = sum(item.state in _ALIVE and item.limit_bytes <= start for item in seen)
+        count = sum(item.state in good and item.limit_bytes <= start for item in seen)
         least = low if low is not None else min(guess.least_bytes, high // 2)
         return max(round(high - _step(high) * _growth(count)), _middle(least, high))
     assert low is not None
-    count = sum(item.state not in _ALIVE and item.limit_bytes >= start for item in seen)
+    count = sum(item.state not in good and item.limit_bytes >= start for item in seen)
     most = high if high is not None else max(guess.most_bytes, 2 * low)
-    return min(round(low + _step(low) * _growth(count)), _middle(low, most))
-
-
-def _next_comfort(bracket: Bracket, guess: Guess) -> int:
-    """The prediction may be far off: one look at it, one below it, then halving."""
-    low, high = bracket.low, bracket.high
-    assert low is not None  # there is a floor
-    start = _above(guess.comfort_bytes)
-    if _is_inside(bracket, start):
-        return start
-    if high is None:
-        return _middle(low, max(guess.most_bytes, 2 * low))
-    below = round(high - _step(high))
-    return below if high == start and below > low else _middle(low, high)
+    return min(round(low + _step(low) * first_growth * _growth(count)), _middle(low, most))
 
 
 def _is_inside(bracket: Bracket, limit_bytes: int) -> bool:
     low, high = bracket.low, bracket.high
     return (low is None or limit_bytes > low) and (high is None or limit_bytes < high)
-
-
-def _above(likely_bytes: int) -> int:
-    """So far above a prediction that it and a step further down enclose it."""
-    return likely_bytes + round(_step(likely_bytes) / 2)
 
 
 def _growth(run_count: int) -> int:
