@@ -125,8 +125,18 @@ def test_a_network_nobody_named_is_assumed_and_judged_only_with_a_budget() -> No
     assert open_.network is not None
     assert (open_.network.name, open_.network.is_assumed) == ("Wi-Fi", True)
     assert open_.where == "cloud"
-    strict = placed(Requirements(latency_budget_ns=60 * MILLISECOND_NS)).placement
-    assert strict.where == "undecided"
+    demands = Requirements(latency_budget_ns=60 * MILLISECOND_NS)
+    assert placed(demands).placement.where == "undecided"
+
+
+def test_servers_alone_are_not_judged_by_a_network_nobody_named() -> None:
+    demands = Requirements(latency_budget_ns=60 * MILLISECOND_NS, rate_per_s=10)
+    found = placed(demands, T4)
+    assert found.placement.where == "cloud"
+    assert found.placement.candidates[0].network_time is not None
+    assert found.placement.candidates[0].latency.budget_ns is None
+    named = placed(replace_network(demands, PRESETS["wifi"]), T4)
+    assert named.placement.where == "undecided"
 
 
 def test_too_close_to_call_says_what_would_settle_it() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 import msgspec
@@ -19,6 +21,7 @@ from feasibility.place.payload import payload_of
 from feasibility.place.requirements import Requirements
 from feasibility.place.score import SCORE_FULL, SCORE_UNKNOWN, interval_score, interval_verdict
 from feasibility.records.comparison import DurationInterval, Network
+from feasibility.records.device import Device
 from feasibility.records.profile import Profile
 from feasibility.units import format_bytes, format_duration
 
@@ -70,6 +73,19 @@ def cloud_path(profile: Profile, there: DurationInterval, requirements: Requirem
     return CloudPath(network, payload, way, total)
 
 
+def with_network(requirements: Requirements, devices: Iterable[Device]) -> Requirements:
+    """The requirements with the network that is assumed, where one has to be judged.
+
+    Somebody who asks for servers alone, or for no time, is not judged by a network that
+    nobody named.
+    """
+    times = (requirements.latency_budget_ns, requirements.rate_per_s, requirements.realtime_ns)
+    asks_for_time = any(time is not None for time in times)
+    if not asks_for_time or all(device.kind == SERVER for device in devices):
+        return requirements
+    return replace(requirements, network=counted_network(requirements))
+
+
 def counted_network(requirements: Requirements) -> Network | None:
     """The network that was named, one that is assumed if none was, or None if there is none."""
     if requirements.network is not None:
@@ -86,7 +102,7 @@ def judge_cloud(path: CloudPath, requirements: Requirements) -> tuple[Finding, .
         found.append(Finding("demands", "does-not-fit", 0, "it has to work without a network"))
     if requirements.is_private:
         found.append(Finding("demands", "does-not-fit", 0, "its inputs may not leave the device"))
-    network, budget_ns = path.network, path.total.budget_ns
+    network, budget_ns = requirements.network, path.total.budget_ns
     if network is None:
         return tuple(found)
     if budget_ns is not None:
@@ -105,10 +121,12 @@ def _highest_rate_per_s(requirements: Requirements) -> float | None:
 
 
 def _path_budget_ns(there: DurationInterval, requirements: Requirements) -> int | None:
-    """What request and answer may take together; None if nobody named a budget or a network."""
+    """What request and answer may take together; None if it is not judged."""
+    if requirements.network is None:
+        return None
     if requirements.latency_budget_ns is not None:
         return requirements.latency_budget_ns
-    if requirements.network is None or there.budget_ns is None:
+    if requirements.network.is_assumed or there.budget_ns is None:
         return None
     return PATH_TARGET_RATIO * there.budget_ns
 

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from feasibility.place import wording
-from feasibility.place.cloud import SERVER, counted_network
+from feasibility.place.cloud import SERVER, counted_network, with_network
 from feasibility.place.comparison import compare_places, settled_by
 from feasibility.place.requirements import Requirements
 from feasibility.place.score import verdict_rank
@@ -49,6 +49,7 @@ def assess_model(
         emulated: The same model measured under emulation of other instruction sets, for
             the memory of devices that have them.
     """
+    requirements = with_network(requirements, devices)
     assessments = tuple(
         assess_device(profile, device, requirements, _closest(device, emulated))
         for device in devices

@@ -50,7 +50,7 @@ def cloud_row(model: ModelAssessment) -> Row | None:
     if candidate.upload_bytes:
         text += f" ({format_bytes(candidate.upload_bytes)} up)"
     if network.is_assumed and candidate.latency.budget_ns is None:
-        text += "; assumed and not judged: give --network"
+        text += "; assumed, not judged: give --network"
     elif network.is_assumed:
         text += "; assumed: give --network"
     return Row("cloud", text)
