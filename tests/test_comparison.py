@@ -153,6 +153,22 @@ def test_too_close_to_call_says_what_would_settle_it() -> None:
     )
 
 
+def test_a_close_request_over_a_measured_network_is_settled_on_the_server() -> None:
+    """Where the network has no range, measuring it again settles nothing."""
+    network = fixed(10**9, 10**9, 30 * MILLISECOND_NS)
+    there = placed(Requirements(network=network)).devices[1].latency
+    assert there.low_ns is not None
+    assert there.high_ns is not None
+    budget = (there.low_ns + there.high_ns) // 2 + 35 * MILLISECOND_NS
+    found = placed(Requirements(network=network, latency_budget_ns=budget))
+    assert found.devices[1].verdict == "undecided"
+    assert "too close to call, timing it there would settle it" in found.devices[1].reasons[0]
+    assert found.placement.settled_by == (
+        "time it on the NVIDIA T4 server: `feasibility devices calibrate t4 --measured "
+        "resnet101.onnx=TIME`",
+    )
+
+
 def test_a_close_latency_is_settled_on_the_device() -> None:
     roomy = replace(board(memory_bytes=64 * GIB), name="Board")
     likely = assess_model(pictures(), (roomy,)).devices[0].latency.likely_ns

@@ -191,6 +191,13 @@ def test_role_decides_the_budget() -> None:
     assert "iOS grants an extension 47.7 MiB of 4 GiB" in extension.reasons[0]
 
 
+def test_a_role_that_the_file_does_not_know_gets_the_smallest_grant_and_says_so() -> None:
+    iphone = find_device("iphone_13", load_catalogue(devices_dir()))
+    found = assess_model(minilm(), (iphone,), Requirements(role="background")).devices[0]
+    assert found.memory.budget_bytes == 50_000_000
+    assert "taken because its file says nothing of a background process" in found.reasons[0]
+
+
 def test_overrides_replace_the_device_file() -> None:
     board = find_device("pi4", load_catalogue(devices_dir()))
     demands = Requirements(

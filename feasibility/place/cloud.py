@@ -106,7 +106,7 @@ def judge_cloud(path: CloudPath, requirements: Requirements) -> tuple[Finding, .
     if network is None:
         return tuple(found)
     if budget_ns is not None:
-        found.append(_judge_request(path.total, network, budget_ns))
+        found.append(_judge_request(path, network, budget_ns))
     rate = _highest_rate_per_s(requirements)
     if rate is not None:
         found.append(_judge_uplink(path.payload.upload_bytes, network, rate))
@@ -135,7 +135,17 @@ def _sum(there: int | None, way: int | None) -> int | None:
     return None if there is None or way is None else there + way
 
 
-def _judge_request(total: DurationInterval, network: Network, budget_ns: int) -> Finding:
+def is_network_wider(way: DurationInterval | None, total: DurationInterval) -> bool:
+    """True if the network leaves more of a request's time open than the server does."""
+    if way is None or way.low_ns is None or total.low_ns is None:
+        return False
+    if way.high_ns is None or total.high_ns is None:
+        return way.high_ns is None
+    return 2 * (way.high_ns - way.low_ns) > total.high_ns - total.low_ns
+
+
+def _judge_request(path: CloudPath, network: Network, budget_ns: int) -> Finding:
+    total = path.total
     target = f"the target is {format_duration(budget_ns)}"
     if total.low_ns is None or total.high_ns is None:
         reason = f"how long a request over {network.name} takes is not known; {target}"
@@ -146,7 +156,10 @@ def _judge_request(total: DurationInterval, network: Network, budget_ns: int) ->
     if verdict == "does-not-fit":
         reason += f", too slow: {target}"
     elif verdict == "undecided":
-        reason += f" and {target}; too close to call, measuring the network would settle it"
+        settling = (
+            "measuring the network" if is_network_wider(path.way, total) else "timing it there"
+        )
+        reason += f" and {target}; too close to call, {settling} would settle it"
     else:
         reason += f"; {target}"
     score = interval_score(total.low_ns, total.high_ns, budget_ns)

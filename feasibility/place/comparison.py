@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from feasibility.place.cloud import SERVER, cloud_path, judge_cloud
+from feasibility.place.cloud import SERVER, cloud_path, is_network_wider, judge_cloud
 from feasibility.place.costs import request_cost
 from feasibility.place.requirements import Requirements
 from feasibility.place.score import interval_verdict, verdict_rank
@@ -102,7 +102,11 @@ def _settling(candidate: Candidate, found: DeviceAssessment, model: str) -> tupl
         ratio is not None and interval_verdict(ratio.low_ratio, ratio.high_ratio, 1) == "undecided"
         for ratio in (found.utilisation, found.realtime)
     )
-    if is_time_open:
+    is_request_open = candidate.where == "cloud" and _is_open(candidate.latency)
+    is_network_open = is_request_open and is_network_wider(
+        candidate.network_time, candidate.latency
+    )
+    if is_time_open or (is_request_open and not is_network_open):
         sentences.append(
             f"time it on the {name}: `feasibility devices calibrate {found.device} --measured "
             f"{model}=TIME`"
@@ -118,7 +122,7 @@ def _settling(candidate: Candidate, found: DeviceAssessment, model: str) -> tupl
             f"run it under the limit of the {name}: `feasibility prove {model} --device "
             f"{found.device}`"
         )
-    if candidate.where == "cloud" and not sentences:
+    if is_network_open or (candidate.where == "cloud" and not sentences):
         sentences.append(f"measure the network to the {name} and give --network UP/DOWN/RTT")
     return tuple(sentences)
 

@@ -50,7 +50,11 @@ def grant_clause(device: Device, requirements: Requirements, budget_bytes: int) 
     total = format_bytes(device.memory.total_bytes.value)
     verb = "leaves" if device.allocator == "glibc" else "grants"
     about = "about " if not grant.memory_bytes.is_verified else ""
-    return f"{system_name(device)} {verb} {_ROLES[grant.role]} {about}{granted} of {total}"
+    clause = f"{system_name(device)} {verb} {_ROLES[grant.role]} {about}{granted} of {total}"
+    wanted = requirements.role
+    if wanted is None or grant.role in (wanted, "headless", "service"):
+        return clause
+    return f"{clause}, taken because its file says nothing of {_ROLES[wanted]}"
 
 
 def join(names: list[str]) -> str:
