@@ -192,9 +192,10 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_nothing_is_left_in_the_temporary_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Captures and traces are gone when the profile is there."""
+    """Captures and traces are gone when the profile is there, and the runtime left no mark."""
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    monkeypatch.setenv("TMPDIR", str(scratch))
     measure_model(tiny_models.mlp(tmp_path / "m.onnx"), QUICK)
     assert list(scratch.iterdir()) == []

@@ -64,6 +64,8 @@ class Job:
 def main() -> None:
     """Answers one request, then exits; with code 0 also after a `failed` event."""
     take_over_streams()
+    # Else the runtime starts a thread that reports to its makers, and leaves a file in TMPDIR.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     job = Job(json.loads(sys.stdin.readline()))
     die_with_parent()
     limit_process(job.request)
