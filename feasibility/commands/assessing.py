@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from feasibility import __version__
 from feasibility.commands.measuring import profiles_for
+from feasibility.commands.proving import with_proofs
 from feasibility.commands.report_error import bug_error, report_error
 from feasibility.errors import FeasibilityError
 
@@ -29,6 +30,7 @@ def assess_paths(
     options: MeasureOptions,
     requirements: Requirements,
     on: str | None = None,
+    prove: bool = False,
     quiet: bool,
     on_model: Callable[[ModelAssessment], None],
 ) -> Assessment:
@@ -40,6 +42,7 @@ def assess_paths(
         options: How to measure.
         requirements: What the models must keep.
         on: Where to measure, as `--on` takes it.
+        prove: Whether to run the models under what each device leaves them.
         quiet: True to show no progress.
         on_model: Called with each model's assessment as soon as there is one.
     """
@@ -52,6 +55,8 @@ def assess_paths(
         try:
             profile, emulated = profiles_for(path, devices, options, on, quiet=quiet)
             model = assess_model(profile, devices, requirements, emulated)
+            if prove:
+                model = with_proofs(path, model, devices, options, quiet=quiet)
         except FeasibilityError as error:
             failures.append(_failure(path, error))
             continue
@@ -64,9 +69,11 @@ def assess_paths(
 
 
 def meets(assessment: Assessment, required: Verdict) -> bool:
-    """True if every model gets this verdict or a better one on every device."""
+    """True if every model gets this verdict or a better one everywhere, and no limit killed it."""
     accepted = RANKED_VERDICTS[: RANKED_VERDICTS.index(required) + 1]
-    return all(item.verdict in accepted for model in assessment.models for item in model.devices)
+    items = [item for model in assessment.models for item in model.devices]
+    is_killed = any(item.proof and item.proof.run.outcome == "killed" for item in items)
+    return not is_killed and all(item.verdict in accepted for item in items)
 
 
 def _failure(path: Path, error: FeasibilityError) -> Failure:

@@ -92,6 +92,12 @@ def check(
     role: RoleOption = None,
     app_size: AppSizeOption = None,
     price: PriceOption = None,
+    prove: Annotated[
+        bool,
+        typer.Option(
+            "--prove", help="Also run it under what each device leaves it; the kernel enforces it."
+        ),
+    ] = False,
     require: Annotated[
         Required | None,
         typer.Option("--require", help="Exit with 1 where any verdict is worse than this."),
@@ -152,6 +158,10 @@ def check(
         prices=tuple(price or ()),
     )
     demands.check()
+    if prove:
+        from feasibility.commands.proving import refuse_saved
+
+        refuse_saved(models, on)
     devices = chosen_devices(device)
     requirements = demands.requirements(devices)
     if measured is not None:
@@ -168,6 +178,7 @@ def check(
             options=options,
             requirements=requirements,
             on=on,
+            prove=prove,
             quiet=quiet,
             on_model=report.print_model,
         )

@@ -17,6 +17,7 @@ from feasibility.records.comparison import (
     Where,
 )
 from feasibility.records.profile import Profile
+from feasibility.records.proof import DeviceProof
 
 __all__ = (
     "Alternative",
@@ -95,6 +96,10 @@ class DeviceAssessment(Record, frozen=True, kw_only=True):
     changes: Annotated[
         tuple[str, ...], Meta(description="Changes that would make it fit, as sentences.")
     ] = ()
+    proof: Annotated[
+        DeviceProof | None,
+        Meta(description="A run under what the device leaves the model; null without --prove."),
+    ] = None
 
 
 class Alternative(Record, frozen=True, kw_only=True):

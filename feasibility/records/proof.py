@@ -82,6 +82,16 @@ class LimitedRun(Record, frozen=True, kw_only=True):
     wall_ns: Annotated[Nanoseconds, Meta(description="From its start to its end.")]
 
 
+class DeviceProof(Record, frozen=True, kw_only=True):
+    """What became of a model under what one device leaves it, on the machine that measured."""
+
+    arch: Annotated[
+        str, Meta(description="Instruction set it ran on, which may not be the device's.")
+    ]
+    limit_kind: Annotated[LimitKind, Meta(description="What enforced the limit.")]
+    run: Annotated[LimitedRun, Meta(description="The run under the limit.")]
+
+
 class Bisection(Record, frozen=True, kw_only=True):
     """The limits between which a model changes its behaviour, in bytes for the model."""
 

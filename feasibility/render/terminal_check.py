@@ -29,6 +29,7 @@ from feasibility.render.view_assessment import (
 )
 from feasibility.render.view_places import cloud_row, places_section, settling_row
 from feasibility.render.view_profile import host_row, model_row, summary_rows
+from feasibility.render.view_prove import device_proof_grid, device_proof_remark
 
 
 def render_assessment(assessment: Assessment, console: Console, *, details: bool = False) -> None:
@@ -62,6 +63,11 @@ def render_model_assessment(
     console.print()
     print_grid(console, device_grid(model.devices), indent=0)
     print_remarks(console, source_remarks(model.devices))
+    proven = device_proof_grid(model.devices)
+    if proven is not None:
+        console.print()
+        print_grid(console, proven, indent=0)
+        print_remarks(console, (device_proof_remark(model.devices),))
     console.print()
     _print_advice(model, console)
     notices = notice_rows(profile.warnings)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
+from feasibility.records.assessment import DeviceAssessment
 from feasibility.records.proof import Bisection, LimitedRun, LimitKind, Proof, RunPhase
 from feasibility.render.view import (
     Column,
@@ -64,6 +66,36 @@ def _outcome_rows(proof: Proof) -> tuple[Row, ...]:
     if run is None:
         return ()
     return (Row("result", outcome_text(run, proof), _TONES[run.outcome]),)
+
+
+def device_proof_grid(devices: Sequence[DeviceAssessment]) -> Grid | None:
+    """What became of the model under what each device leaves it; None where none was run."""
+    proven = [(item.name, item.proof.run) for item in devices if item.proof is not None]
+    if not proven:
+        return None
+    columns = (
+        Column("device", shrinks=True, min_width=20),
+        Column("leaves it", align="right"),
+        Column("under that limit"),
+        Column("time", align="right"),
+    )
+    rows = tuple(
+        (
+            name_text(name, 32),
+            bytes_text(run.limit_bytes),
+            run.outcome if run.outcome != "killed" else f"killed {_PHASES[run.phase]}",
+            _ratio_text(run.latency_ratio),
+        )
+        for name, run in proven
+    )
+    return Grid(columns, rows, tuple(_TONES[run.outcome] for _, run in proven), tone_column=2)
+
+
+def device_proof_remark(devices: Sequence[DeviceAssessment]) -> str:
+    """What enforced the limits, and on which instruction set the model ran."""
+    proof = next(item.proof for item in devices if item.proof is not None)
+    how = _ENFORCED_BY[proof.limit_kind]
+    return f"run on this machine ({name_text(proof.arch, 20)}), allocator steady; {how}"
 
 
 def outcome_text(run: LimitedRun, proof: Proof) -> str:

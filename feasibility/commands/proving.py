@@ -1,0 +1,93 @@
+"""`check --prove`: runs a model under what each device leaves it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from feasibility.commands.progress import progress_on
+from feasibility.commands.report_error import report_error
+from feasibility.errors import FeasibilityError, UsageError
+from feasibility.text import safe_text
+
+if TYPE_CHECKING:
+    from feasibility.measure.options import MeasureOptions
+    from feasibility.records.assessment import DeviceAssessment, ModelAssessment
+    from feasibility.records.device import Device
+    from feasibility.records.proof import DeviceProof
+
+
+def refuse_saved(paths: Sequence[Path], on: str | None) -> None:
+    """Refuses what cannot be run under a limit of this machine.
+
+    Raises:
+        UsageError: A path is a saved document, or the models are to run elsewhere.
+    """
+    saved = [path for path in paths if path.suffix == ".json"]
+    if saved:
+        raise UsageError(
+            f"Cannot prove {safe_text(str(saved[0]))!r}",
+            "a saved profile cannot be run under a limit",
+            "give the model itself, or leave out --prove",
+        )
+    if on is not None:
+        raise UsageError(
+            "Cannot prove on another machine", "limits are enforced on this one", "leave out --on"
+        )
+
+
+def with_proofs(
+    path: Path,
+    model: ModelAssessment,
+    devices: Sequence[Device],
+    options: MeasureOptions,
+    *,
+    quiet: bool,
+) -> ModelAssessment:
+    """The assessment with a run under what each device leaves the model.
+
+    Devices whose models run in the memory of a GPU, and those that limit nothing, get none.
+    A limit that cannot be enforced is reported on stderr and leaves the assessment as it was.
+
+    Args:
+        path: The model.
+        model: Its assessment.
+        devices: The devices of the assessment.
+        options: How it was measured.
+        quiet: True to show no progress.
+    """
+    on_gpu = {device.id for device in devices if device.runs_on == "gpu"}
+    limits = {item.device: _left_bytes(item) for item in model.devices if item.device not in on_gpu}
+    proofs: dict[int, DeviceProof] = {}
+    try:
+        for limit in sorted({limit for limit in limits.values() if limit is not None}):
+            proofs[limit] = _prove(path, limit, options, quiet=quiet)
+    except FeasibilityError as error:
+        report_error(error)
+    return replace(
+        model,
+        devices=tuple(
+            replace(item, proof=proofs.get(limits.get(item.device) or 0)) for item in model.devices
+        ),
+    )
+
+
+def _left_bytes(item: DeviceAssessment) -> int | None:
+    """What the device grants, less what the runtime takes there; None if nothing is left."""
+    if item.memory.budget_bytes is None:
+        return None
+    left = item.memory.budget_bytes - (item.memory.runtime_bytes or 0)
+    return left if left > 0 else None
+
+
+def _prove(path: Path, limit_bytes: int, options: MeasureOptions, *, quiet: bool) -> DeviceProof:
+    from feasibility.measure.prove import ProveOptions, prove_model
+    from feasibility.records.proof import DeviceProof
+
+    with progress_on(path.name, quiet=quiet) as progress:
+        proof = prove_model(path, options, ProveOptions(memory_bytes=limit_bytes), progress)
+    assert proof.verdict is not None  # a limit was asked for
+    return DeviceProof(arch=proof.host.arch, limit_kind=proof.limit_kind, run=proof.verdict)
