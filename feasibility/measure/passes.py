@@ -31,7 +31,7 @@ _BRIEF_NS: Final = 2 * SECOND_NS // 5
 _TWO_RUNS: Final = Schedule(run_count_min=1, run_count_max=1, warmup_count=0)
 _ONE_RUN: Final = Schedule(run_count_min=0, run_count_max=0, warmup_count=0)
 _PROFILED: Final = Schedule(
-    run_count_min=1, run_count_max=8, warmup_count=0, enough_ns=SECOND_NS // 2
+    run_count_min=1, run_count_max=8, warmup_count=0, enough_ns=SECOND_NS // 4
 )
 
 _ENVIRONMENTS: Final = {"steady": STEADY_ENVIRONMENT, "timeline": STEADY_ENVIRONMENT}

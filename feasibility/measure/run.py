@@ -49,11 +49,11 @@ _STEPS: Final = (
 # Default-allocator children: what one process peaks at depends on addresses and on what else
 # lies on its heap, and some of the amounts are rare. So at least this many children run, and
 # more until several in a row brought nothing that widens the range, or the time is used up.
-_REPEAT_COUNT_MIN: Final = 7
+_REPEAT_COUNT_MIN: Final = 5
 _REPEAT_COUNT_MAX: Final = 16
 _EMULATED_COUNT_MIN: Final = 3
 _REPEATS_WITHOUT_NEWS: Final = 6
-_REPEAT_TIME_NS: Final = 2 * SECOND_NS
+_REPEAT_TIME_NS: Final = 3 * SECOND_NS // 2
 _REPEAT_WIDTH_MAX: Final = 4
 _NEWS_RATIO: Final = 0.01
 

@@ -33,11 +33,11 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
 
     run_count_min: int = 10
     run_count_max: int = 100
-    precision_ratio: float = 0.01
+    precision_ratio: float = 0.02
     warmup_count: int | None = None
     warmup_count_max: int = 50
     warmup_time_ns: int = 100_000_000
-    enough_ns: int = 3_000_000_000
+    enough_ns: int = 2_000_000_000
     time_limit_ns: int = 45_000_000_000
 
 
