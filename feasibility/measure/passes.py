@@ -70,6 +70,7 @@ class Passes:
             run_count_min=sample_count,
             run_count_max=8 * sample_count,
             warmup_time_ns=_BRIEF_WARMUP_NS,
+            sampling_time_ns=0,
             enough_ns=_BRIEF_NS,
         )
         return self._run(self._request(plan, "plain", schedule))

@@ -27,6 +27,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
         warmup_count: Fixed number of warm-up runs; None for "until steady".
         warmup_count_max: Most warm-up runs where the number is not fixed.
         warmup_time_ns: Least time of warming up where the number is not fixed.
+        sampling_time_ns: Least time that the samples span, unless there are the most.
         enough_ns: Time after which the least number of samples suffices.
         time_limit_ns: Time after which it ends with whatever it has.
     """
@@ -35,8 +36,9 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     run_count_max: int = 100
     precision_ratio: float = 0.02
     warmup_count: int | None = None
-    warmup_count_max: int = 50
+    warmup_count_max: int = 1000
     warmup_time_ns: int = 100_000_000
+    sampling_time_ns: int = 500_000_000
     enough_ns: int = 2_000_000_000
     time_limit_ns: int = 45_000_000_000
 

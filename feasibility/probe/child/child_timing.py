@@ -38,6 +38,8 @@ def time_runs(
     samples: list[int] = []
     processor: list[int] = []
     least, most = schedule["run_count_min"], schedule["run_count_max"]
+    # Samples that agree may all come from one quiet moment, so they have to span some time.
+    settled_from = clock() + schedule["sampling_time_ns"]
     while len(samples) < most:
         used = time.thread_time_ns()
         samples.append(once())
@@ -46,7 +48,9 @@ def time_runs(
         if now > deadline or (count >= least and now > enough):
             break
         # Checked at every fifth sample: sorting is not free between runs.
-        if count >= least and count % 5 == 0 and is_settled(samples, schedule["precision_ratio"]):
+        if count < least or count % 5 or now < settled_from:
+            continue
+        if is_settled(samples, schedule["precision_ratio"]):
             break
     return {
         "first_run_ns": first_ns,
