@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -50,3 +51,18 @@ def test_text_reports_fit_eighty_columns(rendered: dict[str, bytes]):
 def test_recorded_profiles_tell_nothing_of_the_machines_folders(record_reports: ModuleType):
     for profile in record_reports.recorded_profiles():
         assert profile.model.path == profile.model.name
+
+
+def test_the_readme_shows_a_report_as_it_is():
+    """A newcomer's first screen is real output of today's code."""
+    readme = (ROOT / "README.md").read_text()
+    shown = readme.partition("<!-- report: check-resnet101.txt -->\n```\n")[2]
+    report = (ROOT / "reports" / "check-resnet101.txt").read_text().rstrip("\n")
+    assert shown.partition("\n```\n<!-- /report -->")[0] == report
+
+
+def test_the_documents_link_to_files_that_exist():
+    """Every relative link in the documentation leads somewhere."""
+    for page in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), ROOT / "ARCHITECTURE.md"):
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
