@@ -23,7 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("graph", "probe", "catalogue", "zoo"),
     ("schema",),
     ("records",),
-    ("paths", "text"),
+    ("paths", "text", "scratch"),
     ("units",),
     ("errors",),
 )

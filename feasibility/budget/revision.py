@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -13,6 +12,7 @@ from typing import Final
 
 from feasibility.budget.digests import external_locations
 from feasibility.errors import ModelError, RevisionError
+from feasibility.scratch import scratch_folder
 from feasibility.text import safe_text
 
 _TIMEOUT_S: Final = 600.0
@@ -108,8 +108,8 @@ def revision(folder: Path, name: str) -> Iterator[Revision]:
     if found.returncode:
         raise _no_revision(root, what, name)
     commit = found.stdout.strip()
-    with tempfile.TemporaryDirectory(prefix="feasibility-") as temporary:
-        worktree = Path(temporary) / "revision"
+    with scratch_folder() as temporary:
+        worktree = temporary / "revision"
         made = _git(root, "worktree", "add", "--detach", "--no-checkout", str(worktree), commit)
         if made.returncode:
             raise RevisionError(what, _last_line(made.stderr), "check the repository: git status")

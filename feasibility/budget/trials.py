@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -29,6 +28,7 @@ from feasibility.probe.place import LocalPlace
 from feasibility.probe.wire import Done
 from feasibility.records.budget import OperatorTime, Snapshot
 from feasibility.records.workload import InputPlan
+from feasibility.scratch import scratch_folder
 
 # The pass has a second child, which is not needed here; beside the first it costs little.
 _MEMRAY_WIDTH: Final = 2
@@ -97,8 +97,8 @@ class Trials:
     def allocated_peak_bytes(self) -> int:
         """Most bytes requested from allocators at once, loading or running."""
         passes = self._passes
-        with tempfile.TemporaryDirectory(prefix="feasibility-") as folder:
-            prefix = Path(folder) / "capture-"
+        with scratch_folder() as folder:
+            prefix = folder / "capture-"
             self._run(lambda plan: passes.memray(plan, str(prefix), width=_MEMRAY_WIDTH)[0])
             load = read_phase(Path(f"{prefix}load.bin"), "load")
             inference = read_phase(Path(f"{prefix}inference.bin"), "inference")
@@ -107,16 +107,16 @@ class Trials:
     def operator_times(self) -> tuple[OperatorTime, ...]:
         """Time per inference by operator type and provider, sorted by name."""
         passes = self._passes
-        with tempfile.TemporaryDirectory(prefix="feasibility-") as folder:
-            prefix = str(Path(folder) / "trace")
+        with scratch_folder() as folder:
+            prefix = str(folder / "trace")
             done = _done_of(self._run(lambda plan: passes.ort_profile(plan, prefix)))
             return () if done.profile_path is None else _summed(read_trace(Path(done.profile_path)))
 
     def outputs(self) -> Outputs:
         """What it makes of its inputs, by the position of the output."""
         passes = self._passes
-        with tempfile.TemporaryDirectory(prefix="feasibility-") as folder:
-            path = Path(folder) / "outputs.npz"
+        with scratch_folder() as folder:
+            path = folder / "outputs.npz"
             self._run(lambda plan: passes.outputs(plan, str(path)))
             return read_outputs(path)
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
 from feasibility.measure.passes import Passes
@@ -14,6 +12,7 @@ from feasibility.probe.nvml import Nvml, NvmlError, opened
 from feasibility.records.base import Notice
 from feasibility.records.profile import GpuMemory
 from feasibility.records.workload import InputPlan, InputSpec
+from feasibility.scratch import scratch_folder
 
 GPU_PROVIDERS: Final = frozenset({"CUDAExecutionProvider", "TensorrtExecutionProvider"})
 _SMALLEST: Final = InputPlan(inputs=(InputSpec(name="x", dtype="float32", shape=(1,)),))
@@ -80,8 +79,8 @@ def _context(passes: Passes, nvml: Nvml) -> GpuFigures | None:
     node = helper.make_node("Relu", ["x"], ["y"])
     graph = helper.make_graph([node], "smallest", value[:1], value[1:])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    with tempfile.TemporaryDirectory(prefix="feasibility-") as folder:
-        path = Path(folder) / "smallest.onnx"
+    with scratch_folder() as folder:
+        path = folder / "smallest.onnx"
         path.write_bytes(model.SerializeToString())
         return _watched(replace(passes, model_path=path), _SMALLEST, nvml)
 

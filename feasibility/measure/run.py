@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -34,6 +33,7 @@ from feasibility.records.anatomy import Timeline
 from feasibility.records.base import Notice
 from feasibility.records.profile import GpuMemory, Latency, Memory, Profile
 from feasibility.records.workload import InputPlan, Workload
+from feasibility.scratch import scratch_folder
 from feasibility.units import SECOND_NS
 
 _STEPS: Final = (
@@ -85,7 +85,7 @@ def measure_model(
     with contextlib.ExitStack() as stack:
         reach = (machine or LocalMachine()).reach(partial(files_to_stage, path, options))
         place = stack.enter_context(reach)
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="feasibility-")))
+        folder = stack.enter_context(scratch_folder())
         ceiling = ceiling_bytes() if place.host is None else place.host.free_bytes
         passes = Passes(path.absolute(), options, place, ceiling)
         subject = read_subject(path, options, passes)

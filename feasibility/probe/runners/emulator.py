@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +23,7 @@ from feasibility.probe.runners.arm_cores import DEFAULT_CORE, cpuinfo
 from feasibility.probe.runners.root import ISA, Manifest, root_folder, usable_root
 from feasibility.probe.runners.translation import TranslationWatcher
 from feasibility.probe.wire import Instrument
+from feasibility.scratch import scratch_folder
 
 # What stays for the emulator and everything else on the machine.
 _RESERVE_RATIO: Final = 0.1
@@ -132,8 +132,7 @@ class EmulatedMachine:
             HostError: The root is missing, incomplete or of another version.
         """
         manifest = usable_root(self.folder)
-        with tempfile.TemporaryDirectory(prefix="feasibility-") as name:
-            view = Path(name)
+        with scratch_folder() as view:
             facts = keeper.facts(is_alone=True)
             _make_view(self.folder / "root", view, cpuinfo(self.core, facts["core_count"]))
             yield EmulatedPlace(
