@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -237,6 +238,17 @@ def test_other_notices() -> None:
     other = InputPlan(inputs=(), dims={"h": 256})
     assert notices.changed_sizes(first, first) == []
     assert "h 224 -> 256" in notices.changed_sizes(first, other)[0].message
+
+
+def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pass that had no room says so instead of what broke because of it."""
+    usage = shutil.disk_usage(tmp_path)
+    assert notices.full_disk("allocation", tmp_path) is None
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=0))
+    notice = notices.full_disk("allocation", tmp_path)
+    assert notice is not None
+    assert f"({tmp_path}) is full" in notice.message
+    assert "TMPDIR" in notice.hint
 
 
 def test_providers_by_short_and_full_name() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.metadata
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final, Literal
 
 from feasibility.measure.latency import outlier_count
@@ -19,6 +21,8 @@ NOISY_RATIO: Final = 0.1
 UNSETTLED_RATIO: Final = 0.05
 OUTLIER_SHARE: Final = 0.05
 BUSY_LOAD_RATIO: Final = 0.75
+# Captures and traces grow in steps, so the last step that did not fit leaves some room.
+FULL_DISK_BYTES: Final = 64 * 1024
 SHORT_RUN_NS: Final = 100_000
 
 
@@ -75,6 +79,18 @@ def failed_pass(name: str, why: str) -> Notice:
         code="pass-failed",
         message=f"the {name} pass failed, so its figures are missing: {why}",
         hint="run `feasibility doctor`, or give it more time with --timeout",
+    )
+
+
+def full_disk(name: str, folder: Path) -> Notice | None:
+    """A notice that one pass had no room for what it writes; None where there is room."""
+    if shutil.disk_usage(folder).free >= FULL_DISK_BYTES:
+        return None
+    return Notice(
+        code="disk-full",
+        message=f"the {name} pass failed, so its figures are missing: the folder for temporary "
+        f"files ({safe_text(str(folder))}) is full",
+        hint="free space there, or set TMPDIR to another folder",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -196,7 +197,7 @@ class _Campaign:
             inference = place.fetch(f"{prefix}inference.bin", folder)
             self.inference_allocations = read_phase(inference, "inference")
         except OSError as error:
-            self.notices.append(notices.failed_pass("allocation", str(error)))
+            self._miss("allocation", str(error))
 
     def run_timeline(self, folder: Path) -> None:
         """Takes memory over time, and the memory without the arena."""
@@ -211,7 +212,7 @@ class _Campaign:
             try:
                 self.details.log_path = place.fetch(log_path, folder)
             except OSError as error:
-                self.notices.append(notices.failed_pass("timeline", str(error)))
+                self._miss("timeline", str(error))
         if self._succeeded(without_arena, "arena-off"):
             self.details.without_arena = without_arena
 
@@ -228,7 +229,7 @@ class _Campaign:
         try:
             self.trace = read_trace(place.fetch(done.profile_path, folder))
         except (OSError, ValueError) as error:
-            self.notices.append(notices.failed_pass("operator", str(error)))
+            self._miss("operator", str(error))
 
     def profile(self) -> Profile:
         """The profile of all passes."""
@@ -282,7 +283,7 @@ class _Campaign:
         try:
             return self.details.timeline(self.trace)
         except OSError as error:
-            self.notices.append(notices.failed_pass("timeline", str(error)))
+            self._miss("timeline", str(error))
             return None
 
     def _latency(self) -> Latency:
@@ -309,12 +310,17 @@ class _Campaign:
         self.step += 1
         self.progress(self.step, len(_STEPS), _STEPS[self.step])
 
+    def _miss(self, name: str, why: str) -> None:
+        """Notes that a pass brought nothing, with a full disk as the reason where it is one."""
+        full = notices.full_disk(name, Path(tempfile.gettempdir()))
+        self.notices.append(full or notices.failed_pass(name, why))
+
     def _succeeded(self, result: ChildResult, name: str) -> bool:
         """Whether a later pass succeeded; if not, a notice tells what is missing."""
         if result.ending == "done":
             return True
         error = explain(result, self.subject.path.name, self.passes.ceiling_bytes)
-        self.notices.append(notices.failed_pass(name, error.message))
+        self._miss(name, error.message)
         return False
 
 
