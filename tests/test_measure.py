@@ -19,7 +19,7 @@ from feasibility.measure.options import MeasureOptions
 from feasibility.measure.run import measure_model
 from feasibility.records.profile import Profile
 from tests import tiny_models
-from tests.test_probe import ends_soon, running_child_of, wait_for
+from tests.test_probe import ends_soon, heed_interrupts, running_child_of, wait_for
 
 QUICK = MeasureOptions(run_count=3, warmup_count=1, timeout_s=60)
 
@@ -175,6 +175,7 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**os.environ, "TMPDIR": str(scratch)},
+        preexec_fn=heed_interrupts,  # noqa: PLW1509 (no threads here)
     )
     try:
         pid = wait_for(lambda: running_child_of(tool.pid))
@@ -182,7 +183,7 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path: Path) -> None:
         _, errors = tool.communicate(timeout=30)
     finally:
         tool.kill()
-        tool.wait()
+        tool.communicate()
     assert tool.returncode == 130
     assert b"Traceback" not in errors
     assert ends_soon(pid)

@@ -285,6 +285,11 @@ def test_median_interval_encloses_the_median(samples: list[int]) -> None:
     assert 0 <= low <= (len(samples) - 1) // 2 <= high < len(samples)
 
 
+def heed_interrupts() -> None:
+    """For `preexec_fn`: a job that a shell started in the background ignores Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def wait_for(probe: object, seconds: float = 30) -> int:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

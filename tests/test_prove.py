@@ -27,7 +27,7 @@ from feasibility.probe.wire import Done, Failed, First, Loaded, MemoryReading, P
 from feasibility.records.proof import LimitedRun, Proof
 from feasibility.units import KIB, MIB
 from tests import tiny_models
-from tests.test_probe import ends_soon, running_child_of, wait_for
+from tests.test_probe import ends_soon, heed_interrupts, running_child_of, wait_for
 
 QUICK = MeasureOptions(run_count=3, warmup_count=1)
 READING = MemoryReading(resident=50 * MIB, anonymous=30 * MIB, file=20 * MIB)
@@ -307,6 +307,7 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=heed_interrupts,  # noqa: PLW1509 (no threads here)
     )
 
 

@@ -318,3 +318,12 @@ def test_types_read_as_the_runtime_writes_them() -> None:
     assert type_text(sequence) == "seq(map(int64,tensor(float)))"
     assert type_text(helper.make_optional_type_proto(tensor)) == "optional(tensor(float))"
     assert value_type(sequence).kind == "sequence"
+
+
+def test_a_node_that_names_too_few_outputs() -> None:
+    """A damaged model may leave out the name of what its operator makes."""
+    nameless = helper.make_node("Constant", [], [], value_floats=[1.0, 2.0])
+    made = model(
+        [node("Relu", "x", "y"), nameless], [value("x", FLOAT, [2])], [value("y", FLOAT, [2])]
+    )
+    assert shape_of(made, "y") == (2,)

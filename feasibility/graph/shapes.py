@@ -264,10 +264,12 @@ class _Walk:
 def _typed(call: Call, flow: Flow, refusal: str, scope: _Scope) -> TypedNode:
     """The typed node, what is known of its outputs put into the scope."""
     node = call.node
-    arrays = _known_values(call, flow.outputs)
+    # A node of a damaged model may name fewer outputs than its operator makes.
+    made = flow.outputs[: len(node.output)]
+    arrays = _known_values(call, made)
     outputs = tuple(
         value if array is None else value.with_shape(array.shape)
-        for value, array in zip(flow.outputs, arrays, strict=True)
+        for value, array in zip(made, arrays, strict=True)
     )
     is_folded = (
         not flow.bodies
