@@ -323,7 +323,5 @@ def test_types_read_as_the_runtime_writes_them() -> None:
 def test_a_node_that_names_too_few_outputs() -> None:
     """A damaged model may leave out the name of what its operator makes."""
     nameless = helper.make_node("Constant", [], [], value_floats=[1.0, 2.0])
-    made = model(
-        [node("Relu", "x", "y"), nameless], [value("x", FLOAT, [2])], [value("y", FLOAT, [2])]
-    )
+    made = model([node("Relu", "x", "y"), nameless], {"x": (FLOAT, [2])}, ["y"])
     assert shape_of(made, "y") == (2,)
