@@ -25,9 +25,7 @@ def main() -> None:
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    feeds = {
-        each["name"]: np.full(each["shape"], each["value"], dtype=each["dtype"]) for each in inputs
-    }
+    feeds = {each["name"]: spread(np, each) for each in inputs}
     durations = []
     begun = time.perf_counter()
     while len(durations) < 12 or (time.perf_counter() - begun < 1 and len(durations) < 60):
@@ -39,6 +37,14 @@ def main() -> None:
     timed = sorted(durations[3:])
     print(json.dumps({"median_ns": timed[len(timed) // 2]}), flush=True)
     os._exit(0)
+
+
+def spread(np, each):
+    """Values over the whole range: equal ids would touch one row of an embedding table."""
+    count = int(np.prod(each["shape"]))
+    steps = np.arange(count, dtype=np.uint64) * np.uint64(2654435761) % np.uint64(1 << 32)
+    values = each["low"] + steps.astype(np.float64) / (1 << 32) * (each["high"] - each["low"])
+    return values.astype(each["dtype"]).reshape(each["shape"])
 
 
 main()

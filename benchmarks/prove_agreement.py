@@ -150,7 +150,10 @@ def measured_inputs(inputs: Sequence[InputSpec]) -> str:
                 "name": each.name,
                 "dtype": each.dtype,
                 "shape": each.shape,
-                "value": each.fill.low,
+                "low": each.fill.low,
+                "high": max(each.fill.low, each.fill.high)
+                if each.fill.kind in ("integers", "uniform")
+                else each.fill.low,
             }
             for each in inputs
         ]
