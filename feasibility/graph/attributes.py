@@ -38,14 +38,6 @@ def ints_of(attributes: Attributes, name: str) -> tuple[int, ...] | None:
     return tuple(attribute.ints[:_MAX_LIST])
 
 
-def float_of(attributes: Attributes, name: str, default: float) -> float:
-    """Value of a floating-point attribute."""
-    attribute = attributes.get(name)
-    if attribute is None or attribute.type != AttributeProto.FLOAT:
-        return default
-    return attribute.f
-
-
 def text_of(attributes: Attributes, name: str, default: str) -> str:
     """Value of a string attribute, bytes that are no UTF-8 replaced."""
     attribute = attributes.get(name)
