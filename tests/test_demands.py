@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from feasibility.catalogue.catalogue import find_device, load_catalogue
 from feasibility.commands.demands import Demands
 from feasibility.errors import UsageError
-from feasibility.paths import devices_dir
+from feasibility.paths import devices_dir, profiles_dir
 from feasibility.place.network import PRESETS
 from feasibility.place.requirements import Requirements
+from feasibility.records.assessment import Assessment
+from feasibility.schema import read_document
 from feasibility.units import MIB, MILLISECOND_NS
 from tests.cli import Result, cli
 
@@ -36,6 +39,9 @@ ASKED = tuple(find_device(name, CATALOGUE) for name in ("rpi_5", "t4", "a10g"))
         (Demands(is_offline=True), Requirements(is_offline=True)),
         (Demands(is_private=True), Requirements(is_private=True)),
         (Demands(role="extension"), Requirements(role="extension")),
+        (Demands(runtime="LiteRT"), Requirements(runtime="tflite")),
+        (Demands(runtime="ONNX Runtime"), Requirements()),
+        (Demands(threads=3), Requirements(threads=3)),
         (Demands(prices=("0.5",)), Requirements(prices_microusd={"": 500_000})),
         (Demands(prices=("NVIDIA T4=0.5",)), Requirements(prices_microusd={"t4": 500_000})),
     ],
@@ -65,6 +71,8 @@ def test_a_price_for_something_that_was_not_asked_for(name: str) -> None:
         (("--app-size", "30"), "error: Cannot read the size '30'"),
         (("--price", "abc"), "error: Cannot read --price 'abc'"),
         (("--price", "pi5=1"), "error: Cannot take --price for 'pi5'"),
+        (("--runtime", "ncn"), "error: There is no projection for the runtime 'ncn'"),
+        (("--threads", "0"), "Invalid value for '--threads'"),
         (("--role", "boss"), "Invalid value for '--role'"),
     ],
 )
@@ -84,3 +92,32 @@ def test_options_reach_a_check(cli: Cli) -> None:
     )  # fmt: skip
     assert result.code == 2
     assert "missing.onnx" in result.err
+
+
+PROFILE = str(profiles_dir() / "zoo" / "resnet101.json")
+
+
+def test_another_runtime_and_threads_reach_the_projection(cli: Cli, tmp_path: Path) -> None:
+    """They are saved in the assessment, and the report says what times and memory are for."""
+    saved = tmp_path / "found.json"
+    arguments = ("check", PROFILE, "--device", "pi4", "--device", "t4")
+    result = cli(*arguments, "--runtime", "ncnn", "--threads", "6", "-o", str(saved))
+    assert result.code == 0
+    text = " ".join(result.out.split())
+    assert "time for ncnn with 4 threads and ncnn through Vulkan" in text
+    assert "6 threads are more than there are cores: Raspberry Pi 4 (4 GB)" in text
+    assert "memory is that of ONNX Runtime" in text
+    model = read_document(saved, Assessment).models[0]
+    assert (model.runtime, model.threads) == ("ncnn", 6)
+    times = [(item.latency.runtime, item.latency.threads) for item in model.devices]
+    assert times == [("ncnn", 4), ("ncnn through Vulkan", None)]
+    assert "whether ncnn has all its operators was not checked" in model.devices[0].reasons
+
+
+def test_usually_the_times_are_those_of_the_runtime_that_measured(cli: Cli) -> None:
+    text = " ".join(cli("check", PROFILE, "--device", "pi4").out.split())
+    assert "time for ONNX Runtime with 4 threads " in text
+    assert "memory is that of" not in text
+    assert "more than there are cores" not in text
+    fewer = " ".join(cli("check", PROFILE, "--device", "pi4", "--threads", "1").out.split())
+    assert "time for ONNX Runtime with 1 thread " in fewer

@@ -82,10 +82,43 @@ def test_threads_do_not_multiply() -> None:
     assert 1.3 < one / four < 2.5
 
 
-def test_more_threads_than_cores_change_nothing() -> None:
-    assert project_latency(resnet101(), board(), threads=64) == project_latency(
-        resnet101(), board(), threads=4
+def test_more_threads_than_cores_change_nothing_and_are_named() -> None:
+    most = project_latency(resnet101(), board(), threads=64)
+    all_cores = project_latency(resnet101(), board(), threads=4)
+    assert replace(most, explanation="") == replace(all_cores, explanation="")
+    assert most.threads == 4
+    assert "4 threads, as many as it has cores, where 64 were asked for," in most.explanation
+    assert "asked for" not in all_cores.explanation
+
+
+def test_more_threads_than_the_host_has_do_not_make_it_look_slow() -> None:
+    """Eight threads on two cores take turns; that says nothing about the model."""
+    profile = replace(resnet101(), latency=latency(150 * MILLISECOND_NS))
+    crowded = replace(profile, workload=replace(profile.workload, threads=8))
+    assert (
+        project_latency(crowded, board()).explanation
+        == (
+            project_latency(
+                replace(profile, workload=replace(profile.workload, threads=2)), board()
+            )
+        ).explanation
     )
+
+
+def test_a_runtime_that_a_processor_does_not_have_is_replaced_and_said() -> None:
+    on_cpu = project_latency(resnet101(), board(), runtime="tensorrt")
+    usual = project_latency(resnet101(), board())
+    assert replace(on_cpu, explanation="") == replace(usual, explanation="")
+    assert "(TensorRT is not known on a processor of that sort)" in on_cpu.explanation
+    server = gpu_server()
+    on_gpu = project_latency(resnet101(), server, runtime="mnn")
+    assert on_gpu.runtime == "ONNX Runtime through CUDA"
+    assert "(MNN is not known on a processor of that sort)" in on_gpu.explanation
+    vulkan = project_latency(resnet101(), server, runtime="ncnn")
+    assert (vulkan.runtime, vulkan.threads) == ("ncnn through Vulkan", None)
+    assert likely(vulkan) > likely(on_gpu)
+    rt = project_latency(resnet101(), server, runtime="tensorrt")
+    assert likely(rt) < likely(on_gpu)
 
 
 def test_small_cores_beside_a_large_one_never_slow_it_down() -> None:

@@ -68,10 +68,22 @@ def read_measured(path: Path) -> Mapping[str, tuple[Measured, ...]]:
     return found
 
 
-def with_measured(devices: Sequence[Device], path: Path) -> tuple[Device, ...]:
+def with_measured(
+    devices: Sequence[Device],
+    path: Path,
+    *,
+    threads: int | None = None,
+    runtime: str = "onnxruntime",
+) -> tuple[Device, ...]:
     """The devices with the measurements of a file as anchors.
 
     Measurements of a device that is not among them say nothing here.
+
+    Args:
+        devices: Where the model may run.
+        path: The file.
+        threads: Threads they were measured with; None for as many as projections take.
+        runtime: Key of the runtime they were measured with.
 
     Raises:
         FeasibilityError: The file or a model it names cannot be read, or there is no such
@@ -79,7 +91,6 @@ def with_measured(devices: Sequence[Device], path: Path) -> tuple[Device, ...]:
     """
     from feasibility.catalogue.catalogue import find_device
     from feasibility.commands.known_devices import known_devices
-    from feasibility.project.latency import DEFAULT_RUNTIME
 
     # A device that was given as a file comes first, because it may have the catalogue's id.
     known = {device.id: device for device in (*known_devices(), *devices)}
@@ -88,7 +99,7 @@ def with_measured(devices: Sequence[Device], path: Path) -> tuple[Device, ...]:
         device = find_device(name, tuple(known.values()))
         if device.id in chosen:
             chosen[device.id] = anchored_device(
-                chosen[device.id], times, threads=None, runtime=DEFAULT_RUNTIME
+                chosen[device.id], times, threads=threads, runtime=runtime
             )
     return tuple(chosen.values())
 
@@ -102,14 +113,18 @@ def anchored_device(
         device: The device they were taken on.
         measured: Models and their times there.
         threads: Threads they were measured with; None for as many as projections take.
-        runtime: Runtime they were measured with.
+        runtime: Runtime they were measured with, by its key or its name.
 
     Raises:
+        UsageError: There is no projection for such a runtime.
         FeasibilityError: A model cannot be read, or its work is not known.
     """
     import msgspec
 
-    new = [make_anchor(device, one, threads=threads, runtime=runtime) for one in measured]
+    from feasibility.place.runtimes import parse_runtime
+
+    key = parse_runtime(runtime)
+    new = [make_anchor(device, one, threads=threads, runtime=key) for one in measured]
     keys = {(anchor.model, anchor.threads, anchor.runtime) for anchor in new}
     kept = [a for a in device.anchors if (a.model, a.threads, a.runtime) not in keys]
     return msgspec.structs.replace(device, anchors=(*kept, *new))

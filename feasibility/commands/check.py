@@ -10,6 +10,7 @@ import typer
 from feasibility.commands.demands import (
     AppSizeOption,
     Demands,
+    DeviceThreadsOption,
     NetworkOption,
     OfflineOption,
     PriceOption,
@@ -17,6 +18,7 @@ from feasibility.commands.demands import (
     RateOption,
     RealtimeOption,
     RoleOption,
+    RuntimeOption,
 )
 from feasibility.commands.options import (
     DetailsOption,
@@ -31,7 +33,6 @@ from feasibility.commands.options import (
     QuietOption,
     RunsOption,
     SeedOption,
-    ThreadsOption,
     TimeoutOption,
     WarmupOption,
     measure_options,
@@ -92,6 +93,7 @@ def check(
     role: RoleOption = None,
     app_size: AppSizeOption = None,
     price: PriceOption = None,
+    runtime: RuntimeOption = None,
     prove: Annotated[
         bool,
         typer.Option(
@@ -113,7 +115,7 @@ def check(
     dim: DimOption = None,
     input_: InputOption = None,
     inputs: InputsOption = None,
-    threads: ThreadsOption = 1,
+    threads: DeviceThreadsOption = None,
     warmup: WarmupOption = None,
     runs: RunsOption = None,
     timeout: TimeoutOption = 60.0,
@@ -138,7 +140,7 @@ def check(
         dim=dim,
         input_=input_,
         inputs=inputs,
-        threads=threads,
+        threads=threads or 1,
         warmup=warmup,
         runs=runs,
         timeout=timeout,
@@ -156,6 +158,8 @@ def check(
         role=role,
         app_size=app_size,
         prices=tuple(price or ()),
+        runtime=runtime,
+        threads=threads,
     )
     demands.check()
     if prove:
@@ -167,7 +171,7 @@ def check(
     if measured is not None:
         from feasibility.commands.anchoring import with_measured
 
-        devices = with_measured(devices, measured)
+        devices = with_measured(devices, measured, threads=threads, runtime=requirements.runtime)
     with open_output(output, force=force) as file:
         from feasibility.commands.assessing import assess_paths
 

@@ -67,6 +67,26 @@ PriceOption: TypeAlias = Annotated[
 ]
 
 
+RuntimeOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--runtime",
+        metavar="NAME",
+        help="Project the time for another runtime than ONNX Runtime: ncnn, tflite, mnn, ...",
+    ),
+]
+DeviceThreadsOption: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        metavar="N",
+        min=1,
+        help="Intra-op threads, here (1 if left out) and on the devices (the best number up to "
+        "4 if left out).",
+    ),
+]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demands:
     """The options as they were written; None where they were left out."""
@@ -81,6 +101,8 @@ class Demands:
     role: AppRole | None = None
     app_size: str | None = None
     prices: tuple[str, ...] = ()
+    runtime: str | None = None
+    threads: int | None = None
 
     def check(self) -> None:
         """Read everything that needs no device.
@@ -108,7 +130,9 @@ class Demands:
         from feasibility.place.costs import parse_prices
         from feasibility.place.network import parse_network
         from feasibility.place.requirements import Requirements
+        from feasibility.place.runtimes import parse_runtime
         from feasibility.place.streams import parse_rate_per_s, parse_realtime_ns
+        from feasibility.project.latency import DEFAULT_RUNTIME
         from feasibility.units import parse_bytes, parse_duration_ns
 
         parse_prices(self.prices)
@@ -124,6 +148,8 @@ class Demands:
             is_offline=self.is_offline or (self.network is not None and network is None),
             is_private=self.is_private,
             prices_microusd=prices,
+            threads=self.threads,
+            runtime=DEFAULT_RUNTIME if self.runtime is None else parse_runtime(self.runtime),
         )
 
 

@@ -7,6 +7,7 @@ from typing import Final, Literal, NamedTuple
 from feasibility.place import wording
 from feasibility.place.changes import Change
 from feasibility.place.requirements import Requirements
+from feasibility.place.runtimes import unchecked_operators
 from feasibility.place.score import (
     SCORE_CHANGES,
     SCORE_FULL,
@@ -15,6 +16,7 @@ from feasibility.place.score import (
     interval_verdict,
     verdict_rank,
 )
+from feasibility.project.latency import DEFAULT_RUNTIME
 from feasibility.records.assessment import BytesInterval, DurationInterval, Storage, Verdict
 from feasibility.records.device import Device
 from feasibility.records.profile import Profile, ProfiledModel
@@ -129,11 +131,16 @@ def missing_operators(model: ProfiledModel, device: Device) -> tuple[str, ...]:
     return tuple(dict.fromkeys(missing))
 
 
-def judge_operators(profile: Profile, device: Device) -> Finding:
-    """Whether a standard build of the runtime can load the model at all."""
+def judge_operators(profile: Profile, device: Device, runtime: str = DEFAULT_RUNTIME) -> Finding:
+    """Whether a standard build of the runtime can load the model at all.
+
+    Operators that ONNX Runtime itself lacks are in no other runtime either; which of the rest
+    those have is not known here, and is said.
+    """
     missing = missing_operators(profile.model, device)
     if not missing:
-        return Finding("operators", "fits", SCORE_FULL, "all operators are in the standard build")
+        reason = unchecked_operators(runtime) or "all operators are in the standard build"
+        return Finding("operators", "fits", SCORE_FULL, reason)
     shown = safe_text(", ".join(missing), 80)
     if all(name.partition(":")[0] == X86_ONLY_DOMAIN for name in missing):
         reason = (

@@ -62,7 +62,13 @@ def assess_model(
         network=counted_network(requirements) if has_server else None,
         settled_by=settled_by(assessments, places, profile.model.name),
     )
-    return ModelAssessment(profile=profile, devices=assessments, placement=placement)
+    return ModelAssessment(
+        profile=profile,
+        runtime=requirements.runtime,
+        threads=requirements.threads,
+        devices=assessments,
+        placement=placement,
+    )
 
 
 def _closest(device: Device, emulated: Sequence[Profile]) -> Profile | None:

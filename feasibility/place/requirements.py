@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from feasibility.project.latency import DEFAULT_RUNTIME
 from feasibility.records.comparison import Network
 from feasibility.records.device import Role
 
@@ -19,7 +20,8 @@ class Requirements:
         memory_budget_bytes: What the model and its runtime may use.
         storage_budget_bytes: What the model's files may take on a device that is no server.
         role: What the process is to the device's system.
-        threads: Threads on the device's CPU.
+        threads: Threads on the device's CPU; None for the best number up to four.
+        runtime: What runs the model there, a key of `RUNTIME_NAMES`.
         rate_per_s: Inferences that have to be done in each second.
         realtime_ns: Signal that one inference covers, which must not take longer than that.
         network: The way to a server; None where nobody said which.
@@ -34,6 +36,7 @@ class Requirements:
     storage_budget_bytes: int | None = None
     role: Role | None = None
     threads: int | None = None
+    runtime: str = DEFAULT_RUNTIME
     rate_per_s: float | None = None
     realtime_ns: int | None = None
     network: Network | None = None

@@ -21,7 +21,12 @@ from feasibility.place.energy import inference_energy
 from feasibility.place.requirements import Requirements
 from feasibility.place.score import weakest
 from feasibility.place.streams import judge_rate, judge_realtime, realtime_factor, utilisation
-from feasibility.project.latency import project_latency
+from feasibility.project.latency import (
+    DEFAULT_RUNTIME,
+    RUNTIME_NAMES,
+    project_latency,
+    runtime_on,
+)
 from feasibility.project.memory import peaks_while_loading, project_memory
 from feasibility.records.assessment import (
     BytesInterval,
@@ -59,8 +64,10 @@ def assess_device(
         project_memory(closest, device), budget_bytes=memory_budget_bytes(device, requirements)
     )
     latency = msgspec.structs.replace(
-        measured_latency(profile, device)
-        or project_latency(profile, device, threads=requirements.threads),
+        measured_latency(profile, device, requirements)
+        or project_latency(
+            profile, device, threads=requirements.threads, runtime=requirements.runtime
+        ),
         budget_ns=_latency_budget_ns(device, requirements),
     )
     storage = _storage(profile, device, requirements)
@@ -70,7 +77,7 @@ def assess_device(
         judge_memory(memory, device, requirements, phase=_phase(closest, device), change=change),
         judge_latency(latency),
         judge_storage(storage),
-        judge_operators(profile, device),
+        judge_operators(profile, device, runtime_on(device, requirements.runtime)),
         *_stream_findings(busy, factor, requirements),
         *_cloud_findings(profile, device, latency, requirements),
     )
@@ -95,18 +102,28 @@ def assess_device(
     )
 
 
-def measured_latency(profile: Profile, device: Device) -> DurationInterval | None:
-    """Latency of a profile that was taken on this very device; None if it was not."""
+def measured_latency(
+    profile: Profile, device: Device, requirements: Requirements = NO_REQUIREMENTS
+) -> DurationInterval | None:
+    """Latency of a profile that was taken on this very device, as asked for; None if it was not."""
     latency, name = profile.latency, profile.host.device.casefold()
     if latency is None or name not in {
         word.casefold() for word in (device.id, device.name, *device.aliases)
     }:
+        return None
+    workload = profile.workload
+    if requirements.threads not in (None, workload.threads):
+        return None
+    asked = RUNTIME_NAMES.get(requirements.runtime, requirements.runtime)
+    if requirements.runtime != DEFAULT_RUNTIME and asked not in workload.runtime:
         return None
     return DurationInterval(
         low_ns=latency.median_ns if latency.min_ns is None else latency.min_ns,
         likely_ns=latency.median_ns,
         high_ns=latency.median_ns if latency.p95_ns is None else latency.p95_ns,
         method="measured",
+        runtime=workload.runtime,
+        threads=workload.threads or None,
         explanation=f"Measured on the device itself by {profile.source or 'this tool'}.",
     )
 

@@ -7,7 +7,12 @@ from typing import Final, NamedTuple
 
 from feasibility.project.cpu import Work
 from feasibility.project.fitted import Fitted
-from feasibility.project.formulas import gpu_seconds, integer_unit, likely_cpu_seconds
+from feasibility.project.formulas import (
+    gpu_runtime,
+    gpu_seconds,
+    integer_unit,
+    likely_cpu_seconds,
+)
 from feasibility.project.spreads import thread_group
 from feasibility.records.device import Anchor, Device
 
@@ -75,7 +80,12 @@ def anchor_seconds(anchor: Anchor, device: Device, known: Fitted) -> float | Non
         if device.gpu is None:
             return None
         return gpu_seconds(
-            work, device.gpu, device, known.gpu, runtime="cuda", is_half=anchor.precision == "fp16"
+            work,
+            device.gpu,
+            device,
+            known.gpu,
+            runtime=gpu_runtime(anchor.runtime),
+            is_half=anchor.precision == "fp16",
         )
     seconds = likely_cpu_seconds(
         work,

@@ -14,6 +14,7 @@ from feasibility.project.anchors import Anchoring, anchoring
 from feasibility.project.cpu import Cores, Work, cpu_seconds
 from feasibility.project.fitted import Fitted, fitted
 from feasibility.project.formulas import (
+    gpu_runtime,
     gpu_seconds,
     integer_unit,
     likely_cpu_seconds,
@@ -37,7 +38,11 @@ RUNTIME_NAMES: Final = {
     "paddle-lite": "Paddle Lite",
     "tflite": "LiteRT",
     "xnnpack": "XNNPACK",
+    "tensorrt": "TensorRT",
 }
+# What runtimes reach a GPU through; the others are known on CPUs only.
+GPU_INTERFACES: Final = {"onnxruntime": "CUDA", "tensorrt": "TensorRT", "ncnn": "Vulkan"}
+GPU_ONLY_RUNTIMES: Final = frozenset({"tensorrt"})
 # Runtimes that compute in fp16 unasked where the processor can.
 HALF_RUNTIMES: Final = frozenset({"ncnn"})
 # More cores than this hardly help one inference and are seldom given to it.
@@ -53,16 +58,22 @@ HOST_BANDWIDTH_BYTES_PER_S: Final = 40 * 10**9
 HOST_TOLERANCE: Final = 3.0
 
 _NS: Final = 10**9
+_UNLIMITED: Final = 2**16
 _INT8_DTYPES: Final = ("int8", "uint8")
 _NO_PROCESSOR: Final = "The device file does not say how fast its processor is."
 
 
 class _Figure(NamedTuple):
-    """Seconds there, half width of the interval as a factor, and what they are for."""
+    """Seconds there, half width of the interval as a factor, and what they are for.
+
+    The runtime is a key of `RUNTIME_NAMES`; the threads are None on a GPU.
+    """
 
     seconds: float
     spread: float
     where: str
+    runtime: str
+    threads: int | None
 
 
 def project_latency(
@@ -78,7 +89,7 @@ def project_latency(
         profile: The model's work, and how long it took on the machine that measured it.
         device: Where it would run; measurements in its file tighten the interval.
         threads: Threads on the device's CPU; None takes the best number up to four.
-        runtime: Name of the runtime, as in `RUNTIME_NAMES`.
+        runtime: Key of the runtime in `RUNTIME_NAMES`; see `runtime_on`.
 
     Returns:
         An interval without a budget; its ends are None where neither the model's work
@@ -93,20 +104,32 @@ def project_latency(
     if figure is None:
         return DurationInterval(explanation=_NO_PROCESSOR)
     slowness = _host_slowness(profile, work)
-    anchors = anchoring(device, known, runtime)
+    anchors = anchoring(device, known, runtime_on(device, runtime))
     spread = figure.spread if anchors is None else min(anchors.spread, figure.spread)
     seconds = figure.seconds * slowness * (1.0 if anchors is None else anchors.ratio)
     text = _explain(profile, figure.where, slowness, anchors)
     on_npu = npu_text(profile.model.name, device)
-    return _interval(seconds, spread, f"{text} {on_npu}" if on_npu else text)
+    return _interval(seconds, spread, figure, f"{text} {on_npu}" if on_npu else text)
+
+
+def runtime_on(device: Device, runtime: str) -> str:
+    """The runtime that a device is projected with: the one asked for where it is known there.
+
+    ONNX Runtime takes the place of one that does not run, or was never measured, on a
+    processor of that sort.
+    """
+    if device.runs_on == "gpu":
+        return runtime if runtime in GPU_INTERFACES else DEFAULT_RUNTIME
+    return DEFAULT_RUNTIME if runtime in GPU_ONLY_RUNTIMES else runtime
 
 
 def _on_device(
     work: Work, device: Device, threads: int | None, runtime: str, dtype: str, known: Fitted
 ) -> _Figure | None:
     """Projection without anchors; None where the device file does not describe the processor."""
+    asked, runtime = runtime, runtime_on(device, runtime)
     if device.runs_on == "gpu":
-        return _on_gpu(work, device, dtype, known)
+        return _on_gpu(work, device, runtime, asked, dtype, known)
     if device.cpu is None:
         return None
     used, seconds = _best_threads(work, device, threads, runtime, known)
@@ -119,7 +142,10 @@ def _on_device(
     precision = _precision(device, runtime, dtype)
     name = RUNTIME_NAMES.get(runtime, runtime)
     count = "1 thread" if used == 1 else f"{used} threads"
-    return _Figure(seconds, spread, f"{name} with {count} in {precision}")
+    if threads is not None and threads > used:
+        count += f", as many as it has cores, where {threads} were asked for,"
+    where = f"{name} with {count} in {precision}{_instead_of(asked, runtime)}"
+    return _Figure(seconds, spread, where, name, used)
 
 
 def _best_threads(
@@ -153,15 +179,29 @@ def _is_half(device: Device, runtime: str) -> bool:
     return runtime in HALF_RUNTIMES and device.cpu is not None and "fp16" in device.cpu.features
 
 
-def _on_gpu(work: Work, device: Device, dtype: str, known: Fitted) -> _Figure | None:
+def _on_gpu(
+    work: Work, device: Device, runtime: str, asked: str, dtype: str, known: Fitted
+) -> _Figure | None:
     if device.gpu is None:
         return None
     is_half = dtype == "float16"
-    seconds = gpu_seconds(work, device.gpu, device, known.gpu, runtime="cuda", is_half=is_half)
+    seconds = gpu_seconds(
+        work, device.gpu, device, known.gpu, runtime=gpu_runtime(runtime), is_half=is_half
+    )
     if seconds is None:
         return None
     precision = "fp16" if is_half else "fp32"
-    return _Figure(seconds, known.spreads["gpu"], f"{device.gpu.name} through CUDA in {precision}")
+    interface = GPU_INTERFACES[runtime]
+    where = f"{device.gpu.name} through {interface} in {precision}{_instead_of(asked, runtime)}"
+    name = RUNTIME_NAMES[runtime]
+    text = name if name == interface else f"{name} through {interface}"
+    return _Figure(seconds, known.spreads["gpu"], where, text, None)
+
+
+def _instead_of(asked: str, runtime: str) -> str:
+    """Why another runtime than the one asked for is projected; empty where it is the same."""
+    name = RUNTIME_NAMES.get(asked, asked)
+    return "" if asked == runtime else f" ({name} is not known on a processor of that sort)"
 
 
 def _host_seconds(work: Work, profile: Profile) -> float:
@@ -170,7 +210,8 @@ def _host_seconds(work: Work, profile: Profile) -> float:
     arch = profile.host.arch
     family = "big" if arch == "aarch64" else "avx2"
     peak = float(HOST_FLOPS_PER_S.get(arch, HOST_FLOPS_PER_S["x86_64"]))
-    threads = max(1, profile.workload.threads)
+    # More threads than cores take turns.
+    threads = max(1, min(profile.workload.threads, profile.host.core_count or _UNLIMITED))
     cores = Cores(
         lead={family: peak},
         used={family: peak * threads},
@@ -213,12 +254,13 @@ def _from_host_latency(
     return _interval(
         profile.latency.median_ns / _NS * there.seconds / here,
         SPREAD_UNKNOWN_WORK,
+        there,
         "The model's work is not known; scaled from the latency measured here by what both "
         "processors sustain, so the interval is wide.",
     )
 
 
-def _interval(seconds: float, spread: float, explanation: str) -> DurationInterval:
+def _interval(seconds: float, spread: float, figure: _Figure, explanation: str) -> DurationInterval:
     likely_ns = seconds * _NS
     return DurationInterval(
         low_ns=math.floor(likely_ns / spread),
@@ -226,6 +268,8 @@ def _interval(seconds: float, spread: float, explanation: str) -> DurationInterv
         high_ns=math.ceil(likely_ns * spread),
         confidence_ratio=CONFIDENCE,
         method="projected",
+        runtime=figure.runtime,
+        threads=figure.threads,
         explanation=explanation,
     )
 
@@ -270,8 +314,8 @@ def anchor_of(
     if work is None:
         return None
     used = threads or 1
-    if threads is None and device.runs_on == "cpu" and device.cpu is not None:
-        used, _ = _best_threads(work, device, None, runtime, fitted())
+    if device.runs_on == "cpu" and device.cpu is not None:
+        used, _ = _best_threads(work, device, threads, runtime, fitted())
     dtype = model.weight_dtype or ""
     return Anchor(
         model=model.name,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from feasibility.records.base import Bytes, Method, Record
+from feasibility.records.base import Bytes, Count, Method, Record
 from feasibility.records.comparison import (
     Candidate,
     DurationInterval,
@@ -133,6 +133,13 @@ class ModelAssessment(Record, frozen=True, kw_only=True):
     """One model on all devices that were asked for."""
 
     profile: Annotated[Profile, Meta(description="What was measured.")]
+    runtime: Annotated[
+        str, Meta(description="Runtime that times on devices were asked for, as a key.")
+    ] = "onnxruntime"
+    threads: Annotated[
+        Count | None,
+        Meta(description="Threads asked for on devices; null for the best number up to four."),
+    ] = None
     devices: Annotated[tuple[DeviceAssessment, ...], Meta(description="Per device.")]
     placement: Annotated[Placement, Meta(description="The recommendation.")]
 

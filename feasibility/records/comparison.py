@@ -23,6 +23,12 @@ class DurationInterval(Record, frozen=True, kw_only=True):
         Ratio | None, Meta(description="Share of cases the interval is meant to cover.")
     ] = None
     method: Annotated[Method, Meta(description="Where the figures come from.")] = "projected"
+    runtime: Annotated[
+        str, Meta(description="Runtime that the time is for; empty for a network's.")
+    ] = ""
+    threads: Annotated[
+        Count | None, Meta(description="Threads that the time is for; null on a GPU.")
+    ] = None
     explanation: Annotated[str, Meta(description="How the figures were obtained.")] = ""
 
 

@@ -25,6 +25,7 @@ from feasibility.render.view_assessment import (
     general_reasons,
     overview_grid,
     reason_rows,
+    runtime_remarks,
     source_remarks,
 )
 from feasibility.render.view_places import cloud_row, places_section, settling_row
@@ -62,7 +63,7 @@ def render_model_assessment(
     print_rows(console, (*rows, *assumption_rows(profile.workload.assumptions)))
     console.print()
     print_grid(console, device_grid(model.devices), indent=0)
-    print_remarks(console, source_remarks(model.devices))
+    print_remarks(console, (*source_remarks(model.devices), *runtime_remarks(model)))
     proven = device_proof_grid(model.devices)
     if proven is not None:
         console.print()

@@ -67,6 +67,8 @@ WHERE_SHORT: Final[dict[Where, str]] = {
     "cloud": "cloud",
     "undecided": "undecided",
 }
+# The runtime that is measured with; memory and operators are always its own.
+ONNX_RUNTIME: Final = "onnxruntime"
 _METHOD_TEXT: Final = {
     "measured": "measured",
     "emulated": "measured under emulation",
@@ -145,6 +147,44 @@ def source_remarks(devices: Sequence[DeviceAssessment]) -> tuple[str, ...]:
         own = bytes_range_text(min(runtimes), max(runtimes))
         text += f"; memory includes the runtime's own {own}"
     return (text,)
+
+
+def runtime_remarks(model: ModelAssessment) -> tuple[str, ...]:
+    """What the times are for, and what asking for threads or another runtime leaves open."""
+    timed = [item for item in model.devices if item.latency.runtime]
+    threads_by_runtime: dict[str, set[int]] = {}
+    for item in timed:
+        found = threads_by_runtime.setdefault(item.latency.runtime, set())
+        found |= {item.latency.threads} if item.latency.threads else set()
+    if not threads_by_runtime:
+        return ()
+    text = " and ".join(
+        f"{name_text(runtime, 40)}{_threads_text(threads)}"
+        for runtime, threads in threads_by_runtime.items()
+    )
+    remarks = [f"time for {text}"]
+    asked = model.threads
+    if asked is not None:
+        short = [
+            name_text(item.name, 32) for item in timed if (item.latency.threads or asked) < asked
+        ]
+        if short:
+            remarks.append(f"{asked} threads are more than there are cores: {', '.join(short)}")
+    if model.runtime != ONNX_RUNTIME:
+        remarks.append(
+            "memory is that of ONNX Runtime; another runtime reads a format of its own, and "
+            "whether it has all operators was not checked"
+        )
+    return tuple(remarks)
+
+
+def _threads_text(threads: set[int]) -> str:
+    if not threads:
+        return ""
+    low, high = min(threads), max(threads)
+    if low == high:
+        return " with 1 thread" if low == 1 else f" with {low} threads"
+    return f" with {low} to {high} threads"
 
 
 def _methods_text(pairs: Sequence[tuple[str, str]]) -> str:
