@@ -13,6 +13,7 @@ from typing import Final, cast, get_args
 from feasibility.catalogue import quantities
 from feasibility.catalogue.anchors import anchors_of
 from feasibility.catalogue.lines import key_lines
+from feasibility.catalogue.measured import measured_of
 from feasibility.catalogue.tables import Table
 from feasibility.errors import DeviceError
 from feasibility.records import device as records
@@ -26,7 +27,7 @@ _ID: Final = re.compile(r"[a-z0-9][a-z0-9_]*")
 _TOP_KEYS: Final = (
     "schema", "id", "name", "kind", "aliases", "os", "isa", "allocator", "runs_on", "role",
     "runtimes", "sources", "cpu", "memory", "gpu", "npu", "limits", "power", "price",
-    "anchors",
+    "anchors", "measured",
 )  # fmt: skip
 
 
@@ -110,6 +111,7 @@ def _device(top: Table) -> records.Device:
         price=_price(top),
         runtimes=top.texts("runtimes"),
         anchors=anchors_of(top),
+        measured=measured_of(top),
         origin=top.origin,
     )
     _require_processor(top, device)

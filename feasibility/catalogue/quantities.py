@@ -88,7 +88,11 @@ FOOTPRINT: Final = Quantity(
 )
 BANDWIDTH: Final = Quantity('a rate such as "17 GB/s"', _rate("B/s"), 10**7, 10**14)
 FLOP_RATE: Final = Quantity('a rate such as "20.3 TFLOP/s"', _rate("FLOP/s"), 10**8, 10**17)
+SUSTAINED_RATE: Final = Quantity('a rate such as "38 GFLOP/s"', _rate("FLOP/s"), 10**6, 10**15)
 OP_RATE: Final = Quantity('a rate such as "35 TOP/s"', _rate("OP/s"), 10**8, 10**17)
+CACHE: Final = Quantity(
+    'a size such as "32 MiB"', lambda value: parse_bytes(_text(value)), 2**14, 2**34
+)
 LAUNCH: Final = Quantity(
     'a duration such as "8 us"', lambda value: parse_duration_ns(_text(value)), 1, 10**9
 )

@@ -7,6 +7,7 @@ from typing import Final
 from feasibility.project.cpu import Work, cpu_seconds
 from feasibility.project.fitted import Fit, GpuCoefficients
 from feasibility.project.machine import UNKNOWN_BANDWIDTH_BYTES_PER_S, used_cores
+from feasibility.project.measured_machine import has_rates, measured_seconds
 from feasibility.records.device import Device, Gpu
 
 GPU_LAUNCH_NS: Final = 10_000
@@ -26,6 +27,8 @@ def likely_cpu_seconds(
     """Likely seconds on the device's CPU in fp32 or fp16; None where it is not described."""
     if device.cpu is None:
         return None
+    if device.measured is not None and has_rates(device, runtime):
+        return measured_seconds(work, device.measured, threads)
     k = fit.coefficients
     cores = used_cores(
         device, device.cpu, threads, k.family_rate, is_half=is_half, clock_ratio=clock_ratio

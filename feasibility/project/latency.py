@@ -19,6 +19,7 @@ from feasibility.project.formulas import (
     integer_unit,
     likely_cpu_seconds,
 )
+from feasibility.project.measured_machine import has_rates, measured_spread
 from feasibility.project.npu import npu_text
 from feasibility.project.spreads import cpu_spread
 from feasibility.project.workload import work_of_model
@@ -60,6 +61,14 @@ HOST_TOLERANCE: Final = 3.0
 _NS: Final = 10**9
 _UNLIMITED: Final = 2**16
 _INT8_DTYPES: Final = ("int8", "uint8")
+_PUBLISHED: Final = (
+    "from the model's work by kind of operator; the interval held for "
+    f"{CONFIDENCE:.0%} of published rows of devices left out of the fit."
+)
+_MEASURED: Final = (
+    "from the model's work and what this very machine was measured to sustain of each kind of "
+    f"operator; the interval held for {CONFIDENCE:.0%} of the models tried (docs/devices.md)."
+)
 _NO_PROCESSOR: Final = "The device file does not say how fast its processor is."
 
 
@@ -107,7 +116,8 @@ def project_latency(
     anchors = anchoring(device, known, runtime_on(device, runtime))
     spread = figure.spread if anchors is None else min(anchors.spread, figure.spread)
     seconds = figure.seconds * slowness * (1.0 if anchors is None else anchors.ratio)
-    text = _explain(profile, figure.where, slowness, anchors)
+    evidence = _MEASURED if has_rates(device, runtime_on(device, runtime)) else _PUBLISHED
+    text = _explain(profile, f"{figure.where} {evidence}", slowness, anchors)
     on_npu = npu_text(profile.model.name, device)
     return _interval(seconds, spread, figure, f"{text} {on_npu}" if on_npu else text)
 
@@ -133,7 +143,10 @@ def _on_device(
     if device.cpu is None:
         return None
     used, seconds = _best_threads(work, device, threads, runtime, known)
-    spread = cpu_spread(work, used, runtime, known)
+    if has_rates(device, runtime):
+        spread = measured_spread(used)
+    else:
+        spread = cpu_spread(work, used, runtime, known)
     if dtype in _INT8_DTYPES:
         entry = known.int8[integer_unit(device)]
         share = work.operations.get("winograd", 0.0) / work.total
@@ -274,11 +287,8 @@ def _interval(seconds: float, spread: float, figure: _Figure, explanation: str) 
     )
 
 
-def _explain(profile: Profile, where: str, slowness: float, anchors: Anchoring | None) -> str:
-    text = (
-        f"Projected for {where} from the model's work by kind of operator; the interval held "
-        f"for {CONFIDENCE:.0%} of published rows of devices left out of the fit."
-    )
+def _explain(profile: Profile, basis: str, slowness: float, anchors: Anchoring | None) -> str:
+    text = f"Projected for {basis}"
     if anchors is not None:
         text += f" {anchors.text}"
     if slowness > 1:

@@ -147,6 +147,35 @@ class Anchor(Record, frozen=True, kw_only=True):
     layer_count: Annotated[int, Meta(ge=0, description="Layers that are dispatched.")] = 0
 
 
+class Rates(Record, frozen=True, kw_only=True):
+    """What one number of threads sustains on the device, measured with small models there."""
+
+    thread_count: Annotated[int, Meta(ge=1, description="Threads they were measured with.")]
+    operations_per_s: Annotated[
+        dict[str, Figure],
+        Meta(description="Operations by kind of work, a multiply-add as 2, per second."),
+    ]
+    activation_bytes_per_s: Annotated[
+        Figure, Meta(description="Activations moved between layers, in caches.")
+    ]
+    bandwidth_bytes_per_s: Annotated[Figure, Meta(description="What no cache holds.")]
+    layer_ns: Annotated[Figure, Meta(description="Dispatching one layer.")]
+
+
+class MeasuredMachine(Record, frozen=True, kw_only=True):
+    """What was measured on the device itself, from which projections for it are made."""
+
+    runtime: Annotated[str, Meta(description="Runtime, as profiles name it.")]
+    processor: Annotated[str, Meta(description="Processor, as profiles of it name it.")]
+    core_count: Annotated[int, Meta(ge=1, description="Cores a process could use.")]
+    cache_bytes: Annotated[
+        Figure | None, Meta(description="Last cache before main memory; null unknown.")
+    ] = None
+    rates: Annotated[
+        tuple[Rates, ...], Meta(description="Rates by number of threads, one thread first.")
+    ]
+
+
 class Device(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/device/1"):
     """One place where a model might run."""
 
@@ -178,6 +207,10 @@ class Device(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibi
     anchors: Annotated[
         tuple[Anchor, ...], Meta(description="Models that were measured on the device itself.")
     ] = ()
+    measured: Annotated[
+        MeasuredMachine | None,
+        Meta(description="What `devices this` measured on it; null if it never ran there."),
+    ] = None
     origin: Annotated[str, Meta(description="File it was read from; empty if made in memory.")] = ""
 
     def grant(self, role: Role | None = None) -> Grant | None:

@@ -1,0 +1,197 @@
+"""Small networks that each keep a processor busy with one kind of work.
+
+`feasibility devices this` runs them to learn what a machine sustains. Shapes are those of
+common architectures, because a rate depends on them; the largest takes under half a second
+on an in-order core of 1 GHz and 13 MiB of memory.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from feasibility.zoo.graph import GraphBuilder, Network, Value, linear_spread
+
+OPSET: Final = 17
+SEQUENCE: Final = 128
+TINY_NODE_COUNT: Final = 200
+_WIDTH: Final = 384
+_HEADS: Final = 12
+_RECURRENT_WIDTH: Final = 256
+_VECTOR_WIDTH: Final = 1024
+
+
+def dense() -> Network:
+    """Convolutions of 3x3 from 64 channels at 56x56 to 256 at 14x14.
+
+    Source: the stages of ResNet-18, He et al. 2015, table 1.
+    """
+    g = GraphBuilder("dense", opset=OPSET)
+    x = g.input("input", 1, 64, 56, 56)
+    steps = ((64, 64, 1), (64, 128, 2), (128, 128, 1), (128, 256, 2), (256, 256, 1))
+    for number, (before, after, stride) in enumerate(steps):
+        x = _conv(g, x, f"conv{number}", (before, after), kernel=3, stride=stride)
+    return _pooled(g, x, 256)
+
+
+def pointwise() -> Network:
+    """Convolutions of 1x1 between wide and narrow layers, at 28x28 and 14x14.
+
+    Source: the bottlenecks of MobileNet v2, Sandler et al. 2018, table 2, and of ResNet-50.
+    """
+    g = GraphBuilder("pointwise", opset=OPSET)
+    x = g.input("input", 1, 64, 28, 28)
+    steps = (
+        (64, 384, 1), (384, 64, 1), (64, 384, 1), (384, 64, 1),
+        (64, 256, 2), (256, 1024, 1), (1024, 256, 1),
+    )  # fmt: skip
+    for number, (before, after, stride) in enumerate(steps):
+        x = _conv(g, x, f"conv{number}", (before, after), kernel=1, stride=stride)
+    return _pooled(g, x, 256)
+
+
+def depthwise() -> Network:
+    """Depthwise convolutions of 3x3 over 192 channels, at 56x56 to 14x14.
+
+    Source: MobileNet v2, Sandler et al. 2018, table 2.
+    """
+    g = GraphBuilder("depthwise", opset=OPSET)
+    x = g.input("input", 1, 192, 56, 56)
+    for number, stride in enumerate((1, 1, 2, 1, 1, 2, 1, 1)):
+        x = _conv(g, x, f"conv{number}", (192, 192), kernel=3, stride=stride, groups=192)
+    return _pooled(g, x, 192)
+
+
+def grouped() -> Network:
+    """Convolutions of 3x3 in 32 groups, at 28x28 and 14x14.
+
+    Source: ResNeXt-50 (32x4d), Xie et al. 2017, table 1.
+    """
+    g = GraphBuilder("grouped", opset=OPSET)
+    x = g.input("input", 1, 256, 28, 28)
+    for number, stride in enumerate((1, 1, 2, 1)):
+        x = _conv(g, x, f"conv{number}", (256, 256), kernel=3, stride=stride, groups=32)
+    return _pooled(g, x, 256)
+
+
+def matmul() -> Network:
+    """The matrix products of one encoder layer of 384 features over 128 tokens.
+
+    Source: MiniLM-L6, Wang et al. 2020, section 4.
+    """
+    g = GraphBuilder("matmul", opset=OPSET)
+    x = g.input("input", 1, SEQUENCE, _WIDTH)
+    split = g.integers("split", 1, _HEADS, SEQUENCE, _WIDTH // _HEADS)
+    turned = g.integers("turned", 1, _HEADS, _WIDTH // _HEADS, SEQUENCE)
+    joined = g.integers("joined", 1, SEQUENCE, _WIDTH)
+    query, key, value = (g.matmul(x, name, (_WIDTH, _WIDTH)) for name in ("q", "k", "v"))
+    query = g.node("Reshape", query, split, name="q.split")
+    key = g.node("Reshape", key, turned, name="k.split")
+    value = g.node("Reshape", value, split, name="v.split")
+    scores = g.node("MatMul", query, key, name="scores")
+    x = g.node("MatMul", scores, value, name="context")
+    x = g.node("Reshape", x, joined, name="context.join")
+    x = g.matmul(x, "out", (_WIDTH, _WIDTH))
+    x = g.matmul(x, "up", (_WIDTH, 4 * _WIDTH))
+    x = g.matmul(x, "down", (4 * _WIDTH, _WIDTH))
+    return g.build(Value(x, "float32", (1, SEQUENCE, _WIDTH)))
+
+
+def vector() -> Network:
+    """Products of one row with two matrices of 8 MiB, as in a classifier's head or a decoder."""
+    g = GraphBuilder("vector", opset=OPSET)
+    x = g.input("input", 1, _VECTOR_WIDTH)
+    x = g.matmul(x, "up", (_VECTOR_WIDTH, 2 * _VECTOR_WIDTH))
+    x = g.matmul(x, "down", (2 * _VECTOR_WIDTH, _VECTOR_WIDTH))
+    return g.build(Value(x, "float32", (1, _VECTOR_WIDTH)))
+
+
+def recurrent() -> Network:
+    """One LSTM of 256 states over 32 steps."""
+    g = GraphBuilder("recurrent", opset=OPSET)
+    x = g.input("input", 32, 1, _RECURRENT_WIDTH)
+    spread = linear_spread(_RECURRENT_WIDTH)
+    shape = (1, 4 * _RECURRENT_WIDTH, _RECURRENT_WIDTH)
+    weights = (g.weight(name, *shape, spread=spread) for name in ("w", "r"))
+    x = g.node("LSTM", x, *weights, name="y", hidden_size=_RECURRENT_WIDTH)
+    return g.build(Value(x, "float32", (32, 1, 1, _RECURRENT_WIDTH)))
+
+
+def other() -> Network:
+    """Exponentials and normalisations over 128 rows of 384, as between a transformer's products."""
+    g = GraphBuilder("other", opset=OPSET)
+    x = g.input("input", 1, SEQUENCE, _WIDTH)
+    scale = g.weight("scale", _WIDTH, centre=1.0, spread=0.1)
+    shift = g.weight("shift", _WIDTH, spread=0.1)
+    for number, operator in enumerate(("Tanh", "Softmax", "Erf", "Sigmoid", "Softmax", "Exp")):
+        x = g.node(operator, x, name=f"{operator.lower()}{number}")
+        x = g.node("LayerNormalization", x, scale, shift, name=f"norm{number}")
+    return g.build(Value(x, "float32", (1, SEQUENCE, _WIDTH)))
+
+
+def traffic() -> Network:
+    """Additions and transpositions of 784 KiB, which only move data."""
+    g = GraphBuilder("traffic", opset=OPSET)
+    start = g.input("input", 1, 64, 56, 56)
+    x = start
+    for number in range(6):
+        x = g.node("Add", x, start, name=f"add{number}")
+    return _pooled(g, x, 64)
+
+
+def layers() -> Network:
+    """A chain of operators on a single element: dispatching them is all that takes time."""
+    g = GraphBuilder("layers", opset=OPSET)
+    start = g.input("input", 1)
+    x = start
+    for number in range(TINY_NODE_COUNT // 2):
+        x = g.node("Add", x, start, name=f"add{number}")
+        x = g.node("Tanh", x, name=f"tanh{number}")
+    return g.build(Value(x, "float32", (1,)))
+
+
+def bus(element_count: int) -> Network:
+    """A sum over vectors so long that no cache holds them."""
+    g = GraphBuilder("bus", opset=OPSET)
+    rows = math.isqrt(element_count)
+    start = g.input("input", rows, rows)
+    x = g.node("Add", start, start, name="twice")
+    x = g.node("Add", x, start, name="thrice")
+    x = g.node("ReduceMax", x, name="largest", keepdims=0)
+    return g.build(Value(x, "float32", ()))
+
+
+KERNELS: Final[Mapping[str, Callable[[], Network]]] = {
+    "layers": layers,
+    "traffic": traffic,
+    "dense": dense,
+    "pointwise": pointwise,
+    "depthwise": depthwise,
+    "grouped": grouped,
+    "matmul": matmul,
+    "vector": vector,
+    "recurrent": recurrent,
+    "other": other,
+}
+
+
+def _conv(
+    g: GraphBuilder,
+    x: str,
+    name: str,
+    channels: tuple[int, int],
+    *,
+    kernel: int,
+    stride: int = 1,
+    groups: int = 1,
+) -> str:
+    """A convolution and the activation that runtimes merge into it."""
+    x = g.conv(x, name, channels, kernel, stride=stride, groups=groups)
+    return g.node("Relu", x, name=f"{name}.relu")
+
+
+def _pooled(g: GraphBuilder, x: str, channels: int) -> Network:
+    """The network with one mean per channel as its output, so that no large one is copied."""
+    x = g.node("GlobalAveragePool", x, name="pool")
+    return g.build(Value(x, "float32", (1, channels, 1, 1)))
