@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,8 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def saying(engine: Path, text: str, code: int) -> ContainerMachine:
-    engine.write_text(f"#!/bin/sh\necho '{text}' >&2\nexit {code}\n")
+    (engine.parent / "words").write_text(text)
+    engine.write_text(f"#!/bin/sh\ncat {engine.parent}/words >&2\nexit {code}\n")
     return ContainerMachine("docker", "my/image")
 
 
@@ -92,16 +94,97 @@ def test_variables_reach_the_child() -> None:
     assert argv[-4:] == ["python3", "-X", "utf8", "/x.py"]
 
 
+DAEMON = "docker: Error response from daemon: "
+USAGE = "\n\nRun 'docker run --help' for more information"
+NOT_HERE = "Unable to find image 'my/image:latest' locally\n"
+REFUSED = "dial unix /run/docker.sock: connect: permission denied"
+
+
 @pytest.mark.parametrize(
     ("text", "code", "why"),
     [
-        ("Cannot connect to the Docker daemon at x", 125, "the Docker daemon does not answer"),
-        ('exec: "python3": executable file not found in $PATH', 127, "the image my/image has no"),
-        ("Error: no space left on device", 125, "Error: no space left on device"),
+        (
+            "docker: Cannot connect to the Docker daemon at unix:///run/docker.sock. "
+            f"Is the docker daemon running?{USAGE}",
+            125,
+            "docker does not answer",
+        ),
+        (
+            "docker: permission denied while trying to connect to the Docker daemon socket at "
+            f'unix:///run/docker.sock: Head "http://%2Frun/_ping": {REFUSED}{USAGE}',
+            126,
+            "this user may not talk to the Docker daemon",
+        ),
+        (
+            f"{DAEMON}failed to create shim task: OCI runtime create failed: runc create failed: "
+            'unable to start container process: exec: "python3": executable file not found in '
+            f"$PATH: unknown{USAGE}",
+            127,
+            "the image my/image has no python3",
+        ),
+        (
+            "Error: crun: executable file `python3` not found in $PATH: No such file or directory",
+            127,
+            "the image my/image has no python3",
+        ),
+        (
+            "exec /usr/bin/python3: exec format error",
+            1,
+            "the image my/image is for another instruction set, and this machine runs no emulator "
+            "for containers",
+        ),
+        (
+            f"{NOT_HERE}{DAEMON}image with reference my/image was found but does not match the "
+            f"specified platform: wanted linux/arm64, actual: linux/amd64{USAGE}",
+            125,
+            "the image my/image does not come for linux/arm64",
+        ),
+        (
+            f"{NOT_HERE}{DAEMON}manifest for my/image:latest not found: manifest unknown: manifest "
+            f"unknown{USAGE}",
+            125,
+            "there is no image my/image here, and no registry gives it",
+        ),
+        (
+            'Error: short-name "my/image" did not resolve to an alias and no unqualified-search '
+            'registries are defined in "/etc/containers/registries.conf"',
+            125,
+            "there is no image my/image here, and no registry gives it",
+        ),
+        (
+            f'{NOT_HERE}{DAEMON}Get "https://registry-1.docker.io/v2/": dial tcp: lookup '
+            f"registry-1.docker.io on 127.0.0.53:53: no such host{USAGE}",
+            125,
+            "there is no image my/image here, and its registry does not answer",
+        ),
+        (
+            "Trying to pull my/image:latest...\nError: initializing source docker://my/image: "
+            'pinging container registry my: Get "https://my/v2/": dial tcp: no such host',
+            125,
+            "there is no image my/image here, and its registry does not answer",
+        ),
+        (
+            f"{DAEMON}mkdir /var/lib/docker: no space left on device.\nSee 'docker run --help'.",
+            125,
+            "mkdir /var/lib/docker: no space left on device",
+        ),
+        ("", 3, "docker ended with code 3"),
     ],
 )
-def test_faults_of_the_engine_are_named(engine: Path, text: str, code: int, why: str) -> None:
-    assert why in fails(saying(engine, text, code)).why
+def test_what_engines_say_becomes_a_sentence(engine: Path, text: str, code: int, why: str) -> None:
+    """Their words as recorded from docker 20.10 and 28.2 and podman 4.3."""
+    machine = replace(saying(engine, text, code), platform="linux/arm64")
+    assert fails(machine).why == why
+
+
+def test_an_image_without_the_runtime_is_named(engine: Path) -> None:
+    """Nothing can be installed in a container that is gone afterwards."""
+    engine.write_text(
+        f'#!/bin/sh\nwhile [ "$1" != -c ]; do shift; done\nexec {sys.executable} -I -S "$@"\n'
+    )
+    error = fails(ContainerMachine("docker", "my/image"))
+    assert error.why == "its Python has no onnxruntime and numpy"
+    assert error.hint == "name an image with Python, onnxruntime and numpy in it"
 
 
 def test_a_missing_engine_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,6 +48,9 @@ class Way(Protocol):
     def explain(self, text: str, exit_code: int | None) -> tuple[str, str]:
         """Why a command did not get through, and what to do about it."""
 
+    def remedy(self, modules: Sequence[str]) -> str:
+        """What brings Python modules there."""
+
 
 @dataclass(frozen=True, slots=True)
 class RemoteRunner:
@@ -202,11 +205,7 @@ def _facts(link: Link, way: Way, what: str) -> dict[str, Any]:
         )
     if facts["missing"]:
         missing = " and ".join(facts["missing"])
-        raise HostError(
-            what,
-            f"its Python has no {missing}",
-            f"install there: pip install {' '.join(facts['missing'])}; or name another Python",
-        )
+        raise HostError(what, f"its Python has no {missing}", way.remedy(facts["missing"]))
     if not facts["is_alone"]:
         raise HostError(
             what,

@@ -11,6 +11,7 @@ from typing import Final
 
 from feasibility.errors import UsageError
 from feasibility.probe.place import FilesToStage
+from feasibility.probe.runners.faults import Rule, complaint, explained
 from feasibility.probe.runners.remote import RemotePlace, reached
 from feasibility.text import safe_text
 
@@ -30,33 +31,26 @@ _NAME: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    pattern: str
-    why: str
-    hint: str
-
-
 _RULES: Final = (
-    _Rule(
+    Rule(
         "REMOTE HOST IDENTIFICATION HAS CHANGED",
         "its host key is not the one that ssh knows",
         "find out why before you connect; then remove the old key with ssh-keygen -R HOST",
     ),
-    _Rule(
+    Rule(
         "Host key verification failed",
         "its host key is not known",
         "connect once with `ssh {host}` and check the key that it shows",
     ),
-    _Rule(
-        "Permission denied",
+    Rule(
+        r"permission denied \(",
         "it does not let this user in",
         "check the user's name, and set up a key with `ssh-copy-id {host}`",
     ),
-    _Rule("Could not resolve hostname", "there is no host of that name", "check the name"),
-    _Rule("Connection refused", "nothing listens for ssh there", "start sshd there"),
-    _Rule("timed out", "it does not answer", "check that it is on and in this network"),
-    _Rule("No route to host", "there is no way to it", "check that it is on and in this network"),
+    Rule("Could not resolve hostname", "there is no host of that name", "check the name"),
+    Rule("Connection refused", "nothing listens for ssh there", "start sshd there"),
+    Rule("timed out", "it does not answer", "check that it is on and in this network"),
+    Rule("No route to host", "there is no way to it", "check that it is on and in this network"),
 )
 
 
@@ -102,16 +96,25 @@ class SshMachine:
 
     def explain(self, text: str, exit_code: int | None) -> tuple[str, str]:
         """Why ssh did not get through, or what the shell there said."""
-        for rule in _RULES:
-            if rule.pattern in text:
-                return rule.why, rule.hint.format(host=self.host)
+        found = explained(text, _RULES, host=self.host)
+        if found is not None:
+            return found
         if exit_code == _EXIT_NOT_FOUND:
             return (
                 f"there is no {safe_text(self.python)} there",
                 "install Python there, or name it: --on ssh:HOST:/path/to/python",
             )
-        last = safe_text(text.rpartition("\n")[2], 300)
-        return last or f"ssh ended with code {exit_code}", f"try `ssh {self.host} {self.python} -V`"
+        return (
+            complaint(text) or f"ssh ended with code {exit_code}",
+            f"try `ssh {self.host} {self.python} -V`",
+        )
+
+    def remedy(self, modules: Sequence[str]) -> str:
+        """What brings Python modules there."""
+        return (
+            f"install there: {self.python} -m pip install {' '.join(modules)}; or name another "
+            "Python: --on ssh:HOST:/path/to/python"
+        )
 
     def _command(self, argv: Sequence[str]) -> list[str]:
         # ssh joins what it is given and has the login shell there take it apart again.
