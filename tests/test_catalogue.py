@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feasibility.catalogue.catalogue import (
@@ -244,6 +245,72 @@ def test_power_and_price() -> None:
     assert (device.price.hourly_microusd.value, device.price.as_of) == (144_500, "2026-06-17")
 
 
+REAL = {
+    name: (devices_dir() / f"{name}.toml").read_text(encoding="utf-8")
+    for name in ("rpi_5", "t4", "galaxy_s24")
+}
+_BAD_FIGURES = (
+    "-1", "0", "true", "[]", "{}", "1e400", "nan", "1979-05-27", '""', '"x"', '"-4 GiB"', '"4"',
+    '"4 GiB/s"', '"99999999999 THz"', '"1e3 GiB"', "0x" + "f" * 5000,
+)  # fmt: skip
+_PLACE = re.compile(r"line (\d+), [a-z][\w.\[\]]*: \S")
+
+
+def refusal(text: str) -> str | None:
+    """Why the text is no device file; None if it is one."""
+    try:
+        parse_device(text, "my_board.toml")
+    except DeviceError as error:
+        return error.why
+    return None
+
+
+def figure_lines(text: str) -> list[int]:
+    return [i for i, line in enumerate(text.splitlines()) if re.search(r"\bvalue = ", line)]
+
+
+@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize("bad", _BAD_FIGURES, ids=lambda bad: bad[:20])
+def test_a_bad_figure_of_a_real_file_is_named_with_its_line(name: str, bad: str) -> None:
+    """Wherever it stands, the error has file, line, key and what was expected."""
+    for index in figure_lines(REAL[name]):
+        lines = REAL[name].splitlines()
+        lines[index] = re.sub(r'(value = )("[^"]*"|\d+)', rf"\g<1>{bad}", lines[index])
+        error = error_of("\n".join(lines))
+        found = _PLACE.match(error.why)
+        assert found is not None, error.why
+        assert int(found[1]) == index + 1
+        assert "expected" in error.why
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_a_key_that_is_missing_or_unknown_is_named(name: str) -> None:
+    """Every key of a real file: without it the file is valid or the error says where it is."""
+    lines = REAL[name].splitlines()
+    for index, line in enumerate(lines):
+        if not re.match(r"\w+ = ", line):
+            continue
+        why = refusal("\n".join((*lines[:index], *lines[index + 1 :])))
+        assert why is None or _PLACE.match(why), why
+        unknown = re.sub(r"^\w+", "surprise", line)
+        why = refusal("\n".join((*lines[:index], unknown, *lines[index + 1 :])))
+        assert why is None or _PLACE.match(why), why
+        # Sources may be called anything.
+        assert why is not None or "[sources]" in lines[:index]
+
+
+@settings(max_examples=200)
+@given(st.sampled_from(sorted(REAL)), st.data())
+def test_a_damaged_file_is_refused_or_read(name: str, data: st.DataObject) -> None:
+    """Never anything but a device or one error that names the file and a line."""
+    text = REAL[name]
+    at = data.draw(st.integers(0, len(text) - 1))
+    until = data.draw(st.integers(at, min(len(text), at + 60)))
+    put = data.draw(st.text('"=[]{}#\n.-_ 0a\x00é', max_size=4))
+    why = refusal(f"{text[:at]}{put}{text[until:]}")
+    assert why is None or "line " in why or "end of document" in why
+
+
 def test_missing_cpu_is_named() -> None:
     start, end = VALID.index("[cpu]"), VALID.index("[memory]")
     assert "cpu: missing" in error_of(VALID[:start] + VALID[end:]).why
@@ -273,7 +340,7 @@ def test_unreadable_file(tmp_path: Path, make: object, expected: str) -> None:
 def test_two_devices_with_one_id(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text(VALID)
     (tmp_path / "my_board.toml").write_text(VALID)
-    with pytest.raises(DeviceError, match="already belongs to"):
+    with pytest.raises(DeviceError, match="line 2, id: the name 'my_board' already belongs to"):
         load_catalogue(tmp_path)
 
 
@@ -282,7 +349,11 @@ def test_two_devices_with_one_alias(tmp_path: Path) -> None:
     (tmp_path / "other.toml").write_text(
         VALID.replace('"my_board"', '"other"').replace('"mine"', '"MINE"')
     )
-    with pytest.raises(DeviceError, match="already belongs to"):
+    with pytest.raises(DeviceError, match="line 3, name: the name 'my' already belongs to"):
+        load_catalogue(tmp_path)
+    path = tmp_path / "other.toml"
+    path.write_text(path.read_text().replace("My board", "Theirs"))
+    with pytest.raises(DeviceError, match="line 5, aliases: the name 'mine' already belongs to"):
         load_catalogue(tmp_path)
 
 
@@ -313,6 +384,20 @@ def test_empty_folder(tmp_path: Path) -> None:
         ("RTX 3070", "rtx_3070"),
         ("3070", "rtx_3070"),
         ("GeForce RTX 4090", "rtx_4090"),
+        ("Raspberry Pi 5 16 GB", "rpi_5_16gb"),
+        ("Raspberry Pi 5 Model B 16GB", "rpi_5_16gb"),
+        ("pi5 16", "rpi_5_16gb"),
+        ("pi54gb", "rpi_5_4gb"),
+        ("Pi 3B+", "rpi_3bplus"),
+        ("rtx3070", "rtx_3070"),
+        ("iphone15pro", "iphone_15_pro"),
+        ("SamsungGalaxyS24", "galaxy_s24"),
+        ("Galaxy S24 8GB", "galaxy_s24"),
+        ("NVIDIA Jetson Orin Nano Developer Kit", "jetson_orin_nano_8gb"),
+        ("g4dn.xlarge", "t4"),
+        ("AWS c7g", "aws_c7g_xlarge"),
+        ("Intel N100", "n100_minipc"),
+        ("E5-2630v4", "xeon_e5_2630v4"),
     ],
 )
 def test_tolerant_names(text: str, identifier: str) -> None:
@@ -323,6 +408,41 @@ def test_tolerant_names(text: str, identifier: str) -> None:
 def test_every_own_name_finds_the_device(device: Device) -> None:
     for name in (device.id, device.name, *device.aliases, device.id.replace("_", "-").upper()):
         assert find_device(name, DEVICES) is device
+
+
+_RESPELLINGS: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "capitals": str.upper,
+    "title": str.title,
+    "underscores": lambda name: name.replace(" ", "_"),
+    "hyphens": lambda name: re.sub(r"[ _]", "-", name),
+    "spaces": lambda name: re.sub(r"[_-]", " ", name),
+    "one word": lambda name: re.sub(r"[ _()]", "", name),
+    "no brackets": lambda name: re.sub(r"[()]", "", name),
+    "surrounded": lambda name: f"  the {name} ",
+}
+
+
+@given(st.sampled_from(DEVICES), st.sampled_from(sorted(_RESPELLINGS)), st.data())
+def test_obvious_spellings_find_one_device(device: Device, how: str, data: st.DataObject) -> None:
+    """No name of any device is ambiguous, however it is capitalised and joined."""
+    name = data.draw(st.sampled_from((device.id, device.name, *device.aliases)))
+    assert find_device(_RESPELLINGS[how](name), DEVICES) is device
+
+
+def test_a_size_that_no_device_has_finds_none() -> None:
+    """A Pixel 8 has 8 GB; the one with 6 GB is not a Pixel 6 with 8."""
+    for name in ("pixel 8 6gb", "pi 5 32gb", "pi 4 1gb"):
+        with pytest.raises(DeviceError, match="none has this name"):
+            find_device(name, DEVICES)
+
+
+def test_a_part_of_names_gets_all_that_have_it() -> None:
+    with pytest.raises(DeviceError) as caught:
+        find_device("jetson", DEVICES)
+    assert caught.value.hint.startswith(
+        "did you mean jetson_nano or jetson_orin_nano_8gb or jetson_orin_nano_super? "
+    )
 
 
 def test_typo_gets_a_suggestion() -> None:

@@ -121,3 +121,17 @@ def test_usually_the_times_are_those_of_the_runtime_that_measured(cli: Cli) -> N
     assert "more than there are cores" not in text
     fewer = " ".join(cli("check", PROFILE, "--device", "pi4", "--threads", "1").out.split())
     assert "time for ONNX Runtime with 1 thread " in fewer
+
+
+def test_two_device_files_with_one_id(cli: Cli, tmp_path: Path) -> None:
+    """Neither is dropped unsaid; one device under two names is still one."""
+    text = (devices_dir() / "rpi_5.toml").read_text(encoding="utf-8")
+    first, second = tmp_path / "a.toml", tmp_path / "b.toml"
+    first.write_text(text, encoding="utf-8")
+    second.write_text(text, encoding="utf-8")
+    result = cli("check", PROFILE, "--device", str(first), "--device", str(second))
+    assert result.code == 2
+    assert "error: Cannot tell two devices apart: both are 'rpi_5'" in result.err
+    assert "a.toml and" in result.err
+    once = cli("check", PROFILE, "--device", "pi5", "--device", "rpi_5")
+    assert sum(line.startswith("Raspberry Pi 5 (8 GB)") for line in once.out.splitlines()) == 1

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from feasibility.catalogue.device_file import read_device
+from feasibility.catalogue.device_file import read_device, refuse_key
+from feasibility.catalogue.names import matching, suggestions, word_key
 from feasibility.errors import DeviceError
 from feasibility.records.device import Device
 from feasibility.text import safe_text
 
 DEFAULT_DEVICE_IDS: Final = ("budget_g85_4gb", "galaxy_s24", "rpi_4b", "rpi_5", "rtx_3070")
-
-_WORDS: Final = re.compile(r"[a-z]+|\d+")
-# What people add or leave out when they name a device.
-_FILLER_WORDS: Final = frozenset({"the", "model", "gb", "gib", "g", "ram", "phone"})
-_SYNONYMS: Final = {
-    "pi": "rpi",
-    "raspberrypi": "rpi",
-    **dict.fromkeys(("raspberry", "geforce", "nvidia", "apple", "samsung", "google", "galaxy"), ""),
-}
 
 
 def load_catalogue(folder: Path) -> tuple[Device, ...]:
@@ -43,19 +33,15 @@ def load_catalogue(folder: Path) -> tuple[Device, ...]:
     _refuse_shared_names(devices)
     for path, device in zip(paths, devices, strict=True):
         if path.stem != device.id:
-            raise DeviceError(
-                f"Device file {safe_text(str(path))} is not valid",
-                f"its id is {device.id!r}, and a file of the catalogue is named after its id",
-                f"rename it to {device.id}.toml",
-            )
+            why = f"{device.id!r}, but a file of the catalogue is named after its id"
+            refuse_key(path, "id", why, f"rename it to {device.id}.toml")
     return devices
 
 
 def find_device(text: str, devices: Sequence[Device]) -> Device:
     """The device that a name, an alias or the path of a device file means.
 
-    Names are compared by their words, so that `pi5`, `RPi 5 8GB` and `raspberry-pi-5`
-    are the same device.
+    Spellings do not matter: `pi5`, `RPi 5 8GB` and `raspberry-pi-5` are the same device.
 
     Raises:
         DeviceError: No device has this name, or a device file is not valid; the hint
@@ -66,9 +52,8 @@ def find_device(text: str, devices: Sequence[Device]) -> Device:
     exact = [device for device in devices if device.id == text]
     if exact:
         return exact[0]
-    wanted = _key(text)
-    matches = [device for device in devices if wanted in _keys(device)]
-    if wanted and len(matches) == 1:
+    matches = matching(text, devices)
+    if len(matches) == 1:
         return matches[0]
     raise _not_found(text, devices, matches)
 
@@ -83,13 +68,7 @@ def _not_found(text: str, devices: Sequence[Device], matches: Sequence[Device]) 
     if matches:
         names = ", ".join(device.id for device in matches)
         return DeviceError(what, f"it may mean {names}", "write the one that you mean")
-    spellings = {
-        spelling: device.id
-        for device in devices
-        for spelling in (device.id, *device.aliases, device.name.lower())
-    }
-    near = difflib.get_close_matches(text.lower(), spellings, n=3, cutoff=0.55)
-    guesses = tuple(dict.fromkeys(spellings[spelling] for spelling in near))
+    guesses = suggestions(text, devices)
     advice = f"did you mean {' or '.join(guesses)}? " if guesses else ""
     return DeviceError(
         what,
@@ -98,27 +77,17 @@ def _not_found(text: str, devices: Sequence[Device], matches: Sequence[Device]) 
     )
 
 
-def _keys(device: Device) -> frozenset[tuple[str, ...]]:
-    return frozenset(_key(name) for name in (device.id, device.name, *device.aliases))
-
-
-def _key(name: str) -> tuple[str, ...]:
-    """Words and numbers of a name without fillers, in an order that does not matter."""
-    words = (_SYNONYMS.get(word, word) for word in _WORDS.findall(name.lower()))
-    return tuple(sorted(word for word in words if word and word not in _FILLER_WORDS))
-
-
 def _refuse_shared_names(devices: Iterable[Device]) -> None:
     owners: dict[tuple[str, ...], Device] = {}
     for device in devices:
         # The id as one word stands beside its words, so that two files with one id collide
         # even where its words are all fillers.
-        for name in ((device.id,), *(_key(alias) for alias in (device.id, *device.aliases))):
+        named = [("id", (device.id,)), ("id", word_key(device.id)), ("name", word_key(device.name))]
+        named += [("aliases", word_key(alias)) for alias in device.aliases]
+        for key, name in named:
             owner = owners.setdefault(name, device)
             if owner is not device:
-                shown = " ".join(name)
-                raise DeviceError(
-                    f"Device file {safe_text(device.origin)} is not valid",
-                    f"the name {safe_text(shown)!r} already belongs to {safe_text(owner.origin)}",
-                    "give every device an id and aliases of its own",
-                )
+                shown = safe_text(" ".join(name))
+                why = f"the name {shown!r} already belongs to {safe_text(owner.origin)}"
+                hint = "give every device an id, a name and aliases of its own"
+                refuse_key(Path(device.origin), key, why, hint)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
-from typing import Final, cast, get_args
+from typing import Final, NoReturn, cast, get_args
 
 from feasibility.catalogue import quantities
 from feasibility.catalogue.anchors import anchors_of
@@ -51,8 +51,10 @@ def parse_device(text: str, origin: str) -> records.Device:
         DeviceError: It is not TOML, or a key is missing, unknown or absurd.
     """
     try:
-        values = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        # Without an end of line `tomllib` calls the last line the end of the document.
+        values = tomllib.loads(f"{text}\n")
+    # A whole number of thousands of digits is a plain ValueError.
+    except (ValueError, RecursionError) as error:
         raise DeviceError(
             f"Device file {safe_text(origin)} is not valid",
             f"it is not TOML: {safe_text(str(error))}",
@@ -62,6 +64,15 @@ def parse_device(text: str, origin: str) -> records.Device:
     plain = Table(origin, values, lines, {})
     citations = _citations(plain)
     return _device(Table(origin, values, lines, citations))
+
+
+def refuse_key(path: Path, key: str, why: str, hint: str) -> NoReturn:
+    """Raise the error that names a valid file, and the line of one of its top keys.
+
+    Raises:
+        DeviceError: Always.
+    """
+    Table(str(path), {}, key_lines(_read_text(path)), {}).fail(key, why, hint)
 
 
 def _read_text(path: Path) -> str:

@@ -119,8 +119,7 @@ class Table:
         try:
             return quantity.read(self.values[key])
         except ValueError as error:
-            shown = safe_text(str(self.values[key]), 40)
-            self.fail(key, f"{error}, not {shown!r}")
+            self.fail(key, f"{error}, not {_shown(self.values[key])!r}")
 
     def figure(self, key: str, quantity: Quantity) -> Figure:
         """A figure with its source."""
@@ -147,8 +146,7 @@ class Table:
         try:
             number = quantity.read(self.values["value"])
         except ValueError as error:
-            shown = safe_text(str(self.values["value"]), 40)
-            self.fail("value", f"{error}, not {shown!r}")
+            self.fail("value", f"{error}, not {_shown(self.values['value'])!r}")
         return Figure(value=number, source=self._citation(), note=self.text("note", ""))
 
     def _citation(self) -> str:
@@ -163,6 +161,14 @@ class Table:
                 f'expected a name from [sources] or "{UNVERIFIED}", not {safe_text(key)!r}{guess}',
             )
         return self.citations[key]
+
+
+def _shown(value: object) -> str:
+    try:
+        return safe_text(str(value), 40)
+    except ValueError:
+        # A hexadecimal number may be longer than Python writes in decimals.
+        return "a number of thousands of digits"
 
 
 def _dotted(path: KeyPath) -> str:

@@ -38,7 +38,13 @@ from feasibility.commands.options import (
     measure_options,
 )
 from feasibility.commands.output import open_output, print_result, stdout_console
-from feasibility.errors import EXIT_CANNOT_DO, EXIT_OK, EXIT_REQUIREMENT_NOT_MET
+from feasibility.errors import (
+    EXIT_CANNOT_DO,
+    EXIT_OK,
+    EXIT_REQUIREMENT_NOT_MET,
+    DeviceError,
+)
+from feasibility.text import safe_text
 
 if TYPE_CHECKING:
     from feasibility.records.assessment import Assessment, ModelAssessment
@@ -227,7 +233,8 @@ def chosen_devices(names: list[str] | None) -> tuple[Device, ...]:
     """The devices of these names, each once, or the usual ones.
 
     Raises:
-        DeviceError: There is no such device, or a device file is not valid.
+        DeviceError: There is no such device, a device file is not valid, or two of them have
+            one id.
     """
     from feasibility.catalogue.catalogue import default_devices, find_device
     from feasibility.commands.known_devices import known_devices
@@ -235,8 +242,17 @@ def chosen_devices(names: list[str] | None) -> tuple[Device, ...]:
     catalogue = known_devices()
     if not names:
         return default_devices(catalogue)
-    found = (find_device(name, catalogue) for name in names)
-    return tuple({device.id: device for device in found}.values())
+    found: dict[str, Device] = {}
+    for name in names:
+        device = find_device(name, catalogue)
+        other = found.setdefault(device.id, device)
+        if other.origin != device.origin:
+            raise DeviceError(
+                f"Cannot tell two devices apart: both are {device.id!r}",
+                f"{safe_text(other.origin)} and {safe_text(device.origin)} have the same id",
+                "give one of them another id",
+            )
+    return tuple(found.values())
 
 
 def _exit_code(assessment: Assessment, require: Required | None) -> int:

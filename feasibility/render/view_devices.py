@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from feasibility.records.device import Device, Figure
+from feasibility.records.device import Device, Figure, Gpu
 from feasibility.render.view import Column, Grid, Row, Section, counted, name_text
 from feasibility.units import format_bytes, format_count, format_duration
 
@@ -111,7 +111,7 @@ def _memory(device: Device) -> Section | None:
     rows = [_bytes_row("fitted", memory.total_bytes)]
     rows.append(_rate_row("bandwidth", memory.bandwidth_bytes_per_s))
     for grant in memory.grants:
-        row = _bytes_row(f"to a {grant.role}", grant.memory_bytes)
+        row = _bytes_row(f"as {grant.role}", grant.memory_bytes)
         rows.append(Row(row.label, f"{row.text}; {name_text(grant.reason, 200)}", row.tone))
     return Section("memory", tuple(rows))
 
@@ -122,8 +122,7 @@ def _graphics(device: Device) -> Section | None:
         return None
     rows = [
         Row("name", name_text(gpu.name)),
-        _bytes_row("memory", gpu.memory_bytes),
-        _rate_row("bandwidth", gpu.bandwidth_bytes_per_s),
+        *_own_memory_rows(gpu),
         _flops_row("fp32", gpu.fp32_flops_per_s),
         _flops_row("fp16", gpu.fp16_flops_per_s),
         _bytes_row("context", gpu.context_bytes),
@@ -133,6 +132,13 @@ def _graphics(device: Device) -> Section | None:
             _figure_row("kernel start", format_duration(gpu.launch_ns.value), gpu.launch_ns)
         )
     return Section("graphics processor", tuple(rows))
+
+
+def _own_memory_rows(gpu: Gpu) -> tuple[Row, ...]:
+    if gpu.memory_bytes is None:
+        return (Row("memory", "the main memory"),)
+    memory = _bytes_row("memory", gpu.memory_bytes)
+    return (memory, _rate_row("bandwidth", gpu.bandwidth_bytes_per_s))
 
 
 def _neural(device: Device) -> Section | None:
