@@ -112,8 +112,66 @@ def test_a_slow_network_keeps_it_from_the_cloud() -> None:
     demands = Requirements(network=PRESETS["4g"], latency_budget_ns=300 * MILLISECOND_NS)
     found = placed(demands)
     assert found.placement.where == "undecided"
-    assert "a request over 4G takes" in found.placement.summary
+    assert "a request over 4G, 588 KiB of plain tensors up, takes" in found.placement.summary
     assert placed(replace_network(demands, LAN)).placement.where == "cloud"
+
+
+def test_what_is_sent_may_be_smaller_than_the_tensors() -> None:
+    """A picture of 60 kB goes up as it is, and the figures say so."""
+    demands = Requirements(
+        network=PRESETS["4g"], latency_budget_ns=300 * MILLISECOND_NS, upload_bytes=60_000
+    )
+    found = placed(demands)
+    cloud = next(one for one in found.placement.candidates if one.where == "cloud")
+    assert (cloud.upload_bytes, cloud.is_upload_given) == (60_000, True)
+    assert cloud.network_time is not None
+    # 60000 bytes at 8.06 Mbit/s and 4000 at 90.8 Mbit/s on top of 64 ms.
+    assert cloud.network_time.likely_ns == pytest.approx(64e6 + 59.55e6 + 0.352e6, rel=1e-3)
+    assert "58.6 KiB up, 3.91 KiB back" in cloud.network_time.explanation
+    assert "a request over 4G, 58.6 KiB up, takes" in cloud.reasons[0]
+    plain = placed(changed(demands, upload_bytes=None)).placement.candidates
+    assert [one.is_upload_given for one in plain] == [False, False]
+
+
+def test_everything_that_stands_in_the_way_is_said() -> None:
+    """Whoever makes it faster is not to learn only then that it does not fit either."""
+    demands = Requirements(memory_budget_bytes=GIB // 64, storage_budget_bytes=GIB // 64)
+    placement = placed(demands, ZERO).placement
+    said = [reason.partition(": ")[2] for reason in placement.reasons]
+    endings = ("the target is 200 ms", "the app may grow by 16 MiB", "the budget is 16 MiB")
+    assert all(any(reason.endswith(ending) for reason in said) for ending in endings)
+    assert len(said) == len(endings)
+
+
+def test_of_servers_that_do_the_cheapest_is_taken() -> None:
+    named = [replace(T4, id=f"s{i}", name=f"S{i}") for i in range(3)]
+    prices = {"s0": 900_000, "s2": 400_000}
+    found = placed(
+        Requirements(prices_microusd=prices), *(replace(one, price=None) for one in named)
+    )
+    assert found.placement.device == "s2"
+    assert [one.device for one in found.placement.candidates] == ["s2", "s0", "s1"]
+    assert [one.hourly_microusd for one in found.placement.candidates] == [400_000, 900_000, None]
+
+
+def test_a_rate_that_one_server_does_not_reach_takes_several() -> None:
+    found = placed(Requirements(rate_per_s=100, network=LAN, upload_bytes=1000), T4)
+    cloud = found.placement.candidates[0]
+    assert cloud.server_count is not None
+    assert cloud.server_count > 1
+    assert (found.devices[0].verdict, found.placement.where) == ("tight", "cloud")
+    assert found.placement.summary == (
+        f"in the cloud, on the NVIDIA T4 server, up to {cloud.server_count} of them"
+    )
+    assert T4.price is not None
+    assert cloud.hourly_microusd == T4.price.hourly_microusd.value * cloud.server_count
+
+
+def test_the_nearest_of_several_servers_says_why_none_will_do() -> None:
+    found = placed(Requirements(network=fixed(10**6, 10**6, 0)), T4, find_device("l4", CATALOGUE))
+    assert found.placement.summary.startswith(
+        "not in the cloud: to the NVIDIA L4 server a request over"
+    )
 
 
 def replace_network(demands: Requirements, network: Network) -> Requirements:

@@ -39,6 +39,7 @@ ASKED = tuple(find_device(name, CATALOGUE) for name in ("rpi_5", "t4", "a10g"))
         (Demands(is_offline=True), Requirements(is_offline=True)),
         (Demands(is_private=True), Requirements(is_private=True)),
         (Demands(role="extension"), Requirements(role="extension")),
+        (Demands(upload="60KB"), Requirements(upload_bytes=60_000)),
         (Demands(runtime="LiteRT"), Requirements(runtime="tflite")),
         (Demands(runtime="ONNX Runtime"), Requirements()),
         (Demands(threads=3), Requirements(threads=3)),

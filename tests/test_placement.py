@@ -128,6 +128,12 @@ def test_only_servers(verdict: Verdict, where: Where, summary: str) -> None:
     assert (found.where, found.summary) == (where, summary)
 
 
+def test_many_names_are_counted() -> None:
+    fitting = [assessed(f"D{i}", "phone" if i else "sbc", "fits") for i in range(7)]
+    found = recommend_placement((*fitting, assessed("D9", "phone", "does-not-fit")))
+    assert found.summary.startswith("on the device for the D0, the D1, the D2 and 4 others; ")
+
+
 def test_nothing_asked_for() -> None:
     assert recommend_placement(()).summary == "no device was asked for"
 

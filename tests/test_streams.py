@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feasibility.errors import UsageError
-from feasibility.place.costs import parse_prices, request_cost
+from feasibility.place.costs import hourly_cost, parse_prices, request_cost, servers_needed
 from feasibility.place.energy import POWER_LOW_RATIO, inference_energy
 from feasibility.place.requirements import Requirements
 from feasibility.place.score import verdict_rank
@@ -64,14 +64,67 @@ def test_realtime() -> None:
     [
         (5, 7.5, "fits", "30 inferences per second keep it busy 15 to 22 % of the time"),
         (20, 30, "tight", "60 to 90 %"),
-        (20, 40, "undecided", "60 to 120 % of the time; too close to call"),
-        (40, 50, "does-not-fit", "120 to 150 % of the time, too slow"),
+        (20, 40, "undecided", "does 25 to 50 of the 30 inferences per second asked for; too close"),
+        (40, 50, "does-not-fit", "does 20 to 25 of the 30 inferences per second asked for, too"),
+        (9000, 9000, "does-not-fit", "does 0.11 of the 30 inferences per second asked for, too"),
     ],
 )
 def test_a_rate_is_kept_up_with(low_ms: float, high_ms: float, verdict: str, words: str) -> None:
     found = judge_rate(utilisation(interval(low_ms, high_ms), 30), 30)
     assert (found.part, found.verdict) == ("rate", verdict)
     assert words in found.reason
+
+
+@pytest.mark.parametrize(
+    ("low_ms", "high_ms", "words", "verdict"),
+    [
+        (5, 7.5, "keep it busy 15 to 22 % of the time", "fits"),
+        (20, 40, "take 1 to 2 of these servers", "tight"),
+        (40, 50, "take 2 of these servers", "tight"),
+        (40, 110, "take 2 to 4 of these servers", "tight"),
+    ],
+)
+def test_several_servers_keep_up_where_one_does_not(
+    low_ms: float, high_ms: float, words: str, verdict: str
+) -> None:
+    """As many as the cost counts."""
+    latency, demands = interval(low_ms, high_ms), Requirements(rate_per_s=30)
+    found = judge_rate(utilisation(latency, 30), 30, is_server=True)
+    assert found.verdict == verdict
+    assert found.reason == f"30 inferences per second {words}"
+    count = servers_needed(latency, demands)
+    assert hourly_cost(server(), latency, demands) == 360_000 * (count or 0)
+    if verdict == "tight":
+        assert f"{count} of these" in found.reason
+
+
+def test_servers_without_a_rate_or_a_time() -> None:
+    assert servers_needed(DurationInterval(), Requirements()) == 1
+    assert servers_needed(DurationInterval(), Requirements(rate_per_s=1)) is None
+    assert hourly_cost(server(price_microusd=None), interval(1, 1), Requirements()) is None
+
+
+@given(
+    st.integers(0, 10**10),
+    st.integers(0, 10**10),
+    st.integers(1, 10**10),
+    st.integers(0, 10**11),
+    st.none() | st.floats(0.01, 1000),
+)
+def test_a_higher_price_never_lowers_the_cost(
+    price: int, more: int, low: int, wider: int, rate: float | None
+) -> None:
+    latency = DurationInterval(low_ns=low, high_ns=low + wider)
+    costs = []
+    for each in (price, price + more):
+        demands = Requirements(rate_per_s=rate, prices_microusd={"srv": each})
+        found = request_cost(server(), latency, demands)
+        assert found is not None
+        assert found.low_microusd <= found.high_microusd
+        hourly = hourly_cost(server(), latency, demands)
+        assert hourly is not None
+        costs.append((found.low_microusd, found.high_microusd, hourly))
+    assert all(after >= before for before, after in zip(*costs, strict=True))
 
 
 def test_real_time_factor() -> None:
@@ -98,11 +151,20 @@ def test_percent(low: float, high: float, text: str) -> None:
     assert percent_span(RatioInterval(low_ratio=low, high_ratio=high)) == text
 
 
-@given(st.integers(1, 10**11), st.integers(0, 10**11), st.floats(0.001, 1000), st.floats(1, 100))
-def test_a_lower_rate_is_never_worse(low: int, more: int, rate: float, factor: float) -> None:
+@given(
+    st.integers(1, 10**11),
+    st.integers(0, 10**11),
+    st.floats(0.001, 1000),
+    st.floats(1, 100),
+    st.booleans(),
+)
+def test_a_lower_rate_is_never_worse(
+    low: int, more: int, rate: float, factor: float, is_server: bool
+) -> None:
     latency = DurationInterval(low_ns=low, high_ns=low + more)
-    fast = judge_rate(utilisation(latency, rate), rate)
-    slow = judge_rate(utilisation(latency, rate / factor), rate / factor)
+    fast = judge_rate(utilisation(latency, rate), rate, is_server=is_server)
+    lower = rate / factor
+    slow = judge_rate(utilisation(latency, lower), lower, is_server=is_server)
     assert verdict_rank(slow.verdict) >= verdict_rank(fast.verdict)
     assert slow.score >= fast.score
 

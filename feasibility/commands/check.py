@@ -19,6 +19,7 @@ from feasibility.commands.demands import (
     RealtimeOption,
     RoleOption,
     RuntimeOption,
+    UploadOption,
 )
 from feasibility.commands.options import (
     DetailsOption,
@@ -94,6 +95,7 @@ def check(
     rate: RateOption = None,
     realtime: RealtimeOption = None,
     network: NetworkOption = None,
+    upload: UploadOption = None,
     offline: OfflineOption = False,
     private: PrivateOption = False,
     role: RoleOption = None,
@@ -159,6 +161,7 @@ def check(
         rate=rate,
         realtime=realtime,
         network=network,
+        upload=upload,
         is_offline=offline,
         is_private=private,
         role=role,

@@ -41,6 +41,15 @@ NetworkOption: TypeAlias = Annotated[
         "(Mbit/s).",
     ),
 ]
+UploadOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--upload",
+        metavar="SIZE",
+        help="What one request sends to a server, for example 60KB for a JPEG; the plain "
+        "tensors if left out.",
+    ),
+]
 OfflineOption: TypeAlias = Annotated[
     bool, typer.Option("--offline", help="It must work without a network.")
 ]
@@ -96,6 +105,7 @@ class Demands:
     rate: str | None = None
     realtime: str | None = None
     network: str | None = None
+    upload: str | None = None
     is_offline: bool = False
     is_private: bool = False
     role: AppRole | None = None
@@ -144,6 +154,7 @@ class Demands:
             role=self.role,
             rate_per_s=None if self.rate is None else parse_rate_per_s(self.rate),
             realtime_ns=None if self.realtime is None else parse_realtime_ns(self.realtime),
+            upload_bytes=None if self.upload is None else parse_bytes(self.upload),
             network=network,
             is_offline=self.is_offline or (self.network is not None and network is None),
             is_private=self.is_private,

@@ -23,7 +23,7 @@ from feasibility.place.score import SCORE_FULL, SCORE_UNKNOWN, interval_score, i
 from feasibility.records.comparison import DurationInterval, Network
 from feasibility.records.device import Device
 from feasibility.records.profile import Profile
-from feasibility.units import format_bytes, format_duration
+from feasibility.units import format_duration
 
 SERVER: Final = "server"
 # The target of a server file is half of what people wait for; the network has the other half.
@@ -56,7 +56,7 @@ def cloud_path(profile: Profile, there: DurationInterval, requirements: Requirem
         there: Latency on the server, with its target.
         requirements: What it must keep.
     """
-    network, payload = counted_network(requirements), payload_of(profile)
+    network, payload = counted_network(requirements), _payload(profile, requirements)
     budget_ns = _path_budget_ns(there, requirements)
     if network is None:
         total = DurationInterval(budget_ns=budget_ns, explanation="There is no network.")
@@ -71,6 +71,13 @@ def cloud_path(profile: Profile, there: DurationInterval, requirements: Requirem
         explanation=f"Network: {way.explanation} Server: {there.explanation}",
     )
     return CloudPath(network, payload, way, total)
+
+
+def _payload(profile: Profile, requirements: Requirements) -> Payload:
+    payload = payload_of(profile)
+    if requirements.upload_bytes is None:
+        return payload
+    return Payload(requirements.upload_bytes, payload.download_bytes, is_upload_given=True)
 
 
 def with_network(requirements: Requirements, devices: Iterable[Device]) -> Requirements:
@@ -109,7 +116,7 @@ def judge_cloud(path: CloudPath, requirements: Requirements) -> tuple[Finding, .
         found.append(_judge_request(path, network, budget_ns))
     rate = _highest_rate_per_s(requirements)
     if rate is not None:
-        found.append(_judge_uplink(path.payload.upload_bytes, network, rate))
+        found.append(_judge_uplink(path.payload, network, rate))
     return tuple(found)
 
 
@@ -152,7 +159,7 @@ def _judge_request(path: CloudPath, network: Network, budget_ns: int) -> Finding
         return Finding("request", "undecided", SCORE_UNKNOWN, reason)
     verdict = interval_verdict(total.low_ns, total.high_ns, budget_ns)
     span = wording.duration_span(total.low_ns, total.high_ns)
-    reason = f"a request over {network.name} takes {span}"
+    reason = f"a request over {network.name}, {path.payload.upload_text} up, takes {span}"
     if verdict == "does-not-fit":
         reason += f", too slow: {target}"
     elif verdict == "undecided":
@@ -166,12 +173,13 @@ def _judge_request(path: CloudPath, network: Network, budget_ns: int) -> Finding
     return Finding("request", verdict, score, reason)
 
 
-def _judge_uplink(upload_bytes: int | None, network: Network, rate_per_s: float) -> Finding:
+def _judge_uplink(payload: Payload, network: Network, rate_per_s: float) -> Finding:
     """Whether the uplink carries the inputs of a stream."""
+    upload_bytes = payload.upload_bytes
     if upload_bytes is None:
         reason = "the size of its inputs is not known, so whether a network carries them is not"
         return Finding("uplink", "undecided", SCORE_UNKNOWN, reason)
-    each = f"{format_bytes(upload_bytes)} {rate_per_s:.3g} times per second"
+    each = f"{payload.upload_text} {rate_per_s:.3g} times per second"
     period_ns, up = _SECOND_NS / rate_per_s, network.up_bits_per_s
     if upload_bytes == 0:
         return Finding("uplink", "fits", SCORE_FULL, "there is nothing to send")

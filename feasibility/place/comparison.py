@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from feasibility.place.cloud import SERVER, cloud_path, is_network_wider, judge_cloud
-from feasibility.place.costs import request_cost
+from feasibility.place.costs import hourly_cost, request_cost, servers_needed
 from feasibility.place.requirements import Requirements
 from feasibility.place.score import interval_verdict, verdict_rank
 from feasibility.records.assessment import DeviceAssessment
@@ -15,6 +15,7 @@ from feasibility.records.device import Device
 from feasibility.records.profile import Profile
 
 _NO_TIME: Final = 2**62
+_NO_PRICE: Final = 2**62
 
 
 def compare_places(
@@ -89,6 +90,9 @@ def _in_cloud(
         memory_high_bytes=found.memory.high_bytes,
         energy=found.energy,
         cost_per_1000=request_cost(server, found.latency, requirements),
+        server_count=servers_needed(found.latency, requirements),
+        hourly_microusd=hourly_cost(server, found.latency, requirements),
+        is_upload_given=path.payload.is_upload_given,
         works_offline=False,
         data_leaves_device=True,
     )
@@ -98,9 +102,11 @@ def _settling(candidate: Candidate, found: DeviceAssessment, model: str) -> tupl
     """What to do about one place that is too close to call."""
     sentences = []
     memory, name = found.memory, found.name
+    # More servers do what one does not.
+    streams = (found.realtime, None if candidate.where == "cloud" else found.utilisation)
     is_time_open = _is_open(found.latency) or any(
         ratio is not None and interval_verdict(ratio.low_ratio, ratio.high_ratio, 1) == "undecided"
-        for ratio in (found.utilisation, found.realtime)
+        for ratio in streams
     )
     is_request_open = candidate.where == "cloud" and _is_open(candidate.latency)
     is_network_open = is_request_open and is_network_wider(
@@ -135,10 +141,12 @@ def _is_open(latency: DurationInterval) -> bool:
     return budget is not None and interval_verdict(low, high, budget) == "undecided"
 
 
-def _order(candidate: Candidate) -> tuple[int, bool, int]:
-    likely_ns = candidate.latency.likely_ns
+def _order(candidate: Candidate) -> tuple[int, bool, int, int]:
+    likely_ns, price = candidate.latency.likely_ns, candidate.hourly_microusd
+    is_rented = candidate.where == "cloud" and candidate.verdict in ("fits", "tight")
     return (
         -verdict_rank(candidate.verdict),
         candidate.where == "cloud",
+        (_NO_PRICE if price is None else price) if is_rented else 0,
         _NO_TIME if likely_ns is None else likely_ns,
     )

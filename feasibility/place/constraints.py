@@ -108,7 +108,7 @@ def judge_latency(latency: DurationInterval) -> Finding:
     return Finding("latency", verdict, score, reason)
 
 
-def judge_storage(storage: Storage) -> Finding:
+def judge_storage(storage: Storage, requirements: Requirements) -> Finding:
     """Size of the model's files against what an application may ship or fetch."""
     needed = format_bytes(storage.needed_bytes)
     budget = storage.budget_bytes
@@ -117,7 +117,9 @@ def judge_storage(storage: Storage) -> Finding:
     verdict = interval_verdict(storage.needed_bytes, storage.needed_bytes, budget)
     score = interval_score(storage.needed_bytes, storage.needed_bytes, budget)
     allowed = format_bytes(budget)
-    reason = f"takes {needed} on disk; a model there may take {allowed}"
+    is_asked = budget == requirements.storage_budget_bytes
+    limit = f"the app may grow by {allowed}" if is_asked else f"a model there may take {allowed}"
+    reason = f"takes {needed} on disk; {limit}"
     return Finding("storage", verdict, score, reason)
 
 

@@ -39,9 +39,8 @@ def request_cost(
     second = price / _HOUR_S
     high = second * REQUESTS * latency.high_ns / _SECOND_NS
     text = f"{price / _MICRO:.6g} USD per hour ({where_from}); a server that is never idle"
-    rate = requirements.rate_per_s
-    if rate is not None:
-        servers = math.ceil(rate * latency.high_ns / _SECOND_NS)
+    rate, servers = requirements.rate_per_s, servers_needed(latency, requirements)
+    if rate is not None and servers is not None:
         high = max(high, second * REQUESTS * servers / rate)
         text += f", to servers that do nothing else than {rate:g} requests per second"
     return CostInterval(
@@ -49,6 +48,27 @@ def request_cost(
         high_microusd=math.ceil(high),
         explanation=f"{text}.",
     )
+
+
+def servers_needed(latency: DurationInterval, requirements: Requirements) -> int | None:
+    """Servers that keep up with the rate at most, each doing one request after the other.
+
+    One where no rate was asked for; None where the time is not known.
+    """
+    if requirements.rate_per_s is None:
+        return 1
+    if latency.high_ns is None:
+        return None
+    return max(1, math.ceil(requirements.rate_per_s * latency.high_ns / _SECOND_NS))
+
+
+def hourly_cost(
+    server: Device, latency: DurationInterval, requirements: Requirements
+) -> int | None:
+    """Millionths of a dollar per hour of as many servers as the rate needs; None unknown."""
+    hourly = _hourly_price(server, requirements)
+    servers = servers_needed(latency, requirements)
+    return None if hourly is None or servers is None else hourly[0] * servers
 
 
 def parse_prices(texts: Iterable[str] | None) -> dict[str, int]:

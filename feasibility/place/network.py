@@ -84,10 +84,22 @@ PRESETS: Final = {
 
 
 class Payload(NamedTuple):
-    """Bytes that one request sends and fetches; None where it is not known."""
+    """Bytes that one request sends and fetches; None where it is not known.
+
+    They are those of plain tensors, unless somebody gave what is sent.
+    """
 
     upload_bytes: int | None
     download_bytes: int | None
+    is_upload_given: bool = False
+
+    @property
+    def upload_text(self) -> str:
+        """What is sent, for example `588 KiB of plain tensors`."""
+        if self.upload_bytes is None:
+            return "inputs of unknown size"
+        size = format_bytes(self.upload_bytes)
+        return size if self.is_upload_given else f"{size} of plain tensors"
 
 
 def parse_network(text: str) -> Network | None:
@@ -124,7 +136,7 @@ def network_time(network: Network, payload: Payload) -> DurationInterval:
     One round trip, the inputs at the uplink's rate and the outputs at the downlink's. The
     upper end is None where the size of the inputs is not known.
     """
-    up, down = payload
+    up, down = payload.upload_bytes, payload.download_bytes
     trip = network.round_trip_ns
     least, most = (0, math.ceil((up or 0) * UNKNOWN_ANSWER_RATIO)) if down is None else (down, down)
     explanation = f"One round trip over {network.name} on a connection that is open"
@@ -138,8 +150,7 @@ def network_time(network: Network, payload: Payload) -> DurationInterval:
         low_ns=trip.best + transfer_ns(up, up_rate.best) + transfer_ns(least, down_rate.best),
         likely_ns=trip.usual + transfer_ns(up, up_rate.usual) + transfer_ns(least, down_rate.usual),
         high_ns=trip.worst + transfer_ns(up, up_rate.worst) + transfer_ns(most, down_rate.worst),
-        explanation=f"{explanation}, {format_bytes(up)} of inputs up, {answer}, "
-        f"not compressed. {network.source}.",
+        explanation=f"{explanation}, {payload.upload_text} up, {answer}. {network.source}.",
     )
 
 

@@ -11,7 +11,7 @@ from feasibility.place import wording
 from feasibility.place.cloud import SERVER, counted_network, with_network
 from feasibility.place.comparison import compare_places, settled_by
 from feasibility.place.requirements import Requirements
-from feasibility.place.score import verdict_rank
+from feasibility.place.score import SCORE_CLOSE, SCORE_TIGHT, verdict_rank
 from feasibility.place.verdict import NO_REQUIREMENTS, assess_device
 from feasibility.records.assessment import (
     Alternative,
@@ -24,6 +24,9 @@ from feasibility.records.assessment import (
 from feasibility.records.device import Device
 from feasibility.records.profile import Profile
 
+_NO_PRICE: Final = 2**62
+# More names than this are counted.
+_MOST_NAMES: Final = 4
 _PLURALS: Final = {
     "phone": "phones",
     "tablet": "tablets",
@@ -113,12 +116,19 @@ class _Groups:
         self.paths = {found.device: found for found in candidates if found.where == "cloud"}
         ordered = sorted(assessments, key=_order)
         self.local = [found for found in ordered if found.kind != SERVER]
-        self.servers = [found for found in ordered if found.kind == SERVER]
+        servers = [found for found in ordered if found.kind == SERVER]
+        self.servers = sorted(servers, key=self._price_order)
         self.fitting = [found for found in self.local if _fits(found)]
         self.changed = [found for found in self.local if found.verdict == "fits-with-changes"]
         self.close = [found for found in self.local if found.verdict == "undecided"]
         self.failing = [found for found in self.local if found.verdict == "does-not-fit"]
         self.cloud = next((found for found in self.servers if _fits(found)), None)
+
+    def _price_order(self, server: DeviceAssessment) -> tuple[int, int]:
+        """Servers that do, and as well as another, are ordered by what they cost."""
+        path = self.paths.get(server.device) if _fits(server) else None
+        price = None if path is None else path.hourly_microusd
+        return -verdict_rank(server.verdict), _NO_PRICE if price is None else price
 
     def choice(self) -> tuple[Where, DeviceAssessment | None]:
         if self.fitting:
@@ -146,11 +156,11 @@ class _Groups:
         return "; ".join(parts)
 
     def reasons(self, best: DeviceAssessment | None) -> tuple[str, ...]:
-        """What decided it, device by device, those that stand in the way first."""
+        """What decided it, device by device, everything that stands in the way first."""
         lines = [
-            f"{found.name}: {found.reasons[0]}"
+            f"{found.name}: {reason}"
             for found in (*self.failing, *self.close)
-            if found.reasons
+            for reason in obstacles(found)
         ]
         lines += [f"{found.name}: {change}" for found in self.changed for change in found.changes]
         if best is not None and _fits(best) and best.reasons:
@@ -184,7 +194,7 @@ class _Groups:
     def _elsewhere(self) -> str:
         names = self._names(self.failing)
         if self.cloud is not None:
-            return f"in the cloud ({self.cloud.name}) for {names}"
+            return f"in the cloud ({self._cloud_name()}) for {names}"
         if self.servers:
             return f"not on {names}, and {self._no_server()}"
         return f"not on {names}"
@@ -193,9 +203,11 @@ class _Groups:
         """Why none of the servers that were asked for is the answer."""
         if any(found.verdict == "undecided" for found in self.servers):
             return "too close to call for the servers asked for"
-        obstacles = {self._obstacle(found) for found in self.servers}
-        common = obstacles.pop() if len(obstacles) == 1 else ""
-        return f"not in the cloud: {common}" if common else "no server that was asked for fits"
+        found = [self._obstacle(server) for server in self.servers]
+        if not all(found):
+            return "no server that was asked for fits"
+        nearest = f"to the {self.servers[0].name} " if len(set(found)) > 1 else ""
+        return f"not in the cloud: {nearest}{found[0]}"
 
     def _obstacle(self, server: DeviceAssessment) -> str:
         """What keeps requests from a server, where that and not the server is in the way."""
@@ -204,11 +216,21 @@ class _Groups:
 
     def _servers_only(self) -> str:
         if self.cloud is not None:
-            return f"in the cloud, on the {self.cloud.name}"
+            return f"in the cloud, on the {self._cloud_name()}"
         if not self.servers:
             return "no device was asked for"
         why = self._no_server()
         return "on none of the servers asked for" if why.startswith("no server") else why
+
+    def _cloud_name(self) -> str:
+        """Name of the best server, with how many of it the rate takes at most."""
+        if self.cloud is None:
+            return ""
+        path = self.paths.get(self.cloud.device)
+        count = None if path is None else path.server_count
+        return (
+            f"{self.cloud.name}, up to {count} of them" if count and count > 1 else self.cloud.name
+        )
 
     def _names(self, group: list[DeviceAssessment]) -> str:
         """Kinds where a group holds all of a kind, device names where it does not."""
@@ -220,7 +242,17 @@ class _Groups:
                 names.append(_PLURALS.get(kind, kind))
             else:
                 names += [f"the {found.name}" for found in members]
+        if len(names) > _MOST_NAMES:
+            rest = len(names) - _MOST_NAMES + 1
+            names = [*names[: _MOST_NAMES - 1], f"{rest} others"]
         return wording.join(names)
+
+
+def obstacles(found: DeviceAssessment) -> tuple[str, ...]:
+    """Every reason why a device is not certain to do, the weakest part first; at least one."""
+    least = SCORE_CLOSE if found.verdict == "does-not-fit" else SCORE_TIGHT
+    count = sum(points < least for points in found.score_parts.values())
+    return found.reasons[: max(count, 1)]
 
 
 def _order(found: DeviceAssessment) -> tuple[int, int, int]:

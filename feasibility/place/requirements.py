@@ -24,6 +24,7 @@ class Requirements:
         runtime: What runs the model there, a key of `RUNTIME_NAMES`.
         rate_per_s: Inferences that have to be done in each second.
         realtime_ns: Signal that one inference covers, which must not take longer than that.
+        upload_bytes: What one request sends; None for the plain tensors.
         network: The way to a server; None where nobody said which.
         is_offline: True if it has to work without a network.
         is_private: True if no input may leave the device.
@@ -39,6 +40,7 @@ class Requirements:
     runtime: str = DEFAULT_RUNTIME
     rate_per_s: float | None = None
     realtime_ns: int | None = None
+    upload_bytes: int | None = None
     network: Network | None = None
     is_offline: bool = False
     is_private: bool = False

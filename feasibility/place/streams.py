@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Final
 
 from feasibility.errors import UsageError
 from feasibility.place.constraints import Finding, Part
 from feasibility.place.score import (
+    SCORE_TIGHT,
     SCORE_UNKNOWN,
     interval_score,
     interval_verdict,
@@ -65,16 +67,39 @@ def realtime_factor(latency: DurationInterval, signal_ns: int) -> RatioInterval 
     return _ratio(latency, signal_ns)
 
 
-def judge_rate(busy: RatioInterval | None, rate_per_s: float) -> Finding:
-    """Whether it keeps up with a rate."""
+def server_count(busy: RatioInterval) -> tuple[int, int]:
+    """How many of a server keep up with a rate side by side, at least and at most."""
+    return max(1, math.ceil(busy.low_ratio)), max(1, math.ceil(busy.high_ratio))
+
+
+def judge_rate(
+    busy: RatioInterval | None, rate_per_s: float, *, is_server: bool = False
+) -> Finding:
+    """Whether it keeps up with a rate; of a server there may be several, for what they cost."""
     if busy is None:
         reason = (
             f"whether it does {rate_per_s:g} per second is not known; timing it would settle it"
         )
         return Finding("rate", "undecided", SCORE_UNKNOWN, reason)
-    span = percent_span(busy)
-    reason = f"{rate_per_s:g} inferences per second keep it busy {span} of the time"
-    return _finding("rate", busy, reason)
+    asked = f"{rate_per_s:g} inferences per second"
+    if busy.high_ratio <= 1:
+        reason = f"{asked} keep it busy {percent_span(busy)} of the time"
+        return _finding("rate", busy, reason)
+    if is_server:
+        return Finding("rate", "tight", SCORE_TIGHT, f"{asked} take {_servers_text(busy)}")
+    done = _span(rate_per_s / busy.high_ratio, rate_per_s / busy.low_ratio)
+    return _finding("rate", busy, f"does {done} of the {asked} asked for")
+
+
+def _servers_text(busy: RatioInterval) -> str:
+    low, high = server_count(busy)
+    return f"{high} of these servers" if low == high else f"{low} to {high} of these servers"
+
+
+def _span(low: float, high: float) -> str:
+    """Both ends with two significant digits, or one where they read alike."""
+    texts = [f"{value:.0f}" if value >= 99.5 else f"{value:.2g}" for value in (low, high)]
+    return texts[1] if texts[0] == texts[1] else f"{texts[0]} to {texts[1]}"
 
 
 def judge_realtime(factor: RatioInterval | None, signal_ns: int) -> Finding:

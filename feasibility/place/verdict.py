@@ -27,6 +27,7 @@ from feasibility.project.latency import (
     project_latency,
     runtime_on,
 )
+from feasibility.project.measured_machine import is_same_machine
 from feasibility.project.memory import peaks_while_loading, project_memory
 from feasibility.records.assessment import (
     BytesInterval,
@@ -76,9 +77,9 @@ def assess_device(
     findings = (
         judge_memory(memory, device, requirements, phase=_phase(closest, device), change=change),
         judge_latency(latency),
-        judge_storage(storage),
+        judge_storage(storage, requirements),
         judge_operators(profile, device, runtime_on(device, requirements.runtime)),
-        *_stream_findings(busy, factor, requirements),
+        *_stream_findings(device, busy, factor, requirements),
         *_cloud_findings(profile, device, latency, requirements),
     )
     verdict = weakest(finding.verdict for finding in findings)
@@ -107,9 +108,8 @@ def measured_latency(
 ) -> DurationInterval | None:
     """Latency of a profile that was taken on this very device, as asked for; None if it was not."""
     latency, name = profile.latency, profile.host.device.casefold()
-    if latency is None or name not in {
-        word.casefold() for word in (device.id, device.name, *device.aliases)
-    }:
+    names = {word.casefold() for word in (device.id, device.name, *device.aliases)}
+    if latency is None or not (name in names or is_same_machine(profile, device)):
         return None
     workload = profile.workload
     if requirements.threads not in (None, workload.threads):
@@ -140,11 +140,15 @@ def _streams(
 
 
 def _stream_findings(
-    busy: RatioInterval | None, factor: RatioInterval | None, requirements: Requirements
+    device: Device,
+    busy: RatioInterval | None,
+    factor: RatioInterval | None,
+    requirements: Requirements,
 ) -> tuple[Finding, ...]:
     rate, signal_ns = requirements.rate_per_s, requirements.realtime_ns
+    is_server = device.kind == SERVER
     return (
-        *(() if rate is None else (judge_rate(busy, rate),)),
+        *(() if rate is None else (judge_rate(busy, rate, is_server=is_server),)),
         *(() if signal_ns is None else (judge_realtime(factor, signal_ns),)),
     )
 

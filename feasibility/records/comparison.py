@@ -97,6 +97,9 @@ class Candidate(Record, frozen=True, kw_only=True):
     upload_bytes: Annotated[
         Bytes | None, Meta(description="Inputs sent per request; 0 on a device, null unknown.")
     ] = 0
+    is_upload_given: Annotated[
+        bool, Meta(description="True if somebody gave what is sent; false for plain tensors.")
+    ] = False
     download_bytes: Annotated[
         Bytes | None, Meta(description="Outputs fetched per request; 0 on a device, null unknown.")
     ] = 0
@@ -112,6 +115,14 @@ class Candidate(Record, frozen=True, kw_only=True):
     ] = None
     cost_per_1000: Annotated[
         CostInterval | None, Meta(description="Of 1,000 requests; null where no price is known.")
+    ] = None
+    server_count: Annotated[
+        Count | None,
+        Meta(description="Servers that the rate takes at most; null on a device or unknown."),
+    ] = None
+    hourly_microusd: Annotated[
+        Count | None,
+        Meta(description="What they cost per hour, in millionths of a US dollar; null unknown."),
     ] = None
     works_offline: Annotated[bool, Meta(description="True if it needs no network.")] = True
     data_leaves_device: Annotated[bool, Meta(description="True if inputs are sent away.")] = False

@@ -222,9 +222,12 @@ def reason_rows(model: ModelAssessment) -> tuple[Row, ...]:
         for item in model.devices
         if item.name not in names and item.verdict != "fits" and item.reasons
     )
-    return tuple(
-        Row(name_text(name, 32), name_text(reason, 400)) for name, reason in (*said, *unsaid)
-    )
+    rows: list[Row] = []
+    before = ""
+    for name, reason in (*said, *unsaid):
+        rows.append(Row("" if name == before else name_text(name, 32), name_text(reason, 400)))
+        before = name
+    return tuple(rows)
 
 
 def _device_reason(reason: str, model: ModelAssessment) -> tuple[str, str] | None:
@@ -236,7 +239,7 @@ def _device_reason(reason: str, model: ModelAssessment) -> tuple[str, str] | Non
 
 def advice_text(placement: Placement) -> str:
     """The recommendation as one sentence."""
-    return name_text(placement.summary, 300) or WHERE_TEXT[placement.where]
+    return name_text(placement.summary, 600) or WHERE_TEXT[placement.where]
 
 
 def alternative_section(
@@ -260,9 +263,9 @@ def device_section(item: DeviceAssessment) -> Section:
         Row("verdict", VERDICT_TEXT[item.verdict], VERDICT_TONE[item.verdict]),
         Row("score", f"{item.score} of 100" + (f" ({parts})" if parts else "")),
         Row("memory", _memory_text(item.memory)),
-        Row("", name_text(item.memory.explanation, 400)),
+        Row("", name_text(item.memory.explanation, 1000)),
         Row("time", _latency_text(item.latency)),
-        Row("", name_text(item.latency.explanation, 400)),
+        Row("", name_text(item.latency.explanation, 1000)),
         Row("storage", part_of_text(item.storage.needed_bytes, item.storage.budget_bytes)),
         *stream_rows(item),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from feasibility.records.assessment import DeviceAssessment, ModelAssessment
@@ -27,6 +28,7 @@ from feasibility.render.view import (
 )
 from feasibility.units import format_bytes
 
+SERVER: Final = "server"
 NOT_KNOWN: Final = "not known"
 _MICRO: Final = 10**6
 _ENERGY_UNITS: Final = (("kJ", 10**9), ("J", 10**6), ("mJ", 10**3), ("uJ", 1))
@@ -48,7 +50,8 @@ def cloud_row(model: ModelAssessment) -> Row | None:
     text = f"{name_text(candidate.name, 32)}: {total} over {name}"
     text += f", of which network {duration_range_text(way)}"
     if candidate.upload_bytes:
-        text += f" ({format_bytes(candidate.upload_bytes)} up)"
+        form = "" if candidate.is_upload_given else " of plain tensors"
+        text += f" ({format_bytes(candidate.upload_bytes)}{form} up)"
     if network.is_assumed and candidate.latency.budget_ns is None:
         text += "; assumed, not judged: give --network"
     elif network.is_assumed:
@@ -170,7 +173,10 @@ def _network_text(network: Network) -> str:
 def stream_rows(item: DeviceAssessment) -> list[Row]:
     """How busy a rate keeps a device, its real-time factor and its energy."""
     rows = []
-    if item.utilisation is not None:
+    if item.utilisation is not None and item.kind == SERVER and item.utilisation.high_ratio > 1:
+        low, high = (max(1, math.ceil(ratio)) for ratio in _ends(item.utilisation))
+        rows.append(Row("servers", f"{low} to {high} for the rate" if low < high else f"{high}"))
+    elif item.utilisation is not None:
         rows.append(Row("busy", f"{percent_range_text(item.utilisation)} of the time"))
     if item.realtime is not None:
         rows.append(Row("real time", f"factor {factor_text(item.realtime)}"))
@@ -178,6 +184,10 @@ def stream_rows(item: DeviceAssessment) -> list[Row]:
         rows.append(Row("energy", f"{energy_text(item.energy)} per inference"))
         rows.append(Row("", name_text(item.energy.explanation, 300)))
     return rows
+
+
+def _ends(ratio: RatioInterval) -> tuple[float, float]:
+    return ratio.low_ratio, ratio.high_ratio
 
 
 def duration_range_text(latency: DurationInterval) -> str:
