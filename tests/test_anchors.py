@@ -62,7 +62,7 @@ def test_measuring_again_replaces(home: Path) -> None:
     [
         ("model.onnx", "it is not a model, an equals sign and a time"),
         ("model.onnx=0ms", "0ms is not a time that an inference can take"),
-        ("model.onnx=fast", "Cannot read the duration"),
+        ("model.onnx=fast", "is not a duration"),
     ],
 )
 def test_a_time_that_cannot_be(text: str, message: str) -> None:
@@ -90,6 +90,9 @@ def test_times_of_several_devices_in_a_file(home: Path) -> None:
         ("", "it names no device"),
         ("pi5 = 3", "pi5 is not a table of models"),
         ("[pi5]\n'm.onnx' = 23", "it is not a text such as 23ms"),
+        ("[pi5]\n'm.onnx' = '-5ms'", r"m.onnx in .*times.toml, \[pi5\]: '-5ms' is not a duration"),
+        ("[pi5]\n'm.onnx' = '0ms'", r"\[pi5\]: 0ms is not a time that an inference can take"),
+        ("[pi5]\nm.onnx = '5ms'", "it is a table, because of the dot in its name"),
         ("[pi5", "it is not TOML"),
     ],
 )
@@ -98,6 +101,15 @@ def test_a_file_of_times_that_cannot_be_read(home: Path, text: str, message: str
     path.write_text(text)
     with pytest.raises(UsageError, match=message):
         read_measured(path)
+
+
+def test_one_device_under_two_names_in_the_file(home: Path) -> None:
+    """One of two times would be lost unsaid."""
+    saved(home)
+    path = home / "times.toml"
+    path.write_text('[pi5]\n"resnet101.json" = "480ms"\n[rpi_5]\n"resnet101.json" = "90ms"\n')
+    with pytest.raises(UsageError, match=r"\[pi5\] and \[rpi_5\] are the same device"):
+        with_measured((RPI_5,), path)
 
 
 def test_no_such_device_in_the_file(home: Path) -> None:

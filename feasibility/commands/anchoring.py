@@ -60,7 +60,7 @@ def read_measured(path: Path) -> Mapping[str, tuple[Measured, ...]]:
             raise UsageError(what, f"{safe_text(device)} is not a table of models", _FILE_HINT)
         found[device] = tuple(
             # Models stand beside the file that names them.
-            Measured(path.parent / name, _duration_ns(name, time))
+            Measured(path.parent / name, _duration_ns(name, time, f" in {path}, [{device}]"))
             for name, time in table.items()
         )
     if not found:
@@ -95,8 +95,15 @@ def with_measured(
     # A device that was given as a file comes first, because it may have the catalogue's id.
     known = {device.id: device for device in (*known_devices(), *devices)}
     chosen = {device.id: device for device in devices}
+    named: dict[str, str] = {}
     for name, times in read_measured(path).items():
         device = find_device(name, tuple(known.values()))
+        if named.setdefault(device.id, name) != name:
+            raise UsageError(
+                f"Cannot read --measured {safe_text(str(path))}",
+                f"[{safe_text(named[device.id])}] and [{safe_text(name)}] are the same device",
+                "put its times into one table",
+            )
         if device.id in chosen:
             chosen[device.id] = anchored_device(
                 chosen[device.id], times, threads=threads, runtime=runtime
@@ -202,18 +209,29 @@ def _profiled(path: Path) -> ProfiledModel:
     return profiled_model(path, inspect_model(path, hash_file=False))
 
 
-def _duration_ns(name: str, time: object) -> int:
+def _duration_ns(name: str, time: object, where: str = "") -> int:
+    """The time of a model.
+
+    Raises:
+        UsageError: It is no time, or none that an inference can take; the message says where.
+    """
     from feasibility.units import MINUTE_NS, parse_duration_ns
 
+    of = f"the time of {safe_text(name)}{safe_text(where, 200)}"
+    hint = "give the time of one inference, for example 23ms"
+    if isinstance(time, dict):
+        raise UsageError(
+            f"Cannot read {of}", "it is a table, because of the dot in its name",
+            'write the name in quotes: "model.onnx" = "23ms"',
+        )  # fmt: skip
     if not isinstance(time, str):
-        raise UsageError(
-            f"Cannot read the time of {safe_text(name)}", "it is not a text such as 23ms"
-        )
-    latency_ns = parse_duration_ns(time)
+        raise UsageError(f"Cannot read {of}", "it is not a text such as 23ms", hint)
+    try:
+        latency_ns = parse_duration_ns(time)
+    except UsageError as error:
+        why = f"{safe_text(time, 40)!r} is not a duration"
+        raise UsageError(f"Cannot read {of}", why, hint) from error
     if not 1000 <= latency_ns <= 60 * MINUTE_NS:
-        raise UsageError(
-            f"Cannot use the time of {safe_text(name)}",
-            f"{safe_text(time)} is not a time that an inference can take",
-            "give the time of one inference, for example 23ms",
-        )
+        why = f"{safe_text(time, 40)} is not a time that an inference can take"
+        raise UsageError(f"Cannot use {of}", why, hint)
     return latency_ns
