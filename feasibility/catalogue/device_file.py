@@ -31,6 +31,11 @@ _TOP_KEYS: Final = (
 )  # fmt: skip
 
 
+def is_id(text: str) -> bool:
+    """Whether a device file can bear it."""
+    return _ID.fullmatch(text) is not None
+
+
 def read_device(path: Path) -> records.Device:
     """The device that a file describes.
 
@@ -101,7 +106,7 @@ def _device(top: Table) -> records.Device:
     if top.text("schema") != SCHEMA:
         top.fail("schema", f'expected "{SCHEMA}"', "a newer file needs a newer feasibility")
     identifier = top.text("id")
-    if not _ID.fullmatch(identifier):
+    if not is_id(identifier):
         top.fail("id", "expected small letters, digits and underscores, such as rpi_5")
     device = records.Device(
         id=identifier,

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
 from feasibility import __version__
-from feasibility.commands.options import JsonOption
-from feasibility.commands.output import print_result, write_bytes
+from feasibility.commands.options import ForceOption, JsonOption, QuietOption
+from feasibility.commands.output import open_output, print_result, write_bytes
 from feasibility.errors import EXIT_CANNOT_DO, EXIT_OK, FeasibilityError, UsageError
 
 if TYPE_CHECKING:
     from feasibility.records.device import Device
+
+# As `feasibility.records.device.Kind`, which is not imported for a page of help.
+KindName: TypeAlias = Literal["phone", "tablet", "sbc", "laptop", "desktop", "server"]
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -26,12 +30,35 @@ def devices(context: typer.Context, *, json: JsonOption = False) -> None:
 
 
 @app.command("list")
-def list_devices(*, json: JsonOption = False) -> None:
-    """List the catalogue."""
+def list_devices(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[TEXT]...",
+            show_default=False,
+            help="Only devices with all of these in their id, names, chip, system or runtimes.",
+        ),
+    ] = None,
+    *,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--kind",
+            metavar="KIND",
+            help="Only phones, tablets, boards (sbc), laptops, desktops or servers; repeatable.",
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """List the catalogue, or a part of it."""
+    from feasibility.catalogue.selection import selected
     from feasibility.records.catalogue import Catalogue
     from feasibility.render.terminal_devices import render_catalogue
 
-    found = Catalogue(tool_version=__version__, devices=_catalogue())
+    found = Catalogue(
+        tool_version=__version__,
+        devices=selected(_catalogue(), kinds=kind or (), words=words or ()),
+    )
     print_result(
         found,
         lambda console: render_catalogue(found.devices, console),
@@ -55,6 +82,63 @@ def show(
 
     found = find_device(device, _catalogue())
     print_result(found, lambda console: render_device(found, console), as_json=json, output=None)
+
+
+@app.command()
+def this(
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE.toml",
+            help="Write the device file here and not into the user's device folder.",
+        ),
+    ] = None,
+    identifier: Annotated[
+        str, typer.Option("--id", metavar="ID", help="Its id in the catalogue.")
+    ] = "this",
+    name: Annotated[
+        str | None,
+        typer.Option("--name", metavar="NAME", help="Its name for people; else the system's."),
+    ] = None,
+    kind: Annotated[
+        KindName | None, typer.Option("--kind", help="What it is, where the guess is wrong.")
+    ] = None,
+    json: JsonOption = False,
+    force: ForceOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Measure this machine, in under two minutes, and write its device file.
+
+    Small models of one kind of work each run through ONNX Runtime with one thread and
+    more; projections for the device then rest on what they took. Afterwards
+    `feasibility check MODEL --device this` works. Close other programs first.
+    """
+    from feasibility.commands.this_machine import (
+        checked_id,
+        destination,
+        device_file_text,
+        measure_this_machine,
+    )
+
+    path = destination(output, checked_id(identifier))
+    with open_output(path, force=force) as file:
+        from feasibility.render.terminal_devices import render_device
+        from feasibility.render.view import name_text
+
+        found = measure_this_machine(identifier, name, kind, quiet=quiet)
+        assert file is not None
+        file.write(device_file_text(found).encode())
+        print_result(
+            found, lambda console: render_device(found, console), as_json=json, output=None
+        )
+        if not (json or quiet):
+            wanted = identifier if output is None else name_text(str(path), 200)
+            where = name_text(str(path), 200)
+            hint = f"{where} written; now: feasibility check MODEL --device {wanted}\n"
+            write_bytes(hint.encode(), sys.stderr)
 
 
 @app.command()

@@ -20,6 +20,7 @@ from feasibility.probe.wire import (
     Done,
     Event,
     Failed,
+    Finished,
     First,
     Loaded,
     Phase,
@@ -37,7 +38,10 @@ _READ_BYTES: Final = 64 * 1024
 # A reply line holds a few hundred samples at most; more is not our child talking.
 _MAX_LINE_BYTES: Final = 4 * 1024**2
 _EXIT_GRACE_S: Final = 5.0
-_LAST_WORDS: Final = (Done, Described, Failed)
+# Shells and container engines report a process that a signal ended as one that exited with
+# this number plus the signal's; a child's own codes are smaller.
+_SIGNAL_EXIT: Final = 128
+_LAST_WORDS: Final = (Done, Described, Finished, Failed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +306,7 @@ def _result(child: _Child) -> ChildResult:
             child.process.wait(_EXIT_GRACE_S)
     else:
         _kill_group(child.process)
-    code = child.process.returncode
+    code = _plain_code(child.process.returncode)
     return ChildResult(
         ending=_ending(child.transcript, code, in_time=in_time),
         events=tuple(child.transcript.events),
@@ -314,6 +318,13 @@ def _result(child: _Child) -> ChildResult:
     )
 
 
+def _plain_code(code: int | None) -> int | None:
+    """The code of a process; minus the signal that ended it, here or on another machine."""
+    if code is not None and _SIGNAL_EXIT < code <= _SIGNAL_EXIT + max(signal.Signals):
+        return _SIGNAL_EXIT - code
+    return code
+
+
 def _forget(selector: selectors.BaseSelector, child: _Child) -> None:
     for key in [key for key in selector.get_map().values() if key.data is child]:
         selector.unregister(key.fileobj)
@@ -321,7 +332,7 @@ def _forget(selector: selectors.BaseSelector, child: _Child) -> None:
 
 def _ending(transcript: _Transcript, code: int | None, *, in_time: bool) -> Ending:
     last = transcript.events[-1] if transcript.events else None
-    if isinstance(last, (Done, Described)):
+    if isinstance(last, (Done, Described, Finished)):
         return "done"
     if isinstance(last, Failed):
         return "failed"

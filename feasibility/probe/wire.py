@@ -43,10 +43,22 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     time_limit_ns: int = 45_000_000_000
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """One job for one child."""
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """One model of a series that a single child times one after the other."""
 
-    action: Literal["measure", "describe"]
+    model_path: str
+    inputs: tuple[InputSpec, ...]
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One job for one child.
+
+    Args:
+        tasks: The models of a series, which takes the place of `model_path` and `inputs`.
+        tasks_time_ns: Time after which no further task of the series is begun.
+    """
+
+    action: Literal["measure", "describe", "series"]
     instrument: Instrument
     model_path: str
     provider: str
@@ -66,6 +78,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     log_path: str | None = None
     outputs_path: str | None = None
     emulated: bool = False
+    tasks: tuple[Task, ...] = ()
+    tasks_time_ns: int = 0
 
 
 class MemoryReading(msgspec.Struct, frozen=True):
@@ -175,6 +189,30 @@ class Done(msgspec.Struct, frozen=True, tag_field="event", tag="done"):
     processor_ns: tuple[int, ...] = ()
 
 
+class Timed(msgspec.Struct, frozen=True, tag_field="event", tag="timed"):
+    """One task of a series is over.
+
+    Args:
+        index: Which one, from 0.
+        first_run_ns: Time of the first run.
+        warmup_count: Runs before the samples.
+        samples_ns: Time of each run.
+        processor_ns: Processor time that the calling thread used in each of them.
+    """
+
+    index: int
+    first_run_ns: int
+    warmup_count: int
+    samples_ns: tuple[int, ...]
+    processor_ns: tuple[int, ...] = ()
+
+
+class Finished(msgspec.Struct, frozen=True, tag_field="event", tag="finished"):
+    """The series is over; `task_count` of its tasks were begun in time."""
+
+    task_count: int
+
+
 class Described(msgspec.Struct, frozen=True, tag_field="event", tag="described"):
     """Inputs and outputs as (name, type, shape) in the runtime's words."""
 
@@ -192,7 +230,7 @@ class Failed(msgspec.Struct, frozen=True, tag_field="event", tag="failed"):
     available_providers: tuple[str, ...] = ()
 
 
-Event: TypeAlias = Ready | Loaded | First | Course | Done | Described | Failed
+Event: TypeAlias = Ready | Loaded | First | Course | Done | Timed | Finished | Described | Failed
 
 _EVENT_DECODER: Final = msgspec.json.Decoder(Event)
 

@@ -12,10 +12,15 @@ file matters here. docs/devices.md states how far off it was, and on what.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Final
 
+from feasibility.measure.speed import BUS, KernelTime
 from feasibility.project.cpu import Work
-from feasibility.records.device import Device, MeasuredMachine, Rates
+from feasibility.project.workload import work_of_model
+from feasibility.records.device import Device, Figure, MeasuredMachine, Rates
+from feasibility.records.profile import Profile
+from feasibility.zoo.kernels import TINY_NODE_COUNT
 
 # The runtime whose kernels `devices this` runs.
 MEASURED_RUNTIME: Final = "onnxruntime"
@@ -35,6 +40,16 @@ LIKE: Final = {
 # Half width of the 80 % interval as a factor, by one and by several threads: what 80 % of the
 # models of docs/devices.md were off by, rounded up, because they ran on one machine only.
 SPREADS: Final = {"one": 1.3, "several": 1.5}
+# Kinds that are measured, and on what.
+KINDS: Final = {
+    "dense": "convolutions of 3x3",
+    "pointwise": "convolutions of 1x1",
+    "depthwise": "depthwise convolutions of 3x3",
+    "matmul": "matrix products of an encoder layer over 128 tokens",
+    "vector": "products of one row with matrices of 8 MiB",
+    "recurrent": "an LSTM of 256 states",
+    "other": "exponentials and normalisations",
+}
 _ELEMENT_BYTES: Final = 4
 _NS: Final = 10**9
 
@@ -43,6 +58,20 @@ def has_rates(device: Device, runtime: str) -> bool:
     """Whether the device was measured with this runtime."""
     runs_here = device.runs_on == "cpu" and runtime == MEASURED_RUNTIME
     return device.measured is not None and runs_here
+
+
+def is_same_machine(profile: Profile, device: Device) -> bool:
+    """Whether a profile was measured on the very machine that the file describes."""
+    machine, host = device.measured, profile.host
+    return (
+        machine is not None
+        and device.memory is not None
+        and profile.method == "measured"
+        and (host.cpu, host.arch) == (machine.processor, device.isa)
+        and (host.core_count, profile.workload.runtime) == (machine.core_count, machine.runtime)
+        and host.memory_bytes == device.memory.total_bytes.value
+        and profile.workload.provider == "CPUExecutionProvider"
+    )
 
 
 def measured_spread(threads: int) -> float:
@@ -83,6 +112,56 @@ def seconds_at(work: Work, rates: Rates, machine: MeasuredMachine) -> float:
     cache = machine.cache_bytes.value if machine.cache_bytes is not None else 0
     streaming = streamed / rates.bandwidth_bytes_per_s.value if streamed > cache else 0.0
     return computing + moving + streaming + work.layer_count * rates.layer_ns.value / _NS
+
+
+def rates_of(threads: int, times: Mapping[str, KernelTime], source: str) -> Rates:
+    """What a number of threads sustains, from the times of `feasibility.zoo.kernels`.
+
+    Args:
+        threads: The number of threads.
+        times: Time of each kernel.
+        source: Where the figures come from, for the device file.
+    """
+    layer_ns = times["layers"].ns / TINY_NODE_COUNT
+
+    def figure(amount: float, name: str, layer_count: float, note: str) -> Figure:
+        """Amount per second, the dispatch of its layers left out."""
+        whole = times[name].ns
+        ns = max(whole - layer_count * layer_ns, whole / 2)
+        return Figure(value=_rounded(amount * _NS / ns), source=source, note=note)
+
+    def moved(name: str) -> tuple[float, str, float]:
+        model = times[name].model
+        return model.moved_bytes or 0, name, model.node_count or 0
+
+    operations = {}
+    for kind, note in KINDS.items():
+        model = times[kind].model
+        work = work_of_model(model)
+        assert work is not None
+        done = model.flops or 0 if kind == "other" else _products(work)
+        operations[kind] = figure(done, kind, work.layer_count, note)
+    return Rates(
+        thread_count=threads,
+        operations_per_s=operations,
+        activation_bytes_per_s=figure(*moved("traffic"), "sums of tensors of 784 KiB"),
+        bandwidth_bytes_per_s=figure(*moved(BUS), "sums of vectors that no cache holds"),
+        layer_ns=Figure(
+            value=max(1, round(layer_ns)),
+            source=source,
+            note=f"a chain of {TINY_NODE_COUNT} operators on one element",
+        ),
+    )
+
+
+def _products(work: Work) -> float:
+    """Operations of a kernel but for the activations between its products."""
+    return sum(amount for kind, amount in work.operations.items() if kind != "other")
+
+
+def _rounded(value: float) -> int:
+    """Three significant digits, more than a measurement of a second holds."""
+    return int(float(f"{value:.3g}"))
 
 
 def _rate(kind: str, rates: Rates) -> int:

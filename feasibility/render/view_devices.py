@@ -66,7 +66,7 @@ def _limit_text(device: Device) -> str:
 def device_sections(device: Device) -> tuple[Section, ...]:
     """Everything the catalogue says of one device, each figure with its source."""
     sections = [_general(device), _processor(device), _memory(device), _graphics(device)]
-    sections += [_neural(device), _limits(device), _upkeep(device)]
+    sections += [_neural(device), _limits(device), _upkeep(device), *_measured(device)]
     return tuple(section for section in sections if section is not None)
 
 
@@ -172,6 +172,31 @@ def _upkeep(device: Device) -> Section | None:
         price = f"{figure.value / 10**6:g} USD per hour in {name_text(device.price.as_of, 10)}"
         rows.append(_figure_row("costs", price, figure))
     return Section("power and price", tuple(rows)) if rows else None
+
+
+def _measured(device: Device) -> tuple[Section, ...]:
+    """What was measured on the device itself, one section per number of threads."""
+    if device.measured is None:
+        return ()
+    sections = []
+    for rates in device.measured.rates:
+        rows = [
+            _figure_row(kind, f"{format_count(figure.value)}FLOP/s", figure)
+            for kind, figure in rates.operations_per_s.items()
+        ]
+        rows.append(_rate_row("in caches", rates.activation_bytes_per_s))
+        rows.append(_rate_row("in memory", rates.bandwidth_bytes_per_s))
+        rows.append(_figure_row("a layer", format_duration(rates.layer_ns.value), rates.layer_ns))
+        threads = counted(rates.thread_count, "thread")
+        sections.append(Section(f"measured with {threads}", tuple(map(_without_source, rows))))
+    source = name_text(device.measured.rates[0].layer_ns.source, 160)
+    sections[0] = Section(f"{sections[0].title} [{source}]", sections[0].rows)
+    return tuple(sections)
+
+
+def _without_source(row: Row) -> Row:
+    """The row as it is where its section names the source of all."""
+    return Row(row.label, row.text.rpartition(" [")[0], row.tone)
 
 
 def _bytes_row(label: str, figure: Figure | None) -> Row:

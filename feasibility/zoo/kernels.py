@@ -63,18 +63,6 @@ def depthwise() -> Network:
     return _pooled(g, x, 192)
 
 
-def grouped() -> Network:
-    """Convolutions of 3x3 in 32 groups, at 28x28 and 14x14.
-
-    Source: ResNeXt-50 (32x4d), Xie et al. 2017, table 1.
-    """
-    g = GraphBuilder("grouped", opset=OPSET)
-    x = g.input("input", 1, 256, 28, 28)
-    for number, stride in enumerate((1, 1, 2, 1)):
-        x = _conv(g, x, f"conv{number}", (256, 256), kernel=3, stride=stride, groups=32)
-    return _pooled(g, x, 256)
-
-
 def matmul() -> Network:
     """The matrix products of one encoder layer of 384 features over 128 tokens.
 
@@ -131,7 +119,7 @@ def other() -> Network:
 
 
 def traffic() -> Network:
-    """Additions and transpositions of 784 KiB, which only move data."""
+    """Additions of tensors of 784 KiB, which only move data."""
     g = GraphBuilder("traffic", opset=OPSET)
     start = g.input("input", 1, 64, 56, 56)
     x = start
@@ -152,7 +140,7 @@ def layers() -> Network:
 
 
 def bus(element_count: int) -> Network:
-    """A sum over vectors so long that no cache holds them."""
+    """Two sums and a maximum over tensors so long that no cache holds them."""
     g = GraphBuilder("bus", opset=OPSET)
     rows = math.isqrt(element_count)
     start = g.input("input", rows, rows)
@@ -168,7 +156,6 @@ KERNELS: Final[Mapping[str, Callable[[], Network]]] = {
     "dense": dense,
     "pointwise": pointwise,
     "depthwise": depthwise,
-    "grouped": grouped,
     "matmul": matmul,
     "vector": vector,
     "recurrent": recurrent,

@@ -17,6 +17,8 @@ one phase has already delivered the phases before it:
     first    time of the first run
     course   memory over time, where it was asked for
     done     latency samples and memory of the runs
+    timed    latency samples of one model of a series
+    finished the series is over
     failed   phase, type and text of the error; the last line
 
 These files must run on Python 3.9 or newer with any onnxruntime since 1.16: the
@@ -70,10 +72,7 @@ def main() -> None:
     die_with_parent()
     limit_process(job.request)
     try:
-        if job.request["action"] == "describe":
-            describe(job)
-        else:
-            measure(job)
+        ACTIONS[job.request["action"]](job)
     except Exception as error:
         send("failed", phase=job.phase, **described(error))
     # Destroying the session can crash, and nothing of it is wanted any more.
@@ -97,6 +96,8 @@ def take_over_streams() -> None:
     global REPLY  # noqa: PLW0603 - one reply channel per process
     REPLY = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
     os.dup2(2, 1)
+    # The login shell of another machine may have greeted without ending its line.
+    REPLY.write("\n")
 
 
 def send(event: str, **fields: object) -> None:
@@ -157,6 +158,37 @@ def describe(job: Job) -> None:
         inputs=[[arg.name, arg.type, list(arg.shape)] for arg in session.get_inputs()],
         outputs=[[arg.name, arg.type, list(arg.shape)] for arg in session.get_outputs()],
     )
+
+
+def time_series(job: Job) -> None:
+    """Times one model after the other and sends an event after each; no memory but the baseline."""
+    request = job.request
+    import numpy
+    import onnxruntime
+
+    warm_up(numpy)
+    send(
+        "ready",
+        versions=library_versions(onnxruntime, numpy),
+        modules=[],
+        baseline=read_memory(emulated=request.get("emulated", False)),
+        peak_source="sampled",
+    )
+    deadline = time.perf_counter_ns() + request["tasks_time_ns"]
+    count = 0
+    for index, task in enumerate(request["tasks"]):
+        if time.perf_counter_ns() > deadline:
+            break
+        count += 1
+        job.phase = "load"
+        session = create_session(onnxruntime, dict(request, **task))
+        job.phase = "inputs"
+        run = bind_run(session, make_feeds(numpy, onnxruntime, dict(request, **task)))
+        job.phase = "run"
+        send("timed", index=index, **time_runs(run, request["schedule"], lambda _first_ns: None))
+        # Two models at once may be more than a small machine has memory for.
+        del run, session
+    send("finished", task_count=count)
 
 
 def measure(job: Job) -> None:
@@ -226,6 +258,8 @@ def measure(job: Job) -> None:
     profile_path = session.end_profiling() if request.get("profile_prefix") else None
     send("done", peak=peak, memory=memory, survey=survey, profile_path=profile_path, **latency)
 
+
+ACTIONS = {"describe": describe, "series": time_series, "measure": measure}
 
 if __name__ == "__main__":
     main()

@@ -1,0 +1,219 @@
+"""The cores of this machine: which, how many, how fast, with which extensions.
+
+Everything is read from below a root folder, so that tests can show it other machines.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_CPUS: Final = "sys/devices/system/cpu"
+_CACHE_SIZE: Final = re.compile(r"(\d+)([KM])", re.ASCII)
+_KIB: Final = 1024
+
+# Source: Linux, arch/arm64/include/asm/cputype.h.
+_ARM_PARTS: Final[Mapping[tuple[int, int], str]] = {
+    **{
+        (0x41, part): name
+        for part, name in {
+            0xD03: "cortex-a53", 0xD04: "cortex-a35", 0xD05: "cortex-a55", 0xD07: "cortex-a57",
+            0xD08: "cortex-a72", 0xD09: "cortex-a73", 0xD0A: "cortex-a75", 0xD0B: "cortex-a76",
+            0xD0C: "neoverse-n1", 0xD0D: "cortex-a77", 0xD40: "neoverse-v1", 0xD41: "cortex-a78",
+            0xD42: "cortex-a78ae", 0xD44: "cortex-x1", 0xD46: "cortex-a510", 0xD47: "cortex-a710",
+            0xD48: "cortex-x2", 0xD49: "neoverse-n2", 0xD4B: "cortex-a78", 0xD4C: "cortex-x1",
+            0xD4D: "cortex-a715", 0xD4E: "cortex-x3", 0xD4F: "neoverse-v2", 0xD80: "cortex-a520",
+            0xD81: "cortex-a720", 0xD82: "cortex-x4", 0xD85: "cortex-x925", 0xD87: "cortex-a725",
+        }.items()
+    },
+    (0x51, 0x001): "oryon", (0x51, 0x800): "cortex-a73", (0x51, 0x801): "cortex-a53",
+    (0x51, 0x802): "cortex-a75", (0x51, 0x803): "cortex-a55", (0x51, 0x804): "cortex-a76",
+    (0x51, 0x805): "cortex-a55",
+    (0x61, 0x022): "icestorm", (0x61, 0x023): "firestorm", (0x61, 0x032): "blizzard",
+    (0x61, 0x033): "avalanche",
+}  # fmt: skip
+# Source: Linux, arch/x86/include/asm/intel-family.h; family 6.
+_INTEL_MODELS: Final[Mapping[int, str]] = {
+    **dict.fromkeys((0x3C, 0x3F, 0x45, 0x46), "haswell"),
+    **dict.fromkeys((0x3D, 0x47, 0x4F, 0x56), "broadwell"),
+    **dict.fromkeys((0x4E, 0x5E, 0x8E, 0x9E, 0xA5, 0xA6), "skylake"),
+    0x55: "skylake-sp",
+    **dict.fromkeys((0x6A, 0x6C), "ice-lake-sp"),
+    0x8F: "sapphire-rapids",
+    0xCF: "emerald-rapids",
+    **dict.fromkeys((0x97, 0x9A, 0xB7, 0xBA, 0xBF), "golden-cove"),
+    0xBE: "gracemont",
+    **dict.fromkeys((0x96, 0x9C), "tremont"),
+}
+# Source: Linux, arch/x86/kernel/cpu/amd.c: family, first and last model.
+_AMD_MODELS: Final = (
+    (0x17, 0x30, 0x4F, "zen-2"), (0x17, 0x60, 0x7F, "zen-2"), (0x17, 0x90, 0xAF, "zen-2"),
+    (0x19, 0x00, 0x0F, "zen-3"), (0x19, 0x20, 0x5F, "zen-3"), (0x19, 0x10, 0x1F, "zen-4"),
+    (0x19, 0x60, 0xAF, "zen-4"), (0x1A, 0x00, 0x7F, "zen-5"),
+)  # fmt: skip
+_CASCADE_LAKE_STEPPING: Final = 5
+
+# Extensions that kernels of ONNX Runtime use, by the kernel's names for them.
+_EXTENSIONS: Final = {
+    "asimd": "neon", "asimdhp": "fp16", "asimddp": "dotprod", "i8mm": "i8mm", "bf16": "bf16",
+    "sve": "sve", "sve2": "sve2", "avx2": "avx2", "fma": "fma", "avx512f": "avx512",
+    "avx512_vnni": "vnni", "avx_vnni": "vnni", "avx512_bf16": "bf16", "amx_int8": "amx",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class CoreCluster:
+    """Cores of one kind at one clock.
+
+    Args:
+        core: Microarchitecture, or how the processor numbers itself.
+        core_count: Physical cores that a process may use.
+        clock_hz: Highest clock; None where the system does not tell.
+        clock_origin: What tells it.
+    """
+
+    core: str
+    core_count: int
+    clock_hz: int | None
+    clock_origin: str
+
+
+def read_clusters(root: Path = Path("/"), allowed: Collection[int] | None = None) -> tuple[
+    CoreCluster, ...
+]:  # fmt: skip
+    """Cores by kind, fastest first; threads of one core count once.
+
+    Args:
+        root: Folder that holds `proc` and `sys`.
+        allowed: Numbers of the processors that may be used; None for those of this process.
+    """
+    processors = read_processors(root)
+    usable = os.sched_getaffinity(0) if allowed is None else allowed
+    small = _listed(_text(root / "sys/devices/cpu_atom/cpus"))
+    seen: set[str] = set()
+    found: Counter[tuple[str, int, str]] = Counter()
+    for number in sorted(usable):
+        siblings = _text(root / _CPUS / f"cpu{number}/topology/thread_siblings_list")
+        if siblings and siblings in seen:
+            continue
+        seen.add(siblings)
+        fields = processors.get(number) or next(iter(processors.values()), {})
+        core = "gracemont" if number in small else core_name(fields)
+        clock, origin = _clock(root, number, fields)
+        found[core, clock, origin] += 1
+    ordered = sorted(found.items(), key=lambda item: -item[0][1])
+    clusters = [
+        CoreCluster(core, count, clock or None, origin) for (core, clock, origin), count in ordered
+    ]
+    return _within_quota(clusters, cpu_quota(root))
+
+
+def read_processors(root: Path = Path("/")) -> dict[int, dict[str, str]]:
+    """Fields of /proc/cpuinfo by the number of the processor."""
+    processors: dict[int, dict[str, str]] = {}
+    current: dict[str, str] = {}
+    for line in _text(root / "proc/cpuinfo").splitlines():
+        name, colon, value = (part.strip() for part in line.partition(":"))
+        if name == "processor" and value.isdecimal():
+            current = processors.setdefault(int(value), {})
+        if colon:
+            current.setdefault(name, value)
+    return processors
+
+
+def core_name(fields: Mapping[str, str]) -> str:
+    """Microarchitecture that /proc/cpuinfo describes, or the numbers it describes it by."""
+    if "CPU part" in fields:
+        key = (_number(fields.get("CPU implementer", "")), _number(fields["CPU part"]))
+        return _ARM_PARTS.get(key, f"arm core {key[0]:#x}:{key[1]:#x}")
+    family, model = _number(fields.get("cpu family", "")), _number(fields.get("model", ""))
+    if fields.get("vendor_id") == "GenuineIntel" and family == 6 and model in _INTEL_MODELS:
+        name = _INTEL_MODELS[model]
+        newer = _number(fields.get("stepping", "")) >= _CASCADE_LAKE_STEPPING
+        return "cascade-lake" if name == "skylake-sp" and newer else name
+    if fields.get("vendor_id") == "AuthenticAMD":
+        for of_family, first, last, name in _AMD_MODELS:
+            if family == of_family and first <= model <= last:
+                return name
+    return f"x86 family {family} model {model}" if family else "unknown core"
+
+
+def read_extensions(root: Path = Path("/")) -> tuple[str, ...]:
+    """Instruction set extensions in the words of the catalogue."""
+    fields = next(iter(read_processors(root).values()), {})
+    flags = (fields.get("flags") or fields.get("Features") or "").split()
+    return tuple(dict.fromkeys(name for flag, name in _EXTENSIONS.items() if flag in flags))
+
+
+def last_cache_bytes(root: Path = Path("/")) -> int | None:
+    """The largest cache that the first processor sees; None where the system does not tell."""
+    sizes = [
+        int(match[1]) * (_KIB if match[2] == "K" else _KIB**2)
+        for path in (root / _CPUS / "cpu0/cache").glob("index*/size")
+        if (match := _CACHE_SIZE.fullmatch(_text(path)))
+    ]
+    return max(sizes, default=None)
+
+
+def cpu_quota(root: Path = Path("/")) -> int | None:
+    """Processors' worth of time that a control group grants, rounded up; None for no limit."""
+    quota, _, period = _text(root / "sys/fs/cgroup/cpu.max").partition(" ")
+    if not quota:
+        folder = root / "sys/fs/cgroup/cpu"
+        quota, period = _text(folder / "cpu.cfs_quota_us"), _text(folder / "cpu.cfs_period_us")
+    if quota.isdecimal() and period.isdecimal() and int(period) > 0:
+        return max(1, math.ceil(int(quota) / int(period)))
+    return None
+
+
+def _within_quota(clusters: list[CoreCluster], quota: int | None) -> tuple[CoreCluster, ...]:
+    left = sum(cluster.core_count for cluster in clusters) if quota is None else quota
+    kept = []
+    for cluster in clusters:
+        count = min(cluster.core_count, left)
+        left -= count
+        if count:
+            kept.append(CoreCluster(cluster.core, count, cluster.clock_hz, cluster.clock_origin))
+    return tuple(kept)
+
+
+def _clock(root: Path, number: int, fields: Mapping[str, str]) -> tuple[int, str]:
+    """Clock in Hz, 0 where nothing tells it, and what does."""
+    kilohertz = _text(root / _CPUS / f"cpu{number}/cpufreq/cpuinfo_max_freq")
+    if kilohertz.isdecimal() and int(kilohertz):
+        return int(kilohertz) * 1000, "cpufreq's highest"
+    try:
+        megahertz = round(float(fields.get("cpu MHz", "")))
+    except ValueError:
+        return 0, "nothing tells it"
+    return megahertz * 10**6, "/proc/cpuinfo, at that moment"
+
+
+def _listed(text: str) -> frozenset[int]:
+    """Numbers of a list such as `0-3,8`."""
+    numbers: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        if first.isdecimal():
+            numbers.update(range(int(first), int(last if last.isdecimal() else first) + 1))
+    return frozenset(numbers)
+
+
+def _number(text: str) -> int:
+    try:
+        return int(text, 0)
+    except ValueError:
+        return 0
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace").strip().rstrip("\0")
+    except OSError:
+        return ""
