@@ -19,7 +19,7 @@ from feasibility.records.assessment import (
     Verdict,
     Where,
 )
-from feasibility.units import MILLISECOND_NS
+from feasibility.units import MIB, MILLISECOND_NS
 from tests.projection_samples import minilm, resnet101
 
 VERDICTS: tuple[Verdict, ...] = ("fits", "tight", "fits-with-changes", "undecided", "does-not-fit")
@@ -198,10 +198,20 @@ def test_role_decides_the_budget() -> None:
 
 
 def test_a_role_that_the_file_does_not_know_gets_the_smallest_grant_and_says_so() -> None:
-    iphone = find_device("iphone_13", load_catalogue(devices_dir()))
-    found = assess_model(minilm(), (iphone,), Requirements(role="background")).devices[0]
-    assert found.memory.budget_bytes == 50_000_000
-    assert "taken because its file says nothing of a background process" in found.reasons[0]
+    phone = find_device("galaxy_s24", load_catalogue(devices_dir()))
+    found = assess_model(minilm(), (phone,), Requirements(role="extension")).devices[0]
+    assert found.memory.budget_bytes == 512 * MIB
+    reason = next(reason for reason in found.reasons if reason.startswith("needs"))
+    assert "taken because its file says nothing of an extension" in reason
+
+
+@pytest.mark.parametrize("identifier", ["iphone_12", "iphone_13", "iphone_15_pro"])
+def test_what_ios_leaves_in_the_background_is_what_apple_advises(identifier: str) -> None:
+    phone = find_device(identifier, load_catalogue(devices_dir()))
+    grant = phone.grant("background")
+    assert grant is not None
+    assert (grant.role, grant.memory_bytes.value) == ("background", 50_000_000)
+    assert grant.memory_bytes.is_verified
 
 
 def test_overrides_replace_the_device_file() -> None:
