@@ -57,6 +57,7 @@ bench: install
 	$(BIN)/python -m benchmarks.inspect_ratio
 	$(BIN)/python -m benchmarks.latency_ratio
 	$(BIN)/python -m benchmarks.startup_ratio
+	$(BIN)/python -m benchmarks.projection_time
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache
