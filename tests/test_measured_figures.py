@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from feasibility.measure.memory import ChildMemory, child_memory, default_range,
 from feasibility.measure.options import MeasureOptions
 from feasibility.probe.memray_file import PhaseAllocations
 from feasibility.probe.ort_trace import Trace, read_trace, summarise
+from feasibility.probe.place import local_room
 from feasibility.probe.wire import Done, Loaded, MemoryReading, Ready
 from feasibility.records.workload import InputPlan
 
@@ -243,9 +245,10 @@ def test_other_notices() -> None:
 def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pass that had no room says so instead of what broke because of it."""
     usage = shutil.disk_usage(tmp_path)
-    assert notices.full_disk("allocation", tmp_path) is None
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    assert notices.full_disk("allocation", local_room()) is None
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=0))
-    notice = notices.full_disk("allocation", tmp_path)
+    notice = notices.full_disk("allocation", local_room())
     assert notice is not None
     assert f"({tmp_path}) is full" in notice.message
     assert "TMPDIR" in notice.hint

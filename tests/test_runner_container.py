@@ -143,25 +143,25 @@ REFUSED = "dial unix /run/docker.sock: connect: permission denied"
             f"{NOT_HERE}{DAEMON}manifest for my/image:latest not found: manifest unknown: manifest "
             f"unknown{USAGE}",
             125,
-            "there is no image my/image here, and no registry gives it",
+            "there is no image my/image for linux/arm64 here, and no registry gives it",
         ),
         (
             'Error: short-name "my/image" did not resolve to an alias and no unqualified-search '
             'registries are defined in "/etc/containers/registries.conf"',
             125,
-            "there is no image my/image here, and no registry gives it",
+            "there is no image my/image for linux/arm64 here, and no registry gives it",
         ),
         (
             f'{NOT_HERE}{DAEMON}Get "https://registry-1.docker.io/v2/": dial tcp: lookup '
             f"registry-1.docker.io on 127.0.0.53:53: no such host{USAGE}",
             125,
-            "there is no image my/image here, and its registry does not answer",
+            "there is no image my/image for linux/arm64 here, and its registry does not answer",
         ),
         (
             "Trying to pull my/image:latest...\nError: initializing source docker://my/image: "
             'pinging container registry my: Get "https://my/v2/": dial tcp: no such host',
             125,
-            "there is no image my/image here, and its registry does not answer",
+            "there is no image my/image for linux/arm64 here, and its registry does not answer",
         ),
         (
             f"{DAEMON}mkdir /var/lib/docker: no space left on device.\nSee 'docker run --help'.",

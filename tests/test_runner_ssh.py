@@ -25,9 +25,9 @@ from feasibility.measure.staging import files_to_stage
 from feasibility.probe.launch import run_child
 from feasibility.probe.place import StagedFile
 from feasibility.probe.runner import STEADY_ENVIRONMENT
-from feasibility.probe.runners import remote
+from feasibility.probe.runners import remote, ssh
 from feasibility.probe.runners.ssh import SshMachine, ssh_machine
-from feasibility.probe.wire import Done, Request, Schedule
+from feasibility.probe.wire import Done, Loaded, Ready, Request, Schedule
 from feasibility.records.workload import InputSpec
 from tests import tiny_models
 
@@ -35,6 +35,7 @@ SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 needs_sshd = pytest.mark.skipif(
     SSHD is None or shutil.which("ssh-keygen") is None, reason="no OpenSSH server here"
 )
+ENDLESS = Schedule(run_count_min=10**9, run_count_max=10**9, enough_ns=10**18, time_limit_ns=10**18)
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,11 @@ class Server:
         ):
             time.sleep(0.05)
         return names
+
+    def sessions(self) -> list[int]:
+        """Processes that serve a connection."""
+        own = self.process.pid
+        return [int(word) for word in Path(f"/proc/{own}/task/{own}/children").read_text().split()]
 
     @property
     def temporary(self) -> Path:
@@ -76,12 +82,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     assert SSHD is not None
     folder = tmp_path_factory.mktemp("sshd")
     (folder / "tmp").mkdir()
-    for name in ("host", "user", "stranger"):
+    for name in ("host", "user", "stranger", "greeted"):
         make_key(folder / name)
     port = free_port()
+    # What this key may run is written anew by the tests: it stands for a login shell.
+    greeted = (folder / "greeted.pub").read_text()
+    (folder / "greeted.keys").write_text(f'command="exec {folder}/shell" {greeted}')
+    (folder / "banner").write_text("Connection refused to strangers; all others timed out\n")
     (folder / "server.conf").write_text(
         f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\n"
-        f"AuthorizedKeysFile {folder}/user.pub\nStrictModes no\nUsePAM no\n"
+        f"AuthorizedKeysFile {folder}/user.pub {folder}/greeted.keys\nStrictModes no\nUsePAM no\n"
+        f"Banner {folder}/banner\n"
         f"PasswordAuthentication no\nPidFile none\nPermitRootLogin yes\n"
         f"SetEnv TMPDIR={folder}/tmp\n"
     )
@@ -109,6 +120,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def with_option(machine: SshMachine, option: str) -> SshMachine:
     return replace(machine, options=("-o", option, *machine.options))
+
+
+def with_shell(server: Server, commands: str) -> SshMachine:
+    """The machine for a user whose login shell does this with SSH_ORIGINAL_COMMAND."""
+    shell = server.folder / "shell"
+    shell.write_text(f"#!/bin/sh\n{commands}\n")
+    shell.chmod(0o755)
+    return with_option(server.machine, f"IdentityFile={server.folder}/greeted")
 
 
 def request_for(path: str, **changes: object) -> Request:
@@ -205,10 +224,7 @@ def test_a_child_ends_when_the_connection_does(server: Server, tmp_path: Path) -
     path = tiny_models.mlp(tmp_path / "mlp.onnx")
     with contextlib.ExitStack() as stack:
         place = stack.enter_context(server.machine.reach(lambda: [StagedFile(path, "m/mlp.onnx")]))
-        endless = Schedule(
-            run_count_min=10**9, run_count_max=10**9, enough_ns=10**18, time_limit_ns=10**18
-        )
-        request = request_for(place.there(path), schedule=endless)
+        request = request_for(place.there(path), schedule=ENDLESS)
         result = run_child(request, place.runner, timeout_s=4)
         assert result.ending == "timeout"
         os.killpg(place.link.process.pid, signal.SIGKILL)
@@ -229,6 +245,128 @@ def is_running(script: str) -> bool:
             if script.encode() in command and b"ssh\0" not in command:
                 return True
     return False
+
+
+@needs_sshd
+@pytest.mark.parametrize("shell", ["sh", "bash", "dash", "tcsh", "fish", "zsh"])
+def test_shells_may_differ_and_greet(server: Server, tmp_path: Path, shell: str) -> None:
+    """A greeting, with its last line not ended, spoils neither the keeper's word nor a child's."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"no {shell} here")
+    greeting = "printf 'Welcome to \\173 this host\\nNOISE'"
+    machine = with_shell(server, f'{greeting}\nexec {shell} -c "$SSH_ORIGINAL_COMMAND"')
+    path = tiny_models.mlp(tmp_path / "mlp.onnx")
+    with machine.reach(lambda: [StagedFile(path, "a folder/it's.onnx")]) as place:
+        result = run_child(request_for(place.there(path)), place.runner, timeout_s=60)
+        assert isinstance(result.events[0], Ready), result.stderr_tail
+        assert result.ending == "done"
+    assert server.leftovers() == []
+
+
+@needs_sshd
+def test_temporary_files_may_be_in_a_folder_with_spaces(server: Server, tmp_path: Path) -> None:
+    folder = server.temporary / "t m 'p"
+    folder.mkdir()
+    machine = with_shell(server, f'TMPDIR="{folder}" exec sh -c "$SSH_ORIGINAL_COMMAND"')
+    path = tiny_models.mlp(tmp_path / "mlp.onnx")
+    with machine.reach(lambda: [StagedFile(path, "mlp.onnx")]) as place:
+        assert place.there(path).startswith(f"{folder}/")
+        assert (
+            run_child(request_for(place.there(path)), place.runner, timeout_s=60).ending == "done"
+        )
+        room = place.room()
+        assert room is not None
+        assert Path(room.folder).parent == folder
+        assert 0 < room.free_bytes <= shutil.disk_usage(folder).total
+    assert list(folder.iterdir()) == []
+    folder.rmdir()
+
+
+@needs_sshd
+def test_an_account_without_a_shell_is_named(server: Server) -> None:
+    """Its refusal comes where the keeper would speak; a banner that complains is no complaint."""
+    machine = with_shell(server, "echo 'This account is currently not available.'; exit 1")
+    assert fails(machine).why == "This account is currently not available"
+
+
+@needs_sshd
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+def test_what_ended_a_child_there_is_known(
+    server: Server, tmp_path: Path, number: signal.Signals
+) -> None:
+    """ssh does not say which signal it was."""
+    fatal = tmp_path / "python"
+    fatal.write_text(
+        f'#!/bin/sh\ncase "$*" in */probe/child) kill -{number.name[3:]} $$;; esac\n'
+        f'exec {sys.executable} "$@"\n'
+    )
+    fatal.chmod(0o755)
+    with replace(server.machine, python=str(fatal)).reach(tuple) as place:
+        result = run_child(request_for("/none"), place.runner, timeout_s=30)
+        assert (result.ending, result.signal_number) == ("signal", number)
+        assert place.fault(result) is None
+
+
+@needs_sshd
+def test_a_child_that_loses_its_connection_alone_is_the_networks_fault(server: Server) -> None:
+    cut = with_shell(
+        server,
+        'case "$SSH_ORIGINAL_COMMAND" in */probe/child*) kill -KILL $PPID;; esac\n'
+        'exec sh -c "$SSH_ORIGINAL_COMMAND"',
+    )
+    with cut.reach(tuple) as place:
+        fault = place.fault(run_child(request_for("/none"), place.runner, timeout_s=30))
+        assert fault is not None
+        assert (fault.why, fault.hint) == remote.LOST
+    assert server.leftovers() == []
+
+
+@needs_sshd
+def test_a_connection_that_ends_while_copying_is_named(server: Server, tmp_path: Path) -> None:
+    big = tmp_path / "big"
+    big.write_bytes(bytes(4_000_000))
+    dying = tmp_path / "python"
+    dying.write_text(
+        f"#!{sys.executable}\nimport os, sys\n"
+        "ready = {'python': '3.11', 'missing': [], 'is_alone': True}\n"
+        "print(__import__('json').dumps(ready), flush=True)\n"
+        "sys.stdin.buffer.read(100_000)\nos.kill(os.getppid(), 9)\n"
+    )
+    dying.chmod(0o755)
+    machine = replace(server.machine, python=str(dying))
+    with pytest.raises(HostError) as caught, machine.reach(lambda: [StagedFile(big, "big")]):
+        pass
+    assert caught.value.what == f"Cannot copy the model to {machine.name}"
+    assert (caught.value.why, caught.value.hint) == remote.LOST
+
+
+@needs_sshd
+def test_a_host_that_falls_silent_ends_the_run(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is refused and nothing closed, as when a board loses its power."""
+    quick = {"ServerAliveInterval=10": "ServerAliveInterval=1"}
+    monkeypatch.setattr(ssh, "_OPTIONS", tuple(quick.get(word, word) for word in ssh._OPTIONS))
+    path = tiny_models.mlp(tmp_path / "mlp.onnx")
+    stopped: list[int] = []
+
+    def fall_silent(event: object) -> None:
+        if isinstance(event, Loaded):
+            stopped.extend(server.sessions())
+            for process_id in stopped:
+                os.kill(process_id, signal.SIGSTOP)
+
+    try:
+        with server.machine.reach(lambda: [StagedFile(path, "mlp.onnx")]) as place:
+            request = request_for(place.there(path), schedule=ENDLESS)
+            result = run_child(request, place.runner, timeout_s=60, on_event=fall_silent)
+            fault = place.fault(result)
+            assert fault is not None
+            assert "the connection was lost" in fault.why
+    finally:
+        for process_id in stopped:
+            os.kill(process_id, signal.SIGCONT)
+    assert server.leftovers() == []
 
 
 @needs_sshd
@@ -270,6 +408,13 @@ def test_a_closed_port_is_named(server: Server) -> None:
 def test_a_missing_interpreter_is_named(server: Server) -> None:
     error = fails(replace(server.machine, python="/nonexistent/python"))
     assert error.why == "there is no /nonexistent/python there"
+
+
+@needs_sshd
+def test_an_interpreter_that_may_not_be_run_is_named(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "python").write_text("no program")
+    error = fails(replace(server.machine, python=str(tmp_path / "python")))
+    assert error.why == f"this user may not run {tmp_path}/python there"
 
 
 @needs_sshd

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib.metadata
-import shutil
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final, Literal
 
 from feasibility.measure.latency import outlier_count
 from feasibility.measure.options import MeasureOptions
+from feasibility.probe.place import Room
+from feasibility.probe.wire import Failed
 from feasibility.records.base import Notice
 from feasibility.records.profile import Latency
 from feasibility.records.workload import InputPlan
@@ -82,14 +82,25 @@ def failed_pass(name: str, why: str) -> Notice:
     )
 
 
-def full_disk(name: str, folder: Path) -> Notice | None:
+def no_memray(failed: Failed) -> Notice | None:
+    """A notice that nothing counts allocations where the child ran; None if memray is there."""
+    if failed.phase != "import" or "'memray'" not in failed.message:
+        return None
+    return Notice(
+        code="memray-missing",
+        message="allocations were not counted, because memray is not installed there",
+        hint="install it beside onnxruntime there: pip install memray",
+    )
+
+
+def full_disk(name: str, room: Room | None) -> Notice | None:
     """A notice that one pass had no room for what it writes; None where there is room."""
-    if shutil.disk_usage(folder).free >= FULL_DISK_BYTES:
+    if room is None or room.free_bytes >= FULL_DISK_BYTES:
         return None
     return Notice(
         code="disk-full",
         message=f"the {name} pass failed, so its figures are missing: the folder for temporary "
-        f"files ({safe_text(str(folder))}) is full",
+        f"files ({safe_text(room.folder)}) is full",
         hint="free space there, or set TMPDIR to another folder",
     )
 

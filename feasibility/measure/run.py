@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -29,7 +28,7 @@ from feasibility.probe.launch import ChildResult
 from feasibility.probe.memray_file import PhaseAllocations, read_phase
 from feasibility.probe.ort_trace import Trace, read_trace
 from feasibility.probe.place import LocalMachine, Machine
-from feasibility.probe.wire import Done, Loaded, Ready
+from feasibility.probe.wire import Done, Failed, Loaded, Ready
 from feasibility.records.anatomy import Timeline
 from feasibility.records.base import Notice
 from feasibility.records.profile import GpuMemory, Latency, Memory, Profile
@@ -312,13 +311,18 @@ class _Campaign:
 
     def _miss(self, name: str, why: str) -> None:
         """Notes that a pass brought nothing, with a full disk as the reason where it is one."""
-        full = notices.full_disk(name, Path(tempfile.gettempdir()))
+        full = notices.full_disk(name, self.passes.place.room())
         self.notices.append(full or notices.failed_pass(name, why))
 
     def _succeeded(self, result: ChildResult, name: str) -> bool:
         """Whether a later pass succeeded; if not, a notice tells what is missing."""
         if result.ending == "done":
             return True
+        failed = result.event(Failed)
+        no_memray = notices.no_memray(failed) if failed is not None else None
+        if no_memray is not None:
+            self.notices.append(no_memray)
+            return False
         error = explain(result, self.subject.path.name, self.passes.ceiling_bytes)
         self._miss(name, error.message)
         return False

@@ -7,22 +7,17 @@ which starts children there, translates paths, and brings back what instruments 
 from __future__ import annotations
 
 import contextlib
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from feasibility.errors import FeasibilityError
 from feasibility.probe.launch import ChildResult, Watcher
 from feasibility.probe.runner import LocalRunner, Runner
-from feasibility.probe.wire import Instrument
-
-ALL_INSTRUMENTS: Final[frozenset[Instrument]] = frozenset(
-    {"plain", "steady", "memray", "ort-profile"}
-)
-# What can be told under an emulator, whose times and allocations are its own.
-EMULATED_INSTRUMENTS: Final[frozenset[Instrument]] = frozenset({"plain", "steady"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +54,19 @@ class StagedFile:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """The folder for temporary files.
+
+    Args:
+        folder: Its path on the machine that it is on.
+        free_bytes: What files in it may still take.
+    """
+
+    folder: str
+    free_bytes: int
+
+
 FilesToStage: TypeAlias = Callable[[], Sequence[StagedFile]]
 """Finds the files of a model; called only where copies of them are needed."""
 
@@ -79,10 +87,6 @@ class Place(Protocol):
         """Whether an emulator executes the children, so that times mean nothing."""
 
     @property
-    def instruments(self) -> frozenset[Instrument]:
-        """Passes that work there."""
-
-    @property
     def watch(self) -> Callable[[int], Watcher] | None:
         """Makes a watcher of a child; None where children need none."""
 
@@ -91,6 +95,9 @@ class Place(Protocol):
 
     def scratch(self, folder: Path) -> str:
         """Folder there for what instruments write; `folder` itself on this machine."""
+
+    def room(self) -> Room | None:
+        """Where instruments and libraries write there; None where it cannot be told."""
 
     def fetch(self, path: str, folder: Path) -> Path:
         """A file that a child wrote there, copied into a folder here unless it is here already.
@@ -119,6 +126,12 @@ class Machine(Protocol):
         """
 
 
+def local_room() -> Room:
+    """The folder for temporary files of this machine."""
+    folder = tempfile.gettempdir()
+    return Room(folder, shutil.disk_usage(folder).free)
+
+
 @dataclass(frozen=True, slots=True)
 class LocalPlace:
     """This machine, which needs no copies."""
@@ -126,7 +139,6 @@ class LocalPlace:
     runner: Runner = field(default_factory=LocalRunner)
     host: None = None
     is_emulated: bool = False
-    instruments: frozenset[Instrument] = ALL_INSTRUMENTS
     watch: None = None
 
     def there(self, path: Path) -> str:
@@ -136,6 +148,10 @@ class LocalPlace:
     def scratch(self, folder: Path) -> str:
         """The folder itself."""
         return str(folder)
+
+    def room(self) -> Room:
+        """The folder for temporary files of this machine."""
+        return local_room()
 
     def fetch(self, path: str, folder: Path) -> Path:  # noqa: ARG002
         """The file where it is."""

@@ -19,6 +19,8 @@ from feasibility.text import safe_text
 _IMAGE: Final = re.compile(r"\w[\w./:@-]*", re.ASCII)
 _PLATFORM: Final = re.compile(r"\w+(?:/\w+){1,2}", re.ASCII)
 _COMMAND_NOT_FOUND: Final = 127
+# Exit codes of docker and podman for what went wrong before the command ran.
+_ENGINE_FAILED: Final = frozenset({125, 126, _COMMAND_NOT_FOUND})
 _WANTED: Final = "name an image with Python, onnxruntime and numpy in it"
 
 # Source: what docker 20.10 and 28.2 and podman 4.3, with runc 1.1 and crun 1.8, were seen to say,
@@ -55,12 +57,12 @@ _RULES: Final = (
     Rule(
         r"manifest unknown|pull access denied|requested access to the resource is denied"
         r"|short-name .* did not resolve|no such image",
-        "there is no image {image} here, and no registry gives it",
+        "there is no image {wanted} here, and no registry gives it",
         "check the name with `{engine} images`, or build, pull or log in first",
     ),
     Rule(
         r"dial tcp|pinging container registry|tls handshake",
-        "there is no image {image} here, and its registry does not answer",
+        "there is no image {wanted} here, and its registry does not answer",
         "check the name with `{engine} images`, or the network",
     ),
 )
@@ -121,21 +123,27 @@ class ContainerMachine:
     def explain(self, text: str, exit_code: int | None) -> tuple[str, str]:
         """What the engine said."""
         image = safe_text(self.image)
+        names = {
+            "engine": self.engine,
+            "image": image,
+            "wanted": f"{image} for {self.platform}" if self.platform else image,
+            "platform": self.platform or f"this machine's instruction set ({platform.machine()})",
+        }
         if exit_code == _COMMAND_NOT_FOUND:
             text += "executable file not found"
-        found = explained(text, _RULES, engine=self.engine, image=image, platform=self._platform)
+        found = explained(text, _RULES, **names)
         return found or (
             complaint(text) or f"{self.engine} ended with code {exit_code}",
             f"check `{self.engine} info`",
         )
 
+    def explain_later(self, text: str, exit_code: int | None) -> tuple[str, str] | None:
+        """Why the engine did not run a command in the container."""
+        return self.explain(text, exit_code) if exit_code in _ENGINE_FAILED else None
+
     def remedy(self, modules: Sequence[str]) -> str:  # noqa: ARG002
         """What brings Python modules there."""
         return _WANTED
-
-    @property
-    def _platform(self) -> str:
-        return self.platform or f"this machine's instruction set ({platform.machine()})"
 
 
 def container_machine(engine: Literal["docker", "podman"], text: str) -> ContainerMachine:

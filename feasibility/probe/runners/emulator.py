@@ -16,13 +16,12 @@ from typing import Final
 
 from feasibility.errors import FeasibilityError, HostError
 from feasibility.probe.launch import ChildResult
-from feasibility.probe.place import EMULATED_INSTRUMENTS, FilesToStage, HostFacts
+from feasibility.probe.place import FilesToStage, HostFacts, Room, local_room
 from feasibility.probe.runner import CHILD_FOLDER
 from feasibility.probe.runners import keeper
 from feasibility.probe.runners.arm_cores import DEFAULT_CORE, cpuinfo
 from feasibility.probe.runners.root import ISA, Manifest, root_folder, usable_root
 from feasibility.probe.runners.translation import TranslationWatcher
-from feasibility.probe.wire import Instrument
 from feasibility.scratch import scratch_folder
 
 # What stays for the emulator and everything else on the machine.
@@ -77,7 +76,6 @@ class EmulatedPlace:
     runner: EmulatingRunner
     host: HostFacts
     is_emulated: bool = True
-    instruments: frozenset[Instrument] = EMULATED_INSTRUMENTS
     watch: type[TranslationWatcher] = TranslationWatcher
 
     def there(self, path: Path) -> str:
@@ -87,6 +85,10 @@ class EmulatedPlace:
     def scratch(self, folder: Path) -> str:
         """The folder itself."""
         return str(folder)
+
+    def room(self) -> Room:
+        """The folder for temporary files of this machine."""
+        return local_room()
 
     def fetch(self, path: str, folder: Path) -> Path:  # noqa: ARG002
         """The file where it is."""

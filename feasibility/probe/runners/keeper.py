@@ -10,6 +10,7 @@ Protocol, in lines of JSON, each answered by one:
     (start)                      -> the facts of the machine
     {"files": [[name, size]..]}, followed by their bytes -> {"folder": path}
     {"fetch": path}              -> {"size": bytes}, followed by them
+    {"room": path}               -> {"free_bytes": what a file there may take}
     anything that fails          -> {"error": why}
 """
 
@@ -41,6 +42,8 @@ def main() -> None:
     global REPLY  # noqa: PLW0603 - one reply channel per process
     REPLY = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    # A login shell may have greeted without ending its line.
+    REPLY.write(b"\n")
     for name in ("SIGHUP", "SIGTERM", "SIGINT"):
         signal.signal(getattr(signal, name), leave)
     mark = claim()
@@ -53,6 +56,8 @@ def main() -> None:
                 folder = tempfile.mkdtemp(prefix="feasibility-")
                 receive(folder, request["files"])
                 reply({"folder": folder})
+            elif "room" in request:
+                reply({"free_bytes": shutil.disk_usage(request["room"]).free})
             else:
                 hand_over(request["fetch"])
     except OSError as error:

@@ -26,16 +26,20 @@ _STDERR_KEPT_BYTES: Final = 8 * 1024
 
 
 class LinkError(Exception):
-    """The connection ended, or the other side refused; its text is what was said.
+    """The connection ended; its text is what was said last.
 
     Args:
-        text: What the other side or the connecting program said last.
+        text: What the connecting program said.
         exit_code: That of the connecting program; None while it runs.
     """
 
     def __init__(self, text: str, exit_code: int | None = None) -> None:
         super().__init__(text)
         self.exit_code = exit_code
+
+
+class RefusedError(LinkError):
+    """The keeper could not do what it was asked; its text is the keeper's reason."""
 
 
 def keeper_code() -> str:
@@ -58,28 +62,27 @@ class Link:
     stderr: IO[bytes]
     timeout_s: float
     _pending: bytearray = field(default_factory=bytearray)
+    _greeting: bytes = b""
 
     def hear(self) -> dict[str, Any]:
         """The keeper's next reply.
 
         Raises:
-            LinkError: The connection ended, or the reply is an error.
+            RefusedError: The reply is an error.
+            LinkError: The connection ended.
         """
-        while b"\n" not in self._pending:
-            if len(self._pending) > _MAX_REPLY_BYTES:
-                raise LinkError("what answers there does not speak the keeper's protocol")
-            self._pending += self._read()
-        line, _, rest = bytes(self._pending).partition(b"\n")
-        self._pending = bytearray(rest)
-        try:
-            message: Any = json.loads(line)
-        except ValueError:
+        while True:
+            line = self._read_line()
+            try:
+                message: Any = json.loads(line)
+            except ValueError:
+                message = None
             # Shells may greet before the keeper speaks; a greeting is not for us.
-            return self.hear()
-        if not isinstance(message, dict):
-            return self.hear()
+            if isinstance(message, dict):
+                break
+            self._greeting = line or self._greeting
         if "error" in message:
-            raise LinkError(str(message["error"]))
+            raise RefusedError(str(message["error"]))
         reply: dict[str, Any] = message
         return reply
 
@@ -87,7 +90,8 @@ class Link:
         """Copies files there and returns the folder that they are in.
 
         Raises:
-            LinkError: There is no room, or the connection ended.
+            RefusedError: There is no room.
+            LinkError: The connection ended.
             OSError: A file cannot be read here.
         """
         assert self.process.stdin is not None
@@ -108,7 +112,8 @@ class Link:
         """Copies a file from there.
 
         Raises:
-            LinkError: There is no such file, or the connection ended.
+            RefusedError: There is no such file.
+            LinkError: The connection ended.
         """
         self._write(json.dumps({"fetch": path}).encode() + b"\n")
         left = int(self.hear()["size"])
@@ -119,13 +124,35 @@ class Link:
                 file.write(data)
                 left -= len(data)
 
+    def free_bytes(self, folder: str) -> int:
+        """What a file in a folder there may take.
+
+        Raises:
+            RefusedError: There is no such folder.
+            LinkError: The connection ended.
+        """
+        self._write(json.dumps({"room": folder}).encode() + b"\n")
+        return int(self.hear()["free_bytes"])
+
     def last_words(self) -> str:
-        """What the connecting program printed, without empty lines."""
+        """What the connecting program complained of, without empty lines.
+
+        Where it did not complain, the last line of what spoke in the keeper's place.
+        """
         self.stderr.seek(0, os.SEEK_END)
         self.stderr.seek(max(0, self.stderr.tell() - _STDERR_KEPT_BYTES))
-        text = self.stderr.read().decode("utf-8", "replace")
+        text = (self.stderr.read() or self._greeting).decode("utf-8", "replace")
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         return "\n".join(lines)
+
+    def _read_line(self) -> bytes:
+        while b"\n" not in self._pending:
+            if len(self._pending) > _MAX_REPLY_BYTES:
+                raise LinkError("what answers there does not speak the keeper's protocol")
+            self._pending += self._read()
+        line, _, rest = bytes(self._pending).partition(b"\n")
+        self._pending = bytearray(rest)
+        return line
 
     def _write(self, data: bytes) -> None:
         assert self.process.stdin is not None

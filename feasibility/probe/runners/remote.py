@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -12,20 +13,23 @@ from typing import Any, Final, Protocol
 from feasibility.errors import FeasibilityError, HostError
 from feasibility.probe.launch import ChildResult, Watcher
 from feasibility.probe.place import (
-    ALL_INSTRUMENTS,
-    EMULATED_INSTRUMENTS,
     FilesToStage,
     HostFacts,
+    Room,
     StagedFile,
 )
 from feasibility.probe.runner import CHILD_FOLDER, Runner
-from feasibility.probe.runners.link import Link, LinkError, keeper_code, linked
+from feasibility.probe.runners.link import Link, LinkError, RefusedError, keeper_code, linked
 from feasibility.probe.runners.translation import TranslationWatcher
-from feasibility.probe.wire import Instrument
 from feasibility.text import safe_text
 
 _OLDEST_PYTHON: Final = (3, 9)
 _MESSAGE_LIMIT: Final = 300
+_NOTICE_S: Final = 1.0
+LOST: Final = (
+    "the connection was lost; what was copied there is removed when that side notices",
+    "check the network and run it again",
+)
 
 
 class Way(Protocol):
@@ -46,7 +50,10 @@ class Way(Protocol):
         """The argv that runs a script there, beside the keeper."""
 
     def explain(self, text: str, exit_code: int | None) -> tuple[str, str]:
-        """Why a command did not get through, and what to do about it."""
+        """Why the keeper did not get through, and what to do about it."""
+
+    def explain_later(self, text: str, exit_code: int | None) -> tuple[str, str] | None:
+        """The same for a command after the keeper; None where the exit code is that command's."""
 
     def remedy(self, modules: Sequence[str]) -> str:
         """What brings Python modules there."""
@@ -117,11 +124,6 @@ class RemotePlace:
         return bool(self.facts["is_emulated"])
 
     @property
-    def instruments(self) -> frozenset[Instrument]:
-        """All, unless an emulator stands between."""
-        return EMULATED_INSTRUMENTS if self.is_emulated else ALL_INSTRUMENTS
-
-    @property
     def watch(self) -> Callable[[int], Watcher] | None:
         """Only figures of an emulator need mending; its process cannot be looked at from here."""
         return (lambda _: TranslationWatcher(None)) if self.is_emulated else None
@@ -133,6 +135,12 @@ class RemotePlace:
     def scratch(self, folder: Path) -> str:  # noqa: ARG002
         """The folder there that goes with everything else."""
         return self._path("probe")
+
+    def room(self) -> Room | None:
+        """The folder that goes with everything else."""
+        with contextlib.suppress(LinkError, OSError):
+            return Room(self.folder, self.link.free_bytes(self.folder))
+        return None
 
     def fetch(self, path: str, folder: Path) -> Path:
         """A copy of what a child wrote.
@@ -149,15 +157,19 @@ class RemotePlace:
 
     def fault(self, result: ChildResult) -> FeasibilityError | None:
         """The error of a command that did not get through, or lost its way back."""
-        if result.ending not in ("silent", "signal"):
+        if result.ending in ("done", "failed"):
             return None
-        if self.link.process.poll() is not None:
-            return HostError(
-                f"Cannot go on measuring on {self.way.name}",
-                "the connection was lost; what was copied there is removed when that side notices",
-                "check the network and run it again",
-            )
-        return None
+        what = f"Cannot go on measuring on {self.way.name}"
+        if self._is_lost():
+            return HostError(what, *LOST)
+        cause = self.way.explain_later(result.stderr_tail, result.exit_code)
+        return HostError(what, *cause) if cause is not None else None
+
+    def _is_lost(self) -> bool:
+        """Whether the keeper is out of reach; a connection may notice it later than another."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.link.process.wait(_NOTICE_S)
+        return self.link.process.returncode is not None
 
     def _path(self, *parts: str) -> str:
         return str(PurePosixPath(self.folder, *parts))
@@ -221,13 +233,15 @@ def _sent(link: Link, way: Way, files: Sequence[StagedFile]) -> str:
         StagedFile(path, f"probe/{CHILD_FOLDER.name}/{path.name}")
         for path in sorted(CHILD_FOLDER.glob("*.py"))
     ]
+    what = f"Cannot copy the model to {way.name}"
     try:
         return link.send([*files, *program])
-    except (LinkError, OSError) as error:
-        last = safe_text(str(error).rpartition("\n")[2], _MESSAGE_LIMIT).lower()
+    except RefusedError as error:
         size = sum(file.path.stat().st_size for file in files)
         raise HostError(
-            f"Cannot copy the model to {way.name}",
-            last or "the connection was lost",
+            what,
+            safe_text(str(error), _MESSAGE_LIMIT).lower(),
             f"{size / 1e6:.0f} MB are needed in the folder for temporary files there",
         ) from error
+    except LinkError as error:
+        raise HostError(what, *(way.explain_later(str(error), error.exit_code) or LOST)) from error

@@ -12,18 +12,22 @@ from typing import Final
 from feasibility.errors import UsageError
 from feasibility.probe.place import FilesToStage
 from feasibility.probe.runners.faults import Rule, complaint, explained
-from feasibility.probe.runners.remote import RemotePlace, reached
+from feasibility.probe.runners.remote import LOST, RemotePlace, reached
 from feasibility.text import safe_text
 
 # Nobody sits at the keyboard of a measurement: whatever ssh would ask is an error instead.
 _OPTIONS: Final = (
     *("-T", "-x", "-a"),
     *("-o", "BatchMode=yes"),
+    *("-o", "LogLevel=ERROR"),  # a host's banner is no complaint
     *("-o", "ConnectTimeout=15"),
     *("-o", "ServerAliveInterval=10"),
     *("-o", "ServerAliveCountMax=3"),
 )
+_EXIT_SSH_FAILED: Final = 255
+_EXIT_NOT_EXECUTABLE: Final = 126
 _EXIT_NOT_FOUND: Final = 127
+_OTHER_PYTHON: Final = "install Python there, or name one: --on ssh:HOST:/path/to/python"
 _NAME: Final = re.compile(
     r"(?P<host>//(?:[\w.+-]+@)?(?:[\w.-]+|\[[0-9A-Fa-f:.%]+\])(?::\d+)?|(?:[\w.+-]+@)?\w[\w.-]*)"
     r"(?::?(?P<python>/\S+))?",
@@ -49,6 +53,7 @@ _RULES: Final = (
     ),
     Rule("Could not resolve hostname", "there is no host of that name", "check the name"),
     Rule("Connection refused", "nothing listens for ssh there", "start sshd there"),
+    Rule("closed by remote host|connection reset|broken pipe|connection closed", *LOST),
     Rule("timed out", "it does not answer", "check that it is on and in this network"),
     Rule("No route to host", "there is no way to it", "check that it is on and in this network"),
 )
@@ -92,28 +97,36 @@ class SshMachine:
     def child_command(self, script: str, variables: Mapping[str, str]) -> list[str]:
         """The argv that runs a script there."""
         assignments = [f"{name}={value}" for name, value in variables.items()]
-        return self._command(["env", *assignments, self.python, "-X", "utf8", script])
+        child = shlex.join(["env", *assignments, self.python, "-X", "utf8", script])
+        # ssh does not hand on which signal ended a process, but a shell there does.
+        return self._command(["sh", "-c", f"{child}; exit $?"])
 
     def explain(self, text: str, exit_code: int | None) -> tuple[str, str]:
         """Why ssh did not get through, or what the shell there said."""
         found = explained(text, _RULES, host=self.host)
         if found is not None:
             return found
+        if exit_code == _EXIT_NOT_EXECUTABLE:
+            return f"this user may not run {safe_text(self.python)} there", _OTHER_PYTHON
         if exit_code == _EXIT_NOT_FOUND:
-            return (
-                f"there is no {safe_text(self.python)} there",
-                "install Python there, or name it: --on ssh:HOST:/path/to/python",
-            )
+            return f"there is no {safe_text(self.python)} there", _OTHER_PYTHON
         return (
             complaint(text) or f"ssh ended with code {exit_code}",
             f"try `ssh {self.host} {self.python} -V`",
         )
 
+    def explain_later(self, text: str, exit_code: int | None) -> tuple[str, str] | None:
+        """Why ssh, which got through before, did not this time or not back."""
+        if exit_code != _EXIT_SSH_FAILED:
+            return None
+        # What the login shell there prints is in the text as well.
+        return explained(text, _RULES, host=self.host) or LOST
+
     def remedy(self, modules: Sequence[str]) -> str:
         """What brings Python modules there."""
         return (
-            f"install there: {self.python} -m pip install {' '.join(modules)}; or name another "
-            "Python: --on ssh:HOST:/path/to/python"
+            f"install there: {self.python} -m pip install {' '.join(modules)}; or name a Python "
+            "that has them: --on ssh:HOST:/path/to/python"
         )
 
     def _command(self, argv: Sequence[str]) -> list[str]:
