@@ -101,6 +101,14 @@ def test_demands_that_keep_it_from_the_cloud(demands: Requirements, summary: str
     }
 
 
+def test_every_demand_that_rules_a_server_out_is_said() -> None:
+    found = placed(Requirements(is_offline=True, is_private=True))
+    said = [reason for reason in found.placement.reasons if reason.startswith("NVIDIA T4")]
+    assert said == [
+        "NVIDIA T4 server: it has to work without a network and its inputs may not leave the device"
+    ]
+
+
 def test_only_a_server_that_may_not_be_asked() -> None:
     found = placed(Requirements(is_offline=True), T4)
     assert found.placement.summary == "not in the cloud: it has to work without a network"
@@ -315,6 +323,16 @@ _DEMANDS = st.builds(
     is_private=st.booleans(),
 )
 _FED = profiles().map(pictures) | profiles()
+
+
+@settings(max_examples=60)
+@given(profiles().map(pictures), st.lists(devices(), min_size=1, max_size=2), st.data())
+def test_every_reason_has_its_points(
+    profile: Profile, found: list[Device], data: st.DataObject
+) -> None:
+    """What stands in the way is told by the points, so that each reason needs its own."""
+    for one in assess_model(profile, found, data.draw(_DEMANDS)).devices:
+        assert len(one.reasons) == len(one.score_parts)
 
 
 @settings(max_examples=60)

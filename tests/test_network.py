@@ -45,6 +45,13 @@ def test_presets_are_in_order_and_have_a_source(name: str) -> None:
     assert preset.source
 
 
+@pytest.mark.parametrize(
+    ("text", "name"), [("Wi-Fi", "wifi"), ("WLAN", "wifi"), ("LTE", "4g"), (" ethernet ", "lan")]
+)
+def test_other_names_of_networks(text: str, name: str) -> None:
+    assert parse_network(text) is PRESETS[name]
+
+
 def test_none_is_no_network() -> None:
     assert parse_network(" None ") is None
 

@@ -137,6 +137,13 @@ def test_real_time_factor() -> None:
     )
 
 
+def test_a_factor_of_several_is_not_written_in_percent() -> None:
+    found = judge_realtime(realtime_factor(interval(187, 432), 40 * MILLISECOND_NS), 40_000_000)
+    assert found.reason == (
+        "takes 4.7 to 11 times the 40 ms of signal that one inference covers, too slow"
+    )
+
+
 def test_unknown_latency_is_undecided() -> None:
     unknown = DurationInterval()
     assert judge_rate(utilisation(unknown, 3), 3).verdict == "undecided"

@@ -30,6 +30,8 @@ SERVER: Final = "server"
 PATH_TARGET_RATIO: Final = 2
 
 _SECOND_NS: Final = 10**9
+# Rates from here on are written without decimals.
+_WHOLE_RATE: Final = 100
 
 
 class CloudPath(NamedTuple):
@@ -104,11 +106,13 @@ def counted_network(requirements: Requirements) -> Network | None:
 
 def judge_cloud(path: CloudPath, requirements: Requirements) -> tuple[Finding, ...]:
     """What the demands and the network say to sending requests away."""
-    found = []
+    demands = []
     if requirements.is_offline:
-        found.append(Finding("demands", "does-not-fit", 0, "it has to work without a network"))
+        demands.append("it has to work without a network")
     if requirements.is_private:
-        found.append(Finding("demands", "does-not-fit", 0, "its inputs may not leave the device"))
+        demands.append("its inputs may not leave the device")
+    # One finding for each part, because the points are kept by part.
+    found = [Finding("demands", "does-not-fit", 0, " and ".join(demands))] if demands else []
     network, budget_ns = requirements.network, path.total.budget_ns
     if network is None:
         return tuple(found)
@@ -179,7 +183,8 @@ def _judge_uplink(payload: Payload, network: Network, rate_per_s: float) -> Find
     if upload_bytes is None:
         reason = "the size of its inputs is not known, so whether a network carries them is not"
         return Finding("uplink", "undecided", SCORE_UNKNOWN, reason)
-    each = f"{payload.upload_text} {rate_per_s:.3g} times per second"
+    often = f"{rate_per_s:.0f}" if rate_per_s >= _WHOLE_RATE else f"{rate_per_s:.3g}"
+    each = f"{payload.upload_text} {often} times per second"
     period_ns, up = _SECOND_NS / rate_per_s, network.up_bits_per_s
     if upload_bytes == 0:
         return Finding("uplink", "fits", SCORE_FULL, "there is nothing to send")

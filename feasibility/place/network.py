@@ -13,6 +13,7 @@ from feasibility.text import safe_text
 from feasibility.units import MILLISECOND_NS, MINUTE_NS, format_bytes, parse_duration_ns
 
 NO_NETWORK: Final = "none"
+_OTHER_NAMES: Final = {"wi-fi": "wifi", "wlan": "wifi", "lte": "4g", "ethernet": "lan"}
 ASSUMED_NETWORK: Final = "wifi"
 # An answer of unknown size is at the upper end as large as the question, else nothing.
 UNKNOWN_ANSWER_RATIO: Final = 1.0
@@ -112,6 +113,7 @@ def parse_network(text: str) -> Network | None:
         UsageError: It is neither, or a rate is zero or more than any network has.
     """
     name = text.strip().casefold()
+    name = _OTHER_NAMES.get(name, name)
     if name == NO_NETWORK:
         return None
     if name in PRESETS:

@@ -157,9 +157,10 @@ class _Groups:
 
     def reasons(self, best: DeviceAssessment | None) -> tuple[str, ...]:
         """What decided it, device by device, everything that stands in the way first."""
+        unfit = [server for server in self.servers if server.verdict == "does-not-fit"]
         lines = [
             f"{found.name}: {reason}"
-            for found in (*self.failing, *self.close)
+            for found in (*self.failing, *self.close, *unfit)
             for reason in obstacles(found)
         ]
         lines += [f"{found.name}: {change}" for found in self.changed for change in found.changes]

@@ -19,6 +19,8 @@ from feasibility.text import safe_text
 from feasibility.units import format_duration, parse_duration_ns
 
 _SECOND_NS: Final = 10**9
+# From here on factors read better than percentages.
+_MANY_TIMES: Final = 2
 _HIGHEST_RATE: Final = 10**9
 _RATE: Final = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*(?:/\s*(s|min|h))?", re.ASCII)
 _PER_S: Final = {"s": 1, "min": 60, "h": 3600}
@@ -108,7 +110,11 @@ def judge_realtime(factor: RatioInterval | None, signal_ns: int) -> Finding:
     if factor is None:
         reason = f"whether it keeps up with {signal} is not known; timing it would settle it"
         return Finding("realtime", "undecided", SCORE_UNKNOWN, reason)
-    reason = f"takes {percent_span(factor)} of the {signal} of signal that one inference covers"
+    if factor.high_ratio < _MANY_TIMES:
+        share = f"{percent_span(factor)} of"
+    else:
+        share = f"{_span(factor.low_ratio, factor.high_ratio)} times"
+    reason = f"takes {share} the {signal} of signal that one inference covers"
     return _finding("realtime", factor, reason)
 
 
