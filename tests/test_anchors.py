@@ -47,6 +47,39 @@ def test_a_measurement_is_kept_in_the_users_copy(home: Path) -> None:
     assert before.likely_ns is not None
     assert after.likely_ns is not None
     assert after.likely_ns > before.likely_ns
+    assert (before.anchor_count, after.anchor_count) == (0, 1)
+
+
+def test_reports_name_what_was_timed_on_a_device(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    profile = str(saved(home))
+    run(["devices", "calibrate", "pi5", "--measured", f"{profile}=480ms", "--threads", "2"])
+    capsys.readouterr()
+    assert run(["devices", "show", "pi5"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "models timed on it resnet101.onnx 480 ms with 2 threads, onnxruntime in fp32" in shown
+    run(["check", profile, "--device", "pi5", "--device", "pi4"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert "time corrected by what was timed on the device: Raspberry Pi 5 (8 GB) (1 model)" in told
+    run(["check", profile, "--device", "pi5", "--runtime", "ncnn"])
+    assert "time corrected by" not in " ".join(capsys.readouterr().out.split())
+
+
+def test_times_of_a_call_are_those_of_its_runtime_and_threads(home: Path) -> None:
+    saved(home)
+    path = home / "times.toml"
+    path.write_text('[pi5]\n"resnet101.json" = "480ms"\n')
+    (found,) = with_measured((RPI_5,), path, threads=99, runtime="ncnn")
+    # A Pi 5 has four cores, whatever was asked for.
+    assert [(a.runtime, a.threads) for a in found.anchors] == [("ncnn", 4)]
+
+
+def test_a_runtime_that_no_projection_knows(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    profile = saved(home)
+    arguments = ["devices", "calibrate", "pi5", "--measured", f"{profile}=480ms"]
+    assert run([*arguments, "--runtime", "fastrt"]) == 2
+    assert "There is no projection for the runtime 'fastrt'" in capsys.readouterr().err
 
 
 def test_measuring_again_replaces(home: Path) -> None:

@@ -29,11 +29,13 @@ class Anchoring(NamedTuple):
         ratio: Factor on every projection for the device.
         spread: Half width of the interval as a factor.
         text: The sentence that says so.
+        model_count: How many models were measured there.
     """
 
     ratio: float
     spread: float
     text: str
+    model_count: int
 
 
 def anchoring(device: Device, known: Fitted, runtime: str) -> Anchoring | None:
@@ -57,6 +59,7 @@ def anchoring(device: Device, known: Fitted, runtime: str) -> Anchoring | None:
         ratio=ratio,
         spread=known.spreads[f"{count}, {kind}"],
         text=f"Multiplied by {ratio:.2f} after {models} measured on the device itself.",
+        model_count=len(logs),
     )
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from typing import Final, NamedTuple
 
+from msgspec.structs import replace
+
 from feasibility.project.anchors import Anchoring, anchoring
 from feasibility.project.cpu import Cores, Work, cpu_seconds
 from feasibility.project.fitted import Fitted, fitted
@@ -119,7 +121,8 @@ def project_latency(
     evidence = _MEASURED if has_rates(device, runtime_on(device, runtime)) else _PUBLISHED
     text = _explain(profile, f"{figure.where} {evidence}", slowness, anchors)
     on_npu = npu_text(profile.model.name, device)
-    return _interval(seconds, spread, figure, f"{text} {on_npu}" if on_npu else text)
+    found = _interval(seconds, spread, figure, f"{text} {on_npu}" if on_npu else text)
+    return found if anchors is None else replace(found, anchor_count=anchors.model_count)
 
 
 def runtime_on(device: Device, runtime: str) -> str:

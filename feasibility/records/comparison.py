@@ -29,6 +29,9 @@ class DurationInterval(Record, frozen=True, kw_only=True):
     threads: Annotated[
         Count | None, Meta(description="Threads that the time is for; null on a GPU.")
     ] = None
+    anchor_count: Annotated[
+        Count, Meta(description="Models timed on the device itself that correct the figures.")
+    ] = 0
     explanation: Annotated[str, Meta(description="How the figures were obtained.")] = ""
 
 

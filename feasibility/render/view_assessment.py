@@ -24,6 +24,7 @@ from feasibility.render.view import (
     Section,
     Tone,
     bytes_range_text,
+    counted,
     name_text,
     part_of_text,
     rough_duration_text,
@@ -170,6 +171,13 @@ def runtime_remarks(model: ModelAssessment) -> tuple[str, ...]:
         ]
         if short:
             remarks.append(f"{asked} threads are more than there are cores: {', '.join(short)}")
+    anchored = [item for item in timed if item.latency.anchor_count]
+    if anchored:
+        names = (
+            f"{name_text(item.name, 32)} ({counted(item.latency.anchor_count, 'model')})"
+            for item in anchored
+        )
+        remarks.append(f"time corrected by what was timed on the device: {', '.join(names)}")
     if model.runtime != ONNX_RUNTIME:
         remarks.append(
             "memory is that of ONNX Runtime; another runtime reads a format of its own, and "

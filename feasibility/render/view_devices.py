@@ -67,6 +67,7 @@ def device_sections(device: Device) -> tuple[Section, ...]:
     """Everything the catalogue says of one device, each figure with its source."""
     sections = [_general(device), _processor(device), _memory(device), _graphics(device)]
     sections += [_neural(device), _limits(device), _upkeep(device), *_measured(device)]
+    sections.append(_anchored(device))
     return tuple(section for section in sections if section is not None)
 
 
@@ -192,6 +193,17 @@ def _measured(device: Device) -> tuple[Section, ...]:
     source = name_text(device.measured.rates[0].layer_ns.source, 160)
     sections[0] = Section(f"{sections[0].title} [{source}]", sections[0].rows)
     return tuple(sections)
+
+
+def _anchored(device: Device) -> Section | None:
+    """Models that were timed on the device itself."""
+    rows = []
+    for anchor in device.anchors:
+        text = f"{format_duration(anchor.latency_ns)} with {counted(anchor.threads, 'thread')}"
+        text += f", {name_text(anchor.runtime, 40)} in {anchor.precision}"
+        text += f", {name_text(anchor.measured_on, 10)}" if anchor.measured_on else ""
+        rows.append(Row(name_text(anchor.model, 40), text))
+    return Section("models timed on it", tuple(rows)) if rows else None
 
 
 def _without_source(row: Row) -> Row:
