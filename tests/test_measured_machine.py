@@ -189,9 +189,10 @@ def test_times_become_rates() -> None:
         for kind in KINDS
     }
     times["layers"] = kernel(200_000)
+    times["small"] = kernel(60_000)
     times["traffic"] = times[BUS] = kernel(SECOND_NS // 2, moved_bytes=10**9, node_count=0)
-    rates = rates_of(2, times, "here")
-    assert rates.thread_count == 2
+    rates = rates_of(1, times, times, "here")
+    assert rates.thread_count == 1
     assert {kind: figure.value for kind, figure in rates.operations_per_s.items()} == (
         dict.fromkeys(KINDS, 10**10)
     )
@@ -199,3 +200,25 @@ def test_times_become_rates() -> None:
     assert rates.bandwidth_bytes_per_s.value == 2 * 10**9
     assert rates.layer_ns.value == 1000
     assert {figure.source for figure in rates.operations_per_s.values()} == {"here"}
+
+
+def test_threads_that_wait_show_in_every_layer() -> None:
+    """Twice as fast on large layers, so 20 small ones of 3 us could take 1.5 us; they take 2."""
+    work = {"flops": 10**9, "flops_by_class": {"conv": 10**9}, "node_count_by_class": {"conv": 0}}
+    alone = dict.fromkeys(KINDS, kernel(SECOND_NS // 10, **work))
+    alone |= {"layers": kernel(200_000), "small": kernel(60_000)}
+    alone |= dict.fromkeys(("traffic", BUS), kernel(SECOND_NS // 2, moved_bytes=10**9))
+    two = alone | dict.fromkeys(KINDS, kernel(SECOND_NS // 20, **work)) | {"small": kernel(40_000)}
+    rates = rates_of(2, two, alone, "here")
+    assert rates.layer_ns.value == 1000 + 500
+    assert rates.operations_per_s["dense"].value == 2 * 10**10
+
+
+def test_a_model_of_small_layers_gains_nothing_and_loses_nothing() -> None:
+    slow = Figure(value=10**6, source="test")
+    one, two = machine(10, 1, 2).rates
+    there = msgspec.structs.replace(
+        machine(10), rates=(one, msgspec.structs.replace(two, layer_ns=slow))
+    )
+    work = NOTHING._replace(operations={"dense": 1e6}, layer_count=100.0)
+    assert measured_seconds(work, there, 2) == measured_seconds(work, there, 1)

@@ -136,7 +136,9 @@ def device_of(
     told = f"what the system said of itself (/proc, /sys) on {today}"
     measured = f"measured for this file on {today} with {runtime}"
     sort = kind or facts.kind
-    rates = tuple(rates_of(count, times, measured) for count, times in speed.times.items())
+    rates = tuple(
+        rates_of(count, times, speed.times[1], measured) for count, times in speed.times.items()
+    )
     threads = rates[-1].thread_count
     latency_ms = _LATENCY_MS.get(sort, _DEFAULT_LATENCY_MS)
     return Device(

@@ -20,7 +20,7 @@ from feasibility.project.cpu import Work
 from feasibility.project.workload import work_of_model
 from feasibility.records.device import Device, Figure, MeasuredMachine, Rates
 from feasibility.records.profile import Profile
-from feasibility.zoo.kernels import TINY_NODE_COUNT
+from feasibility.zoo.kernels import SMALL_LAYER_COUNT, TINY_NODE_COUNT
 
 # The runtime whose kernels `devices this` runs.
 MEASURED_RUNTIME: Final = "onnxruntime"
@@ -38,8 +38,8 @@ LIKE: Final = {
     "tree": "other",
 }
 # Half width of the 80 % interval as a factor, by one and by several threads: what 80 % of the
-# models of docs/devices.md were off by, rounded up, because they ran on one machine only.
-SPREADS: Final = {"one": 1.3, "several": 1.5}
+# models of docs/devices.md were off by, rounded up, since they ran on one machine only.
+SPREADS: Final = {"one": 1.25, "several": 1.5}
 # Kinds that are measured, and on what.
 KINDS: Final = {
     "dense": "convolutions of 3x3",
@@ -80,7 +80,15 @@ def measured_spread(threads: int) -> float:
 
 
 def measured_seconds(work: Work, machine: MeasuredMachine, threads: int) -> float:
-    """Seconds of one inference; between two measured numbers of threads, on the line in logs."""
+    """Seconds of one inference; between two measured numbers of threads, on the line in logs.
+
+    Never more than with one thread: the runtime does not share out what is too small for it.
+    """
+    alone = seconds_at(work, machine.rates[0], machine)
+    return min(alone, _seconds_of_threads(work, machine, threads))
+
+
+def _seconds_of_threads(work: Work, machine: MeasuredMachine, threads: int) -> float:
     exact = [rates for rates in machine.rates if rates.thread_count == threads]
     if exact:
         return seconds_at(work, exact[0], machine)
@@ -114,15 +122,23 @@ def seconds_at(work: Work, rates: Rates, machine: MeasuredMachine) -> float:
     return computing + moving + streaming + work.layer_count * rates.layer_ns.value / _NS
 
 
-def rates_of(threads: int, times: Mapping[str, KernelTime], source: str) -> Rates:
+def rates_of(
+    threads: int,
+    times: Mapping[str, KernelTime],
+    alone: Mapping[str, KernelTime],
+    source: str,
+) -> Rates:
     """What a number of threads sustains, from the times of `feasibility.zoo.kernels`.
 
     Args:
         threads: The number of threads.
         times: Time of each kernel.
+        alone: The same with one thread.
         source: Where the figures come from, for the device file.
     """
-    layer_ns = times["layers"].ns / TINY_NODE_COUNT
+    dispatch_ns = times["layers"].ns / TINY_NODE_COUNT
+    waiting_ns = _waiting_ns(times, alone)
+    layer_ns = dispatch_ns + waiting_ns
 
     def figure(amount: float, name: str, layer_count: float, note: str) -> Figure:
         """Amount per second, the dispatch of its layers left out."""
@@ -149,9 +165,16 @@ def rates_of(threads: int, times: Mapping[str, KernelTime], source: str) -> Rate
         layer_ns=Figure(
             value=max(1, round(layer_ns)),
             source=source,
-            note=f"a chain of {TINY_NODE_COUNT} operators on one element",
+            note=f"{dispatch_ns:.0f} ns of dispatch"
+            + (f", {waiting_ns:.0f} ns of threads waiting for each other" if threads > 1 else ""),
         ),
     )
+
+
+def _waiting_ns(times: Mapping[str, KernelTime], alone: Mapping[str, KernelTime]) -> float:
+    """What threads lose in each layer: small layers gain less from them than large ones."""
+    gain = alone["pointwise"].ns / times["pointwise"].ns
+    return max(0.0, times["small"].ns - alone["small"].ns / gain) / SMALL_LAYER_COUNT
 
 
 def _products(work: Work) -> float:

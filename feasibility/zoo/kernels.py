@@ -16,6 +16,7 @@ from feasibility.zoo.graph import GraphBuilder, Network, Value, linear_spread
 OPSET: Final = 17
 SEQUENCE: Final = 128
 TINY_NODE_COUNT: Final = 200
+SMALL_LAYER_COUNT: Final = 20
 _WIDTH: Final = 384
 _HEADS: Final = 12
 _RECURRENT_WIDTH: Final = 256
@@ -139,6 +140,18 @@ def layers() -> Network:
     return g.build(Value(x, "float32", (1,)))
 
 
+def small() -> Network:
+    """A chain of 1x1 convolutions of 7x7 over 256 channels: the least work that is shared out.
+
+    With several threads their waiting for each other shows; see `rates_of`.
+    """
+    g = GraphBuilder("small", opset=OPSET)
+    x = g.input("input", 1, 256, 7, 7)
+    for number in range(SMALL_LAYER_COUNT):
+        x = _conv(g, x, f"conv{number}", (256, 256), kernel=1)
+    return _pooled(g, x, 256)
+
+
 def bus(element_count: int) -> Network:
     """Two sums and a maximum over tensors so long that no cache holds them."""
     g = GraphBuilder("bus", opset=OPSET)
@@ -152,6 +165,7 @@ def bus(element_count: int) -> Network:
 
 KERNELS: Final[Mapping[str, Callable[[], Network]]] = {
     "layers": layers,
+    "small": small,
     "traffic": traffic,
     "dense": dense,
     "pointwise": pointwise,
