@@ -48,6 +48,18 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return program
 
 
+def request_for(path: str) -> Request:
+    return Request(
+        action="measure",
+        instrument="steady",
+        model_path=path,
+        provider="CPUExecutionProvider",
+        threads=1,
+        inputs=(InputSpec(name="x", dtype="float32", shape=(1, 64)),),
+        schedule=Schedule(run_count_min=1, run_count_max=1, warmup_count=0),
+    )
+
+
 def saying(engine: Path, text: str, code: int) -> ContainerMachine:
     (engine.parent / "words").write_text(text)
     engine.write_text(f"#!/bin/sh\ncat {engine.parent}/words >&2\nexit {code}\n")
@@ -64,15 +76,7 @@ def test_a_child_runs_beside_the_keeper(engine: Path, tmp_path: Path) -> None:
     path = tiny_models.mlp(tmp_path / "mlp.onnx")
     machine = ContainerMachine("docker", "my/image")
     with machine.reach(lambda: [StagedFile(path, "model/mlp.onnx")]) as place:
-        request = Request(
-            action="measure",
-            instrument="steady",
-            model_path=place.there(path),
-            provider="CPUExecutionProvider",
-            threads=1,
-            inputs=(InputSpec(name="x", dtype="float32", shape=(1, 64)),),
-            schedule=Schedule(run_count_min=1, run_count_max=1, warmup_count=0),
-        )
+        request = request_for(place.there(path))
         result = run_child(request, place.runner, timeout_s=60, environment=STEADY_ENVIRONMENT)
         assert result.event(Done) is not None, result.stderr_tail
     assert list((tmp_path / "tmp").iterdir()) == []
@@ -185,6 +189,29 @@ def test_an_image_without_the_runtime_is_named(engine: Path) -> None:
     error = fails(ContainerMachine("docker", "my/image"))
     assert error.why == "its Python has no onnxruntime and numpy"
     assert error.hint == "name an image with Python, onnxruntime and numpy in it"
+
+
+def test_an_emulator_of_the_engine_that_crashes_is_named(engine: Path, tmp_path: Path) -> None:
+    """Its exit code is what docker reports of a process that a signal ended."""
+    path = tiny_models.mlp(tmp_path / "mlp.onnx")
+    with ContainerMachine("docker", "my/image").reach(lambda: [StagedFile(path, "m")]) as place:
+        emulated = replace(place, facts={**place.facts, "is_emulated": True})
+        engine.write_text("#!/bin/sh\nexit 139\n")
+        result = run_child(request_for(place.there(path)), place.runner, timeout_s=60)
+        fault = emulated.fault(result)
+        assert fault is not None
+        assert "crashed before the runtime had started" in fault.why
+        assert place.fault(result) is None
+
+
+def test_a_container_that_is_gone_is_named(engine: Path, tmp_path: Path) -> None:
+    path = tiny_models.mlp(tmp_path / "mlp.onnx")
+    with ContainerMachine("docker", "my/image").reach(lambda: [StagedFile(path, "m")]) as place:
+        saying(engine, "Error response from daemon: No such container: feasibility-1", 125)
+        result = run_child(request_for(place.there(path)), place.runner, timeout_s=60)
+        fault = place.fault(result)
+        assert fault is not None
+        assert fault.why == "No such container: feasibility-1"
 
 
 def test_a_missing_engine_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from feasibility.probe.runners.install import CommandError, install
 from feasibility.probe.runners.names import machine_named
 from feasibility.probe.runners.root import MANIFEST, Manifest, root_folder, usable_root
 from feasibility.probe.runners.translation import TranslationWatcher, translated_bytes
-from feasibility.probe.wire import Done, Loaded, MemoryReading, Ready
+from feasibility.probe.wire import Done, Failed, Loaded, MemoryReading, Ready
 from feasibility.zoo.registry import build
 
 MIB = 1024**2
@@ -134,6 +134,8 @@ def make_root(folder: Path, **changes: object) -> Manifest:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
+    (folder / "emulator" / "qemu").write_text("#!/bin/sh\n")
+    (folder / "emulator" / "qemu").chmod(0o755)
     fields: dict[str, object] = {
         "format": 1,
         "emulator": "emulator/qemu",
@@ -166,6 +168,25 @@ def test_an_incomplete_root_is_named(tmp_path: Path) -> None:
         usable_root(tmp_path)
 
 
+def test_a_root_without_its_description_is_named(tmp_path: Path) -> None:
+    make_root(tmp_path)
+    (tmp_path / MANIFEST).unlink()
+    with pytest.raises(HostError, match=r"incomplete: root\.json is missing"):
+        usable_root(tmp_path)
+
+
+@pytest.mark.parametrize(("content", "mode"), [("", 0o755), ("", 0o644), ("#!/bin/false\n", 0o755)])
+def test_an_emulator_that_is_no_program_is_named(tmp_path: Path, content: str, mode: int) -> None:
+    make_root(tmp_path)
+    (tmp_path / "emulator" / "qemu").write_text(content)
+    (tmp_path / "emulator" / "qemu").chmod(mode)
+    with (
+        pytest.raises(HostError, match="incomplete: its emulator does not start"),
+        EmulatedMachine("cortex-a53", tmp_path).reach(tuple),
+    ):
+        pass
+
+
 def test_a_root_of_another_version_is_named(tmp_path: Path) -> None:
     make_root(tmp_path, onnxruntime="1.2.3")
     with pytest.raises(HostError, match=r"has ONNX Runtime 1\.2\.3, not "):
@@ -191,6 +212,9 @@ def test_the_guest_sees_the_root_and_its_core(tmp_path: Path) -> None:
     assert not view.exists()
 
 
+READY = Ready(versions={}, modules=(), baseline=reading(100, 50), peak_source="vmhwm")
+
+
 def ended(**changes: object) -> ChildResult:
     fields: dict[str, object] = {
         "ending": "signal",
@@ -214,7 +238,7 @@ def place(tmp_path: Path) -> EmulatedPlace:
 def test_an_unknown_instruction_is_named(place: EmulatedPlace) -> None:
     fault = place.fault(ended(signal_number=signal.SIGILL))
     assert fault is not None
-    assert "does not know an instruction" in fault.why
+    assert "an instruction that cortex-a53 does not have" in fault.why
 
 
 def test_an_emulator_that_cannot_start_is_named(place: EmulatedPlace) -> None:
@@ -224,9 +248,40 @@ def test_an_emulator_that_cannot_start_is_named(place: EmulatedPlace) -> None:
     assert "Could not open" in fault.why
 
 
+def failed_to_import(message: str) -> Failed:
+    return Failed(phase="import", error_type="ImportError", message=message)
+
+
+@pytest.mark.parametrize(
+    ("result", "why"),
+    [
+        (ended(signal_number=signal.SIGBUS), "its Python was ended by SIGBUS"),
+        (
+            ended(
+                ending="failed",
+                events=(
+                    failed_to_import("READ THIS\n\nOriginal error was:\nlibstdc++.so.6: none\n"),
+                ),
+            ),
+            "libstdc++.so.6: none",
+        ),
+        (ended(ending="silent", exit_code=1), "its Python does not start"),
+    ],
+)
+def test_a_guest_that_does_not_reach_the_runtime_is_the_roots_fault(
+    place: EmulatedPlace, result: ChildResult, why: str
+) -> None:
+    """As when files of it were removed or cut short."""
+    fault = place.fault(result)
+    assert fault is not None
+    assert fault.why == f"the installed runner is incomplete: {why}"
+    assert fault.hint == "run `feasibility runner install aarch64`"
+
+
 def test_what_the_model_did_is_no_fault_of_the_emulator(place: EmulatedPlace) -> None:
-    assert place.fault(ended(signal_number=signal.SIGSEGV)) is None
+    assert place.fault(ended(signal_number=signal.SIGSEGV, events=(READY,))) is None
     assert place.fault(ended(ending="done")) is None
+    assert place.fault(ended(ending="timeout")) is None
 
 
 # Installing.

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
+import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,13 +22,16 @@ from feasibility.probe.place import FilesToStage, HostFacts, Room, local_room
 from feasibility.probe.runner import CHILD_FOLDER
 from feasibility.probe.runners import keeper
 from feasibility.probe.runners.arm_cores import DEFAULT_CORE, cpuinfo
-from feasibility.probe.runners.root import ISA, Manifest, root_folder, usable_root
+from feasibility.probe.runners.root import ISA, Manifest, damaged_root, root_folder, usable_root
 from feasibility.probe.runners.translation import TranslationWatcher
+from feasibility.probe.wire import Failed
 from feasibility.scratch import scratch_folder
+from feasibility.text import safe_text
 
 # What stays for the emulator and everything else on the machine.
 _RESERVE_RATIO: Final = 0.1
 _INHERITED: Final = ("HOME", "LANG", "PATH", "TMPDIR", "TZ", "USER")
+_LONGEST: Final = 200
 _FIRST_WITH_SAFE_PATH: Final = (3, 11)
 
 
@@ -96,17 +101,17 @@ class EmulatedPlace:
 
     def fault(self, result: ChildResult) -> FeasibilityError | None:
         """The error of an emulator that met something it does not know."""
-        core = self.runner.core
+        core, version = self.runner.core, self.runner.manifest.emulator_version
         if result.signal_number == signal.SIGILL or "Illegal instruction" in result.stderr_tail:
             return HostError(
                 f"Cannot go on emulating {core}",
-                "the emulator does not know an instruction that the runtime used",
+                f"the runtime used an instruction that {core} does not have, or that "
+                f"QEMU {version} does not know",
                 f"try another core with --on emulate:{ISA}:CPU, or a newer emulator",
             )
-        if result.ending == "silent" and "qemu-" in result.stderr_tail:
-            last = result.stderr_tail.strip().rpartition("\n")[2]
-            return HostError(f"Cannot emulate {core}", last, "install the runner again")
-        return None
+        if result.ending in ("done", "timeout") or result.phase not in ("start", "import"):
+            return None
+        return damaged_root(f"Cannot emulate {core}", _last_words(result))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +139,7 @@ class EmulatedMachine:
             HostError: The root is missing, incomplete or of another version.
         """
         manifest = usable_root(self.folder)
+        _require_start(self.folder / manifest.emulator)
         with scratch_folder() as view:
             facts = keeper.facts(is_alone=True)
             _make_view(self.folder / "root", view, cpuinfo(self.core, facts["core_count"]))
@@ -148,6 +154,27 @@ class EmulatedMachine:
                     load=facts["load"],
                 ),
             )
+
+
+def _require_start(emulator: Path) -> None:
+    """Stops where the emulator is no program any more."""
+    try:
+        done = subprocess.run([emulator, "--version"], capture_output=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise damaged_root(f"Cannot emulate {ISA}", "its emulator does not start") from error
+    if done.returncode != 0:
+        raise damaged_root(f"Cannot emulate {ISA}", "its emulator does not start")
+
+
+def _last_words(result: ChildResult) -> str:
+    """Why a child did not get as far as the runtime."""
+    failed = result.event(Failed)
+    if failed is None and result.signal_number is not None:
+        return f"its Python was ended by {signal.Signals(result.signal_number).name}"
+    lines = (result.stderr_tail if failed is None else failed.message).strip().splitlines()
+    # A fatal error of Python's is followed by lines about its threads.
+    told = [line for line in lines if re.search(r"[Ee]rror.*: \S", line)] or lines
+    return safe_text(told[-1].strip(), _LONGEST) if told else "its Python does not start"
 
 
 def _make_view(root: Path, view: Path, processors: str) -> None:

@@ -26,6 +26,11 @@ from feasibility.text import safe_text
 _OLDEST_PYTHON: Final = (3, 9)
 _MESSAGE_LIMIT: Final = 300
 _NOTICE_S: Final = 1.0
+# Seen of QEMU 7.2, whose guests find this machine's processors described in /proc/cpuinfo.
+_EMULATOR_CRASHED: Final = (
+    "the emulator that the container engine uses crashed before the runtime had started",
+    "give the engine a newer QEMU, or measure with --on emulate:aarch64",
+)
 LOST: Final = (
     "the connection was lost; what was copied there is removed when that side notices",
     "check the network and run it again",
@@ -162,6 +167,8 @@ class RemotePlace:
         what = f"Cannot go on measuring on {self.way.name}"
         if self._is_lost():
             return HostError(what, *LOST)
+        if self.is_emulated and result.signal_number is not None and result.phase == "start":
+            return HostError(what, *_EMULATOR_CRASHED)
         cause = self.way.explain_later(result.stderr_tail, result.exit_code)
         return HostError(what, *cause) if cause is not None else None
 

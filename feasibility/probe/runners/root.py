@@ -65,13 +65,13 @@ def usable_root(folder: Path) -> Manifest:
     if not folder.exists():
         raise HostError(what, "no runner for it is installed", INSTALL_HINT)
     manifest = read_manifest(folder)
+    if not (folder / MANIFEST).exists():
+        raise damaged_root(what, f"{MANIFEST} is missing")
     if manifest is None:
         raise HostError(what, "the installed runner was made by another version", INSTALL_HINT)
     missing = [part for part in _parts(manifest) if not (folder / part).exists()]
     if missing:
-        raise HostError(
-            what, f"the installed runner is incomplete: {missing[0]} is missing", INSTALL_HINT
-        )
+        raise damaged_root(what, f"{missing[0]} is missing")
     here = importlib.metadata.version("onnxruntime")
     if manifest.onnxruntime != here:
         raise HostError(
@@ -80,6 +80,11 @@ def usable_root(folder: Path) -> Manifest:
             INSTALL_HINT,
         )
     return manifest
+
+
+def damaged_root(what: str, why: str) -> HostError:
+    """The error of a root that does not hold what it should."""
+    return HostError(what, f"the installed runner is incomplete: {why}", INSTALL_HINT)
 
 
 def _parts(manifest: Manifest) -> tuple[str, ...]:
