@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from feasibility.catalogue.catalogue import find_device, load_catalogue
+from feasibility.commands.check import measuring_threads
 from feasibility.commands.demands import Demands
 from feasibility.errors import UsageError
 from feasibility.paths import devices_dir, profiles_dir
@@ -136,3 +137,13 @@ def test_two_device_files_with_one_id(cli: Cli, tmp_path: Path) -> None:
     assert "a.toml and" in result.err
     once = cli("check", PROFILE, "--device", "pi5", "--device", "rpi_5")
     assert sum(line.startswith("Raspberry Pi 5 (8 GB)") for line in once.out.splitlines()) == 1
+
+
+def test_measuring_takes_no_more_threads_than_there_are_cores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """More would take turns; another machine may have them."""
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+    threads = [measuring_threads(asked, None) for asked in (None, 1, 2, 8)]
+    assert threads == [1, 1, 2, 2]
+    assert measuring_threads(8, "ssh:board") == 8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
@@ -148,7 +149,7 @@ def check(
         dim=dim,
         input_=input_,
         inputs=inputs,
-        threads=threads or 1,
+        threads=measuring_threads(threads, on),
         warmup=warmup,
         runs=runs,
         timeout=timeout,
@@ -256,6 +257,16 @@ def chosen_devices(names: list[str] | None) -> tuple[Device, ...]:
                 "give one of them another id",
             )
     return tuple(found.values())
+
+
+def measuring_threads(asked: int | None, on: str | None) -> int:
+    """Threads to measure with: those asked for on the devices, as far as this machine has cores.
+
+    More than it has would take turns, which takes long and says nothing of any device.
+    """
+    if asked is None or on is not None:
+        return asked or 1
+    return min(asked, len(os.sched_getaffinity(0)))
 
 
 def _exit_code(assessment: Assessment, require: Required | None) -> int:

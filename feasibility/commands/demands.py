@@ -90,8 +90,8 @@ DeviceThreadsOption: TypeAlias = Annotated[
         "--threads",
         metavar="N",
         min=1,
-        help="Intra-op threads, here (1 if left out) and on the devices (the best number up to "
-        "4 if left out).",
+        help="Intra-op threads on the devices (the best number up to 4 if left out), and here "
+        "as far as there are cores (1 if left out).",
     ),
 ]
 
