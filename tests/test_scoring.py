@@ -297,6 +297,17 @@ def test_a_model_optimised_on_x86_does_not_load_on_arm() -> None:
     assert missing_operators(model, board(isa="x86_64")) == ()
 
 
+def test_cores_of_an_unknown_make_are_named() -> None:
+    """A typo in a device file must not pass for a slow core."""
+    device = board()
+    assert device.cpu is not None
+    clusters = tuple(replace(one, core="cortex-a7o") for one in device.cpu.clusters)
+    odd = replace(device, cpu=replace(device.cpu, clusters=clusters))
+    said = assess_device(resnet101(), odd).latency.explanation
+    assert "Nothing was ever fitted to cortex-a7o: counted as a core of the family 'narrow'" in said
+    assert "ever fitted" not in assess_device(resnet101(), device).latency.explanation
+
+
 def test_nothing_known_is_undecided() -> None:
     """A missing measurement never reads as zero."""
     model = replace(

@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from feasibility.place import wording
 from feasibility.place.changes import Change, memory_changes
 from feasibility.place.cloud import SERVER, cloud_path, judge_cloud
 from feasibility.place.constraints import (
@@ -27,6 +28,7 @@ from feasibility.project.latency import (
     project_latency,
     runtime_on,
 )
+from feasibility.project.machine import CORE_FAMILIES, UNKNOWN_CORE
 from feasibility.project.measured_machine import is_same_machine
 from feasibility.project.memory import peaks_while_loading, project_memory
 from feasibility.records.assessment import (
@@ -38,6 +40,7 @@ from feasibility.records.assessment import (
 )
 from feasibility.records.device import Device
 from feasibility.records.profile import Profile
+from feasibility.text import safe_text
 
 NO_REQUIREMENTS: Final = Requirements()
 
@@ -66,9 +69,7 @@ def assess_device(
     )
     latency = msgspec.structs.replace(
         measured_latency(profile, device, requirements)
-        or project_latency(
-            profile, device, threads=requirements.threads, runtime=requirements.runtime
-        ),
+        or _projected_latency(profile, device, requirements),
         budget_ns=_latency_budget_ns(device, requirements),
     )
     storage = _storage(profile, device, requirements)
@@ -126,6 +127,26 @@ def measured_latency(
         threads=workload.threads or None,
         explanation=f"Measured on the device itself by {profile.source or 'this tool'}.",
     )
+
+
+def _projected_latency(
+    profile: Profile, device: Device, requirements: Requirements
+) -> DurationInterval:
+    """Latency there, and whether its cores are of a make that the projection does not know."""
+    found = project_latency(
+        profile, device, threads=requirements.threads, runtime=requirements.runtime
+    )
+    if device.runs_on == "gpu" or device.cpu is None or device.measured is not None:
+        return found
+    cores = dict.fromkeys(cluster.core for cluster in device.cpu.clusters)
+    unknown = [safe_text(core, 40) for core in cores if core.lower() not in CORE_FAMILIES]
+    if not unknown:
+        return found
+    text = (
+        f"{found.explanation} Nothing was ever fitted to {wording.join(unknown)}: counted as a "
+        f"core of the family {UNKNOWN_CORE[device.isa]!r}, which may be far off."
+    )
+    return msgspec.structs.replace(found, explanation=text)
 
 
 def _streams(
