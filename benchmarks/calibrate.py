@@ -2,9 +2,9 @@
 
     python -m benchmarks.calibrate
 
-Writes `feasibility/project/fitted.toml`, `profiles/held_out.csv`, `docs/accuracy.md` and
-`docs/accuracy.svg`. The same tables give the same files, but for the date and the last digits of
-another processor.
+Writes `feasibility/project/fitted.toml`, `profiles/held_out.csv` and `held_out_covariances.csv`,
+`docs/accuracy.md` and `docs/accuracy.svg`. The same tables give the same files, but for the date
+and the last digits of another processor.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from pathlib import Path
 
 from feasibility.paths import profiles_dir
 from feasibility.project.accuracy import held_out_report
+from feasibility.project.calibrate import calibrate
 from feasibility.project.fitted import FILE, to_toml
 from feasibility.project.refit import (
-    HELD_OUT_FILE,
     ROWS_FILE,
     held_out_misses,
-    held_out_seconds,
+    hold_out,
     published_evidence,
     read_held_out,
     refit,
@@ -37,12 +37,13 @@ What each means: feasibility/project/cpu.py and fitted.py. How far off: docs/acc
 def main() -> None:
     """Fit, measure the error on what was left out, write."""
     evidence = published_evidence()
-    path = profiles_dir() / HELD_OUT_FILE
-    write_held_out(path, evidence, held_out_seconds(evidence))
+    write_held_out(profiles_dir(), evidence, hold_out(evidence))
     # Read again, so that everything stated follows from the digits that are kept.
-    misses = held_out_misses(evidence, read_held_out(path, evidence))
-    found = refit(evidence, misses, dt.datetime.now(dt.UTC).date().isoformat())
+    held_out = read_held_out(profiles_dir(), evidence)
+    fit = calibrate(evidence.floats)
+    found = refit(evidence, held_out, fit, dt.datetime.now(dt.UTC).date().isoformat())
     FILE.write_text(to_toml(found, COMMENT), encoding="utf-8")
+    misses = held_out_misses(evidence, held_out, fit)
     report = held_out_report(evidence, misses, found, f"profiles/{ROWS_FILE}")
     (DOCS / "accuracy.md").write_text(accuracy_page(report), encoding="utf-8")
     (DOCS / PLOT_NAME).write_text(accuracy_plot(report), encoding="utf-8")

@@ -21,7 +21,6 @@ def print_accuracy(rows: Path | None, *, as_json: bool) -> None:
     from feasibility.project.accuracy import held_out_report, rows_report
     from feasibility.project.fitted import fitted
     from feasibility.project.refit import (
-        HELD_OUT_FILE,
         ROWS_FILE,
         held_out_misses,
         published_evidence,
@@ -31,8 +30,8 @@ def print_accuracy(rows: Path | None, *, as_json: bool) -> None:
 
     evidence = published_evidence()
     if rows is None:
-        held_out = read_held_out(profiles_dir() / HELD_OUT_FILE, evidence)
-        misses = held_out_misses(evidence, held_out)
+        held_out = read_held_out(profiles_dir(), evidence)
+        misses = held_out_misses(evidence, held_out, fitted().cpu)
         found = held_out_report(evidence, misses, fitted(), f"profiles/{ROWS_FILE}")
     else:
         found = rows_report(rows, evidence, fitted())

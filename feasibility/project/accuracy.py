@@ -12,6 +12,7 @@ from feasibility import __version__
 from feasibility.project import validate
 from feasibility.project.cases import (
     Case,
+    case_run,
     case_seconds,
     cpu_case,
     gpu_case,
@@ -119,9 +120,13 @@ def rows_report(path: Path, evidence: Evidence, known: Fitted) -> Accuracy:
                 cases.append(found[1])
     on_cpu = [one for one in scored if one.miss.group.startswith("cpu, ")]
     lines = _scored_lines("all", scored, lambda miss: miss.group)
+    runs = [case_run(case, known.cpu) for case in cases]
+    misses = [one.miss for one in on_cpu]
     for count in (1, 2):
-        remaining = validate.anchored(cases, [one.miss for one in on_cpu], count)
-        anchored = [_Scored(miss, known.spreads[miss.group], None) for miss in remaining]
+        remaining = validate.anchored(cases, misses, runs, lambda _chip: known.covariance, count)
+        anchored = [
+            _Scored(miss, known.spreads[miss.group] ** miss.deviation, None) for miss in remaining
+        ]
         lines += _scored_lines("all", anchored, lambda miss: miss.group)
     for scope, key in _SCOPES:
         lines += _scored_lines(scope, on_cpu, key)

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
+from feasibility.project.covariance import Run
 from feasibility.project.cpu import Work
-from feasibility.project.fitted import Fit, GpuCoefficients, Int8
-from feasibility.project.formulas import gpu_runtime, gpu_seconds, integer_unit, likely_cpu_seconds
+from feasibility.project.fitted import REFERENCE_YEAR, Fit, GpuCoefficients, Int8, Setting
+from feasibility.project.formulas import (
+    cpu_run,
+    gpu_runtime,
+    gpu_seconds,
+    integer_unit,
+    likely_cpu_seconds,
+    setting_of,
+)
 from feasibility.project.rows import ModelWork, PublishedRow, work_of
 from feasibility.project.testbeds import chip_of
 from feasibility.records.device import Device
 
 CALIBRATION_SPLIT: Final = "calib"
+_OWN_CLOCK: Final = re.compile(r"\boverclocked (?:to )?([0-9]{3,4}) MHz")
+_NAMED_CLOCK: Final = re.compile(r"([A-Z][\w ]*?) clock then ([0-9](?:\.[0-9]+)?) GHz")
 
 
 class Case(NamedTuple):
@@ -24,6 +35,7 @@ class Case(NamedTuple):
     threads: int
     is_half: bool
     clock_ratio: float
+    year: float
 
     @property
     def chip(self) -> str:
@@ -82,14 +94,50 @@ def cpu_case(
         return None
     core_count = sum(cluster.core_count.value for cluster in device.cpu.clusters)
     clock = max(cluster.clock_hz.value for cluster in device.cpu.clusters)
+    clock_hz = row.clock_hz or noted_clock_hz(row.note, device)
     return Case(
         row=row,
         work=work,
         device=device,
         threads=min(row.threads or core_count, core_count),
         is_half=row.precision.startswith("fp16"),
-        clock_ratio=row.clock_hz / clock if row.clock_hz else 1.0,
+        clock_ratio=clock_hz / clock if clock_hz else 1.0,
+        year=REFERENCE_YEAR if row.year is None else row.year,
     )
+
+
+def noted_clock_hz(note: str, device: Device) -> float | None:
+    """The clock that the remark on a row states for this device; None if it states none.
+
+    Tables say it as `overclocked 1950 MHz` or, of one device among several, `Pi 4 clock then
+    1.5 GHz`.
+    """
+    own = _OWN_CLOCK.search(note)
+    if own:
+        return float(own[1]) * 1e6
+    other = _NAMED_CLOCK.search(note)
+    if other and other[1].lower() in {device.id, device.name.lower(), *device.aliases}:
+        return float(other[2]) * 1e9
+    return None
+
+
+def case_setting(case: Case) -> Setting:
+    """How the row's model ran, apart from the device's speed."""
+    return setting_of(
+        case.device, case.threads,
+        runtime=case.row.runtime, is_half=case.is_half, year=case.year,
+    )  # fmt: skip
+
+
+def case_run(case: Case, fit: Fit) -> Run:
+    """What decides how alike the projections of this row and another one err.
+
+    Tables of one device and runtime differ in the build, so the build stands for the runtime.
+    """
+    run = cpu_run(
+        case.work, case.device, case.threads, fit, runtime=case.row.runtime, is_half=case.is_half
+    )
+    return run._replace(runtime=case.row.build)
 
 
 def case_seconds(case: Case, fit: Fit) -> float:
@@ -102,6 +150,7 @@ def case_seconds(case: Case, fit: Fit) -> float:
         runtime=case.row.runtime,
         is_half=case.is_half,
         clock_ratio=case.clock_ratio,
+        year=case.year,
     )
     if seconds is None:
         raise AssertionError  # a case has a CPU

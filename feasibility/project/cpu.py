@@ -5,7 +5,7 @@
             + bytes / share of the memory bus
             + layers x cycles / clock
 
-The same function serves the projection of one model (floats) and the fit over all published
+The same functions serve the projection of one model (floats) and the fit over all published
 rows (numpy arrays), so that what is calibrated is what runs.
 """
 
@@ -59,6 +59,7 @@ class Cores(NamedTuple):
     Attributes:
         lead: Peak operations per second of the fastest core, under its family.
         used: The same of all cores that are used, the fastest included.
+        slowest: The same of the slowest core that is used.
         clock_hz: Clock of the fastest core.
         bandwidth_bytes_per_s: Peak of the memory bus.
         thread_count: Threads.
@@ -69,6 +70,7 @@ class Cores(NamedTuple):
 
     lead: Mapping[str, float]
     used: Mapping[str, float]
+    slowest: Mapping[str, float]
     clock_hz: float
     bandwidth_bytes_per_s: float
     thread_count: float
@@ -90,6 +92,8 @@ class Coefficients(NamedTuple):
         vector_weight_reads: The same for products with one row.
         layer_cycles: Cycles of dispatching one layer.
         thread_cycles: Cycles that each further thread adds to every layer.
+        even_share: Share of the work that is dealt to threads in equal parts, of which the one
+            on the slowest core ends last; the rest follows the speed of the cores.
         thread_room: Operations per byte of the bus at which further cores do half of what
             they could: caches and bus are shared.
         computer_room: The same on a computer relative to a phone or board, for its larger
@@ -106,6 +110,7 @@ class Coefficients(NamedTuple):
     vector_weight_reads: float
     layer_cycles: float
     thread_cycles: float
+    even_share: float
     thread_room: float
     computer_room: float
     half_gain: float
@@ -123,13 +128,28 @@ def cpu_seconds(work: Work, cores: Cores, k: Coefficients, *, winograd_ratio: fl
         winograd_ratio: Efficiency of the runtime on `winograd` work relative to the one that
             the coefficients describe.
     """
-    operations = sum(
-        amount / (efficiency(kind, k) * (winograd_ratio if kind == "winograd" else 1.0))
+    return sum(cpu_terms(work, cores, k, winograd_ratio=winograd_ratio).values())
+
+
+def cpu_terms(
+    work: Work, cores: Cores, k: Coefficients, *, winograd_ratio: float = 1.0
+) -> dict[str, float]:
+    """The seconds of `cpu_seconds` by what they are spent on.
+
+    The keys are the kinds of operations, `activations`, `bytes` and `dispatch`.
+    """
+    rate = sustained_rate(cores, k)
+    terms = {
+        kind: amount
+        / (efficiency(kind, k) * (winograd_ratio if kind == "winograd" else 1.0))
+        / rate
         for kind, amount in work.operations.items()
-    )
+    }
     transformed = work.operations.get("winograd", 0.0) / work.total
-    operations = operations + work.activation_count * (
-        k.activation_operations + k.transform_operations * transformed
+    terms["activations"] = (
+        work.activation_count
+        * (k.activation_operations + k.transform_operations * transformed)
+        / rate
     )
     share: float = 1.0 - (1.0 - k.bus_share) ** cores.thread_count
     moved = cores.element_bytes * (
@@ -137,12 +157,10 @@ def cpu_seconds(work: Work, cores: Cores, k: Coefficients, *, winograd_ratio: fl
         + k.weight_reads * work.weight_count
         + k.vector_weight_reads * work.vector_weight_count
     )
+    terms["bytes"] = moved / (cores.bandwidth_bytes_per_s * share)
     cycles = k.layer_cycles + k.thread_cycles * (cores.thread_count - 1.0)
-    return (
-        operations / sustained_rate(cores, k)
-        + moved / (cores.bandwidth_bytes_per_s * share)
-        + work.layer_count * cycles / cores.clock_hz
-    )
+    terms["dispatch"] = work.layer_count * cycles / cores.clock_hz
+    return terms
 
 
 def efficiency(kind: str, k: Coefficients) -> float:
@@ -156,9 +174,23 @@ def sustained_rate(cores: Cores, k: Coefficients) -> float:
     Cores beside the first share caches and the bus with it; the more all of them could do
     for each byte of the bus, the less of it they get to do.
     """
-    lead = sum(k.family_rate[family] * rate for family, rate in cores.lead.items())
-    used = sum(k.family_rate[family] * rate for family, rate in cores.used.items())
+    lead = _at(cores.lead, k)
+    used = _at(cores.used, k)
+    # As many equal parts as threads take what the slowest core takes; never longer than the
+    # fastest core takes for all of them.
+    even = _larger(lead, _at(cores.slowest, k) * cores.thread_count)
+    used = used + k.even_share * (even - used)
     room = k.thread_room * cores.bandwidth_bytes_per_s
     room = room * (1.0 + (k.computer_room - 1.0) * cores.is_computer)
     others = (used - lead) / (1.0 + used / room)
     return (lead + others) * (1.0 + (k.half_gain - 1.0) * cores.is_half)
+
+
+def _at(rates: Mapping[str, float], k: Coefficients) -> float:
+    """Operations per second of cores whose peaks are given by family."""
+    return sum(k.family_rate[family] * rate for family, rate in rates.items())
+
+
+def _larger(left: float, right: float) -> float:
+    """The larger of two numbers, or of each pair of two arrays."""
+    return (left + right + abs(left - right)) / 2

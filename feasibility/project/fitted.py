@@ -9,11 +9,54 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from feasibility.project.covariance import Covariance
 from feasibility.project.cpu import Coefficients, Work
-from feasibility.project.mix import mix_features, similarity
+from feasibility.project.mix import mix_features, similarities
 
 FILE: Final = Path(__file__).with_name("fitted.toml")
 _DIGITS: Final = 5
+# The runtime that most published rows are of, over some years of its builds.
+REFERENCE_RUNTIME: Final = "ncnn"
+REFERENCE_YEAR: Final = 2023.0
+_YEARS_KNOWN: Final = 2.5
+# What kernels treat one mix of operators differently under, beside what they always do.
+CIRCUMSTANCES: Final = ("always", "threads", "half", "x86", "build")
+
+
+class Setting(NamedTuple):
+    """How a model runs, apart from the device's speed.
+
+    Attributes:
+        runtime: Name of the runtime.
+        is_threaded: True for several threads.
+        is_half: True where arithmetic is done in fp16.
+        is_x86: True for the x86-64 instruction set.
+        year: Year of the runtime's build, with a fraction; None for one of today.
+    """
+
+    runtime: str
+    is_threaded: bool
+    is_half: bool
+    is_x86: bool
+    year: float | None
+
+    @property
+    def build_years(self) -> float:
+        """Years of the build since `REFERENCE_YEAR`; 0 for a runtime with builds of one age.
+
+        Builds older or newer than the fitted ones count as the oldest or the newest of them.
+        """
+        if self.runtime != REFERENCE_RUNTIME:
+            return 0.0
+        if self.year is None:
+            return _YEARS_KNOWN
+        return max(-_YEARS_KNOWN, min(_YEARS_KNOWN, self.year - REFERENCE_YEAR))
+
+    @property
+    def circumstances(self) -> tuple[float, ...]:
+        """How much each of `CIRCUMSTANCES` applies; two years of builds as much as one of them."""
+        flags = (True, self.is_threaded, self.is_half, self.is_x86)
+        return (*(float(flag) for flag in flags), self.build_years / 2)
 
 
 class Fit(NamedTuple):
@@ -24,16 +67,18 @@ class Fit(NamedTuple):
         time_ratio: Time of a runtime relative to the one that the coefficients describe.
         winograd_ratio: Efficiency of a runtime on `winograd` work relative to that one.
         row_counts: Rows that each runtime was fitted to.
+        yearly_ratio: Time of a build of the reference runtime relative to one a year older.
         mixes: The mixes of operators that were seen, as points.
-        mix_weights: Weight of each in the correction for a mix.
+        mix_weights: Weight of each in the correction for a mix, under each of `CIRCUMSTANCES`.
     """
 
     coefficients: Coefficients
     time_ratio: Mapping[str, float]
     winograd_ratio: Mapping[str, float]
     row_counts: Mapping[str, int]
+    yearly_ratio: float
     mixes: tuple[tuple[float, ...], ...]
-    mix_weights: tuple[float, ...]
+    mix_weights: Mapping[str, tuple[float, ...]]
 
     def runtime(self, name: str) -> tuple[float, float]:
         """Time ratio and Winograd ratio; those of the typical runtime for one never fitted."""
@@ -43,20 +88,22 @@ class Fit(NamedTuple):
         ratios = self.winograd_ratio.values() if name in WINOGRAD_RUNTIMES else (direct,)
         return geometric_mean(self.time_ratio.values()), geometric_mean(ratios)
 
-    def mix_ratio(self, work: Work) -> float:
-        """Correction of the time for a mix of operators, from the mixes like it."""
-        point = mix_features(work)
-        return math.exp(
-            sum(
-                weight * similarity(point, mix)
-                for mix, weight in zip(self.mixes, self.mix_weights, strict=True)
-            )
+    def setting_ratio(self, work: Work, setting: Setting) -> float:
+        """Correction of the time for the build's age and for a mix of operators.
+
+        The mix is corrected by the mixes like it, under the circumstances of the setting.
+        """
+        likeness = similarities(mix_features(work), self.mixes)
+        logarithm = sum(
+            amount * sum(w * like for w, like in zip(self.mix_weights[name], likeness, strict=True))
+            for name, amount in zip(CIRCUMSTANCES, setting.circumstances, strict=True)
+            if amount
         )
+        return math.exp(logarithm + math.log(self.yearly_ratio) * setting.build_years)
 
     def nearest_similarity(self, work: Work) -> float:
         """How like the most similar mix that was seen is; 1 for the same, 0 for none."""
-        point = mix_features(work)
-        return max(similarity(point, mix) for mix in self.mixes)
+        return max(similarities(mix_features(work), self.mixes))
 
 
 class Int8(NamedTuple):
@@ -96,7 +143,9 @@ class Fitted(NamedTuple):
         cpu: The CPU formula.
         int8: Time of int8 relative to fp32, by the integer unit of the core.
         gpu: The GPU formula.
-        spreads: Half width of the 80 % interval as a factor, by kind of case.
+        covariance: What errors of projections onto one device have in common.
+        spreads: Half width of the 80 % interval as a factor, by kind of case; after anchors,
+            to the power of the standard deviation that remains.
     """
 
     written_on: str
@@ -104,6 +153,7 @@ class Fitted(NamedTuple):
     cpu: Fit
     int8: Mapping[str, Int8]
     gpu: GpuCoefficients
+    covariance: Covariance
     spreads: Mapping[str, float]
 
 
@@ -131,6 +181,7 @@ def from_toml(text: str) -> Fitted:
     cpu = values["cpu"]
     mixes = cpu.pop("mixes")
     runtimes = cpu.pop("runtimes")
+    yearly_ratio = cpu.pop("yearly_ratio")
     return Fitted(
         written_on=values["written_on"],
         row_count=values["row_count"],
@@ -139,11 +190,13 @@ def from_toml(text: str) -> Fitted:
             time_ratio={name: entry["time"] for name, entry in runtimes.items()},
             winograd_ratio={name: entry["winograd"] for name, entry in runtimes.items()},
             row_counts={name: entry["rows"] for name, entry in runtimes.items()},
+            yearly_ratio=yearly_ratio,
             mixes=tuple(tuple(mix["point"]) for mix in mixes),
-            mix_weights=tuple(mix["weight"] for mix in mixes),
+            mix_weights={name: tuple(mix[name] for mix in mixes) for name in CIRCUMSTANCES},
         ),
         int8={name: Int8(**entry) for name, entry in values["int8"].items()},
         gpu=GpuCoefficients(**values["gpu"]),
+        covariance=Covariance(**values["covariance"]),
         spreads=values["spreads"],
     )
 
@@ -155,15 +208,17 @@ def to_toml(found: Fitted, comment: str) -> str:
     lines = [*(f"# {line}".rstrip() for line in comment.splitlines()), ""]
     lines += [f'written_on = "{found.written_on}"', f"row_count = {found.row_count}", "", "[cpu]"]
     lines += [_pair(key, value) for key, value in flat.items() if not isinstance(value, Mapping)]
+    lines += [_pair("yearly_ratio", cpu.yearly_ratio)]
     for key, value in flat.items():
         if isinstance(value, Mapping):
             lines += ["", f"[cpu.{key}]", *(_pair(name, number) for name, number in value.items())]
     for name, ratio in cpu.time_ratio.items():
         lines += ["", f"[cpu.runtimes.{name}]", _pair("time", ratio)]
         lines += [_pair("winograd", cpu.winograd_ratio[name]), f"rows = {cpu.row_counts[name]}"]
-    for mix, weight in zip(cpu.mixes, cpu.mix_weights, strict=True):
+    for index, mix in enumerate(cpu.mixes):
         point = ", ".join(_number(value) for value in mix)
-        lines += ["", "[[cpu.mixes]]", f"point = [{point}]", _pair("weight", weight)]
+        lines += ["", "[[cpu.mixes]]", f"point = [{point}]"]
+        lines += [_pair(name, cpu.mix_weights[name][index]) for name in CIRCUMSTANCES]
     for name, entry in found.int8.items():
         lines += ["", f"[int8.{name}]", *(_pair(key, v) for key, v in entry._asdict().items())]
     gpu: dict[str, Any] = found.gpu._asdict()
@@ -171,6 +226,8 @@ def to_toml(found: Fitted, comment: str) -> str:
     lines += [_pair(key, value) for key, value in gpu.items() if not isinstance(value, Mapping)]
     lines += ["", "[gpu.launch_ratio]"]
     lines += [_pair(name, value) for name, value in found.gpu.launch_ratio.items()]
+    lines += ["", "[covariance]"]
+    lines += [_pair(key, value) for key, value in found.covariance._asdict().items()]
     lines += ["", "[spreads]", *(_pair(f'"{name}"', v) for name, v in found.spreads.items()), ""]
     return "\n".join(lines)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from feasibility.project.cpu import Work, cpu_seconds
-from feasibility.project.fitted import Fit, GpuCoefficients
+from feasibility.project.covariance import Run
+from feasibility.project.cpu import Work, cpu_seconds, cpu_terms
+from feasibility.project.fitted import Fit, GpuCoefficients, Setting
 from feasibility.project.machine import UNKNOWN_BANDWIDTH_BYTES_PER_S, used_cores
 from feasibility.project.measured_machine import has_rates, measured_seconds
+from feasibility.project.mix import mix_features
 from feasibility.records.device import Device, Gpu
 
 GPU_LAUNCH_NS: Final = 10_000
@@ -23,19 +25,70 @@ def likely_cpu_seconds(
     runtime: str,
     is_half: bool,
     clock_ratio: float = 1.0,
+    year: float | None = None,
 ) -> float | None:
-    """Likely seconds on the device's CPU in fp32 or fp16; None where it is not described."""
+    """Likely seconds on the device's CPU in fp32 or fp16; None where it is not described.
+
+    Args:
+        work: What is to be done.
+        device: Where.
+        threads: Threads.
+        fit: The coefficients.
+        runtime: Name of the runtime.
+        is_half: True if the runtime computes in fp16 where the processor can.
+        clock_ratio: Clock relative to the device file's.
+        year: Year of the runtime's build, with a fraction; None for one of today.
+    """
     if device.cpu is None:
         return None
     if device.measured is not None and has_rates(device, runtime):
         return measured_seconds(work, device.measured, threads)
-    k = fit.coefficients
     cores = used_cores(
-        device, device.cpu, threads, k.family_rate, is_half=is_half, clock_ratio=clock_ratio
-    )
+        device, device.cpu, threads, fit.coefficients.family_rate,
+        is_half=is_half, clock_ratio=clock_ratio,
+    )  # fmt: skip
     time_ratio, winograd_ratio = fit.runtime(runtime)
-    seconds = cpu_seconds(work, cores, k, winograd_ratio=winograd_ratio)
-    return seconds * time_ratio * fit.mix_ratio(work)
+    seconds = cpu_seconds(work, cores, fit.coefficients, winograd_ratio=winograd_ratio)
+    setting = setting_of(
+        device, int(cores.thread_count), runtime=runtime, is_half=is_half, year=year
+    )
+    return seconds * time_ratio * fit.setting_ratio(work, setting)
+
+
+def cpu_run(
+    work: Work, device: Device, threads: int, fit: Fit, *, runtime: str, is_half: bool
+) -> Run:
+    """What decides how alike the projection onto the device's CPU and another one err.
+
+    Raises:
+        ValueError: The device's CPU is not described.
+    """
+    if device.cpu is None:
+        raise ValueError(device.id)
+    cores = used_cores(device, device.cpu, threads, fit.coefficients.family_rate, is_half=is_half)
+    terms = cpu_terms(work, cores, fit.coefficients, winograd_ratio=fit.runtime(runtime)[1])
+    whole = sum(terms.values())
+    return Run(
+        runtime=runtime,
+        is_threaded=threads > 1,
+        # Rounded, so that the last digits of the coefficients do not matter.
+        shares={name: round(seconds / whole, 3) for name, seconds in terms.items()},
+        mix=mix_features(work),
+    )
+
+
+def setting_of(
+    device: Device, threads: int, *, runtime: str, is_half: bool, year: float | None
+) -> Setting:
+    """How a model runs on the device, apart from its speed."""
+    features = device.cpu.features if device.cpu is not None else ()
+    return Setting(
+        runtime=runtime,
+        is_threaded=threads > 1,
+        is_half=is_half and "fp16" in features,
+        is_x86=device.isa == "x86_64",
+        year=year,
+    )
 
 
 def integer_unit(device: Device) -> str:

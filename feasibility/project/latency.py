@@ -12,9 +12,9 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from feasibility.project.anchors import Anchoring, anchoring
+from feasibility.project.anchors import Anchoring, anchoring, run_on
 from feasibility.project.cpu import Cores, Work, cpu_seconds
-from feasibility.project.fitted import Fitted, fitted
+from feasibility.project.fitted import Fitted, Setting, fitted
 from feasibility.project.formulas import (
     gpu_runtime,
     gpu_seconds,
@@ -115,10 +115,15 @@ def project_latency(
     if figure is None:
         return DurationInterval(explanation=_NO_PROCESSOR)
     slowness = _host_slowness(profile, work)
-    anchors = anchoring(device, known, runtime_on(device, runtime))
-    spread = figure.spread if anchors is None else min(anchors.spread, figure.spread)
+    runtime = runtime_on(device, runtime)
+    target = run_on(
+        device, work, figure.threads, known,
+        runtime=runtime, precision=_precision(device, runtime, dtype),
+    )  # fmt: skip
+    anchors = anchoring(target, figure.spread, device, known)
+    spread = figure.spread if anchors is None else anchors.spread
     seconds = figure.seconds * slowness * (1.0 if anchors is None else anchors.ratio)
-    evidence = _MEASURED if has_rates(device, runtime_on(device, runtime)) else _PUBLISHED
+    evidence = _MEASURED if has_rates(device, runtime) else _PUBLISHED
     text = _explain(profile, f"{figure.where} {evidence}", slowness, anchors)
     on_npu = npu_text(profile.model.name, device)
     found = _interval(seconds, spread, figure, f"{text} {on_npu}" if on_npu else text)
@@ -231,6 +236,7 @@ def _host_seconds(work: Work, profile: Profile) -> float:
     cores = Cores(
         lead={family: peak},
         used={family: peak * threads},
+        slowest={family: peak},
         clock_hz=HOST_CLOCK_HZ,
         bandwidth_bytes_per_s=HOST_BANDWIDTH_BYTES_PER_S,
         thread_count=threads,
@@ -238,8 +244,17 @@ def _host_seconds(work: Work, profile: Profile) -> float:
         is_half=0,
         is_computer=1,
     )
-    time_ratio, winograd_ratio = fitted().cpu.runtime(DEFAULT_RUNTIME)
-    return cpu_seconds(work, cores, k, winograd_ratio=winograd_ratio) * time_ratio
+    fit = fitted().cpu
+    time_ratio, winograd_ratio = fit.runtime(DEFAULT_RUNTIME)
+    setting = Setting(
+        runtime=DEFAULT_RUNTIME,
+        is_threaded=threads > 1,
+        is_half=False,
+        is_x86=arch == "x86_64",
+        year=None,
+    )
+    seconds = cpu_seconds(work, cores, k, winograd_ratio=winograd_ratio) * time_ratio
+    return seconds * fit.setting_ratio(work, setting)
 
 
 def _host_slowness(profile: Profile, work: Work) -> float:
@@ -266,7 +281,7 @@ def _from_host_latency(
     there = _on_device(nominal, device, threads, runtime, "", fitted())
     if there is None:
         return DurationInterval(explanation=_NO_PROCESSOR)
-    here = _host_seconds(nominal, profile) * fitted().cpu.mix_ratio(nominal)
+    here = _host_seconds(nominal, profile)
     return _interval(
         profile.latency.median_ns / _NS * there.seconds / here,
         SPREAD_UNKNOWN_WORK,

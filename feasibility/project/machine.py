@@ -107,6 +107,7 @@ def used_cores(
     return Cores(
         lead={chosen[0].family: chosen[0].peak_per_s * clock_ratio},
         used=used,
+        slowest={chosen[-1].family: chosen[-1].peak_per_s * clock_ratio},
         # Over all cores: a small core that gets faster must not hide a large one's clock.
         clock_hz=max(core.clock_hz for core in cores) * clock_ratio,
         bandwidth_bytes_per_s=bandwidth.value if bandwidth else UNKNOWN_BANDWIDTH_BYTES_PER_S,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Final
@@ -34,3 +35,11 @@ def similarity(left: Sequence[float], right: Sequence[float]) -> float:
     """How like two mixes are: 1 for the same, 0 for far ones."""
     distance = sum((a - b) ** 2 for a, b in zip(left, right, strict=True))
     return math.exp(-distance / (2 * _LENGTH**2))
+
+
+@functools.lru_cache(maxsize=64)
+def similarities(
+    point: tuple[float, ...], mixes: tuple[tuple[float, ...], ...]
+) -> tuple[float, ...]:
+    """How like each of the mixes one point is; kept, because one model meets many devices."""
+    return tuple(similarity(point, mix) for mix in mixes)

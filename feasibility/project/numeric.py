@@ -24,21 +24,31 @@ def fit_robust(
     *,
     noise: float,
     knee: float,
+    linear: Vector | None = None,
 ) -> Vector:
     """Parameters that minimise Huber's loss of the residuals plus normal priors.
 
     Levenberg-Marquardt with a numerical Jacobian.
 
     Args:
-        model: Predictions, one per observation, from the parameters.
+        model: Predictions, one per observation, from the parameters that are not linear.
         observed: What was observed.
         start: Where the search begins.
         centre: Means of the priors.
         spread: Standard deviations of the priors.
         noise: Standard deviation of one observation.
         knee: Residual from which the loss grows linearly.
+        linear: What each of the last parameters adds to every prediction, a column for each;
+            None if there are no such parameters.
     """
     import numpy as np
+
+    design = np.zeros((len(observed), 0)) if linear is None else linear
+    bent = len(start) - design.shape[1]
+
+    def predict(x: Vector) -> Vector:
+        predicted: Vector = model(x[:bent]) + design @ x[bent:]
+        return predicted
 
     def cost(x: Vector, residual: Vector) -> float:
         size = np.abs(residual)
@@ -47,18 +57,18 @@ def fit_robust(
 
     x: Vector = start.copy()
     damping = 1e-2
-    predicted = model(x)
+    predicted = predict(x)
     residual = observed - predicted
     best = cost(x, residual)
     for _ in range(_MAX_ROUNDS):
-        jacobian = _jacobian(model, x, predicted)
+        jacobian = np.hstack((_jacobian(model, x[:bent]), design))
         weight = np.minimum(1.0, knee / np.maximum(np.abs(residual), 1e-9)) / noise**2
         hessian = jacobian.T @ (jacobian * weight[:, None]) + np.diag(1 / spread**2)
         gradient = jacobian.T @ (weight * residual) - (x - centre) / spread**2
         for _attempt in range(8):
             step = np.linalg.solve(hessian + damping * np.diag(np.diag(hessian)), gradient)
             trial: Vector = x + np.clip(step, -1.0, 1.0)
-            trial_predicted = model(trial)
+            trial_predicted = predict(trial)
             trial_cost = cost(trial, observed - trial_predicted)
             if trial_cost < best:
                 break
@@ -73,9 +83,10 @@ def fit_robust(
     return x
 
 
-def _jacobian(model: Callable[[Vector], Vector], x: Vector, predicted: Vector) -> Vector:
+def _jacobian(model: Callable[[Vector], Vector], x: Vector) -> Vector:
     import numpy as np
 
+    predicted = model(x)
     columns: Vector = np.empty((len(predicted), len(x)))
     for index in range(len(x)):
         moved = x.copy()

@@ -36,6 +36,7 @@ _RUNTIMES: Final = (
     (r"\bmnn\b", "mnn"),
     (r"\bbolt\b", "bolt"),
 )  # fmt: skip
+_DATE: Final = re.compile(r"(20[0-9]{2})(?:-(0[1-9]|1[0-2]))?(?![0-9])")
 _MINIMUM: Final = re.compile(r"\bmin ([0-9]+(?:\.[0-9]+)?)")
 # Published names and the model of the work table whose mix of operators they have.
 _SAME_MIX: Final = (
@@ -85,11 +86,13 @@ class PublishedRow(NamedTuple):
         threads: Threads; None where not stated, 0 for all cores.
         precision: fp32, fp16, int8 or what the table says.
         seconds: The fastest run where it is stated, else the mean.
-        clock_hz: Clock it was measured at, where another than the device's.
+        clock_hz: Clock it was measured at, where the table has a column for it.
+        year: Year of the measurement, with a fraction; None if not stated.
         split: What the row is good for.
         operations: Operations of the model, None where not known.
         weight_count: Parameters, None where not known.
         source: Where it was published.
+        note: What the table remarks on it.
     """
 
     row_id: str
@@ -102,10 +105,12 @@ class PublishedRow(NamedTuple):
     precision: str
     seconds: float
     clock_hz: float | None
+    year: float | None
     split: str
     operations: float | None
     weight_count: float | None
     source: str
+    note: str
 
 
 def runtime_name(text: str) -> str:
@@ -225,11 +230,22 @@ def _row(path: Path, number: int, line: Mapping[str, str]) -> PublishedRow:
         precision=line["precision"],
         seconds=(float(fastest[1]) if fastest and float(fastest[1]) > 0 else milliseconds) / 1e3,
         clock_hz=clock_mhz * 1e6 if clock_mhz else None,
+        year=_year(line.get("date") or ""),
         split=line.get("split") or "calib",
         operations=2e9 * gmacs if gmacs else None,
         weight_count=1e6 * params if params else None,
         source=line.get("source") or "",
+        note=line.get("note") or "",
     )
+
+
+def _year(text: str) -> float | None:
+    """Year of a date such as `2024`, `2023-07` or `2023-06-15`; its middle if no more is said."""
+    match = _DATE.match(text.strip())
+    if match is None:
+        return None
+    month = int(match[2]) - 0.5 if match[2] else 6.0
+    return int(match[1]) + month / 12
 
 
 def _threads(text: str) -> int | None:

@@ -7,10 +7,10 @@ import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Final, NamedTuple
 
-from feasibility.project.anchors import anchored_offset
 from feasibility.project.calibrate import calibrate
 from feasibility.project.calibrate_rest import fit_gpu, fit_int8
 from feasibility.project.cases import Case, GpuCase, case_seconds, int8_seconds
+from feasibility.project.covariance import Covariance, Run, conditioned, covariance
 from feasibility.project.spreads import thread_group
 from feasibility.project.testbeds import chip_of
 
@@ -29,6 +29,7 @@ class Miss(NamedTuple):
         unit: What must not be split when intervals are checked: the chip.
         error: Logarithm of measured over projected.
         seconds: What was measured.
+        deviation: What the logarithm of the interval's width is a multiple of.
     """
 
     group: str
@@ -37,6 +38,7 @@ class Miss(NamedTuple):
     unit: str
     error: float
     seconds: float
+    deviation: float = 1.0
 
 
 def left_out(cases: Sequence[Case], key: Callable[[Case], Hashable]) -> tuple[float, ...]:
@@ -97,36 +99,69 @@ def gpu_miss(case: GpuCase, projected: float) -> Miss:
     )
 
 
-def anchored(cases: Sequence[Case], misses: Sequence[Miss], count: int) -> tuple[Miss, ...]:
+def anchored(
+    cases: Sequence[Case],
+    misses: Sequence[Miss],
+    runs: Sequence[Run],
+    covariances: Callable[[str], Covariance],
+    count: int,
+) -> tuple[Miss, ...]:
     """Misses that remain when `count` models of the same table are taken as measured.
 
     Every set of anchors of a table is tried, up to a fixed number of them evenly chosen.
+
+    Args:
+        cases: The rows.
+        misses: How far their projections without anchors are off.
+        runs: What decides how alike they err.
+        covariances: What errors have in common, by the chip that must not have told it.
+        count: Anchors, one or two.
     """
-    tables: dict[Hashable, list[Miss]] = {}
-    for case, miss in zip(cases, misses, strict=True):
+    tables: dict[Hashable, list[int]] = {}
+    for index, case in enumerate(cases):
         key = (case.device.id, case.row.build, case.threads, case.is_half)
-        tables.setdefault(key, []).append(miss)
+        tables.setdefault(key, []).append(index)
     words = "one anchor" if count == 1 else "two anchors"
     remaining = []
     for table in tables.values():
         if len(table) < _LEAST_ROWS_TO_ANCHOR:
             continue
-        for chosen in _spread_out(list(itertools.combinations(range(len(table)), count))):
-            offset = anchored_offset([table[index].error for index in chosen])
-            remaining += [
-                miss._replace(
-                    error=miss.error - offset,
-                    group=f"{words}, {miss.group.partition(', ')[2]}",
+        k = covariances(cases[table[0]].chip)
+        shared = _shared(table, runs, k)
+        for chosen in _spread_out(list(itertools.combinations(table, count))):
+            among = [[shared[one, other] for other in chosen] for one in chosen]
+            errors = [misses[one].error for one in chosen]
+            for index in set(table) - set(chosen):
+                across = [shared[index, one] for one in chosen]
+                mean, deviation = conditioned(among, across, shared[index, index], errors)
+                miss = misses[index]
+                remaining.append(
+                    miss._replace(
+                        error=miss.error - mean,
+                        deviation=deviation,
+                        group=f"{words}, {miss.group.partition(', ')[2]}",
+                    )
                 )
-                for index, miss in enumerate(table)
-                if index not in chosen
-            ]
     return tuple(remaining)
 
 
+def _shared(
+    table: Sequence[int], runs: Sequence[Run], k: Covariance
+) -> dict[tuple[int, int], float]:
+    """Covariance of the errors of each two rows of a table."""
+    return {
+        (one, other): covariance(runs[one], runs[other], k) + (k.model if one == other else 0.0)
+        for one in table
+        for other in table
+    }
+
+
 def spread_of(misses: Iterable[Miss]) -> float:
-    """Half width, as a factor, of the interval that covers 80 % of these misses."""
-    sizes = sorted(abs(miss.error) for miss in misses)
+    """Half width, as a factor, of the interval that covers 80 % of these misses.
+
+    Where their deviations are known: what that factor is for a deviation of 1.
+    """
+    sizes = sorted(abs(miss.error) / miss.deviation for miss in misses)
     # Split conformal prediction: the next larger rank, so that a new row is covered.
     rank = min(len(sizes), math.ceil(CONFIDENCE * (len(sizes) + 1)))
     return math.exp(sizes[rank - 1])
@@ -140,7 +175,9 @@ def coverage(misses: Sequence[Miss]) -> float:
         if not others:
             continue
         limit = math.log(spread_of(others))
-        inside += sum(abs(miss.error) <= limit for miss in misses if miss.unit == unit)
+        inside += sum(
+            abs(miss.error) <= limit * miss.deviation for miss in misses if miss.unit == unit
+        )
     return inside / len(misses)
 
 
