@@ -349,11 +349,14 @@ def test_two_devices_with_one_alias(tmp_path: Path) -> None:
     (tmp_path / "other.toml").write_text(
         VALID.replace('"my_board"', '"other"').replace('"mine"', '"MINE"')
     )
-    with pytest.raises(DeviceError, match="line 3, name: the name 'my' already belongs to"):
+    with pytest.raises(DeviceError, match="line 3, name: the name 'My board' already belongs to"):
         load_catalogue(tmp_path)
     path = tmp_path / "other.toml"
     path.write_text(path.read_text().replace("My board", "Theirs"))
-    with pytest.raises(DeviceError, match="line 5, aliases: the name 'mine' already belongs to"):
+    with pytest.raises(
+        DeviceError,
+        match=r"line 5, aliases: the name 'MINE' already belongs to .*_board\.toml as 'mine'",
+    ):
         load_catalogue(tmp_path)
 
 

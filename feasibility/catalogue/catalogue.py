@@ -78,16 +78,24 @@ def _not_found(text: str, devices: Sequence[Device], matches: Sequence[Device]) 
 
 
 def _refuse_shared_names(devices: Iterable[Device]) -> None:
-    owners: dict[tuple[str, ...], Device] = {}
+    owners: dict[tuple[str, ...], tuple[Device, str]] = {}
     for device in devices:
-        # The id as one word stands beside its words, so that two files with one id collide
-        # even where its words are all fillers.
-        named = [("id", (device.id,)), ("id", word_key(device.id)), ("name", word_key(device.name))]
-        named += [("aliases", word_key(alias)) for alias in device.aliases]
-        for key, name in named:
-            owner = owners.setdefault(name, device)
+        for key, text, words in _names_by_key(device):
+            owner, theirs = owners.setdefault(words, (device, text))
             if owner is not device:
-                shown = safe_text(" ".join(name))
-                why = f"the name {shown!r} already belongs to {safe_text(owner.origin)}"
+                there = safe_text(owner.origin)
+                there += f" as {safe_text(theirs)!r}" if theirs != text else ""
+                why = f"the name {safe_text(text)!r} already belongs to {there}"
                 hint = "give every device an id, a name and aliases of its own"
                 refuse_key(Path(device.origin), key, why, hint)
+
+
+def _names_by_key(device: Device) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
+    """Each name with the key that it stands under and what it is compared by."""
+    named = (("id", device.id), ("name", device.name), *(("aliases", a) for a in device.aliases))
+    return (
+        # As one word too, so that two files with one id collide even where its words are all
+        # fillers.
+        ("id", device.id, (device.id,)),
+        *((key, text, word_key(text)) for key, text in named),
+    )
