@@ -52,7 +52,7 @@ COMMANDS: Final = {
     "measure": Entry("measure", "Run a model and measure its memory and time."),
     "check": Entry("check", "Tell where models can run: a verdict per device, one advice."),
     "prove": Entry("prove", "Run a model under a memory limit that the kernel enforces."),
-    "devices": Entry("devices", "List, show and validate the device catalogue."),
+    "devices": Entry("devices", "List, show and validate devices; measure this machine."),
     "runner": Entry("runner", "List, install and check other machines to measure on (--on)."),
     "budget": Entry("budget", "Say what models may cost, and hold them to it in CI."),
     "zoo": Entry("zoo", "Build reference architectures as ONNX files."),

@@ -101,12 +101,15 @@ def measure_this_machine(
         FeasibilityError: It cannot be described or measured.
     """
     import datetime as dt
+    import os
 
     from feasibility.measure.host import ceiling_bytes
     from feasibility.measure.machine_facts import read_machine
+    from feasibility.measure.notices import busy_host
     from feasibility.measure.speed import measure_speed, thread_counts
 
     facts = read_machine()
+    busy = busy_host(os.getloadavg()[0], facts.core_count)
     with progress_on("this machine", quiet=quiet) as progress:
         speed = measure_speed(
             thread_counts(facts.core_count),
@@ -116,7 +119,15 @@ def measure_this_machine(
             progress=progress,
         )
     today = dt.datetime.now(dt.UTC).date().isoformat()
-    return device_of(facts, speed, identifier=identifier, name=name, kind=kind, today=today)
+    return device_of(
+        facts,
+        speed,
+        identifier=identifier,
+        name=name,
+        kind=kind,
+        today=today,
+        caveat="".join(f"; {notice.message}" for notice in busy),
+    )
 
 
 def device_of(
@@ -127,14 +138,25 @@ def device_of(
     name: str | None,
     kind: Kind | None,
     today: str,
+    caveat: str = "",
 ) -> Device:
-    """The device that a machine's facts and its measured speed make."""
+    """The device that a machine's facts and its measured speed make.
+
+    Args:
+        facts: What the system says of it.
+        speed: What was measured.
+        identifier: Its id.
+        name: Its name; None for what the system says.
+        kind: What sort of device it is; None for what the system says.
+        today: Date, ISO 8601.
+        caveat: What stands behind the source of everything that was measured.
+    """
     from feasibility.measure.host import this_host
     from feasibility.project.measured_machine import rates_of
 
     runtime = f"ONNX Runtime {speed.versions.get('onnxruntime', '')}".strip()
     told = f"what the system said of itself (/proc, /sys) on {today}"
-    measured = f"measured for this file on {today} with {runtime}"
+    measured = f"measured for this file on {today} with {runtime}{caveat}"
     sort = kind or facts.kind
     rates = tuple(
         rates_of(count, times, speed.times[1], measured) for count, times in speed.times.items()

@@ -13,13 +13,13 @@ from typing import Final
 
 from feasibility.errors import MeasurementError
 from feasibility.graph.inspect import inspect_model
-from feasibility.measure.explain import explain
+from feasibility.measure.explain import explain, is_out_of_memory
 from feasibility.measure.latency import percentile
 from feasibility.measure.model import profiled_model
 from feasibility.measure.options import PROVIDERS, Progress, no_progress
 from feasibility.probe.launch import ChildResult, run_child
 from feasibility.probe.runner import LocalRunner, Runner
-from feasibility.probe.wire import Event, Ready, Request, Schedule, Task, Timed
+from feasibility.probe.wire import Event, Failed, Ready, Request, Schedule, Task, Timed
 from feasibility.records.profile import ProfiledModel
 from feasibility.records.workload import InputSpec
 from feasibility.scratch import scratch_folder
@@ -30,10 +30,12 @@ from feasibility.zoo.onnx_file import write_network
 
 BUS: Final = "bus"
 MAX_THREADS: Final = 16
-_BUS_LEAST_BYTES: Final = 32 * MIB
+_BUS_LEAST_BYTES: Final = 16 * MIB
 _BUS_MOST_BYTES: Final = 128 * MIB
 # The runtime, the child's arrays and what is planned at once: several times the longest vector.
 _BUS_MEMORY_SHARE: Final = 8
+# What the child was seen to need, with some room; the tool itself takes 60 MiB beside it.
+_ENOUGH_TEXT: Final = "200 MiB of free memory"
 _ELEMENT_BYTES: Final = 4
 _SEVERAL_THREADS_PERCENT: Final = 10
 
@@ -60,7 +62,7 @@ class Pace:
         )
     )
     round_count: int = 3
-    time_ns: int = 80 * SECOND_NS
+    time_ns: int = 60 * SECOND_NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +192,7 @@ class _Series:
         timeout_s = time_ns / SECOND_NS + 60
         result = run_child(request, self.runner, timeout_s=timeout_s, on_event=on_event)
         if result.ending != "done":
-            cause = explain(result, "timing models", self.free_bytes)
-            raise MeasurementError("Cannot measure this machine", cause.message, cause.hint)
+            raise self._failure(result)
         if len(self.times(result, threads)) < len(self.models):
             raise MeasurementError(
                 "Cannot measure this machine",
@@ -200,6 +201,13 @@ class _Series:
                 "close other programs and try again",
             )
         return result
+
+    def _failure(self, result: ChildResult) -> MeasurementError:
+        cause = explain(result, "timing models", self.free_bytes)
+        failed = result.event(Failed)
+        is_short = failed is not None and is_out_of_memory(failed)
+        hint = f"close other programs; {_ENOUGH_TEXT} are enough" if is_short else cause.hint
+        return MeasurementError("Cannot measure this machine", cause.why, hint)
 
     def _task(self, name: str) -> Task:
         inputs = tuple(

@@ -46,7 +46,7 @@ KINDS: Final = {
     "pointwise": "convolutions of 1x1",
     "depthwise": "depthwise convolutions of 3x3",
     "matmul": "matrix products of an encoder layer over 128 tokens",
-    "vector": "products of one row with matrices of 8 MiB",
+    "vector": "products of one row with matrices of 4 MiB",
     "recurrent": "an LSTM of 256 states",
     "other": "exponentials and normalisations",
 }

@@ -2,7 +2,7 @@
 
 `feasibility devices this` runs them to learn what a machine sustains. Shapes are those of
 common architectures, because a rate depends on them; the largest takes under half a second
-on an in-order core of 1 GHz and 13 MiB of memory.
+on an in-order core of 1 GHz.
 """
 
 from __future__ import annotations
@@ -88,11 +88,11 @@ def matmul() -> Network:
 
 
 def vector() -> Network:
-    """Products of one row with two matrices of 8 MiB, as in a classifier's head or a decoder."""
+    """Products of one row with two matrices of 4 MiB, as in a classifier's head or a decoder."""
     g = GraphBuilder("vector", opset=OPSET)
     x = g.input("input", 1, _VECTOR_WIDTH)
-    x = g.matmul(x, "up", (_VECTOR_WIDTH, 2 * _VECTOR_WIDTH))
-    x = g.matmul(x, "down", (2 * _VECTOR_WIDTH, _VECTOR_WIDTH))
+    x = g.matmul(x, "up", (_VECTOR_WIDTH, _VECTOR_WIDTH))
+    x = g.matmul(x, "down", (_VECTOR_WIDTH, _VECTOR_WIDTH))
     return g.build(Value(x, "float32", (1, _VECTOR_WIDTH)))
 
 

@@ -1,0 +1,115 @@
+"""Latency projected from `feasibility devices this` against latency measured on the same machine.
+
+Projected as though each model had only been measured elsewhere: from its work alone, without
+its time here. Further models can be named:
+
+    .venv/bin/python -m benchmarks.this_machine [MODEL.onnx ...]
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from statistics import median
+
+from benchmarks._common import print_table
+from feasibility import zoo
+from feasibility.commands.this_machine import THIS_ID, measure_this_machine
+from feasibility.measure.host import ceiling_bytes
+from feasibility.measure.latency import percentile
+from feasibility.measure.model import profiled_model
+from feasibility.measure.options import MeasureOptions
+from feasibility.measure.passes import Passes
+from feasibility.measure.plans import first_that_runs
+from feasibility.measure.subject import read_subject
+from feasibility.probe.place import LocalPlace
+from feasibility.probe.wire import Done
+from feasibility.project.measured_machine import measured_seconds, measured_spread
+from feasibility.project.workload import work_of_model
+from feasibility.records.device import MeasuredMachine
+from feasibility.records.profile import ProfiledModel
+from feasibility.units import SECOND_NS, format_duration
+
+MODELS = ("yamnet", "mobilenet-v2", "resnet18-fastai", "minilm-l6", "resnet101", "bert-base")
+RUN_COUNT = 10
+
+
+def main() -> None:
+    """Prints how well two measurements of the machine agree, then one row per model."""
+    began = time.monotonic()
+    machines = [measured_machine() for _ in range(2)]
+    took_s = (time.monotonic() - began) / 2
+    agreement = sorted(ratios(*map(rates_by_name, machines)))
+    middle, worst = median(agreement), agreement[-1]
+    paths = [*(zoo.build(name) for name in MODELS), *map(Path, sys.argv[1:])]
+    rows, errors = [], {1: [], 2: []}  # type: tuple[list[tuple[str, ...]], dict[int, list[float]]]
+    for path in paths:
+        row = [path.name]
+        for threads in (1, 2):
+            model, ns = timed(path, threads)
+            work = work_of_model(model)
+            assert work is not None, path
+            projected_ns = measured_seconds(work, machines[0], threads) * SECOND_NS
+            errors[threads].append(projected_ns / ns)
+            row += [format_duration(ns), format_duration(round(projected_ns))]
+            row.append(f"{projected_ns / ns:.2f}")
+        rows.append(tuple(row))
+    header = ("model", "1 thread", "projected", "ratio", "2 threads", "projected", "ratio")
+    print_table(header, rows)
+    print(f"`devices this` took {took_s:.0f} s; its rates in two runs differ by a factor of "
+          f"{middle:.3f} (median), {worst:.3f} (most)")  # fmt: skip
+    for threads, found in errors.items():
+        print(f"{threads} thread(s): {summary(found, measured_spread(threads))}")
+
+
+def measured_machine() -> MeasuredMachine:
+    """What `devices this` measures."""
+    machine = measure_this_machine(THIS_ID, None, None, quiet=True).measured
+    assert machine is not None
+    return machine
+
+
+def rates_by_name(machine: MeasuredMachine) -> Mapping[str, int]:
+    """Every rate under a name of its own."""
+    found = {}
+    for rates in machine.rates:
+        for kind, figure in rates.operations_per_s.items():
+            found[f"{rates.thread_count} {kind}"] = figure.value
+        found[f"{rates.thread_count} caches"] = rates.activation_bytes_per_s.value
+        found[f"{rates.thread_count} memory"] = rates.bandwidth_bytes_per_s.value
+    return found
+
+
+def ratios(first: Mapping[str, int], second: Mapping[str, int]) -> Iterable[float]:
+    """The larger of each pair of rates by the smaller."""
+    pairs = ((first[name], second[name]) for name in first)
+    return (max(pair) / min(pair) for pair in pairs)
+
+
+def timed(path: Path, threads: int) -> tuple[ProfiledModel, int]:
+    """The model's work and its median latency."""
+    options = MeasureOptions(threads=threads, run_count=RUN_COUNT)
+    passes = Passes(path.absolute(), options, LocalPlace(), ceiling_bytes())
+    subject = read_subject(path, options, passes)
+    plan, result = first_that_runs(subject, passes.plain, passes.ceiling_bytes)
+    done = result.event(Done)
+    assert done is not None
+    model = profiled_model(path, subject.facts_for(plan))
+    return model, percentile(sorted(done.samples_ns), 50)
+
+
+def summary(found: list[float], spread: float) -> str:
+    """Median error, the worst factor, and how many lie inside the interval."""
+    logs = [abs(math.log(ratio)) for ratio in found]
+    inside = sum(log <= math.log(spread) for log in logs)
+    return (
+        f"median error {math.expm1(median(logs)):.0%}, worst factor {math.exp(max(logs)):.2f}, "
+        f"{inside} of {len(logs)} within the interval's factor {spread}"
+    )
+
+
+if __name__ == "__main__":
+    main()
