@@ -9,15 +9,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from feasibility.errors import UsageError
+from feasibility.graph.inspect import inspect_model
+from feasibility.measure.model import profiled_model
 from feasibility.paths import profiles_dir
 from feasibility.project import validate
 from feasibility.project.accuracy import held_out_report, rows_report
 from feasibility.project.calibrate import calibrate
-from feasibility.project.cases import case_seconds, case_setting
+from feasibility.project.cases import case_seconds, case_setting, cpu_case
 from feasibility.project.cpu import cpu_seconds
 from feasibility.project.fitted import FILE, fitted, from_toml, to_toml
+from feasibility.project.formulas import likely_cpu_seconds
 from feasibility.project.numeric import fit_robust
 from feasibility.project.refit import (
     ROWS_FILE,
@@ -26,11 +31,13 @@ from feasibility.project.refit import (
     read_held_out,
     refit,
 )
-from feasibility.project.rows import read_rows, runtime_name
+from feasibility.project.rows import REQUIRED_COLUMNS, read_rows, runtime_name
 from feasibility.project.stacked import stacked_cores, stacked_work
 from feasibility.project.validate import Miss
+from feasibility.project.workload import work_of_model
 from feasibility.records.accuracy import Accuracy
 from feasibility.render.markdown_accuracy import PLOT_NAME, accuracy_page, accuracy_plot
+from tests.tiny_models import mlp
 
 EVIDENCE = published_evidence()
 HELD_OUT = read_held_out(profiles_dir(), EVIDENCE)
@@ -179,7 +186,7 @@ def _table(path: Path, **changes: str) -> Path:
         "latency_ms": "190",
     }
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, [*row, "split"])
+        writer = csv.DictWriter(file, [*row, "split", *(set(changes) - set(row) - {"split"})])
         writer.writeheader()
         writer.writerow({**row, "split": "", **changes})
     return path
@@ -210,16 +217,107 @@ def test_rows_that_cannot_be_scored_are_counted(
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("changes", "why"),
     [
-        ({"latency_ms": "fast"}, "line 2, latency_ms: expected a number, not 'fast'"),
-        ({"latency_ms": "0"}, "line 2, latency_ms: expected a time above zero"),
-        ({"gmacs": "-1"}, "line 2, gmacs: expected a number"),
+        ({"latency_ms": "fast"}, "latency_ms: expected a time above zero, not 'fast'"),
+        ({"latency_ms": "0"}, "latency_ms: expected a time above zero, not '0'"),
+        ({"gmacs": "-1"}, "gmacs: expected a number, not '-1'"),
     ],
 )
-def test_a_bad_row_is_named(tmp_path: Path, changes: dict[str, str], message: str) -> None:
-    with pytest.raises(UsageError, match=re.escape(message)):
-        read_rows(_table(tmp_path / "rows.csv", **changes))
+def test_a_bad_row(tmp_path: Path, changes: dict[str, str], why: str) -> None:
+    """The published table may have none; of another table it is counted with its reason."""
+    path = _table(tmp_path / "rows.csv", **changes)
+    with pytest.raises(UsageError, match=re.escape(f"line 2, {why}")):
+        read_rows(path)
+    found = rows_report(path, EVIDENCE, fitted())
+    column, _, expected = why.partition(": expected ")
+    reason = f"whose {column} is not {expected.partition(',')[0]} (line 2)"
+    assert (found.row_count, found.scored_count, found.left_out) == (1, 0, {reason: 1})
+
+
+def test_one_bad_row_does_not_stop_the_others(tmp_path: Path) -> None:
+    path = _table(tmp_path / "rows.csv")
+    good = path.read_text(encoding="utf-8")
+    path.write_text(good + "x,,,,,,,,\n" + "too short\n" + "y,,,,,,,nan,\n", encoding="utf-8")
+    found = rows_report(path, EVIDENCE, fitted())
+    assert (found.row_count, found.scored_count) == (4, 1)
+    assert found.left_out == {"whose latency_ms is not a time above zero (line 3 and others)": 3}
+
+
+@given(st.dictionaries(st.sampled_from(REQUIRED_COLUMNS), st.text(max_size=12), min_size=1))
+def test_no_row_breaks_the_report(tmp_path_factory: pytest.TempPathFactory, cells: dict[str, str]):
+    """Whatever stands in its cells, a row is scored or counted."""
+    path = _table(tmp_path_factory.mktemp("rows") / "rows.csv", **cells)
+    found = rows_report(path, EVIDENCE, fitted())
+    assert found.scored_count + sum(found.left_out.values()) == found.row_count
+
+
+def test_a_row_may_name_an_onnx_file(tmp_path: Path) -> None:
+    """Its work is read from the file beside the table."""
+    mlp(tmp_path / "own.onnx", width=512, layers=4)
+    path = _table(tmp_path / "rows.csv", model="own.onnx", gmacs="", runtime="onnxruntime")
+    found = rows_report(path, EVIDENCE, fitted())
+    model = profiled_model(tmp_path / "own.onnx", inspect_model(tmp_path / "own.onnx"))
+    work = work_of_model(model)
+    assert work is not None
+    expected = likely_cpu_seconds(
+        work, EVIDENCE.devices["rpi_4b"], 1, fitted().cpu, runtime="onnxruntime", is_half=False
+    )
+    assert expected is not None
+    assert found.left_out == {}
+    assert [point.projected_ns for point in found.points] == [
+        pytest.approx(expected * 1e9, rel=1e-6)
+    ]
+
+
+def test_an_onnx_file_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "text.onnx").write_text("not a model", encoding="utf-8")
+    for name, why in (("nowhere.onnx", "No such file"), ("text.onnx", "not")):
+        found = rows_report(_table(tmp_path / "rows.csv", model=name), EVIDENCE, fitted())
+        ((reason, count),) = found.left_out.items()
+        assert count == 1
+        assert reason.startswith("whose ONNX file cannot be read: ")
+        assert why.lower() in reason.lower()
+
+
+@pytest.mark.parametrize(
+    ("note", "ratio"),
+    [
+        ("overclocked 1950 MHz; inference only", 1950 / 1800),
+        ("Pi 4 clock then 1.5 GHz; 32-bit Raspbian", 1500 / 1800),
+        ("Pi 3 clock then 1.2 GHz", 1.0),
+        ("", 1.0),
+    ],
+)
+def test_the_clock_that_a_row_remarks(tmp_path: Path, note: str, ratio: float) -> None:
+    """Boards are measured at other clocks than their files state, and tables say so."""
+    (row,) = read_rows(_table(tmp_path / "rows.csv", note=note))
+    case = cpu_case(row, EVIDENCE.models, EVIDENCE.devices)
+    assert case is not None
+    assert case.clock_ratio == pytest.approx(ratio)
+
+
+@pytest.mark.parametrize(
+    ("date", "year"),
+    [("2024", 2024.5), ("2023-07", 2023 + 6.5 / 12), ("2023-07-20", 2023 + 6.5 / 12), ("", None),
+     ("soon", None)],
+)  # fmt: skip
+def test_the_year_of_a_row(tmp_path: Path, date: str, year: float | None) -> None:
+    (row,) = read_rows(_table(tmp_path / "rows.csv", date=date))
+    assert row.year == (year if year is None else pytest.approx(year))
+
+
+def test_newer_builds_are_faster() -> None:
+    """The reference runtime got faster by some percent a year; other runtimes have one age."""
+    case = next(c for c in EVIDENCE.floats if c.row.runtime == "ncnn")
+    old, new = (case_seconds(case._replace(year=year), fitted().cpu) for year in (2021.0, 2025.0))
+    assert 0.6 < new / old < 1.0
+    far = case_seconds(case._replace(year=2099.0), fitted().cpu)
+    assert far == case_seconds(case._replace(year=2025.5), fitted().cpu)
+    other = case._replace(row=case.row._replace(runtime="mnn"))
+    assert case_seconds(other, fitted().cpu) == case_seconds(
+        other._replace(year=2099.0), fitted().cpu
+    )
 
 
 def test_a_table_without_its_columns(tmp_path: Path) -> None:

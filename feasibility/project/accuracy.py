@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
 from feasibility import __version__
+from feasibility.errors import FeasibilityError
 from feasibility.project import validate
 from feasibility.project.cases import (
     Case,
@@ -21,7 +22,7 @@ from feasibility.project.cases import (
 from feasibility.project.cpu import Work
 from feasibility.project.fitted import Fitted
 from feasibility.project.refit import Evidence
-from feasibility.project.rows import PublishedRow, read_rows
+from feasibility.project.rows import PublishedRow, read_sound_rows
 from feasibility.project.spreads import cpu_spread
 from feasibility.project.validate import Miss
 from feasibility.project.workload import work_of_model
@@ -104,10 +105,11 @@ def rows_report(path: Path, evidence: Evidence, known: Fitted) -> Accuracy:
         known: The coefficients that are shipped.
 
     Raises:
-        FeasibilityError: The table or an ONNX file it names cannot be read.
+        UsageError: The table cannot be read, or a column is missing. Rows that cannot are
+            counted by reason.
     """
-    rows = read_rows(path)
-    left_out: Counter[str] = Counter()
+    rows, unread = read_sound_rows(path)
+    left_out = Counter(unread)
     scored: list[_Scored] = []
     cases: list[Case] = []
     for row in rows:
@@ -136,7 +138,7 @@ def rows_report(path: Path, evidence: Evidence, known: Fitted) -> Accuracy:
         calibrated_on=known.written_on,
         calibrated_row_count=known.row_count,
         is_held_out=False,
-        row_count=len(rows),
+        row_count=len(rows) + sum(unread.values()),
         scored_count=len(scored),
         seen_count=_seen_count([one.row for one in scored if one.row is not None], evidence),
         left_out=dict(left_out),
@@ -154,8 +156,11 @@ def _score(
     device = evidence.devices.get(row.device_id)
     if device is None:
         return "of a device that is not in the catalogue"
-    work = _onnx_work(row, folder)
-    gpu = gpu_case(row, evidence.models, evidence.devices)
+    try:
+        work = _onnx_work(row, folder)
+    except FeasibilityError as error:
+        return f"whose ONNX file cannot be read: {error.why}"
+    gpu = gpu_case(row, evidence.models, evidence.devices, work=work)
     if gpu is not None:
         miss = validate.gpu_miss(gpu, gpu.seconds(known.gpu))
         return _Scored(miss, known.spreads["gpu"], row), None

@@ -204,11 +204,22 @@ def gpu_cases(
 
 
 def gpu_case(
-    row: PublishedRow, models: Mapping[str, ModelWork], devices: Mapping[str, Device]
+    row: PublishedRow,
+    models: Mapping[str, ModelWork],
+    devices: Mapping[str, Device],
+    *,
+    work: Work | None = None,
 ) -> GpuCase | None:
-    """The row with its work and device; None where the formula cannot be tried on it."""
+    """The row with its work and device; None where the formula cannot be tried on it.
+
+    Args:
+        row: The row.
+        models: The table of model work.
+        devices: Devices by id.
+        work: The model's work where it is known better than from the table.
+    """
     device = devices.get(row.device_id)
-    work = work_of(row, models)
+    work = work or work_of(row, models)
     if not row.unit.startswith("GPU") or "int8" in row.precision or work is None:
         return None
     if device is None or device.gpu is None or device.gpu.fp32_flops_per_s is None:

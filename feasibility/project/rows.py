@@ -20,6 +20,8 @@ REQUIRED_COLUMNS: Final = (
     "model", "gmacs", "device_id", "unit", "runtime", "threads", "precision", "latency_ms",
 )  # fmt: skip
 MAX_TABLE_BYTES: Final = 64 * 1024 * 1024
+_TOO_MUCH: Final = 1e15
+_POSITIVE: Final = "a time above zero"
 
 # First match names the runtime; None of them: the text up to its version.
 _RUNTIMES: Final = (
@@ -56,6 +58,27 @@ _SAME_MIX: Final = (
     ("yolo", "yolov4-tiny"),
     ("bert|vit|transformer", "vision_transformer"),
 )
+
+
+class _BadCellError(ValueError):
+    """A cell that is not what its column holds.
+
+    Args:
+        column: The column.
+        expected: What it holds.
+        text: What stands there.
+    """
+
+    def __init__(self, column: str, expected: str, text: str) -> None:
+        super().__init__(column, expected, text)
+        self.column = column
+        self.expected = expected
+        self.text = text
+
+    @property
+    def reason(self) -> str:
+        """Why the row says nothing, as what rows of its sort have in common."""
+        return f"whose {self.column} is not {self.expected}"
 
 
 class ModelWork(NamedTuple):
@@ -130,9 +153,34 @@ def read_rows(path: Path) -> tuple[PublishedRow, ...]:
         UsageError: It cannot be read, a column is missing, or a figure is not a positive
             number; the message names the line.
     """
-    lines = _table(path, REQUIRED_COLUMNS)
-    # Some rows of the published table state memory only.
-    return tuple(_row(path, number, line) for number, line in lines if line["latency_ms"])
+    rows = []
+    for number, line in _table(path, REQUIRED_COLUMNS):
+        # Some rows of the published table state memory only.
+        if line["latency_ms"]:
+            try:
+                rows.append(_row(number, line))
+            except _BadCellError as error:
+                raise _bad(path, number, error) from error
+    return tuple(rows)
+
+
+def read_sound_rows(path: Path) -> tuple[tuple[PublishedRow, ...], Mapping[str, int]]:
+    """The rows of a foreign table that can be read, and how many cannot, by reason.
+
+    Raises:
+        UsageError: The table cannot be read, or a column is missing.
+    """
+    rows = []
+    bad: dict[str, list[int]] = {}
+    for number, line in _table(path, REQUIRED_COLUMNS):
+        try:
+            rows.append(_row(number, line))
+        except _BadCellError as error:
+            bad.setdefault(error.reason, []).append(number)
+    return tuple(rows), {
+        f"{reason} (line {lines[0]}{' and others' if len(lines) > 1 else ''})": len(lines)
+        for reason, lines in bad.items()
+    }
 
 
 def read_model_work(path: Path) -> Mapping[str, ModelWork]:
@@ -144,11 +192,14 @@ def read_model_work(path: Path) -> Mapping[str, ModelWork]:
     columns = ("model", "gmacs", "params_m", "act_elems_rw_m", "n_layers", "dense_kxk_frac")
     models = {}
     for number, line in _table(path, columns):
-        values = {
-            key: _number(path, number, key, value)
-            for key, value in line.items()
-            if key not in ("model", "input")
-        }
+        try:
+            values = {
+                key: _number(key, value)
+                for key, value in line.items()
+                if key not in ("model", "input")
+            }
+        except _BadCellError as error:
+            raise _bad(path, number, error) from error
         models[line["model"]] = ModelWork(line["model"], _work(values))
     return models
 
@@ -210,15 +261,15 @@ def _work(values: Mapping[str, float]) -> Work:
     )
 
 
-def _row(path: Path, number: int, line: Mapping[str, str]) -> PublishedRow:
-    milliseconds = _number(path, number, "latency_ms", line["latency_ms"])
+def _row(number: int, line: Mapping[str, str]) -> PublishedRow:
+    milliseconds = _number("latency_ms", line["latency_ms"], _POSITIVE)
     if milliseconds <= 0:
-        raise _bad(path, number, "latency_ms", "expected a time above zero")
+        raise _BadCellError("latency_ms", _POSITIVE, line["latency_ms"])
     # The mean of a few loops has outliers that the fastest run has not.
     fastest = _MINIMUM.search(line.get("latency_stat") or "")
-    gmacs = _optional(path, number, "gmacs", line["gmacs"])
-    params = _optional(path, number, "params_m", line.get("params_m") or "")
-    clock_mhz = _optional(path, number, "clock_mhz", line.get("clock_mhz") or "")
+    gmacs = _optional("gmacs", line["gmacs"])
+    params = _optional("params_m", line.get("params_m") or "")
+    clock_mhz = _optional("clock_mhz", line.get("clock_mhz") or "")
     return PublishedRow(
         row_id=line.get("row_id") or f"line {number}",
         model=line["model"],
@@ -281,23 +332,24 @@ def _table(path: Path, columns: Sequence[str]) -> Iterable[tuple[int, dict[str, 
     return lines
 
 
-def _number(path: Path, number: int, column: str, text: str) -> float:
+def _number(column: str, text: str, expected: str = "a number") -> float:
     try:
         value = float(text)
     except ValueError:
         value = -1.0
-    if not 0 <= value < 1e15:
-        raise _bad(path, number, column, f"expected a number, not {safe_text(text, 40)!r}")
+    if not 0 <= value < _TOO_MUCH:
+        raise _BadCellError(column, expected, text)
     return value
 
 
-def _optional(path: Path, number: int, column: str, text: str) -> float | None:
-    return _number(path, number, column, text) if text.strip() else None
+def _optional(column: str, text: str) -> float | None:
+    return _number(column, text) if text.strip() else None
 
 
-def _bad(path: Path, number: int, column: str, why: str) -> UsageError:
+def _bad(path: Path, number: int, error: _BadCellError) -> UsageError:
     return UsageError(
         f"Cannot read the table {safe_text(str(path))}",
-        f"line {number}, {column}: {why}",
+        f"line {number}, {error.column}: expected {error.expected}, "
+        f"not {safe_text(error.text, 40)!r}",
         "the columns are those of profiles/published.csv",
     )
