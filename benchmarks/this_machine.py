@@ -17,7 +17,8 @@ from statistics import median
 
 from benchmarks._common import print_table
 from feasibility import zoo
-from feasibility.commands.this_machine import THIS_ID, measure_this_machine
+from feasibility.catalogue.catalogue import THIS_ID
+from feasibility.commands.this_machine import measure_this_machine
 from feasibility.measure.host import ceiling_bytes
 from feasibility.measure.latency import percentile
 from feasibility.measure.model import profiled_model

@@ -389,3 +389,10 @@ def test_a_part_of_the_catalogue_as_a_document(capsys: pytest.CaptureFixture[str
     assert run(["devices", "list", "--kind", "sbc", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert {device["kind"] for device in document["devices"]} == {"sbc"}
+
+
+def test_a_machine_that_was_never_measured_says_how(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["devices", "show", "this"]) == 2
+    assert "measure it, in under two minutes: feasibility devices this" in capsys.readouterr().err

@@ -14,6 +14,9 @@ from feasibility.text import safe_text
 
 DEFAULT_DEVICE_IDS: Final = ("budget_g85_4gb", "galaxy_s24", "rpi_4b", "rpi_5", "rtx_3070")
 
+# The id that `devices this` gives to the machine that it runs on.
+THIS_ID: Final = "this"
+
 
 def load_catalogue(folder: Path) -> tuple[Device, ...]:
     """Every device of the folder's `*.toml` files, by id.
@@ -68,6 +71,12 @@ def _not_found(text: str, devices: Sequence[Device], matches: Sequence[Device]) 
     if matches:
         names = ", ".join(device.id for device in matches)
         return DeviceError(what, f"it may mean {names}", "write the one that you mean")
+    if text == THIS_ID:
+        return DeviceError(
+            what,
+            "this machine was not measured yet",
+            "measure it, in under two minutes: feasibility devices this",
+        )
     guesses = suggestions(text, devices)
     advice = f"did you mean {' or '.join(guesses)}? " if guesses else ""
     return DeviceError(

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from feasibility.measure.machine_facts import MachineFacts
     from feasibility.measure.speed import Pace, Speed
 
-THIS_ID: Final = "this"
 _ROLES: Final[dict[Kind, Role]] = {"sbc": "headless", "server": "service"}
 # As in the catalogue; docs/devices.md says what they rest on.
 _LATENCY_MS: Final[dict[Kind, int]] = {"sbc": 200, "server": 50}
