@@ -98,6 +98,42 @@ P99 Latency is 0.0619517 sec
 """
 
 
+NEWER_PERF_TEST = """\
+using SpaceMITExecutionProvider
+Setting intra_op_num_threads to 4
+Disabling intra-op thread spinning between runs
+Session creation time cost: 0.21 s
+First inference time cost: 190 ms
+Total inference time cost: 0.5 s
+Total inference requests: 5
+Average inference time cost total: 100.000000 ms
+Total inference run time: 0.51 s
+Number of inferences per second: 9.8
+Avg CPU usage: 11 %
+Peak working set size: 271000000 bytes
+Avg CPU usage:11
+Peak working set size:271000000
+Runs:5
+Min Latency: 0.095 s
+Max Latency: 0.105 s
+P50 Latency: 0.0995 s
+P90 Latency: 0.105 s
+P95 Latency: 0.105 s
+P99 Latency: 0.105 s
+P999 Latency: 0.105 s
+"""
+
+PERF_TEST_RESULTS = """\
+resnet,0.3,90000000,99,0
+resnet,0.05,100000000,99,0
+resnet,0.052,100000000,99,1
+resnet,4.9e-02,100000000,99,2
+
+Min Latency: 0.049 s
+P50 Latency: 0.05 s
+"""
+
+
 def optimum_benchmark() -> dict[str, Any]:
     memory = {"unit": "MB", "max_ram": 700.5, "max_process_vram": None}
     return {
@@ -177,6 +213,50 @@ precisions:
 """
 
 
+OLDER_AI_HUB = """\
+aggregated:
+  supported_devices:
+  - Samsung Galaxy S23
+  supported_chipsets:
+  - Snapdragon® 8 Gen 2
+models:
+- name: ResNet101
+  universal_assets:
+    torchscript_onnx_tflite: mn7eo144m
+  performance_metrics:
+  - torchscript_onnx_tflite:
+      inference_time: 3300.0
+      throughput: 303.030303030303
+      estimated_peak_memory_range:
+        min: 20000
+        max: 118000000
+      primary_compute_unit: NPU
+      precision: fp16
+      layer_info:
+        layers_on_npu: 147
+      job_status: Passed
+    torchscript_onnx:
+      inference_time: 3350.0
+      estimated_peak_memory_range:
+        min: 70000
+        max: 210000000
+      primary_compute_unit: NPU
+      precision: fp16
+      job_status: Passed
+    reference_device_info:
+      name: Samsung Galaxy S23
+      os: '13'
+      os_name: Android
+      chipset: Snapdragon® 8 Gen 2
+    timestamp: '2025-04-01T05:20:00Z'
+  - torchscript_onnx_qnn:
+      inference_time: null
+      job_status: Failed
+    reference_device_info:
+      name: QCS8550 (Proxy)
+"""
+
+
 def read(tmp_path: Path, name: str, content: str | dict[str, Any], choice: str = "") -> Profile:
     path = tmp_path / name
     path.write_text(content if isinstance(content, str) else json.dumps(content))
@@ -240,6 +320,34 @@ def test_perf_test(tmp_path: Path) -> None:
     assert profile.workload.threads == 2
 
 
+def test_the_words_of_a_newer_perf_test(tmp_path: Path) -> None:
+    profile = read(tmp_path, "perf.txt", NEWER_PERF_TEST)
+    latency = profile.latency
+    assert latency is not None
+    assert (latency.mean_ns, latency.median_ns) == (100 * MS, 99_500_000)
+    assert (latency.load_ns, latency.first_run_ns) == (210 * MS, 190 * MS)
+    assert profile.process_peak_bytes == 271_000_000
+    assert (profile.workload.threads, profile.workload.run_count) == (4, 5)
+    assert profile.workload.provider == "SpaceMITExecutionProvider"
+
+
+def test_the_results_file_of_perf_test(tmp_path: Path) -> None:
+    """Benchmarks are appended to it; the last one counts, and that is said."""
+    profile = read(tmp_path, "results.csv", PERF_TEST_RESULTS)
+    latency = profile.latency
+    assert latency is not None
+    assert latency.samples_ns == (50 * MS, 52 * MS, 49 * MS)
+    assert (latency.median_ns, latency.load_ns, latency.first_run_ns) == (50 * MS, None, None)
+    assert profile.process_peak_bytes == 100_000_000
+    assert (profile.model.name, profile.workload.run_count) == ("resnet", 3)
+    assert any("holds 2 benchmarks" in warning.message for warning in profile.warnings)
+
+
+def test_results_that_cannot_be_seconds_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DocumentError, match="larger than seconds could be"):
+        read(tmp_path, "results.csv", "resnet,50123456,1000,99,0\n")
+
+
 def test_the_words_of_an_older_perf_test(tmp_path: Path) -> None:
     profile = read(tmp_path, "perf.log", OLD_PERF_TEST)
     assert profile.latency is not None
@@ -299,8 +407,39 @@ def test_ai_hub_wants_one_device(tmp_path: Path) -> None:
 
 
 def test_ai_hub_has_no_failed_jobs(tmp_path: Path) -> None:
-    with pytest.raises(DocumentError, match="no figures of QCS8550"):
+    with pytest.raises(DocumentError, match="no figures of QCS8550") as caught:
         read(tmp_path, "perf.yaml", AI_HUB, "QCS8550 (Proxy)")
+    assert "it has 2 devices (Samsung Galaxy S24, Snapdragon X Elite CRD)" in caught.value.why
+
+
+def test_ai_hub_wants_one_part_of_a_model(tmp_path: Path) -> None:
+    """Encoders and decoders are measured apart; none of them stands for the model."""
+    head, components = AI_HUB.split("      ResNet101:\n")
+    both = f"{head}      Encoder:\n{components}      Decoder:\n{components}"
+    with pytest.raises(DocumentError, match=r"2 components \(Encoder, Decoder\)") as caught:
+        read(tmp_path, "perf.yaml", both, "Samsung Galaxy S24")
+    assert "FILE#Samsung Galaxy S24/Encoder" in caught.value.why
+    profile = read(tmp_path, "perf.yaml", both, "Samsung Galaxy S24/Decoder")
+    assert profile.model.name == "Decoder"
+
+
+def test_older_ai_hub(tmp_path: Path) -> None:
+    """Its times are microseconds and its memory bytes."""
+    profile = read(tmp_path, "perf.yaml", OLDER_AI_HUB)
+    assert profile.latency is not None
+    assert profile.latency.median_ns == 3_350_000
+    assert profile.process_peak_bytes == 210_000_000
+    assert (profile.host.device, profile.host.cpu) == ("Samsung Galaxy S23", "Snapdragon® 8 Gen 2")
+    assert (profile.host.os, profile.measured_at) == ("Android 13", "2025-04-01T05:20:00Z")
+    assert profile.workload.runtime == "ONNX Runtime"
+    assert profile.model.name == "ResNet101"
+    lite = read(tmp_path, "perf.yaml", OLDER_AI_HUB, "torchscript_onnx_tflite")
+    assert (lite.workload.runtime, lite.process_peak_bytes) == ("LiteRT", 118_000_000)
+
+
+def test_figures_in_more_yaml_than_is_read_name_the_line(tmp_path: Path) -> None:
+    with pytest.raises(DocumentError, match="line 2 uses"):
+        read(tmp_path, "perf.yaml", "performance_metrics:\n  a: *x\n")
 
 
 @pytest.mark.parametrize(
@@ -312,6 +451,8 @@ def test_ai_hub_has_no_failed_jobs(tmp_path: Path) -> None:
         ("a.yaml", "models:\n- name: x\n  performance_metrics: {}\n"),
         ("a.yaml", ""),
         ("a.json", "[" * 100_000),
+        ("a.csv", "model,latency_ms\nresnet,50\n"),
+        ("a.csv", "resnet,0.05,1000,99,1\n"),
     ],
 )
 def test_what_is_not_recognised_is_refused(tmp_path: Path, name: str, content: str) -> None:
@@ -371,10 +512,18 @@ def test_yaml_of_figures() -> None:
     }
 
 
+def test_yaml_of_mappings_in_a_list() -> None:
+    text = "a:\n- b: 1\n  c:\n  - d: 2\n  - d: 3\n    e: 4\n- b: 5\nf: 6\n"
+    assert read_yaml(text) == {
+        "a": [{"b": 1, "c": [{"d": 2}, {"d": 3, "e": 4}]}, {"b": 5}],
+        "f": 6,
+    }
+
+
 @pytest.mark.parametrize(
     "text",
     ["a: &x 1", "a: !!python/object:os.system x", "a: |\n  b", "\ta: 1", "a:\n  b: 1\n   c: 2",
-     "- a: 1", "a: {b: 1}", "a: 'b", "plain", "a: *x"],
+     "- - a: 1", "-\n  a: 1", "- a: 1\n b: 2", "a: {b: 1}", "a: 'b", "plain", "a: *x"],
 )  # fmt: skip
 def test_more_of_yaml_is_refused(text: str) -> None:
     with pytest.raises(YamlError):

@@ -1,18 +1,24 @@
 """A perf.yaml of Qualcomm's AI Hub models: hosted phones and boards, mostly on the NPU.
 
-Source: the perf.yaml files of ai-hub-models with `precisions` at their top. A file holds many
-devices and runtimes; one of them is chosen by the words after a `#` behind its path.
+A file holds many devices and runtimes; one of them is chosen by the words after a `#` behind its
+path. There are two layouts: `precisions` with milliseconds and MB, and before it `models` with
+microseconds and bytes.
+
+Source: the files of ai-hub-models, and its `QAIHMModelPerf`, which divides bytes by 2^20 for MB;
+in the older files, `throughput` is 10^6 over `inference_time`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from feasibility.measure.imports.figures import (
+    MICROSECOND_NS,
     MILLISECOND_NS,
     Figures,
     UnreadableError,
+    mappings,
     part,
     text,
     whole,
@@ -27,7 +33,15 @@ _RUNTIMES: Final = {
     "tflite": "LiteRT",
     "qnn_dlc": "QNN",
     "qnn_context_binary": "QNN",
+    "qnn": "QNN",
+    "torchscript_onnx": "ONNX Runtime",
+    "torchscript_onnx_tflite": "LiteRT",
+    "torchscript_onnx_qnn": "QNN",
 }
+_PREFERRED_RUNTIMES: Final = ("onnx", "torchscript_onnx", "precompiled_qnn_onnx")
+_PREFERRED_PRECISIONS: Final = ("float", "fp16", "fp32")
+# What a text has in it that is such a file, whether or not it can be read.
+MARK: Final = "performance_metrics:"
 _PASSED: Final = "passed"
 _SHOWN: Final = 6
 
@@ -37,12 +51,20 @@ class _Entry(NamedTuple):
     component: str
     device: str
     runtime: str
-    metrics: Mapping[str, Any]
+    median_ns: int
+    peak_bytes: int | None
+    unit: str
+    chipset: str = ""
+    system: str = ""
+    version: str = ""
+    measured_at: str = ""
 
 
 def is_performance(document: object) -> bool:
     """Whether a YAML document is such a file."""
-    return bool(part(document, "precisions"))
+    return bool(part(document, "precisions")) or any(
+        mappings(model.get("performance_metrics")) for model in _models(document)
+    )
 
 
 def read_performance(document: object, choice: str) -> Figures:
@@ -54,33 +76,81 @@ def read_performance(document: object, choice: str) -> Figures:
             among, divided by slashes; empty for the only device.
 
     Raises:
-        UnreadableError: Nothing is chosen by these words, or more than one device.
+        UnreadableError: Nothing is chosen by these words, or more than one device or component.
     """
-    entries = [entry for entry in _entries(document) if _is_chosen(entry, choice)]
+    every = [*_entries(document), *_older_entries(document)]
+    entries = [entry for entry in every if _is_chosen(entry, choice)]
     if not entries:
-        raise UnreadableError(f"it has no figures of {safe_text(choice) or 'any device'}")
-    devices = dict.fromkeys(entry.device for entry in entries)
-    if len(devices) > 1:
-        names = ", ".join(safe_text(name) for name in list(devices)[:_SHOWN])
-        more = f" and {len(devices) - _SHOWN} more" if len(devices) > _SHOWN else ""
         raise UnreadableError(
-            f"it has figures of {len(devices)} devices ({names}{more}); name one behind its path, "
-            f"as in FILE#{safe_text(next(iter(devices)))}"
+            f"it has no figures of {safe_text(choice) or 'any device'}"
+            + (f"; it has {_listed('device', (entry.device for entry in every))}" if every else "")
         )
+    for kind in ("device", "component"):
+        names = dict.fromkeys(getattr(entry, kind) for entry in entries)
+        if len(names) > 1:
+            beside = f"{choice}/" if choice else ""
+            raise UnreadableError(
+                f"it has figures of {_listed(kind, names)}; name one behind its path, "
+                f"as in FILE#{safe_text(beside + next(iter(names)))}"
+            )
     return _figures(min(entries, key=_preference))
 
 
-def _entries(document: object) -> list[_Entry]:
-    return [
-        _Entry(precision, component, device, runtime, metrics)
-        for precision, content in part(document, "precisions").items()
-        for component, details in part(content, "components").items()
-        for device, runtimes in part(details, "performance_metrics").items()
-        for runtime, metrics in part(runtimes).items()
-        if isinstance(metrics, dict)
-        and text(metrics.get("job_status")).lower() in ("", _PASSED)
-        and whole(metrics.get("inference_time_milliseconds")) is not None
-    ]
+def _models(document: object) -> Iterable[Mapping[str, Any]]:
+    return mappings(part(document).get("models"))
+
+
+def _entries(document: object) -> Iterator[_Entry]:
+    """Those of the layout with `precisions`."""
+    for precision, content in part(document, "precisions").items():
+        for component, details in part(content, "components").items():
+            for device, runtimes in part(details, "performance_metrics").items():
+                for runtime, metrics in part(runtimes).items():
+                    median = _median(metrics, "inference_time_milliseconds", MILLISECOND_NS)
+                    if median is None:
+                        continue
+                    memory = part(metrics, "estimated_peak_memory_range_mb")
+                    versions = part(metrics, "tool_versions")
+                    yield _Entry(
+                        precision,
+                        component,
+                        device,
+                        runtime,
+                        median,
+                        whole(memory.get("max"), MIB),
+                        text(metrics.get("primary_compute_unit")),
+                        version=text(versions.get("onnx_runtime")) or text(versions.get("tflite")),
+                    )
+
+
+def _older_entries(document: object) -> Iterator[_Entry]:
+    """Those of the layout with `models`."""
+    for model in _models(document):
+        for measured in mappings(model.get("performance_metrics")):
+            device = part(measured, "reference_device_info")
+            for runtime, metrics in measured.items():
+                median = _median(metrics, "inference_time", MICROSECOND_NS)
+                if median is None:
+                    continue
+                yield _Entry(
+                    text(metrics.get("precision")),
+                    text(model.get("name")),
+                    text(device.get("name")),
+                    runtime,
+                    median,
+                    whole(part(metrics, "estimated_peak_memory_range").get("max")),
+                    text(metrics.get("primary_compute_unit")),
+                    text(device.get("chipset")),
+                    f"{text(device.get('os_name'))} {text(device.get('os'))}".strip(),
+                    measured_at=text(measured.get("timestamp")),
+                )
+
+
+def _median(metrics: object, key: str, factor: int) -> int | None:
+    """The inference time of a job that passed."""
+    if text(part(metrics).get("job_status")).lower() not in ("", _PASSED):
+        return None
+    return whole(part(metrics).get(key), factor)
 
 
 def _is_chosen(entry: _Entry, choice: str) -> bool:
@@ -88,28 +158,39 @@ def _is_chosen(entry: _Entry, choice: str) -> bool:
     return all(word.strip().casefold() in own for word in choice.split("/") if word.strip())
 
 
-def _preference(entry: _Entry) -> tuple[bool, bool]:
+def _listed(kind: str, names: Iterable[str]) -> str:
+    """The number of devices or components, and the first of them."""
+    different = list(dict.fromkeys(names))
+    shown = ", ".join(safe_text(name) for name in different[:_SHOWN])
+    more = f" and {len(different) - _SHOWN} more" if len(different) > _SHOWN else ""
+    return f"{len(different)} {kind}{'s' * (len(different) > 1)} ({shown}{more})"
+
+
+def _preference(entry: _Entry) -> tuple[int, int]:
     """ONNX Runtime and unquantised weights before others."""
-    return "onnx" not in entry.runtime, entry.precision != "float"
+    return _place(entry.runtime, _PREFERRED_RUNTIMES), _place(
+        entry.precision, _PREFERRED_PRECISIONS
+    )
+
+
+def _place(name: str, preferred: tuple[str, ...]) -> int:
+    return preferred.index(name) if name in preferred else len(preferred)
 
 
 def _figures(entry: _Entry) -> Figures:
-    median = whole(entry.metrics.get("inference_time_milliseconds"), MILLISECOND_NS)
-    assert median is not None
-    memory = part(entry.metrics, "estimated_peak_memory_range_mb")
-    unit = text(entry.metrics.get("primary_compute_unit")) or "unknown"
-    versions = part(entry.metrics, "tool_versions")
-    version = text(versions.get("onnx_runtime")) or text(versions.get("tflite"))
+    unit = entry.unit or "unknown"
     return Figures(
         tool="Qualcomm AI Hub",
         model_name=entry.component,
         device=entry.device,
-        cpu=entry.device,
+        cpu=entry.chipset or entry.device,
         arch="aarch64",
-        runtime=f"{_RUNTIMES.get(entry.runtime, entry.runtime)} {version}".strip(),
+        system=entry.system,
+        runtime=f"{_RUNTIMES.get(entry.runtime, entry.runtime)} {entry.version}".strip(),
         provider=f"{unit} ({entry.precision})",
-        latency=Latency(median_ns=median),
-        process_peak_bytes=whole(memory.get("max"), MIB),
+        measured_at=entry.measured_at,
+        latency=Latency(median_ns=entry.median_ns),
+        process_peak_bytes=entry.peak_bytes,
         caveats=(
             f"the model ran on the {unit}, in {entry.precision}",
             "memory is the upper end of an estimated range",

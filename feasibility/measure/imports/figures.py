@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from feasibility.records.profile import Latency, Memory
 
+MICROSECOND_NS: Final = 1_000
 MILLISECOND_NS: Final = 1_000_000
 SECOND_NS: Final = 1_000_000_000
 _LARGEST: Final = 2**62
@@ -37,6 +38,7 @@ class Figures:
         provider: Execution provider.
         threads: Intra-op threads.
         warmup_count: Runs before those that count.
+        run_count: Runs that count; None where their samples tell.
         measured_at: When, ISO 8601.
         latency: Times.
         memory: Memory above the process's own.
@@ -58,6 +60,7 @@ class Figures:
     provider: str = ""
     threads: int | None = None
     warmup_count: int = 0
+    run_count: int | None = None
     measured_at: str = ""
     latency: Latency | None = None
     memory: Memory | None = None
@@ -70,6 +73,12 @@ def part(document: object, *path: str) -> Mapping[str, Any]:
     for name in path:
         document = document.get(name) if isinstance(document, dict) else None
     return document if isinstance(document, dict) else {}
+
+
+def mappings(value: object) -> tuple[Mapping[str, Any], ...]:
+    """The mappings in a list; none where it is no list."""
+    items = value if isinstance(value, list) else []
+    return tuple(item for item in items if isinstance(item, dict))
 
 
 def text(value: object) -> str:

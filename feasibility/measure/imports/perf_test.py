@@ -1,13 +1,16 @@
-"""What onnxruntime_perf_test prints.
+"""What onnxruntime_perf_test prints, and the file of results that it writes.
 
 Source: ONNX Runtime's own tool, onnxruntime/test/perftest; its words have changed a little
-from version to version, and all of them are read.
+from version to version, and all of them are read. A file of results has one line for each run:
+the model's folder, seconds, peak bytes of the process, CPU usage, and the number of the run.
 """
 
 from __future__ import annotations
 
 import re
 from typing import Final
+
+import msgspec
 
 from feasibility.measure.imports.figures import (
     MILLISECOND_NS,
@@ -16,19 +19,35 @@ from feasibility.measure.imports.figures import (
     UnreadableError,
     whole,
 )
+from feasibility.measure.latency import summarise
 from feasibility.records.profile import Latency
 
-_NUMBER: Final = r"([0-9.]+(?:e[+-]?\d+)?)"
+_TOOL: Final = "onnxruntime_perf_test"
+_NUMBER: Final = r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)"
 _AVERAGE: Final = re.compile(rf"Average (?:inference )?time cost[^:\n]*: *{_NUMBER} *ms")
 _SESSION: Final = re.compile(rf"Session creation time cost: *{_NUMBER} *s")
 _FIRST: Final = re.compile(rf"First inference time cost: *{_NUMBER} *ms")
-_PEAK: Final = re.compile(r"Peak working set size: *(\d+) bytes")
+_PEAK: Final = re.compile(r"Peak working set size: *(\d+)")
 _THREADS: Final = re.compile(r"Setting intra_op_num_threads to (\d+)")
+_RUNS: Final = re.compile(r"(?:Total inference requests|Total iterations|Runs): *(\d+)")
+_PROVIDER: Final = re.compile(r"^using (\w+ExecutionProvider)", re.MULTILINE)
+_ROW: Final = re.compile(rf"(?P<model>[^,\n]*),{_NUMBER},(?P<peak>\d+),-?\d+,(?P<run>\d+)")
+# Some versions of 2019 wrote nanoseconds there; no run of this tool takes so many seconds.
+_MOST_S: Final = 10_000
+_WHOLE_PROCESS: Final = (
+    "memory is the peak of the whole process, its runtime and the program itself included"
+)
 
 
 def is_output(content: str) -> bool:
     """Whether a text is such output."""
     return _AVERAGE.search(content) is not None
+
+
+def is_result_file(content: str) -> bool:
+    """Whether a text is such a file: rows up to an empty line, the first of them of run 0."""
+    rows = _rows(content)
+    return bool(rows) and all(rows) and _run(rows[0]) == 0
 
 
 def read_output(content: str) -> Figures:
@@ -41,15 +60,16 @@ def read_output(content: str) -> Figures:
     if mean is None:
         raise UnreadableError("it has no average time cost")
     median = _statistic("P50", content)
-    caveats = [
-        "memory is the peak of the whole process, its runtime and the program itself included"
-    ]
+    caveats = [_WHOLE_PROCESS]
     if median is None:
         caveats.append("the average time stands for the median, which was not printed")
+    provider = _PROVIDER.search(content)
     return Figures(
-        tool="onnxruntime_perf_test",
+        tool=_TOOL,
         runtime="ONNX Runtime",
+        provider=provider[1] if provider else "",
         threads=_found(_THREADS, content, 1) or None,
+        run_count=_found(_RUNS, content, 1),
         latency=Latency(
             load_ns=_found(_SESSION, content, SECOND_NS),
             first_run_ns=_found(_FIRST, content, MILLISECOND_NS),
@@ -63,6 +83,45 @@ def read_output(content: str) -> Figures:
         process_peak_bytes=_found(_PEAK, content, 1) or None,
         caveats=tuple(caveats),
     )
+
+
+def read_result_file(content: str) -> Figures:
+    """What the file says of the last of its benchmarks; later ones are appended to it.
+
+    Raises:
+        UnreadableError: Its times are not seconds.
+    """
+    rows = [row for row in _rows(content) if row is not None]
+    begins = [at for at, row in enumerate(rows) if _run(row) == 0]
+    last = rows[begins[-1] :]
+    seconds = [float(row[2]) for row in last]
+    if max(seconds) > _MOST_S:
+        raise UnreadableError("its times are larger than seconds could be")
+    caveats = [_WHOLE_PROCESS]
+    if len(begins) > 1:
+        caveats.append(f"the file holds {len(begins)} benchmarks; this is the last of them")
+    return Figures(
+        tool=_TOOL,
+        runtime="ONNX Runtime",
+        model_name=last[0]["model"],
+        latency=msgspec.structs.replace(
+            summarise(0, 0, [round(value * SECOND_NS) for value in seconds]),
+            load_ns=None,
+            first_run_ns=None,
+        ),
+        process_peak_bytes=int(last[0]["peak"]) or None,
+        caveats=tuple(caveats),
+    )
+
+
+def _rows(content: str) -> list[re.Match[str] | None]:
+    """The lines of runs; None for one that is none. Statistics and empty lines are left out."""
+    lines = (line.strip() for line in content.splitlines())
+    return [_ROW.fullmatch(line) for line in lines if line and " Latency" not in line]
+
+
+def _run(row: re.Match[str] | None) -> int | None:
+    return None if row is None else int(row["run"])
 
 
 def _statistic(name: str, content: str) -> int | None:

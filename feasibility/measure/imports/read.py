@@ -19,11 +19,11 @@ from feasibility.text import safe_text
 
 FORMATS: Final = (
     "a JSON report of ort_runner",
-    "what onnxruntime_perf_test prints",
+    "what onnxruntime_perf_test prints, or its file of results",
     "benchmark.json or benchmark_report.json of optimum-benchmark",
     "a perf.yaml of Qualcomm AI Hub models",
 )
-SUFFIXES: Final = frozenset({".json", ".yaml", ".yml", ".txt", ".log", ".out"})
+SUFFIXES: Final = frozenset({".json", ".yaml", ".yml", ".txt", ".log", ".out", ".csv"})
 _MAX_BYTES: Final = 64 * 1024**2
 _CHOICE: Final = "#"
 
@@ -81,12 +81,14 @@ def _recognised(content: str, choice: str) -> Figures | None:
     """
     if perf_test.is_output(content):
         return perf_test.read_output(content)
+    if perf_test.is_result_file(content):
+        return perf_test.read_result_file(content)
     if content.lstrip().startswith("{"):
         return _from_json(content)
     try:
         document = read_yaml(content)
     except YamlError as error:
-        if "precisions:" in content:
+        if ai_hub.MARK in content:
             raise UnreadableError(str(error)) from error
         return None
     return ai_hub.read_performance(document, choice) if ai_hub.is_performance(document) else None
@@ -140,7 +142,7 @@ def _profile(figures: Figures, path: Path, model: ProfiledModel | None) -> Profi
         workload=Workload(
             threads=figures.threads or 0,
             warmup_count=figures.warmup_count,
-            run_count=len(samples),
+            run_count=figures.run_count or len(samples),
             runtime=figures.runtime,
             provider=figures.provider,
         ),

@@ -1,4 +1,4 @@
-"""The part of YAML that lists of figures are written in: mappings by indentation, and scalars.
+"""The part of YAML that figures are written in: mappings and lists by indentation, and scalars.
 
 No tags, anchors, flow collections or block texts: they are refused, so that nothing is
 misread, and nothing is ever constructed from a name.
@@ -52,20 +52,31 @@ def _block(lines: list[_Line], start: int, depth: int) -> tuple[Any, int]:
         return None, start
     if depth > _DEEPEST:
         raise YamlError(f"line {lines[start].number} is nested too deeply")
-    if lines[start].text == "-" or lines[start].text.startswith("- "):
-        return _sequence(lines, start)
+    if _is_item(lines[start]):
+        return _sequence(lines, start, depth)
     return _mapping(lines, start, depth)
 
 
-def _sequence(lines: list[_Line], start: int) -> tuple[list[Any], int]:
-    """A list of scalars."""
-    items, at, indent = [], start, lines[start].indent
-    while at < len(lines) and lines[at].indent == indent and lines[at].text.startswith("- "):
-        item = lines[at].text[2:]
-        if _KEY.fullmatch(item):
-            raise YamlError(f"line {lines[at].number} begins a mapping inside a list")
-        items.append(_scalar(item, lines[at].number))
-        at += 1
+def _is_item(line: _Line) -> bool:
+    return line.text == "-" or line.text.startswith("- ")
+
+
+def _sequence(lines: list[_Line], start: int, depth: int) -> tuple[list[Any], int]:
+    """A list of scalars or mappings."""
+    items: list[Any] = []
+    at, indent = start, lines[start].indent
+    while at < len(lines) and lines[at].indent == indent and _is_item(lines[at]):
+        line = lines[at]
+        content = line.text[1:].lstrip()
+        if _KEY.fullmatch(content):
+            # The mapping's first line stands behind the dash, as far in as its others.
+            lines[at] = _Line(line.number, indent + len(line.text) - len(content), content)
+            item, at = _mapping(lines, at, depth + 1)
+        elif content and not content.startswith("- "):
+            item, at = _scalar(content, line.number), at + 1
+        else:
+            raise YamlError(f"line {line.number} is a list in a list, or an item without a value")
+        items.append(item)
     return items, at
 
 
@@ -81,8 +92,7 @@ def _mapping(lines: list[_Line], start: int, depth: int) -> tuple[dict[str, Any]
         if match[4]:
             found[key] = _scalar(match[4], number)
         elif at < len(lines) and (
-            lines[at].indent > indent
-            or (lines[at].indent == indent and lines[at].text.startswith("- "))
+            lines[at].indent > indent or (lines[at].indent == indent and _is_item(lines[at]))
         ):
             found[key], at = _block(lines, at, depth + 1)
         else:
