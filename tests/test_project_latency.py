@@ -18,7 +18,7 @@ from feasibility.project.latency import (
     project_latency,
 )
 from feasibility.project.npu import npu_rows
-from feasibility.project.spreads import JUDGED_SPREAD
+from feasibility.project.spreads import JUDGED_SPREAD, UNLIKE_CORES
 from feasibility.project.workload import work_of_model
 from feasibility.records.assessment import DurationInterval
 from feasibility.records.device import Anchor, Cluster, Device, Gpu
@@ -77,6 +77,18 @@ def test_the_interval_is_that_of_rows_left_out_of_the_fit() -> None:
     assert spread(unseen) == pytest.approx(spreads["other runtime, one thread"], rel=1e-6)
     judged = project_latency(minilm(), board(), threads=1)
     assert spread(judged) > spread(unseen) * (JUDGED_SPREAD - 0.1)
+
+
+def test_threads_on_cores_of_unlike_speed_are_less_sure() -> None:
+    """What the scheduler makes of them is not known; one thread takes the fastest core."""
+    phone = find_device("galaxy_s24", load_catalogue(devices_dir()))
+    base = fitted().spreads["cpu, several threads"]
+    four = project_latency(resnet101(), phone, threads=4, runtime="ncnn")
+    assert spread(four) == pytest.approx(base**UNLIKE_CORES, rel=1e-6)
+    alike = project_latency(resnet101(), board(), threads=4, runtime="ncnn")
+    assert spread(alike) == pytest.approx(base, rel=1e-6)
+    one = project_latency(resnet101(), phone, threads=1, runtime="ncnn")
+    assert spread(one) == pytest.approx(fitted().spreads["cpu, one thread"], rel=1e-6)
 
 
 def test_threads_do_not_multiply() -> None:

@@ -68,16 +68,18 @@ def held_out_report(
         known: The coefficients that are shipped.
         source: Name of the table.
     """
-    direct = [miss for miss in misses if miss.group.startswith("cpu, ")]
     lines = [
         _line("all", SUBJECTS[group], members, validate.coverage(members))
         for group, members in _grouped(misses, lambda miss: miss.group)
     ]
+    direct = [miss for miss in misses if miss.group.startswith("cpu, ")]
+    # A kind of device or a runtime has no interval of its own.
+    is_inside = validate.inside(direct)
     for scope, key in _SCOPES:
-        lines += [
-            _line(scope, subject, members, validate.coverage(members))
-            for subject, members in _grouped(direct, key)
-        ]
+        named = [(key(miss), miss, held) for miss, held in zip(direct, is_inside, strict=True)]
+        for subject, members in _grouped(named, lambda one: one[0]):
+            share = sum(held for _, _, held in members) / len(members)
+            lines.append(_line(scope, subject, [miss for _, miss, _ in members], share))
     scored = len(evidence.floats) + len(evidence.int8) + len(evidence.gpu)
     return Accuracy(
         tool_version=__version__,
@@ -171,10 +173,12 @@ def _score(
         return "without threads" if row.threads is None else "of a model whose work is not known"
     if row.precision.startswith(("int8", "w8")):
         projected = int8_seconds(case, known.cpu, known.int8)
-        miss = validate.miss_of(case, projected, "int8")._replace(group="int8")
+        miss = validate.miss_of(case, projected, "int8")._replace(group="int8", deviation=1.0)
         return _Scored(miss, known.spreads["int8"], row), None
     miss = validate.miss_of(case, case_seconds(case, known.cpu), "cpu")
-    return _Scored(miss, cpu_spread(case.work, case.threads, row.runtime, known), row), case
+    return _Scored(
+        miss, cpu_spread(case.work, case.device, case.threads, row.runtime, known), row
+    ), case
 
 
 def _onnx_work(row: PublishedRow, folder: Path) -> Work | None:

@@ -154,7 +154,7 @@ def _on_device(
     if has_rates(device, runtime):
         spread = measured_spread(used)
     else:
-        spread = cpu_spread(work, used, runtime, known)
+        spread = cpu_spread(work, device, used, runtime, known)
     if dtype in _INT8_DTYPES:
         entry = known.int8[integer_unit(device)]
         share = work.operations.get("winograd", 0.0) / work.total

@@ -160,7 +160,7 @@ def held_out_misses(evidence: Evidence, held_out: HeldOut, fit: Fit) -> tuple[Mi
         *itertools.chain.from_iterable(groups.values()),
         *anchored,
         *(
-            validate.miss_of(case, seconds, "int8")._replace(group="int8")
+            validate.miss_of(case, seconds, "int8")._replace(group="int8", deviation=1.0)
             for case, seconds in zip(evidence.int8, held_out.seconds["int8 chip"], strict=True)
         ),
         *(

@@ -11,7 +11,7 @@ from feasibility.project.calibrate import calibrate
 from feasibility.project.calibrate_rest import fit_gpu, fit_int8
 from feasibility.project.cases import Case, GpuCase, case_seconds, int8_seconds
 from feasibility.project.covariance import Covariance, Run, conditioned, covariance
-from feasibility.project.spreads import thread_group
+from feasibility.project.spreads import doubt, thread_group
 from feasibility.project.testbeds import chip_of
 
 CONFIDENCE: Final = 0.8
@@ -84,6 +84,7 @@ def miss_of(case: Case, projected: float, label: str) -> Miss:
         unit=case.chip,
         error=math.log(case.row.seconds / projected),
         seconds=case.row.seconds,
+        deviation=doubt(case.device, case.threads),
     )
 
 
@@ -167,18 +168,20 @@ def spread_of(misses: Iterable[Miss]) -> float:
     return math.exp(sizes[rank - 1])
 
 
+def inside(misses: Sequence[Miss]) -> tuple[bool, ...]:
+    """Whether each is inside the interval that its group's rows of all other chips give."""
+    limits: dict[tuple[str, str], float] = {}
+    for group, unit in dict.fromkeys((miss.group, miss.unit) for miss in misses):
+        others = [miss for miss in misses if miss.group == group and miss.unit != unit]
+        limits[group, unit] = math.log(spread_of(others)) if others else 0.0
+    return tuple(
+        abs(miss.error) <= limits[miss.group, miss.unit] * miss.deviation for miss in misses
+    )
+
+
 def coverage(misses: Sequence[Miss]) -> float:
     """Share of rows inside the interval that the rows of all other chips give."""
-    inside = 0
-    for unit in dict.fromkeys(miss.unit for miss in misses):
-        others = [miss for miss in misses if miss.unit != unit]
-        if not others:
-            continue
-        limit = math.log(spread_of(others))
-        inside += sum(
-            abs(miss.error) <= limit * miss.deviation for miss in misses if miss.unit == unit
-        )
-    return inside / len(misses)
+    return sum(inside(misses)) / len(misses)
 
 
 def median_error(misses: Sequence[Miss]) -> float:
