@@ -18,7 +18,7 @@ from feasibility.records.device import (
     Limits,
     Processor,
 )
-from feasibility.records.facts import ActivationPeak, OperatorClass
+from feasibility.records.facts import ActivationPeak, ModelledMemory, OperatorClass
 from feasibility.records.profile import (
     DefaultAllocator,
     Host,
@@ -103,6 +103,21 @@ def profile_of(
     )
 
 
+def modelled(isa: Isa, load: int, resident: int, run: int) -> ModelledMemory:
+    """What a graph tells of memory, in MiB: 10 of the runtime's own, 15 of activations."""
+    return ModelledMemory(
+        isa=isa,
+        load_peak_bytes=load * MIB,
+        resident_bytes=resident * MIB,
+        inference_peak_bytes=run * MIB,
+        weight_bytes=(resident - 10) * MIB,
+        own_bytes=10 * MIB,
+        activation_bytes=15 * MIB,
+        input_bytes=MIB,
+        mapped_bytes=0,
+    )
+
+
 def resnet101() -> Profile:
     """ResNet-101 as it was measured on x86-64 (docs/scoring.md)."""
     model = ProfiledModel(
@@ -117,6 +132,7 @@ def resnet101() -> Profile:
         moved_bytes_by_class={"conv": 150 * MIB, "pointwise_conv": 250 * MIB},
         node_count_by_class={"conv": 37, "pointwise_conv": 67, "elementwise": 134},
         weight_dtype="float32",
+        modelled_memory=(modelled("x86_64", 360, 182, 200), modelled("aarch64", 188, 181, 204)),
     )
     return profile_of(
         model,
@@ -140,6 +156,7 @@ def minilm() -> Profile:
         moved_bytes_by_class={"matmul": 60 * MIB, "elementwise": 30 * MIB},
         node_count_by_class={"matmul": 50, "elementwise": 300},
         weight_dtype="float32",
+        modelled_memory=(modelled("x86_64", 142, 98, 104), modelled("aarch64", 142, 98, 104)),
     )
     return profile_of(
         model,
@@ -163,6 +180,10 @@ def xlmr() -> Profile:
         moved_bytes_by_class={"matmul": 400 * MIB, "elementwise": 100 * MIB},
         node_count_by_class={"matmul": 80, "elementwise": 400},
         weight_dtype="float32",
+        modelled_memory=(
+            modelled("x86_64", 1803, 1070, 1084),
+            modelled("aarch64", 1803, 1070, 1084),
+        ),
     )
     return profile_of(
         model,

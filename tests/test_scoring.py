@@ -232,7 +232,7 @@ def test_the_decisive_reason_comes_first() -> None:
     found = assess_device(xlmr(), board(memory_bytes=2 * GIB, latency_ns=None))
     assert found.verdict == "fits-with-changes"
     assert found.reasons[0] == (
-        "needs 1.68 to 1.91 GiB to load; "
+        "needs 1.61 to 1.91 GiB to load; "
         "Linux leaves a process without a desktop beside it 1.5 GiB of 2 GiB"
     )
 
@@ -311,7 +311,7 @@ def test_cores_of_an_unknown_make_are_named() -> None:
 def test_nothing_known_is_undecided() -> None:
     """A missing measurement never reads as zero."""
     model = replace(
-        minilm().model, flops=None, flops_by_class={}, initializer_bytes=None, format="ort"
+        minilm().model, flops=None, flops_by_class={}, modelled_memory=(), format="ort"
     )
     profile = replace(minilm(), model=model, memory=None, default_allocator=None, latency=None)
     found = assess_device(profile, board())

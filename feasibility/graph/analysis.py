@@ -42,6 +42,7 @@ class Analysis:
         generated_bytes: Bytes of weights that the graph makes itself.
         inputs: Declared inputs that a caller gives.
         outputs: Declared outputs.
+        graph: The graph with the types of all its values.
     """
 
     dims: dict[str, int]
@@ -56,6 +57,7 @@ class Analysis:
     generated_bytes: int
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    graph: TypedGraph
 
 
 def analyse(model: ModelProto, dims: Mapping[str, int]) -> Analysis:
@@ -85,6 +87,7 @@ def analyse(model: ModelProto, dims: Mapping[str, int]) -> Analysis:
         generated_bytes=min(generated_bytes(graph), LARGEST),
         inputs=declared_inputs(model.graph),
         outputs=declared_outputs(model.graph),
+        graph=graph,
     )
 
 

@@ -16,6 +16,7 @@ from feasibility.graph.external import external_file_facts, resolve_external
 from feasibility.graph.faults import model_faults
 from feasibility.graph.ort_format import ort_facts
 from feasibility.graph.recognise import open_model
+from feasibility.graph.runtime_memory.footprint import modelled_memory
 from feasibility.graph.skeleton import Skeleton, skeleton_of
 from feasibility.records.base import Notice
 from feasibility.records.facts import ModelFacts, OperatorType
@@ -125,6 +126,11 @@ def facts_of(
         per_iteration=analysis.per_iteration,
         nodes=analysis.nodes,
         activation_peak=analysis.activation_peak,
+        modelled_memory=modelled_memory(
+            analysis.graph,
+            frozenset(tensor.name for tensor in weights if tensor.external is not None),
+            has_known_shapes=not analysis.dims,
+        ),
         warnings=tuple(_notices(skeleton, census, unique)),
     )
 

@@ -51,4 +51,5 @@ def profiled_model(path: Path, facts: ModelFacts) -> ProfiledModel:
         outputs=facts.outputs,
         per_iteration=facts.per_iteration,
         activation_peak=facts.activation_peak,
+        modelled_memory=facts.modelled_memory,
     )

@@ -6,36 +6,20 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 from feasibility.project import coefficients as k
 from feasibility.project.memory_model import (
+    Phases,
     Range,
-    arm_load,
-    arm_load_text,
-    arm_run,
-    relaid_bytes,
+    carried_over,
+    carried_over_text,
+    from_graph,
+    parts_text,
 )
 from feasibility.records.assessment import BytesInterval
 from feasibility.records.device import Device, Gpu
 from feasibility.records.profile import GpuMemory, Memory, Profile
 from feasibility.units import format_bytes
-
-
-class _Phases(NamedTuple):
-    """Memory while loading and while running, without the runtime itself."""
-
-    load: Range
-    run: Range
-
-    @property
-    def peak(self) -> Range:
-        return Range(*(max(ends) for ends in zip(self.load, self.run, strict=True)))
-
-    @property
-    def text(self) -> str:
-        load, run = format_bytes(round(self.load.likely)), format_bytes(round(self.run.likely))
-        return f"About {load} to load and {run} to run."
 
 
 def project_memory(profile: Profile, device: Device) -> BytesInterval:
@@ -56,13 +40,9 @@ def project_memory(profile: Profile, device: Device) -> BytesInterval:
     if profile.process_peak_bytes is not None and profile.memory is None:
         return _whole_process(profile, device, profile.process_peak_bytes)
     if profile.memory is None or phases is None:
-        return _from_file(profile, runtime_bytes)
+        return _without_measurement(profile, device)
     is_same = profile.host.arch == device.isa
-    how = (
-        _same_isa_text(profile, device)
-        if is_same
-        else _other_isa_text(profile, profile.memory, device)
-    )
+    how = _same_isa_text(profile, device) if is_same else _other_isa_text(profile, device)
     return BytesInterval(
         low_bytes=math.floor(phases.peak.low) + runtime_bytes,
         likely_bytes=round(phases.peak.likely) + runtime_bytes,
@@ -90,7 +70,7 @@ def peaks_while_loading(profile: Profile, device: Device) -> bool | None:
     return None if phases is None else phases.load.likely > phases.run.likely
 
 
-def _phases(profile: Profile, device: Device) -> _Phases | None:
+def _phases(profile: Profile, device: Device) -> Phases | None:
     if profile.memory is None or device.runs_on == "gpu":
         return None
     if profile.host.arch == device.isa:
@@ -98,35 +78,34 @@ def _phases(profile: Profile, device: Device) -> _Phases | None:
     return _other_isa(profile, profile.memory, device)
 
 
-def _same_isa(profile: Profile, memory: Memory, device: Device) -> _Phases:
+def _same_isa(profile: Profile, memory: Memory, device: Device) -> Phases:
     load, run = memory.load_peak_bytes, memory.inference_peak_bytes or memory.resident_bytes
     default = profile.default_allocator
     if device.allocator != "glibc" or default is None:
-        return _Phases(Range(load, load, load), Range(run, run, run))
+        return Phases(Range(load, load, load), Range(run, run, run))
     load_high = max(load, default.load_peak_high_bytes * k.DEFAULT_RANGE_RATIO)
     run_high = max(
         run,
         (default.inference_peak_high_bytes or default.resident_high_bytes) * k.DEFAULT_RANGE_RATIO,
     )
-    return _Phases(
+    return Phases(
         load=Range(load, (load + load_high) / 2, load_high),
         run=Range(run, (run + run_high) / 2, run_high),
     )
 
 
-def _other_isa(profile: Profile, memory: Memory, device: Device) -> _Phases:
+def _other_isa(profile: Profile, memory: Memory, device: Device) -> Phases:
     """Figures for the instruction set that was not measured."""
-    measured = memory.inference_peak_bytes or memory.resident_bytes
-    if device.isa == "aarch64":
-        load, run = arm_load(profile.model, memory), arm_run(profile.model, memory)
-    else:
-        likely = memory.load_peak_bytes + relaid_bytes(profile.model)
-        load = Range(memory.load_peak_bytes, likely, likely * k.LOAD_HIGH_RATIO)
-        low, high = k.INFERENCE_LOW_RATIO, k.INFERENCE_HIGH_RATIO
-        run = Range(measured * low, measured, measured * high)
-    if device.allocator == "glibc":
-        run = run._replace(high=max(run.high, measured * k.GLIBC_RETAINED_RATIO))
-    return _Phases(load, run)
+    phases = carried_over(profile.model, memory, profile.host.arch, device.isa)
+    return _with_retained(phases, device)
+
+
+def _with_retained(phases: Phases, device: Device) -> Phases:
+    """The same with what an unprepared process keeps on Linux."""
+    if device.allocator != "glibc":
+        return phases
+    retained = phases.run.likely * k.GLIBC_RETAINED_RATIO
+    return phases._replace(run=phases.run._replace(high=max(phases.run.high, retained)))
 
 
 def _on_gpu(profile: Profile, device: Device, gpu: Gpu) -> BytesInterval:
@@ -192,25 +171,24 @@ def _whole_process(profile: Profile, device: Device, peak_bytes: int) -> BytesIn
     )
 
 
-def _from_file(profile: Profile, runtime_bytes: int) -> BytesInterval:
-    """An estimate without a measurement: weights in the file, a second copy at worst."""
-    model = profile.model
-    weights = model.initializer_bytes
-    if weights is None:
+def _without_measurement(profile: Profile, device: Device) -> BytesInterval:
+    """What the graph alone tells, else nothing."""
+    runtime_bytes = device.limits.runtime_bytes.value
+    phases = from_graph(profile.model, device.isa)
+    if phases is None:
         return BytesInterval(
             runtime_bytes=runtime_bytes, explanation="Memory could not be measured here."
         )
-    weights += model.generated_bytes
-    activations = model.activation_peak.peak_bytes if model.activation_peak else 0
-    largest = model.largest_initializer_bytes or 0
+    phases = _with_retained(phases, device)
     return BytesInterval(
-        low_bytes=weights + activations + runtime_bytes,
-        likely_bytes=weights + max(activations, largest) + k.ARM_FIXED_BYTES + runtime_bytes,
-        high_bytes=2 * (weights + activations) + largest + k.ARM_FIXED_BYTES + runtime_bytes,
+        low_bytes=math.floor(phases.peak.low) + runtime_bytes,
+        likely_bytes=round(phases.peak.likely) + runtime_bytes,
+        high_bytes=math.ceil(phases.peak.high) + runtime_bytes,
         runtime_bytes=runtime_bytes,
         method="projected",
-        explanation="Memory could not be measured here; estimated from the weights and the "
-        "tensors alive at once.",
+        explanation=f"Memory could not be measured here; modelled for {device.isa} from the graph "
+        f"alone. {phases.text} {parts_text(profile.model, device.isa)} The runtime itself adds "
+        f"{format_bytes(runtime_bytes)}.",
     )
 
 
@@ -224,12 +202,10 @@ def _same_isa_text(profile: Profile, device: Device) -> str:
     return f"{verb} on the same instruction set."
 
 
-def _other_isa_text(profile: Profile, memory: Memory, device: Device) -> str:
-    text = (
-        f"Modelled for {device.isa} from figures measured on {profile.host.arch}: running takes "
-        "the same within a few percent on both."
-    )
+def _other_isa_text(profile: Profile, device: Device) -> str:
+    text = carried_over_text(profile.model, profile.host.arch, device.isa)
+    parts = parts_text(profile.model, device.isa)
+    text = f"{text} {parts}".rstrip()
     if device.isa == "aarch64":
-        text = f"{text} {arm_load_text(profile.model, memory)}".rstrip()
         text += " To measure it: --on emulate:aarch64, or --on ssh:HOST."
     return text

@@ -1,18 +1,9 @@
-"""What ONNX Runtime holds on 64-bit Arm, from figures measured on x86-64 and static facts.
+"""Memory on an instruction set that was not measured, from what the graph tells of it.
 
-Parts of the load peak there, in bytes (ONNX Runtime 1.31.1, glibc, one thread, under emulation):
-
-* the inline weights: the protobuf holds them until the session exists;
-* a copy of the largest initializer, made while it moves into the runtime, and the convolution
-  weights into which batch normalisations are folded, made anew beside the old ones;
-* the runtime's own objects: a fixed part and a part per node.
-
-x86-64 holds the convolution weights once more, re-laid into blocks, so what was measured there
-bounds the figure from above, and where only little was re-laid, from below. While running, both
-need the same within a few percent, but x86-64 pads few channels to whole blocks, so a network
-of thin convolutions can need a third less on Arm.
-
-docs/runners.md states the errors that were measured.
+`feasibility/graph/runtime_memory` models the memory of ONNX Runtime's CPU provider on each
+instruction set without running anything. Where a model was measured on one of them, only the
+difference of the two models is added to what was measured, so that what the model gets wrong
+on both cancels out. docs/memory-model.md states the errors that were measured.
 """
 
 from __future__ import annotations
@@ -20,17 +11,12 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from feasibility.project import coefficients as k
+from feasibility.records.facts import ModelledMemory
 from feasibility.records.profile import Memory, ProfiledModel
-from feasibility.units import format_bytes
+from feasibility.units import MIB, format_bytes
 
-_CONVOLUTIONS: Final = frozenset(
-    {"Conv", "ConvTranspose", "FusedConv", "ConvInteger", "QLinearConv"}
-)
-_CONVOLUTION_CLASSES: Final = ("conv", "pointwise_conv", "depthwise_conv")
-# Half as many normalisations as convolutions: those of the trunk are not folded yet.
-_FOLDED_SHARE: Final = 0.5
-# Below this share of the measured peak, what was re-laid can be taken off twice at most.
-_SMALL_SHARE: Final = 0.3
+# Differences below this are not worth a sentence.
+_NOTEWORTHY_BYTES: Final = 2 * MIB
 
 
 class Range(NamedTuple):
@@ -41,88 +27,116 @@ class Range(NamedTuple):
     high: float
 
 
-def relaid_bytes(model: ProfiledModel) -> int:
-    """Weights that only x86-64 holds in blocks as well."""
-    return sum(
-        size
-        for operator, size in model.weight_bytes_by_operator.items()
-        if operator.rpartition(":")[2] in _CONVOLUTIONS
+class Phases(NamedTuple):
+    """Memory while loading and while running, without the process itself."""
+
+    load: Range
+    run: Range
+
+    @property
+    def peak(self) -> Range:
+        """Memory over both."""
+        return Range(*(max(ends) for ends in zip(self.load, self.run, strict=True)))
+
+    @property
+    def text(self) -> str:
+        """Both in words."""
+        load, run = format_bytes(round(self.load.likely)), format_bytes(round(self.run.likely))
+        return f"About {load} to load and {run} to run."
+
+
+def modelled_on(model: ProfiledModel, isa: str) -> ModelledMemory | None:
+    """What the graph tells of memory on an instruction set; None if it tells nothing."""
+    return next((memory for memory in model.modelled_memory if memory.isa == isa), None)
+
+
+def carried_over(model: ProfiledModel, memory: Memory, host: str, isa: str) -> Phases:
+    """Memory on another instruction set than the one that was measured.
+
+    Args:
+        model: The model.
+        memory: What was measured, with the steady allocator.
+        host: Instruction set that was measured.
+        isa: Instruction set that is asked for.
+    """
+    run = memory.inference_peak_bytes or memory.resident_bytes
+    here, there = modelled_on(model, host), modelled_on(model, isa)
+    if here is None or there is None:
+        return _bounded(memory, run)
+    load = memory.load_peak_bytes + there.load_peak_bytes - here.load_peak_bytes
+    running = run + there.inference_peak_bytes - here.inference_peak_bytes
+    return Phases(
+        load=_around(max(load, there.own_bytes), k.CARRIED_LOW_RATIO, k.CARRIED_HIGH_RATIO),
+        run=_around(max(running, there.own_bytes), k.CARRIED_LOW_RATIO, k.CARRIED_HIGH_RATIO),
     )
 
 
-def arm_load(model: ProfiledModel, memory: Memory) -> Range:
-    """Load peak on 64-bit Arm of a model measured on x86-64."""
-    measured = float(memory.load_peak_bytes)
-    relaid = relaid_bytes(model)
-    if model.generated_bytes:
-        # How often generated weights are copied depends on how the graph makes them.
-        low = max(float(memory.resident_bytes) * k.LOAD_LOW_RATIO, measured - model.generated_bytes)
-        low = min(low, measured)
-        return Range(low, (low + measured) / 2, measured * k.LOAD_HIGH_RATIO)
-    if relaid == 0:
-        return _around(measured)
-    likely = min(measured, float(sum(_parts(model))))
-    if relaid < _SMALL_SHARE * measured:
-        likely = max(likely, measured - 2 * relaid)
-    if model.external_bytes:
-        return Range(
-            min(likely, measured) * k.LOAD_LOW_RATIO, measured, measured * k.LOAD_HIGH_RATIO
-        )
-    return _around(likely)
+def from_graph(model: ProfiledModel, isa: str) -> Phases | None:
+    """Memory of a model that was not measured at all; None if its graph is not known."""
+    there = modelled_on(model, isa)
+    if there is None:
+        return None
+    low, high = k.GRAPH_LOW_RATIO, k.GRAPH_HIGH_RATIO
+    run = _around(there.inference_peak_bytes, low, high)
+    if any(name.endswith(":QuantizeLinear") for name in model.operator_types):
+        # Which activations stay quantized depends on patterns that are not modelled.
+        least = there.own_bytes + there.weight_bytes + there.input_bytes
+        run = run._replace(low=min(run.low, least * low))
+    if model.activation_peak is not None and model.activation_peak.unknown_tensor_count:
+        run = run._replace(high=run.high * k.OPEN_SHAPES_RATIO)
+    return Phases(load=_around(there.load_peak_bytes, low, high), run=run)
 
 
-def arm_run(model: ProfiledModel, memory: Memory) -> Range:
-    """Peak of running on 64-bit Arm of a model measured on x86-64."""
-    measured = memory.inference_peak_bytes or memory.resident_bytes
-    low = k.INFERENCE_LOW_THIN_RATIO if has_convolutions(model) else k.INFERENCE_LOW_RATIO
-    return Range(measured * low, measured * k.INFERENCE_RATIO, measured * k.INFERENCE_HIGH_RATIO)
+def carried_over_text(model: ProfiledModel, host: str, isa: str) -> str:
+    """How figures of one instruction set were carried over to another."""
+    here, there = modelled_on(model, host), modelled_on(model, isa)
+    start = f"Modelled for {isa} from figures measured on {host}:"
+    if here is None or there is None:
+        return f"{start} running takes about the same on both; the graph is not known."
+    loading = there.load_peak_bytes - here.load_peak_bytes
+    running = there.inference_peak_bytes - here.inference_peak_bytes
+    why = (
+        " because x86-64 lays convolution weights out anew beside the plain ones"
+        if abs(loading) >= _NOTEWORTHY_BYTES
+        else ""
+    )
+    return f"{start} loading takes {_difference(loading)}{why}, running {_difference(running)}."
 
 
-def has_convolutions(model: ProfiledModel) -> bool:
-    """Whether any node is a convolution."""
-    return any(model.node_count_by_class.get(kind, 0) for kind in _CONVOLUTION_CLASSES)
-
-
-def arm_load_text(model: ProfiledModel, memory: Memory) -> str:
-    """Why loading takes what it takes on Arm, part by part; empty where it peaks as measured."""
-    if model.generated_bytes:
-        return (
-            f"The graph makes {format_bytes(model.generated_bytes)} of weights itself; how often "
-            "they are copied while loading is not known."
-        )
-    if arm_load(model, memory).likely >= memory.load_peak_bytes:
+def parts_text(model: ProfiledModel, isa: str) -> str:
+    """What the memory of the runs is made of on an instruction set; empty if not known."""
+    there = modelled_on(model, isa)
+    if there is None:
         return ""
-    inline, largest, folded, own = _parts(model)
-    parts = [f"{format_bytes(inline)} of weights in the file"]
-    if largest:
-        parts.append(f"{format_bytes(largest)} for a copy of the largest")
-    if folded:
-        parts.append(f"{format_bytes(folded)} of weights made anew to fold normalisations in")
-    parts.append(f"{format_bytes(own)} of the runtime's own objects")
-    return (
-        f"Loading peaked at {format_bytes(memory.load_peak_bytes)} here because x86-64 re-lays "
-        f"convolution weights into blocks beside the plain ones; Arm does not: {', '.join(parts)}."
+    parts = [
+        (there.weight_bytes, "of weights"),
+        (there.activation_bytes, "of activations"),
+        (there.input_bytes, "of inputs"),
+        (there.mapped_bytes, "of mapped weights that are read"),
+        (there.own_bytes, "of the runtime's own"),
+    ]
+    shown = [f"{format_bytes(size)} {what}" for size, what in parts if size >= MIB]
+    return f"While running: {', '.join(shown)}." if shown else ""
+
+
+def _bounded(memory: Memory, run: int) -> Phases:
+    """Where the graph is not known: loading takes what stays up to what was measured."""
+    load = memory.load_peak_bytes
+    return Phases(
+        load=Range(
+            memory.resident_bytes * k.CARRIED_LOW_RATIO,
+            (memory.resident_bytes + load) / 2,
+            load * k.UNKNOWN_HIGH_RATIO,
+        ),
+        run=Range(run * k.UNKNOWN_LOW_RATIO, run, run * k.UNKNOWN_HIGH_RATIO),
     )
 
 
-def _parts(model: ProfiledModel) -> tuple[int, int, int, int]:
-    """Inline weights, copy of the largest, weights folded anew, the runtime's own objects."""
-    return (
-        max(0, (model.initializer_bytes or 0) - model.external_bytes),
-        model.largest_initializer_bytes or 0,
-        relaid_bytes(model) if _is_unfolded(model) else 0,
-        k.ARM_FIXED_BYTES + k.ARM_NODE_BYTES * (model.node_count or 0),
-    )
+def _around(likely: float, low: float, high: float) -> Range:
+    return Range(likely * low, likely, likely * high)
 
 
-def _is_unfolded(model: ProfiledModel) -> bool:
-    """Whether batch normalisations follow the convolutions, to be folded while loading."""
-    if not any(name.rpartition(":")[2] == "BatchNormalization" for name in model.operator_types):
-        return False
-    counts = model.node_count_by_class
-    convolutions = sum(counts.get(kind, 0) for kind in _CONVOLUTION_CLASSES)
-    return counts.get("normalization", 0) >= _FOLDED_SHARE * convolutions
-
-
-def _around(likely: float) -> Range:
-    return Range(likely * k.LOAD_LOW_RATIO, likely, likely * k.LOAD_HIGH_RATIO)
+def _difference(size: int) -> str:
+    if abs(size) < _NOTEWORTHY_BYTES:
+        return "the same"
+    return f"{format_bytes(abs(size))} {'more' if size > 0 else 'less'}"

@@ -21,6 +21,7 @@ Nanoseconds: TypeAlias = Annotated[int, Meta(ge=0)]
 Count: TypeAlias = Annotated[int, Meta(ge=0)]
 Ratio: TypeAlias = Annotated[float, Meta(ge=0)]
 
+Isa: TypeAlias = Literal["aarch64", "x86_64"]
 Method: TypeAlias = Literal["measured", "emulated", "projected"]
 Dim: TypeAlias = int | str | None
 

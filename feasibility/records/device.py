@@ -6,11 +6,11 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from msgspec import Meta
 
+from feasibility.records.base import Isa as Isa  # noqa: PLC0414  (part of this module)
 from feasibility.records.base import Record
 
 Kind: TypeAlias = Literal["phone", "tablet", "sbc", "laptop", "desktop", "server"]
 Role: TypeAlias = Literal["foreground", "background", "extension", "headless", "service"]
-Isa: TypeAlias = Literal["aarch64", "x86_64"]
 Allocator: TypeAlias = Literal["glibc", "scudo", "apple", "windows"]
 Processor: TypeAlias = Literal["cpu", "gpu"]
 Precision: TypeAlias = Literal["fp32", "fp16", "int8"]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta
 
-from feasibility.records.base import Assumption, Bytes, Count, Notice, Record, TensorSpec
+from feasibility.records.base import Assumption, Bytes, Count, Isa, Notice, Record, TensorSpec
 
 OperatorClass: TypeAlias = Literal[
     "conv",
@@ -106,6 +106,30 @@ class ActivationPeak(Record, frozen=True, kw_only=True):
     ] = 0
 
 
+class ModelledMemory(Record, frozen=True, kw_only=True):
+    """Memory that the runtime takes on one instruction set, told from the graph alone.
+
+    Beyond the process without the model, with the steady allocator and one thread.
+    """
+
+    isa: Annotated[Isa, Meta(description="Instruction set.")]
+    load_peak_bytes: Annotated[Bytes, Meta(description="Most while loading.")]
+    resident_bytes: Annotated[Bytes, Meta(description="What stays after loading.")]
+    inference_peak_bytes: Annotated[Bytes, Meta(description="Most while running.")]
+    weight_bytes: Annotated[
+        Bytes, Meta(description="Weights that stay, in the layout that kernels read.")
+    ]
+    own_bytes: Annotated[Bytes, Meta(description="The runtime's own code and objects.")]
+    activation_bytes: Annotated[
+        Bytes,
+        Meta(description="Pages of the arena that the runs touch and keep."),
+    ]
+    input_bytes: Annotated[Bytes, Meta(description="Inputs that the caller holds.")]
+    mapped_bytes: Annotated[
+        Bytes, Meta(description="Pages of external data that the runs read; they can be evicted.")
+    ]
+
+
 class ModelFacts(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/facts/1"):
     """Everything `inspect` knows of one model file."""
 
@@ -201,4 +225,8 @@ class ModelFacts(Record, frozen=True, kw_only=True, tag_field="schema", tag="fea
     activation_peak: Annotated[
         ActivationPeak | None, Meta(description="Static activation peak; null if not known.")
     ] = None
+    modelled_memory: Annotated[
+        tuple[ModelledMemory, ...],
+        Meta(description="Memory per instruction set, modelled; empty if the graph is not known."),
+    ] = ()
     warnings: Annotated[tuple[Notice, ...], Meta(description="What to know first.")] = ()

@@ -16,7 +16,7 @@ from feasibility.records.base import (
     Record,
     TensorSpec,
 )
-from feasibility.records.facts import ActivationPeak, OperatorClass
+from feasibility.records.facts import ActivationPeak, ModelledMemory, OperatorClass
 from feasibility.records.workload import Workload
 
 
@@ -73,6 +73,10 @@ class ProfiledModel(Record, frozen=True, kw_only=True):
     activation_peak: Annotated[
         ActivationPeak | None, Meta(description="Static activation peak.")
     ] = None
+    modelled_memory: Annotated[
+        tuple[ModelledMemory, ...],
+        Meta(description="Memory per instruction set, modelled; empty if the graph is not known."),
+    ] = ()
 
 
 class Host(Record, frozen=True, kw_only=True):

@@ -1,0 +1,133 @@
+"""Compares memory that is modelled from the graph with what the kernel counts.
+
+Each model is loaded and run in one fresh process with the steady allocator, here and, with
+`--on`, under emulation of 64-bit Arm too; then figures that are carried over from here are
+compared as well. Without models the zoo's are taken.
+
+    python -m benchmarks.memory_model [--on emulate:aarch64] [MODEL...]
+
+docs/memory-model.md holds what it printed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from feasibility import zoo
+from feasibility.errors import FeasibilityError
+from feasibility.measure.host import ceiling_bytes
+from feasibility.measure.memory import ChildMemory, memory_of
+from feasibility.measure.options import MeasureOptions
+from feasibility.measure.passes import Passes
+from feasibility.measure.subject import Subject, read_subject
+from feasibility.probe.place import LocalPlace, Place
+from feasibility.probe.runners.names import machine_named
+from feasibility.records.facts import ModelledMemory
+from feasibility.units import MIB
+
+# Smaller ones are mostly the runtime itself.
+LEAST_BYTES = 20 * MIB
+OPTIONS = MeasureOptions(timeout_s=600.0)
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """Highest memory while loading and while running."""
+
+    load: int
+    run: int
+
+    @property
+    def peak(self) -> int:
+        """Highest of both."""
+        return max(self.load, self.run)
+
+
+def main() -> None:
+    """Prints a line per model and what all of them say."""
+    arguments = sys.argv[1:]
+    runner = arguments.pop(1) if arguments[:1] == ["--on"] else None
+    paths = [Path(name) for name in (arguments[1:] if runner else arguments)]
+    paths = paths or [zoo.build(entry.name) for entry in zoo.entries() if entry.in_demo]
+    errors: defaultdict[str, list[float]] = defaultdict(list)
+    for path in paths:
+        try:
+            compare(path, runner, errors)
+        except FeasibilityError as error:
+            print(f"{path.name}: {error}", flush=True)
+    for what, found in errors.items():
+        print(summary(what, found))
+
+
+def compare(path: Path, runner: str | None, errors: defaultdict[str, list[float]]) -> None:
+    """Prints one model's figures and notes the errors of those that count."""
+    local = Passes(path.absolute(), OPTIONS, LocalPlace(), ceiling_bytes())
+    subject = read_subject(path, OPTIONS, local)
+    here = measured(subject, path, LocalPlace())
+    pairs = {"x86_64": (here, modelled(subject, "x86_64"))}
+    if runner is not None:
+        # An emulator reads the files where they are.
+        with machine_named(runner).reach(lambda: ()) as place:
+            there = measured(subject, path, place)
+        pairs["aarch64"] = (there, modelled(subject, "aarch64"))
+        told = {isa: pair[1] for isa, pair in pairs.items()}
+        pairs["carried over"] = (
+            there,
+            Peaks(
+                here.load + told["aarch64"].load - told["x86_64"].load,
+                here.run + told["aarch64"].run - told["x86_64"].run,
+            ),
+        )
+    for name, (seen, told_) in pairs.items():
+        print(
+            f"{path.name:40.40} {name:12} load {seen.load / MIB:7.1f} / {told_.load / MIB:7.1f}"
+            f"   run {seen.run / MIB:7.1f} / {told_.run / MIB:7.1f} MiB",
+            flush=True,
+        )
+        if seen.peak < LEAST_BYTES:
+            continue
+        for what in ("load", "run", "peak"):
+            errors[f"{name} {what}"].append(getattr(told_, what) / getattr(seen, what) - 1)
+
+
+def measured(subject: Subject, path: Path, place: Place) -> Peaks:
+    """Figures of one process, with the first inputs that the model accepts."""
+    passes = Passes(path.absolute(), OPTIONS, place, ceiling_bytes())
+    for plan in subject.plans:
+        result = passes.steady(plan)
+        if result.ending == "done":
+            return _peaks(memory_of(result))
+    raise SystemExit(f"{path.name} does not run")
+
+
+def _peaks(memory: ChildMemory) -> Peaks:
+    return Peaks(memory.load_peak_bytes, memory.inference_peak_bytes or memory.resident_bytes)
+
+
+def modelled(subject: Subject, isa: str) -> Peaks:
+    """Figures that the graph tells."""
+    found: Sequence[ModelledMemory] = subject.facts.modelled_memory
+    memory = next((memory for memory in found if memory.isa == isa), None)
+    if memory is None:
+        raise SystemExit(f"{subject.path.name} is not modelled")
+    return Peaks(memory.load_peak_bytes, memory.inference_peak_bytes)
+
+
+def summary(what: str, errors: Sequence[float]) -> str:
+    """How far off the model is over all models."""
+    sizes = sorted(abs(error) for error in errors)
+    within = {share: sum(size <= share for size in sizes) for share in (0.1, 0.15)}
+    return (
+        f"{what:18} {len(sizes):3} models over 20 MiB: median {median(sizes):.1%}, "
+        f"{within[0.1]} within 10 %, {within[0.15]} within 15 %, "
+        f"{min(errors):+.1%} to {max(errors):+.1%}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What ONNX Runtime holds for a graph, told without running it."""

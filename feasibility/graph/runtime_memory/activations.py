@@ -1,0 +1,90 @@
+"""Memory that running a model takes beyond its weights, simulated run by run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from feasibility.graph.runtime_memory.arena import Arena
+from feasibility.graph.runtime_memory.pattern import pattern_bytes
+from feasibility.graph.runtime_memory.reuse import plan
+
+if TYPE_CHECKING:
+    from feasibility.graph.runtime_memory.program import Program
+    from feasibility.graph.runtime_memory.reuse import Event
+
+_PATTERN = "all activations"
+
+
+@dataclass(frozen=True, slots=True)
+class Activations:
+    """Resident memory of the runs.
+
+    Args:
+        first_run_bytes: Pages of the arena that the first run touches.
+        later_runs_bytes: The same after the second run, which lays out all activations anew.
+        input_bytes: What the caller holds to feed the model.
+    """
+
+    first_run_bytes: int
+    later_runs_bytes: int
+    input_bytes: int
+
+    @property
+    def peak_bytes(self) -> int:
+        """Most of all runs."""
+        return self.later_runs_bytes + self.input_bytes
+
+
+def simulate(program: Program) -> Activations:
+    """What running a program again and again with the same input shapes holds."""
+    events = plan(program)
+    arena = Arena()
+    for at, size_bytes in enumerate(program.packed_bytes):
+        arena.take(f"packed {at}", size_bytes)
+    loaded_bytes = arena.touched_bytes
+    kept = _run_first(events, arena)
+    first_run_bytes = arena.touched_bytes - loaded_bytes
+    _give_back(kept, arena)
+    arena.take(_PATTERN, pattern_bytes(events))
+    _give_back(_run_again(events, arena), arena)
+    return Activations(
+        first_run_bytes=first_run_bytes,
+        later_runs_bytes=arena.touched_bytes - loaded_bytes,
+        input_bytes=sum(program.values[name].size_bytes for name in program.inputs),
+    )
+
+
+def _run_first(events: tuple[Event, ...], arena: Arena) -> list[str]:
+    """Every value on its own; the values that the caller gets."""
+    kept: list[str] = []
+    for event in events:
+        for name, size_bytes in event.taken:
+            arena.take(name, size_bytes)
+        _work(event, arena)
+        for name in event.released:
+            arena.give_back(name)
+        kept.extend(event.kept)
+    return kept
+
+
+def _run_again(events: tuple[Event, ...], arena: Arena) -> list[str]:
+    """Only what the caller gets and workspaces are allocated beside the one block."""
+    kept = []
+    for event in events:
+        for name, size_bytes in event.taken:
+            if name in event.kept:
+                arena.take(name, size_bytes)
+                kept.append(name)
+        _work(event, arena)
+    return kept
+
+
+def _work(event: Event, arena: Arena) -> None:
+    arena.take("workspace", event.workspace_bytes)
+    arena.give_back("workspace")
+
+
+def _give_back(names: list[str], arena: Arena) -> None:
+    for name in names:
+        arena.give_back(name)

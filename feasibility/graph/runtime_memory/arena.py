@@ -1,0 +1,141 @@
+"""The runtime's arena: which of its pages activations have touched.
+
+The arena takes regions from the system, each twice the size of the last or as large as the
+request needs, and cuts them into chunks of which the smallest that fits is handed out. It
+never gives a region back, so every page that was touched once stays resident.
+Source: the best-fit-with-coalescing arena of ONNX Runtime
+(onnxruntime/core/framework/bfc_arena.cc), with the settings of its CPU provider.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from dataclasses import dataclass
+from typing import Final
+
+from feasibility.units import KIB, MIB
+
+_ALIGNMENT_BYTES: Final = 256
+_FIRST_REGION_BYTES: Final = MIB
+# A larger rest than this is cut off even where it is smaller than what was asked for.
+_MAX_WASTE_BYTES: Final = 128 * MIB
+_PAGE_BYTES: Final = 4 * KIB
+
+
+@dataclass(slots=True, eq=False)
+class _Chunk:
+    """A piece of a region, linked to those beside it."""
+
+    region: int
+    start: int
+    size: int
+    is_free: bool = True
+    before: _Chunk | None = None
+    after: _Chunk | None = None
+
+    @property
+    def rank(self) -> tuple[int, int, int]:
+        """Order in which free chunks are tried: small before large, then by address.
+
+        The system places later regions at lower addresses.
+        """
+        return self.size, -self.region, self.start
+
+
+class Arena:
+    """An arena that has not been asked for anything yet."""
+
+    def __init__(self) -> None:
+        self._next_region_bytes = _FIRST_REGION_BYTES
+        self._held_bytes = 0
+        self._touched: list[list[tuple[int, int]]] = []
+        self._free: list[_Chunk] = []
+        self._places: dict[str, _Chunk] = {}
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the regions that it took from the system."""
+        return self._held_bytes
+
+    def spans(self) -> dict[str, tuple[int, int, int]]:
+        """What is handed out: region, start and end of each piece in it."""
+        return {
+            name: (chunk.region, chunk.start, chunk.start + chunk.size)
+            for name, chunk in self._places.items()
+        }
+
+    @property
+    def touched_bytes(self) -> int:
+        """Bytes of the pages that were handed out at least once."""
+        self._touched = [_merged(spans) for spans in self._touched]
+        return sum(end - start for spans in self._touched for start, end in spans)
+
+    def take(self, name: str, size_bytes: int) -> None:
+        """Hand out memory, all of which is then written to."""
+        if size_bytes <= 0:
+            return
+        rounded = -(-size_bytes // _ALIGNMENT_BYTES) * _ALIGNMENT_BYTES
+        at = bisect_left(self._free, (rounded, -len(self._touched), 0), key=_rank)
+        chunk = self._free.pop(at) if at < len(self._free) else self._extend(rounded)
+        if chunk.size >= 2 * rounded or chunk.size - rounded >= _MAX_WASTE_BYTES:
+            self._split(chunk, rounded)
+        chunk.is_free = False
+        first = chunk.start // _PAGE_BYTES * _PAGE_BYTES
+        last = -(-(chunk.start + size_bytes) // _PAGE_BYTES) * _PAGE_BYTES
+        self._touched[chunk.region].append((first, last))
+        self._places[name] = chunk
+
+    def give_back(self, name: str) -> None:
+        """Take memory back that was handed out; names without any are let pass."""
+        chunk = self._places.pop(name, None)
+        if chunk is None:
+            return
+        for neighbour in (chunk.before, chunk.after):
+            if neighbour is not None and neighbour.is_free:
+                del self._free[bisect_left(self._free, neighbour.rank, key=_rank)]
+                chunk.start = min(chunk.start, neighbour.start)
+                chunk.size += neighbour.size
+                _unlink(neighbour)
+        chunk.is_free = True
+        insort(self._free, chunk, key=_rank)
+
+    def _extend(self, size: int) -> _Chunk:
+        is_larger = size > self._next_region_bytes
+        while size > self._next_region_bytes:
+            self._next_region_bytes *= 2
+        chunk = _Chunk(len(self._touched), 0, self._next_region_bytes)
+        self._held_bytes += chunk.size
+        if not is_larger:
+            self._next_region_bytes *= 2
+        self._touched.append([])
+        return chunk
+
+    def _split(self, chunk: _Chunk, size: int) -> None:
+        rest = _Chunk(chunk.region, chunk.start + size, chunk.size - size)
+        rest.before, rest.after, chunk.after = chunk, chunk.after, rest
+        if rest.after is not None:
+            rest.after.before = rest
+        chunk.size = size
+        insort(self._free, rest, key=_rank)
+
+
+def _rank(chunk: _Chunk) -> tuple[int, int, int]:
+    return chunk.rank
+
+
+def _unlink(chunk: _Chunk) -> None:
+    if chunk.before is not None:
+        chunk.before.after = chunk.after
+    if chunk.after is not None:
+        chunk.after.before = chunk.before
+
+
+def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The union of spans, in order."""
+    union: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if union and start <= union[-1][1]:
+            union[-1] = (union[-1][0], max(union[-1][1], end))
+        else:
+            union.append((start, end))
+    return union

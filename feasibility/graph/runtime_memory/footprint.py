@@ -1,0 +1,67 @@
+"""Memory that ONNX Runtime's CPU provider takes for a model, told from the graph alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from feasibility.graph.runtime_memory.activations import simulate
+from feasibility.graph.runtime_memory.layout import Blocks
+from feasibility.graph.runtime_memory.loading import loading
+from feasibility.graph.runtime_memory.lowering import lower
+from feasibility.graph.types import LARGEST
+from feasibility.records.facts import ModelledMemory
+from feasibility.units import MIB
+
+if TYPE_CHECKING:
+    from feasibility.graph.typed_graph import TypedGraph
+    from feasibility.records.base import Isa
+
+# Pages of kernels that run for the first time.
+_KERNEL_BYTES: Final = MIB
+# A graph of more nodes than this is left out: planning it takes longer than reading it.
+MAX_NODES: Final = 20_000
+
+
+def modelled_memory(
+    graph: TypedGraph, external: frozenset[str], *, has_known_shapes: bool
+) -> tuple[ModelledMemory, ...]:
+    """Memory on each instruction set, with the steady allocator and one thread.
+
+    Args:
+        graph: The graph, all its dims bound as far as they can be.
+        external: Names of the initializers whose data lies in other files.
+        has_known_shapes: True if the model declares every dim of its inputs.
+
+    Returns:
+        One record per instruction set; nothing for a graph without nodes or with very many.
+    """
+    if not graph.nodes or len(graph.nodes) > MAX_NODES:
+        return ()
+    return (
+        _on("x86_64", Blocks(), graph, external, has_known_shapes=has_known_shapes),
+        _on("aarch64", None, graph, external, has_known_shapes=has_known_shapes),
+    )
+
+
+def _on(
+    isa: Isa,
+    blocks: Blocks | None,
+    graph: TypedGraph,
+    external: frozenset[str],
+    *,
+    has_known_shapes: bool,
+) -> ModelledMemory:
+    weights = loading(graph, external, blocks)
+    runs = simulate(lower(graph, blocks, has_known_shapes=has_known_shapes))
+    running = runs.peak_bytes + weights.mapped_bytes + _KERNEL_BYTES
+    return ModelledMemory(
+        isa=isa,
+        load_peak_bytes=min(weights.peak_bytes, LARGEST),
+        resident_bytes=min(weights.resident_bytes, LARGEST),
+        inference_peak_bytes=min(weights.resident_bytes + running, LARGEST),
+        weight_bytes=min(weights.weight_bytes, LARGEST),
+        own_bytes=min(weights.own_bytes + _KERNEL_BYTES, LARGEST),
+        activation_bytes=min(runs.later_runs_bytes, LARGEST),
+        input_bytes=min(runs.input_bytes, LARGEST),
+        mapped_bytes=min(weights.mapped_bytes, LARGEST),
+    )

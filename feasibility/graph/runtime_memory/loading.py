@@ -1,0 +1,276 @@
+"""Memory while a model is loaded, and what of it stays: weights at every stage.
+
+The stages of ONNX Runtime's CPU provider, each with what it holds beside the weights:
+
+* parsing: the inline weights, and a second copy of one of them while it becomes a tensor;
+* folding constants: everything computed so far, until what nobody reads any more is dropped;
+* widening half-precision weights, which the CPU provider computes with in single precision;
+* folding batch normalisations into convolutions: the new weights beside the old ones;
+* re-laying convolutions in blocks (x86-64): the new weights beside the old ones, and three
+  more copies of the one at hand;
+* packing the weights of matrix products: one packed matrix beside the one it replaces.
+
+Weights in external files are mapped: pages count once they are read, and those that were
+copied into another layout are let go.
+Source: measured stage by stage with ONNX Runtime 1.31.1; docs/memory-model.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from onnx import TensorProto
+
+from feasibility.graph.attributes import int_of
+from feasibility.graph.runtime_memory.usage import Usage
+from feasibility.units import KIB, MIB
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from feasibility.graph.runtime_memory.layout import Blocks
+    from feasibility.graph.typed_graph import TypedGraph, TypedNode
+
+# Pages of the runtime's library that loading touches, and objects of its own.
+BASE_BYTES: Final = round(9.2 * MIB)
+NODE_BYTES: Final = 5 * KIB
+# Copies of a convolution's weights beside the old and the new ones while they are re-laid.
+_RELAYING_COPIES: Final = 3
+_FOLDING_COPIES: Final = 2
+# Small weights that were re-laid leave holes in the heap, which the C library keeps.
+_HEAP_BYTES: Final = 128 * KIB
+_HEAP_COPIES: Final = 2
+# Columns of a packed matrix are padded to this many.
+_PACKED_COLUMNS: Final = 16
+# Pages that come with one row that is looked up in a mapped file.
+_LOOKUP_BYTES: Final = 128 * KIB
+_MATRIX_RANK: Final = 2
+_FLOAT_BYTES: Final = 4
+_LOOKUPS: Final = frozenset({"Gather", "GatherElements", "GatherND"})
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """Memory of loading beyond that of the process.
+
+    Args:
+        peak_bytes: Most while the session is created.
+        resident_bytes: What stays.
+        weight_bytes: The part of it that is weights, in the layout that kernels read.
+        own_bytes: The part of it that is the runtime's own code and objects.
+        mapped_bytes: Pages of external files that the runs read.
+    """
+
+    peak_bytes: int
+    resident_bytes: int
+    weight_bytes: int
+    own_bytes: int
+    mapped_bytes: int
+
+
+def loading(graph: TypedGraph, external: frozenset[str], blocks: Blocks | None) -> Loading:
+    """Memory while a graph is loaded, and after it.
+
+    Args:
+        graph: The graph.
+        external: Names of the initializers whose data lies in other files.
+        blocks: The layout of convolutions; None on instruction sets without one.
+    """
+    weights = _Weights(graph, external, blocks)
+    own = BASE_BYTES + NODE_BYTES * sum(node.op_type != "Constant" for node in graph.all_nodes())
+    resident = own + weights.final_bytes + weights.retained_bytes
+    peaks = (
+        own + weights.inline_bytes + weights.largest_inline_bytes,
+        own + weights.inline_bytes + weights.folded_bytes,
+        own + weights.held_bytes + weights.renormalised_peak_bytes,
+        own + weights.held_bytes + weights.relaid_peak_bytes,
+        own + weights.held_bytes + weights.widened_bytes,
+        resident + weights.largest_packed_bytes,
+    )
+    return Loading(
+        peak_bytes=max(peaks),
+        resident_bytes=resident,
+        weight_bytes=weights.final_bytes,
+        own_bytes=resident - weights.final_bytes,
+        mapped_bytes=weights.mapped_bytes,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """One input of a node that runs, where it is a weight."""
+
+    usage: Usage
+    node: TypedNode
+    position: int
+
+
+class _Weights:
+    """Bytes of the weights of a graph at each stage."""
+
+    def __init__(self, graph: TypedGraph, external: frozenset[str], blocks: Blocks | None) -> None:
+        self._external = external
+        self._blocks = blocks
+        self._sizes: dict[str, int] = {}
+        self._same: dict[str, str] = {}
+        self._reads: dict[str, list[_Read]] = {}
+        self.folded_bytes = 0
+        stored: set[str] = set()
+        usages = [(body, Usage(body)) for body in _with_bodies(graph)]
+        for body, _ in usages:
+            stored |= self._collect(body)
+        for body, usage in usages:
+            self._note_reads(body, usage)
+        inline = [self._sizes[name] for name in stored if name not in external]
+        self.inline_bytes = sum(inline)
+        self.largest_inline_bytes = max(inline, default=0)
+        self.held_bytes = sum(self._sizes[name] for name in self._reads if name not in external)
+        self.final_bytes = self.mapped_bytes = self.widened_bytes = 0
+        self.largest_packed_bytes = 0
+        for name, reads in self._reads.items():
+            self._settle(name, reads)
+        convolutions = [(node, usage) for _, usage in usages for node in usage.nodes]
+        self.relaid_peak_bytes = self._relaid_peak(convolutions)
+        self.retained_bytes = self._retained(convolutions)
+        self.renormalised_peak_bytes = _renormalised_peak(convolutions)
+
+    def _collect(self, graph: TypedGraph) -> set[str]:
+        """Note the sizes of all weights; the names of those that the model stores."""
+        stored = set(graph.initializers)
+        for name in graph.initializers:
+            self._sizes[name] = graph.types[name].size_bytes or 0
+        done: dict[tuple[object, ...], TypedNode] = {}
+        for node in graph.nodes:
+            if not node.is_folded:
+                continue
+            sizes = {
+                name: value.size_bytes or 0
+                for name, value in zip(node.node.output, node.outputs, strict=True)
+            }
+            if node.op_type == "Constant" and not node.domain:
+                stored.update(sizes)
+            else:
+                # Equal computations are done once, and their results are one weight.
+                first = done.setdefault(_computation(node), node)
+                if first is not node:
+                    self._same.update(zip(node.node.output, first.node.output, strict=True))
+                    continue
+                self.folded_bytes += sum(sizes.values())
+            self._sizes.update(sizes)
+        return stored
+
+    def _note_reads(self, graph: TypedGraph, usage: Usage) -> None:
+        for name in graph.outputs:
+            if name in self._sizes:
+                self._reads.setdefault(name, [])
+        for node in usage.nodes:
+            for position, given in enumerate(node.node.input):
+                name = self._same.get(given, given)
+                if name in self._sizes:
+                    self._reads.setdefault(name, []).append(_Read(usage, node, position))
+
+    def _settle(self, name: str, reads: list[_Read]) -> None:
+        """Count what a weight ends up as: itself, copies in other layouts, or both."""
+        size = self._sizes[name]
+        copies = {self._copy_bytes(read) for read in reads}
+        copied = sum(copy for copy in copies if copy is not None)
+        self.final_bytes += copied
+        if reads and reads[0].node.type_of(reads[0].position).elem_type == TensorProto.FLOAT16:
+            self.widened_bytes += copied
+        self.largest_packed_bytes = max(self.largest_packed_bytes, copied)
+        if reads and None not in copies:
+            return
+        if name in self._external:
+            self.mapped_bytes += max((_read_bytes(read, size) for read in reads), default=0)
+        else:
+            self.final_bytes += size
+
+    def _copy_bytes(self, read: _Read) -> int | None:
+        """Size of the copy that a node reads in place of a weight; None if it reads the weight."""
+        node, value = read.node, read.node.type_of(read.position)
+        if node.domain:
+            return None
+        match node.op_type:
+            case "Conv" if read.position == 1:
+                if self._blocks is not None and self._blocks.convolves(node, read.usage):
+                    return self._blocks.weight_bytes(node)
+                is_half = value.elem_type == TensorProto.FLOAT16
+                return 2 * (value.size_bytes or 0) if is_half else None
+            case "MatMul" | "Gemm" if read.position == 1:
+                is_float = value.elem_type in (TensorProto.FLOAT, TensorProto.FLOAT16)
+                if is_float and value.shape is not None and len(value.shape) == _MATRIX_RANK:
+                    return _packed_bytes(node, value.shape)
+            case "ConvTranspose" if read.position == 1:
+                return value.size_bytes
+            case "LSTM" | "GRU" if read.position in (1, 2):
+                return value.size_bytes
+        return None
+
+    def _relaid_peak(self, convolutions: list[tuple[TypedNode, Usage]]) -> int:
+        """Most of the weights made anew in blocks, and the copies of the one at hand."""
+        blocks = self._blocks
+        if blocks is None:
+            return 0
+        done = peak = 0
+        for node, usage in convolutions:
+            if blocks.convolves(node, usage):
+                size = blocks.weight_bytes(node)
+                done += size
+                peak = max(peak, done + _RELAYING_COPIES * size)
+        return peak
+
+    def _retained(self, convolutions: list[tuple[TypedNode, Usage]]) -> int:
+        """What the heap keeps of small weights that were re-laid."""
+        blocks = self._blocks
+        if blocks is None:
+            return 0
+        sizes = (
+            node.type_of(1).size_bytes or 0
+            for node, usage in convolutions
+            if blocks.convolves(node, usage)
+        )
+        return _HEAP_COPIES * sum(size for size in sizes if size < _HEAP_BYTES)
+
+
+def _renormalised_peak(convolutions: list[tuple[TypedNode, Usage]]) -> int:
+    """Most of the weights made anew to take in a normalisation that follows."""
+    done = peak = 0
+    for node, usage in convolutions:
+        reader = usage.only_reader(node.node.output[0]) if node.op_type == "Conv" else None
+        if reader is not None and reader.op_type == "BatchNormalization":
+            size = node.type_of(1).size_bytes or 0
+            done += size
+            peak = max(peak, done + _FOLDING_COPIES * size)
+    return peak
+
+
+def _packed_bytes(node: TypedNode, shape: tuple[int | None, ...]) -> int:
+    """Size of a packed matrix, its columns padded."""
+    rows, columns = (dim or 0 for dim in shape)
+    if node.op_type == "Gemm" and int_of(node.attributes, "transB", 0):
+        rows, columns = columns, rows
+    return -(-columns // _PACKED_COLUMNS) * _PACKED_COLUMNS * rows * _FLOAT_BYTES
+
+
+def _read_bytes(read: _Read, size: int) -> int:
+    """How much of a mapped weight a node reads."""
+    if read.node.op_type not in _LOOKUPS or read.position:
+        return size
+    return min(size, (read.node.type_of(1).element_count or 0) * _LOOKUP_BYTES)
+
+
+def _computation(node: TypedNode) -> tuple[object, ...]:
+    """What tells a computation from others: operator, inputs and attributes."""
+    attributes = sorted(
+        (name, value.SerializeToString(deterministic=True))
+        for name, value in node.attributes.items()
+    )
+    return (node.domain, node.op_type, *node.node.input, *attributes)
+
+
+def _with_bodies(graph: TypedGraph) -> Iterator[TypedGraph]:
+    yield graph
+    for node in graph.nodes:
+        for body in node.bodies:
+            yield from _with_bodies(body)

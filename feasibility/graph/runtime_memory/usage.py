@@ -1,0 +1,91 @@
+"""Who makes and who reads each value of a graph, constants told apart."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from feasibility.graph.typed_graph import TypedGraph, TypedNode
+
+
+class Usage:
+    """Reads and writes of the nodes of a graph that run, those computed while loading left out.
+
+    Args:
+        graph: The graph.
+    """
+
+    def __init__(self, graph: TypedGraph) -> None:
+        self._graph = graph
+        self.nodes = tuple(
+            node for node in graph.nodes if not node.is_folded and any(node.node.output)
+        )
+        self.outputs = frozenset(graph.outputs)
+        self._counts: Counter[str] = Counter(graph.outputs)
+        self._readers: defaultdict[str, list[int]] = defaultdict(list)
+        self._makers: dict[str, int] = {}
+        for at, node in enumerate(self.nodes):
+            for name in _given(node.node.input):
+                self._counts[name] += 1
+                self._readers[name].append(at)
+            for body in node.bodies:
+                self._counts.update(outer_reads(body))
+            for name in _given(node.node.output):
+                self._makers[name] = at
+
+    def is_constant(self, name: str) -> bool:
+        """True for initializers and what is computed from them while loading."""
+        return name in self._graph.initializers or self._graph.constants.get(name, False)
+
+    def variable_inputs(self, node: TypedNode) -> tuple[str, ...]:
+        """Inputs of a node that are not constant."""
+        return tuple(name for name in _given(node.node.input) if not self.is_constant(name))
+
+    def count(self, name: str) -> int:
+        """How often a value is read, the caller included."""
+        return self._counts[name]
+
+    def readers(self, name: str) -> tuple[TypedNode, ...]:
+        """Nodes that read a value, in the order in which they run."""
+        return tuple(self.nodes[at] for at in self._readers[name])
+
+    def only_reader(self, name: str) -> TypedNode | None:
+        """The one node that reads a value; None if there are more, or the caller does."""
+        at = self.only_reader_at(name)
+        return None if at is None else self.nodes[at]
+
+    def only_reader_at(self, name: str) -> int | None:
+        """Position of the one node that reads a value."""
+        if self._counts[name] != 1 or name in self.outputs or not self._readers[name]:
+            return None
+        return self._readers[name][0]
+
+    def maker(self, name: str) -> TypedNode | None:
+        """The node that makes a value; None for inputs and constants."""
+        at = self._makers.get(name)
+        return None if at is None else self.nodes[at]
+
+    def maker_at(self, name: str) -> int | None:
+        """Position of the node that makes a value."""
+        return self._makers.get(name)
+
+
+def outer_reads(body: TypedGraph) -> frozenset[str]:
+    """Names that a subgraph takes from the graphs around it."""
+    made = set(body.inputs) | set(body.initializers)
+    read: set[str] = set()
+    for node in body.nodes:
+        read.update(name for name in _given(node.node.input) if name not in made)
+        for inner in node.bodies:
+            read.update(outer_reads(inner) - made)
+        made.update(node.node.output)
+    read.update(name for name in body.outputs if name not in made)
+    return frozenset(read)
+
+
+def _given(names: Iterable[str]) -> Iterator[str]:
+    """Names that are not left out."""
+    return (name for name in names if name)

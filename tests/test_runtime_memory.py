@@ -1,0 +1,447 @@
+"""The model of the runtime's memory: its parts one by one, and the whole against measurements."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feasibility.graph.analysis import analyse
+from feasibility.graph.runtime_memory.activations import simulate
+from feasibility.graph.runtime_memory.arena import Arena
+from feasibility.graph.runtime_memory.footprint import modelled_memory
+from feasibility.graph.runtime_memory.layout import Blocks
+from feasibility.graph.runtime_memory.loading import BASE_BYTES, NODE_BYTES, loading
+from feasibility.graph.runtime_memory.lowering import lower
+from feasibility.graph.runtime_memory.pattern import pattern_bytes
+from feasibility.graph.runtime_memory.program import Program, Step, Value
+from feasibility.graph.runtime_memory.reuse import Event, plan
+from feasibility.paths import profiles_dir
+from feasibility.units import KIB, MIB
+from tests.analysis_models import FLOAT, constant, dropped, model, node
+
+if TYPE_CHECKING:
+    from onnx import NodeProto, TensorProto
+
+    from feasibility.graph.typed_graph import TypedGraph
+
+IMAGE = (FLOAT, [1, 32, 64, 64])
+NEGATE = node("Neg", "b", "y")
+IMAGE_BYTES = 32 * 64 * 64 * 4
+
+
+def graph_of(
+    nodes: list[NodeProto],
+    inputs: dict[str, tuple[int, list[int]]],
+    outputs: list[str],
+    weights: list[TensorProto] | None = None,
+) -> TypedGraph:
+    return analyse(model(nodes, inputs, outputs, weights or []), {}).graph
+
+
+def steps_of(graph: TypedGraph, blocks: Blocks | None = None) -> list[str]:
+    return [step.op_type for step in lower(graph, blocks, has_known_shapes=True).steps]
+
+
+def chain(*sizes: int, shape: tuple[int, ...] = (1,)) -> Program:
+    """Steps of which each reads the value of the one before."""
+    names = [f"v{at}" for at in range(len(sizes))]
+    values = {
+        name: Value(size, (*shape, size), is_known=True)
+        for name, size in zip(names, sizes, strict=True)
+    }
+    steps = [Step("Op", (read,), (name,)) for read, name in itertools.pairwise(names)]
+    return Program(values, tuple(steps), (names[0],), (names[-1],))
+
+
+def test_the_first_region_is_a_mebibyte_and_later_ones_are_twice_the_last() -> None:
+    arena = Arena()
+    for at in range(4):
+        arena.take(str(at), MIB)
+    assert arena.held_bytes == (1 + 2 + 4) * MIB
+    assert arena.touched_bytes == 4 * MIB
+
+
+def test_a_request_beyond_the_next_region_gets_the_power_of_two_above_it() -> None:
+    arena = Arena()
+    arena.take("a", 5 * MIB)
+    assert (arena.held_bytes, arena.touched_bytes) == (8 * MIB, 5 * MIB)
+
+
+def test_a_chunk_is_cut_only_where_the_rest_is_as_large_as_the_request() -> None:
+    """Two tensors of 5 MiB do not share a region of 8; two of 4 do."""
+    tight, loose = Arena(), Arena()
+    for name in ("a", "b"):
+        tight.take(name, 5 * MIB)
+        loose.take(name, 4 * MIB if name == "b" else 8 * MIB)
+    assert tight.held_bytes == 16 * MIB
+    assert loose.held_bytes == 16 * MIB
+    loose.take("c", 4 * MIB)
+    assert loose.held_bytes == 16 * MIB
+
+
+def test_what_was_given_back_is_taken_again_and_neighbours_become_one() -> None:
+    arena = Arena()
+    arena.take("whole", 8 * MIB)
+    arena.give_back("whole")
+    arena.take("a", 2 * MIB)
+    arena.take("b", 2 * MIB)
+    arena.give_back("a")
+    arena.give_back("b")
+    arena.give_back("never taken")
+    arena.take("again", 8 * MIB)
+    assert (arena.held_bytes, arena.touched_bytes) == (8 * MIB, 8 * MIB)
+
+
+@given(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 3 * MIB)), min_size=1, max_size=40))
+def test_the_arena_never_hands_out_one_byte_twice(requests: list[tuple[int, int]]) -> None:
+    """It holds all that is in use, and touches no more than it holds."""
+    arena = Arena()
+    in_use: dict[str, int] = {}
+    most = 0
+    for slot, size in requests:
+        name = str(slot)
+        arena.give_back(name)
+        in_use.pop(name, None)
+        if size:
+            arena.take(name, size)
+            in_use[name] = size
+        most = max(most, sum(in_use.values()))
+        spans = sorted(arena.spans().values())
+        for (region, _, end), (other, start, _) in itertools.pairwise(spans):
+            assert region != other or end <= start
+    assert most <= arena.held_bytes
+    assert arena.touched_bytes <= arena.held_bytes
+
+
+def events(*lifetimes: tuple[int, int, int]) -> list[Event]:
+    """Events of values by (first step, last step, size)."""
+    count = max(last for _, last, _ in lifetimes) + 1
+    return [
+        Event(
+            taken=tuple(
+                (str(at), size) for at, (first, _, size) in enumerate(lifetimes) if first == step
+            ),
+            kept=frozenset(),
+            workspace_bytes=0,
+            released=tuple(str(at) for at, (_, last, _) in enumerate(lifetimes) if last == step),
+        )
+        for step in range(count)
+    ]
+
+
+def test_the_pattern_fills_the_smallest_gap() -> None:
+    """The third value takes the place of the first, which is gone."""
+    assert pattern_bytes(events((0, 0, 640), (0, 3, 64), (1, 3, 640))) == 704
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(1, 4096)),
+        min_size=1,
+        max_size=20,
+    )
+)
+def test_the_pattern_holds_what_is_alive(spans: list[tuple[int, int, int]]) -> None:
+    lifetimes = [(min(span[:2]), max(span[:2]), span[2]) for span in spans]
+    size = pattern_bytes(events(*lifetimes))
+    alive = [
+        sum(-(-size // 64) * 64 for first, last, size in lifetimes if first <= step <= last)
+        for step in range(10)
+    ]
+    assert max(alive) <= size <= sum(-(-size // 64) * 64 for _, _, size in lifetimes)
+
+
+def test_a_value_takes_over_the_memory_of_one_of_its_shape() -> None:
+    """a -> b -> c -> d of one shape: c lies where a was, if a is not the caller's."""
+    program = chain(64, 64, 64, 64, 64)
+    taken = [[name for name, _ in event.taken] for event in plan(program)]
+    assert taken == [["v1"], ["v2"], [], ["v4"]]
+
+
+def test_memory_that_another_takes_over_stays_taken_in_between() -> None:
+    """The runtime plans ahead: a buffer with a later use is not given back for others."""
+    values = {
+        name: Value(size, (size,), is_known=True)
+        for name, size in (("x", 8), ("a", 64), ("b", 32), ("c", 16), ("d", 64), ("y", 8))
+    }
+    names = ["x", "a", "b", "c", "d", "y"]
+    steps = tuple(Step("Op", (r,), (w,)) for r, w in itertools.pairwise(names))
+    found = plan(Program(values, steps, ("x",), ("y",)))
+    assert [event.released for event in found] == [(), (), ("b",), ("c",), ("a",)]
+
+
+def test_a_shape_that_the_runtime_does_not_know_takes_over_nothing() -> None:
+    program = chain(64, 64, 64, 64, 64)
+    unknown = {
+        name: Value(value.size_bytes, value.shape, is_known=False)
+        for name, value in program.values.items()
+    }
+    blind = Program(unknown, program.steps, program.inputs, program.outputs)
+    assert [len(event.taken) for event in plan(blind)] == [1, 1, 1, 1]
+
+
+def test_views_and_kernels_in_place_take_their_input_s_memory() -> None:
+    values = {
+        "x": Value(64, (16,), is_known=True),
+        "a": Value(64, (16,), is_known=True),
+        "flat": Value(64, (4, 4), is_known=True),
+        "b": Value(64, (4, 4), is_known=True),
+        "y": Value(8, (2,), is_known=True),
+    }
+    steps = (
+        Step("Op", ("x",), ("a",), in_place=0),
+        Step("Reshape", ("a",), ("flat",), is_view=True),
+        Step("Relu", ("flat",), ("b",), in_place=0),
+        Step("Op", ("b",), ("y",)),
+    )
+    found = plan(Program(values, steps, ("x",), ("y",)))
+    assert [event.taken for event in found] == [(("a", 64),), (), (), (("y", 8),)]
+    assert found[-1].released == ("a",)
+    assert found[-1].kept == {"y"}
+
+
+def test_later_runs_lay_all_activations_out_in_one_block() -> None:
+    """The first run touches two regions; the block of both values fits neither of their rests."""
+    found = simulate(chain(8, 3 * MIB, 3 * MIB + 4, 8))
+    assert found.first_run_bytes == pytest.approx(6 * MIB, abs=16 * KIB)
+    assert found.later_runs_bytes == pytest.approx(12 * MIB, abs=32 * KIB)
+    assert found.input_bytes == 8
+
+
+def convolution(read: str, write: str, weights: str = "w", **options: object) -> NodeProto:
+    return node("Conv", f"{read} {weights}", write, pads=[1, 1, 1, 1], **options)
+
+
+def test_convolutions_stay_in_blocks_between_each_other() -> None:
+    graph = graph_of(
+        [convolution("x", "a"), convolution("a", "y")],
+        {"x": IMAGE},
+        ["y"],
+        [dropped("w", 32, 32, 3, 3)],
+    )
+    assert steps_of(graph, Blocks()) == ["ReorderInput", "Conv", "Conv", "ReorderOutput"]
+    assert steps_of(graph) == ["Conv", "Conv"]
+
+
+def test_few_channels_are_padded_to_whole_blocks() -> None:
+    graph = graph_of(
+        [convolution("x", "a"), convolution("a", "y", "v")],
+        {"x": (FLOAT, [1, 3, 64, 64])},
+        ["y"],
+        [dropped("w", 20, 3, 3, 3), dropped("v", 3, 20, 3, 3)],
+    )
+    program = lower(graph, Blocks(), has_known_shapes=True)
+    assert program.values["blocked:a"].size_bytes == 32 * 64 * 64 * 4
+    # Three channels are read as they are.
+    assert program.steps[0].reads == ("x",)
+    assert lower(graph, Blocks(8), has_known_shapes=True).values["blocked:a"].size_bytes == (
+        24 * 64 * 64 * 4
+    )
+
+
+@pytest.mark.parametrize(
+    ("shape", "group", "is_blocked"),
+    [
+        ((32, 32, 3, 3), 1, True),
+        ((32, 30, 3, 3), 1, False),
+        ((32, 1, 3, 3), 32, True),
+        ((30, 1, 3, 3), 30, False),
+        ((32, 16, 3, 3), 2, True),
+        ((32, 8, 3, 3), 4, False),
+    ],
+)
+def test_which_convolutions_are_blocked(
+    shape: tuple[int, ...], group: int, is_blocked: bool
+) -> None:
+    graph = graph_of(
+        [convolution("x", "y", group=group)],
+        {"x": (FLOAT, [1, shape[1] * group, 8, 8])},
+        ["y"],
+        [dropped("w", *shape)],
+    )
+    assert ("ReorderOutput" in steps_of(graph, Blocks())) == is_blocked
+
+
+@pytest.mark.parametrize("blocks", [Blocks(), None])
+def test_a_shortcut_is_added_by_the_convolution_itself(blocks: Blocks | None) -> None:
+    nodes = [
+        convolution("x", "a"),
+        node("Relu", "a", "b"),
+        convolution("b", "m"),
+        convolution("m", "c"),
+        node("Add", "c b", "d"),
+        node("Relu", "d", "e"),
+        convolution("e", "y"),
+    ]
+    graph = graph_of(nodes, {"x": IMAGE}, ["y"], [dropped("w", 32, 32, 3, 3)])
+    program = lower(graph, blocks, has_known_shapes=True)
+    assert [step.op_type for step in program.steps].count("Conv") == 4
+    assert not {"Add", "Relu"} & {step.op_type for step in program.steps}
+    added = next(step for step in program.steps if step.in_place == 1)
+    assert len(added.reads) == 2
+    own = [name for event in plan(program) for name, _ in event.taken]
+    assert added.writes[0] not in own
+
+
+def test_gelu_and_layer_normalisation_are_one_kernel_each() -> None:
+    nodes = [
+        node("ReduceMean", "x", "mean", axes=[-1]),
+        node("Sub", "x mean", "centre"),
+        node("Pow", "centre two", "square"),
+        node("ReduceMean", "square", "variance", axes=[-1]),
+        node("Add", "variance tiny", "shifted"),
+        node("Sqrt", "shifted", "deviation"),
+        node("Div", "centre deviation", "unit"),
+        node("Mul", "unit scale", "scaled"),
+        node("Add", "scaled bias", "normal"),
+        node("Div", "normal root", "inner"),
+        node("Erf", "inner", "erf"),
+        node("Add", "erf one", "plus"),
+        node("Mul", "normal plus", "gated"),
+        node("Mul", "gated half", "y"),
+    ]
+    numbers = [constant(name, [1.0], "float32") for name in ("two", "tiny", "root", "one", "half")]
+    weights = [*numbers, dropped("scale", 8), dropped("bias", 8)]
+    graph = graph_of(nodes, {"x": (FLOAT, [4, 8])}, ["y"], weights)
+    program = lower(graph, None, has_known_shapes=True)
+    assert [(step.reads, step.writes) for step in program.steps] == [
+        (("x",), ("normal",)),
+        (("normal",), ("y",)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "left"),
+    [
+        ([node("Mul", "x s", "a"), node("MatMul", "a w", "y")], ["MatMul"]),
+        ([node("MatMul", "x x", "a"), node("Div", "a s", "b"), NEGATE], ["MatMul", "Neg"]),
+        ([node("MatMul", "x w", "a"), node("Add", "bias a", "b"), NEGATE],
+         ["MatMul", "Neg"]),
+        ([node("Transpose", "x", "a", perm=[1, 0]), node("MatMul", "x a", "y")], ["MatMul"]),
+        ([node("Sigmoid", "x", "a"), node("Mul", "x a", "b"), NEGATE], ["Mul", "Neg"]),
+        ([node("Identity", "x", "a"), node("Dropout", "a", "b"), NEGATE], ["Neg"]),
+        ([node("Mul", "x v", "a"), node("MatMul", "a a", "y")], ["Mul", "MatMul"]),
+    ],
+)  # fmt: skip
+def test_what_matrix_products_and_neighbours_take_over(
+    nodes: list[NodeProto], left: list[str]
+) -> None:
+    weights = [
+        constant("s", [0.5], "float32"),
+        constant("v", [[0.5]] * 8, "float32"),
+        dropped("w", 8, 8),
+        dropped("bias", 8),
+    ]
+    assert steps_of(graph_of(nodes, {"x": (FLOAT, [8, 8])}, ["y"], weights)) == left
+
+
+def test_a_stored_weight_is_copied_while_it_is_parsed() -> None:
+    """The inline weights, and a second copy of the largest."""
+    graph = graph_of(
+        [node("Gather", "table x", "a"), node("MatMul", "a w", "y")],
+        {"x": (7, [4])},
+        ["y"],
+        [dropped("table", 4096, 1024), dropped("w", 1024, 256)],
+    )
+    found = loading(graph, frozenset(), None)
+    own = BASE_BYTES + 2 * NODE_BYTES
+    assert found.peak_bytes == own + 16 * MIB + MIB + 16 * MIB
+    assert found.resident_bytes == own + 17 * MIB
+    assert found.mapped_bytes == 0
+
+
+def test_external_weights_are_mapped_unless_they_are_laid_out_anew() -> None:
+    """Four rows are looked up; the matrix is packed."""
+    graph = graph_of(
+        [node("Gather", "table x", "a"), node("MatMul", "a w", "y")],
+        {"x": (7, [4])},
+        ["y"],
+        [dropped("table", 4096, 1024), dropped("w", 1024, 250)],
+    )
+    found = loading(graph, frozenset({"table", "w"}), None)
+    own = BASE_BYTES + 2 * NODE_BYTES
+    packed = 1024 * 256 * 4
+    assert found.resident_bytes == own + packed
+    assert found.peak_bytes == own + 2 * packed
+    assert found.mapped_bytes == 4 * 128 * KIB
+
+
+def test_only_blocks_need_convolution_weights_twice() -> None:
+    graph = graph_of(
+        [convolution("x", "a"), convolution("a", "y", "v")],
+        {"x": (FLOAT, [1, 256, 8, 8])},
+        ["y"],
+        [dropped("w", 256, 256, 3, 3), dropped("v", 256, 256, 3, 3)],
+    )
+    one = 256 * 256 * 9 * 4
+    own = BASE_BYTES + 2 * NODE_BYTES
+    assert loading(graph, frozenset(), Blocks()).peak_bytes == own + 2 * one + 2 * one + 3 * one
+    assert loading(graph, frozenset(), None).peak_bytes == own + 3 * one
+    assert loading(graph, frozenset(), Blocks()).resident_bytes == own + 2 * one
+
+
+def test_computed_weights_replace_what_they_are_made_of() -> None:
+    """Both transposes are the same computation; the original is dropped."""
+    nodes = [
+        node("Transpose", "w", "t", perm=[1, 0]),
+        node("Transpose", "w", "u", perm=[1, 0]),
+        node("MatMul", "x t", "a"),
+        node("MatMul", "a u", "y"),
+    ]
+    graph = graph_of(nodes, {"x": (FLOAT, [1, 512])}, ["y"], [dropped("w", 512, 512)])
+    found = loading(graph, frozenset(), None)
+    own = BASE_BYTES + 4 * NODE_BYTES
+    assert found.resident_bytes == own + MIB
+    assert found.peak_bytes == own + 2 * MIB
+
+
+def test_the_parts_add_up() -> None:
+    graph = graph_of(
+        [convolution("x", "a"), node("Relu", "a", "y")],
+        {"x": IMAGE},
+        ["y"],
+        [dropped("w", 32, 32, 3, 3)],
+    )
+    found = modelled_memory(graph, frozenset(), has_known_shapes=True)
+    assert [memory.isa for memory in found] == ["x86_64", "aarch64"]
+    for memory in found:
+        parts = (
+            memory.weight_bytes
+            + memory.own_bytes
+            + memory.activation_bytes
+            + memory.input_bytes
+            + memory.mapped_bytes
+        )
+        assert memory.inference_peak_bytes == parts
+        assert memory.input_bytes == IMAGE_BYTES
+
+
+def test_a_graph_without_nodes_is_not_modelled() -> None:
+    graph = graph_of([], {"x": IMAGE}, ["x"])
+    assert modelled_memory(graph, frozenset(), has_known_shapes=True) == ()
+
+
+RECORDED = sorted((profiles_dir() / "zoo").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
+def test_recorded_profiles_are_modelled_within_five_percent(path: Path) -> None:
+    """What the graph alone tells against what was measured, loading and running."""
+    profile = json.loads(path.read_text())
+    modelled = next(
+        memory
+        for memory in profile["model"]["modelled_memory"]
+        if memory["isa"] == profile["host"]["arch"]
+    )
+    for name in ("load_peak_bytes", "inference_peak_bytes"):
+        assert modelled[name] == pytest.approx(profile["memory"][name], rel=0.05)
+
+
+def test_there_are_recorded_profiles() -> None:
+    assert len(RECORDED) >= 4
