@@ -8,6 +8,7 @@ from pathlib import Path
 from hypothesis import strategies as st
 
 from feasibility.catalogue.anchors import WORK_KINDS
+from feasibility.catalogue.measured import INT8_KINDS
 from feasibility.records.device import (
     UNVERIFIED,
     Anchor,
@@ -87,7 +88,8 @@ anchors = st.builds(
 
 def rates(threads: int) -> st.SearchStrategy[Rates]:
     required = dict.fromkeys(("dense", "matmul", "other"), figures(10**6, 10**15))
-    optional = {kind: figures(10**6, 10**15) for kind in WORK_KINDS if kind not in required}
+    kinds = (*WORK_KINDS, *INT8_KINDS)
+    optional = {kind: figures(10**6, 10**15) for kind in kinds if kind not in required}
     return st.builds(
         Rates,
         thread_count=st.just(threads),

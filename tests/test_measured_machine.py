@@ -19,6 +19,7 @@ from feasibility.project.measured_machine import (
     LIKE,
     SPREADS,
     is_same_machine,
+    measured_int8_ratio,
     measured_seconds,
     rates_of,
 )
@@ -125,6 +126,48 @@ def test_another_runtime_is_projected_as_ever() -> None:
     """The kernels ran through ONNX Runtime and say nothing of ncnn."""
     plain = project_latency(resnet101(), RPI_5, runtime="ncnn")
     assert project_latency(resnet101(), measured(10), runtime="ncnn") == plain
+
+
+def int8_machine(dense: float, matmul: float) -> Device:
+    """fp32 at 10 GFLOP/s, and int8 at these."""
+    rates = machine(10).rates[0]
+    int8 = {"int8_dense": dense, "int8_matmul": matmul}
+    quantised = {
+        kind: Figure(value=round(gflops * 10**9), source="test") for kind, gflops in int8.items()
+    }
+    rates = msgspec.structs.replace(rates, operations_per_s=rates.operations_per_s | quantised)
+    there = msgspec.structs.replace(machine(10), rates=(rates,))
+    return msgspec.structs.replace(RPI_5, measured=there)
+
+
+@pytest.mark.parametrize(
+    ("kind", "ratio"),
+    [("winograd", 0.5), ("pointwise", 0.5), ("matmul", 0.25), ("recurrent", 0.25), ("other", 1)],
+)
+def test_int8_gains_what_it_was_measured_to(kind: str, ratio: float) -> None:
+    work = NOTHING._replace(operations={kind: 1e9})
+    found = measured_int8_ratio(work, int8_machine(20, 40), "onnxruntime", 1)
+    assert found == pytest.approx(ratio)
+
+
+def test_without_int8_rates_the_fitted_ratio_stays() -> None:
+    work = NOTHING._replace(operations={"dense": 1e9})
+    assert measured_int8_ratio(work, measured(10), "onnxruntime", 1) is None
+    assert measured_int8_ratio(work, RPI_5, "onnxruntime", 1) is None
+    assert measured_int8_ratio(work, int8_machine(20, 40), "ncnn", 1) is None
+
+
+def test_an_int8_model_is_projected_with_int8_rates() -> None:
+    profile = resnet101()
+    int8 = msgspec.structs.replace(
+        profile, model=msgspec.structs.replace(profile.model, weight_dtype="int8")
+    )
+    slow, fast = (
+        project_latency(int8, int8_machine(rate, rate), threads=1).likely_ns for rate in (10, 40)
+    )
+    assert slow is not None
+    assert fast is not None
+    assert 3 < slow / fast < 4
 
 
 def on(profile: Profile, **changes: object) -> Profile:

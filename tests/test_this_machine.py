@@ -86,6 +86,8 @@ def test_the_kernels_do_the_work_they_are_named_after() -> None:
         "vector": "matmul",
         "recurrent": "recurrent",
         "other": "normalization",
+        "int8_dense": "conv",
+        "int8_matmul": "matmul",
     }
 
 

@@ -12,6 +12,9 @@ from feasibility.records.device import MeasuredMachine, Rates
 # Work of any other kind is taken to run like one of these.
 REQUIRED_KINDS: Final = ("dense", "matmul", "other")
 
+# The same for quantised models, where they were measured.
+INT8_KINDS: Final = ("int8_dense", "int8_matmul")
+
 
 def measured_of(top: Table) -> MeasuredMachine | None:
     """The measured rates of a device file; None in a file that was written by hand."""
@@ -35,7 +38,7 @@ def measured_of(top: Table) -> MeasuredMachine | None:
 def _rates(table: Table) -> Rates:
     table.allow(("threads", "operations", "activations", "bandwidth", "layer"))
     operations = table.required_table("operations")
-    operations.allow(WORK_KINDS)
+    operations.allow((*WORK_KINDS, *INT8_KINDS))
     for kind in REQUIRED_KINDS:
         operations.figure(kind, quantities.SUSTAINED_RATE)
     return Rates(

@@ -13,7 +13,7 @@ from feasibility.project.formulas import (
     cpu_run,
     gpu_runtime,
     gpu_seconds,
-    integer_unit,
+    int8_ratio,
     likely_cpu_seconds,
 )
 from feasibility.project.mix import mix_features
@@ -135,9 +135,7 @@ def anchor_seconds(anchor: Anchor, device: Device, known: Fitted) -> float | Non
         is_half=anchor.precision == "fp16",
     )
     if seconds is not None and anchor.precision == "int8":
-        entry = known.int8[integer_unit(device)]
-        share = work.operations.get("winograd", 0.0) / work.total
-        seconds *= entry.ratio * entry.winograd_ratio**share
+        seconds *= int8_ratio(work, device, anchor.threads, known.int8, runtime=anchor.runtime)
     return seconds
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from feasibility.project.covariance import Run
 from feasibility.project.cpu import Work, cpu_seconds, cpu_terms
-from feasibility.project.fitted import Fit, GpuCoefficients, Setting
+from feasibility.project.fitted import Fit, GpuCoefficients, Int8, Setting
 from feasibility.project.machine import UNKNOWN_BANDWIDTH_BYTES_PER_S, used_cores
-from feasibility.project.measured_machine import has_rates, measured_seconds
+from feasibility.project.measured_machine import (
+    has_rates,
+    measured_int8_ratio,
+    measured_seconds,
+)
 from feasibility.project.mix import mix_features
 from feasibility.records.device import Device, Gpu
 
@@ -89,6 +94,19 @@ def setting_of(
         is_x86=device.isa == "x86_64",
         year=year,
     )
+
+
+def int8_ratio(
+    work: Work, device: Device, threads: int, int8: Mapping[str, Int8], *, runtime: str
+) -> float:
+    """Time in int8 relative to fp32 on the device's CPU: measured there, else fitted."""
+    measured = measured_int8_ratio(work, device, runtime, threads)
+    if measured is not None:
+        return measured
+    entry = int8[integer_unit(device)]
+    share = work.operations.get("winograd", 0.0) / work.total
+    ratio: float = entry.ratio * entry.winograd_ratio**share
+    return ratio
 
 
 def integer_unit(device: Device) -> str:

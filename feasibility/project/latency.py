@@ -18,7 +18,7 @@ from feasibility.project.fitted import Fitted, Setting, fitted
 from feasibility.project.formulas import (
     gpu_runtime,
     gpu_seconds,
-    integer_unit,
+    int8_ratio,
     likely_cpu_seconds,
 )
 from feasibility.project.measured_machine import has_rates, measured_spread
@@ -156,9 +156,7 @@ def _on_device(
     else:
         spread = cpu_spread(work, device, used, runtime, known)
     if dtype in _INT8_DTYPES:
-        entry = known.int8[integer_unit(device)]
-        share = work.operations.get("winograd", 0.0) / work.total
-        seconds *= entry.ratio * entry.winograd_ratio**share
+        seconds *= int8_ratio(work, device, used, known.int8, runtime=runtime)
         spread = max(spread, known.spreads["int8"])
     precision = _precision(device, runtime, dtype)
     name = RUNTIME_NAMES.get(runtime, runtime)

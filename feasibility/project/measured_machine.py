@@ -49,6 +49,13 @@ KINDS: Final = {
     "vector": "products of one row with matrices of 4 MiB",
     "recurrent": "an LSTM of 256 states",
     "other": "exponentials and normalisations",
+    "int8_dense": "quantised convolutions of 3x3 and 1x1",
+    "int8_matmul": "quantised products of 128 rows",
+}
+# What int8 gains on each kind of work: the first rate over the second.
+_INT8_GAINS: Final = {
+    **dict.fromkeys(("winograd", "dense", "pointwise", "grouped"), ("int8_dense", "dense")),
+    **dict.fromkeys(("matmul", "vector", "attention", "recurrent"), ("int8_matmul", "matmul")),
 }
 _ELEMENT_BYTES: Final = 4
 _NS: Final = 10**9
@@ -101,6 +108,27 @@ def _seconds_of_threads(work: Work, machine: MeasuredMachine, threads: int) -> f
     span = math.log(above[0].thread_count / below[-1].thread_count)
     share = math.log(threads / below[-1].thread_count) / span
     return math.exp((1 - share) * math.log(low) + share * math.log(high))
+
+
+def measured_int8_ratio(work: Work, device: Device, runtime: str, threads: int) -> float | None:
+    """Time in int8 relative to fp32; None where the device was not measured in int8."""
+    machine = device.measured
+    if machine is None or not has_rates(device, runtime):
+        return None
+    nearest = [rates for rates in machine.rates if rates.thread_count <= threads][-1]
+    known = nearest.operations_per_s
+    if not {"int8_dense", "int8_matmul"} <= set(known):
+        return None
+    gains = {
+        kind: known[int8].value / known[plain].value for kind, (int8, plain) in _INT8_GAINS.items()
+    }
+    faster = {kind: amount / gains.get(kind, 1.0) for kind, amount in work.operations.items()}
+    quantised = work._replace(
+        operations=faster,
+        weight_count=work.weight_count / _ELEMENT_BYTES,
+        vector_weight_count=work.vector_weight_count / gains["vector"],
+    )
+    return seconds_at(quantised, nearest, machine) / seconds_at(work, nearest, machine)
 
 
 def seconds_at(work: Work, rates: Rates, machine: MeasuredMachine) -> float:
@@ -178,8 +206,9 @@ def _waiting_ns(times: Mapping[str, KernelTime], alone: Mapping[str, KernelTime]
 
 
 def _products(work: Work) -> float:
-    """Operations of a kernel but for the activations between its products."""
-    return sum(amount for kind, amount in work.operations.items() if kind != "other")
+    """Operations of a kernel's products, without what lies between them."""
+    between = ("other", "quantization")
+    return sum(amount for kind, amount in work.operations.items() if kind not in between)
 
 
 def _rounded(value: float) -> int:

@@ -21,6 +21,10 @@ _WIDTH: Final = 384
 _HEADS: Final = 12
 _RECURRENT_WIDTH: Final = 256
 _VECTOR_WIDTH: Final = 1024
+_SCALE: Final = 0.01
+# Source: onnx.proto3, TensorProto.DataType.
+_UINT8: Final = 2
+_INT8: Final = 3
 
 
 def dense() -> Network:
@@ -119,6 +123,36 @@ def other() -> Network:
     return g.build(Value(x, "float32", (1, SEQUENCE, _WIDTH)))
 
 
+def int8_dense() -> Network:
+    """Quantised convolutions of 3x3 and 1x1 from 64 channels at 28x28."""
+    g = GraphBuilder("int8_dense", opset=OPSET)
+    q = _Quantised(g)
+    x = q.quantised(g.input("input", 1, 64, 28, 28), "input.q")
+    for number, kernel in enumerate((3, 1, 3, 1)):
+        weight = q.weight(f"conv{number}.weight", 64, 64, kernel, kernel)
+        x = g.node(
+            "QLinearConv",
+            *(x, *q.pair, *weight, *q.pair),
+            name=f"conv{number}",
+            kernel_shape=(kernel, kernel),
+            pads=(kernel // 2,) * 4,
+        )
+    return _pooled(g, g.node("DequantizeLinear", x, *q.pair, name="output"), 64)
+
+
+def int8_matmul() -> Network:
+    """Quantised products of 128 rows between 384 and 1536 features."""
+    g = GraphBuilder("int8_matmul", opset=OPSET)
+    q = _Quantised(g)
+    x = q.quantised(g.input("input", 1, SEQUENCE, _WIDTH), "input.q")
+    for name, before, after in (("up", _WIDTH, 4 * _WIDTH), ("down", 4 * _WIDTH, _WIDTH)):
+        x = g.node(
+            "QLinearMatMul", x, *q.pair, *q.weight(name, before, after), *q.pair, name=f"{name}.y"
+        )
+    x = g.node("DequantizeLinear", x, *q.pair, name="output")
+    return g.build(Value(x, "float32", (1, SEQUENCE, _WIDTH)))
+
+
 def traffic() -> Network:
     """Additions of tensors of 784 KiB, which only move data."""
     g = GraphBuilder("traffic", opset=OPSET)
@@ -174,6 +208,8 @@ KERNELS: Final[Mapping[str, Callable[[], Network]]] = {
     "vector": vector,
     "recurrent": recurrent,
     "other": other,
+    "int8_dense": int8_dense,
+    "int8_matmul": int8_matmul,
 }
 
 
@@ -190,6 +226,32 @@ def _conv(
     """A convolution and the activation that runtimes merge into it."""
     x = g.conv(x, name, channels, kernel, stride=stride, groups=groups)
     return g.node("Relu", x, name=f"{name}.relu")
+
+
+class _Quantised:
+    """Makes int8 values out of the float32 ones that a network is written with.
+
+    The runtime computes what depends on nothing else once, while it loads.
+    """
+
+    def __init__(self, g: GraphBuilder) -> None:
+        self._g = g
+        scale = g.weight("scale", centre=_SCALE)
+        zero = g.integers("zero", 0, shape=())
+        unsigned = g.node("Cast", zero, name="zero.uint8", to=_UINT8)
+        self._signed = g.node("Cast", zero, name="zero.int8", to=_INT8)
+        self._scale = scale
+        self.pair = (scale, unsigned)
+
+    def quantised(self, x: str, name: str) -> str:
+        """An activation, unsigned as is usual."""
+        return self._g.node("QuantizeLinear", x, *self.pair, name=name)
+
+    def weight(self, name: str, *shape: int) -> tuple[str, str, str]:
+        """A weight with its scale and its zero."""
+        plain = self._g.weight(f"{name}.plain", *shape, spread=_SCALE * 100)
+        pair = (self._scale, self._signed)
+        return (self._g.node("QuantizeLinear", plain, *pair, name=f"{name}.q"), *pair)
 
 
 def _pooled(g: GraphBuilder, x: str, channels: int) -> Network:
