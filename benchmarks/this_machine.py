@@ -11,9 +11,12 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import median
+
+from msgspec.structs import replace
 
 from benchmarks._common import print_table
 from feasibility import zoo
@@ -28,9 +31,12 @@ from feasibility.measure.plans import first_that_runs
 from feasibility.measure.subject import read_subject
 from feasibility.probe.place import LocalPlace
 from feasibility.probe.wire import Done
-from feasibility.project.measured_machine import measured_seconds, measured_spread
+from feasibility.project.fitted import fitted
+from feasibility.project.formulas import int8_ratio, likely_cpu_seconds
+from feasibility.project.latency import DEFAULT_RUNTIME
+from feasibility.project.measured_machine import measured_spread
 from feasibility.project.workload import work_of_model
-from feasibility.records.device import MeasuredMachine
+from feasibility.records.device import Device
 from feasibility.records.profile import ProfiledModel
 from feasibility.units import SECOND_NS, format_duration
 
@@ -41,20 +47,21 @@ RUN_COUNT = 10
 def main() -> None:
     """Prints how well two measurements of the machine agree, then one row per model."""
     began = time.monotonic()
-    machines = [measured_machine() for _ in range(2)]
+    devices = [measure_this_machine(THIS_ID, None, None, quiet=True) for _ in range(2)]
     took_s = (time.monotonic() - began) / 2
-    agreement = sorted(ratios(*map(rates_by_name, machines)))
+    agreement = sorted(ratios(*map(rates_by_name, devices)))
     middle, worst = median(agreement), agreement[-1]
     paths = [*(zoo.build(name) for name in MODELS), *map(Path, sys.argv[1:])]
-    rows, errors = [], {1: [], 2: []}  # type: tuple[list[tuple[str, ...]], dict[int, list[float]]]
+    rows: list[tuple[str, ...]] = []
+    found: dict[tuple[str, int], list[float]] = defaultdict(list)
     for path in paths:
         row = [path.name]
         for threads in (1, 2):
             model, ns = timed(path, threads)
-            work = work_of_model(model)
-            assert work is not None, path
-            projected_ns = measured_seconds(work, machines[0], threads) * SECOND_NS
-            errors[threads].append(projected_ns / ns)
+            projected_ns = projected(model, devices[0], threads)
+            found[sort_of(model), threads].append(projected_ns / ns)
+            by_family = projected(model, replace(devices[0], measured=None), threads)
+            found[f"{sort_of(model)}, by the core's family", threads].append(by_family / ns)
             row += [format_duration(ns), format_duration(round(projected_ns))]
             row.append(f"{projected_ns / ns:.2f}")
         rows.append(tuple(row))
@@ -62,21 +69,33 @@ def main() -> None:
     print_table(header, rows)
     print(f"`devices this` took {took_s:.0f} s; its rates in two runs differ by a factor of "
           f"{middle:.3f} (median), {worst:.3f} (most)")  # fmt: skip
-    for threads, found in errors.items():
-        print(f"{threads} thread(s): {summary(found, measured_spread(threads))}")
+    for (sort, threads), ratios_of_models in sorted(found.items()):
+        print(f"{sort}, {threads} thread(s): {summary(ratios_of_models, measured_spread(threads))}")
 
 
-def measured_machine() -> MeasuredMachine:
-    """What `devices this` measures."""
-    machine = measure_this_machine(THIS_ID, None, None, quiet=True).measured
-    assert machine is not None
-    return machine
+def sort_of(model: ProfiledModel) -> str:
+    """Whether the model is quantised."""
+    return "int8" if model.weight_dtype in ("int8", "uint8") else "fp32"
 
 
-def rates_by_name(machine: MeasuredMachine) -> Mapping[str, int]:
+def projected(model: ProfiledModel, device: Device, threads: int) -> float:
+    """Nanoseconds projected from the model's work alone."""
+    work = work_of_model(model)
+    assert work is not None, model.path
+    known = fitted()
+    runtime = DEFAULT_RUNTIME
+    seconds = likely_cpu_seconds(work, device, threads, known.cpu, runtime=runtime, is_half=False)
+    assert seconds is not None
+    if sort_of(model) == "int8":
+        seconds *= int8_ratio(work, device, threads, known.int8, runtime=runtime)
+    return seconds * SECOND_NS
+
+
+def rates_by_name(device: Device) -> Mapping[str, int]:
     """Every rate under a name of its own."""
+    assert device.measured is not None
     found = {}
-    for rates in machine.rates:
+    for rates in device.measured.rates:
         for kind, figure in rates.operations_per_s.items():
             found[f"{rates.thread_count} {kind}"] = figure.value
         found[f"{rates.thread_count} caches"] = rates.activation_bytes_per_s.value
