@@ -157,7 +157,46 @@ def test_unavailable_provider_lists_the_available() -> None:
     error = explained(ended("failed", READY, failed))
     assert isinstance(error, HostError)
     assert "not part of this onnxruntime build" in error.why
-    assert "available here: CPUExecutionProvider" in error.hint
+    assert error.hint == (
+        "available here: CPUExecutionProvider; install onnxruntime-gpu in place of onnxruntime"
+    )
+
+
+def test_a_provider_without_its_hardware() -> None:
+    """Another package would not bring it."""
+    message = "CUDAExecutionProvider is in this build but did not register; its library or its "
+    failed = Failed("load", "ProviderUnavailable", f"{message}hardware is missing here")
+    error = explained(ended("failed", READY, failed))
+    assert "did not register" in error.why
+    assert "nvidia-smi" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("message", "why"),
+    [
+        (
+            "/onnxruntime_src/x.cc:729 void RegisterTensorRTPluginsAsCustomOps() Please install "
+            "TensorRT libraries as mentioned in the GPU requirements page, make sure they're in "
+            "the PATH or LD_LIBRARY_PATH, and that your GPU is supported.",
+            "the libraries of TensorRT are missing here",
+        ),
+        (
+            "/onnxruntime_src/cuda_call.cc:129 CUDA failure 100: no CUDA-capable device is "
+            "detected ; GPU=-1 ; hostname=box ; file=x.cc ; line=282 ; expr=cudaSetDevice(0);",
+            "CUDA says: no CUDA-capable device is detected",
+        ),
+        (
+            "CUDA failure 35: CUDA driver version is insufficient for CUDA runtime version",
+            "CUDA says: CUDA driver version is insufficient for CUDA runtime version",
+        ),
+    ],
+)
+def test_a_gpu_that_cannot_be_used_is_no_fault_of_the_model(message: str, why: str) -> None:
+    error = load_error(message)
+    assert isinstance(error, HostError)
+    assert error.what == "Cannot use the execution provider"
+    assert error.why.startswith(why)
+    assert "nvidia-smi" in error.hint
 
 
 def test_missing_runtime() -> None:

@@ -29,13 +29,13 @@ DONE = Done(first_run_ns=1, warmup_count=0, samples_ns=(), peak=1, memory=READIN
 
 
 class Recorded:
-    """Answers one after the other; the last one for ever."""
+    """Answers one after the other; the last one for ever. An answer holds one state per GPU."""
 
-    def __init__(self, *states: GpuState) -> None:
-        self.states = list(states)
+    def __init__(self, *answers: GpuState | tuple[GpuState, ...]) -> None:
+        self.answers = [(each,) if isinstance(each, GpuState) else each for each in answers]
 
-    def state(self) -> GpuState:
-        return self.states.pop(0) if len(self.states) > 1 else self.states[0]
+    def states(self) -> tuple[GpuState, ...]:
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
 def state(used: int, own: int | None = None, *, listed: bool = True) -> GpuState:
@@ -44,6 +44,15 @@ def state(used: int, own: int | None = None, *, listed: bool = True) -> GpuState
     if listed:
         processes[PID] = None if own is None else own * MIB
     return GpuState("NVIDIA T4", 15360 * MIB, used * MIB, processes)
+
+
+def watched(*answers: GpuState | tuple[GpuState, ...]) -> GpuFigures:
+    """Figures of a child that was looked at between its phases only."""
+    watcher = GpuWatcher(Recorded(*answers), PID)
+    for event in (READY, LOADED, DONE):
+        assert watcher.mend(event) is event
+    assert watcher.figures is not None
+    return watcher.figures
 
 
 def test_the_childs_own_memory_is_followed_through_its_phases() -> None:
@@ -59,30 +68,68 @@ def test_the_childs_own_memory_is_followed_through_its_phases() -> None:
         ),
         PID,
     )
-    assert watcher.mend(READY) is READY
+    watcher.mend(READY)
     watcher.look()
     watcher.look()
     watcher.mend(LOADED)
     watcher.look()
     watcher.mend(DONE)
-    figures = watcher.figures
-    assert (figures.name, figures.scope) == ("NVIDIA T4", "process")
-    assert figures.load_peak_bytes == 800 * MIB
-    assert figures.resident_bytes == 600 * MIB
-    assert figures.inference_peak_bytes == 1000 * MIB
+    assert watcher.figures == GpuFigures(
+        "NVIDIA T4", 15360 * MIB, "process", 800 * MIB, 600 * MIB, 1000 * MIB
+    )
 
 
 def test_where_processes_are_not_told_apart_the_difference_counts() -> None:
     """In a container the driver lists ids of the host."""
-    watcher = GpuWatcher(
-        Recorded(state(1100, listed=False), state(1600, listed=False), state(1600, listed=False)),
-        PID,
+    figures = watched(*(state(used, listed=False) for used in (1100, 1600, 1600, 1900)))
+    assert (figures.scope, figures.resident_bytes) == ("device", 500 * MIB)
+    assert figures.inference_peak_bytes == 800 * MIB
+
+
+def test_a_process_whose_memory_is_not_told_is_counted_by_the_difference() -> None:
+    """As under WSL, where the driver lists the process and no memory of it."""
+    figures = watched(state(1100, listed=False), state(1600, None))
+    assert (figures.scope, figures.resident_bytes) == ("device", 500 * MIB)
+
+
+def test_others_on_the_gpu_do_not_count_once_the_child_is_listed() -> None:
+    """What rose before the driver listed the child may have been another's."""
+    figures = watched(
+        state(1100, listed=False), state(9000, listed=False), state(1500, 400), state(1500, 400)
     )
+    assert (figures.scope, figures.load_peak_bytes) == ("process", 0)
+    assert (figures.resident_bytes, figures.inference_peak_bytes) == (400 * MIB, 400 * MIB)
+
+
+def test_a_stranger_of_the_same_id_is_not_the_child() -> None:
+    """The first look is taken before the child can have a context."""
+    figures = watched(state(5000, 4000), state(5000, 4000), state(5300, 4000))
+    assert (figures.scope, figures.resident_bytes) == ("device", 300 * MIB)
+
+
+def test_the_gpu_that_the_runtime_took_is_found() -> None:
+    """Its number for the runtime, after CUDA_VISIBLE_DEVICES, is not that of the driver."""
+    other = GpuState("NVIDIA L4", 23034 * MIB, 10 * MIB, {})
+    figures = watched((other, state(1100, listed=False)), (other, state(1600, 500)))
+    assert (figures.name, figures.resident_bytes) == ("NVIDIA T4", 500 * MIB)
+
+
+def test_nothing_seen_on_any_gpu_is_no_figure() -> None:
+    watcher = GpuWatcher(Recorded(state(1100, listed=False)), PID)
+    for event in (READY, LOADED, DONE):
+        watcher.mend(event)
+    assert watcher.figures is None
+
+
+def test_a_look_that_fails_is_passed_over() -> None:
+    class Lost:
+        def states(self) -> tuple[GpuState, ...]:
+            raise NvmlError("GPU is lost")
+
+    watcher = GpuWatcher(Lost(), PID)
     watcher.mend(READY)
     watcher.mend(LOADED)
-    watcher.mend(DONE)
-    assert watcher.figures.scope == "device"
-    assert watcher.figures.resident_bytes == 500 * MIB
+    assert watcher.figures is None
 
 
 def test_context_weights_and_workspace_are_told_apart() -> None:
@@ -125,12 +172,25 @@ def test_an_absent_driver_is_one_sentence(provider: str, monkeypatch: pytest.Mon
 
 
 class Library:
-    """The shared library's functions, answering as recorded on a machine with one GPU."""
+    """The shared library's functions, answering as recorded on a machine with one GPU.
 
-    def __init__(self, code: int = 0) -> None:
+    Args:
+        code: What its start answers.
+        listing: What the list of processes answers once there is room for it.
+        newest: The version of the list's function.
+    """
+
+    def __init__(self, code: int = 0, listing: int = 0, newest: str = "_v3") -> None:
         self.code = code
+        self.listing = listing
         self.is_shut_down = False
-        self.nvmlErrorString = lambda code: b"Not Found"
+        self.nvmlErrorString = lambda code: {
+            6: b"Not Found",
+            9: b"Driver Not Loaded",
+            15: b"GPU is lost",
+            18: b"Driver/library version mismatch",
+        }[code]
+        setattr(self, f"nvmlDeviceGetComputeRunningProcesses{newest}", self.processes)
 
     def nvmlInit_v2(self) -> int:  # noqa: N802
         return self.code
@@ -139,50 +199,113 @@ class Library:
         self.is_shut_down = True
         return 0
 
-    def nvmlDeviceGetHandleByIndex_v2(self, index: int, handle: object) -> int:  # noqa: N802
-        return 0 if index == 0 else 6
+    def nvmlDeviceGetCount_v2(self, count: Any) -> int:  # noqa: N802
+        count._obj.value = 1
+        return 0
 
-    def nvmlDeviceGetName(  # noqa: N802
-        self, device: object, name: Any, size: int
-    ) -> int:
+    def nvmlDeviceGetHandleByIndex_v2(self, index: int, handle: Any) -> int:  # noqa: N802
+        handle._obj.value = 1000 + index
+        return 0
+
+    def nvmlDeviceGetMigMode(self, device: Any, mode: Any, pending: Any) -> int:  # noqa: N802
+        return 3
+
+    def nvmlDeviceGetName(self, device: Any, name: Any, size: int) -> int:  # noqa: N802
         name.value = b"NVIDIA T4"
         return 0
 
-    def nvmlDeviceGetMemoryInfo(self, device: object, memory: object) -> int:  # noqa: N802
-        answer = memory._obj  # type: ignore[attr-defined]
-        answer.total, answer.used = 15360 * MIB, 1600 * MIB
+    def nvmlDeviceGetMemoryInfo(self, device: Any, memory: Any) -> int:  # noqa: N802
+        memory._obj.total, memory._obj.used = 15360 * MIB, 1600 * MIB
         return 0
 
-    def nvmlDeviceGetComputeRunningProcesses_v3(  # noqa: N802
-        self, device: object, count: object, found: object
-    ) -> int:
-        wanted = count._obj  # type: ignore[attr-defined]
+    def processes(self, device: Any, count: Any, found: Any) -> int:
+        wanted = count._obj
         if wanted.value < 2:
             wanted.value = 2
             return 7
         wanted.value = 2
-        found[0].pid, found[0].used_gpu_memory = PID, 600 * MIB  # type: ignore[index]
-        found[1].pid, found[1].used_gpu_memory = 7, 2**64 - 1  # type: ignore[index]
+        if not self.listing:
+            found[0].pid, found[0].used_gpu_memory = PID, 600 * MIB
+            found[1].pid, found[1].used_gpu_memory = 7, 2**64 - 1
+        return self.listing
+
+
+class DividedLibrary(Library):
+    """A GPU divided into instances, of which the first and the third slot are taken."""
+
+    def nvmlDeviceGetMigMode(self, device: Any, mode: Any, pending: Any) -> int:  # noqa: N802
+        mode._obj.value = 1
+        return 0
+
+    def nvmlDeviceGetMaxMigDeviceCount(self, device: Any, count: Any) -> int:  # noqa: N802
+        count._obj.value = 7
+        return 0
+
+    def nvmlDeviceGetMigDeviceHandleByIndex(  # noqa: N802
+        self, device: Any, index: int, handle: Any
+    ) -> int:
+        if index not in (0, 2):
+            return 6
+        handle._obj.value = 2000 + index
+        return 0
+
+    def nvmlDeviceGetName(self, device: Any, name: Any, size: int) -> int:  # noqa: N802
+        name.value = f"instance {device.value}".encode()
         return 0
 
 
-def test_the_librarys_answers_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    library = Library()
+def use(library: Library, monkeypatch: pytest.MonkeyPatch) -> Library:
     monkeypatch.setattr(nvml_module.ctypes, "CDLL", lambda name: library)
+    return library
+
+
+@pytest.mark.parametrize("newest", ["_v3", "_v2", ""])
+def test_the_librarys_answers_are_read(newest: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Older drivers know only older versions of the list, the oldest with fewer fields."""
+    library = use(Library(newest=newest), monkeypatch)
     with opened() as nvml:
-        assert nvml.state() == GpuState(
-            "NVIDIA T4", 15360 * MIB, 1600 * MIB, {PID: 600 * MIB, 7: None}
+        assert nvml.states() == (
+            GpuState("NVIDIA T4", 15360 * MIB, 1600 * MIB, {PID: 600 * MIB, 7: None}),
         )
     assert library.is_shut_down
 
 
-def test_a_gpu_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nvml_module.ctypes, "CDLL", lambda name: Library())
-    with pytest.raises(NvmlError, match="Not Found"), opened(3):
+def test_instances_of_a_divided_gpu_answer_for_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(DividedLibrary(), monkeypatch)
+    with opened() as nvml:
+        assert [each.name for each in nvml.states()] == ["instance 2000", "instance 2002"]
+
+
+@pytest.mark.parametrize("refusal", [3, 4])
+def test_processes_that_are_not_listed_are_no_failure(
+    refusal: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not supported, or not for this user: what all hold is told nevertheless."""
+    use(Library(listing=refusal), monkeypatch)
+    with opened() as nvml:
+        assert nvml.states()[0] == GpuState("NVIDIA T4", 15360 * MIB, 1600 * MIB, {})
+
+
+def test_another_refusal_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(Library(listing=15), monkeypatch)
+    with opened() as nvml, pytest.raises(NvmlError, match="says: GPU is lost"):
+        nvml.states()
+
+
+def test_a_driver_without_a_gpu_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    library = Library()
+    library.nvmlDeviceGetCount_v2 = lambda count: 0  # type: ignore[method-assign]
+    use(library, monkeypatch)
+    with pytest.raises(NvmlError, match="knows no GPU"), opened():
         pass
 
 
-def test_a_driver_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nvml_module.ctypes, "CDLL", lambda name: Library(code=9))
-    with pytest.raises(NvmlError, match="does not answer"), opened():
+@pytest.mark.parametrize(
+    ("code", "words"), [(9, "Driver Not Loaded"), (18, "Driver/library version mismatch")]
+)
+def test_a_driver_that_does_not_answer_is_named(
+    code: int, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(Library(code=code), monkeypatch)
+    with pytest.raises(NvmlError, match=f"does not answer .{words}"), opened():
         pass

@@ -33,6 +33,16 @@ _CUSTOM_OPERATOR_HINT: Final = (
     "no library is loaded because a model asks for it; export the model without custom operators, "
     "or move them into your own pre- and post-processing"
 )
+# What the child says of a provider, and what the runtime says where a GPU's libraries fail.
+_GPU_PROVIDERS: Final = ("CUDAExecutionProvider", "TensorrtExecutionProvider")
+_NOT_IN_BUILD: Final = "is not part of this onnxruntime build"
+_GPU_FAULT: Final = re.compile(
+    r"CUDA failure \d+: (?P<cuda>[^;\n]+?) ?(?:;|$)|Please install TensorRT libraries"
+)
+_GPU_HINT: Final = (
+    "check the driver with `nvidia-smi`, and install CUDA, cuDNN and TensorRT in the versions that "
+    "this onnxruntime-gpu names in its documentation"
+)
 _UNREGISTERED: Final = re.compile(r"(\S+?):([\w.]+)\((-?\d+)\) is not a registered function/op")
 _NO_IMPORT: Final = re.compile(r'In Node, \("(.*?)", (\S+), "(\S+?)", .*No opset import for domain')
 _RUNNING_NODE: Final = re.compile(
@@ -130,10 +140,7 @@ def _explain_failed(failed: Failed, model_name: str, ceiling: int | None) -> Fea
     name = repr(safe_text(model_name))
     if failed.error_type == "ProviderUnavailable":
         return HostError(
-            "Cannot use the execution provider",
-            failed.message,
-            f"available here: {', '.join(failed.available_providers)}; "
-            "install the onnxruntime package that brings it",
+            "Cannot use the execution provider", failed.message, _provider_hint(failed)
         )
     if failed.phase == "import":
         return HostError(
@@ -145,6 +152,15 @@ def _explain_failed(failed: Failed, model_name: str, ceiling: int | None) -> Fea
             f"Cannot {'load' if failed.phase == 'load' else 'run'} {name}",
             f"it needs more memory than {room}",
             "free memory, make the inputs smaller with --dim, or measure on a larger machine",
+        )
+    gpu_fault = _GPU_FAULT.search(failed.message)
+    if gpu_fault:
+        return HostError(
+            "Cannot use the execution provider",
+            f"CUDA says: {safe_text(gpu_fault['cuda'])}"
+            if gpu_fault["cuda"]
+            else "the libraries of TensorRT are missing here, or they do not know the GPU",
+            _GPU_HINT,
         )
     if failed.phase == "load":
         return ModelError(f"ONNX Runtime refuses to load {name}", *_explain_load(failed.message))
@@ -169,6 +185,16 @@ def _explain_failed(failed: Failed, model_name: str, ceiling: int | None) -> Fea
         why or cleaned(failed.message),
         "give it sizes and inputs that it accepts: --dim NAME=N, --input NAME=FILE.npy",
     )
+
+
+def _provider_hint(failed: Failed) -> str:
+    """What brings a provider that the build does not have, or that it has and cannot use."""
+    available = f"available here: {', '.join(failed.available_providers)}"
+    if not failed.message.startswith(_GPU_PROVIDERS):
+        return f"{available}; install the onnxruntime package that brings it"
+    if _NOT_IN_BUILD in failed.message:
+        return f"{available}; install onnxruntime-gpu in place of onnxruntime"
+    return _GPU_HINT
 
 
 def _explain_load(message: str) -> tuple[str, str]:

@@ -35,14 +35,13 @@ def gpu_memory(passes: Passes, plan: InputPlan) -> tuple[GpuMemory | None, list[
             context = _context(passes, nvml)
     except NvmlError as error:
         return None, [_unseen(str(error))]
-    if figures is None or figures.resident_bytes is None:
-        return None, [_unseen("the pass that looks at it did not come through")]
+    if figures is None:
+        return None, [_unseen("no GPU showed any of it while the model was loaded and run")]
     return combined(figures, context), []
 
 
 def combined(figures: GpuFigures, context: GpuFigures | None) -> GpuMemory:
     """The figures of a model with those of a model of one operator taken apart."""
-    assert figures.resident_bytes is not None
     context_bytes = context.resident_bytes if context is not None else None
     return GpuMemory(
         name=figures.name,
@@ -60,7 +59,7 @@ def combined(figures: GpuFigures, context: GpuFigures | None) -> GpuMemory:
 
 
 def _watched(passes: Passes, plan: InputPlan, nvml: Nvml) -> GpuFigures | None:
-    """What was seen of one steady child."""
+    """What was seen of one steady child; None if it failed or nothing was seen."""
     watchers: list[GpuWatcher] = []
 
     def watch(process_id: int) -> Watcher:

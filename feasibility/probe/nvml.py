@@ -12,10 +12,13 @@ from typing import Any, Final, NamedTuple, Protocol
 
 _LIBRARY: Final = "libnvidia-ml.so.1"
 _SUCCESS: Final = 0
+_NOT_SUPPORTED: Final = 3
+_NO_PERMISSION: Final = 4
 _INSUFFICIENT_SIZE: Final = 7
 _NOT_AVAILABLE: Final = 2**64 - 1
 _NAME_BYTES: Final = 96
 _MORE_PROCESSES: Final = 8
+_MIG_ENABLED: Final = 1
 
 
 class NvmlError(Exception):
@@ -23,13 +26,14 @@ class NvmlError(Exception):
 
 
 class GpuState(NamedTuple):
-    """One GPU at one moment.
+    """One GPU, or one instance of a divided GPU, at one moment.
 
     Args:
         name: Its name.
         total_bytes: Its memory.
         used_bytes: What all processes and the driver hold of it.
-        by_process: What each process holds, by its id; None where the driver does not tell.
+        by_process: What each process holds, by its id; None where the driver does not tell, as
+            on Windows and under WSL.
     """
 
     name: str
@@ -39,13 +43,13 @@ class GpuState(NamedTuple):
 
 
 class Nvml(Protocol):
-    """Answers about one GPU."""
+    """Answers about the GPUs of this machine."""
 
-    def state(self) -> GpuState:
-        """The GPU now.
+    def states(self) -> tuple[GpuState, ...]:
+        """The GPUs now, in an order that stays.
 
         Raises:
-            NvmlError: It does not answer.
+            NvmlError: One does not answer.
         """
 
 
@@ -57,29 +61,69 @@ class _Memory(ctypes.Structure):
     )
 
 
+class _OldProcess(ctypes.Structure):
+    _fields_ = (("pid", ctypes.c_uint), ("used_gpu_memory", ctypes.c_ulonglong))
+
+
 class _Process(ctypes.Structure):
     _fields_ = (
-        ("pid", ctypes.c_uint),
-        ("used_gpu_memory", ctypes.c_ulonglong),
+        *_OldProcess._fields_,
         ("gpu_instance_id", ctypes.c_uint),
         ("compute_instance_id", ctypes.c_uint),
     )
 
 
+# Newest first, with what each fills in.
+_PROCESS_CALLS: Final = (
+    ("nvmlDeviceGetComputeRunningProcesses_v3", _Process),
+    ("nvmlDeviceGetComputeRunningProcesses_v2", _Process),
+    ("nvmlDeviceGetComputeRunningProcesses", _OldProcess),
+)
+
+
 class _Library:
-    """One GPU of this machine through the shared library."""
+    """The GPUs of this machine through the shared library."""
 
-    def __init__(self, library: Any, index: int) -> None:
+    def __init__(self, library: Any) -> None:
         self._library = library
-        self._device = ctypes.c_void_p()
-        self._call("nvmlDeviceGetHandleByIndex_v2", index, ctypes.byref(self._device))
+        count = ctypes.c_uint(0)
+        self._call("nvmlDeviceGetCount_v2", ctypes.byref(count))
+        self._devices: list[ctypes.c_void_p] = []
+        for index in range(count.value):
+            device = ctypes.c_void_p()
+            self._call("nvmlDeviceGetHandleByIndex_v2", index, ctypes.byref(device))
+            self._devices += self._instances(device) or [device]
+        if not self._devices:
+            raise NvmlError("the NVIDIA driver knows no GPU")
 
-    def state(self) -> GpuState:
-        """The GPU now."""
+    def states(self) -> tuple[GpuState, ...]:
+        """The GPUs now."""
+        return tuple(map(self._state, self._devices))
+
+    def _instances(self, device: ctypes.c_void_p) -> list[ctypes.c_void_p]:
+        """The instances of a divided GPU, which answer for themselves only; none of a whole one."""
+        mode, pending, count = ctypes.c_uint(0), ctypes.c_uint(0), ctypes.c_uint(0)
+        function = getattr(self._library, "nvmlDeviceGetMigMode", None)
+        if function is None or function(device, ctypes.byref(mode), ctypes.byref(pending)):
+            return []
+        if mode.value != _MIG_ENABLED:
+            return []
+        self._call("nvmlDeviceGetMaxMigDeviceCount", device, ctypes.byref(count))
+        found = []
+        for index in range(count.value):
+            instance = ctypes.c_void_p()
+            code = self._library.nvmlDeviceGetMigDeviceHandleByIndex(
+                device, index, ctypes.byref(instance)
+            )
+            if code == _SUCCESS:  # not every slot is taken
+                found.append(instance)
+        return found
+
+    def _state(self, device: ctypes.c_void_p) -> GpuState:
         name = ctypes.create_string_buffer(_NAME_BYTES)
-        self._call("nvmlDeviceGetName", self._device, name, _NAME_BYTES)
+        self._call("nvmlDeviceGetName", device, name, _NAME_BYTES)
         memory = _Memory()
-        self._call("nvmlDeviceGetMemoryInfo", self._device, ctypes.byref(memory))
+        self._call("nvmlDeviceGetMemoryInfo", device, ctypes.byref(memory))
         return GpuState(
             name=name.value.decode("utf-8", "replace"),
             total_bytes=memory.total,
@@ -88,22 +132,28 @@ class _Library:
                 process.pid: (
                     None if process.used_gpu_memory == _NOT_AVAILABLE else process.used_gpu_memory
                 )
-                for process in self._processes()
+                for process in self._processes(device)
             },
         )
 
-    def _processes(self) -> list[Any]:
-        function = self._library.nvmlDeviceGetComputeRunningProcesses_v3
+    def _processes(self, device: ctypes.c_void_p) -> list[Any]:
+        """The processes that compute on it; none where the driver lists none to this user."""
+        function, structure = next(
+            (function, structure)
+            for name, structure in _PROCESS_CALLS
+            if (function := getattr(self._library, name, None)) is not None
+        )
         count = ctypes.c_uint(0)
-        code = function(self._device, ctypes.byref(count), None)
+        code = function(device, ctypes.byref(count), None)
         while code == _INSUFFICIENT_SIZE:
             # Another may start between the two calls.
             count = ctypes.c_uint(count.value + _MORE_PROCESSES)
-            found = (_Process * count.value)()
-            code = function(self._device, ctypes.byref(count), found)
+            found = (structure * count.value)()
+            code = function(device, ctypes.byref(count), found)
             if code == _SUCCESS:
                 return list(found[: count.value])
-        self._require(code)
+        if code not in (_NOT_SUPPORTED, _NO_PERMISSION):
+            self._require(code)
         return []
 
     def _call(self, name: str, *arguments: object) -> None:
@@ -111,26 +161,33 @@ class _Library:
 
     def _require(self, code: int) -> None:
         if code != _SUCCESS:
-            self._library.nvmlErrorString.restype = ctypes.c_char_p
-            raise NvmlError(self._library.nvmlErrorString(code).decode("utf-8", "replace"))
+            raise NvmlError(f"the NVIDIA driver says: {_words(self._library, code)}")
 
 
 @contextlib.contextmanager
-def opened(index: int = 0) -> Iterator[Nvml]:
-    """The GPU of that number.
+def opened() -> Iterator[Nvml]:
+    """The GPUs of this machine.
 
     Raises:
-        NvmlError: There is no such GPU, or no driver for it.
+        NvmlError: There is none, or no driver for it.
     """
     try:
         library = ctypes.CDLL(_LIBRARY)
     except OSError as error:
         raise NvmlError("the NVIDIA driver's library is not installed here") from error
-    if library.nvmlInit_v2() != _SUCCESS:
-        raise NvmlError("the NVIDIA driver does not answer")
+    code = library.nvmlInit_v2()
+    if code != _SUCCESS:
+        raise NvmlError(f"the NVIDIA driver does not answer ({_words(library, code)})")
     try:
-        yield _Library(library, index)
+        yield _Library(library)
     except AttributeError as error:
         raise NvmlError(f"the NVIDIA driver is too old ({error})") from error
     finally:
         library.nvmlShutdown()
+
+
+def _words(library: Any, code: int) -> str:
+    """What the library calls an error."""
+    library.nvmlErrorString.restype = ctypes.c_char_p
+    words: bytes = library.nvmlErrorString(code)
+    return words.decode("utf-8", "replace")

@@ -25,6 +25,9 @@ def create_session(onnxruntime: ModuleType, request: dict[str, Any]) -> Any:
     available = onnxruntime.get_available_providers()
     if provider not in available:
         raise ProviderUnavailable(provider + " is not part of this onnxruntime build", available)
+    if provider in ("CUDAExecutionProvider", "TensorrtExecutionProvider"):
+        # CUDA from Python packages is found by nothing else; newer runtimes bring this.
+        getattr(onnxruntime, "preload_dlls", lambda: None)()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = request["threads"]
     options.inter_op_num_threads = 1
