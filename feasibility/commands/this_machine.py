@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from feasibility.commands.progress import progress_on
 from feasibility.errors import UsageError
@@ -18,6 +18,7 @@ from feasibility.records.device import (
     Kind,
     Limits,
     MeasuredMachine,
+    Rates,
     Role,
 )
 from feasibility.text import safe_text
@@ -150,18 +151,14 @@ def device_of(
         today: Date, ISO 8601.
         caveat: What stands behind the source of everything that was measured.
     """
-    from feasibility.measure.host import this_host
-    from feasibility.project.measured_machine import rates_of
-
     runtime = f"ONNX Runtime {speed.versions.get('onnxruntime', '')}".strip()
-    told = f"what the system said of itself (/proc, /sys) on {today}"
-    measured = f"measured for this file on {today} with {runtime}{caveat}"
-    sort = kind or facts.kind
-    rates = tuple(
-        rates_of(count, times, speed.times[1], measured) for count, times in speed.times.items()
+    sources = _Sources(
+        system=f"what the system said of itself (/proc, /sys) on {today}",
+        measured=f"measured for this file on {today} with {runtime}{caveat}",
     )
-    threads = rates[-1].thread_count
-    latency_ms = _LATENCY_MS.get(sort, _DEFAULT_LATENCY_MS)
+    sort = kind or facts.kind
+    role = _ROLES.get(sort, "foreground")
+    machine = _measured(facts, speed, runtime, sources)
     return Device(
         id=identifier,
         name=_line(name or facts.name),
@@ -169,54 +166,24 @@ def device_of(
         os=_line(facts.os),
         isa=facts.isa,
         allocator="glibc" if facts.libc == "glibc" else "scudo",
-        role=_ROLES.get(sort, "foreground"),
+        role=role,
         runtimes=("ONNX Runtime",),
         cpu=Cpu(
             soc=_line(facts.chip),
             features=facts.extensions,
-            clusters=tuple(_cluster(cluster, facts, told) for cluster in facts.clusters),
+            clusters=tuple(_cluster(cluster, facts, sources) for cluster in facts.clusters),
         ),
-        memory=DeviceMemory(
-            total_bytes=Figure(
-                value=facts.memory_bytes,
-                source=told,
-                note="what the kernel manages, somewhat less than is fitted",
-            ),
-            bandwidth_bytes_per_s=Figure(
-                value=rates[-1].bandwidth_bytes_per_s.value,
-                source=measured,
-                note=f"sums of tensors of {format_bytes(speed.bus_bytes)} with "
-                f"{threads} thread{'s' * (threads != 1)}; the bus's peak is higher",
-            ),
-            grants=(_grant(facts, _ROLES.get(sort, "foreground"), told),),
-        ),
-        limits=Limits(
-            runtime_bytes=Figure(
-                value=speed.baseline_bytes,
-                source=measured,
-                note="a Python process with numpy and the runtime; a program in C++ needs less",
-            ),
-            model_storage_bytes=Figure(
-                value=_whole_mib(facts.storage_bytes, _MOST_BYTES),
-                source=told,
-                note="free then where the home folder lies",
-            ),
-            latency_ns=Figure(
-                value=latency_ms * MILLISECOND_NS,
-                source=UNVERIFIED,
-                note="judgement; --latency replaces it",
-            ),
-        ),
-        measured=MeasuredMachine(
-            runtime=runtime,
-            processor=_line(facts.processor),
-            core_count=this_host().core_count,
-            cache_bytes=None
-            if facts.cache_bytes is None
-            else Figure(value=facts.cache_bytes, source=told),
-            rates=rates,
-        ),
+        memory=_memory(facts, speed, machine.rates[-1], role, sources),
+        limits=_limits(facts, speed, sort, sources),
+        measured=machine,
     )
+
+
+class _Sources(NamedTuple):
+    """Where the figures come from."""
+
+    system: str
+    measured: str
 
 
 def device_file_text(device: Device) -> str:
@@ -235,13 +202,81 @@ def device_file_text(device: Device) -> str:
     return text
 
 
-def _cluster(cluster: CoreCluster, facts: MachineFacts, told: str) -> Cluster:
+def _measured(
+    facts: MachineFacts, speed: Speed, runtime: str, sources: _Sources
+) -> MeasuredMachine:
+    from feasibility.measure.host import this_host
+    from feasibility.project.measured_machine import rates_of
+
+    cache = facts.cache_bytes
+    return MeasuredMachine(
+        runtime=runtime,
+        processor=_line(facts.processor),
+        core_count=this_host().core_count,
+        cache_bytes=None if cache is None else Figure(value=cache, source=sources.system),
+        rates=tuple(
+            rates_of(count, times, speed.times[1], sources.measured)
+            for count, times in speed.times.items()
+        ),
+    )
+
+
+def _memory(
+    facts: MachineFacts, speed: Speed, rates: Rates, role: Role, sources: _Sources
+) -> DeviceMemory:
+    """The memory, its bandwidth as all threads together were measured to get it."""
+    threads = "1 thread" if rates.thread_count == 1 else f"{rates.thread_count} threads"
+    granted = _whole_mib(facts.grant_bytes, facts.memory_bytes)
+    return DeviceMemory(
+        total_bytes=Figure(
+            value=facts.memory_bytes,
+            source=sources.system,
+            note="what the kernel manages, somewhat less than is fitted",
+        ),
+        bandwidth_bytes_per_s=Figure(
+            value=rates.bandwidth_bytes_per_s.value,
+            source=sources.measured,
+            note=f"sums of tensors of {format_bytes(speed.bus_bytes)} with {threads}; "
+            "the bus's peak is higher",
+        ),
+        grants=(
+            Grant(
+                role=role,
+                memory_bytes=Figure(value=granted, source=sources.system),
+                reason=facts.grant_reason,
+            ),
+        ),
+    )
+
+
+def _limits(facts: MachineFacts, speed: Speed, kind: Kind, sources: _Sources) -> Limits:
+    return Limits(
+        runtime_bytes=Figure(
+            value=speed.baseline_bytes,
+            source=sources.measured,
+            note="a Python process with numpy and the runtime; a program in C++ needs less",
+        ),
+        model_storage_bytes=Figure(
+            value=_whole_mib(facts.storage_bytes, _MOST_BYTES),
+            source=sources.system,
+            note="free then where the home folder lies",
+        ),
+        latency_ns=Figure(
+            value=_LATENCY_MS.get(kind, _DEFAULT_LATENCY_MS) * MILLISECOND_NS,
+            source=UNVERIFIED,
+            note="judgement; --latency replaces it",
+        ),
+    )
+
+
+def _cluster(cluster: CoreCluster, facts: MachineFacts, sources: _Sources) -> Cluster:
+    clock = cluster.clock_hz
     return Cluster(
         core=_line(cluster.core),
-        core_count=Figure(value=cluster.core_count, source=told, note="physical cores"),
+        core_count=Figure(value=cluster.core_count, source=sources.system, note="physical cores"),
         clock_hz=Figure(value=_UNTOLD_CLOCK_HZ, source=UNVERIFIED, note="nothing here tells it")
-        if cluster.clock_hz is None
-        else Figure(value=cluster.clock_hz, source=told, note=cluster.clock_origin),
+        if clock is None
+        else Figure(value=clock, source=sources.system, note=cluster.clock_origin),
         flop_per_cycle=Figure(
             value=_flop_per_cycle(facts.extensions),
             source=UNVERIFIED,
@@ -255,14 +290,6 @@ def _flop_per_cycle(extensions: tuple[str, ...]) -> int:
         if extension in extensions:
             return flop
     return 8
-
-
-def _grant(facts: MachineFacts, role: Role, told: str) -> Grant:
-    return Grant(
-        role=role,
-        memory_bytes=Figure(value=_whole_mib(facts.grant_bytes, facts.memory_bytes), source=told),
-        reason=facts.grant_reason,
-    )
 
 
 def _whole_mib(count: int, most: int) -> int:
