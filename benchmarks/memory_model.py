@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import median
 
 from feasibility import zoo
-from feasibility.errors import FeasibilityError
+from feasibility.errors import FeasibilityError, ModelError
 from feasibility.measure.host import ceiling_bytes
 from feasibility.measure.memory import ChildMemory, memory_of
 from feasibility.measure.options import MeasureOptions
@@ -59,7 +59,7 @@ def main() -> None:
         try:
             compare(path, runner, errors)
         except FeasibilityError as error:
-            print(f"{path.name}: {error}", flush=True)
+            print(error.message, flush=True)
     for what, found in errors.items():
         print(summary(what, found))
 
@@ -102,7 +102,7 @@ def measured(subject: Subject, path: Path, place: Place) -> Peaks:
         result = passes.steady(plan)
         if result.ending == "done":
             return _peaks(memory_of(result))
-    raise SystemExit(f"{path.name} does not run")
+    raise ModelError(f"{path.name} is left out", "it does not run")
 
 
 def _peaks(memory: ChildMemory) -> Peaks:
@@ -114,7 +114,7 @@ def modelled(subject: Subject, isa: str) -> Peaks:
     found: Sequence[ModelledMemory] = subject.facts.modelled_memory
     memory = next((memory for memory in found if memory.isa == isa), None)
     if memory is None:
-        raise SystemExit(f"{subject.path.name} is not modelled")
+        raise ModelError(f"{subject.path.name} is left out", "its graph is not modelled")
     return Peaks(memory.load_peak_bytes, memory.inference_peak_bytes)
 
 

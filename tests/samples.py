@@ -53,6 +53,7 @@ from feasibility.records.profile import (
 )
 from feasibility.records.workload import Fill, InputSpec, Workload
 from feasibility.units import GIB, KIB, MIB, MILLISECOND_NS, SECOND_NS
+from tests.projection_samples import modelled
 
 # Every way in which a name has broken a terminal, a log or a page.
 HOSTILE_NAMES = (
@@ -437,6 +438,7 @@ def facts() -> ModelFacts:
             )
             for index in range(1, 14)
         ),
+        modelled_memory=(modelled("x86_64", 360, 182, 200), modelled("aarch64", 188, 181, 204)),
         activation_peak=ActivationPeak(
             peak_bytes=12 * MIB,
             node="/layer1/conv3/Conv",

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +24,8 @@ from feasibility.graph.runtime_memory.program import Program, Step, Value
 from feasibility.graph.runtime_memory.reuse import Event, plan
 from feasibility.paths import profiles_dir
 from feasibility.units import KIB, MIB
-from tests.analysis_models import FLOAT, constant, dropped, model, node
+from tests.analysis_models import BOOL, FLOAT, constant, dropped, model, node, weight
+from tests.analysis_models import graph as subgraph
 
 if TYPE_CHECKING:
     from onnx import NodeProto, TensorProto
@@ -339,6 +341,43 @@ def test_what_matrix_products_and_neighbours_take_over(
         dropped("bias", 8),
     ]
     assert steps_of(graph_of(nodes, {"x": (FLOAT, [8, 8])}, ["y"], weights)) == left
+
+
+def test_quantized_operators_work_on_quantized_values() -> None:
+    """Between QuantizeLinear and DequantizeLinear a value takes a quarter."""
+    nodes = [
+        node("QuantizeLinear", "x scale zero", "q"),
+        node("DequantizeLinear", "q scale zero", "d"),
+        convolution("d", "a"),
+        node("Relu", "a", "r"),
+        node("QuantizeLinear", "r scale zero", "p"),
+        node("DequantizeLinear", "p scale zero", "y"),
+    ]
+    weights = [
+        dropped("w", 32, 32, 3, 3),
+        constant("scale", 0.5, "float32"),
+        constant("zero", 0, "uint8"),
+    ]
+    graph = graph_of(nodes, {"x": IMAGE}, ["y"], weights)
+    program = lower(graph, Blocks(), has_known_shapes=True)
+    made = [(step.reads, program.values[step.writes[0]].size_bytes) for step in program.steps]
+    assert made == [
+        (("x",), IMAGE_BYTES // 4),
+        (("q",), IMAGE_BYTES // 4),
+        (("p",), IMAGE_BYTES),
+    ]
+
+
+def test_bodies_beside_each_other_may_use_one_name_for_two_weights() -> None:
+    def body(name: str) -> onnx.GraphProto:
+        return subgraph(
+            [node("Add", "x c", name)], [], [onnx.ValueInfoProto(name=name)], [weight("c", 1024)]
+        )
+
+    choice = node("If", "condition", "y", then_branch=body("then"), else_branch=body("otherwise"))
+    graph = graph_of([choice], {"x": (FLOAT, [1024]), "condition": (BOOL, [])}, ["y"])
+    own = BASE_BYTES + 3 * NODE_BYTES
+    assert loading(graph, frozenset(), None).resident_bytes == own + 2 * 4096
 
 
 def test_a_stored_weight_is_copied_while_it_is_parsed() -> None:

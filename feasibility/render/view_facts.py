@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from feasibility.records.base import TensorSpec
-from feasibility.records.facts import ActivationPeak, ModelFacts
+from feasibility.records.facts import ActivationPeak, ModelFacts, ModelledMemory
 from feasibility.render.view import (
     Bar,
     Column,
@@ -26,6 +26,7 @@ from feasibility.units import format_bytes, format_count
 TOP_COUNT = 10
 FIRST_SCREEN_COUNT = 6
 _NOT_KNOWN = "not known"
+_ISA_NAMES = {"x86_64": "x86-64", "aarch64": "64-bit Arm"}
 
 
 def file_row(facts: ModelFacts) -> Row:
@@ -47,6 +48,7 @@ def summary_rows(facts: ModelFacts) -> tuple[Row, ...]:
         Row("weights", _weights_text(facts)),
         Row("work", _work_text(facts)),
         Row("activations", _activation_text(facts.activation_peak)),
+        Row("memory", _memory_text(facts.modelled_memory)),
         Row("graph", _graph_text(facts)),
         *_tensor_rows("input", facts.inputs),
         *_tensor_rows("output", facts.outputs),
@@ -108,6 +110,21 @@ def _activation_text(peak: ActivationPeak | None) -> str:
     if peak.unknown_tensor_count:
         text += f"; without {counted(peak.unknown_tensor_count, 'tensor')} of open shape"
     return text
+
+
+def _memory_text(modelled: Sequence[ModelledMemory]) -> str:
+    """What ONNX Runtime will hold, told from the graph; instruction sets that agree as one."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for memory in modelled:
+        texts = format_bytes(memory.load_peak_bytes), format_bytes(memory.inference_peak_bytes)
+        names.setdefault(texts, []).append(_ISA_NAMES[memory.isa])
+    if not names:
+        return _NOT_KNOWN
+    told = "; ".join(
+        f"{' and '.join(found)} {load} to load, {run} to run"
+        for (load, run), found in names.items()
+    )
+    return f"modelled for ONNX Runtime, 1 thread: {told}"
 
 
 def _graph_text(facts: ModelFacts) -> str:

@@ -25,6 +25,14 @@ _MATRIX_RANK: Final = 2
 # What a cubic polynomial is made of.
 _CUBIC: Final = frozenset({"Add", "Mul", "Pow"})
 _MAX_CUBIC_NODES: Final = 8
+# Operators that have a form for quantized values.
+_QUANTIZED: Final = frozenset(
+    {
+        *("Add", "AveragePool", "Clip", "Concat", "Conv", "Flatten", "Gather", "Gemm"),
+        *("GlobalAveragePool", "LeakyRelu", "MatMul", "MaxPool", "Mul", "Relu", "Reshape"),
+        *("Resize", "Sigmoid", "Softmax", "Squeeze", "Transpose", "Unsqueeze"),
+    }
+)
 
 
 @dataclass(slots=True)
@@ -33,12 +41,12 @@ class Fusions:
 
     Args:
         absorbed: Positions of nodes that no longer run on their own.
-        merged: Position of the last node of a chain, and the value that the chain reads.
+        merged: Position of the last node of a chain, and the values that the chain reads.
         renamed: Outputs of nodes that vanish, and the value that stands for them.
     """
 
     absorbed: set[int] = field(default_factory=set)
-    merged: dict[int, str] = field(default_factory=dict)
+    merged: dict[int, tuple[str, ...]] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
 
     def resolve(self, name: str) -> str:
@@ -68,6 +76,7 @@ def find_fusions(usage: Usage, *, has_known_shapes: bool) -> Fusions:
             _merge_tanh_gelu(at, usage, found)
         elif node.op_type == "ReduceMean":
             _merge_layer_norm(at, usage, found)
+    _merge_quantized(usage, found)
     for at, node in enumerate(usage.nodes):
         if at in found.absorbed or at in found.merged or node.domain:
             continue
@@ -154,6 +163,40 @@ def _biased(node: TypedNode, usage: Usage) -> str:
     return variable[0] if is_matrix and len(bias.shape or ()) == 1 else ""
 
 
+def _merge_quantized(usage: Usage, found: Fusions) -> None:
+    """Positions of dequantized inputs -> operator -> activation -> quantized output.
+
+    The operator then works on the quantized values.
+    """
+    for at, node in enumerate(usage.nodes):
+        if node.op_type not in _QUANTIZED or node.domain or at in found.absorbed:
+            continue
+        makers = [usage.maker(name) for name in usage.variable_inputs(node)]
+        sources = [
+            str(maker.node.input[0])
+            for maker in makers
+            if maker is not None and maker.op_type == "DequantizeLinear"
+        ]
+        last_at = usage.only_reader_at(node.node.output[0])
+        chain = [at]
+        if last_at is not None and usage.nodes[last_at].op_type in ("Relu", "Clip"):
+            chain.append(last_at)
+            last_at = usage.only_reader_at(usage.nodes[last_at].node.output[0])
+        if last_at is None or usage.nodes[last_at].op_type != "QuantizeLinear":
+            continue
+        if sources and len(sources) == len(makers):
+            found.absorbed.update(chain)
+            found.merged[last_at] = tuple(sources)
+    for at, node in enumerate(usage.nodes):
+        if node.op_type != "DequantizeLinear" or node.node.output[0] in usage.outputs:
+            continue
+        readers = [
+            usage.maker_at(reader.node.output[0]) for reader in usage.readers(node.node.output[0])
+        ]
+        if readers and all(reader in found.absorbed for reader in readers):
+            found.absorbed.add(at)
+
+
 def _merge_gated_sigmoid(at: int, usage: Usage, found: Fusions) -> None:
     """Positions of Sigmoid(x) -> * x."""
     node = usage.nodes[at]
@@ -163,7 +206,7 @@ def _merge_gated_sigmoid(at: int, usage: Usage, found: Fusions) -> None:
     source, gate = str(node.node.input[0]), usage.nodes[gate_at]
     if gate.op_type == "Mul" and set(gate.node.input) == {source, node.node.output[0]}:
         found.absorbed.add(at)
-        found.merged[gate_at] = source
+        found.merged[gate_at] = (source,)
 
 
 def _merge_gelu(erf_at: int, usage: Usage, found: Fusions) -> None:
@@ -182,7 +225,7 @@ def _merge_gelu(erf_at: int, usage: Usage, found: Fusions) -> None:
     gates = _gates(operands[0], plus_at, usage)
     if gates:
         found.absorbed.update([scale_at, erf_at, plus_at, *gates[:-1]])
-        found.merged[gates[-1]] = operands[0]
+        found.merged[gates[-1]] = (operands[0],)
 
 
 def _merge_tanh_gelu(tanh_at: int, usage: Usage, found: Fusions) -> None:
@@ -205,7 +248,7 @@ def _merge_tanh_gelu(tanh_at: int, usage: Usage, found: Fusions) -> None:
     if gates and len(inner) > 1:
         chain = [*inner, tanh_at, plus_at, *gates]
         found.absorbed.update(chain[:-1])
-        found.merged[chain[-1]] = source
+        found.merged[chain[-1]] = (source,)
 
 
 def _gates(source: str, at: int, usage: Usage) -> list[int]:
@@ -260,4 +303,4 @@ def _merge_layer_norm(mean_at: int, usage: Usage, found: Fusions) -> None:
         chain.append(at)
     if usage.nodes[chain[-1]].op_type in ("Mul", "Add") and len(chain) > 6:
         found.absorbed.update(chain[:-1])
-        found.merged[chain[-1]] = source
+        found.merged[chain[-1]] = (source,)

@@ -17,8 +17,9 @@ Source: measured stage by stage with ONNX Runtime 1.31.1; docs/memory-model.md.
 
 from __future__ import annotations
 
+from collections import ChainMap
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from onnx import TensorProto
 
@@ -27,8 +28,6 @@ from feasibility.graph.runtime_memory.usage import Usage
 from feasibility.units import KIB, MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from feasibility.graph.runtime_memory.layout import Blocks
     from feasibility.graph.typed_graph import TypedGraph, TypedNode
 
@@ -97,6 +96,13 @@ def loading(graph: TypedGraph, external: frozenset[str], blocks: Blocks | None) 
     )
 
 
+class _Weight(NamedTuple):
+    """A weight of one graph or body."""
+
+    scope: int
+    name: str
+
+
 @dataclass(frozen=True, slots=True)
 class _Read:
     """One input of a node that runs, where it is a weight."""
@@ -112,67 +118,80 @@ class _Weights:
     def __init__(self, graph: TypedGraph, external: frozenset[str], blocks: Blocks | None) -> None:
         self._external = external
         self._blocks = blocks
-        self._sizes: dict[str, int] = {}
-        self._same: dict[str, str] = {}
-        self._reads: dict[str, list[_Read]] = {}
+        self._sizes: dict[_Weight, int] = {}
+        self._stored: list[_Weight] = []
+        self._reads: dict[_Weight, list[_Read]] = {}
+        self._scope_count = 0
+        self._nodes: list[tuple[TypedNode, Usage]] = []
         self.folded_bytes = 0
-        stored: set[str] = set()
-        usages = [(body, Usage(body)) for body in _with_bodies(graph)]
-        for body, _ in usages:
-            stored |= self._collect(body)
-        for body, usage in usages:
-            self._note_reads(body, usage)
-        inline = [self._sizes[name] for name in stored if name not in external]
+        self._collect(graph, ChainMap())
+        inline = [self._sizes[weight] for weight in self._stored if weight.name not in external]
         self.inline_bytes = sum(inline)
         self.largest_inline_bytes = max(inline, default=0)
-        self.held_bytes = sum(self._sizes[name] for name in self._reads if name not in external)
+        self.held_bytes = sum(
+            self._sizes[weight] for weight in self._reads if weight.name not in external
+        )
         self.final_bytes = self.mapped_bytes = self.widened_bytes = 0
         self.largest_packed_bytes = 0
-        for name, reads in self._reads.items():
-            self._settle(name, reads)
-        convolutions = [(node, usage) for _, usage in usages for node in usage.nodes]
-        self.relaid_peak_bytes = self._relaid_peak(convolutions)
-        self.retained_bytes = self._retained(convolutions)
-        self.renormalised_peak_bytes = _renormalised_peak(convolutions)
+        for weight, reads in self._reads.items():
+            self._settle(weight, reads)
+        self.relaid_peak_bytes = self._relaid_peak(self._nodes)
+        self.retained_bytes = self._retained(self._nodes)
+        self.renormalised_peak_bytes = _renormalised_peak(self._nodes)
 
-    def _collect(self, graph: TypedGraph) -> set[str]:
-        """Note the sizes of all weights; the names of those that the model stores."""
-        stored = set(graph.initializers)
+    def _collect(self, graph: TypedGraph, outer: ChainMap[str, _Weight]) -> None:
+        """Note the weights of a graph and its bodies, and who reads them.
+
+        Args:
+            graph: The graph.
+            outer: Weights by name in the graphs around it; bodies beside each other may use
+                one name for two weights.
+        """
+        self._scope_count += 1
+        scope, names = self._scope_count, outer.new_child()
         for name in graph.initializers:
-            self._sizes[name] = graph.types[name].size_bytes or 0
+            names[name] = self._note(scope, name, graph.types[name].size_bytes or 0, is_stored=True)
         done: dict[tuple[object, ...], TypedNode] = {}
         for node in graph.nodes:
             if not node.is_folded:
                 continue
-            sizes = {
-                name: value.size_bytes or 0
-                for name, value in zip(node.node.output, node.outputs, strict=True)
-            }
-            if node.op_type == "Constant" and not node.domain:
-                stored.update(sizes)
-            else:
-                # Equal computations are done once, and their results are one weight.
-                first = done.setdefault(_computation(node), node)
-                if first is not node:
-                    self._same.update(zip(node.node.output, first.node.output, strict=True))
-                    continue
-                self.folded_bytes += sum(sizes.values())
-            self._sizes.update(sizes)
-        return stored
+            is_stored = node.op_type == "Constant" and not node.domain
+            # Equal computations are done once, and their results are one weight.
+            first = node if is_stored else done.setdefault(_computation(node), node)
+            if first is not node:
+                pairs = zip(node.node.output, first.node.output, strict=True)
+                names.update({name: names[same] for name, same in pairs})
+                continue
+            for name, value in zip(node.node.output, node.outputs, strict=True):
+                size = value.size_bytes or 0
+                names[name] = self._note(scope, name, size, is_stored=is_stored)
+                self.folded_bytes += 0 if is_stored else size
+        self._note_reads(graph, names)
+        for node in graph.nodes:
+            for body in node.bodies:
+                self._collect(body, names)
 
-    def _note_reads(self, graph: TypedGraph, usage: Usage) -> None:
+    def _note(self, scope: int, name: str, size: int, *, is_stored: bool) -> _Weight:
+        weight = _Weight(scope, name)
+        self._sizes[weight] = size
+        if is_stored:
+            self._stored.append(weight)
+        return weight
+
+    def _note_reads(self, graph: TypedGraph, names: ChainMap[str, _Weight]) -> None:
+        usage = Usage(graph)
         for name in graph.outputs:
-            if name in self._sizes:
-                self._reads.setdefault(name, [])
+            if name in names:
+                self._reads.setdefault(names[name], [])
         for node in usage.nodes:
-            for position, given in enumerate(node.node.input):
-                name = self._same.get(given, given)
-                if name in self._sizes:
-                    self._reads.setdefault(name, []).append(_Read(usage, node, position))
+            self._nodes.append((node, usage))
+            for position, name in enumerate(node.node.input):
+                if name in names:
+                    self._reads.setdefault(names[name], []).append(_Read(usage, node, position))
 
-    def _settle(self, name: str, reads: list[_Read]) -> None:
+    def _settle(self, weight: _Weight, reads: list[_Read]) -> None:
         """Count what a weight ends up as: itself, copies in other layouts, or both."""
-        size = self._sizes[name]
+        size = self._sizes[weight]
         copies = {self._copy_bytes(read) for read in reads}
         copied = sum(copy for copy in copies if copy is not None)
         self.final_bytes += copied
@@ -181,7 +200,7 @@ class _Weights:
         self.largest_packed_bytes = max(self.largest_packed_bytes, copied)
         if reads and None not in copies:
             return
-        if name in self._external:
+        if weight.name in self._external:
             self.mapped_bytes += max((_read_bytes(read, size) for read in reads), default=0)
         else:
             self.final_bytes += size
@@ -267,10 +286,3 @@ def _computation(node: TypedNode) -> tuple[object, ...]:
         for name, value in node.attributes.items()
     )
     return (node.domain, node.op_type, *node.node.input, *attributes)
-
-
-def _with_bodies(graph: TypedGraph) -> Iterator[TypedGraph]:
-    yield graph
-    for node in graph.nodes:
-        for body in node.bodies:
-            yield from _with_bodies(body)

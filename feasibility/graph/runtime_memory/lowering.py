@@ -138,18 +138,22 @@ class _Lowering:
             if at in self._fusions.absorbed:
                 continue
             if at in self._fusions.merged:
-                self._lower_merged(node, self._fusions.resolve(self._fusions.merged[at]))
+                self._lower_merged(node, self._fusions.merged[at])
             elif not self._lower_in_blocks(node):
                 self._lower_plainly(node)
 
-    def _lower_merged(self, node: TypedNode, source: str) -> None:
+    def _lower_merged(self, node: TypedNode, names: tuple[str, ...]) -> None:
         """One kernel for a chain of nodes, which does not care for the layout."""
+        sources = [self._fusions.resolve(name) for name in names]
         size = None if self._blocks is None else self._blocks.size_bytes(node.output())
-        if self._blocks is not None and source in self._blocked and size is not None:
-            self._make_blocked(node, Step(node.op_type, (self._blocked[source],), ()), self._blocks)
-        else:
-            step = Step(node.op_type, (self._plain(source),), ())
-            self._make(node, node.node.output[0], step)
+        if self._blocks is not None and len(sources) == 1 and size is not None:
+            blocked = self._blocked.get(sources[0])
+            if blocked is not None:
+                self._make_blocked(node, Step(node.op_type, (blocked,), ()), self._blocks)
+                return
+        reads = tuple(dict.fromkeys(self._plain(source) for source in sources))
+        known = tuple(name for name in reads if name in self._values)
+        self._make(node, str(node.node.output[0]), Step(node.op_type, known, ()))
 
     def _lower_in_blocks(self, node: TypedNode) -> bool:
         """True if the node runs in the blocked layout."""
