@@ -6,7 +6,8 @@ not know.
 
 * feasibility/profile/1, feasibility/assessment/1, feasibility/facts/1,
   feasibility/catalogue/1, feasibility/device/1, feasibility/doctor/1,
-  feasibility/proof/1, feasibility/baseline/1, feasibility/budget/1: first.
+  feasibility/proof/1, feasibility/baseline/1, feasibility/budget/1, feasibility/runners/1,
+  feasibility/trial/1: first.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from feasibility.records.doctor import HostReport
 from feasibility.records.facts import ModelFacts
 from feasibility.records.profile import Profile
 from feasibility.records.proof import Proof
+from feasibility.records.runners import RunnerForms, RunnerTrial
 from feasibility.text import safe_text
 
 RecordT = TypeVar("RecordT", bound=msgspec.Struct)
@@ -42,6 +44,8 @@ DOCUMENTS: Final[dict[str, type[msgspec.Struct]]] = {
     "baseline": Snapshot,
     "budget": BudgetReport,
     "proof": Proof,
+    "runners": RunnerForms,
+    "trial": RunnerTrial,
 }
 _MAX_DOCUMENT_BYTES: Final = 256 * 1024**2
 _SCHEMA_NAME: Final = re.compile(r"feasibility/([a-z]+)/(\d+)", re.ASCII)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
@@ -12,7 +13,10 @@ import pytest
 from feasibility.measure import notices
 from feasibility.measure.saved import save_emulation, saved_emulations
 from feasibility.place.placement import assess_model
+from feasibility.probe.runners.root import root_folder
 from feasibility.records.profile import Profile
+from feasibility.records.runners import RunnerForms, RunnerTrial
+from feasibility.schema import decode
 from tests import samples
 from tests.cli import Result, cli
 
@@ -127,7 +131,34 @@ def test_the_runners_are_listed(cli: Cli) -> None:
     result = cli("runner", "list")
     assert result.code == 0
     assert "ssh:[USER@]HOST" in result.out
-    assert "not installed; `feasibility runner install aarch64`" in " ".join(result.out.split())
+    words = " ".join(result.out.split())
+    assert "no runner for it is installed; run `feasibility runner install aarch64`" in words
+    assert max(map(len, result.out.splitlines())) <= 80
+
+
+def test_what_is_missing_here_is_listed(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that is not installed, and a root that is not whole, are told before use."""
+    root = root_folder()
+    root.mkdir(parents=True)
+    monkeypatch.setenv("PATH", "/nonexistent")
+    result = cli("runner", "list", "--json")
+    forms = {each.form: each for each in decode(result.out.encode(), RunnerForms, "out").runners}
+    assert forms["local"].is_ready
+    assert not forms["ssh:[USER@]HOST"].is_ready
+    assert forms["docker:IMAGE"].finding == "the program docker is not installed here"
+    emulated = forms["emulate:aarch64"]
+    assert (emulated.is_ready, emulated.hint) == (False, "run `feasibility runner install aarch64`")
+    assert emulated.finding == "the installed runner is incomplete: root.json is missing"
+
+
+def test_a_trial_tells_of_the_machine(cli: Cli) -> None:
+    result = cli("runner", "check", "local", "--json", "-q")
+    assert (result.code, result.err) == (0, "")
+    trial = decode(result.out.encode(), RunnerTrial, "out")
+    assert (trial.runner, trial.method, trial.model) == ("local", "measured", "yamnet")
+    assert trial.peak_bytes > 10 * 1024**2
+    assert trial.host.libraries["onnxruntime"] == importlib.metadata.version("onnxruntime")
+    assert trial.warnings == ()
 
 
 def test_only_what_can_be_installed_is(cli: Cli) -> None:

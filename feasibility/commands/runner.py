@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from feasibility.commands.options import QuietOption
-from feasibility.commands.output import stdout_console
+from feasibility import __version__
+from feasibility.commands.options import JsonOption, QuietOption
+from feasibility.commands.output import print_result
 from feasibility.commands.progress import progress_on
 from feasibility.errors import UsageError
 from feasibility.text import safe_text
 
 if TYPE_CHECKING:
-    from feasibility.measure.trial import Trial
+    from feasibility.records.runners import RunnerForm, RunnerTrial
     from feasibility.render.view import Row
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -27,29 +28,17 @@ def runner(context: typer.Context) -> None:
 
 
 @app.command("list")
-def list_runners() -> None:
-    """List what --on takes, and whether the emulator is installed."""
-    from feasibility.probe.runners.root import ISA, read_manifest, root_folder
+def list_runners(*, json: JsonOption = False) -> None:
+    """List what --on takes, and what is missing for it on this machine."""
+    from feasibility.probe.runners.forms import runner_forms
+    from feasibility.records.runners import RunnerForms
     from feasibility.render.terminal import print_rows
-    from feasibility.render.view import Row
 
-    manifest = read_manifest(root_folder())
-    state = (
-        f"not installed; `feasibility runner install {ISA}`"
-        if manifest is None
-        else f"installed: ONNX Runtime {manifest.onnxruntime}, Python {manifest.python_version}, "
-        f"QEMU {manifest.emulator_version}"
+    found = RunnerForms(tool_version=__version__, runners=runner_forms())
+    rows = tuple(row for form in found.runners for row in _form_rows(form))
+    print_result(
+        found, lambda console: print_rows(console, rows, indent=0), as_json=json, output=None
     )
-    rows = (
-        Row("local", "this machine"),
-        Row("ssh:[USER@]HOST", "a machine that ssh can log in to, with onnxruntime"),
-        Row("", "ssh:HOST:/path/to/python names its Python, ssh://USER@HOST:PORT its port"),
-        Row("docker:IMAGE", "a container of an image with Python, onnxruntime and numpy"),
-        Row("podman:IMAGE", "the same under podman; both take IMAGE,platform=linux/arm64"),
-        Row(f"emulate:{ISA}", f"memory on 64-bit Arm without the device; {state}"),
-        Row("", f"emulate:{ISA}:CPU names the core; check takes those of the devices"),
-    )
-    print_rows(stdout_console(), rows, indent=0)
 
 
 @app.command()
@@ -83,6 +72,7 @@ def check(
         str, typer.Argument(metavar="RUNNER", help="As --on takes it, for example ssh:pi@board.")
     ],
     *,
+    json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Run a small model there, and tell what the machine is."""
@@ -95,19 +85,31 @@ def check(
     with progress_on(name, quiet=quiet) as progress:
         progress(0, 1, f"running {MODEL_NAME}")
         trial = try_machine(machine)
-    print_rows(stdout_console(), _trial_rows(machine.name, trial), indent=0)
+    print_result(
+        trial,
+        lambda console: print_rows(console, _trial_rows(trial), indent=0),
+        as_json=json,
+        output=None,
+    )
 
 
-def _trial_rows(name: str, trial: Trial) -> tuple[Row, ...]:
-    from feasibility.measure.trial import MODEL_NAME
+def _form_rows(form: RunnerForm) -> tuple[Row, ...]:
+    from feasibility.render.view import Row
+
+    finding = "; ".join(filter(None, (form.finding, form.hint)))
+    texts = filter(None, (form.description, form.usage, finding))
+    return tuple(Row("" if at else form.form, text) for at, text in enumerate(texts))
+
+
+def _trial_rows(trial: RunnerTrial) -> tuple[Row, ...]:
     from feasibility.render.view import Row
     from feasibility.units import format_bytes
 
     host = trial.host
     libraries = ", ".join(f"{library} {version}" for library, version in host.libraries.items())
-    what = "memory only" if trial.is_emulated else "memory and time"
+    what = "memory only" if trial.method == "emulated" else "memory and time"
     return (
-        Row("runner", f"{safe_text(name)}: works, for {what}"),
+        Row("runner", f"{safe_text(trial.runner)}: works, for {what}"),
         Row(
             "machine",
             f"{safe_text(host.cpu)} ({safe_text(host.arch)}), {host.core_count} cores, "
@@ -115,5 +117,6 @@ def _trial_rows(name: str, trial: Trial) -> tuple[Row, ...]:
         ),
         Row("system", safe_text(f"{host.os}, {host.libc}")),
         Row("runtime", safe_text(f"Python {host.python}, {libraries}")),
-        Row("trial", f"{MODEL_NAME} needed {format_bytes(trial.peak_bytes)}"),
+        Row("trial", f"{trial.model} needed {format_bytes(trial.peak_bytes)}"),
+        *(Row("note", f"{notice.message}; {notice.hint}") for notice in trial.warnings),
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 
+import feasibility
 from feasibility.measure.explain import explain
 from feasibility.measure.host import ceiling_bytes, read_host
 from feasibility.measure.memory import memory_of
+from feasibility.measure.notices import other_runtime
 from feasibility.measure.options import MeasureOptions
 from feasibility.measure.passes import Passes
 from feasibility.measure.plans import first_that_runs
@@ -15,28 +16,13 @@ from feasibility.measure.staging import files_to_stage
 from feasibility.measure.subject import read_subject
 from feasibility.probe.place import Machine
 from feasibility.probe.wire import Ready
-from feasibility.records.profile import Host
+from feasibility.records.runners import RunnerTrial
 from feasibility.zoo.registry import build
 
 MODEL_NAME = "yamnet"
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """A model that ran.
-
-    Args:
-        host: The machine that it ran on.
-        is_emulated: Whether an emulator executed it.
-        peak_bytes: What it needed there.
-    """
-
-    host: Host
-    is_emulated: bool
-    peak_bytes: int
-
-
-def try_machine(machine: Machine) -> Trial:
+def try_machine(machine: Machine) -> RunnerTrial:
     """What a model of the zoo needs on a machine.
 
     Raises:
@@ -52,8 +38,12 @@ def try_machine(machine: Machine) -> Trial:
         if ready is None:
             raise explain(result, path.name, ceiling)
         memory = memory_of(result)
-        return Trial(
-            host=read_host(ready.versions, place.host),
-            is_emulated=place.is_emulated,
+        return RunnerTrial(
+            tool_version=feasibility.__version__,
+            runner=machine.name,
+            method="emulated" if place.is_emulated else "measured",
+            model=MODEL_NAME,
             peak_bytes=max(memory.load_peak_bytes, memory.inference_peak_bytes),
+            host=read_host(ready.versions, place.host),
+            warnings=tuple(other_runtime(ready.versions, machine.name)),
         )

@@ -191,7 +191,11 @@ def cpu_name() -> str:
             board = file.read().strip("\0\n")
     except OSError:
         board = ""
-    return fields.get("model name") or fields.get("Model") or board or "unknown"
+    named = fields.get("model name") or fields.get("Model") or board
+    part = fields.get("CPU part")  # Arm's numbers, where servers tell no more
+    if part and not named:
+        named = "Arm processor {} {}".format(fields.get("CPU implementer", ""), part)
+    return named or "unknown"
 
 
 def is_emulated() -> bool:
