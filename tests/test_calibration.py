@@ -93,6 +93,7 @@ def test_the_page_and_its_plot_are_what_the_report_says() -> None:
         ("runtime unseen, several", 0.30, 2.0),
         ("2 models known, 1 thread", 0.09, 1.35),
         ("2 models known, several", 0.12, 1.4),
+        ("GPU, device unseen", 0.36, 4.2),
     ],
 )
 def test_the_error_on_rows_left_out(subject: str, error: float, factor: float) -> None:
@@ -121,6 +122,15 @@ def test_no_chip_is_on_both_sides() -> None:
     assert chips["x_kirin990_mate30"] == chips["x_kirin990_mate30_a55"]
     assert chips["rpi_zero2w"] == chips["rpi_3bplus"]
     assert chips["x_sd855_mi9"] == chips["x_sd855plus_oneplus7t"]
+    gpus = {case.device.id: case.chip for case in EVIDENCE.gpu}
+    assert gpus["jetson_orin_nano_8gb"] == gpus["x_jetson_orin_nx_16g"]
+    assert gpus["pixel_4"] == gpus["x_sd855plus_oneplus7t"]
+
+
+def test_every_figure_of_a_gpu_has_a_source_or_says_that_it_has_none() -> None:
+    with (profiles_dir() / "validation_gpus.csv").open(encoding="utf-8", newline="") as file:
+        for line in csv.DictReader(file):
+            assert line["source"] or {"fp32"} <= set(line["unverified"].replace(",", "").split())
 
 
 def test_every_calibration_row_keeps_its_source() -> None:

@@ -11,11 +11,11 @@ from feasibility.project.cpu import Work
 from feasibility.project.fitted import Fitted
 from feasibility.project.formulas import (
     cpu_run,
-    gpu_runtime,
-    gpu_seconds,
     int8_ratio,
     likely_cpu_seconds,
+    likely_gpu_seconds,
 )
+from feasibility.project.gpu import gpu_runtime
 from feasibility.project.mix import mix_features
 from feasibility.records.device import Anchor, Device, Precision
 
@@ -116,14 +116,11 @@ def anchor_seconds(anchor: Anchor, device: Device, known: Fitted) -> float | Non
     if not work.total:
         return None
     if device.runs_on == "gpu":
-        if device.gpu is None:
-            return None
-        return gpu_seconds(
+        return likely_gpu_seconds(
             work,
-            device.gpu,
             device,
             known.gpu,
-            runtime=gpu_runtime(anchor.runtime),
+            runtime=anchor.runtime,
             is_half=anchor.precision == "fp16",
         )
     seconds = likely_cpu_seconds(

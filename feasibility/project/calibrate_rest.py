@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from feasibility.project.cases import Case, GpuCase, case_seconds
-from feasibility.project.fitted import Fit, GpuCoefficients, Int8
+from feasibility.project.fitted import Fit, Int8
 from feasibility.project.formulas import integer_unit
+from feasibility.project.gpu import (
+    GPU_RUNTIMES,
+    GpuCoefficients,
+    GpuPeaks,
+    Interface,
+    gpu_runtime,
+    gpu_seconds,
+    interface,
+    peaks_of,
+)
 from feasibility.project.numeric import fit_robust
+from feasibility.project.stacked import stacked_work
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,12 +28,23 @@ if TYPE_CHECKING:
     Vector = NDArray[np.float64]
 
 INTEGER_UNITS: Final = ("none", "dotprod", "vnni")
-GPU_RUNTIMES: Final = ("cuda", "tensorrt", "vulkan")
 _NOISE: Final = 0.3
 _KNEE: Final = 0.5
 _INT8_SPREAD: Final = 0.5
-_GPU_START: Final = (0.4, 0.25, 0.6, *([1.0] * len(GPU_RUNTIMES)))
-_GPU_SPREAD: Final = (0.7, 0.7, 0.4, *([0.7] * len(GPU_RUNTIMES)))
+_GPU_NOISE: Final = 0.25
+_GPU_KNEE: Final = 0.4
+_TABLE_SPREAD: Final = 0.35
+_ROBUST_ROUNDS: Final = 3
+# Prior of every coefficient of a GPU: centre, and spread of its logarithm.
+_GPU_PRIORS: Final[Mapping[str, tuple[float, float]]] = {
+    **{f"share.{name}": (0.4, 0.5) for name in GPU_RUNTIMES},
+    **{f"launch_ratio.{name}": (1.0, 0.25) for name in GPU_RUNTIMES},
+    "half_share": (0.5, 0.5),
+    "vulkan_matrix_ratio": (0.5, 0.7),
+    "bandwidth_share": (0.6, 0.4),
+    "small_launch_ratio": (2.0, 1.0),
+    "vulkan_start_ns": (100_000.0, 1.0),
+}
 
 
 def fit_int8(cases: Sequence[Case], fit: Fit) -> Mapping[str, Int8]:
@@ -53,22 +75,61 @@ def fit_int8(cases: Sequence[Case], fit: Fit) -> Mapping[str, Int8]:
 
 
 def fit_gpu(cases: Sequence[GpuCase]) -> GpuCoefficients:
-    """Shares of a GPU's peaks and launches per layer that explain these rows best."""
+    """Shares of a GPU's peaks and times of its launches that explain these rows best.
+
+    What one table has in common beyond that is found beside them and thrown away.
+    """
     import numpy as np
 
     observed = np.log([case.row.seconds for case in cases])
+    work = stacked_work(cases)
+    peaks = _stacked_peaks(cases)
+    runtimes = [gpu_runtime(case.row.build) for case in cases]
 
     def model(x: Vector) -> Vector:
         k = _gpu_coefficients(np.exp(x))
-        return np.log([case.seconds(k) for case in cases])
+        each = [interface(runtime, k) for runtime in runtimes]
+        fields: Any = (np.array(field) for field in zip(*each, strict=True))
+        logs: Vector = np.log(gpu_seconds(work, peaks, Interface(*fields), k))
+        return logs
 
-    start = np.log(_GPU_START)
-    spread = np.array(_GPU_SPREAD)
-    return _gpu_coefficients(
-        np.exp(fit_robust(model, observed, start, start, spread, noise=_NOISE, knee=_KNEE))
-    )
+    tables = [(case.device.id, case.row.build, case.is_half) for case in cases]
+    kinds = list(dict.fromkeys(tables))
+    design = np.array([[float(table == kind) for kind in kinds] for table in tables])
+    priors = _GPU_PRIORS.values()
+    centre = np.append(np.log([value for value, _ in priors]), np.zeros(len(kinds)))
+    first = np.append([spread for _, spread in priors], np.full(len(kinds), _TABLE_SPREAD))
+    spread, x = first, centre
+    for _ in range(_ROBUST_ROUNDS):
+        x = fit_robust(
+            model, observed, x, centre, spread, noise=_GPU_NOISE, knee=_GPU_KNEE, linear=design
+        )
+        # The weights of Student's t with three degrees of freedom: some tables were measured
+        # on another processor than they say.
+        offsets = np.append(np.zeros(len(priors)), x[len(priors) :] / _TABLE_SPREAD)
+        spread = first * np.sqrt(np.where(offsets == 0, 1.0, (3 + offsets**2) / 4))
+    return _gpu_coefficients(np.exp(x))
 
 
 def _gpu_coefficients(values: Vector) -> GpuCoefficients:
-    launches = {name: float(v) for name, v in zip(GPU_RUNTIMES, values[3:], strict=True)}
-    return GpuCoefficients(float(values[0]), float(values[1]), float(values[2]), launches)
+    nested: dict[str, Any] = {}
+    for name, value in zip(_GPU_PRIORS, values.tolist(), strict=False):
+        group, _, member = name.partition(".")
+        if member:
+            nested.setdefault(group, {})[member] = value
+        else:
+            nested[group] = value
+    return GpuCoefficients(**nested)
+
+
+def _stacked_peaks(cases: Sequence[GpuCase]) -> GpuPeaks:
+    """The peaks of all rows as arrays in one record."""
+    import numpy as np
+
+    each = [
+        peaks
+        for case in cases
+        if (peaks := peaks_of(case.device, is_half=case.is_half)) is not None
+    ]
+    fields: Any = (np.array(field, dtype=float) for field in zip(*each, strict=True))
+    return GpuPeaks(*fields)

@@ -8,15 +8,15 @@ from typing import Final, NamedTuple
 
 from feasibility.project.covariance import Run
 from feasibility.project.cpu import Work
-from feasibility.project.fitted import REFERENCE_YEAR, Fit, GpuCoefficients, Int8, Setting
+from feasibility.project.fitted import REFERENCE_YEAR, Fit, Int8, Setting
 from feasibility.project.formulas import (
     cpu_run,
-    gpu_runtime,
-    gpu_seconds,
     integer_unit,
     likely_cpu_seconds,
+    likely_gpu_seconds,
     setting_of,
 )
+from feasibility.project.gpu import GpuCoefficients
 from feasibility.project.rows import ModelWork, PublishedRow, work_of
 from feasibility.project.testbeds import chip_of
 from feasibility.records.device import Device
@@ -172,20 +172,23 @@ class GpuCase(NamedTuple):
     work: Work
     device: Device
 
+    @property
+    def chip(self) -> str:
+        """Chip, so that rows of one chip are left out together."""
+        return chip_of(self.device)
+
+    @property
+    def is_half(self) -> bool:
+        """Whether it computed in fp16."""
+        return self.row.precision.startswith("fp16")
+
     def seconds(self, k: GpuCoefficients) -> float:
         """Projection of the row."""
-        if self.device.gpu is None:
-            raise AssertionError  # gpu_case leaves such rows out
-        seconds = gpu_seconds(
-            self.work,
-            self.device.gpu,
-            self.device,
-            k,
-            runtime=gpu_runtime(self.row.build),
-            is_half=self.row.precision.startswith("fp16"),
+        seconds = likely_gpu_seconds(
+            self.work, self.device, k, runtime=self.row.build, is_half=self.is_half
         )
         if seconds is None:
-            raise AssertionError
+            raise AssertionError  # gpu_case leaves such rows out
         return seconds
 
 

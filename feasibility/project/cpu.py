@@ -178,7 +178,7 @@ def sustained_rate(cores: Cores, k: Coefficients) -> float:
     used = _at(cores.used, k)
     # As many equal parts as threads take what the slowest core takes; never longer than the
     # fastest core takes for all of them.
-    even = _larger(lead, _at(cores.slowest, k) * cores.thread_count)
+    even = larger(lead, _at(cores.slowest, k) * cores.thread_count)
     used = used + k.even_share * (even - used)
     room = k.thread_room * cores.bandwidth_bytes_per_s
     room = room * (1.0 + (k.computer_room - 1.0) * cores.is_computer)
@@ -191,6 +191,6 @@ def _at(rates: Mapping[str, float], k: Coefficients) -> float:
     return sum(k.family_rate[family] * rate for family, rate in rates.items())
 
 
-def _larger(left: float, right: float) -> float:
+def larger(left: float, right: float) -> float:
     """The larger of two numbers, or of each pair of two arrays."""
     return (left + right + abs(left - right)) / 2

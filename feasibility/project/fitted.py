@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from feasibility.project.covariance import Covariance
 from feasibility.project.cpu import Coefficients, Work
+from feasibility.project.gpu import GpuCoefficients
 from feasibility.project.mix import mix_features, similarities
 
 FILE: Final = Path(__file__).with_name("fitted.toml")
@@ -118,22 +119,6 @@ class Int8(NamedTuple):
     winograd_ratio: float
 
 
-class GpuCoefficients(NamedTuple):
-    """Coefficients of the GPU formula.
-
-    Attributes:
-        fp32_share: Share of the fp32 peak that products reach.
-        fp16_share: The same of the fp16 peak, matrix units included.
-        bandwidth_share: Share of the memory's bandwidth.
-        launch_ratio: Launches of one layer, in those of the device file, by runtime.
-    """
-
-    fp32_share: float
-    fp16_share: float
-    bandwidth_share: float
-    launch_ratio: Mapping[str, float]
-
-
 class Fitted(NamedTuple):
     """Everything that is fitted.
 
@@ -224,8 +209,9 @@ def to_toml(found: Fitted, comment: str) -> str:
     gpu: dict[str, Any] = found.gpu._asdict()
     lines += ["", "[gpu]"]
     lines += [_pair(key, value) for key, value in gpu.items() if not isinstance(value, Mapping)]
-    lines += ["", "[gpu.launch_ratio]"]
-    lines += [_pair(name, value) for name, value in found.gpu.launch_ratio.items()]
+    for key, value in gpu.items():
+        if isinstance(value, Mapping):
+            lines += ["", f"[gpu.{key}]", *(_pair(name, number) for name, number in value.items())]
     lines += ["", "[covariance]"]
     lines += [_pair(key, value) for key, value in found.covariance._asdict().items()]
     lines += ["", "[spreads]", *(_pair(f'"{name}"', v) for name, v in found.spreads.items()), ""]

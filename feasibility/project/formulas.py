@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
 from feasibility.project.covariance import Run
 from feasibility.project.cpu import Work, cpu_seconds, cpu_terms
-from feasibility.project.fitted import Fit, GpuCoefficients, Int8, Setting
-from feasibility.project.machine import UNKNOWN_BANDWIDTH_BYTES_PER_S, used_cores
+from feasibility.project.fitted import Fit, Int8, Setting
+from feasibility.project.gpu import (
+    GpuCoefficients,
+    gpu_runtime,
+    gpu_seconds,
+    interface,
+    peaks_of,
+)
+from feasibility.project.machine import used_cores
 from feasibility.project.measured_machine import (
     has_rates,
     measured_int8_ratio,
     measured_seconds,
 )
 from feasibility.project.mix import mix_features
-from feasibility.records.device import Device, Gpu
-
-GPU_LAUNCH_NS: Final = 10_000
-_NS: Final = 10**9
+from feasibility.records.device import Device
 
 
 def likely_cpu_seconds(
@@ -117,37 +120,19 @@ def integer_unit(device: Device) -> str:
     return "dotprod" if {"dotprod", "i8mm"} & set(features) else "none"
 
 
-def gpu_runtime(text: str) -> str:
-    """Group of GPU runtimes that start their kernels alike."""
-    low = text.lower()
-    if "tensorrt" in low:
-        return "tensorrt"
-    return "vulkan" if "ncnn" in low or "vulkan" in low else "cuda"
-
-
-def gpu_seconds(
-    work: Work, gpu: Gpu, device: Device, k: GpuCoefficients, *, runtime: str, is_half: bool
+def likely_gpu_seconds(
+    work: Work, device: Device, k: GpuCoefficients, *, runtime: str, is_half: bool
 ) -> float | None:
-    """Products and memory at a share of their peaks, and launches per layer.
+    """Likely seconds on the device's GPU; None where it is not described.
 
-    The launches are why small models reach little of a GPU's peak and large ones much.
-    None where the peak is not known.
+    Args:
+        work: What is to be done.
+        device: Where.
+        k: The coefficients.
+        runtime: Name of the runtime, or of what it reaches the GPU through.
+        is_half: True for fp16.
     """
-    rates = []
-    if gpu.fp32_flops_per_s is not None:
-        rates.append(gpu.fp32_flops_per_s.value * k.fp32_share)
-    if is_half and gpu.fp16_flops_per_s is not None:
-        rates.append(gpu.fp16_flops_per_s.value * k.fp16_share)
-    if not rates:
+    peaks = peaks_of(device, is_half=is_half)
+    if peaks is None:
         return None
-    bandwidth = gpu.bandwidth_bytes_per_s
-    if bandwidth is None and device.memory is not None:
-        bandwidth = device.memory.bandwidth_bytes_per_s
-    bytes_per_s = bandwidth.value if bandwidth else UNKNOWN_BANDWIDTH_BYTES_PER_S
-    launch_ns = gpu.launch_ns.value if gpu.launch_ns else GPU_LAUNCH_NS
-    moved = work.activation_count + work.weight_count + work.vector_weight_count
-    return (
-        work.total / max(rates)
-        + moved * (2 if is_half else 4) / (bytes_per_s * k.bandwidth_share)
-        + work.layer_count * launch_ns / _NS * k.launch_ratio[runtime]
-    )
+    return gpu_seconds(work, peaks, interface(gpu_runtime(runtime), k), k)

@@ -16,10 +16,9 @@ from feasibility.project.anchors import Anchoring, anchoring, run_on
 from feasibility.project.cpu import Cores, Work, cpu_seconds
 from feasibility.project.fitted import Fitted, Setting, fitted
 from feasibility.project.formulas import (
-    gpu_runtime,
-    gpu_seconds,
     int8_ratio,
     likely_cpu_seconds,
+    likely_gpu_seconds,
 )
 from feasibility.project.measured_machine import has_rates, measured_spread
 from feasibility.project.npu import npu_text
@@ -204,8 +203,8 @@ def _on_gpu(
     if device.gpu is None:
         return None
     is_half = dtype == "float16"
-    seconds = gpu_seconds(
-        work, device.gpu, device, known.gpu, runtime=gpu_runtime(runtime), is_half=is_half
+    seconds = likely_gpu_seconds(
+        work, device, known.gpu, runtime=GPU_INTERFACES[runtime], is_half=is_half
     )
     if seconds is None:
         return None

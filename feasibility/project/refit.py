@@ -43,7 +43,7 @@ HELD_OUT_FILE: Final = "held_out.csv"
 COVARIANCES_FILE: Final = "held_out_covariances.csv"
 # Groups of chips; what errors have in common on those of one group, the others told.
 CHIP_GROUPS: Final = 4
-LEFT_OUT: Final = ("chip", "architecture", "runtime", "int8 chip", "gpu device")
+LEFT_OUT: Final = ("chip", "architecture", "runtime", "int8 chip", "gpu chip")
 
 Projections: TypeAlias = Mapping[str, Sequence[float]]
 
@@ -100,7 +100,7 @@ def hold_out(evidence: Evidence) -> HeldOut:
         ),
         "runtime": validate.left_out(floats, lambda case: case.row.runtime),
         "int8 chip": validate.left_out_int8(floats, evidence.int8),
-        "gpu device": validate.left_out_gpu(evidence.gpu),
+        "gpu chip": validate.left_out_gpu(evidence.gpu),
     }
     fit = calibrate(floats)
     groups = _chip_groups(floats)
@@ -165,7 +165,7 @@ def held_out_misses(evidence: Evidence, held_out: HeldOut, fit: Fit) -> tuple[Mi
         ),
         *(
             validate.gpu_miss(case, seconds)
-            for case, seconds in zip(evidence.gpu, held_out.seconds["gpu device"], strict=True)
+            for case, seconds in zip(evidence.gpu, held_out.seconds["gpu chip"], strict=True)
         ),
     )
 
@@ -215,7 +215,7 @@ def read_held_out(folder: Path, evidence: Evidence) -> HeldOut:
 
 
 def _cases(evidence: Evidence, name: str) -> Sequence[Case | GpuCase]:
-    if name == "gpu device":
+    if name == "gpu chip":
         return evidence.gpu
     return evidence.int8 if name == "int8 chip" else evidence.floats
 

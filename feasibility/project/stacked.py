@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from feasibility.project.cases import Case
+from feasibility.project.cases import Case, GpuCase
 from feasibility.project.cpu import Cores, Work
 from feasibility.project.machine import FAMILIES, used_cores
 
 
-def stacked_work(cases: Sequence[Case]) -> Work:
+def stacked_work(cases: Sequence[Case | GpuCase]) -> Work:
     """The work of all rows as arrays in one record."""
     import numpy as np
 

@@ -1,15 +1,17 @@
 """Devices that published tables were measured on and that nobody targets.
 
-They stand in `profiles/validation_devices.csv`, one line each, and serve to calibrate the
-projection and to state its error, not to recommend a place.
+They stand in `profiles/validation_devices.csv` and `validation_gpus.csv`, one line each, and
+serve to calibrate the projection and to state its error, not to recommend a place.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, cast
+
+from msgspec.structs import replace
 
 from feasibility.catalogue.catalogue import load_catalogue
 from feasibility.errors import DeviceError
@@ -21,6 +23,7 @@ from feasibility.records.device import (
     Device,
     DeviceMemory,
     Figure,
+    Gpu,
     Isa,
     Kind,
     Limits,
@@ -28,6 +31,7 @@ from feasibility.records.device import (
 from feasibility.text import safe_text
 
 FILE_NAME: Final = "validation_devices.csv"
+GPUS_FILE_NAME: Final = "validation_gpus.csv"
 _SOURCE: Final = "profiles/validation_devices.csv"
 
 
@@ -37,21 +41,32 @@ def all_devices() -> Mapping[str, Device]:
     Raises:
         DeviceError: A device file or the table is not valid.
     """
-    testbeds = read_testbeds(profiles_dir() / FILE_NAME)
-    return {device.id: device for device in (*load_catalogue(devices_dir()), *testbeds)}
+    known = {device.id: device for device in load_catalogue(devices_dir())}
+    known |= {device.id: device for device in read_testbeds(profiles_dir() / FILE_NAME)}
+    for device in read_testbeds(profiles_dir() / GPUS_FILE_NAME, _gpu_device):
+        # A phone of the first table gets its GPU from the second.
+        known[device.id] = replace(known.get(device.id, device), gpu=device.gpu)
+    return known
 
 
-def read_testbeds(path: Path) -> tuple[Device, ...]:
-    """The devices of the table.
+def read_testbeds(
+    path: Path, device_of: Callable[[Mapping[str, str]], Device] | None = None
+) -> tuple[Device, ...]:
+    """The devices of a table.
+
+    Args:
+        path: The table.
+        device_of: The device of a line; None for those of `validation_devices.csv`.
 
     Raises:
         DeviceError: The table cannot be read, or a line is not valid.
     """
     devices = []
+    build = device_of or _device
     try:
         with path.open(encoding="utf-8", newline="") as file:
             for line in csv.DictReader(file):
-                devices.append(_device(line))  # noqa: PERF401 - their number names a bad line
+                devices.append(build(line))  # noqa: PERF401 - their number names a bad line
     except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise DeviceError(
             f"Cannot read {safe_text(str(path))}",
@@ -99,6 +114,37 @@ def _device(line: Mapping[str, str]) -> Device:
                 round(float(line["bandwidth_gb_s"]) * 1e9), line["unverified"]
             ),
             grants=(),
+        ),
+        limits=Limits(runtime_bytes=_figure(0)),
+        origin=_SOURCE,
+    )
+
+
+def _gpu_device(line: Mapping[str, str]) -> Device:
+    unverified = line["unverified"]
+
+    def figure(column: str, factor: float) -> Figure | None:
+        name = column.partition("_")[0]
+        text = line[column]
+        if not text:
+            return None
+        return _figure(round(float(text) * factor), unverified if name in unverified else "")
+
+    return Device(
+        id=line["id"],
+        name=line["name"],
+        kind=cast(Kind, line["kind"]),
+        os="",
+        isa="aarch64" if line["kind"] in ("sbc", "phone") else "x86_64",
+        allocator="glibc",
+        runs_on="gpu",
+        role="headless",
+        gpu=Gpu(
+            name=line["gpu"],
+            bandwidth_bytes_per_s=figure("bandwidth_gb_s", 1e9),
+            fp32_flops_per_s=figure("fp32_tflops", 1e12),
+            fp16_flops_per_s=figure("fp16_tflops", 1e12),
+            launch_ns=figure("launch_us", 1e3),
         ),
         limits=Limits(runtime_bytes=_figure(0)),
         origin=_SOURCE,

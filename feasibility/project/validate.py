@@ -12,7 +12,6 @@ from feasibility.project.calibrate_rest import fit_gpu, fit_int8
 from feasibility.project.cases import Case, GpuCase, case_seconds, int8_seconds
 from feasibility.project.covariance import Covariance, Run, conditioned, covariance
 from feasibility.project.spreads import doubt, thread_group
-from feasibility.project.testbeds import chip_of
 
 CONFIDENCE: Final = 0.8
 _LEAST_ROWS_TO_ANCHOR: Final = 4
@@ -65,12 +64,12 @@ def left_out_int8(floats: Sequence[Case], cases: Sequence[Case]) -> tuple[float,
 
 
 def left_out_gpu(cases: Sequence[GpuCase]) -> tuple[float, ...]:
-    """Seconds projected for GPU rows, their device left out of the fit."""
+    """Seconds projected for GPU rows, their chip left out of the fit."""
     seconds: dict[int, float] = {}
-    for device in dict.fromkeys(case.device.id for case in cases):
-        k = fit_gpu([case for case in cases if case.device.id != device])
+    for chip in dict.fromkeys(case.chip for case in cases):
+        k = fit_gpu([case for case in cases if case.chip != chip])
         for index, case in enumerate(cases):
-            if case.device.id == device:
+            if case.chip == chip:
                 seconds[index] = case.seconds(k)
     return tuple(seconds[index] for index in range(len(cases)))
 
@@ -94,7 +93,7 @@ def gpu_miss(case: GpuCase, projected: float) -> Miss:
         group="gpu",
         kind=case.device.kind,
         runtime=case.row.runtime,
-        unit=chip_of(case.device),
+        unit=case.chip,
         error=math.log(case.row.seconds / projected),
         seconds=case.row.seconds,
     )
