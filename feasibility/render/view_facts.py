@@ -117,7 +117,7 @@ def _memory_text(modelled: Sequence[ModelledMemory]) -> str:
     names: dict[tuple[str, str], list[str]] = {}
     for memory in modelled:
         texts = format_bytes(memory.load_peak_bytes), format_bytes(memory.inference_peak_bytes)
-        names.setdefault(texts, []).append(_ISA_NAMES[memory.isa])
+        names.setdefault(texts, []).append(_ISA_NAMES.get(memory.isa, name_text(memory.isa)))
     if not names:
         return _NOT_KNOWN
     told = "; ".join(
