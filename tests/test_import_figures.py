@@ -18,6 +18,7 @@ from feasibility.measure.imports.yaml_subset import YamlError, read_yaml
 from feasibility.paths import devices_dir
 from feasibility.place.verdict import assess_device
 from feasibility.records.profile import Profile
+from feasibility.render import view_profile
 from feasibility.schema import decode, encode
 
 MIB = 1024**2
@@ -318,6 +319,20 @@ def test_perf_test(tmp_path: Path) -> None:
     assert (profile.memory, profile.process_peak_bytes) == (None, 158171136)
     assert (profile.host.memory_bytes, profile.host.core_count) == (None, None)
     assert profile.workload.threads == 2
+
+
+def test_what_a_file_does_not_say_is_not_made_up_in_a_report(tmp_path: Path) -> None:
+    profile = read(tmp_path, "perf.txt", "Average inference time cost: 84.3 ms\n")
+    assert view_profile.model_row(profile).text == "size not known"
+    assert view_profile.host_row(profile).text == (
+        "on a machine that is not named, ONNX Runtime, by onnxruntime_perf_test (perf.txt)"
+    )
+    (peak,) = view_profile.memory_section(read(tmp_path, "p.txt", PERF_TEST)).rows
+    assert peak.text == "151 MiB, of the whole process, runtime included"
+    runner = view_profile.memory_section(read(tmp_path, "r.json", ort_runner_report()))
+    assert runner.remarks == (
+        "the system's allocator as it comes, so another run may need more or less",
+    )
 
 
 def test_the_words_of_a_newer_perf_test(tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ from feasibility.units import format_bytes, format_count, format_duration
 def model_row(profile: Profile | Proof) -> Row:
     """What the model is: size on disk, parameters, work, inputs."""
     model = profile.model
-    parts = [disk_text(model.file_bytes, model.external_bytes)]
+    is_sized = model.file_bytes + model.external_bytes > 0
+    parts = [disk_text(model.file_bytes, model.external_bytes) if is_sized else "size not known"]
     if model.parameter_count is not None:
         parts.append(f"{format_count(model.parameter_count)} parameters")
     if model.flops is not None:
@@ -57,14 +58,17 @@ def host_row(profile: Profile) -> Row:
 def host_text(host: Host) -> str:
     """Processor and instruction set."""
     cpu, arch = name_text(host.device or host.cpu, 48), name_text(host.arch, 16)
-    return f"{cpu} ({arch})" if cpu and cpu != arch else arch
+    if not (cpu or arch):
+        return "a machine that is not named"
+    return f"{cpu} ({arch})" if cpu and arch and cpu != arch else cpu or arch
 
 
 def workload_text(workload: Workload) -> str:
     """Runtime, provider and threads."""
     runtime = name_text(workload.runtime, 40).replace("onnxruntime", "ONNX Runtime")
     provider = name_text(workload.provider, 40).removesuffix("ExecutionProvider")
-    threads = f"{workload.threads} thread{'s' * (workload.threads != 1)}"
+    count = workload.threads
+    threads = f"{count} thread{'s' * (count != 1)}" if count else ""
     recipe = [] if workload.recipe == "as-is" else [name_text(workload.recipe)]
     return ", ".join(filter(None, (runtime, provider, threads, *recipe)))
 
@@ -137,6 +141,9 @@ def _time_text(latency: Latency | None) -> str:
 def memory_section(profile: Profile) -> Section:
     """Every memory figure with what it includes."""
     memory = profile.memory
+    if memory is None and profile.process_peak_bytes is not None:
+        peak = format_bytes(profile.process_peak_bytes)
+        return Section("memory", (Row("peak", f"{peak}, of the whole process, runtime included"),))
     if memory is None:
         return Section("memory", (Row("", NOT_MEASURED),))
     rows = [
@@ -154,12 +161,16 @@ def memory_section(profile: Profile) -> Section:
         rows.append(Row("by default", _default_range_text(profile.default_allocator)))
     baseline = format_bytes(memory.baseline_bytes)
     title = f"memory above the {baseline} that Python and the runtime take"
-    remark = (
-        "peaks are sampled: this kernel does not allow resetting its high-water mark"
-        if memory.peak_source == "sampled"
-        else "kernel high-water marks; allocator's trim threshold fixed, so they repeat"
-    )
-    return Section(title, tuple(rows), remarks=(remark,))
+    return Section(title, tuple(rows), remarks=(_memory_remark(memory),))
+
+
+def _memory_remark(memory: Memory) -> str:
+    """How the figures were come by."""
+    if memory.peak_source == "sampled":
+        return "peaks are sampled: this kernel does not allow resetting its high-water mark"
+    if memory.allocator == "default":
+        return "the system's allocator as it comes, so another run may need more or less"
+    return "kernel high-water marks; allocator's trim threshold fixed, so they repeat"
 
 
 def _resident_text(memory: Memory) -> str:
