@@ -91,8 +91,24 @@ def test_the_kernels_do_the_work_they_are_named_after() -> None:
     }
 
 
-def test_a_machine_too_slow_for_the_time_is_an_error() -> None:
-    with pytest.raises(MeasurementError, match="took more than the 0 s there are for 1 threads"):
+def test_every_kernel_is_timed_once_however_slow_the_machine_is() -> None:
+    """Further rounds are for machines that have the time."""
+    pace = speed.Pace(schedule=QUICK.schedule, round_count=3, time_ns=0)
+    told: list[int] = []
+    found = speed.measure_speed(
+        (1,),
+        cache_bytes=None,
+        free_bytes=GIB,
+        pace=pace,
+        progress=lambda done, total, doing: told.append(done),
+    )
+    assert set(found.times[1]) == {*KERNELS, speed.BUS}
+    assert told[-2] == len(found.times[1])
+
+
+def test_a_machine_far_too_slow_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "_FIRST_ROUND_S", 0.01)
+    with pytest.raises(MeasurementError, match=r"took more than the 0.01 s there are for them"):
         speed.measure_speed(
             (1,),
             cache_bytes=None,

@@ -34,6 +34,9 @@ _BUS_LEAST_BYTES: Final = 16 * MIB
 _BUS_MOST_BYTES: Final = 128 * MIB
 # The runtime, the child's arrays and what is planned at once: several times the longest vector.
 _BUS_MEMORY_SHARE: Final = 8
+# On top of a child's time: every model is timed once, however slow the machine is.
+_FIRST_ROUND_S: Final = 60
+_WHAT: Final = "Cannot measure this machine"
 # What the child was seen to need, with some room; the tool itself takes 60 MiB beside it.
 _ENOUGH_TEXT: Final = "200 MiB of free memory"
 _ELEMENT_BYTES: Final = 4
@@ -48,12 +51,12 @@ class Pace:
         schedule: For each model.
         round_count: How often each is timed, the others in between; the least time counts,
             because whatever else the machine does can only add to it.
-        time_ns: Time of all numbers of threads, after which no further model is begun.
+        time_ns: Time of all numbers of threads, after which no further round is begun.
     """
 
     schedule: Schedule = field(
         default_factory=lambda: Schedule(
-            run_count_min=3,
+            run_count_min=2,
             run_count_max=200,
             precision_ratio=0.01,
             warmup_time_ns=SECOND_NS // 20,
@@ -175,7 +178,7 @@ class _Series:
         """The child that timed them with so many threads.
 
         Raises:
-            MeasurementError: It did not get through all kernels.
+            MeasurementError: It did not get through all kernels once.
         """
         request = Request(
             action="series",
@@ -186,28 +189,27 @@ class _Series:
             schedule=self.pace.schedule,
             ceiling_bytes=self.free_bytes,
             tasks=tuple(map(self._task, self.order)),
+            tasks_needed=len(self.models),
             tasks_time_ns=time_ns,
         )
-        # A task that was begun in time may still be running when the time is over.
-        timeout_s = time_ns / SECOND_NS + 60
+        timeout_s = time_ns / SECOND_NS + _FIRST_ROUND_S
         result = run_child(request, self.runner, timeout_s=timeout_s, on_event=on_event)
         if result.ending != "done":
             raise self._failure(result)
-        if len(self.times(result, threads)) < len(self.models):
-            raise MeasurementError(
-                "Cannot measure this machine",
-                f"the small models took more than the {time_ns / SECOND_NS:.0f} s there are "
-                f"for {threads} threads",
-                "close other programs and try again",
-            )
         return result
 
     def _failure(self, result: ChildResult) -> MeasurementError:
+        if result.ending == "timeout":
+            return MeasurementError(
+                _WHAT,
+                f"small models took more than the {result.timeout_s:g} s there are for them",
+                "close other programs and try again",
+            )
         cause = explain(result, "timing models", self.free_bytes)
         failed = result.event(Failed)
         is_short = failed is not None and is_out_of_memory(failed)
         hint = f"close other programs; {_ENOUGH_TEXT} are enough" if is_short else cause.hint
-        return MeasurementError("Cannot measure this machine", cause.why, hint)
+        return MeasurementError(_WHAT, cause.why, hint)
 
     def _task(self, name: str) -> Task:
         inputs = tuple(

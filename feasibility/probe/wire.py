@@ -55,6 +55,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         tasks: The models of a series, which takes the place of `model_path` and `inputs`.
+        tasks_needed: How many of them are run however long they take.
         tasks_time_ns: Time after which no further task of the series is begun.
     """
 
@@ -79,6 +80,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     outputs_path: str | None = None
     emulated: bool = False
     tasks: tuple[Task, ...] = ()
+    tasks_needed: int = 0
     tasks_time_ns: int = 0
 
 

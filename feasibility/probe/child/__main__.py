@@ -177,7 +177,7 @@ def time_series(job: Job) -> None:
     deadline = time.perf_counter_ns() + request["tasks_time_ns"]
     count = 0
     for index, task in enumerate(request["tasks"]):
-        if time.perf_counter_ns() > deadline:
+        if index >= request["tasks_needed"] and time.perf_counter_ns() > deadline:
             break
         count += 1
         job.phase = "load"
