@@ -425,6 +425,32 @@ def test_only_blocks_need_convolution_weights_twice() -> None:
     assert loading(graph, frozenset(), Blocks()).resident_bytes == own + 2 * one
 
 
+def test_every_convolution_takes_in_its_normalisation_with_weights_of_its_own() -> None:
+    """Two convolutions share what the graph computes once, until normalisations are folded in."""
+    nodes = [
+        node("ConstantOfShape", "size", "w1"),
+        node("ConstantOfShape", "same", "w2"),
+        node("Conv", "x w1", "a", kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        node("BatchNormalization", "a s s s s", "b"),
+        node("Conv", "b w2", "c", kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        node("BatchNormalization", "c s s s s", "y"),
+    ]
+    weights = [
+        constant("size", [256, 256, 3, 3]),
+        constant("same", [256, 256, 3, 3]),
+        dropped("s", 256),
+    ]
+    graph = graph_of(nodes, {"x": (FLOAT, [1, 256, 8, 8])}, ["y"], weights)
+    one, small = 256 * 256 * 9 * 4, KIB
+    own = BASE_BYTES + 6 * NODE_BYTES
+    arm = loading(graph, frozenset(), None)
+    assert arm.resident_bytes == own + 2 * one + small
+    assert arm.peak_bytes == own + one + small + 2 * one + 2 * one
+    blocked = loading(graph, frozenset(), Blocks())
+    assert blocked.resident_bytes == own + 2 * one + small
+    assert blocked.peak_bytes == own + 2 * one + small + 2 * one + 3 * one
+
+
 def test_computed_weights_replace_what_they_are_made_of() -> None:
     """Both transposes are the same computation; the original is dropped."""
     nodes = [

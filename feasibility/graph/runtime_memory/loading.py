@@ -83,7 +83,7 @@ def loading(graph: TypedGraph, external: frozenset[str], blocks: Blocks | None) 
         own + weights.inline_bytes + weights.largest_inline_bytes,
         own + weights.inline_bytes + weights.folded_bytes,
         own + weights.held_bytes + weights.renormalised_peak_bytes,
-        own + weights.held_bytes + weights.relaid_peak_bytes,
+        own + weights.held_bytes + weights.separated_bytes + weights.relaid_peak_bytes,
         own + weights.held_bytes + weights.widened_bytes,
         resident + weights.largest_packed_bytes,
     )
@@ -131,7 +131,7 @@ class _Weights:
         self.held_bytes = sum(
             self._sizes[weight] for weight in self._reads if weight.name not in external
         )
-        self.final_bytes = self.mapped_bytes = self.widened_bytes = 0
+        self.final_bytes = self.mapped_bytes = self.widened_bytes = self.separated_bytes = 0
         self.largest_packed_bytes = 0
         for weight, reads in self._reads.items():
             self._settle(weight, reads)
@@ -192,12 +192,19 @@ class _Weights:
     def _settle(self, weight: _Weight, reads: list[_Read]) -> None:
         """Count what a weight ends up as: itself, copies in other layouts, or both."""
         size = self._sizes[weight]
-        copies = {self._copy_bytes(read) for read in reads}
+        own = [read for read in reads if _is_renormalised(read.node, read.usage)]
+        shared = [read for read in reads if not _is_renormalised(read.node, read.usage)]
+        copies = {self._copy_bytes(read) for read in shared}
         copied = sum(copy for copy in copies if copy is not None)
+        # Every convolution that takes in a normalisation gets weights of its own.
+        self.separated_bytes += size * (len(own) - (not shared)) if own else 0
+        copied += sum(self._copy_bytes(read) or size for read in own)
         self.final_bytes += copied
         if reads and reads[0].node.type_of(reads[0].position).elem_type == TensorProto.FLOAT16:
             self.widened_bytes += copied
-        self.largest_packed_bytes = max(self.largest_packed_bytes, copied)
+        self.largest_packed_bytes = max(
+            self.largest_packed_bytes, max((copy for copy in copies if copy), default=0)
+        )
         if reads and None not in copies:
             return
         if weight.name in self._external:
@@ -256,12 +263,17 @@ def _renormalised_peak(convolutions: list[tuple[TypedNode, Usage]]) -> int:
     """Most of the weights made anew to take in a normalisation that follows."""
     done = peak = 0
     for node, usage in convolutions:
-        reader = usage.only_reader(node.node.output[0]) if node.op_type == "Conv" else None
-        if reader is not None and reader.op_type == "BatchNormalization":
+        if _is_renormalised(node, usage):
             size = node.type_of(1).size_bytes or 0
             done += size
             peak = max(peak, done + _FOLDING_COPIES * size)
     return peak
+
+
+def _is_renormalised(node: TypedNode, usage: Usage) -> bool:
+    """Whether a convolution takes in the batch normalisation that follows it."""
+    reader = usage.only_reader(node.node.output[0]) if node.op_type == "Conv" else None
+    return reader is not None and reader.op_type == "BatchNormalization"
 
 
 def _packed_bytes(node: TypedNode, shape: tuple[int | None, ...]) -> int:
@@ -280,9 +292,16 @@ def _read_bytes(read: _Read, size: int) -> int:
 
 
 def _computation(node: TypedNode) -> tuple[object, ...]:
-    """What tells a computation from others: operator, inputs and attributes."""
+    """What tells a computation from others: operator, inputs and attributes.
+
+    Small inputs are told by their value: equal ones are one constant to the runtime.
+    """
     attributes = sorted(
         (name, value.SerializeToString(deterministic=True))
         for name, value in node.attributes.items()
     )
-    return (node.domain, node.op_type, *node.node.input, *attributes)
+    inputs = (
+        name if value is None else (value.dtype.str, value.shape, value.tobytes())
+        for name, value in zip(node.node.input, node.values, strict=True)
+    )
+    return (node.domain, node.op_type, *inputs, *attributes)
