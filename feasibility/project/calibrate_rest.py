@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Vector = NDArray[np.float64]
 
-INTEGER_UNITS: Final = ("none", "dotprod", "vnni")
+INTEGER_UNITS: Final = ("neon", "dotprod", "sse", "vnni")
 _NOISE: Final = 0.3
 _KNEE: Final = 0.5
 _INT8_SPREAD: Final = 0.5

@@ -117,7 +117,9 @@ def integer_unit(device: Device) -> str:
     features = device.cpu.features if device.cpu is not None else ()
     if "vnni" in features:
         return "vnni"
-    return "dotprod" if {"dotprod", "i8mm"} & set(features) else "none"
+    if {"dotprod", "i8mm"} & set(features):
+        return "dotprod"
+    return "sse" if device.isa == "x86_64" else "neon"
 
 
 def likely_gpu_seconds(
