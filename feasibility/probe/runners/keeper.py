@@ -44,6 +44,9 @@ def main() -> None:
     os.dup2(2, 1)
     # A login shell may have greeted without ending its line.
     REPLY.write(b"\n")
+    if not sys.platform.startswith("linux"):
+        reply({"error": f"its system is {sys.platform}, not Linux"})
+        return
     for name in ("SIGHUP", "SIGTERM", "SIGINT"):
         signal.signal(getattr(signal, name), leave)
     mark = claim()
@@ -192,9 +195,10 @@ def cpu_name() -> str:
     except OSError:
         board = ""
     named = fields.get("model name") or fields.get("Model") or board
-    part = fields.get("CPU part")  # Arm's numbers, where servers tell no more
-    if part and not named:
-        named = "Arm processor {} {}".format(fields.get("CPU implementer", ""), part)
+    # Arm's numbers, where servers tell no more.
+    maker, part = fields.get("CPU implementer"), fields.get("CPU part")
+    if maker and part and not named:
+        return f"Arm processor {maker} {part}"
     return named or "unknown"
 
 

@@ -24,6 +24,7 @@ from feasibility.probe.runners.translation import TranslationWatcher
 from feasibility.text import safe_text
 
 _OLDEST_PYTHON: Final = (3, 9)
+_NEWER_PYTHON: Final = "install Python 3.9 or newer there"
 _MESSAGE_LIMIT: Final = 300
 _NOTICE_S: Final = 1.0
 # Seen of QEMU 7.2, whose guests find this machine's processors described in /proc/cpuinfo.
@@ -214,14 +215,16 @@ def _facts(link: Link, way: Way, what: str) -> dict[str, Any]:
     """What the machine says of itself, once it is known that a child can run there."""
     try:
         facts = link.hear()
+    except RefusedError as error:
+        raise HostError(what, str(error), "measure on a machine with Linux") from error
     except (LinkError, BrokenPipeError) as error:
+        if "SyntaxError" in str(error):
+            raise HostError(what, "its Python is too old", _NEWER_PYTHON) from error
         code = error.exit_code if isinstance(error, LinkError) else None
         raise HostError(what, *way.explain(str(error), code)) from error
     version = safe_text(str(facts.get("python", "")))
     if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < _OLDEST_PYTHON:
-        raise HostError(
-            what, f"its Python is {version}, too old", "install Python 3.9 or newer there"
-        )
+        raise HostError(what, f"its Python is {version}, too old", _NEWER_PYTHON)
     if facts["missing"]:
         missing = " and ".join(facts["missing"])
         raise HostError(what, f"its Python has no {missing}", way.remedy(facts["missing"]))
