@@ -12,7 +12,7 @@ HEADINGS: tuple[tuple[Scope, str], ...] = (
     ("kind", "kind of device"),
     ("runtime", "runtime"),
 )
-_COLUMNS = ("number", "chips", "median error", "90 % within", "in 1.5x", "in 2x", "in interval")
+_COLUMNS = ("count", "chips", "median error", "90 % within", "in 1.5x", "in 2x", "in interval")
 
 
 def accuracy_grid(accuracy: Accuracy, scope: Scope, heading: str) -> Grid:
