@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -321,6 +322,27 @@ def test_perf_test(tmp_path: Path) -> None:
     assert profile.workload.threads == 2
 
 
+SAMPLES = (
+    json.dumps(ort_runner_report()),
+    json.dumps(optimum_benchmark()),
+    PERF_TEST,
+    PERF_TEST_RESULTS,
+    AI_HUB,
+    OLDER_AI_HUB,
+)
+
+
+@given(st.sampled_from(SAMPLES), st.integers(0, 3000), st.integers(0, 60), st.text(max_size=8))
+def test_a_damaged_file_is_read_or_refused(text: str, at: int, count: int, instead: str) -> None:
+    """Whatever a piece of it is replaced by."""
+    content = text[:at] + instead + text[at + count :]
+    with tempfile.TemporaryDirectory() as folder, contextlib.suppress(DocumentError):
+        path = Path(folder) / "figures"
+        path.write_bytes(content.encode("utf-8", "surrogatepass"))
+        profile = read_figures(path)
+        assert decode(encode(profile), Profile, "profile") == profile
+
+
 def test_what_a_file_does_not_say_is_not_made_up_in_a_report(tmp_path: Path) -> None:
     profile = read(tmp_path, "perf.txt", "Average inference time cost: 84.3 ms\n")
     assert view_profile.model_row(profile).text == "size not known"
@@ -356,6 +378,21 @@ def test_the_results_file_of_perf_test(tmp_path: Path) -> None:
     assert profile.process_peak_bytes == 100_000_000
     assert (profile.model.name, profile.workload.run_count) == ("resnet", 3)
     assert any("holds 2 benchmarks" in warning.message for warning in profile.warnings)
+
+
+@pytest.mark.parametrize(
+    "text", [PERF_TEST, PERF_TEST_RESULTS, AI_HUB.split("          QCS", maxsplit=1)[0]]
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_windows_writes_them_too(tmp_path: Path, text: str, encoding: str) -> None:
+    """Lines that end as there and over adb, and the encoding of PowerShell's redirection."""
+    path = tmp_path / "figures"
+    path.write_text(text)
+    written = read_figures(path)
+    path.write_bytes(text.replace("\n", "\r\n").encode(encoding))
+    read = read_figures(path)
+    assert (read.latency, read.process_peak_bytes) == (written.latency, written.process_peak_bytes)
+    assert read.workload == written.workload
 
 
 def test_results_that_cannot_be_seconds_are_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +26,7 @@ FORMATS: Final = (
 )
 SUFFIXES: Final = frozenset({".json", ".yaml", ".yml", ".txt", ".log", ".out", ".csv"})
 _MAX_BYTES: Final = 64 * 1024**2
+_UTF_16_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _CHOICE: Final = "#"
 
 
@@ -64,7 +66,9 @@ def _content(path: Path, what: str) -> str:
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise DocumentError(what, "it is larger than any report", "check the path")
-        return path.read_text(encoding="utf-8-sig")
+        data = path.read_bytes()
+        # PowerShell redirects a program's output as UTF-16.
+        return data.decode("utf-16" if data.startswith(_UTF_16_MARKS) else "utf-8-sig")
     except OSError as error:
         raise DocumentError(
             what, (error.strerror or str(error)).lower(), "check the path"
