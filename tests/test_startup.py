@@ -55,3 +55,12 @@ def test_reading_a_profile_again_imports_no_runtime() -> None:
     code, modules = modules_after("schema", "profile")
     assert code == 0
     assert modules.intersection({"numpy", "onnx", "onnxruntime", "memray", "psutil"}) == set()
+
+
+def test_projecting_needs_no_numbers_library() -> None:
+    """A saved profile is projected without what measures and fits."""
+    code = "import feasibility.project.latency, sys; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert set(loaded).intersection({"numpy", "onnx", "onnxruntime", "memray", "psutil"}) == set()

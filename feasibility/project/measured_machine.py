@@ -13,14 +13,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from feasibility.measure.speed import BUS, KernelTime
 from feasibility.project.cpu import Work
 from feasibility.project.workload import work_of_model
 from feasibility.records.device import Device, Figure, MeasuredMachine, Rates
 from feasibility.records.profile import Profile
-from feasibility.zoo.kernels import SMALL_LAYER_COUNT, TINY_NODE_COUNT
+
+if TYPE_CHECKING:
+    # Projecting needs nothing of what measures, nor its libraries.
+    from feasibility.measure.speed import KernelTime
 
 # The runtime whose kernels `devices this` runs.
 MEASURED_RUNTIME: Final = "onnxruntime"
@@ -164,6 +166,9 @@ def rates_of(
         alone: The same with one thread.
         source: Where the figures come from, for the device file.
     """
+    from feasibility.measure.speed import BUS
+    from feasibility.zoo.kernels import TINY_NODE_COUNT
+
     dispatch_ns = times["layers"].ns / TINY_NODE_COUNT
     waiting_ns = _waiting_ns(times, alone)
     layer_ns = dispatch_ns + waiting_ns
@@ -201,6 +206,8 @@ def rates_of(
 
 def _waiting_ns(times: Mapping[str, KernelTime], alone: Mapping[str, KernelTime]) -> float:
     """What threads lose in each layer: small layers gain less from them than large ones."""
+    from feasibility.zoo.kernels import SMALL_LAYER_COUNT
+
     gain = alone["pointwise"].ns / times["pointwise"].ns
     return max(0.0, times["small"].ns - alone["small"].ns / gain) / SMALL_LAYER_COUNT
 
