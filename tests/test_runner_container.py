@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -202,6 +203,27 @@ def test_an_emulator_of_the_engine_that_crashes_is_named(engine: Path, tmp_path:
         assert fault is not None
         assert "crashed before the runtime had started" in fault.why
         assert place.fault(result) is None
+
+
+def test_an_engine_that_is_still_pulling_is_not_waited_for(engine: Path) -> None:
+    """It neither speaks nor listens, and an interrupted run should end."""
+    engine.write_text("#!/bin/sh\nexec sleep 60\n")
+    began = time.monotonic()
+    machine = replace(ContainerMachine("docker", "my/image"), timeout_s=0.2)
+    assert fails(machine).why == "nothing was heard for 0.2 s"
+    assert time.monotonic() - began < 10
+
+
+def test_a_container_that_ends_early_is_named(engine: Path, tmp_path: Path) -> None:
+    path = tiny_models.mlp(tmp_path / "mlp.onnx")
+    machine = ContainerMachine("docker", "my/image")
+    with machine.reach(lambda: [StagedFile(path, "m")]) as place:
+        place.link.process.kill()
+        engine.write_text("#!/bin/sh\nexit 137\n")
+        result = run_child(request_for(place.there(path)), place.runner, timeout_s=60)
+        fault = place.fault(result)
+        assert fault is not None
+        assert (fault.why, fault.hint) == machine.lost
 
 
 def test_a_container_that_is_gone_is_named(engine: Path, tmp_path: Path) -> None:

@@ -319,7 +319,7 @@ def test_a_child_that_loses_its_connection_alone_is_the_networks_fault(server: S
     with cut.reach(tuple) as place:
         fault = place.fault(run_child(request_for("/none"), place.runner, timeout_s=30))
         assert fault is not None
-        assert (fault.why, fault.hint) == remote.LOST
+        assert (fault.why, fault.hint) == server.machine.lost
     assert server.leftovers() == []
 
 
@@ -339,7 +339,7 @@ def test_a_connection_that_ends_while_copying_is_named(server: Server, tmp_path:
     with pytest.raises(HostError) as caught, machine.reach(lambda: [StagedFile(big, "big")]):
         pass
     assert caught.value.what == f"Cannot copy the model to {machine.name}"
-    assert (caught.value.why, caught.value.hint) == remote.LOST
+    assert (caught.value.why, caught.value.hint) == server.machine.lost
 
 
 @needs_sshd

@@ -91,6 +91,14 @@ class ContainerMachine:
         platform = f",platform={self.platform}" if self.platform else ""
         return f"{self.engine}:{self.image}{platform}"
 
+    @property
+    def lost(self) -> tuple[str, str]:
+        """Its first process is the keeper, which ends by itself only when nobody listens."""
+        return (
+            f"its container was ended by {self.engine}, a limit or somebody else",
+            f"see `{self.engine} events` for who did, and run it again",
+        )
+
     @contextlib.contextmanager
     def reach(self, files: FilesToStage) -> Iterator[RemotePlace]:
         """A folder in a fresh container with the files in it.

@@ -21,6 +21,7 @@ from feasibility.probe.place import StagedFile
 KEEPER_SCRIPT: Final = Path(__file__).with_name("keeper.py")
 _COPY_BYTES: Final = 1 << 20
 _FAREWELL_S: Final = 15.0
+_BRIEF_FAREWELL_S: Final = 1.0
 _MAX_REPLY_BYTES: Final = 1 << 20
 _STDERR_KEPT_BYTES: Final = 8 * 1024
 
@@ -63,6 +64,7 @@ class Link:
     timeout_s: float
     _pending: bytearray = field(default_factory=bytearray)
     _greeting: bytes = b""
+    has_heard: bool = False
 
     def hear(self) -> dict[str, Any]:
         """The keeper's next reply.
@@ -81,6 +83,7 @@ class Link:
             if isinstance(message, dict):
                 break
             self._greeting = line or self._greeting
+        self.has_heard = True
         if "error" in message:
             raise RefusedError(str(message["error"]))
         reply: dict[str, Any] = message
@@ -191,19 +194,21 @@ def linked(argv: Sequence[str], timeout_s: float) -> Iterator[Link]:
             stderr=stderr,
             start_new_session=True,
         )
+        link = Link(process, stderr, timeout_s)
         try:
-            yield Link(process, stderr, timeout_s)
+            yield link
         finally:
-            _part(process)
+            # Who has not spoken yet has nothing to clean up, and may not listen either.
+            _part(process, _FAREWELL_S if link.has_heard else _BRIEF_FAREWELL_S)
 
 
-def _part(process: subprocess.Popen[bytes]) -> None:
+def _part(process: subprocess.Popen[bytes], farewell_s: float) -> None:
     """Ends the keeper by closing its input, and waits until it has removed its folder."""
     assert process.stdin is not None
     assert process.stdout is not None
     with contextlib.suppress(OSError):
         process.stdin.close()
-    deadline = time.monotonic() + _FAREWELL_S
+    deadline = time.monotonic() + farewell_s
     with contextlib.suppress(OSError):
         # A keeper that is still handing over a file has to get rid of it first.
         while select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:

@@ -32,10 +32,6 @@ _EMULATOR_CRASHED: Final = (
     "the emulator that the container engine uses crashed before the runtime had started",
     "give the engine a newer QEMU, or measure with --on emulate:aarch64",
 )
-LOST: Final = (
-    "the connection was lost; what was copied there is removed when that side notices",
-    "check the network and run it again",
-)
 
 
 class Way(Protocol):
@@ -57,6 +53,10 @@ class Way(Protocol):
 
     def explain(self, text: str, exit_code: int | None) -> tuple[str, str]:
         """Why the keeper did not get through, and what to do about it."""
+
+    @property
+    def lost(self) -> tuple[str, str]:
+        """What it means that the keeper is gone, and what to do about it."""
 
     def explain_later(self, text: str, exit_code: int | None) -> tuple[str, str] | None:
         """The same for a command after the keeper; None where the exit code is that command's."""
@@ -167,7 +167,7 @@ class RemotePlace:
             return None
         what = f"Cannot go on measuring on {self.way.name}"
         if self._is_lost():
-            return HostError(what, *LOST)
+            return HostError(what, *self.way.lost)
         if self.is_emulated and result.signal_number is not None and result.phase == "start":
             return HostError(what, *_EMULATOR_CRASHED)
         cause = self.way.explain_later(result.stderr_tail, result.exit_code)
@@ -254,4 +254,6 @@ def _sent(link: Link, way: Way, files: Sequence[StagedFile]) -> str:
             f"{size / 1e6:.0f} MB are needed in the folder for temporary files there",
         ) from error
     except LinkError as error:
-        raise HostError(what, *(way.explain_later(str(error), error.exit_code) or LOST)) from error
+        raise HostError(
+            what, *(way.explain_later(str(error), error.exit_code) or way.lost)
+        ) from error

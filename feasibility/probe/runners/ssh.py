@@ -12,7 +12,7 @@ from typing import Final
 from feasibility.errors import UsageError
 from feasibility.probe.place import FilesToStage
 from feasibility.probe.runners.faults import Rule, complaint, explained
-from feasibility.probe.runners.remote import LOST, RemotePlace, reached
+from feasibility.probe.runners.remote import RemotePlace, reached
 from feasibility.text import safe_text
 
 # Nobody sits at the keyboard of a measurement: whatever ssh would ask is an error instead.
@@ -35,6 +35,10 @@ _NAME: Final = re.compile(
 )
 
 
+_LOST: Final = (
+    "the connection was lost; what was copied there is removed when that side notices",
+    "check the network and run it again",
+)
 _RULES: Final = (
     Rule(
         "REMOTE HOST IDENTIFICATION HAS CHANGED",
@@ -53,7 +57,7 @@ _RULES: Final = (
     ),
     Rule("Could not resolve hostname", "there is no host of that name", "check the name"),
     Rule("Connection refused", "nothing listens for ssh there", "start sshd there"),
-    Rule("closed by remote host|connection reset|broken pipe|connection closed", *LOST),
+    Rule("closed by remote host|connection reset|broken pipe|connection closed", *_LOST),
     Rule("timed out", "it does not answer", "check that it is on and in this network"),
     Rule("No route to host", "there is no way to it", "check that it is on and in this network"),
 )
@@ -79,6 +83,11 @@ class SshMachine:
         """Its name as `--on` takes it."""
         host = self.host if self.host.startswith("ssh://") else f"ssh:{self.host}"
         return host if self.python == "python3" else f"{host}:{self.python}"
+
+    @property
+    def lost(self) -> tuple[str, str]:
+        """The network, or the other side, was gone for longer than ssh waits."""
+        return _LOST
 
     @contextlib.contextmanager
     def reach(self, files: FilesToStage) -> Iterator[RemotePlace]:
@@ -120,7 +129,7 @@ class SshMachine:
         if exit_code != _EXIT_SSH_FAILED:
             return None
         # What the login shell there prints is in the text as well.
-        return explained(text, _RULES, host=self.host) or LOST
+        return explained(text, _RULES, host=self.host) or _LOST
 
     def remedy(self, modules: Sequence[str]) -> str:
         """What brings Python modules there."""
