@@ -492,6 +492,37 @@ def test_a_graph_without_nodes_is_not_modelled() -> None:
     assert modelled_memory(graph, frozenset(), has_known_shapes=True) == ()
 
 
+NAMES = st.sampled_from(["x", "w", "k", "a", "b", "c", "d"])
+OPERATORS = st.sampled_from(
+    [
+        *("Identity", "Relu", "Neg", "Erf", "Sigmoid", "Tanh", "ReduceMean", "Cast", "Dropout"),
+        *("Add", "Mul", "Div", "Sub", "Pow", "MatMul", "Conv", "Concat", "Reshape", "Einsum"),
+        *("QuantizeLinear", "DequantizeLinear", "MaxPool", "BatchNormalization", "Transpose"),
+    ]
+)
+
+
+@given(
+    st.lists(
+        st.tuples(OPERATORS, st.lists(NAMES, min_size=1, max_size=5), NAMES),
+        min_size=1,
+        max_size=15,
+    ),
+    NAMES,
+    st.booleans(),
+)
+def test_no_graph_is_too_broken(
+    nodes: list[tuple[str, list[str], str]], output: str, has_known_shapes: bool
+) -> None:
+    """Names that are made twice, read before they are made, or read by what makes them."""
+    made = [node(op_type, " ".join(reads), write) for op_type, reads, write in nodes]
+    graph = graph_of(
+        made, {"x": IMAGE}, [output], [dropped("w", 32, 32, 3, 3), constant("k", [1, -1])]
+    )
+    for memory in modelled_memory(graph, frozenset({"w"}), has_known_shapes=has_known_shapes):
+        assert memory.inference_peak_bytes >= memory.resident_bytes >= memory.own_bytes - MIB
+
+
 RECORDED = sorted((profiles_dir() / "zoo").glob("*.json"))
 
 

@@ -81,8 +81,11 @@ def find_fusions(usage: Usage, *, has_known_shapes: bool) -> Fusions:
         if at in found.absorbed or at in found.merged or node.domain:
             continue
         source = _stand_in(node, usage, has_known_shapes=has_known_shapes)
-        if source and node.node.output[0] not in usage.outputs:
-            found.renamed[node.node.output[0]] = source
+        output = str(node.node.output[0])
+        # A broken graph may give one name to two values.
+        is_plain = output not in found.renamed and found.resolve(source) != output
+        if source and is_plain and output not in usage.outputs:
+            found.renamed[output] = source
             found.absorbed.add(at)
     return found
 
@@ -158,8 +161,7 @@ def _biased(node: TypedNode, usage: Usage) -> str:
     maker = usage.maker(variable[0])
     if maker is None or maker.op_type != "MatMul" or usage.count(variable[0]) != 1:
         return ""
-    weights = maker.node.input[1]
-    is_matrix = usage.is_constant(weights) and len(maker.type_of(1).shape or ()) == _MATRIX_RANK
+    is_matrix = usage.has_constant(maker, 1) and len(maker.type_of(1).shape or ()) == _MATRIX_RANK
     return variable[0] if is_matrix and len(bias.shape or ()) == 1 else ""
 
 

@@ -61,7 +61,7 @@ class Blocks:
     def convolves(self, node: TypedNode, usage: Usage) -> bool:
         """Whether a convolution runs in blocks."""
         weights = node.type_of(1)
-        if node.op_type != "Conv" or node.domain or not usage.is_constant(node.node.input[1]):
+        if node.op_type != "Conv" or node.domain or not usage.has_constant(node, 1):
             return False
         if weights.elem_type != TensorProto.FLOAT or self.size_bytes(node.output()) is None:
             return False

@@ -9,17 +9,16 @@ Source: the block layout transformer of ONNX Runtime
 
 from __future__ import annotations
 
-from math import prod
 from typing import TYPE_CHECKING, Final
 
 from onnx import TensorProto
 
 from feasibility.graph.attributes import int_of
-from feasibility.graph.liveness import activation_peak
 from feasibility.graph.runtime_memory.fusions import Fusions, find_fusions
 from feasibility.graph.runtime_memory.program import Program, Step, Value
 from feasibility.graph.runtime_memory.reuse import BLOCKED_PREFIX
 from feasibility.graph.runtime_memory.usage import Usage, outer_reads
+from feasibility.graph.runtime_memory.workspace import workspace_bytes
 from feasibility.graph.types import ValueType
 
 if TYPE_CHECKING:
@@ -52,7 +51,6 @@ _OPEN: Final = frozenset(
         *("NonZero", "ParametricSoftplus", "Scan", "ScaledTanh", "Unique"),
     }
 )
-_SPATIAL_FROM: Final = 2
 _PAIR: Final = 2
 
 
@@ -122,7 +120,7 @@ class _Lowering:
             packed_bytes=tuple(
                 node.type_of(1).size_bytes or 0
                 for node in self._usage.nodes
-                if node.op_type == "ConvTranspose" and self._usage.is_constant(node.node.input[1])
+                if node.op_type == "ConvTranspose" and self._usage.has_constant(node, 1)
             ),
         )
 
@@ -298,7 +296,7 @@ class _Lowering:
             (),
             is_view=is_default and node.op_type in _VIEWS and first_is_read,
             in_place=0 if is_default and node.op_type in _IN_PLACE and reads else None,
-            workspace_bytes=_workspace_bytes(node),
+            workspace_bytes=workspace_bytes(node),
         )
         if is_default and node.op_type == "Conv":
             output = self._end_of_chain(node)
@@ -374,38 +372,3 @@ class _Lowering:
             is_known = is_known and all(self._usage.is_constant(name) for name in operands)
         for name in node.node.output:
             self._is_known[name] = is_known
-
-
-def _workspace_bytes(node: TypedNode) -> int:
-    """What a kernel allocates for itself."""
-    bodies = [activation_peak(body) for body in node.bodies]
-    inner = max((peak.peak_bytes for peak in bodies if peak is not None), default=0)
-    if node.domain:
-        return inner
-    if node.op_type == "Einsum":
-        values = [*node.inputs, node.output()]
-        return sum(value.size_bytes or 0 for value in values)
-    if node.op_type == "ConvTranspose":
-        return _columns_bytes(node, channel_axis=1, image=node.type_of(0))
-    if node.op_type == "Conv" and _has_few_pixels(node):
-        return _columns_bytes(node, channel_axis=1, image=node.output())
-    return inner
-
-
-def _has_few_pixels(node: TypedNode) -> bool:
-    """Whether a convolution unrolls its whole image: fewer pixels than filters."""
-    weights, shape = node.type_of(1).shape, node.output().shape
-    if not weights or not shape or None in weights or None in shape:
-        return False
-    kernel = prod(dim or 0 for dim in weights[_SPATIAL_FROM:])
-    return kernel > 1 and prod(dim or 0 for dim in shape[_SPATIAL_FROM:]) < (weights[0] or 0)
-
-
-def _columns_bytes(node: TypedNode, *, channel_axis: int, image: ValueType) -> int:
-    """Size of the unrolled image that a matrix product works on."""
-    weights, shape = node.type_of(1).shape, image.shape
-    if not weights or not shape or None in weights or None in shape:
-        return 0
-    kernel = prod(dim or 0 for dim in weights[_SPATIAL_FROM:])
-    pixels = prod(dim or 0 for dim in shape[_SPATIAL_FROM:])
-    return (weights[channel_axis] or 0) * kernel * pixels * 4

@@ -77,7 +77,8 @@ class _Planner:
         own = []
         for position, name in enumerate(step.writes):
             taken_over = None if name in self._outputs else self._place(step, position, name)
-            if taken_over is None:
+            # A broken graph may give one name to two values.
+            if taken_over is None or taken_over == name:
                 own.append(name)
             else:
                 self._owner[name] = taken_over

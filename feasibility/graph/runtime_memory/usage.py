@@ -40,6 +40,10 @@ class Usage:
         """True for initializers and what is computed from them while loading."""
         return name in self._graph.initializers or self._graph.constants.get(name, False)
 
+    def has_constant(self, node: TypedNode, at: int) -> bool:
+        """True if that input of a node is given and constant."""
+        return node.is_given(at) and self.is_constant(node.node.input[at])
+
     def variable_inputs(self, node: TypedNode) -> tuple[str, ...]:
         """Inputs of a node that are not constant."""
         return tuple(name for name in _given(node.node.input) if not self.is_constant(name))
