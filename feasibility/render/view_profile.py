@@ -14,7 +14,6 @@ from feasibility.render.view import (
     bytes_range_text,
     bytes_text,
     disk_text,
-    duration_text,
     flops_text,
     limited,
     name_text,
@@ -191,6 +190,12 @@ def _default_range_text(default: DefaultAllocator) -> str:
     return f"{text}; allocator untouched, {default.repeat_count} processes"
 
 
+def _joined(*times: tuple[str, int | None], after: str = "") -> str:
+    """The times that are known, each behind its words; empty where none is."""
+    known = ", ".join(f"{words}{format_duration(ns)}" for words, ns in times if ns is not None)
+    return f"{known}{after}" if known else ""
+
+
 def time_section(latency: Latency | None) -> Section:
     """Every time with what it is."""
     if latency is None:
@@ -200,19 +205,22 @@ def time_section(latency: Latency | None) -> Section:
     if latency.median_low_ns is not None and latency.median_high_ns is not None:
         low, high = format_duration(latency.median_low_ns), format_duration(latency.median_high_ns)
         median += f", 95 % sure between {low} and {high}"
-    rows = (
-        Row("median", median),
-        Row(
-            "mean",
-            f"{duration_text(latency.mean_ns)}, standard deviation "
-            f"{duration_text(latency.stdev_ns)}",
+    told = {
+        "mean": _joined(("", latency.mean_ns), ("standard deviation ", latency.stdev_ns)),
+        "percentiles": "; ".join(
+            filter(
+                None,
+                (
+                    _joined(
+                        ("p90 ", latency.p90_ns), ("p95 ", latency.p95_ns), ("p99 ", latency.p99_ns)
+                    ),
+                    _joined(("fastest ", latency.min_ns)),
+                ),
+            )
         ),
-        Row(
-            "percentiles",
-            f"p90 {duration_text(latency.p90_ns)}, p95 {duration_text(latency.p95_ns)}, "
-            f"p99 {duration_text(latency.p99_ns)}; fastest {duration_text(latency.min_ns)}",
-        ),
-        Row("first run", f"{duration_text(latency.first_run_ns)}, not among the runs"),
-        Row("loading", f"{duration_text(latency.load_ns)}, creating the session"),
-    )
+        "first run": _joined(("", latency.first_run_ns), after=", not among the runs"),
+        "loading": _joined(("", latency.load_ns), after=", creating the session"),
+    }
+    # Figures of other programs may hold no more than the median.
+    rows = (Row("median", median), *(Row(label, text) for label, text in told.items() if text))
     return Section("time of one inference", rows)

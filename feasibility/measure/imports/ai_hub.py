@@ -34,11 +34,14 @@ _RUNTIMES: Final = {
     "qnn_dlc": "QNN",
     "qnn_context_binary": "QNN",
     "qnn": "QNN",
-    "torchscript_onnx": "ONNX Runtime",
-    "torchscript_onnx_tflite": "LiteRT",
-    "torchscript_onnx_qnn": "QNN",
 }
-_PREFERRED_RUNTIMES: Final = ("onnx", "torchscript_onnx", "precompiled_qnn_onnx")
+# What older files call them.
+_OLDER_RUNTIMES: Final = {
+    "torchscript_onnx": "onnx",
+    "torchscript_onnx_tflite": "tflite",
+    "torchscript_onnx_qnn": "qnn",
+}
+_PREFERRED_RUNTIMES: Final = ("onnx", "precompiled_qnn_onnx")
 _PREFERRED_PRECISIONS: Final = ("float", "fp16", "fp32")
 # What a text has in it that is such a file, whether or not it can be read.
 MARK: Final = "performance_metrics:"
@@ -81,17 +84,18 @@ def read_performance(document: object, choice: str) -> Figures:
     every = [*_entries(document), *_older_entries(document)]
     entries = [entry for entry in every if _is_chosen(entry, choice)]
     if not entries:
+        told = (_listed(kind, every) for kind in ("device", "runtime", "precision", "component"))
         raise UnreadableError(
-            f"it has no figures of {safe_text(choice) or 'any device'}"
-            + (f"; it has {_listed('device', (entry.device for entry in every))}" if every else "")
+            f"it has no figures of {safe_text(choice) or 'any device'}",
+            f"it has {', '.join(told)}" if every else "",
         )
     for kind in ("device", "component"):
-        names = dict.fromkeys(getattr(entry, kind) for entry in entries)
+        names = _names(kind, entries)
         if len(names) > 1:
             beside = f"{choice}/" if choice else ""
             raise UnreadableError(
-                f"it has figures of {_listed(kind, names)}; name one behind its path, "
-                f"as in FILE#{safe_text(beside + next(iter(names)))}"
+                f"it has figures of {_listed(kind, entries)}",
+                f"name one behind its path, as in FILE#{safe_text(beside + names[0])}",
             )
     return _figures(min(entries, key=_preference))
 
@@ -136,7 +140,7 @@ def _older_entries(document: object) -> Iterator[_Entry]:
                     text(metrics.get("precision")),
                     text(model.get("name")),
                     text(device.get("name")),
-                    runtime,
+                    _OLDER_RUNTIMES.get(runtime, runtime),
                     median,
                     whole(part(metrics, "estimated_peak_memory_range").get("max")),
                     text(metrics.get("primary_compute_unit")),
@@ -158,12 +162,16 @@ def _is_chosen(entry: _Entry, choice: str) -> bool:
     return all(word.strip().casefold() in own for word in choice.split("/") if word.strip())
 
 
-def _listed(kind: str, names: Iterable[str]) -> str:
-    """The number of devices or components, and the first of them."""
-    different = list(dict.fromkeys(names))
-    shown = ", ".join(safe_text(name) for name in different[:_SHOWN])
-    more = f" and {len(different) - _SHOWN} more" if len(different) > _SHOWN else ""
-    return f"{len(different)} {kind}{'s' * (len(different) > 1)} ({shown}{more})"
+def _names(kind: str, entries: Iterable[_Entry]) -> list[str]:
+    return list(dict.fromkeys(getattr(entry, kind) for entry in entries))
+
+
+def _listed(kind: str, entries: Iterable[_Entry]) -> str:
+    """The number of devices, runtimes or parts of a model, and the first of them."""
+    names = _names(kind, entries)
+    shown = ", ".join(map(safe_text, names[:_SHOWN]))
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{len(names)} {kind}{'s' * (len(names) > 1)} ({shown}{more})"
 
 
 def _preference(entry: _Entry) -> tuple[int, int]:

@@ -16,7 +16,16 @@ _LARGEST: Final = 2**62
 
 
 class UnreadableError(Exception):
-    """A file that does not hold what its format promises; the text says what is missing."""
+    """A file that does not hold what its format promises; the text says what is missing.
+
+    Args:
+        why: What is missing.
+        hint: What to do about it; empty where another file is needed.
+    """
+
+    def __init__(self, why: str, hint: str = "") -> None:
+        super().__init__(why)
+        self.hint = hint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

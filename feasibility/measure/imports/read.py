@@ -46,7 +46,8 @@ def read_figures(path: Path, model: ProfiledModel | None = None) -> Profile:
     try:
         figures = _recognised(content, choice)
     except UnreadableError as error:
-        raise DocumentError(what, str(error), f"expected: {'; '.join(FORMATS)}") from error
+        hint = error.hint or f"expected: {'; '.join(FORMATS)}"
+        raise DocumentError(what, str(error), hint) from error
     if figures is None:
         raise DocumentError(
             what, "its format is not known", f"expected one of: {'; '.join(FORMATS)}"
