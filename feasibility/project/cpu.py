@@ -18,6 +18,8 @@ from typing import Final, NamedTuple
 # would be done by where the runtime has such kernels; `vector` is a product with one row.
 FITTED_KINDS: Final = ("winograd", "dense", "pointwise", "depthwise", "grouped", "vector")
 
+_FP32_BYTES: Final = 4
+
 # Shares of the peak that published rows say nothing about: judgements, near what ONNX Runtime
 # reached on one x86-64 machine (matrix products 0.7 of the peak).
 JUDGED_EFFICIENCY: Final[Mapping[str, float]] = {
@@ -94,7 +96,7 @@ class Coefficients(NamedTuple):
         thread_cycles: Cycles that each further thread adds to every layer.
         even_share: Share of the work that is dealt to threads in equal parts, of which the one
             on the slowest core ends last; the rest follows the speed of the cores.
-        thread_room: Operations per byte of the bus at which further cores do half of what
+        thread_room: Operations per byte of the bus, in fp32, at which further cores do half of what
             they could: caches and bus are shared.
         computer_room: The same on a computer relative to a phone or board, for its larger
             caches.
@@ -180,7 +182,8 @@ def sustained_rate(cores: Cores, k: Coefficients) -> float:
     # fastest core takes for all of them.
     even = larger(lead, _at(cores.slowest, k) * cores.thread_count)
     used = used + k.even_share * (even - used)
-    room = k.thread_room * cores.bandwidth_bytes_per_s
+    # Halves fill caches and bus half as much.
+    room = k.thread_room * cores.bandwidth_bytes_per_s * (_FP32_BYTES / cores.element_bytes)
     room = room * (1.0 + (k.computer_room - 1.0) * cores.is_computer)
     others = (used - lead) / (1.0 + used / room)
     return (lead + others) * (1.0 + (k.half_gain - 1.0) * cores.is_half)

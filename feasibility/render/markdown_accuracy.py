@@ -38,9 +38,12 @@ with the columns of `profiles/published.csv`.
   of the architecture. **Runtime unseen**: all rows of the runtime.
 * **1 thread** and **several** threads. **Known**: one or two models of the same published table
   were taken as measured on the device and the others projected; every choice of
-  them, up to a fixed number, was tried.
+  them, up to a fixed number, was tried. What errors on one device have in common was told by
+  other chips.
 * **In interval**: share of rows inside the 80 % interval whose width the rows of all other chips
-  give.
+  give; a kind of device or a runtime has none of its own.
+* A few spreads of priors were chosen by these errors. `python -m benchmarks.nested_choice` chooses
+  them again without each chip and states the error of that (docs/scoring.md).
 * Times are the fastest run where a table states it, else the mean.
 """
 
