@@ -178,7 +178,7 @@ def read_sound_rows(path: Path) -> tuple[tuple[PublishedRow, ...], Mapping[str, 
         except _BadCellError as error:
             bad.setdefault(error.reason, []).append(number)
     return tuple(rows), {
-        f"{reason} (line {lines[0]}{' and others' if len(lines) > 1 else ''})": len(lines)
+        f"{reason} (line {lines[0]}{', ...' if len(lines) > 1 else ''})": len(lines)
         for reason, lines in bad.items()
     }
 
