@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from feasibility.graph.runtime_memory.activations import simulate
 from feasibility.graph.runtime_memory.layout import Blocks
 from feasibility.graph.runtime_memory.loading import loading
 from feasibility.graph.runtime_memory.lowering import lower
+from feasibility.graph.runtime_memory.usage import Usage, with_bodies
 from feasibility.graph.types import LARGEST
 from feasibility.records.facts import ModelledMemory
 from feasibility.units import MIB
@@ -37,10 +40,13 @@ def modelled_memory(
     """
     if not graph.nodes or len(graph.nodes) > MAX_NODES:
         return ()
-    return (
-        _on("x86_64", Blocks(), graph, external, has_known_shapes=has_known_shapes),
-        _on("aarch64", None, graph, external, has_known_shapes=has_known_shapes),
-    )
+    arm = _on("aarch64", None, graph, external, has_known_shapes=has_known_shapes)
+    blocks = Blocks()
+    usages = ((body, Usage(body)) for body in with_bodies(graph))
+    if any(blocks.convolves(node, usage) for body, usage in usages for node in body.nodes):
+        return (_on("x86_64", blocks, graph, external, has_known_shapes=has_known_shapes), arm)
+    # Without convolutions in blocks both instruction sets do the same.
+    return (msgspec.structs.replace(arm, isa="x86_64"), arm)
 
 
 def _on(
