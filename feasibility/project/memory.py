@@ -56,11 +56,14 @@ def project_memory(profile: Profile, device: Device) -> BytesInterval:
 def running_peak_bytes(profile: Profile, device: Device) -> int | None:
     """Upper end of memory on the device's CPU while running; None if it was not measured.
 
-    What remains of the peak once loading no longer needs a copy of the weights.
+    What remains of the peak once loading no longer needs a copy of the weights, nor leaves
+    any that the C library could keep.
     """
     phases = _phases(profile, device)
-    if phases is None:
+    if phases is None or profile.memory is None:
         return None
+    if profile.host.arch != device.isa:
+        phases = carried_over(profile.model, profile.memory, profile.host.arch, device.isa)
     return math.ceil(phases.run.high) + device.limits.runtime_bytes.value
 
 
@@ -82,7 +85,7 @@ def _same_isa(profile: Profile, memory: Memory, device: Device) -> Phases:
     load, run = memory.load_peak_bytes, memory.inference_peak_bytes or memory.resident_bytes
     default = profile.default_allocator
     if device.allocator != "glibc" or default is None:
-        return Phases(Range(load, load, load), Range(run, run, run))
+        return Phases(Range(load, load, load), Range(run, run, run), memory.resident_bytes)
     load_high = max(load, default.load_peak_high_bytes * k.DEFAULT_RANGE_RATIO)
     run_high = max(
         run,
@@ -91,6 +94,7 @@ def _same_isa(profile: Profile, memory: Memory, device: Device) -> Phases:
     return Phases(
         load=Range(load, (load + load_high) / 2, load_high),
         run=Range(run, (run + run_high) / 2, run_high),
+        resident_bytes=memory.resident_bytes,
     )
 
 
@@ -104,8 +108,7 @@ def _with_retained(phases: Phases, device: Device) -> Phases:
     """The same with what an unprepared process keeps on Linux."""
     if device.allocator != "glibc":
         return phases
-    retained = phases.run.likely * k.GLIBC_RETAINED_RATIO
-    return phases._replace(run=phases.run._replace(high=max(phases.run.high, retained)))
+    return phases.with_retained(k.GLIBC_RETAINED_RATIO)
 
 
 def _on_gpu(profile: Profile, device: Device, gpu: Gpu) -> BytesInterval:

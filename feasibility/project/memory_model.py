@@ -28,15 +28,25 @@ class Range(NamedTuple):
 
 
 class Phases(NamedTuple):
-    """Memory while loading and while running, without the process itself."""
+    """Memory while loading and while running, and what stays between, without the process."""
 
     load: Range
     run: Range
+    resident_bytes: int
 
     @property
     def peak(self) -> Range:
         """Memory over both."""
         return Range(*(max(ends) for ends in zip(self.load, self.run, strict=True)))
+
+    def with_retained(self, ratio: float) -> Phases:
+        """The same where the C library keeps freed memory, up to this many times what stays."""
+        resident = self.resident_bytes * ratio
+        running = max(0.0, self.run.likely - self.resident_bytes)
+        return self._replace(
+            load=self.load._replace(high=max(self.load.high, resident)),
+            run=self.run._replace(high=max(self.run.high, resident + running)),
+        )
 
     @property
     def text(self) -> str:
@@ -68,6 +78,9 @@ def carried_over(model: ProfiledModel, memory: Memory, host: str, isa: str) -> P
     return Phases(
         load=_around(max(load, there.own_bytes), k.CARRIED_LOW_RATIO, k.CARRIED_HIGH_RATIO),
         run=_around(max(running, there.own_bytes), k.CARRIED_LOW_RATIO, k.CARRIED_HIGH_RATIO),
+        resident_bytes=max(
+            memory.resident_bytes + there.resident_bytes - here.resident_bytes, there.own_bytes
+        ),
     )
 
 
@@ -84,7 +97,7 @@ def from_graph(model: ProfiledModel, isa: str) -> Phases | None:
         run = run._replace(low=min(run.low, least * low))
     if model.activation_peak is not None and model.activation_peak.unknown_tensor_count:
         run = run._replace(high=run.high * k.OPEN_SHAPES_RATIO)
-    return Phases(load=_around(there.load_peak_bytes, low, high), run=run)
+    return Phases(_around(there.load_peak_bytes, low, high), run, there.resident_bytes)
 
 
 def carried_over_text(model: ProfiledModel, host: str, isa: str) -> str:
@@ -129,6 +142,7 @@ def _bounded(memory: Memory, run: int) -> Phases:
             load * k.UNKNOWN_HIGH_RATIO,
         ),
         run=Range(run * k.UNKNOWN_LOW_RATIO, run, run * k.UNKNOWN_HIGH_RATIO),
+        resident_bytes=memory.resident_bytes,
     )
 
 
