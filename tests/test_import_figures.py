@@ -18,7 +18,7 @@ from feasibility.measure.imports.read import read_figures
 from feasibility.measure.imports.yaml_subset import YamlError, read_yaml
 from feasibility.paths import devices_dir
 from feasibility.place.verdict import assess_device
-from feasibility.records.profile import Profile
+from feasibility.records.profile import Profile, ProfiledModel
 from feasibility.render import view_profile
 from feasibility.schema import decode, encode
 
@@ -299,6 +299,36 @@ def test_ort_runner_says_why_a_fact_is_absent(tmp_path: Path) -> None:
     profile = read(tmp_path, "report.json", report)
     assert profile.memory is None
     assert profile.host.device == ""
+
+
+@pytest.mark.parametrize(("file_mib", "is_said"), [(14, False), (45, True)])
+def test_a_report_of_another_model_is_said(tmp_path: Path, file_mib: int, is_said: bool) -> None:
+    """Its times and memory would otherwise stand beside the work of a model that never ran."""
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps(ort_runner_report()))
+    model = ProfiledModel(name="resnet.onnx", path="resnet.onnx", file_bytes=file_mib * MIB)
+    said = [
+        warning.message
+        for warning in read_figures(path, model).warnings
+        if warning.code == "imported-other-model"
+    ]
+    expected = (
+        "ort_runner 0.3.0 measured mobilenet.onnx of 14 MiB, and resnet.onnx has 45 MiB: size, "
+        "operators and work are those of the latter"
+    )
+    assert said == ([expected] if is_said else [])
+
+
+def test_a_process_without_python_is_not_said_to_have_one(tmp_path: Path) -> None:
+    """What a report leaves out has no words of its own either."""
+    profile = read(tmp_path, "report.json", ort_runner_report())
+    section = view_profile.memory_section(profile)
+    assert section.title == "memory above the 20 MiB that the runtime takes"
+    rows = {row.label: row.text for row in section.rows}
+    assert rows["inference peak"] == rows["floor"] == rows["comfort"] == "not measured"
+    assert "20 MiB of the runtime not included" in [
+        part for row in view_profile.summary_rows(profile) for part in row.text.split("; ")
+    ]
 
 
 @pytest.mark.parametrize("provider", ["qnn", "nnapi", "webgpu"])

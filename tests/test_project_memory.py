@@ -213,3 +213,24 @@ def test_range_of_default_allocator_never_below_steady() -> None:
     )
     found = project_memory(profile, board(isa="x86_64"))
     assert found.low_bytes == found.high_bytes == 141 * MIB + RUNTIME
+
+
+@pytest.mark.parametrize(
+    ("arch", "method", "end"),
+    [
+        ("aarch64", "measured", "by perf_test (p.txt)."),
+        ("x86_64", "projected", "; measured on x86_64."),
+        ("", "projected", "; measured on a machine that it does not name."),
+    ],
+)
+def test_a_whole_process_counts_as_measured_on_its_own_instruction_set_only(
+    arch: str, method: str, end: str
+) -> None:
+    profile = msgspec.structs.replace(
+        profile_of(minilm().model, None, arch=arch),
+        process_peak_bytes=150 * MIB,
+        source="perf_test (p.txt)",
+    )
+    found = project_memory(profile, board())
+    assert (found.likely_bytes, found.method) == (150 * MIB, method)
+    assert found.explanation.endswith(end)

@@ -163,14 +163,15 @@ def _seen_on_gpu(seen: GpuMemory, device: Device, gpu: Gpu) -> BytesInterval:
 
 def _whole_process(profile: Profile, device: Device, peak_bytes: int) -> BytesInterval:
     """What another program saw of the whole process, which its runtime is part of."""
-    is_same = profile.host.arch in ("", device.isa)
+    arch = profile.host.arch
+    is_same = arch == device.isa
     return BytesInterval(
         low_bytes=peak_bytes,
         likely_bytes=peak_bytes,
         high_bytes=peak_bytes,
         method=profile.method if is_same else "projected",
         explanation=f"Peak of the whole process, its runtime included, by {profile.source}"
-        + ("." if is_same else f"; measured on {profile.host.arch}."),
+        + ("." if is_same else f"; measured on {arch or 'a machine that it does not name'}."),
     )
 
 

@@ -105,10 +105,16 @@ def _context_text(memory: Memory, profile: Profile) -> str:
     peak = max(memory.load_peak_bytes, memory.inference_peak_bytes or 0)
     on_disk = profile.model.file_bytes + profile.model.external_bytes
     parts = [f"peak {_times_text(peak, on_disk)} the file"] if on_disk else []
-    parts.append(f"{format_bytes(memory.baseline_bytes)} of Python and runtime not included")
+    own = "Python and runtime" if _has_python(profile) else "the runtime"
+    parts.append(f"{format_bytes(memory.baseline_bytes)} of {own} not included")
     if memory.peak_source == "sampled":
         parts.append("sampled, so a short peak may be missing")
     return "; ".join(parts)
+
+
+def _has_python(profile: Profile) -> bool:
+    """Whether the process was one of Python; other programs need not be."""
+    return not profile.source or bool(profile.host.python)
 
 
 def _times_text(part: int, whole: int) -> str:
@@ -148,19 +154,25 @@ def memory_section(profile: Profile) -> Section:
     rows = [
         Row("load peak", f"{format_bytes(memory.load_peak_bytes)}, highest while loading"),
         Row("after loading", _resident_text(memory)),
-        Row("inference peak", f"{bytes_text(memory.inference_peak_bytes)}, highest over all runs"),
-        Row("floor", f"{bytes_text(memory.floor_bytes)} cannot be evicted: below it, killed"),
-        Row(
+        _figure_row("inference peak", memory.inference_peak_bytes, ", highest over all runs"),
+        _figure_row("floor", memory.floor_bytes, " cannot be evicted: below it, killed"),
+        _figure_row(
             "comfort",
-            f"{bytes_text(memory.comfort_bytes)} with the file pages that runs touch: "
-            "below it, slow",
+            memory.comfort_bytes,
+            " with the file pages that runs touch: below it, slow",
         ),
     ]
     if profile.default_allocator is not None:
         rows.append(Row("by default", _default_range_text(profile.default_allocator)))
     baseline = format_bytes(memory.baseline_bytes)
-    title = f"memory above the {baseline} that Python and the runtime take"
+    own = "Python and the runtime take" if _has_python(profile) else "the runtime takes"
+    title = f"memory above the {baseline} that {own}"
     return Section(title, tuple(rows), remarks=(_memory_remark(memory),))
+
+
+def _figure_row(label: str, size_bytes: int | None, words: str) -> Row:
+    """A figure and what it is; without the words where there is none."""
+    return Row(label, bytes_text(size_bytes) + (words if size_bytes is not None else ""))
 
 
 def _memory_remark(memory: Memory) -> str:

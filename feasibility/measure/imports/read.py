@@ -17,6 +17,7 @@ from feasibility.records.base import Notice
 from feasibility.records.profile import Host, Profile, ProfiledModel
 from feasibility.records.workload import Workload
 from feasibility.text import safe_text
+from feasibility.units import format_bytes
 
 FORMATS: Final = (
     "a JSON report of ort_runner",
@@ -123,6 +124,8 @@ def _profile(figures: Figures, path: Path, model: ProfiledModel | None) -> Profi
                 hint=f"feasibility measure MODEL --import {safe_text(path.name)} -o profile.json",
             )
         )
+    elif figures.model_bytes is not None and figures.model_bytes != model.file_bytes:
+        notices.append(_other_model(figures, figures.model_bytes, model))
     samples = figures.latency.samples_ns if figures.latency else ()
     return Profile(
         tool_version=feasibility.__version__,
@@ -155,4 +158,16 @@ def _profile(figures: Figures, path: Path, model: ProfiledModel | None) -> Profi
         process_peak_bytes=figures.process_peak_bytes,
         latency=figures.latency,
         warnings=tuple(notices),
+    )
+
+
+def _other_model(figures: Figures, measured_bytes: int, model: ProfiledModel) -> Notice:
+    """That the file measured is not the one given: another model, or another form of it."""
+    named = safe_text(figures.model_name) or "the model"
+    return Notice(
+        code="imported-other-model",
+        message=f"{figures.tool} measured {named} of {format_bytes(measured_bytes)}, and "
+        f"{safe_text(model.name)} has {format_bytes(model.file_bytes)}: size, operators and work "
+        "are those of the latter",
+        hint="give the model that was measured, if these are two models",
     )
