@@ -169,7 +169,11 @@ def test_require_fails_on_a_worse_verdict(
         sys.modules["feasibility.place.placement"], "assess_model", lambda *_: answer
     )
     args = ("--require", require) if require else ()
-    assert cli("check", "m.onnx", *args).code == code
+    result = cli("check", "m.onnx", *args)
+    assert result.code == code
+    missed = f"{model.profile.model.name} on {device.device}: {verdict.replace('-', ' ')}"
+    said = [line for line in result.err.splitlines() if line.startswith("not met: ")]
+    assert said == ([f"not met: --require {require}: {missed}"] if code else [])
 
 
 def test_an_interrupt_is_one_line_and_130(cli: Cli, stages: Stages, tmp_path: Path) -> None:
@@ -279,6 +283,30 @@ def test_valid_device_files_are_said_to_be(cli: Cli) -> None:
     result = cli("devices", "validate", path)
     assert result.code == 0
     assert "valid, Raspberry Pi 5" in result.out
+
+
+def test_validated_files_are_one_document(cli: Cli, tmp_path: Path) -> None:
+    """With `--json` standard output holds nothing else; what is not valid is said on stderr."""
+    good = Path(__file__).parents[1] / "devices" / "rpi_5.toml"
+    bad = tmp_path / "bad.toml"
+    bad.write_text("id = 1\n")
+    result = cli("devices", "validate", bad, good, "--json")
+    assert result.code == 2
+    assert [device["id"] for device in json.loads(result.out)["devices"]] == ["rpi_5"]
+    assert "bad.toml is not valid" in result.err
+
+
+def test_two_documents_are_not_printed_as_one(cli: Cli) -> None:
+    good = Path(__file__).parents[1] / "devices" / "rpi_5.toml"
+    result = cli("devices", "validate", good, "--report", "--json")
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith("error: Cannot print two documents: ")
+
+
+def test_a_gpu_is_listed_with_what_models_are_judged_by(cli: Cli) -> None:
+    """Nine tenths of its 16 GiB, as `check` takes them."""
+    _, row, _ = cli("devices", "list", "t4").out.splitlines()
+    assert row.split()[-6:] == ["16", "GiB", "14.4", "GiB", "50", "ms"]
 
 
 def test_schema_without_a_name_lists_the_documents(cli: Cli) -> None:

@@ -63,6 +63,16 @@ USAGE = {
         "b, kb, mb, gb, tb, kib, mib, gib, tib\n"
         "hint: write for example 200MB (10^6 bytes) or 200MiB (2^20 bytes)\n"
     ),
+    ("measure", "m.onnx", "--on", ""): (
+        "error: Cannot measure on '': a runner is one of local, ssh:[USER@]HOST, docker:IMAGE, "
+        "podman:IMAGE, emulate:aarch64[:CPU]\n"
+        "hint: for example --on ssh:pi@raspberrypi or --on emulate:aarch64\n"
+    ),
+    ("check", "m.onnx", "--rate", "1e12"): (
+        "error: Cannot read --rate '1e12': a rate is a plain number above zero, at most "
+        "1,000,000,000 inferences per second\n"
+        "hint: write for example --rate 30 or --rate 10/min\n"
+    ),
     ("check", "m.onnx", "--latency", "fast"): (
         "error: Cannot read the duration 'fast': a duration is a number and one of the units "
         "ns, us, µs, μs, ms, s, min\n"

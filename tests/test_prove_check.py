@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from feasibility.commands import proving
-from feasibility.commands.assessing import meets
+from feasibility.commands.assessing import unmet
 from feasibility.errors import HostError, UsageError
 from feasibility.measure.options import MeasureOptions
 from feasibility.records.assessment import Assessment, ModelAssessment
@@ -89,10 +89,11 @@ def test_a_killed_model_meets_no_requirement(model: ModelAssessment) -> None:
     """`--require fits` fails where the limit killed the model, whatever was projected."""
     fitting = tuple(replace(item, verdict="fits") for item in model.devices)
     assessment = Assessment(tool_version="0", models=(replace(model, devices=fitting),))
-    assert meets(assessment, "fits")
+    assert unmet(assessment, "fits") == ()
     ended = (replace(fitting[0], proof=killed(90 * MIB)), *fitting[1:])
     assessment = Assessment(tool_version="0", models=(replace(model, devices=ended),))
-    assert not meets(assessment, "fits")
+    (missed,) = unmet(assessment, "fits")
+    assert missed.endswith(": killed by its limit")
 
 
 @pytest.mark.parametrize(

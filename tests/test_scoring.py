@@ -28,6 +28,7 @@ from feasibility.place.score import (
 from feasibility.place.verdict import assess_device
 from feasibility.project import anchors, coefficients, latency, spreads, workload
 from feasibility.project.cpu import JUDGED_EFFICIENCY
+from feasibility.records import device as devices
 from feasibility.records.assessment import DeviceAssessment, Verdict
 from feasibility.records.device import Device, Figure
 from feasibility.records.profile import Profile
@@ -310,9 +311,7 @@ def test_cores_of_an_unknown_make_are_named() -> None:
 
 def test_nothing_known_is_undecided() -> None:
     """A missing measurement never reads as zero."""
-    model = replace(
-        minilm().model, flops=None, flops_by_class={}, modelled_memory=(), format="ort"
-    )
+    model = replace(minilm().model, flops=None, flops_by_class={}, modelled_memory=(), format="ort")
     profile = replace(minilm(), model=model, memory=None, default_allocator=None, latency=None)
     found = assess_device(profile, board())
     assert found.verdict == "undecided"
@@ -325,7 +324,7 @@ def test_the_document_says_what_the_code_does() -> None:
     text = (Path(__file__).parents[1] / "docs" / "scoring.md").read_text(encoding="utf-8")
     named = re.findall(r"`([A-Z][A-Z0-9_]+)` = ([\d.]+(?: \d{3})?)", text)
     known = {}
-    for module in (anchors, coefficients, constraints, latency, scores, spreads, workload):
+    for module in (anchors, coefficients, constraints, devices, latency, scores, spreads, workload):
         known |= vars(module)
     assert len(named) > 20
     for name, value in named:

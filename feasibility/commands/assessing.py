@@ -12,6 +12,7 @@ from feasibility.commands.measuring import profiles_for
 from feasibility.commands.proving import with_proofs
 from feasibility.commands.report_error import bug_error, report_error
 from feasibility.errors import FeasibilityError
+from feasibility.text import safe_text
 
 if TYPE_CHECKING:
     from feasibility.measure.options import MeasureOptions
@@ -68,12 +69,17 @@ def assess_paths(
     return Assessment(tool_version=__version__, models=tuple(models), errors=tuple(failures))
 
 
-def meets(assessment: Assessment, required: Verdict) -> bool:
-    """True if every model gets this verdict or a better one everywhere, and no limit killed it."""
+def unmet(assessment: Assessment, required: Verdict) -> tuple[str, ...]:
+    """Models and devices with a worse verdict than this one, or whose limit killed the model."""
     accepted = RANKED_VERDICTS[: RANKED_VERDICTS.index(required) + 1]
-    items = [item for model in assessment.models for item in model.devices]
-    is_killed = any(item.proof and item.proof.run.outcome == "killed" for item in items)
-    return not is_killed and all(item.verdict in accepted for item in items)
+    missed = []
+    for model in assessment.models:
+        for item in model.devices:
+            is_killed = item.proof is not None and item.proof.run.outcome == "killed"
+            if is_killed or item.verdict not in accepted:
+                how = "killed by its limit" if is_killed else item.verdict.replace("-", " ")
+                missed.append(f"{safe_text(model.profile.model.name)} on {item.device}: {how}")
+    return tuple(missed)
 
 
 def _failure(path: Path, error: FeasibilityError) -> Failure:

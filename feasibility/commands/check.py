@@ -197,7 +197,7 @@ def check(
             on_model=report.print_model,
         )
         print_result(assessment, lambda _: report.print_end(assessment), as_json=json, output=file)
-    return _exit_code(assessment, require)
+    return _exit_code(assessment, require, quiet=quiet)
 
 
 class BlockPrinter:
@@ -269,11 +269,13 @@ def measuring_threads(asked: int | None, on: str | None) -> int:
     return min(asked, len(os.sched_getaffinity(0)))
 
 
-def _exit_code(assessment: Assessment, require: Required | None) -> int:
-    from feasibility.commands.assessing import meets
+def _exit_code(assessment: Assessment, require: Required | None, *, quiet: bool) -> int:
+    from feasibility.commands.assessing import unmet
+    from feasibility.commands.report_error import report_message
 
     if assessment.errors:
         return EXIT_CANNOT_DO
-    if require is not None and not meets(assessment, require):
-        return EXIT_REQUIREMENT_NOT_MET
-    return EXIT_OK
+    missed = unmet(assessment, require) if require is not None else ()
+    if missed and not quiet:
+        report_message("not met", f"--require {require}: {'; '.join(missed)}")
+    return EXIT_REQUIREMENT_NOT_MET if missed else EXIT_OK

@@ -169,11 +169,17 @@ def validate(
             "no device file is given",
             "name device files, or use --report or --rows FILE.csv",
         )
+    if json and files and (report or rows):
+        raise UsageError(
+            "Cannot print two documents",
+            "with --json there is one, and both device files and a report were asked for",
+            "validate the files with a command of their own",
+        )
     if report or rows is not None:
         from feasibility.commands.devices_accuracy import print_accuracy
 
         print_accuracy(rows, as_json=json)
-    return _validate_files(files or [])
+    return _validate_files(files, as_json=json) if files else EXIT_OK
 
 
 @app.command()
@@ -213,20 +219,28 @@ def calibrate(
     write_bytes(f"{name_text(found.name)}: {count}, in {name_text(str(path), 200)}\n".encode())
 
 
-def _validate_files(files: list[Path]) -> int:
+def _validate_files(files: list[Path], *, as_json: bool) -> int:
+    """Say of each file whether it is valid; as JSON, the devices of those that are."""
     from feasibility.catalogue.device_file import read_device
     from feasibility.commands.report_error import report_error
+    from feasibility.records.catalogue import Catalogue
+    from feasibility.render.json_ import render_json
     from feasibility.render.view import name_text
 
     code = EXIT_OK
+    valid = []
     for path in files:
         try:
             device = read_device(path)
         except FeasibilityError as error:
             report_error(error)
             code = EXIT_CANNOT_DO
-        else:
+            continue
+        valid.append(device)
+        if not as_json:
             write_bytes(f"{name_text(str(path), 200)}: valid, {name_text(device.name)}\n".encode())
+    if as_json:
+        write_bytes(render_json(Catalogue(tool_version=__version__, devices=tuple(valid))))
     return code
 
 

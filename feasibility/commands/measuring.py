@@ -31,7 +31,7 @@ def measure_on(
     """
     from feasibility.probe.runners.names import machine_named
 
-    return _measured(path, options, machine_named(on or "local"), quiet=quiet)
+    return _measured(path, options, machine_named("local" if on is None else on), quiet=quiet)
 
 
 def profiles_for(

@@ -27,8 +27,6 @@ Part = Literal[
     "memory", "latency", "storage", "operators", "rate", "realtime", "demands", "request", "uplink"
 ]
 
-# Driver, display and fragmentation keep some of a GPU's memory from one process.
-GPU_USABLE_RATIO: Final = 0.9
 # Blocked convolutions that ONNX Runtime writes into a model optimised on x86-64.
 X86_ONLY_DOMAIN: Final = "com.microsoft.nchwc"
 
@@ -46,10 +44,7 @@ def memory_budget_bytes(device: Device, requirements: Requirements) -> int | Non
     """What the model and its runtime may use on the device; None if nothing limits it."""
     if requirements.memory_budget_bytes is not None:
         return requirements.memory_budget_bytes
-    if device.runs_on == "gpu" and device.gpu is not None and device.gpu.memory_bytes is not None:
-        return round(device.gpu.memory_bytes.value * GPU_USABLE_RATIO)
-    grant = device.grant(requirements.role)
-    return grant.memory_bytes.value if grant else None
+    return device.usable_bytes(requirements.role)
 
 
 def judge_memory(

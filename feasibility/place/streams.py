@@ -37,7 +37,7 @@ def parse_rate_per_s(text: str) -> float:
     if not 0 < rate <= _HIGHEST_RATE:
         raise UsageError(
             f"Cannot read --rate {safe_text(text)!r}",
-            "a rate is a number of inferences above zero, per second unless it says otherwise",
+            f"a rate is a plain number above zero, at most {_HIGHEST_RATE:,} inferences per second",
             "write for example --rate 30 or --rate 10/min",
         )
     return rate

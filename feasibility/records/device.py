@@ -16,6 +16,8 @@ Processor: TypeAlias = Literal["cpu", "gpu"]
 Precision: TypeAlias = Literal["fp32", "fp16", "int8"]
 
 UNVERIFIED: Final = "unverified"
+# Driver, display and fragmentation keep some of a GPU's memory from one process.
+GPU_USABLE_RATIO: Final = 0.9
 
 
 class Figure(Record, frozen=True, kw_only=True):
@@ -226,3 +228,10 @@ class Device(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibi
             if grant.role == wanted:
                 return grant
         return min(self.memory.grants, key=lambda grant: grant.memory_bytes.value)
+
+    def usable_bytes(self, role: Role | None = None) -> int | None:
+        """What a model and its runtime may use there: of a GPU's own memory, else of the grant."""
+        if self.runs_on == "gpu" and self.gpu is not None and self.gpu.memory_bytes is not None:
+            return round(self.gpu.memory_bytes.value * GPU_USABLE_RATIO)
+        grant = self.grant(role)
+        return grant.memory_bytes.value if grant else None

@@ -51,11 +51,8 @@ def _fitted_text(device: Device) -> str:
 
 
 def _granted_text(device: Device) -> str:
-    if device.runs_on == "gpu" and device.gpu is not None and device.gpu.memory_bytes is not None:
-        context = device.gpu.context_bytes.value if device.gpu.context_bytes is not None else 0
-        return format_bytes(max(device.gpu.memory_bytes.value - context, 0))
-    grant = device.grant()
-    return _UNKNOWN if grant is None else format_bytes(grant.memory_bytes.value)
+    usable = device.usable_bytes()
+    return _UNKNOWN if usable is None else format_bytes(usable)
 
 
 def _limit_text(device: Device) -> str:
@@ -94,7 +91,9 @@ def _processor(device: Device) -> Section | None:
     rows = [Row("chip", name_text(device.cpu.soc))]
     for cluster in device.cpu.clusters:
         label = name_text(cluster.core, 24)
-        rows.append(_figure_row(label, f"{cluster.core_count.value} cores", cluster.core_count))
+        rows.append(
+            _figure_row(label, counted(cluster.core_count.value, "core"), cluster.core_count)
+        )
         clock = f"{format_count(cluster.clock_hz.value)}Hz"
         rows.append(_figure_row("  clock", clock, cluster.clock_hz))
         rate = f"{cluster.flop_per_cycle.value} fp32 FLOP per cycle"
