@@ -17,9 +17,11 @@ from feasibility.errors import DocumentError
 from feasibility.measure.imports.read import read_figures
 from feasibility.measure.imports.yaml_subset import YamlError, read_yaml
 from feasibility.paths import devices_dir
+from feasibility.place.requirements import Requirements
+from feasibility.place.score import SCORE_UNKNOWN
 from feasibility.place.verdict import assess_device
 from feasibility.records.profile import Profile, ProfiledModel
-from feasibility.render import view_profile
+from feasibility.render import view_assessment, view_profile
 from feasibility.schema import decode, encode
 
 MIB = 1024**2
@@ -329,6 +331,22 @@ def test_a_process_without_python_is_not_said_to_have_one(tmp_path: Path) -> Non
     assert "20 MiB of the runtime not included" in [
         part for row in view_profile.summary_rows(profile) for part in row.text.split("; ")
     ]
+
+
+def test_nothing_is_said_of_a_model_that_is_not_known(tmp_path: Path) -> None:
+    """Neither that its operators are there, nor that its file takes nothing."""
+    device = next(item for item in load_catalogue(devices_dir()) if item.id == "galaxy_s24")
+    profile = read(tmp_path, "perf.txt", PERF_TEST)
+    found = assess_device(profile, device)
+    assert "its size on disk is not known" in found.reasons
+    assert "its operators are not known" in found.reasons
+    assert not [reason for reason in found.reasons if "0 B" in reason or "all operators" in reason]
+    asked = assess_device(profile, device, Requirements(storage_budget_bytes=30 * MIB))
+    assert asked.score_parts["storage"] == SCORE_UNKNOWN
+    (storage,) = [
+        row for row in view_assessment.device_section(found).rows if row.label == "storage"
+    ]
+    assert storage.text == "not known"
 
 
 @pytest.mark.parametrize("provider", ["qnn", "nnapi", "webgpu"])

@@ -104,7 +104,16 @@ def judge_latency(latency: DurationInterval) -> Finding:
 
 
 def judge_storage(storage: Storage, requirements: Requirements) -> Finding:
-    """Size of the model's files against what an application may ship or fetch."""
+    """Size of the model's files against what an application may ship or fetch.
+
+    No file takes nothing: that is a report of another program that does not say.
+    """
+    is_asked = storage.budget_bytes == requirements.storage_budget_bytes
+    if storage.needed_bytes == 0:
+        reason = "its size on disk is not known"
+        if is_asked and storage.budget_bytes is not None:
+            return Finding("storage", "undecided", SCORE_UNKNOWN, reason)
+        return Finding("storage", "fits", SCORE_FULL, reason)
     needed = format_bytes(storage.needed_bytes)
     budget = storage.budget_bytes
     if budget is None:
@@ -112,7 +121,6 @@ def judge_storage(storage: Storage, requirements: Requirements) -> Finding:
     verdict = interval_verdict(storage.needed_bytes, storage.needed_bytes, budget)
     score = interval_score(storage.needed_bytes, storage.needed_bytes, budget)
     allowed = format_bytes(budget)
-    is_asked = budget == requirements.storage_budget_bytes
     limit = f"the app may grow by {allowed}" if is_asked else f"a model there may take {allowed}"
     reason = f"takes {needed} on disk; {limit}"
     return Finding("storage", verdict, score, reason)
@@ -136,7 +144,10 @@ def judge_operators(profile: Profile, device: Device, runtime: str = DEFAULT_RUN
     """
     missing = missing_operators(profile.model, device)
     if not missing:
-        reason = unchecked_operators(runtime) or "all operators are in the standard build"
+        is_known = profile.model.node_count is not None or not profile.source
+        found = "all operators are in the standard build"
+        found = found if is_known else "its operators are not known"
+        reason = unchecked_operators(runtime) or found
         return Finding("operators", "fits", SCORE_FULL, reason)
     shown = safe_text(", ".join(missing), 80)
     if all(name.partition(":")[0] == X86_ONLY_DOMAIN for name in missing):

@@ -12,6 +12,7 @@ from feasibility.records.assessment import (
     DurationInterval,
     ModelAssessment,
     Placement,
+    Storage,
     Verdict,
     Where,
 )
@@ -274,7 +275,7 @@ def device_section(item: DeviceAssessment) -> Section:
         Row("", name_text(item.memory.explanation, 1000)),
         Row("time", _latency_text(item.latency)),
         Row("", name_text(item.latency.explanation, 1000)),
-        Row("storage", part_of_text(item.storage.needed_bytes, item.storage.budget_bytes)),
+        Row("storage", _storage_text(item.storage)),
         *stream_rows(item),
     ]
     rows += _listed("because", item.reasons)
@@ -284,6 +285,12 @@ def device_section(item: DeviceAssessment) -> Section:
     rows += _listed("change", item.changes)
     kept = tuple(row for row in rows if row.text)
     return Section(f"{name_text(item.name, 40)} ({name_text(item.device, 40)})", kept)
+
+
+def _storage_text(storage: Storage) -> str:
+    if storage.needed_bytes == 0:
+        return "not known"
+    return part_of_text(storage.needed_bytes, storage.budget_bytes)
 
 
 def _listed(label: str, texts: Sequence[str]) -> list[Row]:

@@ -109,6 +109,12 @@ def _columns(candidates: tuple[Candidate, ...]) -> tuple[Column, ...]:
     return tuple(columns)
 
 
+def _download_text(item: Candidate) -> str:
+    if item.storage_bytes:
+        return format_bytes(item.storage_bytes)
+    return "nothing" if item.where == "cloud" else "not known"
+
+
 def _cells(item: Candidate, candidates: tuple[Candidate, ...]) -> tuple[str, ...]:
     sent = "nothing" if not item.data_leaves_device else _size_text(item.upload_bytes)
     cells = [
@@ -116,7 +122,7 @@ def _cells(item: Candidate, candidates: tuple[Candidate, ...]) -> tuple[str, ...
         item.verdict.replace("-", " "),
         duration_range_text(item.latency),
         bytes_text(item.memory_high_bytes),
-        "nothing" if item.storage_bytes == 0 else format_bytes(item.storage_bytes),
+        _download_text(item),
         sent,
         energy_text(item.energy),
     ]
