@@ -28,7 +28,8 @@ def model_row(profile: Profile | Proof) -> Row:
     is_sized = model.file_bytes + model.external_bytes > 0
     parts = [disk_text(model.file_bytes, model.external_bytes) if is_sized else "size not known"]
     if model.parameter_count is not None:
-        parts.append(f"{format_count(model.parameter_count)} parameters")
+        plural = "s" * (model.parameter_count != 1)
+        parts.append(f"{format_count(model.parameter_count)} parameter{plural}")
     if model.flops is not None:
         per = " per loop iteration" if model.per_iteration else ""
         parts.append(f"{flops_text(model.flops)}{per}")
