@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import onnx
 import pytest
 from hypothesis import given
@@ -16,6 +17,7 @@ from feasibility.graph.analysis import analyse
 from feasibility.graph.runtime_memory.activations import simulate
 from feasibility.graph.runtime_memory.arena import Arena
 from feasibility.graph.runtime_memory.footprint import modelled_memory
+from feasibility.graph.runtime_memory.fusions import Fusions
 from feasibility.graph.runtime_memory.layout import Blocks
 from feasibility.graph.runtime_memory.loading import BASE_BYTES, NODE_BYTES, loading
 from feasibility.graph.runtime_memory.lowering import lower
@@ -140,6 +142,39 @@ def events(*lifetimes: tuple[int, int, int]) -> list[Event]:
 def test_the_pattern_fills_the_smallest_gap() -> None:
     """The third value takes the place of the first, which is gone."""
     assert pattern_bytes(events((0, 0, 640), (0, 3, 64), (1, 3, 640))) == 704
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(1, 4096)),
+        min_size=1,
+        max_size=20,
+    )
+)
+def test_the_pattern_is_that_of_the_planner(spans: list[tuple[int, int, int]]) -> None:
+    """The planner looks at every value alive; the gaps that are kept must be what it finds."""
+    history = events(*((min(span[:2]), max(span[:2]), span[2]) for span in spans))
+    assert pattern_bytes(history) == planned_bytes(history)
+
+
+def planned_bytes(history: list[Event]) -> int:
+    alive: list[tuple[int, int, str]] = []
+    size = 0
+    for event in history:
+        for name, size_bytes in event.taken:
+            needed = -(-size_bytes // 64) * 64
+            ends = [0, *itertools.accumulate((end for _, end, _ in sorted(alive)), max)]
+            starts = [start for start, _, _ in sorted(alive)]
+            gaps = [
+                (start - end, end)
+                for end, start in zip(ends, starts, strict=False)
+                if start - end >= needed
+            ]
+            at = min(gaps)[1] if gaps else ends[-1]
+            alive.append((at, at + needed, name))
+            size = max(size, at + needed)
+        alive = [block for block in alive if block[2] not in event.released]
+    return size
 
 
 @given(
@@ -492,19 +527,20 @@ def test_a_graph_without_nodes_is_not_modelled() -> None:
     assert modelled_memory(graph, frozenset(), has_known_shapes=True) == ()
 
 
-NAMES = st.sampled_from(["x", "w", "k", "a", "b", "c", "d"])
+NAMES = st.sampled_from(["x", "w", "k", "a", "b", "c", "d", "_"])
 OPERATORS = st.sampled_from(
     [
         *("Identity", "Relu", "Neg", "Erf", "Sigmoid", "Tanh", "ReduceMean", "Cast", "Dropout"),
         *("Add", "Mul", "Div", "Sub", "Pow", "MatMul", "Conv", "Concat", "Reshape", "Einsum"),
         *("QuantizeLinear", "DequantizeLinear", "MaxPool", "BatchNormalization", "Transpose"),
+        *("Constant", "ConvTranspose", "If", "Split"),
     ]
 )
 
 
 @given(
     st.lists(
-        st.tuples(OPERATORS, st.lists(NAMES, min_size=1, max_size=5), NAMES),
+        st.tuples(OPERATORS, st.lists(NAMES, max_size=5), st.lists(NAMES, max_size=2)),
         min_size=1,
         max_size=15,
     ),
@@ -512,15 +548,89 @@ OPERATORS = st.sampled_from(
     st.booleans(),
 )
 def test_no_graph_is_too_broken(
-    nodes: list[tuple[str, list[str], str]], output: str, has_known_shapes: bool
+    nodes: list[tuple[str, list[str], list[str]]], output: str, has_known_shapes: bool
 ) -> None:
-    """Names that are made twice, read before they are made, or read by what makes them."""
-    made = [node(op_type, " ".join(reads), write) for op_type, reads, write in nodes]
+    """Names that are made twice, read before they are made, by what makes them, or left out."""
+    made = [node(op_type, " ".join(reads), " ".join(writes)) for op_type, reads, writes in nodes]
     graph = graph_of(
         made, {"x": IMAGE}, [output], [dropped("w", 32, 32, 3, 3), constant("k", [1, -1])]
     )
     for memory in modelled_memory(graph, frozenset({"w"}), has_known_shapes=has_known_shapes):
         assert memory.inference_peak_bytes >= memory.resident_bytes >= memory.own_bytes - MIB
+
+
+SMALL_IMAGE = (FLOAT, [1, 32, 8, 8])
+
+
+def normalisation(read: str, write: str) -> NodeProto:
+    return node("BatchNormalization", f"{read} b b b b", write)
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        pytest.param(
+            [convolution("x", "a", "w"), normalisation("a", "b1"), normalisation("b1", "a")],
+            id="a normalisation that leads back into the convolution",
+        ),
+        pytest.param(
+            [
+                node("Div", "x k", "a"),
+                node("Erf", "a", "c"),
+                node("Add", "c k", "d"),
+                node("Mul", "d k", "e"),
+                node("Mul", "e k", "d"),
+            ],
+            id="products that lead back into each other",
+        ),
+        pytest.param(
+            [node("Neg", "k", "a"), node("Neg", "k", "c d"), node("Add", "a c", "e")],
+            id="one computation with and without a second output",
+        ),
+        pytest.param(
+            [node("Constant", "", "a c", value=constant("", [1.0], np.float32))],
+            id="more outputs than the operator has",
+        ),
+        pytest.param(
+            [
+                node("DequantizeLinear", "x", "a"),
+                node("DequantizeLinear", "", "c"),
+                node("Add", "a c", "d"),
+                node("QuantizeLinear", "d k", "e"),
+            ],
+            id="a dequantization of nothing",
+        ),
+        pytest.param([convolution("k4", "a", "w x")], id="a convolution of a constant"),
+        pytest.param([convolution("_", "a", "w")], id="a convolution of nothing"),
+        pytest.param([node("ConvTranspose", "x k", "a")], id="weights without channels"),
+        pytest.param(
+            [
+                node(
+                    *("If", "", "a"),
+                    then_branch=subgraph(
+                        [node("Relu", "x", "o")], [], [onnx.ValueInfoProto(name="o")]
+                    ),
+                )
+            ],
+            id="a branch without a condition",
+        ),
+    ],
+)
+def test_broken_graphs_are_modelled(nodes: list[NodeProto]) -> None:
+    weights = [
+        *(weight("w", 32, 32, 3, 3), weight("k4", 1, 32, 8, 8), weight("b", 32)),
+        constant("k", [1.0], np.float32),
+    ]
+    graph = graph_of(nodes, {"x": SMALL_IMAGE}, ["unmade"], weights)
+    found = modelled_memory(graph, frozenset(), has_known_shapes=True)
+    assert [memory.isa for memory in found] == ["x86_64", "aarch64"]
+
+
+def test_names_that_stand_for_others_are_looked_up_in_one_step_from_then_on() -> None:
+    """Each of 15,000 identities would else be followed from every other one."""
+    fusions = Fusions(renamed={"d": "c", "c": "b", "b": "a"})
+    assert fusions.resolve("d") == "a"
+    assert fusions.renamed == {"d": "a", "c": "a", "b": "a"}
 
 
 RECORDED = sorted((profiles_dir() / "zoo").glob("*.json"))

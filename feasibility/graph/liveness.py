@@ -10,6 +10,7 @@ look at. What the bodies of a node hold at their own peak is added at that node.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from heapq import nsmallest
 from typing import TYPE_CHECKING, Final
 
 from feasibility.graph.cost import VIEWS
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 # How many of the tensors alive at the peak are named.
 MAX_TENSORS: Final = 32
+# Position of what is there before the first node runs; an input that nobody reads stays.
+_BEFORE: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,43 +71,46 @@ def _peak(graph: TypedGraph, given: frozenset[str] | None = None) -> _Peak:
         given: For a body, names that the graph around it counts; None at the top.
     """
     tensors, unknown_count = _tensors(graph, given)
-    born: dict[int, list[_Tensor]] = {}
-    dying: dict[int, list[_Tensor]] = {}
+    born: dict[int, int] = {}
+    dying: dict[int, int] = {}
     for at, tensor in tensors:
-        born.setdefault(at, []).append(tensor)
-        dying.setdefault(max(tensor.last_use, at), []).append(tensor)
-    alive: dict[int, _Tensor] = {id(tensor): tensor for tensor in born.get(-1, ())}
-    live_bytes = sum(tensor.size_bytes for tensor in alive.values())
-    best = _Peak(unknown_count=unknown_count)
+        born[at] = born.get(at, 0) + tensor.size_bytes
+        if tensor.last_use != _BEFORE:
+            dying[tensor.last_use] = dying.get(tensor.last_use, 0) + tensor.size_bytes
+    live_bytes = born.get(_BEFORE, 0)
+    best, best_at = _Peak(), None
     for at, node in enumerate(graph.nodes):
-        for tensor in born.get(at, ()):
-            alive[id(tensor)] = tensor
-            live_bytes += tensor.size_bytes
+        live_bytes += born.get(at, 0)
         inner = _body_peak(node)
         unknown_count += inner.unknown_count
-        if live_bytes + inner.peak_bytes > best.peak_bytes or not best.node:
-            named = [
-                LiveTensor(
-                    name=tensor.name,
-                    size_bytes=min(tensor.size_bytes, LARGEST),
-                    producer=tensor.producer,
-                )
-                for tensor in _largest(alive.values())
-            ]
+        if best_at is None or live_bytes + inner.peak_bytes > best.peak_bytes:
+            best_at = at
             best = _Peak(
                 live_bytes + inner.peak_bytes,
                 inner.node or node.name,
                 inner.op_type or node.op_type,
-                (*named, *inner.tensors),
+                inner.tensors,
             )
-        for tensor in dying.get(at, ()):
-            del alive[id(tensor)]
-            live_bytes -= tensor.size_bytes
-    return _Peak(best.peak_bytes, best.node, best.op_type, best.tensors, unknown_count)
+        live_bytes -= dying.get(at, 0)
+    named = () if best_at is None else _alive(tensors, best_at)
+    return _Peak(best.peak_bytes, best.node, best.op_type, (*named, *best.tensors), unknown_count)
 
 
-def _largest(tensors: Iterable[_Tensor]) -> list[_Tensor]:
-    return sorted(tensors, key=lambda tensor: -tensor.size_bytes)[:MAX_TENSORS]
+def _alive(tensors: Iterable[tuple[int, _Tensor]], at: int) -> tuple[LiveTensor, ...]:
+    """The largest of the tensors alive while a node runs."""
+    alive = (
+        tensor
+        for born_at, tensor in tensors
+        if born_at <= at and (at <= tensor.last_use or tensor.last_use == _BEFORE)
+    )
+    return tuple(
+        LiveTensor(
+            name=tensor.name,
+            size_bytes=min(tensor.size_bytes, LARGEST),
+            producer=tensor.producer,
+        )
+        for tensor in nsmallest(MAX_TENSORS, alive, key=lambda tensor: -tensor.size_bytes)
+    )
 
 
 def _body_peak(node: TypedNode) -> _Peak:
@@ -129,7 +135,7 @@ def _given(node: TypedNode, body: TypedGraph) -> frozenset[str]:
 def _tensors(
     graph: TypedGraph, given: frozenset[str] | None
 ) -> tuple[list[tuple[int, _Tensor]], int]:
-    """Tensors by the position of the node that makes them, -1 for inputs, and how many are open."""
+    """Tensors by the position of the node that makes them, and how many are of unknown size."""
     owners: dict[str, _Tensor] = {}
     tensors: list[tuple[int, _Tensor]] = []
     unknown_count = 0
@@ -146,7 +152,7 @@ def _tensors(
 
     if given is None:
         for name in graph.inputs:
-            add(-1, name, "input")
+            add(_BEFORE, name, "input")
     end = len(graph.nodes)
     for at, node in enumerate(graph.nodes):
         for name in _reads(node):

@@ -265,7 +265,8 @@ def _typed(call: Call, flow: Flow, refusal: str, scope: _Scope) -> TypedNode:
     """The typed node, what is known of its outputs put into the scope."""
     node = call.node
     # A node of a damaged model may name fewer outputs than its operator makes.
-    made = flow.outputs[: len(node.output)]
+    # A broken node may have more outputs than its operator.
+    made = (flow.outputs + (UNKNOWN,) * len(node.output))[: len(node.output)]
     arrays = _known_values(call, made)
     outputs = tuple(
         value if array is None else value.with_shape(array.shape)

@@ -51,9 +51,13 @@ class Fusions:
 
     def resolve(self, name: str) -> str:
         """The value that stands for a name."""
-        while name in self.renamed:
-            name = self.renamed[name]
-        return name
+        root = name
+        while root in self.renamed:
+            root = self.renamed[root]
+        # The way is cut short, or chains of thousands that vanish would take quadratic time.
+        while name != root:
+            self.renamed[name], name = root, self.renamed[name]
+        return root
 
 
 def find_fusions(usage: Usage, *, has_known_shapes: bool) -> Fusions:
@@ -177,7 +181,7 @@ def _merge_quantized(usage: Usage, found: Fusions) -> None:
         sources = [
             str(maker.node.input[0])
             for maker in makers
-            if maker is not None and maker.op_type == "DequantizeLinear"
+            if maker is not None and maker.op_type == "DequantizeLinear" and maker.is_given(0)
         ]
         last_at = usage.only_reader_at(node.node.output[0])
         chain = [at]
@@ -192,9 +196,7 @@ def _merge_quantized(usage: Usage, found: Fusions) -> None:
     for at, node in enumerate(usage.nodes):
         if node.op_type != "DequantizeLinear" or node.node.output[0] in usage.outputs:
             continue
-        readers = [
-            usage.maker_at(reader.node.output[0]) for reader in usage.readers(node.node.output[0])
-        ]
+        readers = usage.readers_at(node.node.output[0])
         if readers and all(reader in found.absorbed for reader in readers):
             found.absorbed.add(at)
 
@@ -263,7 +265,8 @@ def _gates(source: str, at: int, usage: Usage) -> list[int]:
         node = usage.nodes[reader_at]
         before = usage.nodes[last].node.output
         others = [name for name in node.node.input if name not in before]
-        if node.op_type != "Mul" or not others:
+        # In a broken graph a node may read what a later one makes, even its own output.
+        if node.op_type != "Mul" or not others or reader_at <= last:
             break
         halved_at = usage.maker_at(others[0])
         if others[0] == source:
@@ -293,11 +296,11 @@ def _merge_layer_norm(mean_at: int, usage: Usage, found: Fusions) -> None:
     centre = usage.nodes[centre_at]
     if centre.op_type != "Sub" or centre.node.input[0] != source:
         return
-    readers = {node.op_type: node for node in usage.readers(centre.node.output[0])}
-    square = readers.get("Pow") or readers.get("Mul")
-    if square is None or "Div" not in readers:
+    readers = {usage.nodes[at].op_type: at for at in usage.readers_at(centre.node.output[0])}
+    square_at = readers.get("Pow", readers.get("Mul"))
+    if square_at is None or "Div" not in readers:
         return
-    chain = [mean_at, centre_at, usage.nodes.index(square)]
+    chain = [mean_at, centre_at, square_at]
     for wanted in ("ReduceMean", "Add", "Sqrt", "Div", "Mul", "Add"):
         at = usage.only_reader_at(usage.nodes[chain[-1]].node.output[0])
         if at is None or usage.nodes[at].op_type != wanted:

@@ -292,7 +292,7 @@ def _read_bytes(read: _Read, size: int) -> int:
 
 
 def _computation(node: TypedNode) -> tuple[object, ...]:
-    """What tells a computation from others: operator, inputs and attributes.
+    """What tells a computation from others: operator, inputs, attributes and how many outputs.
 
     Small inputs are told by their value: equal ones are one constant to the runtime.
     """
@@ -304,4 +304,4 @@ def _computation(node: TypedNode) -> tuple[object, ...]:
         name if value is None else (value.dtype.str, value.shape, value.tobytes())
         for name, value in zip(node.node.input, node.values, strict=True)
     )
-    return (node.domain, node.op_type, *inputs, *attributes)
+    return (node.domain, node.op_type, len(node.node.output), *inputs, *attributes)

@@ -156,11 +156,14 @@ class _Lowering:
     def _lower_in_blocks(self, node: TypedNode) -> bool:
         """True if the node runs in the blocked layout."""
         blocks = self._blocks
-        if blocks is None or node.domain or not node.node.input:
+        if blocks is None or node.domain:
             return False
         sources = [self._fusions.resolve(name) for name in node.node.input if name]
+        if not sources:
+            return False
         if node.op_type == "Conv":
-            if not blocks.convolves(node, self._usage):
+            is_made = sources[0] in self._values or sources[0] in self._blocked
+            if not is_made or not blocks.convolves(node, self._usage):
                 return False
             self._convolve_in_blocks(node, sources[0], blocks)
             return True
@@ -250,7 +253,8 @@ class _Lowering:
         output = str(node.node.output[0])
         while (at := self._usage.only_reader_at(output)) is not None:
             reader = self._usage.nodes[at]
-            if at in self._fusions.absorbed or reader.domain:
+            # In a broken graph the chain may lead back into itself.
+            if at in self._fusions.absorbed or at in self._done or reader.domain:
                 break
             others = [name for name in reader.node.input if name and name != output]
             if not all(self._usage.is_constant(name) for name in others):
@@ -289,7 +293,7 @@ class _Lowering:
         can_add = is_default and node.op_type == "Add" and is_alike
         if can_add and self._add_in_convolution(node, reads, None):
             return
-        first_is_read = bool(reads) and not self._usage.is_constant(node.node.input[0])
+        first_is_read = bool(reads) and not self._usage.has_constant(node, 0)
         step = Step(
             node.op_type,
             tuple(reads),

@@ -52,9 +52,9 @@ class Usage:
         """How often a value is read, the caller included."""
         return self._counts[name]
 
-    def readers(self, name: str) -> tuple[TypedNode, ...]:
-        """Nodes that read a value, in the order in which they run."""
-        return tuple(self.nodes[at] for at in self._readers[name])
+    def readers_at(self, name: str) -> tuple[int, ...]:
+        """Positions of the nodes that read a value, in the order in which they run."""
+        return tuple(self._readers.get(name, ()))
 
     def only_reader(self, name: str) -> TypedNode | None:
         """The one node that reads a value; None if there are more, or the caller does."""

@@ -48,7 +48,9 @@ def _has_few_pixels(node: TypedNode) -> bool:
 def _columns_bytes(node: TypedNode, *, channel_axis: int, image: ValueType) -> int:
     """Size of the unrolled image that a matrix product works on."""
     weights, shape = node.type_of(1).shape, image.shape
-    if not weights or not shape or None in weights or None in shape:
+    if weights is None or len(weights) <= channel_axis or not shape:
+        return 0
+    if None in weights or None in shape:
         return 0
     kernel = prod(dim or 0 for dim in weights[_SPATIAL_FROM:])
     pixels = prod(dim or 0 for dim in shape[_SPATIAL_FROM:])
