@@ -590,6 +590,39 @@ def test_absurd_numbers_are_left_out(tmp_path: Path) -> None:
     assert profile.latency.samples_ns == (9 * MS,)
 
 
+@pytest.mark.parametrize("digits", [30, 400, 4000])
+def test_numbers_longer_than_any_float_are_left_out(tmp_path: Path, digits: int) -> None:
+    report = ort_runner_report()
+    report["load_ms"] = 10**digits
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps(report))
+    latency = read_figures(path).latency
+    assert latency is not None
+    assert latency.load_ns is None
+
+
+@pytest.mark.parametrize("phases", [5, "none", [5, None]])
+def test_phases_that_are_none_are_no_memory(tmp_path: Path, phases: object) -> None:
+    report = ort_runner_report()
+    report["memory"]["phases"] = phases
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps(report))
+    assert read_figures(path).memory is None
+
+
+@pytest.mark.parametrize("row", ["m,0.5,{},1,0", "m,0.5,1,1,{}"])
+def test_a_results_file_with_endless_numbers_is_none(tmp_path: Path, row: str) -> None:
+    path = tmp_path / "results.csv"
+    path.write_text(row.format("9" * 5000) + "\n")
+    with pytest.raises(DocumentError, match="its format is not known"):
+        read_figures(path)
+
+
+def test_a_name_that_is_too_long_is_no_file() -> None:
+    with pytest.raises(DocumentError, match="file name too long"):
+        read_figures(Path("a" * 300 + "#phone"))
+
+
 def test_times_taken_on_a_device_are_not_projected_to_it(tmp_path: Path) -> None:
     report = ort_runner_report()
     device = next(device for device in load_catalogue(devices_dir()) if device.id == "galaxy_s24")
@@ -613,6 +646,10 @@ def test_yaml_of_figures() -> None:
         "g": None,
         "h": True,
     }
+
+
+def test_a_comment_may_follow_a_key() -> None:
+    assert read_yaml("a: # which\n  b: 1\nc: # none\n") == {"a": {"b": 1}, "c": None}
 
 
 def test_yaml_of_mappings_in_a_list() -> None:

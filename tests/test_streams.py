@@ -43,7 +43,7 @@ def test_rates(text: str, rate: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "0", "-1", "30Hz", "1e3", "inf", "nan", "1/day", "9999999999"]
+    "text", ["", "0", "-1", "30Hz", "1e3", "inf", "nan", "1/day", "9999999999", "0.000001/h"]
 )
 def test_rates_that_cannot_be_meant(text: str) -> None:
     with pytest.raises(UsageError, match="Cannot read --rate") as caught:

@@ -23,13 +23,12 @@ from feasibility.place.score import SCORE_FULL, SCORE_UNKNOWN, interval_score, i
 from feasibility.records.comparison import DurationInterval, Network
 from feasibility.records.device import Device
 from feasibility.records.profile import Profile
-from feasibility.units import format_duration
+from feasibility.units import SECOND_NS, format_duration
 
 SERVER: Final = "server"
 # The target of a server file is half of what people wait for; the network has the other half.
 PATH_TARGET_RATIO: Final = 2
 
-_SECOND_NS: Final = 10**9
 # Rates from here on are written without decimals.
 _WHOLE_RATE: Final = 100
 
@@ -127,7 +126,7 @@ def judge_cloud(path: CloudPath, requirements: Requirements) -> tuple[Finding, .
 def _highest_rate_per_s(requirements: Requirements) -> float | None:
     """Requests per second that the rate or the signal makes; None if neither was given."""
     signal_ns = requirements.realtime_ns
-    rates = (requirements.rate_per_s, None if signal_ns is None else _SECOND_NS / signal_ns)
+    rates = (requirements.rate_per_s, None if signal_ns is None else SECOND_NS / signal_ns)
     return max((rate for rate in rates if rate is not None), default=None)
 
 
@@ -185,7 +184,7 @@ def _judge_uplink(payload: Payload, network: Network, rate_per_s: float) -> Find
         return Finding("uplink", "undecided", SCORE_UNKNOWN, reason)
     often = f"{rate_per_s:.0f}" if rate_per_s >= _WHOLE_RATE else f"{rate_per_s:.3g}"
     each = f"{payload.upload_text} {often} times per second"
-    period_ns, up = _SECOND_NS / rate_per_s, network.up_bits_per_s
+    period_ns, up = SECOND_NS / rate_per_s, network.up_bits_per_s
     if upload_bytes == 0:
         return Finding("uplink", "fits", SCORE_FULL, "there is nothing to send")
     low, high = transfer_ns(upload_bytes, up.best), transfer_ns(upload_bytes, up.worst)

@@ -13,13 +13,13 @@ from feasibility.place.requirements import Requirements
 from feasibility.records.comparison import CostInterval, DurationInterval
 from feasibility.records.device import Device
 from feasibility.text import safe_text
+from feasibility.units import SECOND_NS
 
 ALL_SERVERS: Final = ""
 REQUESTS: Final = 1000
 
 _MICRO: Final = 10**6
 _HOUR_S: Final = 3600
-_SECOND_NS: Final = 10**9
 _HIGHEST_MICROUSD: Final = 10**10
 _PRICE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(?:USD(?:/h)?)?", re.ASCII | re.IGNORECASE)
 
@@ -37,14 +37,14 @@ def request_cost(
         return None
     price, where_from = hourly
     second = price / _HOUR_S
-    high = second * REQUESTS * latency.high_ns / _SECOND_NS
+    high = second * REQUESTS * latency.high_ns / SECOND_NS
     text = f"{price / _MICRO:.6g} USD per hour ({where_from}); a server that is never idle"
     rate, servers = requirements.rate_per_s, servers_needed(latency, requirements)
     if rate is not None and servers is not None:
         high = max(high, second * REQUESTS * servers / rate)
         text += f", to servers that do nothing else than {rate:g} requests per second"
     return CostInterval(
-        low_microusd=math.floor(second * REQUESTS * latency.low_ns / _SECOND_NS),
+        low_microusd=math.floor(second * REQUESTS * latency.low_ns / SECOND_NS),
         high_microusd=math.ceil(high),
         explanation=f"{text}.",
     )
@@ -59,7 +59,7 @@ def servers_needed(latency: DurationInterval, requirements: Requirements) -> int
         return 1
     if latency.high_ns is None:
         return None
-    return max(1, math.ceil(requirements.rate_per_s * latency.high_ns / _SECOND_NS))
+    return max(1, math.ceil(requirements.rate_per_s * latency.high_ns / SECOND_NS))
 
 
 def hourly_cost(

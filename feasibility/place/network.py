@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from feasibility.errors import UsageError
 from feasibility.records.comparison import DurationInterval, Network, NetworkRange
 from feasibility.text import safe_text
-from feasibility.units import MILLISECOND_NS, MINUTE_NS, format_bytes, parse_duration_ns
+from feasibility.units import MILLISECOND_NS, MINUTE_NS, SECOND_NS, format_bytes, parse_duration_ns
 
 NO_NETWORK: Final = "none"
 _OTHER_NAMES: Final = {"wi-fi": "wifi", "wlan": "wifi", "lte": "4g", "ethernet": "lan"}
@@ -19,7 +19,6 @@ ASSUMED_NETWORK: Final = "wifi"
 UNKNOWN_ANSWER_RATIO: Final = 1.0
 
 _MBIT: Final = 10**6
-_SECOND_NS: Final = 10**9
 _HIGHEST_RATE: Final = 10**13
 _RATE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kMG])(?:bit|bps))?", re.ASCII | re.IGNORECASE)
 _RATE_UNITS: Final = {"k": 10**3, "m": 10**6, "g": 10**9}
@@ -158,7 +157,7 @@ def network_time(network: Network, payload: Payload) -> DurationInterval:
 
 def transfer_ns(count: int, bits_per_s: int) -> int:
     """Time that this many bytes take at this rate, rounded up."""
-    return -(-count * 8 * _SECOND_NS // bits_per_s)
+    return -(-count * 8 * SECOND_NS // bits_per_s)
 
 
 def _rate(text: str, part: str) -> int:

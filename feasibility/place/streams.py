@@ -16,11 +16,12 @@ from feasibility.place.score import (
 )
 from feasibility.records.comparison import DurationInterval, RatioInterval
 from feasibility.text import safe_text
-from feasibility.units import format_duration, parse_duration_ns
+from feasibility.units import SECOND_NS, format_duration, parse_duration_ns
 
-_SECOND_NS: Final = 10**9
 # From here on factors read better than percentages.
 _MANY_TIMES: Final = 2
+# Once in thirty years: what idle servers cost until then is no figure any more.
+_LOWEST_RATE: Final = 1e-9
 _HIGHEST_RATE: Final = 10**9
 _RATE: Final = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*(?:/\s*(s|min|h))?", re.ASCII)
 _PER_S: Final = {"s": 1, "min": 60, "h": 3600}
@@ -34,7 +35,7 @@ def parse_rate_per_s(text: str) -> float:
     """
     match = _RATE.fullmatch(text.strip())
     rate = float(match[1]) / _PER_S[match[2] or "s"] if match else 0.0
-    if not 0 < rate <= _HIGHEST_RATE:
+    if not _LOWEST_RATE <= rate <= _HIGHEST_RATE:
         raise UsageError(
             f"Cannot read --rate {safe_text(text)!r}",
             f"a rate is a plain number above zero, at most {_HIGHEST_RATE:,} inferences per second",
@@ -61,7 +62,7 @@ def parse_realtime_ns(text: str) -> int:
 
 def utilisation(latency: DurationInterval, rate_per_s: float) -> RatioInterval | None:
     """Share of the time that one stream of this rate keeps it busy; above 1 it falls behind."""
-    return _ratio(latency, _SECOND_NS / rate_per_s)
+    return _ratio(latency, SECOND_NS / rate_per_s)
 
 
 def realtime_factor(latency: DurationInterval, signal_ns: int) -> RatioInterval | None:

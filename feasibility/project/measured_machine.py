@@ -19,6 +19,7 @@ from feasibility.project.cpu import Work
 from feasibility.project.workload import work_of_model
 from feasibility.records.device import Device, Figure, MeasuredMachine, Rates
 from feasibility.records.profile import Profile
+from feasibility.units import SECOND_NS
 
 if TYPE_CHECKING:
     # Projecting needs nothing of what measures, nor its libraries.
@@ -60,7 +61,6 @@ _INT8_GAINS: Final = {
     **dict.fromkeys(("matmul", "vector", "attention", "recurrent"), ("int8_matmul", "matmul")),
 }
 _ELEMENT_BYTES: Final = 4
-_NS: Final = 10**9
 
 
 def has_rates(device: Device, runtime: str) -> bool:
@@ -149,7 +149,7 @@ def seconds_at(work: Work, rates: Rates, machine: MeasuredMachine) -> float:
     streamed = _ELEMENT_BYTES * (work.weight_count + work.vector_weight_count)
     cache = machine.cache_bytes.value if machine.cache_bytes is not None else 0
     streaming = streamed / rates.bandwidth_bytes_per_s.value if streamed > cache else 0.0
-    return computing + moving + streaming + work.layer_count * rates.layer_ns.value / _NS
+    return computing + moving + streaming + work.layer_count * rates.layer_ns.value / SECOND_NS
 
 
 def rates_of(
@@ -177,7 +177,7 @@ def rates_of(
         """Amount per second, the dispatch of its layers left out."""
         whole = times[name].ns
         ns = max(whole - layer_count * layer_ns, whole / 2)
-        return Figure(value=_rounded(amount * _NS / ns), source=source, note=note)
+        return Figure(value=_rounded(amount * SECOND_NS / ns), source=source, note=note)
 
     def moved(name: str) -> tuple[float, str, float]:
         model = times[name].model

@@ -14,8 +14,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from feasibility.measure.imports.figures import (
-    MICROSECOND_NS,
-    MILLISECOND_NS,
     Figures,
     UnreadableError,
     mappings,
@@ -25,7 +23,7 @@ from feasibility.measure.imports.figures import (
 )
 from feasibility.records.profile import Latency
 from feasibility.text import safe_text
-from feasibility.units import MIB
+from feasibility.units import MIB, MICROSECOND_NS, MILLISECOND_NS
 
 _RUNTIMES: Final = {
     "onnx": "ONNX Runtime",

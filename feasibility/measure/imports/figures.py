@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from feasibility.records.profile import Latency, Memory
 
-MICROSECOND_NS: Final = 1_000
-MILLISECOND_NS: Final = 1_000_000
-SECOND_NS: Final = 1_000_000_000
 _LARGEST: Final = 2**62
 
 
@@ -99,8 +95,11 @@ def whole(value: object, factor: float = 1) -> int | None:
     """A number times a factor as an integer; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
+    # Integers of JSON may be too long to become floats, so they are compared as they are.
+    if not 0 <= value <= _LARGEST:
+        return None
     scaled = value * factor
-    return round(scaled) if math.isfinite(scaled) and 0 <= scaled <= _LARGEST else None
+    return round(scaled) if scaled <= _LARGEST else None
 
 
 def samples(values: object, factor: float) -> tuple[int, ...]:

@@ -10,7 +10,6 @@ from typing import Any, Final
 import msgspec
 
 from feasibility.measure.imports.figures import (
-    SECOND_NS,
     Figures,
     UnreadableError,
     part,
@@ -20,6 +19,7 @@ from feasibility.measure.imports.figures import (
 )
 from feasibility.measure.latency import summarise
 from feasibility.records.profile import Latency
+from feasibility.units import SECOND_NS
 
 _MB: Final = 10**6
 _RUNS: Final = ("forward", "call", "prefill")

@@ -11,9 +11,9 @@ from typing import Any, Final
 import msgspec
 
 from feasibility.measure.imports.figures import (
-    MILLISECOND_NS,
     Figures,
     UnreadableError,
+    mappings,
     part,
     samples,
     text,
@@ -21,6 +21,7 @@ from feasibility.measure.imports.figures import (
 )
 from feasibility.measure.latency import summarise
 from feasibility.records.profile import Latency, Memory
+from feasibility.units import MILLISECOND_NS
 
 _SCHEMA_VERSION: Final = 1
 _PROVIDERS: Final = {
@@ -87,11 +88,7 @@ def _latency(document: dict[str, Any]) -> Latency:
 
 def _memory(memory: Any) -> Memory | None:
     """Memory above the baseline; the peak is of the whole run, whichever phase it was in."""
-    phases = {
-        text(phase.get("phase")): phase
-        for phase in memory.get("phases", [])
-        if isinstance(phase, dict)
-    }
+    phases = {text(phase.get("phase")): phase for phase in mappings(memory.get("phases"))}
     base, loaded = phases.get("baseline", {}), phases.get("session_loaded", {})
     baseline, resident = whole(base.get("rss_bytes")), whole(loaded.get("rss_bytes"))
     peak = whole(memory.get("peak_rss_bytes"))

@@ -13,14 +13,13 @@ from typing import Final
 import msgspec
 
 from feasibility.measure.imports.figures import (
-    MILLISECOND_NS,
-    SECOND_NS,
     Figures,
     UnreadableError,
     whole,
 )
 from feasibility.measure.latency import summarise
 from feasibility.records.profile import Latency
+from feasibility.units import MILLISECOND_NS, SECOND_NS
 
 _TOOL: Final = "onnxruntime_perf_test"
 _NUMBER: Final = r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)"
@@ -31,7 +30,9 @@ _PEAK: Final = re.compile(r"Peak working set size: *(\d+)")
 _THREADS: Final = re.compile(r"Setting intra_op_num_threads to (\d+)")
 _RUNS: Final = re.compile(r"(?:Total inference requests|Total iterations|Runs): *(\d+)")
 _PROVIDER: Final = re.compile(r"^using (\w+ExecutionProvider)", re.MULTILINE)
-_ROW: Final = re.compile(rf"(?P<model>[^,\n]*),{_NUMBER},(?P<peak>\d+),-?\d+,(?P<run>\d+)")
+_ROW: Final = re.compile(
+    rf"(?P<model>[^,\n]*),{_NUMBER},(?P<peak>\d{{1,18}}),-?\d+,(?P<run>\d{{1,18}})"
+)
 # Some versions of 2019 wrote nanoseconds there; no run of this tool takes so many seconds.
 _MOST_S: Final = 10_000
 _WHOLE_PROCESS: Final = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -59,7 +60,8 @@ def read_figures(path: Path, model: ProfiledModel | None = None) -> Profile:
 def divided(path: Path) -> tuple[Path, str]:
     """The file, and the choice among what it holds: what follows the `#` in its path."""
     name, mark, choice = str(path).partition(_CHOICE)
-    if not mark or path.exists():
+    # `Path.exists` raises for a name that is too long to be one.
+    if not mark or os.path.exists(path):  # noqa: PTH110
         return path, ""
     return Path(name), choice
 

@@ -89,7 +89,7 @@ def _mapping(lines: list[_Line], start: int, depth: int) -> tuple[dict[str, Any]
             raise YamlError(f"line {lines[at].number} is not `key: value`")
         key = next(group for group in match.groups()[:3] if group is not None)
         number, at = lines[at].number, at + 1
-        if match[4]:
+        if match[4] and not match[4].startswith("#"):
             found[key] = _scalar(match[4], number)
         elif at < len(lines) and (
             lines[at].indent > indent or (lines[at].indent == indent and _is_item(lines[at]))
