@@ -287,6 +287,16 @@ def test_threads_of_one_core_count_once(tmp_path: Path) -> None:
     assert read_extensions(root) == ("avx2", "fma", "avx512", "vnni")
 
 
+def test_cores_that_clock_differently_at_a_moment_are_of_one_kind(tmp_path: Path) -> None:
+    clocks = ("2900.1", "3100.7", "2899.9", "1200.0")
+    root = written(
+        tmp_path, {"proc/cpuinfo": cpuinfo(*({**XEON, "cpu MHz": clock} for clock in clocks))}
+    )
+    assert read_clusters(root, range(4)) == (
+        CoreCluster("cascade-lake", 4, 3_101_000_000, "/proc/cpuinfo, at that moment"),
+    )
+
+
 def test_small_cores_of_a_hybrid_are_told_apart(tmp_path: Path) -> None:
     hybrid = {**XEON, "model": "151"}
     files = {"proc/cpuinfo": cpuinfo(hybrid, hybrid), "sys/devices/cpu_atom/cpus": "1-1\n"}

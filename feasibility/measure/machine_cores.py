@@ -9,14 +9,17 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from feasibility.units import KIB, MIB
+
 _CPUS: Final = "sys/devices/system/cpu"
 _CACHE_SIZE: Final = re.compile(r"(\d+)([KM])", re.ASCII)
-_KIB: Final = 1024
+# A clock that changes from one look to the next.
+_MOMENTARY: Final = "/proc/cpuinfo, at that moment"
 
 # Source: Linux, arch/arm64/include/asm/cputype.h.
 _ARM_PARTS: Final[Mapping[tuple[int, int], str]] = {
@@ -95,18 +98,18 @@ def read_clusters(root: Path = Path("/"), allowed: Collection[int] | None = None
     """
     processors = read_processors(root)
     usable = os.sched_getaffinity(0) if allowed is None else allowed
-    small = _listed(_text(root / "sys/devices/cpu_atom/cpus"))
+    small = _listed(kernel_text(root / "sys/devices/cpu_atom/cpus"))
     seen: set[str] = set()
-    found: Counter[tuple[str, int, str]] = Counter()
+    cores: list[tuple[str, int, str]] = []
     for number in sorted(usable):
-        siblings = _text(root / _CPUS / f"cpu{number}/topology/thread_siblings_list")
+        siblings = kernel_text(root / _CPUS / f"cpu{number}/topology/thread_siblings_list")
         if siblings and siblings in seen:
             continue
         seen.add(siblings)
         fields = processors.get(number) or next(iter(processors.values()), {})
         core = "gracemont" if number in small else core_name(fields)
-        clock, origin = _clock(root, number, fields)
-        found[core, clock, origin] += 1
+        cores.append((core, *_clock(root, number, fields)))
+    found = Counter(_with_one_clock(cores))
     ordered = sorted(found.items(), key=lambda item: -item[0][1])
     clusters = [
         CoreCluster(core, count, clock or None, origin) for (core, clock, origin), count in ordered
@@ -114,11 +117,20 @@ def read_clusters(root: Path = Path("/"), allowed: Collection[int] | None = None
     return _within_quota(clusters, cpu_quota(root))
 
 
+def _with_one_clock(cores: list[tuple[str, int, str]]) -> Iterator[tuple[str, int, str]]:
+    """The same, alike cores whose clocks are those of a moment with the highest of them."""
+    highest: dict[str, int] = {}
+    for core, clock, _ in cores:
+        highest[core] = max(clock, highest.get(core, 0))
+    for core, clock, origin in cores:
+        yield core, highest[core] if origin == _MOMENTARY else clock, origin
+
+
 def read_processors(root: Path = Path("/")) -> dict[int, dict[str, str]]:
     """Fields of /proc/cpuinfo by the number of the processor."""
     processors: dict[int, dict[str, str]] = {}
     current: dict[str, str] = {}
-    for line in _text(root / "proc/cpuinfo").splitlines():
+    for line in kernel_text(root / "proc/cpuinfo").splitlines():
         name, colon, value = (part.strip() for part in line.partition(":"))
         if name == "processor" and value.isdecimal():
             current = processors.setdefault(int(value), {})
@@ -154,19 +166,22 @@ def read_extensions(root: Path = Path("/")) -> tuple[str, ...]:
 def last_cache_bytes(root: Path = Path("/")) -> int | None:
     """The largest cache that the first processor sees; None where the system does not tell."""
     sizes = [
-        int(match[1]) * (_KIB if match[2] == "K" else _KIB**2)
+        int(match[1]) * (KIB if match[2] == "K" else MIB)
         for path in (root / _CPUS / "cpu0/cache").glob("index*/size")
-        if (match := _CACHE_SIZE.fullmatch(_text(path)))
+        if (match := _CACHE_SIZE.fullmatch(kernel_text(path)))
     ]
     return max(sizes, default=None)
 
 
 def cpu_quota(root: Path = Path("/")) -> int | None:
     """Processors' worth of time that a control group grants, rounded up; None for no limit."""
-    quota, _, period = _text(root / "sys/fs/cgroup/cpu.max").partition(" ")
+    quota, _, period = kernel_text(root / "sys/fs/cgroup/cpu.max").partition(" ")
     if not quota:
         folder = root / "sys/fs/cgroup/cpu"
-        quota, period = _text(folder / "cpu.cfs_quota_us"), _text(folder / "cpu.cfs_period_us")
+        quota, period = (
+            kernel_text(folder / "cpu.cfs_quota_us"),
+            kernel_text(folder / "cpu.cfs_period_us"),
+        )
     if quota.isdecimal() and period.isdecimal() and int(period) > 0:
         return max(1, math.ceil(int(quota) / int(period)))
     return None
@@ -185,14 +200,14 @@ def _within_quota(clusters: list[CoreCluster], quota: int | None) -> tuple[CoreC
 
 def _clock(root: Path, number: int, fields: Mapping[str, str]) -> tuple[int, str]:
     """Clock in Hz, 0 where nothing tells it, and what does."""
-    kilohertz = _text(root / _CPUS / f"cpu{number}/cpufreq/cpuinfo_max_freq")
+    kilohertz = kernel_text(root / _CPUS / f"cpu{number}/cpufreq/cpuinfo_max_freq")
     if kilohertz.isdecimal() and int(kilohertz):
         return int(kilohertz) * 1000, "cpufreq's highest"
     try:
         megahertz = round(float(fields.get("cpu MHz", "")))
     except ValueError:
         return 0, "nothing tells it"
-    return megahertz * 10**6, "/proc/cpuinfo, at that moment"
+    return megahertz * 10**6, _MOMENTARY
 
 
 def _listed(text: str) -> frozenset[int]:
@@ -212,8 +227,9 @@ def _number(text: str) -> int:
         return 0
 
 
-def _text(path: Path) -> str:
+def kernel_text(path: Path) -> str:
+    """What a file of the kernel says, without its ends; empty where there is none."""
     try:
-        return path.read_text(errors="replace").strip().rstrip("\0")
+        return path.read_text(errors="replace").strip().strip("\0")
     except OSError:
         return ""

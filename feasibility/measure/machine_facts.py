@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,6 +13,7 @@ from feasibility.errors import HostError
 from feasibility.measure.host import this_host
 from feasibility.measure.machine_cores import (
     CoreCluster,
+    kernel_text,
     last_cache_bytes,
     read_clusters,
     read_extensions,
@@ -143,7 +143,7 @@ def group_limits(hierarchy: Hierarchy) -> tuple[int, ...]:
     """Limits of the group that this process is in and of all groups around it."""
     folder, found = hierarchy.own, []
     while True:
-        text = _text(folder / _LIMIT_FILES[hierarchy.version])
+        text = kernel_text(folder / _LIMIT_FILES[hierarchy.version])
         if text.isdecimal():
             found.append(int(text))
         if folder == hierarchy.mount or hierarchy.mount not in folder.parents:
@@ -153,7 +153,7 @@ def group_limits(hierarchy: Hierarchy) -> tuple[int, ...]:
 
 def _memory_field(root: Path, name: str) -> int:
     """A field of /proc/meminfo in bytes; 0 where there is none."""
-    for line in _text(root / "proc/meminfo").splitlines():
+    for line in kernel_text(root / "proc/meminfo").splitlines():
         field, _, value = line.partition(":")
         if field == name and value.split()[:1] and value.split()[0].isdecimal():
             return int(value.split()[0]) * KIB
@@ -162,17 +162,17 @@ def _memory_field(root: Path, name: str) -> int:
 
 def _board(root: Path) -> str:
     """The board that the device tree names; empty where there is no device tree."""
-    return _text(root / "proc/device-tree/model")
+    return kernel_text(root / "proc/device-tree/model")
 
 
 def _chip(root: Path) -> str:
     """The system on a chip in the device tree's last and most general words: `brcm,bcm2711`."""
-    words = [word for word in _text(root / "proc/device-tree/compatible").split("\0") if word]
+    words = [word for word in kernel_text(root / "proc/device-tree/compatible").split("\0") if word]
     return words[-1].partition(",")[2].upper() if words else ""
 
 
 def _name(board: str, cpu: str, root: Path) -> str:
-    product = _text(root / "sys/class/dmi/id/product_name")
+    product = kernel_text(root / "sys/class/dmi/id/product_name")
     return next(filter(_is_telling, (board, product, cpu)), "this machine")
 
 
@@ -187,26 +187,15 @@ def _kind(root: Path, board: str, isa: Isa) -> Kind:
         return "phone"
     if board:
         return "sbc"
-    chassis = _CHASSIS.get(_text(root / "sys/class/dmi/id/chassis_type"))
+    chassis = _CHASSIS.get(kernel_text(root / "sys/class/dmi/id/chassis_type"))
     is_virtual = any(
-        "hypervisor" in fields.get("flags", "").split() for fields in _processors(root)
+        "hypervisor" in fields.get("flags", "").split() for fields in read_processors(root).values()
     )
     if chassis is None or is_virtual:
         return "server" if is_virtual or isa == "x86_64" else "sbc"
     return chassis
 
 
-def _processors(root: Path) -> Iterable[dict[str, str]]:
-    return read_processors(root).values()
-
-
 def _existing(path: Path) -> Path:
     """The path or the nearest folder above it that is there."""
     return next(folder for folder in (path, *path.parents) if folder.exists())
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace").strip().strip("\0")
-    except OSError:
-        return ""

@@ -9,6 +9,7 @@ Source: the block layout transformer of ONNX Runtime
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from onnx import TensorProto
@@ -320,11 +321,7 @@ class _Lowering:
             for name, value in named:
                 self._add(name, value)
             writes = tuple(name for name, _ in named)
-        self._steps.append(
-            Step(
-                step.op_type, step.reads, writes, step.is_view, step.in_place, step.workspace_bytes
-            )
-        )
+        self._steps.append(replace(step, writes=writes))
 
     def _make_blocked(
         self, node: TypedNode, step: Step, blocks: Blocks, *, output: str | None = None
@@ -334,7 +331,7 @@ class _Lowering:
         name = BLOCKED_PREFIX + plain
         size = blocks.size_bytes(node.output()) or 0
         self._values[name] = Value(size, node.output().shape, self._is_known.get(plain, False))
-        self._steps.append(Step(step.op_type, step.reads, (name,), in_place=step.in_place))
+        self._steps.append(replace(step, writes=(name,)))
         self._blocked[plain] = name
         if plain in self.laid_out_early:
             self._plain(plain)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from feasibility.graph.typed_graph import TypedNode
     from feasibility.graph.types import ValueType
 
+_CHANNEL_AXIS: Final = 1
 _SPATIAL_FROM: Final = 2
 _FLOAT_BYTES: Final = 4
 
@@ -30,9 +31,9 @@ def workspace_bytes(node: TypedNode) -> int:
         values = [*node.inputs, node.output()]
         return sum(value.size_bytes or 0 for value in values)
     if node.op_type == "ConvTranspose":
-        return _columns_bytes(node, channel_axis=1, image=node.type_of(0))
+        return _columns_bytes(node, node.type_of(0))
     if node.op_type == "Conv" and _has_few_pixels(node):
-        return _columns_bytes(node, channel_axis=1, image=node.output())
+        return _columns_bytes(node, node.output())
     return inner
 
 
@@ -45,13 +46,13 @@ def _has_few_pixels(node: TypedNode) -> bool:
     return kernel > 1 and prod(dim or 0 for dim in shape[_SPATIAL_FROM:]) < (weights[0] or 0)
 
 
-def _columns_bytes(node: TypedNode, *, channel_axis: int, image: ValueType) -> int:
+def _columns_bytes(node: TypedNode, image: ValueType) -> int:
     """Size of the unrolled image that a matrix product works on."""
     weights, shape = node.type_of(1).shape, image.shape
-    if weights is None or len(weights) <= channel_axis or not shape:
+    if weights is None or len(weights) <= _CHANNEL_AXIS or not shape:
         return 0
     if None in weights or None in shape:
         return 0
     kernel = prod(dim or 0 for dim in weights[_SPATIAL_FROM:])
     pixels = prod(dim or 0 for dim in shape[_SPATIAL_FROM:])
-    return (weights[channel_axis] or 0) * kernel * pixels * _FLOAT_BYTES
+    return (weights[_CHANNEL_AXIS] or 0) * kernel * pixels * _FLOAT_BYTES
