@@ -188,7 +188,8 @@ def test_a_file_that_is_there_is_kept(home: Path, capsys: pytest.CaptureFixture[
     ("identifier", "why"),
     [
         ("My Board", "small letters, digits and underscores"),
-        ("rpi_5", "the catalogue has a device"),
+        ("rpi_5", "in the catalogue it means rpi_5"),
+        ("pi5", "in the catalogue it means rpi_5"),
     ],
 )
 def test_an_id_that_will_not_do_is_refused(

@@ -41,12 +41,14 @@ def destination(output: Path | None, identifier: str) -> Path:
 
 
 def checked_id(identifier: str) -> str:
-    """The id, if a device file can bear it and the catalogue has no device of it.
+    """The id, if a device file can bear it and it means no device of the catalogue.
 
     Raises:
         UsageError: It cannot.
     """
+    from feasibility.catalogue.catalogue import load_catalogue
     from feasibility.catalogue.device_file import is_id
+    from feasibility.catalogue.names import matching
     from feasibility.paths import devices_dir
 
     what = f"Cannot write a device with the id {safe_text(identifier, 60)!r}"
@@ -56,10 +58,10 @@ def checked_id(identifier: str) -> str:
             "an id has small letters, digits and underscores, such as office_server",
             "give another one with --id",
         )
-    if (devices_dir() / f"{identifier}.toml").exists():
-        raise UsageError(
-            what, "the catalogue has a device of that id", "give another one with --id"
-        )
+    taken = matching(identifier, load_catalogue(devices_dir()))
+    if taken:
+        names = " and ".join(device.id for device in taken)
+        raise UsageError(what, f"in the catalogue it means {names}", "give another one with --id")
     return identifier
 
 
