@@ -245,6 +245,17 @@ def test_a_close_latency_is_settled_on_the_device() -> None:
     )
 
 
+def test_a_device_of_a_file_is_timed_with_a_table() -> None:
+    """`devices calibrate` finds listed devices only."""
+    own = replace(board(memory_bytes=64 * GIB), name="Board", origin="here/board.toml")
+    likely = assess_model(pictures(), (own,)).devices[0].latency.likely_ns
+    found = assess_model(pictures(), (own,), Requirements(latency_budget_ns=likely))
+    assert found.placement.settled_by == (
+        "time it on the Board and give its time with `--measured TIMES.toml`, in which stands "
+        '[board] and "resnet101.onnx" = "TIME"',
+    )
+
+
 def test_a_close_memory_is_settled_under_its_limit() -> None:
     roomy = board(memory_bytes=64 * GIB, latency_ns=None, allocator="scudo")
     # Nothing is known to make an .ort file smaller in memory.

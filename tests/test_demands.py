@@ -147,3 +147,15 @@ def test_measuring_takes_no_more_threads_than_there_are_cores(
     threads = [measuring_threads(asked, None) for asked in (None, 1, 2, 8)]
     assert threads == [1, 1, 2, 2]
     assert measuring_threads(8, "ssh:board") == 8
+
+
+def test_validating_two_device_files_with_one_id(cli: Cli, tmp_path: Path) -> None:
+    """Each is valid alone; side by side nobody could tell them apart."""
+    text = (devices_dir() / "rpi_4b.toml").read_text(encoding="utf-8")
+    paths = [tmp_path / "a.toml", tmp_path / "b.toml"]
+    for path in paths:
+        path.write_text(text, encoding="utf-8")
+    result = cli("devices", "validate", *map(str, paths))
+    assert result.code == 2
+    assert result.out.count(": valid, ") == 1
+    assert "error: Cannot tell two devices apart: both are 'rpi_4b'" in result.err

@@ -363,6 +363,25 @@ def test_emulated_times_say_nothing() -> None:
     assert project_latency(without_work(slow), board()).likely_ns is None
 
 
+def test_cores_of_an_unknown_family_are_less_sure() -> None:
+    known = board()
+    assert known.cpu is not None
+    strange = replace(known.cpu.clusters[0], core="cortex-z99")
+    unknown = replace(known, cpu=replace(known.cpu, clusters=(strange,)))
+    ratio = spread(project_latency(resnet101(), unknown)) / spread(
+        project_latency(resnet101(), known)
+    )
+    assert ratio == pytest.approx(JUDGED_SPREAD, rel=1e-6)
+
+
+def test_unknown_work_says_nothing_of_a_gpu() -> None:
+    """A time on a processor is no measure of another kind of processor."""
+    server = find_device("rtx_3070", load_catalogue(devices_dir()))
+    found = project_latency(without_work(resnet101()), server)
+    assert (found.low_ns, found.high_ns) == (None, None)
+    assert found.explanation.startswith("The model's work is not known, and a time on a processor")
+
+
 def test_unknown_work_falls_back_to_the_host() -> None:
     """A `.ort` file is scaled from the latency measured here, with a wider interval."""
     found = project_latency(without_work(resnet101()), board())

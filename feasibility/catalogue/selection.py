@@ -11,6 +11,21 @@ from feasibility.records.device import Device, Kind
 from feasibility.text import safe_text
 
 
+def refuse_shared_id(device: Device, others: Iterable[Device]) -> None:
+    """Refuse a device whose id is that of another file's.
+
+    Raises:
+        DeviceError: Two files have one id.
+    """
+    for other in others:
+        if other.id == device.id and other.origin != device.origin:
+            raise DeviceError(
+                f"Cannot tell two devices apart: both are {device.id!r}",
+                f"{safe_text(other.origin)} and {safe_text(device.origin)} have the same id",
+                "give one of them another id",
+            )
+
+
 def selected(
     devices: Sequence[Device], *, kinds: Collection[str] = (), words: Iterable[str] = ()
 ) -> tuple[Device, ...]:

@@ -44,9 +44,7 @@ from feasibility.errors import (
     EXIT_CANNOT_DO,
     EXIT_OK,
     EXIT_REQUIREMENT_NOT_MET,
-    DeviceError,
 )
-from feasibility.text import safe_text
 
 if TYPE_CHECKING:
     from feasibility.records.assessment import Assessment, ModelAssessment
@@ -241,6 +239,7 @@ def chosen_devices(names: list[str] | None) -> tuple[Device, ...]:
             one id.
     """
     from feasibility.catalogue.catalogue import default_devices, find_device
+    from feasibility.catalogue.selection import refuse_shared_id
     from feasibility.commands.known_devices import known_devices
 
     catalogue = known_devices()
@@ -249,13 +248,8 @@ def chosen_devices(names: list[str] | None) -> tuple[Device, ...]:
     found: dict[str, Device] = {}
     for name in names:
         device = find_device(name, catalogue)
-        other = found.setdefault(device.id, device)
-        if other.origin != device.origin:
-            raise DeviceError(
-                f"Cannot tell two devices apart: both are {device.id!r}",
-                f"{safe_text(other.origin)} and {safe_text(device.origin)} have the same id",
-                "give one of them another id",
-            )
+        refuse_shared_id(device, found.values())
+        found[device.id] = device
     return tuple(found.values())
 
 

@@ -222,16 +222,18 @@ def calibrate(
 def _validate_files(files: list[Path], *, as_json: bool) -> int:
     """Say of each file whether it is valid; as JSON, the devices of those that are."""
     from feasibility.catalogue.device_file import read_device
+    from feasibility.catalogue.selection import refuse_shared_id
     from feasibility.commands.report_error import report_error
     from feasibility.records.catalogue import Catalogue
     from feasibility.render.json_ import render_json
     from feasibility.render.view import name_text
 
     code = EXIT_OK
-    valid = []
+    valid: list[Device] = []
     for path in files:
         try:
             device = read_device(path)
+            refuse_shared_id(device, valid)
         except FeasibilityError as error:
             report_error(error)
             code = EXIT_CANNOT_DO

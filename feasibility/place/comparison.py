@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Final
 
 from feasibility.place.cloud import SERVER, cloud_path, is_network_wider, judge_cloud
@@ -15,6 +16,8 @@ from feasibility.records.device import Device
 from feasibility.records.profile import Profile
 
 _NO_TIME: Final = 2**62
+# The catalogue, and the folder of the user's own devices.
+_DEVICES_FOLDER: Final = "devices"
 _NO_PRICE: Final = 2**62
 
 
@@ -40,21 +43,28 @@ def compare_places(
 
 
 def settled_by(
-    assessments: Sequence[DeviceAssessment], candidates: Sequence[Candidate], model: str
+    devices: Sequence[Device],
+    assessments: Sequence[DeviceAssessment],
+    candidates: Sequence[Candidate],
+    model: str,
 ) -> tuple[str, ...]:
     """What would settle each place that is too close to call, best first.
 
     Args:
-        assessments: What was found out about each device.
+        devices: Where it may run.
+        assessments: What was found out about each of them.
         candidates: The same places side by side.
         model: File name of the model.
     """
     by_device = {found.device: found for found in assessments}
+    listed = {device.id for device in devices if _is_listed(device)}
     return tuple(
         sentence
         for candidate in candidates
         if candidate.verdict == "undecided"
-        for sentence in _settling(candidate, by_device[candidate.device], model)
+        for sentence in _settling(
+            candidate, by_device[candidate.device], model, is_listed=candidate.device in listed
+        )
     )
 
 
@@ -98,7 +108,27 @@ def _in_cloud(
     )
 
 
-def _settling(candidate: Candidate, found: DeviceAssessment, model: str) -> tuple[str, ...]:
+def _is_listed(device: Device) -> bool:
+    """Whether a device is found by its id: those of the catalogue and the user's own are."""
+    return not device.origin or PurePath(device.origin).parent.name == _DEVICES_FOLDER
+
+
+def _timing(found: DeviceAssessment, model: str, *, is_listed: bool) -> str:
+    """How the time there is told."""
+    if found.latency.method == "measured":
+        return "take more runs with --runs, or state another --latency"
+    if is_listed:
+        command = f"feasibility devices calibrate {found.device} --measured {model}=TIME"
+        return f"time it on the {found.name}: `{command}`"
+    return (
+        f"time it on the {found.name} and give its time with `--measured TIMES.toml`, in which "
+        f'stands [{found.device}] and "{model}" = "TIME"'
+    )
+
+
+def _settling(
+    candidate: Candidate, found: DeviceAssessment, model: str, *, is_listed: bool
+) -> tuple[str, ...]:
     """What to do about one place that is too close to call."""
     sentences = []
     memory, name = found.memory, found.name
@@ -113,10 +143,7 @@ def _settling(candidate: Candidate, found: DeviceAssessment, model: str) -> tupl
         candidate.network_time, candidate.latency
     )
     if is_time_open or (is_request_open and not is_network_open):
-        sentences.append(
-            f"time it on the {name}: `feasibility devices calibrate {found.device} --measured "
-            f"{model}=TIME`"
-        )
+        sentences.append(_timing(found, model, is_listed=is_listed))
     if memory.low_bytes is None or memory.high_bytes is None:
         sentences.append(f"measure its memory for the {name}: `feasibility measure {model}`")
     elif (

@@ -97,7 +97,8 @@ def judge_latency(latency: DurationInterval) -> Finding:
     if verdict == "does-not-fit":
         reason = f"takes {span}, too slow: {target}"
     elif verdict == "undecided":
-        reason = f"takes {span} and {target}; too close to call, timing it there would settle it"
+        settling = "more runs" if latency.method == "measured" else "timing it there"
+        reason = f"takes {span} and {target}; too close to call, {settling} would settle it"
     else:
         reason = f"takes {span}; {target}"
     return Finding("latency", verdict, score, reason)

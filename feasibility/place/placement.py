@@ -63,7 +63,7 @@ def assess_model(
         recommend_placement(assessments, places),
         candidates=places,
         network=counted_network(requirements) if has_server else None,
-        settled_by=settled_by(assessments, places, profile.model.name),
+        settled_by=settled_by(devices, assessments, places, profile.model.name),
     )
     return ModelAssessment(
         profile=profile,

@@ -274,6 +274,11 @@ def _from_host_latency(
         return DurationInterval(
             explanation="Neither the model's work nor its latency on a machine like this is known."
         )
+    if device.runs_on == "gpu":
+        return DurationInterval(
+            explanation="The model's work is not known, and a time on a processor alone says too "
+            "little of a GPU."
+        )
     nominal = Work({"pointwise": float(_NS)}, 0.0, 0.0, 0.0, 0.0)
     there = _on_device(nominal, device, threads, runtime, "", fitted())
     if there is None:
@@ -283,7 +288,7 @@ def _from_host_latency(
         profile.latency.median_ns / _NS * there.seconds / here,
         SPREAD_UNKNOWN_WORK,
         there,
-        "The model's work is not known; scaled from the latency measured here by what both "
+        "The model's work is not known; scaled from the latency that was measured by what both "
         "processors sustain, so the interval is wide.",
     )
 

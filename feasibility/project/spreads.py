@@ -7,14 +7,15 @@ from typing import Final
 
 from feasibility.project.cpu import JUDGED_EFFICIENCY, Work
 from feasibility.project.fitted import Fitted
-from feasibility.project.machine import cores_of
+from feasibility.project.machine import CORE_FAMILIES, cores_of
 from feasibility.records.device import Device
 
 # Runtimes and mixes of operators that published rows hardly show get the interval of one
 # that was left out of the fit; this many rows, or this similarity, are enough.
 KNOWN_RUNTIME_ROWS: Final = 16
 KNOWN_MIX_SIMILARITY: Final = 0.3
-# On top, where most of the work has an efficiency that was judged and not fitted.
+# On top, where most of the work has an efficiency that was judged and not fitted, and on cores
+# of a family that nothing was fitted to.
 JUDGED_SPREAD: Final = 1.4
 # Threads on cores of unlike speed are this much harder to tell, in the logarithm of the
 # interval's width: with one width for all it held 67 % of such published rows and 82 % of the
@@ -47,4 +48,8 @@ def cpu_spread(work: Work, device: Device, threads: int, runtime: str, known: Fi
         spread = max(spread, known.spreads[f"other model, {count}"])
     spread = math.exp(math.log(spread) * doubt(device, threads))
     judged = sum(work.operations.get(kind, 0.0) for kind in JUDGED_EFFICIENCY)
-    return spread * JUDGED_SPREAD if 2 * judged > work.total else spread
+    if 2 * judged > work.total:
+        spread *= JUDGED_SPREAD
+    cores = () if device.cpu is None else device.cpu.clusters
+    is_known = all(cluster.core.lower() in CORE_FAMILIES for cluster in cores)
+    return spread if is_known else spread * JUDGED_SPREAD

@@ -124,7 +124,7 @@ def _memory_text(modelled: Sequence[ModelledMemory]) -> str:
         f"{' and '.join(found)} {load} to load, {run} to run"
         for (load, run), found in names.items()
     )
-    return f"modelled for ONNX Runtime, 1 thread: {told}"
+    return f"modelled for ONNX Runtime, 1 thread, without the process itself: {told}"
 
 
 def _graph_text(facts: ModelFacts) -> str:
