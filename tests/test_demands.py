@@ -69,6 +69,8 @@ def test_a_price_for_something_that_was_not_asked_for(name: str) -> None:
         (("--network", "fast"), "error: Cannot read the network 'fast'"),
         (("--rate", "0"), "error: Cannot read --rate '0'"),
         (("--realtime", "0s"), "error: Cannot read --realtime '0s'"),
+        (("--latency", "0ms"), "error: Cannot use --latency 0ms: a limit of nothing"),
+        (("--memory", "0MiB"), "error: Cannot use --memory 0MiB: a limit of nothing"),
         (("--realtime", "x"), "error: Cannot read the duration 'x'"),
         (("--app-size", "30"), "error: Cannot read the size '30'"),
         (("--price", "abc"), "error: Cannot read --price 'abc'"),

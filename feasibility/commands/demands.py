@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
@@ -148,8 +148,8 @@ class Demands:
         parse_prices(self.prices)
         network = None if self.network is None else parse_network(self.network)
         return Requirements(
-            latency_budget_ns=None if self.latency is None else parse_duration_ns(self.latency),
-            memory_budget_bytes=None if self.memory is None else parse_bytes(self.memory),
+            latency_budget_ns=_positive("--latency", self.latency, parse_duration_ns),
+            memory_budget_bytes=_positive("--memory", self.memory, parse_bytes),
             storage_budget_bytes=None if self.app_size is None else parse_bytes(self.app_size),
             role=self.role,
             rate_per_s=None if self.rate is None else parse_rate_per_s(self.rate),
@@ -162,6 +162,24 @@ class Demands:
             threads=self.threads,
             runtime=DEFAULT_RUNTIME if self.runtime is None else parse_runtime(self.runtime),
         )
+
+
+def _positive(option: str, text: str | None, parse: Callable[[str], int]) -> int | None:
+    """The limit that was given, None if none was.
+
+    Raises:
+        UsageError: It cannot be read, or nothing could keep it.
+    """
+    if text is None:
+        return None
+    limit = parse(text)
+    if limit <= 0:
+        raise UsageError(
+            f"Cannot use {option} {safe_text(text, 40)}",
+            "a limit of nothing cannot be kept",
+            "leave the option out for the device's own limit",
+        )
+    return limit
 
 
 def _server_id(name: str, devices: Sequence[Device]) -> str:
