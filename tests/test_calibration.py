@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import math
 import re
 from pathlib import Path
@@ -19,7 +20,7 @@ from feasibility.paths import profiles_dir
 from feasibility.project import validate
 from feasibility.project.accuracy import held_out_report, rows_report
 from feasibility.project.calibrate import calibrate
-from feasibility.project.cases import case_seconds, case_setting, cpu_case
+from feasibility.project.cases import case_run, case_seconds, case_setting, cpu_case
 from feasibility.project.cpu import cpu_seconds
 from feasibility.project.fitted import FILE, fitted, from_toml, to_toml
 from feasibility.project.formulas import likely_cpu_seconds
@@ -335,3 +336,24 @@ def test_a_table_without_its_columns(tmp_path: Path) -> None:
     path.write_text("model,latency_ms\nx,1\n", encoding="utf-8")
     with pytest.raises(UsageError, match="it has no column gmacs, device_id"):
         read_rows(path)
+
+
+@given(st.integers(1, 40), st.integers(1, 3))
+def test_choices_of_anchors_are_every_so_many_sets(size: int, count: int) -> None:
+    """They are told by their rank, because a table of thousands of rows has millions of sets."""
+    every = list(itertools.combinations(range(size), count))
+    step = max(1, len(every) // 24)
+    assert list(validate._spread_out(range(size), count)) == every[::step]
+
+
+def test_a_long_table_is_not_compared_row_by_row() -> None:
+    """Every choice of anchors is tried on a few hundred of its rows, evenly chosen."""
+    case = EVIDENCE.floats[0]
+    size = 2000
+    run = case_run(case, fitted().cpu)
+    miss = validate.miss_of(case, case_seconds(case, fitted().cpu), "cpu")
+    found = validate.anchored(
+        [case] * size, [miss] * size, [run] * size, lambda _chip: fitted().covariance, 1
+    )
+    assert 24 * 200 < len(found) <= 47 * 256
+    assert len({(one.error, one.deviation) for one in found}) == 1

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from feasibility.project.calibrate import calibrate
 from feasibility.project.calibrate_rest import fit_gpu, fit_int8
 from feasibility.project.cases import Case, GpuCase, case_seconds, int8_seconds
-from feasibility.project.covariance import Covariance, Run, conditioned, covariance
+from feasibility.project.covariance import Covariance, Posterior, Run, conditioned, covariance
 from feasibility.project.spreads import doubt, thread_group
 
 CONFIDENCE: Final = 0.8
 _LEAST_ROWS_TO_ANCHOR: Final = 4
 _MOST_PAIRS: Final = 24
+# Rows of one table that are projected from each choice of anchors; published tables have fewer.
+_MOST_TARGETS: Final = 256
 
 
 class Miss(NamedTuple):
@@ -108,7 +109,8 @@ def anchored(
 ) -> tuple[Miss, ...]:
     """Misses that remain when `count` models of the same table are taken as measured.
 
-    Every set of anchors of a table is tried, up to a fixed number of them evenly chosen.
+    Every set of anchors of a table is tried on every other row, up to a fixed number of either
+    evenly chosen.
 
     Args:
         cases: The rows.
@@ -122,38 +124,66 @@ def anchored(
         key = (case.device.id, case.row.build, case.threads, case.is_half)
         tables.setdefault(key, []).append(index)
     words = "one anchor" if count == 1 else "two anchors"
-    remaining = []
+    remaining: list[Miss] = []
     for table in tables.values():
-        if len(table) < _LEAST_ROWS_TO_ANCHOR:
-            continue
-        k = covariances(cases[table[0]].chip)
-        shared = _shared(table, runs, k)
-        for chosen in _spread_out(list(itertools.combinations(table, count))):
-            among = [[shared[one, other] for other in chosen] for one in chosen]
-            errors = [misses[one].error for one in chosen]
-            for index in set(table) - set(chosen):
-                across = [shared[index, one] for one in chosen]
-                mean, deviation = conditioned(among, across, shared[index, index], errors)
-                miss = misses[index]
-                remaining.append(
-                    miss._replace(
-                        error=miss.error - mean,
-                        deviation=deviation,
-                        group=f"{words}, {miss.group.partition(', ')[2]}",
-                    )
-                )
+        if len(table) >= _LEAST_ROWS_TO_ANCHOR:
+            shared = _Shared(table, runs, covariances(cases[table[0]].chip))
+            group = f"{words}, {misses[table[0]].group.partition(', ')[2]}"
+            remaining += _anchored_table(table, misses, shared, count, group)
     return tuple(remaining)
 
 
-def _shared(
-    table: Sequence[int], runs: Sequence[Run], k: Covariance
-) -> dict[tuple[int, int], float]:
-    """Covariance of the errors of each two rows of a table."""
-    return {
-        (one, other): covariance(runs[one], runs[other], k) + (k.model if one == other else 0.0)
-        for one in table
-        for other in table
-    }
+def _anchored_table(
+    table: Sequence[int], misses: Sequence[Miss], shared: _Shared, count: int, group: str
+) -> list[Miss]:
+    """The misses that remain in one table, for an even choice of its anchors and its rows."""
+    remaining = []
+    targets = table[:: math.ceil(len(table) / _MOST_TARGETS)]
+    for chosen in _spread_out(table, count):
+        among = [[shared.of(one, other) for other in chosen] for one in chosen]
+        errors = [misses[one].error for one in chosen]
+        # Rows that err alike are told the same by the anchors.
+        told: dict[int, Posterior] = {}
+        for index in targets:
+            if index in chosen:
+                continue
+            sort = shared.sort_of[index]
+            if sort not in told:
+                across = [shared.of(index, one) for one in chosen]
+                told[sort] = conditioned(among, across, shared.of(index, index), errors)
+            mean, deviation = told[sort]
+            miss = misses[index]
+            remaining.append(
+                miss._replace(error=miss.error - mean, deviation=deviation, group=group)
+            )
+    return remaining
+
+
+class _Shared:
+    """Covariance of the errors of each two rows of a table.
+
+    A table of thousands of rows has few that differ in what decides it, and of most pairs
+    nobody asks.
+    """
+
+    def __init__(self, table: Sequence[int], runs: Sequence[Run], k: Covariance) -> None:
+        sorts: dict[Hashable, int] = {}
+        self._runs = runs
+        self._k = k
+        self._known: dict[tuple[int, int], float] = {}
+        self.sort_of = {
+            index: sorts.setdefault(
+                (run.runtime, run.is_threaded, tuple(run.shares.items()), run.mix), index
+            )
+            for index, run in ((index, runs[index]) for index in table)
+        }
+
+    def of(self, one: int, other: int) -> float:
+        """Covariance of the errors of two rows, or the variance of one's."""
+        key = (self.sort_of[one], self.sort_of[other])
+        if key not in self._known:
+            self._known[key] = covariance(self._runs[key[0]], self._runs[key[1]], self._k)
+        return self._known[key] + (self._k.model if one == other else 0.0)
 
 
 def spread_of(misses: Iterable[Miss]) -> float:
@@ -207,6 +237,21 @@ def quantile(values: Sequence[float], share: float) -> float:
     return ranked[low] + (ranked[high] - ranked[low]) * (place - low)
 
 
-def _spread_out(choices: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
-    step = max(1, len(choices) // _MOST_PAIRS)
-    return list(choices[::step])
+def _spread_out(table: Sequence[int], count: int) -> Iterator[tuple[int, ...]]:
+    """Every set of `count` rows, or some of them evenly chosen where there are many."""
+    total = math.comb(len(table), count)
+    for rank in range(0, total, max(1, total // _MOST_PAIRS)):
+        yield tuple(table[place] for place in _combination(len(table), count, rank))
+
+
+def _combination(size: int, count: int, rank: int) -> tuple[int, ...]:
+    """What `itertools.combinations(range(size), count)` yields after `rank` others."""
+    chosen = []
+    place = 0
+    for left in range(count - 1, -1, -1):
+        while rank >= (behind := math.comb(size - place - 1, left)):
+            rank -= behind
+            place += 1
+        chosen.append(place)
+        place += 1
+    return tuple(chosen)
