@@ -41,7 +41,7 @@ from feasibility.probe.limits.hierarchy import Hierarchy, memory_hierarchies
 from feasibility.probe.limits.systemd import systemd_enforcer
 from feasibility.probe.runner import LocalRunner
 from feasibility.probe.wire import Request
-from feasibility.units import MIB
+from feasibility.units import GIB, MIB
 
 V1_FILES = {
     "cgroup.procs": "",
@@ -558,3 +558,16 @@ def test_a_real_group_takes_its_processes_with_it(enforcer: Enforcer) -> None:
         while not (group.usage().anonymous_bytes or 0) and time.monotonic() < deadline:
             time.sleep(0.01)
     assert sleeper.wait(30) == -signal.SIGKILL
+
+
+def test_limits_of_all_groups_around_this_process_count(tmp_path: Path) -> None:
+    """A session may be unlimited while the slice that it is in is not."""
+    own = tmp_path / "user.slice" / "session.scope"
+    own.mkdir(parents=True)
+    (own / "memory.max").write_text("max\n")
+    (own.parent / "memory.max").write_text("1073741824\n")
+    assert Hierarchy(2, tmp_path, own).limits_bytes() == (GIB,)
+    assert Hierarchy(2, tmp_path, tmp_path).limits_bytes() == ()
+    (tmp_path / "memory.limit_in_bytes").write_text("2147483648\n")
+    (own / "memory.limit_in_bytes").write_text("1073741824\n")
+    assert Hierarchy(1, tmp_path, own).limits_bytes() == (GIB, 2 * GIB)

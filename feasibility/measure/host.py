@@ -8,13 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from feasibility.probe.limits.hierarchy import memory_hierarchies
 from feasibility.probe.place import HostFacts
 from feasibility.records.profile import Host
 
-_CGROUP_LIMITS: Final = (
-    Path("/sys/fs/cgroup/memory.max"),
-    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-)
 # What stays for the tool itself and everything else on the machine.
 _RESERVE_RATIO: Final = 0.1
 
@@ -58,16 +55,8 @@ def ceiling_bytes() -> int:
     import psutil
 
     free: int = psutil.virtual_memory().available
-    limits = [limit for path in _CGROUP_LIMITS if (limit := _read_limit(path)) is not None]
+    limits = [limit for tree in memory_hierarchies() for limit in tree.limits_bytes()]
     return round(min([free, *limits]) * (1 - _RESERVE_RATIO))
-
-
-def _read_limit(path: Path) -> int | None:
-    """The limit that a control group's file states; None where there is none."""
-    try:
-        return int(path.read_text())
-    except (OSError, ValueError):  # absent, or the word "max"
-        return None
 
 
 def _cpu_name() -> str:

@@ -19,14 +19,13 @@ from feasibility.measure.machine_cores import (
     read_extensions,
     read_processors,
 )
-from feasibility.probe.limits.hierarchy import Hierarchy, memory_hierarchies
+from feasibility.probe.limits.hierarchy import memory_hierarchies
 from feasibility.records.device import Isa, Kind
 from feasibility.text import safe_text
 from feasibility.units import KIB, format_bytes
 
 # What stays for everything else on the machine.
 _RESERVE_RATIO: Final = 0.1
-_LIMIT_FILES: Final = {2: "memory.max", 1: "memory.limit_in_bytes"}
 _ISAS: Final[dict[str, Isa]] = {"x86_64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
 # Source: DMTF DSP0134, System Management BIOS, section 7.4.1, table 17.
 _CHASSIS: Final[dict[str, Kind]] = {
@@ -124,7 +123,7 @@ def memory_grant(root: Path = Path("/")) -> tuple[int, str]:
     limits = [
         limit
         for hierarchy in memory_hierarchies(root / "proc/self")
-        for limit in group_limits(hierarchy)
+        for limit in hierarchy.limits_bytes()
     ]
     total = _memory_field(root, "MemTotal")
     limit = min((limit for limit in limits if limit < total), default=None)
@@ -137,18 +136,6 @@ def memory_grant(root: Path = Path("/")) -> tuple[int, str]:
         f"{format_bytes(available)} were available when this was written, no control group limits "
         f"it further; {kept}"
     )
-
-
-def group_limits(hierarchy: Hierarchy) -> tuple[int, ...]:
-    """Limits of the group that this process is in and of all groups around it."""
-    folder, found = hierarchy.own, []
-    while True:
-        text = kernel_text(folder / _LIMIT_FILES[hierarchy.version])
-        if text.isdecimal():
-            found.append(int(text))
-        if folder == hierarchy.mount or hierarchy.mount not in folder.parents:
-            return tuple(found)
-        folder = folder.parent
 
 
 def _memory_field(root: Path, name: str) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 PROC_SELF: Final = Path("/proc/self")
+_LIMIT_FILES: Final = {2: "memory.max", 1: "memory.limit_in_bytes"}
 _OCTAL: Final = re.compile(r"\\(\d{3})")
 
 
@@ -24,6 +25,17 @@ class Hierarchy:
     version: Literal[1, 2]
     mount: Path
     own: Path
+
+    def limits_bytes(self) -> tuple[int, ...]:
+        """Limits of the group that this process is in and of all groups around it."""
+        folder, found = self.own, []
+        while True:
+            text = _text(folder / _LIMIT_FILES[self.version])
+            if text.isdecimal():
+                found.append(int(text))
+            if folder == self.mount or self.mount not in folder.parents:
+                return tuple(found)
+            folder = folder.parent
 
 
 def memory_hierarchies(proc: Path = PROC_SELF) -> tuple[Hierarchy, ...]:
@@ -70,6 +82,14 @@ def _own(mount: Path, root: str, groups: list[str], controller: str) -> Path:
             return mount
         return own if ".." not in own.parts and own.is_dir() else mount
     return mount
+
+
+def _text(path: Path) -> str:
+    """What a file of the kernel's says; empty where there is none."""
+    try:
+        return path.read_text(errors="replace").strip()
+    except OSError:
+        return ""
 
 
 def _unescape(text: str) -> str:
