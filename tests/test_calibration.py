@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import math
+import os
 import re
 from pathlib import Path
 
@@ -38,6 +39,7 @@ from feasibility.project.validate import Miss
 from feasibility.project.workload import work_of_model
 from feasibility.records.accuracy import Accuracy
 from feasibility.render.markdown_accuracy import PLOT_NAME, accuracy_page, accuracy_plot
+from feasibility.render.view_accuracy import accuracy_remarks
 from tests.tiny_models import mlp
 
 EVIDENCE = published_evidence()
@@ -213,11 +215,20 @@ def test_other_rows_are_scored(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"device_id": "toaster"}, "of a device that is not in the catalogue"),
-        ({"unit": "NPU"}, "on NPU"),
-        ({"threads": ""}, "without threads"),
-        ({"model": "nobody knows"}, "of a model whose work is not known"),
-        ({"split": "context"}, "that their table calls context"),
+        ({"device_id": "toaster"}, "of a device that is not in the catalogue: 'toaster' (line 2)"),
+        ({"device_id": ""}, "of a device that is not in the catalogue (line 2)"),
+        ({"unit": "NPU"}, "on a unit that is not projected: 'NPU' (line 2)"),
+        ({"threads": ""}, "without threads (line 2)"),
+        ({"model": "nobody knows"}, "of a model whose work is not known: 'nobody knows' (line 2)"),
+        ({"split": "context"}, "that their table keeps for other uses: 'context' (line 2)"),
+        (
+            {"clock_mhz": "1e-320"},
+            "whose clock_mhz is not zero or at least 1e-09: '1e-320' (line 2)",
+        ),
+        (
+            {"latency_ms": "1e-320"},
+            "whose latency_ms is not a time that can be measured: '1e-320' (line 2)",
+        ),
     ],
 )
 def test_rows_that_cannot_be_scored_are_counted(
@@ -242,7 +253,8 @@ def test_a_bad_row(tmp_path: Path, changes: dict[str, str], why: str) -> None:
         read_rows(path)
     found = rows_report(path, EVIDENCE, fitted())
     column, _, expected = why.partition(": expected ")
-    reason = f"whose {column} is not {expected.partition(',')[0]} (line 2)"
+    wanted, _, text = expected.partition(", not ")
+    reason = f"whose {column} is not {wanted}: {text} (line 2)"
     assert (found.row_count, found.scored_count, found.left_out) == (1, 0, {reason: 1})
 
 
@@ -252,7 +264,10 @@ def test_one_bad_row_does_not_stop_the_others(tmp_path: Path) -> None:
     path.write_text(good + "x,,,,,,,,\n" + "too short\n" + "y,,,,,,,nan,\n", encoding="utf-8")
     found = rows_report(path, EVIDENCE, fitted())
     assert (found.row_count, found.scored_count) == (4, 1)
-    assert found.left_out == {"whose latency_ms is not a time above zero (line 3, ...)": 3}
+    assert found.left_out == {
+        "whose latency_ms is not a time above zero: an empty cell (2 rows from line 3), "
+        "'nan' (line 5)": 3
+    }
 
 
 @given(st.dictionaries(st.sampled_from(REQUIRED_COLUMNS), st.text(max_size=12), min_size=1))
@@ -283,12 +298,17 @@ def test_a_row_may_name_an_onnx_file(tmp_path: Path) -> None:
 
 def test_an_onnx_file_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "text.onnx").write_text("not a model", encoding="utf-8")
-    for name, why in (("nowhere.onnx", "No such file"), ("text.onnx", "not")):
+    os.mkfifo(tmp_path / "fifo.onnx")
+    for name, why in (
+        ("nowhere.onnx", "there is no such file"),
+        ("text.onnx", ""),
+        ("fifo.onnx", "it is a FIFO (named pipe), not a file)"),
+    ):
         found = rows_report(_table(tmp_path / "rows.csv", model=name), EVIDENCE, fitted())
         ((reason, count),) = found.left_out.items()
         assert count == 1
-        assert reason.startswith("whose ONNX file cannot be read: ")
-        assert why.lower() in reason.lower()
+        assert reason.startswith(f"whose ONNX file cannot be read: '{name}' (line 2: {why}")
+        assert any(reason in remark for remark in accuracy_remarks(found))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from feasibility.commands.progress import Progress
+
+# A few hundred rows are scored sooner, and need no word about it.
+_DELAY_S: Final = 1.0
 
 
 def print_accuracy(rows: Path | None, *, as_json: bool) -> None:
@@ -17,6 +25,7 @@ def print_accuracy(rows: Path | None, *, as_json: bool) -> None:
         FeasibilityError: A table cannot be read.
     """
     from feasibility.commands.output import print_result
+    from feasibility.commands.progress import progress_on
     from feasibility.paths import profiles_dir
     from feasibility.project.accuracy import held_out_report, rows_report
     from feasibility.project.fitted import fitted
@@ -34,7 +43,20 @@ def print_accuracy(rows: Path | None, *, as_json: bool) -> None:
         misses = held_out_misses(evidence, held_out, fitted().cpu)
         found = held_out_report(evidence, misses, fitted(), f"profiles/{ROWS_FILE}")
     else:
-        found = rows_report(rows, evidence, fitted())
+        with progress_on(rows.name, quiet=False) as progress:
+            found = rows_report(rows, evidence, fitted(), _LateProgress(progress))
     print_result(
         found, lambda console: render_accuracy(found, console), as_json=as_json, output=None
     )
+
+
+class _LateProgress:
+    """Passes on what is being done once it has taken a while."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._start_s = time.monotonic()
+
+    def __call__(self, done: int, total: int, doing: str) -> None:
+        if time.monotonic() - self._start_s >= _DELAY_S:
+            self._progress(done, total, doing)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
@@ -15,6 +14,7 @@ from feasibility.project.cases import (
     Case,
     case_run,
     case_seconds,
+    core_count,
     cpu_case,
     gpu_case,
     int8_seconds,
@@ -24,6 +24,7 @@ from feasibility.project.fitted import Fitted
 from feasibility.project.refit import Evidence
 from feasibility.project.rows import PublishedRow, read_sound_rows
 from feasibility.project.spreads import cpu_spread
+from feasibility.project.tally import Reason, Tally
 from feasibility.project.validate import Miss
 from feasibility.project.workload import work_of_model
 from feasibility.records.accuracy import Accuracy, AccuracyLine, AccuracyPoint, Scope
@@ -97,7 +98,12 @@ def held_out_report(
     )
 
 
-def rows_report(path: Path, evidence: Evidence, known: Fitted) -> Accuracy:
+def rows_report(
+    path: Path,
+    evidence: Evidence,
+    known: Fitted,
+    progress: Callable[[int, int, str], None] = lambda _done, _total, _doing: None,
+) -> Accuracy:
     """The report over the rows of another table, projected by the shipped coefficients.
 
     Args:
@@ -105,28 +111,58 @@ def rows_report(path: Path, evidence: Evidence, known: Fitted) -> Accuracy:
             of an ONNX file, relative to the table.
         evidence: The published tables, for the work of models and the devices.
         known: The coefficients that are shipped.
+        progress: Called with the steps that are done, those in all, and what is being done.
 
     Raises:
-        UsageError: The table cannot be read, or a column is missing. Rows that cannot are
-            counted by reason.
+        UsageError: The table cannot be read, a column is missing, or there is no row. Rows
+            that cannot be read are counted by reason.
     """
-    rows, unread = read_sound_rows(path)
-    left_out = Counter(unread)
+    rows, left_out = read_sound_rows(path)
+    unread_count = left_out.total
+    onnx_work = _OnnxWork(path.parent)
+    notes = Tally()
     scored: list[_Scored] = []
     cases: list[Case] = []
-    for row in rows:
-        found = _score(row, path.parent, evidence, known)
-        if isinstance(found, str):
-            left_out[found] += 1
-        else:
-            scored.append(found[0])
-            if found[1] is not None:
-                cases.append(found[1])
+    for index, row in enumerate(rows):
+        progress(index, len(rows), "projecting rows")
+        found = _score(row, onnx_work, evidence, known)
+        if isinstance(found, Reason):
+            left_out.add(found, row.line)
+            continue
+        scored.append(found[0])
+        if found[1] is not None:
+            cases.append(found[1])
+        for note in _notes(row, evidence, known):
+            notes.add(note, row.line)
+    return Accuracy(
+        tool_version=__version__,
+        source=path.name,
+        calibrated_on=known.written_on,
+        calibrated_row_count=known.row_count,
+        is_held_out=False,
+        row_count=len(rows) + unread_count,
+        scored_count=len(scored),
+        seen_count=_seen_count([one.row for one in scored if one.row is not None], evidence),
+        left_out=left_out.counts(),
+        notes=notes.counts(),
+        lines=tuple(_rows_lines(scored, cases, known, progress)),
+        points=_points(one.miss for one in scored),
+    )
+
+
+def _rows_lines(
+    scored: Sequence[_Scored],
+    cases: Sequence[Case],
+    known: Fitted,
+    progress: Callable[[int, int, str], None],
+) -> list[AccuracyLine]:
+    """Error by group, with one and two anchors, and by kind of device and runtime."""
     on_cpu = [one for one in scored if one.miss.group.startswith("cpu, ")]
     lines = _scored_lines("all", scored, lambda miss: miss.group)
     runs = [case_run(case, known.cpu) for case in cases]
     misses = [one.miss for one in on_cpu]
     for count in (1, 2):
+        progress(count - 1, 2, "trying rows as anchors")
         remaining = validate.anchored(cases, misses, runs, lambda _chip: known.covariance, count)
         anchored = [
             _Scored(miss, known.spreads[miss.group] ** miss.deviation, None) for miss in remaining
@@ -134,43 +170,32 @@ def rows_report(path: Path, evidence: Evidence, known: Fitted) -> Accuracy:
         lines += _scored_lines("all", anchored, lambda miss: miss.group)
     for scope, key in _SCOPES:
         lines += _scored_lines(scope, on_cpu, key)
-    return Accuracy(
-        tool_version=__version__,
-        source=path.name,
-        calibrated_on=known.written_on,
-        calibrated_row_count=known.row_count,
-        is_held_out=False,
-        row_count=len(rows) + sum(unread.values()),
-        scored_count=len(scored),
-        seen_count=_seen_count([one.row for one in scored if one.row is not None], evidence),
-        left_out=dict(left_out),
-        lines=tuple(lines),
-        points=_points(one.miss for one in scored),
-    )
+    return lines
 
 
 def _score(
-    row: PublishedRow, folder: Path, evidence: Evidence, known: Fitted
-) -> tuple[_Scored, Case | None] | str:
+    row: PublishedRow, onnx_work: _OnnxWork, evidence: Evidence, known: Fitted
+) -> tuple[_Scored, Case | None] | Reason:
     """The row's miss, with its case if it is a CPU row in floating point; else why not."""
     if row.split in UNFIT_SPLITS:
-        return f"that their table calls {row.split}"
+        return Reason("that their table keeps for other uses", row.split)
     device = evidence.devices.get(row.device_id)
     if device is None:
-        return "of a device that is not in the catalogue"
-    try:
-        work = _onnx_work(row, folder)
-    except FeasibilityError as error:
-        return f"whose ONNX file cannot be read: {error.why}"
+        return Reason("of a device that is not in the catalogue", row.device_id)
+    work = onnx_work.of(row)
+    if isinstance(work, Reason):
+        return work
     gpu = gpu_case(row, evidence.models, evidence.devices, work=work)
     if gpu is not None:
         miss = validate.gpu_miss(gpu, gpu.seconds(known.gpu))
         return _Scored(miss, known.spreads["gpu"], row), None
     if row.unit != "CPU":
-        return f"on {row.unit.split(' ')[0] or 'no stated unit'}"
+        return Reason("on a unit that is not projected", row.unit.split(" ")[0])
     case = cpu_case(row, evidence.models, evidence.devices, work=work)
     if case is None:
-        return "without threads" if row.threads is None else "of a model whose work is not known"
+        if row.threads is None:
+            return Reason("without threads")
+        return Reason("of a model whose work is not known", row.model)
     if row.precision.startswith(("int8", "w8")):
         projected = int8_seconds(case, known.cpu, known.int8)
         miss = validate.miss_of(case, projected, "int8")._replace(group="int8", deviation=1.0)
@@ -181,15 +206,48 @@ def _score(
     ), case
 
 
-def _onnx_work(row: PublishedRow, folder: Path) -> Work | None:
-    """Work of the ONNX file that the row names instead of a model of the table."""
-    if not row.model.endswith(".onnx"):
-        return None
-    from feasibility.graph.inspect import inspect_model
-    from feasibility.measure.model import profiled_model
+def _notes(row: PublishedRow, evidence: Evidence, known: Fitted) -> Iterator[Reason]:
+    """What a row that was projected says and the projection does not know."""
+    if row.unit != "CPU":
+        return
+    if row.runtime not in known.cpu.time_ratio:
+        names = ", ".join(sorted(known.cpu.time_ratio))
+        yield Reason(
+            f"of a runtime that is none of {names}, projected as a typical one", row.runtime
+        )
+    cores = core_count(evidence.devices[row.device_id])
+    if row.threads is not None and row.threads > cores:
+        yield Reason(
+            "with more threads than the device has cores, projected with all cores",
+            f"{row.threads} on {row.device_id}",
+            f"{cores} cores",
+        )
 
-    path = folder / row.model
-    return work_of_model(profiled_model(path, inspect_model(path)))
+
+class _OnnxWork:
+    """Work of the ONNX files that rows name instead of a model of the table, each read once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: dict[str, Work | Reason | None] = {}
+
+    def of(self, row: PublishedRow) -> Work | Reason | None:
+        """Work of the row's file, why it cannot be read, or None where none is told."""
+        if not row.model.endswith(".onnx"):
+            return None
+        if row.model not in self._known:
+            self._known[row.model] = self._read(row.model)
+        return self._known[row.model]
+
+    def _read(self, name: str) -> Work | Reason | None:
+        from feasibility.graph.inspect import inspect_model
+        from feasibility.measure.model import profiled_model
+
+        path = self._folder / name
+        try:
+            return work_of_model(profiled_model(path, inspect_model(path)))
+        except FeasibilityError as error:
+            return Reason("whose ONNX file cannot be read", name, error.why)
 
 
 def _seen_count(rows: Sequence[PublishedRow], evidence: Evidence) -> int:

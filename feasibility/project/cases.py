@@ -92,18 +92,23 @@ def cpu_case(
         return None
     if work is None or row.threads is None:
         return None
-    core_count = sum(cluster.core_count.value for cluster in device.cpu.clusters)
+    cores = core_count(device)
     clock = max(cluster.clock_hz.value for cluster in device.cpu.clusters)
     clock_hz = row.clock_hz or noted_clock_hz(row.note, device)
     return Case(
         row=row,
         work=work,
         device=device,
-        threads=min(row.threads or core_count, core_count),
+        threads=min(row.threads or cores, cores),
         is_half=row.precision.startswith("fp16"),
         clock_ratio=clock_hz / clock if clock_hz else 1.0,
         year=REFERENCE_YEAR if row.year is None else row.year,
     )
+
+
+def core_count(device: Device) -> int:
+    """Cores of all clusters; 0 where the CPU is not described."""
+    return sum(cluster.core_count.value for cluster in device.cpu.clusters) if device.cpu else 0
 
 
 def noted_clock_hz(note: str, device: Device) -> float | None:

@@ -6,21 +6,23 @@ but `model`, `gmacs`, `device_id`, `unit`, `runtime`, `threads`, `precision` and
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from feasibility.errors import UsageError
 from feasibility.project.cpu import Work
+from feasibility.project.csv_table import read_table, table_title
+from feasibility.project.tally import Reason, Tally
 from feasibility.text import safe_text
 
 REQUIRED_COLUMNS: Final = (
     "model", "gmacs", "device_id", "unit", "runtime", "threads", "precision", "latency_ms",
 )  # fmt: skip
-MAX_TABLE_BYTES: Final = 64 * 1024 * 1024
+# Beyond them lie typing errors, and ratios that no float holds.
 _TOO_MUCH: Final = 1e15
+_TOO_LITTLE: Final = 1e-9
 _POSITIVE: Final = "a time above zero"
 
 # First match names the runtime; None of them: the text up to its version.
@@ -76,9 +78,9 @@ class _BadCellError(ValueError):
         self.text = text
 
     @property
-    def reason(self) -> str:
-        """Why the row says nothing, as what rows of its sort have in common."""
-        return f"whose {self.column} is not {self.expected}"
+    def reason(self) -> Reason:
+        """Why the row says nothing."""
+        return Reason(f"whose {self.column} is not {self.expected}", self.text)
 
 
 class ModelWork(NamedTuple):
@@ -116,6 +118,7 @@ class PublishedRow(NamedTuple):
         weight_count: Parameters, None where not known.
         source: Where it was published.
         note: What the table remarks on it.
+        line: Line of the table.
     """
 
     row_id: str
@@ -134,6 +137,7 @@ class PublishedRow(NamedTuple):
     weight_count: float | None
     source: str
     note: str
+    line: int
 
 
 def runtime_name(text: str) -> str:
@@ -150,11 +154,11 @@ def read_rows(path: Path) -> tuple[PublishedRow, ...]:
     """The rows of a table of measurements.
 
     Raises:
-        UsageError: It cannot be read, a column is missing, or a figure is not a positive
-            number; the message names the line.
+        UsageError: It cannot be read, a column or every row is missing, or a figure is not a
+            positive number; the message names the line.
     """
     rows = []
-    for number, line in _table(path, REQUIRED_COLUMNS):
+    for number, line in read_table(path, REQUIRED_COLUMNS):
         # Some rows of the published table state memory only.
         if line["latency_ms"]:
             try:
@@ -164,23 +168,20 @@ def read_rows(path: Path) -> tuple[PublishedRow, ...]:
     return tuple(rows)
 
 
-def read_sound_rows(path: Path) -> tuple[tuple[PublishedRow, ...], Mapping[str, int]]:
-    """The rows of a foreign table that can be read, and how many cannot, by reason.
+def read_sound_rows(path: Path) -> tuple[tuple[PublishedRow, ...], Tally]:
+    """The rows of a foreign table that can be read, and the others by what is wrong with them.
 
     Raises:
-        UsageError: The table cannot be read, or a column is missing.
+        UsageError: The table cannot be read, a column is missing, or there is no row.
     """
     rows = []
-    bad: dict[str, list[int]] = {}
-    for number, line in _table(path, REQUIRED_COLUMNS):
+    bad = Tally()
+    for number, line in read_table(path, REQUIRED_COLUMNS):
         try:
             rows.append(_row(number, line))
         except _BadCellError as error:
-            bad.setdefault(error.reason, []).append(number)
-    return tuple(rows), {
-        f"{reason} (line {lines[0]}{', ...' if len(lines) > 1 else ''})": len(lines)
-        for reason, lines in bad.items()
-    }
+            bad.add(error.reason, number)
+    return tuple(rows), bad
 
 
 def read_model_work(path: Path) -> Mapping[str, ModelWork]:
@@ -191,7 +192,7 @@ def read_model_work(path: Path) -> Mapping[str, ModelWork]:
     """
     columns = ("model", "gmacs", "params_m", "act_elems_rw_m", "n_layers", "dense_kxk_frac")
     models = {}
-    for number, line in _table(path, columns):
+    for number, line in read_table(path, columns):
         try:
             values = {
                 key: _number(key, value)
@@ -263,10 +264,12 @@ def _work(values: Mapping[str, float]) -> Work:
 
 def _row(number: int, line: Mapping[str, str]) -> PublishedRow:
     milliseconds = _number("latency_ms", line["latency_ms"], _POSITIVE)
-    if milliseconds <= 0:
-        raise _BadCellError("latency_ms", _POSITIVE, line["latency_ms"])
+    if milliseconds < _TOO_LITTLE:
+        expected = "a time that can be measured" if milliseconds else _POSITIVE
+        raise _BadCellError("latency_ms", expected, line["latency_ms"])
     # The mean of a few loops has outliers that the fastest run has not.
-    fastest = _MINIMUM.search(line.get("latency_stat") or "")
+    stated = _MINIMUM.search(line.get("latency_stat") or "")
+    fastest = float(stated[1]) if stated else 0.0
     gmacs = _optional("gmacs", line["gmacs"])
     params = _optional("params_m", line.get("params_m") or "")
     clock_mhz = _optional("clock_mhz", line.get("clock_mhz") or "")
@@ -279,7 +282,7 @@ def _row(number: int, line: Mapping[str, str]) -> PublishedRow:
         build=line["runtime"],
         threads=_threads(line["threads"]),
         precision=line["precision"],
-        seconds=(float(fastest[1]) if fastest and float(fastest[1]) > 0 else milliseconds) / 1e3,
+        seconds=(fastest if _TOO_LITTLE <= fastest < _TOO_MUCH else milliseconds) / 1e3,
         clock_hz=clock_mhz * 1e6 if clock_mhz else None,
         year=_year(line.get("date") or ""),
         split=line.get("split") or "calib",
@@ -287,6 +290,7 @@ def _row(number: int, line: Mapping[str, str]) -> PublishedRow:
         weight_count=1e6 * params if params else None,
         source=line.get("source") or "",
         note=line.get("note") or "",
+        line=number,
     )
 
 
@@ -301,35 +305,10 @@ def _year(text: str) -> float | None:
 
 def _threads(text: str) -> int | None:
     """Threads of a row; 0 where it says all of them, None where it says nothing."""
-    match = re.match(r"\s*(\d+)", text)
+    match = re.match(r"\s*(\d{1,9})", text)
     if match:
         return int(match[1])
     return 0 if text.strip().startswith(("all", "(4 cores")) else None
-
-
-def _table(path: Path, columns: Sequence[str]) -> Iterable[tuple[int, dict[str, str]]]:
-    what = f"Cannot read the table {safe_text(str(path))}"
-    try:
-        if path.stat().st_size > MAX_TABLE_BYTES:
-            raise UsageError(what, f"it is larger than {MAX_TABLE_BYTES >> 20} MiB")
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(what, "it is not UTF-8 text") from error
-    except OSError as error:
-        raise UsageError(what, error.strerror or str(error)) from error
-    reader = csv.DictReader(text.splitlines(keepends=True))
-    missing = [name for name in columns if name not in (reader.fieldnames or ())]
-    if missing:
-        raise UsageError(
-            what,
-            f"it has no column {', '.join(missing)}",
-            "the columns are those of profiles/published.csv",
-        )
-    try:
-        lines = [(reader.line_num, {k: v or "" for k, v in line.items() if k}) for line in reader]
-    except csv.Error as error:
-        raise UsageError(what, safe_text(str(error))) from error
-    return lines
 
 
 def _number(column: str, text: str, expected: str = "a number") -> float:
@@ -343,12 +322,15 @@ def _number(column: str, text: str, expected: str = "a number") -> float:
 
 
 def _optional(column: str, text: str) -> float | None:
-    return _number(column, text) if text.strip() else None
+    value = _number(column, text) if text.strip() else 0.0
+    if 0 < value < _TOO_LITTLE:
+        raise _BadCellError(column, f"zero or at least {_TOO_LITTLE:g}", text)
+    return value or None
 
 
 def _bad(path: Path, number: int, error: _BadCellError) -> UsageError:
     return UsageError(
-        f"Cannot read the table {safe_text(str(path))}",
+        table_title(path),
         f"line {number}, {error.column}: expected {error.expected}, "
         f"not {safe_text(error.text, 40)!r}",
         "the columns are those of profiles/published.csv",

@@ -59,6 +59,10 @@ class Accuracy(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasi
     left_out: Annotated[
         dict[str, int], Meta(description="Rows that could not be projected, by reason.")
     ] = {}
+    notes: Annotated[
+        dict[str, int],
+        Meta(description="Rows that were projected as something else than they say, by what."),
+    ] = {}
     lines: Annotated[tuple[AccuracyLine, ...], Meta(description="Error by group.")]
     points: Annotated[
         tuple[AccuracyPoint, ...], Meta(description="Every measurement that was compared.")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from feasibility.records.accuracy import Accuracy, AccuracyLine, Scope
 from feasibility.render.view import Column, Grid, counted, name_text
+from feasibility.text import safe_text
 
 HEADINGS: tuple[tuple[Scope, str], ...] = (
     ("all", "rows"),
@@ -13,6 +14,7 @@ HEADINGS: tuple[tuple[Scope, str], ...] = (
     ("runtime", "runtime"),
 )
 _COLUMNS = ("count", "chips", "median error", "90 % within", "in 1.5x", "in 2x", "in interval")
+_REASON_LIMIT = 1000
 
 
 def accuracy_grid(accuracy: Accuracy, scope: Scope, heading: str) -> Grid:
@@ -45,16 +47,23 @@ def accuracy_remarks(accuracy: Accuracy) -> tuple[str, ...]:
     scored = counted(accuracy.scored_count, "row")
     remarks = [f"{name_text(accuracy.source)}: {scored} of {accuracy.row_count}; {how}"]
     if accuracy.seen_count:
+        verb, whose = ("is", "its") if accuracy.seen_count == 1 else ("are", "their")
         remarks.append(
-            f"{counted(accuracy.seen_count, 'row')} of them are in the tables that the "
-            "coefficients were fitted to: their error says nothing about unseen rows"
+            f"{accuracy.seen_count} of them {verb} in the tables that the coefficients were "
+            f"fitted to: {whose} error says nothing about unseen rows"
         )
-    remarks += [
-        f"left out: {counted(count, 'row')} {name_text(reason)}"
-        for reason, count in accuracy.left_out.items()
+    remarks += _row_counts("compared", accuracy.notes)
+    remarks += _row_counts("left out", accuracy.left_out)
+    return tuple(remarks)
+
+
+def _row_counts(what: str, counts: Mapping[str, int]) -> list[str]:
+    # The reasons are sentences: the names in them have been cut, and they need not be.
+    return [
+        f"{what}: {counted(count, 'row')} {safe_text(reason, _REASON_LIMIT)}"
+        for reason, count in counts.items()
         if count
     ]
-    return tuple(remarks)
 
 
 def _cells(line: AccuracyLine) -> tuple[str, ...]:
