@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from feasibility.commands.app import run
 from feasibility.errors import UsageError
@@ -123,12 +126,15 @@ def test_reasons_name_the_most_frequent_and_count_the_rest() -> None:
     tally = Tally()
     for line, name in enumerate(["a", "b", "c", "b", "\x1b[2J", "d", "e", ""], start=2):
         tally.add(Reason("of a device", name), line)
+    for line in (7, 9):
+        tally.add(Reason("on a unit", "NPU", "why"), line)
     tally.add(Reason("without threads"), 10)
     tally.add(Reason("without threads"), 12)
-    assert tally.total == 10
+    assert tally.total == 12
     assert tally.counts() == {
         "of a device: 'b' (2 rows from line 3), 'a' (line 2), 'c' (line 4) and 4 others": 8,
-        "without threads (2 rows from line 10)": 2,
+        "on a unit: 'NPU' (from line 7: why)": 2,
+        "without threads (from line 10)": 2,
     }
 
 
@@ -185,3 +191,32 @@ def test_progress_is_told_by_row_and_by_count_of_anchors(tmp_path: Path) -> None
         (0, 2, "trying rows as anchors"),
         (1, 2, "trying rows as anchors"),
     ]
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            name: st.sampled_from(("1e-320", "1e-9", "1e14", "0", "9" * 400, "-0.0", "1e-8"))
+            for name in ("gmacs", "params_m", "latency_ms", "clock_mhz", "threads")
+        },
+    ),
+    st.sampled_from(("CPU", "GPU")),
+    st.sampled_from(("fp32", "fp16", "int8")),
+    st.sampled_from(("", "min 0.000000001", f"min {'9' * 400}", f"min 0.{'0' * 330}1")),
+)
+def test_extreme_figures_are_projected_or_left_out(
+    tmp_path_factory: pytest.TempPathFactory,
+    cells: dict[str, str],
+    unit: str,
+    precision: str,
+    statistic: str,
+) -> None:
+    row = dict(zip(REQUIRED_COLUMNS, GOOD.split(","), strict=True))
+    row |= {"device_id": "jetson_nano", "unit": unit, "precision": precision}
+    row |= {"latency_stat": statistic, **cells}
+    line = ",".join(row.values())
+    path = tmp_path_factory.mktemp("rows") / "rows.csv"
+    found = report(table(path, *[line] * 4, header=",".join(row)))
+    assert found.scored_count + sum(found.left_out.values()) == found.row_count == 4
+    assert all(math.isfinite(part.median_error_ratio) for part in found.lines)

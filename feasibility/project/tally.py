@@ -8,7 +8,7 @@ from feasibility.text import safe_text
 
 _SHOWN_NAMES: Final = 3
 _NAME_LIMIT: Final = 40
-_DETAIL_LIMIT: Final = 200
+_DETAIL_LIMIT: Final = 400
 
 
 class Reason(NamedTuple):
@@ -59,10 +59,14 @@ class Tally:
 
 
 def _sentence(text: str, groups: dict[str, _Group]) -> str:
-    if set(groups) == {""}:
-        return f"{text} ({_where(groups[''])})"
+    if len(groups) == 1:
+        ((name, group),) = groups.items()
+        where = _where(group, "from " if group.count > 1 else "")
+        return f"{text}: {_quoted(name)} ({where})" if name else f"{text} ({where})"
     ranked = sorted(groups.items(), key=lambda entry: (-entry[1].count, entry[1].line))
-    shown = ", ".join(f"{_quoted(name)} ({_where(group)})" for name, group in ranked[:_SHOWN_NAMES])
+    shown = ", ".join(
+        f"{_quoted(name)} ({_where(group, _count(group))})" for name, group in ranked[:_SHOWN_NAMES]
+    )
     rest = len(ranked) - _SHOWN_NAMES
     others = f" and {rest} {'other' if rest == 1 else 'others'}" if rest > 0 else ""
     return f"{text}: {shown}{others}"
@@ -72,7 +76,10 @@ def _quoted(name: str) -> str:
     return f"'{safe_text(name, _NAME_LIMIT)}'" if name else "an empty cell"
 
 
-def _where(group: _Group) -> str:
-    count = "" if group.count == 1 else f"{group.count} rows from "
+def _count(group: _Group) -> str:
+    return f"{group.count} rows from " if group.count > 1 else ""
+
+
+def _where(group: _Group, before: str) -> str:
     detail = f": {safe_text(group.detail, _DETAIL_LIMIT)}" if group.detail else ""
-    return f"{count}line {group.line}{detail}"
+    return f"{before}line {group.line}{detail}"

@@ -14,7 +14,7 @@ HEADINGS: tuple[tuple[Scope, str], ...] = (
     ("runtime", "runtime"),
 )
 _COLUMNS = ("count", "chips", "median error", "90 % within", "in 1.5x", "in 2x", "in interval")
-_REASON_LIMIT = 1000
+_REASON_LIMIT = 3000
 
 
 def accuracy_grid(accuracy: Accuracy, scope: Scope, heading: str) -> Grid:
