@@ -218,6 +218,18 @@ def test_other_rows_are_scored(tmp_path: Path) -> None:
         ({"device_id": "toaster"}, "of a device that is not in the catalogue: 'toaster' (line 2)"),
         ({"device_id": ""}, "of a device that is not in the catalogue (line 2)"),
         ({"unit": "NPU"}, "on a unit that is not projected: 'NPU' (line 2)"),
+        (
+            {"unit": "GPU", "precision": "int8"},
+            "on a unit that is not projected: 'GPU in int8' (line 2)",
+        ),
+        (
+            {"unit": "GPU"},
+            "on a GPU whose speed the catalogue does not know: 'rpi_4b' (line 2)",
+        ),
+        (
+            {"unit": "GPU", "model": "nobody knows"},
+            "of a model whose work is not known: 'nobody knows' (line 2)",
+        ),
         ({"threads": ""}, "without threads (line 2)"),
         ({"model": "nobody knows"}, "of a model whose work is not known: 'nobody knows' (line 2)"),
         ({"split": "context"}, "that their table keeps for other uses: 'context' (line 2)"),

@@ -22,12 +22,13 @@ from feasibility.project.cases import (
 from feasibility.project.cpu import Work
 from feasibility.project.fitted import Fitted
 from feasibility.project.refit import Evidence
-from feasibility.project.rows import PublishedRow, read_sound_rows
+from feasibility.project.rows import PublishedRow, read_sound_rows, work_of
 from feasibility.project.spreads import cpu_spread
 from feasibility.project.tally import Reason, Tally
 from feasibility.project.validate import Miss
 from feasibility.project.workload import work_of_model
 from feasibility.records.accuracy import Accuracy, AccuracyLine, AccuracyPoint, Scope
+from feasibility.records.device import Device
 
 # What the groups of `validate` are called where people read them.
 SUBJECTS: Final[Mapping[str, str]] = {
@@ -46,6 +47,7 @@ SUBJECTS: Final[Mapping[str, str]] = {
 }
 # Rows that the published table keeps for other uses, each with its reason in `note`.
 UNFIT_SPLITS: Final = frozenset({"context", "memory", "cpu_fallback", "seed"})
+_UNKNOWN_WORK: Final = "of a model whose work is not known"
 _NS: Final = 10**9
 T = TypeVar("T")
 
@@ -190,12 +192,12 @@ def _score(
         miss = validate.gpu_miss(gpu, gpu.seconds(known.gpu))
         return _Scored(miss, known.spreads["gpu"], row), None
     if row.unit != "CPU":
-        return Reason("on a unit that is not projected", row.unit.split(" ")[0])
+        return _unit_reason(row, work or work_of(row, evidence.models), device)
     case = cpu_case(row, evidence.models, evidence.devices, work=work)
     if case is None:
         if row.threads is None:
             return Reason("without threads")
-        return Reason("of a model whose work is not known", row.model)
+        return Reason(_UNKNOWN_WORK, row.model)
     if row.precision.startswith(("int8", "w8")):
         projected = int8_seconds(case, known.cpu, known.int8)
         miss = validate.miss_of(case, projected, "int8")._replace(group="int8", deviation=1.0)
@@ -204,6 +206,18 @@ def _score(
     return _Scored(
         miss, cpu_spread(case.work, case.device, case.threads, row.runtime, known), row
     ), case
+
+
+def _unit_reason(row: PublishedRow, work: Work | None, device: Device) -> Reason:
+    """Why a row of another unit than the CPU is not projected."""
+    unit = row.unit.split(" ")[0]
+    if unit != "GPU":
+        return Reason("on a unit that is not projected", unit)
+    if work is None:
+        return Reason(_UNKNOWN_WORK, row.model)
+    if "int8" in row.precision:
+        return Reason("on a unit that is not projected", "GPU in int8")
+    return Reason("on a GPU whose speed the catalogue does not know", device.id)
 
 
 def _notes(row: PublishedRow, evidence: Evidence, known: Fitted) -> Iterator[Reason]:
