@@ -628,7 +628,8 @@ def test_broken_graphs_are_modelled(nodes: list[NodeProto]) -> None:
 
 def test_names_that_stand_for_others_are_looked_up_in_one_step_from_then_on() -> None:
     """Each of 15,000 identities would else be followed from every other one."""
-    fusions = Fusions(renamed={"d": "c", "c": "b", "b": "a"})
+    fusions = Fusions()
+    fusions.renamed.update({"d": "c", "c": "b", "b": "a"})
     assert fusions.resolve("d") == "a"
     assert fusions.renamed == {"d": "a", "c": "a", "b": "a"}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from feasibility.commands.options import (
@@ -16,6 +18,11 @@ from feasibility.commands.options import (
 )
 from feasibility.commands.output import open_output, print_result
 from feasibility.commands.progress import progress_on
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from feasibility.records.facts import ModelFacts
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -39,14 +46,20 @@ def inspect(
     dims = parse_dims(dim)
     with open_output(output, force=force) as file:
         from feasibility.graph.inspect import inspect_model
-        from feasibility.render.terminal_inspect import render_facts
 
         with progress_on(model.name, quiet=quiet) as progress:
             progress(0, 1, "reading the graph")
             facts = inspect_model(model, dims=dims)
         print_result(
             facts,
-            lambda console: render_facts(facts, console, details=details),
+            lambda console: _render(facts, console, details=details),
             as_json=json,
             output=file,
         )
+
+
+def _render(facts: ModelFacts, console: Console, *, details: bool) -> None:
+    # A document needs none of what draws on a terminal.
+    from feasibility.render.terminal_inspect import render_facts
+
+    render_facts(facts, console, details=details)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from feasibility.graph.runtime_memory.arena import Arena
 from feasibility.graph.runtime_memory.pattern import pattern_bytes
@@ -16,11 +15,10 @@ if TYPE_CHECKING:
 _PATTERN = "all activations"
 
 
-@dataclass(frozen=True, slots=True)
-class Activations:
+class Activations(NamedTuple):
     """Resident memory of the runs.
 
-    Args:
+    Attributes:
         first_run_bytes: Pages of the arena that the first run touches.
         later_runs_bytes: The same after the second run, which lays out all activations anew.
         input_bytes: What the caller holds to feed the model.

@@ -10,7 +10,6 @@ Source: the best-fit-with-coalescing arena of ONNX Runtime
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from dataclasses import dataclass
 from typing import Final
 
 from feasibility.units import KIB, MIB
@@ -22,16 +21,18 @@ _MAX_WASTE_BYTES: Final = 128 * MIB
 _PAGE_BYTES: Final = 4 * KIB
 
 
-@dataclass(slots=True, eq=False)
 class _Chunk:
     """A piece of a region, linked to those beside it."""
 
-    region: int
-    start: int
-    size: int
-    is_free: bool = True
-    before: _Chunk | None = None
-    after: _Chunk | None = None
+    __slots__ = ("after", "before", "is_free", "region", "size", "start")
+
+    def __init__(self, region: int, start: int, size: int) -> None:
+        self.region = region
+        self.start = start
+        self.size = size
+        self.is_free = True
+        self.before: _Chunk | None = None
+        self.after: _Chunk | None = None
 
     @property
     def rank(self) -> tuple[int, int, int]:

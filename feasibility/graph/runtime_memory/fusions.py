@@ -9,7 +9,6 @@ the graphs that it writes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from feasibility.graph.attributes import ints_of, text_of
@@ -35,19 +34,19 @@ _QUANTIZED: Final = frozenset(
 )
 
 
-@dataclass(slots=True)
 class Fusions:
     """What is merged.
 
-    Args:
+    Attributes:
         absorbed: Positions of nodes that no longer run on their own.
         merged: Position of the last node of a chain, and the values that the chain reads.
         renamed: Outputs of nodes that vanish, and the value that stands for them.
     """
 
-    absorbed: set[int] = field(default_factory=set)
-    merged: dict[int, tuple[str, ...]] = field(default_factory=dict)
-    renamed: dict[str, str] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.absorbed: set[int] = set()
+        self.merged: dict[int, tuple[str, ...]] = {}
+        self.renamed: dict[str, str] = {}
 
     def resolve(self, name: str) -> str:
         """The value that stands for a name."""

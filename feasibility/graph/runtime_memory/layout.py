@@ -5,8 +5,7 @@ Source: onnxruntime/core/optimizer/nchwc_transformer.cc of ONNX Runtime.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from onnx import TensorProto
 
@@ -24,8 +23,7 @@ _ALIGNED_CHANNELS: Final = 4
 _FLOAT_BYTES: Final = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Blocks:
+class Blocks(NamedTuple):
     """The layout with a number of channels per block: 16 with AVX-512, else 8."""
 
     channels: int = 16

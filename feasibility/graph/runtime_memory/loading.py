@@ -18,7 +18,6 @@ Source: measured stage by stage with ONNX Runtime 1.31.1; docs/memory-model.md.
 from __future__ import annotations
 
 from collections import ChainMap
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from onnx import TensorProto
@@ -49,11 +48,10 @@ _FLOAT_BYTES: Final = 4
 _LOOKUPS: Final = frozenset({"Gather", "GatherElements", "GatherND"})
 
 
-@dataclass(frozen=True, slots=True)
-class Loading:
+class Loading(NamedTuple):
     """Memory of loading beyond that of the process.
 
-    Args:
+    Attributes:
         peak_bytes: Most while the session is created.
         resident_bytes: What stays.
         weight_bytes: The part of it that is weights, in the layout that kernels read.
@@ -103,8 +101,7 @@ class _Weight(NamedTuple):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
+class _Read(NamedTuple):
     """One input of a node that runs, where it is a weight."""
 
     usage: Usage

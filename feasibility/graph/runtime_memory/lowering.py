@@ -9,7 +9,6 @@ Source: the block layout transformer of ONNX Runtime
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from onnx import TensorProto
@@ -321,7 +320,7 @@ class _Lowering:
             for name, value in named:
                 self._add(name, value)
             writes = tuple(name for name, _ in named)
-        self._steps.append(replace(step, writes=writes))
+        self._steps.append(step._replace(writes=writes))
 
     def _make_blocked(
         self, node: TypedNode, step: Step, blocks: Blocks, *, output: str | None = None
@@ -331,7 +330,7 @@ class _Lowering:
         name = BLOCKED_PREFIX + plain
         size = blocks.size_bytes(node.output()) or 0
         self._values[name] = Value(size, node.output().shape, self._is_known.get(plain, False))
-        self._steps.append(replace(step, writes=(name,)))
+        self._steps.append(step._replace(writes=(name,)))
         self._blocked[plain] = name
         if plain in self.laid_out_early:
             self._plain(plain)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -11,11 +10,10 @@ if TYPE_CHECKING:
     from feasibility.graph.types import Shape
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(NamedTuple):
     """One tensor that is made while the model runs.
 
-    Args:
+    Attributes:
         size_bytes: Its size in the layout that the runtime gives it; 0 where it is open.
         shape: Its logical shape.
         is_known: True if the runtime knows the shape before it runs, so that it may plan for
@@ -27,11 +25,10 @@ class Value:
     is_known: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One kernel call.
 
-    Args:
+    Attributes:
         op_type: Operator, for people.
         reads: Values that it reads, constants left out.
         writes: Values that it makes.
@@ -49,11 +46,10 @@ class Step:
     workspace_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
+class Program(NamedTuple):
     """Steps in the order in which they run.
 
-    Args:
+    Attributes:
         values: All values by name.
         steps: The steps.
         inputs: Values that the caller owns.

@@ -10,8 +10,7 @@ Source: the allocation planner of ONNX Runtime (onnxruntime/core/framework/alloc
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from feasibility.graph.runtime_memory.program import Program, Step
@@ -23,11 +22,10 @@ if TYPE_CHECKING:
 BLOCKED_PREFIX = "blocked:"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """What one step does to memory.
 
-    Args:
+    Attributes:
         taken: Values that get memory of their own when the step runs, with their sizes.
         kept: Those of them that the caller gets.
         workspace_bytes: What the step takes and gives back.
