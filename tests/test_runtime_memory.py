@@ -49,7 +49,7 @@ def graph_of(
 
 
 def steps_of(graph: TypedGraph, blocks: Blocks | None = None) -> list[str]:
-    return [step.op_type for step in lower(graph, blocks, has_known_shapes=True).steps]
+    return [step.op_type for step in lower(graph, blocks, {}).steps]
 
 
 def chain(*sizes: int, shape: tuple[int, ...] = (1,)) -> Program:
@@ -273,13 +273,11 @@ def test_few_channels_are_padded_to_whole_blocks() -> None:
         ["y"],
         [dropped("w", 20, 3, 3, 3), dropped("v", 3, 20, 3, 3)],
     )
-    program = lower(graph, Blocks(), has_known_shapes=True)
+    program = lower(graph, Blocks(), {})
     assert program.values["blocked:a"].size_bytes == 32 * 64 * 64 * 4
     # Three channels are read as they are.
     assert program.steps[0].reads == ("x",)
-    assert lower(graph, Blocks(8), has_known_shapes=True).values["blocked:a"].size_bytes == (
-        24 * 64 * 64 * 4
-    )
+    assert lower(graph, Blocks(8), {}).values["blocked:a"].size_bytes == (24 * 64 * 64 * 4)
 
 
 @pytest.mark.parametrize(
@@ -317,7 +315,7 @@ def test_a_shortcut_is_added_by_the_convolution_itself(blocks: Blocks | None) ->
         convolution("e", "y"),
     ]
     graph = graph_of(nodes, {"x": IMAGE}, ["y"], [dropped("w", 32, 32, 3, 3)])
-    program = lower(graph, blocks, has_known_shapes=True)
+    program = lower(graph, blocks, {})
     assert [step.op_type for step in program.steps].count("Conv") == 4
     assert not {"Add", "Relu"} & {step.op_type for step in program.steps}
     added = next(step for step in program.steps if step.in_place == 1)
@@ -346,7 +344,7 @@ def test_gelu_and_layer_normalisation_are_one_kernel_each() -> None:
     numbers = [constant(name, [1.0], "float32") for name in ("two", "tiny", "root", "one", "half")]
     weights = [*numbers, dropped("scale", 8), dropped("bias", 8)]
     graph = graph_of(nodes, {"x": (FLOAT, [4, 8])}, ["y"], weights)
-    program = lower(graph, None, has_known_shapes=True)
+    program = lower(graph, None, {})
     assert [(step.reads, step.writes) for step in program.steps] == [
         (("x",), ("normal",)),
         (("normal",), ("y",)),
@@ -394,7 +392,7 @@ def test_quantized_operators_work_on_quantized_values() -> None:
         constant("zero", 0, "uint8"),
     ]
     graph = graph_of(nodes, {"x": IMAGE}, ["y"], weights)
-    program = lower(graph, Blocks(), has_known_shapes=True)
+    program = lower(graph, Blocks(), {})
     made = [(step.reads, program.values[step.writes[0]].size_bytes) for step in program.steps]
     assert made == [
         (("x",), IMAGE_BYTES // 4),
@@ -508,7 +506,7 @@ def test_the_parts_add_up() -> None:
         ["y"],
         [dropped("w", 32, 32, 3, 3)],
     )
-    found = modelled_memory(graph, frozenset(), has_known_shapes=True)
+    found = modelled_memory(graph, frozenset(), {})
     assert [memory.isa for memory in found] == ["x86_64", "aarch64"]
     for memory in found:
         parts = (
@@ -524,7 +522,7 @@ def test_the_parts_add_up() -> None:
 
 def test_a_graph_without_nodes_is_not_modelled() -> None:
     graph = graph_of([], {"x": IMAGE}, ["x"])
-    assert modelled_memory(graph, frozenset(), has_known_shapes=True) == ()
+    assert modelled_memory(graph, frozenset(), {}) == ()
 
 
 NAMES = st.sampled_from(["x", "w", "k", "a", "b", "c", "d", "_"])
@@ -545,17 +543,17 @@ OPERATORS = st.sampled_from(
         max_size=15,
     ),
     NAMES,
-    st.booleans(),
+    st.sets(st.integers(0, 3)),
 )
 def test_no_graph_is_too_broken(
-    nodes: list[tuple[str, list[str], list[str]]], output: str, has_known_shapes: bool
+    nodes: list[tuple[str, list[str], list[str]]], output: str, open_axes: set[int]
 ) -> None:
     """Names that are made twice, read before they are made, by what makes them, or left out."""
     made = [node(op_type, " ".join(reads), " ".join(writes)) for op_type, reads, writes in nodes]
     graph = graph_of(
         made, {"x": IMAGE}, [output], [dropped("w", 32, 32, 3, 3), constant("k", [1, -1])]
     )
-    for memory in modelled_memory(graph, frozenset({"w"}), has_known_shapes=has_known_shapes):
+    for memory in modelled_memory(graph, frozenset({"w"}), {"x": frozenset(open_axes)}):
         assert memory.inference_peak_bytes >= memory.resident_bytes >= memory.own_bytes - MIB
 
 
@@ -622,7 +620,7 @@ def test_broken_graphs_are_modelled(nodes: list[NodeProto]) -> None:
         constant("k", [1.0], np.float32),
     ]
     graph = graph_of(nodes, {"x": SMALL_IMAGE}, ["unmade"], weights)
-    found = modelled_memory(graph, frozenset(), has_known_shapes=True)
+    found = modelled_memory(graph, frozenset(), {})
     assert [memory.isa for memory in found] == ["x86_64", "aarch64"]
 
 

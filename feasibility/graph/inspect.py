@@ -129,7 +129,12 @@ def facts_of(
         modelled_memory=modelled_memory(
             analysis.graph,
             frozenset(tensor.name for tensor in weights if tensor.external is not None),
-            has_known_shapes=not analysis.dims,
+            {
+                spec.name: frozenset(
+                    axis for axis, dim in enumerate(spec.shape or ()) if not isinstance(dim, int)
+                )
+                for spec in analysis.inputs
+            },
         ),
         warnings=tuple(_notices(skeleton, census, unique)),
     )

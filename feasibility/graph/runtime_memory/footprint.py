@@ -16,6 +16,7 @@ from feasibility.records.facts import ModelledMemory
 from feasibility.units import MIB
 
 if TYPE_CHECKING:
+    from feasibility.graph.runtime_memory.program import OpenAxes
     from feasibility.graph.typed_graph import TypedGraph
     from feasibility.records.base import Isa
 
@@ -26,25 +27,25 @@ MAX_NODES: Final = 20_000
 
 
 def modelled_memory(
-    graph: TypedGraph, external: frozenset[str], *, has_known_shapes: bool
+    graph: TypedGraph, external: frozenset[str], open_axes: OpenAxes
 ) -> tuple[ModelledMemory, ...]:
     """Memory on each instruction set, with the steady allocator and one thread.
 
     Args:
         graph: The graph, all its dims bound as far as they can be.
         external: Names of the initializers whose data lies in other files.
-        has_known_shapes: True if the model declares every dim of its inputs.
+        open_axes: Axes of inputs whose size the model leaves open, by name.
 
     Returns:
         One record per instruction set; nothing for a graph without nodes or with very many.
     """
     if not graph.nodes or len(graph.nodes) > MAX_NODES:
         return ()
-    arm = _on("aarch64", None, graph, external, has_known_shapes=has_known_shapes)
+    arm = _on("aarch64", None, graph, external, open_axes)
     blocks = Blocks()
     usages = ((body, Usage(body)) for body in with_bodies(graph))
     if any(blocks.convolves(node, usage) for body, usage in usages for node in body.nodes):
-        return (_on("x86_64", blocks, graph, external, has_known_shapes=has_known_shapes), arm)
+        return (_on("x86_64", blocks, graph, external, open_axes), arm)
     # Without convolutions in blocks both instruction sets do the same.
     return (msgspec.structs.replace(arm, isa="x86_64"), arm)
 
@@ -54,11 +55,10 @@ def _on(
     blocks: Blocks | None,
     graph: TypedGraph,
     external: frozenset[str],
-    *,
-    has_known_shapes: bool,
+    open_axes: OpenAxes,
 ) -> ModelledMemory:
     weights = loading(graph, external, blocks)
-    runs = simulate(lower(graph, blocks, has_known_shapes=has_known_shapes))
+    runs = simulate(lower(graph, blocks, open_axes))
     running = runs.peak_bytes + weights.mapped_bytes + _KERNEL_BYTES
     return ModelledMemory(
         isa=isa,

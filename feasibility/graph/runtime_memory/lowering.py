@@ -23,6 +23,7 @@ from feasibility.graph.types import ValueType
 
 if TYPE_CHECKING:
     from feasibility.graph.runtime_memory.layout import Blocks
+    from feasibility.graph.runtime_memory.program import OpenAxes
     from feasibility.graph.typed_graph import TypedGraph, TypedNode
 
 _VIEWS: Final = frozenset({"Reshape", "Squeeze", "Unsqueeze", "Flatten"})
@@ -51,26 +52,31 @@ _OPEN: Final = frozenset(
         *("NonZero", "ParametricSoftplus", "Scan", "ScaledTanh", "Unique"),
     }
 )
+# Operators that slide a window over an image.
+_WINDOWED: Final = frozenset(
+    {*_POOLS, "Conv", "ConvTranspose", "LpPool", "MaxUnpool", "Resize", "Upsample"}
+)
+_SPATIAL_FROM: Final = 2
 _PAIR: Final = 2
 
 
-def lower(graph: TypedGraph, blocks: Blocks | None, *, has_known_shapes: bool) -> Program:
+def lower(graph: TypedGraph, blocks: Blocks | None, open_axes: OpenAxes) -> Program:
     """Steps that the runtime executes for a graph.
 
     Args:
         graph: The graph, all its dims bound as far as they can be.
         blocks: The layout of convolutions; None on instruction sets without one.
-        has_known_shapes: True if the model declares every dim of its inputs, so that the
-            runtime knows all shapes before it runs.
+        open_axes: Axes of inputs whose size the model leaves open, by name. The runtime plans
+            before it knows them.
     """
     usage = Usage(graph)
-    fusions = find_fusions(usage, has_known_shapes=has_known_shapes)
-    first = _Lowering(graph, usage, fusions, blocks, has_known_shapes=has_known_shapes)
+    fusions = find_fusions(usage, has_known_shapes=not any(open_axes.values()))
+    first = _Lowering(graph, usage, fusions, blocks, open_axes)
     first.run()
     if not first.demanded:
         return first.program()
     # What anybody asks for in the plain layout is laid out right where it is made.
-    second = _Lowering(graph, usage, fusions, blocks, has_known_shapes=has_known_shapes)
+    second = _Lowering(graph, usage, fusions, blocks, open_axes)
     second.laid_out_early = frozenset(first.demanded)
     second.run()
     return second.program()
@@ -85,14 +91,14 @@ class _Lowering:
         usage: Usage,
         fusions: Fusions,
         blocks: Blocks | None,
-        *,
-        has_known_shapes: bool,
+        open_axes: OpenAxes,
     ) -> None:
         self._graph = graph
         self._usage = usage
         self._fusions = fusions
         self._blocks = blocks
-        self._has_known_shapes = has_known_shapes
+        self._open_axes = dict(open_axes)
+        self._has_open_shapes = any(open_axes.values())
         self._computes_halves_as_floats = any(
             node.op_type in _PRODUCTS and node.type_of(1).elem_type == TensorProto.FLOAT16
             for node in usage.nodes
@@ -367,8 +373,15 @@ class _Lowering:
         is_known = node.op_type not in _OPEN and all(
             self._is_known.get(name, True) for name in node.node.input if name
         )
-        if not self._has_known_shapes and node.op_type in _SHAPED_BY_VALUE:
-            operands = [name for name in node.node.input[1:] if name]
-            is_known = is_known and all(self._usage.is_constant(name) for name in operands)
+        opened: frozenset[int] = frozenset()
+        if self._has_open_shapes:
+            reads = [name for name in node.node.input if name]
+            opened = opened.union(*(self._open_axes.get(name, ()) for name in reads))
+            if node.op_type in _SHAPED_BY_VALUE:
+                is_known = is_known and all(map(self._usage.is_constant, reads[1:]))
+            # What windows make of an open height or width has no name.
+            if node.op_type in _WINDOWED and any(axis >= _SPATIAL_FROM for axis in opened):
+                is_known = False
         for name in node.node.output:
             self._is_known[name] = is_known
+            self._open_axes[name] = opened

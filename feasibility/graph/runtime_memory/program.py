@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from feasibility.graph.types import Shape
+
+    # Axes whose size a model leaves open, by the name of the input; others are declared.
+    OpenAxes: TypeAlias = Mapping[str, frozenset[int]]
 
 
 class Value(NamedTuple):
