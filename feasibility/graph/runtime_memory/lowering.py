@@ -35,7 +35,8 @@ _IN_PLACE: Final = _FUSED | {
     *("LogSoftmax", "Neg", "Not", "Reciprocal", "Round", "Selu", "Sign", "Sin", "Softmax"),
     *("Softplus", "Softsign", "Sqrt", "ThresholdedRelu"),
 }
-_POOLS: Final = frozenset({"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"})
+_WINDOW_POOLS: Final = frozenset({"MaxPool", "AveragePool"})
+_POOLS: Final = _WINDOW_POOLS | {"GlobalAveragePool", "GlobalMaxPool"}
 _SUMS: Final = frozenset({"Add", "Sum"})
 _PRODUCTS: Final = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm"})
 # Operators whose output shape follows from the value of an operand.
@@ -173,6 +174,10 @@ class _Lowering:
                 return False
             self._convolve_in_blocks(node, sources[0], blocks)
             return True
+        if self._enters_blocks(node, sources[0], blocks):
+            read = self._reorder_input(node, sources[0], blocks)
+            self._make_blocked(node, Step(node.op_type, (read,), ()), blocks)
+            return True
         if not self._stays_blocked(node, sources, blocks):
             return False
         reads = [self._blocked[name] for name in sources if name in self._blocked]
@@ -181,6 +186,18 @@ class _Lowering:
         in_place = 0 if node.op_type in _FUSED else None
         self._make_blocked(node, Step(node.op_type, tuple(reads), (), in_place=in_place), blocks)
         return True
+
+    def _enters_blocks(self, node: TypedNode, source: str, blocks: Blocks) -> bool:
+        """Whether a pooling has its plain image laid out in blocks."""
+        return (
+            node.op_type in _WINDOW_POOLS
+            and source in self._values
+            and source not in self._blocked
+            and len(node.outputs) == 1
+            and node.type_of(0).elem_type in (TensorProto.FLOAT, TensorProto.FLOAT16)
+            and blocks.is_whole(node.type_of(0))
+            and blocks.size_bytes(node.output()) is not None
+        )
 
     def _stays_blocked(self, node: TypedNode, sources: list[str], blocks: Blocks) -> bool:
         """Whether a node other than a convolution takes its inputs in blocks."""
