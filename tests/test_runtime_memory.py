@@ -376,6 +376,36 @@ def test_what_matrix_products_and_neighbours_take_over(
     assert steps_of(graph_of(nodes, {"x": (FLOAT, [8, 8])}, ["y"], weights)) == left
 
 
+def test_a_product_with_a_bias_is_made_as_a_matrix() -> None:
+    """So it takes over no memory of values with the shape that it is viewed as."""
+    nodes = [
+        node("Neg", "x", "a"),
+        node("Abs", "a", "c"),
+        node("MatMul", "c w", "m"),
+        node("Add", "m bias", "b"),
+        NEGATE,
+    ]
+    weights = [dropped("w", 8, 8), dropped("bias", 8)]
+    graph = graph_of(nodes, {"x": (FLOAT, [2, 4, 8])}, ["y"], weights)
+    program = lower(graph, None, {})
+    assert [step.op_type for step in program.steps] == ["Neg", "Abs", "MatMul", "Reshape", "Neg"]
+    assert program.values[program.steps[2].writes[0]].shape == (8, 8)
+    assert program.values["m"].shape == (2, 4, 8)
+
+
+def test_a_plain_image_is_laid_out_in_blocks_for_a_pooling() -> None:
+    graph = graph_of([node("MaxPool", "x", "y", kernel_shape=[2, 2])], {"x": IMAGE}, ["y"])
+    assert steps_of(graph, Blocks()) == ["ReorderInput", "MaxPool", "ReorderOutput"]
+    assert steps_of(graph) == ["MaxPool"]
+
+
+def test_windows_over_an_open_image_make_shapes_that_the_runtime_does_not_know() -> None:
+    graph = graph_of([convolution("x", "y")], {"x": IMAGE}, ["y"], [dropped("w", 32, 32, 3, 3)])
+    for axes, is_known in ((set[int](), True), ({0}, True), ({2, 3}, False)):
+        program = lower(graph, None, {"x": frozenset(axes)})
+        assert program.values["y"].is_known == is_known
+
+
 def test_quantized_operators_work_on_quantized_values() -> None:
     """Between QuantizeLinear and DequantizeLinear a value takes a quarter."""
     nodes = [

@@ -9,6 +9,7 @@ Source: the block layout transformer of ONNX Runtime
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Final
 
 from onnx import TensorProto
@@ -329,8 +330,28 @@ class _Lowering:
             output = self._end_of_chain(node)
             self._convolution_at[output] = len(self._steps)
             self._make(node, output, step)
-        else:
+        elif not self._multiply_flat(node, step):
             self._make(node, None, step)
+
+    def _multiply_flat(self, node: TypedNode, step: Step) -> bool:
+        """True for a product that takes a bias over: it is made as a matrix and viewed as it was.
+
+        As a matrix it takes over the memory of other such matrices only.
+        """
+        shape = node.output().shape
+        reader = self._usage.only_reader(node.node.output[0])
+        if node.op_type != "MatMul" or reader is None or shape is None or len(shape) <= _PAIR:
+            return False
+        output, biased = str(node.node.output[0]), str(reader.node.output[0])
+        if reader.op_type != "Add" or self._fusions.renamed.get(biased) != output:
+            return False
+        flat = f"flat:{output}"
+        rows = prod(dim or 0 for dim in shape[:-1])
+        self._make(node, output, step)
+        self._values[flat] = self._values[output]._replace(shape=(rows, shape[-1]))
+        self._steps[-1] = step._replace(writes=(flat,))
+        self._steps.append(Step("Reshape", (flat,), (output,), is_view=True))
+        return True
 
     def _make(self, node: TypedNode, output: str | None, step: Step) -> None:
         """Add a step that makes the outputs of a node, or one other value in their place."""
