@@ -9,8 +9,7 @@ import msgspec
 from feasibility.graph.runtime_memory.activations import simulate
 from feasibility.graph.runtime_memory.layout import Blocks
 from feasibility.graph.runtime_memory.loading import loading
-from feasibility.graph.runtime_memory.lowering import lower
-from feasibility.graph.runtime_memory.usage import Usage, with_bodies
+from feasibility.graph.runtime_memory.lowering import BLOCKED_OPERATORS, lower
 from feasibility.graph.types import LARGEST
 from feasibility.records.facts import ModelledMemory
 from feasibility.units import MIB
@@ -42,11 +41,9 @@ def modelled_memory(
     if not graph.nodes or len(graph.nodes) > MAX_NODES:
         return ()
     arm = _on("aarch64", None, graph, external, open_axes)
-    blocks = Blocks()
-    usages = ((body, Usage(body)) for body in with_bodies(graph))
-    if any(blocks.convolves(node, usage) for body, usage in usages for node in body.nodes):
-        return (_on("x86_64", blocks, graph, external, open_axes), arm)
-    # Without convolutions in blocks both instruction sets do the same.
+    if any(node.op_type in BLOCKED_OPERATORS for node in graph.all_nodes()):
+        return (_on("x86_64", Blocks(), graph, external, open_axes), arm)
+    # Without images in blocks both instruction sets do the same.
     return (msgspec.structs.replace(arm, isa="x86_64"), arm)
 
 

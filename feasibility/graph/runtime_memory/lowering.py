@@ -37,6 +37,8 @@ _IN_PLACE: Final = _FUSED | {
     *("Softplus", "Softsign", "Sqrt", "ThresholdedRelu"),
 }
 _WINDOW_POOLS: Final = frozenset({"MaxPool", "AveragePool"})
+# What begins to work in blocks where there are any.
+BLOCKED_OPERATORS: Final = _WINDOW_POOLS | {"Conv"}
 _POOLS: Final = _WINDOW_POOLS | {"GlobalAveragePool", "GlobalMaxPool"}
 _SUMS: Final = frozenset({"Add", "Sum"})
 _PRODUCTS: Final = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm"})

@@ -90,14 +90,6 @@ def outer_reads(body: TypedGraph) -> frozenset[str]:
     return frozenset(read)
 
 
-def with_bodies(graph: TypedGraph) -> Iterator[TypedGraph]:
-    """The graph and all bodies in it."""
-    yield graph
-    for node in graph.nodes:
-        for body in node.bodies:
-            yield from with_bodies(body)
-
-
 def _given(names: Iterable[str]) -> Iterator[str]:
     """Names that are not left out."""
     return (name for name in names if name)
