@@ -219,6 +219,18 @@ def test_each_latency_notice(samples: list[int], code: str) -> None:
     assert found[code].hint
 
 
+def test_scattered_samples_with_a_sure_median_ask_for_more_runs_than_there_were() -> None:
+    """No median is known to 0 %, and who took 100 runs is not told to take 100."""
+    samples = [10**6] * 90 + [2 * 10**6] * 10
+    (noisy,) = (
+        notice
+        for notice in notices.latency_notices(figures_of(*samples), MeasureOptions())
+        if notice.code == "latency-noisy"
+    )
+    assert noisy.message.endswith("of the median, which is known to within 1 %")
+    assert noisy.hint == "close other programs, or take more runs with --runs 200"
+
+
 def test_quiet_latency_has_no_notice() -> None:
     """Steady samples of a reasonable length need no comment."""
     samples = [10**7 + i for i in range(20)]

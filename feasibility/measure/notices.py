@@ -24,6 +24,8 @@ BUSY_LOAD_RATIO: Final = 0.75
 # Captures and traces grow in steps, so the last step that did not fit leaves some room.
 FULL_DISK_BYTES: Final = 64 * 1024
 SHORT_RUN_NS: Final = 100_000
+# At least as many runs as are measured unasked, and more than there were.
+_MORE_RUNS: Final = 100
 
 
 def busy_host(load: float, core_count: int) -> list[Notice]:
@@ -153,8 +155,9 @@ def latency_notices(latency: Latency, options: MeasureOptions) -> list[Notice]:
             Notice(
                 code="latency-noisy",
                 message=f"latency varies: standard deviation {100 * spread:.0f} % of the "
-                f"median, which is known to {100 * reach / max(median, 1):.0f} %",
-                hint="close other programs, or take more runs with --runs 100",
+                f"median, which is known to within {max(100 * reach / max(median, 1), 1):.0f} %",
+                hint="close other programs, or take more runs with --runs "
+                f"{max(_MORE_RUNS, 2 * len(samples))}",
             )
         )
     outliers = outlier_count(samples)
