@@ -155,7 +155,7 @@ def _tensors(
             add(_BEFORE, name, "input")
     end = len(graph.nodes)
     for at, node in enumerate(graph.nodes):
-        for name in _reads(node):
+        for name in (*node.node.input, *node.outer_reads()):
             if name in owners:
                 owners[name].last_use = at
         if node.is_folded or all(not name for name in node.node.output):
@@ -174,17 +174,3 @@ def _tensors(
         if name in owners:
             owners[name].last_use = end
     return tensors, unknown_count
-
-
-def _reads(node: TypedNode) -> set[str]:
-    """Names that a node reads, those that its bodies take from outside included."""
-    names = set(node.node.input)
-    if node.op_type not in ("If", "Loop", "Scan"):
-        return names  # the body of a function sees nothing but its inputs
-    for body in node.bodies:
-        made: set[str] = set(body.inputs)
-        for inner in body.nodes:
-            names.update(_reads(inner) - made)
-            made.update(inner.node.output)
-        names.update(set(body.outputs) - made)
-    return names

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from feasibility.graph.types import UNKNOWN, ValueType
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from feasibility.graph.attributes import Attributes
     from feasibility.graph.types import Shape
     from feasibility.graph.values import Array
+
+
+# Operators whose bodies see the values of the graphs around them.
+_CONTROL_FLOW: Final = frozenset({"If", "Loop", "Scan"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,20 @@ class TypedNode(Call):
     def name(self) -> str:
         """Its name, or that of its first output where it has none."""
         return self.node.name or next(iter(self.node.output), "") or self.node.op_type
+
+    def outer_reads(self) -> set[str]:
+        """Names that its bodies take from the graphs around them; a function's body takes none."""
+        names: set[str] = set()
+        if self.op_type not in _CONTROL_FLOW:
+            return names
+        for body in self.bodies:
+            made = set(body.inputs) | body.initializers
+            for inner in body.nodes:
+                names.update((set(inner.node.input) | inner.outer_reads()) - made)
+                made.update(inner.node.output)
+            names.update(set(body.outputs) - made)
+        names.discard("")
+        return names
 
     def output(self, at: int = 0) -> ValueType:
         """Type of an output; unknown where there are fewer."""

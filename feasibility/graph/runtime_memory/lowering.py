@@ -18,7 +18,7 @@ from feasibility.graph.attributes import int_of
 from feasibility.graph.runtime_memory.fusions import Fusions, find_fusions
 from feasibility.graph.runtime_memory.program import Program, Step, Value
 from feasibility.graph.runtime_memory.reuse import BLOCKED_PREFIX
-from feasibility.graph.runtime_memory.usage import Usage, outer_reads
+from feasibility.graph.runtime_memory.usage import Usage
 from feasibility.graph.runtime_memory.workspace import workspace_bytes
 from feasibility.graph.types import ValueType
 
@@ -308,11 +308,10 @@ class _Lowering:
 
     def _lower_plainly(self, node: TypedNode) -> None:
         reads = [self._plain(name) for name in self._usage.variable_inputs(node)]
-        for body in node.bodies:
-            names = (self._fusions.resolve(name) for name in sorted(outer_reads(body)))
-            reads.extend(
-                self._plain(name) for name in names if name in self._values or name in self._blocked
-            )
+        outer = (self._fusions.resolve(name) for name in sorted(node.outer_reads()))
+        reads.extend(
+            self._plain(name) for name in outer if name in self._values or name in self._blocked
+        )
         reads = [name for name in reads if name in self._values]
         is_default = not node.domain
         is_alike = len({value.shape for value in node.inputs}) == 1

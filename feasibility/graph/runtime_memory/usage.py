@@ -31,8 +31,7 @@ class Usage:
             for name in _given(node.node.input):
                 self._counts[name] += 1
                 self._readers[name].append(at)
-            for body in node.bodies:
-                self._counts.update(outer_reads(body))
+            self._counts.update(node.outer_reads())
             for name in _given(node.node.output):
                 self._makers[name] = at
 
@@ -75,19 +74,6 @@ class Usage:
     def maker_at(self, name: str) -> int | None:
         """Position of the node that makes a value."""
         return self._makers.get(name)
-
-
-def outer_reads(body: TypedGraph) -> frozenset[str]:
-    """Names that a subgraph takes from the graphs around it."""
-    made = set(body.inputs) | set(body.initializers)
-    read: set[str] = set()
-    for node in body.nodes:
-        read.update(name for name in _given(node.node.input) if name not in made)
-        for inner in node.bodies:
-            read.update(outer_reads(inner) - made)
-        made.update(node.node.output)
-    read.update(name for name in body.outputs if name not in made)
-    return frozenset(read)
 
 
 def _given(names: Iterable[str]) -> Iterator[str]:
