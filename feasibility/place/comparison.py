@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import Final
 
 from feasibility.place.cloud import SERVER, cloud_path, is_network_wider, judge_cloud
-from feasibility.place.costs import hourly_cost, request_cost, servers_needed
+from feasibility.place.costs import by_price, hourly_cost, request_cost, servers_needed
 from feasibility.place.requirements import Requirements
 from feasibility.place.score import interval_verdict, verdict_rank
 from feasibility.records.assessment import DeviceAssessment
@@ -18,7 +18,6 @@ from feasibility.records.profile import Profile
 _NO_TIME: Final = 2**62
 # The catalogue, and the folder of the user's own devices.
 _DEVICES_FOLDER: Final = "devices"
-_NO_PRICE: Final = 2**62
 
 
 def compare_places(
@@ -168,12 +167,12 @@ def _is_open(latency: DurationInterval) -> bool:
     return budget is not None and interval_verdict(low, high, budget) == "undecided"
 
 
-def _order(candidate: Candidate) -> tuple[int, bool, int, int]:
+def _order(candidate: Candidate) -> tuple[int, bool, tuple[bool, int], int]:
     likely_ns, price = candidate.latency.likely_ns, candidate.hourly_microusd
     is_rented = candidate.where == "cloud" and candidate.verdict in ("fits", "tight")
     return (
         -verdict_rank(candidate.verdict),
         candidate.where == "cloud",
-        (_NO_PRICE if price is None else price) if is_rented else 0,
+        by_price(price) if is_rented else (False, 0),
         _NO_TIME if likely_ns is None else likely_ns,
     )

@@ -62,6 +62,11 @@ def servers_needed(latency: DurationInterval, requirements: Requirements) -> int
     return max(1, math.ceil(requirements.rate_per_s * latency.high_ns / SECOND_NS))
 
 
+def by_price(hourly_microusd: int | None) -> tuple[bool, int]:
+    """Order of prices: the lowest first, those that are not known last."""
+    return hourly_microusd is None, hourly_microusd or 0
+
+
 def hourly_cost(
     server: Device, latency: DurationInterval, requirements: Requirements
 ) -> int | None:

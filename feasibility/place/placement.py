@@ -10,6 +10,7 @@ import msgspec
 from feasibility.place import wording
 from feasibility.place.cloud import SERVER, counted_network, with_network
 from feasibility.place.comparison import compare_places, settled_by
+from feasibility.place.costs import by_price
 from feasibility.place.requirements import Requirements
 from feasibility.place.score import SCORE_CLOSE, SCORE_TIGHT, verdict_rank
 from feasibility.place.verdict import NO_REQUIREMENTS, assess_device
@@ -24,7 +25,6 @@ from feasibility.records.assessment import (
 from feasibility.records.device import Device
 from feasibility.records.profile import Profile
 
-_NO_PRICE: Final = 2**62
 # More names than this are counted.
 _MOST_NAMES: Final = 4
 _PLURALS: Final = {
@@ -124,11 +124,11 @@ class _Groups:
         self.failing = [found for found in self.local if found.verdict == "does-not-fit"]
         self.cloud = next((found for found in self.servers if _fits(found)), None)
 
-    def _price_order(self, server: DeviceAssessment) -> tuple[int, int]:
+    def _price_order(self, server: DeviceAssessment) -> tuple[int, tuple[bool, int]]:
         """Servers that do, and as well as another, are ordered by what they cost."""
         path = self.paths.get(server.device) if _fits(server) else None
         price = None if path is None else path.hourly_microusd
-        return -verdict_rank(server.verdict), _NO_PRICE if price is None else price
+        return -verdict_rank(server.verdict), by_price(price)
 
     def choice(self) -> tuple[Where, DeviceAssessment | None]:
         if self.fitting:
