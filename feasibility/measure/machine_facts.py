@@ -7,7 +7,7 @@ import platform
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 from feasibility.errors import HostError
 from feasibility.measure.host import this_host
@@ -20,13 +20,14 @@ from feasibility.measure.machine_cores import (
     read_processors,
 )
 from feasibility.probe.limits.hierarchy import memory_hierarchies
-from feasibility.records.device import Isa, Kind
+from feasibility.records.base import ISA_ALIASES, Isa
+from feasibility.records.device import Kind
 from feasibility.text import safe_text
 from feasibility.units import KIB, format_bytes
 
 # What stays for everything else on the machine.
 _RESERVE_RATIO: Final = 0.1
-_ISAS: Final[dict[str, Isa]] = {"x86_64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
+_ISAS: Final[dict[str, Isa]] = {isa: isa for isa in get_args(Isa)}
 # Source: DMTF DSP0134, System Management BIOS, section 7.4.1, table 17.
 _CHASSIS: Final[dict[str, Kind]] = {
     **dict.fromkeys(("3", "4", "5", "6", "7", "13", "15", "24", "35", "36"), "desktop"),
@@ -88,7 +89,8 @@ def read_machine(root: Path = Path("/")) -> MachineFacts:
     Raises:
         HostError: No device file can describe it.
     """
-    isa = _ISAS.get(platform.machine().lower())
+    machine = platform.machine().lower()
+    isa = _ISAS.get(ISA_ALIASES.get(machine, machine))
     if isa is None:
         raise HostError(
             "Cannot describe this machine",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -22,6 +22,8 @@ Count: TypeAlias = Annotated[int, Meta(ge=0)]
 Ratio: TypeAlias = Annotated[float, Meta(ge=0)]
 
 Isa: TypeAlias = Literal["aarch64", "x86_64"]
+# What other systems call them.
+ISA_ALIASES: Final = {"arm64": "aarch64", "amd64": "x86_64"}
 Method: TypeAlias = Literal["measured", "emulated", "projected"]
 Dim: TypeAlias = int | str | None
 

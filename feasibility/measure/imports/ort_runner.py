@@ -20,6 +20,7 @@ from feasibility.measure.imports.figures import (
     whole,
 )
 from feasibility.measure.latency import summarise
+from feasibility.records.base import ISA_ALIASES
 from feasibility.records.profile import Latency, Memory
 from feasibility.units import MILLISECOND_NS
 
@@ -119,7 +120,7 @@ def _caveats(document: dict[str, Any], provider: str) -> tuple[str, ...]:
 
 
 def _arch(arch: str) -> str:
-    return {"arm64": "aarch64", "amd64": "x86_64"}.get(arch, arch)
+    return ISA_ALIASES.get(arch, arch)
 
 
 def _runtime(build: str) -> str:
