@@ -351,3 +351,22 @@ main()
     assert (result.returncode, result.stdout) == (130, "")
     assert result.stderr == "\ninterrupted; nothing half-written was left behind\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupt_inside_code_compiled_from_text_still_ends_with_its_code() -> None:
+    """CPython would end the process by SIGINT, although the interrupt was handled."""
+    program = """
+import feasibility.__main__ as tool
+def interrupted(arguments):
+    print("as far as it came")
+    try:
+        exec("raise KeyboardInterrupt")
+    except KeyboardInterrupt:
+        return 130
+tool.run = interrupted
+tool.main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (130, "as far as it came\n")
