@@ -353,8 +353,8 @@ main()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_interrupt_inside_code_compiled_from_text_still_ends_with_its_code() -> None:
-    """CPython would end the process by SIGINT, although the interrupt was handled."""
+def test_an_interrupt_inside_code_compiled_from_text_ends_with_its_code(tmp_path: Path) -> None:
+    """CPython ends what `python -m` runs by SIGINT then, although the interrupt was handled."""
     program = """
 import feasibility.__main__ as tool
 def interrupted(arguments):
@@ -366,7 +366,12 @@ def interrupted(arguments):
 tool.run = interrupted
 tool.main()
 """
+    (tmp_path / "interrupted_tool.py").write_text(program, encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "interrupted_tool"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.returncode, done.stdout) == (130, "as far as it came\n")
