@@ -25,9 +25,9 @@ def main() -> None:
 def _leave(code: int) -> NoReturn:
     """End at once, everything having been cleaned up.
 
-    Under `python -m` CPython kills itself with SIGINT at its end if an interrupt ever passed through code that was
-    compiled from text, as that of named tuples and dataclasses is while they are imported, even
-    where it was caught; a caller would see a signal in place of the code.
+    Under `python -m` CPython kills itself with SIGINT at its end if an interrupt ever passed
+    through code that was compiled from text, as that of named tuples and dataclasses is while
+    they are imported, even where it was caught; a caller would see a signal in place of the code.
     Source: run_eval_code_obj in CPython's Python/pythonrun.c, Py_RunMain in Modules/main.c.
     """
     for stream in (sys.stdout, sys.stderr):
