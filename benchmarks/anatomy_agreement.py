@@ -15,14 +15,14 @@ from pathlib import Path
 from benchmarks._common import print_table, warm_page_cache
 from feasibility import zoo
 from feasibility.measure.host import ceiling_bytes
+from feasibility.measure.instruments.memray_capture import read_phase
+from feasibility.measure.measure_model import measure_model
 from feasibility.measure.options import MeasureOptions
 from feasibility.measure.passes import Passes
-from feasibility.measure.run import measure_model
-from feasibility.probe.memray_file import read_phase
-from feasibility.probe.place import LocalPlace
 from feasibility.records.anatomy import MemoryParts
 from feasibility.records.profile import Profile
 from feasibility.records.workload import InputPlan
+from feasibility.runners.runner import LocalPlace
 from feasibility.units import MIB, SECOND_NS
 
 MODELS = ("mobilenet-v2", "minilm-l6", "resnet18-fastai", "resnet101")

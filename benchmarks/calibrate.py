@@ -2,9 +2,9 @@
 
     python -m benchmarks.calibrate
 
-Writes `feasibility/project/fitted.toml`, `profiles/held_out.csv` and `held_out_covariances.csv`,
-`docs/accuracy.md` and `docs/accuracy.svg`. The same tables give the same files, but for the date
-and the last digits of another processor.
+Writes `feasibility/predict/latency/coefficients.toml`, `profiles/held_out.csv`,
+`held_out_covariances.csv`, `docs/accuracy.md` and `docs/accuracy.svg`. The same tables give the
+same files, but for the date and the last digits of another processor.
 """
 
 from __future__ import annotations
@@ -13,10 +13,8 @@ import datetime as dt
 from pathlib import Path
 
 from feasibility.paths import profiles_dir
-from feasibility.project.accuracy import held_out_report
-from feasibility.project.calibrate import calibrate
-from feasibility.project.fitted import FILE, to_toml
-from feasibility.project.refit import (
+from feasibility.predict.calibration.fit_cpu import calibrate
+from feasibility.predict.calibration.refit import (
     ROWS_FILE,
     held_out_misses,
     hold_out,
@@ -25,13 +23,15 @@ from feasibility.project.refit import (
     refit,
     write_held_out,
 )
-from feasibility.render.markdown_accuracy import PLOT_NAME, accuracy_page, accuracy_plot
+from feasibility.predict.latency.coefficients import FILE, to_toml
+from feasibility.predict.validation.accuracy_report import held_out_report
+from feasibility.render.accuracy_page import PLOT_NAME, accuracy_page, accuracy_plot
 
 DOCS = Path(__file__).parent.parent / "docs"
 COMMENT = """\
 Coefficients of the latency projection. Written by `make calibrate` from
 profiles/published.csv, ncnn_model_macs.csv and validation_devices.csv; do not edit.
-What each means: feasibility/project/cpu.py and fitted.py. How far off: docs/accuracy.md."""
+What each means: cpu_formula.py and coefficients.py here. How far off: docs/accuracy.md."""
 
 
 def main() -> None:

@@ -19,9 +19,9 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from feasibility.measure.run import measure_model
-from feasibility.probe.runner import STEADY_ENVIRONMENT
-from feasibility.probe.runners.emulator import EmulatedMachine
+from feasibility.measure.measure_model import measure_model
+from feasibility.runners.emulator.emulator import EmulatedMachine
+from feasibility.runners.interpreter import STEADY_ENVIRONMENT
 from feasibility.units import MIB
 
 GUEST = """

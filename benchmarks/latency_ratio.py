@@ -8,13 +8,13 @@ from pathlib import Path
 from benchmarks._common import alternate, median_ratio, print_table, run_bare
 from feasibility import zoo
 from feasibility.measure.host import ceiling_bytes
-from feasibility.measure.latency import summarise
+from feasibility.measure.latency_figures import summarise
 from feasibility.measure.options import MeasureOptions
 from feasibility.measure.passes import Passes
 from feasibility.measure.subject import read_subject
-from feasibility.probe.place import LocalPlace
-from feasibility.probe.wire import Done
 from feasibility.records.workload import InputPlan
+from feasibility.runners.child_protocol import Done
+from feasibility.runners.runner import LocalPlace
 from feasibility.units import SECOND_NS, format_duration
 
 # YAMNet takes less than a millisecond, where the clock and the call weigh too much.

@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks._cgroup import memory_cgroup
 from benchmarks._common import STEADY, print_table, run_bare, warm_page_cache
 from feasibility import zoo
-from feasibility.measure.run import measure_model
+from feasibility.measure.measure_model import measure_model
 from feasibility.records.profile import Memory, Profile
 from feasibility.records.workload import InputPlan
 from feasibility.units import MIB

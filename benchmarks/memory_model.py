@@ -21,13 +21,13 @@ from statistics import median
 from feasibility import zoo
 from feasibility.errors import FeasibilityError, ModelError
 from feasibility.measure.host import ceiling_bytes
-from feasibility.measure.memory import ChildMemory, memory_of
+from feasibility.measure.memory_figures import ChildMemory, memory_of
 from feasibility.measure.options import MeasureOptions
 from feasibility.measure.passes import Passes
 from feasibility.measure.subject import Subject, read_subject
-from feasibility.probe.place import LocalPlace, Place
-from feasibility.probe.runners.names import machine_named
 from feasibility.records.facts import ModelledMemory
+from feasibility.runners.named_runner import machine_named
+from feasibility.runners.runner import LocalPlace, Place
 from feasibility.units import MIB
 
 # Smaller ones are mostly the runtime itself.

@@ -2,7 +2,7 @@
 
     python -m benchmarks.nested_choice
 
-`feasibility.project.calibrate.CHOSEN` was chosen by the error on devices left out of the fit,
+`feasibility.predict.calibration.fit_cpu.CHOSEN` was chosen by the error on devices left out,
 so that error flatters it. Here the rows of each chip are projected with the spreads that did
 best on all other chips, told by fits that left groups of those out. Some minutes.
 """
@@ -15,10 +15,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from benchmarks._common import print_table
-from feasibility.project import validate
-from feasibility.project.calibrate import CHOSEN, Spreads, calibrate
-from feasibility.project.cases import Case, case_seconds
-from feasibility.project.refit import published_evidence
+from feasibility.predict.calibration.fit_cpu import CHOSEN, Spreads, calibrate
+from feasibility.predict.calibration.refit import published_evidence
+from feasibility.predict.validation import held_out as validate
+from feasibility.predict.validation.cases import Case, case_seconds
 
 CHOICES = tuple(
     Spreads(family=family, circumstance=circumstance)

@@ -20,17 +20,17 @@ from pathlib import Path
 from rich.console import Console
 
 from feasibility import __version__, zoo
-from feasibility.catalogue.catalogue import find_device, load_catalogue
+from feasibility.catalogue.load_catalogue import find_device, load_catalogue
 from feasibility.commands.demo import DEVICE_IDS
-from feasibility.measure.run import measure_model
+from feasibility.decide.recommendation import assess_model
+from feasibility.decide.requirements import Requirements
+from feasibility.measure.measure_model import measure_model
 from feasibility.paths import devices_dir
-from feasibility.place.placement import assess_model
-from feasibility.place.requirements import Requirements
 from feasibility.records.assessment import Assessment
 from feasibility.records.profile import Profile
 from feasibility.render.json_ import render_json
-from feasibility.render.terminal_check import render_assessment, render_model_assessment
-from feasibility.render.terminal_measure import render_profile
+from feasibility.render.terminal.check import render_assessment, render_model_assessment
+from feasibility.render.terminal.measure import render_profile
 from feasibility.schema import encode, read_document
 
 ROOT = Path(__file__).parent.parent

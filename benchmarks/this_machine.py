@@ -20,24 +20,24 @@ from msgspec.structs import replace
 
 from benchmarks._common import print_table
 from feasibility import zoo
-from feasibility.catalogue.catalogue import THIS_ID
+from feasibility.catalogue.load_catalogue import THIS_ID
 from feasibility.commands.this_machine import measure_this_machine
 from feasibility.measure.host import ceiling_bytes
-from feasibility.measure.latency import percentile
-from feasibility.measure.model import profiled_model
+from feasibility.measure.inputs_that_run import first_that_runs
+from feasibility.measure.latency_figures import percentile
 from feasibility.measure.options import MeasureOptions
 from feasibility.measure.passes import Passes
-from feasibility.measure.plans import first_that_runs
+from feasibility.measure.profiled_model import profiled_model
 from feasibility.measure.subject import read_subject
-from feasibility.probe.place import LocalPlace
-from feasibility.probe.wire import Done
-from feasibility.project.fitted import fitted
-from feasibility.project.formulas import int8_ratio, likely_cpu_seconds
-from feasibility.project.latency import DEFAULT_RUNTIME
-from feasibility.project.measured_machine import measured_spread
-from feasibility.project.workload import work_of_model
+from feasibility.predict.latency.coefficients import fitted
+from feasibility.predict.latency.latency import DEFAULT_RUNTIME
+from feasibility.predict.latency.likely_seconds import int8_ratio, likely_cpu_seconds
+from feasibility.predict.latency.measured_rates import measured_spread
+from feasibility.predict.latency.model_work import work_of_model
 from feasibility.records.device import Device
 from feasibility.records.profile import ProfiledModel
+from feasibility.runners.child_protocol import Done
+from feasibility.runners.runner import LocalPlace
 from feasibility.units import SECOND_NS, format_duration
 
 MODELS = ("yamnet", "mobilenet-v2", "resnet18-fastai", "minilm-l6", "resnet101", "bert-base")

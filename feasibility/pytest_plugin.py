@@ -85,8 +85,8 @@ def feasibility_fixture(request: pytest.FixtureRequest) -> Measure:
         path = request.config.rootpath / model
         key = path, repr(sorted(options.items()))
         if key not in known:
+            from feasibility.measure.measure_model import measure_model
             from feasibility.measure.options import MeasureOptions
-            from feasibility.measure.run import measure_model
 
             with _alone():
                 known[key] = measure_model(path, MeasureOptions(**options))
@@ -168,8 +168,8 @@ def _budget(name: str, keys: Mapping[str, Any], root: Path) -> Budget:
 
 def _report_lines(report: BudgetReport) -> list[str]:
     """One line per limit for the summary."""
-    from feasibility.render.view import name_text
-    from feasibility.render.view_budget import OUTCOME_TEXT, sentence_of
+    from feasibility.render.rows.budget import OUTCOME_TEXT, sentence_of
+    from feasibility.render.rows.rows import name_text
 
     return [
         f"{OUTCOME_TEXT[line.outcome]:12} {name_text(model.model)}: {sentence_of(line)}"
@@ -180,7 +180,7 @@ def _report_lines(report: BudgetReport) -> list[str]:
 
 def _failure_lines(report: BudgetReport) -> list[str]:
     """The broken limits, and what accounts for them."""
-    from feasibility.render.view_budget import growth_cells, problems
+    from feasibility.render.rows.budget import growth_cells, problems
 
     lines = [problem.text for problem in problems(report) if problem.is_error]
     for model in report.models:

@@ -63,9 +63,9 @@ class Stages:
 def stages(monkeypatch: pytest.MonkeyPatch) -> Stages:
     stand_in = Stages()
     for module, name in (
-        ("feasibility.graph.inspect", "inspect_model"),
-        ("feasibility.measure.run", "measure_model"),
-        ("feasibility.place.placement", "assess_model"),
+        ("feasibility.facts.model_facts", "inspect_model"),
+        ("feasibility.measure.measure_model", "measure_model"),
+        ("feasibility.decide.recommendation", "assess_model"),
     ):
         replacement = ModuleType(module)
         setattr(replacement, name, getattr(stand_in, name))

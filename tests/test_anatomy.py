@@ -16,20 +16,20 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from feasibility.measure.anatomy import Evidence, anatomy
-from feasibility.measure.memory import ChildMemory
-from feasibility.measure.moments import Moment, Moments, moment
+from feasibility.measure.instruments.arena_steps import ArenaStep
+from feasibility.measure.instruments.memray_capture import PhaseAllocations, Replay
+from feasibility.measure.instruments.ort_profile import Trace
+from feasibility.measure.measure_model import measure_model
+from feasibility.measure.memory_figures import ChildMemory
+from feasibility.measure.memory_surveys import Moment, Moments, moment
 from feasibility.measure.options import MeasureOptions
 from feasibility.measure.passes import Passes
-from feasibility.measure.run import measure_model
-from feasibility.probe.arena_steps import ArenaStep
-from feasibility.probe.launch import ChildResult
-from feasibility.probe.memray_file import PhaseAllocations, Replay
-from feasibility.probe.ort_trace import Trace
-from feasibility.probe.wire import HeapReading, MemoryReading, Survey
 from feasibility.records.anatomy import Anatomy, MemoryParts
 from feasibility.records.profile import Profile
-from feasibility.render.terminal_anatomy import render_anatomy
-from feasibility.render.terminal_text import make_console
+from feasibility.render.terminal.anatomy import render_anatomy
+from feasibility.render.terminal.text_lines import make_console
+from feasibility.runners.child_process import ChildResult
+from feasibility.runners.child_protocol import HeapReading, MemoryReading, Survey
 from feasibility.units import MIB
 from tests import anatomy_samples, samples, tiny_models
 from tests.snapshot import assert_matches_snapshot

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from feasibility.catalogue.catalogue import find_device, load_catalogue
-from feasibility.catalogue.device_file import parse_device, read_device
+from feasibility.catalogue.load_catalogue import find_device, load_catalogue
+from feasibility.catalogue.read_device_file import parse_device, read_device
 from feasibility.commands.anchoring import parse_measured, read_measured, with_measured
 from feasibility.commands.app import run
 from feasibility.errors import DeviceError, FeasibilityError, UsageError
 from feasibility.paths import devices_dir
-from feasibility.project.latency import project_latency
+from feasibility.predict.latency.latency import project_latency
 from feasibility.schema import encode
 from tests.projection_samples import minilm, resnet101
 

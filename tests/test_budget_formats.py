@@ -13,13 +13,13 @@ import pytest
 from markdown_it import MarkdownIt
 
 from feasibility.records.budget import BudgetReport
-from feasibility.render.github import render_annotations
-from feasibility.render.gitlab import render_code_quality
-from feasibility.render.junit import render_junit
-from feasibility.render.markdown_budget import MARKER, render_markdown
-from feasibility.render.sarif import render_sarif
-from feasibility.render.terminal_budget import render_budget_report
-from feasibility.render.terminal_text import make_console
+from feasibility.render.ci.github import render_annotations
+from feasibility.render.ci.gitlab import render_code_quality
+from feasibility.render.ci.junit import render_junit
+from feasibility.render.ci.markdown import MARKER, render_markdown
+from feasibility.render.ci.sarif import render_sarif
+from feasibility.render.terminal.budget import render_budget_report
+from feasibility.render.terminal.text_lines import make_console
 from feasibility.schema import decode, encode
 from tests.budget_samples import HOSTILE, broken_model, kept_model, report
 from tests.snapshot import assert_matches_snapshot

@@ -15,31 +15,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feasibility.errors import UsageError
-from feasibility.graph.inspect import inspect_model
-from feasibility.measure.model import profiled_model
+from feasibility.facts.model_facts import inspect_model
+from feasibility.measure.profiled_model import profiled_model
 from feasibility.paths import profiles_dir
-from feasibility.project import validate
-from feasibility.project.accuracy import held_out_report, rows_report
-from feasibility.project.calibrate import calibrate
-from feasibility.project.cases import case_run, case_seconds, case_setting, cpu_case
-from feasibility.project.cpu import cpu_seconds
-from feasibility.project.fitted import FILE, fitted, from_toml, to_toml
-from feasibility.project.formulas import likely_cpu_seconds
-from feasibility.project.numeric import fit_robust
-from feasibility.project.refit import (
+from feasibility.predict.calibration.fit_cpu import calibrate
+from feasibility.predict.calibration.refit import (
     ROWS_FILE,
     held_out_misses,
     published_evidence,
     read_held_out,
     refit,
 )
-from feasibility.project.rows import REQUIRED_COLUMNS, read_rows, runtime_name
-from feasibility.project.stacked import stacked_cores, stacked_work
-from feasibility.project.validate import Miss
-from feasibility.project.workload import work_of_model
+from feasibility.predict.calibration.robust_fit import fit_robust
+from feasibility.predict.calibration.stacked_arrays import stacked_cores, stacked_work
+from feasibility.predict.latency.coefficients import FILE, fitted, from_toml, to_toml
+from feasibility.predict.latency.cpu_formula import cpu_seconds
+from feasibility.predict.latency.likely_seconds import likely_cpu_seconds
+from feasibility.predict.latency.model_work import work_of_model
+from feasibility.predict.validation import held_out as validate
+from feasibility.predict.validation.accuracy_report import held_out_report, rows_report
+from feasibility.predict.validation.cases import case_run, case_seconds, case_setting, cpu_case
+from feasibility.predict.validation.held_out import Miss
+from feasibility.predict.validation.published_rows import REQUIRED_COLUMNS, read_rows, runtime_name
 from feasibility.records.accuracy import Accuracy
-from feasibility.render.markdown_accuracy import PLOT_NAME, accuracy_page, accuracy_plot
-from feasibility.render.view_accuracy import accuracy_remarks
+from feasibility.render.accuracy_page import PLOT_NAME, accuracy_page, accuracy_plot
+from feasibility.render.rows.accuracy import accuracy_remarks
 from tests.tiny_models import mlp
 
 EVIDENCE = published_evidence()
@@ -53,7 +53,7 @@ def report() -> Accuracy:
 
 
 def test_the_same_tables_give_the_same_coefficients() -> None:
-    """`fitted.toml` is what a fit to the shipped tables gives."""
+    """`coefficients.toml` is what a fit to the shipped tables gives."""
     again = refit(EVIDENCE, HELD_OUT, calibrate(EVIDENCE.floats), fitted().written_on)
     shipped = fitted()
     assert again.row_count == shipped.row_count

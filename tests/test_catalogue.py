@@ -11,19 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feasibility.catalogue.catalogue import (
+from feasibility.catalogue.load_catalogue import (
     DEFAULT_DEVICE_IDS,
     default_devices,
     find_device,
     load_catalogue,
 )
-from feasibility.catalogue.device_file import parse_device, read_device
-from feasibility.catalogue.lines import key_lines, line_of
 from feasibility.catalogue.quantities import BANDWIDTH, CLOCK, FLOP_RATE, MEMORY
+from feasibility.catalogue.read_device_file import parse_device, read_device
 from feasibility.errors import DeviceError
 from feasibility.paths import devices_dir
-from feasibility.project.machine import CORE_FAMILIES
+from feasibility.predict.latency.cpu_cores import CORE_FAMILIES
 from feasibility.records.device import UNVERIFIED, Device, Figure
+from feasibility.toml_lines import key_lines, line_of
 from feasibility.units import GIB, MIB, MILLISECOND_NS
 
 DEVICES = load_catalogue(devices_dir())

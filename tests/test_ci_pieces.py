@@ -12,7 +12,7 @@ import pytest
 from feasibility.budget.config import parse_config
 from feasibility.budget.metrics import METRICS
 from feasibility.commands.budget_formats import FORMATS
-from feasibility.render.markdown_budget import MARKER
+from feasibility.render.ci.markdown import MARKER
 
 ROOT = Path(__file__).parents[1]
 ACTION = (ROOT / "action.yml").read_text(encoding="utf-8")

@@ -166,7 +166,7 @@ def test_require_fails_on_a_worse_verdict(
     device = msgspec.structs.replace(model.devices[0], verdict=verdict)
     answer = msgspec.structs.replace(model, devices=(device,))
     monkeypatch.setattr(
-        sys.modules["feasibility.place.placement"], "assess_model", lambda *_: answer
+        sys.modules["feasibility.decide.recommendation"], "assess_model", lambda *_: answer
     )
     args = ("--require", require) if require else ()
     result = cli("check", "m.onnx", *args)
@@ -338,9 +338,9 @@ def measure_model(*_):
     os.kill(os.getpid(), signal.SIGTERM)
     signal.pause()
 
-run = ModuleType("feasibility.measure.run")
+run = ModuleType("feasibility.measure.measure_model")
 run.measure_model = measure_model
-sys.modules["feasibility.measure.run"] = run
+sys.modules["feasibility.measure.measure_model"] = run
 sys.argv = ["feasibility", "measure", "m.onnx", "-q", "-o", {str(tmp_path / "p.json")!r}]
 from feasibility.__main__ import main
 main()

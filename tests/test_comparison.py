@@ -11,21 +11,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feasibility.catalogue.catalogue import find_device, load_catalogue
+from feasibility.catalogue.load_catalogue import find_device, load_catalogue
+from feasibility.decide import cloud, energy
+from feasibility.decide import network as network_module
+from feasibility.decide.network import PRESETS
+from feasibility.decide.recommendation import assess_model
+from feasibility.decide.requirements import Requirements
+from feasibility.decide.score import verdict_rank
 from feasibility.paths import devices_dir
-from feasibility.place import cloud, energy
-from feasibility.place import network as network_module
-from feasibility.place.network import PRESETS
-from feasibility.place.placement import assess_model
-from feasibility.place.requirements import Requirements
-from feasibility.place.score import verdict_rank
 from feasibility.records.assessment import ModelAssessment, Placement
 from feasibility.records.base import TensorSpec
 from feasibility.records.comparison import Network, NetworkRange
 from feasibility.records.device import Device
 from feasibility.records.profile import Profile
 from feasibility.records.workload import InputSpec, Workload
-from feasibility.render.terminal_check import render_model_assessment
+from feasibility.render.terminal.check import render_model_assessment
 from feasibility.units import GIB, MILLISECOND_NS, SECOND_NS
 from tests.projection_samples import board, devices, minilm, profiles, resnet101
 from tests.snapshot import assert_matches_snapshot

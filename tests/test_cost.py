@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from feasibility.graph.analysis import Analysis, analyse
+from feasibility.facts.work import Analysis, analyse
 from feasibility.records.facts import NodeFacts
 from tests.analysis_models import BOOL, FLOAT, INT64, constant, dropped, graph, model, node, value
 

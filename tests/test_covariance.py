@@ -9,8 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feasibility.project.calibrate_covariance import fit_covariance
-from feasibility.project.covariance import Covariance, Run, conditioned, covariance, posterior
+from feasibility.predict.calibration.fit_covariance import fit_covariance
+from feasibility.predict.latency.covariance import (
+    Covariance,
+    Run,
+    conditioned,
+    covariance,
+    posterior,
+)
 
 K = Covariance(
     device=0.02, runtime=0.03, threads=0.01, kinds=0.02, threaded_kinds=0.01, mix=0.01, model=0.01

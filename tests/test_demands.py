@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from feasibility.catalogue.catalogue import find_device, load_catalogue
+from feasibility.catalogue.load_catalogue import find_device, load_catalogue
 from feasibility.commands.check import measuring_threads
 from feasibility.commands.demands import Demands
+from feasibility.decide.network import PRESETS
+from feasibility.decide.requirements import Requirements
 from feasibility.errors import UsageError
 from feasibility.paths import devices_dir, profiles_dir
-from feasibility.place.network import PRESETS
-from feasibility.place.requirements import Requirements
 from feasibility.records.assessment import Assessment
 from feasibility.schema import read_document
 from feasibility.units import MIB, MILLISECOND_NS

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feasibility.catalogue.catalogue import load_catalogue
-from feasibility.catalogue.device_file import parse_device
-from feasibility.catalogue.written import device_text, quoted
+from feasibility.catalogue.load_catalogue import load_catalogue
+from feasibility.catalogue.read_device_file import parse_device
+from feasibility.catalogue.write_device_file import device_text, quoted
 from feasibility.errors import DeviceError
 from feasibility.paths import devices_dir
 from feasibility.records.device import Device

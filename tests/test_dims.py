@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feasibility.errors import InputError
-from feasibility.graph.dim_names import evaluate, operands, role_of
-from feasibility.graph.dims import MAX_BINDINGS, bind_dims, likely_bindings
+from feasibility.graph.inputs.bind_dims import MAX_BINDINGS, bind_dims, likely_bindings
+from feasibility.graph.inputs.dim_names import evaluate, operands, role_of
 from tests.analysis_models import FLOAT, INT64, constant, dropped, model, node
 
 Inputs = dict[str, tuple[int, list[int | str | None] | None]]

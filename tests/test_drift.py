@@ -12,7 +12,7 @@ from feasibility.budget.bench import Bench
 from feasibility.budget.config import BudgetedWorkload, DriftRule
 from feasibility.budget.drifting import drift_line
 from feasibility.budget.store import Store
-from feasibility.measure.drift import drift_ratio
+from feasibility.measure.output_drift import drift_ratio
 from tests.tiny_models import mlp
 
 

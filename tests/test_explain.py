@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from feasibility.errors import FeasibilityError, HostError, InputError, MeasurementError, ModelError
-from feasibility.measure.explain import explain, running_node
-from feasibility.probe.launch import ChildResult
-from feasibility.probe.wire import Failed, Loaded, MemoryReading, Ready
+from feasibility.measure.child_errors import explain, running_node
+from feasibility.runners.child_process import ChildResult
+from feasibility.runners.child_protocol import Failed, Loaded, MemoryReading, Ready
 
 READY = Ready(versions={}, modules=(), baseline=MemoryReading(1, 1, 0), peak_source="vmhwm")
 LOADED = Loaded(load_ns=1, peak=1, memory=MemoryReading(1, 1, 0))

@@ -11,14 +11,14 @@ import pytest
 from onnx import TensorProto, helper
 
 from feasibility.errors import ModelError
-from feasibility.graph.external import external_file_facts, resolve_external
-from feasibility.graph.skeleton import read_skeleton
+from feasibility.model_file.external_data import external_file_facts, resolve_external
+from feasibility.model_file.skeleton import read_skeleton
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from feasibility.graph.external import ResolvedFile
+    from feasibility.model_file.external_data import ResolvedFile
     from feasibility.records.facts import ExternalFile
 
 ELEMENTS = 256

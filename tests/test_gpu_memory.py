@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from feasibility.measure import gpu
+from feasibility.measure import gpu_pass as gpu
 from feasibility.measure.host import ceiling_bytes
+from feasibility.measure.instruments import nvml as nvml_module
+from feasibility.measure.instruments.gpu_watcher import GpuFigures, GpuWatcher
+from feasibility.measure.instruments.nvml import GpuState, NvmlError, opened
 from feasibility.measure.options import MeasureOptions
 from feasibility.measure.passes import Passes
-from feasibility.probe import nvml as nvml_module
-from feasibility.probe.gpu_watch import GpuFigures, GpuWatcher
-from feasibility.probe.nvml import GpuState, NvmlError, opened
-from feasibility.probe.place import LocalPlace
-from feasibility.probe.wire import Done, Loaded, MemoryReading, Ready
 from feasibility.records.workload import InputPlan
+from feasibility.runners.child_protocol import Done, Loaded, MemoryReading, Ready
+from feasibility.runners.runner import LocalPlace
 
 MIB = 1024**2
 PID = 4242

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from feasibility.errors import ModelError
-from feasibility.graph.cut import KEPT_LIST_BYTES, KEPT_PAYLOAD_BYTES
-from feasibility.graph.skeleton import Skeleton, payload_dropped, read_skeleton
-from feasibility.graph.tensors import TensorInfo, dropped_entry_count
-from feasibility.graph.wire import WireFile
+from feasibility.model_file.cut_weights import KEPT_LIST_BYTES, KEPT_PAYLOAD_BYTES
+from feasibility.model_file.protobuf_wire import WireFile
+from feasibility.model_file.skeleton import Skeleton, payload_dropped, read_skeleton
+from feasibility.model_file.tensors import TensorInfo, dropped_entry_count
 from tests.tiny_models import mlp, save, value
 from tests.wire_bytes import message, model, number, tensor, varint
 
@@ -375,7 +375,7 @@ def test_a_graph_too_large_is_refused(path: Path) -> None:
 def test_more_fields_than_any_graph_has_are_refused(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("feasibility.graph.wire._MAX_FIELD_COUNT", 1000)
+    monkeypatch.setattr("feasibility.model_file.protobuf_wire._MAX_FIELD_COUNT", 1000)
     read_bytes(path, model(message(2, b"g" * 2000), b"\x0a\x00" * 990))
     assert "more than 1,000 fields" in refusal(path, model(b"\x0a\x00" * 1000)).why
 

@@ -12,16 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feasibility.catalogue.catalogue import load_catalogue
+from feasibility.catalogue.load_catalogue import load_catalogue
+from feasibility.decide.requirements import Requirements
+from feasibility.decide.score import SCORE_UNKNOWN
+from feasibility.decide.verdict import assess_device
 from feasibility.errors import DocumentError
-from feasibility.measure.imports.read import read_figures
+from feasibility.measure.imports.read_report import read_figures
 from feasibility.measure.imports.yaml_subset import YamlError, read_yaml
 from feasibility.paths import devices_dir
-from feasibility.place.requirements import Requirements
-from feasibility.place.score import SCORE_UNKNOWN
-from feasibility.place.verdict import assess_device
 from feasibility.records.profile import Profile, ProfiledModel
-from feasibility.render import view_assessment, view_profile
+from feasibility.render.rows import assessment as view_assessment
+from feasibility.render.rows import profile as profile_rows
 from feasibility.schema import decode, encode
 
 MIB = 1024**2
@@ -324,12 +325,12 @@ def test_a_report_of_another_model_is_said(tmp_path: Path, file_mib: int, is_sai
 def test_a_process_without_python_is_not_said_to_have_one(tmp_path: Path) -> None:
     """What a report leaves out has no words of its own either."""
     profile = read(tmp_path, "report.json", ort_runner_report())
-    section = view_profile.memory_section(profile)
+    section = profile_rows.memory_section(profile)
     assert section.title == "memory above the 20 MiB that the runtime takes"
     rows = {row.label: row.text for row in section.rows}
     assert rows["inference peak"] == rows["floor"] == rows["comfort"] == "not measured"
     assert "20 MiB of the runtime not included" in [
-        part for row in view_profile.summary_rows(profile) for part in row.text.split("; ")
+        part for row in profile_rows.summary_rows(profile) for part in row.text.split("; ")
     ]
 
 
@@ -393,13 +394,13 @@ def test_a_damaged_file_is_read_or_refused(text: str, at: int, count: int, inste
 
 def test_what_a_file_does_not_say_is_not_made_up_in_a_report(tmp_path: Path) -> None:
     profile = read(tmp_path, "perf.txt", "Average inference time cost: 84.3 ms\n")
-    assert view_profile.model_row(profile).text == "size not known"
-    assert view_profile.host_row(profile).text == (
+    assert profile_rows.model_row(profile).text == "size not known"
+    assert profile_rows.host_row(profile).text == (
         "on a machine that is not named, ONNX Runtime, by onnxruntime_perf_test (perf.txt)"
     )
-    (peak,) = view_profile.memory_section(read(tmp_path, "p.txt", PERF_TEST)).rows
+    (peak,) = profile_rows.memory_section(read(tmp_path, "p.txt", PERF_TEST)).rows
     assert peak.text == "151 MiB, of the whole process, runtime included"
-    runner = view_profile.memory_section(read(tmp_path, "r.json", ort_runner_report()))
+    runner = profile_rows.memory_section(read(tmp_path, "r.json", ort_runner_report()))
     assert runner.remarks == (
         "the system's allocator as it comes, so another run may need more or less",
     )

@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from feasibility.errors import InputError
-from feasibility.graph.inputs import plan_inputs
+from feasibility.graph.inputs.input_plans import plan_inputs
 from feasibility.records.workload import InputPlan
 from tests.analysis_models import FLOAT, INT64, model, node
 

@@ -14,10 +14,10 @@ import pytest
 from onnx import TensorProto, helper
 
 from feasibility.errors import InputError
-from feasibility.graph.dim_roles import open_inputs
-from feasibility.graph.dim_sizes import DimBinding
-from feasibility.graph.dims import typed
-from feasibility.graph.inputs import MAX_PLANS, plan_inputs, plan_inputs_from_specs
+from feasibility.graph.inputs.bind_dims import typed
+from feasibility.graph.inputs.dim_roles import open_inputs
+from feasibility.graph.inputs.dim_sizes import DimBinding
+from feasibility.graph.inputs.input_plans import MAX_PLANS, plan_inputs, plan_inputs_from_specs
 from feasibility.records.base import TensorSpec
 from feasibility.records.workload import Fill, InputPlan, InputSpec
 from tests.analysis_models import BOOL, FLOAT, INT64, constant, dropped, graph, model, node, value

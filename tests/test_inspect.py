@@ -16,9 +16,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from feasibility.errors import FeasibilityError, ModelError
-from feasibility.graph import inspect
-from feasibility.graph.inspect import facts_of, inspect_model
-from feasibility.graph.skeleton import read_skeleton
+from feasibility.facts import model_facts as inspect
+from feasibility.facts.model_facts import facts_of, inspect_model
+from feasibility.model_file.skeleton import read_skeleton
 from feasibility.records.facts import ModelFacts
 from feasibility.units import MIB
 from tests.graph_samples import ort_file, weight
@@ -426,7 +426,7 @@ def test_real_models_agree_with_what_is_known_of_them() -> None:
 PEAK_OF_CHILD = """
 import sys
 from pathlib import Path
-from feasibility.graph.inspect import inspect_model
+from feasibility.facts.model_facts import inspect_model
 facts = inspect_model(Path(sys.argv[1]))
 peak = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
 print(facts.parameter_count, int(peak) * 1024)

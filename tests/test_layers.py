@@ -1,4 +1,4 @@
-"""Imports go downwards only, and some modules are never imported at all."""
+"""Imports go downwards only, between rooms and inside them."""
 
 from __future__ import annotations
 
@@ -12,32 +12,53 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "feasibility"
 
-# Top to bottom; modules on one line do not import each other.
+# Rooms from top to bottom; rooms on one line do not import each other. A room may be a folder or
+# a module; of the rooms that hold a file, the longest name is its own.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("__main__", "pytest_plugin"),
     ("commands",),
-    ("render",),
-    ("budget", "place"),
-    ("project",),
+    ("render.terminal", "render.ci", "render.accuracy_page", "render.json_"),
+    ("render.rows",),
+    ("budget", "decide"),
+    ("predict",),
+    ("predict.latency",),
+    ("measure.prove", "measure.imports", "measure.this_machine"),
     ("measure",),
-    ("graph", "probe", "catalogue", "zoo"),
+    ("measure.instruments",),
+    ("runners.named_runner", "runners.available_runners"),
+    ("runners.emulator", "runners.limits"),
+    ("runners",),
+    ("facts",),
+    ("ort_memory",),
+    ("graph.inputs", "graph.cost"),
+    ("graph.shapes",),
+    ("graph",),
+    ("model_file",),
+    ("catalogue", "zoo"),
     ("schema",),
     ("records",),
-    ("paths", "text", "scratch"),
+    ("paths", "text", "scratch", "toml_lines"),
     ("units",),
     ("errors",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 # The model and device layers hand records to renderers; renderers take nothing else.
-RENDER_MAY_IMPORT = {"records", "units", "text", "schema", "errors"}
+RENDER_MAY_IMPORT = {"render", "records", "units", "text", "schema", "errors"}
 
 
 def sources() -> list[Path]:
     return sorted(PACKAGE.rglob("*.py"))
 
 
-def part_of(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def module_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def room_of(module: str) -> str | None:
+    parts = module.split(".")
+    names = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
+    return next((name for name in names if name in LEVEL), None)
 
 
 def imported_modules(path: Path) -> Iterator[str]:
@@ -51,35 +72,56 @@ def imported_modules(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def imported_parts(path: Path) -> set[str]:
-    names = [name.split(".") for name in imported_modules(path)]
-    return {name[1] for name in names if name[0] == "feasibility" and name[1:2] != []} & set(LEVEL)
+MODULES = {module_of(path): path for path in sources()}
+
+
+def imported(path: Path) -> set[str]:
+    """Modules of the package that a file imports, packages without code left out."""
+    names = {name.removeprefix("feasibility.") for name in imported_modules(path)}
+    return {name for name in names if name in MODULES and MODULES[name].name != "__init__.py"}
 
 
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_go_down(path: Path) -> None:
-    """A module imports its own part and the layers below it."""
-    own = part_of(path)
-    if own == "__init__":
+    """A module imports its own room and the rooms below it."""
+    own = room_of(module_of(path))
+    if own is None:
+        assert imported(path) == set()
         return
-    upward = {part for part in imported_parts(path) if part != own and LEVEL[part] <= LEVEL[own]}
+    rooms = {name: room_of(name) for name in imported(path)}
+    upward = {
+        name
+        for name, room in rooms.items()
+        if room is None or (room != own and LEVEL[room] <= LEVEL[own])
+    }
     assert upward == set()
 
 
-def test_every_part_has_a_layer() -> None:
+def test_every_module_has_a_layer() -> None:
     """A new folder or module has to be given its place above."""
-    assert {part_of(path) for path in sources()} - {"__init__"} == set(LEVEL)
+    code = {name for name, path in MODULES.items() if path.name != "__init__.py"}
+    assert {name for name in code if room_of(name) is None} == set()
+    assert {name for name in LEVEL if name not in MODULES} == set()
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "render").glob("*.py")), ids=lambda p: p.name)
+def test_no_modules_import_each_other() -> None:
+    """Inside a room, too, imports form no circle, not even for types."""
+    imports = {name: imported(path) - {name} for name, path in MODULES.items()}
+    done: set[str] = set()
+    while ready := {name for name in imports if name not in done and imports[name] <= done}:
+        done |= ready
+    assert set(imports) - done == set()
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "render").rglob("*.py")), ids=lambda p: p.name)
 def test_renderers_know_records_only(path: Path) -> None:
     """A renderer can be used without measuring, and is tested with records alone."""
-    assert imported_parts(path) - {"render"} <= RENDER_MAY_IMPORT
+    assert {name.split(".")[0] for name in imported(path)} <= RENDER_MAY_IMPORT
 
 
 def test_the_child_imports_nothing_of_the_package() -> None:
     """The child runs as a file on machines where the package is not installed."""
-    files = sorted((PACKAGE / "probe" / "child").glob("*.py"))
+    files = sorted((PACKAGE / "runners" / "child").glob("*.py"))
     names = {name.split(".")[0] for path in files for name in imported_modules(path)}
     beside = {path.stem for path in files}
     assert names - beside - set(sys.stdlib_module_names) == {"numpy", "onnxruntime"}

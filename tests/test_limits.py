@@ -14,20 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from feasibility.probe.launch import ChildResult, run_child
-from feasibility.probe.limits import choose
-from feasibility.probe.limits.address_space import AddressSpaceEnforcer
-from feasibility.probe.limits.cgroup_v1 import v1_enforcer
-from feasibility.probe.limits.cgroup_v2 import outer_v2_enforcer, own_v2_enforcer
-from feasibility.probe.limits.choose import strongest_enforcer
-from feasibility.probe.limits.enforcer import (
-    EXIT_NOT_IN_GROUP,
-    Enforcer,
-    EnforcerUnavailableError,
-    EnteringRunner,
-    Usage,
-)
-from feasibility.probe.limits.folder import (
+from feasibility.runners.child_process import ChildResult, run_child
+from feasibility.runners.child_protocol import Request
+from feasibility.runners.interpreter import LocalRunner
+from feasibility.runners.limits import strongest_limit as choose
+from feasibility.runners.limits.address_space import AddressSpaceEnforcer
+from feasibility.runners.limits.cgroup_folder import (
     PAGE_BYTES,
     fresh_folder,
     process_ids,
@@ -37,10 +29,18 @@ from feasibility.probe.limits.folder import (
     sweep,
     write_if_there,
 )
-from feasibility.probe.limits.hierarchy import Hierarchy, memory_hierarchies
-from feasibility.probe.limits.systemd import systemd_enforcer
-from feasibility.probe.runner import LocalRunner
-from feasibility.probe.wire import Request
+from feasibility.runners.limits.cgroup_mounts import Hierarchy, memory_hierarchies
+from feasibility.runners.limits.cgroup_v1 import v1_enforcer
+from feasibility.runners.limits.cgroup_v2 import outer_v2_enforcer, own_v2_enforcer
+from feasibility.runners.limits.limit import (
+    EXIT_NOT_IN_GROUP,
+    Enforcer,
+    EnforcerUnavailableError,
+    EnteringRunner,
+    Usage,
+)
+from feasibility.runners.limits.strongest_limit import strongest_enforcer
+from feasibility.runners.limits.systemd_scope import systemd_enforcer
 from feasibility.units import GIB, MIB
 
 V1_FILES = {

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from feasibility.graph.analysis import analyse
+from feasibility.facts.work import analyse
 from feasibility.records.facts import ActivationPeak
 from tests.analysis_models import BOOL, FLOAT, constant, dropped, graph, model, node, value
 

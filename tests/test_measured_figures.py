@@ -15,14 +15,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feasibility.errors import UsageError
-from feasibility.measure import latency, notices
-from feasibility.measure.memory import ChildMemory, child_memory, default_range, steady_memory
+from feasibility.measure import latency_figures as latency
+from feasibility.measure import profile_warnings
+from feasibility.measure.instruments.memray_capture import PhaseAllocations
+from feasibility.measure.instruments.ort_profile import Trace, read_trace, summarise
+from feasibility.measure.memory_figures import (
+    ChildMemory,
+    child_memory,
+    default_range,
+    steady_memory,
+)
 from feasibility.measure.options import MeasureOptions
-from feasibility.probe.memray_file import PhaseAllocations
-from feasibility.probe.ort_trace import Trace, read_trace, summarise
-from feasibility.probe.place import local_room
-from feasibility.probe.wire import Done, Loaded, MemoryReading, Ready
 from feasibility.records.workload import InputPlan
+from feasibility.runners.child_protocol import Done, Loaded, MemoryReading, Ready
+from feasibility.runners.runner import local_room
 
 SAMPLES = st.lists(st.integers(1, 10**10), min_size=1, max_size=150)
 
@@ -212,7 +218,7 @@ def test_each_latency_notice(samples: list[int], code: str) -> None:
     """Every notice has a code, a message and a hint."""
     found = {
         notice.code: notice
-        for notice in notices.latency_notices(figures_of(*samples), MeasureOptions())
+        for notice in profile_warnings.latency_notices(figures_of(*samples), MeasureOptions())
     }
     assert code in found
     assert found[code].message
@@ -224,7 +230,7 @@ def test_scattered_samples_with_a_sure_median_ask_for_more_runs_than_there_were(
     samples = [10**6] * 90 + [2 * 10**6] * 10
     (noisy,) = (
         notice
-        for notice in notices.latency_notices(figures_of(*samples), MeasureOptions())
+        for notice in profile_warnings.latency_notices(figures_of(*samples), MeasureOptions())
         if notice.code == "latency-noisy"
     )
     assert noisy.message.endswith("of the median, which is known to within 1 %")
@@ -234,33 +240,36 @@ def test_scattered_samples_with_a_sure_median_ask_for_more_runs_than_there_were(
 def test_quiet_latency_has_no_notice() -> None:
     """Steady samples of a reasonable length need no comment."""
     samples = [10**7 + i for i in range(20)]
-    assert notices.latency_notices(figures_of(*samples), MeasureOptions()) == []
+    assert profile_warnings.latency_notices(figures_of(*samples), MeasureOptions()) == []
 
 
 def test_a_chosen_number_of_runs_is_not_few() -> None:
     """Who asks for three runs gets three runs without a lecture."""
-    assert notices.latency_notices(figures_of(*[10**7] * 3), MeasureOptions(run_count=3)) == []
+    assert (
+        profile_warnings.latency_notices(figures_of(*[10**7] * 3), MeasureOptions(run_count=3))
+        == []
+    )
 
 
 def test_other_notices() -> None:
     """A busy host, a sampled peak and changed sizes are told; their opposites are not."""
-    assert notices.busy_host(0.1, 2) == []
-    assert notices.busy_host(1.9, 2)[0].code == "host-busy"
-    assert notices.sampled_peak("vmhwm") == []
-    assert notices.sampled_peak("sampled")[0].code == "peak-sampled"
+    assert profile_warnings.busy_host(0.1, 2) == []
+    assert profile_warnings.busy_host(1.9, 2)[0].code == "host-busy"
+    assert profile_warnings.sampled_peak("vmhwm") == []
+    assert profile_warnings.sampled_peak("sampled")[0].code == "peak-sampled"
     first = InputPlan(inputs=(), dims={"h": 224})
     other = InputPlan(inputs=(), dims={"h": 256})
-    assert notices.changed_sizes(first, first) == []
-    assert "h 224 -> 256" in notices.changed_sizes(first, other)[0].message
+    assert profile_warnings.changed_sizes(first, first) == []
+    assert "h 224 -> 256" in profile_warnings.changed_sizes(first, other)[0].message
 
 
 def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pass that had no room says so instead of what broke because of it."""
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
-    assert notices.full_disk("allocation", local_room()) is None
+    assert profile_warnings.full_disk("allocation", local_room()) is None
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=0))
-    notice = notices.full_disk("allocation", local_room())
+    notice = profile_warnings.full_disk("allocation", local_room())
     assert notice is not None
     assert f"({tmp_path}) is full" in notice.message
     assert "TMPDIR" in notice.hint

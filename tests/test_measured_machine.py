@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feasibility.catalogue.catalogue import find_device, load_catalogue
-from feasibility.measure.speed import BUS, KernelTime
+from feasibility.catalogue.load_catalogue import find_device, load_catalogue
+from feasibility.decide.requirements import Requirements
+from feasibility.decide.verdict import assess_device
+from feasibility.measure.this_machine.speed import BUS, KernelTime
 from feasibility.paths import devices_dir
-from feasibility.place.requirements import Requirements
-from feasibility.place.verdict import assess_device
-from feasibility.project.cpu import Work
-from feasibility.project.latency import project_latency
-from feasibility.project.measured_machine import (
+from feasibility.predict.latency.cpu_formula import Work
+from feasibility.predict.latency.latency import project_latency
+from feasibility.predict.latency.measured_rates import (
     KINDS,
     LIKE,
     SPREADS,

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from feasibility.decide.network import PRESETS, Payload, network_time, parse_network, transfer_ns
+from feasibility.decide.payload import element_bits, payload_of
 from feasibility.errors import UsageError
-from feasibility.place.network import PRESETS, Payload, network_time, parse_network, transfer_ns
-from feasibility.place.payload import element_bits, payload_of
 from feasibility.records.base import TensorSpec
 from feasibility.records.comparison import Network, NetworkRange
 from feasibility.records.profile import Profile

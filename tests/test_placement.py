@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feasibility.catalogue.catalogue import default_devices, find_device, load_catalogue
+from feasibility.catalogue.load_catalogue import default_devices, find_device, load_catalogue
+from feasibility.decide.recommendation import assess_model, recommend_placement
+from feasibility.decide.requirements import Requirements
+from feasibility.decide.score import interval_score
 from feasibility.paths import devices_dir
-from feasibility.place.placement import assess_model, recommend_placement
-from feasibility.place.requirements import Requirements
-from feasibility.place.score import interval_score
 from feasibility.records.assessment import (
     BytesInterval,
     DeviceAssessment,

@@ -16,11 +16,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feasibility.probe.child import child_inputs, child_timing
-from feasibility.probe.launch import ChildResult, run_child, run_children
-from feasibility.probe.runner import CHILD_FOLDER, STEADY_ENVIRONMENT, LocalRunner
-from feasibility.probe.wire import Described, Done, Failed, First, Loaded, Ready, Request, Schedule
 from feasibility.records.workload import Fill, InputSpec
+from feasibility.runners.child import child_inputs, child_timing
+from feasibility.runners.child_process import ChildResult, run_child, run_children
+from feasibility.runners.child_protocol import (
+    Described,
+    Done,
+    Failed,
+    First,
+    Loaded,
+    Ready,
+    Request,
+    Schedule,
+)
+from feasibility.runners.interpreter import CHILD_FOLDER, STEADY_ENVIRONMENT, LocalRunner
 from tests import tiny_models
 
 MIB = 1024**2

@@ -7,19 +7,19 @@ import math
 import msgspec
 import pytest
 
-from feasibility.catalogue.catalogue import find_device, load_catalogue
+from feasibility.catalogue.load_catalogue import find_device, load_catalogue
 from feasibility.paths import devices_dir
-from feasibility.project.anchors import run_on
-from feasibility.project.covariance import posterior
-from feasibility.project.fitted import Setting, fitted
-from feasibility.project.latency import (
+from feasibility.predict.latency.anchors import run_on
+from feasibility.predict.latency.coefficients import Setting, fitted
+from feasibility.predict.latency.covariance import posterior
+from feasibility.predict.latency.interval_width import JUDGED_SPREAD, UNLIKE_CORES
+from feasibility.predict.latency.latency import (
     CONFIDENCE,
     SPREAD_UNKNOWN_WORK,
     project_latency,
 )
-from feasibility.project.npu import npu_rows
-from feasibility.project.spreads import JUDGED_SPREAD, UNLIKE_CORES
-from feasibility.project.workload import work_of_model
+from feasibility.predict.latency.model_work import work_of_model
+from feasibility.predict.latency.npu_rows import npu_rows
 from feasibility.records.assessment import DurationInterval
 from feasibility.records.device import Anchor, Cluster, Device, Gpu
 from feasibility.records.profile import Profile

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from feasibility.project.memory import (
+from feasibility.predict.memory import (
     peaks_while_loading,
     project_memory,
     running_peak_bytes,

@@ -13,18 +13,26 @@ from pathlib import Path
 import pytest
 
 from feasibility.errors import FeasibilityError, HostError, MeasurementError, ModelError
-from feasibility.measure import prove as prove_module
 from feasibility.measure.options import MeasureOptions
-from feasibility.measure.prove import ProveOptions, prove_model
-from feasibility.measure.prove_page_cache import cached_bytes, evict, read_ahead_bytes
-from feasibility.measure.prove_run import Attempt, is_slowed, limited_run, unlimited_run
-from feasibility.probe.launch import ChildResult, Ending
-from feasibility.probe.limits.address_space import AddressSpaceEnforcer
-from feasibility.probe.limits.choose import strongest_enforcer
-from feasibility.probe.limits.enforcer import Enforcer, Usage
-from feasibility.probe.limits.folder import PAGE_BYTES
-from feasibility.probe.wire import Done, Failed, First, Loaded, MemoryReading, Phase, Ready
+from feasibility.measure.prove import prove_model as prove_module
+from feasibility.measure.prove.limited_run import Attempt, is_slowed, limited_run, unlimited_run
+from feasibility.measure.prove.page_cache import cached_bytes, evict, read_ahead_bytes
+from feasibility.measure.prove.prove_model import ProveOptions, prove_model
 from feasibility.records.proof import LimitedRun, Proof
+from feasibility.runners.child_process import ChildResult, Ending
+from feasibility.runners.child_protocol import (
+    Done,
+    Failed,
+    First,
+    Loaded,
+    MemoryReading,
+    Phase,
+    Ready,
+)
+from feasibility.runners.limits.address_space import AddressSpaceEnforcer
+from feasibility.runners.limits.cgroup_folder import PAGE_BYTES
+from feasibility.runners.limits.limit import Enforcer, Usage
+from feasibility.runners.limits.strongest_limit import strongest_enforcer
 from feasibility.units import KIB, MIB
 from tests import tiny_models
 from tests.test_probe import ends_soon, heed_interrupts, running_child_of, wait_for

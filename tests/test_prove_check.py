@@ -15,7 +15,7 @@ from feasibility.errors import HostError, UsageError
 from feasibility.measure.options import MeasureOptions
 from feasibility.records.assessment import Assessment, ModelAssessment
 from feasibility.records.proof import DeviceProof, LimitedRun
-from feasibility.render.terminal_check import render_model_assessment
+from feasibility.render.terminal.check import render_model_assessment
 from tests import samples
 
 MIB = 1024**2

@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feasibility.errors import EXIT_OK, EXIT_REQUIREMENT_NOT_MET
-from feasibility.measure import prove as prove_module
-from feasibility.measure.prove import ProveOptions
+from feasibility.measure.prove import prove_model as prove_module
+from feasibility.measure.prove.prove_model import ProveOptions
 from feasibility.records.base import Notice
 from feasibility.records.proof import Bisection, LimitedRun, Proof
 from feasibility.render.json_ import render_json
-from feasibility.render.terminal_prove import render_proof
-from feasibility.render.view_plot import latency_plot
+from feasibility.render.rows.latency_plot import latency_plot
+from feasibility.render.terminal.prove import render_proof
 from feasibility.units import MIB, MILLISECOND_NS
 from tests import samples
 from tests.cli import Result, cli

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feasibility.measure.prove import MAX_LIMITED_RUNS
-from feasibility.measure.prove_search import (
+from feasibility.measure.prove.bisection import (
     PRECISION_RATIO,
     RESOLUTION_BYTES,
     Bracket,
@@ -21,6 +20,7 @@ from feasibility.measure.prove_search import (
     floor_bracket,
     next_limit,
 )
+from feasibility.measure.prove.prove_model import MAX_LIMITED_RUNS
 from feasibility.units import KIB, MIB
 
 PAGE = 4 * KIB

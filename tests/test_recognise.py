@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from feasibility.errors import ModelError
-from feasibility.graph.recognise import open_model
-from feasibility.graph.skeleton import read_skeleton
+from feasibility.model_file.open_model import open_model
+from feasibility.model_file.skeleton import read_skeleton
 from tests.wire_bytes import message, number
 
 

@@ -15,13 +15,13 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from feasibility.records.profile import Profile
-from feasibility.render.terminal_check import render_assessment
-from feasibility.render.terminal_devices import render_catalogue, render_device
-from feasibility.render.terminal_grid import bar_text, print_grid
-from feasibility.render.terminal_inspect import render_facts
-from feasibility.render.terminal_measure import render_profile
-from feasibility.render.terminal_text import make_console
-from feasibility.render.view import Bar, Column, Grid
+from feasibility.render.rows.rows import Bar, Column, Grid
+from feasibility.render.terminal.check import render_assessment
+from feasibility.render.terminal.devices import render_catalogue, render_device
+from feasibility.render.terminal.grid import bar_text, print_grid
+from feasibility.render.terminal.inspect import render_facts
+from feasibility.render.terminal.measure import render_profile
+from feasibility.render.terminal.text_lines import make_console
 from tests import samples
 from tests.snapshot import assert_matches_snapshot
 

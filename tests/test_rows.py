@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 from feasibility.commands.app import run
 from feasibility.errors import UsageError
-from feasibility.project import csv_table
-from feasibility.project.accuracy import rows_report
-from feasibility.project.csv_table import read_table
-from feasibility.project.fitted import fitted
-from feasibility.project.refit import published_evidence
-from feasibility.project.rows import REQUIRED_COLUMNS, read_rows
-from feasibility.project.tally import Reason, Tally
+from feasibility.predict.calibration.refit import published_evidence
+from feasibility.predict.latency.coefficients import fitted
+from feasibility.predict.validation import csv_table
+from feasibility.predict.validation.accuracy_report import rows_report
+from feasibility.predict.validation.csv_table import read_table
+from feasibility.predict.validation.published_rows import REQUIRED_COLUMNS, read_rows
+from feasibility.predict.validation.skipped_rows import Reason, Tally
 from feasibility.records.accuracy import Accuracy
-from feasibility.render.view_accuracy import accuracy_remarks
+from feasibility.render.rows.accuracy import accuracy_remarks
 
 EVIDENCE = published_evidence()
 HEADER = ",".join(REQUIRED_COLUMNS)

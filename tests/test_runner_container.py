@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from feasibility.errors import HostError, UsageError
-from feasibility.probe.launch import run_child
-from feasibility.probe.place import StagedFile
-from feasibility.probe.runner import STEADY_ENVIRONMENT
-from feasibility.probe.runners.container import ContainerMachine, container_machine
-from feasibility.probe.wire import Done, Request, Schedule
 from feasibility.records.workload import InputSpec
+from feasibility.runners.child_process import run_child
+from feasibility.runners.child_protocol import Done, Request, Schedule
+from feasibility.runners.container import ContainerMachine, container_machine
+from feasibility.runners.interpreter import STEADY_ENVIRONMENT
+from feasibility.runners.runner import StagedFile
 from tests import tiny_models
 
 ENGINE = """#!{python}

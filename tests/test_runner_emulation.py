@@ -14,16 +14,16 @@ import msgspec
 import pytest
 
 from feasibility.errors import HostError, UsageError
-from feasibility.measure.run import measure_model
-from feasibility.probe.launch import ChildResult
-from feasibility.probe.runners import install as install_module
-from feasibility.probe.runners.arm_cores import cpuinfo, stand_in
-from feasibility.probe.runners.emulator import EmulatedMachine, EmulatedPlace
-from feasibility.probe.runners.install import CommandError, install
-from feasibility.probe.runners.names import machine_named
-from feasibility.probe.runners.root import MANIFEST, Manifest, root_folder, usable_root
-from feasibility.probe.runners.translation import TranslationWatcher, translated_bytes
-from feasibility.probe.wire import Done, Failed, Loaded, MemoryReading, Ready
+from feasibility.measure.measure_model import measure_model
+from feasibility.runners.child_process import ChildResult
+from feasibility.runners.child_protocol import Done, Failed, Loaded, MemoryReading, Ready
+from feasibility.runners.emulation_overhead import TranslationWatcher, translated_bytes
+from feasibility.runners.emulator import install as install_module
+from feasibility.runners.emulator.cores import cpuinfo, stand_in
+from feasibility.runners.emulator.emulator import EmulatedMachine, EmulatedPlace
+from feasibility.runners.emulator.install import CommandError, install
+from feasibility.runners.emulator.root import MANIFEST, Manifest, root_folder, usable_root
+from feasibility.runners.named_runner import machine_named
 from feasibility.zoo.registry import build
 
 MIB = 1024**2

@@ -10,12 +10,12 @@ from typing import TypeAlias
 import msgspec
 import pytest
 
-from feasibility.measure import notices
-from feasibility.measure.saved import save_emulation, saved_emulations
-from feasibility.place.placement import assess_model
-from feasibility.probe.runners.root import root_folder
+from feasibility.decide.recommendation import assess_model
+from feasibility.measure import profile_warnings
+from feasibility.measure.saved_emulations import save_emulation, saved_emulations
 from feasibility.records.profile import Profile
 from feasibility.records.runners import RunnerForms, RunnerTrial
+from feasibility.runners.emulator.root import root_folder
 from feasibility.schema import decode
 from tests import samples
 from tests.cli import Result, cli
@@ -122,9 +122,9 @@ def test_the_devices_own_core_comes_first() -> None:
 
 
 def test_another_version_of_the_runtime_is_said() -> None:
-    (notice,) = notices.other_runtime({"onnxruntime": "0.1"}, "ssh:board")
+    (notice,) = profile_warnings.other_runtime({"onnxruntime": "0.1"}, "ssh:board")
     assert "ONNX Runtime is 0.1 on ssh:board" in notice.message
-    assert notices.other_runtime({"onnxruntime": "0.1"}, "local") == []
+    assert profile_warnings.other_runtime({"onnxruntime": "0.1"}, "local") == []
 
 
 def test_the_runners_are_listed(cli: Cli) -> None:

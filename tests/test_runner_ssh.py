@@ -20,17 +20,17 @@ import pytest
 from onnx.external_data_helper import set_external_data
 
 from feasibility.errors import HostError, UsageError
+from feasibility.measure.files_to_stage import files_to_stage
+from feasibility.measure.measure_model import measure_model
 from feasibility.measure.options import MeasureOptions
-from feasibility.measure.run import measure_model
-from feasibility.measure.staging import files_to_stage
-from feasibility.probe.launch import run_child
-from feasibility.probe.place import StagedFile
-from feasibility.probe.runner import STEADY_ENVIRONMENT
-from feasibility.probe.runners import remote, ssh
-from feasibility.probe.runners.link import LinkError, RefusedError, keeper_code
-from feasibility.probe.runners.ssh import SshMachine, ssh_machine
-from feasibility.probe.wire import Done, Loaded, Ready, Request, Schedule
 from feasibility.records.workload import InputSpec
+from feasibility.runners import remote, ssh
+from feasibility.runners.child_process import run_child
+from feasibility.runners.child_protocol import Done, Loaded, Ready, Request, Schedule
+from feasibility.runners.interpreter import STEADY_ENVIRONMENT
+from feasibility.runners.remote_connection import LinkError, RefusedError, keeper_code
+from feasibility.runners.runner import StagedFile
+from feasibility.runners.ssh import SshMachine, ssh_machine
 from tests import tiny_models
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")

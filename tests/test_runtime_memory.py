@@ -13,17 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feasibility.graph.analysis import analyse
-from feasibility.graph.runtime_memory.activations import simulate
-from feasibility.graph.runtime_memory.arena import Arena
-from feasibility.graph.runtime_memory.footprint import modelled_memory
-from feasibility.graph.runtime_memory.fusions import Fusions
-from feasibility.graph.runtime_memory.layout import Blocks
-from feasibility.graph.runtime_memory.loading import BASE_BYTES, NODE_BYTES, loading
-from feasibility.graph.runtime_memory.lowering import lower
-from feasibility.graph.runtime_memory.pattern import pattern_bytes
-from feasibility.graph.runtime_memory.program import Program, Step, Value
-from feasibility.graph.runtime_memory.reuse import Event, plan
+from feasibility.facts.work import analyse
+from feasibility.ort_memory.activations import simulate
+from feasibility.ort_memory.arena import Arena
+from feasibility.ort_memory.blocked_layout import Blocks
+from feasibility.ort_memory.buffer_reuse import Event, plan
+from feasibility.ort_memory.fusions import Fusions
+from feasibility.ort_memory.loading import BASE_BYTES, NODE_BYTES, loading
+from feasibility.ort_memory.lowering import lower
+from feasibility.ort_memory.memory_pattern import pattern_bytes
+from feasibility.ort_memory.modelled_memory import modelled_memory
+from feasibility.ort_memory.program import Program, Step, Value
 from feasibility.paths import profiles_dir
 from feasibility.units import KIB, MIB
 from tests.analysis_models import BOOL, FLOAT, constant, dropped, model, node, weight

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feasibility.place import constraints
-from feasibility.place import score as scores
-from feasibility.place.constraints import missing_operators
-from feasibility.place.requirements import Requirements
-from feasibility.place.score import (
+from feasibility.decide import constraints
+from feasibility.decide import score as scores
+from feasibility.decide.constraints import missing_operators
+from feasibility.decide.requirements import Requirements
+from feasibility.decide.score import (
     SCORE_CHANGES,
     SCORE_CLOSE,
     SCORE_FITS,
@@ -25,9 +25,15 @@ from feasibility.place.score import (
     verdict_rank,
     weakest,
 )
-from feasibility.place.verdict import assess_device
-from feasibility.project import anchors, coefficients, latency, spreads, workload
-from feasibility.project.cpu import JUDGED_EFFICIENCY
+from feasibility.decide.verdict import assess_device
+from feasibility.predict.latency import (
+    anchors,
+    coefficients,
+    interval_width,
+    latency,
+    model_work,
+)
+from feasibility.predict.latency.cpu_formula import JUDGED_EFFICIENCY
 from feasibility.records import device as device_records
 from feasibility.records.assessment import DeviceAssessment, Verdict
 from feasibility.records.device import Device, Figure
@@ -331,8 +337,8 @@ def test_the_document_says_what_the_code_does() -> None:
         device_records,
         latency,
         scores,
-        spreads,
-        workload,
+        interval_width,
+        model_work,
     ):
         known |= vars(module)
     assert len(named) > 20

@@ -7,12 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feasibility.errors import UsageError
-from feasibility.place.costs import hourly_cost, parse_prices, request_cost, servers_needed
-from feasibility.place.energy import POWER_LOW_RATIO, inference_energy
-from feasibility.place.requirements import Requirements
-from feasibility.place.score import verdict_rank
-from feasibility.place.streams import (
+from feasibility.decide.energy import POWER_LOW_RATIO, inference_energy
+from feasibility.decide.requirements import Requirements
+from feasibility.decide.score import verdict_rank
+from feasibility.decide.server_cost import hourly_cost, parse_prices, request_cost, servers_needed
+from feasibility.decide.streams import (
     judge_rate,
     judge_realtime,
     parse_rate_per_s,
@@ -21,6 +20,7 @@ from feasibility.place.streams import (
     realtime_factor,
     utilisation,
 )
+from feasibility.errors import UsageError
 from feasibility.records.comparison import DurationInterval, RatioInterval
 from feasibility.records.device import Device, Figure, Price
 from feasibility.units import MILLISECOND_NS

@@ -12,27 +12,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feasibility.catalogue.catalogue import load_catalogue
-from feasibility.catalogue.device_file import read_device
+from feasibility.catalogue.load_catalogue import load_catalogue
+from feasibility.catalogue.read_device_file import read_device
 from feasibility.catalogue.selection import selected
 from feasibility.commands import devices as devices_command
 from feasibility.commands.app import run
 from feasibility.commands.known_devices import known_devices
 from feasibility.commands.this_machine import measure_this_machine
 from feasibility.errors import DeviceError, MeasurementError, UsageError
-from feasibility.measure import speed
-from feasibility.measure.machine_cores import (
+from feasibility.measure.this_machine import speed
+from feasibility.measure.this_machine.cores import (
     CoreCluster,
     cpu_quota,
     last_cache_bytes,
     read_clusters,
     read_extensions,
 )
-from feasibility.measure.machine_facts import memory_grant, read_machine
+from feasibility.measure.this_machine.machine_facts import memory_grant, read_machine
 from feasibility.paths import devices_dir
-from feasibility.probe.wire import Schedule
-from feasibility.project.measured_machine import KINDS
+from feasibility.predict.latency.measured_rates import KINDS
 from feasibility.records.device import UNVERIFIED, Kind
+from feasibility.runners.child_protocol import Schedule
 from feasibility.units import GIB, KIB, MIB
 from feasibility.zoo.kernels import KERNELS
 from tests.machine_samples import cpuinfo, written
@@ -214,7 +214,7 @@ def test_other_numbers_than_measured_are_never_made_up(monkeypatch: pytest.Monke
     facts = read_machine()
     untold = (CoreCluster("arm core 0x41:0xfff", 4, None, "nothing tells it"),)
     monkeypatch.setattr(
-        "feasibility.measure.machine_facts.read_machine",
+        "feasibility.measure.this_machine.machine_facts.read_machine",
         lambda: facts.__class__(
             **{name: getattr(facts, name) for name in facts.__slots__} | {"clusters": untold}
         ),

@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feasibility.measure.arena import arena_peak
+from feasibility.measure.arena_peak import arena_peak
+from feasibility.measure.instruments.arena_steps import ArenaStep, read_step
+from feasibility.measure.instruments.ort_log import load_phases, read_load_phases
+from feasibility.measure.instruments.ort_profile import summarise
 from feasibility.measure.timeline import MAX_POINT_COUNT, Look, phases, thinned, timeline
-from feasibility.probe.arena_steps import ArenaStep, read_step
-from feasibility.probe.launch import run_child
-from feasibility.probe.ort_log import load_phases, read_load_phases
-from feasibility.probe.ort_trace import summarise
-from feasibility.probe.runner import STEADY_ENVIRONMENT, LocalRunner
-from feasibility.probe.wire import Course, Done, Ready, Request, Schedule
 from feasibility.records.workload import InputSpec
-from feasibility.render.terminal_anatomy import axis_line, plot_lines
-from feasibility.render.view_anatomy import Plot
+from feasibility.render.rows.anatomy import Plot
+from feasibility.render.terminal.anatomy import axis_line, plot_lines
+from feasibility.runners.child_process import run_child
+from feasibility.runners.child_protocol import Course, Done, Ready, Request, Schedule
+from feasibility.runners.interpreter import STEADY_ENVIRONMENT, LocalRunner
 from tests import tiny_models
 
 MIB = 1024**2

@@ -12,11 +12,11 @@ from typing import Final
 from feasibility.budget.fields import Fields, config_error
 from feasibility.budget.limits import Limit, parse_limit
 from feasibility.budget.metrics import METRICS
-from feasibility.catalogue.lines import KeyPath, key_lines
 from feasibility.errors import ConfigError, UsageError
 from feasibility.records.assessment import Verdict
 from feasibility.records.budget import Metric
 from feasibility.text import safe_text
+from feasibility.toml_lines import KeyPath, key_lines
 
 OWN_FILE: Final = "feasibility.toml"
 PROJECT_FILE: Final = "pyproject.toml"

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from feasibility import __version__
-from feasibility.graph.inspect import facts_of
-from feasibility.graph.ort_format import ort_facts
-from feasibility.graph.recognise import open_model
-from feasibility.graph.skeleton import Skeleton, skeleton_of
+from feasibility.facts.model_facts import facts_of
+from feasibility.facts.ort_format import ort_facts
+from feasibility.model_file.open_model import open_model
+from feasibility.model_file.skeleton import Skeleton, skeleton_of
 from feasibility.records.budget import InitializerSize, Metric, OperatorShare, Snapshot
 from feasibility.records.facts import ModelFacts
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Final
 
-from feasibility.catalogue.catalogue import find_device, load_catalogue
+from feasibility.catalogue.load_catalogue import find_device, load_catalogue
 from feasibility.errors import DeviceError
 from feasibility.paths import devices_dir
 from feasibility.records.budget import Metric

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from feasibility.budget.store import Store
-from feasibility.graph.external import resolve_external
-from feasibility.graph.recognise import open_model, open_regular
-from feasibility.graph.skeleton import skeleton_of
+from feasibility.model_file.external_data import resolve_external
+from feasibility.model_file.open_model import open_model, open_regular
+from feasibility.model_file.skeleton import skeleton_of
 from feasibility.text import safe_text
 from feasibility.units import SECOND_NS
 

@@ -39,7 +39,7 @@ def _ratio(bench: Bench, reference: Bench) -> float:
     known = bench.store.get("drift", key, float)
     if known is not None:
         return known
-    from feasibility.measure.drift import drift_ratio
+    from feasibility.measure.output_drift import drift_ratio
 
     ratio = drift_ratio(reference.trials.outputs(), bench.trials.outputs())
     if ratio != float("inf"):  # which JSON cannot hold

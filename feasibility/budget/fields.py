@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from feasibility.catalogue.lines import KeyPath, line_of
 from feasibility.errors import ConfigError
 from feasibility.text import safe_text
+from feasibility.toml_lines import KeyPath, line_of
 
 
 @dataclass(frozen=True, slots=True)

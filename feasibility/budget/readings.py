@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from feasibility.measure.memory import ChildMemory
+from feasibility.measure.memory_figures import ChildMemory
 from feasibility.records.budget import Metric, OperatorTime, Snapshot
 
 LATENCY_METRICS: Final[tuple[Metric, ...]] = ("latency", "latency_p95")

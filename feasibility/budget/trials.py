@@ -12,22 +12,22 @@ import msgspec
 
 from feasibility.budget.contents import contents_of
 from feasibility.budget.quiet import is_quiet, read_usage
-from feasibility.measure.drift import Outputs, read_outputs
-from feasibility.measure.explain import explain
+from feasibility.measure.child_errors import explain
 from feasibility.measure.host import ceiling_bytes
-from feasibility.measure.latency import percentile
-from feasibility.measure.memory import ChildMemory, memory_of
+from feasibility.measure.inputs_that_run import first_that_runs
+from feasibility.measure.instruments.memray_capture import read_phase
+from feasibility.measure.instruments.ort_profile import Trace, read_trace
+from feasibility.measure.latency_figures import percentile
+from feasibility.measure.memory_figures import ChildMemory, memory_of
 from feasibility.measure.options import PROVIDERS, MeasureOptions
+from feasibility.measure.output_drift import Outputs, read_outputs
 from feasibility.measure.passes import Passes
-from feasibility.measure.plans import first_that_runs
 from feasibility.measure.subject import Subject, read_subject
-from feasibility.probe.launch import ChildResult
-from feasibility.probe.memray_file import read_phase
-from feasibility.probe.ort_trace import Trace, read_trace
-from feasibility.probe.place import LocalPlace
-from feasibility.probe.wire import Done
 from feasibility.records.budget import OperatorTime, Snapshot
 from feasibility.records.workload import InputPlan
+from feasibility.runners.child_process import ChildResult
+from feasibility.runners.child_protocol import Done
+from feasibility.runners.runner import LocalPlace
 from feasibility.scratch import scratch_folder
 
 # The pass has a second child, which is not needed here; beside the first it costs little.

@@ -6,11 +6,11 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Final, NoReturn
 
-from feasibility.catalogue.lines import KeyPath, line_of
 from feasibility.catalogue.quantities import Quantity
 from feasibility.errors import DeviceError
 from feasibility.records.device import UNVERIFIED, Figure
 from feasibility.text import safe_text
+from feasibility.toml_lines import KeyPath, line_of
 
 _FIGURE_KEYS: Final = ("value", "source", "note")
 

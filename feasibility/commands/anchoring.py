@@ -89,7 +89,7 @@ def with_measured(
         FeasibilityError: The file or a model it names cannot be read, or there is no such
             device.
     """
-    from feasibility.catalogue.catalogue import find_device
+    from feasibility.catalogue.load_catalogue import find_device
     from feasibility.commands.known_devices import known_devices
 
     # A device that was given as a file comes first, because it may have the catalogue's id.
@@ -128,7 +128,7 @@ def anchored_device(
     """
     import msgspec
 
-    from feasibility.place.runtimes import parse_runtime
+    from feasibility.decide.runtimes import parse_runtime
 
     key = parse_runtime(runtime)
     new = [make_anchor(device, one, threads=threads, runtime=key) for one in measured]
@@ -145,7 +145,7 @@ def make_anchor(device: Device, measured: Measured, *, threads: int | None, runt
     """
     import datetime as dt
 
-    from feasibility.project.latency import anchor_of
+    from feasibility.predict.latency.latency import anchor_of
 
     model = _profiled(measured.model)
     today = dt.datetime.now(dt.UTC).date().isoformat()
@@ -168,7 +168,7 @@ def save_anchors(device: Device) -> Path:
         DeviceError: The file cannot be read or written.
     """
     from feasibility.catalogue.anchors import with_anchors
-    from feasibility.catalogue.device_file import parse_device
+    from feasibility.catalogue.read_device_file import parse_device
     from feasibility.commands.known_devices import user_devices_dir
 
     copy = user_devices_dir() / f"{device.id}.toml"
@@ -203,8 +203,8 @@ def _profiled(path: Path) -> ProfiledModel:
         from feasibility.schema import read_document
 
         return read_document(path, Profile).model
-    from feasibility.graph.inspect import inspect_model
-    from feasibility.measure.model import profiled_model
+    from feasibility.facts.model_facts import inspect_model
+    from feasibility.measure.profiled_model import profiled_model
 
     return profiled_model(path, inspect_model(path, hash_file=False))
 

@@ -15,8 +15,8 @@ from feasibility.errors import FeasibilityError
 from feasibility.text import safe_text
 
 if TYPE_CHECKING:
+    from feasibility.decide.requirements import Requirements
     from feasibility.measure.options import MeasureOptions
-    from feasibility.place.requirements import Requirements
     from feasibility.records.assessment import Assessment, Failure, ModelAssessment, Verdict
     from feasibility.records.device import Device
 
@@ -47,7 +47,7 @@ def assess_paths(
         quiet: True to show no progress.
         on_model: Called with each model's assessment as soon as there is one.
     """
-    from feasibility.place.placement import assess_model
+    from feasibility.decide.recommendation import assess_model
     from feasibility.records.assessment import Assessment
 
     models: list[ModelAssessment] = []

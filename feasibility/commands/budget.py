@@ -137,7 +137,7 @@ def update(
     from feasibility.commands.budgeting import Settings, is_up_to_date, make_bench
     from feasibility.commands.output import write_bytes
     from feasibility.commands.progress import progress_on
-    from feasibility.render.view import name_text
+    from feasibility.render.rows.rows import name_text
 
     budgets = _config(config)
     settings = Settings(
@@ -181,7 +181,7 @@ def init(
     from feasibility.budget.config import DEFAULT_BASELINE, BudgetedWorkload
     from feasibility.commands.budgeting import propose_budgets
     from feasibility.commands.output import open_output, write_bytes
-    from feasibility.render.view import name_text
+    from feasibility.render.rows.rows import name_text
 
     workload = BudgetedWorkload(dims=parse_dims(dim), threads=threads, provider=provider)
     ratio = _headroom_ratio(headroom)

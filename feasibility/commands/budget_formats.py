@@ -55,7 +55,7 @@ def write_report(
     Raises:
         DocumentError: A file cannot be written.
     """
-    from feasibility.render.terminal_budget import render_budget_report
+    from feasibility.render.terminal.budget import render_budget_report
 
     for target in targets:
         if target.path is not None:
@@ -85,23 +85,23 @@ def _rendered(report: BudgetReport, name: str) -> bytes:
 def _renderer(name: str) -> Callable[[BudgetReport], bytes]:
     render: Callable[[BudgetReport], bytes]
     if name == "github":
-        from feasibility.render.github import render_annotations
+        from feasibility.render.ci.github import render_annotations
 
         render = render_annotations
     elif name == "gitlab":
-        from feasibility.render.gitlab import render_code_quality
+        from feasibility.render.ci.gitlab import render_code_quality
 
         render = render_code_quality
     elif name == "junit":
-        from feasibility.render.junit import render_junit
+        from feasibility.render.ci.junit import render_junit
 
         render = render_junit
     elif name == "sarif":
-        from feasibility.render.sarif import render_sarif
+        from feasibility.render.ci.sarif import render_sarif
 
         render = render_sarif
     elif name == "markdown":
-        from feasibility.render.markdown_budget import render_markdown
+        from feasibility.render.ci.markdown import render_markdown
 
         render = render_markdown
     else:

@@ -169,7 +169,7 @@ def _judge_device(
     """The line on a verdict that a device has to give."""
     from feasibility.budget.devices import device_named
     from feasibility.commands.assessing import RANKED_VERDICTS
-    from feasibility.place.verdict import assess_device
+    from feasibility.decide.verdict import assess_device
     from feasibility.records.budget import BudgetLine
 
     found = assess_device(_profile(bench, model, settings), device_named(rule.device))
@@ -188,7 +188,7 @@ def _judge_device(
 
 def _profile(bench: Bench, model: BudgetedModel, settings: Settings) -> Profile:
     """The whole profile of a model, kept from one check to the next."""
-    from feasibility.measure.run import measure_model
+    from feasibility.measure.measure_model import measure_model
     from feasibility.records.profile import Profile
 
     known = settings.store.get("profile", bench.key, Profile)

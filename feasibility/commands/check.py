@@ -213,7 +213,7 @@ class BlockPrinter:
 
     def print_model(self, model: ModelAssessment) -> None:
         """Print one model's block."""
-        from feasibility.render.terminal_check import render_model_assessment
+        from feasibility.render.terminal.check import render_model_assessment
 
         if self._console is None:
             return
@@ -225,7 +225,7 @@ class BlockPrinter:
 
     def print_end(self, assessment: Assessment) -> None:
         """Print all models together."""
-        from feasibility.render.terminal_check import render_overview
+        from feasibility.render.terminal.check import render_overview
 
         if self._console is not None:
             render_overview(assessment, self._console)
@@ -238,7 +238,7 @@ def chosen_devices(names: list[str] | None) -> tuple[Device, ...]:
         DeviceError: There is no such device, a device file is not valid, or two of them have
             one id.
     """
-    from feasibility.catalogue.catalogue import default_devices, find_device
+    from feasibility.catalogue.load_catalogue import default_devices, find_device
     from feasibility.catalogue.selection import refuse_shared_id
     from feasibility.commands.known_devices import known_devices
 

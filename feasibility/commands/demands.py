@@ -13,7 +13,7 @@ from feasibility.errors import UsageError
 from feasibility.text import safe_text
 
 if TYPE_CHECKING:
-    from feasibility.place.requirements import Requirements
+    from feasibility.decide.requirements import Requirements
     from feasibility.records.device import Device
 
 AppRole: TypeAlias = Literal["foreground", "background", "extension"]
@@ -129,7 +129,7 @@ class Demands:
             UsageError: One of them cannot be meant as it was written, or a price is for a
                 server that was not asked for.
         """
-        from feasibility.place.costs import parse_prices
+        from feasibility.decide.server_cost import parse_prices
 
         prices = parse_prices(self.prices)
         return self._requirements(
@@ -137,12 +137,12 @@ class Demands:
         )
 
     def _requirements(self, prices: dict[str, int]) -> Requirements:
-        from feasibility.place.costs import parse_prices
-        from feasibility.place.network import parse_network
-        from feasibility.place.requirements import Requirements
-        from feasibility.place.runtimes import parse_runtime
-        from feasibility.place.streams import parse_rate_per_s, parse_realtime_ns
-        from feasibility.project.latency import DEFAULT_RUNTIME
+        from feasibility.decide.network import parse_network
+        from feasibility.decide.requirements import Requirements
+        from feasibility.decide.runtimes import parse_runtime
+        from feasibility.decide.server_cost import parse_prices
+        from feasibility.decide.streams import parse_rate_per_s, parse_realtime_ns
+        from feasibility.predict.latency.latency import DEFAULT_RUNTIME
         from feasibility.units import parse_bytes, parse_duration_ns
 
         parse_prices(self.prices)
@@ -184,7 +184,7 @@ def _positive(option: str, text: str | None, parse: Callable[[str], int]) -> int
 
 def _server_id(name: str, devices: Sequence[Device]) -> str:
     """Id of the server that a price is for; the empty name stays empty."""
-    from feasibility.catalogue.catalogue import find_device
+    from feasibility.catalogue.load_catalogue import find_device
     from feasibility.errors import DeviceError
 
     servers = tuple(device for device in devices if device.kind == "server")

@@ -25,8 +25,8 @@ def demo(*, details: DetailsOption = False, quiet: QuietOption = False) -> int:
     user's cache, then does with them what `feasibility check` does with a file.
     """
     from feasibility.commands.assessing import assess_paths
+    from feasibility.decide.requirements import Requirements
     from feasibility.measure.options import MeasureOptions
-    from feasibility.place.requirements import Requirements
     from feasibility.zoo.registry import build, entries
 
     devices = chosen_devices(DEVICE_IDS)

@@ -53,7 +53,7 @@ def list_devices(
     """List the catalogue, or a part of it."""
     from feasibility.catalogue.selection import selected
     from feasibility.records.catalogue import Catalogue
-    from feasibility.render.terminal_devices import render_catalogue
+    from feasibility.render.terminal.devices import render_catalogue
 
     found = Catalogue(
         tool_version=__version__,
@@ -77,8 +77,8 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """Show everything known of a device, each figure with its source."""
-    from feasibility.catalogue.catalogue import find_device
-    from feasibility.render.terminal_devices import render_device
+    from feasibility.catalogue.load_catalogue import find_device
+    from feasibility.render.terminal.devices import render_device
 
     found = find_device(device, _catalogue())
     print_result(found, lambda console: render_device(found, console), as_json=json, output=None)
@@ -125,8 +125,8 @@ def this(
 
     path = destination(output, checked_id(identifier))
     with open_output(path, force=force) as file:
-        from feasibility.render.terminal_devices import render_device
-        from feasibility.render.view import name_text
+        from feasibility.render.rows.rows import name_text
+        from feasibility.render.terminal.devices import render_device
 
         found = measure_this_machine(identifier, name, kind, quiet=quiet)
         assert file is not None
@@ -207,9 +207,9 @@ def calibrate(
     ] = "onnxruntime",
 ) -> None:
     """Note how long models took on the device itself, so that others are projected better."""
-    from feasibility.catalogue.catalogue import find_device
+    from feasibility.catalogue.load_catalogue import find_device
     from feasibility.commands.anchoring import anchored_device, parse_measured, save_anchors
-    from feasibility.render.view import counted, name_text
+    from feasibility.render.rows.rows import counted, name_text
 
     found = find_device(device, _catalogue())
     times = [parse_measured(text) for text in measured]
@@ -221,12 +221,12 @@ def calibrate(
 
 def _validate_files(files: list[Path], *, as_json: bool) -> int:
     """Say of each file whether it is valid; as JSON, the devices of those that are."""
-    from feasibility.catalogue.device_file import read_device
+    from feasibility.catalogue.read_device_file import read_device
     from feasibility.catalogue.selection import refuse_shared_id
     from feasibility.commands.report_error import report_error
     from feasibility.records.catalogue import Catalogue
     from feasibility.render.json_ import render_json
-    from feasibility.render.view import name_text
+    from feasibility.render.rows.rows import name_text
 
     code = EXIT_OK
     valid: list[Device] = []

@@ -27,15 +27,15 @@ def print_accuracy(rows: Path | None, *, as_json: bool) -> None:
     from feasibility.commands.output import print_result
     from feasibility.commands.progress import progress_on
     from feasibility.paths import profiles_dir
-    from feasibility.project.accuracy import held_out_report, rows_report
-    from feasibility.project.fitted import fitted
-    from feasibility.project.refit import (
+    from feasibility.predict.calibration.refit import (
         ROWS_FILE,
         held_out_misses,
         published_evidence,
         read_held_out,
     )
-    from feasibility.render.terminal_accuracy import render_accuracy
+    from feasibility.predict.latency.coefficients import fitted
+    from feasibility.predict.validation.accuracy_report import held_out_report, rows_report
+    from feasibility.render.terminal.accuracy import render_accuracy
 
     evidence = published_evidence()
     if rows is None:

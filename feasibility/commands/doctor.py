@@ -16,7 +16,7 @@ def doctor(*, json: JsonOption = False) -> None:
     """Tell what this machine can measure, and what to install or allow for the rest."""
     from feasibility.commands.host_checks import check_host
     from feasibility.records.doctor import HostReport
-    from feasibility.render.terminal_doctor import render_host_report
+    from feasibility.render.terminal.doctor import render_host_report
 
     report = HostReport(tool_version=__version__, checks=check_host())
     print_result(

@@ -128,7 +128,7 @@ def check_limits(proc: Path) -> HostCheck:
     Args:
         proc: Folder of this process.
     """
-    from feasibility.probe.limits.choose import strongest_enforcer
+    from feasibility.runners.limits.strongest_limit import strongest_enforcer
 
     subject = "memory limits"
     with strongest_enforcer(proc) as (enforcer, refusals):

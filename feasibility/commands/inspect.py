@@ -45,7 +45,7 @@ def inspect(
     """
     dims = parse_dims(dim)
     with open_output(output, force=force) as file:
-        from feasibility.graph.inspect import inspect_model
+        from feasibility.facts.model_facts import inspect_model
 
         with progress_on(model.name, quiet=quiet) as progress:
             progress(0, 1, "reading the graph")
@@ -60,6 +60,6 @@ def inspect(
 
 def _render(facts: ModelFacts, console: Console, *, details: bool) -> None:
     # A document needs none of what draws on a terminal.
-    from feasibility.render.terminal_inspect import render_facts
+    from feasibility.render.terminal.inspect import render_facts
 
     render_facts(facts, console, details=details)

@@ -22,7 +22,7 @@ def known_devices() -> tuple[Device, ...]:
     Raises:
         DeviceError: A device file is not valid.
     """
-    from feasibility.catalogue.catalogue import load_catalogue
+    from feasibility.catalogue.load_catalogue import load_catalogue
     from feasibility.paths import devices_dir
 
     devices = {device.id: device for device in load_catalogue(devices_dir())}

@@ -89,7 +89,7 @@ def measure(
     )
     with open_output(output, force=force) as file:
         from feasibility.commands.measuring import imported, measure_on
-        from feasibility.render.terminal_measure import render_profile
+        from feasibility.render.terminal.measure import render_profile
 
         if import_ is not None:
             profile = imported(import_, model)

@@ -12,9 +12,9 @@ from feasibility.text import safe_text
 
 if TYPE_CHECKING:
     from feasibility.measure.options import MeasureOptions
-    from feasibility.probe.place import Machine
     from feasibility.records.device import Device
     from feasibility.records.profile import Profile
+    from feasibility.runners.runner import Machine
 
 _EMULATE = "emulate:"
 
@@ -29,7 +29,7 @@ def measure_on(
     Raises:
         FeasibilityError: The machine or the model will not do.
     """
-    from feasibility.probe.runners.names import machine_named
+    from feasibility.runners.named_runner import machine_named
 
     return _measured(path, options, machine_named("local" if on is None else on), quiet=quiet)
 
@@ -54,7 +54,7 @@ def profiles_for(
     Raises:
         FeasibilityError: A profile cannot be had.
     """
-    from feasibility.measure.saved import saved_emulations
+    from feasibility.measure.saved_emulations import saved_emulations
 
     if is_document(path):
         if on is not None:
@@ -75,9 +75,9 @@ def profiles_for(
 
 def _emulated_machines(on: str, devices: Sequence[Device]) -> tuple[Machine, ...]:
     """The emulator that was named, once for each kind of core unless it names one."""
-    from feasibility.probe.runners.arm_cores import stand_in
-    from feasibility.probe.runners.names import machine_named
-    from feasibility.probe.runners.root import ISA
+    from feasibility.runners.emulator.cores import stand_in
+    from feasibility.runners.emulator.root import ISA
+    from feasibility.runners.named_runner import machine_named
 
     named = machine_named(on)
     if on != _EMULATE + ISA:
@@ -91,8 +91,8 @@ def _emulated_machines(on: str, devices: Sequence[Device]) -> tuple[Machine, ...
 
 
 def _measured(path: Path, options: MeasureOptions, machine: Machine, *, quiet: bool) -> Profile:
-    from feasibility.measure.run import measure_model
-    from feasibility.measure.saved import save_emulation
+    from feasibility.measure.measure_model import measure_model
+    from feasibility.measure.saved_emulations import save_emulation
 
     with progress_on(path.name, quiet=quiet) as progress:
         profile = measure_model(path, options, progress, machine)
@@ -103,7 +103,7 @@ def _measured(path: Path, options: MeasureOptions, machine: Machine, *, quiet: b
 
 def is_document(path: Path) -> bool:
     """Whether a path leads to figures rather than to a model."""
-    from feasibility.measure.imports.read import SUFFIXES, divided
+    from feasibility.measure.imports.read_report import SUFFIXES, divided
 
     file, _ = divided(path)
     return file.suffix.lower() in SUFFIXES
@@ -115,12 +115,12 @@ def imported(figures: Path, model: Path | None) -> Profile:
     Raises:
         FeasibilityError: The file or the model cannot be read.
     """
-    from feasibility.measure.imports.read import read_figures
+    from feasibility.measure.imports.read_report import read_figures
 
     if model is None:
         return read_figures(figures)
-    from feasibility.graph.inspect import inspect_model
-    from feasibility.measure.model import profiled_model
+    from feasibility.facts.model_facts import inspect_model
+    from feasibility.measure.profiled_model import profiled_model
 
     return read_figures(figures, profiled_model(model, inspect_model(model)))
 

@@ -138,7 +138,7 @@ def print_result(
 
 def stdout_console() -> Console:
     """The console that reports are printed on."""
-    from feasibility.render.terminal_text import make_console
+    from feasibility.render.terminal.text_lines import make_console
 
     return make_console(sys.stdout)
 

@@ -29,7 +29,7 @@ from feasibility.commands.progress import progress_on
 from feasibility.errors import EXIT_OK, EXIT_REQUIREMENT_NOT_MET, UsageError
 
 if TYPE_CHECKING:
-    from feasibility.measure.prove import ProveOptions
+    from feasibility.measure.prove.prove_model import ProveOptions
     from feasibility.records.device import Device
     from feasibility.records.proof import Proof
 
@@ -96,8 +96,8 @@ def prove(
     )
     wanted = _wanted(memory, device, allocator, bisect=bisect)
     with open_output(output, force=force) as file:
-        from feasibility.measure.prove import prove_model
-        from feasibility.render.terminal_prove import render_proof
+        from feasibility.measure.prove.prove_model import prove_model
+        from feasibility.render.terminal.prove import render_proof
 
         with progress_on(model.name, quiet=quiet) as progress:
             proof = prove_model(model, options, wanted, progress)
@@ -113,7 +113,7 @@ def prove(
 def _wanted(
     memory: str | None, device: str | None, allocator: Literal["steady", "default"], *, bisect: bool
 ) -> ProveOptions:
-    from feasibility.measure.prove import ProveOptions
+    from feasibility.measure.prove.prove_model import ProveOptions
     from feasibility.units import parse_bytes
 
     what = "Cannot prove anything"
@@ -150,8 +150,8 @@ def _left_for_the_model(device: Device) -> int:
     Raises:
         UsageError: Models run on its GPU there, nothing limits them, or nothing is left.
     """
-    from feasibility.place.constraints import memory_budget_bytes
-    from feasibility.place.requirements import Requirements
+    from feasibility.decide.constraints import memory_budget_bytes
+    from feasibility.decide.requirements import Requirements
 
     what = f"Cannot limit a model to what {device.name} leaves it"
     if device.runs_on == "gpu":

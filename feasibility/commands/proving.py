@@ -84,7 +84,7 @@ def _left_bytes(item: DeviceAssessment) -> int | None:
 
 
 def _prove(path: Path, limit_bytes: int, options: MeasureOptions, *, quiet: bool) -> DeviceProof:
-    from feasibility.measure.prove import ProveOptions, prove_model
+    from feasibility.measure.prove.prove_model import ProveOptions, prove_model
     from feasibility.records.proof import DeviceProof
 
     with progress_on(path.name, quiet=quiet) as progress:

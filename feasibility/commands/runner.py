@@ -15,7 +15,7 @@ from feasibility.text import safe_text
 
 if TYPE_CHECKING:
     from feasibility.records.runners import RunnerForm, RunnerTrial
-    from feasibility.render.view import Row
+    from feasibility.render.rows.rows import Row
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -30,9 +30,9 @@ def runner(context: typer.Context) -> None:
 @app.command("list")
 def list_runners(*, json: JsonOption = False) -> None:
     """List what --on takes, and what is missing for it on this machine."""
-    from feasibility.probe.runners.forms import runner_forms
     from feasibility.records.runners import RunnerForms
-    from feasibility.render.terminal import print_rows
+    from feasibility.render.terminal.layout import print_rows
+    from feasibility.runners.available_runners import runner_forms
 
     found = RunnerForms(tool_version=__version__, runners=runner_forms())
     rows = tuple(row for form in found.runners for row in _form_rows(form))
@@ -52,8 +52,8 @@ def install(
     Debian's packages and the index's wheels are unpacked there; nothing is installed into
     the system. A model is run at the end to see that it works.
     """
-    from feasibility.probe.runners.install import install as install_root
-    from feasibility.probe.runners.root import ISA, root_folder
+    from feasibility.runners.emulator.install import install as install_root
+    from feasibility.runners.emulator.root import ISA, root_folder
 
     if name != ISA:
         raise UsageError(
@@ -76,10 +76,10 @@ def check(
     quiet: QuietOption = False,
 ) -> None:
     """Run a small model there, and tell what the machine is."""
-    from feasibility.measure.trial import MODEL_NAME, try_machine
-    from feasibility.probe.runners.names import machine_named
-    from feasibility.probe.runners.root import ISA
-    from feasibility.render.terminal import print_rows
+    from feasibility.measure.runner_trial import MODEL_NAME, try_machine
+    from feasibility.render.terminal.layout import print_rows
+    from feasibility.runners.emulator.root import ISA
+    from feasibility.runners.named_runner import machine_named
 
     machine = machine_named(f"emulate:{ISA}" if name == ISA else name)
     with progress_on(name, quiet=quiet) as progress:
@@ -94,7 +94,7 @@ def check(
 
 
 def _form_rows(form: RunnerForm) -> tuple[Row, ...]:
-    from feasibility.render.view import Row
+    from feasibility.render.rows.rows import Row
 
     finding = "; ".join(filter(None, (form.finding, form.hint)))
     texts = filter(None, (form.description, form.usage, finding))
@@ -102,7 +102,7 @@ def _form_rows(form: RunnerForm) -> tuple[Row, ...]:
 
 
 def _trial_rows(trial: RunnerTrial) -> tuple[Row, ...]:
-    from feasibility.render.view import Row
+    from feasibility.render.rows.rows import Row
     from feasibility.units import format_bytes
 
     host = trial.host

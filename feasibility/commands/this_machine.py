@@ -11,7 +11,7 @@ from feasibility.records.device import Device, Kind
 from feasibility.text import safe_text
 
 if TYPE_CHECKING:
-    from feasibility.measure.speed import Pace
+    from feasibility.measure.this_machine.speed import Pace
 
 _COMMENT: Final = """\
 Written by `feasibility devices this`. docs/devices.md describes every key. Figures of this
@@ -46,9 +46,9 @@ def checked_id(identifier: str) -> str:
     Raises:
         UsageError: It cannot.
     """
-    from feasibility.catalogue.catalogue import load_catalogue
-    from feasibility.catalogue.device_file import is_id
-    from feasibility.catalogue.names import matching
+    from feasibility.catalogue.device_names import matching
+    from feasibility.catalogue.load_catalogue import load_catalogue
+    from feasibility.catalogue.read_device_file import is_id
     from feasibility.paths import devices_dir
 
     what = f"Cannot write a device with the id {safe_text(identifier, 60)!r}"
@@ -84,10 +84,10 @@ def measure_this_machine(
     import os
 
     from feasibility.measure.host import ceiling_bytes
-    from feasibility.measure.machine_facts import read_machine
-    from feasibility.measure.notices import busy_host
-    from feasibility.measure.speed import measure_speed, thread_counts
-    from feasibility.project.described_machine import device_of
+    from feasibility.measure.profile_warnings import busy_host
+    from feasibility.measure.this_machine.machine_facts import read_machine
+    from feasibility.measure.this_machine.speed import measure_speed, thread_counts
+    from feasibility.predict.this_device import device_of
 
     facts = read_machine()
     busy = busy_host(os.getloadavg()[0], facts.core_count)
@@ -113,8 +113,8 @@ def measure_this_machine(
 
 def device_file_text(device: Device) -> str:
     """The text of the device's file, read back once before anybody relies on it."""
-    from feasibility.catalogue.device_file import parse_device
-    from feasibility.catalogue.written import device_text
+    from feasibility.catalogue.read_device_file import parse_device
+    from feasibility.catalogue.write_device_file import device_text
 
     assert device.memory is not None
     assert device.memory.bandwidth_bytes_per_s is not None

@@ -24,8 +24,8 @@ def zoo(context: typer.Context) -> None:
 @app.command("list")
 def list_architectures() -> None:
     """List the architectures that can be built."""
-    from feasibility.render.terminal import print_rows
-    from feasibility.render.view import Row
+    from feasibility.render.rows.rows import Row
+    from feasibility.render.terminal.layout import print_rows
     from feasibility.units import format_bytes
     from feasibility.zoo.registry import entries
 

@@ -1,1 +1,1 @@
-"""The model file: reading it without its weights, and what follows from the graph alone."""
+"""What follows from a graph alone: types and shapes, sizes of inputs, cost."""

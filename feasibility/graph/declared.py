@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from feasibility.graph.element_types import dtype_name
-from feasibility.graph.types import MAX_RANK, type_text, value_type
+from feasibility.graph.value_types import MAX_RANK, type_text, value_type
+from feasibility.model_file.element_types import dtype_name
 from feasibility.records.base import Dim, TensorSpec
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from feasibility.graph.types import UNKNOWN, ValueType
+from feasibility.graph.value_types import UNKNOWN, ValueType
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from onnx import NodeProto
 
     from feasibility.graph.attributes import Attributes
-    from feasibility.graph.types import Shape
-    from feasibility.graph.values import Array
+    from feasibility.graph.constants import Array
+    from feasibility.graph.value_types import Shape
 
 
 # Operators whose bodies see the values of the graphs around them.

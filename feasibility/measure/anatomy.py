@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from feasibility.measure.memory import ChildMemory
-from feasibility.measure.moments import Moments
-from feasibility.probe.memray_file import PhaseAllocations
-from feasibility.probe.ort_trace import Trace
+from feasibility.measure.instruments.memray_capture import PhaseAllocations
+from feasibility.measure.instruments.ort_profile import Trace
+from feasibility.measure.memory_figures import ChildMemory
+from feasibility.measure.memory_surveys import Moments
 from feasibility.records.anatomy import Anatomy, ChangedSetting, MemoryParts, SettingEffect
 
 # From this size on glibc gives a block a mapping of its own, once its thresholds are fixed.

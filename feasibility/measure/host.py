@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from feasibility.probe.limits.hierarchy import memory_hierarchies
-from feasibility.probe.place import HostFacts
 from feasibility.records.profile import Host
+from feasibility.runners.limits.cgroup_mounts import memory_hierarchies
+from feasibility.runners.runner import HostFacts
 
 # What stays for the tool itself and everything else on the machine.
 _RESERVE_RATIO: Final = 0.1

@@ -10,11 +10,11 @@ from typing import Any, Final, Literal
 from msgspec.structs import replace
 
 from feasibility.measure.options import MeasureOptions
-from feasibility.probe.launch import ChildResult, Watcher, run_children
-from feasibility.probe.place import Place
-from feasibility.probe.runner import STEADY_ENVIRONMENT
-from feasibility.probe.wire import Instrument, Request, Schedule
 from feasibility.records.workload import InputPlan, InputSpec
+from feasibility.runners.child_process import ChildResult, Watcher, run_children
+from feasibility.runners.child_protocol import Instrument, Request, Schedule
+from feasibility.runners.interpreter import STEADY_ENVIRONMENT
+from feasibility.runners.runner import Place
 from feasibility.units import SECOND_NS
 
 # Past this share of a pass's time limit the child stops sampling, so that it can still report.

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from feasibility.graph.inputs import plan_inputs, plan_inputs_from_specs
-from feasibility.graph.inspect import digest, facts_of
-from feasibility.graph.ort_format import ort_facts
-from feasibility.graph.recognise import open_model
-from feasibility.graph.skeleton import Skeleton, skeleton_of
-from feasibility.measure.explain import explain
+from feasibility.facts.model_facts import digest, facts_of
+from feasibility.facts.ort_format import ort_facts
+from feasibility.graph.inputs.input_plans import plan_inputs, plan_inputs_from_specs
+from feasibility.measure.child_errors import explain
 from feasibility.measure.options import MeasureOptions
 from feasibility.measure.passes import Passes
-from feasibility.probe.wire import Described
+from feasibility.model_file.open_model import open_model
+from feasibility.model_file.skeleton import Skeleton, skeleton_of
 from feasibility.records.base import Dim, TensorSpec
 from feasibility.records.facts import ModelFacts
 from feasibility.records.workload import InputPlan
+from feasibility.runners.child_protocol import Described
 
 # The runtime writes types as tensor(float), seq(tensor(int64)), map(int64,tensor(float)).
 _TENSOR: Final = re.compile(r"tensor\((\w+)\)")

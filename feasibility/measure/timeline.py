@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, cast, get_args
 
-from feasibility.probe.wire import Course
 from feasibility.records.anatomy import ArenaPeak, Timeline, TimelinePhase, TimelinePhaseName
+from feasibility.runners.child_protocol import Course
 
 MAX_POINT_COUNT: Final = 200
 _PHASE_NAMES: Final = frozenset(get_args(TimelinePhaseName))

@@ -1,1 +1,1 @@
-"""One output format per module; these know records and units only."""
+"""Turns records into text. All words and all rounding are here."""

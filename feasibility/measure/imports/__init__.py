@@ -1,1 +1,1 @@
-"""What other programs measured on a device, read as profiles."""
+"""Reads measurements of other programs as profiles."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from feasibility.measure.imports.figures import (
+from feasibility.measure.imports.imported_figures import (
     Figures,
     UnreadableError,
     mappings,

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from feasibility.measure.imports.figures import (
+from feasibility.measure.imports.imported_figures import (
     Figures,
     UnreadableError,
     part,
@@ -17,7 +17,7 @@ from feasibility.measure.imports.figures import (
     text,
     whole,
 )
-from feasibility.measure.latency import summarise
+from feasibility.measure.latency_figures import summarise
 from feasibility.records.profile import Latency
 from feasibility.units import SECOND_NS
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from feasibility.measure.imports.figures import (
+from feasibility.measure.imports.imported_figures import (
     Figures,
     UnreadableError,
     mappings,
@@ -19,7 +19,7 @@ from feasibility.measure.imports.figures import (
     text,
     whole,
 )
-from feasibility.measure.latency import summarise
+from feasibility.measure.latency_figures import summarise
 from feasibility.records.base import ISA_ALIASES
 from feasibility.records.profile import Latency, Memory
 from feasibility.units import MILLISECOND_NS

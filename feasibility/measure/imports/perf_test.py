@@ -12,12 +12,12 @@ from typing import Final
 
 import msgspec
 
-from feasibility.measure.imports.figures import (
+from feasibility.measure.imports.imported_figures import (
     Figures,
     UnreadableError,
     whole,
 )
-from feasibility.measure.latency import summarise
+from feasibility.measure.latency_figures import summarise
 from feasibility.records.profile import Latency
 from feasibility.units import MILLISECOND_NS, SECOND_NS
 

@@ -1,0 +1,1 @@
+"""Turns figures into a verdict, a score and a recommendation. Pure functions."""

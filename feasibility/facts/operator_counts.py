@@ -1,0 +1,164 @@
+"""Counts a model's nodes by operator, and finds the operators that no standard build has."""
+
+from __future__ import annotations
+
+from collections import ChainMap, Counter, defaultdict
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from feasibility.model_file.subgraph_names import bodies, function_scope
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from onnx import ModelProto, NodeProto
+
+    from feasibility.model_file.tensors import TensorInfo
+
+DEFAULT_DOMAIN: Final = "ai.onnx"
+
+Operator: TypeAlias = tuple[str, str]
+"""Domain and operator type; the default domain is `ai.onnx`."""
+_FunctionKey: TypeAlias = tuple[str, str, str]
+_MAX_OPSET: Final = 2**31 - 1
+
+# Domains whose operators are in every build of ONNX Runtime. Their schemas are not at hand
+# here (those of ai.onnx.ml are), so any operator in them is taken for a known one.
+_RUNTIME_DOMAINS: Final = frozenset(
+    {
+        "com.microsoft",
+        "com.microsoft.nchwc",
+        "com.ms.internal.nhwc",
+        "ai.onnx.preview.training",
+    }
+)
+# Operators that ONNX Runtime has in the default domain though ONNX itself dropped them or
+# took them up later. Source: onnxruntime/core/graph/contrib_ops/contrib_defs.cc.
+_RUNTIME_OPERATORS: Final = frozenset(
+    {
+        "Affine", "Crop", "DynamicSlice", "GRUUnit", "GivenTensorFill", "ImageScaler",
+        "LayerNormalization", "MemcpyFromHost", "MemcpyToHost", "ParametricSoftplus", "Scale",
+        "ScaledTanh", "SimplifiedLayerNormalization",
+    }
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Census:
+    """What was counted.
+
+    Args:
+        node_counts: Nodes by operator, those of subgraphs and of used functions (once each)
+            included. Calls of model-local functions are left out, their bodies are in.
+        weight_bytes: Bytes of the initializers that nodes of an operator read first.
+        custom_operators: Operators that no standard build of the runtime has.
+        subgraph_count: Bodies of If, Loop, Scan and the like.
+    """
+
+    node_counts: Counter[Operator] = field(default_factory=Counter)
+    weight_bytes: Counter[Operator] = field(default_factory=Counter)
+    custom_operators: set[Operator] = field(default_factory=set)
+    subgraph_count: int = 0
+
+    @property
+    def node_count(self) -> int:
+        """All nodes."""
+        return self.node_counts.total()
+
+
+def domain_name(domain: str) -> str:
+    """The domain's name, also for the default one, which files leave empty."""
+    return domain or DEFAULT_DOMAIN
+
+
+def take_census(model: ModelProto, weights: Sequence[TensorInfo]) -> Census:
+    """Counts of a model.
+
+    Args:
+        model: The model, its weights not needed.
+        weights: Its initializers and constants.
+    """
+    return _CensusTaker(model, weights).taken()
+
+
+class _CensusTaker:
+    """Walks graphs and used functions, each once, with the weights that are in scope."""
+
+    def __init__(self, model: ModelProto, weights: Sequence[TensorInfo]) -> None:
+        self._model = model
+        self._census = Census()
+        self._functions = {
+            (domain_name(function.domain), function.name, function.overload): function
+            for function in model.functions
+        }
+        self._called: list[_FunctionKey] = []
+        self._is_called: set[_FunctionKey] = set()
+        self._unread_by_scope: defaultdict[str, dict[str, int]] = defaultdict(dict)
+        for tensor in weights:
+            self._unread_by_scope[tensor.scope][tensor.name] = tensor.size_bytes
+
+    def taken(self) -> Census:
+        opsets = {domain_name(opset.domain): opset.version for opset in self._model.opset_import}
+        self._nodes(self._model.graph.node, "", ChainMap(), opsets)
+        # A function's body may call further ones, which then join the end of the list.
+        for key in self._called:
+            function = self._functions[key]
+            own = {domain_name(opset.domain): opset.version for opset in function.opset_import}
+            self._nodes(function.node, function_scope(function), ChainMap(), {**opsets, **own})
+        return self._census
+
+    def _nodes(
+        self,
+        nodes: Iterable[NodeProto],
+        scope: str,
+        outer: ChainMap[str, int],
+        opsets: Mapping[str, int],
+    ) -> None:
+        unread = outer.new_child(self._unread_by_scope[scope])
+        for node in nodes:
+            self._node(node, unread, opsets)
+            for path, graph in bodies(node, scope):
+                self._census.subgraph_count += 1
+                self._nodes(graph.node, path, unread, opsets)
+
+    def _node(self, node: NodeProto, unread: ChainMap[str, int], opsets: Mapping[str, int]) -> None:
+        domain = domain_name(node.domain)
+        operator = (domain, node.op_type)
+        key = (domain, node.op_type, node.overload)
+        if key in self._functions:
+            if key not in self._is_called:
+                self._is_called.add(key)
+                self._called.append(key)
+        else:
+            self._census.node_counts[operator] += 1
+            if not _is_standard(domain, node.op_type, opsets.get(domain)):
+                self._census.custom_operators.add(operator)
+        for name in node.input:
+            size_bytes = _take(unread, name)
+            if size_bytes:
+                self._census.weight_bytes[operator] += size_bytes
+
+
+def _take(weights: ChainMap[str, int], name: str) -> int:
+    """Bytes of a weight on its first reading, 0 ever after."""
+    for scope in weights.maps:
+        if name in scope:
+            size_bytes = scope[name]
+            scope[name] = 0
+            return size_bytes
+    return 0
+
+
+@cache
+def _is_standard(domain: str, op_type: str, opset: int | None) -> bool:
+    from onnx import defs
+
+    if domain in _RUNTIME_DOMAINS:
+        return True
+    schema_domain = "" if domain == DEFAULT_DOMAIN else domain
+    if schema_domain == "" and op_type in _RUNTIME_OPERATORS:
+        return True
+    if opset is None or not 0 < opset <= _MAX_OPSET:
+        return bool(defs.has(op_type, schema_domain))
+    return bool(defs.has(op_type, opset, schema_domain))

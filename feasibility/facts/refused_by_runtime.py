@@ -1,0 +1,133 @@
+"""Faults for which ONNX Runtime refuses a model that can be read nevertheless.
+
+They become warnings of `inspect`, which still says everything else about the model.
+Each check was held against ONNX Runtime 1.31.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from feasibility.facts.operator_counts import DEFAULT_DOMAIN, domain_name
+from feasibility.model_file.subgraph_names import bodies
+from feasibility.records.base import Notice
+from feasibility.text import safe_text
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterator
+
+    from onnx import GraphProto, ModelProto
+
+_MAX_INLINE_BYTES: Final = 2**31 - 1
+_EXPORT_AGAIN: Final = "the runtime refuses such a model; export it again"
+_MAX_NAMED: Final = 3
+
+
+def model_faults(model: ModelProto, file_bytes: int) -> tuple[Notice, ...]:
+    """What will keep the runtime from loading the model, the most basic fault first."""
+    return (*_version_faults(model), *_size_faults(file_bytes), *_graph_faults(model))
+
+
+def _version_faults(model: ModelProto) -> Iterator[Notice]:
+    from onnx import IR_VERSION, defs
+
+    if model.ir_version > IR_VERSION:
+        yield Notice(
+            code="ir-version-unknown",
+            message=f"IR version {model.ir_version} is newer than {IR_VERSION}, the newest known",
+            hint="check that the file is not damaged, or update feasibility's libraries",
+        )
+    if not model.opset_import:
+        yield Notice(
+            code="no-opset-import",
+            message="the model does not say which operator set it uses",
+            hint=_EXPORT_AGAIN,
+        )
+    newest = {
+        DEFAULT_DOMAIN: defs.onnx_opset_version(),
+        "ai.onnx.ml": defs.onnx_ml_opset_version(),
+    }
+    for opset in model.opset_import:
+        domain = domain_name(opset.domain)
+        if opset.version > newest.get(domain, opset.version):
+            yield Notice(
+                code="opset-unknown",
+                message=f"operator set {opset.version} of {domain} is newer than "
+                f"{newest[domain]}, the newest known",
+                hint="export the model for an older operator set, or update the runtime",
+            )
+
+
+def _size_faults(file_bytes: int) -> Iterator[Notice]:
+    if file_bytes > _MAX_INLINE_BYTES:
+        yield Notice(
+            code="file-too-large",
+            message="the file is larger than 2 GiB, which readers of protobuf refuse",
+            hint="save the weights as external data",
+        )
+
+
+def _graph_faults(model: ModelProto) -> Iterator[Notice]:
+    duplicates, dangling, node_names = Counter[str](), Counter[str](), Counter[str]()
+    _check_graph(model.graph, (), "", (duplicates, dangling, node_names))
+    if duplicates:
+        yield Notice(
+            code="duplicate-tensor",
+            message=f"{_named(duplicates)} defined more than once",
+            hint=_EXPORT_AGAIN,
+        )
+    if node_names:
+        yield Notice(
+            code="duplicate-node",
+            message=f"{_named(node_names)} the name of more than one node",
+            hint=_EXPORT_AGAIN,
+        )
+    if dangling:
+        yield Notice(
+            code="dangling-input",
+            message=f"{_named(dangling)} read, but made by no node",
+            hint=_EXPORT_AGAIN,
+        )
+
+
+def _check_graph(
+    graph: GraphProto,
+    outer: tuple[Container[str], ...],
+    scope: str,
+    found: tuple[Counter[str], Counter[str], Counter[str]],
+) -> None:
+    duplicates, dangling, node_names = found
+    weights = {tensor.name for tensor in graph.initializer}
+    weights.update(sparse.values.name for sparse in graph.sparse_initializer)
+    computing = []
+    for node in graph.node:
+        if node.op_type == "Constant" and not node.domain:
+            weights.update(node.output)
+        else:
+            computing.append(node)
+    inputs = [value.name for value in graph.input]
+    # The runtime makes Constant nodes initializers. Two initializers of one name it takes
+    # for one, and so it does with an initializer of an input.
+    defined = Counter(inputs)
+    defined.update(weights.difference(inputs))
+    defined.update(name for node in computing for name in node.output if name)
+    duplicates.update(name for name, count in defined.items() if count > 1)
+    named = Counter(node.name for node in graph.node if node.name)
+    node_names.update(name for name, count in named.items() if count > 1)
+    # In any order: the runtime sorts nodes that are not.
+    visible = (defined, *outer)
+    read = {name for node in graph.node for name in node.input if name}
+    read.update(value.name for value in graph.output)
+    dangling.update(name for name in read if not any(name in names for names in visible))
+    for node in graph.node:
+        for path, body in bodies(node, scope):
+            _check_graph(body, visible, path, found)
+
+
+def _named(names: Counter[str]) -> str:
+    shown = ", ".join(f"'{safe_text(name, 60)}'" for name in list(names)[:_MAX_NAMED])
+    more = len(names) - _MAX_NAMED
+    if more > 0:
+        return f"{shown} and {more} more are"
+    return f"{shown} {'is' if len(names) == 1 else 'are'}"

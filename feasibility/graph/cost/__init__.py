@@ -1,0 +1,1 @@
+"""Counts what a graph costs: operations, bytes moved, activations alive at once."""

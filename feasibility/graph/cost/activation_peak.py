@@ -1,0 +1,176 @@
+"""Static activation peak: the largest sum of tensors alive at once.
+
+Tensors live from the node that makes them to the last node that reads them, over
+the order in which the nodes run; inputs from the start, outputs to the end.
+Weights and what is folded from them are left out. No output is assumed to take
+its input's place, except views, which ONNX Runtime gives the memory of what they
+look at. What the bodies of a node hold at their own peak is added at that node.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from heapq import nsmallest
+from typing import TYPE_CHECKING, Final
+
+from feasibility.graph.cost.node_cost import VIEWS
+from feasibility.graph.value_types import LARGEST
+from feasibility.records.facts import ActivationPeak, LiveTensor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from feasibility.graph.typed_graph import TypedGraph, TypedNode
+
+# How many of the tensors alive at the peak are named.
+MAX_TENSORS: Final = 32
+# Position of what is there before the first node runs; an input that nobody reads stays.
+_BEFORE: Final = -1
+
+
+@dataclass(frozen=True, slots=True)
+class _Peak:
+    """Peak of one graph: bytes, where, and the tensors alive then, bodies included."""
+
+    peak_bytes: int = 0
+    node: str = ""
+    op_type: str = ""
+    tensors: tuple[LiveTensor, ...] = ()
+    unknown_count: int = 0
+
+
+def activation_peak(graph: TypedGraph) -> ActivationPeak | None:
+    """Largest sum of activations alive at once; None for a graph without any node."""
+    if not graph.nodes:
+        return None
+    peak = _peak(graph)
+    return ActivationPeak(
+        peak_bytes=min(peak.peak_bytes, LARGEST),
+        node=peak.node,
+        op_type=peak.op_type,
+        tensors=tuple(sorted(peak.tensors, key=lambda tensor: -tensor.size_bytes)[:MAX_TENSORS]),
+        unknown_tensor_count=peak.unknown_count,
+    )
+
+
+@dataclass(slots=True)
+class _Tensor:
+    """Memory that one or more names share."""
+
+    name: str
+    size_bytes: int
+    producer: str
+    last_use: int
+
+
+def _peak(graph: TypedGraph, given: frozenset[str] | None = None) -> _Peak:
+    """Peak of one graph.
+
+    Args:
+        graph: The graph.
+        given: For a body, names that the graph around it counts; None at the top.
+    """
+    tensors, unknown_count = _tensors(graph, given)
+    born: dict[int, int] = {}
+    dying: dict[int, int] = {}
+    for at, tensor in tensors:
+        born[at] = born.get(at, 0) + tensor.size_bytes
+        if tensor.last_use != _BEFORE:
+            dying[tensor.last_use] = dying.get(tensor.last_use, 0) + tensor.size_bytes
+    live_bytes = born.get(_BEFORE, 0)
+    best, best_at = _Peak(), None
+    for at, node in enumerate(graph.nodes):
+        live_bytes += born.get(at, 0)
+        inner = _body_peak(node)
+        unknown_count += inner.unknown_count
+        if best_at is None or live_bytes + inner.peak_bytes > best.peak_bytes:
+            best_at = at
+            best = _Peak(
+                live_bytes + inner.peak_bytes,
+                inner.node or node.name,
+                inner.op_type or node.op_type,
+                inner.tensors,
+            )
+        live_bytes -= dying.get(at, 0)
+    named = () if best_at is None else _alive(tensors, best_at)
+    return _Peak(best.peak_bytes, best.node, best.op_type, (*named, *best.tensors), unknown_count)
+
+
+def _alive(tensors: Iterable[tuple[int, _Tensor]], at: int) -> tuple[LiveTensor, ...]:
+    """The largest of the tensors alive while a node runs."""
+    alive = (
+        tensor
+        for born_at, tensor in tensors
+        if born_at <= at and (at <= tensor.last_use or tensor.last_use == _BEFORE)
+    )
+    return tuple(
+        LiveTensor(
+            name=tensor.name,
+            size_bytes=min(tensor.size_bytes, LARGEST),
+            producer=tensor.producer,
+        )
+        for tensor in nsmallest(MAX_TENSORS, alive, key=lambda tensor: -tensor.size_bytes)
+    )
+
+
+def _body_peak(node: TypedNode) -> _Peak:
+    """Peak of the dearest body: only one branch of an If runs, a loop has only one body."""
+    peaks = [_peak(body, _given(node, body)) for body in node.bodies]
+    return max(peaks, key=lambda peak: peak.peak_bytes, default=_Peak())
+
+
+def _given(node: TypedNode, body: TypedGraph) -> frozenset[str]:
+    """Names in a body that are a value of the graph around it.
+
+    Its inputs are. Its outputs are those of the node, except that a loop makes new ones in
+    every iteration.
+    """
+    names = set(body.inputs)
+    if node.op_type not in ("Loop", "Scan"):
+        outputs = zip(body.outputs, node.outputs, strict=False)
+        names.update(name for name, value in outputs if value.size_bytes is not None)
+    return frozenset(names)
+
+
+def _tensors(
+    graph: TypedGraph, given: frozenset[str] | None
+) -> tuple[list[tuple[int, _Tensor]], int]:
+    """Tensors by the position of the node that makes them, and how many are of unknown size."""
+    owners: dict[str, _Tensor] = {}
+    tensors: list[tuple[int, _Tensor]] = []
+    unknown_count = 0
+
+    def add(at: int, name: str, producer: str) -> None:
+        nonlocal unknown_count
+        size = graph.types[name].size_bytes if name in graph.types else None
+        if size is None:
+            unknown_count += 1
+        elif name not in owners:
+            tensor = _Tensor(name, size, producer, at)
+            owners[name] = tensor
+            tensors.append((at, tensor))
+
+    if given is None:
+        for name in graph.inputs:
+            add(_BEFORE, name, "input")
+    end = len(graph.nodes)
+    for at, node in enumerate(graph.nodes):
+        for name in (*node.node.input, *node.outer_reads()):
+            if name in owners:
+                owners[name].last_use = at
+        if node.is_folded or all(not name for name in node.node.output):
+            continue
+        source = node.node.input[0] if node.node.input else ""
+        is_view = not node.domain and node.op_type in VIEWS
+        for name in node.node.output:
+            if not name or (given is not None and name in given):
+                continue
+            if is_view and (source in owners or graph.constants.get(source, False)):
+                if source in owners:
+                    owners[name] = owners[source]
+            else:
+                add(at, name, node.name)
+    for name in graph.outputs:
+        if name in owners:
+            owners[name].last_use = end
+    return tensors, unknown_count

@@ -1,0 +1,245 @@
+"""Multiply-adds of the operators that are made of them, one rule per family."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from feasibility.graph.attributes import (
+    int_of,
+    list_length,
+    text_of,
+)
+from feasibility.graph.value_types import element_count
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from feasibility.graph.typed_graph import TypedNode
+    from feasibility.graph.value_types import Shape
+
+    Rule = Callable[[TypedNode], int | None]
+
+
+def product(*factors: int | None) -> int | None:
+    """Product of sizes; None while one of them is open."""
+    return element_count(factors)
+
+
+def _convolution(weight: int) -> Rule:
+    """Each output element takes one multiply-add per element of a filter."""
+
+    def rule(node: TypedNode) -> int | None:
+        filters = node.type_of(weight).shape
+        if not filters:
+            return None
+        return product(node.output().element_count, *filters[1:])
+
+    return rule
+
+
+def _transposed_convolution(weight: int) -> Rule:
+    """Each input element is spread over one filter: weight [in, out / group, ...]."""
+
+    def rule(node: TypedNode) -> int | None:
+        filters = node.type_of(weight).shape
+        if not filters:
+            return None
+        return product(node.type_of(0).element_count, *filters[1:])
+
+    return rule
+
+
+def _matrix_product(first: int = 0) -> Rule:
+    """Each output element takes one multiply-add per column of the first operand."""
+
+    def rule(node: TypedNode) -> int | None:
+        transposed = int_of(node.attributes, "transA", 0) or int_of(
+            node.attributes, "transBatchA", 0
+        )
+        inner = node.dim(first, -2 if transposed else -1)
+        return product(node.output().element_count, inner)
+
+    return rule
+
+
+def _einsum(node: TypedNode) -> int | None:
+    """One multiply-add per combination of all indices, for two operands; more are chained."""
+    equation = text_of(node.attributes, "equation", "").replace(" ", "")
+    terms = equation.split("->")[0].split(",")
+    if len(terms) != len(node.inputs) or len(equation) > 1000:
+        return None
+    sizes: dict[str, int | None] = {}
+    ellipsis: Shape = ()
+    for term, value in zip(terms, node.inputs, strict=True):
+        if value.shape is None:
+            return None
+        before, dots, after = term.partition("...")
+        extra = len(value.shape) - len(before) - len(after)
+        if extra < 0 or (extra and not dots):
+            return None
+        ellipsis = max(ellipsis, value.shape[len(before) : len(before) + extra], key=len)
+        named = (*value.shape[: len(before)], *value.shape[len(before) + extra :])
+        sizes.update(zip(before + after, named, strict=True))
+    return product(len(terms) - 1 or 1, *sizes.values(), *ellipsis)
+
+
+def _recurrence(gates: int) -> Rule:
+    """Gates times (input width + state width) times state width, per step and direction."""
+
+    def rule(node: TypedNode) -> int | None:
+        steps, batch, width = node.shape(0, 3)
+        if int_of(node.attributes, "layout", 0):
+            steps, batch = batch, steps
+        hidden = int_of(node.attributes, "hidden_size", 0) or node.dim(2, -1)
+        # The quantised LSTM keeps its recurrence weight transposed; directions come first in both.
+        directions = node.dim(1, 0)
+        if width is None or hidden is None:
+            return None
+        return product(steps, batch, directions, gates, hidden, width + hidden)
+
+    return rule
+
+
+def _scores(
+    batch: int | None, rows: int | None, columns: int | None, width: int | None
+) -> int | None:
+    """The two matrix products of attention: query by key and weights by value."""
+    return product(2, batch, rows, columns, width)
+
+
+def _packed_attention(node: TypedNode) -> int | None:
+    """com.microsoft.Attention: projects the input first."""
+    batch, sequence, width = node.shape(0, 3)
+    packed = node.dim(1, -1)
+    past = (node.dim(4, 3) if node.is_given(4) else 0) or 0
+    output = node.output().shape
+    hidden = output[-1] if output else None
+    projection = product(batch, sequence, width, packed)
+    total = None if sequence is None else sequence + past
+    attention = _scores(batch, sequence, total, hidden)
+    return None if projection is None or attention is None else projection + attention
+
+
+def _multi_head_attention(node: TypedNode) -> int | None:
+    shape = node.output().shape
+    if shape is None or len(shape) != 3:
+        return None
+    batch, sequence, hidden = shape
+    return _scores(batch, sequence, _key_length(node), hidden)
+
+
+def _key_length(node: TypedNode) -> int | None:
+    """Positions attended to: those of the keys, those of the cache included."""
+    cache = node.output(1).shape
+    if cache is not None and len(cache) == 4 and cache[2] is not None:
+        return cache[2]
+    key = node.type_of(1).shape
+    if key is not None:
+        return key[-2] if len(key) in (3, 4) else None
+    return node.dim(0, 1)
+
+
+def _standard_attention(node: TypedNode) -> int | None:
+    """ai.onnx.Attention: query and output are [B, S, D] or [B, heads, S, head]."""
+    if node.domain:
+        return _packed_attention(node)
+    query, cache = node.output().shape, node.output(1).shape
+    if query is None:
+        return None
+    length = cache[2] if cache is not None and len(cache) == 4 else node.dim(1, -2)
+    return product(2, length, *query)
+
+
+def _low_bit_product(node: TypedNode) -> int | None:
+    """MatMulNBits: attributes K and N are the sizes of the unpacked weight."""
+    return product(node.output().element_count, int_of(node.attributes, "K", 0) or node.dim(0, -1))
+
+
+def _experts(node: TypedNode) -> int | None:
+    """Each row passes k experts, two dense layers each: weights [experts, rows, columns]."""
+    rows = element_count((node.type_of(0).shape or (None,))[:-1])
+    chosen = int_of(node.attributes, "k", 1)
+    width, hidden = node.dim(0, -1), node.dim(2, -1)
+    return product(2, rows, chosen, width, hidden)
+
+
+def _linear_model(node: TypedNode) -> int | None:
+    rows = node.dim(0, 0) if len(node.type_of(0).shape or ()) > 1 else 1
+    return product(rows, list_length(node.attributes, "coefficients"))
+
+
+def _support_vectors(node: TypedNode) -> int | None:
+    rows = node.dim(0, 0) if len(node.type_of(0).shape or ()) > 1 else 1
+    return product(rows, list_length(node.attributes, "support_vectors"))
+
+
+def tree_comparisons(node: TypedNode) -> int | None:
+    """Comparisons of a tree ensemble: one per level and row, its trees taken as balanced."""
+    rows = node.dim(0, 0) if len(node.type_of(0).shape or ()) > 1 else 1
+    ids = node.attributes.get("nodes_treeids")
+    tree_count = (
+        len(set(ids.ints)) if ids is not None else list_length(node.attributes, "tree_roots")
+    )
+    node_count = max(
+        list_length(node.attributes, name) for name in ("nodes_treeids", "nodes_featureids")
+    )
+    if not tree_count:
+        return 0
+    return product(rows, tree_count, max(node_count // tree_count, 1).bit_length())
+
+
+def _fourier(node: TypedNode) -> int | None:
+    """N log2 n multiply-adds per transform."""
+    shape = node.output().shape
+    if shape is None or len(shape) < 2:
+        return None
+    length = shape[-2]
+    return (
+        None
+        if length is None
+        else product(node.output().element_count, max(length, 1).bit_length())
+    )
+
+
+MAC_RULES: Final[dict[str, Rule]] = {
+    "Conv": _convolution(1),
+    "FusedConv": _convolution(1),
+    "NhwcConv": _convolution(1),
+    "NhwcFusedConv": _convolution(1),
+    "ConvInteger": _convolution(1),
+    "DeformConv": _convolution(1),
+    "QLinearConv": _convolution(3),
+    "ConvTranspose": _transposed_convolution(1),
+    "ConvTransposeWithDynamicPads": _transposed_convolution(1),
+    "QLinearConvTranspose": _transposed_convolution(3),
+    **dict.fromkeys(
+        (
+            "MatMul", "Gemm", "MatMulInteger", "QLinearMatMul", "FusedMatMul", "FusedGemm",
+            "TransposeMatMul", "FusedMatMulActivation", "DynamicQuantizeMatMul",
+            "MatMulIntegerToFloat", "MatMulInteger16", "QGemm", "GemmFastGelu", "GemmFloat8",
+        ),
+        _matrix_product(),
+    ),
+    "MatMulNBits": _low_bit_product,
+    "MatMulBnb4": _low_bit_product,
+    "MatMulFpQ4": _low_bit_product,
+    "Einsum": _einsum,
+    "MoE": _experts,
+    "QMoE": _experts,
+    "LSTM": _recurrence(4),
+    "GRU": _recurrence(3),
+    "RNN": _recurrence(1),
+    "DynamicQuantizeLSTM": _recurrence(4),
+    "Attention": _standard_attention,
+    "QAttention": _packed_attention,
+    "MultiHeadAttention": _multi_head_attention,
+    "DecoderMaskedMultiHeadAttention": _multi_head_attention,
+    "GroupQueryAttention": _multi_head_attention,
+    "SparseAttention": _multi_head_attention,
+    "LinearClassifier": _linear_model,
+    "LinearRegressor": _linear_model,
+    "SVMClassifier": _support_vectors,
+    "SVMRegressor": _support_vectors,
+    "DFT": _fourier,
+    "STFT": _fourier,
+}  # fmt: skip

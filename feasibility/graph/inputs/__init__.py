@@ -1,0 +1,1 @@
+"""Chooses sizes for the dims that a model leaves open, and inputs that it accepts."""

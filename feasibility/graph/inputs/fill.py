@@ -1,0 +1,122 @@
+"""How the elements of one generated input are chosen."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from onnx import TensorProto
+
+from feasibility.graph.inputs.dim_roles import SAMPLE_RATE
+from feasibility.graph.value_types import ValueType
+from feasibility.records.workload import Fill
+
+if TYPE_CHECKING:
+    from feasibility.graph.inputs.accepted_values import Accepted
+    from feasibility.graph.inputs.dim_roles import OpenInput
+
+_MASK: Final = re.compile(r"mask", re.I)
+_RATE: Final = re.compile(r"^sr$|sample_?rate|sampling_?rate", re.I)
+_LENGTH: Final = re.compile(r"len(gth)?s?$|_len(gth)?s?[_.]|seqlens?", re.I)
+_POSITION: Final = re.compile(r"position|pos_ids", re.I)
+_STEP: Final = re.compile(r"time_?steps?$|^t$", re.I)
+_TOKENS: Final = re.compile(r"ids$|tokens?$|(^|_)text$", re.I)
+_TYPES: Final = re.compile(r"token_type|segment", re.I)
+_SMALLEST: Final[dict[int, int]] = {TensorProto.INT8: -128, TensorProto.UINT8: 0}
+# Bounds of what a Fill can say: doubles hold every whole number up to here.
+_MAX_EXACT: Final = 2**53
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A fill, and whether it was told by the graph.
+
+    Args:
+        fill: The fill.
+        is_told: False where a name or nothing at all suggested the values, so that
+            others may be needed.
+    """
+
+    fill: Fill
+    is_told: bool = True
+
+
+def choose_fill(
+    given: OpenInput, shape: tuple[int, ...], accepted: Accepted | None, length: int
+) -> Choice:
+    """Elements that a model is likely to accept for one input.
+
+    Args:
+        given: The input.
+        shape: Its shape with the dims bound.
+        accepted: What the graph accepts, where it tells.
+        length: Size of the longest text or sound that is fed.
+    """
+    if given.elem_type in (TensorProto.STRING, 0):
+        return Choice(Fill(kind="constant", low=0, high=0))
+    if given.elem_type == TensorProto.BOOL:
+        return Choice(Fill(kind="constant", low=1, high=1, reason="true throughout"))
+    if ValueType(given.elem_type).is_integer:
+        return _integers(given, shape, accepted, length)
+    if accepted is not None and accepted.low == accepted.high and abs(accepted.low) < 2**31:
+        return Choice(_constant(accepted.low, accepted.reason))
+    if _MASK.search(given.name) and "input" not in given.name.lower():
+        return Choice(_constant(1, "a mask that hides nothing"))
+    if _LENGTH.search(given.name) and len(shape) <= 1:
+        return Choice(_constant(1, "a length as a share of the whole"), is_told=False)
+    if _RATE.search(given.name):
+        return Choice(_constant(SAMPLE_RATE, "sound at 16 kHz"))
+    if _STEP.search(given.name) and len(shape) <= 1:
+        return Choice(_constant(1, "a step of a schedule"))
+    return Choice(Fill(kind="uniform", low=0.0, high=1.0))
+
+
+def _integers(
+    given: OpenInput, shape: tuple[int, ...], accepted: Accepted | None, length: int
+) -> Choice:
+    name = given.name
+    if accepted is not None and accepted.of_dims:
+        return Choice(_constant(accepted.low, accepted.reason))
+    if accepted is None and _MASK.search(name):
+        return Choice(_constant(1, "a mask that hides nothing"))
+    if _RATE.search(name):
+        return Choice(_constant(SAMPLE_RATE, "sound at 16 kHz"))
+    if accepted is not None:
+        low, high = accepted.low, accepted.high
+        if _POSITION.search(name):
+            high = max(min(high, length - 1), low)
+        return Choice(_span(low, high, accepted.reason))
+    if _LENGTH.search(name) and len(shape) <= 1:
+        return Choice(_constant(length, "the length of what is fed"), is_told=False)
+    if _POSITION.search(name):
+        return Choice(_span(0, length - 1, "positions in what is fed"), is_told=False)
+    if given.elem_type in _SMALLEST:
+        low = _SMALLEST[given.elem_type]
+        return Choice(_span(low, low + 255, "every value of the type"))
+    if _STEP.search(name):
+        return Choice(_constant(1, "a step of a schedule"))
+    if _TYPES.search(name):
+        return Choice(_constant(0, "one segment"))
+    if _TOKENS.search(name):
+        return Choice(_span(0, 99, "identifiers that most vocabularies have"), is_told=False)
+    return Choice(_span(0, 9, "nothing in the model tells these values"), is_told=False)
+
+
+def cautious_fill(fill: Fill) -> Fill:
+    """The fill to try where the likely values make the model fail."""
+    low = 1 if fill.low >= 1 else 0
+    return _constant(low, "the likelier values made the model fail")
+
+
+def _constant(value: int, reason: str) -> Fill:
+    number = float(max(min(value, _MAX_EXACT), -_MAX_EXACT))
+    return Fill(kind="constant", low=number, high=number, reason=reason)
+
+
+def _span(low: int, high: int, reason: str) -> Fill:
+    if low == high:
+        return _constant(low, reason)
+    first = max(min(low, _MAX_EXACT), -_MAX_EXACT)
+    last = max(min(high, _MAX_EXACT), first)
+    return Fill(kind="integers", low=float(first), high=float(last), reason=reason)

@@ -1,0 +1,188 @@
+"""Arrays that the user gives as inputs: their headers, checked against the model.
+
+Only the header of a .npy file is read; its data goes to the child process that
+runs the model. Files that need Python objects are refused.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any, Final
+
+from numpy.lib import format as npy
+
+from feasibility.errors import InputError
+from feasibility.model_file.element_types import dtype_name
+from feasibility.text import safe_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy import dtype
+
+    from feasibility.graph.inputs.dim_roles import OpenInput
+
+_HINT: Final = "write it with numpy.save(path, array)"
+# Element types that numpy does not have, and the unsigned integers that carry their bits.
+_CARRIERS: Final = {"bfloat16": "uint16"}
+
+
+@dataclass(frozen=True, slots=True)
+class GivenArray:
+    """One array on disk.
+
+    Args:
+        path: The .npy or .npz file.
+        member: Name of the array in the .npz file.
+        dtype: Element type in numpy's words.
+        shape: Its shape.
+    """
+
+    path: Path
+    member: str | None
+    dtype: str
+    shape: tuple[int, ...]
+
+
+def given_arrays(
+    inputs: tuple[OpenInput, ...], files: Mapping[str, Path], archive: Path | None
+) -> dict[str, GivenArray]:
+    """The arrays given for a model's inputs by name; single files go before the archive.
+
+    Raises:
+        InputError: An unreadable file, a name that is no input, or an array whose type or
+            shape is not what the model declares; the message names both sides.
+    """
+    arrays = _archive_headers(archive) if archive is not None else {}
+    by_name = {given.name: given for given in inputs}
+    for name in (*files, *arrays):
+        if name not in by_name:
+            names = ", ".join(safe_text(known, 40) for known in by_name)
+            raise InputError(
+                f"Cannot use the array '{safe_text(name, 60)}'",
+                f"the model's inputs are {names}" if names else "the model has no inputs",
+                "name the arrays after the model's inputs",
+            )
+    arrays |= {name: _file_header(path) for name, path in files.items()}
+    for name, array in arrays.items():
+        _require_match(by_name[name], array)
+    return arrays
+
+
+def sizes_of(inputs: tuple[OpenInput, ...], arrays: Mapping[str, GivenArray]) -> dict[str, int]:
+    """Sizes that the arrays give to open dims.
+
+    Raises:
+        InputError: Two arrays that give one dim two sizes.
+    """
+    sizes: dict[str, int] = {}
+    sources: dict[str, str] = {}
+    for given in inputs:
+        array = arrays.get(given.name)
+        if array is None or not given.has_rank:
+            continue
+        for key, size in zip(given.keys, array.shape, strict=True):
+            if key is None:
+                continue
+            if sizes.setdefault(key, size) != size:
+                raise InputError(
+                    f"Cannot bind the dim '{safe_text(key, 60)}'",
+                    f"the array for '{safe_text(sources[key], 40)}' gives it {sizes[key]}, "
+                    f"the one for '{safe_text(given.name, 40)}' gives it {size}",
+                    "give arrays whose shapes agree",
+                )
+            sources.setdefault(key, given.name)
+    return sizes
+
+
+def _require_match(given: OpenInput, array: GivenArray) -> None:
+    declared = dtype_name(given.elem_type)
+    where = f"Cannot use {_where(array)} for the input '{safe_text(given.name, 60)}'"
+    if given.kind == "map":
+        raise InputError(where, "the input is a map, which no array can hold", "")
+    if array.dtype != _CARRIERS.get(declared, "uint8" if "float8" in declared else declared):
+        raise InputError(
+            where,
+            f"the file holds {array.dtype}, the model takes {declared}",
+            f"convert it: array.astype('{_CARRIERS.get(declared, declared)}')",
+        )
+    fits = not given.has_rank or (
+        len(array.shape) == len(given.shape)
+        and all(
+            size is None or size == own for size, own in zip(given.shape, array.shape, strict=True)
+        )
+    )
+    if not fits:
+        wanted = ", ".join(
+            str(size) if size is not None else safe_text(key or "?", 40)
+            for size, key in zip(given.shape, given.keys, strict=True)
+        )
+        own = ", ".join(map(str, array.shape))
+        raise InputError(
+            where, f"the file holds shape [{own}], the model takes [{wanted}]", "reshape the array"
+        )
+
+
+def _where(array: GivenArray) -> str:
+    name = f"'{safe_text(str(array.path), 80)}'"
+    return name if array.member is None else f"'{safe_text(array.member, 60)}' of {name}"
+
+
+def _file_header(path: Path) -> GivenArray:
+    what = f"Cannot read the array '{safe_text(str(path), 80)}'"
+    try:
+        if not path.is_file():
+            reason = "it is not a regular file" if path.exists() else "there is no such file"
+            raise InputError(what, reason, "give the path of a .npy file")
+        with path.open("rb") as stream:
+            shape, kind = _header(stream)
+    except (OSError, ValueError) as error:
+        raise InputError(what, _cause(error), _HINT) from error
+    return GivenArray(path, None, _dtype_text(kind, what), shape)
+
+
+def _archive_headers(path: Path) -> dict[str, GivenArray]:
+    what = f"Cannot read the archive '{safe_text(str(path), 80)}'"
+    arrays = {}
+    try:
+        if not path.is_file():
+            reason = "it is not a regular file" if path.exists() else "there is no such file"
+            raise InputError(what, reason, "give the path of a .npz file")
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.namelist():
+                with archive.open(member) as stream:
+                    shape, kind = _header(stream)
+                name = member.removesuffix(".npy")
+                arrays[name] = GivenArray(path, name, _dtype_text(kind, what), shape)
+    except (OSError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
+        raise InputError(
+            what, _cause(error), "write it with numpy.savez(path, name=array)"
+        ) from error
+    return arrays
+
+
+def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], dtype[Any]]:
+    """Shape and element type of a .npy file, its data not touched."""
+    version = npy.read_magic(stream)
+    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+    if version not in readers:
+        raise ValueError(f"its format version {version[0]}.{version[1]} is not known")
+    shape, _, kind = readers[version](stream)
+    return shape, kind
+
+
+def _dtype_text(kind: dtype[Any], what: str) -> str:
+    if kind.hasobject:
+        raise InputError(what, "it holds Python objects", "save numbers or fixed-width strings")
+    if kind.kind in "US":
+        return "string"
+    if not kind.isnative:
+        raise InputError(what, f"its byte order is not this machine's ({kind.str})", _HINT)
+    return str(kind)
+
+
+def _cause(error: Exception) -> str:
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return safe_text(text.splitlines()[0] if text else type(error).__name__, 160)

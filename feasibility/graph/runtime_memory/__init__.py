@@ -1,1 +1,0 @@
-"""What ONNX Runtime holds for a graph, told without running it."""

@@ -1,0 +1,131 @@
+"""Shapes with which a node cannot run, beyond what the inference of onnx refuses.
+
+They tell which of several likely sizes for an open dim is wrong, before anything
+is run: a dense layer behind a flattened picture fits one picture size only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from feasibility.graph.attributes import int_of
+from feasibility.graph.value_types import element_count
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from feasibility.graph.typed_graph import Call
+    from feasibility.graph.value_types import Shape, ValueType
+
+    Outputs = tuple[ValueType, ...]
+
+_WINDOWED: Final = frozenset({"Conv", "ConvInteger", "MaxPool", "AveragePool", "LpPool"})
+_BROADCASTING: Final = frozenset({"Add", "Sub", "Mul", "Div", "Pow", "Equal", "PRelu"})
+
+
+def contradiction(call: Call, outputs: Outputs) -> str:
+    """Why a node cannot run with these shapes; empty if nothing is against it."""
+    if call.domain:
+        return ""
+    rule = _RULES.get(call.op_type)
+    return rule(call, outputs) if rule is not None else ""
+
+
+def conflicts(call: Call) -> tuple[tuple[int, int], ...]:
+    """Pairs of sizes that should be one: what reaches a node, and what it should be.
+
+    Where it cannot be told which is which, both orders.
+    """
+    if call.op_type in ("Gemm", "MatMul"):
+        transposed = call.op_type == "Gemm" and int_of(call.attributes, "transB", 0)
+        have, want = call.dim(0, -1), call.dim(1, -1 if transposed else -2)
+        return ((have, want),) if have and want and have != want else ()
+    if call.op_type not in _BROADCASTING:
+        return ()
+    first, second = call.type_of(0).shape or (), call.type_of(1).shape or ()
+    for one, other in zip(reversed(first), reversed(second), strict=False):
+        if one and other and one != other and 1 not in (one, other):
+            return (one, other), (other, one)
+    return ()
+
+
+def _is_closed(shape: Shape | None) -> bool:
+    return shape is not None and None not in shape
+
+
+def _window(call: Call, outputs: Outputs) -> str:
+    data, found = call.type_of(0).shape, outputs[0].shape if outputs else None
+    if call.op_type.startswith("Conv") and data is not None and len(data) > 1:
+        per_group, group = call.dim(1, 1), int_of(call.attributes, "group", 1)
+        if per_group is not None and data[1] not in (None, per_group * group):
+            return f"its weight takes {per_group * group} channels, its input has {data[1]}"
+    # The size of an output is negative, so open, where the window is larger than the input.
+    is_whole = _is_closed(data) and 0 not in (data or ())
+    if is_whole and found is not None and any(not dim for dim in found[2:]):
+        return "its window is larger than its input"
+    return ""
+
+
+def _gemm(call: Call, _: Outputs) -> str:
+    inner = call.dim(0, 0 if int_of(call.attributes, "transA", 0) else 1)
+    rows = call.dim(1, 1 if int_of(call.attributes, "transB", 0) else 0)
+    if inner is None or rows is None or inner == rows:
+        return ""
+    return f"its weight takes {rows} values per row, its input has {inner}"
+
+
+def _reshape(call: Call, outputs: Outputs) -> str:
+    before = call.type_of(0).element_count
+    after = element_count(outputs[0].shape) if outputs else None
+    if before is None or after is None or before == after:
+        return ""
+    return f"its input has {before} elements, its output {after}"
+
+
+def _gather(call: Call, _: Outputs) -> str:
+    indices = call.value(1)
+    rows = call.dim(0, int_of(call.attributes, "axis", 0))
+    if indices is None or rows is None or indices.size == 0 or indices.dtype.kind not in "iu":
+        return ""
+    low, high = int(indices.min()), int(indices.max())
+    return f"it takes row {high} of {rows}" if high >= rows or low < -rows else ""
+
+
+def _gather_nd(call: Call, _: Outputs) -> str:
+    indices, data = call.value(1), call.type_of(0).shape
+    if indices is None or data is None or indices.ndim == 0 or indices.size == 0:
+        return ""
+    first = max(int_of(call.attributes, "batch_dims", 0), 0)
+    for column, rows in zip(range(indices.shape[-1]), data[first:], strict=False):
+        high = int(indices[..., column].max())
+        if rows is not None and high >= rows:
+            return f"it takes row {high} of {rows}"
+    return ""
+
+
+def _recurrent(call: Call, _: Outputs) -> str:
+    width, taken = call.dim(0, 2), call.dim(1, 2)
+    if width is None or taken is None or width == taken:
+        return ""
+    return f"its weight takes {taken} values per step, its input has {width}"
+
+
+def _normalization(call: Call, _: Outputs) -> str:
+    channels, scales = call.dim(0, 1), call.dim(1, 0)
+    if channels is None or scales is None or channels == scales:
+        return ""
+    return f"it has {scales} scales, its input {channels} channels"
+
+
+_RULES: Final[dict[str, Callable[[Call, Outputs], str]]] = {
+    **dict.fromkeys(_WINDOWED, _window),
+    "Gemm": _gemm,
+    "Reshape": _reshape,
+    "Gather": _gather,
+    "GatherND": _gather_nd,
+    "LSTM": _recurrent,
+    "GRU": _recurrent,
+    "RNN": _recurrent,
+    "BatchNormalization": _normalization,
+    "InstanceNormalization": _normalization,
+}

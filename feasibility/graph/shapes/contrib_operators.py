@@ -1,0 +1,326 @@
+"""Output types of operators outside the ONNX standard, and of standard ones without inference.
+
+These are what exporters and ONNX Runtime's own optimiser write: the domains
+com.microsoft, com.microsoft.nchwc and com.ms.internal.nhwc and a few experimental
+operators of the default domain.
+
+Source: the operator documentation and schemas of ONNX Runtime 1.31 (docs/ContribOperators.md).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from onnx import TensorProto
+
+from feasibility.graph.attributes import int_of, ints_of
+from feasibility.graph.shapes.ml_operators import CLASSIC_RULES
+from feasibility.graph.value_types import ValueType
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from feasibility.graph.typed_graph import Call
+
+Types: TypeAlias = tuple[ValueType, ...]
+Rule: TypeAlias = "Callable[[Call], Types]"
+
+
+_FLOAT: Final = TensorProto.FLOAT
+_INT64: Final = TensorProto.INT64
+
+
+def _same(call: Call) -> Types:
+    return (call.type_of(0),)
+
+
+def _shaped(call: Call, elem_type: int, *shape: int | None) -> Types:
+    return (ValueType(elem_type or call.type_of(0).elem_type, shape),)
+
+
+def _skip_normalization(call: Call) -> Types:
+    data = call.type_of(0)
+    row = None if data.shape is None else (*data.shape[:-1], 1)
+    statistic = ValueType(_FLOAT, row)
+    return data, statistic, statistic, data
+
+
+def _layer_normalization(call: Call) -> Types:
+    data = call.type_of(0)
+    axis = int_of(call.attributes, "axis", -1)
+    row = None
+    if data.shape is not None and -len(data.shape) <= axis < len(data.shape):
+        axis %= len(data.shape) or 1
+        row = (*data.shape[:axis], *(1 for _ in data.shape[axis:]))
+    return data, ValueType(_FLOAT, row), ValueType(_FLOAT, row)
+
+
+def _embed_layer_normalization(call: Call) -> Types:
+    batch, sequence = call.shape(0, 2)
+    hidden = call.dim(2, -1)
+    table = call.type_of(2).elem_type or _FLOAT
+    embedded = ValueType(table, (batch, sequence, hidden))
+    return embedded, ValueType(TensorProto.INT32, (batch,)), embedded
+
+
+def _attention(call: Call) -> Types:
+    """Attention with one packed weight: input [B, S, D], weight [D, 3 * hidden]."""
+    batch, sequence, _ = call.shape(0, 3)
+    sizes = ints_of(call.attributes, "qkv_hidden_sizes")
+    packed = call.dim(1, -1)
+    hidden = sizes[-1] if sizes else None if packed is None else packed // 3
+    head_count = int_of(call.attributes, "num_heads", 0)
+    past = call.dim(4, 3)
+    total = past + sequence if past is not None and sequence is not None else sequence
+    head = hidden // head_count if hidden is not None and head_count > 0 else None
+    elem_type = call.type_of(0).elem_type
+    return (
+        ValueType(elem_type, (batch, sequence, hidden)),
+        ValueType(elem_type, (2, batch, head_count or None, total, head)),
+    )
+
+
+def _quantized_attention(call: Call) -> Types:
+    attention = _attention(call)
+    scale = call.type_of(3).elem_type or _FLOAT
+    return tuple(value.with_elem_type(scale) for value in attention)
+
+
+def _multi_head_attention(call: Call) -> Types:
+    query = call.type_of(0)
+    shape = query.shape or ()
+    if len(shape) == 5:  # packed [B, S, heads, 3, head]
+        batch, sequence, head_count, _, head = shape
+        hidden = None if head_count is None or head is None else head_count * head
+        return (query.with_shape((batch, sequence, hidden)),)
+    batch, sequence, hidden = call.shape(0, 3)
+    head_count = int_of(call.attributes, "num_heads", 0) or None
+    value = call.type_of(2).shape or ()
+    if len(value) == 4:
+        width = value[3]
+        hidden = None if head_count is None or width is None else head_count * width
+        length = value[2]
+    else:
+        hidden = value[2] if len(value) == 3 else hidden
+        length = value[1] if len(value) == 3 else sequence
+        width = hidden // head_count if hidden is not None and head_count else None
+    past = call.dim(6, 2)
+    total = past + length if past is not None and length is not None else length
+    cache = query.with_shape((batch, head_count, total, width))
+    return query.with_shape((batch, sequence, hidden)), cache, cache
+
+
+def _group_query_attention(call: Call) -> Types:
+    query = call.type_of(0)
+    batch, sequence, width = call.shape(0, 3)
+    head_count = int_of(call.attributes, "num_heads", 0)
+    kv_count = int_of(call.attributes, "kv_num_heads", 0)
+    packed = call.type_of(1).shape is None
+    head = None
+    if width is not None and head_count > 0 and kv_count > 0:
+        head = width // (head_count + 2 * kv_count if packed else head_count)
+    hidden = width if not packed else None if head is None else head * head_count
+    past = call.dim(3, 2)
+    total = past + sequence if past is not None and sequence is not None else None
+    length = call.value(6)
+    if length is not None and length.size == 1:
+        total = max(int(length.reshape(-1)[0]), past or 0)
+    cache = query.with_shape((batch, kv_count or None, total, head))
+    return query.with_shape((batch, sequence, hidden)), cache, cache
+
+
+def _matmul_bits(call: Call) -> Types:
+    shape = call.type_of(0).shape
+    columns = int_of(call.attributes, "N", 0) or None
+    return (call.type_of(0).with_shape(None if not shape else (*shape[:-1], columns)),)
+
+
+def _recurrent_quantized(call: Call) -> Types:
+    sequence, batch, _ = call.shape(0, 3)
+    hidden = int_of(call.attributes, "hidden_size", 0) or None
+    directions = call.dim(1, 0)
+    state = ValueType(_FLOAT, (directions, batch, hidden))
+    return ValueType(_FLOAT, (sequence, directions, batch, hidden)), state, state
+
+
+def _fused_matmul(call: Call) -> Types:
+    first, second = call.type_of(0).shape, call.type_of(1).shape
+    if not first or not second or len(first) < 2 or len(second) < 2:
+        return (call.type_of(0).with_shape(None),)
+    if int_of(call.attributes, "transA", 0):
+        first = (*first[:-2], first[-1], first[-2])
+    if int_of(call.attributes, "transB", 0):
+        second = (*second[:-2], second[-1], second[-2])
+    batch = first[:-2] if len(first) >= len(second) else second[:-2]
+    return (call.type_of(0).with_shape((*batch, first[-2], second[-1])),)
+
+
+def _quantized_concat(call: Call) -> Types:
+    """Concat of (data, scale, zero point) triples behind the output's scale and zero point."""
+    parts = [value.shape for value in call.inputs[2::3]]
+    axis = int_of(call.attributes, "axis", 0)
+    elem_type = call.type_of(2).elem_type
+    first = parts[0] if parts else None
+    if first is None or not -len(first) <= axis < len(first):
+        return (ValueType(elem_type),)
+    axis %= len(first)
+    total: int | None = 0
+    for part in parts:
+        size = part[axis] if part is not None and len(part) == len(first) else None
+        total = None if total is None or size is None else total + size
+    return (ValueType(elem_type, (*first[:axis], total, *first[axis + 1 :])),)
+
+
+def _reorder_input(call: Call) -> Types:
+    """To blocked channels; the runtime pads them to a whole number of blocks."""
+    batch, *middle, last = call.shape(0, 4)
+    if int_of(call.attributes, "channels_last", 0):
+        return (call.type_of(0).with_shape((batch, last, *middle)),)
+    return _same(call)
+
+
+def _reorder_output(call: Call) -> Types:
+    batch, _, *area = call.shape(0, 4)
+    channels = int_of(call.attributes, "channels", 0) or None
+    last = int_of(call.attributes, "channels_last", 0)
+    shape = (batch, *area, channels) if last else (batch, channels, *area)
+    return (call.type_of(0).with_shape(shape),)
+
+
+def _blocked_upsample(call: Call) -> Types:
+    shape, scales = call.type_of(0).shape, ints_of(call.attributes, "scales")
+    if shape is None or scales is None or len(scales) != len(shape):
+        return (call.type_of(0).with_shape(None),)
+    sizes = (
+        None if dim is None else dim * max(by, 0) for dim, by in zip(shape, scales, strict=True)
+    )
+    return (call.type_of(0).with_shape(sizes),)
+
+
+def _crop_and_resize(call: Call) -> Types:
+    size = call.value(3)
+    height, width = (
+        (int(item) for item in size)
+        if size is not None and size.shape == (2,)
+        else (
+            None,
+            None,
+        )
+    )
+    return _shaped(call, 0, call.dim(1, 0), call.dim(0, 1), height, width)
+
+
+def _rows_of_table(call: Call) -> Types:
+    indices = call.type_of(1).shape
+    width = call.dim(0, -1)
+    return (call.type_of(0).with_shape(None if indices is None else (*indices, width)),)
+
+
+def _relative_bias(call: Call) -> Types:
+    lengths = [call.value(1), call.value(2)]
+    query, key = (None if item is None or item.size != 1 else int(item.item()) for item in lengths)
+    return _shaped(call, 0, 1, call.dim(0, 1), query, key)
+
+
+def _quantize(call: Call) -> Types:
+    return (call.type_of(0).with_elem_type(call.type_of(2).elem_type or TensorProto.UINT8),)
+
+
+def _dequantize(call: Call) -> Types:
+    return (call.type_of(0).with_elem_type(call.type_of(1).elem_type or _FLOAT),)
+
+
+def _crop(call: Call) -> Types:
+    batch, channels, height, width = call.shape(0, 4)
+    scale, border = ints_of(call.attributes, "scale"), ints_of(call.attributes, "border")
+    if scale is not None and len(scale) == 2:
+        return _shaped(call, 0, batch, channels, *scale)
+    if border is None or len(border) != 4 or height is None or width is None:
+        return _shaped(call, 0, batch, channels, None, None)
+    left, top, right, bottom = border
+    return _shaped(
+        call, 0, batch, channels, max(height - top - bottom, 0), max(width - left - right, 0)
+    )
+
+
+def _comparison(call: Call) -> Types:
+    """Operands broadcast against each other."""
+    first, second = call.type_of(0).shape, call.type_of(1).shape
+    if first is None or second is None:
+        return (ValueType(TensorProto.BOOL),)
+    rank = max(len(first), len(second))
+    pairs = zip(
+        (1,) * (rank - len(first)) + first, (1,) * (rank - len(second)) + second, strict=True
+    )
+    shape = tuple(other if one == 1 else one for one, other in pairs)
+    return (ValueType(TensorProto.BOOL, shape),)
+
+
+_SAME: Final = frozenset(
+    {
+        "Gelu", "BiasGelu", "FastGelu", "QuickGelu", "BiasDropout", "BiasAdd", "BiasSoftmax",
+        "RotaryEmbedding", "GemmaRotaryEmbedding", "ScaledSiLU", "QLinearSigmoid",
+        "QLinearLeakyRelu", "QLinearSoftmax", "GroupNorm", "Inverse", "BitmaskDropout",
+        "NGramRepeatBlock", "MoE", "QMoE", "QOrderedGelu", "GatedRMSNorm",
+    }
+)  # fmt: skip
+_SAME_STANDARD: Final = frozenset(
+    {
+        "ImageScaler", "Affine", "ParametricSoftplus", "ScaledTanh", "GroupNormalization",
+        "Scale", "MeanVarianceNormalization", "InstanceNormalization", "BatchNormalization",
+        # Operator set 1, when shapes were broadcast to the first operand if at all.
+        "Abs", "Add", "Ceil", "Clip", "Div", "Dropout", "Elu", "Exp", "Floor", "HardSigmoid",
+        "LeakyRelu", "Log", "Max", "Mean", "Min", "Mul", "Neg", "PRelu", "Reciprocal", "Relu",
+        "Selu", "Sigmoid", "Sqrt", "Sub", "Sum", "Tanh",
+    }
+)  # fmt: skip
+
+_RULES: Final[dict[tuple[str, str], Rule]] = {
+    **{("com.microsoft", name): _same for name in _SAME},
+    **{("", name): _same for name in _SAME_STANDARD},
+    ("", "GreaterOrEqual"): _comparison,
+    ("", "LessOrEqual"): _comparison,
+    ("", "LayerNormalization"): _layer_normalization,
+    ("", "SimplifiedLayerNormalization"): _layer_normalization,
+    ("", "Crop"): _crop,
+    ("com.microsoft", "LayerNormalization"): _layer_normalization,
+    ("com.microsoft", "SimplifiedLayerNormalization"): _layer_normalization,
+    ("com.microsoft", "SkipLayerNormalization"): _skip_normalization,
+    ("com.microsoft", "SkipSimplifiedLayerNormalization"): _skip_normalization,
+    ("com.microsoft", "SkipGroupNorm"): lambda call: (call.type_of(0), call.type_of(0)),
+    ("com.microsoft", "BiasSplitGelu"): lambda call: _shaped(
+        call, 0, *call.shape(0, 3)[:2], None if (width := call.dim(0, 2)) is None else width // 2
+    ),
+    ("com.microsoft", "EmbedLayerNormalization"): _embed_layer_normalization,
+    ("com.microsoft", "Attention"): _attention,
+    ("com.microsoft", "QAttention"): _quantized_attention,
+    ("com.microsoft", "MultiHeadAttention"): _multi_head_attention,
+    ("com.microsoft", "DecoderMaskedMultiHeadAttention"): _multi_head_attention,
+    ("com.microsoft", "GroupQueryAttention"): _group_query_attention,
+    ("com.microsoft", "SparseAttention"): _group_query_attention,
+    ("com.microsoft", "MatMulNBits"): _matmul_bits,
+    ("com.microsoft", "MatMulBnb4"): _matmul_bits,
+    ("com.microsoft", "MatMulFpQ4"): _matmul_bits,
+    ("com.microsoft", "FusedMatMul"): _fused_matmul,
+    ("com.microsoft", "TransposeMatMul"): _fused_matmul,
+    ("com.microsoft", "FusedMatMulActivation"): _fused_matmul,
+    ("com.microsoft", "DynamicQuantizeLSTM"): _recurrent_quantized,
+    ("com.microsoft", "QLinearConcat"): _quantized_concat,
+    ("com.microsoft", "QuantizeLinear"): _quantize,
+    ("com.microsoft", "DequantizeLinear"): _dequantize,
+    ("com.microsoft", "CropAndResize"): _crop_and_resize,
+    ("com.microsoft", "TorchEmbedding"): _rows_of_table,
+    ("com.microsoft", "RelativePositionBias"): _relative_bias,
+    ("com.microsoft", "IsAllFinite"): lambda call: _shaped(call, TensorProto.BOOL),
+    ("com.microsoft.nchwc", "ReorderInput"): _reorder_input,
+    ("com.microsoft.nchwc", "ReorderOutput"): _reorder_output,
+    ("com.microsoft.nchwc", "Upsample"): _blocked_upsample,
+}
+
+
+def contrib_types(domain: str, op_type: str, call: Call) -> Types | None:
+    """Output types by this module's own rules; None where it has none for the operator."""
+    rule = _RULES.get((domain, op_type)) or (
+        CLASSIC_RULES.get(op_type) if domain == "ai.onnx.ml" else None
+    )
+    return rule(call) if rule is not None else None

@@ -1,0 +1,185 @@
+"""If, Loop and Scan: what their bodies receive, what they give back, how often they run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Protocol
+
+import numpy as np
+from onnx import TensorProto
+
+from feasibility.graph.attributes import graph_of, int_of, ints_of
+from feasibility.graph.value_types import UNKNOWN, ValueType, merge
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from onnx import GraphProto
+
+    from feasibility.graph.constants import Array
+    from feasibility.graph.typed_graph import Call, TypedGraph
+
+# A trip count that no one waits for is a `while` loop written with a placeholder.
+MAX_TRIPS: Final = 2**31
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A walked body with the values of its outputs where they are known."""
+
+    graph: TypedGraph
+    values: tuple[Array | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What a control-flow node gives back.
+
+    Args:
+        outputs: Types of the node's outputs.
+        bodies: Its bodies as they were walked.
+        trip_count: Runs of each body per run of the node; None where not known.
+    """
+
+    outputs: tuple[ValueType, ...]
+    bodies: tuple[TypedGraph, ...] = ()
+    trip_count: int | None = 1
+
+
+class BodyWalker(Protocol):
+    """Walks a body whose inputs have the given types and, by position, values."""
+
+    def __call__(
+        self,
+        name: str,
+        graph: GraphProto,
+        inputs: Sequence[ValueType],
+        values: Mapping[int, Array],
+    ) -> Body:
+        """The walked body."""
+
+
+def branches(call: Call, walk: BodyWalker) -> Flow:
+    """An If: one body where its condition is known, else both and what they agree on."""
+    chosen = _truth(call.values[0]) if call.values else None
+    names: tuple[str, ...] = ("then_branch", "else_branch")
+    if chosen is not None:
+        names = (names[0],) if chosen else (names[1],)
+    bodies = [
+        walk(name, graph, (), {}).graph
+        for name in names
+        if (graph := graph_of(call.attributes, name)) is not None
+    ]
+    outputs: tuple[ValueType, ...] = ()
+    for body in bodies:
+        given = _padded(body.output_types(), len(call.node.output))
+        outputs = given if not outputs else tuple(map(merge, outputs, given))
+    return Flow(_padded(outputs, len(call.node.output)), tuple(bodies))
+
+
+def loop(call: Call, walk: BodyWalker) -> Flow:
+    """A Loop: carried values keep what is true of them before and after each iteration."""
+    graph = graph_of(call.attributes, "body")
+    if graph is None:
+        return Flow(_padded((), len(call.node.output)), trip_count=None)
+    carried = call.inputs[2:]
+    condition = call.values[1] if len(call.values) > 1 else None
+    starts_true = not call.is_given(1) or _truth(condition)
+    values = {1: np.ones((), bool)} if starts_true else {}
+    header = (ValueType(TensorProto.INT64, ()), ValueType(TensorProto.BOOL, ()))
+    body = walk("body", graph, (*header, *carried), values)
+    after = _padded(body.graph.output_types()[1:], len(carried))
+    settled = tuple(map(_widened, carried, after))
+    if settled != carried:
+        body = walk("body", graph, (*header, *settled), values)
+    goes_on = body.values[0] if body.values else None
+    trip_count = None
+    limit = call.number(0)
+    if limit is not None and starts_true and _truth(goes_on):
+        trip_count = max(limit, 0)
+    if starts_true is False:
+        trip_count = 0
+    if trip_count is not None and trip_count >= MAX_TRIPS:
+        trip_count = None
+    stacked = tuple(
+        _stacked(value, trip_count, 0) for value in body.graph.output_types()[1 + len(carried) :]
+    )
+    outputs = _padded((*settled, *stacked), len(call.node.output))
+    return Flow(outputs, (body.graph,), trip_count)
+
+
+def scan(call: Call, walk: BodyWalker, *, has_batch: bool = False) -> Flow:
+    """A Scan: as many iterations as its scan inputs are long.
+
+    Args:
+        call: The node.
+        walk: Walks its body.
+        has_batch: True for operator set 8, where a batch dim comes first and the first
+            input holds the sequence lengths.
+    """
+    graph = graph_of(call.attributes, "body")
+    count = int_of(call.attributes, "num_scan_inputs", 0)
+    inputs = call.inputs[1:] if has_batch else call.inputs
+    if graph is None or not 0 < count <= len(inputs):
+        return Flow(_padded((), len(call.node.output)), trip_count=None)
+    states, scanned = inputs[: len(inputs) - count], inputs[len(inputs) - count :]
+    axes = ints_of(call.attributes, "scan_input_axes") or (0,) * count
+    trip_count: int | None = None
+    slices = []
+    for value, axis in zip(scanned, (*axes, *(0,) * count), strict=False):
+        rest, length = _without(value, 1 if has_batch else axis)
+        trip_count = length if trip_count is None else trip_count
+        slices.append(_without(rest, 0)[0] if has_batch else rest)
+    batch = scanned[0].shape[0] if has_batch and scanned[0].shape else None
+    if has_batch:
+        states = tuple(_without(value, 0)[0] for value in states)
+    body = walk("body", graph, (*states, *slices), {})
+    found = body.graph.output_types()
+    settled = tuple(map(_widened, states, _padded(found, len(states))))
+    out_axes = ints_of(call.attributes, "scan_output_axes") or ()
+    stacked = tuple(
+        _stacked(value, trip_count, out_axes[at] if at < len(out_axes) else 0)
+        for at, value in enumerate(found[len(states) :])
+    )
+    outputs = (*settled, *stacked)
+    if has_batch:
+        outputs = tuple(_stacked(value, batch, 0) for value in outputs)
+        trip_count = None if trip_count is None or batch is None else trip_count * batch
+    if trip_count is not None and trip_count >= MAX_TRIPS:
+        trip_count = None
+    return Flow(_padded(outputs, len(call.node.output)), (body.graph,), trip_count)
+
+
+def _truth(value: Array | None) -> bool | None:
+    return bool(value.reshape(-1)[0]) if value is not None and value.size == 1 else None
+
+
+def _padded(types: Sequence[ValueType], count: int) -> tuple[ValueType, ...]:
+    return (*types, *(UNKNOWN,) * count)[:count]
+
+
+def _widened(before: ValueType, after: ValueType) -> ValueType:
+    """What stays true of a carried value; its type before the loop where the body says nothing."""
+    if after.elem_type == 0 and after.kind == "tensor":
+        return replace(before, shape=None) if before.kind == "tensor" else before
+    if before.elem_type == 0:
+        return after
+    return merge(before, after)
+
+
+def _stacked(value: ValueType, length: int | None, axis: int) -> ValueType:
+    if value.kind != "tensor":
+        return UNKNOWN
+    if value.shape is None:
+        return value
+    at = axis if axis >= 0 else len(value.shape) + 1 + axis
+    return value.with_shape((*value.shape[:at], length, *value.shape[at:]))
+
+
+def _without(value: ValueType, axis: int) -> tuple[ValueType, int | None]:
+    """The value without one axis, and that axis's length."""
+    shape = value.shape
+    if shape is None or not -len(shape) <= axis < len(shape):
+        return value.with_shape(None), None
+    at = axis % len(shape)
+    return value.with_shape((*shape[:at], *shape[at + 1 :])), shape[at]

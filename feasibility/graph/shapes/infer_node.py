@@ -1,0 +1,204 @@
+"""Output types of one node, by the shape inference of onnx or by this package's own rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from onnx import (
+    NodeProto,
+    OperatorSetIdProto,
+    TensorProto,
+    TypeProto,
+    checker,
+    defs,
+    numpy_helper,
+)
+from onnx.shape_inference import InferenceError, infer_node_outputs
+
+from feasibility.graph.attributes import int_of, list_length, tensor_of
+from feasibility.graph.shapes.contradictions import contradiction
+from feasibility.graph.shapes.contrib_operators import contrib_types
+from feasibility.graph.shapes.operator_aliases import ALIASES, Alias
+from feasibility.graph.value_types import (
+    MAX_RANK,
+    UNKNOWN,
+    ValueType,
+    tensor_type,
+    type_proto,
+    value_type,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from feasibility.graph.attributes import Attributes
+    from feasibility.graph.constants import Array
+    from feasibility.graph.typed_graph import Call
+
+# Operators whose output shape depends on the value of an input.
+_VALUE_DEPENDENT: Final = frozenset(
+    {
+        "AffineGrid", "BlackmanWindow", "CenterCropPad", "Col2Im", "ConstantOfShape", "DFT",
+        "Expand", "HammingWindow", "HannWindow", "MelWeightMatrix", "NonMaxSuppression", "OneHot",
+        "Pad", "Range", "Reshape", "Resize", "STFT", "Slice", "Split", "SplitToSequence",
+        "Squeeze", "Tile", "TopK", "Unsqueeze", "Upsample", "ReduceSum", "ReduceMean",
+        "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceLogSum",
+        "ReduceLogSumExp", "ReduceSumSquare",
+    }
+)  # fmt: skip
+
+# What the C++ code raises on a node that contradicts its operator, its attributes or itself.
+_REFUSALS: Final = (
+    InferenceError,
+    checker.ValidationError,
+    RuntimeError,
+    ValueError,
+    IndexError,
+    TypeError,
+    KeyError,
+)
+
+
+@dataclass(slots=True)
+class NodeTypes:
+    """Infers nodes under one set of operator versions.
+
+    Args:
+        opsets: Operator set version by domain, the default domain as the empty string.
+    """
+
+    opsets: dict[str, int]
+    _imports: list[OperatorSetIdProto] = field(default_factory=list)
+    _schemas: dict[tuple[str, str], defs.OpSchema | None] = field(default_factory=dict)
+    _protos: dict[ValueType, TypeProto] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._imports = [
+            OperatorSetIdProto(domain=domain, version=version)
+            for domain, version in self.opsets.items()
+        ]
+
+    def infer(self, call: Call) -> tuple[tuple[ValueType, ...], str]:
+        """Types of a node's outputs, and why it cannot run (empty if nothing is against it)."""
+        node, op_type, domain = call.node, call.op_type, call.domain
+        if op_type == "Constant" and not domain:
+            return (_constant_type(call.attributes),), ""
+        own = contrib_types(domain, op_type, call) if domain else None
+        if own is None and (alias := ALIASES.get((domain, op_type))) is not None:
+            own = self._infer_alias(alias, call)
+        refusal = ""
+        schema = self._schema(domain, op_type)
+        if own is None and schema is not None and schema.has_type_and_shape_inference_function:
+            own, refusal = self._infer_standard(node, domain, call.inputs, call.values)
+        elif own is None and not domain:
+            own = contrib_types(domain, op_type, call)
+        outputs = ((own or ()) + (UNKNOWN,) * len(node.output))[: len(node.output)]
+        return outputs, contradiction(call, outputs) or refusal
+
+    def _schema(self, domain: str, op_type: str) -> defs.OpSchema | None:
+        key = (domain, op_type)
+        if key not in self._schemas:
+            version = self.opsets.get(domain, 1)
+            try:
+                self._schemas[key] = defs.get_schema(op_type, version, domain)
+            except (defs.SchemaError, TypeError, ValueError):
+                self._schemas[key] = None
+        return self._schemas[key]
+
+    def _infer_standard(
+        self,
+        node: NodeProto,
+        domain: str,
+        inputs: Sequence[ValueType],
+        values: Sequence[Array | None],
+    ) -> tuple[tuple[ValueType, ...] | None, str]:
+        schema = self._schema(domain, node.op_type)
+        assert schema is not None
+        data: dict[str, TensorProto] = {}
+        if node.op_type in _VALUE_DEPENDENT:
+            # Where a target shape is not known the C++ code would make as many open dims as
+            # its tensor is long.
+            if node.op_type in ("Reshape", "Expand") and any(
+                (value.element_count or 0) > MAX_RANK for value in inputs[1:2]
+            ):
+                return None, ""
+            data = {
+                name: numpy_helper.from_array(value)
+                for name, value in zip(node.input, values, strict=False)
+                if value is not None
+            }
+        types = {
+            name: self._proto(value) for name, value in zip(node.input, inputs, strict=True) if name
+        }
+        try:
+            found = infer_node_outputs(schema, node, types, data, None, self._imports)
+        except _REFUSALS as error:
+            known = all(
+                value.elem_type for name, value in zip(node.input, inputs, strict=True) if name
+            )
+            return None, str(error) if known else ""
+        return tuple(
+            value_type(found[name]) if name in found else UNKNOWN for name in node.output
+        ), ""
+
+    def _infer_alias(self, alias: Alias, call: Call) -> tuple[ValueType, ...]:
+        """Types by the standard operator that has the same shapes."""
+        picked = [call.type_of(at) for at in alias.inputs if at < len(call.inputs)]
+        schema = self._schema("", alias.op_type)
+        if schema is None or not picked:
+            return ()
+        channels_last = alias.channels_last or int_of(call.attributes, "channels_last", 0) == 1
+        # Mixed element types would be refused, and only shapes are asked for: all data is
+        # float, and what is left of integers are indices, axes and sizes.
+        plain = [
+            value if value.elem_type == TensorProto.INT64 else value.with_elem_type(1)
+            for value in picked
+        ]
+        if channels_last and plain[0].shape:
+            batch, *area, last = plain[0].shape
+            plain[0] = plain[0].with_shape((batch, last, *area))
+        names = [
+            "" if value.shape is None and at else f"input_{at}" for at, value in enumerate(plain)
+        ]
+        node = NodeProto(op_type=alias.op_type, input=names, output=["output"])
+        node.attribute.extend(
+            item for name, item in call.attributes.items() if name in schema.attributes
+        )
+        known = tuple(call.value(at) for at in alias.inputs if at < len(call.inputs))
+        found, _ = self._infer_standard(node, "", plain, known)
+        if not found:
+            return ()
+        shape = found[0].shape
+        if channels_last and shape:
+            batch, channels, *area = shape
+            shape = (batch, *area, channels)
+        return (ValueType(call.type_of(alias.elem_type_of).elem_type, shape),)
+
+    def _proto(self, value: ValueType) -> TypeProto:
+        if value.container is not None:
+            return value.container
+        proto = self._protos.get(value)
+        if proto is None:
+            proto = self._protos[value] = type_proto(value)
+        return proto
+
+
+def _constant_type(attributes: Attributes) -> ValueType:
+    """Type of a Constant; strings and sparse tensors as well, which the old schemas leave out."""
+    tensor = tensor_of(attributes, "value")
+    if tensor is not None:
+        return tensor_type(tensor)
+    if "sparse_value" in attributes:
+        sparse = attributes["sparse_value"].sparse_tensor
+        return ValueType(sparse.values.data_type, tuple(dim for dim in sparse.dims if dim >= 0))
+    for name, elem_type in (
+        ("value_int", TensorProto.INT64),
+        ("value_float", TensorProto.FLOAT),
+        ("value_string", TensorProto.STRING),
+    ):
+        if name in attributes:
+            return ValueType(elem_type, ())
+        if f"{name}s" in attributes:
+            return ValueType(elem_type, (list_length(attributes, f"{name}s"),))
+    return UNKNOWN

@@ -1,0 +1,327 @@
+"""Types of every value of a model with its dims bound.
+
+One walk in execution order. Small integer tensors are computed on the way
+(`values`); each node's output types come from `node_types`. Bodies of If, Loop
+and Scan and of model-local functions are walked where they are used, with the
+types that reach them.
+"""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import numpy as np
+from onnx import FunctionProto, GraphProto, ModelProto, NodeProto
+
+from feasibility.graph.attributes import Attributes, attributes_of
+from feasibility.graph.constants import constant_value, fold, is_foldable, tensor_value
+from feasibility.graph.shapes.control_flow import Body, Flow, branches, loop, scan
+from feasibility.graph.shapes.infer_node import NodeTypes
+from feasibility.graph.shapes.node_order import execution_order
+from feasibility.graph.typed_graph import Call, TypedGraph, TypedNode
+from feasibility.graph.value_types import UNKNOWN, ValueType, element_count, tensor_type, value_type
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+
+    from onnx import AttributeProto, OperatorSetIdProto
+
+    from feasibility.graph.constants import Array
+
+# A few kilobytes of nested functions can expand to billions of nodes; beyond these
+# bounds the rest is left unknown.
+MAX_NODES: Final = 300_000
+MAX_BODY_NODES: Final = 40_000
+MAX_DEPTH: Final = 48
+
+# Floating-point tensors longer than this are weights, not the scales of a Resize.
+_MAX_FLOATS: Final = 16
+
+# Nodes that ONNX Runtime never folds while loading, though their inputs are constant: the
+# random ones, and DequantizeLinear, which it keeps beside the operators it quantises.
+# Source: onnxruntime/core/optimizer/constant_folding.cc.
+_NEVER_FOLDED: Final = frozenset(
+    {
+        "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial",
+        "Bernoulli", "Dropout", "DequantizeLinear", "SequenceConstruct", "SequenceEmpty",
+        "Optional", "If", "Loop", "Scan", "SequenceMap",
+    }
+)  # fmt: skip
+
+_Item = TypeVar("_Item")
+_FunctionKey = tuple[str, str, str]
+
+
+def type_graph(
+    model: ModelProto,
+    inputs: Mapping[str, ValueType],
+    values: Mapping[str, int] | None = None,
+) -> TypedGraph:
+    """Types of every value of a model whose inputs have the given types.
+
+    Never raises on a model's content: what cannot be inferred stays unknown.
+
+    Args:
+        model: The model; weights whose data was dropped are told by their dims.
+        inputs: Types of the inputs with their dims bound, by name.
+        values: Whole numbers that certain inputs are fed with throughout.
+    """
+    scope = _Scope()
+    for name, value in (values or {}).items():
+        shape = inputs[name].shape if name in inputs else None
+        if shape is not None and element_count(shape) == 1:
+            scope.values[name] = np.full((1,) * len(shape), value, np.int64)
+    walk = _Walk(model)
+    return walk.graph(model.graph, inputs, scope, NodeTypes(opsets_of(model.opset_import)), {})
+
+
+def opsets_of(imports: Iterable[OperatorSetIdProto]) -> dict[str, int]:
+    """Operator set version by domain, the default domain as the empty string."""
+    return {normal_domain(item.domain): item.version for item in imports}
+
+
+def normal_domain(domain: str) -> str:
+    """The domain, the default one always as the empty string."""
+    return "" if domain == "ai.onnx" else domain
+
+
+@dataclass(slots=True)
+class _Scope:
+    """What the walk knows of the values that can be seen from where it is."""
+
+    types: MutableMapping[str, ValueType] = field(default_factory=dict)
+    values: MutableMapping[str, Array] = field(default_factory=dict)
+    constants: MutableMapping[str, bool] = field(default_factory=dict)
+    depth: int = 0
+
+    def inner(self) -> _Scope:
+        return _Scope(
+            _layer(self.types), _layer(self.values), _layer(self.constants), self.depth + 1
+        )
+
+
+def _layer(mapping: MutableMapping[str, _Item]) -> ChainMap[str, _Item]:
+    return mapping.new_child() if isinstance(mapping, ChainMap) else ChainMap({}, mapping)
+
+
+class _Walk:
+    """The state of one walk over a model: its functions and how much was walked."""
+
+    def __init__(self, model: ModelProto) -> None:
+        self._functions: dict[_FunctionKey, FunctionProto] = {
+            (normal_domain(item.domain), item.name, item.overload): item for item in model.functions
+        }
+        self._function_types: dict[_FunctionKey, NodeTypes] = {}
+        self._bodies: dict[_FunctionKey, GraphProto] = {}
+        self._overridable = model.ir_version >= 4
+        self._node_count = 0
+        self._body_node_count = 0
+
+    def graph(
+        self,
+        graph: GraphProto,
+        inputs: Mapping[str, ValueType],
+        scope: _Scope,
+        types: NodeTypes,
+        references: Attributes,
+        name: str = "",
+    ) -> TypedGraph:
+        """Walks a graph or body whose inputs have the given types."""
+        declared = {item.name for item in graph.input}
+        initializers = self._add_initializers(graph, scope, declared)
+        fed = tuple(item.name for item in graph.input if item.name not in initializers)
+        scope.types.update(inputs)
+        hints = {
+            item.name: item
+            for item in (*graph.value_info, *graph.output)
+            if item.name not in scope.types
+        }
+        nodes = []
+        for node in execution_order(graph.node, scope.types):
+            typed = self._node(node, scope, types, references)
+            if typed is None:
+                break
+            nodes.append(typed)
+            for output, known in zip(node.output, typed.outputs, strict=True):
+                if known.elem_type == 0 and known.kind == "tensor" and output in hints:
+                    scope.types[output] = value_type(hints[output].type)
+        outputs = tuple(item.name for item in graph.output)
+        return TypedGraph(
+            name, tuple(nodes), fed, outputs, scope.types, frozenset(initializers), scope.constants
+        )
+
+    def _add_initializers(self, graph: GraphProto, scope: _Scope, declared: set[str]) -> set[str]:
+        names = set()
+        for tensor in graph.initializer:
+            names.add(tensor.name)
+            found = scope.types[tensor.name] = tensor_type(tensor)
+            scope.constants[tensor.name] = not (self._overridable and tensor.name in declared)
+            count = found.element_count
+            if count is not None and (
+                found.is_integer or found.elem_type == 9 or count <= _MAX_FLOATS
+            ):
+                value = tensor_value(tensor)
+                if value is not None:
+                    scope.values[tensor.name] = value
+        for sparse in graph.sparse_initializer:
+            names.add(sparse.values.name)
+            shape = tuple(sparse.dims) if all(dim >= 0 for dim in sparse.dims) else None
+            scope.types[sparse.values.name] = ValueType(sparse.values.data_type, shape)
+            scope.constants[sparse.values.name] = True
+        return names
+
+    def _node(
+        self, node: NodeProto, scope: _Scope, types: NodeTypes, references: Attributes
+    ) -> TypedNode | None:
+        self._node_count += 1
+        self._body_node_count += scope.depth > 0
+        is_body = scope.depth > 0
+        if self._node_count > MAX_NODES or (is_body and self._body_node_count > MAX_BODY_NODES):
+            return None
+        domain = normal_domain(node.domain)
+        if any(item.ref_attr_name for item in node.attribute):
+            node = _with_references(node, references)
+        call = Call(
+            node,
+            node.op_type,
+            domain,
+            attributes_of(node),
+            tuple(scope.types.get(name, UNKNOWN) if name else UNKNOWN for name in node.input),
+            tuple(scope.values.get(name) if name else None for name in node.input),
+        )
+        refusal = ""
+        if (key := self._function_key(node, domain)) is not None:
+            flow = self._call(call, key, scope)
+        elif node.op_type in ("If", "Loop", "Scan") and not domain:
+            flow = self._control_flow(call, scope, types, references)
+        else:
+            outputs, refusal = types.infer(call)
+            flow = Flow(outputs)
+        return _typed(call, flow, refusal, scope)
+
+    def _function_key(self, node: NodeProto, domain: str) -> _FunctionKey | None:
+        key = (domain, node.op_type, node.overload)
+        return key if key in self._functions else None
+
+    def _call(self, call: Call, key: _FunctionKey, scope: _Scope) -> Flow:
+        """Walks the body of a model-local function with the types and values it is called with."""
+        function = self._functions[key]
+        unknown = (UNKNOWN,) * len(call.node.output)
+        if scope.depth >= MAX_DEPTH:
+            return Flow(unknown)
+        if key not in self._function_types:
+            self._function_types[key] = NodeTypes(opsets_of(function.opset_import))
+        inner = _Scope(depth=scope.depth + 1)
+        for name, given, value, outer in zip(
+            function.input, call.inputs, call.values, call.node.input, strict=False
+        ):
+            inner.types[name] = given
+            inner.constants[name] = scope.constants.get(outer, False)
+            if value is not None:
+                inner.values[name] = value
+        references = {item.name: item for item in function.attribute_proto} | dict(call.attributes)
+        if key not in self._bodies:
+            self._bodies[key] = GraphProto(node=function.node, value_info=function.value_info)
+        walked = self.graph(
+            self._bodies[key], {}, inner, self._function_types[key], references, function.name
+        )
+        outputs = tuple(inner.types.get(name, UNKNOWN) for name in function.output)
+        walked = replace(walked, inputs=tuple(function.input), outputs=tuple(function.output))
+        return Flow((outputs + unknown)[: len(unknown)], (walked,))
+
+    def _control_flow(
+        self, call: Call, scope: _Scope, types: NodeTypes, references: Attributes
+    ) -> Flow:
+        if scope.depth >= MAX_DEPTH:
+            return Flow((UNKNOWN,) * len(call.node.output))
+
+        def walk(
+            name: str,
+            graph: GraphProto,
+            inputs: Sequence[ValueType],
+            values: Mapping[int, Array],
+        ) -> Body:
+            inner = scope.inner()
+            names = [item.name for item in graph.input]
+            given = dict(zip(names, inputs, strict=False))
+            # A body's own names hide those of the graphs around it.
+            for at, item in enumerate(names):
+                inner.constants[item] = False
+                if at in values:
+                    inner.values[item] = values[at]
+                else:
+                    inner.values.pop(item, None)
+            walked = self.graph(graph, given, inner, types, references, name)
+            return Body(walked, tuple(inner.values.get(item) for item in walked.outputs))
+
+        if call.op_type == "Scan":
+            return scan(call, walk, has_batch=types.opsets.get("", 0) == 8)
+        return branches(call, walk) if call.op_type == "If" else loop(call, walk)
+
+
+def _typed(call: Call, flow: Flow, refusal: str, scope: _Scope) -> TypedNode:
+    """The typed node, what is known of its outputs put into the scope."""
+    node = call.node
+    # A node of a damaged model may name fewer outputs than its operator makes.
+    # A broken node may have more outputs than its operator.
+    made = (flow.outputs + (UNKNOWN,) * len(node.output))[: len(node.output)]
+    arrays = _known_values(call, made)
+    outputs = tuple(
+        value if array is None else value.with_shape(array.shape)
+        for value, array in zip(made, arrays, strict=True)
+    )
+    is_folded = (
+        not flow.bodies
+        and call.op_type not in _NEVER_FOLDED
+        and all(scope.constants.get(name, False) for name in node.input if name)
+    )
+    for name, value, array in zip(node.output, outputs, arrays, strict=True):
+        if name:
+            scope.types[name] = value
+            scope.constants[name] = is_folded
+            if array is not None:
+                scope.values[name] = array
+    return TypedNode(
+        node,
+        call.op_type,
+        call.domain,
+        call.attributes,
+        call.inputs,
+        call.values,
+        outputs,
+        flow.bodies,
+        flow.trip_count,
+        is_folded,
+        refusal,
+    )
+
+
+def _known_values(call: Call, outputs: tuple[ValueType, ...]) -> tuple[Array | None, ...]:
+    nothing = (None,) * len(outputs)
+    if call.domain or not outputs:
+        return nothing
+    if call.op_type == "Constant":
+        return (constant_value(call.attributes), *nothing[1:])
+    reads_shape = call.op_type in ("Shape", "Size")
+    if not is_foldable(call.op_type) or not (
+        reads_shape or any(value is not None for value in call.values)
+    ):
+        return nothing
+    return fold(call.op_type, call.attributes, call.values, call.inputs, outputs)
+
+
+def _with_references(node: NodeProto, references: Attributes) -> NodeProto:
+    """The node of a function body with the caller's attributes in place of references."""
+    filled = NodeProto()
+    filled.CopyFrom(node)
+    del filled.attribute[:]
+    for item in node.attribute:
+        if not item.ref_attr_name:
+            filled.attribute.append(item)
+        elif item.ref_attr_name in references:
+            given: AttributeProto = references[item.ref_attr_name]
+            filled.attribute.append(given)
+            filled.attribute[-1].name = item.name
+    return filled

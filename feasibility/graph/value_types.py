@@ -1,0 +1,194 @@
+"""Types of graph values: element type and concrete shape, and their size in bytes.
+
+A dim is an integer or None (open); a shape is a tuple or None (rank open). Sizes
+come from untrusted files, so they are only ever multiplied as Python integers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from onnx import TensorProto, TypeProto
+
+from feasibility.model_file.element_types import ELEMENT_TYPES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Shape: TypeAlias = tuple[int | None, ...]
+Kind: TypeAlias = Literal["tensor", "sequence", "map", "optional", "sparse"]
+
+# Largest whole number of a document or of a TensorProto; hostile dims multiply beyond it.
+LARGEST: Final = 2**63 - 1
+
+# Longest shape that is looked at; a hostile file may declare millions of dims.
+MAX_RANK: Final = 64
+
+# A string object on its own; its characters lie elsewhere and are not known.
+_STRING_BITS: Final = 32 * 8
+_BITS: Final = {code: kind.bit_count or _STRING_BITS for code, kind in ELEMENT_TYPES.items()}
+_RUNTIME_NAMES: Final = {
+    code: {"float32": "float", "float64": "double"}.get(kind.name, kind.name.replace("_", ""))
+    for code, kind in ELEMENT_TYPES.items()
+}
+_CODES: Final = {kind.name: code for code, kind in ELEMENT_TYPES.items()}
+_INTEGER_TYPES: Final = frozenset(
+    code for code, kind in ELEMENT_TYPES.items() if kind.name.lstrip("u").startswith("int")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ValueType:
+    """Type of one value of a graph.
+
+    Args:
+        elem_type: `TensorProto.DataType`; 0 while not known. For sequences and
+            optionals that of the tensors inside.
+        shape: Shape of the tensor, or of the tensors inside.
+        kind: What the value is.
+        container: The declared type of anything but a dense tensor.
+    """
+
+    elem_type: int = 0
+    shape: Shape | None = None
+    kind: Kind = "tensor"
+    container: TypeProto | None = None
+
+    @property
+    def element_count(self) -> int | None:
+        """Number of elements; None while a dim is open."""
+        return element_count(self.shape)
+
+    @property
+    def size_bytes(self) -> int | None:
+        """Bytes of a dense tensor; None while type or shape is open."""
+        count = self.element_count
+        if count is None or self.kind != "tensor" or self.elem_type not in _BITS:
+            return None
+        return (count * _BITS[self.elem_type] + 7) // 8
+
+    @property
+    def is_integer(self) -> bool:
+        """True for whole numbers of any width, bool excluded."""
+        return self.elem_type in _INTEGER_TYPES
+
+    def with_shape(self, shape: Iterable[int | None] | None) -> ValueType:
+        """The same element type as a dense tensor of another shape."""
+        return ValueType(self.elem_type, None if shape is None else tuple(shape))
+
+    def with_elem_type(self, elem_type: int) -> ValueType:
+        """The same shape with another element type."""
+        return replace(self, elem_type=elem_type)
+
+
+UNKNOWN: Final = ValueType()
+
+
+def bounded(count: int | None) -> int | None:
+    """The count, or the largest that a document can hold."""
+    return None if count is None else min(count, LARGEST)
+
+
+def element_count(shape: Shape | None) -> int | None:
+    """Product of the dims, 1 for a scalar; None while one of them is open."""
+    if shape is None:
+        return None
+    count = 1
+    for dim in shape:
+        if dim is None:
+            return None
+        count *= dim
+    return count
+
+
+def elem_type_of(dtype: str) -> int:
+    """Element type of a name in numpy's words; 0 where there is none."""
+    return _CODES.get(dtype, 0)
+
+
+def value_type(proto: TypeProto) -> ValueType:
+    """Type that a `TypeProto` declares; symbolic and negative dims become open."""
+    kind = proto.WhichOneof("value")
+    if kind == "tensor_type":
+        tensor = proto.tensor_type
+        return ValueType(tensor.elem_type, _shape(tensor))
+    if kind == "sparse_tensor_type":
+        sparse = proto.sparse_tensor_type
+        return ValueType(sparse.elem_type, _shape(sparse), "sparse", proto)
+    if kind in ("sequence_type", "optional_type"):
+        inner = value_type(getattr(proto, kind).elem_type)
+        name: Kind = "sequence" if kind == "sequence_type" else "optional"
+        return ValueType(inner.elem_type, inner.shape, name, proto)
+    if kind == "map_type":
+        return ValueType(value_type(proto.map_type.value_type).elem_type, None, "map", proto)
+    return UNKNOWN
+
+
+def type_proto(value: ValueType) -> TypeProto:
+    """The `TypeProto` that the shape inference of onnx wants for a value."""
+    if value.container is not None:
+        return value.container
+    proto = TypeProto()
+    if value.elem_type:
+        proto.tensor_type.elem_type = value.elem_type
+    if value.shape is not None:
+        shape = proto.tensor_type.shape
+        shape.SetInParent()
+        for size in value.shape:
+            dim = shape.dim.add()
+            # Products of hostile dims leave the 64 bits of the format: those stay open.
+            if size is not None and size <= LARGEST:
+                dim.dim_value = size
+    return proto
+
+
+def tensor_type(tensor: TensorProto) -> ValueType:
+    """Type of an initializer or attribute tensor, its data not touched."""
+    if len(tensor.dims) > MAX_RANK or any(dim < 0 for dim in tensor.dims):
+        return ValueType(tensor.data_type)
+    return ValueType(tensor.data_type, tuple(tensor.dims))
+
+
+def type_text(proto: TypeProto, depth: int = 0) -> str:
+    """The type as ONNX Runtime writes it, for example `seq(map(int64,tensor(float)))`."""
+    kind = proto.WhichOneof("value")
+    if depth > 8 or kind is None:
+        return "unknown"
+    if kind == "tensor_type":
+        return f"tensor({_RUNTIME_NAMES.get(proto.tensor_type.elem_type, 'unknown')})"
+    if kind == "sparse_tensor_type":
+        return f"sparse_tensor({_RUNTIME_NAMES.get(proto.sparse_tensor_type.elem_type, 'unknown')})"
+    if kind == "sequence_type":
+        return f"seq({type_text(proto.sequence_type.elem_type, depth + 1)})"
+    if kind == "optional_type":
+        return f"optional({type_text(proto.optional_type.elem_type, depth + 1)})"
+    if kind == "map_type":
+        key = _RUNTIME_NAMES.get(proto.map_type.key_type, "unknown")
+        return f"map({key},{type_text(proto.map_type.value_type, depth + 1)})"
+    return "unknown"
+
+
+def _shape(tensor: TypeProto.Tensor | TypeProto.SparseTensor) -> Shape | None:
+    if not tensor.HasField("shape"):
+        return None
+    dims = tensor.shape.dim
+    if len(dims) > MAX_RANK:
+        return None
+    return tuple(
+        dim.dim_value if dim.HasField("dim_value") and dim.dim_value >= 0 else None for dim in dims
+    )
+
+
+def merge(first: ValueType, second: ValueType) -> ValueType:
+    """What is true of both, for values that come from one of two branches."""
+    if first == second:
+        return first
+    if first.kind != second.kind or first.elem_type != second.elem_type:
+        return UNKNOWN
+    if first.shape is None or second.shape is None or len(first.shape) != len(second.shape):
+        return replace(first, shape=None)
+    shape = tuple(
+        one if one == other else None for one, other in zip(first.shape, second.shape, strict=True)
+    )
+    return replace(first, shape=shape)

@@ -1,0 +1,92 @@
+"""A pass that takes the memory which a model holds on an NVIDIA GPU."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from feasibility.measure.instruments.gpu_watcher import GpuFigures, GpuWatcher
+from feasibility.measure.instruments.nvml import Nvml, NvmlError, opened
+from feasibility.measure.passes import Passes
+from feasibility.records.base import Notice
+from feasibility.records.profile import GpuMemory
+from feasibility.records.workload import InputPlan, InputSpec
+from feasibility.runners.child_process import Watcher
+from feasibility.scratch import scratch_folder
+
+GPU_PROVIDERS: Final = frozenset({"CUDAExecutionProvider", "TensorrtExecutionProvider"})
+_SMALLEST: Final = InputPlan(inputs=(InputSpec(name="x", dtype="float32", shape=(1,)),))
+
+
+def gpu_memory(passes: Passes, plan: InputPlan) -> tuple[GpuMemory | None, list[Notice]]:
+    """Memory on the GPU while the model is loaded and run, and what to know of it.
+
+    Args:
+        passes: The passes over the model on this machine.
+        plan: Inputs that it runs with.
+    """
+    if passes.options.provider_name not in GPU_PROVIDERS:
+        return None, []
+    if passes.place.host is not None:
+        return None, [_unseen("it is on another machine")]
+    try:
+        with opened() as nvml:
+            figures = _watched(passes, plan, nvml)
+            context = _context(passes, nvml)
+    except NvmlError as error:
+        return None, [_unseen(str(error))]
+    if figures is None:
+        return None, [_unseen("no GPU showed any of it while the model was loaded and run")]
+    return combined(figures, context), []
+
+
+def combined(figures: GpuFigures, context: GpuFigures | None) -> GpuMemory:
+    """The figures of a model with those of a model of one operator taken apart."""
+    context_bytes = context.resident_bytes if context is not None else None
+    return GpuMemory(
+        name=figures.name,
+        total_bytes=figures.total_bytes,
+        scope=figures.scope,
+        context_bytes=context_bytes,
+        load_peak_bytes=max(figures.load_peak_bytes, figures.resident_bytes),
+        resident_bytes=figures.resident_bytes,
+        inference_peak_bytes=max(figures.inference_peak_bytes, figures.resident_bytes),
+        weights_bytes=(
+            None if context_bytes is None else max(0, figures.resident_bytes - context_bytes)
+        ),
+        workspace_bytes=max(0, figures.inference_peak_bytes - figures.resident_bytes),
+    )
+
+
+def _watched(passes: Passes, plan: InputPlan, nvml: Nvml) -> GpuFigures | None:
+    """What was seen of one steady child; None if it failed or nothing was seen."""
+    watchers: list[GpuWatcher] = []
+
+    def watch(process_id: int) -> Watcher:
+        watchers.append(GpuWatcher(nvml, process_id))
+        return watchers[-1]
+
+    result = replace(passes, watch=watch).steady(plan)
+    return watchers[0].figures if result.ending == "done" else None
+
+
+def _context(passes: Passes, nvml: Nvml) -> GpuFigures | None:
+    """What a model of one operator holds: the context, and the libraries' handles."""
+    from onnx import TensorProto, helper
+
+    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy"]
+    node = helper.make_node("Relu", ["x"], ["y"])
+    graph = helper.make_graph([node], "smallest", value[:1], value[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    with scratch_folder() as folder:
+        path = folder / "smallest.onnx"
+        path.write_bytes(model.SerializeToString())
+        return _watched(replace(passes, model_path=path), _SMALLEST, nvml)
+
+
+def _unseen(why: str) -> Notice:
+    return Notice(
+        code="gpu-memory-unseen",
+        message=f"memory on the GPU was not measured: {why}",
+        hint="measure on the machine itself, with the NVIDIA driver installed",
+    )

@@ -1,0 +1,80 @@
+"""The first of a model's input plans that the model runs with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from feasibility.errors import FeasibilityError, InputError
+from feasibility.measure.child_errors import (
+    cleaned,
+    explain,
+    is_out_of_memory,
+    is_wrong_type,
+    running_node,
+)
+from feasibility.measure.subject import Subject
+from feasibility.records.workload import InputPlan
+from feasibility.runners.child_process import ChildResult
+from feasibility.runners.child_protocol import Failed
+from feasibility.text import safe_text
+
+
+def first_that_runs(
+    subject: Subject, run: Callable[[InputPlan], ChildResult], ceiling_bytes: int
+) -> tuple[InputPlan, ChildResult]:
+    """The likeliest plan that works, and the run that showed it.
+
+    Args:
+        subject: The model with its plans.
+        run: Runs it with one plan.
+        ceiling_bytes: Most private memory that the child could have, for the message.
+
+    Raises:
+        FeasibilityError: The model works with none of the plans.
+    """
+    failures: list[ChildResult] = []
+    for plan in subject.plans:
+        result = run(plan)
+        if result.ending == "done":
+            return plan, result
+        failures.append(result)
+        if not _may_be_sizes(result):
+            break
+    raise _no_plan_runs(subject, failures, ceiling_bytes)
+
+
+def _may_be_sizes(result: ChildResult) -> bool:
+    """Whether other input sizes could help: the model loaded, and its run was refused."""
+    failed = result.event(Failed)
+    if failed is None or failed.phase != "run":
+        return False
+    return not is_out_of_memory(failed) and not is_wrong_type(failed)
+
+
+def _no_plan_runs(
+    subject: Subject, failures: Sequence[ChildResult], ceiling: int
+) -> FeasibilityError:
+    """The error for a model that ran with none of the planned inputs."""
+    first, last = failures[0].event(Failed), failures[-1]
+    plan = subject.plans[0]
+    if len(failures) < 2 or first is None or not plan.dims or not _may_be_sizes(last):
+        return explain(last, subject.path.name, ceiling)
+    node = running_node(first.message)
+    where = (
+        f"node {safe_text(node[1])!r} ({node[0]}) failed: {node[2]}"
+        if node
+        else cleaned(first.message)
+    )
+    tried = {
+        name: sorted({other.dims[name] for other in subject.plans if name in other.dims})
+        for name in plan.dims
+    }
+    sizes = "; ".join(
+        f"{safe_text(name)}: {', '.join(map(str, values))}" for name, values in tried.items()
+    )
+    return InputError(
+        f"{safe_text(subject.path.name)!r} loads but does not run with any size that was tried",
+        f"with the first one, {where} (tried {sizes})",
+        "give the sizes it needs: "
+        + " ".join(f"--dim {safe_text(name)}=N" for name in list(plan.dims)[:4]),
+    )

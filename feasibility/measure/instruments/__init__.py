@@ -1,0 +1,1 @@
+"""Reads what each instrument recorded: memray, the profiler, the log, the GPU."""

@@ -1,0 +1,157 @@
+"""Readings of children to memory figures above the baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from feasibility.measure.instruments.memray_capture import PhaseAllocations
+from feasibility.measure.instruments.ort_profile import Trace
+from feasibility.records.profile import DefaultAllocator, Memory
+from feasibility.runners.child_process import ChildResult
+from feasibility.runners.child_protocol import Done, Loaded, Ready
+
+
+@dataclass(frozen=True, slots=True)
+class ChildMemory:
+    """Kernel figures of one child, in bytes above its baseline.
+
+    The two peaks are high-water marks less a current value, the baseline;
+    `anonymous` and `file` are differences of current values.
+    """
+
+    peak_source: Literal["vmhwm", "sampled"]
+    baseline_bytes: int
+    load_peak_bytes: int
+    resident_bytes: int
+    resident_anonymous_bytes: int
+    resident_file_bytes: int
+    inference_peak_bytes: int
+    inference_anonymous_bytes: int
+    inference_file_bytes: int
+    inference_pss_bytes: int | None
+    inference_private_dirty_bytes: int | None
+
+    @property
+    def floor_bytes(self) -> int:
+        """Most memory at once that cannot be evicted, loading and running."""
+        return max(
+            0,
+            self.load_peak_bytes - self.resident_file_bytes,
+            self.inference_peak_bytes - self.inference_file_bytes,
+            self.inference_anonymous_bytes,
+        )
+
+
+def memory_of(result: ChildResult) -> ChildMemory:
+    """Figures of a child that is known to have come through."""
+    ready, loaded, done = result.event(Ready), result.event(Loaded), result.event(Done)
+    assert ready is not None
+    assert loaded is not None
+    assert done is not None
+    return child_memory(ready, loaded, done)
+
+
+def child_memory(ready: Ready, loaded: Loaded, done: Done) -> ChildMemory:
+    """Figures of a child that came through all phases."""
+    base, after_load, after_runs = ready.baseline, loaded.memory, done.memory
+    return ChildMemory(
+        peak_source=ready.peak_source,
+        baseline_bytes=base.resident,
+        load_peak_bytes=_above(base.resident, loaded.peak),
+        resident_bytes=_above(base.resident, after_load.resident),
+        resident_anonymous_bytes=_above(base.anonymous, after_load.anonymous),
+        resident_file_bytes=_above(base.file, after_load.file),
+        inference_peak_bytes=_above(base.resident, done.peak),
+        inference_anonymous_bytes=_above(base.anonymous, after_runs.anonymous),
+        inference_file_bytes=_above(base.file, after_runs.file),
+        inference_pss_bytes=_above_or_none(base.pss, after_runs.pss),
+        inference_private_dirty_bytes=_above_or_none(base.private_dirty, after_runs.private_dirty),
+    )
+
+
+def steady_memory(
+    kernel: ChildMemory,
+    load: PhaseAllocations | None,
+    inference: PhaseAllocations | None,
+    trace: Trace | None,
+    default_anonymous_bytes: int | None,
+) -> Memory:
+    """The profile's memory: kernel figures joined with what memray and the runtime say.
+
+    Args:
+        kernel: Figures of the steady child.
+        load: memray's figures of loading; None if that pass failed.
+        inference: memray's figures of the runs; None if that pass failed.
+        trace: The runtime's profile; None if that pass failed.
+        default_anonymous_bytes: Anonymous memory after loading with the default allocator.
+    """
+    kept = None if load is None else load.kept_bytes
+    return Memory(
+        allocator="steady",
+        peak_source=kernel.peak_source,
+        baseline_bytes=kernel.baseline_bytes,
+        load_peak_bytes=kernel.load_peak_bytes,
+        resident_bytes=kernel.resident_bytes,
+        resident_anonymous_bytes=kernel.resident_anonymous_bytes,
+        resident_file_bytes=kernel.resident_file_bytes,
+        inference_peak_bytes=kernel.inference_peak_bytes,
+        inference_anonymous_bytes=kernel.inference_anonymous_bytes,
+        inference_file_bytes=kernel.inference_file_bytes,
+        inference_pss_bytes=kernel.inference_pss_bytes,
+        inference_private_dirty_bytes=kernel.inference_private_dirty_bytes,
+        floor_bytes=kernel.floor_bytes,
+        # Not the floor plus file pages: what loading needs and what runs touch never coincide.
+        comfort_bytes=max(kernel.floor_bytes, kernel.inference_peak_bytes),
+        allocated_load_peak_bytes=None if load is None else load.peak_bytes,
+        allocated_resident_bytes=kept,
+        allocated_inference_peak_bytes=(
+            None if kept is None or inference is None else kept + inference.peak_bytes
+        ),
+        retained_bytes=(
+            None
+            if kept is None or default_anonymous_bytes is None
+            else max(0, default_anonymous_bytes - kept)
+        ),
+        arena_held_bytes=None if trace is None else trace.arena_held_bytes,
+        arena_in_use_peak_bytes=None if trace is None else trace.arena_in_use_peak_bytes,
+    )
+
+
+def default_range(children: Sequence[ChildMemory]) -> DefaultAllocator:
+    """Range of each figure that further children with the default allocator will keep to."""
+    load_low, load_high = _range([child.load_peak_bytes for child in children])
+    resident_low, resident_high = _range([child.resident_bytes for child in children])
+    inference_low, inference_high = _range([child.inference_peak_bytes for child in children])
+    return DefaultAllocator(
+        repeat_count=len(children),
+        load_peak_low_bytes=load_low,
+        load_peak_high_bytes=load_high,
+        resident_low_bytes=resident_low,
+        resident_high_bytes=resident_high,
+        inference_peak_low_bytes=inference_low,
+        inference_peak_high_bytes=inference_high,
+    )
+
+
+def _range(figures: Sequence[int]) -> tuple[int, int]:
+    """Ends of the range that the figures were drawn from.
+
+    The lowest and the highest of n figures, each moved outwards by 1/(n-1) of what lies
+    between them: unbiased for figures that spread evenly, and no change where all are equal.
+
+    Source: the minimum-variance unbiased estimator of the ends of a uniform distribution.
+    """
+    low, high = min(figures), max(figures)
+    reach = round((high - low) / max(1, len(figures) - 1))
+    return max(0, low - reach), high + reach
+
+
+def _above(base: int, value: int) -> int:
+    """Bytes above the baseline; none where a process gave back more than it took."""
+    return max(0, value - base)
+
+
+def _above_or_none(base: int | None, value: int | None) -> int | None:
+    return None if base is None or value is None else _above(base, value)

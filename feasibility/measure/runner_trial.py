@@ -1,0 +1,49 @@
+"""Whether a machine can measure: one small model, loaded and run there."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import feasibility
+from feasibility.measure.child_errors import explain
+from feasibility.measure.files_to_stage import files_to_stage
+from feasibility.measure.host import ceiling_bytes, read_host
+from feasibility.measure.inputs_that_run import first_that_runs
+from feasibility.measure.memory_figures import memory_of
+from feasibility.measure.options import MeasureOptions
+from feasibility.measure.passes import Passes
+from feasibility.measure.profile_warnings import other_runtime
+from feasibility.measure.subject import read_subject
+from feasibility.records.runners import RunnerTrial
+from feasibility.runners.child_protocol import Ready
+from feasibility.runners.runner import Machine
+from feasibility.zoo.registry import build
+
+MODEL_NAME = "yamnet"
+
+
+def try_machine(machine: Machine) -> RunnerTrial:
+    """What a model of the zoo needs on a machine.
+
+    Raises:
+        FeasibilityError: It cannot be measured there; the message says why.
+    """
+    path, options = build(MODEL_NAME), MeasureOptions()
+    with machine.reach(partial(files_to_stage, path, options)) as place:
+        ceiling = ceiling_bytes() if place.host is None else place.host.free_bytes
+        passes = Passes(path.absolute(), options, place, ceiling)
+        subject = read_subject(path, options, passes)
+        _, result = first_that_runs(subject, passes.steady, ceiling)
+        ready = result.event(Ready)
+        if ready is None:
+            raise explain(result, path.name, ceiling)
+        memory = memory_of(result)
+        return RunnerTrial(
+            tool_version=feasibility.__version__,
+            runner=machine.name,
+            method="emulated" if place.is_emulated else "measured",
+            model=MODEL_NAME,
+            peak_bytes=max(memory.load_peak_bytes, memory.inference_peak_bytes),
+            host=read_host(ready.versions, place.host),
+            warnings=tuple(other_runtime(ready.versions, machine.name)),
+        )

@@ -1,0 +1,1 @@
+"""Reads what this machine is, and measures how fast it is."""

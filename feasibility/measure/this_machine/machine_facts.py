@@ -1,0 +1,190 @@
+"""What this machine is and what its system leaves to one process."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, get_args
+
+from feasibility.errors import HostError
+from feasibility.measure.host import this_host
+from feasibility.measure.this_machine.cores import (
+    CoreCluster,
+    kernel_text,
+    last_cache_bytes,
+    read_clusters,
+    read_extensions,
+    read_processors,
+)
+from feasibility.records.base import ISA_ALIASES, Isa
+from feasibility.records.device import Kind
+from feasibility.runners.limits.cgroup_mounts import memory_hierarchies
+from feasibility.text import safe_text
+from feasibility.units import KIB, format_bytes
+
+# What stays for everything else on the machine.
+_RESERVE_RATIO: Final = 0.1
+_ISAS: Final[dict[str, Isa]] = {isa: isa for isa in get_args(Isa)}
+# Source: DMTF DSP0134, System Management BIOS, section 7.4.1, table 17.
+_CHASSIS: Final[dict[str, Kind]] = {
+    **dict.fromkeys(("3", "4", "5", "6", "7", "13", "15", "24", "35", "36"), "desktop"),
+    **dict.fromkeys(("8", "9", "10", "14", "31", "32"), "laptop"),
+    "11": "phone",
+    "30": "tablet",
+    **dict.fromkeys(("17", "23", "25", "28", "29"), "server"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class MachineFacts:
+    """What the system says of the machine it runs on.
+
+    Args:
+        name: Name for people.
+        chip: Processor or system on a chip.
+        processor: Processor as profiles of this machine name it.
+        isa: Instruction set.
+        kind: What sort of device it seems to be.
+        os: Distribution.
+        libc: C library.
+        clusters: Cores, fastest first.
+        extensions: Instruction set extensions.
+        cache_bytes: Last cache before main memory; None where it is not told.
+        memory_bytes: Memory that the kernel manages.
+        grant_bytes: What it leaves to one process now.
+        grant_reason: Why that much, as a clause.
+        storage_bytes: Free storage where the user's files lie.
+    """
+
+    name: str
+    chip: str
+    processor: str
+    isa: Isa
+    kind: Kind
+    os: str
+    libc: str
+    clusters: tuple[CoreCluster, ...]
+    extensions: tuple[str, ...]
+    cache_bytes: int | None
+    memory_bytes: int
+    grant_bytes: int
+    grant_reason: str
+    storage_bytes: int
+
+    @property
+    def core_count(self) -> int:
+        """Physical cores that a process may use."""
+        return sum(cluster.core_count for cluster in self.clusters)
+
+
+def read_machine(root: Path = Path("/")) -> MachineFacts:
+    """The machine that this process runs on.
+
+    Args:
+        root: Folder that holds `proc` and `sys`; another one than `/` only in tests.
+
+    Raises:
+        HostError: No device file can describe it.
+    """
+    machine = platform.machine().lower()
+    isa = _ISAS.get(ISA_ALIASES.get(machine, machine))
+    if isa is None:
+        raise HostError(
+            "Cannot describe this machine",
+            f"its instruction set is {safe_text(platform.machine())!r}, and devices are of "
+            "x86_64 or aarch64",
+            "on an Arm board use a 64-bit system, for which ONNX Runtime has wheels",
+        )
+    host = this_host()
+    board = _board(root)
+    grant_bytes, reason = memory_grant(root)
+    return MachineFacts(
+        name=_name(board, host.cpu, root),
+        chip=_chip(root) or host.cpu,
+        processor=host.cpu,
+        isa=isa,
+        kind=_kind(root, board, isa),
+        os=host.os,
+        libc=platform.libc_ver()[0],
+        clusters=read_clusters(root),
+        extensions=read_extensions(root),
+        cache_bytes=last_cache_bytes(root),
+        memory_bytes=_memory_field(root, "MemTotal") or host.memory_bytes,
+        grant_bytes=grant_bytes,
+        grant_reason=reason,
+        storage_bytes=shutil.disk_usage(_existing(Path.home())).free,
+    )
+
+
+def memory_grant(root: Path = Path("/")) -> tuple[int, str]:
+    """What one process may use now, and why that much as a clause."""
+    available = _memory_field(root, "MemAvailable")
+    limits = [
+        limit
+        for hierarchy in memory_hierarchies(root / "proc/self")
+        for limit in hierarchy.limits_bytes()
+    ]
+    total = _memory_field(root, "MemTotal")
+    limit = min((limit for limit in limits if limit < total), default=None)
+    kept = f"{_RESERVE_RATIO:.0%} of it are left to everything else"
+    if limit is not None and limit < available:
+        grant = round(limit * (1 - _RESERVE_RATIO))
+        return grant, f"a control group limits this session to {format_bytes(limit)}; {kept}"
+    grant = round(available * (1 - _RESERVE_RATIO))
+    return grant, (
+        f"{format_bytes(available)} were available when this was written, no control group limits "
+        f"it further; {kept}"
+    )
+
+
+def _memory_field(root: Path, name: str) -> int:
+    """A field of /proc/meminfo in bytes; 0 where there is none."""
+    for line in kernel_text(root / "proc/meminfo").splitlines():
+        field, _, value = line.partition(":")
+        if field == name and value.split()[:1] and value.split()[0].isdecimal():
+            return int(value.split()[0]) * KIB
+    return 0
+
+
+def _board(root: Path) -> str:
+    """The board that the device tree names; empty where there is no device tree."""
+    return kernel_text(root / "proc/device-tree/model")
+
+
+def _chip(root: Path) -> str:
+    """The system on a chip in the device tree's last and most general words: `brcm,bcm2711`."""
+    words = [word for word in kernel_text(root / "proc/device-tree/compatible").split("\0") if word]
+    return words[-1].partition(",")[2].upper() if words else ""
+
+
+def _name(board: str, cpu: str, root: Path) -> str:
+    product = kernel_text(root / "sys/class/dmi/id/product_name")
+    return next(filter(_is_telling, (board, product, cpu)), "this machine")
+
+
+def _is_telling(name: str) -> bool:
+    """Whether a maker filled in the name; many leave a placeholder."""
+    words = ("to be filled", "default string", "system product name", "not specified", "unknown")
+    return bool(name) and not any(word in name.lower() for word in words)
+
+
+def _kind(root: Path, board: str, isa: Isa) -> Kind:
+    if os.environ.get("ANDROID_ROOT"):
+        return "phone"
+    if board:
+        return "sbc"
+    chassis = _CHASSIS.get(kernel_text(root / "sys/class/dmi/id/chassis_type"))
+    is_virtual = any(
+        "hypervisor" in fields.get("flags", "").split() for fields in read_processors(root).values()
+    )
+    if chassis is None or is_virtual:
+        return "server" if is_virtual or isa == "x86_64" else "sbc"
+    return chassis
+
+
+def _existing(path: Path) -> Path:
+    """The path or the nearest folder above it that is there."""
+    return next(folder for folder in (path, *path.parents) if folder.exists())

@@ -1,0 +1,262 @@
+"""How long this machine takes for small models of one kind of work each.
+
+One child per number of threads times all of them, because on a small board importing the
+runtime takes longer than the models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from feasibility.errors import MeasurementError
+from feasibility.facts.model_facts import inspect_model
+from feasibility.measure.child_errors import explain, is_out_of_memory
+from feasibility.measure.latency_figures import percentile
+from feasibility.measure.options import PROVIDERS, Progress, no_progress
+from feasibility.measure.profiled_model import profiled_model
+from feasibility.records.profile import ProfiledModel
+from feasibility.records.workload import InputSpec
+from feasibility.runners.child_process import ChildResult, run_child
+from feasibility.runners.child_protocol import Event, Failed, Ready, Request, Schedule, Task, Timed
+from feasibility.runners.interpreter import LocalRunner, Runner
+from feasibility.scratch import scratch_folder
+from feasibility.units import MIB, SECOND_NS
+from feasibility.zoo.graph import Network
+from feasibility.zoo.kernels import KERNELS, bus
+from feasibility.zoo.onnx_file import write_network
+
+BUS: Final = "bus"
+MAX_THREADS: Final = 16
+_BUS_LEAST_BYTES: Final = 16 * MIB
+_BUS_MOST_BYTES: Final = 128 * MIB
+# The runtime, the child's arrays and what is planned at once: several times the longest vector.
+_BUS_MEMORY_SHARE: Final = 8
+# On top of a child's time: every model is timed once, however slow the machine is.
+_FIRST_ROUND_S: Final = 60
+_WHAT: Final = "Cannot measure this machine"
+# What the child was seen to need, with some room; the tool itself takes 60 MiB beside it.
+_ENOUGH_TEXT: Final = "200 MiB of free memory"
+_ELEMENT_BYTES: Final = 4
+_SEVERAL_THREADS_PERCENT: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How much time is taken.
+
+    Args:
+        schedule: For each model.
+        round_count: How often each is timed, the others in between; the least time counts,
+            because whatever else the machine does can only add to it.
+        time_ns: Time of all numbers of threads, after which no further round is begun.
+    """
+
+    schedule: Schedule = field(
+        default_factory=lambda: Schedule(
+            run_count_min=2,
+            run_count_max=200,
+            precision_ratio=0.01,
+            warmup_time_ns=SECOND_NS // 20,
+            sampling_time_ns=SECOND_NS // 5,
+            enough_ns=3 * SECOND_NS // 10,
+        )
+    )
+    round_count: int = 3
+    time_ns: int = 60 * SECOND_NS
+
+
+@dataclass(frozen=True, slots=True)
+class KernelTime:
+    """What one small model took.
+
+    Args:
+        model: Its work.
+        ns: Least time of all rounds.
+    """
+
+    model: ProfiledModel
+    ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """What the children found.
+
+    Args:
+        versions: Libraries.
+        baseline_bytes: Resident memory of Python with the runtime, before a model.
+        bus_bytes: Length of the vectors that no cache holds.
+        times: By number of threads, then by kernel.
+    """
+
+    versions: Mapping[str, str]
+    baseline_bytes: int
+    bus_bytes: int
+    times: Mapping[int, Mapping[str, KernelTime]]
+
+
+def thread_counts(core_count: int) -> tuple[int, ...]:
+    """1, 2, 4 and so on up to the cores, these included, at most sixteen."""
+    most = max(1, min(core_count, MAX_THREADS))
+    powers = [1 << power for power in range(most.bit_length()) if 1 << power <= most]
+    return tuple(sorted({*powers, most}))
+
+
+def bus_bytes(cache_bytes: int | None, free_bytes: int) -> int:
+    """Length of vectors that the last cache does not hold and the memory has room for."""
+    wanted = max(_BUS_LEAST_BYTES, min(_BUS_MOST_BYTES, 2 * (cache_bytes or 0)))
+    return max(MIB, min(wanted, free_bytes // _BUS_MEMORY_SHARE))
+
+
+def measure_speed(
+    counts: Sequence[int],
+    *,
+    cache_bytes: int | None,
+    free_bytes: int,
+    pace: Pace | None = None,
+    progress: Progress = no_progress,
+    runner: Runner | None = None,
+) -> Speed:
+    """Times of all kernels with each of the numbers of threads.
+
+    Args:
+        counts: Numbers of threads; the first has to be 1.
+        cache_bytes: The last cache before main memory; None if it is not known.
+        free_bytes: Memory that a child may take.
+        pace: How much time is taken.
+        progress: Told before each model.
+        runner: Starts the children.
+
+    Raises:
+        MeasurementError: A child did not get through all kernels.
+    """
+    pace = pace or Pace()
+    length = bus_bytes(cache_bytes, free_bytes)
+    networks = {name: make() for name, make in KERNELS.items()}
+    networks[BUS] = bus(length // _ELEMENT_BYTES)
+    total = len(counts) * len(networks) * pace.round_count
+    progress(0, total, "writing small models")
+    with scratch_folder() as folder:
+        models = {name: _written(network, folder) for name, network in networks.items()}
+        series = _Series(models, networks, pace, free_bytes, runner or LocalRunner())
+        results = {}
+        for position, count in enumerate(counts):
+            begun = position * len(networks) * pace.round_count
+            results[count] = series.run(
+                count, pace.time_ns // len(counts), _telling(progress, begun, total, count)
+            )
+    progress(total, total, "")
+    ready = results[counts[0]].event(Ready)
+    assert ready is not None
+    return Speed(
+        versions=ready.versions,
+        baseline_bytes=ready.baseline.resident,
+        bus_bytes=length,
+        times={count: series.times(result, count) for count, result in results.items()},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Series:
+    """The kernels on disk, and children that time them."""
+
+    models: Mapping[str, ProfiledModel]
+    networks: Mapping[str, Network]
+    pace: Pace
+    free_bytes: int
+    runner: Runner
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """Names of the tasks, one round after the other."""
+        return tuple(self.models) * self.pace.round_count
+
+    def run(self, threads: int, time_ns: int, on_event: Callable[[Event], None]) -> ChildResult:
+        """The child that timed them with so many threads.
+
+        Raises:
+            MeasurementError: It did not get through all kernels once.
+        """
+        request = Request(
+            action="series",
+            instrument="plain",
+            model_path="",
+            provider=PROVIDERS["cpu"],
+            threads=threads,
+            schedule=self.pace.schedule,
+            ceiling_bytes=self.free_bytes,
+            tasks=tuple(map(self._task, self.order)),
+            tasks_needed=len(self.models),
+            tasks_time_ns=time_ns,
+        )
+        timeout_s = time_ns / SECOND_NS + _FIRST_ROUND_S
+        result = run_child(request, self.runner, timeout_s=timeout_s, on_event=on_event)
+        if result.ending != "done":
+            raise self._failure(result)
+        return result
+
+    def _failure(self, result: ChildResult) -> MeasurementError:
+        if result.ending == "timeout":
+            return MeasurementError(
+                _WHAT,
+                f"small models took more than the {result.timeout_s:g} s there are for them",
+                "close other programs and try again",
+            )
+        cause = explain(result, "timing models", self.free_bytes)
+        failed = result.event(Failed)
+        is_short = failed is not None and is_out_of_memory(failed)
+        hint = f"close other programs; {_ENOUGH_TEXT} are enough" if is_short else cause.hint
+        return MeasurementError(_WHAT, cause.why, hint)
+
+    def _task(self, name: str) -> Task:
+        inputs = tuple(
+            InputSpec(name=value.name, dtype=value.dtype, shape=_fixed(value.shape))
+            for value in self.networks[name].inputs
+        )
+        return Task(model_path=self.models[name].path, inputs=inputs)
+
+    def times(self, result: ChildResult, threads: int) -> dict[str, KernelTime]:
+        """The least time of all rounds of each kernel that was timed."""
+        found: dict[str, list[int]] = {}
+        for event in result.events:
+            if isinstance(event, Timed):
+                found.setdefault(self.order[event.index], []).append(_undisturbed(event, threads))
+        return {name: KernelTime(self.models[name], min(times)) for name, times in found.items()}
+
+
+def _telling(progress: Progress, begun: int, total: int, threads: int) -> Callable[[Event], None]:
+    """Tells the progress whenever a kernel is done."""
+    where = "1 thread" if threads == 1 else f"{threads} threads"
+    progress(begun, total, f"speed with {where}")
+
+    def on_event(event: Event) -> None:
+        if isinstance(event, Timed):
+            progress(begun + event.index + 1, total, f"speed with {where}")
+
+    return on_event
+
+
+def _undisturbed(event: Timed, threads: int) -> int:
+    """What a model takes where nothing else wants the processor.
+
+    With one thread that is its processor time; several may spin while they wait for each
+    other, so there it is a run that few were faster than.
+    """
+    if threads == 1 and event.processor_ns:
+        return max(1, percentile(sorted(event.processor_ns), 50))
+    return percentile(sorted(event.samples_ns), _SEVERAL_THREADS_PERCENT)
+
+
+def _written(network: Network, folder: Path) -> ProfiledModel:
+    """The work of a network, whose file is now in the folder."""
+    path = folder / f"{network.name}.onnx"
+    with path.open("wb") as file:
+        write_network(network, file)
+    return profiled_model(path, inspect_model(path, hash_file=False))
+
+
+def _fixed(shape: Sequence[int | str]) -> tuple[int, ...]:
+    return tuple(dim for dim in shape if isinstance(dim, int))

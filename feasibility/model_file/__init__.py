@@ -1,0 +1,1 @@
+"""Reads an untrusted model file into a graph without its weights."""

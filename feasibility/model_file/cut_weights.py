@@ -1,0 +1,269 @@
+"""The model's bytes with its weights cut out, and where in the file each of them lies.
+
+Messages are copied field by field; the ones that can hold weights are entered, all
+others are copied as they stand. A message that is smaller than the smallest payload
+worth cutting is copied whole without a look inside, which is why a graph of a
+thousand nodes takes milliseconds. Where a payload was cut, the copy carries a mark.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+from feasibility.model_file.protobuf_wire import LENGTH, Field, WireFile
+
+# A tensor's data up to this size stays in the skeleton: shapes, axes and scalars, which
+# shape inference and value tracing want.
+KEPT_PAYLOAD_BYTES: Final = 1024
+# A list attribute (a tree ensemble, a vocabulary) up to this size stays.
+KEPT_LIST_BYTES: Final = 64 * 1024
+# Documentation and metadata beyond this are dropped; PyTorch puts stack traces there.
+_KEPT_TEXT_BYTES: Final = 4096
+_MAX_SKELETON_BYTES: Final = 64 * 1024 * 1024
+# What readers of protobuf allow by default, the runtime's among them.
+_MAX_DEPTH: Final = 100
+
+# Key of the mark; a file that brings such a key along has it removed.
+MARK: Final = "feasibility.payload"
+_MARK_BYTES: Final = MARK.encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """Data that was cut out of one tensor or attribute.
+
+    Args:
+        is_list: True for an attribute's list or string, False for a tensor's data.
+        fields: Numbers of the protobuf fields that held it.
+        extents: Where it lies in the file: (start, end), neighbours joined. Unpacked
+            lists include their tags.
+        size_bytes: Bytes of the values as encoded, tags and lengths left out.
+        entry_count: Entries of a list; for raw bytes their number.
+    """
+
+    is_list: bool
+    fields: frozenset[int]
+    extents: tuple[tuple[int, int], ...]
+    size_bytes: int
+    entry_count: int
+
+
+class _Message(Enum):
+    MODEL = auto()
+    GRAPH = auto()
+    NODE = auto()
+    ATTRIBUTE = auto()
+    FUNCTION = auto()
+    TENSOR = auto()
+    SPARSE_TENSOR = auto()
+
+
+_ENTERED: Final[dict[_Message, dict[int, _Message]]] = {
+    _Message.MODEL: {7: _Message.GRAPH, 25: _Message.FUNCTION},
+    _Message.GRAPH: {1: _Message.NODE, 5: _Message.TENSOR, 15: _Message.SPARSE_TENSOR},
+    _Message.NODE: {5: _Message.ATTRIBUTE},
+    _Message.ATTRIBUTE: {
+        5: _Message.TENSOR,
+        6: _Message.GRAPH,
+        10: _Message.TENSOR,
+        11: _Message.GRAPH,
+        22: _Message.SPARSE_TENSOR,
+        23: _Message.SPARSE_TENSOR,
+    },
+    _Message.FUNCTION: {7: _Message.NODE, 11: _Message.ATTRIBUTE},
+    _Message.TENSOR: {},
+    _Message.SPARSE_TENSOR: {1: _Message.TENSOR, 2: _Message.TENSOR},
+}
+# doc_string, metadata_props and the like: dropped where they are long.
+_TEXT: Final[dict[_Message, frozenset[int]]] = {
+    _Message.MODEL: frozenset({6, 14}),
+    _Message.GRAPH: frozenset({10, 16}),
+    _Message.NODE: frozenset({6, 9}),
+    _Message.ATTRIBUTE: frozenset({13}),
+    _Message.FUNCTION: frozenset({8, 14}),
+    _Message.TENSOR: frozenset({12, 16}),
+    _Message.SPARSE_TENSOR: frozenset(),
+}
+# training_info: no runtime that this tool measures with reads it.
+_IGNORED: Final = {_Message.MODEL: frozenset({20})}
+_PAYLOAD: Final[dict[_Message, frozenset[int]]] = {
+    _Message.ATTRIBUTE: frozenset({4, 7, 8, 9}),  # s, floats, ints, strings
+    _Message.TENSOR: frozenset({4, 5, 6, 7, 9, 10, 11}),  # the typed fields and raw_data
+}
+_LIMITS: Final = {_Message.ATTRIBUTE: KEPT_LIST_BYTES, _Message.TENSOR: KEPT_PAYLOAD_BYTES}
+# Lists of numbers with the bytes of one entry, 0 for varints.
+_ENTRY_BYTES: Final[dict[_Message, dict[int, int]]] = {
+    _Message.ATTRIBUTE: {7: 4, 8: 0},
+    _Message.TENSOR: {4: 4, 5: 0, 7: 0, 10: 8, 11: 0},
+}
+_RUNS: Final = {
+    kind: frozenset(numbers) | ({1} if kind is _Message.TENSOR else frozenset())  # and dims
+    for kind, numbers in _ENTRY_BYTES.items()
+}
+_RAW: Final = {_Message.ATTRIBUTE: 4, _Message.TENSOR: 9}
+_NO_FIELDS: Final[frozenset[int]] = frozenset()
+
+
+class Cutter:
+    """Copies one model without its weights.
+
+    Args:
+        file: The model file.
+        kept_whole_bytes: Messages up to this size are copied without a look inside; 0
+            enters every one, to find the place of a fault that the copy's reader found.
+    """
+
+    def __init__(self, file: WireFile, kept_whole_bytes: int = KEPT_PAYLOAD_BYTES) -> None:
+        self.payloads: list[Payload] = []
+        self._file = file
+        self._kept_whole_bytes = kept_whole_bytes
+        self._copied_bytes = 0
+
+    def model(self) -> bytes:
+        """The whole model as bytes of a `ModelProto`, each cut payload marked.
+
+        Raises:
+            ModelError: The file is no protobuf message, is cut short, nests too deeply, or
+                its graph alone is too large.
+        """
+        return self._message(_Message.MODEL, 0, self._file.size_bytes, 1)
+
+    def _message(self, kind: _Message, start: int, end: int, depth: int) -> bytes:
+        if depth > _MAX_DEPTH:
+            raise self._file.error(
+                f"it nests more than {_MAX_DEPTH} messages at byte {start:,}",
+                "runtimes refuse such depth; flatten the If and Loop bodies",
+            )
+        entered = _ENTERED[kind]
+        text = _TEXT[kind]
+        ignored = _IGNORED.get(kind, _NO_FIELDS)
+        payload_numbers = _PAYLOAD.get(kind, _NO_FIELDS)
+        parts: list[bytes] = []
+        payload = _Collected(kind, self._file)
+        for field in self._file.fields(start, end, _RUNS.get(kind, _NO_FIELDS)):
+            number = field.number
+            child = entered.get(number)
+            if child is not None:
+                parts.append(self._child(child, field, depth))
+            elif number in payload_numbers:
+                payload.add(field)
+            elif number in ignored or (number in text and self._is_long_or_marked(field)):
+                continue
+            else:
+                parts.append(self._copy(field.start, field.end))
+        if payload.is_cut:
+            parts.append(self._marked(kind, payload.result()))
+        else:
+            parts.extend(self._copy(field.start, field.end) for field in payload.kept)
+        return b"".join(parts)
+
+    def _child(self, kind: _Message, field: Field, depth: int) -> bytes:
+        if field.wire_type != LENGTH:
+            raise self._file.corrupt(
+                field.start, f"field {field.number} should hold a message and holds a number"
+            )
+        if field.end - field.start <= self._kept_whole_bytes:
+            whole = self._copy(field.start, field.end)
+            if _MARK_BYTES not in whole:
+                return whole
+        body = self._message(kind, field.value_start, field.end, depth + 1)
+        return _encode(field.number, body)
+
+    def _marked(self, kind: _Message, payload: Payload) -> bytes:
+        """The field that stands for a payload that was cut."""
+        mark = str(len(self.payloads)).encode()
+        self.payloads.append(payload)
+        if kind is _Message.ATTRIBUTE:
+            return _encode(13, _MARK_BYTES + b":" + mark)
+        return _encode(16, _encode(1, _MARK_BYTES) + _encode(2, mark))
+
+    def _is_long_or_marked(self, field: Field) -> bool:
+        if field.end - field.start > _KEPT_TEXT_BYTES:
+            return True
+        return _MARK_BYTES in self._file.read(field.start, field.end)
+
+    def _copy(self, start: int, end: int) -> bytes:
+        self._copied_bytes += end - start
+        if self._copied_bytes > _MAX_SKELETON_BYTES:
+            limit = _MAX_SKELETON_BYTES // 1024**2
+            raise self._file.error(
+                f"its graph takes more than {limit} MiB without its weights",
+                "this is far more than real models have; check where the file comes from",
+            )
+        return self._file.read(start, end)
+
+
+class _Collected:
+    """Adds up the payload fields of one message; holds them only while they may be kept."""
+
+    def __init__(self, kind: _Message, file: WireFile) -> None:
+        self.kept: list[Field] = []
+        self.is_cut = False
+        self._kind = kind
+        self._file = file
+        self._numbers: set[int] = set()
+        self._extents: list[tuple[int, int]] = []
+        self._size_bytes = 0
+        self._entry_count = 0
+
+    def add(self, field: Field) -> None:
+        self._numbers.add(field.number)
+        self._extend(field)
+        width = _ENTRY_BYTES[self._kind].get(field.number)
+        if width is None:
+            self._size_bytes += field.size_bytes
+            self._entry_count += field.size_bytes if field.number == _RAW[self._kind] else 1
+        elif field.wire_type == LENGTH:
+            self._size_bytes += field.size_bytes
+            self._entry_count += self._packed_count(field, width)
+        else:
+            self._size_bytes += field.end - field.start - field.run_count
+            self._entry_count += field.run_count
+        self.is_cut = self.is_cut or self._size_bytes > _LIMITS[self._kind]
+        if self.is_cut:
+            self.kept.clear()
+        else:
+            self.kept.append(field)
+
+    def result(self) -> Payload:
+        return Payload(
+            is_list=self._kind is _Message.ATTRIBUTE,
+            fields=frozenset(self._numbers),
+            extents=tuple(self._extents),
+            size_bytes=self._size_bytes,
+            entry_count=self._entry_count,
+        )
+
+    def _extend(self, field: Field) -> None:
+        # A packed list or raw bytes without their tag; of unpacked entries tag and value alike.
+        start = field.value_start if field.wire_type == LENGTH else field.start
+        if self._extents and self._extents[-1][1] == field.start:
+            self._extents[-1] = (self._extents[-1][0], field.end)
+        else:
+            self._extents.append((start, field.end))
+
+    def _packed_count(self, field: Field, width: int) -> int:
+        if width == 0:
+            return self._file.varint_count(field.value_start, field.end)
+        if field.size_bytes % width:
+            raise self._file.corrupt(
+                field.start,
+                f"a list of {width}-byte numbers takes {field.size_bytes:,} bytes, no multiple",
+            )
+        return field.size_bytes // width
+
+
+def _encode(number: int, body: bytes) -> bytes:
+    """A length-delimited field."""
+    return _encode_varint(number << 3 | LENGTH) + _encode_varint(len(body)) + body
+
+
+def _encode_varint(value: int) -> bytes:
+    encoded = bytearray()
+    while value >= 0x80:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)

@@ -1,0 +1,168 @@
+"""What a file really is, told from its kind and its first bytes before anything parses it.
+
+Only regular files are opened: opening a FIFO or a device can hang or have effects.
+The check is made again on the open file, so a path that is swapped in between
+changes nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Final, Literal
+
+from feasibility.errors import ModelError
+from feasibility.model_file.other_formats import foreign_format
+from feasibility.text import safe_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+HEAD_BYTES: Final = 4096
+_ORT_IDENTIFIER: Final = b"ORTM"
+
+
+@dataclass(frozen=True, slots=True)
+class FileIdentity:
+    """What tells that a path still leads to the file that was read."""
+
+    device: int
+    inode: int
+    size_bytes: int
+    modified_ns: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> FileIdentity:
+        """Identity of the file that a stat describes."""
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A model file open for reading; the descriptor is closed when `open_model` is left."""
+
+    path: Path
+    descriptor: int
+    identity: FileIdentity
+    format: Literal["onnx", "ort"]
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the file when it was opened."""
+        return self.identity.size_bytes
+
+
+@contextmanager
+def open_model(path: Path) -> Iterator[ModelFile]:
+    """The model file, open for reading and known not to be something else.
+
+    Protobuf has no signature, so `format` is `onnx` for whatever is not recognised as
+    another format; reading it decides.
+
+    Raises:
+        ModelError: The path leads nowhere or to something that is no file, may not be
+            read, or holds something recognised as no model.
+    """
+    what = f"Cannot read model '{safe_text(str(path))}'"
+    descriptor = open_regular(path, what)
+    try:
+        identity = FileIdentity.of(os.fstat(descriptor))
+        head = os.pread(descriptor, HEAD_BYTES, 0)
+        foreign = foreign_format(head, identity.size_bytes, path.name)
+        if foreign is not None:
+            raise ModelError(what, foreign.why, foreign.hint)
+        is_ort = head[4:8] == _ORT_IDENTIFIER
+        yield ModelFile(path, descriptor, identity, "ort" if is_ort else "onnx")
+    except OSError as error:
+        raise ModelError(what, _reason(error), "check the disk or network it lies on") from error
+    finally:
+        os.close(descriptor)
+
+
+def open_regular(path: Path, what: str) -> int:
+    """Descriptor of a regular file, opened for reading without ever waiting for it.
+
+    Args:
+        path: The file; symbolic links are followed.
+        what: First part of the error's message, for example "Cannot read model 'a.onnx'".
+
+    Raises:
+        ModelError: There is no such file, it may not be read, or it is no regular file.
+    """
+    try:
+        _require_regular(path.stat(), path, what)
+        # Whatever stands there by now: neither wait for a FIFO's writer nor take a terminal.
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+        descriptor = os.open(path, flags)
+    except (OSError, ValueError) as error:
+        raise _open_error(error, path, what) from error
+    try:
+        _require_regular(os.fstat(descriptor), path, what)
+    except ModelError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _require_regular(status: os.stat_result, path: Path, what: str) -> None:
+    mode = status.st_mode
+    if stat.S_ISREG(mode):
+        return
+    if stat.S_ISDIR(mode):
+        raise ModelError(what, "it is a directory", _directory_hint(path))
+    kinds = (
+        (stat.S_ISFIFO, "a FIFO (named pipe)"),
+        (stat.S_ISSOCK, "a socket"),
+        (stat.S_ISCHR, "a character device"),
+        (stat.S_ISBLK, "a block device"),
+    )
+    kind = next((name for test, name in kinds if test(mode)), "not a regular file")
+    raise ModelError(what, f"it is {kind}, not a file", "give the path of a file on disk")
+
+
+def _directory_hint(path: Path) -> str:
+    try:
+        names = sorted(entry.name for entry in islice(path.iterdir(), 1000))
+    except OSError:
+        return "give the path of a model file"
+    if "saved_model.pb" in names:
+        return (
+            "it is a TensorFlow SavedModel; convert it with "
+            "`python -m tf2onnx.convert --saved-model DIR --output model.onnx`"
+        )
+    inside = next((name for name in names if name.endswith((".onnx", ".ort"))), None)
+    if inside is not None:
+        return f"give the path of a model file, for example '{safe_text(str(path / inside))}'"
+    return "give the path of a model file"
+
+
+def _open_error(error: OSError | ValueError, path: Path, what: str) -> ModelError:
+    if isinstance(error, ValueError):
+        return ModelError(what, "its path holds a NUL character", "give a path without it")
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        if path.is_symlink():
+            target = safe_text(str(path.readlink()))
+            return ModelError(
+                what,
+                f"it is a symbolic link to '{target}', which does not exist",
+                "restore the file that the link leads to, or download the model again",
+            )
+        return ModelError(what, "there is no such file", "check the path")
+    if isinstance(error, PermissionError):
+        return ModelError(
+            what, "this user may not read it", "allow reading, for example with `chmod u+r FILE`"
+        )
+    if error.errno == errno.ELOOP:
+        return ModelError(what, "its symbolic links lead in a circle", "mend the links")
+    if error.errno == errno.ENAMETOOLONG:
+        return ModelError(what, "its path is longer than the system allows", "check the path")
+    return ModelError(what, _reason(error), "check the path and the disk it lies on")
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or type(error).__name__

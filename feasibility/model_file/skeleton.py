@@ -1,0 +1,146 @@
+"""The model without its weights: its graph as onnx knows it, and where each weight lies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from feasibility.errors import ModelError
+from feasibility.model_file.cut_weights import KEPT_PAYLOAD_BYTES, Cutter, Payload
+from feasibility.model_file.open_model import FileIdentity, ModelFile, open_model
+from feasibility.model_file.other_messages import foreign_message
+from feasibility.model_file.protobuf_wire import WireFile
+from feasibility.model_file.subgraph_names import bodies, function_scope
+from feasibility.model_file.tensors import Role, TensorInfo, TensorReader, payload_dropped
+from feasibility.model_file.text_names import require_text
+from feasibility.text import safe_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
+
+__all__ = ["KEPT_PAYLOAD_BYTES", "Skeleton", "payload_dropped", "read_skeleton"]
+
+_CONVERT: Final = "check that it is ONNX, or download or export it again"
+
+
+@dataclass(frozen=True, slots=True)
+class Skeleton:
+    """A model read without its weights.
+
+    Args:
+        path: The file as it was given.
+        identity: What tells whether the path still leads to the file that was read.
+        model: The model, tensors above `KEPT_PAYLOAD_BYTES` without their data; see
+            `payload_dropped`. Do not change it.
+        tensors: Every tensor in it: initializers and values of attributes, those of
+            subgraphs and functions too, in the order of the file.
+        payloads: What was cut, in the order of the marks in `model`.
+        what: First part of the messages of errors about it.
+    """
+
+    path: Path
+    identity: FileIdentity
+    model: ModelProto
+    tensors: tuple[TensorInfo, ...]
+    payloads: tuple[Payload, ...]
+    what: str
+
+    @property
+    def initializers(self) -> tuple[TensorInfo, ...]:
+        """The tensors that the runtime holds as weights: initializers and Constant nodes."""
+        return tuple(tensor for tensor in self.tensors if tensor.role != "attribute")
+
+
+def read_skeleton(path: Path) -> Skeleton:
+    """The model in a file, read without its weights.
+
+    Raises:
+        ModelError: The path leads to no readable ONNX model; the message says what it is
+            instead, or where it is broken.
+    """
+    with open_model(path) as file:
+        if file.format == "ort":
+            raise ModelError(
+                f"Cannot read the graph of '{safe_text(str(path))}'",
+                "it is in ONNX Runtime's own format, whose graph this tool does not read",
+                "measure it, or give the .onnx file that it was made from",
+            )
+        return skeleton_of(file)
+
+
+def skeleton_of(file: ModelFile) -> Skeleton:
+    """The model in an open file, read without its weights.
+
+    Raises:
+        ModelError: It is no ONNX model, or a broken one.
+    """
+    what = f"Cannot read model '{safe_text(str(file.path))}'"
+    wire = WireFile(file.descriptor, file.size_bytes, what)
+    foreign = foreign_message(wire)
+    if foreign is not None:
+        raise ModelError(what, foreign.why, foreign.hint)
+    cutter = Cutter(wire)
+    model = _parsed(cutter.model(), wire)
+    if not model.HasField("graph"):
+        raise ModelError(what, "it holds no graph", "export the model again")
+    require_text(model, what)
+    reader = TensorReader(cutter.payloads, what)
+    tensors = tuple(_tensors(model, reader))
+    return Skeleton(file.path, file.identity, model, tensors, tuple(cutter.payloads), what)
+
+
+def _parsed(data: bytes, wire: WireFile) -> ModelProto:
+    import onnx
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(data)
+    except DecodeError as error:
+        # The fault lies in a message that was copied unseen; entering all of them finds it.
+        Cutter(wire, kept_whole_bytes=0).model()
+        raise wire.error(f"the reader of ONNX refuses it: {error}", _CONVERT) from error
+    return model
+
+
+def _tensors(model: ModelProto, reader: TensorReader) -> Iterator[TensorInfo]:
+    yield from _graph_tensors(model.graph, reader, "")
+    for function in model.functions:
+        yield from _node_tensors(function.node, reader, function_scope(function))
+
+
+def _graph_tensors(graph: GraphProto, reader: TensorReader, scope: str) -> Iterator[TensorInfo]:
+    for tensor in graph.initializer:
+        yield reader.dense(tensor, "initializer", scope, "")
+    for sparse in graph.sparse_initializer:
+        yield reader.sparse(sparse, "initializer", scope, "")
+    yield from _node_tensors(graph.node, reader, scope)
+
+
+def _node_tensors(
+    nodes: Iterable[NodeProto], reader: TensorReader, scope: str
+) -> Iterator[TensorInfo]:
+    for node in nodes:
+        for attribute in node.attribute:
+            yield from _attribute_tensors(node, attribute, reader, scope)
+        for path, graph in bodies(node, scope):
+            yield from _graph_tensors(graph, reader, path)
+
+
+def _attribute_tensors(
+    node: NodeProto, attribute: AttributeProto, reader: TensorReader, scope: str
+) -> Iterator[TensorInfo]:
+    # By what is there, not by the declared type, which a strange file may leave out.
+    name = node.output[0] if node.output else node.name
+    role: Role = "constant" if node.op_type == "Constant" and not node.domain else "attribute"
+    if attribute.HasField("t"):
+        yield reader.dense(attribute.t, role, scope, name)
+    for tensor in attribute.tensors:
+        yield reader.dense(tensor, role, scope, name)
+    if attribute.HasField("sparse_tensor"):
+        yield reader.sparse(attribute.sparse_tensor, role, scope, name)
+    for sparse in attribute.sparse_tensors:
+        yield reader.sparse(sparse, role, scope, name)

@@ -1,0 +1,252 @@
+"""What the model says of each tensor that it carries, checked against the data it brings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from feasibility.errors import ModelError
+from feasibility.model_file.cut_weights import MARK, Payload
+from feasibility.model_file.element_types import ELEMENT_TYPES, ElementType
+from feasibility.model_file.external_reference import ExternalData, external_data
+from feasibility.text import safe_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from onnx import AttributeProto, SparseTensorProto, TensorProto
+
+# A Constant node's tensor is a `constant`; the runtime turns it into an initializer.
+Role: TypeAlias = Literal["initializer", "constant", "attribute"]
+
+_MAX_ELEMENT_COUNT: Final = 2**63 - 1
+_EXTERNAL: Final = 1
+_RAW_DATA_FIELD: Final = 9
+_STRING_DATA_FIELD: Final = 6
+_DATA_FIELDS: Final = {
+    4: "float_data",
+    5: "int32_data",
+    6: "string_data",
+    7: "int64_data",
+    9: "raw_data",
+    10: "double_data",
+    11: "uint64_data",
+}
+_EXPORT_AGAIN: Final = "the file was damaged or written wrongly; export the model again"
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """One tensor of the model: an initializer, or the value of a node's attribute.
+
+    Args:
+        name: Its name; that of the attribute where the tensor has none.
+        dtype: Element type in numpy's words.
+        dims: Its shape.
+        element_count: Elements that are stored; of a sparse tensor those that are not zero.
+        size_bytes: Bytes in memory; a sparse tensor is made dense when it is loaded. Of
+            strings, those of their characters.
+        role: Where it stands.
+        scope: Path of the subgraph or function; empty in the main graph.
+        is_sparse: True for sparse initializers and attributes.
+        encoding: Protobuf fields that hold its data; equal only among like encodings.
+        extents: Where its data lies in the model file: (start, end); empty if it was kept.
+        kept: Its data as encoded where it was small enough to keep.
+        external: Where its data lies in another file.
+    """
+
+    name: str
+    dtype: str
+    dims: tuple[int, ...]
+    element_count: int
+    size_bytes: int
+    role: Role = "initializer"
+    scope: str = ""
+    is_sparse: bool = False
+    encoding: frozenset[int] = frozenset()
+    extents: tuple[tuple[int, int], ...] = ()
+    kept: bytes = b""
+    external: ExternalData | None = None
+
+
+def payload_dropped(tensor: TensorProto) -> bool:
+    """True if the tensor of a skeleton stands there without the data it has in the file."""
+    return tensor.data_location == _EXTERNAL or _mark(tensor) is not None
+
+
+def dropped_entry_count(attribute: AttributeProto, payloads: Sequence[Payload]) -> int | None:
+    """Entries of a list attribute that was cut; None if it stands there whole."""
+    index = _attribute_mark(attribute)
+    return None if index is None else payloads[index].entry_count
+
+
+class TensorReader:
+    """Turns the tensors of a skeleton's model into `TensorInfo`.
+
+    Args:
+        payloads: What was cut out of the file.
+        what: First part of the messages of errors, for example "Cannot read model 'a.onnx'".
+    """
+
+    def __init__(self, payloads: Sequence[Payload], what: str) -> None:
+        self._payloads = payloads
+        self._what = what
+
+    def dense(self, tensor: TensorProto, role: Role, scope: str, name: str) -> TensorInfo:
+        """Facts of a dense tensor.
+
+        Args:
+            tensor: The tensor in the skeleton's model.
+            role: Where it stands.
+            scope: Path of the subgraph or function it stands in.
+            name: Name to use where it has none.
+
+        Raises:
+            ModelError: Its type is unknown, its dims are impossible or do not match its data.
+        """
+        shown = safe_text(tensor.name or name)
+        noun = f"{role} '{shown}'" if role != "attribute" else f"the tensor '{shown}'"
+        element_type = self._element_type(tensor, noun)
+        dims = tuple(tensor.dims)
+        element_count = self._element_count(dims, noun)
+        common = (tensor.name or name, element_type.name, dims, element_count)
+        if tensor.data_location == _EXTERNAL:
+            size_bytes = element_type.size_bytes(element_count)
+            if size_bytes is None:
+                raise ModelError(
+                    self._what, f"{noun} keeps strings in external data", _EXPORT_AGAIN
+                )
+            entries = [(entry.key, entry.value) for entry in tensor.external_data]
+            external = external_data(entries, size_bytes, noun, self._what)
+            return TensorInfo(*common, size_bytes, role, scope, external=external)
+        payload, kept = self._payload(tensor)
+        size_bytes = self._checked_size(payload, element_type, dims, element_count, noun)
+        return TensorInfo(
+            *common,
+            size_bytes,
+            role,
+            scope,
+            encoding=payload.fields,
+            extents=payload.extents,
+            kept=kept,
+        )
+
+    def sparse(
+        self,
+        tensor: SparseTensorProto,
+        role: Role,
+        scope: str,
+        name: str,
+    ) -> TensorInfo:
+        """Facts of a sparse tensor: the elements that it stores, the bytes of its dense form.
+
+        Raises:
+            ModelError: Its type is unknown, its dims are impossible or do not match its data.
+        """
+        values = self.dense(tensor.values, role, scope, name)
+        self.dense(tensor.indices, role, scope, name)
+        dims = tuple(tensor.dims)
+        noun = f"sparse {role} '{safe_text(values.name)}'"
+        dense_count = self._element_count(dims, noun)
+        element_type = self._element_type(tensor.values, noun)
+        return TensorInfo(
+            values.name,
+            values.dtype,
+            dims,
+            values.element_count,
+            element_type.size_bytes(dense_count) or values.size_bytes,
+            role,
+            scope,
+            is_sparse=True,
+        )
+
+    def _element_type(self, tensor: TensorProto, noun: str) -> ElementType:
+        element_type = ELEMENT_TYPES.get(tensor.data_type)
+        if element_type is None:
+            raise ModelError(
+                self._what,
+                f"{noun} has the element type {tensor.data_type}, which ONNX does not define",
+                _EXPORT_AGAIN,
+            )
+        return element_type
+
+    def _element_count(self, dims: tuple[int, ...], noun: str) -> int:
+        shown = safe_text(str(list(dims[:16])), 80)
+        if any(dim < 0 for dim in dims):
+            raise ModelError(self._what, f"{noun} has a negative size: {shown}", _EXPORT_AGAIN)
+        if 0 in dims:
+            return 0
+        count = 1
+        for dim in dims:
+            count *= dim
+            if count > _MAX_ELEMENT_COUNT:
+                raise ModelError(
+                    self._what,
+                    f"{noun} has more elements than 64 bits can count: {shown}",
+                    _EXPORT_AGAIN,
+                )
+        return count
+
+    def _payload(self, tensor: TensorProto) -> tuple[Payload, bytes]:
+        """The tensor's data, wherever it is, and its bytes if they were kept."""
+        index = _mark(tensor)
+        if index is not None:
+            return self._payloads[index], b""
+        if tensor.HasField("raw_data"):
+            raw = tensor.raw_data
+            return _kept_payload(_RAW_DATA_FIELD, len(raw), len(raw)), raw
+        for number, field in _DATA_FIELDS.items():
+            if number != _RAW_DATA_FIELD and (entries := getattr(tensor, field)):
+                strings = number == _STRING_DATA_FIELD
+                size_bytes = sum(map(len, entries)) if strings else 0
+                kept = repr(list(entries)).encode()
+                return _kept_payload(number, size_bytes, len(entries)), kept
+        return _kept_payload(None, 0, 0), b""
+
+    def _checked_size(
+        self,
+        payload: Payload,
+        element_type: ElementType,
+        dims: tuple[int, ...],
+        element_count: int,
+        noun: str,
+    ) -> int:
+        """Bytes in memory of a tensor whose data is as much as its dims say."""
+        size_bytes = element_type.size_bytes(element_count)
+        if payload.fields == {_RAW_DATA_FIELD} and size_bytes is not None:
+            expected, unit = size_bytes, "bytes"
+        else:
+            expected, unit = element_type.data_field_count(element_count), "values"
+        fields = {_DATA_FIELDS[number] for number in payload.fields}
+        fitting = {element_type.data_field} | ({"raw_data"} if size_bytes is not None else set())
+        if expected != payload.entry_count or len(fields) > 1 or not fields <= fitting:
+            shown = safe_text(str(list(dims)), 80)
+            held = " and ".join(sorted(fields)) or "no data field"
+            raise ModelError(
+                self._what,
+                f"{noun} is {element_type.name} {shown}, which takes {expected:,} {unit}, "
+                f"but holds {payload.entry_count:,} in {held}",
+                _EXPORT_AGAIN,
+            )
+        return payload.size_bytes if size_bytes is None else size_bytes
+
+
+def _kept_payload(number: int | None, size_bytes: int, entry_count: int) -> Payload:
+    fields = frozenset[int]() if number is None else frozenset({number})
+    return Payload(
+        is_list=False, fields=fields, extents=(), size_bytes=size_bytes, entry_count=entry_count
+    )
+
+
+def _mark(tensor: TensorProto) -> int | None:
+    for entry in tensor.metadata_props:
+        if entry.key == MARK:
+            return int(entry.value)
+    return None
+
+
+def _attribute_mark(attribute: AttributeProto) -> int | None:
+    text: str | bytes = attribute.doc_string  # bytes where it is no UTF-8
+    if isinstance(text, bytes) or not text.startswith(f"{MARK}:"):
+        return None
+    return int(text[len(MARK) + 1 :])

@@ -1,0 +1,1 @@
+"""Models the memory that ONNX Runtime holds for a model, from its graph alone."""

@@ -1,0 +1,91 @@
+"""The layout of channel blocks that x86-64 runs float convolutions in.
+
+Source: onnxruntime/core/optimizer/nchwc_transformer.cc of ONNX Runtime.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from onnx import TensorProto
+
+from feasibility.graph.attributes import int_of
+
+if TYPE_CHECKING:
+    from feasibility.graph.typed_graph import TypedNode
+    from feasibility.graph.value_types import ValueType
+    from feasibility.ort_memory.readers import Usage
+
+_IMAGE_RANK: Final = 4
+_CHANNEL_AXIS: Final = 1
+# The kernels that re-lay a tensor move this many channels at a time.
+_ALIGNED_CHANNELS: Final = 4
+_FLOAT_BYTES: Final = 4
+
+
+class Blocks(NamedTuple):
+    """The layout with a number of channels per block: 16 with AVX-512, else 8."""
+
+    channels: int = 16
+
+    def padded(self, count: int) -> int:
+        """Channels in whole blocks."""
+        return -(-count // self.channels) * self.channels
+
+    def size_bytes(self, value: ValueType) -> int | None:
+        """Bytes of an image in blocks; None while its shape is open or it is no image."""
+        shape = value.shape
+        if shape is None or len(shape) != _IMAGE_RANK:
+            return None
+        batch, channels, height, width = shape
+        if batch is None or channels is None or height is None or width is None:
+            return None
+        return batch * self.padded(channels) * height * width * _FLOAT_BYTES
+
+    def is_whole(self, value: ValueType) -> bool:
+        """True for an image whose channels fill their blocks."""
+        shape = value.shape
+        if shape is None or len(shape) != _IMAGE_RANK:
+            return False
+        channels = shape[_CHANNEL_AXIS]
+        return bool(channels) and channels is not None and channels % self.channels == 0
+
+    def takes_plain_image(self, node: TypedNode) -> bool:
+        """True for a convolution of few channels, which reads its image as it is."""
+        weights = node.type_of(1).shape
+        assert weights is not None
+        return int_of(node.attributes, "group", 1) == 1 and (weights[1] or 0) < self.channels
+
+    def convolves(self, node: TypedNode, usage: Usage) -> bool:
+        """Whether a convolution runs in blocks."""
+        weights = node.type_of(1)
+        if node.op_type != "Conv" or node.domain or not usage.has_constant(node, 1):
+            return False
+        if weights.elem_type != TensorProto.FLOAT or self.size_bytes(node.output()) is None:
+            return False
+        return self._fits(weights, int_of(node.attributes, "group", 1))
+
+    def weight_bytes(self, node: TypedNode) -> int:
+        """Bytes of the weights of such a convolution, both channel axes in whole blocks."""
+        outputs, inputs, *kernel = (dim or 0 for dim in node.type_of(1).shape or (0, 0))
+        if inputs >= self.channels and int_of(node.attributes, "group", 1) == 1:
+            inputs = self.padded(inputs)
+        size = self.padded(outputs) * inputs * _FLOAT_BYTES
+        for dim in kernel:
+            size *= dim
+        return size
+
+    def _fits(self, weights: ValueType, group: int) -> bool:
+        if weights.shape is None or len(weights.shape) != _IMAGE_RANK:
+            return False
+        outputs, inputs = weights.shape[0] or 0, weights.shape[1] or 0
+        if group <= 1:
+            return inputs < self.channels or inputs % _ALIGNED_CHANNELS == 0
+        if outputs % _ALIGNED_CHANNELS:
+            return False
+        is_depthwise = inputs == 1 and outputs == group
+        return is_depthwise or (
+            inputs % self.channels == 0
+            and outputs % group == 0
+            and (outputs // group) % self.channels == 0
+        )

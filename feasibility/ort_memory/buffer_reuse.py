@@ -1,0 +1,139 @@
+"""Which values share memory, and when each piece is taken and given back.
+
+ONNX Runtime decides this before it runs: a view takes its input's memory, some kernels may
+write over an input that nobody reads any more, and a value whose shape is known takes over
+the memory of an earlier one of the same shape that is no longer needed. The last rule keeps
+memory taken between the two.
+Source: the allocation planner of ONNX Runtime (onnxruntime/core/framework/allocation_planner.cc).
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from feasibility.graph.value_types import Shape
+    from feasibility.ort_memory.program import Program, Step
+
+    _Kind: TypeAlias = tuple[Shape, int]
+
+# Values in the blocked layout of convolutions carry no shape that the runtime could compare.
+BLOCKED_PREFIX = "blocked:"
+
+
+class Event(NamedTuple):
+    """What one step does to memory.
+
+    Attributes:
+        taken: Values that get memory of their own when the step runs, with their sizes.
+        kept: Those of them that the caller gets.
+        workspace_bytes: What the step takes and gives back.
+        released: Values whose memory is given back after it.
+    """
+
+    taken: tuple[tuple[str, int], ...]
+    kept: frozenset[str]
+    workspace_bytes: int
+    released: tuple[str, ...]
+
+
+def plan(program: Program) -> tuple[Event, ...]:
+    """What each step of a program takes and gives back, in order."""
+    planner = _Planner(program)
+    own = [planner.own_values(step) for step in program.steps]
+    released = planner.releases()
+    outputs = frozenset(program.outputs)
+    return tuple(
+        Event(
+            taken=tuple((name, program.values[name].size_bytes) for name in names),
+            kept=outputs.intersection(names),
+            workspace_bytes=step.workspace_bytes,
+            released=tuple(released.get(at, ())),
+        )
+        for at, (step, names) in enumerate(zip(program.steps, own, strict=True))
+    )
+
+
+class _Planner:
+    """State of the decisions while going through the steps."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self._outputs = frozenset(program.outputs)
+        self._inputs = frozenset(program.inputs)
+        self._owner: dict[str, str] = {}
+        # Values that nobody reads any more by what another must agree with, the last one last.
+        self._free: defaultdict[_Kind, list[str]] = defaultdict(list)
+        self._reads_left: Counter[str] = Counter(program.inputs)
+        self._reads_left.update(program.outputs)
+        for step in program.steps:
+            self._reads_left.update(step.reads)
+
+    def own_values(self, step: Step) -> list[str]:
+        """Values of a step that get memory of their own."""
+        own = []
+        for position, name in enumerate(step.writes):
+            taken_over = None if name in self._outputs else self._place(step, position, name)
+            # A broken graph may give one name to two values.
+            if taken_over is None or taken_over == name:
+                own.append(name)
+            else:
+                self._owner[name] = taken_over
+                self._reads_left[taken_over] += self._reads_left[name]
+        for name in step.reads:
+            owner = self._owner_of(name)
+            self._reads_left[owner] -= 1
+            if not self._reads_left[owner]:
+                self._release(owner)
+        for name in own:
+            if not self._reads_left[name]:
+                self._release(name)
+        return own
+
+    def releases(self) -> dict[int, list[str]]:
+        """Owners by the last step that touches their memory."""
+        last: dict[str, int] = {}
+        for at, step in enumerate(self._program.steps):
+            for name in (*step.reads, *step.writes):
+                last[self._owner_of(name)] = at
+        released: dict[int, list[str]] = {}
+        for name, at in last.items():
+            if name not in self._inputs and name not in self._outputs:
+                released.setdefault(at, []).append(name)
+        return released
+
+    def _place(self, step: Step, position: int, name: str) -> str | None:
+        """The owner of the memory that a value takes over; None if it gets its own."""
+        if position == 0 and step.reads and step.is_view:
+            return self._owner_of(step.reads[0])
+        if position == 0 and step.in_place is not None:
+            source = step.reads[step.in_place]
+            owner = self._owner_of(source)
+            is_last = self._reads_left[owner] == 1 and owner not in self._inputs
+            if is_last and owner not in self._outputs and self._is_alike(source, name):
+                return owner
+        if name.startswith(BLOCKED_PREFIX):
+            return None
+        kind = self._kind(name)
+        free = None if kind is None else self._free.get(kind)
+        return free.pop() if free else None
+
+    def _release(self, name: str) -> None:
+        kind = self._kind(name)
+        if kind is not None:
+            self._free[kind].append(name)
+
+    def _is_alike(self, one: str, other: str) -> bool:
+        kind = self._kind(one)
+        return kind is not None and kind == self._kind(other)
+
+    def _kind(self, name: str) -> _Kind | None:
+        """What two values must agree in; None where the runtime does not know it."""
+        value = self._program.values[name]
+        return (value.shape, value.size_bytes) if value.is_known and value.shape else None
+
+    def _owner_of(self, name: str) -> str:
+        while name in self._owner:
+            name = self._owner[name]
+        return name

@@ -1,0 +1,310 @@
+"""Nodes that the runtime's optimizer merges, as far as that changes which tensors exist.
+
+Only merges that take a tensor away are told: a chain that becomes one kernel, and nodes
+whose work moves into a neighbour. Those of convolutions depend on the layout and are made
+while the graph is lowered.
+Source: the graph transformers of ONNX Runtime (onnxruntime/core/optimizer), compared with
+the graphs that it writes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from feasibility.graph.attributes import ints_of, text_of
+
+if TYPE_CHECKING:
+    from feasibility.graph.typed_graph import TypedNode
+    from feasibility.ort_memory.readers import Usage
+
+_NOTHING: Final = frozenset({"Identity", "Dropout"})
+_PADDED: Final = frozenset({"Conv", "MaxPool", "AveragePool"})
+_BATCH_AND_CHANNEL: Final = 2
+_MATRIX_RANK: Final = 2
+# What a cubic polynomial is made of.
+_CUBIC: Final = frozenset({"Add", "Mul", "Pow"})
+_MAX_CUBIC_NODES: Final = 8
+# Operators that have a form for quantized values.
+_QUANTIZED: Final = frozenset(
+    {
+        *("Add", "AveragePool", "Clip", "Concat", "Conv", "Flatten", "Gather", "Gemm"),
+        *("GlobalAveragePool", "LeakyRelu", "MatMul", "MaxPool", "Mul", "Relu", "Reshape"),
+        *("Resize", "Sigmoid", "Softmax", "Squeeze", "Transpose", "Unsqueeze"),
+    }
+)
+
+
+class Fusions:
+    """What is merged.
+
+    Attributes:
+        absorbed: Positions of nodes that no longer run on their own.
+        merged: Position of the last node of a chain, and the values that the chain reads.
+        renamed: Outputs of nodes that vanish, and the value that stands for them.
+    """
+
+    def __init__(self) -> None:
+        self.absorbed: set[int] = set()
+        self.merged: dict[int, tuple[str, ...]] = {}
+        self.renamed: dict[str, str] = {}
+
+    def resolve(self, name: str) -> str:
+        """The value that stands for a name."""
+        root = name
+        while root in self.renamed:
+            root = self.renamed[root]
+        # The way is cut short, or chains of thousands that vanish would take quadratic time.
+        while name != root:
+            self.renamed[name], name = root, self.renamed[name]
+        return root
+
+
+def find_fusions(usage: Usage, *, has_known_shapes: bool) -> Fusions:
+    """The merges of a graph.
+
+    Args:
+        usage: Its nodes.
+        has_known_shapes: Whether all shapes are known before the model runs; only then is a
+            bias added by the matrix product itself.
+    """
+    found = Fusions()
+    for at, node in enumerate(usage.nodes):
+        if at in found.absorbed or node.domain:
+            continue
+        if node.op_type == "Sigmoid":
+            _merge_gated_sigmoid(at, usage, found)
+        elif node.op_type == "Erf":
+            _merge_gelu(at, usage, found)
+        elif node.op_type == "Tanh":
+            _merge_tanh_gelu(at, usage, found)
+        elif node.op_type == "ReduceMean":
+            _merge_layer_norm(at, usage, found)
+    _merge_quantized(usage, found)
+    for at, node in enumerate(usage.nodes):
+        if at in found.absorbed or at in found.merged or node.domain:
+            continue
+        source = _stand_in(node, usage, has_known_shapes=has_known_shapes)
+        output = str(node.node.output[0])
+        # A broken graph may give one name to two values.
+        is_plain = output not in found.renamed and found.resolve(source) != output
+        if source and is_plain and output not in usage.outputs:
+            found.renamed[output] = source
+            found.absorbed.add(at)
+    return found
+
+
+def _stand_in(node: TypedNode, usage: Usage, *, has_known_shapes: bool) -> str:
+    """The value that the output of a node is replaced by; empty if the node stays."""
+    if not usage.variable_inputs(node):
+        return ""
+    source = str(node.node.input[0])
+    match node.op_type:
+        case name if name in _NOTHING:
+            return source
+        case "Cast" if node.type_of(0).elem_type == node.output().elem_type:
+            return source
+        case "Pad" if _moves_into_reader(node, usage):
+            return source
+        case "Transpose" if _is_transposed_operand(node, usage):
+            return source
+        case "Mul" | "Div":
+            return _scaled(node, usage)
+        case "Add" if has_known_shapes:
+            return _biased(node, usage)
+    return ""
+
+
+def _moves_into_reader(node: TypedNode, usage: Usage) -> bool:
+    """Whether zeros are padded around the image for one convolution or pooling."""
+    before, after = node.type_of(0).shape, node.output().shape
+    reader = usage.only_reader(node.node.output[0])
+    return (
+        text_of(node.attributes, "mode", "constant") == "constant"
+        and reader is not None
+        and reader.op_type in _PADDED
+        and text_of(reader.attributes, "auto_pad", "NOTSET") == "NOTSET"
+        and before is not None
+        and after is not None
+        and before[:_BATCH_AND_CHANNEL] == after[:_BATCH_AND_CHANNEL]
+    )
+
+
+def _is_transposed_operand(node: TypedNode, usage: Usage) -> bool:
+    """Whether the last two axes are swapped for one matrix product."""
+    reader = usage.only_reader(node.node.output[0])
+    order = ints_of(node.attributes, "perm")
+    if reader is None or reader.op_type != "MatMul" or order is None or len(order) < _MATRIX_RANK:
+        return False
+    if usage.is_constant(node.node.input[0]):
+        return False
+    rank = len(order)
+    return order == (*range(rank - 2), rank - 1, rank - 2)
+
+
+def _scaled(node: TypedNode, usage: Usage) -> str:
+    """The operand of a product with one constant, where a matrix product takes it over."""
+    variable = usage.variable_inputs(node)
+    if len(node.node.input) != 2 or len(variable) != 1:
+        return ""
+    at = 1 - list(node.node.input).index(variable[0])
+    if node.type_of(at).element_count != 1 or (node.op_type == "Div" and at == 0):
+        return ""
+    reader, maker = usage.only_reader(node.node.output[0]), usage.maker(variable[0])
+    is_before = reader is not None and reader.op_type == "MatMul"
+    is_after = maker is not None and maker.op_type == "MatMul" and usage.count(variable[0]) == 1
+    return variable[0] if is_before or is_after else ""
+
+
+def _biased(node: TypedNode, usage: Usage) -> str:
+    """The product of a matrix with weights, where only a bias is added to it."""
+    variable = usage.variable_inputs(node)
+    if len(node.node.input) != 2 or len(variable) != 1:
+        return ""
+    bias = node.type_of(1 - list(node.node.input).index(variable[0]))
+    maker = usage.maker(variable[0])
+    if maker is None or maker.op_type != "MatMul" or usage.count(variable[0]) != 1:
+        return ""
+    is_matrix = usage.has_constant(maker, 1) and len(maker.type_of(1).shape or ()) == _MATRIX_RANK
+    return variable[0] if is_matrix and len(bias.shape or ()) == 1 else ""
+
+
+def _merge_quantized(usage: Usage, found: Fusions) -> None:
+    """Positions of dequantized inputs -> operator -> activation -> quantized output.
+
+    The operator then works on the quantized values.
+    """
+    for at, node in enumerate(usage.nodes):
+        if node.op_type not in _QUANTIZED or node.domain or at in found.absorbed:
+            continue
+        makers = [usage.maker(name) for name in usage.variable_inputs(node)]
+        sources = [
+            str(maker.node.input[0])
+            for maker in makers
+            if maker is not None and maker.op_type == "DequantizeLinear" and maker.is_given(0)
+        ]
+        last_at = usage.only_reader_at(node.node.output[0])
+        chain = [at]
+        if last_at is not None and usage.nodes[last_at].op_type in ("Relu", "Clip"):
+            chain.append(last_at)
+            last_at = usage.only_reader_at(usage.nodes[last_at].node.output[0])
+        if last_at is None or usage.nodes[last_at].op_type != "QuantizeLinear":
+            continue
+        if sources and len(sources) == len(makers):
+            found.absorbed.update(chain)
+            found.merged[last_at] = tuple(sources)
+    for at, node in enumerate(usage.nodes):
+        if node.op_type != "DequantizeLinear" or node.node.output[0] in usage.outputs:
+            continue
+        readers = usage.readers_at(node.node.output[0])
+        if readers and all(reader in found.absorbed for reader in readers):
+            found.absorbed.add(at)
+
+
+def _merge_gated_sigmoid(at: int, usage: Usage, found: Fusions) -> None:
+    """Positions of Sigmoid(x) -> * x."""
+    node = usage.nodes[at]
+    gate_at = usage.only_reader_at(node.node.output[0])
+    if gate_at is None:
+        return
+    source, gate = str(node.node.input[0]), usage.nodes[gate_at]
+    if gate.op_type == "Mul" and set(gate.node.input) == {source, node.node.output[0]}:
+        found.absorbed.add(at)
+        found.merged[gate_at] = (source,)
+
+
+def _merge_gelu(erf_at: int, usage: Usage, found: Fusions) -> None:
+    """Positions of x / sqrt(2) -> Erf -> + 1 -> * x -> * 0.5, the two products in either order."""
+    erf = usage.nodes[erf_at]
+    scale_at = usage.maker_at(erf.node.input[0])
+    if scale_at is None or usage.count(erf.node.input[0]) != 1:
+        return
+    scale = usage.nodes[scale_at]
+    operands = usage.variable_inputs(scale)
+    plus_at = usage.only_reader_at(erf.node.output[0])
+    if scale.op_type not in ("Div", "Mul") or len(operands) != 1 or plus_at is None:
+        return
+    if usage.nodes[plus_at].op_type != "Add":
+        return
+    gates = _gates(operands[0], plus_at, usage)
+    if gates:
+        found.absorbed.update([scale_at, erf_at, plus_at, *gates[:-1]])
+        found.merged[gates[-1]] = (operands[0],)
+
+
+def _merge_tanh_gelu(tanh_at: int, usage: Usage, found: Fusions) -> None:
+    """Positions of x + a x^3 -> * b -> Tanh -> + 1 -> * x / 2."""
+    inner: list[int] = []
+    pending, sources = [str(usage.nodes[tanh_at].node.input[0])], set[str]()
+    while pending and len(inner) < _MAX_CUBIC_NODES:
+        name = pending.pop()
+        at = usage.maker_at(name)
+        if usage.count(name) > 1 or at is None or usage.nodes[at].op_type not in _CUBIC:
+            sources.add(name)
+            continue
+        inner.append(at)
+        pending.extend(usage.variable_inputs(usage.nodes[at]))
+    plus_at = usage.only_reader_at(usage.nodes[tanh_at].node.output[0])
+    if len(sources) != 1 or pending or plus_at is None or usage.nodes[plus_at].op_type != "Add":
+        return
+    source = sources.pop()
+    gates = _gates(source, plus_at, usage)
+    if gates and len(inner) > 1:
+        chain = [*inner, tanh_at, plus_at, *gates]
+        found.absorbed.update(chain[:-1])
+        found.merged[chain[-1]] = (source,)
+
+
+def _gates(source: str, at: int, usage: Usage) -> list[int]:
+    """Positions of the products with a value, or half of it, and with constants, in order."""
+    chain: list[int] = []
+    halves: list[int] = []
+    is_gated = False
+    last = at
+    while (reader_at := usage.only_reader_at(usage.nodes[last].node.output[0])) is not None:
+        node = usage.nodes[reader_at]
+        before = usage.nodes[last].node.output
+        others = [name for name in node.node.input if name not in before]
+        # In a broken graph a node may read what a later one makes, even its own output.
+        if node.op_type != "Mul" or not others or reader_at <= last:
+            break
+        halved_at = usage.maker_at(others[0])
+        if others[0] == source:
+            is_gated = True
+        elif halved_at is not None and _is_half_of(source, halved_at, usage):
+            is_gated = True
+            halves.append(halved_at)
+        elif not usage.is_constant(others[0]):
+            break
+        chain.append(reader_at)
+        last = reader_at
+    return [*halves, *chain] if is_gated else []
+
+
+def _is_half_of(source: str, at: int, usage: Usage) -> bool:
+    node = usage.nodes[at]
+    is_product = node.op_type == "Mul" and usage.variable_inputs(node) == (source,)
+    return is_product and usage.count(node.node.output[0]) == 1
+
+
+def _merge_layer_norm(mean_at: int, usage: Usage, found: Fusions) -> None:
+    """Positions of x - mean(x), over the root of the mean of its square, scaled and shifted."""
+    source = usage.nodes[mean_at].node.input[0]
+    centre_at = usage.only_reader_at(usage.nodes[mean_at].node.output[0])
+    if centre_at is None:
+        return
+    centre = usage.nodes[centre_at]
+    if centre.op_type != "Sub" or centre.node.input[0] != source:
+        return
+    readers = {usage.nodes[at].op_type: at for at in usage.readers_at(centre.node.output[0])}
+    square_at = readers.get("Pow", readers.get("Mul"))
+    if square_at is None or "Div" not in readers:
+        return
+    chain = [mean_at, centre_at, square_at]
+    for wanted in ("ReduceMean", "Add", "Sqrt", "Div", "Mul", "Add"):
+        at = usage.only_reader_at(usage.nodes[chain[-1]].node.output[0])
+        if at is None or usage.nodes[at].op_type != wanted:
+            break
+        chain.append(at)
+    if usage.nodes[chain[-1]].op_type in ("Mul", "Add") and len(chain) > 6:
+        found.absorbed.update(chain[:-1])
+        found.merged[chain[-1]] = (source,)

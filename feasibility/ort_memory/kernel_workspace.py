@@ -1,0 +1,58 @@
+"""Memory that kernels allocate for themselves while they run.
+
+Matrix products and most convolutions work in buffers that are too small to matter; counted are
+transposed convolutions and convolutions of few pixels, which unroll their image, Einsum, which
+transposes its operands, and the bodies of control flow.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Final
+
+from feasibility.graph.cost.activation_peak import activation_peak
+
+if TYPE_CHECKING:
+    from feasibility.graph.typed_graph import TypedNode
+    from feasibility.graph.value_types import ValueType
+
+_CHANNEL_AXIS: Final = 1
+_SPATIAL_FROM: Final = 2
+_FLOAT_BYTES: Final = 4
+
+
+def workspace_bytes(node: TypedNode) -> int:
+    """What the kernel of a node allocates for itself while it runs."""
+    bodies = [activation_peak(body) for body in node.bodies]
+    inner = max((peak.peak_bytes for peak in bodies if peak is not None), default=0)
+    if node.domain:
+        return inner
+    if node.op_type == "Einsum":
+        values = [*node.inputs, node.output()]
+        return sum(value.size_bytes or 0 for value in values)
+    if node.op_type == "ConvTranspose":
+        return _columns_bytes(node, node.type_of(0))
+    if node.op_type == "Conv" and _has_few_pixels(node):
+        return _columns_bytes(node, node.output())
+    return inner
+
+
+def _has_few_pixels(node: TypedNode) -> bool:
+    """Whether a convolution unrolls its whole image: fewer pixels than filters."""
+    weights, shape = node.type_of(1).shape, node.output().shape
+    if not weights or not shape or None in weights or None in shape:
+        return False
+    kernel = prod(dim or 0 for dim in weights[_SPATIAL_FROM:])
+    return kernel > 1 and prod(dim or 0 for dim in shape[_SPATIAL_FROM:]) < (weights[0] or 0)
+
+
+def _columns_bytes(node: TypedNode, image: ValueType) -> int:
+    """Size of the unrolled image that a matrix product works on."""
+    weights, shape = node.type_of(1).shape, image.shape
+    if weights is None or len(weights) <= _CHANNEL_AXIS or not shape:
+        return 0
+    if None in weights or None in shape:
+        return 0
+    kernel = prod(dim or 0 for dim in weights[_SPATIAL_FROM:])
+    pixels = prod(dim or 0 for dim in shape[_SPATIAL_FROM:])
+    return (weights[_CHANNEL_AXIS] or 0) * kernel * pixels * _FLOAT_BYTES

@@ -1,0 +1,304 @@
+"""Memory while a model is loaded, and what of it stays: weights at every stage.
+
+The stages of ONNX Runtime's CPU provider, each with what it holds beside the weights:
+
+* parsing: the inline weights, and a second copy of one of them while it becomes a tensor;
+* folding constants: everything computed so far, until what nobody reads any more is dropped;
+* widening half-precision weights, which the CPU provider computes with in single precision;
+* folding batch normalisations into convolutions: the new weights beside the old ones;
+* re-laying convolutions in blocks (x86-64): the new weights beside the old ones, and three
+  more copies of the one at hand;
+* packing the weights of matrix products: one packed matrix beside the one it replaces.
+
+Weights in external files are mapped: pages count once they are read, and those that were
+copied into another layout are let go.
+Source: measured stage by stage with ONNX Runtime 1.31.1; docs/memory-model.md.
+"""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from onnx import TensorProto
+
+from feasibility.graph.attributes import int_of
+from feasibility.ort_memory.readers import Usage
+from feasibility.units import KIB, MIB
+
+if TYPE_CHECKING:
+    from feasibility.graph.typed_graph import TypedGraph, TypedNode
+    from feasibility.ort_memory.blocked_layout import Blocks
+
+# Pages of the runtime's library that loading touches, and objects of its own.
+BASE_BYTES: Final = round(9.2 * MIB)
+NODE_BYTES: Final = 5 * KIB
+# Copies of a convolution's weights beside the old and the new ones while they are re-laid.
+_RELAYING_COPIES: Final = 3
+_FOLDING_COPIES: Final = 2
+# Small weights that were re-laid leave holes in the heap, which the C library keeps.
+_HEAP_BYTES: Final = 128 * KIB
+_HEAP_COPIES: Final = 2
+# Columns of a packed matrix are padded to this many.
+_PACKED_COLUMNS: Final = 16
+# Pages that come with one row that is looked up in a mapped file.
+_LOOKUP_BYTES: Final = 128 * KIB
+_MATRIX_RANK: Final = 2
+_FLOAT_BYTES: Final = 4
+_LOOKUPS: Final = frozenset({"Gather", "GatherElements", "GatherND"})
+
+
+class Loading(NamedTuple):
+    """Memory of loading beyond that of the process.
+
+    Attributes:
+        peak_bytes: Most while the session is created.
+        resident_bytes: What stays.
+        weight_bytes: The part of it that is weights, in the layout that kernels read.
+        own_bytes: The part of it that is the runtime's own code and objects.
+        mapped_bytes: Pages of external files that the runs read.
+    """
+
+    peak_bytes: int
+    resident_bytes: int
+    weight_bytes: int
+    own_bytes: int
+    mapped_bytes: int
+
+
+def loading(graph: TypedGraph, external: frozenset[str], blocks: Blocks | None) -> Loading:
+    """Memory while a graph is loaded, and after it.
+
+    Args:
+        graph: The graph.
+        external: Names of the initializers whose data lies in other files.
+        blocks: The layout of convolutions; None on instruction sets without one.
+    """
+    weights = _Weights(graph, external, blocks)
+    own = BASE_BYTES + NODE_BYTES * sum(node.op_type != "Constant" for node in graph.all_nodes())
+    resident = own + weights.final_bytes + weights.retained_bytes
+    peaks = (
+        own + weights.inline_bytes + weights.largest_inline_bytes,
+        own + weights.inline_bytes + weights.folded_bytes,
+        own + weights.held_bytes + weights.renormalised_peak_bytes,
+        own + weights.held_bytes + weights.separated_bytes + weights.relaid_peak_bytes,
+        own + weights.held_bytes + weights.widened_bytes,
+        resident + weights.largest_packed_bytes,
+    )
+    return Loading(
+        peak_bytes=max(peaks),
+        resident_bytes=resident,
+        weight_bytes=weights.final_bytes,
+        own_bytes=resident - weights.final_bytes,
+        mapped_bytes=weights.mapped_bytes,
+    )
+
+
+class _Weight(NamedTuple):
+    """A weight of one graph or body."""
+
+    scope: int
+    name: str
+
+
+class _Read(NamedTuple):
+    """One input of a node that runs, where it is a weight."""
+
+    usage: Usage
+    node: TypedNode
+    position: int
+
+
+class _Weights:
+    """Bytes of the weights of a graph at each stage."""
+
+    def __init__(self, graph: TypedGraph, external: frozenset[str], blocks: Blocks | None) -> None:
+        self._external = external
+        self._blocks = blocks
+        self._sizes: dict[_Weight, int] = {}
+        self._stored: list[_Weight] = []
+        self._reads: dict[_Weight, list[_Read]] = {}
+        self._scope_count = 0
+        self._nodes: list[tuple[TypedNode, Usage]] = []
+        self.folded_bytes = 0
+        self._collect(graph, ChainMap())
+        inline = [self._sizes[weight] for weight in self._stored if weight.name not in external]
+        self.inline_bytes = sum(inline)
+        self.largest_inline_bytes = max(inline, default=0)
+        self.held_bytes = sum(
+            self._sizes[weight] for weight in self._reads if weight.name not in external
+        )
+        self.final_bytes = self.mapped_bytes = self.widened_bytes = self.separated_bytes = 0
+        self.largest_packed_bytes = 0
+        for weight, reads in self._reads.items():
+            self._settle(weight, reads)
+        self.relaid_peak_bytes = self._relaid_peak(self._nodes)
+        self.retained_bytes = self._retained(self._nodes)
+        self.renormalised_peak_bytes = _renormalised_peak(self._nodes)
+
+    def _collect(self, graph: TypedGraph, outer: ChainMap[str, _Weight]) -> None:
+        """Note the weights of a graph and its bodies, and who reads them.
+
+        Args:
+            graph: The graph.
+            outer: Weights by name in the graphs around it; bodies beside each other may use
+                one name for two weights.
+        """
+        self._scope_count += 1
+        scope, names = self._scope_count, outer.new_child()
+        for name in graph.initializers:
+            names[name] = self._note(scope, name, graph.types[name].size_bytes or 0, is_stored=True)
+        done: dict[tuple[object, ...], TypedNode] = {}
+        for node in graph.nodes:
+            if not node.is_folded:
+                continue
+            is_stored = node.op_type == "Constant" and not node.domain
+            # Equal computations are done once, and their results are one weight.
+            first = node if is_stored else done.setdefault(_computation(node), node)
+            if first is not node:
+                pairs = zip(node.node.output, first.node.output, strict=True)
+                names.update({name: names[same] for name, same in pairs})
+                continue
+            for name, value in zip(node.node.output, node.outputs, strict=True):
+                size = value.size_bytes or 0
+                names[name] = self._note(scope, name, size, is_stored=is_stored)
+                self.folded_bytes += 0 if is_stored else size
+        self._note_reads(graph, names)
+        for node in graph.nodes:
+            for body in node.bodies:
+                self._collect(body, names)
+
+    def _note(self, scope: int, name: str, size: int, *, is_stored: bool) -> _Weight:
+        weight = _Weight(scope, name)
+        self._sizes[weight] = size
+        if is_stored:
+            self._stored.append(weight)
+        return weight
+
+    def _note_reads(self, graph: TypedGraph, names: ChainMap[str, _Weight]) -> None:
+        usage = Usage(graph)
+        for name in graph.outputs:
+            if name in names:
+                self._reads.setdefault(names[name], [])
+        for node in usage.nodes:
+            self._nodes.append((node, usage))
+            for position, name in enumerate(node.node.input):
+                if name in names:
+                    self._reads.setdefault(names[name], []).append(_Read(usage, node, position))
+
+    def _settle(self, weight: _Weight, reads: list[_Read]) -> None:
+        """Count what a weight ends up as: itself, copies in other layouts, or both."""
+        size = self._sizes[weight]
+        own = [read for read in reads if _is_renormalised(read.node, read.usage)]
+        shared = [read for read in reads if not _is_renormalised(read.node, read.usage)]
+        copies = {self._copy_bytes(read) for read in shared}
+        copied = sum(copy for copy in copies if copy is not None)
+        # Every convolution that takes in a normalisation gets weights of its own.
+        self.separated_bytes += size * (len(own) - (not shared)) if own else 0
+        copied += sum(self._copy_bytes(read) or size for read in own)
+        self.final_bytes += copied
+        if reads and reads[0].node.type_of(reads[0].position).elem_type == TensorProto.FLOAT16:
+            self.widened_bytes += copied
+        self.largest_packed_bytes = max(
+            self.largest_packed_bytes, max((copy for copy in copies if copy), default=0)
+        )
+        if reads and None not in copies:
+            return
+        if weight.name in self._external:
+            self.mapped_bytes += max((_read_bytes(read, size) for read in reads), default=0)
+        else:
+            self.final_bytes += size
+
+    def _copy_bytes(self, read: _Read) -> int | None:
+        """Size of the copy that a node reads in place of a weight; None if it reads the weight."""
+        node, value = read.node, read.node.type_of(read.position)
+        if node.domain:
+            return None
+        match node.op_type:
+            case "Conv" if read.position == 1:
+                if self._blocks is not None and self._blocks.convolves(node, read.usage):
+                    return self._blocks.weight_bytes(node)
+                is_half = value.elem_type == TensorProto.FLOAT16
+                return 2 * (value.size_bytes or 0) if is_half else None
+            case "MatMul" | "Gemm" if read.position == 1:
+                is_float = value.elem_type in (TensorProto.FLOAT, TensorProto.FLOAT16)
+                if is_float and value.shape is not None and len(value.shape) == _MATRIX_RANK:
+                    return _packed_bytes(node, value.shape)
+            case "ConvTranspose" if read.position == 1:
+                return value.size_bytes
+            case "LSTM" | "GRU" if read.position in (1, 2):
+                return value.size_bytes
+        return None
+
+    def _relaid_peak(self, convolutions: list[tuple[TypedNode, Usage]]) -> int:
+        """Most of the weights made anew in blocks, and the copies of the one at hand."""
+        blocks = self._blocks
+        if blocks is None:
+            return 0
+        done = peak = 0
+        for node, usage in convolutions:
+            if blocks.convolves(node, usage):
+                size = blocks.weight_bytes(node)
+                done += size
+                peak = max(peak, done + _RELAYING_COPIES * size)
+        return peak
+
+    def _retained(self, convolutions: list[tuple[TypedNode, Usage]]) -> int:
+        """What the heap keeps of small weights that were re-laid."""
+        blocks = self._blocks
+        if blocks is None:
+            return 0
+        sizes = (
+            node.type_of(1).size_bytes or 0
+            for node, usage in convolutions
+            if blocks.convolves(node, usage)
+        )
+        return _HEAP_COPIES * sum(size for size in sizes if size < _HEAP_BYTES)
+
+
+def _renormalised_peak(convolutions: list[tuple[TypedNode, Usage]]) -> int:
+    """Most of the weights made anew to take in a normalisation that follows."""
+    done = peak = 0
+    for node, usage in convolutions:
+        if _is_renormalised(node, usage):
+            size = node.type_of(1).size_bytes or 0
+            done += size
+            peak = max(peak, done + _FOLDING_COPIES * size)
+    return peak
+
+
+def _is_renormalised(node: TypedNode, usage: Usage) -> bool:
+    """Whether a convolution takes in the batch normalisation that follows it."""
+    reader = usage.only_reader(node.node.output[0]) if node.op_type == "Conv" else None
+    return reader is not None and reader.op_type == "BatchNormalization"
+
+
+def _packed_bytes(node: TypedNode, shape: tuple[int | None, ...]) -> int:
+    """Size of a packed matrix, its columns padded."""
+    rows, columns = (dim or 0 for dim in shape)
+    if node.op_type == "Gemm" and int_of(node.attributes, "transB", 0):
+        rows, columns = columns, rows
+    return -(-columns // _PACKED_COLUMNS) * _PACKED_COLUMNS * rows * _FLOAT_BYTES
+
+
+def _read_bytes(read: _Read, size: int) -> int:
+    """How much of a mapped weight a node reads."""
+    if read.node.op_type not in _LOOKUPS or read.position:
+        return size
+    return min(size, (read.node.type_of(1).element_count or 0) * _LOOKUP_BYTES)
+
+
+def _computation(node: TypedNode) -> tuple[object, ...]:
+    """What tells a computation from others: operator, inputs, attributes and how many outputs.
+
+    Small inputs are told by their value: equal ones are one constant to the runtime.
+    """
+    attributes = sorted(
+        (name, value.SerializeToString(deterministic=True))
+        for name, value in node.attributes.items()
+    )
+    inputs = (
+        name if value is None else (value.dtype.str, value.shape, value.tobytes())
+        for name, value in zip(node.node.input, node.values, strict=True)
+    )
+    return (node.domain, node.op_type, len(node.node.output), *inputs, *attributes)

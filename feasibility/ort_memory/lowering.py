@@ -1,0 +1,426 @@
+"""From a graph to the steps that the runtime executes on one instruction set.
+
+On x86-64 the runtime runs float convolutions in a layout of channel blocks and keeps the
+values between them in it, so that few channels are padded to whole blocks and values that
+other kernels read exist twice. On other instruction sets nothing is re-laid.
+Source: the block layout transformer of ONNX Runtime
+(onnxruntime/core/optimizer/nchwc_transformer.cc), compared with the graphs that it writes.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Final
+
+from onnx import TensorProto
+
+from feasibility.graph.attributes import int_of
+from feasibility.graph.value_types import ValueType
+from feasibility.ort_memory.buffer_reuse import BLOCKED_PREFIX
+from feasibility.ort_memory.fusions import Fusions, find_fusions
+from feasibility.ort_memory.kernel_workspace import workspace_bytes
+from feasibility.ort_memory.program import Program, Step, Value
+from feasibility.ort_memory.readers import Usage
+
+if TYPE_CHECKING:
+    from feasibility.graph.typed_graph import TypedGraph, TypedNode
+    from feasibility.ort_memory.blocked_layout import Blocks
+    from feasibility.ort_memory.program import OpenAxes
+
+_VIEWS: Final = frozenset({"Reshape", "Squeeze", "Unsqueeze", "Flatten"})
+# Activations that a convolution applies itself.
+_FUSED: Final = frozenset({"Relu", "Sigmoid", "Tanh", "LeakyRelu", "Clip", "HardSigmoid"})
+# Kernels that may write over their input.
+_IN_PLACE: Final = _FUSED | {
+    *("Abs", "Cast", "Ceil", "Celu", "Cos", "Elu", "Erf", "Exp", "Floor", "HardSwish", "Log"),
+    *("LogSoftmax", "Neg", "Not", "Reciprocal", "Round", "Selu", "Sign", "Sin", "Softmax"),
+    *("Softplus", "Softsign", "Sqrt", "ThresholdedRelu"),
+}
+_WINDOW_POOLS: Final = frozenset({"MaxPool", "AveragePool"})
+# What begins to work in blocks where there are any.
+BLOCKED_OPERATORS: Final = _WINDOW_POOLS | {"Conv"}
+_POOLS: Final = _WINDOW_POOLS | {"GlobalAveragePool", "GlobalMaxPool"}
+_SUMS: Final = frozenset({"Add", "Sum"})
+_PRODUCTS: Final = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm"})
+# Operators whose output shape follows from the value of an operand.
+_SHAPED_BY_VALUE: Final = frozenset(
+    {
+        *("ConstantOfShape", "Expand", "OneHot", "Pad", "Range", "Reshape", "Resize", "Slice"),
+        *("Tile", "TopK", "Upsample"),
+    }
+)
+# Operators whose output shape the runtime cannot tell, whatever it knows of the inputs.
+_OPEN: Final = frozenset(
+    {
+        *("Affine", "Compress", "Crop", "If", "ImageScaler", "Loop", "NonMaxSuppression"),
+        *("NonZero", "ParametricSoftplus", "Scan", "ScaledTanh", "Unique"),
+    }
+)
+# Operators that slide a window over an image.
+_WINDOWED: Final = frozenset(
+    {*_POOLS, "Conv", "ConvTranspose", "LpPool", "MaxUnpool", "Resize", "Upsample"}
+)
+_SPATIAL_FROM: Final = 2
+_PAIR: Final = 2
+
+
+def lower(graph: TypedGraph, blocks: Blocks | None, open_axes: OpenAxes) -> Program:
+    """Steps that the runtime executes for a graph.
+
+    Args:
+        graph: The graph, all its dims bound as far as they can be.
+        blocks: The layout of convolutions; None on instruction sets without one.
+        open_axes: Axes of inputs whose size the model leaves open, by name. The runtime plans
+            before it knows them.
+    """
+    usage = Usage(graph)
+    fusions = find_fusions(usage, has_known_shapes=not any(open_axes.values()))
+    first = _Lowering(graph, usage, fusions, blocks, open_axes)
+    first.run()
+    if not first.demanded:
+        return first.program()
+    # What anybody asks for in the plain layout is laid out right where it is made.
+    second = _Lowering(graph, usage, fusions, blocks, open_axes)
+    second.laid_out_early = frozenset(first.demanded)
+    second.run()
+    return second.program()
+
+
+class _Lowering:
+    """Steps made so far, and where each value of the graph is."""
+
+    def __init__(
+        self,
+        graph: TypedGraph,
+        usage: Usage,
+        fusions: Fusions,
+        blocks: Blocks | None,
+        open_axes: OpenAxes,
+    ) -> None:
+        self._graph = graph
+        self._usage = usage
+        self._fusions = fusions
+        self._blocks = blocks
+        self._open_axes = dict(open_axes)
+        self._has_open_shapes = any(open_axes.values())
+        self._computes_halves_as_floats = any(
+            node.op_type in _PRODUCTS and node.type_of(1).elem_type == TensorProto.FLOAT16
+            for node in usage.nodes
+        )
+        self._values: dict[str, Value] = {}
+        self._steps: list[Step | None] = []
+        self._done: set[int] = set()
+        self._is_known: dict[str, bool] = {}
+        # Name of the blocked value by name of the plain one, and where it is made.
+        self._blocked: dict[str, str] = {}
+        self._convolution_at: dict[str, int] = {}
+        self._activated: set[str] = set()
+        self._reordered_inputs: dict[str, str] = {}
+        self.demanded: set[str] = set()
+        self.laid_out_early: frozenset[str] = frozenset()
+
+    def program(self) -> Program:
+        """The steps, the caller's values laid out plainly."""
+        outputs = tuple(dict.fromkeys(self._plain(name) for name in self._graph.outputs))
+        return Program(
+            self._values,
+            tuple(step for step in self._steps if step is not None),
+            tuple(name for name in self._graph.inputs if name in self._values),
+            tuple(name for name in outputs if name in self._values),
+            packed_bytes=tuple(
+                node.type_of(1).size_bytes or 0
+                for node in self._usage.nodes
+                if node.op_type == "ConvTranspose" and self._usage.has_constant(node, 1)
+            ),
+        )
+
+    def run(self) -> None:
+        """Lower all nodes."""
+        for name in self._graph.inputs:
+            self._is_known[name] = True
+            self._add(name, self._graph.types.get(name, ValueType()))
+        for at, node in enumerate(self._usage.nodes):
+            if at in self._done:
+                continue
+            self._note_known(node)
+            if at in self._fusions.absorbed:
+                continue
+            if at in self._fusions.merged:
+                self._lower_merged(node, self._fusions.merged[at])
+            elif not self._lower_in_blocks(node):
+                self._lower_plainly(node)
+
+    def _lower_merged(self, node: TypedNode, names: tuple[str, ...]) -> None:
+        """One kernel for a chain of nodes, which does not care for the layout."""
+        sources = [self._fusions.resolve(name) for name in names]
+        size = None if self._blocks is None else self._blocks.size_bytes(node.output())
+        if self._blocks is not None and len(sources) == 1 and size is not None:
+            blocked = self._blocked.get(sources[0])
+            if blocked is not None:
+                self._make_blocked(node, Step(node.op_type, (blocked,), ()), self._blocks)
+                return
+        reads = tuple(dict.fromkeys(self._plain(source) for source in sources))
+        known = tuple(name for name in reads if name in self._values)
+        self._make(node, str(node.node.output[0]), Step(node.op_type, known, ()))
+
+    def _lower_in_blocks(self, node: TypedNode) -> bool:
+        """True if the node runs in the blocked layout."""
+        blocks = self._blocks
+        if blocks is None or node.domain:
+            return False
+        sources = [self._fusions.resolve(name) for name in node.node.input if name]
+        if not sources:
+            return False
+        if node.op_type == "Conv":
+            is_made = sources[0] in self._values or sources[0] in self._blocked
+            if not is_made or not blocks.convolves(node, self._usage):
+                return False
+            self._convolve_in_blocks(node, sources[0], blocks)
+            return True
+        if self._enters_blocks(node, sources[0], blocks):
+            read = self._reorder_input(node, sources[0], blocks)
+            self._make_blocked(node, Step(node.op_type, (read,), ()), blocks)
+            return True
+        if not self._stays_blocked(node, sources, blocks):
+            return False
+        reads = [self._blocked[name] for name in sources if name in self._blocked]
+        if node.op_type in _SUMS and self._add_in_convolution(node, reads, blocks):
+            return True
+        in_place = 0 if node.op_type in _FUSED else None
+        self._make_blocked(node, Step(node.op_type, tuple(reads), (), in_place=in_place), blocks)
+        return True
+
+    def _enters_blocks(self, node: TypedNode, source: str, blocks: Blocks) -> bool:
+        """Whether a pooling has its plain image laid out in blocks."""
+        return (
+            node.op_type in _WINDOW_POOLS
+            and source in self._values
+            and source not in self._blocked
+            and len(node.outputs) == 1
+            and node.type_of(0).elem_type in (TensorProto.FLOAT, TensorProto.FLOAT16)
+            and blocks.is_whole(node.type_of(0))
+            and blocks.size_bytes(node.output()) is not None
+        )
+
+    def _stays_blocked(self, node: TypedNode, sources: list[str], blocks: Blocks) -> bool:
+        """Whether a node other than a convolution takes its inputs in blocks."""
+        if blocks.size_bytes(node.output()) is None or sources[0] not in self._blocked:
+            return False
+        match node.op_type:
+            case name if name in _POOLS:
+                return len(node.outputs) == 1 and blocks.is_whole(node.type_of(0))
+            case "BatchNormalization":
+                return blocks.is_whole(node.type_of(0))
+            case "Add" | "Sum" | "Mul":
+                is_alike = len({value.shape for value in node.inputs}) == 1
+                return is_alike and all(name in self._blocked for name in sources)
+            case "Concat" if int_of(node.attributes, "axis", 0) == 1:
+                are_blocked = all(name in self._blocked for name in sources)
+                return are_blocked and all(blocks.is_whole(value) for value in node.inputs)
+            case name if name in _FUSED:
+                return True
+        return False
+
+    def _convolve_in_blocks(self, node: TypedNode, source: str, blocks: Blocks) -> None:
+        output = self._end_of_chain(node)
+        if blocks.takes_plain_image(node):
+            read = self._plain(source)
+        else:
+            read = self._blocked.get(source) or self._reorder_input(node, source, blocks)
+        step = Step("Conv", (read,), ())
+        name = self._make_blocked(node, step, blocks, output=output)
+        self._convolution_at[name] = next(
+            at
+            for at in range(len(self._steps) - 1, -1, -1)
+            if (made := self._steps[at]) is not None and name in made.writes
+        )
+
+    def _add_in_convolution(
+        self, node: TypedNode, operands: list[str], blocks: Blocks | None
+    ) -> bool:
+        """Let one of two convolutions add its result to what the other operand holds."""
+        if len(operands) != _PAIR:
+            return False
+        for position, name in enumerate(operands):
+            source = name.removeprefix(BLOCKED_PREFIX)
+            at = self._convolution_at.get(name)
+            step = self._steps[at] if at is not None else None
+            is_needed = self._usage.count(source) != 1 or source in self._usage.outputs
+            if step is None or at is None or is_needed or source in self._activated:
+                continue
+            if len(step.reads) != 1:
+                continue
+            # It runs where the sum stood, when the other operand exists.
+            self._steps[at] = None
+            del self._values[name]
+            reads = (*step.reads, operands[1 - position])
+            fused = Step("Conv", reads, (), in_place=1, workspace_bytes=step.workspace_bytes)
+            output = self._activation_after(str(node.node.output[0]))
+            if blocks is not None:
+                self._make_blocked(node, fused, blocks, output=output)
+            else:
+                self._make(node, output, fused)
+            return True
+        return False
+
+    def _activation_after(self, output: str) -> str:
+        """Output of the activation that a convolution takes over; the name itself if none."""
+        at = self._usage.only_reader_at(output)
+        if at is None or not self._is_activation(at):
+            return output
+        self._done.add(at)
+        self._note_known(self._usage.nodes[at])
+        activated = str(self._usage.nodes[at].node.output[0])
+        self._activated.add(activated)
+        return activated
+
+    def _end_of_chain(self, node: TypedNode) -> str:
+        """Output of the last node that a convolution takes over: normalisation, activation."""
+        output = str(node.node.output[0])
+        while (at := self._usage.only_reader_at(output)) is not None:
+            reader = self._usage.nodes[at]
+            # In a broken graph the chain may lead back into itself.
+            if at in self._fusions.absorbed or at in self._done or reader.domain:
+                break
+            others = [name for name in reader.node.input if name and name != output]
+            if not all(self._usage.is_constant(name) for name in others):
+                break
+            is_affine = reader.op_type == "BatchNormalization" or (
+                reader.op_type in ("Add", "Mul")
+                and bool(others)
+                and reader.output().shape == node.output().shape
+            )
+            if not is_affine and not self._is_activation(at):
+                break
+            self._done.add(at)
+            self._note_known(reader)
+            output = str(reader.node.output[0])
+            if not is_affine:
+                self._activated.add(output)
+                break
+        return output
+
+    def _is_activation(self, at: int) -> bool:
+        node = self._usage.nodes[at]
+        others = [name for name in node.node.input[1:] if name]
+        is_fused = node.op_type in _FUSED and not node.domain
+        return is_fused and all(self._usage.is_constant(name) for name in others)
+
+    def _lower_plainly(self, node: TypedNode) -> None:
+        reads = [self._plain(name) for name in self._usage.variable_inputs(node)]
+        outer = (self._fusions.resolve(name) for name in sorted(node.outer_reads()))
+        reads.extend(
+            self._plain(name) for name in outer if name in self._values or name in self._blocked
+        )
+        reads = [name for name in reads if name in self._values]
+        is_default = not node.domain
+        is_alike = len({value.shape for value in node.inputs}) == 1
+        can_add = is_default and node.op_type == "Add" and is_alike
+        if can_add and self._add_in_convolution(node, reads, None):
+            return
+        first_is_read = bool(reads) and not self._usage.has_constant(node, 0)
+        step = Step(
+            node.op_type,
+            tuple(reads),
+            (),
+            is_view=is_default and node.op_type in _VIEWS and first_is_read,
+            in_place=0 if is_default and node.op_type in _IN_PLACE and reads else None,
+            workspace_bytes=workspace_bytes(node),
+        )
+        if is_default and node.op_type == "Conv":
+            output = self._end_of_chain(node)
+            self._convolution_at[output] = len(self._steps)
+            self._make(node, output, step)
+        elif not self._multiply_flat(node, step):
+            self._make(node, None, step)
+
+    def _multiply_flat(self, node: TypedNode, step: Step) -> bool:
+        """True for a product that takes a bias over: it is made as a matrix and viewed as it was.
+
+        As a matrix it takes over the memory of other such matrices only.
+        """
+        shape = node.output().shape
+        reader = self._usage.only_reader(node.node.output[0])
+        if node.op_type != "MatMul" or reader is None or shape is None or len(shape) <= _PAIR:
+            return False
+        output, biased = str(node.node.output[0]), str(reader.node.output[0])
+        if reader.op_type != "Add" or self._fusions.renamed.get(biased) != output:
+            return False
+        flat = f"flat:{output}"
+        rows = prod(dim or 0 for dim in shape[:-1])
+        self._make(node, output, step)
+        self._values[flat] = self._values[output]._replace(shape=(rows, shape[-1]))
+        self._steps[-1] = step._replace(writes=(flat,))
+        self._steps.append(Step("Reshape", (flat,), (output,), is_view=True))
+        return True
+
+    def _make(self, node: TypedNode, output: str | None, step: Step) -> None:
+        """Add a step that makes the outputs of a node, or one other value in their place."""
+        if output is not None:
+            self._add(output, node.output())
+            writes: tuple[str, ...] = (output,)
+        else:
+            given = zip(node.node.output, node.outputs, strict=True)
+            named = [(name, value) for name, value in given if name]
+            for name, value in named:
+                self._add(name, value)
+            writes = tuple(name for name, _ in named)
+        self._steps.append(step._replace(writes=writes))
+
+    def _make_blocked(
+        self, node: TypedNode, step: Step, blocks: Blocks, *, output: str | None = None
+    ) -> str:
+        """Add a step that makes a blocked value, and lay it out plainly if anybody needs that."""
+        plain = output or node.node.output[0]
+        name = BLOCKED_PREFIX + plain
+        size = blocks.size_bytes(node.output()) or 0
+        self._values[name] = Value(size, node.output().shape, self._is_known.get(plain, False))
+        self._steps.append(step._replace(writes=(name,)))
+        self._blocked[plain] = name
+        if plain in self.laid_out_early:
+            self._plain(plain)
+        return name
+
+    def _reorder_input(self, node: TypedNode, source: str, blocks: Blocks) -> str:
+        if source not in self._reordered_inputs:
+            read = self._plain(source)
+            name = f"{BLOCKED_PREFIX}input:{source}"
+            image = node.type_of(0)
+            size = blocks.size_bytes(image) or 0
+            self._values[name] = Value(size, image.shape, self._is_known.get(source, False))
+            self._steps.append(Step("ReorderInput", (read,), (name,)))
+            self._reordered_inputs[source] = name
+        return self._reordered_inputs[source]
+
+    def _plain(self, name: str) -> str:
+        """The value in the layout that other kernels read, made now if it is not there yet."""
+        name = self._fusions.resolve(name)
+        if name in self._blocked and name not in self._values:
+            self.demanded.add(name)
+            self._add(name, self._graph.types[name])
+            self._steps.append(Step("ReorderOutput", (self._blocked[name],), (name,)))
+        return name
+
+    def _add(self, name: str, value: ValueType) -> None:
+        size = value.size_bytes or 0
+        if self._computes_halves_as_floats and value.elem_type == TensorProto.FLOAT16:
+            size *= 2
+        self._values[name] = Value(size, value.shape, self._is_known.get(name, False))
+
+    def _note_known(self, node: TypedNode) -> None:
+        """Note of the outputs whether the runtime knows their shapes before it runs."""
+        is_known = node.op_type not in _OPEN and all(
+            self._is_known.get(name, True) for name in node.node.input if name
+        )
+        opened: frozenset[int] = frozenset()
+        if self._has_open_shapes:
+            reads = [name for name in node.node.input if name]
+            opened = opened.union(*(self._open_axes.get(name, ()) for name in reads))
+            if node.op_type in _SHAPED_BY_VALUE:
+                is_known = is_known and all(map(self._usage.is_constant, reads[1:]))
+            # What windows make of an open height or width has no name.
+            if node.op_type in _WINDOWED and any(axis >= _SPATIAL_FROM for axis in opened):
+                is_known = False
+        for name in node.node.output:
+            self._is_known[name] = is_known
+            self._open_axes[name] = opened

@@ -1,0 +1,70 @@
+"""Memory that ONNX Runtime's CPU provider takes for a model, told from the graph alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from feasibility.graph.value_types import LARGEST
+from feasibility.ort_memory.activations import simulate
+from feasibility.ort_memory.blocked_layout import Blocks
+from feasibility.ort_memory.loading import loading
+from feasibility.ort_memory.lowering import BLOCKED_OPERATORS, lower
+from feasibility.records.facts import ModelledMemory
+from feasibility.units import MIB
+
+if TYPE_CHECKING:
+    from feasibility.graph.typed_graph import TypedGraph
+    from feasibility.ort_memory.program import OpenAxes
+    from feasibility.records.base import Isa
+
+# Pages of kernels that run for the first time.
+_KERNEL_BYTES: Final = MIB
+# A graph of more nodes than this is left out: planning it takes longer than reading it.
+MAX_NODES: Final = 20_000
+
+
+def modelled_memory(
+    graph: TypedGraph, external: frozenset[str], open_axes: OpenAxes
+) -> tuple[ModelledMemory, ...]:
+    """Memory on each instruction set, with the steady allocator and one thread.
+
+    Args:
+        graph: The graph, all its dims bound as far as they can be.
+        external: Names of the initializers whose data lies in other files.
+        open_axes: Axes of inputs whose size the model leaves open, by name.
+
+    Returns:
+        One record per instruction set; nothing for a graph without nodes or with very many.
+    """
+    if not graph.nodes or len(graph.nodes) > MAX_NODES:
+        return ()
+    arm = _on("aarch64", None, graph, external, open_axes)
+    if any(node.op_type in BLOCKED_OPERATORS for node in graph.all_nodes()):
+        return (_on("x86_64", Blocks(), graph, external, open_axes), arm)
+    # Without images in blocks both instruction sets do the same.
+    return (msgspec.structs.replace(arm, isa="x86_64"), arm)
+
+
+def _on(
+    isa: Isa,
+    blocks: Blocks | None,
+    graph: TypedGraph,
+    external: frozenset[str],
+    open_axes: OpenAxes,
+) -> ModelledMemory:
+    weights = loading(graph, external, blocks)
+    runs = simulate(lower(graph, blocks, open_axes))
+    running = runs.peak_bytes + weights.mapped_bytes + _KERNEL_BYTES
+    return ModelledMemory(
+        isa=isa,
+        load_peak_bytes=min(weights.peak_bytes, LARGEST),
+        resident_bytes=min(weights.resident_bytes, LARGEST),
+        inference_peak_bytes=min(weights.resident_bytes + running, LARGEST),
+        weight_bytes=min(weights.weight_bytes, LARGEST),
+        own_bytes=min(weights.own_bytes + _KERNEL_BYTES, LARGEST),
+        activation_bytes=min(runs.later_runs_bytes, LARGEST),
+        input_bytes=min(runs.input_bytes, LARGEST),
+        mapped_bytes=min(weights.mapped_bytes, LARGEST),
+    )

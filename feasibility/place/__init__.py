@@ -1,1 +1,0 @@
-"""What the figures mean: verdict, score, recommendation. Pure functions."""

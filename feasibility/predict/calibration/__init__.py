@@ -1,0 +1,1 @@
+"""Fits the coefficients of the latency formulas to published measurements."""

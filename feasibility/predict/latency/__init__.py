@@ -1,0 +1,1 @@
+"""Predicts latency: formulas, their coefficients, and anchors measured on the device."""

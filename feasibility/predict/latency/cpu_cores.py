@@ -1,0 +1,118 @@
+"""What a device's CPU brings to a number of threads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from feasibility.predict.latency.cpu_formula import Cores
+from feasibility.records.device import Cpu, Device
+
+FAMILIES: Final = (
+    "in-order", "narrow", "big", "wide", "server", "apple", "sse", "avx2", "avx512",
+)  # fmt: skip
+# Cores that use their vector units alike.
+CORE_FAMILIES: Final[dict[str, str]] = {
+    **dict.fromkeys(
+        ("cortex-a53", "cortex-a55", "cortex-a510", "cortex-a520", "tempest", "thunder"),
+        "in-order",
+    ),
+    **dict.fromkeys(("cortex-a57", "cortex-a72", "cortex-a73", "cortex-a75"), "narrow"),
+    **dict.fromkeys(
+        (
+            "cortex-a76", "cortex-a77", "cortex-a78", "cortex-a78ae", "cortex-a710",
+            "cortex-a715", "cortex-a720", "cortex-a725", "neoverse-n1", "neoverse-n2",
+        ),
+        "big",
+    ),
+    **dict.fromkeys(("cortex-x1", "cortex-x2", "cortex-x3", "cortex-x4", "cortex-x925"), "wide"),
+    **dict.fromkeys(("neoverse-v1", "neoverse-v2", "oryon"), "server"),
+    **dict.fromkeys(
+        (
+            "firestorm", "icestorm", "avalanche", "blizzard", "apple-a17-p", "apple-a17-e",
+            "apple-m3-p", "apple-m3-e", "vortex", "lightning",
+        ),
+        "apple",
+    ),
+    "tremont": "sse",
+    **dict.fromkeys(
+        ("broadwell", "haswell", "zen-2", "zen-3", "gracemont", "golden-cove", "skylake"), "avx2"
+    ),
+    **dict.fromkeys(
+        (
+            "skylake-sp", "cascade-lake", "ice-lake-sp", "sapphire-rapids", "emerald-rapids",
+            "zen-4", "zen-5",
+        ),
+        "avx512",
+    ),
+}  # fmt: skip
+# Kinds of devices with some megabytes of cache for each core.
+COMPUTERS: Final = ("laptop", "desktop", "server")
+UNKNOWN_CORE: Final = {"aarch64": "narrow", "x86_64": "avx2"}
+UNKNOWN_BANDWIDTH_BYTES_PER_S: Final = 8 * 10**9
+
+
+class Core(NamedTuple):
+    """One core of a CPU."""
+
+    family: str
+    clock_hz: float
+    peak_per_s: float
+
+
+def cores_of(cpu: Cpu, isa: str) -> tuple[Core, ...]:
+    """Every core, in the order of the device file."""
+    return tuple(
+        Core(
+            CORE_FAMILIES.get(cluster.core.lower(), UNKNOWN_CORE[isa]),
+            cluster.clock_hz.value,
+            cluster.core_flops_per_s,
+        )
+        for cluster in cpu.clusters
+        for _ in range(cluster.core_count.value)
+    )
+
+
+def used_cores(
+    device: Device,
+    cpu: Cpu,
+    threads: int,
+    rates: Mapping[str, float],
+    *,
+    is_half: bool,
+    clock_ratio: float = 1.0,
+) -> Cores:
+    """What the fastest `threads` cores of a device have to offer.
+
+    Args:
+        device: The device.
+        cpu: Its processor.
+        threads: Threads, each on a core of its own as long as there are cores.
+        rates: What each core family sustains of its peak.
+        is_half: True if the runtime computes in fp16 where the processor can.
+        clock_ratio: Clock that was measured at, relative to the device file's.
+    """
+    cores = sorted(
+        cores_of(cpu, device.isa),
+        key=lambda core: core.peak_per_s * rates[core.family],
+        reverse=True,
+    )
+    chosen = cores[: max(1, threads)]
+    used: dict[str, float] = {}
+    for core in chosen:
+        used[core.family] = used.get(core.family, 0.0) + core.peak_per_s * clock_ratio
+    half = is_half and "fp16" in cpu.features
+    memory = device.memory
+    bandwidth = memory.bandwidth_bytes_per_s if memory is not None else None
+    return Cores(
+        lead={chosen[0].family: chosen[0].peak_per_s * clock_ratio},
+        used=used,
+        slowest={chosen[-1].family: chosen[-1].peak_per_s * clock_ratio},
+        # Over all cores: a small core that gets faster must not hide a large one's clock.
+        clock_hz=max(core.clock_hz for core in cores) * clock_ratio,
+        bandwidth_bytes_per_s=bandwidth.value if bandwidth else UNKNOWN_BANDWIDTH_BYTES_PER_S,
+        thread_count=len(chosen),
+        element_bytes=2 if half else 4,
+        is_half=1.0 if half else 0.0,
+        is_computer=1.0 if device.kind in COMPUTERS else 0.0,
+    )

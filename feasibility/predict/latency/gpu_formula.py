@@ -1,0 +1,152 @@
+"""Time of one inference on a GPU: the start, launches, operations and bytes.
+
+    seconds = start + layers x launch
+            + operations / share of the peak
+            + bytes / share of the memory's bandwidth
+
+The same function serves the projection of one model (floats) and the fit over all published
+rows (numpy arrays).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from feasibility.predict.latency.cpu_cores import COMPUTERS, UNKNOWN_BANDWIDTH_BYTES_PER_S
+from feasibility.predict.latency.cpu_formula import Work, larger
+from feasibility.records.device import Device
+
+# Kinds of runtimes that start their kernels alike. `delegate` is OpenCL and OpenGL on phones.
+GPU_RUNTIMES: Final = ("cuda", "tensorrt", "vulkan", "delegate")
+GPU_LAUNCH_NS: Final = 10_000
+_MATRIX_KINDS: Final = ("matmul", "attention")
+_NS: Final = 10**9
+
+
+class GpuCoefficients(NamedTuple):
+    """What is fitted; all positive.
+
+    Attributes:
+        share: Share of the peak that products reach, by kind of runtime.
+        launch_ratio: Launches of one layer, in those of the device file, by kind of runtime.
+        half_share: What of the fp16 peak counts, relative to the fp32 peak's share.
+        vulkan_matrix_ratio: Rate of matrix products relative to convolutions through Vulkan,
+            whose kernels for them are plain.
+        bandwidth_share: Share of the memory's bandwidth.
+        small_launch_ratio: Time of a launch on a board or phone, whose processor is slower,
+            beyond what the device file says.
+        vulkan_start_ns: Time of an inference of nothing through Vulkan, whose published times
+            include the copies to the GPU and back.
+    """
+
+    share: Mapping[str, float]
+    launch_ratio: Mapping[str, float]
+    half_share: float
+    vulkan_matrix_ratio: float
+    bandwidth_share: float
+    small_launch_ratio: float
+    vulkan_start_ns: float
+
+
+class GpuPeaks(NamedTuple):
+    """What a device file says of a GPU, for one arithmetic.
+
+    Attributes:
+        fp32_per_s: Operations per second in fp32; in fp16 where that is all that is known.
+        fp16_per_s: Operations per second in fp16, 0 where the arithmetic is fp32.
+        bytes_per_s: Peak of its memory.
+        launch_ns: Time that starting one kernel takes.
+        element_bytes: Bytes of one value.
+        is_small: 1 for boards and phones, else 0.
+    """
+
+    fp32_per_s: float
+    fp16_per_s: float
+    bytes_per_s: float
+    launch_ns: float
+    element_bytes: float
+    is_small: float
+
+
+class Interface(NamedTuple):
+    """Coefficients of one kind of runtime.
+
+    Attributes:
+        share: Share of the peak that products reach.
+        launch_ratio: Launches of one layer, in those of the device file.
+        matrix_ratio: Rate of matrix products relative to convolutions.
+        start_ns: Time of an inference of nothing.
+    """
+
+    share: float
+    launch_ratio: float
+    matrix_ratio: float
+    start_ns: float
+
+
+def gpu_runtime(text: str) -> str:
+    """Kind of the runtime, by its name as published."""
+    low = text.lower()
+    if "tensorrt" in low:
+        return "tensorrt"
+    if "ncnn" in low or "vulkan" in low:
+        return "vulkan"
+    return "delegate" if any(name in low for name in ("opencl", "tflite", "litert")) else "cuda"
+
+
+def interface(runtime: str, k: GpuCoefficients) -> Interface:
+    """Coefficients of one of `GPU_RUNTIMES`."""
+    is_vulkan = runtime == "vulkan"
+    return Interface(
+        share=k.share[runtime],
+        launch_ratio=k.launch_ratio[runtime],
+        matrix_ratio=k.vulkan_matrix_ratio if is_vulkan else 1.0,
+        start_ns=k.vulkan_start_ns if is_vulkan else 0.0,
+    )
+
+
+def peaks_of(device: Device, *, is_half: bool) -> GpuPeaks | None:
+    """What the device file says of its GPU; None if not how fast it is."""
+    gpu = device.gpu
+    if gpu is None:
+        return None
+    fp32, fp16 = gpu.fp32_flops_per_s, gpu.fp16_flops_per_s
+    slow = fp32 or (fp16 if is_half else None)
+    if slow is None:
+        return None
+    bandwidth = gpu.bandwidth_bytes_per_s
+    if bandwidth is None and device.memory is not None:
+        bandwidth = device.memory.bandwidth_bytes_per_s
+    return GpuPeaks(
+        fp32_per_s=slow.value,
+        fp16_per_s=0.0 if not is_half else (fp16 or slow).value,
+        bytes_per_s=bandwidth.value if bandwidth else UNKNOWN_BANDWIDTH_BYTES_PER_S,
+        launch_ns=gpu.launch_ns.value if gpu.launch_ns else GPU_LAUNCH_NS,
+        element_bytes=2 if is_half else 4,
+        is_small=0.0 if device.kind in COMPUTERS else 1.0,
+    )
+
+
+def gpu_seconds(work: Work, peaks: GpuPeaks, one: Interface, k: GpuCoefficients) -> float:
+    """Seconds of one inference.
+
+    The launches are why small models reach little of a GPU's peak and large ones much.
+
+    Args:
+        work: What is to be done.
+        peaks: What does it.
+        one: Coefficients of the runtime.
+        k: Those of all.
+    """
+    matrix = sum(work.operations.get(kind, 0.0) for kind in _MATRIX_KINDS)
+    operations = work.total - matrix + matrix / one.matrix_ratio
+    rate = one.share * larger(peaks.fp32_per_s, k.half_share * peaks.fp16_per_s)
+    moved = work.activation_count + work.weight_count + work.vector_weight_count
+    small = 1.0 + (k.small_launch_ratio - 1.0) * peaks.is_small
+    launch_ns = peaks.launch_ns * one.launch_ratio * small
+    return (
+        operations / rate
+        + moved * peaks.element_bytes / (peaks.bytes_per_s * k.bandwidth_share)
+        + (one.start_ns + work.layer_count * launch_ns) / _NS
+    )

@@ -1,0 +1,228 @@
+"""Latency on a device whose rates were measured there, kind by kind, by `devices this`.
+
+    seconds = sum over kinds of operations / measured rate
+            + activations / measured rate of moving them
+            + weights that no cache holds / measured bandwidth
+            + layers x measured dispatch
+
+No coefficient of a core family enters, so neither the clock nor the peak of the device
+file matters here. docs/devices.md states how far off it was, and on what.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from feasibility.predict.latency.cpu_formula import Work
+from feasibility.predict.latency.model_work import work_of_model
+from feasibility.records.device import Device, Figure, MeasuredMachine, Rates
+from feasibility.records.profile import Profile
+from feasibility.units import SECOND_NS
+
+if TYPE_CHECKING:
+    # Projecting needs nothing of what measures, nor its libraries.
+    from feasibility.measure.this_machine.speed import KernelTime
+
+# The runtime whose kernels `devices this` runs.
+MEASURED_RUNTIME: Final = "onnxruntime"
+# Kinds that are not measured on their own run like these: ONNX Runtime has no Winograd
+# kernels, and a fused attention is matrix products.
+LIKE: Final = {
+    "winograd": "dense",
+    "pointwise": "dense",
+    "depthwise": "other",
+    "grouped": "dense",
+    "vector": "matmul",
+    "recurrent": "matmul",
+    "attention": "matmul",
+    "quantization": "other",
+    "tree": "other",
+}
+# Half width of the 80 % interval as a factor, by one and by several threads: what 80 % of the
+# models of docs/devices.md were off by, rounded up, since they ran on one machine only.
+SPREADS: Final = {"one": 1.25, "several": 1.5}
+# Kinds that are measured, and on what.
+KINDS: Final = {
+    "dense": "convolutions of 3x3",
+    "pointwise": "convolutions of 1x1",
+    "depthwise": "depthwise convolutions of 3x3",
+    "matmul": "matrix products of an encoder layer over 128 tokens",
+    "vector": "products of one row with matrices of 4 MiB",
+    "recurrent": "an LSTM of 256 states",
+    "other": "exponentials and normalisations",
+    "int8_dense": "quantised convolutions of 3x3 and 1x1",
+    "int8_matmul": "quantised products of 128 rows",
+}
+# What int8 gains on each kind of work: the first rate over the second.
+_INT8_GAINS: Final = {
+    **dict.fromkeys(("winograd", "dense", "pointwise", "grouped"), ("int8_dense", "dense")),
+    **dict.fromkeys(("matmul", "vector", "attention", "recurrent"), ("int8_matmul", "matmul")),
+}
+_ELEMENT_BYTES: Final = 4
+
+
+def has_rates(device: Device, runtime: str) -> bool:
+    """Whether the device was measured with this runtime."""
+    runs_here = device.runs_on == "cpu" and runtime == MEASURED_RUNTIME
+    return device.measured is not None and runs_here
+
+
+def is_same_machine(profile: Profile, device: Device) -> bool:
+    """Whether a profile was measured on the very machine that the file describes."""
+    machine, host = device.measured, profile.host
+    return (
+        machine is not None
+        and device.memory is not None
+        and profile.method == "measured"
+        and (host.cpu, host.arch) == (machine.processor, device.isa)
+        and (host.core_count, profile.workload.runtime) == (machine.core_count, machine.runtime)
+        and host.memory_bytes == device.memory.total_bytes.value
+        and profile.workload.provider == "CPUExecutionProvider"
+    )
+
+
+def measured_spread(threads: int) -> float:
+    """Half width of the interval as a factor."""
+    return SPREADS["one" if threads == 1 else "several"]
+
+
+def measured_seconds(work: Work, machine: MeasuredMachine, threads: int) -> float:
+    """Seconds of one inference; between two measured numbers of threads, on the line in logs.
+
+    Never more than with one thread: the runtime does not share out what is too small for it.
+    """
+    alone = seconds_at(work, machine.rates[0], machine)
+    return min(alone, _seconds_of_threads(work, machine, threads))
+
+
+def _seconds_of_threads(work: Work, machine: MeasuredMachine, threads: int) -> float:
+    exact = [rates for rates in machine.rates if rates.thread_count == threads]
+    if exact:
+        return seconds_at(work, exact[0], machine)
+    below = [rates for rates in machine.rates if rates.thread_count < threads]
+    above = [rates for rates in machine.rates if rates.thread_count > threads]
+    low = seconds_at(work, below[-1], machine)
+    if not above:
+        return low
+    high = seconds_at(work, above[0], machine)
+    span = math.log(above[0].thread_count / below[-1].thread_count)
+    share = math.log(threads / below[-1].thread_count) / span
+    return math.exp((1 - share) * math.log(low) + share * math.log(high))
+
+
+def measured_int8_ratio(work: Work, device: Device, runtime: str, threads: int) -> float | None:
+    """Time in int8 relative to fp32; None where the device was not measured in int8."""
+    machine = device.measured
+    if machine is None or not has_rates(device, runtime):
+        return None
+    nearest = [rates for rates in machine.rates if rates.thread_count <= threads][-1]
+    known = nearest.operations_per_s
+    if not {"int8_dense", "int8_matmul"} <= set(known):
+        return None
+    gains = {
+        kind: known[int8].value / known[plain].value for kind, (int8, plain) in _INT8_GAINS.items()
+    }
+    faster = {kind: amount / gains.get(kind, 1.0) for kind, amount in work.operations.items()}
+    quantised = work._replace(
+        operations=faster,
+        weight_count=work.weight_count / _ELEMENT_BYTES,
+        vector_weight_count=work.vector_weight_count / gains["vector"],
+    )
+    return seconds_at(quantised, nearest, machine) / seconds_at(work, nearest, machine)
+
+
+def seconds_at(work: Work, rates: Rates, machine: MeasuredMachine) -> float:
+    """Seconds of one inference with the number of threads that the rates are of."""
+    vector_operations = 2 * work.vector_weight_count
+    matrix = dict(work.operations)
+    for kind in ("matmul", "recurrent"):
+        # What `vector_weight_count` stands for is counted there, at the rate of vectors.
+        taken = min(vector_operations, matrix.get(kind, 0.0))
+        if taken:
+            matrix[kind] -= taken
+            matrix["vector"] = matrix.get("vector", 0.0) + taken
+            vector_operations -= taken
+    computing = sum(amount / _rate(kind, rates) for kind, amount in matrix.items() if amount)
+    moving = _ELEMENT_BYTES * work.activation_count / rates.activation_bytes_per_s.value
+    streamed = _ELEMENT_BYTES * (work.weight_count + work.vector_weight_count)
+    cache = machine.cache_bytes.value if machine.cache_bytes is not None else 0
+    streaming = streamed / rates.bandwidth_bytes_per_s.value if streamed > cache else 0.0
+    return computing + moving + streaming + work.layer_count * rates.layer_ns.value / SECOND_NS
+
+
+def rates_of(
+    threads: int,
+    times: Mapping[str, KernelTime],
+    alone: Mapping[str, KernelTime],
+    source: str,
+) -> Rates:
+    """What a number of threads sustains, from the times of `feasibility.zoo.kernels`.
+
+    Args:
+        threads: The number of threads.
+        times: Time of each kernel.
+        alone: The same with one thread.
+        source: Where the figures come from, for the device file.
+    """
+    from feasibility.measure.this_machine.speed import BUS
+    from feasibility.zoo.kernels import TINY_NODE_COUNT
+
+    dispatch_ns = times["layers"].ns / TINY_NODE_COUNT
+    waiting_ns = _waiting_ns(times, alone)
+    layer_ns = dispatch_ns + waiting_ns
+
+    def figure(amount: float, name: str, layer_count: float, note: str) -> Figure:
+        """Amount per second, the dispatch of its layers left out."""
+        whole = times[name].ns
+        ns = max(whole - layer_count * layer_ns, whole / 2)
+        return Figure(value=_rounded(amount * SECOND_NS / ns), source=source, note=note)
+
+    def moved(name: str) -> tuple[float, str, float]:
+        model = times[name].model
+        return model.moved_bytes or 0, name, model.node_count or 0
+
+    operations = {}
+    for kind, note in KINDS.items():
+        model = times[kind].model
+        work = work_of_model(model)
+        assert work is not None
+        done = model.flops or 0 if kind == "other" else _products(work)
+        operations[kind] = figure(done, kind, work.layer_count, note)
+    return Rates(
+        thread_count=threads,
+        operations_per_s=operations,
+        activation_bytes_per_s=figure(*moved("traffic"), "sums of tensors of 784 KiB"),
+        bandwidth_bytes_per_s=figure(*moved(BUS), "sums of vectors that no cache holds"),
+        layer_ns=Figure(
+            value=max(1, round(layer_ns)),
+            source=source,
+            note=f"{dispatch_ns:.0f} ns of dispatch"
+            + (f", {waiting_ns:.0f} ns of threads waiting for each other" if threads > 1 else ""),
+        ),
+    )
+
+
+def _waiting_ns(times: Mapping[str, KernelTime], alone: Mapping[str, KernelTime]) -> float:
+    """What threads lose in each layer: small layers gain less from them than large ones."""
+    from feasibility.zoo.kernels import SMALL_LAYER_COUNT
+
+    gain = alone["pointwise"].ns / times["pointwise"].ns
+    return max(0.0, times["small"].ns - alone["small"].ns / gain) / SMALL_LAYER_COUNT
+
+
+def _products(work: Work) -> float:
+    """Operations of a kernel's products, without what lies between them."""
+    between = ("other", "quantization")
+    return sum(amount for kind, amount in work.operations.items() if kind not in between)
+
+
+def _rounded(value: float) -> int:
+    """Three significant digits, more than a measurement of a second holds."""
+    return int(float(f"{value:.3g}"))
+
+
+def _rate(kind: str, rates: Rates) -> int:
+    known = rates.operations_per_s
+    return (known[kind] if kind in known else known[LIKE[kind]]).value

@@ -1,0 +1,337 @@
+"""Published measurements: the rows of `published.csv`, their models' work and their devices.
+
+The columns are those of `profiles/published.csv`; a file with other rows may leave out all
+but `model`, `gmacs`, `device_id`, `unit`, `runtime`, `threads`, `precision` and `latency_ms`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from feasibility.errors import UsageError
+from feasibility.predict.latency.cpu_formula import Work
+from feasibility.predict.validation.csv_table import read_table, table_title
+from feasibility.predict.validation.skipped_rows import Reason, Tally
+from feasibility.text import safe_text
+
+REQUIRED_COLUMNS: Final = (
+    "model", "gmacs", "device_id", "unit", "runtime", "threads", "precision", "latency_ms",
+)  # fmt: skip
+# Beyond them lie typing errors, and ratios that no float holds.
+_TOO_MUCH: Final = 1e15
+_TOO_LITTLE: Final = 1e-9
+_POSITIVE: Final = "a time above zero"
+
+# First match names the runtime; None of them: the text up to its version.
+_RUNTIMES: Final = (
+    ("sherpa-ncnn|ncnn", "ncnn"),
+    ("onnx ?runtime|sherpa-onnx", "onnxruntime"),
+    ("paddle-?lite", "paddle-lite"),
+    ("paddle", "paddle"),
+    ("opencv", "opencv"),
+    ("xnnpack", "xnnpack"),
+    ("openvino", "openvino"),
+    ("tf ?lite|litert", "tflite"),
+    ("pytorch|torch", "pytorch"),
+    (r"\btnn\b", "tnn"),
+    (r"\bmnn\b", "mnn"),
+    (r"\bbolt\b", "bolt"),
+)  # fmt: skip
+_DATE: Final = re.compile(r"(20[0-9]{2})(?:-(0[1-9]|1[0-2]))?(?![0-9])")
+_MINIMUM: Final = re.compile(r"\bmin ([0-9]+(?:\.[0-9]+)?)")
+# Published names and the model of the work table whose mix of operators they have.
+_SAME_MIX: Final = (
+    ("mobile_?net_?v3", "mobilenet_v3"),
+    ("mobile_?net_?v2", "mobilenet_v2"),
+    ("mobile_?net", "mobilenet"),
+    ("resnet_?18|resnet-18", "resnet18"),
+    ("resnet|resnext", "resnet50"),
+    ("squeezenet", "squeezenet"),
+    ("shufflenet", "shufflenet_v2"),
+    ("efficientnet", "efficientnet_b0"),
+    ("inception|googlenet", "googlenet"),
+    ("densenet", "resnet50"),
+    ("vgg", "vgg16"),
+    ("alexnet", "alexnet"),
+    ("nanodet", "nanodet_m"),
+    ("yolo", "yolov4-tiny"),
+    ("bert|vit|transformer", "vision_transformer"),
+)
+
+
+class _BadCellError(ValueError):
+    """A cell that is not what its column holds.
+
+    Args:
+        column: The column.
+        expected: What it holds.
+        text: What stands there.
+    """
+
+    def __init__(self, column: str, expected: str, text: str) -> None:
+        super().__init__(column, expected, text)
+        self.column = column
+        self.expected = expected
+        self.text = text
+
+    @property
+    def reason(self) -> Reason:
+        """Why the row says nothing."""
+        return Reason(f"whose {self.column} is not {self.expected}", self.text)
+
+
+class ModelWork(NamedTuple):
+    """One line of the table of model work."""
+
+    name: str
+    work: Work
+
+    def scaled(self, operations: float) -> Work:
+        """The same mix with another number of operations; layers and weights stay."""
+        ratio = operations / self.work.total
+        return self.work._replace(
+            operations={kind: amount * ratio for kind, amount in self.work.operations.items()},
+            activation_count=self.work.activation_count * ratio,
+        )
+
+
+class PublishedRow(NamedTuple):
+    """One published measurement.
+
+    Attributes:
+        row_id: Identifier, or the line.
+        model: Name as published.
+        device_id: Device of the catalogue or of `validation_devices.csv`.
+        unit: CPU, GPU, NPU or what the table says.
+        runtime: Name of the runtime without its version.
+        build: The runtime as published, version included.
+        threads: Threads; None where not stated, 0 for all cores.
+        precision: fp32, fp16, int8 or what the table says.
+        seconds: The fastest run where it is stated, else the mean.
+        clock_hz: Clock it was measured at, where the table has a column for it.
+        year: Year of the measurement, with a fraction; None if not stated.
+        split: What the row is good for.
+        operations: Operations of the model, None where not known.
+        weight_count: Parameters, None where not known.
+        source: Where it was published.
+        note: What the table remarks on it.
+        line: Line of the table.
+    """
+
+    row_id: str
+    model: str
+    device_id: str
+    unit: str
+    runtime: str
+    build: str
+    threads: int | None
+    precision: str
+    seconds: float
+    clock_hz: float | None
+    year: float | None
+    split: str
+    operations: float | None
+    weight_count: float | None
+    source: str
+    note: str
+    line: int
+
+
+def runtime_name(text: str) -> str:
+    """Name of the runtime that a published table means, without version and build."""
+    low = text.lower()
+    for pattern, name in _RUNTIMES:
+        if re.search(pattern, low):
+            return name
+    match = re.match(r"[a-z][a-z. +-]*", low)
+    return match[0].strip() if match else low.strip()
+
+
+def read_rows(path: Path) -> tuple[PublishedRow, ...]:
+    """The rows of a table of measurements.
+
+    Raises:
+        UsageError: It cannot be read, a column or every row is missing, or a figure is not a
+            positive number; the message names the line.
+    """
+    rows = []
+    for number, line in read_table(path, REQUIRED_COLUMNS):
+        # Some rows of the published table state memory only.
+        if line["latency_ms"]:
+            try:
+                rows.append(_row(number, line))
+            except _BadCellError as error:
+                raise _bad(path, number, error) from error
+    return tuple(rows)
+
+
+def read_sound_rows(path: Path) -> tuple[tuple[PublishedRow, ...], Tally]:
+    """The rows of a foreign table that can be read, and the others by what is wrong with them.
+
+    Raises:
+        UsageError: The table cannot be read, a column is missing, or there is no row.
+    """
+    rows = []
+    bad = Tally()
+    for number, line in read_table(path, REQUIRED_COLUMNS):
+        try:
+            rows.append(_row(number, line))
+        except _BadCellError as error:
+            bad.add(error.reason, number)
+    return tuple(rows), bad
+
+
+def read_model_work(path: Path) -> Mapping[str, ModelWork]:
+    """Work of the models that the tables name, by name.
+
+    Raises:
+        UsageError: The table cannot be read.
+    """
+    columns = ("model", "gmacs", "params_m", "act_elems_rw_m", "n_layers", "dense_kxk_frac")
+    models = {}
+    for number, line in read_table(path, columns):
+        try:
+            values = {
+                key: _number(key, value)
+                for key, value in line.items()
+                if key not in ("model", "input")
+            }
+        except _BadCellError as error:
+            raise _bad(path, number, error) from error
+        models[line["model"]] = ModelWork(line["model"], _work(values))
+    return models
+
+
+def work_of(row: PublishedRow, models: Mapping[str, ModelWork]) -> Work | None:
+    """Work of the row's model: its own operations with the mix of the nearest known model."""
+    found = nearest_mix(row.model, models)
+    if found is None:
+        return None
+    if row.operations is None:
+        return found.work if _plain_name(row.model) == found.name else None
+    work = found.scaled(row.operations)
+    if row.weight_count:
+        weights = max(0.0, row.weight_count - work.vector_weight_count)
+        work = work._replace(weight_count=weights)
+    return work
+
+
+def nearest_mix(name: str, models: Mapping[str, ModelWork]) -> ModelWork | None:
+    """The model of the table with this name or, by its name, this architecture."""
+    return models.get(architecture(name, models))
+
+
+def architecture(name: str, models: Mapping[str, ModelWork]) -> str:
+    """Name of the model in the table whose mix a published name has; the name if none does."""
+    plain = _plain_name(name)
+    if plain in models:
+        return plain
+    for pattern, other in _SAME_MIX:
+        if re.search(pattern, plain.lower()) and other in models:
+            return other
+    return plain
+
+
+def _plain_name(name: str) -> str:
+    return name.removeprefix("ncnn ").removesuffix("_int8")
+
+
+def _work(values: Mapping[str, float]) -> Work:
+    operations = 2e9 * values["gmacs"]
+    winograd = values.get("wino3x3s1_frac", 0.0)
+    shares = {
+        "winograd": winograd,
+        "dense": values["dense_kxk_frac"] - winograd + values.get("deconv_frac", 0.0),
+        "pointwise": values.get("dense_1x1_frac", 0.0),
+        "depthwise": values.get("dw_frac", 0.0),
+        "grouped": values.get("group_frac", 0.0),
+        "vector": values.get("fc_frac", 0.0),
+        "matmul": values.get("gemm_frac", 0.0) + values.get("mha_gemm_frac", 0.0),
+        "attention": values.get("mha_attn_frac", 0.0),
+    }
+    vector_weights = operations * shares["vector"] / 2
+    return Work(
+        operations={kind: operations * max(0.0, share) for kind, share in shares.items()},
+        activation_count=1e6 * values["act_elems_rw_m"],
+        weight_count=max(0.0, 1e6 * values["params_m"] - vector_weights),
+        vector_weight_count=vector_weights,
+        layer_count=values["n_layers"],
+    )
+
+
+def _row(number: int, line: Mapping[str, str]) -> PublishedRow:
+    milliseconds = _number("latency_ms", line["latency_ms"], _POSITIVE)
+    if milliseconds < _TOO_LITTLE:
+        expected = "a time that can be measured" if milliseconds else _POSITIVE
+        raise _BadCellError("latency_ms", expected, line["latency_ms"])
+    # The mean of a few loops has outliers that the fastest run has not.
+    stated = _MINIMUM.search(line.get("latency_stat") or "")
+    fastest = float(stated[1]) if stated else 0.0
+    gmacs = _optional("gmacs", line["gmacs"])
+    params = _optional("params_m", line.get("params_m") or "")
+    clock_mhz = _optional("clock_mhz", line.get("clock_mhz") or "")
+    return PublishedRow(
+        row_id=line.get("row_id") or f"line {number}",
+        model=line["model"],
+        device_id=line["device_id"],
+        unit=line["unit"],
+        runtime=runtime_name(line["runtime"]),
+        build=line["runtime"],
+        threads=_threads(line["threads"]),
+        precision=line["precision"],
+        seconds=(fastest if _TOO_LITTLE <= fastest < _TOO_MUCH else milliseconds) / 1e3,
+        clock_hz=clock_mhz * 1e6 if clock_mhz else None,
+        year=_year(line.get("date") or ""),
+        split=line.get("split") or "calib",
+        operations=2e9 * gmacs if gmacs else None,
+        weight_count=1e6 * params if params else None,
+        source=line.get("source") or "",
+        note=line.get("note") or "",
+        line=number,
+    )
+
+
+def _year(text: str) -> float | None:
+    """Year of a date such as `2024`, `2023-07` or `2023-06-15`; its middle if no more is said."""
+    match = _DATE.match(text.strip())
+    if match is None:
+        return None
+    month = int(match[2]) - 0.5 if match[2] else 6.0
+    return int(match[1]) + month / 12
+
+
+def _threads(text: str) -> int | None:
+    """Threads of a row; 0 where it says all of them, None where it says nothing."""
+    match = re.match(r"\s*(\d{1,9})", text)
+    if match:
+        return int(match[1])
+    return 0 if text.strip().startswith(("all", "(4 cores")) else None
+
+
+def _number(column: str, text: str, expected: str = "a number") -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < _TOO_MUCH:
+        raise _BadCellError(column, expected, text)
+    return value
+
+
+def _optional(column: str, text: str) -> float | None:
+    value = _number(column, text) if text.strip() else 0.0
+    if 0 < value < _TOO_LITTLE:
+        raise _BadCellError(column, f"zero or at least {_TOO_LITTLE:g}", text)
+    return value or None
+
+
+def _bad(path: Path, number: int, error: _BadCellError) -> UsageError:
+    return UsageError(
+        table_title(path),
+        f"line {number}, {error.column}: expected {error.expected}, "
+        f"not {safe_text(error.text, 40)!r}",
+        "the columns are those of profiles/published.csv",
+    )

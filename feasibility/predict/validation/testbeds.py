@@ -1,0 +1,166 @@
+"""Devices that published tables were measured on and that nobody targets.
+
+They stand in `profiles/validation_devices.csv` and `validation_gpus.csv`, one line each, and
+serve to calibrate the projection and to state its error, not to recommend a place.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final, cast
+
+from msgspec.structs import replace
+
+from feasibility.catalogue.load_catalogue import load_catalogue
+from feasibility.errors import DeviceError
+from feasibility.paths import devices_dir, profiles_dir
+from feasibility.records.device import (
+    UNVERIFIED,
+    Cluster,
+    Cpu,
+    Device,
+    DeviceMemory,
+    Figure,
+    Gpu,
+    Isa,
+    Kind,
+    Limits,
+)
+from feasibility.text import safe_text
+
+FILE_NAME: Final = "validation_devices.csv"
+GPUS_FILE_NAME: Final = "validation_gpus.csv"
+_SOURCE: Final = "profiles/validation_devices.csv"
+
+
+def all_devices() -> Mapping[str, Device]:
+    """Devices of the catalogue and of the published tables, by id.
+
+    Raises:
+        DeviceError: A device file or the table is not valid.
+    """
+    known = {device.id: device for device in load_catalogue(devices_dir())}
+    known |= {device.id: device for device in read_testbeds(profiles_dir() / FILE_NAME)}
+    for device in read_testbeds(profiles_dir() / GPUS_FILE_NAME, _gpu_device):
+        # A phone of the first table gets its GPU from the second.
+        known[device.id] = replace(known.get(device.id, device), gpu=device.gpu)
+    return known
+
+
+def read_testbeds(
+    path: Path, device_of: Callable[[Mapping[str, str]], Device] | None = None
+) -> tuple[Device, ...]:
+    """The devices of a table.
+
+    Args:
+        path: The table.
+        device_of: The device of a line; None for those of `validation_devices.csv`.
+
+    Raises:
+        DeviceError: The table cannot be read, or a line is not valid.
+    """
+    devices = []
+    build = device_of or _device
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            for line in csv.DictReader(file):
+                devices.append(build(line))  # noqa: PERF401 - their number names a bad line
+    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise DeviceError(
+            f"Cannot read {safe_text(str(path))}",
+            f"line {len(devices) + 2} is not valid: {safe_text(str(error))}",
+            "reinstall feasibility",
+        ) from error
+    return tuple(devices)
+
+
+def chip_of(device: Device) -> str:
+    """What two devices share that must not be learned from one and tried on the other."""
+    soc = device.cpu.soc if device.cpu is not None else device.id
+    return _SAME_CHIP.get(device.id, soc)
+
+
+# The catalogue names chips at greater length than the table does; siblings count as one.
+_SAME_CHIP: Final = {
+    "rpi_zero2w": "BCM2837",
+    "rpi_3bplus": "BCM2837",
+    "pixel_4": "Snapdragon 855",
+    "galaxy_s21": "Snapdragon 888",
+    "galaxy_s23": "Snapdragon 8 Gen 2",
+    "jetson_orin_nano_8gb": "Orin",
+    "jetson_orin_nano_super": "Orin",
+}
+
+
+def _device(line: Mapping[str, str]) -> Device:
+    return Device(
+        id=line["id"],
+        name=line["name"],
+        kind=cast(Kind, line["kind"]),
+        os="",
+        isa=cast(Isa, line["isa"]),
+        allocator="glibc",
+        role="headless",
+        cpu=Cpu(
+            soc=line["soc"],
+            clusters=tuple(_cluster(text) for text in line["clusters"].split("+")),
+            features=tuple(line["features"].split()),
+        ),
+        memory=DeviceMemory(
+            total_bytes=_figure(0),
+            bandwidth_bytes_per_s=_figure(
+                round(float(line["bandwidth_gb_s"]) * 1e9), line["unverified"]
+            ),
+            grants=(),
+        ),
+        limits=Limits(runtime_bytes=_figure(0)),
+        origin=_SOURCE,
+    )
+
+
+def _gpu_device(line: Mapping[str, str]) -> Device:
+    unverified = line["unverified"]
+
+    def figure(column: str, factor: float) -> Figure | None:
+        name = column.partition("_")[0]
+        text = line[column]
+        if not text:
+            return None
+        return _figure(round(float(text) * factor), unverified if name in unverified else "")
+
+    return Device(
+        id=line["id"],
+        name=line["name"],
+        kind=cast(Kind, line["kind"]),
+        os="",
+        isa="aarch64" if line["kind"] in ("sbc", "phone") else "x86_64",
+        allocator="glibc",
+        runs_on="gpu",
+        role="headless",
+        gpu=Gpu(
+            name=line["gpu"],
+            bandwidth_bytes_per_s=figure("bandwidth_gb_s", 1e9),
+            fp32_flops_per_s=figure("fp32_tflops", 1e12),
+            fp16_flops_per_s=figure("fp16_tflops", 1e12),
+            launch_ns=figure("launch_us", 1e3),
+        ),
+        limits=Limits(runtime_bytes=_figure(0)),
+        origin=_SOURCE,
+    )
+
+
+def _cluster(text: str) -> Cluster:
+    """Cluster from a text such as `4 cortex-a76 2.4 16`: cores, kind, GHz, FLOP per cycle."""
+    count, core, clock_ghz, flop_per_cycle = text.split()
+    return Cluster(
+        core=core,
+        core_count=_figure(int(count)),
+        clock_hz=_figure(round(float(clock_ghz) * 1e9)),
+        flop_per_cycle=_figure(int(flop_per_cycle)),
+    )
+
+
+def _figure(value: int, unverified: str = "") -> Figure:
+    return Figure(value=value, source=UNVERIFIED if unverified else _SOURCE)

@@ -1,1 +1,0 @@
-"""Memory limits that the kernel enforces on a child, by whatever means the machine offers."""

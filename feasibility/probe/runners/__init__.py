@@ -1,1 +1,0 @@
-"""Other machines and instruction sets that children can run on."""

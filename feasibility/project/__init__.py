@@ -1,1 +1,0 @@
-"""Profile x device -> memory and latency there, as intervals."""

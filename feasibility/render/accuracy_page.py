@@ -1,0 +1,122 @@
+"""The page `docs/accuracy.md` and its plot."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from feasibility.records.accuracy import Accuracy, AccuracyPoint
+from feasibility.render.rows.accuracy import (
+    HEADINGS,
+    accuracy_cells,
+    accuracy_remarks,
+    column_titles,
+)
+
+PLOT_NAME: Final = "accuracy.svg"
+_SIZE: Final = 460
+_MARGIN: Final = 56
+_COLOURS: Final = {
+    "device unseen, 1 thread": "#1f6fb4",
+    "device unseen, several": "#d1662a",
+    "int8, device unseen": "#3a9a4b",
+    "GPU, device unseen": "#8a5bb5",
+}
+_OTHER: Final = "#777777"
+_TICKS: Final = ((10**3, "1 us"), (10**6, "1 ms"), (10**9, "1 s"))
+_TITLE: Final = "Measured and projected latency, every row left out of the fit"
+
+_INTRODUCTION: Final = """\
+# How far off projections of latency are
+
+Written by `make calibrate` together with the coefficients; do not edit. The same table is printed
+by `feasibility devices validate --report`, and for any other rows by `--rows FILE.csv`: a table
+with the columns of `profiles/published.csv`.
+
+{remarks}
+* **Device unseen**: all rows of the same chip were left out of the fit. **Model unseen**: all rows
+  of the architecture. **Runtime unseen**: all rows of the runtime.
+* **1 thread** and **several** threads. **Known**: one or two models of the same published table
+  were taken as measured on the device and the others projected; every choice of
+  them, up to a fixed number, was tried. What errors on one device have in common was told by
+  other chips.
+* **In interval**: share of rows inside the 80 % interval whose width the rows of all other chips
+  give; a kind of device or a runtime has none of its own.
+* A few spreads of priors were chosen by these errors. `python -m benchmarks.nested_choice` chooses
+  them again without each chip and states the error of that (docs/scoring.md).
+* Times are the fastest run where a table states it, else the mean.
+"""
+
+
+def accuracy_page(accuracy: Accuracy) -> str:
+    """The page in Markdown, with a link to the plot."""
+    remarks = "\n".join(f"* {remark}." for remark in accuracy_remarks(accuracy))
+    lines = [_INTRODUCTION.format(remarks=remarks)]
+    for scope, heading in HEADINGS:
+        titles = (heading, *column_titles())
+        lines.append(f"| {' | '.join(titles)} |")
+        lines.append(f"|{'|'.join(['---', *['---:'] * len(column_titles())])}|")
+        lines += [f"| {' | '.join(cells)} |" for cells in accuracy_cells(accuracy, scope)]
+        lines.append("")
+    lines += [f"![{_TITLE}]({PLOT_NAME})", ""]
+    return "\n".join(lines)
+
+
+def accuracy_plot(accuracy: Accuracy) -> str:
+    """Measured against projected time on logarithmic axes, as an SVG picture."""
+    points = [point for point in accuracy.points if point.measured_ns and point.projected_ns]
+    times = [time for point in points for time in (point.measured_ns, point.projected_ns)]
+    low, high = math.log10(min(times)) - 0.1, math.log10(max(times)) + 0.1
+    scale = _SIZE / (high - low)
+
+    def across(ns: float) -> float:
+        return _MARGIN + (math.log10(ns) - low) * scale
+
+    def down(ns: float) -> float:
+        return _SIZE + 16 - (math.log10(ns) - low) * scale
+
+    full = _SIZE + _MARGIN + 16
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{full}" height="{full + 80}" '
+        f'font-family="sans-serif" font-size="12" fill="#333333">',
+        f"<title>{_TITLE}</title>",
+        f'<rect width="{full}" height="{full + 80}" fill="#ffffff"/>',
+        f'<rect x="{_MARGIN}" y="16" width="{_SIZE}" height="{_SIZE}" fill="none" '
+        'stroke="#999999"/>',
+    ]
+    bottom, top = 10**low, 10**high
+    for ratio, dash in ((1.0, ""), (2.0, "4 4"), (0.5, "4 4")):
+        start, end = max(bottom, bottom / ratio), min(top, top / ratio)
+        parts.append(
+            f'<line x1="{across(start):.1f}" y1="{down(start * ratio):.1f}" '
+            f'x2="{across(end):.1f}" y2="{down(end * ratio):.1f}" stroke="#999999" '
+            f'stroke-dasharray="{dash}"/>'
+        )
+    for ns, text in _TICKS:
+        if low < math.log10(ns) < high:
+            parts.append(
+                f'<text x="{across(ns):.1f}" y="{_SIZE + 34}" text-anchor="middle">{text}</text>'
+            )
+            parts.append(
+                f'<text x="{_MARGIN - 6}" y="{down(ns) + 4:.1f}" text-anchor="end">{text}</text>'
+            )
+    parts += [_dot(point, across(point.measured_ns), down(point.projected_ns)) for point in points]
+    parts += _legend(full)
+    return "\n".join((*parts, "</svg>", ""))
+
+
+def _dot(point: AccuracyPoint, x: float, y: float) -> str:
+    colour = _COLOURS.get(point.subject, _OTHER)
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2" fill="{colour}" fill-opacity="0.6"/>'
+
+
+def _legend(top: int) -> list[str]:
+    parts = [
+        f'<text x="{_MARGIN}" y="{top - 18}">measured (across), projected (up); dashed: twice and '
+        "half</text>"
+    ]
+    for index, (subject, colour) in enumerate(_COLOURS.items()):
+        y = top + 2 + 18 * index
+        parts.append(f'<circle cx="{_MARGIN + 5}" cy="{y - 4}" r="4" fill="{colour}"/>')
+        parts.append(f'<text x="{_MARGIN + 16}" y="{y}">{subject}</text>')
+    return parts

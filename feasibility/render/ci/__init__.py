@@ -1,0 +1,1 @@
+"""Writes budget reports for CI: GitHub, GitLab, JUnit, SARIF, Markdown."""

@@ -1,0 +1,36 @@
+"""GitHub's workflow commands, which become annotations of a pull request.
+
+Source: docs.github.com, "Workflow commands for GitHub Actions".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from feasibility.records.budget import BudgetReport
+from feasibility.render.rows.budget import Problem, problems, summary_text
+
+_TEXT_ESCAPES: Final = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
+_PROPERTY_ESCAPES: Final = str.maketrans(
+    {"%": "%25", "\r": "%0D", "\n": "%0A", ":": "%3A", ",": "%2C"}
+)
+
+
+def render_annotations(report: BudgetReport) -> bytes:
+    """One command per broken or undecided limit, and a notice that sums up."""
+    lines = [_annotation(problem, report.config) for problem in problems(report)]
+    lines.append(_command("notice", {"title": "feasibility budget"}, summary_text(report)))
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _annotation(problem: Problem, config: str) -> str:
+    properties = {"file": config, "line": str(problem.line), "title": problem.title}
+    return _command("error" if problem.is_error else "warning", properties, problem.text)
+
+
+def _command(name: str, properties: Mapping[str, str], text: str) -> str:
+    told = ",".join(
+        f"{key}={value.translate(_PROPERTY_ESCAPES)}" for key, value in properties.items()
+    )
+    return f"::{name} {told}::{text.translate(_TEXT_ESCAPES)}"

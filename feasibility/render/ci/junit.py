@@ -1,0 +1,68 @@
+"""JUnit's XML, which nearly every CI system shows: a suite per model, a case per limit.
+
+Source: the attributes and elements that the Jenkins xUnit schema (junit-10.xsd) allows.
+"""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree as ET
+
+from feasibility.records.budget import BudgetFailure, BudgetLine, BudgetReport, ModelBudget
+from feasibility.render.rows.budget import growth_cells, metric_text, sentence_of
+from feasibility.render.rows.rows import name_text
+
+_EXPLAINED_LINES = 20
+
+
+def render_junit(report: BudgetReport) -> bytes:
+    """The report as XML in UTF-8; what is inconclusive counts as skipped unless strict."""
+    root = ET.Element("testsuites", name="feasibility budget")
+    for model in report.models:
+        _add_model(root, model, is_strict=report.strict)
+    for failure in report.errors:
+        _add_failure(root, failure)
+    for count in ("tests", "failures", "errors", "skipped"):
+        if count != "skipped":  # the schema knows it on suites only
+            root.set(count, str(sum(int(suite.get(count, "0")) for suite in root)))
+    ET.indent(root)
+    document: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return document + b"\n"
+
+
+def _add_model(root: ET.Element, model: ModelBudget, *, is_strict: bool) -> None:
+    suite = ET.SubElement(root, "testsuite", name=name_text(model.model, 200))
+    explained = [" | ".join(growth_cells(part)) for part in model.growth[:_EXPLAINED_LINES]]
+    for line in model.lines:
+        case = ET.SubElement(
+            suite,
+            "testcase",
+            classname=name_text(model.model, 200),
+            name=f"{metric_text(line.metric)} <= {name_text(line.limit_text)}",
+        )
+        _add_outcome(case, line, explained, is_strict=is_strict)
+    suite.set("tests", str(len(suite)))
+    suite.set("failures", str(len(suite.findall("testcase/failure"))))
+    suite.set("errors", "0")
+    suite.set("skipped", str(len(suite.findall("testcase/skipped"))))
+
+
+def _add_outcome(
+    case: ET.Element, line: BudgetLine, explained: list[str], *, is_strict: bool
+) -> None:
+    sentence = sentence_of(line)
+    if line.outcome == "fail" or (line.outcome == "inconclusive" and is_strict):
+        failure = ET.SubElement(case, "failure", message=sentence, type=line.outcome)
+        failure.text = "\n".join((sentence, *explained))
+    elif line.outcome in ("inconclusive", "skipped"):
+        ET.SubElement(case, "skipped", message=sentence)
+
+
+def _add_failure(root: ET.Element, failure: BudgetFailure) -> None:
+    name = name_text(failure.model, 200)
+    suite = ET.SubElement(
+        root, "testsuite", name=name, tests="1", failures="0", errors="1", skipped="0"
+    )
+    case = ET.SubElement(suite, "testcase", classname=name, name="check")
+    message = name_text(failure.message, 600)
+    error = ET.SubElement(case, "error", message=message, type="error")
+    error.text = "\n".join(filter(None, (message, name_text(failure.hint, 600))))

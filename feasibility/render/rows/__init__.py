@@ -1,0 +1,1 @@
+"""Turns records into labelled rows, one file per kind of report."""

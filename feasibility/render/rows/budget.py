@@ -1,0 +1,291 @@
+"""A budget report as rows: limits, what became of them, and what accounts for changes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from feasibility.records.budget import (
+    BudgetLine,
+    BudgetReport,
+    Growth,
+    ModelBudget,
+    Outcome,
+    Source,
+    Unit,
+)
+from feasibility.render.rows.rows import Column, Grid, Tone, counted, name_text
+from feasibility.units import format_bytes, format_count, format_duration
+
+OUTCOME_TEXT: Final[dict[Outcome, str]] = {
+    "pass": "kept",
+    "fail": "BROKEN",
+    "inconclusive": "inconclusive",
+    "skipped": "skipped",
+}
+OUTCOME_TONE: Final[dict[Outcome, Tone]] = {
+    "pass": "good",
+    "fail": "bad",
+    "inconclusive": "caution",
+    "skipped": "faint",
+}
+SOURCE_TEXT: Final[dict[Source, str]] = {
+    "measured": "measured now",
+    "cached": "measured before",
+    "unchanged": "not changed",
+    "static": "not run",
+}
+METRIC_TEXT: Final = {
+    "file_size": "file size",
+    "parameters": "parameters",
+    "flops": "FLOPs",
+    "activation_peak": "activation peak",
+    "peak": "peak memory",
+    "load_peak": "load peak",
+    "inference_peak": "inference peak",
+    "floor": "floor",
+    "resident": "resident after load",
+    "allocated_peak": "allocated peak",
+    "latency": "latency",
+    "latency_p95": "latency p95",
+    "drift": "drift of outputs",
+}
+_KIND_TEXT: Final = {
+    "operator": "operator",
+    "operator-time": "time in",
+    "initializer": "initializer",
+    "phase": "phase",
+}
+_WEIGHTS_KIND_TEXT: Final = "weights of"
+_TOLD_OUTCOMES: Final = ("fail", "inconclusive")
+# A report of more models names those that keep to their budgets in one row each.
+_DETAILED_MODEL_COUNT: Final = 3
+# Growth of less than this is told with a decimal.
+_COARSE_PERCENT: Final = 10
+
+
+def limit_grid(report: BudgetReport, *, all_lines: bool) -> Grid:
+    """One row per limit; of many models only those that are not kept, unless all are wanted."""
+    columns = (
+        Column("model", shrinks=True, min_width=24),
+        Column("limit on"),
+        Column("baseline", align="right", rank=2),
+        Column("now", align="right"),
+        Column("change", align="right", rank=1),
+        Column("limit", align="right"),
+        Column(""),
+    )
+    in_full = all_lines or len(report.models) <= _DETAILED_MODEL_COUNT
+    told = [row for model in report.models for row in _model_rows(model, in_full=in_full)]
+    return Grid(
+        columns, tuple(cells for cells, _ in told), tuple(tone for _, tone in told), tone_column=6
+    )
+
+
+def _model_rows(model: ModelBudget, *, in_full: bool) -> list[tuple[tuple[str, ...], Tone]]:
+    """Rows of one model with their tones, its name in the first."""
+    shown = [line for line in model.lines if in_full or line.outcome in _TOLD_OUTCOMES]
+    rows = [(line_cells(line), OUTCOME_TONE[line.outcome]) for line in shown]
+    rest = [line for line in model.lines if line not in shown]
+    if rest:
+        count = f"{'the other ' if shown else ''}{counted(len(rest), 'limit')}"
+        skipped = sum(line.outcome == "skipped" for line in rest)
+        what = f"kept, {skipped} skipped" if skipped else "kept"
+        what = "skipped" if skipped == len(rest) else what
+        rows.append(((count, "", SOURCE_TEXT[model.source], "", "", what), "good"))
+    names = (name_text(model.model, 60), *[""] * len(rows))
+    return [((name, *cells), tone) for name, (cells, tone) in zip(names, rows, strict=False)]
+
+
+def line_cells(line: BudgetLine) -> tuple[str, str, str, str, str, str]:
+    """A limit's name, baseline, figure, change, bound and outcome."""
+    return (
+        metric_text(line.metric),
+        figure_text(line.baseline, line.unit),
+        figure_text(line.actual, line.unit),
+        change_text(line),
+        bound_text(line),
+        OUTCOME_TEXT[line.outcome],
+    )
+
+
+def metric_text(metric: str) -> str:
+    """A metric as people call it."""
+    return METRIC_TEXT.get(metric, name_text(metric.replace(".", " on "), 40))
+
+
+def figure_text(figure: int | None, unit: Unit | None) -> str:
+    """A figure with its unit; empty where it is not known."""
+    if figure is None:
+        return ""
+    if unit == "bytes":
+        return format_bytes(figure)
+    return format_duration(figure) if unit == "ns" else format_count(figure)
+
+
+def change_text(line: BudgetLine) -> str:
+    """Growth over the baseline in percent, with its interval where there is one."""
+    if line.low_ratio is not None and line.high_ratio is not None:
+        low, high = 100 * (line.low_ratio - 1), 100 * (line.high_ratio - 1)
+        return f"{low:+.0f} to {high:+.0f} %"
+    if line.unit is not None and line.actual is None and line.outcome == "pass":
+        return "unchanged"
+    if not line.baseline or line.actual is None:
+        return ""
+    return _percent_text(line.actual / line.baseline)
+
+
+def bound_text(line: BudgetLine) -> str:
+    """A limit as it was written, with the figure it comes to where that is another."""
+    text = name_text(line.limit_text, 30)
+    if line.limit is None or not text.startswith(("+", "device:")):
+        return text
+    return f"{figure_text(line.limit, line.unit)} ({text})"
+
+
+def sentence_of(line: BudgetLine) -> str:
+    """What became of a limit, in one sentence without the model's name."""
+    metric = metric_text(line.metric)
+    now, bound = figure_text(line.actual, line.unit), bound_text(line)
+    if line.actual is None:
+        head = f"{metric}: {OUTCOME_TEXT[line.outcome].lower()}"
+    elif line.outcome == "fail":
+        head = f"{metric} is {now}, more than {bound}"
+    else:
+        head = f"{metric} is {now}, the limit is {bound}"
+    before = figure_text(line.baseline, line.unit)
+    change = change_text(line)
+    compared = f"; it was {before} ({change})" if before and change else ""
+    return f"{head}{compared}" + (f"; {name_text(line.reason, 300)}" if line.reason else "")
+
+
+def reason_lines(report: BudgetReport) -> tuple[str, ...]:
+    """Why limits are not kept, skipped or undecided, each reason with its models."""
+    reasons: dict[str, list[str]] = {}
+    for model in report.models:
+        for line in model.lines:
+            if line.reason and line.outcome != "pass":
+                key = f"{metric_text(line.metric)}: {name_text(line.reason, 300)}"
+                reasons.setdefault(key, []).append(name_text(model.model))
+    return tuple(
+        f"{reason}" if len(report.models) == 1 else f"{names[0]}{_more(names)}, {reason}"
+        for reason, names in reasons.items()
+    )
+
+
+def _more(names: Sequence[str]) -> str:
+    return f" and {len(names) - 1} more" if len(names) > 1 else ""
+
+
+def growth_grid(growth: Iterable[Growth]) -> Grid:
+    """What accounts for a change: before, after, difference."""
+    columns = (
+        Column("what changed", shrinks=True, min_width=20),
+        Column("before", align="right"),
+        Column("after", align="right"),
+        Column("change", align="right"),
+    )
+    return Grid(columns, tuple(growth_cells(part) for part in growth))
+
+
+def growth_cells(part: Growth) -> tuple[str, str, str, str]:
+    """A part's name, its figures before and after, and the difference."""
+    kind = _KIND_TEXT[part.kind]
+    if part.kind == "operator" and part.unit == "bytes":
+        kind = _WEIGHTS_KIND_TEXT
+    name = name_text(part.name.removeprefix("ai.onnx:"), 60)
+    before = "not known" if part.before is None else figure_text(part.before, part.unit)
+    if part.before == 0:
+        before = "new"
+    after = figure_text(part.after, part.unit) if part.after else "gone"
+    difference = part.after - (part.before or 0)
+    change = f"{'+' if difference > 0 else ''}{figure_text(difference, part.unit)}"
+    return f"{kind} {name}", before, after, "" if part.before is None else change
+
+
+def summary_text(report: BudgetReport) -> str:
+    """The whole report in one sentence."""
+    outcomes = [model.outcome for model in report.models]
+    total = counted(len(outcomes), "model")
+    parts = []
+    if broken := outcomes.count("fail"):
+        parts.append(f"{broken} of {total} {'breaks its' if broken == 1 else 'break their'} budget")
+    if unclear := outcomes.count("inconclusive"):
+        parts.append(f"{unclear} inconclusive")
+    if report.errors:
+        parts.append(f"{len(report.errors)} could not be checked")
+    if not parts:
+        parts.append(f"{total} within budget")
+    return f"{', '.join(parts)}; baseline: {name_text(report.baseline, 80)}"
+
+
+def sorted_models(report: BudgetReport) -> tuple[ModelBudget, ...]:
+    """The models, those that break their budgets first."""
+    rank = {"fail": 0, "inconclusive": 1, "pass": 2, "skipped": 3}
+    return tuple(sorted(report.models, key=lambda model: (rank[model.outcome], model.model)))
+
+
+def _percent_text(ratio: float) -> str:
+    growth = 100 * (ratio - 1)
+    if abs(growth) < 0.05:
+        return "0 %"
+    return f"{growth:+.1f} %" if abs(growth) < _COARSE_PERCENT else f"{growth:+.0f} %"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that a reviewer has to see, for formats that list problems.
+
+    Args:
+        rule: Stable identifier of its kind.
+        title: A few words.
+        text: What happened, in one sentence.
+        model: The model, as the budget file names it.
+        line: Line in the budget file; 1 where it stands for the whole file.
+        is_error: True if it fails the check.
+    """
+
+    rule: str
+    title: str
+    text: str
+    model: str
+    line: int
+    is_error: bool
+
+    @property
+    def fingerprint(self) -> str:
+        """What stays the same from one check to the next while the problem lasts."""
+        parts = "\0".join((self.rule, self.model, str(self.line)))
+        return hashlib.sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def problems(report: BudgetReport) -> tuple[Problem, ...]:
+    """Broken limits, undecided ones and models that failed, in the order of the report."""
+    found = [
+        Problem(
+            rule=f"budget/{line.metric.partition('.')[0]}",
+            title=f"{'Budget broken' if line.outcome == 'fail' else 'Budget inconclusive'}: "
+            f"{metric_text(line.metric)}",
+            text=f"{name_text(model.model)}: {sentence_of(line)}",
+            model=model.model,
+            line=max(line.line_number, 1),
+            is_error=line.outcome == "fail" or report.strict,
+        )
+        for model in report.models
+        for line in model.lines
+        if line.outcome in _TOLD_OUTCOMES
+    ]
+    found += [
+        Problem(
+            rule="budget/error",
+            title="Budget not checked",
+            text=name_text("; ".join(filter(None, (failure.message, failure.hint))), 600),
+            model=failure.model,
+            line=1,
+            is_error=True,
+        )
+        for failure in report.errors
+    ]
+    return tuple(found)

@@ -1,0 +1,243 @@
+"""Facts of a model file as rows: what is in it, what it asks for, what is open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from feasibility.records.base import TensorSpec
+from feasibility.records.facts import ActivationPeak, ModelFacts, ModelledMemory
+from feasibility.render.rows.rows import (
+    Bar,
+    Column,
+    Grid,
+    Row,
+    Section,
+    bytes_text,
+    counted,
+    disk_text,
+    flops_text,
+    limited,
+    name_text,
+    percent_text,
+    tensor_text,
+)
+from feasibility.units import format_bytes, format_count
+
+TOP_COUNT = 10
+FIRST_SCREEN_COUNT = 6
+_NOT_KNOWN = "not known"
+_ISA_NAMES = {"x86_64": "x86-64", "aarch64": "64-bit Arm"}
+
+
+def file_row(facts: ModelFacts) -> Row:
+    """The file, its format and who wrote it."""
+    parts = [disk_text(facts.file_bytes, facts.external_bytes)]
+    parts.append("ONNX" if facts.format == "onnx" else "ONNX Runtime format")
+    if facts.ir_version is not None:
+        parts.append(f"IR {facts.ir_version}")
+    if facts.opset is not None:
+        parts.append(f"opset {facts.opset}")
+    if facts.producer:
+        parts.append(f"from {name_text(facts.producer, 40)}")
+    return Row("file", ", ".join(parts))
+
+
+def summary_rows(facts: ModelFacts) -> tuple[Row, ...]:
+    """Weights, work, activations, graph, inputs and outputs in words."""
+    rows = [
+        Row("weights", _weights_text(facts)),
+        Row("work", _work_text(facts)),
+        Row("activations", _activation_text(facts.activation_peak)),
+        Row("memory", _memory_text(facts.modelled_memory)),
+        Row("graph", _graph_text(facts)),
+        *_tensor_rows("input", facts.inputs),
+        *_tensor_rows("output", facts.outputs),
+    ]
+    if facts.custom_operators:
+        names = [name_text(name) for name in facts.custom_operators]
+        text = f"{limited(names, 5, 'operators')}: no standard build of the runtime has them"
+        rows.append(Row("custom", text, "caution"))
+    if facts.sha256:
+        rows.append(Row("sha256", facts.sha256))
+    return tuple(rows)
+
+
+def _weights_text(facts: ModelFacts) -> str:
+    if facts.parameter_count is None:
+        return _NOT_KNOWN
+    if not facts.initializer_count and not facts.generated_bytes:
+        return "none"
+    count = format_count(facts.parameter_count)
+    text = f"{count} parameter{'s' * (count != '1')}"
+    unique = facts.unique_parameter_count
+    if unique is not None and format_count(unique) != count:
+        text += f" ({format_count(unique)} with equal tensors counted once)"
+    text += f", {bytes_text(facts.initializer_bytes)} in memory"
+    by_dtype = sorted(facts.initializer_bytes_by_dtype.items(), key=lambda item: -item[1])
+    if len(by_dtype) == 1:
+        text += f" as {name_text(by_dtype[0][0], 20)}"
+    elif by_dtype:
+        texts = [f"{name_text(dtype, 20)} {format_bytes(size)}" for dtype, size in by_dtype]
+        text += f": {limited(texts, 4, 'types')}"
+    if facts.generated_bytes:
+        text += f"; makes {format_bytes(facts.generated_bytes)} more itself when it is loaded"
+    return text
+
+
+def _work_text(facts: ModelFacts) -> str:
+    if facts.flops is None:
+        return _NOT_KNOWN
+    text = flops_text(facts.flops)
+    if facts.macs is not None:
+        macs = format_count(facts.macs)
+        text += f" ({macs}{'' if ' ' in macs else ' '}MAC; one multiply-add is 2 FLOP)"
+    if facts.moved_bytes is not None:
+        text += f", {format_bytes(facts.moved_bytes)} read and written"
+    if facts.per_iteration:
+        text += "; loops of unknown length counted per iteration"
+    if facts.unknown_node_count:
+        text += f"; without {counted(facts.unknown_node_count, 'node')} of open shape"
+    return text
+
+
+def _activation_text(peak: ActivationPeak | None) -> str:
+    if peak is None:
+        return _NOT_KNOWN
+    text = (
+        f"at most {format_bytes(peak.peak_bytes)} alive at once, at "
+        f"{name_text(peak.node, 48)} ({name_text(peak.op_type, 24)})"
+    )
+    if peak.unknown_tensor_count:
+        text += f"; without {counted(peak.unknown_tensor_count, 'tensor')} of open shape"
+    return text
+
+
+def _memory_text(modelled: Sequence[ModelledMemory]) -> str:
+    """What ONNX Runtime will hold, told from the graph; instruction sets that agree as one."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for memory in modelled:
+        texts = format_bytes(memory.load_peak_bytes), format_bytes(memory.inference_peak_bytes)
+        names.setdefault(texts, []).append(_ISA_NAMES.get(memory.isa, name_text(memory.isa)))
+    if not names:
+        return _NOT_KNOWN
+    told = "; ".join(
+        f"{' and '.join(found)} {load} to load, {run} to run"
+        for (load, run), found in names.items()
+    )
+    return f"modelled for ONNX Runtime, 1 thread, without the process itself: {told}"
+
+
+def _graph_text(facts: ModelFacts) -> str:
+    if facts.node_count is None:
+        return _NOT_KNOWN
+    parts = [counted(facts.node_count, "node"), counted(len(facts.operators), "operator type")]
+    if facts.initializer_count is not None:
+        parts.append(counted(facts.initializer_count, "initializer"))
+    if facts.sparse_initializer_count:
+        parts.append(f"{facts.sparse_initializer_count} of them sparse")
+    if facts.subgraph_count:
+        parts.append(counted(facts.subgraph_count, "subgraph"))
+    if facts.function_count:
+        parts.append(counted(facts.function_count, "local function"))
+    return ", ".join(parts)
+
+
+def _tensor_rows(noun: str, specs: Sequence[TensorSpec]) -> tuple[Row, ...]:
+    if not specs:
+        return (Row(f"{noun}s", "none"),)
+    texts = [tensor_text(spec) for spec in specs]
+    return (Row(noun + "s" * (len(specs) > 1), limited(texts, 4, f"{noun}s")),)
+
+
+def operator_section(facts: ModelFacts, count: int = FIRST_SCREEN_COUNT) -> Section | None:
+    """Operator types with their share of the work and the weights they read."""
+    if not facts.operators:
+        return None
+    total = facts.flops or 0
+    rows = tuple(
+        (
+            name_text(_qualified(item.domain, item.op_type), 40),
+            str(item.node_count),
+            "" if item.flops is None else format_count(item.flops),
+            percent_text(item.flops or 0, total),
+            Bar((item.flops or 0) / total if total else None),
+            format_bytes(item.weight_bytes) if item.weight_bytes else "",
+        )
+        for item in facts.operators[:count]
+    )
+    columns = (
+        Column("operator", shrinks=True, min_width=12),
+        Column("nodes", align="right"),
+        Column("FLOP", align="right"),
+        Column("share", align="right"),
+        Column("", rank=1),
+        Column("weights", align="right"),
+    )
+    rest = len(facts.operators) - count
+    remarks = (f"{rest} more operator types with --details",) if rest > 0 else ()
+    return Section("operators", grid=Grid(columns, rows), remarks=remarks)
+
+
+def _qualified(domain: str, op_type: str) -> str:
+    return op_type if domain in {"", "ai.onnx"} else f"{domain}:{op_type}"
+
+
+def node_sections(facts: ModelFacts) -> tuple[Section, ...]:
+    """The nodes with most work and those with most bytes."""
+    by_flops = sorted(facts.nodes, key=lambda node: -(node.flops or 0))[:TOP_COUNT]
+    by_bytes = sorted(facts.nodes, key=lambda node: -(node.moved_bytes or 0))[:TOP_COUNT]
+    columns = (
+        Column("node", shrinks=True, min_width=16),
+        Column("operator"),
+        Column("FLOP", align="right"),
+        Column("share", align="right", rank=1),
+        Column("moved", align="right"),
+    )
+    sections = []
+    for title, nodes in (("nodes by work", by_flops), ("nodes by bytes moved", by_bytes)):
+        rows = tuple(
+            (
+                name_text(node.name, 48),
+                name_text(node.op_type, 24),
+                _NOT_KNOWN if node.flops is None else format_count(node.flops),
+                percent_text(node.flops or 0, facts.flops or 0),
+                _NOT_KNOWN if node.moved_bytes is None else format_bytes(node.moved_bytes),
+            )
+            for node in nodes
+        )
+        if rows:
+            sections.append(Section(title, grid=Grid(columns, rows)))
+    return tuple(sections)
+
+
+def peak_section(peak: ActivationPeak | None) -> Section | None:
+    """What is alive at the static activation peak."""
+    if peak is None or not peak.tensors:
+        return None
+    rows = tuple(
+        (name_text(item.name, 48), name_text(item.producer, 48), format_bytes(item.size_bytes))
+        for item in peak.tensors[:TOP_COUNT]
+    )
+    columns = (
+        Column("tensor", shrinks=True, min_width=16),
+        Column("made by", shrinks=True, min_width=12),
+        Column("size", align="right"),
+    )
+    title = f"alive at the activation peak of {format_bytes(peak.peak_bytes)}, weights left out"
+    return Section(title, grid=Grid(columns, rows))
+
+
+def file_section(facts: ModelFacts) -> Section | None:
+    """External data files and operator sets."""
+    rows = [
+        Row(
+            name_text(item.location, 40),
+            f"{format_bytes(item.file_bytes)}, {format_bytes(item.used_bytes)} of it used by "
+            f"{counted(item.initializer_count, 'initializer')}",
+        )
+        for item in facts.external_files
+    ]
+    opsets = [f"{name_text(domain, 40)} {version}" for domain, version in facts.opsets.items()]
+    if opsets:
+        rows.append(Row("operator sets", ", ".join(opsets)))
+    return Section("files and versions", tuple(rows)) if rows else None

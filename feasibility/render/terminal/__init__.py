@@ -1,0 +1,1 @@
+"""Prints rows on a terminal, one file per report."""

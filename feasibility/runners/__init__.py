@@ -1,0 +1,1 @@
+"""Runs child processes: on this machine, over ssh, in containers, under emulation."""

@@ -1,0 +1,265 @@
+"""The program that runs in the child process: load the model, run it, tell what it cost.
+
+It stands alone: it imports nothing of the package but the modules beside it, and
+before its baseline is read nothing else than the standard library, numpy and
+onnxruntime, because whatever it imports is memory that the model would be blamed
+for. `feasibility.runners.child_process` starts this folder with the interpreter of the
+machine that is meant; the modules beside this one do not import each other.
+
+Protocol: one JSON line on standard input is the request, and standard input
+then stays open for as long as the parent lives. Every reply is one JSON line on
+what was standard output at the start; whatever the libraries print goes to
+standard error. Events come as they happen, so that a child that is killed in
+one phase has already delivered the phases before it:
+
+    ready    versions and baseline
+    loaded   memory and time of creating the session
+    first    time of the first run
+    course   memory over time, where it was asked for
+    done     latency samples and memory of the runs
+    timed    latency samples of one model of a series
+    finished the series is over
+    failed   phase, type and text of the error; the last line
+
+These files must run on Python 3.9 or newer with any onnxruntime since 1.16: the
+machine that is meant may be older than the one that asks.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import time
+
+from child_inputs import UnusableInput, make_feeds, warm_up
+from child_memory import Meter, Recorder, Surveyor, read_memory
+from child_session import (
+    Capture,
+    ProviderUnavailable,
+    bind_run,
+    create_session,
+    disturb_heap,
+    library_versions,
+    log_to,
+    save_outputs,
+)
+from child_timing import time_runs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing itself is not imported for annotations that nothing evaluates
+    from types import ModuleType
+    from typing import Any, TextIO
+
+REPLY: TextIO
+
+
+class Job:
+    """The request and the phase that its work is in."""
+
+    def __init__(self, request: dict[str, Any]) -> None:
+        self.request = request
+        self.phase = "import"
+
+
+def main() -> None:
+    """Answers one request, then exits; with code 0 also after a `failed` event."""
+    take_over_streams()
+    # Else the runtime starts a thread that reports to its makers, and leaves a file in TMPDIR.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    job = Job(json.loads(sys.stdin.readline()))
+    die_with_parent()
+    limit_process(job.request)
+    try:
+        ACTIONS[job.request["action"]](job)
+    except Exception as error:
+        send("failed", phase=job.phase, **described(error))
+    # Destroying the session can crash, and nothing of it is wanted any more.
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def described(error: Exception) -> dict[str, Any]:
+    """The error as fields of a `failed` event."""
+    cause = error.__cause__ if isinstance(error, UnusableInput) else error
+    fields: dict[str, Any] = {"error_type": type(cause).__name__, "message": str(cause)}
+    if isinstance(error, UnusableInput):
+        fields["input_name"] = error.input_name
+    if isinstance(error, ProviderUnavailable):
+        fields["available_providers"] = error.available
+    return fields
+
+
+def take_over_streams() -> None:
+    """Keeps the original standard output for replies and sends all chatter to standard error."""
+    global REPLY  # noqa: PLW0603 - one reply channel per process
+    REPLY = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+    os.dup2(2, 1)
+    # The login shell of another machine may have greeted without ending its line.
+    REPLY.write("\n")
+
+
+def send(event: str, **fields: object) -> None:
+    """Writes one event as one line."""
+    REPLY.write(json.dumps(dict(fields, event=event)) + "\n")
+    REPLY.flush()
+
+
+def die_with_parent() -> None:
+    """Makes the kernel end this process when the other end of standard input closes.
+
+    The parent keeps that end open without writing to it. When it goes away, even
+    by `kill -9`, the pipe hangs up, and the kernel sends SIGIO, whose default
+    action is to terminate. No thread is needed and no lock can delay it.
+    """
+    try:
+        import fcntl
+        import select
+
+        fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
+        flags = fcntl.fcntl(0, fcntl.F_GETFL)
+        fcntl.fcntl(0, fcntl.F_SETFL, flags | os.O_ASYNC)
+        poller = select.poll()
+        poller.register(0, select.POLLIN)
+        if poller.poll(0):  # hung up before the flag was set
+            os._exit(1)
+    except (ImportError, OSError, AttributeError):
+        return  # not a pipe or not Linux: the parent's own clean-up has to do
+
+
+def limit_process(request: dict[str, Any]) -> None:
+    """Sets the memory ceiling, forbids core dumps, and volunteers for the kernel's killer."""
+    try:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        ceiling = request.get("ceiling_bytes")
+        if ceiling:
+            # Counts private writable memory only, so that a large read-only file mapping passes.
+            resource.setrlimit(resource.RLIMIT_DATA, (ceiling, ceiling))
+    except (ImportError, OSError, ValueError):
+        pass  # the parent watches the resident memory as well
+    try:
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write("1000")
+    except OSError:
+        pass
+
+
+def describe(job: Job) -> None:
+    """Tells the inputs and outputs that the runtime sees; for formats only it can read."""
+    import onnxruntime
+
+    job.phase = "load"
+    session = create_session(onnxruntime, job.request)
+    send(
+        "described",
+        inputs=[[arg.name, arg.type, list(arg.shape)] for arg in session.get_inputs()],
+        outputs=[[arg.name, arg.type, list(arg.shape)] for arg in session.get_outputs()],
+    )
+
+
+def time_series(job: Job) -> None:
+    """Times one model after the other and sends an event after each; no memory but the baseline."""
+    request = job.request
+    import numpy
+    import onnxruntime
+
+    warm_up(numpy)
+    send(
+        "ready",
+        versions=library_versions(onnxruntime, numpy),
+        modules=[],
+        baseline=read_memory(emulated=request.get("emulated", False)),
+        peak_source="sampled",
+    )
+    deadline = time.perf_counter_ns() + request["tasks_time_ns"]
+    count = 0
+    for index, task in enumerate(request["tasks"]):
+        if index >= request["tasks_needed"] and time.perf_counter_ns() > deadline:
+            break
+        count += 1
+        job.phase = "load"
+        session = create_session(onnxruntime, dict(request, **task))
+        job.phase = "inputs"
+        run = bind_run(session, make_feeds(numpy, onnxruntime, dict(request, **task)))
+        job.phase = "run"
+        send("timed", index=index, **time_runs(run, request["schedule"], lambda _first_ns: None))
+        # Two models at once may be more than a small machine has memory for.
+        del run, session
+    send("finished", task_count=count)
+
+
+def measure(job: Job) -> None:
+    """Runs all phases and sends an event after each."""
+    request = job.request
+    emulated = request.get("emulated", False)
+    recorder = Recorder() if request.get("record") else None
+    import numpy
+    import onnxruntime
+
+    memray: ModuleType | None = None
+    if request["instrument"] == "memray":
+        memray = importlib.import_module("memray")
+    warm_up(numpy)
+    ballast = disturb_heap() if request.get("disturb_heap") else None
+    meter = Meter(force_sampling=request.get("force_sampling", False))
+    surveyor = Surveyor() if request.get("survey") else None
+    # Surveying costs memory: that of the first time is in the baseline, later ones find it there.
+    survey = surveyor.look() if surveyor else None
+    send(
+        "ready",
+        versions=library_versions(onnxruntime, numpy),
+        modules=sorted(name for name in sys.modules if "." not in name),
+        baseline=read_memory(emulated=emulated),
+        peak_source=meter.source,
+        survey=survey,
+    )
+
+    def after_first(first_ns: int) -> None:
+        if recorder:
+            recorder.mark("runs")
+        send("first", first_run_ns=first_ns)
+
+    job.phase = "load"
+    log_to(request.get("log_path"))
+    if recorder:
+        recorder.mark("load")
+    with Capture(memray, request, "load"):
+        meter.begin()
+        started = time.perf_counter_ns()
+        session = create_session(onnxruntime, request)
+        load_ns = time.perf_counter_ns() - started
+        peak = meter.end()
+    memory = read_memory(emulated=emulated)
+    survey = surveyor.look() if surveyor else None
+    send("loaded", load_ns=load_ns, peak=peak, memory=memory, survey=survey)
+
+    with Capture(memray, request, "inference"):
+        job.phase = "inputs"
+        if recorder:
+            recorder.mark("inputs")
+        feeds = make_feeds(numpy, onnxruntime, request)
+        job.phase = "run"
+        run = bind_run(session, feeds)
+        meter.begin()
+        if recorder:
+            recorder.mark("first-run")
+        latency = time_runs(run, request["schedule"], after_first)
+        peak = meter.end()
+    memory = read_memory(emulated=emulated)
+    survey = surveyor.look() if surveyor else None
+    del ballast
+    if recorder:
+        send("course", **recorder.stop())
+    if request.get("outputs_path"):
+        save_outputs(numpy, run(), request["outputs_path"])
+    profile_path = session.end_profiling() if request.get("profile_prefix") else None
+    send("done", peak=peak, memory=memory, survey=survey, profile_path=profile_path, **latency)
+
+
+ACTIONS = {"describe": describe, "series": time_series, "measure": measure}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""A container image with Python and onnxruntime, under docker or podman."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import re
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from feasibility.errors import UsageError
+from feasibility.runners.command_failures import Rule, complaint, explained
+from feasibility.runners.remote import RemotePlace, reached
+from feasibility.runners.runner import FilesToStage
+from feasibility.text import safe_text
+
+_IMAGE: Final = re.compile(r"\w[\w./:@-]*", re.ASCII)
+_PLATFORM: Final = re.compile(r"\w+(?:/\w+){1,2}", re.ASCII)
+_COMMAND_NOT_FOUND: Final = 127
+# Exit codes of docker and podman for what went wrong before the command ran.
+_ENGINE_FAILED: Final = frozenset({125, 126, _COMMAND_NOT_FOUND})
+_WANTED: Final = "name an image with Python, onnxruntime and numpy in it"
+
+# Source: what docker 20.10 and 28.2 and podman 4.3, with runc 1.1 and crun 1.8, were seen to say,
+# and the words of docker 28.3 for the first two.
+_RULES: Final = (
+    Rule(
+        r"permission denied while trying to connect to the docker",
+        "this user may not talk to the Docker daemon",
+        "let an administrator add you to the group docker, or use podman:{image}",
+    ),
+    Rule(
+        r"cannot connect to the docker daemon|failed to connect to the docker api"
+        r"|error during connect|cannot connect to podman",
+        "{engine} does not answer",
+        "start it, and check `{engine} info`",
+    ),
+    Rule(
+        r"executable file (`[^`]*` )?not found",
+        "the image {image} has no python3",
+        _WANTED,
+    ),
+    Rule(
+        r"exec format error",
+        "the image {image} is for another instruction set, and this machine runs no emulator for "
+        "containers",
+        "name a platform that it has, or install QEMU for containers (on Debian: qemu-user-static)",
+    ),
+    Rule(
+        r"does not match the specified platform|no matching manifest for"
+        r"|no image found in (manifest list|image index) for",
+        "the image {image} does not come for {platform}",
+        "name another platform, as in {engine}:{image},platform=linux/amd64",
+    ),
+    Rule(
+        r"manifest unknown|pull access denied|requested access to the resource is denied"
+        r"|short-name .* did not resolve|no such image",
+        "there is no image {wanted} here, and no registry gives it",
+        "check the name with `{engine} images`, or build, pull or log in first",
+    ),
+    Rule(
+        r"dial tcp|pinging container registry|tls handshake",
+        "there is no image {wanted} here, and its registry does not answer",
+        "check the name with `{engine} images`, or the network",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerMachine:
+    """One container for as long as a model is measured, without a network.
+
+    Args:
+        engine: The program.
+        image: The image; it is pulled if it is not here.
+        platform: Its platform where it has several, for example linux/arm64.
+        container: Name of the container.
+    """
+
+    engine: Literal["docker", "podman"]
+    image: str
+    platform: str = ""
+    timeout_s: float = 900.0  # an image may have to be pulled first
+    container: str = field(default_factory=lambda: f"feasibility-{secrets.token_hex(6)}")
+
+    @property
+    def name(self) -> str:
+        """Its name as `--on` takes it."""
+        platform = f",platform={self.platform}" if self.platform else ""
+        return f"{self.engine}:{self.image}{platform}"
+
+    @property
+    def lost(self) -> tuple[str, str]:
+        """Its first process is the keeper, which ends by itself only when nobody listens."""
+        return (
+            f"its container was ended by {self.engine}, a limit or somebody else",
+            f"see `{self.engine} events` for who did, and run it again",
+        )
+
+    @contextlib.contextmanager
+    def reach(self, files: FilesToStage) -> Iterator[RemotePlace]:
+        """A folder in a fresh container with the files in it.
+
+        Raises:
+            HostError: The engine does not answer, or the image lacks something.
+        """
+        with reached(self, files) as place:
+            yield place
+
+    def keeper_command(self, code: str) -> list[str]:
+        """The argv that starts the container, whose first process is the keeper."""
+        platform = ["--platform", self.platform] if self.platform else []
+        return [
+            *(self.engine, "run", "--rm", "--interactive", "--network", "none"),
+            *("--name", self.container, *platform),
+            *("--entrypoint", "python3", self.image, "-c", code),
+        ]
+
+    def child_command(self, script: str, variables: Mapping[str, str]) -> list[str]:
+        """The argv that runs a script in the container."""
+        assignments = [
+            part for name, value in variables.items() for part in ("--env", f"{name}={value}")
+        ]
+        return [
+            *(self.engine, "exec", "--interactive", *assignments, self.container),
+            *("python3", "-X", "utf8", script),
+        ]
+
+    def explain(self, text: str, exit_code: int | None) -> tuple[str, str]:
+        """What the engine said."""
+        image = safe_text(self.image)
+        names = {
+            "engine": self.engine,
+            "image": image,
+            "wanted": f"{image} for {self.platform}" if self.platform else image,
+            "platform": self.platform or f"this machine's instruction set ({platform.machine()})",
+        }
+        if exit_code == _COMMAND_NOT_FOUND:
+            text += "executable file not found"
+        found = explained(text, _RULES, **names)
+        return found or (
+            complaint(text) or f"{self.engine} ended with code {exit_code}",
+            f"check `{self.engine} info`",
+        )
+
+    def explain_later(self, text: str, exit_code: int | None) -> tuple[str, str] | None:
+        """Why the engine did not run a command in the container."""
+        return self.explain(text, exit_code) if exit_code in _ENGINE_FAILED else None
+
+    def remedy(self, modules: Sequence[str]) -> str:  # noqa: ARG002
+        """What brings Python modules there."""
+        return _WANTED
+
+
+def container_machine(engine: Literal["docker", "podman"], text: str) -> ContainerMachine:
+    """The machine of a text such as `IMAGE` or `IMAGE,platform=linux/arm64`.
+
+    Raises:
+        UsageError: The text has another form.
+    """
+    image, _, option = text.partition(",")
+    key, _, platform = option.partition("=")
+    if not _IMAGE.fullmatch(image) or (
+        option and (key != "platform" or not _PLATFORM.fullmatch(platform))
+    ):
+        raise UsageError(
+            f"Cannot read --on {engine}:{safe_text(text)}",
+            "it is not an image, with a platform or without",
+            f"write for example --on {engine}:my/image:1.0,platform=linux/arm64",
+        )
+    return ContainerMachine(engine, image, platform)

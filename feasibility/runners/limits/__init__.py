@@ -1,0 +1,1 @@
+"""Memory limits on a child process, enforced by the kernel."""

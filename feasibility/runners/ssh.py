@@ -1,0 +1,162 @@
+"""Another machine over the OpenSSH client."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from feasibility.errors import UsageError
+from feasibility.runners.command_failures import Rule, complaint, explained
+from feasibility.runners.remote import RemotePlace, reached
+from feasibility.runners.runner import FilesToStage
+from feasibility.text import safe_text
+
+# Nobody sits at the keyboard of a measurement: whatever ssh would ask is an error instead.
+_OPTIONS: Final = (
+    *("-T", "-x", "-a"),
+    *("-o", "BatchMode=yes"),
+    *("-o", "LogLevel=ERROR"),  # a host's banner is no complaint
+    *("-o", "ConnectTimeout=15"),
+    *("-o", "ServerAliveInterval=10"),
+    *("-o", "ServerAliveCountMax=3"),
+)
+_EXIT_SSH_FAILED: Final = 255
+_EXIT_NOT_EXECUTABLE: Final = 126
+_EXIT_NOT_FOUND: Final = 127
+_OTHER_PYTHON: Final = "install Python there, or name one: --on ssh:HOST:/path/to/python"
+_NAME: Final = re.compile(
+    r"(?P<host>//(?:[\w.+-]+@)?(?:[\w.-]+|\[[0-9A-Fa-f:.%]+\])(?::\d+)?|(?:[\w.+-]+@)?\w[\w.-]*)"
+    r"(?::?(?P<python>/\S+))?",
+    re.ASCII,
+)
+
+
+_LOST: Final = (
+    "the connection was lost; what was copied there is removed when that side notices",
+    "check the network and run it again",
+)
+_RULES: Final = (
+    Rule(
+        "REMOTE HOST IDENTIFICATION HAS CHANGED",
+        "its host key is not the one that ssh knows",
+        "find out why before you connect; then remove the old key with ssh-keygen -R HOST",
+    ),
+    Rule(
+        "Host key verification failed",
+        "its host key is not known",
+        "connect once with `ssh {host}` and check the key that it shows",
+    ),
+    Rule(
+        r"permission denied \(",
+        "it does not let this user in",
+        "check the user's name, and set up a key with `ssh-copy-id {host}`",
+    ),
+    Rule("Could not resolve hostname", "there is no host of that name", "check the name"),
+    Rule("Connection refused", "nothing listens for ssh there", "start sshd there"),
+    Rule("closed by remote host|connection reset|broken pipe|connection closed", *_LOST),
+    Rule("timed out", "it does not answer", "check that it is on and in this network"),
+    Rule("No route to host", "there is no way to it", "check that it is on and in this network"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SshMachine:
+    """A machine that ssh can log in to without a question.
+
+    Args:
+        host: What ssh takes: `host`, `user@host` or `ssh://user@host:port`.
+        python: The interpreter there.
+        options: More options for ssh, as in `-F FILE`.
+    """
+
+    host: str
+    python: str = "python3"
+    options: tuple[str, ...] = ()
+    timeout_s: float = 60.0
+
+    @property
+    def name(self) -> str:
+        """Its name as `--on` takes it."""
+        host = self.host if self.host.startswith("ssh://") else f"ssh:{self.host}"
+        return host if self.python == "python3" else f"{host}:{self.python}"
+
+    @property
+    def lost(self) -> tuple[str, str]:
+        """The network, or the other side, was gone for longer than ssh waits."""
+        return _LOST
+
+    @contextlib.contextmanager
+    def reach(self, files: FilesToStage) -> Iterator[RemotePlace]:
+        """A folder there with the files in it.
+
+        Raises:
+            HostError: It cannot be reached, or lacks something.
+        """
+        with reached(self, files) as place:
+            yield place
+
+    def keeper_command(self, code: str) -> list[str]:
+        """The argv that runs the keeper there."""
+        return self._command([self.python, "-c", code])
+
+    def child_command(self, script: str, variables: Mapping[str, str]) -> list[str]:
+        """The argv that runs a script there."""
+        assignments = [f"{name}={value}" for name, value in variables.items()]
+        child = shlex.join(["env", *assignments, self.python, "-X", "utf8", script])
+        # ssh does not hand on which signal ended a process, but a shell there does.
+        return self._command(["sh", "-c", f"{child}; exit $?"])
+
+    def explain(self, text: str, exit_code: int | None) -> tuple[str, str]:
+        """Why ssh did not get through, or what the shell there said."""
+        found = explained(text, _RULES, host=self.host)
+        if found is not None:
+            return found
+        if exit_code == _EXIT_NOT_EXECUTABLE:
+            return f"this user may not run {safe_text(self.python)} there", _OTHER_PYTHON
+        if exit_code == _EXIT_NOT_FOUND:
+            return f"there is no {safe_text(self.python)} there", _OTHER_PYTHON
+        return (
+            complaint(text) or f"ssh ended with code {exit_code}",
+            f"try `ssh {self.host} {self.python} -V`",
+        )
+
+    def explain_later(self, text: str, exit_code: int | None) -> tuple[str, str] | None:
+        """Why ssh, which got through before, did not this time or not back."""
+        if exit_code != _EXIT_SSH_FAILED:
+            return None
+        # What the login shell there prints is in the text as well.
+        return explained(text, _RULES, host=self.host) or _LOST
+
+    def remedy(self, modules: Sequence[str]) -> str:
+        """What brings Python modules there."""
+        return (
+            f"install there: {self.python} -m pip install {' '.join(modules)}; or name a Python "
+            "that has them: --on ssh:HOST:/path/to/python"
+        )
+
+    def _command(self, argv: Sequence[str]) -> list[str]:
+        # ssh joins what it is given and has the login shell there take it apart again.
+        return ["ssh", *_OPTIONS, *self.options, self.host, shlex.join(argv)]
+
+
+def ssh_machine(text: str) -> SshMachine:
+    """The machine of a text such as `pi@raspberrypi`, `host:/opt/env/bin/python`, `//pi@host:2222`.
+
+    Raises:
+        UsageError: The text has another form.
+    """
+    match = _NAME.fullmatch(text)
+    if match is None:
+        raise UsageError(
+            f"Cannot read --on ssh:{safe_text(text)}",
+            "it is not a host that ssh could take",
+            "write for example --on ssh:pi@raspberrypi or --on ssh://pi@raspberrypi:2222",
+        )
+    host = match["host"]
+    return SshMachine(
+        host=f"ssh:{host}" if host.startswith("//") else host, python=match["python"] or "python3"
+    )
