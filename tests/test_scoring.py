@@ -26,9 +26,9 @@ from feasibility.decide.score import (
     weakest,
 )
 from feasibility.decide.verdict import assess_device
+from feasibility.predict import memory_factors
 from feasibility.predict.latency import (
     anchors,
-    coefficients,
     interval_width,
     latency,
     model_work,
@@ -332,7 +332,7 @@ def test_the_document_says_what_the_code_does() -> None:
     known = {}
     for module in (
         anchors,
-        coefficients,
+        memory_factors,
         constraints,
         device_records,
         latency,
