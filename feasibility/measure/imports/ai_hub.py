@@ -1,8 +1,8 @@
-"""A perf.yaml of Qualcomm's AI Hub models: hosted phones and boards, mostly on the NPU.
+"""Reads perf.yaml of Qualcomm AI Hub models: hosted phones and boards, mostly on the NPU.
 
-A file holds many devices and runtimes; one of them is chosen by the words after a `#` behind its
-path. There are two layouts: `precisions` with milliseconds and MB, and before it `models` with
-microseconds and bytes.
+A file holds many devices and runtimes. The words after a `#` behind its path choose one. There
+are two layouts: `precisions` with milliseconds and MB, and the older `models` with microseconds
+and bytes.
 
 Source: the files of ai-hub-models, and its `QAIHMModelPerf`, which divides bytes by 2^20 for MB;
 in the older files, `throughput` is 10^6 over `inference_time`.
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from feasibility.measure.imports.imported_figures import (
-    Figures,
+    ImportedFigures,
     UnreadableError,
     mappings,
     part,
@@ -33,7 +33,7 @@ _RUNTIMES: Final = {
     "qnn_context_binary": "QNN",
     "qnn": "QNN",
 }
-# What older files call them.
+# The names in older files.
 _OLDER_RUNTIMES: Final = {
     "torchscript_onnx": "onnx",
     "torchscript_onnx_tflite": "tflite",
@@ -41,8 +41,8 @@ _OLDER_RUNTIMES: Final = {
 }
 _PREFERRED_RUNTIMES: Final = ("onnx", "precompiled_qnn_onnx")
 _PREFERRED_PRECISIONS: Final = ("float", "fp16", "fp32")
-# What a text has in it that is such a file, whether or not it can be read.
-MARK: Final = "performance_metrics:"
+# Both layouts contain this key.
+_MARK: Final = "performance_metrics:"
 _PASSED: Final = "passed"
 _SHOWN: Final = 6
 
@@ -61,31 +61,31 @@ class _Entry(NamedTuple):
     measured_at: str = ""
 
 
-def is_performance(document: object) -> bool:
-    """Whether a YAML document is such a file."""
-    return bool(part(document, "precisions")) or any(
-        mappings(model.get("performance_metrics")) for model in _models(document)
-    )
-
-
-def read_performance(document: object, choice: str) -> Figures:
-    """What the file says of one device and runtime.
+def read_performance(content: str, choice: str) -> ImportedFigures | None:
+    """The figures of one device and runtime; None if the text is not such a file.
 
     Args:
-        document: The file.
-        choice: Words that the entry's precision, component, device and runtime have to be
-            among, divided by slashes; empty for the only device.
+        content: The text of the file.
+        choice: Precision, component, device or runtime of the wanted entry, separated by
+            slashes; empty for the only device.
 
     Raises:
-        UnreadableError: Nothing is chosen by these words, or more than one device or component.
+        UnreadableError: No entry matches, or several devices or components do; or the YAML
+            cannot be read.
     """
+    document = _read_yaml(content) if _MARK in content else None
+    is_performance = bool(part(document, "precisions")) or any(
+        mappings(model.get("performance_metrics")) for model in _models(document)
+    )
+    if not is_performance:
+        return None
     every = [*_entries(document), *_older_entries(document)]
     entries = [entry for entry in every if _is_chosen(entry, choice)]
     if not entries:
-        told = (_listed(kind, every) for kind in ("device", "runtime", "precision", "component"))
+        found = (_listed(kind, every) for kind in ("device", "runtime", "precision", "component"))
         raise UnreadableError(
             f"it has no figures of {safe_text(choice) or 'any device'}",
-            f"it has {', '.join(told)}" if every else "",
+            f"it has {', '.join(found)}" if every else "",
         )
     for kind in ("device", "component"):
         names = _names(kind, entries)
@@ -98,12 +98,41 @@ def read_performance(document: object, choice: str) -> Figures:
     return _figures(min(entries, key=_preference))
 
 
+def _read_yaml(content: str) -> object:
+    """The document as dicts, lists and texts; numbers stay texts, so no value is constructed.
+
+    Raises:
+        UnreadableError: PyYAML is not installed, or the text is not plain YAML.
+    """
+    try:
+        import yaml
+    except ImportError as error:
+        raise UnreadableError(
+            "reading YAML needs the package PyYAML, which is not installed",
+            "pip install 'feasibility[yaml]'",
+        ) from error
+    loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+    try:
+        # A few aliases of aliases would stand for billions of entries.
+        if "*" in content and any(
+            isinstance(event, yaml.AliasEvent) for event in yaml.parse(content, loader)
+        ):
+            raise UnreadableError("its YAML has aliases (*NAME), which are not read")
+        return yaml.load(content, loader)  # noqa: S506, the base loader constructs no objects
+    except RecursionError as error:
+        raise UnreadableError("its YAML is nested too deeply") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" (line {mark.line + 1})" if mark else ""
+        raise UnreadableError(f"it is broken YAML{where}") from error
+
+
 def _models(document: object) -> Iterable[Mapping[str, Any]]:
     return mappings(part(document).get("models"))
 
 
 def _entries(document: object) -> Iterator[_Entry]:
-    """Those of the layout with `precisions`."""
+    """Entries of the layout with `precisions`."""
     for precision, content in part(document, "precisions").items():
         for component, details in part(content, "components").items():
             for device, runtimes in part(details, "performance_metrics").items():
@@ -119,14 +148,14 @@ def _entries(document: object) -> Iterator[_Entry]:
                         device,
                         runtime,
                         median,
-                        whole(memory.get("max"), MIB),
+                        _number(memory.get("max"), MIB),
                         text(metrics.get("primary_compute_unit")),
                         version=text(versions.get("onnx_runtime")) or text(versions.get("tflite")),
                     )
 
 
 def _older_entries(document: object) -> Iterator[_Entry]:
-    """Those of the layout with `models`."""
+    """Entries of the layout with `models`."""
     for model in _models(document):
         for measured in mappings(model.get("performance_metrics")):
             device = part(measured, "reference_device_info")
@@ -140,7 +169,7 @@ def _older_entries(document: object) -> Iterator[_Entry]:
                     text(device.get("name")),
                     _OLDER_RUNTIMES.get(runtime, runtime),
                     median,
-                    whole(part(metrics, "estimated_peak_memory_range").get("max")),
+                    _number(part(metrics, "estimated_peak_memory_range").get("max")),
                     text(metrics.get("primary_compute_unit")),
                     text(device.get("chipset")),
                     f"{text(device.get('os_name'))} {text(device.get('os'))}".strip(),
@@ -152,12 +181,20 @@ def _median(metrics: object, key: str, factor: int) -> int | None:
     """The inference time of a job that passed."""
     if text(part(metrics).get("job_status")).lower() not in ("", _PASSED):
         return None
-    return whole(part(metrics).get(key), factor)
+    return _number(part(metrics).get(key), factor)
+
+
+def _number(value: object, factor: int = 1) -> int | None:
+    """A number that is written as text, times a factor; None for any other text."""
+    try:
+        return whole(float(text(value)), factor)
+    except ValueError:
+        return None
 
 
 def _is_chosen(entry: _Entry, choice: str) -> bool:
-    own = {word.casefold() for word in entry[:4]}
-    return all(word.strip().casefold() in own for word in choice.split("/") if word.strip())
+    names = {name.casefold() for name in entry[:4]}
+    return all(word.strip().casefold() in names for word in choice.split("/") if word.strip())
 
 
 def _names(kind: str, entries: Iterable[_Entry]) -> list[str]:
@@ -174,18 +211,16 @@ def _listed(kind: str, entries: Iterable[_Entry]) -> str:
 
 def _preference(entry: _Entry) -> tuple[int, int]:
     """ONNX Runtime and unquantised weights before others."""
-    return _place(entry.runtime, _PREFERRED_RUNTIMES), _place(
-        entry.precision, _PREFERRED_PRECISIONS
-    )
+    return _rank(entry.runtime, _PREFERRED_RUNTIMES), _rank(entry.precision, _PREFERRED_PRECISIONS)
 
 
-def _place(name: str, preferred: tuple[str, ...]) -> int:
+def _rank(name: str, preferred: tuple[str, ...]) -> int:
     return preferred.index(name) if name in preferred else len(preferred)
 
 
-def _figures(entry: _Entry) -> Figures:
+def _figures(entry: _Entry) -> ImportedFigures:
     unit = entry.unit or "unknown"
-    return Figures(
+    return ImportedFigures(
         tool="Qualcomm AI Hub",
         model_name=entry.component,
         device=entry.device,

@@ -1,4 +1,4 @@
-"""What a file of another program says, before it becomes a profile."""
+"""What did another program measure? Its figures, before they become a profile."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _LARGEST: Final = 2**62
 
 
 class UnreadableError(Exception):
-    """A file that does not hold what its format promises; the text says what is missing.
+    """A file of a known format that cannot be used; the text says why.
 
     Args:
-        why: What is missing.
-        hint: What to do about it; empty where another file is needed.
+        why: What is missing or wrong.
+        hint: What to do about it; empty if another file is needed.
     """
 
     def __init__(self, why: str, hint: str = "") -> None:
@@ -25,8 +25,8 @@ class UnreadableError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
-    """Everything that was said; None and empty where nothing was.
+class ImportedFigures:
+    """The figures of one file; None or empty where the file does not state them.
 
     Args:
         tool: The program.
@@ -43,12 +43,12 @@ class Figures:
         provider: Execution provider.
         threads: Intra-op threads.
         warmup_count: Runs before those that count.
-        run_count: Runs that count; None where their samples tell.
-        measured_at: When, ISO 8601.
+        run_count: Runs that count; None for the number of samples.
+        measured_at: Time of the measurement, ISO 8601.
         latency: Times.
-        memory: Memory above the process's own.
+        memory: Memory above the baseline.
         process_peak_bytes: Peak of the whole process.
-        caveats: What a reader has to know of the figures.
+        caveats: What limits the meaning of the figures.
     """
 
     tool: str
@@ -74,28 +74,28 @@ class Figures:
 
 
 def part(document: object, *path: str) -> Mapping[str, Any]:
-    """The mapping at a path; empty where there is none."""
+    """The mapping at a path; empty if the path does not exist."""
     for name in path:
         document = document.get(name) if isinstance(document, dict) else None
     return document if isinstance(document, dict) else {}
 
 
 def mappings(value: object) -> tuple[Mapping[str, Any], ...]:
-    """The mappings in a list; none where it is no list."""
+    """The mappings in a list; empty for any other value."""
     items = value if isinstance(value, list) else []
     return tuple(item for item in items if isinstance(item, dict))
 
 
 def text(value: object) -> str:
-    """A text; empty for anything else."""
+    """A text without outer spaces; empty for any other value."""
     return value.strip() if isinstance(value, str) else ""
 
 
 def whole(value: object, factor: float = 1) -> int | None:
-    """A number times a factor as an integer; None for anything else."""
+    """A number times a factor, rounded; None for any other value."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    # Integers of JSON may be too long to become floats, so they are compared as they are.
+    # Integers in JSON may be too long for a float, so they are compared first.
     if not 0 <= value <= _LARGEST:
         return None
     scaled = value * factor
@@ -103,7 +103,7 @@ def whole(value: object, factor: float = 1) -> int | None:
 
 
 def samples(values: object, factor: float) -> tuple[int, ...]:
-    """Numbers times a factor; those that are none are left out."""
+    """The numbers of a list times a factor; other values are left out."""
     if not isinstance(values, list):
         return ()
     return tuple(found for value in values if (found := whole(value, factor)) is not None)

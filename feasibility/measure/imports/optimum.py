@@ -1,4 +1,4 @@
-"""The report of optimum-benchmark: `benchmark.json`, or `benchmark_report.json` without a host.
+"""Reads reports of optimum-benchmark: `benchmark.json`, or `benchmark_report.json` without a host.
 
 Source: optimum-benchmark's `Benchmark` and `BenchmarkReport`; its MB are 10^6 bytes.
 """
@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from feasibility.measure.imports.imported_figures import (
-    Figures,
+    ImportedFigures,
     UnreadableError,
     part,
     samples,
@@ -28,16 +28,16 @@ _FIRSTS: Final = ("first_forward", "first_call", "first_prefill")
 
 
 def is_report(document: object) -> bool:
-    """Whether a JSON document is such a report, with its configuration or without."""
+    """Whether a JSON document is such a report, with or without its configuration."""
     report = _report(document)
     return any("latency" in part(report, name) for name in (*_RUNS, *_LOADS))
 
 
-def read_report(document: dict[str, Any]) -> Figures:
-    """What the report says.
+def read_report(document: dict[str, Any]) -> ImportedFigures:
+    """The figures of the report.
 
     Raises:
-        UnreadableError: No inference was timed.
+        UnreadableError: It has no inference times.
     """
     report = _report(document)
     config = part(document, "config")
@@ -48,7 +48,7 @@ def read_report(document: dict[str, Any]) -> Figures:
     peaks = [_peak(report, phase) for phase in (name, *_LOADS, *_FIRSTS)]
     version = text(environment.get("optimum_benchmark_version"))
     runtime = " ".join(text(backend.get(key)) for key in ("name", "version"))
-    return Figures(
+    return ImportedFigures(
         tool=f"optimum-benchmark {version}".strip(),
         model_name=text(backend.get("model")),
         cpu=text(environment.get("cpu")),

@@ -1,8 +1,8 @@
-"""What onnxruntime_perf_test prints, and the file of results that it writes.
+"""Reads the output of onnxruntime_perf_test, and the results file that it writes.
 
-Source: ONNX Runtime's own tool, onnxruntime/test/perftest; its words have changed a little
-from version to version, and all of them are read. A file of results has one line for each run:
-the model's folder, seconds, peak bytes of the process, CPU usage, and the number of the run.
+Source: ONNX Runtime's own tool, onnxruntime/test/perftest. The wording differs between versions;
+all of them are read. A results file has one line for each run: the model's folder, seconds, peak
+bytes of the process, CPU usage, and the number of the run.
 """
 
 from __future__ import annotations
@@ -12,11 +12,7 @@ from typing import Final
 
 import msgspec
 
-from feasibility.measure.imports.imported_figures import (
-    Figures,
-    UnreadableError,
-    whole,
-)
+from feasibility.measure.imports.imported_figures import ImportedFigures, UnreadableError, whole
 from feasibility.measure.latency_figures import summarise
 from feasibility.records.profile import Latency
 from feasibility.units import MILLISECOND_NS, SECOND_NS
@@ -33,29 +29,27 @@ _PROVIDER: Final = re.compile(r"^using (\w+ExecutionProvider)", re.MULTILINE)
 _ROW: Final = re.compile(
     rf"(?P<model>[^,\n]*),{_NUMBER},(?P<peak>\d{{1,18}}),-?\d+,(?P<run>\d{{1,18}})"
 )
-# Some versions of 2019 wrote nanoseconds there; no run of this tool takes so many seconds.
+# Some versions of 2019 wrote nanoseconds; a run of this tool never takes so many seconds.
 _MOST_S: Final = 10_000
-_WHOLE_PROCESS: Final = (
-    "memory is the peak of the whole process, its runtime and the program itself included"
-)
+_WHOLE_PROCESS: Final = "memory is the peak of the whole process, runtime and program included"
 
 
 def is_output(content: str) -> bool:
-    """Whether a text is such output."""
+    """Whether a text is the output of the tool."""
     return _AVERAGE.search(content) is not None
 
 
 def is_result_file(content: str) -> bool:
-    """Whether a text is such a file: rows up to an empty line, the first of them of run 0."""
+    """Whether a text is a results file: every line is a row, and the first row is run 0."""
     rows = _rows(content)
     return bool(rows) and all(rows) and _run(rows[0]) == 0
 
 
-def read_output(content: str) -> Figures:
-    """What the output says.
+def read_output(content: str) -> ImportedFigures:
+    """The figures of the output.
 
     Raises:
-        UnreadableError: It has no time.
+        UnreadableError: It has no average time.
     """
     mean = _found(_AVERAGE, content, MILLISECOND_NS)
     if mean is None:
@@ -63,9 +57,9 @@ def read_output(content: str) -> Figures:
     median = _statistic("P50", content)
     caveats = [_WHOLE_PROCESS]
     if median is None:
-        caveats.append("the average time stands for the median, which was not printed")
+        caveats.append("the median was not printed; the average time is used instead")
     provider = _PROVIDER.search(content)
-    return Figures(
+    return ImportedFigures(
         tool=_TOOL,
         runtime="ONNX Runtime",
         provider=provider[1] if provider else "",
@@ -86,22 +80,24 @@ def read_output(content: str) -> Figures:
     )
 
 
-def read_result_file(content: str) -> Figures:
-    """What the file says of the last of its benchmarks; later ones are appended to it.
+def read_result_file(content: str) -> ImportedFigures:
+    """The figures of the last benchmark in the file, to which the tool appends.
 
     Raises:
         UnreadableError: Its times are not seconds.
     """
     rows = [row for row in _rows(content) if row is not None]
-    begins = [at for at, row in enumerate(rows) if _run(row) == 0]
+    begins = [index for index, row in enumerate(rows) if _run(row) == 0]
     last = rows[begins[-1] :]
     seconds = [float(row[2]) for row in last]
     if max(seconds) > _MOST_S:
-        raise UnreadableError("its times are larger than seconds could be")
+        raise UnreadableError("its times are too large to be seconds")
     caveats = [_WHOLE_PROCESS]
     if len(begins) > 1:
-        caveats.append(f"the file holds {len(begins)} benchmarks; this is the last of them")
-    return Figures(
+        caveats.append(
+            f"the file holds {len(begins)} benchmarks; the figures are from the last one"
+        )
+    return ImportedFigures(
         tool=_TOOL,
         runtime="ONNX Runtime",
         model_name=last[0]["model"],
@@ -116,7 +112,7 @@ def read_result_file(content: str) -> Figures:
 
 
 def _rows(content: str) -> list[re.Match[str] | None]:
-    """The lines of runs; None for one that is none. Statistics and empty lines are left out."""
+    """One match per line, None for a line that is not a row; skips statistics and empty lines."""
     lines = (line.strip() for line in content.splitlines())
     return [_ROW.fullmatch(line) for line in lines if line and " Latency" not in line]
 
@@ -126,7 +122,7 @@ def _run(row: re.Match[str] | None) -> int | None:
 
 
 def _statistic(name: str, content: str) -> int | None:
-    """A line such as `P50 Latency: 0.0587 s` or, before, `P50 Latency is 0.0587 sec`."""
+    """The time in `P50 Latency: 0.0587 s` or in the older `P50 Latency is 0.0587 sec`."""
     return _found(re.compile(rf"{name} Latency(?: is|:) *{_NUMBER} *s"), content, SECOND_NS)
 
 

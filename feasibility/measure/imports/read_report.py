@@ -1,4 +1,4 @@
-"""Tells whose figures a file holds, and makes a profile of them."""
+"""Which program wrote this file? Recognises the format and makes a profile of its figures."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from typing import Any, Final
 import feasibility
 from feasibility.errors import DocumentError
 from feasibility.measure.imports import ai_hub, optimum, ort_runner, perf_test
-from feasibility.measure.imports.imported_figures import Figures, UnreadableError
-from feasibility.measure.imports.yaml_subset import YamlError, read_yaml
+from feasibility.measure.imports.imported_figures import ImportedFigures, UnreadableError
 from feasibility.records.base import Notice
 from feasibility.records.profile import Host, Profile, ProfiledModel
 from feasibility.records.workload import Workload
@@ -22,7 +21,7 @@ from feasibility.units import format_bytes
 
 FORMATS: Final = (
     "a JSON report of ort_runner",
-    "what onnxruntime_perf_test prints, or its file of results",
+    "the output of onnxruntime_perf_test, or its results file",
     "benchmark.json or benchmark_report.json of optimum-benchmark",
     "a perf.yaml of Qualcomm AI Hub models",
 )
@@ -33,14 +32,14 @@ _CHOICE: Final = "#"
 
 
 def read_figures(path: Path, model: ProfiledModel | None = None) -> Profile:
-    """The profile that a file of another program holds.
+    """The profile of the figures in a file of another program.
 
     Args:
-        path: The file; a `#` and words behind it choose among several devices in it.
-        model: The model that was measured, where it is at hand.
+        path: The file; words after a `#` choose one of several devices in it.
+        model: The model that was measured, if it is available.
 
     Raises:
-        DocumentError: The file cannot be read, or holds none of the known formats.
+        DocumentError: The file cannot be read, or has another format.
     """
     file, choice = divided(path)
     what = f"Cannot read figures from {safe_text(str(file))}"
@@ -58,9 +57,9 @@ def read_figures(path: Path, model: ProfiledModel | None = None) -> Profile:
 
 
 def divided(path: Path) -> tuple[Path, str]:
-    """The file, and the choice among what it holds: what follows the `#` in its path."""
+    """The path of the file, and the words after its `#`."""
     name, mark, choice = str(path).partition(_CHOICE)
-    # `Path.exists` raises for a name that is too long to be one.
+    # `Path.exists` raises an error for a name that is too long.
     if not mark or os.path.exists(path):  # noqa: PTH110
         return path, ""
     return Path(name), choice
@@ -69,7 +68,11 @@ def divided(path: Path) -> tuple[Path, str]:
 def _content(path: Path, what: str) -> str:
     try:
         if path.stat().st_size > _MAX_BYTES:
-            raise DocumentError(what, "it is larger than any report", "check the path")
+            raise DocumentError(
+                what,
+                f"it is larger than {format_bytes(_MAX_BYTES)}, so it is not a report",
+                "check the path",
+            )
         data = path.read_bytes()
         # PowerShell redirects a program's output as UTF-16.
         return data.decode("utf-16" if data.startswith(_UTF_16_MARKS) else "utf-8-sig")
@@ -81,11 +84,11 @@ def _content(path: Path, what: str) -> str:
         raise DocumentError(what, "it is not text", "check the path") from error
 
 
-def _recognised(content: str, choice: str) -> Figures | None:
-    """What the file says, by the first format that knows it.
+def _recognised(content: str, choice: str) -> ImportedFigures | None:
+    """The figures by the first format that fits; None if no format does.
 
     Raises:
-        UnreadableError: A format knows it and misses something.
+        UnreadableError: A format fits, but something is missing.
     """
     if perf_test.is_output(content):
         return perf_test.read_output(content)
@@ -93,16 +96,10 @@ def _recognised(content: str, choice: str) -> Figures | None:
         return perf_test.read_result_file(content)
     if content.lstrip().startswith("{"):
         return _from_json(content)
-    try:
-        document = read_yaml(content)
-    except YamlError as error:
-        if ai_hub.MARK in content:
-            raise UnreadableError(str(error)) from error
-        return None
-    return ai_hub.read_performance(document, choice) if ai_hub.is_performance(document) else None
+    return ai_hub.read_performance(content, choice)
 
 
-def _from_json(content: str) -> Figures | None:
+def _from_json(content: str) -> ImportedFigures | None:
     try:
         document: Any = json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -114,7 +111,7 @@ def _from_json(content: str) -> Figures | None:
     return None
 
 
-def _profile(figures: Figures, path: Path, model: ProfiledModel | None) -> Profile:
+def _profile(figures: ImportedFigures, path: Path, model: ProfiledModel | None) -> Profile:
     notices = [
         Notice(code="imported", message=f"{figures.tool}: {caveat}") for caveat in figures.caveats
     ]
@@ -122,7 +119,7 @@ def _profile(figures: Figures, path: Path, model: ProfiledModel | None) -> Profi
         notices.append(
             Notice(
                 code="imported-without-model",
-                message="the model itself was not given, so its size and operators are not known",
+                message="the model file was not given, so its size and operators are unknown",
                 hint=f"feasibility measure MODEL --import {safe_text(path.name)} -o profile.json",
             )
         )
@@ -163,13 +160,13 @@ def _profile(figures: Figures, path: Path, model: ProfiledModel | None) -> Profi
     )
 
 
-def _other_model(figures: Figures, measured_bytes: int, model: ProfiledModel) -> Notice:
-    """That the file measured is not the one given: another model, or another form of it."""
+def _other_model(figures: ImportedFigures, measured_bytes: int, model: ProfiledModel) -> Notice:
+    """A warning that the measured file has another size than the given model."""
     named = safe_text(figures.model_name) or "the model"
     return Notice(
         code="imported-other-model",
-        message=f"{figures.tool} measured {named} of {format_bytes(measured_bytes)}, and "
-        f"{safe_text(model.name)} has {format_bytes(model.file_bytes)}: size, operators and work "
-        "are those of the latter",
-        hint="give the model that was measured, if these are two models",
+        message=f"{figures.tool} measured {named} of {format_bytes(measured_bytes)}, but "
+        f"{safe_text(model.name)} has {format_bytes(model.file_bytes)}; size, operators and work "
+        f"in this profile are those of {safe_text(model.name)}",
+        hint="if these are two different models, give the one that was measured",
     )
