@@ -1,15 +1,17 @@
-"""Sizes, durations and counts between integers and the text that people read.
+"""How are sizes, durations and counts written and read?
 
-Everything inside the package is an integer in bytes or nanoseconds; only
-renderers and option parsers come here. Whatever `format_*` prints, `parse_*`
-reads back.
+Inside the package a size is an integer in bytes and a duration one in nanoseconds. Reports
+and messages print them with these functions, which alone decide about digits: a single
+figure has three significant digits, both ends of an interval have two. `parse_*` reads what
+`format_*` prints.
 """
 
 from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import Final
+from itertools import pairwise
+from typing import Final, TypeAlias
 
 from feasibility.errors import UsageError
 
@@ -21,6 +23,30 @@ MICROSECOND_NS: Final = 1_000
 MILLISECOND_NS: Final = 1_000_000
 SECOND_NS: Final = 1_000_000_000
 MINUTE_NS: Final = 60 * SECOND_NS
+
+NOT_MEASURED: Final = "not measured"
+
+_SINGLE_DIGITS: Final = 3
+_INTERVAL_DIGITS: Final = 2
+# Growth of less than this has a decimal.
+_COARSE_PERCENT: Final = 10
+
+_Units: TypeAlias = tuple[tuple[str, int], ...]
+_BINARY_UNITS: Final[_Units] = (("B", 1), ("KiB", KIB), ("MiB", MIB), ("GiB", GIB))
+_TIME_UNITS: Final[_Units] = (
+    ("ns", 1),
+    ("us", MICROSECOND_NS),
+    ("ms", MILLISECOND_NS),
+    ("s", SECOND_NS),
+)
+_ENERGY_UNITS: Final[_Units] = (("uJ", 1), ("mJ", 10**3), ("J", 10**6), ("kJ", 10**9))
+_DECIMAL_PREFIXES: Final[_Units] = (
+    ("", 1),
+    ("k", 10**3),
+    ("M", 10**6),
+    ("G", 10**9),
+    ("T", 10**12),
+)
 
 _SIZE_UNITS: Final = {
     "b": 1,
@@ -75,42 +101,116 @@ def _parse(text: str, units: dict[str, int], noun: str, example: str) -> int:
     return round(Decimal(match[1]) * factor)
 
 
-def format_bytes(count: int) -> str:
-    """Text of a size in binary units with three significant digits, for example `409 MiB`."""
-    sign = "-" if count < 0 else ""
-    size = abs(count)
-    for name, factor in (("B", 1), ("KiB", KIB), ("MiB", MIB), ("GiB", GIB)):
-        following = factor * KIB
-        # 1023.6 KiB would round to "1024 KiB": hand it to the next unit instead.
-        if size < following - factor / 2 or name == "GiB":
-            return f"{sign}{_three_digits(size / factor)} {name}"
-    raise AssertionError  # the loop always returns on its last unit
+def format_bytes(count: int | None) -> str:
+    """A size with three significant digits, for example `409 MiB`."""
+    return NOT_MEASURED if count is None else _single(count, _BINARY_UNITS)
 
 
-def format_duration(ns: int) -> str:
-    """Text of a duration with three significant digits, for example `65.1 ms`."""
-    sign = "-" if ns < 0 else ""
-    span = abs(ns)
-    steps = (("ns", 1), ("us", MICROSECOND_NS), ("ms", MILLISECOND_NS), ("s", SECOND_NS))
-    for name, factor in steps:
-        if span < 1000 * factor - factor / 2 or name == "s":
-            return f"{sign}{_three_digits(span / factor)} {name}"
-    raise AssertionError  # the loop always returns on its last unit
+def format_bytes_range(low: int, high: int) -> str:
+    """An interval of sizes with two significant digits, for example `410 to 460 MiB`."""
+    return _range(low, high, _BINARY_UNITS)
 
 
-def format_count(count: int) -> str:
-    """Text of a large count with a decimal prefix, for example `44.5 M` or `15.6 G`."""
-    sign = "-" if count < 0 else ""
-    size = abs(count)
-    for name, factor in (("", 1), (" k", 10**3), (" M", 10**6), (" G", 10**9), (" T", 10**12)):
-        if size < 1000 * factor - factor / 2 or name == " T":
-            return f"{sign}{_three_digits(size / factor)}{name}"
-    raise AssertionError  # the loop always returns on its last prefix
+def format_bytes_of(part: int | None, whole: int | None) -> str:
+    """A size and its limit: `206 of 220 MiB`, `206 MiB of 2.93 GiB`."""
+    if part is None:
+        return NOT_MEASURED
+    if whole is None:
+        return f"{format_bytes(part)}, no limit known"
+    number, _, unit = format_bytes(part).partition(" ")
+    limit = format_bytes(whole)
+    return f"{number} of {limit}" if limit.endswith(f" {unit}") else f"{number} {unit} of {limit}"
 
 
-def _three_digits(value: float) -> str:
-    """Text of a non-negative number with three significant digits and no padding zeros."""
-    if value >= 99.95:
+def format_duration(ns: int | None) -> str:
+    """A duration with three significant digits, for example `65.1 ms`."""
+    return NOT_MEASURED if ns is None else _single(ns, _TIME_UNITS)
+
+
+def format_duration_range(low: int, high: int | None) -> str:
+    """An interval of durations, for example `72 to 180 ms`; `over 72 ms` without an upper end."""
+    if high is None:
+        return f"over {_with_unit(low, _TIME_UNITS, _INTERVAL_DIGITS)}"
+    return _range(low, high, _TIME_UNITS)
+
+
+def format_energy_range(low_uj: float, high_uj: float) -> str:
+    """An interval of energies in microjoules, for example `0.2 to 1.3 J`."""
+    return _range(low_uj, high_uj, _ENERGY_UNITS)
+
+
+def format_count(count: float, unit: str = "") -> str:
+    """A count with a decimal prefix, for example `44.5 M`, `15.6 GFLOP` or `7 FLOP`."""
+    return _single(count, tuple((prefix + unit, factor) for prefix, factor in _DECIMAL_PREFIXES))
+
+
+def format_number_range(low: float, high: float, unit: str = "") -> str:
+    """An interval of plain numbers, for example `0.12 to 0.3`, or `12 to 30 %` with a unit."""
+    return _range(low, high, ((unit, 1),))
+
+
+def format_percent(ratio: float) -> str:
+    """A share in whole percent, for example `37 %`; `<1 %` where it would read 0."""
+    return "<1 %" if 0 < ratio < 0.005 else f"{100 * ratio:.0f} %"
+
+
+def format_percent_range(low_ratio: float, high_ratio: float) -> str:
+    """An interval of shares, for example `12 to 30 %`."""
+    return format_number_range(100 * low_ratio, 100 * high_ratio, "%")
+
+
+def format_change(ratio: float) -> str:
+    """A figure divided by an earlier one as growth: `+12 %`, `-0.4 %`, `0 %`."""
+    growth = 100 * (ratio - 1)
+    if abs(growth) < 0.05:
+        return "0 %"
+    return f"{growth:+.1f} %" if abs(growth) < _COARSE_PERCENT else f"{growth:+.0f} %"
+
+
+def format_change_range(low_ratio: float, high_ratio: float) -> str:
+    """An interval of growth, for example `-1 to +3 %`."""
+    return f"{100 * (low_ratio - 1):+.0f} to {100 * (high_ratio - 1):+.0f} %"
+
+
+def format_factor(ratio: float) -> str:
+    """How many times one figure is another, for example `1.03x` or `12.3x`."""
+    return f"{_digits(ratio, _SINGLE_DIGITS)}x"
+
+
+def _single(value: float, units: _Units) -> str:
+    return _with_unit(value, units, _SINGLE_DIGITS)
+
+
+def _range(low: float, high: float, units: _Units) -> str:
+    """Both ends in the unit of the upper one, unless the lower one is far smaller."""
+    if low == high:
+        return _single(high, units)
+    unit, factor = _unit_of(high, units, _INTERVAL_DIGITS)
+    first, last = (_digits(value / factor, _INTERVAL_DIGITS) for value in (low, high))
+    if first == last:
+        return f"{last} {unit}".rstrip()
+    if 0 < low < factor / 10 and len(units) > 1:
+        first = _with_unit(low, units, _INTERVAL_DIGITS)
+    return f"{first} to {last} {unit}".rstrip()
+
+
+def _with_unit(value: float, units: _Units, digits: int) -> str:
+    unit, factor = _unit_of(abs(value), units, digits)
+    sign = "-" if value < 0 else ""
+    return f"{sign}{_digits(abs(value) / factor, digits)} {unit}".rstrip()
+
+
+def _unit_of(value: float, units: _Units, digits: int) -> tuple[str, int]:
+    """The smallest unit in which the rounded number is below one of the next unit."""
+    for (unit, factor), (_, following) in pairwise(units):
+        if float(_digits(value / factor, digits)) * factor < following:
+            return unit, factor
+    return units[-1]
+
+
+def _digits(value: float, digits: int) -> str:
+    """A number with so many significant digits, without padding zeros and exponents."""
+    # 1023 B and 5000 GiB keep their fourth digit.
+    if digits == _SINGLE_DIGITS and value >= 1000:
         return f"{value:.0f}"
-    text = f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    return format(Decimal(f"{value:.{digits}g}"), "f")

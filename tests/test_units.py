@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -99,6 +101,91 @@ def test_durations_are_written(ns: int, text: str) -> None:
 def test_counts_are_written(count: int, text: str) -> None:
     """Counts have decimal prefixes."""
     assert units.format_count(count) == text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [
+        (417 * units.MIB, 504 * units.MIB, "420 to 500 MiB"),
+        (900 * units.MIB, 1250 * units.MIB, "0.88 to 1.2 GiB"),
+        (5 * units.MIB, 7 * units.GIB, "5 MiB to 7 GiB"),
+        (0, 7 * units.GIB, "0 to 7 GiB"),
+        (411 * units.MIB, 412 * units.MIB, "410 MiB"),
+        (411 * units.MIB, 411 * units.MIB, "411 MiB"),
+    ],
+)
+def test_size_intervals_are_written(low: int, high: int, text: str) -> None:
+    """Two digits in one unit; one figure where both ends read alike."""
+    assert units.format_bytes_range(low, high) == text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [
+        (71_500_000, 177_000_000, "72 to 180 ms"),
+        (482_000_000, 1_230_000_000, "0.48 to 1.2 s"),
+        (400_000_000, 996_000_000, "0.4 to 1 s"),
+        (71_500_000, None, "over 72 ms"),
+    ],
+)
+def test_duration_intervals_are_written(low: int, high: int | None, text: str) -> None:
+    """A single figure would have a third digit."""
+    assert units.format_duration_range(low, high) == text
+
+
+@pytest.mark.parametrize(
+    ("actual", "expected"),
+    [
+        (units.format_bytes(None), "not measured"),
+        (units.format_duration(None), "not measured"),
+        (units.format_bytes_of(206 * units.MIB, 220 * units.MIB), "206 of 220 MiB"),
+        (units.format_bytes_of(206 * units.MIB, 3000 * units.MIB), "206 MiB of 2.93 GiB"),
+        (units.format_bytes_of(206 * units.MIB, None), "206 MiB, no limit known"),
+        (units.format_bytes_of(None, units.GIB), "not measured"),
+        (units.format_count(7, "FLOP"), "7 FLOP"),
+        (units.format_count(15_600_000_000, "FLOP"), "15.6 GFLOP"),
+        (units.format_count(0.526, "USD"), "0.526 USD"),
+        (units.format_energy_range(200_000, 1_300_000), "0.2 to 1.3 J"),
+        (units.format_number_range(0.0012, 0.00254), "0.0012 to 0.0025"),
+        (units.format_number_range(0.00001, 250), "0.00001 to 250"),
+        (units.format_percent(0.374), "37 %"),
+        (units.format_percent(0.004), "<1 %"),
+        (units.format_percent_range(0.116, 0.3), "12 to 30 %"),
+        (units.format_change(1.12), "+12 %"),
+        (units.format_change(0.996), "-0.4 %"),
+        (units.format_change(1.0001), "0 %"),
+        (units.format_change_range(0.99, 1.03), "-1 to +3 %"),
+        (units.format_factor(1.034), "1.03x"),
+        (units.format_factor(12.34), "12.3x"),
+        (units.format_factor(1234.5), "1234x"),
+    ],
+)
+def test_other_figures_are_written(actual: str, expected: str) -> None:
+    assert actual == expected
+
+
+@given(st.integers(0, 2**45), st.integers(0, 2**45))
+def test_written_size_intervals_can_be_read(first: int, second: int) -> None:
+    """Each end comes back within the five per cent that two digits leave."""
+    low, high = sorted((first, second))
+    check_ends(units.format_bytes_range(low, high), units.parse_bytes, low, high)
+
+
+@given(st.integers(0, 10**14), st.integers(0, 10**14))
+def test_written_duration_intervals_can_be_read(first: int, second: int) -> None:
+    """Each end comes back within the five per cent that two digits leave."""
+    low, high = sorted((first, second))
+    check_ends(units.format_duration_range(low, high), units.parse_duration_ns, low, high)
+
+
+def check_ends(text: str, parse: Callable[[str], int], low: int, high: int) -> None:
+    first, _, last = text.rpartition(" to ")
+    unit = last.partition(" ")[2]
+    ends = (first or last, last)
+    read = [parse(end if " " in end else f"{end} {unit}") for end in ends]
+    assert read[0] <= read[1]
+    assert read[0] == pytest.approx(low, rel=0.0501, abs=1)
+    assert read[1] == pytest.approx(high, rel=0.0501, abs=1)
 
 
 @given(st.integers(0, 2**45))

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from feasibility.records.accuracy import Accuracy, AccuracyLine, Scope
 from feasibility.render.rows.rows import Column, Grid, counted, name_text
 from feasibility.text import safe_text
+from feasibility.units import format_factor, format_percent
 
 HEADINGS: tuple[tuple[Scope, str], ...] = (
     ("all", "rows"),
@@ -71,13 +72,9 @@ def _cells(line: AccuracyLine) -> tuple[str, ...]:
         name_text(line.subject),
         str(line.row_count),
         str(line.chip_count),
-        _percent(line.median_error_ratio),
-        f"{line.p90_factor_ratio:.2f}x",
-        _percent(line.within_1_5_ratio),
-        _percent(line.within_2_ratio),
-        _percent(line.coverage_ratio),
+        format_percent(line.median_error_ratio),
+        format_factor(line.p90_factor_ratio),
+        format_percent(line.within_1_5_ratio),
+        format_percent(line.within_2_ratio),
+        format_percent(line.coverage_ratio),
     )
-
-
-def _percent(ratio: float) -> str:
-    return f"{100 * ratio:.0f} %"

@@ -9,18 +9,8 @@ from typing import Final
 from feasibility.records.anatomy import Anatomy, ArenaPeak, MemoryParts, SettingEffect, Timeline
 from feasibility.records.facts import ActivationPeak
 from feasibility.records.profile import Profile
-from feasibility.render.rows.rows import (
-    Bar,
-    Cell,
-    Column,
-    Grid,
-    Section,
-    bytes_range_text,
-    bytes_text,
-    name_text,
-    percent_text,
-)
-from feasibility.units import format_bytes, format_duration
+from feasibility.render.rows.rows import Bar, Cell, Column, Grid, Section, name_text, share_text
+from feasibility.units import format_bytes, format_bytes_range, format_change, format_duration
 
 TENSOR_COUNT: Final = 6
 _PARTS: Final = (
@@ -114,7 +104,7 @@ def _reconciliation(anatomy: Anatomy) -> tuple[str, ...]:
     low, high = anatomy.default_retained_low_bytes, anatomy.default_retained_high_bytes
     if low is not None and high is not None and high:
         remarks.append(
-            f"with its defaults the C allocator keeps {bytes_range_text(low, high)} instead of "
+            f"with its defaults the C allocator keeps {format_bytes_range(low, high)} instead of "
             f"{format_bytes(anatomy.loaded.retained_bytes)}"
         )
     return tuple(remarks)
@@ -152,7 +142,7 @@ def phase_grid(timeline: Timeline) -> Grid:
             phase.name,
             format_duration(phase.end_ns - phase.begin_ns),
             format_bytes(phase.resident_peak_bytes),
-            bytes_text(phase.allocated_peak_bytes),
+            format_bytes(phase.allocated_peak_bytes),
         )
         for phase in timeline.phases
     )
@@ -192,7 +182,7 @@ def arena_section(profile: Profile) -> Section | None:
             name_text(tensor.producer, 48),
             name_text(tensor.op_type, 24),
             format_bytes(tensor.size_bytes),
-            percent_text(tensor.size_bytes, peak.in_use_bytes),
+            share_text(tensor.size_bytes, peak.in_use_bytes),
         )
         for tensor in peak.tensors[:TENSOR_COUNT]
     )
@@ -223,7 +213,7 @@ def _peak_title(peak: ArenaPeak) -> str:
     )
     if peak.tensors:
         largest = peak.tensors[0]
-        share = percent_text(largest.size_bytes, peak.in_use_bytes)
+        share = share_text(largest.size_bytes, peak.in_use_bytes)
         title += f", {share} of it the output of {name_text(largest.producer, 48)}"
     return title
 
@@ -248,7 +238,7 @@ def _static_text(static: ActivationPeak | None, peak: ArenaPeak) -> str:
     text = (
         f"by liveness (inspect): {format_bytes(static.peak_bytes)} at {name_text(static.node, 48)}"
         f"; measured {format_bytes(abs(difference))} {'more' if difference > 0 else 'less'} "
-        f"({100 * difference / static.peak_bytes:+.0f} %)"
+        f"({format_change(peak.in_use_bytes / static.peak_bytes)})"
     )
     if inputs:
         text += f"; {format_bytes(inputs)} of the former are inputs, which the arena does not hold"

@@ -17,22 +17,16 @@ from feasibility.records.assessment import (
     Where,
 )
 from feasibility.render.rows.places import factor_text, stream_rows
-from feasibility.render.rows.rows import (
+from feasibility.render.rows.rows import Bar, Column, Grid, Row, Section, Tone, counted, name_text
+from feasibility.units import (
     NOT_MEASURED,
-    Bar,
-    Column,
-    Grid,
-    Row,
-    Section,
-    Tone,
-    bytes_range_text,
-    counted,
-    name_text,
-    part_of_text,
-    rough_duration_text,
-    rough_range_text,
+    format_bytes,
+    format_bytes_of,
+    format_bytes_range,
+    format_duration,
+    format_duration_range,
+    format_percent,
 )
-from feasibility.units import format_bytes, format_duration
 
 VERDICT_TEXT: Final[dict[Verdict, str]] = {
     "fits": "fits",
@@ -93,7 +87,7 @@ def device_grid(devices: Sequence[DeviceAssessment]) -> Grid:
         (
             name_text(item.name, 32),
             memory_bar(item.memory),
-            part_of_text(item.memory.likely_bytes, item.memory.budget_bytes),
+            format_bytes_of(item.memory.likely_bytes, item.memory.budget_bytes),
             latency_range_text(item.latency),
             *((_realtime_text(item),) if is_signal else ()),
             VERDICT_TEXT[item.verdict],
@@ -121,13 +115,13 @@ def latency_range_text(latency: DurationInterval) -> str:
     low, high = latency.low_ns, latency.high_ns
     if low is None or high is None:
         likely = latency.likely_ns
-        return NOT_MEASURED if likely is None else rough_duration_text(likely)
-    return rough_range_text(low, high)
+        return NOT_MEASURED if likely is None else format_duration(likely)
+    return format_duration_range(low, high)
 
 
 def _confidence_text(devices: Sequence[DeviceAssessment]) -> str:
     ratio = _confidence_ratio(devices)
-    return "" if ratio is None else f" ({100 * ratio:.0f} %)"
+    return "" if ratio is None else f" ({format_percent(ratio)})"
 
 
 def _confidence_ratio(devices: Sequence[DeviceAssessment]) -> float | None:
@@ -143,10 +137,10 @@ def source_remarks(devices: Sequence[DeviceAssessment]) -> tuple[str, ...]:
     text = f"memory and time {memory}" if memory == time else f"memory {memory}; time {time}"
     ratio = _confidence_ratio(devices)
     if ratio is not None:
-        text += f", times meant to hold for {100 * ratio:.0f} % of models"
+        text += f", times meant to hold for {format_percent(ratio)} of models"
     runtimes = [item.memory.runtime_bytes for item in devices if item.memory.runtime_bytes]
     if runtimes:
-        own = bytes_range_text(min(runtimes), max(runtimes))
+        own = format_bytes_range(min(runtimes), max(runtimes))
         text += f"; memory includes the runtime's own {own}"
     return (text,)
 
@@ -290,7 +284,7 @@ def device_section(item: DeviceAssessment) -> Section:
 def _storage_text(storage: Storage) -> str:
     if storage.needed_bytes == 0:
         return "not known"
-    return part_of_text(storage.needed_bytes, storage.budget_bytes)
+    return format_bytes_of(storage.needed_bytes, storage.budget_bytes)
 
 
 def _listed(label: str, texts: Sequence[str]) -> list[Row]:
@@ -299,9 +293,9 @@ def _listed(label: str, texts: Sequence[str]) -> list[Row]:
 
 
 def _memory_text(memory: BytesInterval) -> str:
-    text = part_of_text(memory.likely_bytes, memory.budget_bytes)
+    text = format_bytes_of(memory.likely_bytes, memory.budget_bytes)
     if memory.low_bytes is not None and memory.high_bytes is not None:
-        text += f", {bytes_range_text(memory.low_bytes, memory.high_bytes)}"
+        text += f", {format_bytes_range(memory.low_bytes, memory.high_bytes)}"
     if memory.runtime_bytes is not None:
         text += f", {format_bytes(memory.runtime_bytes)} of it the runtime"
     return f"{text}; {_METHOD_TEXT[memory.method]}"
@@ -310,7 +304,7 @@ def _memory_text(memory: BytesInterval) -> str:
 def _latency_text(latency: DurationInterval) -> str:
     text = latency_range_text(latency)
     if latency.likely_ns is not None and latency.low_ns != latency.high_ns:
-        text += f", likely {rough_duration_text(latency.likely_ns)}"
+        text += f", likely {format_duration(latency.likely_ns)}"
     if latency.budget_ns is not None:
         text += f"; may take {format_duration(latency.budget_ns)}"
     return f"{text}; {_METHOD_TEXT[latency.method]}"

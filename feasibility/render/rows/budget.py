@@ -17,7 +17,13 @@ from feasibility.records.budget import (
     Unit,
 )
 from feasibility.render.rows.rows import Column, Grid, Tone, counted, name_text
-from feasibility.units import format_bytes, format_count, format_duration
+from feasibility.units import (
+    format_bytes,
+    format_change,
+    format_change_range,
+    format_count,
+    format_duration,
+)
 
 OUTCOME_TEXT: Final[dict[Outcome, str]] = {
     "pass": "kept",
@@ -62,8 +68,6 @@ _WEIGHTS_KIND_TEXT: Final = "weights of"
 _TOLD_OUTCOMES: Final = ("fail", "inconclusive")
 # A report of more models names those that keep to their budgets in one row each.
 _DETAILED_MODEL_COUNT: Final = 3
-# Growth of less than this is told with a decimal.
-_COARSE_PERCENT: Final = 10
 
 
 def limit_grid(report: BudgetReport, *, all_lines: bool) -> Grid:
@@ -128,13 +132,12 @@ def figure_text(figure: int | None, unit: Unit | None) -> str:
 def change_text(line: BudgetLine) -> str:
     """Growth over the baseline in percent, with its interval where there is one."""
     if line.low_ratio is not None and line.high_ratio is not None:
-        low, high = 100 * (line.low_ratio - 1), 100 * (line.high_ratio - 1)
-        return f"{low:+.0f} to {high:+.0f} %"
+        return format_change_range(line.low_ratio, line.high_ratio)
     if line.unit is not None and line.actual is None and line.outcome == "pass":
         return "unchanged"
     if not line.baseline or line.actual is None:
         return ""
-    return _percent_text(line.actual / line.baseline)
+    return format_change(line.actual / line.baseline)
 
 
 def bound_text(line: BudgetLine) -> str:
@@ -225,13 +228,6 @@ def sorted_models(report: BudgetReport) -> tuple[ModelBudget, ...]:
     """The models, those that break their budgets first."""
     rank = {"fail": 0, "inconclusive": 1, "pass": 2, "skipped": 3}
     return tuple(sorted(report.models, key=lambda model: (rank[model.outcome], model.model)))
-
-
-def _percent_text(ratio: float) -> str:
-    growth = 100 * (ratio - 1)
-    if abs(growth) < 0.05:
-        return "0 %"
-    return f"{growth:+.1f} %" if abs(growth) < _COARSE_PERCENT else f"{growth:+.0f} %"
 
 
 @dataclass(frozen=True, slots=True)

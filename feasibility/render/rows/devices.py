@@ -94,7 +94,7 @@ def _processor(device: Device) -> Section | None:
         rows.append(
             _figure_row(label, counted(cluster.core_count.value, "core"), cluster.core_count)
         )
-        clock = f"{format_count(cluster.clock_hz.value)}Hz"
+        clock = format_count(cluster.clock_hz.value, "Hz")
         rows.append(_figure_row("  clock", clock, cluster.clock_hz))
         rate = f"{cluster.flop_per_cycle.value} fp32 FLOP per cycle"
         rows.append(_figure_row("  peak", rate, cluster.flop_per_cycle))
@@ -147,7 +147,7 @@ def _neural(device: Device) -> Section | None:
     rows = [Row("name", name_text(device.npu.name))]
     rate = device.npu.int8_ops_per_s
     if rate is not None:
-        rows.append(_figure_row("int8", f"{format_count(rate.value)}OP/s", rate))
+        rows.append(_figure_row("int8", format_count(rate.value, "OP/s"), rate))
     return Section("neural accelerator", tuple(rows))
 
 
@@ -165,11 +165,12 @@ def _limits(device: Device) -> Section:
 def _upkeep(device: Device) -> Section | None:
     rows = []
     if device.power_mw is not None:
-        power = f"at most {device.power_mw.value / 1000:g} W"
+        power = f"at most {format_count(device.power_mw.value / 1000, 'W')}"
         rows.append(_figure_row("draws", power, device.power_mw))
     if device.price is not None:
         figure = device.price.hourly_microusd
-        price = f"{figure.value / 10**6:g} USD per hour in {name_text(device.price.as_of, 10)}"
+        hourly = format_count(figure.value / 10**6, "USD")
+        price = f"{hourly} per hour in {name_text(device.price.as_of, 10)}"
         rows.append(_figure_row("costs", price, figure))
     return Section("power and price", tuple(rows)) if rows else None
 
@@ -181,7 +182,7 @@ def _measured(device: Device) -> tuple[Section, ...]:
     sections = []
     for rates in device.measured.rates:
         rows = [
-            _figure_row(kind, f"{format_count(figure.value)}FLOP/s", figure)
+            _figure_row(kind, format_count(figure.value, "FLOP/s"), figure)
             for kind, figure in rates.operations_per_s.items()
         ]
         rows.append(_rate_row("in caches", rates.activation_bytes_per_s))
@@ -215,12 +216,12 @@ def _bytes_row(label: str, figure: Figure | None) -> Row:
 
 
 def _rate_row(label: str, figure: Figure | None) -> Row:
-    text = _UNKNOWN if figure is None else f"{format_count(figure.value)}B/s"
+    text = _UNKNOWN if figure is None else format_count(figure.value, "B/s")
     return _figure_row(label, text, figure)
 
 
 def _flops_row(label: str, figure: Figure | None) -> Row:
-    text = _UNKNOWN if figure is None else f"{format_count(figure.value)}FLOP/s"
+    text = _UNKNOWN if figure is None else format_count(figure.value, "FLOP/s")
     return _figure_row(label, text, figure)
 
 

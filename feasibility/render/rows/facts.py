@@ -12,13 +12,11 @@ from feasibility.render.rows.rows import (
     Grid,
     Row,
     Section,
-    bytes_text,
     counted,
     disk_text,
-    flops_text,
     limited,
     name_text,
-    percent_text,
+    share_text,
     tensor_text,
 )
 from feasibility.units import format_bytes, format_count
@@ -72,7 +70,7 @@ def _weights_text(facts: ModelFacts) -> str:
     unique = facts.unique_parameter_count
     if unique is not None and format_count(unique) != count:
         text += f" ({format_count(unique)} with equal tensors counted once)"
-    text += f", {bytes_text(facts.initializer_bytes)} in memory"
+    text += f", {format_bytes(facts.initializer_bytes)} in memory"
     by_dtype = sorted(facts.initializer_bytes_by_dtype.items(), key=lambda item: -item[1])
     if len(by_dtype) == 1:
         text += f" as {name_text(by_dtype[0][0], 20)}"
@@ -87,10 +85,9 @@ def _weights_text(facts: ModelFacts) -> str:
 def _work_text(facts: ModelFacts) -> str:
     if facts.flops is None:
         return _NOT_KNOWN
-    text = flops_text(facts.flops)
+    text = format_count(facts.flops, "FLOP")
     if facts.macs is not None:
-        macs = format_count(facts.macs)
-        text += f" ({macs}{'' if ' ' in macs else ' '}MAC; one multiply-add is 2 FLOP)"
+        text += f" ({format_count(facts.macs, 'MAC')}; one multiply-add is 2 FLOP)"
     if facts.moved_bytes is not None:
         text += f", {format_bytes(facts.moved_bytes)} read and written"
     if facts.per_iteration:
@@ -159,7 +156,7 @@ def operator_section(facts: ModelFacts, count: int = FIRST_SCREEN_COUNT) -> Sect
             name_text(_qualified(item.domain, item.op_type), 40),
             str(item.node_count),
             "" if item.flops is None else format_count(item.flops),
-            percent_text(item.flops or 0, total),
+            share_text(item.flops or 0, total),
             Bar((item.flops or 0) / total if total else None),
             format_bytes(item.weight_bytes) if item.weight_bytes else "",
         )
@@ -200,7 +197,7 @@ def node_sections(facts: ModelFacts) -> tuple[Section, ...]:
                 name_text(node.name, 48),
                 name_text(node.op_type, 24),
                 _NOT_KNOWN if node.flops is None else format_count(node.flops),
-                percent_text(node.flops or 0, facts.flops or 0),
+                share_text(node.flops or 0, facts.flops or 0),
                 _NOT_KNOWN if node.moved_bytes is None else format_bytes(node.moved_bytes),
             )
             for node in nodes

@@ -14,19 +14,15 @@ from feasibility.records.comparison import (
     Network,
     RatioInterval,
 )
-from feasibility.render.rows.rows import (
+from feasibility.render.rows.rows import Column, Grid, Row, Section, name_text
+from feasibility.units import (
     NOT_MEASURED,
-    Column,
-    Grid,
-    Row,
-    Section,
-    bytes_text,
-    name_text,
-    range_text,
-    rough_duration_text,
-    rough_range_text,
+    format_bytes,
+    format_duration_range,
+    format_energy_range,
+    format_number_range,
+    format_percent_range,
 )
-from feasibility.units import format_bytes
 
 SERVER: Final = "server"
 NOT_KNOWN: Final = "not known"
@@ -121,7 +117,7 @@ def _cells(item: Candidate, candidates: tuple[Candidate, ...]) -> tuple[str, ...
         name_text(item.name, 32),
         item.verdict.replace("-", " "),
         duration_range_text(item.latency),
-        bytes_text(item.memory_high_bytes),
+        format_bytes(item.memory_high_bytes),
         _download_text(item),
         sent,
         energy_text(item.energy),
@@ -170,9 +166,9 @@ def _network_text(network: Network) -> str:
     trip = network.round_trip_ns
     assumed = ", assumed because none was named" if network.is_assumed else ""
     text = f"network: {name_text(network.name, 80)}{assumed}; round trip "
-    text += range_text(rough_duration_text(trip.best), rough_duration_text(trip.worst))
+    text += format_duration_range(trip.best, trip.worst)
     up = network.up_bits_per_s
-    ends = range_text(f"{up.worst / _MICRO:.3g} Mbit/s", f"{up.best / _MICRO:.3g} Mbit/s")
+    ends = format_number_range(up.worst / _MICRO, up.best / _MICRO, "Mbit/s")
     return f"{text}, {ends} up [{name_text(network.source, 400)}]"
 
 
@@ -197,50 +193,32 @@ def _ends(ratio: RatioInterval) -> tuple[float, float]:
 
 
 def duration_range_text(latency: DurationInterval) -> str:
-    """The interval with two significant digits; one-sided where an end is not known."""
-    low, high = latency.low_ns, latency.high_ns
-    if low is None:
-        return NOT_MEASURED
-    return f"over {rough_duration_text(low)}" if high is None else rough_range_text(low, high)
+    """The interval; one-sided where an end is not known."""
+    low = latency.low_ns
+    return NOT_MEASURED if low is None else format_duration_range(low, latency.high_ns)
 
 
 def energy_text(energy: EnergyInterval | None) -> str:
-    """An energy with two significant digits, for example `0.2 to 1.3 J`."""
-    if energy is None:
-        return NOT_KNOWN
-    unit, factor = next(
-        ((name, size) for name, size in _ENERGY_UNITS if energy.high_uj >= size), ("uJ", 1)
-    )
-    low, high = (_two_digits(value / factor) for value in (energy.low_uj, energy.high_uj))
-    return range_text(f"{low} {unit}", f"{high} {unit}")
+    """An energy, for example `0.2 to 1.3 J`."""
+    return NOT_KNOWN if energy is None else format_energy_range(energy.low_uj, energy.high_uj)
 
 
 def cost_text(cost: CostInterval | None) -> str:
-    """US dollars with two significant digits, for example `0.0012 to 0.0025`."""
+    """US dollars, for example `0.0012 to 0.0025`."""
     if cost is None:
         return NOT_KNOWN
-    low, high = (_two_digits(value / _MICRO) for value in (cost.low_microusd, cost.high_microusd))
-    return low if low == high else f"{low} to {high}"
+    return format_number_range(cost.low_microusd / _MICRO, cost.high_microusd / _MICRO)
 
 
 def factor_text(ratio: RatioInterval) -> str:
     """A real-time factor, for example `0.12 to 0.3`."""
-    low, high = _two_digits(ratio.low_ratio), _two_digits(ratio.high_ratio)
-    return low if low == high else f"{low} to {high}"
+    return format_number_range(*_ends(ratio))
 
 
 def percent_range_text(ratio: RatioInterval) -> str:
-    """A share in percent with two significant digits."""
-    low, high = (_two_digits(100 * value) for value in (ratio.low_ratio, ratio.high_ratio))
-    return range_text(f"{low} %", f"{high} %")
+    """A share, for example `12 to 30 %`."""
+    return format_percent_range(*_ends(ratio))
 
 
 def _size_text(count: int | None) -> str:
     return NOT_KNOWN if count is None else format_bytes(count)
-
-
-def _two_digits(value: float) -> str:
-    if value >= 99.5:
-        return f"{value:.0f}"
-    digits = f"{value:.2g}"
-    return f"{float(digits):f}".rstrip("0").rstrip(".") if "e" in digits else digits

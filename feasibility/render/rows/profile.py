@@ -7,19 +7,15 @@ from collections.abc import Sequence
 from feasibility.records.profile import DefaultAllocator, Host, Latency, Memory, Profile
 from feasibility.records.proof import Proof
 from feasibility.records.workload import Workload
-from feasibility.render.rows.rows import (
+from feasibility.render.rows.rows import Row, Section, disk_text, limited, name_text, shape_text
+from feasibility.units import (
     NOT_MEASURED,
-    Row,
-    Section,
-    bytes_range_text,
-    bytes_text,
-    disk_text,
-    flops_text,
-    limited,
-    name_text,
-    shape_text,
+    format_bytes,
+    format_bytes_range,
+    format_count,
+    format_duration,
+    format_factor,
 )
-from feasibility.units import format_bytes, format_count, format_duration
 
 
 def model_row(profile: Profile | Proof) -> Row:
@@ -32,7 +28,7 @@ def model_row(profile: Profile | Proof) -> Row:
         parts.append(f"{format_count(model.parameter_count)} parameter{plural}")
     if model.flops is not None:
         per = " per loop iteration" if model.per_iteration else ""
-        parts.append(f"{flops_text(model.flops)}{per}")
+        parts.append(f"{format_count(model.flops, 'FLOP')}{per}")
     if profile.workload.inputs:
         parts.append(_inputs_text([shape_text(item.shape) for item in profile.workload.inputs]))
     return Row("model", ", ".join(parts))
@@ -105,7 +101,7 @@ def _need_text(memory: Memory) -> str:
 def _context_text(memory: Memory, profile: Profile) -> str:
     peak = max(memory.load_peak_bytes, memory.inference_peak_bytes or 0)
     on_disk = profile.model.file_bytes + profile.model.external_bytes
-    parts = [f"peak {_times_text(peak, on_disk)} the file"] if on_disk else []
+    parts = [f"peak {format_factor(peak / on_disk)} the file"] if on_disk else []
     own = "Python and runtime" if _has_python(profile) else "the runtime"
     parts.append(f"{format_bytes(memory.baseline_bytes)} of {own} not included")
     if memory.peak_source == "sampled":
@@ -118,17 +114,12 @@ def _has_python(profile: Profile) -> bool:
     return not profile.source or bool(profile.host.python)
 
 
-def _times_text(part: int, whole: int) -> str:
-    ratio = part / whole
-    return f"{ratio:,.0f}x" if ratio >= 10 else f"{ratio:.1f}x"
-
-
 def _default_text(default: DefaultAllocator) -> str:
-    load = bytes_range_text(default.load_peak_low_bytes, default.load_peak_high_bytes)
+    load = format_bytes_range(default.load_peak_low_bytes, default.load_peak_high_bytes)
     text = f"default allocator: {load} to load"
     low, high = default.inference_peak_low_bytes, default.inference_peak_high_bytes
     if low is not None and high is not None:
-        text += f", {bytes_range_text(low, high)} to run"
+        text += f", {format_bytes_range(low, high)} to run"
     return text
 
 
@@ -173,7 +164,7 @@ def memory_section(profile: Profile) -> Section:
 
 def _figure_row(label: str, size_bytes: int | None, words: str) -> Row:
     """A figure and what it is; without the words where there is none."""
-    return Row(label, bytes_text(size_bytes) + (words if size_bytes is not None else ""))
+    return Row(label, format_bytes(size_bytes) + (words if size_bytes is not None else ""))
 
 
 def _memory_remark(memory: Memory) -> str:
@@ -194,12 +185,12 @@ def _resident_text(memory: Memory) -> str:
 
 
 def _default_range_text(default: DefaultAllocator) -> str:
-    load = bytes_range_text(default.load_peak_low_bytes, default.load_peak_high_bytes)
-    resident = bytes_range_text(default.resident_low_bytes, default.resident_high_bytes)
+    load = format_bytes_range(default.load_peak_low_bytes, default.load_peak_high_bytes)
+    resident = format_bytes_range(default.resident_low_bytes, default.resident_high_bytes)
     text = f"{load} to load, {resident} after"
     low, high = default.inference_peak_low_bytes, default.inference_peak_high_bytes
     if low is not None and high is not None:
-        text += f", {bytes_range_text(low, high)} to run"
+        text += f", {format_bytes_range(low, high)} to run"
     return f"{text}; allocator untouched, {default.repeat_count} processes"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from feasibility.records.profile import AllocatorUse, Memory, OperatorProfile, Profile
-from feasibility.render.rows.rows import Bar, Column, Grid, Row, Section, name_text, percent_text
+from feasibility.render.rows.rows import Bar, Column, Grid, Row, Section, name_text, share_text
 from feasibility.units import format_bytes, format_count, format_duration
 
 TOP_COUNT = 10
@@ -29,7 +29,7 @@ def operator_time_section(profile: Profile, count: int = TOP_COUNT) -> Section |
             name_text(item.node, 48),
             name_text(item.op_type, 24),
             format_duration(_per_run_ns(item)),
-            percent_text(_per_run_ns(item), total_ns),
+            share_text(_per_run_ns(item), total_ns),
             Bar(_per_run_ns(item) / largest_ns if largest_ns else 0.0),
         )
         for item in top
@@ -183,7 +183,7 @@ def _types_text(operators: Sequence[OperatorProfile], total_ns: int) -> str:
     for item in operators:
         by_type[item.op_type] += _per_run_ns(item)
     top = sorted(by_type.items(), key=lambda pair: -pair[1])[:4]
-    shares = (f"{name_text(name, 24)} {percent_text(ns, total_ns)}" for name, ns in top)
+    shares = (f"{name_text(name, 24)} {share_text(ns, total_ns)}" for name, ns in top)
     return f"by operator: {', '.join(shares)}"
 
 

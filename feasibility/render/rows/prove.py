@@ -8,18 +8,8 @@ from typing import Final
 from feasibility.records.assessment import DeviceAssessment
 from feasibility.records.proof import Bisection, LimitedRun, LimitKind, Proof, RunPhase
 from feasibility.render.rows.profile import host_text, workload_text
-from feasibility.render.rows.rows import (
-    Column,
-    Grid,
-    Row,
-    Section,
-    Tone,
-    bytes_text,
-    counted,
-    duration_text,
-    name_text,
-)
-from feasibility.units import format_bytes, format_duration
+from feasibility.render.rows.rows import Column, Grid, Row, Section, Tone, counted, name_text
+from feasibility.units import format_bytes, format_duration, format_factor, format_percent
 
 _ENFORCED_BY: Final[dict[LimitKind, str]] = {
     "cgroup-v2": "enforced by the kernel (cgroup v2), no swap",
@@ -49,12 +39,12 @@ def proof_rows(proof: Proof) -> tuple[Row, ...]:
         rows.append(Row("limits", how))
     else:
         device = "" if proof.device is None else f" (what {name_text(proof.device, 40)} leaves it)"
-        rows.append(Row("limit", f"{bytes_text(proof.memory_bytes)} for the model{device}"))
+        rows.append(Row("limit", f"{format_bytes(proof.memory_bytes)} for the model{device}"))
         rows.append(
             Row(
                 "",
                 f"+ {format_bytes(proof.baseline_bytes)} for Python and the runtime = "
-                f"{bytes_text(proof.verdict.enforced_bytes)}",
+                f"{format_bytes(proof.verdict.enforced_bytes)}",
             )
         )
         rows.append(Row("", how))
@@ -82,9 +72,9 @@ def device_proof_grid(devices: Sequence[DeviceAssessment]) -> Grid | None:
     rows = tuple(
         (
             name_text(name, 32),
-            bytes_text(run.limit_bytes),
+            format_bytes(run.limit_bytes),
             run.outcome if run.outcome != "killed" else f"killed {_PHASES[run.phase]}",
-            _ratio_text(run.latency_ratio),
+            _factor_text(run.latency_ratio),
         )
         for name, run in proven
     )
@@ -104,11 +94,11 @@ def outcome_text(run: LimitedRun, proof: Proof) -> str:
         return f"killed {_PHASES[run.phase]}, {_cause_text(run)}"
     if run.ended_by == "timeout":
         return f"thrashed: {run.message}, {_PHASES[run.phase]}{_reread_text(run)}"
-    ratio = _ratio_text(run.latency_ratio)
+    ratio = _factor_text(run.latency_ratio)
     return (
-        f"{run.outcome}: {duration_text(run.median_ns)} per run, {ratio} the "
-        f"{duration_text(proof.unlimited.median_ns)} without a limit; loading took "
-        f"{duration_text(run.load_ns)}, {_ratio_text(run.load_ratio)}{_reread_text(run)}"
+        f"{run.outcome}: {format_duration(run.median_ns)} per run, {ratio} the "
+        f"{format_duration(proof.unlimited.median_ns)} without a limit; loading took "
+        f"{format_duration(run.load_ns)}, {_factor_text(run.load_ratio)}{_reread_text(run)}"
     )
 
 
@@ -130,10 +120,8 @@ def _reread_text(run: LimitedRun) -> str:
     return ""
 
 
-def _ratio_text(ratio: float | None) -> str:
-    if ratio is None:
-        return ""
-    return f"{ratio:.0f}x" if ratio >= 10 else f"{ratio:.2g}x" if ratio >= 2 else f"{ratio:.2f}x"
+def _factor_text(ratio: float | None) -> str:
+    return "" if ratio is None else format_factor(ratio)
 
 
 def _need_row(proof: Proof) -> Row:
@@ -141,9 +129,9 @@ def _need_row(proof: Proof) -> Row:
     return Row(
         "needs",
         f"about {format_bytes(proof.needed_bytes)} at once that cannot be evicted, by the run "
-        f"without a limit ({duration_text(unlimited.median_ns)} per run, "
+        f"without a limit ({format_duration(unlimited.median_ns)} per run, "
         f"{counted(len(unlimited.samples_ns), 'run')}; loading "
-        f"{duration_text(unlimited.load_ns)})",
+        f"{format_duration(unlimited.load_ns)})",
     )
 
 
@@ -173,7 +161,7 @@ def _floor_text(found: Bisection) -> str:
 
 
 def _comfort_text(found: Bisection) -> str:
-    percent = f"{found.comfort_ratio - 1:.0%}".replace("%", " %")
+    percent = format_percent(found.comfort_ratio - 1)
     if found.comfort_bytes is None:
         return "not found: it was slow under every limit"
     text = f"{format_bytes(found.comfort_bytes)}: latency within {percent} of unlimited"
@@ -191,11 +179,11 @@ def runs_section(proof: Proof) -> Section | None:
     runs = sorted(proof.runs, key=lambda run: -(run.limit_bytes or 0))
     rows = tuple(
         (
-            bytes_text(run.limit_bytes),
+            format_bytes(run.limit_bytes),
             run.outcome if run.outcome != "killed" else f"killed {_PHASES[run.phase]}",
             _time_text(run.load_ns),
             _time_text(run.median_ns),
-            _ratio_text(run.latency_ratio),
+            _factor_text(run.latency_ratio),
             format_bytes(run.reread_per_run_bytes) if run.reread_per_run_bytes else "",
         )
         for run in runs

@@ -13,9 +13,8 @@ from typing import Final, Literal, TypeAlias
 
 from feasibility.records.base import Assumption, Notice, TensorSpec
 from feasibility.text import safe_text
-from feasibility.units import GIB, format_bytes, format_count, format_duration
+from feasibility.units import format_bytes, format_percent
 
-NOT_MEASURED: Final = "not measured"
 NAME_LIMIT: Final = 60
 
 Align: TypeAlias = Literal["left", "right"]
@@ -100,84 +99,15 @@ def name_text(name: str, limit: int = NAME_LIMIT) -> str:
     return safe_text(name, limit)
 
 
-def bytes_text(count: int | None) -> str:
-    """A size, or that it was not measured."""
-    return NOT_MEASURED if count is None else format_bytes(count)
-
-
-def duration_text(ns: int | None) -> str:
-    """A duration, or that it was not measured."""
-    return NOT_MEASURED if ns is None else format_duration(ns)
-
-
-def bytes_range_text(low: int, high: int) -> str:
-    """Two sizes as a range, the unit said once where it is the same: `407 to 457 MiB`."""
-    return range_text(format_bytes(low), format_bytes(high))
-
-
-def rough_duration_text(ns: int) -> str:
-    """A projected duration with two significant digits, for example `1.9 s`."""
-    return format_duration(_two_digits(ns))
-
-
-def rough_range_text(low_ns: int, high_ns: int) -> str:
-    """A projected interval with two significant digits in one unit, as `0.48 to 1.2 s`."""
-    low_ns, high_ns = _two_digits(low_ns), _two_digits(high_ns)
-    if low_ns == high_ns:
-        return format_duration(high_ns)
-    high = format_duration(high_ns)
-    number = high.rpartition(" ")[0]
-    low = float(number) * low_ns / high_ns
-    return f"{low:.2g} to {high}" if low < 99.5 else f"{low:.0f} to {high}"
-
-
-def _two_digits(count: int) -> int:
-    scale: int = 10 ** max(len(str(count)) - 2, 0)
-    return (count + scale // 2) // scale * scale
-
-
-def range_text(low: str, high: str) -> str:
-    """Two quantities as a range, the unit said once where it is the same."""
-    if low == high:
-        return low
-    low_number, _, low_unit = low.rpartition(" ")
-    return f"{low_number} to {high}" if high.endswith(f" {low_unit}") else f"{low} to {high}"
-
-
-def part_of_text(part: int | None, whole: int | None) -> str:
-    """A size against its limit: `206 of 220 MiB`, `206 MiB of 2.9 GiB`."""
-    if part is None:
-        return NOT_MEASURED
-    if whole is None:
-        return f"{format_bytes(part)}, no limit known"
-    number, _, unit = format_bytes(part).rpartition(" ")
-    # Two digits are as much as a limit is known to; three would pretend to more.
-    limit = format_bytes(whole)
-    if GIB <= whole < 10 * GIB:
-        limit = f"{whole / GIB:.1f}".removesuffix(".0") + " GiB"
-    return f"{number} of {limit}" if limit.endswith(f" {unit}") else f"{number} {unit} of {limit}"
-
-
-def flops_text(flops: int | None) -> str:
-    """Work of one inference, one multiply-add counted as two operations."""
-    if flops is None:
-        return "work not known"
-    text = format_count(flops)
-    return f"{text}FLOP" if " " in text else f"{text} FLOP"
-
-
 def disk_text(file_bytes: int, external_bytes: int) -> str:
     """Size on disk, external data named where there is any."""
     total = f"{format_bytes(file_bytes + external_bytes)} on disk"
     return f"{total} ({format_bytes(external_bytes)} external)" if external_bytes else total
 
 
-def percent_text(part: float, whole: float) -> str:
-    """A share in whole percent; `<1 %` for a little."""
-    if not whole:
-        return ""
-    share = 100 * part / whole
-    return "<1 %" if 0 < share < 0.5 else f"{share:.0f} %"
+def share_text(part: float, whole: float) -> str:
+    """A share in percent; empty where the whole is nothing."""
+    return format_percent(part / whole) if whole else ""
 
 
 def shape_text(shape: Sequence[int | str | None] | None) -> str:
