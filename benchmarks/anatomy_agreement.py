@@ -17,7 +17,7 @@ from feasibility import zoo
 from feasibility.measure.host import ceiling_bytes
 from feasibility.measure.instruments.memray_capture import read_phase
 from feasibility.measure.measure_model import measure_model
-from feasibility.measure.options import MeasureOptions
+from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.passes import Passes
 from feasibility.records.anatomy import MemoryParts
 from feasibility.records.profile import Profile

@@ -8,8 +8,8 @@ from pathlib import Path
 from benchmarks._common import alternate, median_ratio, print_table, run_bare
 from feasibility import zoo
 from feasibility.measure.host import ceiling_bytes
-from feasibility.measure.latency_figures import summarise
-from feasibility.measure.options import MeasureOptions
+from feasibility.measure.latency_percentiles import summarise
+from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.passes import Passes
 from feasibility.measure.subject import read_subject
 from feasibility.records.workload import InputPlan

@@ -22,7 +22,7 @@ from benchmarks._cgroup import memory_cgroup
 from benchmarks._common import HERE, STEADY, print_table
 from feasibility import zoo
 from feasibility.measure.measure_model import measure_model
-from feasibility.measure.options import MeasureOptions
+from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.prove.prove_model import ProveOptions, prove_model
 from feasibility.records.proof import LimitedRun, ProofAllocator
 from feasibility.records.workload import InputSpec

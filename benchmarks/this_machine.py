@@ -24,8 +24,8 @@ from feasibility.catalogue.load_catalogue import THIS_ID
 from feasibility.commands.this_machine import measure_this_machine
 from feasibility.measure.host import ceiling_bytes
 from feasibility.measure.inputs_that_run import first_that_runs
-from feasibility.measure.latency_figures import percentile
-from feasibility.measure.options import MeasureOptions
+from feasibility.measure.latency_percentiles import percentile
+from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.passes import Passes
 from feasibility.measure.profiled_model import profiled_model
 from feasibility.measure.subject import read_subject

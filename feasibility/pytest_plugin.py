@@ -77,7 +77,7 @@ def feasibility_fixture(request: pytest.FixtureRequest) -> Measure:
     """Function that measures a model and returns its profile, once per session and options.
 
     It takes the path of the model, relative to the root folder of the tests, and the fields
-    of `feasibility.measure.options.MeasureOptions`, for example `dims={"batch": 4}`.
+    of `feasibility.measure.measure_options.MeasureOptions`, for example `dims={"batch": 4}`.
     """
     known: dict[tuple[Path, str], Profile] = {}
 
@@ -86,7 +86,7 @@ def feasibility_fixture(request: pytest.FixtureRequest) -> Measure:
         key = path, repr(sorted(options.items()))
         if key not in known:
             from feasibility.measure.measure_model import measure_model
-            from feasibility.measure.options import MeasureOptions
+            from feasibility.measure.measure_options import MeasureOptions
 
             with _alone():
                 known[key] = measure_model(path, MeasureOptions(**options))

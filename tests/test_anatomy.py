@@ -15,14 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from feasibility.measure.anatomy import Evidence, anatomy
 from feasibility.measure.instruments.arena_steps import ArenaStep
 from feasibility.measure.instruments.memray_capture import PhaseAllocations, Replay
 from feasibility.measure.instruments.ort_profile import Trace
 from feasibility.measure.measure_model import measure_model
+from feasibility.measure.measure_options import MeasureOptions
+from feasibility.measure.memory_anatomy import Evidence, anatomy
 from feasibility.measure.memory_figures import ChildMemory
 from feasibility.measure.memory_surveys import Moment, Moments, moment
-from feasibility.measure.options import MeasureOptions
 from feasibility.measure.passes import Passes
 from feasibility.records.anatomy import Anatomy, MemoryParts
 from feasibility.records.profile import Profile

@@ -20,7 +20,7 @@ from feasibility.budget.quiet import Usage, is_quiet
 from feasibility.budget.store import NO_STORE, Store
 from feasibility.budget.trials import Trials
 from feasibility.errors import DeviceError
-from feasibility.measure.options import MeasureOptions
+from feasibility.measure.measure_options import MeasureOptions
 from feasibility.records.budget import InitializerSize, Metric, Snapshot
 from feasibility.records.workload import Fill, InputSpec
 from tests.tiny_models import mlp

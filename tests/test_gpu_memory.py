@@ -14,7 +14,7 @@ from feasibility.measure.host import ceiling_bytes
 from feasibility.measure.instruments import nvml as nvml_module
 from feasibility.measure.instruments.gpu_watcher import GpuFigures, GpuWatcher
 from feasibility.measure.instruments.nvml import GpuState, NvmlError, opened
-from feasibility.measure.options import MeasureOptions
+from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.passes import Passes
 from feasibility.records.workload import InputPlan
 from feasibility.runners.child_protocol import Done, Loaded, MemoryReading, Ready

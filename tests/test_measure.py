@@ -16,7 +16,7 @@ import pytest
 from feasibility import schema
 from feasibility.errors import HostError, InputError, ModelError
 from feasibility.measure.measure_model import measure_model
-from feasibility.measure.options import MeasureOptions
+from feasibility.measure.measure_options import MeasureOptions
 from feasibility.records.profile import Profile
 from tests import tiny_models
 from tests.test_probe import ends_soon, heed_interrupts, running_child_of, wait_for

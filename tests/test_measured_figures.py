@@ -15,17 +15,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feasibility.errors import UsageError
-from feasibility.measure import latency_figures as latency
+from feasibility.measure import latency_percentiles as latency
 from feasibility.measure import profile_warnings
 from feasibility.measure.instruments.memray_capture import PhaseAllocations
 from feasibility.measure.instruments.ort_profile import Trace, read_trace, summarise
+from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.memory_figures import (
     ChildMemory,
     child_memory,
     default_range,
     steady_memory,
 )
-from feasibility.measure.options import MeasureOptions
 from feasibility.records.workload import InputPlan
 from feasibility.runners.child_protocol import Done, Loaded, MemoryReading, Ready
 from feasibility.runners.runner import local_room

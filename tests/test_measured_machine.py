@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from feasibility.catalogue.load_catalogue import find_device, load_catalogue
 from feasibility.decide.requirements import Requirements
 from feasibility.decide.verdict import assess_device
-from feasibility.measure.this_machine.speed import BUS, KernelTime
+from feasibility.measure.this_machine.measure_speed import BUS, KernelTime
 from feasibility.paths import devices_dir
 from feasibility.predict.latency.cpu_formula import Work
 from feasibility.predict.latency.latency import project_latency

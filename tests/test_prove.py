@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from feasibility.errors import FeasibilityError, HostError, MeasurementError, ModelError
-from feasibility.measure.options import MeasureOptions
+from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.prove import prove_model as prove_module
 from feasibility.measure.prove.limited_run import Attempt, is_slowed, limited_run, unlimited_run
 from feasibility.measure.prove.page_cache import cached_bytes, evict, read_ahead_bytes

@@ -12,7 +12,7 @@ from rich.console import Console
 from feasibility.commands import proving
 from feasibility.commands.assessing import unmet
 from feasibility.errors import HostError, UsageError
-from feasibility.measure.options import MeasureOptions
+from feasibility.measure.measure_options import MeasureOptions
 from feasibility.records.assessment import Assessment, ModelAssessment
 from feasibility.records.proof import DeviceProof, LimitedRun
 from feasibility.render.terminal.check import render_model_assessment

@@ -22,7 +22,7 @@ from onnx.external_data_helper import set_external_data
 from feasibility.errors import HostError, UsageError
 from feasibility.measure.files_to_stage import files_to_stage
 from feasibility.measure.measure_model import measure_model
-from feasibility.measure.options import MeasureOptions
+from feasibility.measure.measure_options import MeasureOptions
 from feasibility.records.workload import InputSpec
 from feasibility.runners import remote, ssh
 from feasibility.runners.child_process import run_child

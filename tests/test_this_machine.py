@@ -20,8 +20,8 @@ from feasibility.commands.app import run
 from feasibility.commands.known_devices import known_devices
 from feasibility.commands.this_machine import measure_this_machine
 from feasibility.errors import DeviceError, MeasurementError, UsageError
-from feasibility.measure.this_machine import speed
-from feasibility.measure.this_machine.cores import (
+from feasibility.measure.this_machine import measure_speed as speed
+from feasibility.measure.this_machine.core_clusters import (
     CoreCluster,
     cpu_quota,
     last_cache_bytes,

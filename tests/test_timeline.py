@@ -12,7 +12,7 @@ from feasibility.measure.arena_peak import arena_peak
 from feasibility.measure.instruments.arena_steps import ArenaStep, read_step
 from feasibility.measure.instruments.ort_log import load_phases, read_load_phases
 from feasibility.measure.instruments.ort_profile import summarise
-from feasibility.measure.timeline import MAX_POINT_COUNT, Look, phases, thinned, timeline
+from feasibility.measure.memory_timeline import MAX_POINT_COUNT, Look, phases, thinned, timeline
 from feasibility.records.workload import InputSpec
 from feasibility.render.rows.anatomy import Plot
 from feasibility.render.terminal.anatomy import axis_line, plot_lines

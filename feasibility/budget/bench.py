@@ -14,7 +14,7 @@ from feasibility.budget.config import BudgetedWorkload
 from feasibility.budget.digests import file_digest, model_digest
 from feasibility.budget.readings import Readings
 from feasibility.budget.store import Store
-from feasibility.measure.options import DEFAULT_TIMEOUT_S, MeasureOptions
+from feasibility.measure.measure_options import DEFAULT_TIMEOUT_S, MeasureOptions
 from feasibility.records.budget import Conditions
 from feasibility.records.workload import InputPlan
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from feasibility.budget.config import OperatorRule
-from feasibility.measure.options import PROVIDERS
+from feasibility.measure.measure_options import PROVIDERS
 from feasibility.records.budget import BudgetLine, Snapshot
 from feasibility.text import safe_text
 

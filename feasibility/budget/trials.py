@@ -17,9 +17,9 @@ from feasibility.measure.host import ceiling_bytes
 from feasibility.measure.inputs_that_run import first_that_runs
 from feasibility.measure.instruments.memray_capture import read_phase
 from feasibility.measure.instruments.ort_profile import Trace, read_trace
-from feasibility.measure.latency_figures import percentile
+from feasibility.measure.latency_percentiles import percentile
+from feasibility.measure.measure_options import PROVIDERS, MeasureOptions
 from feasibility.measure.memory_figures import ChildMemory, memory_of
-from feasibility.measure.options import PROVIDERS, MeasureOptions
 from feasibility.measure.output_drift import Outputs, read_outputs
 from feasibility.measure.passes import Passes
 from feasibility.measure.subject import Subject, read_subject

@@ -16,7 +16,7 @@ from feasibility.text import safe_text
 
 if TYPE_CHECKING:
     from feasibility.decide.requirements import Requirements
-    from feasibility.measure.options import MeasureOptions
+    from feasibility.measure.measure_options import MeasureOptions
     from feasibility.records.assessment import Assessment, Failure, ModelAssessment, Verdict
     from feasibility.records.device import Device
 

@@ -26,7 +26,7 @@ def demo(*, details: DetailsOption = False, quiet: QuietOption = False) -> int:
     """
     from feasibility.commands.assessing import assess_paths
     from feasibility.decide.requirements import Requirements
-    from feasibility.measure.options import MeasureOptions
+    from feasibility.measure.measure_options import MeasureOptions
     from feasibility.zoo.registry import build, entries
 
     devices = chosen_devices(DEVICE_IDS)

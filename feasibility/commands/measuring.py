@@ -11,7 +11,7 @@ from feasibility.errors import UsageError
 from feasibility.text import safe_text
 
 if TYPE_CHECKING:
-    from feasibility.measure.options import MeasureOptions
+    from feasibility.measure.measure_options import MeasureOptions
     from feasibility.records.device import Device
     from feasibility.records.profile import Profile
     from feasibility.runners.runner import Machine

@@ -12,7 +12,7 @@ from feasibility.errors import UsageError
 from feasibility.text import safe_text
 
 if TYPE_CHECKING:
-    from feasibility.measure.options import MeasureOptions
+    from feasibility.measure.measure_options import MeasureOptions
 
 ModelArgument: TypeAlias = Annotated[
     Path, typer.Argument(metavar="MODEL", show_default=False, help="An .onnx or .ort file.")
@@ -133,7 +133,7 @@ def measure_options(
     Raises:
         UsageError: One of them cannot be meant as it was written.
     """
-    from feasibility.measure.options import MeasureOptions
+    from feasibility.measure.measure_options import MeasureOptions
 
     return MeasureOptions(
         dims=parse_dims(dim),

@@ -14,7 +14,7 @@ from feasibility.errors import FeasibilityError, UsageError
 from feasibility.text import safe_text
 
 if TYPE_CHECKING:
-    from feasibility.measure.options import MeasureOptions
+    from feasibility.measure.measure_options import MeasureOptions
     from feasibility.records.assessment import DeviceAssessment, ModelAssessment
     from feasibility.records.device import Device
     from feasibility.records.proof import DeviceProof

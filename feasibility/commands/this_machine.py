@@ -11,7 +11,7 @@ from feasibility.records.device import Device, Kind
 from feasibility.text import safe_text
 
 if TYPE_CHECKING:
-    from feasibility.measure.this_machine.speed import Pace
+    from feasibility.measure.this_machine.measure_speed import Pace
 
 _COMMENT: Final = """\
 Written by `feasibility devices this`. docs/devices.md describes every key. Figures of this
@@ -86,7 +86,7 @@ def measure_this_machine(
     from feasibility.measure.host import ceiling_bytes
     from feasibility.measure.profile_warnings import busy_host
     from feasibility.measure.this_machine.machine_facts import read_machine
-    from feasibility.measure.this_machine.speed import measure_speed, thread_counts
+    from feasibility.measure.this_machine.measure_speed import measure_speed, thread_counts
     from feasibility.predict.this_device import device_of
 
     facts = read_machine()

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
-from feasibility.measure.anatomy import Evidence, anatomy
 from feasibility.measure.arena_peak import arena_peak
 from feasibility.measure.instruments.memray_capture import PhaseAllocations
 from feasibility.measure.instruments.ort_log import read_load_phases
 from feasibility.measure.instruments.ort_profile import Trace
+from feasibility.measure.memory_anatomy import Evidence, anatomy
 from feasibility.measure.memory_figures import ChildMemory, memory_of
 from feasibility.measure.memory_surveys import moments_of
+from feasibility.measure.memory_timeline import timeline
 from feasibility.measure.subject import Subject
-from feasibility.measure.timeline import timeline
 from feasibility.model_file.element_types import ELEMENT_TYPES
 from feasibility.records.anatomy import Anatomy, Timeline
 from feasibility.records.workload import InputSpec

@@ -6,7 +6,7 @@ import posixpath
 from pathlib import Path
 
 from feasibility.errors import ModelError
-from feasibility.measure.options import MeasureOptions
+from feasibility.measure.measure_options import MeasureOptions
 from feasibility.model_file.external_data import resolve_external
 from feasibility.model_file.open_model import open_model
 from feasibility.model_file.skeleton import skeleton_of

@@ -13,7 +13,12 @@ from pathlib import Path
 from typing import Final
 
 import feasibility
-from feasibility.measure import latency_figures, memory_figures, profile_warnings, profiled_model
+from feasibility.measure import (
+    latency_percentiles,
+    memory_figures,
+    profile_warnings,
+    profiled_model,
+)
 from feasibility.measure.child_errors import explain
 from feasibility.measure.detail_passes import Details, model_files
 from feasibility.measure.files_to_stage import files_to_stage
@@ -22,8 +27,8 @@ from feasibility.measure.host import ceiling_bytes, read_host
 from feasibility.measure.inputs_that_run import first_that_runs
 from feasibility.measure.instruments.memray_capture import PhaseAllocations, read_phase
 from feasibility.measure.instruments.ort_profile import Trace, read_trace
+from feasibility.measure.measure_options import MeasureOptions, Progress, no_progress
 from feasibility.measure.memory_figures import ChildMemory, memory_of
-from feasibility.measure.options import MeasureOptions, Progress, no_progress
 from feasibility.measure.passes import Passes
 from feasibility.measure.subject import Subject, read_subject
 from feasibility.records.anatomy import Timeline
@@ -293,7 +298,7 @@ class _Campaign:
         loaded, done = self.plain.event(Loaded), self.plain.event(Done)
         assert loaded is not None
         assert done is not None
-        return latency_figures.summarise(loaded.load_ns, done.first_run_ns, done.samples_ns)
+        return latency_percentiles.summarise(loaded.load_ns, done.first_run_ns, done.samples_ns)
 
     def _workload(self, ready: Ready, done: Done) -> Workload:
         options = self.passes.options

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 from msgspec.structs import replace
 
-from feasibility.measure.options import MeasureOptions
+from feasibility.measure.measure_options import MeasureOptions
 from feasibility.records.workload import InputPlan, InputSpec
 from feasibility.runners.child_process import ChildResult, Watcher, run_children
 from feasibility.runners.child_protocol import Instrument, Request, Schedule

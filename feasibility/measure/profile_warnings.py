@@ -6,8 +6,8 @@ import importlib.metadata
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from feasibility.measure.latency_figures import outlier_count
-from feasibility.measure.options import MeasureOptions
+from feasibility.measure.latency_percentiles import outlier_count
+from feasibility.measure.measure_options import MeasureOptions
 from feasibility.records.base import Notice
 from feasibility.records.profile import Latency
 from feasibility.records.workload import InputPlan

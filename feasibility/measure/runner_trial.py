@@ -9,8 +9,8 @@ from feasibility.measure.child_errors import explain
 from feasibility.measure.files_to_stage import files_to_stage
 from feasibility.measure.host import ceiling_bytes, read_host
 from feasibility.measure.inputs_that_run import first_that_runs
+from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.memory_figures import memory_of
-from feasibility.measure.options import MeasureOptions
 from feasibility.measure.passes import Passes
 from feasibility.measure.profile_warnings import other_runtime
 from feasibility.measure.subject import read_subject

@@ -11,7 +11,7 @@ from feasibility.facts.model_facts import digest, facts_of
 from feasibility.facts.ort_format import ort_facts
 from feasibility.graph.inputs.input_plans import plan_inputs, plan_inputs_from_specs
 from feasibility.measure.child_errors import explain
-from feasibility.measure.options import MeasureOptions
+from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.passes import Passes
 from feasibility.model_file.open_model import open_model
 from feasibility.model_file.skeleton import Skeleton, skeleton_of

@@ -24,9 +24,9 @@ from feasibility.text import safe_text
 from feasibility.units import MIB, MILLISECOND_NS, format_bytes
 
 if TYPE_CHECKING:
-    from feasibility.measure.this_machine.cores import CoreCluster
+    from feasibility.measure.this_machine.core_clusters import CoreCluster
     from feasibility.measure.this_machine.machine_facts import MachineFacts
-    from feasibility.measure.this_machine.speed import Speed
+    from feasibility.measure.this_machine.measure_speed import Speed
 
 _ROLES: Final[dict[Kind, Role]] = {"sbc": "headless", "server": "service"}
 # As in the catalogue; docs/devices.md says what they rest on.

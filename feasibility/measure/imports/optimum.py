@@ -17,7 +17,7 @@ from feasibility.measure.imports.imported_figures import (
     text,
     whole,
 )
-from feasibility.measure.latency_figures import summarise
+from feasibility.measure.latency_percentiles import summarise
 from feasibility.records.profile import Latency
 from feasibility.units import SECOND_NS
 

@@ -19,7 +19,7 @@ from feasibility.measure.imports.imported_figures import (
     text,
     whole,
 )
-from feasibility.measure.latency_figures import summarise
+from feasibility.measure.latency_percentiles import summarise
 from feasibility.records.base import ISA_ALIASES
 from feasibility.records.profile import Latency, Memory
 from feasibility.units import MILLISECOND_NS

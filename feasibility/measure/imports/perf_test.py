@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from feasibility.measure.imports.imported_figures import ImportedFigures, UnreadableError, whole
-from feasibility.measure.latency_figures import summarise
+from feasibility.measure.latency_percentiles import summarise
 from feasibility.records.profile import Latency
 from feasibility.units import MILLISECOND_NS, SECOND_NS
 

@@ -12,7 +12,7 @@ import msgspec
 
 from feasibility.errors import HostError
 from feasibility.measure.child_errors import explain, is_out_of_memory
-from feasibility.measure.latency_figures import percentile
+from feasibility.measure.latency_percentiles import percentile
 from feasibility.measure.prove.page_cache import evict
 from feasibility.records.proof import EndedBy, LimitedRun, Outcome
 from feasibility.runners.child_process import ChildResult, run_child

@@ -12,7 +12,7 @@ import feasibility
 from feasibility.measure import profile_warnings
 from feasibility.measure.host import ceiling_bytes, read_host
 from feasibility.measure.inputs_that_run import first_that_runs
-from feasibility.measure.options import MeasureOptions, Progress, no_progress
+from feasibility.measure.measure_options import MeasureOptions, Progress, no_progress
 from feasibility.measure.passes import Passes
 from feasibility.measure.profiled_model import profiled_model
 from feasibility.measure.prove import proof_warnings

@@ -11,7 +11,7 @@ from typing import Final, get_args
 
 from feasibility.errors import HostError
 from feasibility.measure.host import this_host
-from feasibility.measure.this_machine.cores import (
+from feasibility.measure.this_machine.core_clusters import (
     CoreCluster,
     kernel_text,
     last_cache_bytes,

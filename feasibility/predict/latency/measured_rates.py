@@ -23,7 +23,7 @@ from feasibility.units import SECOND_NS
 
 if TYPE_CHECKING:
     # Projecting needs nothing of what measures, nor its libraries.
-    from feasibility.measure.this_machine.speed import KernelTime
+    from feasibility.measure.this_machine.measure_speed import KernelTime
 
 # The runtime whose kernels `devices this` runs.
 MEASURED_RUNTIME: Final = "onnxruntime"
@@ -166,7 +166,7 @@ def rates_of(
         alone: The same with one thread.
         source: Where the figures come from, for the device file.
     """
-    from feasibility.measure.this_machine.speed import BUS
+    from feasibility.measure.this_machine.measure_speed import BUS
     from feasibility.zoo.kernels import TINY_NODE_COUNT
 
     dispatch_ns = times["layers"].ns / TINY_NODE_COUNT

@@ -14,8 +14,8 @@ from typing import Final
 from feasibility.errors import MeasurementError
 from feasibility.facts.model_facts import inspect_model
 from feasibility.measure.child_errors import explain, is_out_of_memory
-from feasibility.measure.latency_figures import percentile
-from feasibility.measure.options import PROVIDERS, Progress, no_progress
+from feasibility.measure.latency_percentiles import percentile
+from feasibility.measure.measure_options import PROVIDERS, Progress, no_progress
 from feasibility.measure.profiled_model import profiled_model
 from feasibility.records.profile import ProfiledModel
 from feasibility.records.workload import InputSpec
