@@ -5,23 +5,27 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
+# The versions to install. CI also uses constraints-oldest.txt, and /dev/null for the newest.
+CONSTRAINTS ?= constraints.txt
 # Build back ends run in an environment of their own; this pins them too.
-export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export PIP_CONSTRAINT := $(abspath $(CONSTRAINTS))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint type unit slow reports calibrate bench clean
+.PHONY: help install demo test lint type unit slow reports generated wheel calibrate bench clean
 
 help:
 	@echo "make demo     install and run the main job on reference architectures"
 	@echo "make test     install, then lint, type check and the test suite"
 	@echo "make slow     the tests that take longer than ten seconds each"
+	@echo "make wheel    build the sdist and the wheel, and test the wheel outside the checkout"
+	@echo "make generated  write reports/ again from recorded profiles; fails if that changes a file"
 	@echo "make reports  record profiles of the zoo and render reports/ from them"
 	@echo "make calibrate  fit the latency projection again and state its error in docs/accuracy.md"
 	@echo "make bench    compare with onnx.load and a bare loop; prints ratios"
 
 install: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	    || { echo "feasibility needs Python 3.11 or newer; run: make PYTHON=python3.12 ..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
@@ -49,6 +53,15 @@ slow: install
 
 reports: install
 	$(BIN)/python -m benchmarks.record_reports
+
+generated: install
+	$(BIN)/python -m benchmarks.record_reports --render
+	git diff --exit-code -- reports
+
+wheel: install
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	.ci/test-wheel dist/*.whl
 
 calibrate: install
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.calibrate

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+import feasibility
+
 ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "feasibility"
+PACKAGE = Path(feasibility.__file__).parent
 
 # Rooms from top to bottom; rooms on one line do not import each other. A room may be a folder or
 # a module; of the rooms that hold a file, the longest name is its own.

@@ -1,0 +1,80 @@
+"""The files around the package agree with it: CI, pins, build."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def pins(name: str) -> dict[str, str]:
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+    found = (line.split("==") for line in lines if line and not line.startswith("#"))
+    return {package.lower().replace("_", "-"): version for package, version in found}
+
+
+def release(version: str) -> tuple[int, ...]:
+    """`1.24` and `1.24.0` are the same release."""
+    numbers = [int(part) for part in version.split(".")]
+    while numbers and numbers[-1] == 0:
+        numbers.pop()
+    return tuple(numbers)
+
+
+def lower_bounds() -> dict[str, str]:
+    requirements = [*PROJECT["project"]["dependencies"]]
+    for extra in PROJECT["project"].get("optional-dependencies", {}).values():
+        requirements += extra
+    return dict(requirement.split(">=") for requirement in requirements)
+
+
+def test_the_oldest_versions_are_those_that_are_allowed() -> None:
+    """CI tests the first release that exists at or above each lower bound."""
+    oldest = pins("constraints-oldest.txt")
+    bounds = lower_bounds()
+    assert oldest.keys() == {name.lower() for name in bounds}
+    for name, bound in bounds.items():
+        assert release(oldest[name.lower()])[:2] == (*release(bound), 0, 0)[:2], name
+
+
+def test_every_dependency_is_pinned() -> None:
+    """A fresh clone installs the versions that were tested."""
+    names = {name.lower() for name in lower_bounds()}
+    names |= {re.split("[>=]", each)[0].lower() for each in PROJECT["dependency-groups"]["dev"]}
+    assert names - pins("constraints.txt").keys() == set()
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_workflows_pin_actions_and_ask_for_no_rights(path: Path) -> None:
+    """A tag of somebody else's repository can move; a commit cannot."""
+    text = path.read_text(encoding="utf-8")
+    used = re.findall(r"uses: (.+)", text)
+    assert used
+    assert [
+        each for each in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v[\d.]+", each)
+    ] == []
+    assert "\npermissions: {}\n" in text
+
+
+def test_workflows_call_targets_that_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    called = {
+        name for path in WORKFLOWS for name in re.findall(r"make ([a-z]+)", path.read_text("utf-8"))
+    }
+    assert called
+    assert called <= targets
+
+
+def test_ci_runs_every_python_that_is_promised() -> None:
+    """The classifiers of pyproject.toml and the matrix of ci.yml list the same versions."""
+    promised = re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["project"]["classifiers"]))
+    matrix = re.search(r"python: \[(.+)\]", (ROOT / ".github/workflows/ci.yml").read_text("utf-8"))
+    assert matrix is not None
+    assert re.findall(r"3\.\d+", matrix[1]) == promised
