@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from feasibility.measure.measure_model import measure_model
-from feasibility.runners.emulator.emulator import EmulatedMachine
-from feasibility.runners.interpreter import STEADY_ENVIRONMENT
+from feasibility.runners.child_command import STEADY_ENVIRONMENT
+from feasibility.runners.emulator.emulated_runner import EmulatedRunner
 from feasibility.units import MIB
 
 GUEST = """
@@ -118,16 +118,16 @@ class Guest:
 
 def by_hand(path: Path, sequence: int) -> dict[str, int]:
     """Figures in bytes above the baseline."""
-    machine = EmulatedMachine()
-    with machine.reach(tuple) as place, tempfile.TemporaryDirectory() as folder:
+    machine = EmulatedRunner()
+    with machine.connect(tuple) as session, tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "guest.py"
         script.write_text(f"SEQUENCE = {sequence}\n{GUEST}")
-        *command, _ = place.runner.command(STEADY_ENVIRONMENT)
+        command = session.command(STEADY_ENVIRONMENT)
         process = subprocess.Popen(
-            [*command, str(script), str(path)],
+            [*command.argv[:-1], str(script), str(path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=place.runner.environment({}),
+            env=command.environment,
             text=True,
         )
         guest = Guest(process.pid)
@@ -161,7 +161,7 @@ def main(paths: list[str]) -> None:
     """Prints one row per figure."""
     for path in map(Path, paths):
         started = time.monotonic()
-        profile = measure_model(path, machine=EmulatedMachine())
+        profile = measure_model(path, machine=EmulatedRunner())
         memory = profile.memory
         assert memory is not None
         sequence = max((profile.workload.dims.get("sequence", 1), 1))

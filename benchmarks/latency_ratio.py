@@ -14,7 +14,7 @@ from feasibility.measure.passes import Passes
 from feasibility.measure.subject import read_subject
 from feasibility.records.workload import InputPlan
 from feasibility.runners.child_protocol import Done
-from feasibility.runners.runner import LocalPlace
+from feasibility.runners.local import LocalSession
 from feasibility.units import SECOND_NS, format_duration
 
 # YAMNet takes less than a millisecond, where the clock and the call weigh too much.
@@ -27,7 +27,7 @@ def main() -> None:
     rows = []
     for name in MODELS:
         path = zoo.build(name)
-        passes = Passes(path.absolute(), MeasureOptions(), LocalPlace(), ceiling_bytes())
+        passes = Passes(path.absolute(), MeasureOptions(), LocalSession(), ceiling_bytes())
         plan = read_subject(path, passes.options, passes).plans[0]
         pairs = alternate(
             PAIR_COUNT,

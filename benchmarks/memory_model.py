@@ -26,8 +26,9 @@ from feasibility.measure.memory_figures import ChildMemory, memory_of
 from feasibility.measure.passes import Passes
 from feasibility.measure.subject import Subject, read_subject
 from feasibility.records.facts import ModelledMemory
-from feasibility.runners.named_runner import machine_named
-from feasibility.runners.runner import LocalPlace, Place
+from feasibility.runners.local import LocalSession
+from feasibility.runners.named_runners import runner_named
+from feasibility.runners.runner import Session
 from feasibility.units import MIB
 
 # Smaller ones are mostly the runtime itself.
@@ -66,14 +67,14 @@ def main() -> None:
 
 def compare(path: Path, runner: str | None, errors: defaultdict[str, list[float]]) -> None:
     """Prints one model's figures and notes the errors of those that count."""
-    local = Passes(path.absolute(), OPTIONS, LocalPlace(), ceiling_bytes())
+    local = Passes(path.absolute(), OPTIONS, LocalSession(), ceiling_bytes())
     subject = read_subject(path, OPTIONS, local)
-    here = measured(subject, path, LocalPlace())
+    here = measured(subject, path, LocalSession())
     pairs = {"x86_64": (here, modelled(subject, "x86_64"))}
     if runner is not None:
         # An emulator reads the files where they are.
-        with machine_named(runner).reach(lambda: ()) as place:
-            there = measured(subject, path, place)
+        with runner_named(runner).connect(lambda: ()) as session:
+            there = measured(subject, path, session)
         pairs["aarch64"] = (there, modelled(subject, "aarch64"))
         told = {isa: pair[1] for isa, pair in pairs.items()}
         pairs["carried over"] = (
@@ -95,9 +96,9 @@ def compare(path: Path, runner: str | None, errors: defaultdict[str, list[float]
             errors[f"{name} {what}"].append(getattr(told_, what) / getattr(seen, what) - 1)
 
 
-def measured(subject: Subject, path: Path, place: Place) -> Peaks:
+def measured(subject: Subject, path: Path, session: Session) -> Peaks:
     """Figures of one process, with the first inputs that the model accepts."""
-    passes = Passes(path.absolute(), OPTIONS, place, ceiling_bytes())
+    passes = Passes(path.absolute(), OPTIONS, session, ceiling_bytes())
     for plan in subject.plans:
         result = passes.steady(plan)
         if result.ending == "done":

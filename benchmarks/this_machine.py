@@ -37,7 +37,7 @@ from feasibility.predict.latency.model_work import work_of_model
 from feasibility.records.device import Device
 from feasibility.records.profile import ProfiledModel
 from feasibility.runners.child_protocol import Done
-from feasibility.runners.runner import LocalPlace
+from feasibility.runners.local import LocalSession
 from feasibility.units import SECOND_NS, format_duration
 
 MODELS = ("yamnet", "mobilenet-v2", "resnet18-fastai", "minilm-l6", "resnet101", "bert-base")
@@ -112,7 +112,7 @@ def ratios(first: Mapping[str, int], second: Mapping[str, int]) -> Iterable[floa
 def timed(path: Path, threads: int) -> tuple[ProfiledModel, int]:
     """The model's work and its median latency."""
     options = MeasureOptions(threads=threads, run_count=RUN_COUNT)
-    passes = Passes(path.absolute(), options, LocalPlace(), ceiling_bytes())
+    passes = Passes(path.absolute(), options, LocalSession(), ceiling_bytes())
     subject = read_subject(path, options, passes)
     plan, result = first_that_runs(subject, passes.plain, passes.ceiling_bytes)
     done = result.event(Done)

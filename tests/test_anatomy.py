@@ -35,7 +35,7 @@ from tests import anatomy_samples, samples, tiny_models
 from tests.snapshot import assert_matches_snapshot
 
 SIZES = st.integers(0, 2**40)
-HEAPS = st.none() | st.builds(HeapReading, in_use=SIZES, kept=SIZES, mapped=SIZES)
+HEAPS = st.none() | st.builds(HeapReading, in_use_bytes=SIZES, retained_bytes=SIZES, mapped_bytes=SIZES)
 MOMENTS = st.builds(
     Moment,
     resident_bytes=SIZES,
@@ -134,14 +134,14 @@ def evidence_of_a_network() -> Evidence:
         private_bytes=176 * MIB,
         model_file_bytes=0,
         library_bytes=7 * MIB,
-        heap=HeapReading(in_use=174 * MIB, kept=2 * MIB, mapped=169 * MIB),
+        heap=HeapReading(in_use_bytes=174 * MIB, retained_bytes=2 * MIB, mapped_bytes=169 * MIB),
     )
     done = Moment(
         resident_bytes=201 * MIB,
         private_bytes=192 * MIB,
         model_file_bytes=0,
         library_bytes=8 * MIB,
-        heap=HeapReading(in_use=190 * MIB, kept=2 * MIB, mapped=184 * MIB),
+        heap=HeapReading(in_use_bytes=190 * MIB, retained_bytes=2 * MIB, mapped_bytes=184 * MIB),
     )
     off = replace(done, private_bytes=178 * MIB)
     step = ArenaStep("first", "Conv", 10 * MIB, 2 * MIB, 10 * MIB)
@@ -215,7 +215,7 @@ def test_a_mute_c_library_leaves_more_unattributed() -> None:
 def test_untouched_tensors_take_no_memory() -> None:
     """Allocated is not resident: the kernel has no page for what was never written."""
     whole = evidence_of_a_network()
-    heap = HeapReading(in_use=214 * MIB, kept=2 * MIB, mapped=209 * MIB)
+    heap = HeapReading(in_use_bytes=214 * MIB, retained_bytes=2 * MIB, mapped_bytes=209 * MIB)
     steady = replace(whole.steady, loaded=replace(whole.steady.loaded, heap=heap))
     load = PhaseAllocations(358 * MIB, 213 * MIB, (), kept_tensor_bytes=210 * MIB)
     found = anatomy(replace(whole, steady=steady, load=load))
@@ -244,7 +244,7 @@ def test_mappings_are_told_apart_by_what_is_behind_them() -> None:
         private_bytes=32,
         model_file_bytes=50,
         library_bytes=30,
-        heap=HeapReading(in_use=21, kept=0, mapped=16),
+        heap=HeapReading(in_use_bytes=21, retained_bytes=0, mapped_bytes=16),
     )
 
 

@@ -13,7 +13,7 @@ from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Failed, Loaded, MemoryReading, Ready
 
 READY = Ready(versions={}, modules=(), baseline=MemoryReading(1, 1, 0), peak_source="vmhwm")
-LOADED = Loaded(load_ns=1, peak=1, memory=MemoryReading(1, 1, 0))
+LOADED = Loaded(load_ns=1, peak_bytes=1, memory=MemoryReading(1, 1, 0))
 
 
 def ended(ending: str, *events: Any, **changes: Any) -> ChildResult:

@@ -18,14 +18,14 @@ from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.passes import Passes
 from feasibility.records.workload import InputPlan
 from feasibility.runners.child_protocol import Done, Loaded, MemoryReading, Ready
-from feasibility.runners.runner import LocalPlace
+from feasibility.runners.local import LocalSession
 
 MIB = 1024**2
 PID = 4242
-READING = MemoryReading(resident=1, anonymous=1, file=0)
+READING = MemoryReading(resident_bytes=1, anonymous_bytes=1, file_bytes=0)
 READY = Ready(versions={}, modules=(), baseline=READING, peak_source="vmhwm")
-LOADED = Loaded(load_ns=1, peak=1, memory=READING)
-DONE = Done(first_run_ns=1, warmup_count=0, samples_ns=(), peak=1, memory=READING)
+LOADED = Loaded(load_ns=1, peak_bytes=1, memory=READING)
+DONE = Done(first_run_ns=1, warmup_count=0, samples_ns=(), peak_bytes=1, memory=READING)
 
 
 class Recorded:
@@ -50,7 +50,7 @@ def watched(*answers: GpuState | tuple[GpuState, ...]) -> GpuFigures:
     """Figures of a child that was looked at between its phases only."""
     watcher = GpuWatcher(Recorded(*answers), PID)
     for event in (READY, LOADED, DONE):
-        assert watcher.mend(event) is event
+        assert watcher.corrected(event) is event
     assert watcher.figures is not None
     return watcher.figures
 
@@ -68,12 +68,12 @@ def test_the_childs_own_memory_is_followed_through_its_phases() -> None:
         ),
         PID,
     )
-    watcher.mend(READY)
-    watcher.look()
-    watcher.look()
-    watcher.mend(LOADED)
-    watcher.look()
-    watcher.mend(DONE)
+    watcher.corrected(READY)
+    watcher.observe()
+    watcher.observe()
+    watcher.corrected(LOADED)
+    watcher.observe()
+    watcher.corrected(DONE)
     assert watcher.figures == GpuFigures(
         "NVIDIA T4", 15360 * MIB, "process", 800 * MIB, 600 * MIB, 1000 * MIB
     )
@@ -117,7 +117,7 @@ def test_the_gpu_that_the_runtime_took_is_found() -> None:
 def test_nothing_seen_on_any_gpu_is_no_figure() -> None:
     watcher = GpuWatcher(Recorded(state(1100, listed=False)), PID)
     for event in (READY, LOADED, DONE):
-        watcher.mend(event)
+        watcher.corrected(event)
     assert watcher.figures is None
 
 
@@ -127,8 +127,8 @@ def test_a_look_that_fails_is_passed_over() -> None:
             raise NvmlError("GPU is lost")
 
     watcher = GpuWatcher(Lost(), PID)
-    watcher.mend(READY)
-    watcher.mend(LOADED)
+    watcher.corrected(READY)
+    watcher.corrected(LOADED)
     assert watcher.figures is None
 
 
@@ -149,7 +149,7 @@ def test_without_the_context_its_share_is_not_known() -> None:
 
 def passes(provider: str) -> Passes:
     options = MeasureOptions(provider=provider)
-    return Passes(Path("/none.onnx"), options, LocalPlace(), ceiling_bytes())
+    return Passes(Path("/none.onnx"), options, LocalSession(), ceiling_bytes())
 
 
 def test_the_cpu_has_no_gpu_memory() -> None:

@@ -27,7 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("measure.prove", "measure.imports", "measure.this_machine"),
     ("measure",),
     ("measure.instruments",),
-    ("runners.named_runner", "runners.available_runners"),
+    ("runners.named_runners",),
     ("runners.emulator", "runners.limits"),
     ("runners",),
     ("facts",),

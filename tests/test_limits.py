@@ -8,15 +8,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from feasibility.runners.child_command import Command, local_command
 from feasibility.runners.child_process import ChildResult, run_child
 from feasibility.runners.child_protocol import Request
-from feasibility.runners.interpreter import LocalRunner
 from feasibility.runners.limits import strongest_limit as choose
 from feasibility.runners.limits.address_space import AddressSpaceEnforcer
 from feasibility.runners.limits.cgroup_folder import (
@@ -36,8 +36,8 @@ from feasibility.runners.limits.limit import (
     EXIT_NOT_IN_GROUP,
     Enforcer,
     EnforcerUnavailableError,
-    EnteringRunner,
     Usage,
+    entering,
 )
 from feasibility.runners.limits.strongest_limit import strongest_enforcer
 from feasibility.runners.limits.systemd_scope import systemd_enforcer
@@ -408,9 +408,9 @@ def test_systemd_hands_a_scope_over(
         assert is_alive(keeper)
         assert (v2_root.own / "cgroup.subtree_control").read_text().startswith("+memory")
         with enforcer.group(MIB) as group:
-            command = group.runner(LocalRunner()).command({})
+            command = group.command(local_command()).argv
         assert command[0].endswith("bin/systemd-run")
-        assert command[1:6] == ["--user", "--scope", "--quiet", "--collect", "--"]
+        assert command[1:6] == ("--user", "--scope", "--quiet", "--collect", "--")
     assert not is_alive(keeper)
     call = (tmp_path / "calls").read_text()
     assert f"--unit=feasibility-{os.getpid()}-" in call
@@ -432,27 +432,22 @@ def test_systemd_is_not_installed(v2_root: Hierarchy, monkeypatch: pytest.Monkey
         systemd_enforcer(v2_root).__enter__()
 
 
-@dataclass(frozen=True)
-class ShellRunner(LocalRunner):
+def shell(script: str) -> Command:
     """Runs a line of shell instead of the child."""
-
-    script: str = ""
-
-    def command(self, extra: Mapping[str, str]) -> list[str]:
-        return ["/bin/sh", "-c", self.script]
+    return Command(("/bin/sh", "-c", script), os.environ)
 
 
 def test_the_child_is_inside_before_it_starts(tmp_path: Path) -> None:
     """The process that enters the group is the one that becomes the child."""
     procs = tmp_path / "cgroup.procs"
-    runner = EnteringRunner(ShellRunner(script="echo $$"), procs)
-    result = subprocess.run(runner.command({}), capture_output=True, text=True, check=True)
+    command = entering(shell("echo $$"), procs)
+    result = subprocess.run(command.argv, capture_output=True, text=True, check=True)
     assert result.stdout == procs.read_text()
 
 
 def test_a_child_that_cannot_enter_does_not_start(tmp_path: Path) -> None:
-    runner = EnteringRunner(ShellRunner(script="echo started"), tmp_path / "none/cgroup.procs")
-    result = subprocess.run(runner.command({}), capture_output=True, text=True, check=False)
+    command = entering(shell("echo started"), tmp_path / "none/cgroup.procs")
+    result = subprocess.run(command.argv, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout) == (EXIT_NOT_IN_GROUP, "")
 
 
@@ -493,15 +488,15 @@ def test_without_any_group_the_weaker_limit_is_left(tmp_path: Path) -> None:
         assert [str(refusal) for refusal in refusals] == ["no control groups are mounted here"]
         with enforcer.group(10 * PAGE_BYTES + 1) as group:
             assert (group.limit_bytes, group.ceiling_bytes) == (10 * PAGE_BYTES, 10 * PAGE_BYTES)
-            runner = LocalRunner()
-            assert group.runner(runner) is runner
+            command = local_command()
+            assert group.command(command) is command
             assert group.usage() == Usage(refault_bytes=0)
 
 
 def test_a_group_that_nobody_may_enter_is_refused(
     v1: Hierarchy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choose._TrueRunner, "command", lambda self, extra: ["false"])
+    monkeypatch.setattr(choose, "_TRUE", Command(("false",), {}))
     with strongest_enforcer(proc_of(tmp_path, v1)) as (enforcer, refusals):
         assert enforcer.kind == "address-space"
         assert "may not be moved" in str(refusals[0])
@@ -517,19 +512,11 @@ def enforcer() -> Iterator[Enforcer]:
         yield found
 
 
-@dataclass(frozen=True)
-class PythonRunner(LocalRunner):
-    script: str = ""
-
-    def command(self, extra: Mapping[str, str]) -> list[str]:
-        return [sys.executable, "-c", self.script]
-
-
 def run_in(enforcer: Enforcer, limit_bytes: int | None, script: str) -> tuple[ChildResult, Usage]:
     request = Request(action="describe", instrument="plain", model_path="", provider="", threads=1)
     with enforcer.group(limit_bytes) as group:
-        runner = group.runner(PythonRunner(script=script))
-        result = run_child(request, runner, timeout_s=60)
+        command = group.command(Command((sys.executable, "-c", script), os.environ))
+        result = run_child(request, command, timeout_s=60)
         return result, group.usage()
 
 
@@ -552,7 +539,7 @@ def test_limits_are_whole_pages(enforcer: Enforcer) -> None:
 
 def test_a_real_group_takes_its_processes_with_it(enforcer: Enforcer) -> None:
     with enforcer.group(None) as group:
-        command = group.runner(ShellRunner(script="exec sleep 600")).command({})
+        command = group.command(shell("exec sleep 600")).argv
         sleeper = subprocess.Popen(command, start_new_session=True)
         deadline = time.monotonic() + 30
         while not (group.usage().anonymous_bytes or 0) and time.monotonic() < deadline:

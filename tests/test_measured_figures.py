@@ -28,7 +28,7 @@ from feasibility.measure.memory_figures import (
 )
 from feasibility.records.workload import InputPlan
 from feasibility.runners.child_protocol import Done, Loaded, MemoryReading, Ready
-from feasibility.runners.runner import local_room
+from feasibility.runners.local import local_free_space
 
 SAMPLES = st.lists(st.integers(1, 10**10), min_size=1, max_size=150)
 
@@ -70,16 +70,22 @@ def test_outliers_lie_beyond_the_outer_fence() -> None:
 READY = Ready(
     versions={},
     modules=(),
-    baseline=MemoryReading(resident=1000, anonymous=400, file=600, pss=500, private_dirty=300),
+    baseline=MemoryReading(
+        resident_bytes=1000,
+        anonymous_bytes=400,
+        file_bytes=600,
+        pss_bytes=500,
+        private_dirty_bytes=300,
+    ),
     peak_source="vmhwm",
 )
-LOADED = Loaded(load_ns=1, peak=5000, memory=MemoryReading(3000, 2300, 700))
+LOADED = Loaded(load_ns=1, peak_bytes=5000, memory=MemoryReading(3000, 2300, 700))
 DONE = Done(
     first_run_ns=1,
     warmup_count=0,
     samples_ns=(1,),
-    peak=4000,
-    memory=MemoryReading(3500, 2700, 800, pss=2500, private_dirty=2300),
+    peak_bytes=4000,
+    memory=MemoryReading(3500, 2700, 800, pss_bytes=2500, private_dirty_bytes=2300),
 )
 
 
@@ -119,7 +125,7 @@ def test_steady_memory_joins_the_instruments() -> None:
 
 def test_comfort_has_room_for_the_runs_file_pages() -> None:
     """Where runs map more than loading needed, they decide; the two never add up."""
-    done = msgspec.structs.replace(DONE, peak=9000)
+    done = msgspec.structs.replace(DONE, peak_bytes=9000)
     memory = steady_memory(child_memory(READY, LOADED, done), None, None, None, None)
     assert (memory.floor_bytes, memory.comfort_bytes) == (7800, 8000)
 
@@ -267,9 +273,9 @@ def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """A pass that had no room says so instead of what broke because of it."""
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
-    assert profile_warnings.full_disk("allocation", local_room()) is None
+    assert profile_warnings.full_disk("allocation", local_free_space()) is None
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=0))
-    notice = profile_warnings.full_disk("allocation", local_room())
+    notice = profile_warnings.full_disk("allocation", local_free_space())
     assert notice is not None
     assert f"({tmp_path}) is full" in notice.message
     assert "TMPDIR" in notice.hint

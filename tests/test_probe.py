@@ -7,8 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +16,12 @@ from hypothesis import strategies as st
 
 from feasibility.records.workload import Fill, InputSpec
 from feasibility.runners.child import child_inputs, child_timing
+from feasibility.runners.child_command import (
+    CHILD_FOLDER,
+    STEADY_ENVIRONMENT,
+    Command,
+    local_command,
+)
 from feasibility.runners.child_process import ChildResult, run_child, run_children
 from feasibility.runners.child_protocol import (
     Described,
@@ -29,7 +33,6 @@ from feasibility.runners.child_protocol import (
     Request,
     Schedule,
 )
-from feasibility.runners.interpreter import CHILD_FOLDER, STEADY_ENVIRONMENT, LocalRunner
 from tests import tiny_models
 
 MIB = 1024**2
@@ -50,21 +53,13 @@ def request_for(path: Path, **changes: object) -> Request:
 
 
 def measure(path: Path, *, timeout_s: float = 60, **changes: object) -> ChildResult:
-    return run_child(request_for(path, **changes), LocalRunner(), timeout_s=timeout_s)
-
-
-@dataclass(frozen=True)
-class ScriptRunner(LocalRunner):
-    """Runs a line of Python instead of the child script."""
-
-    script: str = ""
-
-    def command(self, extra: Mapping[str, str]) -> list[str]:
-        return [sys.executable, "-c", self.script]
+    return run_child(request_for(path, **changes), local_command(), timeout_s=timeout_s)
 
 
 def run_script(script: str, timeout_s: float = 30) -> ChildResult:
-    return run_child(request_for(Path("none")), ScriptRunner(script=script), timeout_s=timeout_s)
+    """Runs a line of Python instead of the child program."""
+    command = Command((sys.executable, "-c", script), os.environ)
+    return run_child(request_for(Path("none")), command, timeout_s=timeout_s)
 
 
 def test_events_come_in_order_and_complete(tmp_path: Path) -> None:
@@ -97,27 +92,23 @@ def test_baseline_is_not_the_parents_peak(tmp_path: Path) -> None:
     ready, loaded = result.event(Ready), result.event(Loaded)
     assert ready is not None
     assert loaded is not None
-    assert ready.baseline.resident < 150 * MIB
-    assert loaded.peak - ready.baseline.resident < 50 * MIB
+    assert ready.baseline.resident_bytes < 150 * MIB
+    assert loaded.peak_bytes - ready.baseline.resident_bytes < 50 * MIB
 
 
 def test_peak_counts_the_weights(tmp_path: Path) -> None:
     """Loading 64 MiB of weights shows in the peak, and the runs do not raise it by as much."""
     model = tiny_models.mlp(tmp_path / "m.onnx", width=2048, layers=4)
     wide = (InputSpec(name="x", dtype="float32", shape=(1, 2048)),)
-    result = run_child(
-        request_for(model, inputs=wide),
-        LocalRunner(),
-        timeout_s=60,
-        environment=STEADY_ENVIRONMENT,
-    )
+    command = local_command(STEADY_ENVIRONMENT)
+    result = run_child(request_for(model, inputs=wide), command, timeout_s=60)
     ready, loaded, done = result.event(Ready), result.event(Loaded), result.event(Done)
     assert ready is not None
     assert loaded is not None
     assert done is not None
-    above = loaded.peak - ready.baseline.resident
+    above = loaded.peak_bytes - ready.baseline.resident_bytes
     assert 64 * MIB < above < 200 * MIB
-    assert done.memory.resident <= done.peak
+    assert done.memory.resident_bytes <= done.peak_bytes
 
 
 def test_sampling_finds_the_same_peak(tmp_path: Path) -> None:
@@ -129,7 +120,7 @@ def test_sampling_finds_the_same_peak(tmp_path: Path) -> None:
     ready = sampled.event(Ready)
     assert ready is not None
     assert ready.peak_source == "sampled"
-    peaks = [result.event(Loaded).peak for result in (marked, sampled)]  # type: ignore[union-attr]
+    peaks = [result.event(Loaded).peak_bytes for result in (marked, sampled)]  # type: ignore[union-attr]
     assert peaks[1] == pytest.approx(peaks[0], rel=0.25)
 
 
@@ -233,7 +224,7 @@ def test_children_side_by_side_keep_their_order(tmp_path: Path) -> None:
         schedule=Schedule(run_count_min=200, run_count_max=200, warmup_count=0),
     )
     quick = request_for(tiny_models.mlp(tmp_path / "b.onnx"))
-    results = run_children([slow, quick], LocalRunner(), timeout_s=60)
+    results = run_children([(slow, local_command()), (quick, local_command())], timeout_s=60)
     counts = [len(result.event(Done).samples_ns) for result in results]  # type: ignore[union-attr]
     assert counts == [200, 3]
 

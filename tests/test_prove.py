@@ -38,7 +38,7 @@ from tests import tiny_models
 from tests.test_probe import ends_soon, heed_interrupts, running_child_of, wait_for
 
 QUICK = MeasureOptions(run_count=3, warmup_count=1)
-READING = MemoryReading(resident=50 * MIB, anonymous=30 * MIB, file=20 * MIB)
+READING = MemoryReading(resident_bytes=50 * MIB, anonymous_bytes=30 * MIB, file_bytes=20 * MIB)
 
 
 def prove(path: Path, options: MeasureOptions = QUICK, **wanted: object) -> Proof:
@@ -206,13 +206,13 @@ def child(ending: Ending, *events: object, signal_number: int | None = None) -> 
 def healthy(median_ns: int, runs: int = 3) -> ChildResult:
     return child(
         "done",
-        Loaded(load_ns=10**8, peak=60 * MIB, memory=READING),
+        Loaded(load_ns=10**8, peak_bytes=60 * MIB, memory=READING),
         First(first_run_ns=median_ns),
         Done(
             first_run_ns=median_ns,
             warmup_count=1,
             samples_ns=(median_ns,) * runs,
-            peak=60 * MIB,
+            peak_bytes=60 * MIB,
             memory=READING,
         ),
     )

@@ -11,10 +11,10 @@ import pytest
 
 from feasibility.errors import HostError, UsageError
 from feasibility.records.workload import InputSpec
+from feasibility.runners.child_command import STEADY_ENVIRONMENT
 from feasibility.runners.child_process import run_child
 from feasibility.runners.child_protocol import Done, Request, Schedule
-from feasibility.runners.container import ContainerMachine, container_machine
-from feasibility.runners.interpreter import STEADY_ENVIRONMENT
+from feasibility.runners.container import ContainerRunner, container_runner
 from feasibility.runners.runner import StagedFile
 from tests import tiny_models
 
@@ -61,32 +61,32 @@ def request_for(path: str) -> Request:
     )
 
 
-def saying(engine: Path, text: str, code: int) -> ContainerMachine:
+def saying(engine: Path, text: str, code: int) -> ContainerRunner:
     (engine.parent / "words").write_text(text)
     engine.write_text(f"#!/bin/sh\ncat {engine.parent}/words >&2\nexit {code}\n")
-    return ContainerMachine("docker", "my/image")
+    return ContainerRunner("docker", "my/image")
 
 
-def fails(machine: ContainerMachine) -> HostError:
-    with pytest.raises(HostError) as caught, machine.reach(tuple):
+def fails(machine: ContainerRunner) -> HostError:
+    with pytest.raises(HostError) as caught, machine.connect(tuple):
         pass
     return caught.value
 
 
-def test_a_child_runs_beside_the_keeper(engine: Path, tmp_path: Path) -> None:
+def test_a_child_runs_beside_the_agent(engine: Path, tmp_path: Path) -> None:
     path = tiny_models.mlp(tmp_path / "mlp.onnx")
-    machine = ContainerMachine("docker", "my/image")
-    with machine.reach(lambda: [StagedFile(path, "model/mlp.onnx")]) as place:
-        request = request_for(place.there(path))
-        result = run_child(request, place.runner, timeout_s=60, environment=STEADY_ENVIRONMENT)
+    machine = ContainerRunner("docker", "my/image")
+    with machine.connect(lambda: [StagedFile(path, "model/mlp.onnx")]) as session:
+        request = request_for(session.child_path(path))
+        result = run_child(request, session.command(STEADY_ENVIRONMENT), timeout_s=60)
         assert result.event(Done) is not None, result.stderr_tail
     assert list((tmp_path / "tmp").iterdir()) == []
     assert (tmp_path / "log").read_text().split("\n")[0] == "run --rm --interactive"
 
 
 def test_the_container_has_no_network_and_the_platform_asked_for() -> None:
-    machine = container_machine("podman", "my/image:1,platform=linux/arm64")
-    argv = machine.keeper_command("pass")
+    machine = container_runner("podman", "my/image:1,platform=linux/arm64")
+    argv = machine.agent_argv("pass")
     assert argv[:2] == ["podman", "run"]
     assert argv[argv.index("--network") + 1] == "none"
     assert argv[argv.index("--platform") + 1] == "linux/arm64"
@@ -94,7 +94,7 @@ def test_the_container_has_no_network_and_the_platform_asked_for() -> None:
 
 
 def test_variables_reach_the_child() -> None:
-    argv = ContainerMachine("docker", "i", container="c").child_command("/x.py", {"A": "1"})
+    argv = ContainerRunner("docker", "i", container="c").child_argv("/x.py", {"A": "1"})
     assert argv[argv.index("--env") + 1] == "A=1"
     assert argv[-4:] == ["python3", "-X", "utf8", "/x.py"]
 
@@ -187,7 +187,7 @@ def test_an_image_without_the_runtime_is_named(engine: Path) -> None:
     engine.write_text(
         f'#!/bin/sh\nwhile [ "$1" != -c ]; do shift; done\nexec {sys.executable} -I -S "$@"\n'
     )
-    error = fails(ContainerMachine("docker", "my/image"))
+    error = fails(ContainerRunner("docker", "my/image"))
     assert error.why == "its Python has no onnxruntime and numpy"
     assert error.hint == "name an image with Python, onnxruntime and numpy in it"
 
@@ -195,54 +195,54 @@ def test_an_image_without_the_runtime_is_named(engine: Path) -> None:
 def test_an_emulator_of_the_engine_that_crashes_is_named(engine: Path, tmp_path: Path) -> None:
     """Its exit code is what docker reports of a process that a signal ended."""
     path = tiny_models.mlp(tmp_path / "mlp.onnx")
-    with ContainerMachine("docker", "my/image").reach(lambda: [StagedFile(path, "m")]) as place:
-        emulated = replace(place, facts={**place.facts, "is_emulated": True})
+    with ContainerRunner("docker", "my/image").connect(lambda: [StagedFile(path, "m")]) as session:
+        emulated = replace(session, facts={**session.facts, "is_emulated": True})
         engine.write_text("#!/bin/sh\nexit 139\n")
-        result = run_child(request_for(place.there(path)), place.runner, timeout_s=60)
-        fault = emulated.fault(result)
+        result = run_child(request_for(session.child_path(path)), session.command({}), timeout_s=60)
+        fault = emulated.host_error(result)
         assert fault is not None
         assert "crashed before the runtime had started" in fault.why
-        assert place.fault(result) is None
+        assert session.host_error(result) is None
 
 
 def test_an_engine_that_is_still_pulling_is_not_waited_for(engine: Path) -> None:
     """It neither speaks nor listens, and an interrupted run should end."""
     engine.write_text("#!/bin/sh\nexec sleep 60\n")
     began = time.monotonic()
-    machine = replace(ContainerMachine("docker", "my/image"), timeout_s=0.2)
-    assert fails(machine).why == "nothing was heard for 0.2 s"
+    machine = replace(ContainerRunner("docker", "my/image"), timeout_s=0.2)
+    assert fails(machine).why == "no answer for 0.2 s"
     assert time.monotonic() - began < 10
 
 
 def test_a_container_that_ends_early_is_named(engine: Path, tmp_path: Path) -> None:
     path = tiny_models.mlp(tmp_path / "mlp.onnx")
-    machine = ContainerMachine("docker", "my/image")
-    with machine.reach(lambda: [StagedFile(path, "m")]) as place:
-        place.link.process.kill()
+    machine = ContainerRunner("docker", "my/image")
+    with machine.connect(lambda: [StagedFile(path, "m")]) as session:
+        session.connection.process.kill()
         engine.write_text("#!/bin/sh\nexit 137\n")
-        result = run_child(request_for(place.there(path)), place.runner, timeout_s=60)
-        fault = place.fault(result)
+        result = run_child(request_for(session.child_path(path)), session.command({}), timeout_s=60)
+        fault = session.host_error(result)
         assert fault is not None
         assert (fault.why, fault.hint) == machine.lost
 
 
 def test_a_container_that_is_gone_is_named(engine: Path, tmp_path: Path) -> None:
     path = tiny_models.mlp(tmp_path / "mlp.onnx")
-    with ContainerMachine("docker", "my/image").reach(lambda: [StagedFile(path, "m")]) as place:
+    with ContainerRunner("docker", "my/image").connect(lambda: [StagedFile(path, "m")]) as session:
         saying(engine, "Error response from daemon: No such container: feasibility-1", 125)
-        result = run_child(request_for(place.there(path)), place.runner, timeout_s=60)
-        fault = place.fault(result)
+        result = run_child(request_for(session.child_path(path)), session.command({}), timeout_s=60)
+        fault = session.host_error(result)
         assert fault is not None
         assert fault.why == "No such container: feasibility-1"
 
 
 def test_a_missing_engine_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
-    error = fails(ContainerMachine("podman", "image"))
+    error = fails(ContainerRunner("podman", "image"))
     assert error.why == "the program podman is not installed here"
 
 
 @pytest.mark.parametrize("text", ["", "--privileged", "i,platform=", "i,volume=/:/x", "a b"])
 def test_what_is_no_image_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
-        container_machine("docker", text)
+        container_runner("docker", text)

@@ -17,13 +17,18 @@ from feasibility.errors import HostError, UsageError
 from feasibility.measure.measure_model import measure_model
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Done, Failed, Loaded, MemoryReading, Ready
-from feasibility.runners.emulation_overhead import TranslationWatcher, translated_bytes
+from feasibility.runners.emulation_overhead import EmulatorWatcher, emulator_bytes
 from feasibility.runners.emulator import install as install_module
-from feasibility.runners.emulator.cores import cpuinfo, stand_in
-from feasibility.runners.emulator.emulator import EmulatedMachine, EmulatedPlace
+from feasibility.runners.emulator.arm_cores import cpuinfo, stand_in
+from feasibility.runners.emulator.emulated_runner import EmulatedRunner, EmulatedSession
 from feasibility.runners.emulator.install import CommandError, install
-from feasibility.runners.emulator.root import MANIFEST, Manifest, root_folder, usable_root
-from feasibility.runners.named_runner import machine_named
+from feasibility.runners.emulator.installed_emulator import (
+    MANIFEST,
+    Manifest,
+    emulator_folder,
+    usable_emulator,
+)
+from feasibility.runners.named_runners import runner_named
 from feasibility.zoo.registry import build
 
 MIB = 1024**2
@@ -43,54 +48,54 @@ Rss:               10240 kB
 """
 
 
-def reading(resident: int, translated: int) -> MemoryReading:
+def reading(resident: int, emulator: int) -> MemoryReading:
     return MemoryReading(
-        resident=resident * MIB,
-        anonymous=(resident - 20) * MIB,
-        file=20 * MIB,
-        pss=(resident - 5) * MIB,
-        private_dirty=(resident - 30) * MIB,
-        translated=translated * MIB,
+        resident_bytes=resident * MIB,
+        anonymous_bytes=(resident - 20) * MIB,
+        file_bytes=20 * MIB,
+        pss_bytes=(resident - 5) * MIB,
+        private_dirty_bytes=(resident - 30) * MIB,
+        emulator_bytes=emulator * MIB,
     )
 
 
 def test_the_emulators_own_are_its_code_and_its_heap() -> None:
-    assert translated_bytes(SMAPS) == (51200 + 10240) * 1024
+    assert emulator_bytes(SMAPS) == (51200 + 10240) * 1024
 
 
 def test_readings_lose_the_translated_code() -> None:
-    watcher = TranslationWatcher(None)
+    watcher = EmulatorWatcher(None)
     event = Ready(versions={}, modules=(), baseline=reading(117, 50), peak_source="vmhwm")
-    mended = watcher.mend(event)
-    assert isinstance(mended, Ready)
-    assert mended.baseline.resident == 67 * MIB
-    assert mended.baseline.anonymous == 47 * MIB
-    assert mended.baseline.pss == 62 * MIB
-    assert mended.baseline.file == 20 * MIB
+    corrected = watcher.corrected(event)
+    assert isinstance(corrected, Ready)
+    assert corrected.baseline.resident_bytes == 67 * MIB
+    assert corrected.baseline.anonymous_bytes == 47 * MIB
+    assert corrected.baseline.pss_bytes == 62 * MIB
+    assert corrected.baseline.file_bytes == 20 * MIB
 
 
 def test_a_peak_is_corrected_by_the_code_of_its_moment() -> None:
     """The mark rose to 494 with 60 MiB of code; that 70 were there in the end is no matter."""
-    watcher = TranslationWatcher(None)
+    watcher = EmulatorWatcher(None)
     watcher._rises += [(400 * MIB, 55 * MIB), (494 * MIB, 60 * MIB)]
-    mended = watcher.mend(Loaded(load_ns=1, peak=494 * MIB, memory=reading(325, 70)))
-    assert isinstance(mended, Loaded)
-    assert mended.peak == 434 * MIB
+    corrected = watcher.corrected(Loaded(load_ns=1, peak_bytes=494 * MIB, memory=reading(325, 70)))
+    assert isinstance(corrected, Loaded)
+    assert corrected.peak_bytes == 434 * MIB
 
 
 def test_marks_of_an_earlier_phase_do_not_count() -> None:
-    watcher = TranslationWatcher(None)
+    watcher = EmulatorWatcher(None)
     watcher._rises += [(494 * MIB, 60 * MIB)]
     done = Done(
-        first_run_ns=1, warmup_count=0, samples_ns=(), peak=352 * MIB, memory=reading(350, 72)
+        first_run_ns=1, warmup_count=0, samples_ns=(), peak_bytes=352 * MIB, memory=reading(350, 72)
     )
-    mended = watcher.mend(done)
-    assert isinstance(mended, Done)
-    assert mended.peak == 280 * MIB
+    corrected = watcher.corrected(done)
+    assert isinstance(corrected, Done)
+    assert corrected.peak_bytes == 280 * MIB
 
 
 def test_a_watcher_outlives_its_child() -> None:
-    TranslationWatcher(2**22 + 1).look()
+    EmulatorWatcher(2**22 + 1).observe()
 
 
 @pytest.mark.parametrize(
@@ -117,7 +122,7 @@ def test_every_processor_is_described() -> None:
 @pytest.mark.parametrize("text", ["emulate:riscv64", "emulate:aarch64:z80", "emulate", "there"])
 def test_what_cannot_be_emulated_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
-        machine_named(text)
+        runner_named(text)
 
 
 # The root.
@@ -152,12 +157,12 @@ def make_root(folder: Path, **changes: object) -> Manifest:
 
 def test_a_whole_root_is_usable(tmp_path: Path) -> None:
     manifest = make_root(tmp_path)
-    assert usable_root(tmp_path) == manifest
+    assert usable_emulator(tmp_path) == manifest
 
 
 def test_no_root_is_named(tmp_path: Path) -> None:
     with pytest.raises(HostError, match="no runner for it is installed") as caught:
-        usable_root(tmp_path / "none")
+        usable_emulator(tmp_path / "none")
     assert caught.value.hint == "run `feasibility runner install aarch64`"
 
 
@@ -165,14 +170,14 @@ def test_an_incomplete_root_is_named(tmp_path: Path) -> None:
     make_root(tmp_path)
     shutil.rmtree(tmp_path / "site" / "numpy")
     with pytest.raises(HostError, match=r"incomplete: site/numpy/__init__\.py is missing"):
-        usable_root(tmp_path)
+        usable_emulator(tmp_path)
 
 
 def test_a_root_without_its_description_is_named(tmp_path: Path) -> None:
     make_root(tmp_path)
     (tmp_path / MANIFEST).unlink()
     with pytest.raises(HostError, match=r"incomplete: root\.json is missing"):
-        usable_root(tmp_path)
+        usable_emulator(tmp_path)
 
 
 @pytest.mark.parametrize(("content", "mode"), [("", 0o755), ("", 0o644), ("#!/bin/false\n", 0o755)])
@@ -182,7 +187,7 @@ def test_an_emulator_that_is_no_program_is_named(tmp_path: Path, content: str, m
     (tmp_path / "emulator" / "qemu").chmod(mode)
     with (
         pytest.raises(HostError, match="incomplete: its emulator does not start"),
-        EmulatedMachine("cortex-a53", tmp_path).reach(tuple),
+        EmulatedRunner("cortex-a53", tmp_path).connect(tuple),
     ):
         pass
 
@@ -190,25 +195,26 @@ def test_an_emulator_that_is_no_program_is_named(tmp_path: Path, content: str, m
 def test_a_root_of_another_version_is_named(tmp_path: Path) -> None:
     make_root(tmp_path, onnxruntime="1.2.3")
     with pytest.raises(HostError, match=r"has ONNX Runtime 1\.2\.3, not "):
-        usable_root(tmp_path)
+        usable_emulator(tmp_path)
 
 
 def test_a_root_of_another_format_is_named(tmp_path: Path) -> None:
     make_root(tmp_path, format=99)
     with pytest.raises(HostError, match="made by another version"):
-        usable_root(tmp_path)
+        usable_emulator(tmp_path)
 
 
 def test_the_guest_sees_the_root_and_its_core(tmp_path: Path) -> None:
     make_root(tmp_path)
-    with EmulatedMachine("cortex-a53", tmp_path).reach(tuple) as place:
-        view = place.runner.view
+    with EmulatedRunner("cortex-a53", tmp_path).connect(tuple) as session:
+        view = session.guest_root
         assert (view / "lib").resolve() == tmp_path / "root" / "lib"
         assert "0xd03" in (view / "proc" / "cpuinfo").read_text()
-        argv = place.runner.command({"MALLOC_TRIM_THRESHOLD_": "1"})
+        command = session.command({"MALLOC_TRIM_THRESHOLD_": "1"})
+        argv = command.argv
         assert argv[argv.index("-E") + 1] == "MALLOC_TRIM_THRESHOLD_=1"
         assert argv[argv.index("-cpu") + 1] == "cortex-a53"
-        assert "MALLOC_TRIM_THRESHOLD_" not in place.runner.environment({})
+        assert "MALLOC_TRIM_THRESHOLD_" not in command.environment
     assert not view.exists()
 
 
@@ -229,21 +235,21 @@ def ended(**changes: object) -> ChildResult:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> EmulatedPlace:
+def session(tmp_path: Path) -> EmulatedSession:
     make_root(tmp_path)
-    with EmulatedMachine("cortex-a53", tmp_path).reach(tuple) as reached:
+    with EmulatedRunner("cortex-a53", tmp_path).connect(tuple) as reached:
         return reached
 
 
-def test_an_unknown_instruction_is_named(place: EmulatedPlace) -> None:
-    fault = place.fault(ended(signal_number=signal.SIGILL))
+def test_an_unknown_instruction_is_named(session: EmulatedSession) -> None:
+    fault = session.host_error(ended(signal_number=signal.SIGILL))
     assert fault is not None
     assert "an instruction that cortex-a53 does not have" in fault.why
 
 
-def test_an_emulator_that_cannot_start_is_named(place: EmulatedPlace) -> None:
+def test_an_emulator_that_cannot_start_is_named(session: EmulatedSession) -> None:
     words = "qemu-aarch64-static: Could not open '/lib/ld-linux-aarch64.so.1'\n"
-    fault = place.fault(ended(ending="silent", exit_code=255, stderr_tail=words))
+    fault = session.host_error(ended(ending="silent", exit_code=255, stderr_tail=words))
     assert fault is not None
     assert "Could not open" in fault.why
 
@@ -269,19 +275,19 @@ def failed_to_import(message: str) -> Failed:
     ],
 )
 def test_a_guest_that_does_not_reach_the_runtime_is_the_roots_fault(
-    place: EmulatedPlace, result: ChildResult, why: str
+    session: EmulatedSession, result: ChildResult, why: str
 ) -> None:
     """As when files of it were removed or cut short."""
-    fault = place.fault(result)
+    fault = session.host_error(result)
     assert fault is not None
     assert fault.why == f"the installed runner is incomplete: {why}"
     assert fault.hint == "run `feasibility runner install aarch64`"
 
 
-def test_what_the_model_did_is_no_fault_of_the_emulator(place: EmulatedPlace) -> None:
-    assert place.fault(ended(signal_number=signal.SIGSEGV, events=(READY,))) is None
-    assert place.fault(ended(ending="done")) is None
-    assert place.fault(ended(ending="timeout")) is None
+def test_what_the_model_did_is_no_fault_of_the_emulator(session: EmulatedSession) -> None:
+    assert session.host_error(ended(signal_number=signal.SIGSEGV, events=(READY,))) is None
+    assert session.host_error(ended(ending="done")) is None
+    assert session.host_error(ended(ending="timeout")) is None
 
 
 # Installing.
@@ -402,10 +408,10 @@ def test_a_system_without_debian_packages_is_told(
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not root_folder().exists(), reason="the runner aarch64 is not installed")
+@pytest.mark.skipif(not emulator_folder().exists(), reason="the runner aarch64 is not installed")
 def test_a_model_is_measured_under_emulation() -> None:
     """A network of convolutions keeps one copy of its weights there, and has no latency."""
-    profile = measure_model(build("yamnet"), machine=EmulatedMachine())
+    profile = measure_model(build("yamnet"), machine=EmulatedRunner())
     assert profile.method == "emulated"
     assert profile.host.arch == "aarch64"
     assert profile.latency is None

@@ -15,7 +15,7 @@ from feasibility.measure import profile_warnings
 from feasibility.measure.saved_emulations import save_emulation, saved_emulations
 from feasibility.records.profile import Profile
 from feasibility.records.runners import RunnerForms, RunnerTrial
-from feasibility.runners.emulator.root import root_folder
+from feasibility.runners.emulator.installed_emulator import emulator_folder
 from feasibility.schema import decode
 from tests import samples
 from tests.cli import Result, cli
@@ -138,7 +138,7 @@ def test_the_runners_are_listed(cli: Cli) -> None:
 
 def test_what_is_missing_here_is_listed(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """A program that is not installed, and a root that is not whole, are told before use."""
-    root = root_folder()
+    root = emulator_folder()
     root.mkdir(parents=True)
     monkeypatch.setenv("PATH", "/nonexistent")
     result = cli("runner", "list", "--json")

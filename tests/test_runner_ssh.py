@@ -24,13 +24,13 @@ from feasibility.measure.files_to_stage import files_to_stage
 from feasibility.measure.measure_model import measure_model
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.records.workload import InputSpec
-from feasibility.runners import remote, ssh
+from feasibility.runners import remote_runner, ssh
+from feasibility.runners.child_command import STEADY_ENVIRONMENT
 from feasibility.runners.child_process import run_child
 from feasibility.runners.child_protocol import Done, Loaded, Ready, Request, Schedule
-from feasibility.runners.interpreter import STEADY_ENVIRONMENT
-from feasibility.runners.remote_connection import LinkError, RefusedError, keeper_code
+from feasibility.runners.remote_connection import AgentError, ConnectionEndedError, agent_code
 from feasibility.runners.runner import StagedFile
-from feasibility.runners.ssh import SshMachine, ssh_machine
+from feasibility.runners.ssh import SshRunner, ssh_runner
 from tests import tiny_models
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -44,7 +44,7 @@ ENDLESS = Schedule(run_count_min=10**9, run_count_max=10**9, enough_ns=10**18, t
 class Server:
     """A running sshd with keys of its own, and the folder that it takes for temporary files."""
 
-    machine: SshMachine
+    machine: SshRunner
     folder: Path
     process: subprocess.Popen[bytes]
 
@@ -107,7 +107,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     )
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([SSHD, "-D", "-e", "-f", f"{folder}/server.conf"], stderr=log)
-    machine = SshMachine("loop", python=sys.executable, options=("-F", str(folder / "client.conf")))
+    machine = SshRunner("loop", python=sys.executable, options=("-F", str(folder / "client.conf")))
     try:
         deadline = time.monotonic() + 20
         while b"listening" not in (folder / "log").read_bytes():
@@ -120,11 +120,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         process.wait()
 
 
-def with_option(machine: SshMachine, option: str) -> SshMachine:
+def with_option(machine: SshRunner, option: str) -> SshRunner:
     return replace(machine, options=("-o", option, *machine.options))
 
 
-def with_shell(server: Server, commands: str) -> SshMachine:
+def with_shell(server: Server, commands: str) -> SshRunner:
     """The machine for a user whose login shell does this with SSH_ORIGINAL_COMMAND."""
     shell = server.folder / "shell"
     shell.write_text(f"#!/bin/sh\n{commands}\n")
@@ -158,8 +158,8 @@ def external_model(path: Path) -> Path:
     return path
 
 
-def fails(machine: SshMachine) -> HostError:
-    with pytest.raises(HostError) as caught, machine.reach(tuple):
+def fails(machine: SshRunner) -> HostError:
+    with pytest.raises(HostError) as caught, machine.connect(tuple):
         pass
     return caught.value
 
@@ -187,22 +187,22 @@ def test_a_profile_over_ssh_is_that_of_this_machine(server: Server, tmp_path: Pa
 @needs_sshd
 def test_external_data_goes_along(server: Server, tmp_path: Path) -> None:
     path = external_model(tmp_path / "model.onnx")
-    with server.machine.reach(lambda: files_to_stage(path, MeasureOptions())) as place:
-        copied = Path(place.there(path.absolute()))
+    with server.machine.connect(lambda: files_to_stage(path, MeasureOptions())) as session:
+        copied = Path(session.child_path(path.absolute()))
         for location in ("model.onnx", "w0.bin", "sub/w1.bin"):
             assert (copied.parent / location).read_bytes() == (tmp_path / location).read_bytes()
-        assert place.host.memory_bytes > 0
+        assert session.host.memory_bytes > 0
     assert server.leftovers() == []
 
 
 @needs_sshd
 def test_a_child_runs_there_with_its_variables(server: Server, tmp_path: Path) -> None:
     path = tiny_models.mlp(tmp_path / "mlp.onnx")
-    with server.machine.reach(lambda: [StagedFile(path, "model/mlp.onnx")]) as place:
-        request = request_for(place.there(path))
-        argv = place.runner.command(STEADY_ENVIRONMENT)
+    with server.machine.connect(lambda: [StagedFile(path, "model/mlp.onnx")]) as session:
+        request = request_for(session.child_path(path))
+        argv = session.command(STEADY_ENVIRONMENT).argv
         assert "MALLOC_TRIM_THRESHOLD_=131072" in argv[-1]
-        result = run_child(request, place.runner, timeout_s=60, environment=STEADY_ENVIRONMENT)
+        result = run_child(request, session.command(STEADY_ENVIRONMENT), timeout_s=60)
         assert result.event(Done) is not None, result.stderr_tail
     assert server.leftovers() == []
 
@@ -211,32 +211,34 @@ def test_a_child_runs_there_with_its_variables(server: Server, tmp_path: Path) -
 def test_what_a_child_wrote_there_comes_back(server: Server, tmp_path: Path) -> None:
     source = tmp_path / "data"
     source.write_bytes(os.urandom(3_000_000))
-    with server.machine.reach(lambda: [StagedFile(source, "deep/er/data")]) as place:
+    with server.machine.connect(lambda: [StagedFile(source, "deep/er/data")]) as session:
         (tmp_path / "back").mkdir()
-        back = place.fetch(place.there(source), tmp_path / "back")
+        back = session.fetch(session.child_path(source), tmp_path / "back")
         assert back.read_bytes() == source.read_bytes()
         with pytest.raises(OSError, match="No such file"):
-            place.fetch("/nonexistent", tmp_path)
+            session.fetch("/nonexistent", tmp_path)
     assert server.leftovers() == []
 
 
 @needs_sshd
 def test_a_child_ends_when_the_connection_does(server: Server, tmp_path: Path) -> None:
-    """The end of its standard input ends it, as on this machine, and the keeper cleans up."""
+    """The end of its standard input ends it, as on this machine, and the agent cleans up."""
     path = tiny_models.mlp(tmp_path / "mlp.onnx")
     with contextlib.ExitStack() as stack:
-        place = stack.enter_context(server.machine.reach(lambda: [StagedFile(path, "m/mlp.onnx")]))
-        request = request_for(place.there(path), schedule=ENDLESS)
-        result = run_child(request, place.runner, timeout_s=4)
+        session = stack.enter_context(
+            server.machine.connect(lambda: [StagedFile(path, "m/mlp.onnx")])
+        )
+        request = request_for(session.child_path(path), schedule=ENDLESS)
+        result = run_child(request, session.command({}), timeout_s=4)
         assert result.ending == "timeout"
-        os.killpg(place.link.process.pid, signal.SIGKILL)
-        script = place.runner.script  # type: ignore[attr-defined]
+        os.killpg(session.connection.process.pid, signal.SIGKILL)
+        script = f"{session.folder}/probe/child"
         deadline = time.monotonic() + 10
         while is_running(script) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert not is_running(script)
         assert server.leftovers() == []
-        fault = place.fault(replace(result, ending="silent"))
+        fault = session.host_error(replace(result, ending="silent"))
         assert "the connection was lost" in fault.message if fault else False
 
 
@@ -252,14 +254,14 @@ def is_running(script: str) -> bool:
 @needs_sshd
 @pytest.mark.parametrize("shell", ["sh", "bash", "dash", "tcsh", "fish", "zsh"])
 def test_shells_may_differ_and_greet(server: Server, tmp_path: Path, shell: str) -> None:
-    """A greeting, with its last line not ended, spoils neither the keeper's word nor a child's."""
+    """A greeting, with its last line not ended, spoils neither the agent's word nor a child's."""
     if shutil.which(shell) is None:
         pytest.skip(f"no {shell} here")
     greeting = "printf 'Welcome to \\173 this host\\nNOISE'"
     machine = with_shell(server, f'{greeting}\nexec {shell} -c "$SSH_ORIGINAL_COMMAND"')
     path = tiny_models.mlp(tmp_path / "mlp.onnx")
-    with machine.reach(lambda: [StagedFile(path, "a folder/it's.onnx")]) as place:
-        result = run_child(request_for(place.there(path)), place.runner, timeout_s=60)
+    with machine.connect(lambda: [StagedFile(path, "a folder/it's.onnx")]) as session:
+        result = run_child(request_for(session.child_path(path)), session.command({}), timeout_s=60)
         assert isinstance(result.events[0], Ready), result.stderr_tail
         assert result.ending == "done"
     assert server.leftovers() == []
@@ -271,12 +273,15 @@ def test_temporary_files_may_be_in_a_folder_with_spaces(server: Server, tmp_path
     folder.mkdir()
     machine = with_shell(server, f'TMPDIR="{folder}" exec sh -c "$SSH_ORIGINAL_COMMAND"')
     path = tiny_models.mlp(tmp_path / "mlp.onnx")
-    with machine.reach(lambda: [StagedFile(path, "mlp.onnx")]) as place:
-        assert place.there(path).startswith(f"{folder}/")
+    with machine.connect(lambda: [StagedFile(path, "mlp.onnx")]) as session:
+        assert session.child_path(path).startswith(f"{folder}/")
         assert (
-            run_child(request_for(place.there(path)), place.runner, timeout_s=60).ending == "done"
+            run_child(
+                request_for(session.child_path(path)), session.command({}), timeout_s=60
+            ).ending
+            == "done"
         )
-        room = place.room()
+        room = session.free_space()
         assert room is not None
         assert Path(room.folder).parent == folder
         assert 0 < room.free_bytes <= shutil.disk_usage(folder).total
@@ -286,7 +291,7 @@ def test_temporary_files_may_be_in_a_folder_with_spaces(server: Server, tmp_path
 
 @needs_sshd
 def test_an_account_without_a_shell_is_named(server: Server) -> None:
-    """Its refusal comes where the keeper would speak; a banner that complains is no complaint."""
+    """Its refusal comes where the agent would speak; a banner that complains is no complaint."""
     machine = with_shell(server, "echo 'This account is currently not available.'; exit 1")
     assert fails(machine).why == "This account is currently not available"
 
@@ -303,10 +308,10 @@ def test_what_ended_a_child_there_is_known(
         f'exec {sys.executable} "$@"\n'
     )
     fatal.chmod(0o755)
-    with replace(server.machine, python=str(fatal)).reach(tuple) as place:
-        result = run_child(request_for("/none"), place.runner, timeout_s=30)
+    with replace(server.machine, python=str(fatal)).connect(tuple) as session:
+        result = run_child(request_for("/none"), session.command({}), timeout_s=30)
         assert (result.ending, result.signal_number) == ("signal", number)
-        assert place.fault(result) is None
+        assert session.host_error(result) is None
 
 
 @needs_sshd
@@ -316,8 +321,10 @@ def test_a_child_that_loses_its_connection_alone_is_the_networks_fault(server: S
         'case "$SSH_ORIGINAL_COMMAND" in */probe/child*) kill -KILL $PPID;; esac\n'
         'exec sh -c "$SSH_ORIGINAL_COMMAND"',
     )
-    with cut.reach(tuple) as place:
-        fault = place.fault(run_child(request_for("/none"), place.runner, timeout_s=30))
+    with cut.connect(tuple) as session:
+        fault = session.host_error(
+            run_child(request_for("/none"), session.command({}), timeout_s=30)
+        )
         assert fault is not None
         assert (fault.why, fault.hint) == server.machine.lost
     assert server.leftovers() == []
@@ -336,7 +343,7 @@ def test_a_connection_that_ends_while_copying_is_named(server: Server, tmp_path:
     )
     dying.chmod(0o755)
     machine = replace(server.machine, python=str(dying))
-    with pytest.raises(HostError) as caught, machine.reach(lambda: [StagedFile(big, "big")]):
+    with pytest.raises(HostError) as caught, machine.connect(lambda: [StagedFile(big, "big")]):
         pass
     assert caught.value.what == f"Cannot copy the model to {machine.name}"
     assert (caught.value.why, caught.value.hint) == server.machine.lost
@@ -359,10 +366,10 @@ def test_a_host_that_falls_silent_ends_the_run(
                 os.kill(process_id, signal.SIGSTOP)
 
     try:
-        with server.machine.reach(lambda: [StagedFile(path, "mlp.onnx")]) as place:
-            request = request_for(place.there(path), schedule=ENDLESS)
-            result = run_child(request, place.runner, timeout_s=60, on_event=fall_silent)
-            fault = place.fault(result)
+        with server.machine.connect(lambda: [StagedFile(path, "mlp.onnx")]) as session:
+            request = request_for(session.child_path(path), schedule=ENDLESS)
+            result = run_child(request, session.command({}), timeout_s=60, on_event=fall_silent)
+            fault = session.host_error(result)
             assert fault is not None
             assert "the connection was lost" in fault.why
     finally:
@@ -373,7 +380,7 @@ def test_a_host_that_falls_silent_ends_the_run(
 
 @needs_sshd
 def test_two_runs_at_once_are_refused(server: Server) -> None:
-    with server.machine.reach(tuple):
+    with server.machine.connect(tuple):
         error = fails(server.machine)
     assert "another run is measuring there" in error.why
     assert server.leftovers() == []
@@ -439,7 +446,7 @@ def test_a_full_disk_there_is_named(server: Server, tmp_path: Path) -> None:
     big = tmp_path / "big"
     big.write_bytes(bytes(4_000_000))
     machine = replace(server.machine, python=str(limited))
-    with pytest.raises(HostError) as caught, machine.reach(lambda: [StagedFile(big, "big")]):
+    with pytest.raises(HostError) as caught, machine.connect(lambda: [StagedFile(big, "big")]):
         pass
     assert "file too large" in caught.value.why
     assert "4 MB are needed" in caught.value.hint
@@ -448,7 +455,7 @@ def test_a_full_disk_there_is_named(server: Server, tmp_path: Path) -> None:
 
 def test_no_ssh_client_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
-    error = fails(SshMachine("host"))
+    error = fails(SshRunner("host"))
     assert error.why == "the program ssh is not installed here"
 
 
@@ -463,52 +470,54 @@ def test_no_ssh_client_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_hosts_are_parsed(text: str, host: str, python: str) -> None:
-    machine = ssh_machine(text)
+    machine = ssh_runner(text)
     assert (machine.host, machine.python) == (host, python)
 
 
 @pytest.mark.parametrize("text", ["-oProxyCommand=x", "a b", "", "host;reboot", "//", "a@b@c"])
 def test_what_is_no_host_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
-        ssh_machine(text)
+        ssh_runner(text)
 
 
-def speaking(link: type) -> HostError:
-    """The error that a keeper's first word brings."""
+def refusal(connection: type) -> HostError:
+    """The error that the agent's first message brings."""
     with pytest.raises(HostError) as caught:
-        remote._facts(link(), SshMachine("host"), "Cannot measure on ssh:host")
+        remote_runner._checked_facts(connection(), SshRunner("host"), "Cannot measure on ssh:host")
     return caught.value
 
 
-def test_a_python_that_cannot_read_the_keeper_is_refused() -> None:
+def test_a_python_that_cannot_read_the_agent_is_refused() -> None:
     """Python 2 and those before 3.7 do not get as far as saying their version."""
 
-    class Link:
-        def hear(self) -> dict[str, object]:
-            raise LinkError("  File 1\nSyntaxError: future feature annotations is not defined", 1)
+    class Answers:
+        def receive(self) -> dict[str, object]:
+            raise ConnectionEndedError(
+                "  File 1\nSyntaxError: future feature annotations is not defined", 1
+            )
 
-    assert speaking(Link).why == "its Python is too old"
+    assert refusal(Answers).why == "its Python is too old"
 
 
 def test_a_system_that_is_not_linux_is_refused() -> None:
-    """The keeper says so before it uses anything of Linux."""
+    """The agent says so before it uses anything of Linux."""
     code = "import sys; sys.platform = 'darwin'; import os; del os.sched_getaffinity; "
-    argv = [sys.executable, "-c", code + keeper_code()]
+    argv = [sys.executable, "-c", code + agent_code()]
     said = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout
     assert json.loads(said) == {"error": "its system is darwin, not Linux"}
 
-    class Link:
-        def hear(self) -> dict[str, object]:
-            raise RefusedError("its system is darwin, not Linux")
+    class Answers:
+        def receive(self) -> dict[str, object]:
+            raise AgentError("its system is darwin, not Linux")
 
-    assert speaking(Link).message == "Cannot measure on ssh:host: its system is darwin, not Linux"
+    assert refusal(Answers).message == "Cannot measure on ssh:host: its system is darwin, not Linux"
 
 
 def test_an_old_python_there_is_refused() -> None:
     """Its version is looked at before anything is sent."""
 
-    class Link:
-        def hear(self) -> dict[str, object]:
+    class Answers:
+        def receive(self) -> dict[str, object]:
             return {"python": "3.7.3", "missing": [], "is_alone": True}
 
-    assert speaking(Link).why == "its Python is 3.7.3, too old"
+    assert refusal(Answers).why == "its Python is 3.7.3, too old"

@@ -16,9 +16,9 @@ from feasibility.measure.memory_timeline import MAX_POINT_COUNT, Look, phases, t
 from feasibility.records.workload import InputSpec
 from feasibility.render.rows.anatomy import Plot
 from feasibility.render.terminal.anatomy import axis_line, plot_lines
+from feasibility.runners.child_command import STEADY_ENVIRONMENT, local_command
 from feasibility.runners.child_process import run_child
-from feasibility.runners.child_protocol import Course, Done, Ready, Request, Schedule
-from feasibility.runners.interpreter import STEADY_ENVIRONMENT, LocalRunner
+from feasibility.runners.child_protocol import Done, Ready, Recording, Request, Schedule
 from tests import tiny_models
 
 MIB = 1024**2
@@ -100,15 +100,15 @@ def test_phases_leave_no_gap(times: list[int], looks: list[Look]) -> None:
     assert len(found) == 5
 
 
-def test_a_course_becomes_a_timeline() -> None:
+def test_a_recording_becomes_a_timeline() -> None:
     """Times count from the first look; a mute C library leaves the allocated memory open."""
-    course = Course(
-        marks=tuple((name, at, 40, -1) for name, at in MARKS),
-        at=(120, 250),
-        resident=(41, 90),
-        allocated=(-1, -1),
+    recording = Recording(
+        phases=tuple((name, time_ns, 40, -1) for name, time_ns in MARKS),
+        times_ns=(120, 250),
+        resident_bytes=(41, 90),
+        allocated_bytes=(-1, -1),
     )
-    found = timeline(course, (), None)
+    found = timeline(recording, (), None)
     assert found is not None
     assert found.baseline_bytes == 40
     assert found.at_ns == (0, 20, 100, 150, 200, 210, 250, 300)
@@ -117,9 +117,9 @@ def test_a_course_becomes_a_timeline() -> None:
     assert found.phases[1].allocated_peak_bytes is None
 
 
-def test_a_course_that_ended_early_is_no_timeline() -> None:
-    course = Course(marks=(("import", 1, 2, 3),), at=(1,), resident=(2,), allocated=(3,))
-    assert timeline(course, (), None) is None
+def test_a_recording_that_ended_early_is_no_timeline() -> None:
+    recording = Recording((("import", 1, 2, 3),), (1,), (2,), (3,))
+    assert timeline(recording, (), None) is None
 
 
 def log_line(time: str, text: str) -> str:
@@ -278,18 +278,18 @@ def test_a_real_child_is_recorded(tmp_path: Path) -> None:
         record=True,
         log_path=str(log_path),
     )
-    result = run_child(request, LocalRunner(), timeout_s=60, environment=STEADY_ENVIRONMENT)
-    course, ready, done = result.event(Course), result.event(Ready), result.event(Done)
-    assert course is not None
+    result = run_child(request, local_command(STEADY_ENVIRONMENT), timeout_s=60)
+    recording, ready, done = result.event(Recording), result.event(Ready), result.event(Done)
+    assert recording is not None
     assert ready is not None
     assert done is not None
-    found = timeline(course, read_load_phases(log_path), None)
+    found = timeline(recording, read_load_phases(log_path), None)
     assert found is not None
     assert [phase.name for phase in found.phases] == [
         "import", "parse", "optimise", "prepack", "inputs", "first-run", "runs",
     ]  # fmt: skip
     assert 0 < len(found.at_ns) <= MAX_POINT_COUNT
-    assert found.baseline_bytes == pytest.approx(ready.baseline.resident, rel=0.1)
+    assert found.baseline_bytes == pytest.approx(ready.baseline.resident_bytes, rel=0.1)
     assert max(found.resident_bytes) >= found.baseline_bytes + 16 * MIB
     assert found.allocated_bytes is not None
     assert max(found.allocated_bytes) >= 16 * MIB

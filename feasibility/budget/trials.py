@@ -27,7 +27,7 @@ from feasibility.records.budget import OperatorTime, Snapshot
 from feasibility.records.workload import InputPlan
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Done
-from feasibility.runners.runner import LocalPlace
+from feasibility.runners.local import LocalSession
 from feasibility.scratch import scratch_folder
 
 # The pass has a second child, which is not needed here; beside the first it costs little.
@@ -127,7 +127,7 @@ class Trials:
 
     @property
     def _passes(self) -> Passes:
-        return Passes(self.path.absolute(), self.options, LocalPlace(), ceiling_bytes())
+        return Passes(self.path.absolute(), self.options, LocalSession(), ceiling_bytes())
 
     def _known_subject(self) -> Subject:
         if self._subject is None:

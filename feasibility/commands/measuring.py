@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from feasibility.measure.measure_options import MeasureOptions
     from feasibility.records.device import Device
     from feasibility.records.profile import Profile
-    from feasibility.runners.runner import Machine
+    from feasibility.runners.runner import Runner
 
 _EMULATE = "emulate:"
 
@@ -29,9 +29,9 @@ def measure_on(
     Raises:
         FeasibilityError: The machine or the model will not do.
     """
-    from feasibility.runners.named_runner import machine_named
+    from feasibility.runners.named_runners import runner_named
 
-    return _measured(path, options, machine_named("local" if on is None else on), quiet=quiet)
+    return _measured(path, options, runner_named("local" if on is None else on), quiet=quiet)
 
 
 def profiles_for(
@@ -68,18 +68,18 @@ def profiles_for(
     if on is None or not on.startswith(_EMULATE):
         profile = measure_on(on, path, options, quiet=quiet)
         return profile, saved_emulations(profile)
-    machines = _emulated_machines(on, devices)
+    runners = _emulated_runners(on, devices)
     profile = measure_on(None, path, options, quiet=quiet)
-    return profile, tuple(_measured(path, options, machine, quiet=quiet) for machine in machines)
+    return profile, tuple(_measured(path, options, runner, quiet=quiet) for runner in runners)
 
 
-def _emulated_machines(on: str, devices: Sequence[Device]) -> tuple[Machine, ...]:
+def _emulated_runners(on: str, devices: Sequence[Device]) -> tuple[Runner, ...]:
     """The emulator that was named, once for each kind of core unless it names one."""
-    from feasibility.runners.emulator.cores import stand_in
-    from feasibility.runners.emulator.root import ISA
-    from feasibility.runners.named_runner import machine_named
+    from feasibility.runners.emulator.arm_cores import stand_in
+    from feasibility.runners.emulator.installed_emulator import ISA
+    from feasibility.runners.named_runners import runner_named
 
-    named = machine_named(on)
+    named = runner_named(on)
     if on != _EMULATE + ISA:
         return (named,)
     cores = dict.fromkeys(
@@ -87,15 +87,15 @@ def _emulated_machines(on: str, devices: Sequence[Device]) -> tuple[Machine, ...
         for device in devices
         if device.isa == ISA and device.runs_on == "cpu"
     )
-    return tuple(machine_named(f"{on}:{core}") for core in cores) or (named,)
+    return tuple(runner_named(f"{on}:{core}") for core in cores) or (named,)
 
 
-def _measured(path: Path, options: MeasureOptions, machine: Machine, *, quiet: bool) -> Profile:
+def _measured(path: Path, options: MeasureOptions, runner: Runner, *, quiet: bool) -> Profile:
     from feasibility.measure.measure_model import measure_model
     from feasibility.measure.saved_emulations import save_emulation
 
     with progress_on(path.name, quiet=quiet) as progress:
-        profile = measure_model(path, options, progress, machine)
+        profile = measure_model(path, options, progress, runner)
     if profile.method == "emulated":
         save_emulation(profile)
     return profile

@@ -32,7 +32,7 @@ def list_runners(*, json: JsonOption = False) -> None:
     """List what --on takes, and what is missing for it on this machine."""
     from feasibility.records.runners import RunnerForms
     from feasibility.render.terminal.layout import print_rows
-    from feasibility.runners.available_runners import runner_forms
+    from feasibility.runners.named_runners import runner_forms
 
     found = RunnerForms(tool_version=__version__, runners=runner_forms())
     rows = tuple(row for form in found.runners for row in _form_rows(form))
@@ -52,8 +52,8 @@ def install(
     Debian's packages and the index's wheels are unpacked there; nothing is installed into
     the system. A model is run at the end to see that it works.
     """
-    from feasibility.runners.emulator.install import install as install_root
-    from feasibility.runners.emulator.root import ISA, root_folder
+    from feasibility.runners.emulator.install import install as install_emulator
+    from feasibility.runners.emulator.installed_emulator import ISA, emulator_folder
 
     if name != ISA:
         raise UsageError(
@@ -62,7 +62,7 @@ def install(
             f"feasibility runner install {ISA}",
         )
     with progress_on(f"runner {name}", quiet=quiet) as progress:
-        install_root(root_folder(), progress)
+        install_emulator(emulator_folder(), progress)
     check(f"emulate:{ISA}", quiet=quiet)
 
 
@@ -76,15 +76,15 @@ def check(
     quiet: QuietOption = False,
 ) -> None:
     """Run a small model there, and tell what the machine is."""
-    from feasibility.measure.runner_trial import MODEL_NAME, try_machine
+    from feasibility.measure.runner_trial import MODEL_NAME, try_runner
     from feasibility.render.terminal.layout import print_rows
-    from feasibility.runners.emulator.root import ISA
-    from feasibility.runners.named_runner import machine_named
+    from feasibility.runners.emulator.installed_emulator import ISA
+    from feasibility.runners.named_runners import runner_named
 
-    machine = machine_named(f"emulate:{ISA}" if name == ISA else name)
+    named = runner_named(f"emulate:{ISA}" if name == ISA else name)
     with progress_on(name, quiet=quiet) as progress:
         progress(0, 1, f"running {MODEL_NAME}")
-        trial = try_machine(machine)
+        trial = try_runner(named)
     print_result(
         trial,
         lambda console: print_rows(console, _trial_rows(trial), indent=0),

@@ -22,8 +22,8 @@ from feasibility.model_file.element_types import ELEMENT_TYPES
 from feasibility.records.anatomy import Anatomy, Timeline
 from feasibility.records.workload import InputSpec
 from feasibility.runners.child_process import ChildResult
-from feasibility.runners.child_protocol import Course
-from feasibility.runners.runner import Place
+from feasibility.runners.child_protocol import Recording
+from feasibility.runners.runner import Session
 
 
 @dataclass(slots=True)
@@ -90,16 +90,16 @@ class Details:
         Raises:
             OSError: The runtime's log cannot be read.
         """
-        course = None if self.recorded is None else self.recorded.event(Course)
-        if course is None:
+        recording = None if self.recorded is None else self.recorded.event(Recording)
+        if recording is None:
             return None
         load_phases = () if self.log_path is None else read_load_phases(self.log_path)
-        return timeline(course, load_phases, None if trace is None else arena_peak(trace.steps))
+        return timeline(recording, load_phases, None if trace is None else arena_peak(trace.steps))
 
 
-def model_files(subject: Subject, place: Place) -> frozenset[str]:
+def model_files(subject: Subject, session: Session) -> frozenset[str]:
     """Paths of the model and its external data as the kernel there names them."""
-    model = Path(place.there(subject.path.absolute()))
+    model = Path(session.child_path(subject.path.absolute()))
     data = (model.parent / file.location for file in subject.facts.external_files)
     return frozenset(map(os.path.realpath, (model, *data)))
 

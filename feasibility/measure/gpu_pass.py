@@ -27,7 +27,7 @@ def gpu_memory(passes: Passes, plan: InputPlan) -> tuple[GpuMemory | None, list[
     """
     if passes.options.provider_name not in GPU_PROVIDERS:
         return None, []
-    if passes.place.host is not None:
+    if passes.session.host is not None:
         return None, [_unseen("it is on another machine")]
     try:
         with opened() as nvml:

@@ -37,7 +37,8 @@ from feasibility.records.profile import GpuMemory, Latency, Memory, Profile
 from feasibility.records.workload import InputPlan, Workload
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Done, Failed, Loaded, Ready
-from feasibility.runners.runner import LocalMachine, Machine
+from feasibility.runners.local import LocalRunner
+from feasibility.runners.runner import Runner
 from feasibility.scratch import scratch_folder
 from feasibility.units import SECOND_NS
 
@@ -67,7 +68,7 @@ def measure_model(
     path: Path,
     options: MeasureOptions | None = None,
     progress: Progress = no_progress,
-    machine: Machine | None = None,
+    runner: Runner | None = None,
 ) -> Profile:
     """Everything that was measured of one model with one workload.
 
@@ -78,7 +79,7 @@ def measure_model(
         path: The model file.
         options: How to measure.
         progress: Told before each step.
-        machine: Where the children run; this one if None.
+        runner: Where the children run; this machine if None.
 
     Raises:
         ModelError: The model cannot be read, or does not load or run.
@@ -88,18 +89,18 @@ def measure_model(
     options = options or MeasureOptions()
     progress(0, len(_STEPS), _STEPS[0])
     with contextlib.ExitStack() as stack:
-        reach = (machine or LocalMachine()).reach(partial(files_to_stage, path, options))
-        place = stack.enter_context(reach)
+        connection = (runner or LocalRunner()).connect(partial(files_to_stage, path, options))
+        session = stack.enter_context(connection)
         folder = stack.enter_context(scratch_folder())
-        ceiling = ceiling_bytes() if place.host is None else place.host.free_bytes
-        passes = Passes(path.absolute(), options, place, ceiling)
+        ceiling = ceiling_bytes() if session.host is None else session.host.free_bytes
+        passes = Passes(path.absolute(), options, session, ceiling)
         subject = read_subject(path, options, passes)
         campaign = _Campaign(subject, passes, progress)
         campaign.run_plain()
         campaign.run_steady()
         campaign.run_repeats()
         campaign.run_gpu()
-        if not place.is_emulated:
+        if not session.is_emulated:
             campaign.run_memray(folder)
             campaign.run_timeline(folder)
             campaign.run_ort_profile(folder)
@@ -136,8 +137,8 @@ class _Campaign:
         self.notices += profile_warnings.changed_sizes(self.subject.plans[0], self.plan)
 
     def _busy(self) -> list[Notice]:
-        host = self.passes.place.host
-        if self.passes.place.is_emulated:
+        host = self.passes.session.host
+        if self.passes.session.is_emulated:
             return []
         if host is None:
             return profile_warnings.busy_host(os.getloadavg()[0], os.cpu_count() or 1)
@@ -156,7 +157,7 @@ class _Campaign:
         """Takes the range of memory that an unprepared deployment gets."""
         self._next_step()
         without_news, deadline = 0, time.monotonic_ns() + _REPEAT_TIME_NS
-        wanted = _EMULATED_COUNT_MIN if self.passes.place.is_emulated else _REPEAT_COUNT_MIN
+        wanted = _EMULATED_COUNT_MIN if self.passes.session.is_emulated else _REPEAT_COUNT_MIN
         while len(self.repeats) < wanted or (
             without_news < _REPEATS_WITHOUT_NEWS
             and len(self.repeats) < _REPEAT_COUNT_MAX
@@ -174,7 +175,7 @@ class _Campaign:
         """Children that fit beside each other; resident memory does not depend on company."""
         largest = max(max(c.load_peak_bytes, c.inference_peak_bytes) for c in self.repeats)
         fitting = self.passes.ceiling_bytes // (2 * largest + 1)
-        host = self.passes.place.host
+        host = self.passes.session.host
         core_count = len(os.sched_getaffinity(0)) if host is None else host.core_count
         return max(1, min(core_count, fitting, _REPEAT_WIDTH_MAX))
 
@@ -186,8 +187,8 @@ class _Campaign:
     def run_memray(self, folder: Path) -> None:
         """Takes what the model requests from the allocators."""
         self._next_step()
-        place = self.passes.place
-        prefix = f"{place.scratch(folder)}/capture-"
+        session = self.passes.session
+        prefix = f"{session.output_folder(folder)}/capture-"
         counted, without_prepacking = self.passes.memray(
             self.plan, prefix, width=self._repeat_width()
         )
@@ -196,9 +197,9 @@ class _Campaign:
         if not self._succeeded(counted, "allocation"):
             return
         try:
-            load = place.fetch(f"{prefix}load.bin", folder)
+            load = session.fetch(f"{prefix}load.bin", folder)
             self.load_allocations = read_phase(load, "load")
-            inference = place.fetch(f"{prefix}inference.bin", folder)
+            inference = session.fetch(f"{prefix}inference.bin", folder)
             self.inference_allocations = read_phase(inference, "inference")
         except OSError as error:
             self._miss("allocation", str(error))
@@ -206,15 +207,15 @@ class _Campaign:
     def run_timeline(self, folder: Path) -> None:
         """Takes memory over time, and the memory without the arena."""
         self._next_step()
-        place = self.passes.place
-        log_path = f"{place.scratch(folder)}/runtime.log"
+        session = self.passes.session
+        log_path = f"{session.output_folder(folder)}/runtime.log"
         recorded, without_arena = self.passes.timeline(
             self.plan, log_path, width=self._repeat_width()
         )
         if self._succeeded(recorded, "timeline"):
             self.details.recorded = recorded
             try:
-                self.details.log_path = place.fetch(log_path, folder)
+                self.details.log_path = session.fetch(log_path, folder)
             except OSError as error:
                 self._miss("timeline", str(error))
         if self._succeeded(without_arena, "arena-off"):
@@ -223,15 +224,15 @@ class _Campaign:
     def run_ort_profile(self, folder: Path) -> None:
         """Takes time and arena memory per node."""
         self._next_step()
-        place = self.passes.place
-        result = self.passes.ort_profile(self.plan, f"{place.scratch(folder)}/trace")
+        session = self.passes.session
+        result = self.passes.ort_profile(self.plan, f"{session.output_folder(folder)}/trace")
         if not self._succeeded(result, "operator"):
             return
         done = result.event(Done)
         if done is None or done.profile_path is None:
             return
         try:
-            self.trace = read_trace(place.fetch(done.profile_path, folder))
+            self.trace = read_trace(session.fetch(done.profile_path, folder))
         except (OSError, ValueError) as error:
             self._miss("operator", str(error))
 
@@ -242,22 +243,22 @@ class _Campaign:
         assert ready is not None
         assert done is not None
         facts = self.subject.facts_for(self.plan)
-        place = self.passes.place
-        figures = None if place.is_emulated else self._latency()
+        session = self.passes.session
+        figures = None if session.is_emulated else self._latency()
         load, inference = self.load_allocations, self.inference_allocations
         return Profile(
             tool_version=feasibility.__version__,
             measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            method="emulated" if place.is_emulated else "measured",
-            runner=place.runner.name,
+            method="emulated" if session.is_emulated else "measured",
+            runner=session.runner_name,
             model=profiled_model.profiled_model(self.subject.path, facts),
-            host=read_host(ready.versions, place.host),
+            host=read_host(ready.versions, session.host),
             workload=self._workload(ready, done),
             memory=self._memory(),
             gpu=self.gpu,
             default_allocator=memory_figures.default_range(self.repeats),
             anatomy=self.details.anatomy(
-                model_files(self.subject, place), self.plan.inputs, self.trace, load, self.repeats
+                model_files(self.subject, session), self.plan.inputs, self.trace, load, self.repeats
             ),
             timeline=self._timeline(),
             latency=figures,
@@ -266,8 +267,8 @@ class _Campaign:
             warnings=(
                 *facts.warnings,
                 *self.notices,
-                *profile_warnings.other_runtime(ready.versions, place.runner.name),
-                *(profile_warnings.emulated() if place.is_emulated else ()),
+                *profile_warnings.other_runtime(ready.versions, session.runner_name),
+                *(profile_warnings.emulated() if session.is_emulated else ()),
                 *(
                     profile_warnings.latency_notices(figures, self.passes.options)
                     if figures
@@ -320,7 +321,7 @@ class _Campaign:
 
     def _miss(self, name: str, why: str) -> None:
         """Notes that a pass brought nothing, with a full disk as the reason where it is one."""
-        full = profile_warnings.full_disk(name, self.passes.place.room())
+        full = profile_warnings.full_disk(name, self.passes.session.free_space())
         self.notices.append(full or profile_warnings.failed_pass(name, why))
 
     def _succeeded(self, result: ChildResult, name: str) -> bool:

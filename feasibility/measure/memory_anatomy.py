@@ -75,7 +75,7 @@ def anatomy(evidence: Evidence) -> Anatomy:
     return Anatomy(
         loaded=parts,
         inference_peak=peak_parts(evidence, parts),
-        allocated_bytes=None if heap is None else heap.in_use,
+        allocated_bytes=None if heap is None else heap.in_use_bytes,
         requested_bytes=None if evidence.load is None else evidence.load.kept_bytes,
         mapped_bytes=None if evidence.load is None else evidence.load.mapped_bytes,
         untouched_bytes=None if heap is None else loaded.untouched_bytes,
@@ -176,8 +176,12 @@ def _heap_parts(evidence: Evidence) -> tuple[int, int]:
         if load is None:
             return 0, 0
         return load.kept_tensor_bytes, load.kept_bytes - load.kept_tensor_bytes
-    tensors = now.heap.mapped if load is None else min(load.kept_tensor_bytes, now.heap.in_use)
-    return max(0, tensors - now.untouched_bytes), now.heap.in_use - tensors
+    tensors = (
+        now.heap.mapped_bytes
+        if load is None
+        else min(load.kept_tensor_bytes, now.heap.in_use_bytes)
+    )
+    return max(0, tensors - now.untouched_bytes), now.heap.in_use_bytes - tensors
 
 
 def _prepacked_bytes(evidence: Evidence) -> int:

@@ -58,16 +58,18 @@ def child_memory(ready: Ready, loaded: Loaded, done: Done) -> ChildMemory:
     base, after_load, after_runs = ready.baseline, loaded.memory, done.memory
     return ChildMemory(
         peak_source=ready.peak_source,
-        baseline_bytes=base.resident,
-        load_peak_bytes=_above(base.resident, loaded.peak),
-        resident_bytes=_above(base.resident, after_load.resident),
-        resident_anonymous_bytes=_above(base.anonymous, after_load.anonymous),
-        resident_file_bytes=_above(base.file, after_load.file),
-        inference_peak_bytes=_above(base.resident, done.peak),
-        inference_anonymous_bytes=_above(base.anonymous, after_runs.anonymous),
-        inference_file_bytes=_above(base.file, after_runs.file),
-        inference_pss_bytes=_above_or_none(base.pss, after_runs.pss),
-        inference_private_dirty_bytes=_above_or_none(base.private_dirty, after_runs.private_dirty),
+        baseline_bytes=base.resident_bytes,
+        load_peak_bytes=_above(base.resident_bytes, loaded.peak_bytes),
+        resident_bytes=_above(base.resident_bytes, after_load.resident_bytes),
+        resident_anonymous_bytes=_above(base.anonymous_bytes, after_load.anonymous_bytes),
+        resident_file_bytes=_above(base.file_bytes, after_load.file_bytes),
+        inference_peak_bytes=_above(base.resident_bytes, done.peak_bytes),
+        inference_anonymous_bytes=_above(base.anonymous_bytes, after_runs.anonymous_bytes),
+        inference_file_bytes=_above(base.file_bytes, after_runs.file_bytes),
+        inference_pss_bytes=_above_or_none(base.pss_bytes, after_runs.pss_bytes),
+        inference_private_dirty_bytes=_above_or_none(
+            base.private_dirty_bytes, after_runs.private_dirty_bytes
+        ),
     )
 
 

@@ -41,19 +41,21 @@ class Moment:
     @property
     def kept_bytes(self) -> int:
         """Freed and not given back to the kernel."""
-        return 0 if self.heap is None else self.heap.kept
+        return 0 if self.heap is None else self.heap.retained_bytes
 
     @property
     def untouched_bytes(self) -> int:
         """Allocated and never written to."""
         if self.heap is None:
             return 0
-        return max(0, self.heap.in_use + self.heap.kept - self.private_bytes)
+        return max(0, self.heap.in_use_bytes + self.heap.retained_bytes - self.private_bytes)
 
     @property
     def small_bytes(self) -> int | None:
         """Bytes in use in small blocks."""
-        return None if self.heap is None else max(0, self.heap.in_use - self.heap.mapped)
+        return (
+            None if self.heap is None else max(0, self.heap.in_use_bytes - self.heap.mapped_bytes)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,20 +101,20 @@ def moment(
     (base_memory, base_survey), (memory, survey) = base, now
     first, last = base_survey.heap, survey.heap
     return Moment(
-        resident_bytes=max(0, memory.resident - base_memory.resident),
-        private_bytes=_grown(base_survey.mappings, survey.mappings, _HEAP_MAPPINGS),
-        model_file_bytes=_grown(base_survey.mappings, survey.mappings, model_files),
+        resident_bytes=max(0, memory.resident_bytes - base_memory.resident_bytes),
+        private_bytes=_grown(base_survey.mappings_bytes, survey.mappings_bytes, _HEAP_MAPPINGS),
+        model_file_bytes=_grown(base_survey.mappings_bytes, survey.mappings_bytes, model_files),
         library_bytes=_grown(
-            base_survey.mappings,
-            survey.mappings,
-            {name for name in survey.mappings if name.startswith("/")} - model_files,
+            base_survey.mappings_bytes,
+            survey.mappings_bytes,
+            {name for name in survey.mappings_bytes if name.startswith("/")} - model_files,
         ),
         heap=None
         if first is None or last is None
         else HeapReading(
-            in_use=max(0, last.in_use - first.in_use),
-            kept=max(0, last.kept - first.kept),
-            mapped=max(0, last.mapped - first.mapped),
+            in_use_bytes=max(0, last.in_use_bytes - first.in_use_bytes),
+            retained_bytes=max(0, last.retained_bytes - first.retained_bytes),
+            mapped_bytes=max(0, last.mapped_bytes - first.mapped_bytes),
         ),
     )
 

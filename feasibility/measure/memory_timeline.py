@@ -1,4 +1,4 @@
-"""A child's course of memory to a timeline of few points."""
+"""A child's recording of memory to a timeline of few points."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Final, cast, get_args
 
 from feasibility.records.anatomy import ArenaPeak, Timeline, TimelinePhase, TimelinePhaseName
-from feasibility.runners.child_protocol import Course
+from feasibility.runners.child_protocol import Recording
 
 MAX_POINT_COUNT: Final = 200
 _PHASE_NAMES: Final = frozenset(get_args(TimelinePhaseName))
@@ -24,17 +24,17 @@ class Look:
 
 
 def timeline(
-    course: Course, load_phases: Sequence[tuple[str, int]], arena_peak: ArenaPeak | None
+    recording: Recording, load_phases: Sequence[tuple[str, int]], arena_peak: ArenaPeak | None
 ) -> Timeline | None:
-    """The course with its phases named and thinned out; None where its phases are missing.
+    """The recording with its phases named and thinned out; None where its phases are missing.
 
     Args:
-        course: What the child saw.
+        recording: What the child saw.
         load_phases: Beginnings within the load phase, after its own beginning; may be empty.
         arena_peak: Where the arena was fullest.
     """
-    looks = looks_of(course)
-    begin = {name: Look(*figures) for name, *figures in course.marks}
+    looks = looks_of(recording)
+    begin = {name: Look(*figures) for name, *figures in recording.phases}
     if "import" not in begin or "load" not in begin or "end" not in begin:
         return None
     origin = looks[0].at
@@ -42,7 +42,7 @@ def timeline(
     told = all(look.allocated >= 0 for look in looks)
     return Timeline(
         baseline_bytes=begin["load"].resident,
-        phases=phases([mark[:2] for mark in course.marks], load_phases, looks),
+        phases=phases([phase[:2] for phase in recording.phases], load_phases, looks),
         at_ns=tuple(look.at - origin for look in kept),
         resident_bytes=tuple(look.resident for look in kept),
         allocated_bytes=tuple(look.allocated for look in kept) if told else None,
@@ -50,11 +50,13 @@ def timeline(
     )
 
 
-def looks_of(course: Course) -> tuple[Look, ...]:
+def looks_of(recording: Recording) -> tuple[Look, ...]:
     """Everything that was seen, those of the phases' beginnings included, in order of time."""
-    columns = zip(course.at, course.resident, course.allocated, strict=True)
+    columns = zip(
+        recording.times_ns, recording.resident_bytes, recording.allocated_bytes, strict=True
+    )
     looks = [Look(*figures) for figures in columns]
-    looks += [Look(*figures) for _, *figures in course.marks]
+    looks += [Look(*figures) for _, *figures in recording.phases]
     return tuple(sorted(looks, key=lambda look: look.at))
 
 

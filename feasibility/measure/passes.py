@@ -11,10 +11,10 @@ from msgspec.structs import replace
 
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.records.workload import InputPlan, InputSpec
+from feasibility.runners.child_command import STEADY_ENVIRONMENT
 from feasibility.runners.child_process import ChildResult, Watcher, run_children
 from feasibility.runners.child_protocol import Instrument, Request, Schedule
-from feasibility.runners.interpreter import STEADY_ENVIRONMENT
-from feasibility.runners.runner import Place
+from feasibility.runners.runner import Session
 from feasibility.units import SECOND_NS
 
 # Past this share of a pass's time limit the child stops sampling, so that it can still report.
@@ -44,14 +44,14 @@ class Passes:
     Args:
         model_path: The model, absolute.
         options: The caller's choices.
-        place: Where the children run, with the model on it.
+        session: Where the children run, with the model on it.
         ceiling_bytes: Most private memory that a child may allocate.
-        watch: Makes a watcher of each child; None for that of the place, if it has one.
+        watch: Makes a watcher of each child; None for that of the session, if it has one.
     """
 
     model_path: Path
     options: MeasureOptions
-    place: Place
+    session: Session
     ceiling_bytes: int
     watch: Callable[[int], Watcher] | None = None
 
@@ -61,7 +61,7 @@ class Passes:
 
     def plain(self, plan: InputPlan) -> ChildResult:
         """Latency, and memory from the kernel with the C library's defaults."""
-        schedule = _ONE_RUN if self.place.is_emulated else self._latency_schedule()
+        schedule = _ONE_RUN if self.session.is_emulated else self._latency_schedule()
         return self._run(self._request(plan, "plain", schedule))
 
     def brief(self, plan: InputPlan, sample_count: int) -> ChildResult:
@@ -77,7 +77,7 @@ class Passes:
 
     def repeats(self, plan: InputPlan, numbers: range) -> list[ChildResult]:
         """Load and two runs in fresh children at once; even numbers get a disturbed heap."""
-        schedule = _ONE_RUN if self.place.is_emulated else _TWO_RUNS
+        schedule = _ONE_RUN if self.session.is_emulated else _TWO_RUNS
         requests = [
             self._request(plan, "plain", schedule, disturb_heap=number % 2 == 0)
             for number in numbers
@@ -87,7 +87,7 @@ class Passes:
     def steady(self, plan: InputPlan) -> ChildResult:
         """Memory from the kernel with the allocator's threshold fixed."""
         # Under an emulator the mappings and the heap would be surveyed with its own.
-        survey = not self.place.is_emulated
+        survey = not self.session.is_emulated
         return self._run(self._request(plan, "steady", _STEADY, survey=survey))
 
     def memray(self, plan: InputPlan, capture_prefix: str, *, width: int) -> list[ChildResult]:
@@ -143,14 +143,14 @@ class Passes:
         return Request(
             action=action,
             instrument=instrument,
-            model_path=self.place.there(self.model_path),
+            model_path=self.session.child_path(self.model_path),
             provider=self.options.provider_name,
             threads=self.options.threads,
             inputs=tuple(map(self._placed, plan.inputs)),
             seed=self.options.seed,
             schedule=schedule,
             ceiling_bytes=self.ceiling_bytes,
-            emulated=self.place.is_emulated,
+            emulated=self.session.is_emulated,
             **further,
         )
 
@@ -158,7 +158,7 @@ class Passes:
         """The input as the child finds it."""
         if spec.fill.path is None:
             return spec
-        path = self.place.there(Path(spec.fill.path).absolute())
+        path = self.session.child_path(Path(spec.fill.path).absolute())
         return replace(spec, fill=replace(spec.fill, path=path))
 
     def _run(self, request: Request) -> ChildResult:
@@ -177,15 +177,16 @@ class Passes:
         Raises:
             HostError: The machine failed rather than the model.
         """
-        slowdown = _EMULATION_SLOWDOWN if self.place.is_emulated else 1
+        slowdown = _EMULATION_SLOWDOWN if self.session.is_emulated else 1
         results = run_children(
-            requests,
-            self.place.runner,
+            [
+                (request, self.session.command(_ENVIRONMENTS.get(request.instrument, {})))
+                for request in requests
+            ],
             timeout_s=self.options.timeout_s * slowdown,
-            environments=[_ENVIRONMENTS.get(request.instrument, {}) for request in requests],
-            watch=self.watch or self.place.watch,
+            watch=self.watch or self.session.watch,
         )
-        for fault in map(self.place.fault, results):
-            if fault is not None:
-                raise fault
+        for error in map(self.session.host_error, results):
+            if error is not None:
+                raise error
         return results

@@ -12,7 +12,7 @@ from feasibility.records.base import Notice
 from feasibility.records.profile import Latency
 from feasibility.records.workload import InputPlan
 from feasibility.runners.child_protocol import Failed
-from feasibility.runners.runner import Room
+from feasibility.runners.runner import FreeSpace
 from feasibility.text import safe_text
 from feasibility.units import format_duration
 
@@ -95,14 +95,14 @@ def no_memray(failed: Failed) -> Notice | None:
     )
 
 
-def full_disk(name: str, room: Room | None) -> Notice | None:
-    """A notice that one pass had no room for what it writes; None where there is room."""
-    if room is None or room.free_bytes >= FULL_DISK_BYTES:
+def full_disk(name: str, space: FreeSpace | None) -> Notice | None:
+    """A notice that the disk was full for one pass; None if there is free space."""
+    if space is None or space.free_bytes >= FULL_DISK_BYTES:
         return None
     return Notice(
         code="disk-full",
         message=f"the {name} pass failed, so its figures are missing: the folder for temporary "
-        f"files ({safe_text(room.folder)}) is full",
+        f"files ({safe_text(space.folder)}) is full",
         hint="free space there, or set TMPDIR to another folder",
     )
 

@@ -1,4 +1,4 @@
-"""Whether a machine can measure: one small model, loaded and run there."""
+"""Whether a runner works: one small model, loaded and run there."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from feasibility.measure.profile_warnings import other_runtime
 from feasibility.measure.subject import read_subject
 from feasibility.records.runners import RunnerTrial
 from feasibility.runners.child_protocol import Ready
-from feasibility.runners.runner import Machine
+from feasibility.runners.runner import Runner
 from feasibility.zoo.registry import build
 
 MODEL_NAME = "yamnet"
 
 
-def try_machine(machine: Machine) -> RunnerTrial:
-    """What a model of the zoo needs on a machine.
+def try_runner(runner: Runner) -> RunnerTrial:
+    """What a model of the zoo needs on a runner.
 
     Raises:
         FeasibilityError: It cannot be measured there; the message says why.
     """
     path, options = build(MODEL_NAME), MeasureOptions()
-    with machine.reach(partial(files_to_stage, path, options)) as place:
-        ceiling = ceiling_bytes() if place.host is None else place.host.free_bytes
-        passes = Passes(path.absolute(), options, place, ceiling)
+    with runner.connect(partial(files_to_stage, path, options)) as session:
+        ceiling = ceiling_bytes() if session.host is None else session.host.free_bytes
+        passes = Passes(path.absolute(), options, session, ceiling)
         subject = read_subject(path, options, passes)
         _, result = first_that_runs(subject, passes.steady, ceiling)
         ready = result.event(Ready)
@@ -40,10 +40,10 @@ def try_machine(machine: Machine) -> RunnerTrial:
         memory = memory_of(result)
         return RunnerTrial(
             tool_version=feasibility.__version__,
-            runner=machine.name,
-            method="emulated" if place.is_emulated else "measured",
+            runner=runner.name,
+            method="emulated" if session.is_emulated else "measured",
             model=MODEL_NAME,
             peak_bytes=max(memory.load_peak_bytes, memory.inference_peak_bytes),
-            host=read_host(ready.versions, place.host),
-            warnings=tuple(other_runtime(ready.versions, machine.name)),
+            host=read_host(ready.versions, session.host),
+            warnings=tuple(other_runtime(ready.versions, runner.name)),
         )

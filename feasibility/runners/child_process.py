@@ -1,19 +1,21 @@
-"""Starts the child, collects what it says, and ends it whatever happens."""
+"""How is a child started, listened to, and ended in every case?"""
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
+from feasibility.runners.child_command import Command
 from feasibility.runners.child_protocol import (
     Described,
     Done,
@@ -28,38 +30,37 @@ from feasibility.runners.child_protocol import (
     decode_event,
     encode_request,
 )
-from feasibility.runners.interpreter import Runner
 
 EventT = TypeVar("EventT")
 Ending: TypeAlias = Literal["done", "failed", "signal", "timeout", "silent"]
 
 _STDERR_KEPT_BYTES: Final = 16 * 1024
 _READ_BYTES: Final = 64 * 1024
-# A reply line holds a few hundred samples at most; more is not our child talking.
+# An event holds a few hundred samples at most. A longer line does not come from the child.
 _MAX_LINE_BYTES: Final = 4 * 1024**2
 _EXIT_GRACE_S: Final = 5.0
-# Shells and container engines report a process that a signal ended as one that exited with
-# this number plus the signal's; a child's own codes are smaller.
+# Shells and container engines add this number to the signal that ended a process, and exit
+# with the sum. The child's own exit codes are smaller.
 _SIGNAL_EXIT: Final = 128
-_LAST_WORDS: Final = (Done, Described, Finished, Failed)
+_LAST_EVENTS: Final = (Done, Described, Finished, Failed)
 
 
 @dataclass(frozen=True, slots=True)
 class ChildResult:
     """Everything known of one child after its end.
 
-    A child that was killed, crashed or ran out of time is a result too; its
-    events up to that point are kept.
+    A child that was killed, crashed or ran out of time has a result, too, with the events
+    that it sent before.
 
     Args:
-        ending: How it ended: `done`, `failed` (it said why), `signal` (killed or
-            crashed), `timeout` (ended here), `silent` (exited without its last word).
-        events: What it said, in order.
-        signal_number: The signal that ended it, where one did.
-        exit_code: Its exit code, where it exited.
+        ending: How it ended: `done`, `failed` (with an error message), `signal` (killed or
+            crashed), `timeout` (killed by this tool), `silent` (it exited without a last event).
+        events: Its events, in order.
+        signal_number: The signal that ended it, if one did.
+        exit_code: Its exit code, if it exited.
         stderr_tail: The end of what it and its libraries printed.
         wall_ns: Time from its start to its end.
-        timeout_s: The limit it ran under.
+        timeout_s: Its time limit.
     """
 
     ending: Ending
@@ -71,7 +72,7 @@ class ChildResult:
     timeout_s: float
 
     def event(self, kind: type[EventT]) -> EventT | None:
-        """The event of one kind, or None if the child never got there."""
+        """The first event of one kind; None if the child did not send one."""
         return next((event for event in self.events if isinstance(event, kind)), None)
 
     @property
@@ -88,59 +89,31 @@ class ChildResult:
 
 
 class Watcher(Protocol):
-    """Looks at a child from outside while it runs, and mends what it says of itself."""
+    """Observes a child from outside while it runs, and corrects the figures in its events."""
 
     @property
     def period_s(self) -> float:
-        """Seconds between looks."""
+        """Seconds between observations."""
 
-    def look(self) -> None:
-        """Takes a look; the child may be gone."""
+    def observe(self) -> None:
+        """Observes the child, which may have ended."""
 
-    def mend(self, event: Event) -> Event:
-        """The event with its figures put right."""
-
-
-@dataclass(slots=True)
-class _Transcript:
-    """What a child has said so far."""
-
-    events: list[Event] = field(default_factory=list)
-    pending: bytearray = field(default_factory=bytearray)
-    stderr: bytearray = field(default_factory=bytearray)
-    on_event: Callable[[Event], None] | None = None
-    watcher: Watcher | None = None
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether the child's last word has been heard."""
-        return bool(self.events) and isinstance(self.events[-1], _LAST_WORDS)
-
-    def hear(self, data: bytes) -> None:
-        self.pending += data
-        *lines, rest = bytes(self.pending).split(b"\n")
-        self.pending = bytearray(rest[:_MAX_LINE_BYTES])
-        for line in lines:
-            # A library that writes to our descriptor behind our back spoils its own line only.
-            with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
-                event = decode_event(line)
-                self.events.append(self.watcher.mend(event) if self.watcher else event)
-                if self.on_event is not None:
-                    self.on_event(self.events[-1])
-
-    def overhear(self, data: bytes) -> None:
-        self.stderr += data
-        del self.stderr[:-_STDERR_KEPT_BYTES]
+    def corrected(self, event: Event) -> Event:
+        """The event with corrected figures."""
 
 
 @dataclass(slots=True)
 class _Child:
-    """A running child and what it has said so far."""
+    """A running child and its output so far."""
 
     process: subprocess.Popen[bytes]
     timeout_s: float
+    on_event: Callable[[Event], None] | None
+    watcher: Watcher | None
     started_ns: int = field(default_factory=time.monotonic_ns)
-    transcript: _Transcript = field(default_factory=_Transcript)
+    events: list[Event] = field(default_factory=list)
+    incomplete_line: bytes = b""
+    stderr: bytearray = field(default_factory=bytearray)
     open_stream_count: int = 2
 
     @property
@@ -149,110 +122,103 @@ class _Child:
 
     @property
     def wait_s(self) -> float:
-        """Longest time to wait for its next word."""
-        watcher = self.transcript.watcher
-        return max(0.0, self.left_s if watcher is None else min(self.left_s, watcher.period_s))
+        """Longest time to wait for its next output."""
+        period_s = math.inf if self.watcher is None else self.watcher.period_s
+        return max(0.0, min(self.left_s, period_s))
 
-    def look(self) -> None:
-        if self.transcript.watcher is not None:
-            self.transcript.watcher.look()
+    @property
+    def is_over(self) -> bool:
+        has_last_event = bool(self.events) and isinstance(self.events[-1], _LAST_EVENTS)
+        return self.open_stream_count == 0 or self.left_s <= 0 or has_last_event
+
+    def receive(self, data: bytes) -> None:
+        """Takes bytes of its standard output."""
+        *lines, rest = (self.incomplete_line + data).split(b"\n")
+        self.incomplete_line = rest[:_MAX_LINE_BYTES]
+        for line in lines:
+            # A library may write to the same descriptor; that spoils its own line only.
+            with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+                event = decode_event(line)
+                self.events.append(self.watcher.corrected(event) if self.watcher else event)
+                if self.on_event is not None:
+                    self.on_event(self.events[-1])
+
+    def receive_stderr(self, data: bytes) -> None:
+        self.stderr += data
+        del self.stderr[:-_STDERR_KEPT_BYTES]
 
 
 def run_child(
     request: Request,
-    runner: Runner,
+    command: Command,
     *,
     timeout_s: float,
-    environment: Mapping[str, str] | None = None,
     on_event: Callable[[Event], None] | None = None,
     watch: Callable[[int], Watcher] | None = None,
 ) -> ChildResult:
-    """What a fresh child made of the request; it has ended, with all its descendants.
-
-    Args:
-        request: The job.
-        runner: Where it runs.
-        timeout_s: Seconds after which it is killed.
-        environment: Variables that are set for it on top of the inherited ones.
-        on_event: Called with each event as it arrives; the child does not wait for it.
-        watch: Makes a watcher of the child from the id of its process on this machine.
-
-    Raises:
-        OSError: The child could not be started at all.
-    """
-    return run_children(
-        [request],
-        runner,
-        timeout_s=timeout_s,
-        environments=[environment or {}],
-        on_event=on_event,
-        watch=watch,
-    )[0]
+    """The result of one child; see `run_children`."""
+    return run_children([(request, command)], timeout_s=timeout_s, on_event=on_event, watch=watch)[
+        0
+    ]
 
 
 def run_children(
-    requests: Sequence[Request],
-    runner: Runner,
+    jobs: Sequence[tuple[Request, Command]],
     *,
     timeout_s: float,
-    environments: Sequence[Mapping[str, str]] | None = None,
     on_event: Callable[[Event], None] | None = None,
     watch: Callable[[int], Watcher] | None = None,
 ) -> list[ChildResult]:
-    """Results of children that run at the same time, in the order of their requests.
+    """Results of children that run at the same time, in the order of the jobs.
 
-    Only for passes whose figures do not depend on what else the machine does:
-    resident memory and allocations, never times or proportional memory.
+    All children and their descendants have ended when this returns or raises. Several jobs are
+    only for figures that do not depend on other load: resident memory and allocations, but not
+    times or proportional memory.
 
     Args:
-        requests: The jobs.
-        runner: Where they run.
-        timeout_s: Seconds after which each is killed.
-        environments: Variables for each on top of the inherited ones; None for no others.
-        on_event: Called with each event as it arrives; the children do not wait for it.
-        watch: Makes a watcher of a child from the id of its process on this machine.
+        jobs: A request and the command of the child that it goes to.
+        timeout_s: Seconds after which a child is killed.
+        on_event: Called with each event when it arrives; the children do not wait for it.
+        watch: Makes a watcher of a child from its process id on this machine.
 
     Raises:
-        OSError: A child could not be started at all; none is left running.
+        OSError: A child could not be started.
     """
     with contextlib.ExitStack() as stack, selectors.DefaultSelector() as selector:
-        children = [
-            _Child(
-                stack.enter_context(_spawned(runner, environment)),
-                timeout_s,
-                transcript=_Transcript(on_event=on_event),
-            )
-            for environment in environments or [{}] * len(requests)
-        ]
-        for child, request in zip(children, requests, strict=True):
-            child.transcript.watcher = watch(child.process.pid) if watch else None
-            _ask(child.process, request)
+        children = []
+        for _, command in jobs:
+            process = stack.enter_context(_started(command))
+            watcher = watch(process.pid) if watch else None
+            children.append(_Child(process, timeout_s, on_event, watcher))
+        for child, (request, _) in zip(children, jobs, strict=True):
+            _send(child.process, request)
             for stream in (child.process.stdout, child.process.stderr):
                 assert stream is not None
                 selector.register(stream, selectors.EVENT_READ, child)
-        pending = list(children)
+        running = list(children)
         results: dict[int, ChildResult] = {}
-        while pending:
-            for key, _ in selector.select(min(child.wait_s for child in pending)):
-                _hear(selector, key)
-            for child in pending:
-                child.look()
-            for child in [child for child in pending if _is_over(child)]:
-                pending.remove(child)
+        while running:
+            for key, _ in selector.select(min(child.wait_s for child in running)):
+                _read(selector, key)
+            for child in running:
+                if child.watcher is not None:
+                    child.watcher.observe()
+            for child in [child for child in running if child.is_over]:
+                running.remove(child)
                 results[id(child)] = _result(child)
-                _forget(selector, child)
+                _unregister(selector, child)
     return [results[id(child)] for child in children]
 
 
 @contextlib.contextmanager
-def _spawned(runner: Runner, extra: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A child in a process group of its own, which is gone when the block is left."""
+def _started(command: Command) -> Iterator[subprocess.Popen[bytes]]:
+    """A child in its own process group; the group is killed when the block ends."""
     process = subprocess.Popen(
-        runner.command(extra),
+        command.argv,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=runner.environment(extra),
+        env=command.environment,
         start_new_session=True,
     )
     try:
@@ -266,72 +232,68 @@ def _spawned(runner: Runner, extra: Mapping[str, str]) -> Iterator[subprocess.Po
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    """Ends the child and whatever it started; the group can outlive its leader."""
+    """Ends the child and its descendants; a group can outlive its first process."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
-def _ask(process: subprocess.Popen[bytes], request: Request) -> None:
+def _send(process: subprocess.Popen[bytes], request: Request) -> None:
     assert process.stdin is not None
-    # A child that died at once leaves a closed pipe; its ending tells more than EPIPE.
+    # A child that ended at once has closed its pipe; its exit code says more than EPIPE.
     with contextlib.suppress(BrokenPipeError):
         process.stdin.write(encode_request(request))
         process.stdin.flush()
 
 
-def _hear(selector: selectors.BaseSelector, key: selectors.SelectorKey) -> None:
-    """Takes what one stream has; a stream at its end is listened to no more."""
+def _read(selector: selectors.BaseSelector, key: selectors.SelectorKey) -> None:
+    """Reads from one stream; unregisters it at its end."""
     child: _Child = key.data
     data = os.read(key.fd, _READ_BYTES)
     if not data:
         selector.unregister(key.fileobj)
         child.open_stream_count -= 1
     elif key.fileobj is child.process.stdout:
-        child.transcript.hear(data)
+        child.receive(data)
     else:
-        child.transcript.overhear(data)
+        child.receive_stderr(data)
 
 
-def _is_over(child: _Child) -> bool:
-    return child.open_stream_count == 0 or child.left_s <= 0 or child.transcript.is_complete
+def _unregister(selector: selectors.BaseSelector, child: _Child) -> None:
+    for key in [key for key in selector.get_map().values() if key.data is child]:
+        selector.unregister(key.fileobj)
 
 
 def _result(child: _Child) -> ChildResult:
-    """What became of a child that has fallen silent or run out of time."""
+    """The result of a child that closed its streams, sent its last event or ran out of time."""
     in_time = child.left_s > 0
     if in_time:
-        # Silent is not yet gone: the kernel still takes its memory back.
+        # The kernel may still be freeing its memory.
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.process.wait(_EXIT_GRACE_S)
     else:
         _kill_group(child.process)
-    code = _plain_code(child.process.returncode)
+    code = _signed_code(child.process.returncode)
     return ChildResult(
-        ending=_ending(child.transcript, code, in_time=in_time),
-        events=tuple(child.transcript.events),
+        ending=_ending(child.events, code, in_time=in_time),
+        events=tuple(child.events),
         signal_number=-code if in_time and code is not None and code < 0 else None,
         exit_code=code if code is not None and code >= 0 else None,
-        stderr_tail=child.transcript.stderr.decode("utf-8", "replace"),
+        stderr_tail=child.stderr.decode("utf-8", "replace"),
         wall_ns=time.monotonic_ns() - child.started_ns,
         timeout_s=child.timeout_s,
     )
 
 
-def _plain_code(code: int | None) -> int | None:
-    """The code of a process; minus the signal that ended it, here or on another machine."""
+def _signed_code(code: int | None) -> int | None:
+    """Exit code; minus the signal number if a signal ended it, on this machine or another."""
     if code is not None and _SIGNAL_EXIT < code <= _SIGNAL_EXIT + max(signal.Signals):
         return _SIGNAL_EXIT - code
     return code
 
 
-def _forget(selector: selectors.BaseSelector, child: _Child) -> None:
-    for key in [key for key in selector.get_map().values() if key.data is child]:
-        selector.unregister(key.fileobj)
-
-
-def _ending(transcript: _Transcript, code: int | None, *, in_time: bool) -> Ending:
-    last = transcript.events[-1] if transcript.events else None
+def _ending(events: Sequence[Event], code: int | None, *, in_time: bool) -> Ending:
+    last = events[-1] if events else None
     if isinstance(last, (Done, Described, Finished)):
         return "done"
     if isinstance(last, Failed):

@@ -1,7 +1,7 @@
-"""What crosses the process boundary: the request and the events, typed and validated.
+"""Which messages go between the tool and a child: the request and the events.
 
-`feasibility.runners.child` is the other side. It imports nothing of the package, so
-the names here and there are the protocol; a test runs every event through both.
+`feasibility.runners.child` is the other side. It does not import this package, so the field
+names on both sides are the protocol.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ Phase: TypeAlias = Literal["start", "import", "load", "inputs", "run", "end"]
 
 
 class Schedule(msgspec.Struct, frozen=True, kw_only=True):
-    """How often the model is run.
+    """How often the model runs.
 
     Args:
-        run_count_min: Samples that are wanted in any case.
-        run_count_max: Samples after which it ends in any case.
-        precision_ratio: It ends earlier once the 95 % interval of the median is
-            within this share of the median on both sides.
-        warmup_count: Fixed number of warm-up runs; None for "until steady".
-        warmup_count_max: Most warm-up runs where the number is not fixed.
-        warmup_time_ns: Least time of warming up where the number is not fixed.
-        sampling_time_ns: Least time that the samples span, unless there are the most.
-        enough_ns: Time after which the least number of samples suffices.
-        time_limit_ns: Time after which it ends with whatever it has.
+        run_count_min: Smallest number of samples.
+        run_count_max: Largest number of samples.
+        precision_ratio: Sampling ends earlier when the 95 % interval of the median is within
+            this share of the median on both sides.
+        warmup_count: Fixed number of warm-up runs; None to warm up until times are steady.
+        warmup_count_max: Largest number of warm-up runs if it is not fixed.
+        warmup_time_ns: Shortest warm-up if the number of runs is not fixed.
+        sampling_time_ns: Shortest time that fewer than `run_count_max` samples may span.
+        enough_ns: Time after which `run_count_min` samples are enough.
+        time_limit_ns: Time after which sampling ends in any case.
     """
 
     run_count_min: int = 10
@@ -44,7 +44,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """One model of a series that a single child times one after the other."""
+    """One model of a series that one child times in order."""
 
     model_path: str
     inputs: tuple[InputSpec, ...]
@@ -54,9 +54,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One job for one child.
 
     Args:
-        tasks: The models of a series, which takes the place of `model_path` and `inputs`.
-        tasks_needed: How many of them are run however long they take.
-        tasks_time_ns: Time after which no further task of the series is begun.
+        ceiling_bytes: Limit on private memory that the child sets on itself.
+        tasks: The models of a series, instead of `model_path` and `inputs`.
+        tasks_needed: How many of them run however long they take.
+        tasks_time_ns: Time after which no further task starts.
     """
 
     action: Literal["measure", "describe", "series"]
@@ -85,44 +86,46 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MemoryReading(msgspec.Struct, frozen=True):
-    """Resident memory of the child at one moment, in bytes.
+    """Memory of the child at one moment.
 
-    `translated` is the part that holds an emulator's translated code; None without one.
+    Args:
+        data_bytes: Private writable memory that was allocated, which RLIMIT_DATA counts.
+        emulator_bytes: The part that belongs to an emulator; None without one.
     """
 
-    resident: int
-    anonymous: int
-    file: int
-    pss: int | None = None
-    private_dirty: int | None = None
-    data: int | None = None
-    translated: int | None = None
+    resident_bytes: int
+    anonymous_bytes: int
+    file_bytes: int
+    pss_bytes: int | None = None
+    private_dirty_bytes: int | None = None
+    data_bytes: int | None = None
+    emulator_bytes: int | None = None
 
 
 class HeapReading(msgspec.Struct, frozen=True):
-    """The C library's own account of its heap, in bytes.
+    """State of the heap, from the C library.
 
     Args:
-        in_use: Allocated and not freed, with the headers of the blocks.
-        kept: Freed and not given back to the kernel.
-        mapped: The part of `in_use` in blocks so large that each is a mapping of its own.
+        in_use_bytes: Allocated and not freed, with the headers of the blocks.
+        retained_bytes: Freed and kept by the allocator.
+        mapped_bytes: The part of `in_use_bytes` in large blocks with a mapping of their own.
     """
 
-    in_use: int
-    kept: int
-    mapped: int
+    in_use_bytes: int
+    retained_bytes: int
+    mapped_bytes: int
 
 
 class Survey(msgspec.Struct, frozen=True):
-    """Where the memory of the child is.
+    """All memory of the child, by mapping.
 
     Args:
-        mappings: Resident bytes and private ones among them, by the mapping's name: a path,
-            a word in brackets, or empty for memory that nothing stands behind.
-        heap: The state of the heap; None where the C library does not tell.
+        mappings_bytes: Resident bytes, and the private part of them, by the mapping's name: a
+            path, a word in brackets, or empty for anonymous memory.
+        heap: State of the heap; None if the C library does not report it.
     """
 
-    mappings: dict[str, tuple[int, int]]
+    mappings_bytes: dict[str, tuple[int, int]]
     heap: HeapReading | None = None
 
 
@@ -137,10 +140,10 @@ class Ready(msgspec.Struct, frozen=True, tag_field="event", tag="ready"):
 
 
 class Loaded(msgspec.Struct, frozen=True, tag_field="event", tag="loaded"):
-    """The session exists."""
+    """The model is loaded."""
 
     load_ns: int
-    peak: int
+    peak_bytes: int
     memory: MemoryReading
     survey: Survey | None = None
 
@@ -151,20 +154,20 @@ class First(msgspec.Struct, frozen=True, tag_field="event", tag="first"):
     first_run_ns: int
 
 
-class Course(msgspec.Struct, frozen=True, tag_field="event", tag="course"):
-    """Memory over time, by the child's clock in nanoseconds.
+class Recording(msgspec.Struct, frozen=True, tag_field="event", tag="recording"):
+    """Memory over time; times in nanoseconds of the child's clock.
 
     Args:
-        marks: Each phase with its beginning and the two figures then; the last one is `end`.
-        at: When it was looked at.
-        resident: Resident bytes then.
-        allocated: Bytes in use on the heap then; -1 where the C library does not tell.
+        phases: Each phase with its start and the two figures at that time; the last is `end`.
+        times_ns: When each sample was taken.
+        resident_bytes: Resident memory in each sample.
+        allocated_bytes: Bytes in use on the heap; -1 if the C library does not report them.
     """
 
-    marks: tuple[tuple[str, int, int, int], ...]
-    at: tuple[int, ...]
-    resident: tuple[int, ...]
-    allocated: tuple[int, ...]
+    phases: tuple[tuple[str, int, int, int], ...]
+    times_ns: tuple[int, ...]
+    resident_bytes: tuple[int, ...]
+    allocated_bytes: tuple[int, ...]
 
 
 class Done(msgspec.Struct, frozen=True, tag_field="event", tag="done"):
@@ -174,17 +177,16 @@ class Done(msgspec.Struct, frozen=True, tag_field="event", tag="done"):
         first_run_ns: Time of the first run.
         warmup_count: Runs before the samples.
         samples_ns: Time of each run.
-        peak: Highest resident memory of all runs.
-        memory: Memory after them.
-        profile_path: Where the runtime's profile is.
-        survey: Where the memory is.
-        processor_ns: Processor time that the calling thread used in each of the samples.
+        peak_bytes: Highest resident memory during the runs.
+        memory: Memory after the runs.
+        profile_path: The runtime's profile.
+        processor_ns: Processor time of the calling thread in each sample.
     """
 
     first_run_ns: int
     warmup_count: int
     samples_ns: tuple[int, ...]
-    peak: int
+    peak_bytes: int
     memory: MemoryReading
     profile_path: str | None = None
     survey: Survey | None = None
@@ -195,11 +197,11 @@ class Timed(msgspec.Struct, frozen=True, tag_field="event", tag="timed"):
     """One task of a series is over.
 
     Args:
-        index: Which one, from 0.
+        index: Number of the task, from 0.
         first_run_ns: Time of the first run.
         warmup_count: Runs before the samples.
         samples_ns: Time of each run.
-        processor_ns: Processor time that the calling thread used in each of them.
+        processor_ns: Processor time of the calling thread in each sample.
     """
 
     index: int
@@ -210,20 +212,20 @@ class Timed(msgspec.Struct, frozen=True, tag_field="event", tag="timed"):
 
 
 class Finished(msgspec.Struct, frozen=True, tag_field="event", tag="finished"):
-    """The series is over; `task_count` of its tasks were begun in time."""
+    """The series is over; `task_count` of its tasks started in time."""
 
     task_count: int
 
 
 class Described(msgspec.Struct, frozen=True, tag_field="event", tag="described"):
-    """Inputs and outputs as (name, type, shape) in the runtime's words."""
+    """Inputs and outputs as (name, type, shape), named by the runtime."""
 
     inputs: tuple[tuple[str, str, tuple[Any, ...]], ...]
     outputs: tuple[tuple[str, str, tuple[Any, ...]], ...]
 
 
 class Failed(msgspec.Struct, frozen=True, tag_field="event", tag="failed"):
-    """The child could not go on."""
+    """The child could not continue."""
 
     phase: Phase
     error_type: str
@@ -232,21 +234,21 @@ class Failed(msgspec.Struct, frozen=True, tag_field="event", tag="failed"):
     available_providers: tuple[str, ...] = ()
 
 
-Event: TypeAlias = Ready | Loaded | First | Course | Done | Timed | Finished | Described | Failed
+Event: TypeAlias = Ready | Loaded | First | Recording | Done | Timed | Finished | Described | Failed
 
 _EVENT_DECODER: Final = msgspec.json.Decoder(Event)
 
 
 def encode_request(request: Request) -> bytes:
-    """The request as the one line that the child reads."""
+    """The request as one line of JSON."""
     return msgspec.json.encode(request) + b"\n"
 
 
 def decode_event(line: bytes) -> Event:
-    """One event from one line of the child's reply.
+    """The event in one line of the child's output.
 
     Raises:
-        msgspec.DecodeError: The line is no event.
+        msgspec.DecodeError: The line does not hold an event.
     """
     event: Event = _EVENT_DECODER.decode(line)
     return event

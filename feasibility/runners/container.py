@@ -1,66 +1,63 @@
-"""A container image with Python and onnxruntime, under docker or podman."""
+"""The runners `docker:IMAGE` and `podman:IMAGE`: a container on this machine."""
 
 from __future__ import annotations
 
-import contextlib
 import platform
 import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from feasibility.errors import UsageError
-from feasibility.runners.command_failures import Rule, complaint, explained
-from feasibility.runners.remote import RemotePlace, reached
-from feasibility.runners.runner import FilesToStage
+from feasibility.runners.remote_runner import Failure, RemoteRunner, complaint, explained
 from feasibility.text import safe_text
 
 _IMAGE: Final = re.compile(r"\w[\w./:@-]*", re.ASCII)
 _PLATFORM: Final = re.compile(r"\w+(?:/\w+){1,2}", re.ASCII)
 _COMMAND_NOT_FOUND: Final = 127
-# Exit codes of docker and podman for what went wrong before the command ran.
+# Exit codes of docker and podman for failures before the command ran.
 _ENGINE_FAILED: Final = frozenset({125, 126, _COMMAND_NOT_FOUND})
 _WANTED: Final = "name an image with Python, onnxruntime and numpy in it"
 
-# Source: what docker 20.10 and 28.2 and podman 4.3, with runc 1.1 and crun 1.8, were seen to say,
-# and the words of docker 28.3 for the first two.
-_RULES: Final = (
-    Rule(
+# Source: messages of docker 20.10 and 28.2 and podman 4.3, with runc 1.1 and crun 1.8, and of
+# docker 28.3 for the first two.
+_FAILURES: Final = (
+    Failure(
         r"permission denied while trying to connect to the docker",
         "this user may not talk to the Docker daemon",
         "let an administrator add you to the group docker, or use podman:{image}",
     ),
-    Rule(
+    Failure(
         r"cannot connect to the docker daemon|failed to connect to the docker api"
         r"|error during connect|cannot connect to podman",
         "{engine} does not answer",
         "start it, and check `{engine} info`",
     ),
-    Rule(
+    Failure(
         r"executable file (`[^`]*` )?not found",
         "the image {image} has no python3",
         _WANTED,
     ),
-    Rule(
+    Failure(
         r"exec format error",
         "the image {image} is for another instruction set, and this machine runs no emulator for "
         "containers",
         "name a platform that it has, or install QEMU for containers (on Debian: qemu-user-static)",
     ),
-    Rule(
+    Failure(
         r"does not match the specified platform|no matching manifest for"
         r"|no image found in (manifest list|image index) for",
         "the image {image} does not come for {platform}",
         "name another platform, as in {engine}:{image},platform=linux/amd64",
     ),
-    Rule(
+    Failure(
         r"manifest unknown|pull access denied|requested access to the resource is denied"
         r"|short-name .* did not resolve|no such image",
         "there is no image {wanted} here, and no registry gives it",
         "check the name with `{engine} images`, or build, pull or log in first",
     ),
-    Rule(
+    Failure(
         r"dial tcp|pinging container registry|tls handshake",
         "there is no image {wanted} here, and its registry does not answer",
         "check the name with `{engine} images`, or the network",
@@ -69,13 +66,13 @@ _RULES: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class ContainerMachine:
-    """One container for as long as a model is measured, without a network.
+class ContainerRunner(RemoteRunner):
+    """One container without a network, removed after the measurement.
 
     Args:
         engine: The program.
-        image: The image; it is pulled if it is not here.
-        platform: Its platform where it has several, for example linux/arm64.
+        image: The image; the engine pulls it if needed.
+        platform: One of its platforms, for example linux/arm64; empty for the default.
         container: Name of the container.
     """
 
@@ -93,24 +90,14 @@ class ContainerMachine:
 
     @property
     def lost(self) -> tuple[str, str]:
-        """Its first process is the keeper, which ends by itself only when nobody listens."""
+        """The agent is the first process of the container, so the container ended with it."""
         return (
             f"its container was ended by {self.engine}, a limit or somebody else",
             f"see `{self.engine} events` for who did, and run it again",
         )
 
-    @contextlib.contextmanager
-    def reach(self, files: FilesToStage) -> Iterator[RemotePlace]:
-        """A folder in a fresh container with the files in it.
-
-        Raises:
-            HostError: The engine does not answer, or the image lacks something.
-        """
-        with reached(self, files) as place:
-            yield place
-
-    def keeper_command(self, code: str) -> list[str]:
-        """The argv that starts the container, whose first process is the keeper."""
+    def agent_argv(self, code: str) -> list[str]:
+        """Starts the container; the agent is its first process."""
         platform = ["--platform", self.platform] if self.platform else []
         return [
             *(self.engine, "run", "--rm", "--interactive", "--network", "none"),
@@ -118,8 +105,8 @@ class ContainerMachine:
             *("--entrypoint", "python3", self.image, "-c", code),
         ]
 
-    def child_command(self, script: str, variables: Mapping[str, str]) -> list[str]:
-        """The argv that runs a script in the container."""
+    def child_argv(self, script: str, variables: Mapping[str, str]) -> list[str]:
+        """Runs a script in the container."""
         assignments = [
             part for name, value in variables.items() for part in ("--env", f"{name}={value}")
         ]
@@ -129,7 +116,7 @@ class ContainerMachine:
         ]
 
     def explain(self, text: str, exit_code: int | None) -> tuple[str, str]:
-        """What the engine said."""
+        """The reason in the engine's output."""
         image = safe_text(self.image)
         names = {
             "engine": self.engine,
@@ -139,23 +126,23 @@ class ContainerMachine:
         }
         if exit_code == _COMMAND_NOT_FOUND:
             text += "executable file not found"
-        found = explained(text, _RULES, **names)
+        found = explained(text, _FAILURES, **names)
         return found or (
             complaint(text) or f"{self.engine} ended with code {exit_code}",
             f"check `{self.engine} info`",
         )
 
     def explain_later(self, text: str, exit_code: int | None) -> tuple[str, str] | None:
-        """Why the engine did not run a command in the container."""
+        """The reason if the engine did not run a command in the container."""
         return self.explain(text, exit_code) if exit_code in _ENGINE_FAILED else None
 
-    def remedy(self, modules: Sequence[str]) -> str:  # noqa: ARG002
-        """What brings Python modules there."""
+    def install_hint(self, modules: Sequence[str]) -> str:  # noqa: ARG002
+        """Use another image."""
         return _WANTED
 
 
-def container_machine(engine: Literal["docker", "podman"], text: str) -> ContainerMachine:
-    """The machine of a text such as `IMAGE` or `IMAGE,platform=linux/arm64`.
+def container_runner(engine: Literal["docker", "podman"], text: str) -> ContainerRunner:
+    """The runner of a text such as `IMAGE` or `IMAGE,platform=linux/arm64`.
 
     Raises:
         UsageError: The text has another form.
@@ -170,4 +157,4 @@ def container_machine(engine: Literal["docker", "podman"], text: str) -> Contain
             "it is not an image, with a platform or without",
             f"write for example --on {engine}:my/image:1.0,platform=linux/arm64",
         )
-    return ContainerMachine(engine, image, platform)
+    return ContainerRunner(engine, image, platform)

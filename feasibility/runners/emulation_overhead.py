@@ -20,7 +20,7 @@ from feasibility.runners.child_protocol import Done, Event, Loaded, MemoryReadin
 
 
 @dataclass(slots=True)
-class TranslationWatcher:
+class EmulatorWatcher:
     """Looks at the emulator's process while the child runs.
 
     Args:
@@ -34,24 +34,24 @@ class TranslationWatcher:
     _mark: int = 0
     _rises: list[tuple[int, int]] = field(default_factory=list)
 
-    def look(self) -> None:
+    def observe(self) -> None:
         """Notes the emulator's own size whenever the high-water mark has risen."""
         with contextlib.suppress(OSError, ValueError):
             mark = _field_bytes(self._read("status"), "VmHWM:")
             if mark < self._mark:  # it was reset: a phase has begun
                 self._rises.clear()
             if mark != self._mark:
-                self._rises.append((mark, translated_bytes(self._read("smaps"))))
+                self._rises.append((mark, emulator_bytes(self._read("smaps"))))
                 self._mark = mark
 
-    def mend(self, event: Event) -> Event:
+    def corrected(self, event: Event) -> Event:
         """The event with the guest's memory alone."""
         if isinstance(event, Ready):
             self._rises.clear()
             return msgspec.structs.replace(event, baseline=_guest(event.baseline))
         if isinstance(event, (Loaded, Done)):
-            peak = self._guest_peak(event.peak, event.memory.translated or 0)
-            return msgspec.structs.replace(event, peak=peak, memory=_guest(event.memory))
+            peak = self._guest_peak(event.peak_bytes, event.memory.emulator_bytes or 0)
+            return msgspec.structs.replace(event, peak_bytes=peak, memory=_guest(event.memory))
         return event
 
     def _guest_peak(self, mark: int, own: int) -> int:
@@ -66,7 +66,7 @@ class TranslationWatcher:
         # Tables elsewhere than on the heap cannot be told from the guest's memory from outside.
         elsewhere = 0
         with contextlib.suppress(OSError, ValueError):
-            elsewhere = max(0, own - translated_bytes(self._read("smaps")))
+            elsewhere = max(0, own - emulator_bytes(self._read("smaps")))
         return max((mark - own, *(seen - size - elsewhere for seen, size in rises)))
 
     def _read(self, name: str) -> str:
@@ -80,7 +80,7 @@ class TranslationWatcher:
         return Path(f"/proc/{self.process_id}/{name}").read_text()
 
 
-def translated_bytes(smaps: str) -> int:
+def emulator_bytes(smaps: str) -> int:
     """Resident bytes of the emulator's code and heap in the text of a smaps file."""
     resident = 0
     counts = False
@@ -95,15 +95,14 @@ def translated_bytes(smaps: str) -> int:
 
 def _guest(reading: MemoryReading) -> MemoryReading:
     """A reading without the emulator's own part, which is anonymous, private and dirty."""
-    translated = reading.translated or 0
+    own = reading.emulator_bytes or 0
+    pss, dirty = reading.pss_bytes, reading.private_dirty_bytes
     return msgspec.structs.replace(
         reading,
-        resident=reading.resident - translated,
-        anonymous=reading.anonymous - translated,
-        pss=None if reading.pss is None else reading.pss - translated,
-        private_dirty=(
-            None if reading.private_dirty is None else reading.private_dirty - translated
-        ),
+        resident_bytes=reading.resident_bytes - own,
+        anonymous_bytes=reading.anonymous_bytes - own,
+        pss_bytes=None if pss is None else pss - own,
+        private_dirty_bytes=None if dirty is None else dirty - own,
     )
 
 

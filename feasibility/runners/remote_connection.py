@@ -1,4 +1,4 @@
-"""A connection to the keeper on another machine."""
+"""How does this machine talk to the agent on another machine?"""
 
 from __future__ import annotations
 
@@ -18,19 +18,18 @@ from typing import IO, Any, Final
 
 from feasibility.runners.runner import StagedFile
 
-KEEPER_SCRIPT: Final = Path(__file__).with_name("remote_keeper.py")
+AGENT_SCRIPT: Final = Path(__file__).with_name("remote_agent.py")
 _COPY_BYTES: Final = 1 << 20
-_FAREWELL_S: Final = 15.0
-_BRIEF_FAREWELL_S: Final = 1.0
+_CLOSE_S: Final = 15.0
+_SHORT_CLOSE_S: Final = 1.0
 _MAX_REPLY_BYTES: Final = 1 << 20
 _STDERR_KEPT_BYTES: Final = 8 * 1024
 
 
-class LinkError(Exception):
-    """The connection ended; its text is what was said last.
+class ConnectionEndedError(Exception):
+    """The connection ended; the text is the connecting program's last output.
 
     Args:
-        text: What the connecting program said.
         exit_code: That of the connecting program; None while it runs.
     """
 
@@ -39,24 +38,25 @@ class LinkError(Exception):
         self.exit_code = exit_code
 
 
-class RefusedError(LinkError):
-    """The keeper could not do what it was asked; its text is the keeper's reason."""
+class AgentError(ConnectionEndedError):
+    """The agent could not fulfil a request; the text is its reason."""
 
 
-def keeper_code() -> str:
-    """The keeper as one line of Python without a quote or a space that a shell could change."""
-    script = base64.b64encode(KEEPER_SCRIPT.read_bytes()).decode()
+def agent_code() -> str:
+    """The agent as one line of Python, without spaces and double quotes that a shell changes."""
+    script = base64.b64encode(AGENT_SCRIPT.read_bytes()).decode()
     return f"import base64;exec(base64.b64decode('{script}'))"
 
 
 @dataclass(slots=True)
-class Link:
-    """A running keeper.
+class Connection:
+    """A running agent.
 
     Args:
-        process: The program that leads to it.
-        stderr: What that program says.
-        timeout_s: Longest silence.
+        process: The program on this machine that leads to it.
+        stderr: Error output of that program.
+        timeout_s: Longest time to wait for an answer.
+        has_answered: Whether the agent has sent a message.
     """
 
     process: subprocess.Popen[bytes]
@@ -64,14 +64,14 @@ class Link:
     timeout_s: float
     _pending: bytearray = field(default_factory=bytearray)
     _greeting: bytes = b""
-    has_heard: bool = False
+    has_answered: bool = False
 
-    def hear(self) -> dict[str, Any]:
-        """The keeper's next reply.
+    def receive(self) -> dict[str, Any]:
+        """The agent's next message.
 
         Raises:
-            RefusedError: The reply is an error.
-            LinkError: The connection ended.
+            AgentError: The message is an error.
+            ConnectionEndedError: The connection ended.
         """
         while True:
             line = self._read_line()
@@ -79,13 +79,13 @@ class Link:
                 message: Any = json.loads(line)
             except ValueError:
                 message = None
-            # Shells may greet before the keeper speaks; a greeting is not for us.
+            # A login shell may print a greeting before the agent's first message.
             if isinstance(message, dict):
                 break
             self._greeting = line or self._greeting
-        self.has_heard = True
+        self.has_answered = True
         if "error" in message:
-            raise RefusedError(str(message["error"]))
+            raise AgentError(str(message["error"]))
         reply: dict[str, Any] = message
         return reply
 
@@ -93,8 +93,8 @@ class Link:
         """Copies files there and returns the folder that they are in.
 
         Raises:
-            RefusedError: There is no room.
-            LinkError: The connection ended.
+            AgentError: There is not enough free space.
+            ConnectionEndedError: The connection ended.
             OSError: A file cannot be read here.
         """
         assert self.process.stdin is not None
@@ -106,20 +106,20 @@ class Link:
                     while data := source.read(_COPY_BYTES):
                         self._write(data)
         except BrokenPipeError:
-            # Its reply says why it has stopped listening.
-            self.hear()
+            # Its last message is the reason.
+            self.receive()
             raise
-        return str(self.hear()["folder"])
+        return str(self.receive()["folder"])
 
     def fetch(self, path: str, target: Path) -> None:
         """Copies a file from there.
 
         Raises:
-            RefusedError: There is no such file.
-            LinkError: The connection ended.
+            AgentError: The file does not exist.
+            ConnectionEndedError: The connection ended.
         """
         self._write(json.dumps({"fetch": path}).encode() + b"\n")
-        left = int(self.hear()["size"])
+        left = int(self.receive()["size"])
         with target.open("wb") as file:
             while left:
                 data = bytes(self._pending[:left]) or self._read()[:left]
@@ -128,19 +128,19 @@ class Link:
                 left -= len(data)
 
     def free_bytes(self, folder: str) -> int:
-        """What a file in a folder there may take.
+        """Free bytes in a folder there.
 
         Raises:
-            RefusedError: There is no such folder.
-            LinkError: The connection ended.
+            AgentError: The folder does not exist.
+            ConnectionEndedError: The connection ended.
         """
-        self._write(json.dumps({"room": folder}).encode() + b"\n")
-        return int(self.hear()["free_bytes"])
+        self._write(json.dumps({"free_space": folder}).encode() + b"\n")
+        return int(self.receive()["free_bytes"])
 
-    def last_words(self) -> str:
-        """What the connecting program complained of, without empty lines.
+    def last_output(self) -> str:
+        """Error output of the connecting program, without empty lines.
 
-        Where it did not complain, the last line of what spoke in the keeper's place.
+        Without error output: the last line of another program that answered instead of the agent.
         """
         self.stderr.seek(0, os.SEEK_END)
         self.stderr.seek(max(0, self.stderr.tell() - _STDERR_KEPT_BYTES))
@@ -151,7 +151,7 @@ class Link:
     def _read_line(self) -> bytes:
         while b"\n" not in self._pending:
             if len(self._pending) > _MAX_REPLY_BYTES:
-                raise LinkError("what answers there does not speak the keeper's protocol")
+                raise ConnectionEndedError("another program answers there")
             self._pending += self._read()
         line, _, rest = bytes(self._pending).partition(b"\n")
         self._pending = bytearray(rest)
@@ -166,22 +166,22 @@ class Link:
         assert self.process.stdout is not None
         descriptor = self.process.stdout.fileno()
         if not select.select([descriptor], [], [], self.timeout_s)[0]:
-            raise LinkError(f"nothing was heard for {self.timeout_s:g} s")
+            raise ConnectionEndedError(f"no answer for {self.timeout_s:g} s")
         data = os.read(descriptor, _COPY_BYTES)
         if not data:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(_FAREWELL_S)
-            raise LinkError(self.last_words(), self.process.returncode)
+                self.process.wait(_CLOSE_S)
+            raise ConnectionEndedError(self.last_output(), self.process.returncode)
         return data
 
 
 @contextlib.contextmanager
-def linked(argv: Sequence[str], timeout_s: float) -> Iterator[Link]:
-    """A connection whose other side has cleaned up when the block is left.
+def open_connection(argv: Sequence[str], timeout_s: float) -> Iterator[Connection]:
+    """A connection; when the block ends, the agent has removed its files.
 
     Args:
-        argv: Starts the keeper.
-        timeout_s: Longest silence.
+        argv: Starts the agent.
+        timeout_s: Longest time to wait for an answer.
 
     Raises:
         OSError: The program cannot be started.
@@ -194,23 +194,23 @@ def linked(argv: Sequence[str], timeout_s: float) -> Iterator[Link]:
             stderr=stderr,
             start_new_session=True,
         )
-        link = Link(process, stderr, timeout_s)
+        connection = Connection(process, stderr, timeout_s)
         try:
-            yield link
+            yield connection
         finally:
-            # Who has not spoken yet has nothing to clean up, and may not listen either.
-            _part(process, _FAREWELL_S if link.has_heard else _BRIEF_FAREWELL_S)
+            # Without a message there are no files to remove, and the agent may not be running.
+            _close(process, _CLOSE_S if connection.has_answered else _SHORT_CLOSE_S)
 
 
-def _part(process: subprocess.Popen[bytes], farewell_s: float) -> None:
-    """Ends the keeper by closing its input, and waits until it has removed its folder."""
+def _close(process: subprocess.Popen[bytes], timeout_s: float) -> None:
+    """Closes the agent's input, and waits until it has removed its folder and ended."""
     assert process.stdin is not None
     assert process.stdout is not None
     with contextlib.suppress(OSError):
         process.stdin.close()
-    deadline = time.monotonic() + farewell_s
+    deadline = time.monotonic() + timeout_s
     with contextlib.suppress(OSError):
-        # A keeper that is still handing over a file has to get rid of it first.
+        # An agent that is still sending a file must finish that first.
         while select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
             if not os.read(process.stdout.fileno(), _COPY_BYTES):
                 break

@@ -1,36 +1,34 @@
-"""Machines that children can run on, and a model that has been put where they can read it.
+"""What does every runner offer: a connection, and a session with the model's files?
 
-A `Machine` is what `--on` names. Reaching it with the files of one model gives a `Place`,
-which starts children there, translates paths, and brings back what instruments wrote.
+A `Runner` is what `--on` names. Connecting to it gives a `Session`, which starts children,
+translates paths, and brings back the files that instruments wrote. `HostFacts` describe the
+machine.
 """
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from feasibility.errors import FeasibilityError
+from feasibility.runners.child_command import Command
 from feasibility.runners.child_process import ChildResult, Watcher
-from feasibility.runners.interpreter import LocalRunner, Runner
 
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:
-    """The machine that children run on, as it describes itself.
+    """The machine that children run on.
 
     Args:
         cpu: Processor name.
         core_count: Cores that a child may use.
         memory_bytes: Physical memory.
-        free_bytes: Memory that a child may take.
+        free_bytes: Memory that a child may use.
         os: Distribution.
-        load: Processes that wanted to run during the last minute, on average.
+        load: Average number of runnable processes during the last minute.
     """
 
     cpu: str
@@ -46,8 +44,8 @@ class StagedFile:
     """A file that children read.
 
     Args:
-        path: The file here, absolute.
-        name: Where it belongs in a folder there, relative, so that a model finds its data.
+        path: The file on this machine, absolute.
+        name: Its relative path in the session's folder, so that a model finds its data.
     """
 
     path: Path
@@ -55,28 +53,23 @@ class StagedFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
-    """The folder for temporary files.
-
-    Args:
-        folder: Its path on the machine that it is on.
-        free_bytes: What files in it may still take.
-    """
+class FreeSpace:
+    """The folder for temporary files and the bytes that are free in it."""
 
     folder: str
     free_bytes: int
 
 
 FilesToStage: TypeAlias = Callable[[], Sequence[StagedFile]]
-"""Finds the files of a model; called only where copies of them are needed."""
+"""Finds the files of a model; called only by runners that need copies."""
 
 
-class Place(Protocol):
-    """One machine with the files of one model on it."""
+class Session(Protocol):
+    """A runner that is connected, with the files of one model on it."""
 
     @property
-    def runner(self) -> Runner:
-        """What starts children there."""
+    def runner_name(self) -> str:
+        """The runner's name, as `--on` takes it."""
 
     @property
     def host(self) -> HostFacts | None:
@@ -84,91 +77,46 @@ class Place(Protocol):
 
     @property
     def is_emulated(self) -> bool:
-        """Whether an emulator executes the children, so that times mean nothing."""
+        """Whether an emulator executes the children. Then times have no meaning."""
 
     @property
     def watch(self) -> Callable[[int], Watcher] | None:
-        """Makes a watcher of a child; None where children need none."""
+        """Makes a watcher from a process id; None if children need no watcher."""
 
-    def there(self, path: Path) -> str:
-        """Path there of a file that was staged."""
+    def command(self, variables: Mapping[str, str]) -> Command:
+        """The command that starts the child program with these environment variables."""
 
-    def scratch(self, folder: Path) -> str:
-        """Folder there for what instruments write; `folder` itself on this machine."""
+    def child_path(self, path: Path) -> str:
+        """Path of a staged file, as children see it."""
 
-    def room(self) -> Room | None:
-        """Where instruments and libraries write there; None where it cannot be told."""
+    def output_folder(self, folder: Path) -> str:
+        """Folder where instruments write; `folder` itself if children share this file system."""
+
+    def free_space(self) -> FreeSpace | None:
+        """Free space where instruments and libraries write; None if unknown."""
 
     def fetch(self, path: str, folder: Path) -> Path:
-        """A file that a child wrote there, copied into a folder here unless it is here already.
+        """Copies a file that a child wrote into a folder on this machine, if it is not local.
 
         Raises:
-            OSError: There is no such file, or it cannot be copied.
+            OSError: The file does not exist or cannot be copied.
         """
 
-    def fault(self, result: ChildResult) -> FeasibilityError | None:
-        """What is wrong with the machine rather than with the model, if that ended a child."""
+    def host_error(self, result: ChildResult) -> FeasibilityError | None:
+        """The error if the machine, not the model, ended a child."""
 
 
-class Machine(Protocol):
-    """Something that children can run on."""
+class Runner(Protocol):
+    """Where children can run."""
 
     @property
     def name(self) -> str:
         """Its name as `--on` takes it."""
 
-    def reach(self, files: FilesToStage) -> AbstractContextManager[Place]:
-        """A place with these files, which leaves nothing behind.
+    def connect(self, files: FilesToStage) -> AbstractContextManager[Session]:
+        """A session with these files; everything is removed when the block ends.
 
         Raises:
             HostError: The machine cannot be reached or used.
-            ModelError: The files of the model cannot be told.
+            ModelError: The files of the model cannot be found.
         """
-
-
-def local_room() -> Room:
-    """The folder for temporary files of this machine."""
-    folder = tempfile.gettempdir()
-    return Room(folder, shutil.disk_usage(folder).free)
-
-
-@dataclass(frozen=True, slots=True)
-class LocalPlace:
-    """This machine, which needs no copies."""
-
-    runner: Runner = field(default_factory=LocalRunner)
-    host: None = None
-    is_emulated: bool = False
-    watch: None = None
-
-    def there(self, path: Path) -> str:
-        """The path itself."""
-        return str(path)
-
-    def scratch(self, folder: Path) -> str:
-        """The folder itself."""
-        return str(folder)
-
-    def room(self) -> Room:
-        """The folder for temporary files of this machine."""
-        return local_room()
-
-    def fetch(self, path: str, folder: Path) -> Path:  # noqa: ARG002
-        """The file where it is."""
-        return Path(path)
-
-    def fault(self, result: ChildResult) -> None:  # noqa: ARG002
-        """Nothing: what ends a child here, the model did."""
-        return
-
-
-@dataclass(frozen=True, slots=True)
-class LocalMachine:
-    """This machine."""
-
-    name: str = "local"
-
-    @contextlib.contextmanager
-    def reach(self, files: FilesToStage) -> Iterator[LocalPlace]:  # noqa: ARG002
-        """This machine as it is."""
-        yield LocalPlace()

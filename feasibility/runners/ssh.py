@@ -1,25 +1,22 @@
-"""Another machine over the OpenSSH client."""
+"""The runner `ssh:HOST`: another machine, over the user's OpenSSH."""
 
 from __future__ import annotations
 
-import contextlib
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from feasibility.errors import UsageError
-from feasibility.runners.command_failures import Rule, complaint, explained
-from feasibility.runners.remote import RemotePlace, reached
-from feasibility.runners.runner import FilesToStage
+from feasibility.runners.remote_runner import Failure, RemoteRunner, complaint, explained
 from feasibility.text import safe_text
 
-# Nobody sits at the keyboard of a measurement: whatever ssh would ask is an error instead.
+# ssh must not ask questions; they become errors.
 _OPTIONS: Final = (
     *("-T", "-x", "-a"),
     *("-o", "BatchMode=yes"),
-    *("-o", "LogLevel=ERROR"),  # a host's banner is no complaint
+    *("-o", "LogLevel=ERROR"),  # without the host's banner
     *("-o", "ConnectTimeout=15"),
     *("-o", "ServerAliveInterval=10"),
     *("-o", "ServerAliveCountMax=3"),
@@ -39,38 +36,38 @@ _LOST: Final = (
     "the connection was lost; what was copied there is removed when that side notices",
     "check the network and run it again",
 )
-_RULES: Final = (
-    Rule(
+_FAILURES: Final = (
+    Failure(
         "REMOTE HOST IDENTIFICATION HAS CHANGED",
         "its host key is not the one that ssh knows",
         "find out why before you connect; then remove the old key with ssh-keygen -R HOST",
     ),
-    Rule(
+    Failure(
         "Host key verification failed",
         "its host key is not known",
         "connect once with `ssh {host}` and check the key that it shows",
     ),
-    Rule(
+    Failure(
         r"permission denied \(",
         "it does not let this user in",
         "check the user's name, and set up a key with `ssh-copy-id {host}`",
     ),
-    Rule("Could not resolve hostname", "there is no host of that name", "check the name"),
-    Rule("Connection refused", "nothing listens for ssh there", "start sshd there"),
-    Rule("closed by remote host|connection reset|broken pipe|connection closed", *_LOST),
-    Rule("timed out", "it does not answer", "check that it is on and in this network"),
-    Rule("No route to host", "there is no way to it", "check that it is on and in this network"),
+    Failure("Could not resolve hostname", "there is no host of that name", "check the name"),
+    Failure("Connection refused", "nothing listens for ssh there", "start sshd there"),
+    Failure("closed by remote host|connection reset|broken pipe|connection closed", *_LOST),
+    Failure("timed out", "it does not answer", "check that it is on and in this network"),
+    Failure("No route to host", "there is no way to it", "check that it is on and in this network"),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class SshMachine:
-    """A machine that ssh can log in to without a question.
+class SshRunner(RemoteRunner):
+    """A machine that ssh can log in to without questions.
 
     Args:
         host: What ssh takes: `host`, `user@host` or `ssh://user@host:port`.
-        python: The interpreter there.
-        options: More options for ssh, as in `-F FILE`.
+        python: The Python there.
+        options: More options for ssh, such as `-F FILE`.
     """
 
     host: str
@@ -86,33 +83,23 @@ class SshMachine:
 
     @property
     def lost(self) -> tuple[str, str]:
-        """The network, or the other side, was gone for longer than ssh waits."""
+        """The network or the other side did not answer for longer than ssh waits."""
         return _LOST
 
-    @contextlib.contextmanager
-    def reach(self, files: FilesToStage) -> Iterator[RemotePlace]:
-        """A folder there with the files in it.
-
-        Raises:
-            HostError: It cannot be reached, or lacks something.
-        """
-        with reached(self, files) as place:
-            yield place
-
-    def keeper_command(self, code: str) -> list[str]:
-        """The argv that runs the keeper there."""
+    def agent_argv(self, code: str) -> list[str]:
+        """Runs the agent there."""
         return self._command([self.python, "-c", code])
 
-    def child_command(self, script: str, variables: Mapping[str, str]) -> list[str]:
-        """The argv that runs a script there."""
+    def child_argv(self, script: str, variables: Mapping[str, str]) -> list[str]:
+        """Runs a script there."""
         assignments = [f"{name}={value}" for name, value in variables.items()]
         child = shlex.join(["env", *assignments, self.python, "-X", "utf8", script])
-        # ssh does not hand on which signal ended a process, but a shell there does.
+        # ssh does not report the signal that ended a process; a shell there does.
         return self._command(["sh", "-c", f"{child}; exit $?"])
 
     def explain(self, text: str, exit_code: int | None) -> tuple[str, str]:
-        """Why ssh did not get through, or what the shell there said."""
-        found = explained(text, _RULES, host=self.host)
+        """The reason in the output of ssh, or of the shell there."""
+        found = explained(text, _FAILURES, host=self.host)
         if found is not None:
             return found
         if exit_code == _EXIT_NOT_EXECUTABLE:
@@ -125,26 +112,26 @@ class SshMachine:
         )
 
     def explain_later(self, text: str, exit_code: int | None) -> tuple[str, str] | None:
-        """Why ssh, which got through before, did not this time or not back."""
+        """The reason of a lost connection; None if ssh itself did not fail."""
         if exit_code != _EXIT_SSH_FAILED:
             return None
-        # What the login shell there prints is in the text as well.
-        return explained(text, _RULES, host=self.host) or _LOST
+        # The text also holds the output of the login shell there.
+        return explained(text, _FAILURES, host=self.host) or _LOST
 
-    def remedy(self, modules: Sequence[str]) -> str:
-        """What brings Python modules there."""
+    def install_hint(self, modules: Sequence[str]) -> str:
+        """How to install Python modules there."""
         return (
             f"install there: {self.python} -m pip install {' '.join(modules)}; or name a Python "
             "that has them: --on ssh:HOST:/path/to/python"
         )
 
     def _command(self, argv: Sequence[str]) -> list[str]:
-        # ssh joins what it is given and has the login shell there take it apart again.
+        # ssh joins its arguments, and the login shell there splits them again.
         return ["ssh", *_OPTIONS, *self.options, self.host, shlex.join(argv)]
 
 
-def ssh_machine(text: str) -> SshMachine:
-    """The machine of a text such as `pi@raspberrypi`, `host:/opt/env/bin/python`, `//pi@host:2222`.
+def ssh_runner(text: str) -> SshRunner:
+    """The runner of a text such as `pi@raspberrypi`, `host:/opt/env/bin/python`, `//pi@host:2222`.
 
     Raises:
         UsageError: The text has another form.
@@ -153,10 +140,10 @@ def ssh_machine(text: str) -> SshMachine:
     if match is None:
         raise UsageError(
             f"Cannot read --on ssh:{safe_text(text)}",
-            "it is not a host that ssh could take",
+            "it is not a valid host name for ssh",
             "write for example --on ssh:pi@raspberrypi or --on ssh://pi@raspberrypi:2222",
         )
     host = match["host"]
-    return SshMachine(
+    return SshRunner(
         host=f"ssh:{host}" if host.startswith("//") else host, python=match["python"] or "python3"
     )

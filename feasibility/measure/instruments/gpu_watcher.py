@@ -91,7 +91,7 @@ class GpuWatcher:
             inference_peak_bytes=course.inference_peak_bytes,
         )
 
-    def look(self) -> None:
+    def observe(self) -> None:
         """Notes what the child holds now."""
         with contextlib.suppress(NvmlError):
             states = self.nvml.states()
@@ -105,13 +105,13 @@ class GpuWatcher:
                 if own is not None and self.process_id not in before.by_process:
                     self._noted(self._own, index, own)
 
-    def mend(self, event: Event) -> Event:
+    def corrected(self, event: Event) -> Event:
         """The event itself; between phases a look is taken."""
         if isinstance(event, (Ready, Loaded, Done)):
-            self.look()
+            self.observe()
         if isinstance(event, Loaded):
             self._is_loaded = True
-            self.look()
+            self.observe()
             for course in (*self._own.values(), *self._above.values()):
                 course.resident_bytes = course.inference_peak_bytes
         return event

@@ -41,10 +41,10 @@ def predict(unlimited: Attempt, kind: LimitKind, files_bytes: int) -> Figures:
     assert done is not None
     memory = child_memory(ready, loaded, done)
     if kind == "address-space":
-        baseline, kernel = ready.baseline.data or ready.baseline.anonymous, 0
+        baseline, kernel = ready.baseline.data_bytes or ready.baseline.anonymous_bytes, 0
     else:
         kernel_before = _kernel_bytes(unlimited, Ready)
-        baseline = ready.baseline.anonymous + kernel_before
+        baseline = ready.baseline.anonymous_bytes + kernel_before
         # Page tables: a process that maps more memory needs more of them.
         kernel = max(0, _kernel_bytes(unlimited, Done) - kernel_before)
     baseline = -(-baseline // PAGE_BYTES) * PAGE_BYTES

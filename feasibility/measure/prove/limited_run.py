@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -15,9 +14,9 @@ from feasibility.measure.child_errors import explain, is_out_of_memory
 from feasibility.measure.latency_percentiles import percentile
 from feasibility.measure.prove.page_cache import evict
 from feasibility.records.proof import EndedBy, LimitedRun, Outcome
+from feasibility.runners.child_command import Command
 from feasibility.runners.child_process import ChildResult, run_child
 from feasibility.runners.child_protocol import Done, Event, Failed, First, Loaded, Request
-from feasibility.runners.interpreter import Runner
 from feasibility.runners.limits.cgroup_folder import PAGE_BYTES
 from feasibility.runners.limits.limit import EXIT_NOT_IN_GROUP, Enforcer, Usage
 from feasibility.text import safe_text
@@ -39,15 +38,13 @@ class Conditions:
 
     Args:
         enforcer: What limits them.
-        runner: Starts the child.
-        environment: Its allocator's settings.
+        command: Starts the child.
         request: The job.
         files: Files of the model, evicted from the page cache before every run.
     """
 
     enforcer: Enforcer
-    runner: Runner
-    environment: Mapping[str, str]
+    command: Command
     request: Request
     files: tuple[Path, ...]
 
@@ -83,9 +80,8 @@ def attempt(conditions: Conditions, enforced_bytes: int | None, *, timeout_s: fl
         with conditions.enforcer.group(enforced_bytes) as group:
             result = run_child(
                 with_ceiling(conditions.request, group.ceiling_bytes),
-                group.runner(conditions.runner),
+                group.command(conditions.command),
                 timeout_s=timeout_s,
-                environment=conditions.environment,
                 on_event=lambda event: moments.update({type(event): group.usage()}),
             )
             final, enforced_bytes = group.usage(), group.limit_bytes

@@ -39,12 +39,12 @@ from feasibility.measure.subject import Subject, read_subject
 from feasibility.records.device import Device
 from feasibility.records.proof import Bisection, LimitedRun, Proof, ProofAllocator
 from feasibility.records.workload import InputPlan, Workload
+from feasibility.runners.child_command import STEADY_ENVIRONMENT, local_command
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Done, Ready, Request, Schedule
-from feasibility.runners.interpreter import STEADY_ENVIRONMENT, LocalRunner, Runner
 from feasibility.runners.limits.limit import Enforcer
 from feasibility.runners.limits.strongest_limit import strongest_enforcer
-from feasibility.runners.runner import LocalPlace
+from feasibility.runners.local import LocalSession
 from feasibility.units import MIB, SECOND_NS, format_bytes
 
 MAX_LIMITED_RUNS: Final = 12
@@ -82,7 +82,6 @@ def prove_model(
     options: MeasureOptions,
     wanted: ProveOptions,
     progress: Progress = no_progress,
-    runner: Runner | None = None,
 ) -> Proof:
     """What the model did under limits, and the run without one that it is compared with.
 
@@ -91,7 +90,6 @@ def prove_model(
         options: How to run it.
         wanted: What is to be proven.
         progress: Told before each run.
-        runner: Starts the child on this machine.
 
     Raises:
         ModelError: The model cannot be read, or does not load or run even without a limit.
@@ -101,11 +99,10 @@ def prove_model(
     # How many runs a search takes shows only at its end; nought says that nobody knows.
     step_count = 0 if wanted.bisect else 2
     progress(0, step_count, "reading the model")
-    runner = runner or LocalRunner()
-    passes = Passes(path.absolute(), options, LocalPlace(runner), ceiling_bytes())
+    passes = Passes(path.absolute(), options, LocalSession(), ceiling_bytes())
     subject = read_subject(path, options, passes)
     with strongest_enforcer() as (enforcer, _):
-        prover = _Prover(subject, options, wanted, enforcer, runner, progress, step_count)
+        prover = _Prover(subject, options, wanted, enforcer, progress, step_count)
         prover.run_unlimited()
         if wanted.memory_bytes is not None:
             prover.run_limited(wanted.memory_bytes, options.timeout_s)
@@ -122,7 +119,6 @@ class _Prover:
     options: MeasureOptions
     wanted: ProveOptions
     enforcer: Enforcer
-    runner: Runner
     progress: Progress
     step_count: int
     runs: list[LimitedRun] = field(default_factory=list)
@@ -243,8 +239,7 @@ class _Prover:
     def _attempt(self, plan: InputPlan, enforced_bytes: int | None, timeout_s: float) -> Attempt:
         conditions = Conditions(
             enforcer=self.enforcer,
-            runner=self.runner,
-            environment=STEADY_ENVIRONMENT if self.wanted.allocator == "steady" else {},
+            command=local_command(STEADY_ENVIRONMENT if self.wanted.allocator == "steady" else {}),
             request=self._request(plan),
             files=_files_of(self.subject),
         )

@@ -19,9 +19,9 @@ from feasibility.measure.measure_options import PROVIDERS, Progress, no_progress
 from feasibility.measure.profiled_model import profiled_model
 from feasibility.records.profile import ProfiledModel
 from feasibility.records.workload import InputSpec
+from feasibility.runners.child_command import local_command
 from feasibility.runners.child_process import ChildResult, run_child
 from feasibility.runners.child_protocol import Event, Failed, Ready, Request, Schedule, Task, Timed
-from feasibility.runners.interpreter import LocalRunner, Runner
 from feasibility.scratch import scratch_folder
 from feasibility.units import MIB, SECOND_NS
 from feasibility.zoo.graph import Network
@@ -118,7 +118,6 @@ def measure_speed(
     free_bytes: int,
     pace: Pace | None = None,
     progress: Progress = no_progress,
-    runner: Runner | None = None,
 ) -> Speed:
     """Times of all kernels with each of the numbers of threads.
 
@@ -128,7 +127,6 @@ def measure_speed(
         free_bytes: Memory that a child may take.
         pace: How much time is taken.
         progress: Told before each model.
-        runner: Starts the children.
 
     Raises:
         MeasurementError: A child did not get through all kernels.
@@ -141,7 +139,7 @@ def measure_speed(
     progress(0, total, "writing small models")
     with scratch_folder() as folder:
         models = {name: _written(network, folder) for name, network in networks.items()}
-        series = _Series(models, networks, pace, free_bytes, runner or LocalRunner())
+        series = _Series(models, networks, pace, free_bytes)
         results = {}
         for position, count in enumerate(counts):
             begun = position * len(networks) * pace.round_count
@@ -153,7 +151,7 @@ def measure_speed(
     assert ready is not None
     return Speed(
         versions=ready.versions,
-        baseline_bytes=ready.baseline.resident,
+        baseline_bytes=ready.baseline.resident_bytes,
         bus_bytes=length,
         times={count: series.times(result, count) for count, result in results.items()},
     )
@@ -167,7 +165,6 @@ class _Series:
     networks: Mapping[str, Network]
     pace: Pace
     free_bytes: int
-    runner: Runner
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -193,7 +190,7 @@ class _Series:
             tasks_time_ns=time_ns,
         )
         timeout_s = time_ns / SECOND_NS + _FIRST_ROUND_S
-        result = run_child(request, self.runner, timeout_s=timeout_s, on_event=on_event)
+        result = run_child(request, local_command(), timeout_s=timeout_s, on_event=on_event)
         if result.ending != "done":
             raise self._failure(result)
         return result

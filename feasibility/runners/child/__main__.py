@@ -15,7 +15,7 @@ one phase has already delivered the phases before it:
     ready    versions and baseline
     loaded   memory and time of creating the session
     first    time of the first run
-    course   memory over time, where it was asked for
+    recording  memory over time, where it was asked for
     done     latency samples and memory of the runs
     timed    latency samples of one model of a series
     finished the series is over
@@ -35,7 +35,7 @@ import time
 
 from child_inputs import UnusableInput, make_feeds, warm_up
 from child_memory import Meter, Recorder, Surveyor, read_memory
-from child_session import (
+from child_runtime import (
     Capture,
     ProviderUnavailable,
     bind_run,
@@ -219,13 +219,13 @@ def measure(job: Job) -> None:
 
     def after_first(first_ns: int) -> None:
         if recorder:
-            recorder.mark("runs")
+            recorder.start_phase("runs")
         send("first", first_run_ns=first_ns)
 
     job.phase = "load"
     log_to(request.get("log_path"))
     if recorder:
-        recorder.mark("load")
+        recorder.start_phase("load")
     with Capture(memray, request, "load"):
         meter.begin()
         started = time.perf_counter_ns()
@@ -234,29 +234,31 @@ def measure(job: Job) -> None:
         peak = meter.end()
     memory = read_memory(emulated=emulated)
     survey = surveyor.look() if surveyor else None
-    send("loaded", load_ns=load_ns, peak=peak, memory=memory, survey=survey)
+    send("loaded", load_ns=load_ns, peak_bytes=peak, memory=memory, survey=survey)
 
     with Capture(memray, request, "inference"):
         job.phase = "inputs"
         if recorder:
-            recorder.mark("inputs")
+            recorder.start_phase("inputs")
         feeds = make_feeds(numpy, onnxruntime, request)
         job.phase = "run"
         run = bind_run(session, feeds)
         meter.begin()
         if recorder:
-            recorder.mark("first-run")
+            recorder.start_phase("first-run")
         latency = time_runs(run, request["schedule"], after_first)
         peak = meter.end()
     memory = read_memory(emulated=emulated)
     survey = surveyor.look() if surveyor else None
     del ballast
     if recorder:
-        send("course", **recorder.stop())
+        send("recording", **recorder.stop())
     if request.get("outputs_path"):
         save_outputs(numpy, run(), request["outputs_path"])
     profile_path = session.end_profiling() if request.get("profile_prefix") else None
-    send("done", peak=peak, memory=memory, survey=survey, profile_path=profile_path, **latency)
+    send(
+        "done", peak_bytes=peak, memory=memory, survey=survey, profile_path=profile_path, **latency
+    )
 
 
 ACTIONS = {"describe": describe, "series": time_series, "measure": measure}

@@ -71,23 +71,23 @@ def read_memory(*, emulated: bool) -> dict[str, int | None]:
         with open("/proc/self/statm") as file:
             file_backed = int(file.read().split()[2]) * PAGE_BYTES
     memory: dict[str, int | None] = {
-        "resident": resident,
-        "anonymous": figures.get("RssAnon", resident - file_backed),
-        "file": file_backed,
-        "data": figures.get("VmData"),  # what RLIMIT_DATA counts
+        "resident_bytes": resident,
+        "anonymous_bytes": figures.get("RssAnon", resident - file_backed),
+        "file_bytes": file_backed,
+        "data_bytes": figures.get("VmData"),  # what RLIMIT_DATA counts
     }
     try:
         with open("/proc/self/smaps_rollup") as file:
             rollup = dict(split_line(line) for line in file if line.endswith("kB\n"))
     except OSError:
         rollup = {}
-    memory["pss"] = rollup.get("Pss")
-    memory["private_dirty"] = rollup.get("Private_Dirty")
-    memory["translated"] = read_translated() if emulated else None
+    memory["pss_bytes"] = rollup.get("Pss")
+    memory["private_dirty_bytes"] = rollup.get("Private_Dirty")
+    memory["emulator_bytes"] = read_emulator_bytes() if emulated else None
     return memory
 
 
-def read_translated() -> int:
+def read_emulator_bytes() -> int:
     """Anonymous bytes of the emulator itself: its translated code and its tables.
 
     They are what the kernel counts outside the addresses that the guest knows of. The
@@ -160,7 +160,11 @@ class CLibrary:
             return None
         info = self.call()
         used = info.uordblks + info.hblkhd
-        return {"in_use": used, "kept": info.fordblks, "mapped": info.hblkhd}
+        return {
+            "in_use_bytes": used,
+            "retained_bytes": info.fordblks,
+            "mapped_bytes": info.hblkhd,
+        }
 
 
 class Surveyor:
@@ -185,7 +189,7 @@ class Surveyor:
                         entry = sizes.setdefault(name, [0, 0])
         except OSError:
             sizes = {}
-        return {"mappings": sizes, "heap": self.library.heap()}
+        return {"mappings_bytes": sizes, "heap": self.library.heap()}
 
 
 class Recorder:
@@ -197,23 +201,23 @@ class Recorder:
 
         self.library = CLibrary()
         self.columns = [array.array("q"), array.array("q"), array.array("q")]
-        self.marks: list[tuple[str, int, int, int]] = []
-        self.mark("import")
+        self.phases: list[tuple[str, int, int, int]] = []
+        self.start_phase("import")
         self.stopping = threading.Event()
         self.thread = threading.Thread(target=self.watch, daemon=True)
         self.thread.start()
 
-    def mark(self, phase: str) -> None:
+    def start_phase(self, phase: str) -> None:
         """Starts a phase."""
         with open("/proc/self/statm") as file:
-            self.marks.append((phase, *self.look(file)))
+            self.phases.append((phase, *self.look(file)))
 
     def look(self, file: TextIO) -> tuple[int, int, int]:
         """The time, resident bytes, and bytes in use on the heap or -1."""
         file.seek(0)
         heap = self.library.heap()
         resident = int(file.read().split()[1]) * PAGE_BYTES
-        return time.perf_counter_ns(), resident, heap["in_use"] if heap else -1
+        return time.perf_counter_ns(), resident, heap["in_use_bytes"] if heap else -1
 
     def watch(self) -> None:
         """Looks until told to stop."""
@@ -226,8 +230,9 @@ class Recorder:
 
     def stop(self) -> dict[str, Any]:
         """What was seen: the phases with their beginnings, and the columns."""
-        self.mark("end")
+        self.start_phase("end")
         self.stopping.set()
         self.thread.join()
-        at, resident, allocated = (column.tolist() for column in self.columns)
-        return {"marks": self.marks, "at": at, "resident": resident, "allocated": allocated}
+        names = ("times_ns", "resident_bytes", "allocated_bytes")
+        samples = {name: column.tolist() for name, column in zip(names, self.columns)}  # noqa: B905 - 3.9
+        return {"phases": self.phases, **samples}

@@ -25,7 +25,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from feasibility.errors import HostError
-from feasibility.runners.emulator.root import FORMAT, ISA, MANIFEST, Manifest
+from feasibility.runners.emulator.installed_emulator import FORMAT, ISA, MANIFEST, Manifest
 from feasibility.text import safe_text
 
 Tell: TypeAlias = Callable[[int, int, str], None]

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from feasibility.records.proof import LimitKind
-from feasibility.runners.interpreter import Runner
+from feasibility.runners.child_command import Command
 from feasibility.runners.limits.cgroup_folder import PAGE_BYTES
 from feasibility.runners.limits.limit import Usage
 
@@ -30,8 +30,8 @@ class AddressSpace:
         """Limit that the child has to set on itself."""
         return self.limit_bytes
 
-    def runner(self, inner: Runner) -> Runner:
-        """The inner runner itself: there is nothing to start inside of."""
+    def command(self, inner: Command) -> Command:
+        """The inner command itself: the child sets the limit."""
         return inner
 
     def usage(self) -> Usage:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from feasibility.records.proof import LimitKind
-from feasibility.runners.interpreter import Runner
+from feasibility.runners.child_command import Command
 from feasibility.runners.limits.cgroup_folder import (
     PAGE_BYTES,
     fresh_folder,
@@ -22,7 +22,7 @@ from feasibility.runners.limits.cgroup_folder import (
     write_if_there,
 )
 from feasibility.runners.limits.cgroup_mounts import Hierarchy
-from feasibility.runners.limits.limit import EnteringRunner, Usage
+from feasibility.runners.limits.limit import Usage, entering
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,9 @@ class V1Group:
     limit_bytes: int | None
     ceiling_bytes: int | None = None
 
-    def runner(self, inner: Runner) -> Runner:
-        """A runner that starts the child inside the group."""
-        return EnteringRunner(inner, self.folder / "cgroup.procs")
+    def command(self, inner: Command) -> Command:
+        """Runs a command inside the group."""
+        return entering(inner, self.folder / "cgroup.procs")
 
     def usage(self) -> Usage:
         """The counters now."""

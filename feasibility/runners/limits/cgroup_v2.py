@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from feasibility.records.proof import LimitKind
-from feasibility.runners.interpreter import Runner
+from feasibility.runners.child_command import Command
 from feasibility.runners.limits.cgroup_folder import (
     PAGE_BYTES,
     fresh_folder,
@@ -30,7 +30,7 @@ from feasibility.runners.limits.cgroup_folder import (
     write_if_there,
 )
 from feasibility.runners.limits.cgroup_mounts import Hierarchy
-from feasibility.runners.limits.limit import EnforcerUnavailableError, EnteringRunner, Usage
+from feasibility.runners.limits.limit import EnforcerUnavailableError, Usage, entering
 
 # What kernels before 5.18 count of a group's kernel memory, without their sum.
 _KERNEL_PARTS: Final = ("kernel_stack", "pagetables", "percpu", "sock", "slab")
@@ -45,9 +45,9 @@ class V2Group:
     prefix: tuple[str, ...] = ()
     ceiling_bytes: int | None = None
 
-    def runner(self, inner: Runner) -> Runner:
-        """A runner that starts the child inside the group."""
-        return EnteringRunner(inner, self.folder / "cgroup.procs", self.prefix)
+    def command(self, inner: Command) -> Command:
+        """Runs a command inside the group."""
+        return entering(inner, self.folder / "cgroup.procs", self.prefix)
 
     def usage(self) -> Usage:
         """The counters now."""

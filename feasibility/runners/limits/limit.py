@@ -1,15 +1,14 @@
-"""What all kinds of limits have in common, and the runner that starts a child inside one."""
+"""What does every memory limit offer, and how does a child start inside a control group?"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
 from feasibility.records.proof import LimitKind
-from feasibility.runners.interpreter import Runner
+from feasibility.runners.child_command import Command
 
 # What the shell exits with that could not enter the group; it has then run nothing.
 EXIT_NOT_IN_GROUP: Final = 125
@@ -52,8 +51,8 @@ class Group(Protocol):
     def ceiling_bytes(self) -> int | None:
         """Limit that the child has to set on itself; None where the group does it."""
 
-    def runner(self, inner: Runner) -> Runner:
-        """A runner that starts the child inside the limit."""
+    def command(self, inner: Command) -> Command:
+        """Runs a command inside the limit."""
 
     def usage(self) -> Usage:
         """The counters now."""
@@ -90,30 +89,13 @@ class EnforcerUnavailableError(Exception):
         self.hint = hint
 
 
-@dataclass(frozen=True, slots=True)
-class EnteringRunner:
-    """Starts the child inside a control group.
+def entering(inner: Command, procs: Path, prefix: tuple[str, ...] = ()) -> Command:
+    """A shell that enters a control group and then becomes the inner command.
 
     Args:
-        inner: Says what is to be started.
+        inner: The command.
         procs: The group's `cgroup.procs`.
-        prefix: A command that the shell is started through.
+        prefix: A command that starts the shell.
     """
-
-    inner: Runner
-    procs: Path
-    prefix: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """The inner runner's name."""
-        return self.inner.name
-
-    def command(self, extra: Mapping[str, str]) -> list[str]:
-        """The argv of a shell that enters the group and then becomes the child."""
-        inner = self.inner.command(extra)
-        return [*self.prefix, "/bin/sh", "-c", _ENTER, str(self.procs), *inner]
-
-    def environment(self, extra: Mapping[str, str]) -> dict[str, str]:
-        """The inner runner's environment."""
-        return self.inner.environment(extra)
+    shell = (*prefix, "/bin/sh", "-c", _ENTER, str(procs))
+    return Command((*shell, *inner.argv), inner.environment)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from feasibility.runners.interpreter import LocalRunner
+from feasibility.runners.child_command import Command
 from feasibility.runners.limits.address_space import AddressSpaceEnforcer
 from feasibility.runners.limits.cgroup_mounts import PROC_SELF, memory_hierarchies
 from feasibility.runners.limits.cgroup_v1 import v1_enforcer
@@ -21,6 +21,7 @@ from feasibility.runners.limits.systemd_scope import systemd_enforcer
 
 _TRIAL_S: Final = 10.0
 _HINT: Final = "run as root"
+_TRUE: Final = Command(("true",), {})
 
 _Open: TypeAlias = Callable[[], AbstractContextManager[Enforcer]]
 
@@ -77,8 +78,10 @@ def _tried(candidate: _Open) -> Iterator[Enforcer]:
     with candidate() as enforcer:
         try:
             with enforcer.group(None) as group:
-                command = group.runner(_TrueRunner()).command({})
-                trial = subprocess.run(command, capture_output=True, timeout=_TRIAL_S, check=False)
+                command = group.command(_TRUE)
+                trial = subprocess.run(
+                    command.argv, capture_output=True, timeout=_TRIAL_S, check=False
+                )
         except (OSError, subprocess.SubprocessError) as error:
             raise EnforcerUnavailableError(f"{enforcer.kind}: {_reason(error)}", _HINT) from error
         if trial.returncode != 0:
@@ -86,14 +89,6 @@ def _tried(candidate: _Open) -> Iterator[Enforcer]:
                 f"{enforcer.kind}: a process may not be moved into a group that was made"
             )
         yield enforcer
-
-
-class _TrueRunner(LocalRunner):
-    """Starts a command that does nothing."""
-
-    def command(self, extra: Mapping[str, str]) -> list[str]:  # noqa: ARG002
-        """The argv of `true`."""
-        return ["true"]
 
 
 def _reason(error: Exception) -> str:

@@ -41,7 +41,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     packages: dict[str, str] = {}
 
 
-def root_folder() -> Path:
+def emulator_folder() -> Path:
     """Where the root of the user is; it need not exist."""
     return data_dir() / "runners" / ISA
 
@@ -55,7 +55,7 @@ def read_manifest(folder: Path) -> Manifest | None:
     return manifest if manifest.format == FORMAT else None
 
 
-def usable_root(folder: Path) -> Manifest:
+def usable_emulator(folder: Path) -> Manifest:
     """What a root holds that can stand for this machine's own onnxruntime.
 
     Raises:
@@ -66,12 +66,12 @@ def usable_root(folder: Path) -> Manifest:
         raise HostError(what, "no runner for it is installed", INSTALL_HINT)
     manifest = read_manifest(folder)
     if not (folder / MANIFEST).exists():
-        raise damaged_root(what, f"{MANIFEST} is missing")
+        raise incomplete_emulator(what, f"{MANIFEST} is missing")
     if manifest is None:
         raise HostError(what, "the installed runner was made by another version", INSTALL_HINT)
     missing = [part for part in _parts(manifest) if not (folder / part).exists()]
     if missing:
-        raise damaged_root(what, f"{missing[0]} is missing")
+        raise incomplete_emulator(what, f"{missing[0]} is missing")
     here = importlib.metadata.version("onnxruntime")
     if manifest.onnxruntime != here:
         raise HostError(
@@ -82,7 +82,7 @@ def usable_root(folder: Path) -> Manifest:
     return manifest
 
 
-def damaged_root(what: str, why: str) -> HostError:
+def incomplete_emulator(what: str, why: str) -> HostError:
     """The error of a root that does not hold what it should."""
     return HostError(what, f"the installed runner is incomplete: {why}", INSTALL_HINT)
 

@@ -1,16 +1,16 @@
-"""The script that keeps a model on another machine for as long as the asking side listens.
+"""The agent: the script that keeps a model's files on another machine while it is measured.
 
-It stands alone and runs there as `python3 -c`, on Python 3.7 or newer. It says what the
-machine is, takes files into a fresh folder, hands back what instruments wrote, and removes
-the folder when its standard input ends: when the asking side is done, was killed, or lost
-the connection.
+It runs there as `python3 -c`, with Python 3.7 or newer and without other modules of this
+package. It describes the machine, writes the files into a new folder, sends back the files
+of instruments, and removes the folder when its standard input ends. That happens when this
+tool is done, was killed, or lost the connection.
 
-Protocol, in lines of JSON, each answered by one:
+Protocol: each line of JSON is answered by one.
 
-    (start)                      -> the facts of the machine
+    (start)                      -> facts about the machine
     {"files": [[name, size]..]}, followed by their bytes -> {"folder": path}
-    {"fetch": path}              -> {"size": bytes}, followed by them
-    {"room": path}               -> {"free_bytes": what a file there may take}
+    {"fetch": path}              -> {"size": bytes}, followed by the bytes
+    {"free_space": path}         -> {"free_bytes": bytes}
     anything that fails          -> {"error": why}
 """
 
@@ -38,31 +38,31 @@ REPLY: BinaryIO
 
 
 def main() -> None:
-    """Answers until standard input ends."""
+    """Answers requests until standard input ends."""
     global REPLY  # noqa: PLW0603 - one reply channel per process
     REPLY = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    # A login shell may have greeted without ending its line.
+    # A login shell may have printed a greeting without a line end.
     REPLY.write(b"\n")
     if not sys.platform.startswith("linux"):
         reply({"error": f"its system is {sys.platform}, not Linux"})
         return
     for name in ("SIGHUP", "SIGTERM", "SIGINT"):
         signal.signal(getattr(signal, name), leave)
-    mark = claim()
+    lock = take_lock()
     folder = None
     try:
-        reply(facts(is_alone=mark is not None))
+        reply(facts(is_alone=lock is not None))
         for line in iter(sys.stdin.buffer.readline, b""):
             request = json.loads(line.decode())
             if "files" in request:
                 folder = tempfile.mkdtemp(prefix="feasibility-")
                 receive(folder, request["files"])
                 reply({"folder": folder})
-            elif "room" in request:
-                reply({"free_bytes": shutil.disk_usage(request["room"]).free})
+            elif "free_space" in request:
+                reply({"free_bytes": shutil.disk_usage(request["free_space"]).free})
             else:
-                hand_over(request["fetch"])
+                send_file(request["fetch"])
     except OSError as error:
         reply({"error": error.strerror or str(error)})
     finally:
@@ -70,13 +70,13 @@ def main() -> None:
 
 
 def leave(number: int, frame: object) -> None:
-    """Ends the script by way of its clean-up."""
+    """Ends the script after its clean-up."""
     del frame
     sys.exit(128 + number)
 
 
 def reply(message: dict[str, Any]) -> None:
-    """Writes one line; nobody may be listening any more."""
+    """Writes one line; ends if the other side is gone."""
     try:
         REPLY.write(json.dumps(message).encode() + b"\n")
         REPLY.flush()
@@ -85,7 +85,7 @@ def reply(message: dict[str, Any]) -> None:
 
 
 def receive(folder: str, files: Sequence[tuple[str, int]]) -> None:
-    """Takes files from standard input into the folder."""
+    """Writes files from standard input into the folder."""
     for name, size in files:
         path = os.path.join(folder, *name.split("/"))
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -98,8 +98,8 @@ def receive(folder: str, files: Sequence[tuple[str, int]]) -> None:
                 file.write(data)
 
 
-def hand_over(path: str) -> None:
-    """Writes the size of a file and its bytes, or why it cannot be read."""
+def send_file(path: str) -> None:
+    """Sends the size of a file and its bytes, or an error."""
     try:
         size = os.path.getsize(path)
     except OSError as error:
@@ -112,7 +112,7 @@ def hand_over(path: str) -> None:
 
 
 def remove(folder: str | None) -> None:
-    """Removes the folder; a child that is just ending may still be writing into it."""
+    """Removes the folder; a child that is about to end may still write into it."""
     for _ in range(REMOVAL_ATTEMPTS):
         if folder is None or not os.path.lexists(folder):
             return
@@ -120,18 +120,18 @@ def remove(folder: str | None) -> None:
         time.sleep(0.05)
 
 
-def claim() -> socket.socket | None:
-    """A name that one run of this user can hold at a time, gone with the process; None if taken."""
-    mark = socket.socket(socket.AF_UNIX)
+def take_lock() -> socket.socket | None:
+    """A lock that one run of this user can hold; None if it is taken. It ends with the process."""
+    lock = socket.socket(socket.AF_UNIX)
     try:
-        mark.bind(f"\0feasibility-{os.getuid()}")
+        lock.bind(f"\0feasibility-{os.getuid()}")
     except OSError:
         return None
-    return mark
+    return lock
 
 
 def facts(*, is_alone: bool) -> dict[str, Any]:
-    """What the asking side has to know before it sends a model."""
+    """What this tool needs to know before it sends a model."""
     memory = read_fields("/proc/meminfo")
     free_bytes = kibibytes(memory.get("MemAvailable", memory.get("MemFree")))
     return {
@@ -157,7 +157,7 @@ def is_installed(name: str) -> bool:
 
 
 def read_fields(path: str, separator: str = ":") -> dict[str, str]:
-    """The lines of a file of keys and values; the first of each key counts."""
+    """Keys and values in the lines of a file; the first line of each key counts."""
     fields: dict[str, str] = {}
     try:
         with open(path, errors="replace") as file:
@@ -175,7 +175,7 @@ def kibibytes(text: str | None) -> int:
 
 
 def limits() -> list[int]:
-    """Limits of the control group, where it has any."""
+    """Memory limits of the control group."""
     found = []
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         try:
@@ -187,7 +187,7 @@ def limits() -> list[int]:
 
 
 def cpu_name() -> str:
-    """The processor's name, or the board's where the processor has none."""
+    """The processor's name; without one, the board's."""
     fields = read_fields("/proc/cpuinfo")
     try:
         with open("/proc/device-tree/model", errors="replace") as file:
@@ -195,7 +195,7 @@ def cpu_name() -> str:
     except OSError:
         board = ""
     named = fields.get("model name") or fields.get("Model") or board
-    # Arm's numbers, where servers tell no more.
+    # Arm servers often report numbers only.
     maker, part = fields.get("CPU implementer"), fields.get("CPU part")
     if maker and part and not named:
         return f"Arm processor {maker} {part}"
@@ -203,7 +203,7 @@ def cpu_name() -> str:
 
 
 def is_emulated() -> bool:
-    """Whether an emulator executes this process, as in a container of a foreign platform."""
+    """Whether an emulator executes this process, as in a container of another platform."""
     # The path goes through the thread, because QEMU answers for /proc/self/maps itself.
     try:
         with open(f"/proc/self/task/{os.getpid()}/maps", errors="replace") as file:

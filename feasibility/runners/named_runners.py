@@ -1,12 +1,52 @@
-"""What `--on` takes, and what this machine has of what is needed for it."""
+"""Which runners can `--on` name, and what do they need on this machine?"""
 
 from __future__ import annotations
 
 import shutil
+from typing import Final
 
-from feasibility.errors import HostError
+from feasibility.errors import HostError, UsageError
 from feasibility.records.runners import RunnerForm
-from feasibility.runners.emulator.root import ISA, root_folder, usable_root
+from feasibility.runners.container import container_runner
+from feasibility.runners.emulator.arm_cores import DEFAULT_CORE, core_model
+from feasibility.runners.emulator.emulated_runner import EmulatedRunner
+from feasibility.runners.emulator.installed_emulator import ISA, emulator_folder, usable_emulator
+from feasibility.runners.local import LocalRunner
+from feasibility.runners.runner import Runner
+from feasibility.runners.ssh import ssh_runner
+from feasibility.text import safe_text
+
+FORMS: Final = (
+    "local",
+    "ssh:[USER@]HOST",
+    "docker:IMAGE",
+    "podman:IMAGE",
+    f"emulate:{ISA}[:CPU]",
+)
+
+
+def runner_named(text: str) -> Runner:
+    """The runner that a text such as `ssh:pi@raspberrypi` names.
+
+    Raises:
+        UsageError: The text does not name a runner.
+    """
+    kind, _, rest = text.partition(":")
+    if text == "local":
+        return LocalRunner()
+    if kind == "ssh" and rest:
+        return ssh_runner(rest)
+    if kind in ("docker", "podman") and rest:
+        return container_runner("docker" if kind == "docker" else "podman", rest)
+    if kind == "emulate":
+        isa, _, core = rest.partition(":")
+        if isa == ISA:
+            return EmulatedRunner(core_model(core or DEFAULT_CORE))
+    raise UsageError(
+        f"Cannot measure on {safe_text(text)!r}",
+        f"a runner is one of {', '.join(FORMS)}",
+        "for example --on ssh:pi@raspberrypi or --on emulate:aarch64",
+    )
 
 
 def runner_forms() -> tuple[RunnerForm, ...]:
@@ -44,7 +84,7 @@ def _through_program(program: str, form: str, description: str, usage: str) -> R
 
 def _emulated() -> RunnerForm:
     try:
-        manifest = usable_root(root_folder())
+        manifest = usable_emulator(emulator_folder())
     except HostError as error:
         is_ready, finding, hint = False, error.why, error.hint
     else:

@@ -1,0 +1,176 @@
+"""The runner `emulate:aarch64`: ONNX Runtime's aarch64 build in QEMU, on this machine.
+
+Its memory is that of the device: the same build, the same kernels for the emulated core, the
+same C library. Its times have no meaning.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from feasibility.errors import FeasibilityError, HostError
+from feasibility.runners import remote_agent
+from feasibility.runners.child_command import CHILD_FOLDER, Command
+from feasibility.runners.child_process import ChildResult
+from feasibility.runners.child_protocol import Failed
+from feasibility.runners.emulation_overhead import EmulatorWatcher
+from feasibility.runners.emulator.arm_cores import DEFAULT_CORE, cpuinfo
+from feasibility.runners.emulator.installed_emulator import (
+    ISA,
+    Manifest,
+    emulator_folder,
+    incomplete_emulator,
+    usable_emulator,
+)
+from feasibility.runners.local import LocalFiles
+from feasibility.runners.runner import FilesToStage, HostFacts
+from feasibility.scratch import scratch_folder
+from feasibility.text import safe_text
+
+# Share of memory for the emulator and other programs.
+_RESERVE_RATIO: Final = 0.1
+_INHERITED: Final = ("HOME", "LANG", "PATH", "TMPDIR", "TZ", "USER")
+_LONGEST: Final = 200
+_FIRST_WITH_SAFE_PATH: Final = (3, 11)
+
+
+@dataclass(frozen=True, slots=True)
+class EmulatedSession(LocalFiles):
+    """An emulated process that reads the files of this machine.
+
+    Args:
+        folder: The installed emulator.
+        manifest: Its contents.
+        guest_root: The root folder that the guest sees; other paths are those of this machine.
+        core: The emulator's CPU model.
+        host: The emulated machine.
+    """
+
+    folder: Path
+    manifest: Manifest
+    guest_root: Path
+    core: str
+    host: HostFacts
+    is_emulated: bool = True
+    watch: type[EmulatorWatcher] = EmulatorWatcher
+
+    @property
+    def runner_name(self) -> str:
+        """The runner's name, as `--on` takes it."""
+        return f"emulate:{ISA}:{self.core}"
+
+    def command(self, variables: Mapping[str, str]) -> Command:
+        """The emulator; the variables are for the guest only, not for the emulator's own heap."""
+        assignments = [
+            part for name, value in variables.items() for part in ("-E", f"{name}={value}")
+        ]
+        version = tuple(int(part) for part in self.manifest.python_version.split("."))
+        inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        return Command(
+            argv=(
+                str(self.folder / self.manifest.emulator),
+                *("-L", str(self.guest_root), "-cpu", self.core, *assignments),
+                str(self.folder / self.manifest.python),
+                *(["-P"] if version >= _FIRST_WITH_SAFE_PATH else []),
+                *("-X", "utf8", str(CHILD_FOLDER)),
+            ),
+            environment={**inherited, "PYTHONPATH": str(self.folder / "site")},
+        )
+
+    def host_error(self, result: ChildResult) -> FeasibilityError | None:
+        """The error if the emulator failed."""
+        core, version = self.core, self.manifest.emulator_version
+        if result.signal_number == signal.SIGILL or "Illegal instruction" in result.stderr_tail:
+            return HostError(
+                f"Cannot go on emulating {core}",
+                f"the runtime used an instruction that {core} does not have, or that "
+                f"QEMU {version} does not know",
+                f"try another core with --on emulate:{ISA}:CPU, or a newer emulator",
+            )
+        if result.ending in ("done", "timeout") or result.phase not in ("start", "import"):
+            return None
+        return incomplete_emulator(f"Cannot emulate {core}", _failure_text(result))
+
+
+@dataclass(frozen=True, slots=True)
+class EmulatedRunner:
+    """The instruction set of a device, without the device.
+
+    Args:
+        core: The emulator's CPU model.
+        folder: The installed emulator.
+    """
+
+    core: str = DEFAULT_CORE
+    folder: Path = field(default_factory=emulator_folder)
+
+    @property
+    def name(self) -> str:
+        """Its name as `--on` takes it."""
+        return f"emulate:{ISA}:{self.core}"
+
+    @contextlib.contextmanager
+    def connect(self, files: FilesToStage) -> Iterator[EmulatedSession]:  # noqa: ARG002
+        """A session that reads the files of this machine.
+
+        Raises:
+            HostError: The emulator is missing, incomplete or of another version.
+        """
+        manifest = usable_emulator(self.folder)
+        _require_start(self.folder / manifest.emulator)
+        with scratch_folder() as guest_root:
+            facts = remote_agent.facts(is_alone=True)
+            processors = cpuinfo(self.core, facts["core_count"])
+            _fill_guest_root(guest_root, self.folder / "root", processors)
+            yield EmulatedSession(
+                folder=self.folder,
+                manifest=manifest,
+                guest_root=guest_root,
+                core=self.core,
+                host=HostFacts(
+                    cpu=f"{self.core} under QEMU {manifest.emulator_version}",
+                    core_count=facts["core_count"],
+                    memory_bytes=facts["memory_bytes"],
+                    free_bytes=round(facts["free_bytes"] * (1 - _RESERVE_RATIO)),
+                    os=facts["os"],
+                    load=facts["load"],
+                ),
+            )
+
+
+def _require_start(emulator: Path) -> None:
+    """Stops where the emulator is no program any more."""
+    try:
+        done = subprocess.run([emulator, "--version"], capture_output=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise incomplete_emulator(f"Cannot emulate {ISA}", "its emulator does not start") from error
+    if done.returncode != 0:
+        raise incomplete_emulator(f"Cannot emulate {ISA}", "its emulator does not start")
+
+
+def _failure_text(result: ChildResult) -> str:
+    """Why a child did not get as far as the runtime."""
+    failed = result.event(Failed)
+    if failed is None and result.signal_number is not None:
+        return f"its Python was ended by {signal.Signals(result.signal_number).name}"
+    lines = (result.stderr_tail if failed is None else failed.message).strip().splitlines()
+    # A fatal error of Python's is followed by lines about its threads.
+    told = [line for line in lines if re.search(r"[Ee]rror.*: \S", line)] or lines
+    return safe_text(told[-1].strip(), _LONGEST) if told else "its Python does not start"
+
+
+def _fill_guest_root(guest_root: Path, installed: Path, processors: str) -> None:
+    """Links to the installed files, and a /proc/cpuinfo that describes the emulated core."""
+    for entry in installed.iterdir():
+        if entry.name != "proc":
+            (guest_root / entry.name).symlink_to(entry)
+    (guest_root / "proc").mkdir()
+    (guest_root / "proc" / "cpuinfo").write_text(processors)

@@ -1,0 +1,291 @@
+"""How does a session on another machine work, over ssh or in a container?"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import subprocess
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Final, NamedTuple
+
+from feasibility.errors import FeasibilityError, HostError
+from feasibility.runners.child_command import CHILD_FOLDER, Command
+from feasibility.runners.child_process import ChildResult, Watcher
+from feasibility.runners.emulation_overhead import EmulatorWatcher
+from feasibility.runners.remote_connection import (
+    AgentError,
+    Connection,
+    ConnectionEndedError,
+    agent_code,
+    open_connection,
+)
+from feasibility.runners.runner import FilesToStage, FreeSpace, HostFacts, StagedFile
+from feasibility.text import safe_text
+
+_OLDEST_PYTHON: Final = (3, 9)
+_NEWER_PYTHON: Final = "install Python 3.9 or newer there"
+_MESSAGE_LIMIT: Final = 300
+_END_DELAY_S: Final = 1.0
+# Observed with QEMU 7.2, which shows its guests this machine's processors in /proc/cpuinfo.
+_EMULATOR_CRASHED: Final = (
+    "the emulator that the container engine uses crashed before the runtime had started",
+    "give the engine a newer QEMU, or measure with --on emulate:aarch64",
+)
+# Usage hints of a program, and what engines report while they pull an image.
+_SIDE_NOTES: Final = re.compile(
+    r"(Run|See) '.*--help'|Unable to find image|Trying to pull|WARNING:|time=\""
+    r"|Warning: Permanently added"
+)
+_PREFIXES: Final = re.compile(r"^(?:(?:docker|podman|ssh|Error response from daemon|Error): )+")
+
+
+class Failure(NamedTuple):
+    """A known error message of a program, and its meaning.
+
+    Args:
+        pattern: A regular expression that the message matches, in any case.
+        why: The cause, with names in braces to fill in.
+        hint: What to do about it, likewise.
+    """
+
+    pattern: str
+    why: str
+    hint: str
+
+
+class RemoteRunner(ABC):
+    """A machine that a command of this machine leads to."""
+
+    __slots__ = ()
+
+    timeout_s: float
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Its name as `--on` takes it."""
+
+    @property
+    @abstractmethod
+    def lost(self) -> tuple[str, str]:
+        """Why the agent may have gone, and what to do about it."""
+
+    @abstractmethod
+    def agent_argv(self, code: str) -> list[str]:
+        """Runs the agent there; this is the first command."""
+
+    @abstractmethod
+    def child_argv(self, script: str, variables: Mapping[str, str]) -> list[str]:
+        """Runs a script there, beside the agent."""
+
+    @abstractmethod
+    def explain(self, text: str, exit_code: int | None) -> tuple[str, str]:
+        """Why the agent did not start, and what to do about it."""
+
+    @abstractmethod
+    def explain_later(self, text: str, exit_code: int | None) -> tuple[str, str] | None:
+        """The same for a later command; None if the exit code is that of the command itself."""
+
+    @abstractmethod
+    def install_hint(self, modules: Sequence[str]) -> str:
+        """How to install Python modules there."""
+
+    @contextlib.contextmanager
+    def connect(self, files: FilesToStage) -> Iterator[RemoteSession]:
+        """A session in a new folder there, with the files in it.
+
+        Raises:
+            HostError: The machine cannot be reached, or lacks something.
+        """
+        what = f"Cannot measure on {self.name}"
+        argv = self.agent_argv(agent_code())
+        try:
+            with open_connection(argv, self.timeout_s) as connection:
+                facts = _checked_facts(connection, self, what)
+                staged = files()
+                yield RemoteSession(
+                    runner=self,
+                    connection=connection,
+                    folder=_send_files(connection, self, staged),
+                    names={file.path: file.name for file in staged},
+                    facts=facts,
+                )
+        except FileNotFoundError as error:
+            if error.filename != argv[0]:
+                raise
+            raise HostError(
+                what, f"the program {argv[0]} is not installed here", f"install {argv[0]}"
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteSession:
+    """A folder on another machine.
+
+    Args:
+        runner: The machine.
+        connection: To the agent that keeps the folder.
+        folder: The folder, there.
+        names: Names in the folder by path on this machine.
+        facts: The agent's description of the machine.
+    """
+
+    runner: RemoteRunner
+    connection: Connection
+    folder: str
+    names: Mapping[Path, str]
+    facts: Mapping[str, Any]
+
+    @property
+    def runner_name(self) -> str:
+        """The runner's name, as `--on` takes it."""
+        return self.runner.name
+
+    @property
+    def host(self) -> HostFacts:
+        """The machine."""
+        wanted = HostFacts.__dataclass_fields__
+        return HostFacts(**{name: self.facts[name] for name in wanted})
+
+    @property
+    def is_emulated(self) -> bool:
+        """Whether the container's platform is emulated there."""
+        return bool(self.facts["is_emulated"])
+
+    @property
+    def watch(self) -> Callable[[int], Watcher] | None:
+        """Corrects an emulator's figures; its process cannot be observed from this machine."""
+        return (lambda _: EmulatorWatcher(None)) if self.is_emulated else None
+
+    def command(self, variables: Mapping[str, str]) -> Command:
+        """The command that leads there, with this process's own environment.
+
+        Libraries leave files in TMPDIR, so it is the folder that is removed at the end.
+        """
+        script = self._path("probe", CHILD_FOLDER.name)
+        variables = {"TMPDIR": self._path("probe"), **variables}
+        return Command(tuple(self.runner.child_argv(script, variables)), dict(os.environ))
+
+    def child_path(self, path: Path) -> str:
+        """Path of a staged file, there."""
+        return self._path(self.names[path])
+
+    def output_folder(self, folder: Path) -> str:  # noqa: ARG002
+        """A folder there that is removed at the end."""
+        return self._path("probe")
+
+    def free_space(self) -> FreeSpace | None:
+        """Free space there; None if the connection has ended."""
+        with contextlib.suppress(ConnectionEndedError, OSError):
+            return FreeSpace(self.folder, self.connection.free_bytes(self.folder))
+        return None
+
+    def fetch(self, path: str, folder: Path) -> Path:
+        """A copy of a file that a child wrote.
+
+        Raises:
+            OSError: The file does not exist, or the connection ended.
+        """
+        target = folder / PurePosixPath(path).name
+        try:
+            self.connection.fetch(path, target)
+        except ConnectionEndedError as error:
+            raise OSError(str(error)) from error
+        return target
+
+    def host_error(self, result: ChildResult) -> FeasibilityError | None:
+        """The error of a command that did not start there, or lost its connection."""
+        if result.ending in ("done", "failed"):
+            return None
+        what = f"Cannot go on measuring on {self.runner_name}"
+        if self._is_lost():
+            return HostError(what, *self.runner.lost)
+        if self.is_emulated and result.signal_number is not None and result.phase == "start":
+            return HostError(what, *_EMULATOR_CRASHED)
+        cause = self.runner.explain_later(result.stderr_tail, result.exit_code)
+        return HostError(what, *cause) if cause is not None else None
+
+    def _is_lost(self) -> bool:
+        """Whether the agent has ended; its connection may notice a failure a little later."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.connection.process.wait(_END_DELAY_S)
+        return self.connection.process.returncode is not None
+
+    def _path(self, *parts: str) -> str:
+        return str(PurePosixPath(self.folder, *parts))
+
+
+def explained(text: str, failures: Sequence[Failure], **names: str) -> tuple[str, str] | None:
+    """Cause and hint of the first failure that matches the text; None if none does."""
+    for failure in failures:
+        if re.search(failure.pattern, text, re.IGNORECASE):
+            return failure.why.format(**names), failure.hint.format(**names)
+    return None
+
+
+def complaint(text: str) -> str:
+    """The line of a program's output that states the error, without prefixes; or empty."""
+    lines = [line for line in text.splitlines() if line.strip() and not _SIDE_NOTES.search(line)]
+    prefixed = [line for line in lines if _PREFIXES.search(line)]
+    chosen = (prefixed or lines or [""])[-1].strip()
+    return safe_text(_PREFIXES.sub("", chosen).rstrip("."), _MESSAGE_LIMIT)
+
+
+def _checked_facts(connection: Connection, runner: RemoteRunner, what: str) -> dict[str, Any]:
+    """The agent's description of a machine where children can run.
+
+    Raises:
+        HostError: They cannot run there.
+    """
+    try:
+        facts = connection.receive()
+    except AgentError as error:
+        raise HostError(what, str(error), "measure on a machine with Linux") from error
+    except (ConnectionEndedError, BrokenPipeError) as error:
+        if "SyntaxError" in str(error):
+            raise HostError(what, "its Python is too old", _NEWER_PYTHON) from error
+        code = error.exit_code if isinstance(error, ConnectionEndedError) else None
+        raise HostError(what, *runner.explain(str(error), code)) from error
+    version = safe_text(str(facts.get("python", "")))
+    if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < _OLDEST_PYTHON:
+        raise HostError(what, f"its Python is {version}, too old", _NEWER_PYTHON)
+    if facts["missing"]:
+        missing = " and ".join(facts["missing"])
+        raise HostError(what, f"its Python has no {missing}", runner.install_hint(facts["missing"]))
+    if not facts["is_alone"]:
+        raise HostError(
+            what,
+            "another run is measuring there, and both would get wrong times",
+            "wait until it is done",
+        )
+    return facts
+
+
+def _send_files(connection: Connection, runner: RemoteRunner, files: Sequence[StagedFile]) -> str:
+    """Copies the files and the child program there; returns their folder.
+
+    Raises:
+        HostError: They cannot be copied.
+    """
+    program = [
+        StagedFile(path, f"probe/{CHILD_FOLDER.name}/{path.name}")
+        for path in sorted(CHILD_FOLDER.glob("*.py"))
+    ]
+    what = f"Cannot copy the model to {runner.name}"
+    try:
+        return connection.send([*files, *program])
+    except AgentError as error:
+        size = sum(file.path.stat().st_size for file in files)
+        raise HostError(
+            what,
+            safe_text(str(error), _MESSAGE_LIMIT).lower(),
+            f"{size / 1e6:.0f} MB are needed in the folder for temporary files there",
+        ) from error
+    except ConnectionEndedError as error:
+        raise HostError(
+            what, *(runner.explain_later(str(error), error.exit_code) or runner.lost)
+        ) from error
