@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from benchmarks._common import print_table
 from feasibility import zoo
 from feasibility.catalogue.load_catalogue import THIS_ID
-from feasibility.commands.this_machine import measure_this_machine
+from feasibility.commands.devices_this import measure_this_machine
 from feasibility.measure.host import ceiling_bytes
 from feasibility.measure.inputs_that_run import first_that_runs
 from feasibility.measure.latency_percentiles import percentile

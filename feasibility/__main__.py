@@ -14,8 +14,11 @@ from feasibility.errors import EXIT_INTERRUPTED
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    # A job that is cancelled from outside cleans up as one that is interrupted by hand.
-    signal.signal(signal.SIGTERM, _interrupt)
+    # A cancelled job (SIGTERM) and a closed terminal (SIGHUP) clean up as Ctrl-C does.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # nohup starts programs with SIGHUP ignored; they must go on.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
     code = run(sys.argv[1:])
     if code == EXIT_INTERRUPTED:
         _leave(code)
@@ -23,11 +26,11 @@ def main() -> None:
 
 
 def _leave(code: int) -> NoReturn:
-    """End at once, everything having been cleaned up.
+    """End the process at once; everything is cleaned up.
 
-    Under `python -m` CPython kills itself with SIGINT at its end if an interrupt ever passed
-    through code that was compiled from text, as that of named tuples and dataclasses is while
-    they are imported, even where it was caught; a caller would see a signal in place of the code.
+    Under `python -m`, CPython ends itself with SIGINT if an interrupt ever passed through code
+    that was compiled from text (named tuples and dataclasses do that during import), even if
+    the interrupt was caught. The caller would see a signal in place of the exit code.
     Source: run_eval_code_obj in CPython's Python/pythonrun.c, Py_RunMain in Modules/main.c.
     """
     for stream in (sys.stdout, sys.stderr):

@@ -1,7 +1,7 @@
-"""The errors that reach a user, each with what happened, why, and what to do.
+"""Which errors reach a user? Each says what happened, why, and what to do.
 
-They are raised once, where the cause is known, and printed once, in
-`feasibility.commands.app`. Nothing below the commands exits the process.
+They are raised where the cause is known and printed by `commands.report_error` only. No
+module below `commands` prints an error or exits the process.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ EXIT_INTERRUPTED = 130
 
 
 class FeasibilityError(Exception):
-    """A job that could not be done, in three parts a person can act on.
+    """A job that could not be done.
 
     Args:
         what: The job that failed and its object, for example "Cannot read model 'a.onnx'".
         why: The cause, in one sentence.
-        hint: What to do about it; empty where nothing sensible can be advised.
+        hint: What to do about it; may be empty.
     """
 
     exit_code = EXIT_CANNOT_DO
@@ -39,11 +39,11 @@ class FeasibilityError(Exception):
 
 
 class UsageError(FeasibilityError):
-    """An option or argument that cannot be meant as it was written."""
+    """An option or argument that is not valid."""
 
 
 class ModelError(FeasibilityError):
-    """A model file that cannot be read, or that the runtime refuses to load or run."""
+    """A model file that cannot be read, or that the runtime cannot load or run."""
 
 
 class InputError(FeasibilityError):
@@ -55,11 +55,11 @@ class DeviceError(FeasibilityError):
 
 
 class ConfigError(FeasibilityError):
-    """A budget file that is missing or not valid, or a model that it does not speak of clearly."""
+    """A budget file that is missing or not valid, or a model with no or several budgets."""
 
 
 class RevisionError(FeasibilityError):
-    """A git revision that is not here, or whose models cannot be had."""
+    """A git revision that does not exist here, or whose models cannot be checked out."""
 
 
 class DocumentError(FeasibilityError):
@@ -67,8 +67,8 @@ class DocumentError(FeasibilityError):
 
 
 class MeasurementError(FeasibilityError):
-    """A child process that ended without the reply it owed."""
+    """A child process that ended without a reply."""
 
 
 class HostError(FeasibilityError):
-    """Something this machine does not offer."""
+    """A feature that this machine does not have."""

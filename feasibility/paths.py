@@ -1,4 +1,4 @@
-"""Where the catalogue, the recorded profiles and the caches are."""
+"""Where are the catalogue, the recorded profiles, the user's files and the caches?"""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ _PACKAGE = Path(__file__).parent
 
 
 def devices_dir() -> Path:
-    """Folder that holds one TOML file per device."""
+    """Folder of the shipped device files."""
     return _shipped("devices")
 
 
 def profiles_dir() -> Path:
-    """Folder that holds published tables and recorded profiles."""
+    """Folder of the published tables and the recorded profiles."""
     return _shipped("profiles")
 
 
@@ -28,6 +28,11 @@ def data_dir() -> Path:
     return _user_folder("XDG_DATA_HOME", ".local/share")
 
 
+def user_devices_dir() -> Path:
+    """Folder of the user's own device files; it need not exist yet."""
+    return data_dir() / "devices"
+
+
 def _shipped(name: str) -> Path:
     """The folder inside the wheel, or beside the package in a source checkout."""
     installed = _PACKAGE / "data" / name
@@ -35,7 +40,7 @@ def _shipped(name: str) -> Path:
 
 
 def _user_folder(variable: str, default: str) -> Path:
-    # The XDG specification tells to ignore a relative path there.
+    # The XDG specification says that a relative path is ignored.
     base = Path(os.environ.get(variable, ""))
     if not base.is_absolute():
         base = Path.home() / default

@@ -35,7 +35,9 @@ from tests import anatomy_samples, samples, tiny_models
 from tests.snapshot import assert_matches_snapshot
 
 SIZES = st.integers(0, 2**40)
-HEAPS = st.none() | st.builds(HeapReading, in_use_bytes=SIZES, retained_bytes=SIZES, mapped_bytes=SIZES)
+HEAPS = st.none() | st.builds(
+    HeapReading, in_use_bytes=SIZES, retained_bytes=SIZES, mapped_bytes=SIZES
+)
 MOMENTS = st.builds(
     Moment,
     resident_bytes=SIZES,

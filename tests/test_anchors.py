@@ -8,8 +8,8 @@ import pytest
 
 from feasibility.catalogue.load_catalogue import find_device, load_catalogue
 from feasibility.catalogue.read_device_file import parse_device, read_device
-from feasibility.commands.anchoring import parse_measured, read_measured, with_measured
 from feasibility.commands.app import run
+from feasibility.commands.measured_times import parse_measured, read_measured, with_measured
 from feasibility.errors import DeviceError, FeasibilityError, UsageError
 from feasibility.paths import devices_dir
 from feasibility.predict.latency.latency import project_latency

@@ -299,7 +299,7 @@ def test_init_refuses_to_replace_a_budget_file(project: Path, cli: Cli) -> None:
     write_budget(project, 'file_size = "1MiB"')
     found = cli("budget", "init", "models/a.onnx")
     assert found.code == 2
-    assert "it is there already" in found.err
+    assert "the file exists" in found.err
 
 
 def test_the_job_summary_is_written_where_github_asks_for_it(

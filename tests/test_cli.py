@@ -178,7 +178,7 @@ def test_require_fails_on_a_worse_verdict(
 
 def test_an_interrupt_is_one_line_and_130(cli: Cli, stages: Stages, tmp_path: Path) -> None:
     result = cli("measure", "slow.onnx", "-q", "-o", tmp_path / "p.json")
-    assert result == Result(130, "", "\ninterrupted; nothing half-written was left behind\n")
+    assert result == Result(130, "", "\ninterrupted; no unfinished file is left behind\n")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -329,13 +329,14 @@ def test_python_m_feasibility_is_the_command() -> None:
     assert (result.returncode, result.stdout) == (0, f"feasibility {__version__}\n")
 
 
-def test_a_terminated_job_leaves_nothing_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_terminated_job_leaves_nothing_behind(tmp_path: Path, name: str) -> None:
     script = f"""
 import os, signal, sys
 from types import ModuleType
 
 def measure_model(*_):
-    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.{name})
     signal.pause()
 
 run = ModuleType("feasibility.measure.measure_model")
@@ -349,7 +350,7 @@ main()
         [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=30
     )
     assert (result.returncode, result.stdout) == (130, "")
-    assert result.stderr == "\ninterrupted; nothing half-written was left behind\n"
+    assert result.stderr == "\ninterrupted; no unfinished file is left behind\n"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -375,3 +376,30 @@ tool.main()
         check=False,
     )
     assert (done.returncode, done.stdout) == (130, "as far as it came\n")
+
+
+def test_the_help_of_check_lists_options_under_headings(cli: Cli) -> None:
+    out = cli("check", "--help").out
+    sections = [line[:-1] for line in out.splitlines() if line and line[0] != " "]
+    assert sections[1:] == [
+        "Arguments",
+        "What the model must keep",
+        "Where it may run",
+        "Network and cloud",
+        "Inputs of the model",
+        "How to measure",
+        "Output",
+    ]
+    last = out.partition("\nOutput:\n")[2]
+    assert "--details" in last
+    assert "--help" in last
+
+
+def test_options_of_a_group_have_one_meaning(cli: Cli) -> None:
+    """What two commands share is described in the same words."""
+    for heading in ("Inputs of the model", "Output"):
+        found = {
+            cli(command, "--help").out.partition(f"\n{heading}:\n")[2].partition("\n\n")[0]
+            for command in ("measure", "check", "prove")
+        }
+        assert len(found) == 1

@@ -137,3 +137,33 @@ def test_the_child_imports_nothing_of_the_package() -> None:
 def test_nothing_imports_tracemalloc(path: Path) -> None:
     """It cannot see native memory and slows numpy down."""
     assert [name for name in imported_modules(path) if name.split(".")[0] == "tracemalloc"] == []
+
+
+def test_only_commands_print() -> None:
+    """Nothing below the commands writes to stdout or stderr, or ends the process.
+
+    The child and the agent on a remote machine are programs of their own; `__main__` ends
+    the process after the commands.
+    """
+    own = {"__main__", "runners.remote_agent"}
+    found = {
+        name
+        for name, path in MODULES.items()
+        if name not in own and not name.startswith(("commands.", "runners.child."))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and (node.value.id, node.attr)
+        in {("sys", "stdout"), ("sys", "stderr"), ("sys", "exit"), ("os", "_exit")}
+    }
+    assert found == set()
+
+
+def test_one_module_prints_errors() -> None:
+    """Of the commands, only `report_error` writes a message that begins with its kind."""
+    writers = {
+        path.stem
+        for path in sorted((PACKAGE / "commands").glob("*.py"))
+        if "sys.stderr.write" in path.read_text(encoding="utf-8")
+    }
+    assert writers == {"report_error", "progress"}

@@ -29,34 +29,33 @@ Cli = Callable[..., Result]
 
 USAGE = {
     ("chekc",): (
-        "error: Cannot run 'chekc': there is no such command\n"
+        "error: Cannot run 'chekc': this command does not exist\n"
         "hint: did you mean `feasibility check`?\n"
     ),
     ("model.onnx",): (
-        "error: Cannot run 'model.onnx': there is no such command\n"
+        "error: Cannot run 'model.onnx': this command does not exist\n"
         "hint: did you mean `feasibility check model.onnx`?\n"
     ),
     ("zzz",): (
-        "error: Cannot run 'zzz': there is no such command\n"
+        "error: Cannot run 'zzz': this command does not exist\n"
         f"hint: the commands are {', '.join(COMMANDS)}; see `feasibility --help`\n"
     ),
     ("--nope",): (
-        "error: Cannot run `feasibility`: No such option: --nope\n"
-        "hint: `feasibility --help` lists what can be given\n"
+        "error: Cannot run `feasibility`: No such option: --nope\nhint: see `feasibility --help`\n"
     ),
     ("check",): (
-        "error: Cannot run `feasibility check`: Missing argument 'MODEL...'\n"
-        "hint: `feasibility check --help` lists what can be given\n"
+        "error: Cannot run `feasibility check`: Missing argument 'MODEL'\n"
+        "hint: see `feasibility check --help`\n"
     ),
     ("measure", "m.onnx", "--warmpu", "2"): (
         "error: Cannot run `feasibility measure`: No such option: --warmpu "
         "(Possible options: --warmup)\n"
-        "hint: `feasibility measure --help` lists what can be given\n"
+        "hint: see `feasibility measure --help`\n"
     ),
     ("check", "m.onnx", "--require", "maybe"): (
         "error: Cannot run `feasibility check`: Invalid value for '--require': "
         "'maybe' is not one of 'fits', 'tight', 'fits-with-changes'\n"
-        "hint: `feasibility check --help` lists what can be given\n"
+        "hint: see `feasibility check --help`\n"
     ),
     ("check", "m.onnx", "--memory", "200"): (
         "error: Cannot read the size '200': a size is a number and one of the units "
@@ -79,7 +78,7 @@ USAGE = {
         "hint: write for example 50ms or 1.5s\n"
     ),
     ("inspect", "m.onnx", "--dim", "batch"): (
-        "error: Cannot read --dim 'batch': it is not a name, an equals sign and a value\n"
+        "error: Cannot read --dim 'batch': it must be a name, an equals sign and a value\n"
         "hint: write for example --dim batch=4\n"
     ),
     ("inspect", "m.onnx", "--dim", "batch=-1"): (
@@ -90,7 +89,7 @@ USAGE = {
         "error: Cannot read --dim 'N=2': 'N' is given twice\nhint: keep one of them\n"
     ),
     ("measure", "m.onnx", "--input", "x.npy"): (
-        "error: Cannot read --input 'x.npy': it is not a name, an equals sign and a value\n"
+        "error: Cannot read --input 'x.npy': it must be a name, an equals sign and a value\n"
         "hint: write for example --input pixels=cat.npy\n"
     ),
     ("schema", "nope"): (
@@ -112,15 +111,19 @@ def test_wrong_usage_is_one_message(cli: Cli, stages: Stages, args: tuple[str, .
     [
         (
             lambda folder: folder,
-            "it is there and is no ordinary file",
+            "it exists and is not a regular file",
             "--json prints the document on stdout",
         ),
         (
             lambda folder: folder / "missing" / "p.json",
             "no such file or directory",
-            "check the folder, its permissions and the room in it",
+            "check the folder, its permissions and the free space",
         ),
-        (lambda folder: Path("-"), "--output names a file", "--json prints the document on stdout"),
+        (
+            lambda folder: Path("-"),
+            "--output needs the name of a file",
+            "--json prints the document on stdout",
+        ),
     ],
     ids=["folder", "missing", "dash"],
 )
@@ -144,8 +147,8 @@ def test_an_output_that_is_there_already(cli: Cli, stages: Stages, tmp_path: Pat
     assert cli("measure", "m.onnx", "-o", path) == Result(
         2,
         "",
-        f"error: Cannot write {path}: it is there already\n"
-        "hint: give another name, or --force to replace it\n",
+        f"error: Cannot write {path}: the file exists\n"
+        "hint: choose another name, or replace it with --force\n",
     )
 
 
@@ -155,7 +158,7 @@ def test_a_bug_is_called_one(cli: Cli, stages: Stages) -> None:
         2,
         "",
         "error: This is a bug in feasibility: ZeroDivisionError: division by zero\\x1b[2J\n"
-        "hint: set FEASIBILITY_TRACEBACK=1 and run it again for the traceback, then report it\n",
+        "hint: set FEASIBILITY_TRACEBACK=1, run the command again and report the traceback\n",
     )
 
 

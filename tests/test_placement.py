@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feasibility.catalogue.load_catalogue import default_devices, find_device, load_catalogue
+from feasibility.catalogue.load_catalogue import chosen_devices, find_device, load_catalogue
 from feasibility.decide.recommendation import assess_model, recommend_placement
 from feasibility.decide.requirements import Requirements
 from feasibility.decide.score import interval_score
@@ -176,9 +176,9 @@ def test_every_device_is_accounted_for(kinds: list[tuple[str, Verdict]]) -> None
         assert placement.where == "on-device"
 
 
-def test_default_devices_end_to_end() -> None:
+def test_chosen_devices_end_to_end() -> None:
     """MiniLM runs on a flagship phone and on both boards, and says so."""
-    devices = default_devices(load_catalogue(devices_dir()))
+    devices = chosen_devices(None)
     found = assess_model(minilm(), devices)
     assert [one.device for one in found.devices] == [one.id for one in devices]
     verdicts = {one.device: one.verdict for one in found.devices}

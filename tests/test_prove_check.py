@@ -9,8 +9,8 @@ import pytest
 from msgspec.structs import replace
 from rich.console import Console
 
-from feasibility.commands import proving
-from feasibility.commands.assessing import unmet
+from feasibility.commands import prove_on_devices
+from feasibility.commands.check import unmet
 from feasibility.errors import HostError, UsageError
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.records.assessment import Assessment, ModelAssessment
@@ -62,9 +62,9 @@ def test_each_limit_is_run_once(model: ModelAssessment, monkeypatch: pytest.Monk
         asked.append(limit)
         return survived(limit) if limit > 100 * MIB else killed(limit)
 
-    monkeypatch.setattr(proving, "_prove", prove)
+    monkeypatch.setattr(prove_on_devices, "_prove", prove)
     limited = with_limits(model, 200 * MIB, 90 * MIB, 200 * MIB)
-    found = proving.with_proofs(Path("m.onnx"), limited, (), MeasureOptions(), quiet=True)
+    found = prove_on_devices.with_proofs(Path("m.onnx"), limited, (), MeasureOptions(), quiet=True)
     assert asked == [90 * MIB, 200 * MIB]
     outcomes = [item.proof.run.outcome for item in found.devices if item.proof]
     assert outcomes == ["survived", "killed", "survived"]
@@ -78,9 +78,9 @@ def test_a_limit_that_cannot_be_enforced_keeps_the_assessment(
     def prove(*_: object, **__: object) -> DeviceProof:
         raise HostError("Cannot limit memory", "there is no way", "run doctor")
 
-    monkeypatch.setattr(proving, "_prove", prove)
+    monkeypatch.setattr(prove_on_devices, "_prove", prove)
     limited = with_limits(model, 200 * MIB)
-    found = proving.with_proofs(Path("m.onnx"), limited, (), MeasureOptions(), quiet=True)
+    found = prove_on_devices.with_proofs(Path("m.onnx"), limited, (), MeasureOptions(), quiet=True)
     assert found == limited
     assert "Cannot limit memory: there is no way" in capsys.readouterr().err
 
@@ -103,7 +103,7 @@ def test_a_killed_model_meets_no_requirement(model: ModelAssessment) -> None:
 def test_what_cannot_be_proven_is_refused(paths: list[Path], on: str | None, why: str) -> None:
     """Before anything is measured."""
     with pytest.raises(UsageError, match="Cannot prove") as caught:
-        proving.refuse_saved(paths, on)
+        prove_on_devices.refuse_saved(paths, on)
     assert why in caught.value.why
 
 

@@ -12,13 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feasibility.catalogue.load_catalogue import load_catalogue
+from feasibility.catalogue.filter_devices import filtered_devices
+from feasibility.catalogue.load_catalogue import known_devices, load_catalogue
 from feasibility.catalogue.read_device_file import read_device
-from feasibility.catalogue.selection import selected
 from feasibility.commands import devices as devices_command
 from feasibility.commands.app import run
-from feasibility.commands.known_devices import known_devices
-from feasibility.commands.this_machine import measure_this_machine
+from feasibility.commands.devices_this import measure_this_machine
 from feasibility.errors import DeviceError, MeasurementError, UsageError
 from feasibility.measure.this_machine import measure_speed as speed
 from feasibility.measure.this_machine.core_clusters import (
@@ -130,7 +129,7 @@ def test_the_machine_becomes_a_device_at_once(
     assert run(["devices", "this"]) == 0
     out, err = capsys.readouterr()
     assert "measured with 1 thread [measured for this file on " in out
-    assert "now: feasibility check MODEL --device this" in err
+    assert "next: feasibility check MODEL --device this" in err
     path = home / "this.toml"
     assert [entry.name for entry in home.iterdir()] == ["this.toml"]
     device = read_device(path)
@@ -178,7 +177,7 @@ def test_a_file_that_is_there_is_kept(home: Path, capsys: pytest.CaptureFixture[
     home.mkdir(parents=True)
     (home / "this.toml").write_text("mine")
     assert run(["devices", "this"]) == 2
-    assert "it is there already" in capsys.readouterr().err
+    assert "the file exists" in capsys.readouterr().err
     assert (home / "this.toml").read_text() == "mine"
     assert run(["devices", "this", "--force", "-q"]) == 0
     assert read_device(home / "this.toml").id == "this"
@@ -188,8 +187,8 @@ def test_a_file_that_is_there_is_kept(home: Path, capsys: pytest.CaptureFixture[
     ("identifier", "why"),
     [
         ("My Board", "small letters, digits and underscores"),
-        ("rpi_5", "in the catalogue it means rpi_5"),
-        ("pi5", "in the catalogue it means rpi_5"),
+        ("rpi_5", "the catalogue has rpi_5 under this name"),
+        ("pi5", "the catalogue has rpi_5 under this name"),
     ],
 )
 def test_an_id_that_will_not_do_is_refused(
@@ -391,27 +390,27 @@ def test_the_help_names_the_kinds_of_the_records() -> None:
 
 
 def test_devices_of_a_kind_with_a_word() -> None:
-    boards = selected(CATALOGUE, kinds=["sbc"])
+    boards = filtered_devices(CATALOGUE, kinds=["sbc"])
     assert {device.kind for device in boards} == {"sbc"}
     assert len(boards) > 5
-    both = selected(CATALOGUE, kinds=["SBC", "Phones"])
-    assert len(both) == len(boards) + len(selected(CATALOGUE, kinds=["phone"]))
+    both = filtered_devices(CATALOGUE, kinds=["SBC", "Phones"])
+    assert len(both) == len(boards) + len(filtered_devices(CATALOGUE, kinds=["phone"]))
     assert [device.id for device in both] == sorted(device.id for device in both)
-    small = selected(CATALOGUE, kinds=["sbc"], words=["Cortex-A53", "zero"])
+    small = filtered_devices(CATALOGUE, kinds=["sbc"], words=["Cortex-A53", "zero"])
     assert [device.id for device in small] == ["rpi_zero2w"]
-    assert selected(CATALOGUE) == CATALOGUE
+    assert filtered_devices(CATALOGUE) == CATALOGUE
 
 
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(UsageError) as caught:
-        selected(CATALOGUE, kinds=["lapto"])
+        filtered_devices(CATALOGUE, kinds=["lapto"])
     assert caught.value.why == "the kinds are phone, tablet, sbc, laptop, desktop, server"
     assert caught.value.hint == "did you mean --kind laptop?"
 
 
 def test_a_selection_without_devices_is_an_error() -> None:
-    with pytest.raises(DeviceError, match=r"none of the .* is sbc, 'geforce'"):
-        selected(CATALOGUE, kinds=["sbc"], words=["GeForce"])
+    with pytest.raises(DeviceError, match=r"no device of .* matches sbc, 'geforce'"):
+        filtered_devices(CATALOGUE, kinds=["sbc"], words=["GeForce"])
 
 
 def test_a_part_of_the_catalogue_as_a_document(capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,7 +29,8 @@ _BUDGET_KEYS: Final = ("model", *METRICS, "operators", "devices", "drift", *_WOR
 _PERCENT: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*", re.ASCII)
 _DRIFT_HINT: Final = 'or { limit = "1%", reference = "models/fp32.onnx" }'
 _PROJECT_TABLE: Final = ("tool", "feasibility")
-_VERDICTS: Final[tuple[Verdict, ...]] = ("fits", "tight", "fits-with-changes")
+# Best first; `undecided` meets no requirement.
+RANKED_VERDICTS: Final[tuple[Verdict, ...]] = ("fits", "tight", "fits-with-changes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,9 +249,9 @@ def _device_rules(fields: Fields) -> tuple[DeviceRule, ...]:
     rules = []
     for device in table.values:
         verdict = table.text(device)
-        match = next((known for known in _VERDICTS if known == verdict), None)
+        match = next((known for known in RANKED_VERDICTS if known == verdict), None)
         if match is None:
-            table.fail(device, f"a verdict is one of {', '.join(_VERDICTS)}")
+            table.fail(device, f"a verdict is one of {', '.join(RANKED_VERDICTS)}")
         rules.append(DeviceRule(device, match, table.line(device)))
     return tuple(rules)
 

@@ -1,4 +1,4 @@
-"""All devices of a folder, and the one that somebody means by a name."""
+"""Which devices are there, and which device does a name mean?"""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Final
 from feasibility.catalogue.device_names import matching, suggestions, word_key
 from feasibility.catalogue.read_device_file import read_device, refuse_key
 from feasibility.errors import DeviceError
+from feasibility.paths import devices_dir, user_devices_dir
 from feasibility.records.device import Device
 from feasibility.text import safe_text
 
+# The devices of `check` without --device: two phones, two boards, a server.
 DEFAULT_DEVICE_IDS: Final = ("budget_g85_4gb", "galaxy_s24", "rpi_4b", "rpi_5", "rtx_3070")
 
 # The id that `devices this` gives to the machine that it runs on.
@@ -19,7 +21,7 @@ THIS_ID: Final = "this"
 
 
 def load_catalogue(folder: Path) -> tuple[Device, ...]:
-    """Every device of the folder's `*.toml` files, by id.
+    """The devices of the folder's `*.toml` files, sorted by id.
 
     Raises:
         DeviceError: The folder has no device files, a file is not valid, two files
@@ -41,14 +43,27 @@ def load_catalogue(folder: Path) -> tuple[Device, ...]:
     return devices
 
 
+def known_devices() -> tuple[Device, ...]:
+    """The shipped devices and the user's, by id; a user's file replaces a shipped one.
+
+    Raises:
+        DeviceError: A device file is not valid.
+    """
+    devices = {device.id: device for device in load_catalogue(devices_dir())}
+    own = user_devices_dir()
+    if any(own.glob("*.toml")):
+        devices |= {device.id: device for device in load_catalogue(own)}
+    return tuple(devices[identifier] for identifier in sorted(devices))
+
+
 def find_device(text: str, devices: Sequence[Device]) -> Device:
     """The device that a name, an alias or the path of a device file means.
 
-    Spellings do not matter: `pi5`, `RPi 5 8GB` and `raspberry-pi-5` are the same device.
+    `pi5`, `RPi 5 8GB` and `raspberry-pi-5` are spellings of the same device.
 
     Raises:
-        DeviceError: No device has this name, or a device file is not valid; the hint
-            names the nearest.
+        DeviceError: No device or several devices have this name, or a device file is not
+            valid.
     """
     if text.endswith(".toml") or "/" in text:
         return read_device(Path(text))
@@ -61,27 +76,53 @@ def find_device(text: str, devices: Sequence[Device]) -> Device:
     raise _not_found(text, devices, matches)
 
 
-def default_devices(devices: Sequence[Device]) -> tuple[Device, ...]:
-    """The devices of `check` without `--device`: two phones, two boards, a server."""
-    return tuple(find_device(identifier, devices) for identifier in DEFAULT_DEVICE_IDS)
+def chosen_devices(names: Sequence[str] | None) -> tuple[Device, ...]:
+    """The known devices of these names, each once; without names those of `DEFAULT_DEVICE_IDS`.
+
+    Raises:
+        DeviceError: A name means no device, a device file is not valid, or two device files
+            have the same id.
+    """
+    catalogue = known_devices()
+    found: dict[str, Device] = {}
+    for name in names or DEFAULT_DEVICE_IDS:
+        device = find_device(name, catalogue)
+        refuse_shared_id(device, found.values())
+        found[device.id] = device
+    return tuple(found.values())
+
+
+def refuse_shared_id(device: Device, others: Iterable[Device]) -> None:
+    """Refuse a device that has the id of a device from another file.
+
+    Raises:
+        DeviceError: Two files have the same id.
+    """
+    for other in others:
+        if other.id == device.id and other.origin != device.origin:
+            raise DeviceError(
+                f"Cannot use two devices with the id {device.id!r}",
+                f"{safe_text(other.origin)} and {safe_text(device.origin)} have the same id",
+                "give one of them another id",
+            )
 
 
 def _not_found(text: str, devices: Sequence[Device], matches: Sequence[Device]) -> DeviceError:
     what = f"Cannot find device {safe_text(text, 60)!r}"
     if matches:
         names = ", ".join(device.id for device in matches)
-        return DeviceError(what, f"it may mean {names}", "write the one that you mean")
+        return DeviceError(what, f"it may mean {names}", "write one of these ids")
     if text == THIS_ID:
         return DeviceError(
             what,
-            "this machine was not measured yet",
+            "this machine has not been measured yet",
             "measure it, in under two minutes: feasibility devices this",
         )
     guesses = suggestions(text, devices)
     advice = f"did you mean {' or '.join(guesses)}? " if guesses else ""
     return DeviceError(
         what,
-        f"the catalogue holds {len(devices)} devices and none has this name",
+        f"no device of {len(devices)} in the catalogue has this name",
         f"{advice}list them with: feasibility devices list",
     )
 
@@ -95,16 +136,15 @@ def _refuse_shared_names(devices: Iterable[Device]) -> None:
                 there = safe_text(owner.origin)
                 there += f" as {safe_text(theirs)!r}" if theirs != text else ""
                 why = f"the name {safe_text(text)!r} already belongs to {there}"
-                hint = "give every device an id, a name and aliases of its own"
+                hint = "ids, names and aliases must differ between devices"
                 refuse_key(Path(device.origin), key, why, hint)
 
 
 def _names_by_key(device: Device) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
-    """Each name with the key that it stands under and what it is compared by."""
+    """Each name: its key in the file, its text, and the words to compare."""
     named = (("id", device.id), ("name", device.name), *(("aliases", a) for a in device.aliases))
     return (
-        # As one word too, so that two files with one id collide even where its words are all
-        # fillers.
+        # The whole id too, because all of its words may be fillers.
         ("id", device.id, (device.id,)),
         *((key, text, word_key(text)) for key, text in named),
     )

@@ -1,7 +1,7 @@
-"""The command line: finds the command, runs it, turns what happened into an exit code.
+"""Which commands are there, and which exit code does a command line give?
 
-Start-up time is a stated figure, so a command's module is imported only when that
-command runs; `--help` is written from the table below without importing any.
+Start-up time is a stated figure: a command's module is imported only when that command
+runs, and `--help` is written from the table below.
 """
 
 from __future__ import annotations
@@ -34,42 +34,42 @@ from feasibility.text import safe_text
 if TYPE_CHECKING:
     from typer._click import Command, Context, HelpFormatter
 
-# What a shell reports for a program that a closed pipe has ended: 128 + SIGPIPE.
+# The exit code that shells report after SIGPIPE: 128 + 13.
 EXIT_PIPE_CLOSED: Final = 141
 COMPLETION_VARIABLE: Final = "_FEASIBILITY_COMPLETE"
 
 
 class Entry(NamedTuple):
-    """Where a command lives, and its line in the help."""
+    """Module of a command, and its line in the help."""
 
     module: str
     help: str
 
 
 COMMANDS: Final = {
-    "demo": Entry("demo", "Check bundled reference architectures; no model, no download."),
-    "inspect": Entry("inspect", "Tell what can be known of a model without running it."),
-    "measure": Entry("measure", "Run a model and measure its memory and time."),
-    "check": Entry("check", "Tell where models can run: a verdict per device, one advice."),
+    "demo": Entry("demo", "Check bundled reference architectures; no model file needed."),
+    "inspect": Entry("inspect", "Show facts about a model without running it."),
+    "measure": Entry("measure", "Measure the memory and time of a model."),
+    "check": Entry("check", "Check where models can run: verdicts and one recommendation."),
     "prove": Entry("prove", "Run a model under a memory limit that the kernel enforces."),
     "devices": Entry("devices", "List, show and validate devices; measure this machine."),
     "runner": Entry("runner", "List, install and check other machines to measure on (--on)."),
-    "budget": Entry("budget", "Say what models may cost, and hold them to it in CI."),
+    "budget": Entry("budget", "Check models against memory, size and latency budgets in CI."),
     "zoo": Entry("zoo", "Build reference architectures as ONNX files."),
     "schema": Entry("schema", "Print the JSON Schema of a document."),
-    "doctor": Entry("doctor", "Tell what this machine can measure, and how to get more."),
+    "doctor": Entry("doctor", "Check what this machine can measure, and what to install."),
 }
 
 
 class CommandTable(TyperGroup):
-    """A group whose commands are imported when they are asked for."""
+    """A group that imports the module of a command when that command is used."""
 
     def list_commands(self, ctx: Context) -> list[str]:  # noqa: ARG002
         """Names of all commands, in the order of the help."""
         return list(COMMANDS)
 
     def get_command(self, ctx: Context, cmd_name: str) -> Command | None:  # noqa: ARG002
-        """The command of that name, its module imported now; None if there is none."""
+        """The command of this name, whose module is imported now; None if there is none."""
         entry = COMMANDS.get(cmd_name)
         if entry is None:
             return None
@@ -84,12 +84,12 @@ class CommandTable(TyperGroup):
         """The command that the arguments name.
 
         Raises:
-            UsageError: There is no such command.
+            UsageError: The command does not exist.
         """
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
             raise UsageError(
-                f"Cannot run {safe_text(name)!r}", "there is no such command", _suggest(name)
+                f"Cannot run {safe_text(name)!r}", "this command does not exist", _suggest(name)
             )
         return super().resolve_command(ctx, args)
 
@@ -126,15 +126,17 @@ def feasibility(
     *,
     _version: Annotated[
         bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Print it."),
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
-    """Tell, before you deploy, where an ONNX model can run and what it costs there."""
+    """Check before you deploy where an ONNX model can run, and what it costs there."""
 
 
 def run(args: Sequence[str]) -> int:
-    """Exit code of one command line; whatever goes wrong is printed here, once."""
-    _write_what_the_encoding_lacks_as_escapes()
+    """Exit code of one command line; an error that ends the command is printed here."""
+    _escape_characters_outside_the_encoding()
     try:
         code = _dispatch(list(args) or ["--help"])
         sys.stdout.flush()
@@ -147,7 +149,7 @@ def run(args: Sequence[str]) -> int:
     except FeasibilityError as error:
         report_error(error)
         return error.exit_code
-    except Exception as error:  # noqa: BLE001 (the last line of defence: a message, no traceback)
+    except Exception as error:  # noqa: BLE001 (a bug becomes a message instead of a traceback)
         report_error(bug_error(error))
         return EXIT_CANNOT_DO
     return code
@@ -166,7 +168,7 @@ def _dispatch(args: list[str]) -> int:
         raise UsageError(
             f"Cannot run `{_command_path(error)}`",
             error.format_message().replace("Value error, ", "").rstrip("."),
-            f"`{_command_path(error)} --help` lists what can be given",
+            f"see `{_command_path(error)} --help`",
         ) from error
 
 
@@ -176,14 +178,14 @@ def _command_path(error: typer.TyperException) -> str:
     return context.command_path if context else "feasibility"
 
 
-def _write_what_the_encoding_lacks_as_escapes() -> None:
-    """Let no name of a model or a file end the program on a terminal that cannot show it."""
+def _escape_characters_outside_the_encoding() -> None:
+    """Print escapes for characters that the terminal cannot show, instead of an error."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def _discard_further_output() -> None:
-    """Point stdout at nothing, so that the interpreter's own flush at exit stays silent."""
+    """Point stdout at /dev/null, so that the interpreter's flush at exit raises no error."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,17 +1,19 @@
-"""`feasibility budget`: what models may cost, and whether they keep to it."""
+"""`feasibility budget`: checks, records and proposes budgets of models."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 import typer
 
+from feasibility.commands.option_groups import CommandApp
 from feasibility.commands.options import (
+    MEASURING,
+    OUTPUT,
     DimOption,
     ForceOption,
-    JsonOption,
-    OutputOption,
+    OutputOptions,
     ProviderOption,
     QuietOption,
     ThreadsOption,
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
     from feasibility.budget.store import Store
     from feasibility.records.budget import BudgetReport
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
+app = CommandApp(no_args_is_help=True)
+
+_WHAT: Final = "What to check"
 
 ConfigOption: TypeAlias = Annotated[
     Path | None,
@@ -33,21 +37,24 @@ ConfigOption: TypeAlias = Annotated[
         "--config",
         "-c",
         metavar="FILE",
-        help="The budget file; the nearest feasibility.toml or pyproject.toml if left out.",
+        help="Budget file; default: the nearest feasibility.toml or pyproject.toml.",
+        rich_help_panel=_WHAT,
     ),
 ]
 ModelsArgument: TypeAlias = Annotated[
     list[Path] | None,
-    typer.Argument(metavar="MODEL...", show_default=False, help="Only these models."),
+    typer.Argument(
+        metavar="MODEL", show_default=False, help="Models; default: all in the budget file."
+    ),
 ]
 
 
 @app.callback()
 def budget() -> None:
-    """Say what models may cost, and hold them to it in CI."""
+    """Check models against memory, size and latency budgets, for example in CI."""
 
 
-@app.command()
+@app.add_command()
 def check(
     models: ModelsArgument = None,
     *,
@@ -57,47 +64,61 @@ def check(
         typer.Option(
             "--against",
             metavar="REV",
-            help="Compare with a git revision, both measured now in turns, not with the profiles.",
+            help="Git revision to compare with: measure both now, alternating; ignore saved "
+            "profiles.",
+            rich_help_panel=_WHAT,
         ),
     ] = None,
     static: Annotated[
-        bool, typer.Option("--static", help="Run nothing: sizes, FLOPs and operators only.")
+        bool,
+        typer.Option(
+            "--static",
+            help="Check sizes, FLOPs and operators only; run nothing.",
+            rich_help_panel=_WHAT,
+        ),
     ] = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Fail on what is inconclusive too.")
+        bool,
+        typer.Option("--strict", help="Fail on inconclusive limits too.", rich_help_panel=_WHAT),
     ] = False,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Show every limit, and what changed even if kept.")
+        bool,
+        typer.Option(
+            "--explain",
+            help="Show every limit, and also changes within the limit.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = False,
     format_: Annotated[
         list[str] | None,
         typer.Option(
             "--format",
             metavar="NAME[=FILE]",
-            help="github, gitlab, junit, sarif, markdown or json, to a file or instead of the "
-            "table; repeatable.",
+            help="github, gitlab, junit, sarif, markdown or json; into FILE, or on stdout "
+            "instead of the table; repeatable.",
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
     no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Measure unchanged models again.")
+        bool,
+        typer.Option(
+            "--no-cache", help="Measure unchanged models again.", rich_help_panel=MEASURING
+        ),
     ] = False,
     timeout: TimeoutOption = 60.0,
-    json: JsonOption = False,
-    output: OutputOption = None,
-    force: ForceOption = False,
-    quiet: QuietOption = False,
+    out: OutputOptions,
 ) -> int:
-    """Hold models to their budgets.
+    """Check models against their budgets.
 
-    The exit code is 1 if a budget is broken, which noise alone does not do, and 2 if a
-    model could not be checked.
+    The exit code is 1 if a budget is broken, and 2 if a model could not be checked. Noise
+    alone never causes exit code 1.
     """
     from feasibility.budget.matching import budgeted_models
     from feasibility.commands.budget_formats import parse_targets, write_report
     from feasibility.commands.budgeting import Settings, check_budgets
     from feasibility.commands.output import open_output
 
-    targets = parse_targets(format_, as_json=json)
+    targets = parse_targets(format_, as_json=out.json)
     budgets = _config(config)
     chosen = budgeted_models(budgets, models or ())
     settings = Settings(
@@ -108,28 +129,26 @@ def check(
         is_strict=strict,
         is_explained=explain,
         timeout_s=timeout,
-        is_silent=quiet,
+        is_silent=out.quiet,
     )
-    with open_output(output, force=force) as file:
+    with open_output(out.output, force=out.force) as file:
         report = check_budgets(chosen, settings)
         write_report(report, targets, output=file, all_lines=explain)
     return _exit_code(report)
 
 
-@app.command()
+@app.add_command()
 def update(
     models: ModelsArgument = None,
     *,
     config: ConfigOption = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Measure models again that have not changed.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Measure unchanged models again.")] = False,
     timeout: TimeoutOption = 60.0,
     quiet: QuietOption = False,
 ) -> None:
     """Record the baselines of relative limits.
 
-    Commit the files it writes; those of models that have not changed stay as they are.
+    Commit the files that it writes. Files of unchanged models stay as they are.
     """
     from feasibility.budget.baseline import baseline_path, write_baseline
     from feasibility.budget.matching import budgeted_models
@@ -155,17 +174,18 @@ def update(
         write_bytes(f"{name_text(str(path), 200)}: {told}\n".encode())
 
 
-@app.command()
+@app.add_command()
 def init(
     models: Annotated[
-        list[Path], typer.Argument(metavar="MODEL...", show_default=False, help="Models.")
+        list[Path],
+        typer.Argument(metavar="MODEL", show_default=False, help="Models to set budgets for."),
     ],
     *,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="The budget file to write.")
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Budget file to write.")
     ] = Path("feasibility.toml"),
     headroom: Annotated[
-        str, typer.Option("--headroom", metavar="PERCENT", help="What limits leave above figures.")
+        str, typer.Option("--headroom", metavar="PERCENT", help="Margin above measured values.")
     ] = "25%",
     dim: DimOption = None,
     threads: ThreadsOption = 1,
@@ -174,9 +194,9 @@ def init(
     force: ForceOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Propose budgets from a measurement.
+    """Measure models and write a budget file with a margin above the measured values.
 
-    Writes commented TOML, and the models' baselines beside it.
+    The file has a comment per limit. The baselines of the models are written beside it.
     """
     from feasibility.budget.config import DEFAULT_BASELINE, BudgetedWorkload
     from feasibility.commands.budgeting import propose_budgets
@@ -192,7 +212,7 @@ def init(
         )
         file.write(text.encode())
     write_bytes(
-        f"{name_text(str(output), 200)} and {DEFAULT_BASELINE}/ written: look at them, commit "
+        f"{name_text(str(output), 200)} and {DEFAULT_BASELINE}/ written: review and commit "
         "them, then run `feasibility budget check`\n".encode()
     )
 
@@ -217,7 +237,7 @@ def _headroom_ratio(text: str) -> float:
     if not number.isdecimal():
         raise UsageError(
             f"Cannot read --headroom {safe_text(text)}",
-            "it is no whole number of percent",
+            "it must be a whole number of percent",
             "write for example --headroom 25%",
         )
     return int(number) / 100

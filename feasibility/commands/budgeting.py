@@ -167,8 +167,8 @@ def _judge_device(
     bench: Bench, settings: Settings, model: BudgetedModel, rule: DeviceRule
 ) -> BudgetLine:
     """The line on a verdict that a device has to give."""
+    from feasibility.budget.config import RANKED_VERDICTS
     from feasibility.budget.devices import device_named
-    from feasibility.commands.assessing import RANKED_VERDICTS
     from feasibility.decide.verdict import assess_device
     from feasibility.records.budget import BudgetLine
 

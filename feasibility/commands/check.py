@@ -1,209 +1,189 @@
-"""`feasibility check`: where models can run, with a verdict per device and one advice."""
+"""`feasibility check`: where models can run, with a verdict per device and one recommendation."""
 
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from feasibility.commands.demands import (
-    AppSizeOption,
-    Demands,
-    DeviceThreadsOption,
-    NetworkOption,
-    OfflineOption,
-    PriceOption,
-    PrivateOption,
-    RateOption,
-    RealtimeOption,
-    RoleOption,
-    RuntimeOption,
-    UploadOption,
+from feasibility import __version__
+from feasibility.commands.check_options import (
+    NetworkOptions,
+    PlaceOptions,
+    RequiredVerdict,
+    TargetOptions,
+    read_requirements,
+    with_prices_by_id,
 )
+from feasibility.commands.option_groups import CommandApp
 from feasibility.commands.options import (
-    DetailsOption,
-    DimOption,
-    ForceOption,
-    InputOption,
-    InputsOption,
-    JsonOption,
+    InputOptions,
+    MeasuringOptions,
     OnOption,
-    OutputOption,
-    ProviderOption,
-    QuietOption,
-    RunsOption,
-    SeedOption,
-    TimeoutOption,
-    WarmupOption,
+    ReportOptions,
     measure_options,
 )
 from feasibility.commands.output import open_output, print_result, stdout_console
+from feasibility.commands.report_error import bug_error, report_error, report_message
 from feasibility.errors import (
     EXIT_CANNOT_DO,
     EXIT_OK,
     EXIT_REQUIREMENT_NOT_MET,
+    FeasibilityError,
 )
+from feasibility.text import safe_text
 
 if TYPE_CHECKING:
-    from feasibility.records.assessment import Assessment, ModelAssessment
+    from feasibility.decide.requirements import Requirements
+    from feasibility.measure.measure_options import MeasureOptions
+    from feasibility.records.assessment import Assessment, Failure, ModelAssessment
     from feasibility.records.device import Device
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = CommandApp()
 
 
-# Verdicts that can be required; each is met by itself and by the better ones.
-Required: TypeAlias = Literal["fits", "tight", "fits-with-changes"]
-
-
-@app.command()
+@app.add_command()
 def check(
     models: Annotated[
         list[Path],
         typer.Argument(
-            metavar="MODEL...",
+            metavar="MODEL",
             show_default=False,
             help=".onnx and .ort files, profiles that `measure -o` saved (.json), and reports "
             "of other programs.",
         ),
     ],
     *,
-    device: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--device",
-            metavar="ID",
-            help="Where it may run: an id, a name or a device file; repeatable.",
-        ),
-    ] = None,
-    latency: Annotated[
-        str | None,
-        typer.Option(
-            "--latency", metavar="TIME", help="What one inference may take, for example 50ms."
-        ),
-    ] = None,
-    memory: Annotated[
-        str | None,
-        typer.Option(
-            "--memory",
-            metavar="SIZE",
-            help="What the model and its runtime may use, for example 200MiB.",
-        ),
-    ] = None,
-    rate: RateOption = None,
-    realtime: RealtimeOption = None,
-    network: NetworkOption = None,
-    upload: UploadOption = None,
-    offline: OfflineOption = False,
-    private: PrivateOption = False,
-    role: RoleOption = None,
-    app_size: AppSizeOption = None,
-    price: PriceOption = None,
-    runtime: RuntimeOption = None,
-    prove: Annotated[
-        bool,
-        typer.Option(
-            "--prove", help="Also run it under what each device leaves it; the kernel enforces it."
-        ),
-    ] = False,
-    require: Annotated[
-        Required | None,
-        typer.Option("--require", help="Exit with 1 where any verdict is worse than this."),
-    ] = None,
-    measured: Annotated[
-        Path | None,
-        typer.Option(
-            "--measured",
-            metavar="FILE.toml",
-            help='Times on real devices: a table per device id with "model.onnx" = "23ms".',
-        ),
-    ] = None,
-    dim: DimOption = None,
-    input_: InputOption = None,
-    inputs: InputsOption = None,
-    threads: DeviceThreadsOption = None,
-    warmup: WarmupOption = None,
-    runs: RunsOption = None,
-    timeout: TimeoutOption = 60.0,
+    targets: TargetOptions,
+    places: PlaceOptions,
+    cloud: NetworkOptions,
+    inputs: InputOptions,
     on: OnOption = None,
-    provider: ProviderOption = "cpu",
-    seed: SeedOption = 0,
-    details: DetailsOption = False,
-    json: JsonOption = False,
-    output: OutputOption = None,
-    force: ForceOption = False,
-    quiet: QuietOption = False,
+    measuring: MeasuringOptions,
+    out: ReportOptions,
 ) -> int:
-    """Tell where models can run: a verdict per device, and one advice with reasons.
+    """Check where models can run: a verdict per device and one recommendation.
 
-    Without --device: a budget and a flagship phone, a Raspberry Pi 4 and 5, and an
-    RTX server. A verdict of "does not fit" is a result; only --require fails on it.
-    With --on emulate:aarch64, or after `measure` with it, memory on Arm devices is
-    that of their own instruction set; time is still measured here.
-    --details compares all places: time with the network, energy, cost, what is sent.
+    Default devices: a budget phone and a flagship phone, Raspberry Pi 4 and 5, and an RTX
+    server. A verdict of "does not fit" is a result: the exit code stays 0 unless --require
+    is given. With --on emulate:aarch64, or after `measure` with it, Arm memory is measured
+    with Arm code; times are still measured on this machine. --details compares all places:
+    time with the network, energy, cost, bytes sent.
     """
-    options = measure_options(
-        dim=dim,
-        input_=input_,
-        inputs=inputs,
-        threads=measuring_threads(threads, on),
-        warmup=warmup,
-        runs=runs,
-        timeout=timeout,
-        provider=provider,
-        seed=seed,
-    )
-    demands = Demands(
-        latency=latency,
-        memory=memory,
-        rate=rate,
-        realtime=realtime,
-        network=network,
-        upload=upload,
-        is_offline=offline,
-        is_private=private,
-        role=role,
-        app_size=app_size,
-        prices=tuple(price or ()),
-        runtime=runtime,
-        threads=threads,
-    )
-    demands.check()
-    if prove:
-        from feasibility.commands.proving import refuse_saved
+    threads = measuring_threads(places.threads, on)
+    options = measure_options(inputs, measuring, threads)
+    requirements = read_requirements(targets, places, cloud)
+    if places.prove:
+        from feasibility.commands.prove_on_devices import refuse_saved
 
         refuse_saved(models, on)
-    devices = chosen_devices(device)
-    requirements = demands.requirements(devices)
-    if measured is not None:
-        from feasibility.commands.anchoring import with_measured
+    from feasibility.catalogue.load_catalogue import chosen_devices
 
-        devices = with_measured(devices, measured, threads=threads, runtime=requirements.runtime)
-    with open_output(output, force=force) as file:
-        from feasibility.commands.assessing import assess_paths
+    devices = chosen_devices(places.device)
+    requirements = with_prices_by_id(requirements, devices)
+    if places.measured is not None:
+        from feasibility.commands.measured_times import with_measured
 
-        report = BlockPrinter(details=details, silent=json)
+        devices = with_measured(
+            devices, places.measured, threads=places.threads, runtime=requirements.runtime
+        )
+    with open_output(out.output, force=out.force) as file:
+        report = BlockPrinter(details=out.details, silent=out.json)
         assessment = assess_paths(
             models,
             devices,
             options=options,
             requirements=requirements,
             on=on,
-            prove=prove,
-            quiet=quiet,
+            prove=places.prove,
+            quiet=out.quiet,
             on_model=report.print_model,
         )
-        print_result(assessment, lambda _: report.print_end(assessment), as_json=json, output=file)
-    return _exit_code(assessment, require, quiet=quiet)
+        print_result(
+            assessment, lambda _: report.print_end(assessment), as_json=out.json, output=file
+        )
+    return _exit_code(assessment, targets.require, quiet=out.quiet)
+
+
+def assess_paths(
+    paths: Iterable[Path],
+    devices: Sequence[Device],
+    *,
+    options: MeasureOptions,
+    requirements: Requirements,
+    on: str | None = None,
+    prove: bool = False,
+    quiet: bool,
+    on_model: Callable[[ModelAssessment], None],
+) -> Assessment:
+    """Assessment of all models; the error of a model is printed and the others go on.
+
+    Args:
+        paths: Model files and saved profiles.
+        devices: Where the models may run.
+        options: How to measure.
+        requirements: What the models must keep.
+        on: Where to measure, as `--on` takes it.
+        prove: True to run the models under the memory limit of each device.
+        quiet: True to show no progress.
+        on_model: Called with each assessment as soon as it is known.
+    """
+    from feasibility.commands.profiles_of_path import profiles_for
+    from feasibility.commands.prove_on_devices import with_proofs
+    from feasibility.decide.recommendation import assess_model
+    from feasibility.records.assessment import Assessment
+
+    models: list[ModelAssessment] = []
+    failures: list[Failure] = []
+    for path in paths:
+        try:
+            profile, emulated = profiles_for(path, devices, options, on, quiet=quiet)
+            model = assess_model(profile, devices, requirements, emulated)
+            if prove:
+                model = with_proofs(path, model, devices, options, quiet=quiet)
+        except FeasibilityError as error:
+            failures.append(_failure(path, error))
+            continue
+        except Exception as error:  # noqa: BLE001 (one model must not take the others with it)
+            failures.append(_failure(path, bug_error(error)))
+            continue
+        models.append(model)
+        on_model(model)
+    return Assessment(tool_version=__version__, models=tuple(models), errors=tuple(failures))
+
+
+def unmet(assessment: Assessment, required: RequiredVerdict) -> tuple[str, ...]:
+    """Models on devices with a worse verdict than this one, or killed by the device's limit."""
+    ranked = get_args(RequiredVerdict)
+    accepted = ranked[: ranked.index(required) + 1]
+    missed = []
+    for model in assessment.models:
+        for item in model.devices:
+            is_killed = item.proof is not None and item.proof.run.outcome == "killed"
+            if is_killed or item.verdict not in accepted:
+                how = "killed by its limit" if is_killed else item.verdict.replace("-", " ")
+                missed.append(f"{safe_text(model.profile.model.name)} on {item.device}: {how}")
+    return tuple(missed)
+
+
+def _failure(path: Path, error: FeasibilityError) -> Failure:
+    from feasibility.records.assessment import Failure
+
+    sys.stdout.flush()
+    report_error(error)
+    return Failure(path=str(path), message=error.message, hint=error.hint)
 
 
 class BlockPrinter:
-    """Prints each model's block as soon as it is known, so that a long call is worth watching.
+    """Prints each model's block as soon as it is known.
 
     Args:
         details: True to print everything known of each model.
-        silent: True to print nothing, because a document will be.
+        silent: True to print nothing, because stdout will hold a JSON document.
     """
 
     def __init__(self, *, details: bool, silent: bool) -> None:
@@ -231,42 +211,17 @@ class BlockPrinter:
             render_overview(assessment, self._console)
 
 
-def chosen_devices(names: list[str] | None) -> tuple[Device, ...]:
-    """The devices of these names, each once, or the usual ones.
-
-    Raises:
-        DeviceError: There is no such device, a device file is not valid, or two of them have
-            one id.
-    """
-    from feasibility.catalogue.load_catalogue import default_devices, find_device
-    from feasibility.catalogue.selection import refuse_shared_id
-    from feasibility.commands.known_devices import known_devices
-
-    catalogue = known_devices()
-    if not names:
-        return default_devices(catalogue)
-    found: dict[str, Device] = {}
-    for name in names:
-        device = find_device(name, catalogue)
-        refuse_shared_id(device, found.values())
-        found[device.id] = device
-    return tuple(found.values())
-
-
 def measuring_threads(asked: int | None, on: str | None) -> int:
-    """Threads to measure with: those asked for on the devices, as far as this machine has cores.
+    """Threads to measure with: the asked number, on this machine at most its core count.
 
-    More than it has would take turns, which takes long and says nothing of any device.
+    More threads than cores would share cores, and their times would not hold for any device.
     """
     if asked is None or on is not None:
         return asked or 1
     return min(asked, len(os.sched_getaffinity(0)))
 
 
-def _exit_code(assessment: Assessment, require: Required | None, *, quiet: bool) -> int:
-    from feasibility.commands.assessing import unmet
-    from feasibility.commands.report_error import report_message
-
+def _exit_code(assessment: Assessment, require: RequiredVerdict | None, *, quiet: bool) -> int:
     if assessment.errors:
         return EXIT_CANNOT_DO
     missed = unmet(assessment, require) if require is not None else ()

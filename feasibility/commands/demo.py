@@ -1,30 +1,30 @@
-"""`feasibility demo`: the main job on bundled reference architectures."""
+"""`feasibility demo`: `check` on bundled reference architectures."""
 
 from __future__ import annotations
 
 from typing import Final
 
-import typer
-
-from feasibility.commands.check import BlockPrinter, chosen_devices
+from feasibility.commands.check import BlockPrinter, assess_paths
+from feasibility.commands.option_groups import CommandApp
 from feasibility.commands.options import DetailsOption, QuietOption
 from feasibility.commands.progress import progress_on
 from feasibility.errors import EXIT_CANNOT_DO, EXIT_OK
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = CommandApp()
 
-# A phone, two boards and a server: the places that people ask about.
+# A phone, two boards and a server.
 DEVICE_IDS: Final = ["galaxy_s24", "rpi_zero2w", "rpi_4b", "rtx_3070"]
 
 
-@app.command()
+@app.add_command()
 def demo(*, details: DetailsOption = False, quiet: QuietOption = False) -> int:
     """Check bundled reference architectures against a phone, two boards and a server.
 
-    Builds YAMNet, ResNet-18, MiniLM-L6 and ResNet-101 with seeded weights in the
-    user's cache, then does with them what `feasibility check` does with a file.
+    Builds YAMNet, ResNet-18, MiniLM-L6 and ResNet-101 with seeded weights in the user's
+    cache folder, then checks them as `feasibility check` does. No model file or download
+    needed.
     """
-    from feasibility.commands.assessing import assess_paths
+    from feasibility.catalogue.load_catalogue import chosen_devices
     from feasibility.decide.requirements import Requirements
     from feasibility.measure.measure_options import MeasureOptions
     from feasibility.zoo.registry import build, entries

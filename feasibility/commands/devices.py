@@ -1,4 +1,4 @@
-"""`feasibility devices`: the catalogue."""
+"""`feasibility devices`: lists, shows and validates devices, measures this machine."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 import typer
 
 from feasibility import __version__
+from feasibility.commands.option_groups import CommandApp
 from feasibility.commands.options import ForceOption, JsonOption, QuietOption
 from feasibility.commands.output import open_output, print_result, write_bytes
 from feasibility.errors import EXIT_CANNOT_DO, EXIT_OK, FeasibilityError, UsageError
@@ -19,24 +20,24 @@ if TYPE_CHECKING:
 # As `feasibility.records.device.Kind`, which is not imported for a page of help.
 KindName: TypeAlias = Literal["phone", "tablet", "sbc", "laptop", "desktop", "server"]
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = CommandApp()
 
 
 @app.callback(invoke_without_command=True)
 def devices(context: typer.Context, *, json: JsonOption = False) -> None:
-    """List, show and validate the devices that models are checked against."""
+    """List, show and validate devices; measure this machine."""
     if context.invoked_subcommand is None:
         list_devices(json=json)
 
 
-@app.command("list")
+@app.add_command("list")
 def list_devices(
     words: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="[TEXT]...",
             show_default=False,
-            help="Only devices with all of these in their id, names, chip, system or runtimes.",
+            help="Words that the id, names, chip, system or runtimes must contain.",
         ),
     ] = None,
     *,
@@ -45,19 +46,20 @@ def list_devices(
         typer.Option(
             "--kind",
             metavar="KIND",
-            help="Only phones, tablets, boards (sbc), laptops, desktops or servers; repeatable.",
+            help="phone, tablet, sbc (board), laptop, desktop or server; repeatable; default: all.",
         ),
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """List the catalogue, or a part of it."""
-    from feasibility.catalogue.selection import selected
+    """List the devices of the catalogue, or those that match."""
+    from feasibility.catalogue.filter_devices import filtered_devices
+    from feasibility.catalogue.load_catalogue import known_devices
     from feasibility.records.catalogue import Catalogue
     from feasibility.render.terminal.devices import render_catalogue
 
     found = Catalogue(
         tool_version=__version__,
-        devices=selected(_catalogue(), kinds=kind or (), words=words or ()),
+        devices=filtered_devices(known_devices(), kinds=kind or (), words=words or ()),
     )
     print_result(
         found,
@@ -67,7 +69,7 @@ def list_devices(
     )
 
 
-@app.command()
+@app.add_command()
 def show(
     device: Annotated[
         str,
@@ -76,15 +78,15 @@ def show(
     *,
     json: JsonOption = False,
 ) -> None:
-    """Show everything known of a device, each figure with its source."""
-    from feasibility.catalogue.load_catalogue import find_device
+    """Show all figures of a device with their sources."""
+    from feasibility.catalogue.load_catalogue import find_device, known_devices
     from feasibility.render.terminal.devices import render_device
 
-    found = find_device(device, _catalogue())
+    found = find_device(device, known_devices())
     print_result(found, lambda console: render_device(found, console), as_json=json, output=None)
 
 
-@app.command()
+@app.add_command()
 def this(
     *,
     output: Annotated[
@@ -93,30 +95,31 @@ def this(
             "--output",
             "-o",
             metavar="FILE.toml",
-            help="Write the device file here and not into the user's device folder.",
+            help="Path of the device file; default: in the user's device folder.",
         ),
     ] = None,
     identifier: Annotated[
-        str, typer.Option("--id", metavar="ID", help="Its id in the catalogue.")
+        str, typer.Option("--id", metavar="ID", help="Id of the device.")
     ] = "this",
     name: Annotated[
         str | None,
-        typer.Option("--name", metavar="NAME", help="Its name for people; else the system's."),
+        typer.Option("--name", metavar="NAME", help="Display name; default: system name."),
     ] = None,
     kind: Annotated[
-        KindName | None, typer.Option("--kind", help="What it is, where the guess is wrong.")
+        KindName | None, typer.Option("--kind", help="Kind of device; default: a guess.")
     ] = None,
     json: JsonOption = False,
     force: ForceOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Measure this machine, in under two minutes, and write its device file.
+    """Measure this machine and write its device file.
 
-    Small models of one kind of work each run through ONNX Runtime with one thread and
-    more; projections for the device then rest on what they took. Afterwards
-    `feasibility check MODEL --device this` works. Close other programs first.
+    Takes less than two minutes. Runs small models, each testing one operation type, through
+    ONNX Runtime with one and with more threads. Projections for this device then use the
+    measured rates. Close other programs first. Afterwards run
+    `feasibility check MODEL --device this`.
     """
-    from feasibility.commands.this_machine import (
+    from feasibility.commands.devices_this import (
         checked_id,
         destination,
         device_file_text,
@@ -137,11 +140,11 @@ def this(
         if not (json or quiet):
             wanted = identifier if output is None else name_text(str(path), 200)
             where = name_text(str(path), 200)
-            hint = f"{where} written; now: feasibility check MODEL --device {wanted}\n"
+            hint = f"{where} written; next: feasibility check MODEL --device {wanted}\n"
             write_bytes(hint.encode(), sys.stderr)
 
 
-@app.command()
+@app.add_command()
 def validate(
     files: Annotated[
         list[Path] | None,
@@ -150,30 +153,31 @@ def validate(
     *,
     report: Annotated[
         bool,
-        typer.Option("--report", help="How far projections are from published measurements."),
+        typer.Option("--report", help="Report projection errors on published measurements."),
     ] = False,
     rows: Annotated[
         Path | None,
         typer.Option(
             "--rows",
             metavar="FILE.csv",
-            help="The same for other measurements, with the columns of profiles/published.csv.",
+            help="Report projection errors on your own measurements, in the columns of "
+            "profiles/published.csv.",
         ),
     ] = None,
     json: JsonOption = False,
 ) -> int:
-    """Tell whether device files are valid, or how far off projections are."""
+    """Validate device files, or report projection errors."""
     if not (files or report or rows):
         raise UsageError(
-            "There is nothing to validate",
+            "Cannot run `feasibility devices validate`",
             "no device file is given",
             "name device files, or use --report or --rows FILE.csv",
         )
     if json and files and (report or rows):
         raise UsageError(
             "Cannot print two documents",
-            "with --json there is one, and both device files and a report were asked for",
-            "validate the files with a command of their own",
+            "--json prints one document, but device files and a report are asked for",
+            "validate the files in a second command",
         )
     if report or rows is not None:
         from feasibility.commands.devices_accuracy import print_accuracy
@@ -182,7 +186,7 @@ def validate(
     return _validate_files(files, as_json=json) if files else EXIT_OK
 
 
-@app.command()
+@app.add_command()
 def calibrate(
     device: Annotated[
         str,
@@ -200,18 +204,23 @@ def calibrate(
     ],
     threads: Annotated[
         int | None,
-        typer.Option("--threads", metavar="N", min=1, help="Threads it was measured with."),
+        typer.Option(
+            "--threads",
+            metavar="N",
+            min=1,
+            help="Threads of the measurement; default: those that projections assume.",
+        ),
     ] = None,
     runtime: Annotated[
-        str, typer.Option("--runtime", metavar="NAME", help="Runtime it was measured with.")
+        str, typer.Option("--runtime", metavar="NAME", help="Runtime of the measurement.")
     ] = "onnxruntime",
 ) -> None:
-    """Note how long models took on the device itself, so that others are projected better."""
-    from feasibility.catalogue.load_catalogue import find_device
-    from feasibility.commands.anchoring import anchored_device, parse_measured, save_anchors
+    """Record times measured on a device to improve its projections."""
+    from feasibility.catalogue.load_catalogue import find_device, known_devices
+    from feasibility.commands.measured_times import anchored_device, parse_measured, save_anchors
     from feasibility.render.rows.rows import counted, name_text
 
-    found = find_device(device, _catalogue())
+    found = find_device(device, known_devices())
     times = [parse_measured(text) for text in measured]
     anchored = anchored_device(found, times, threads=threads, runtime=runtime)
     path = save_anchors(anchored)
@@ -220,9 +229,9 @@ def calibrate(
 
 
 def _validate_files(files: list[Path], *, as_json: bool) -> int:
-    """Say of each file whether it is valid; as JSON, the devices of those that are."""
+    """Print for each file whether it is valid; as JSON, the devices of the valid files."""
+    from feasibility.catalogue.load_catalogue import refuse_shared_id
     from feasibility.catalogue.read_device_file import read_device
-    from feasibility.catalogue.selection import refuse_shared_id
     from feasibility.commands.report_error import report_error
     from feasibility.records.catalogue import Catalogue
     from feasibility.render.json_ import render_json
@@ -244,9 +253,3 @@ def _validate_files(files: list[Path], *, as_json: bool) -> int:
     if as_json:
         write_bytes(render_json(Catalogue(tool_version=__version__, devices=tuple(valid))))
     return code
-
-
-def _catalogue() -> tuple[Device, ...]:
-    from feasibility.commands.known_devices import known_devices
-
-    return known_devices()

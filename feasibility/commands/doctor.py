@@ -1,19 +1,18 @@
-"""`feasibility doctor`: what this machine can measure, and what to do for the rest."""
+"""`feasibility doctor`: what this machine can measure, and what to install for more."""
 
 from __future__ import annotations
 
-import typer
-
 from feasibility import __version__
+from feasibility.commands.option_groups import CommandApp
 from feasibility.commands.options import JsonOption
 from feasibility.commands.output import print_result
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = CommandApp()
 
 
-@app.command()
+@app.add_command()
 def doctor(*, json: JsonOption = False) -> None:
-    """Tell what this machine can measure, and what to install or allow for the rest."""
+    """Check what this machine can measure, and what to install or allow for more."""
     from feasibility.commands.host_checks import check_host
     from feasibility.records.doctor import HostReport
     from feasibility.render.terminal.doctor import render_host_report

@@ -1,21 +1,11 @@
-"""`feasibility inspect`: what can be known of a model without running it."""
+"""`feasibility inspect`: facts about a model without running it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import typer
-
-from feasibility.commands.options import (
-    DetailsOption,
-    DimOption,
-    ForceOption,
-    JsonOption,
-    ModelArgument,
-    OutputOption,
-    QuietOption,
-    parse_dims,
-)
+from feasibility.commands.option_groups import CommandApp
+from feasibility.commands.options import DimOption, ModelArgument, ReportOptions, parse_dims
 from feasibility.commands.output import open_output, print_result
 from feasibility.commands.progress import progress_on
 
@@ -24,42 +14,39 @@ if TYPE_CHECKING:
 
     from feasibility.records.facts import ModelFacts
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = CommandApp()
 
 
-@app.command()
+@app.add_command()
 def inspect(
     model: ModelArgument,
     *,
     dim: DimOption = None,
-    details: DetailsOption = False,
-    json: JsonOption = False,
-    output: OutputOption = None,
-    force: ForceOption = False,
-    quiet: QuietOption = False,
+    out: ReportOptions,
 ) -> None:
-    """Tell what can be known of a model without running it.
+    """Show facts about a model without running it.
 
-    Parameters, operators, inputs and outputs, work and bytes moved per inference,
-    and the largest sum of activations alive at once. Weights are not loaded.
+    Parameters, operators, inputs and outputs, work and bytes moved per inference, and the
+    activation peak: the largest sum of activations that are alive at once. Weights are not
+    loaded.
     """
     dims = parse_dims(dim)
-    with open_output(output, force=force) as file:
+    with open_output(out.output, force=out.force) as file:
         from feasibility.facts.model_facts import inspect_model
 
-        with progress_on(model.name, quiet=quiet) as progress:
+        with progress_on(model.name, quiet=out.quiet) as progress:
             progress(0, 1, "reading the graph")
             facts = inspect_model(model, dims=dims)
         print_result(
             facts,
-            lambda console: _render(facts, console, details=details),
-            as_json=json,
+            lambda console: _render(facts, console, details=out.details),
+            as_json=out.json,
             output=file,
         )
 
 
 def _render(facts: ModelFacts, console: Console, *, details: bool) -> None:
-    # A document needs none of what draws on a terminal.
+    # Imported here, because --json does not need the terminal renderer.
     from feasibility.render.terminal.inspect import render_facts
 
     render_facts(facts, console, details=details)

@@ -7,31 +7,23 @@ from typing import Annotated
 
 import typer
 
+from feasibility.commands.option_groups import CommandApp
 from feasibility.commands.options import (
-    DetailsOption,
-    DimOption,
-    ForceOption,
-    InputOption,
-    InputsOption,
-    JsonOption,
+    MEASURING,
+    InputOptions,
+    MeasuringOptions,
     OnOption,
-    OutputOption,
-    ProviderOption,
-    QuietOption,
-    RunsOption,
-    SeedOption,
+    ReportOptions,
     ThreadsOption,
-    TimeoutOption,
-    WarmupOption,
     measure_options,
 )
 from feasibility.commands.output import open_output, print_result
 from feasibility.errors import UsageError
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = CommandApp()
 
 
-@app.command()
+@app.add_command()
 def measure(
     model: Annotated[
         Path | None,
@@ -43,62 +35,43 @@ def measure(
         typer.Option(
             "--import",
             metavar="FILE",
-            help="Take the figures from what another program wrote on the device.",
+            help="Report of another program, written on the device; read instead of measuring.",
+            rich_help_panel=MEASURING,
         ),
     ] = None,
-    dim: DimOption = None,
-    input_: InputOption = None,
-    inputs: InputsOption = None,
+    inputs: InputOptions,
     threads: ThreadsOption = 1,
-    warmup: WarmupOption = None,
-    runs: RunsOption = None,
-    timeout: TimeoutOption = 60.0,
     on: OnOption = None,
-    provider: ProviderOption = "cpu",
-    seed: SeedOption = 0,
-    details: DetailsOption = False,
-    json: JsonOption = False,
-    output: OutputOption = None,
-    force: ForceOption = False,
-    quiet: QuietOption = False,
+    measuring: MeasuringOptions,
+    out: ReportOptions,
 ) -> None:
-    """Run a model and measure its memory and time.
+    """Measure the memory and time of a model.
 
-    Every instrument gets a fresh process of its own. The profile that --output
-    writes can be given to `feasibility check` instead of the model.
+    Every instrument runs in a fresh process. `feasibility check` takes the profile that
+    --output writes in place of the model.
 
-    --import reads reports of ort_runner, onnxruntime_perf_test, optimum-benchmark
-    and Qualcomm AI Hub (docs/imports.md); MODEL then only adds what is in its file.
+    --import reads reports of ort_runner, onnxruntime_perf_test, optimum-benchmark and
+    Qualcomm AI Hub (docs/imports.md). MODEL then adds the facts of its file.
     """
     if model is None and import_ is None:
         raise UsageError(
             "Cannot run `feasibility measure`",
             "Missing argument 'MODEL'",
-            "`feasibility measure --help` lists what can be given",
+            "see `feasibility measure --help`",
         )
-    options = measure_options(
-        dim=dim,
-        input_=input_,
-        inputs=inputs,
-        threads=threads,
-        warmup=warmup,
-        runs=runs,
-        timeout=timeout,
-        provider=provider,
-        seed=seed,
-    )
-    with open_output(output, force=force) as file:
-        from feasibility.commands.measuring import imported, measure_on
+    options = measure_options(inputs, measuring, threads)
+    with open_output(out.output, force=out.force) as file:
+        from feasibility.commands.profiles_of_path import imported, measure_on
         from feasibility.render.terminal.measure import render_profile
 
         if import_ is not None:
             profile = imported(import_, model)
         else:
             assert model is not None
-            profile = measure_on(on, model, options, quiet=quiet)
+            profile = measure_on(on, model, options, quiet=out.quiet)
         print_result(
             profile,
-            lambda console: render_profile(profile, console, details=details),
-            as_json=json,
+            lambda console: render_profile(profile, console, details=out.details),
+            as_json=out.json,
             output=file,
         )

@@ -1,10 +1,11 @@
-"""The options that several commands share, and what their texts mean."""
+"""Which options do several commands share, and what do their texts mean?"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, TypeAlias
 
 import typer
 
@@ -14,76 +15,142 @@ from feasibility.text import safe_text
 if TYPE_CHECKING:
     from feasibility.measure.measure_options import MeasureOptions
 
+INPUTS: Final = "Inputs of the model"
+MEASURING: Final = "How to measure"
+OUTPUT: Final = "Output"
+
 ModelArgument: TypeAlias = Annotated[
     Path, typer.Argument(metavar="MODEL", show_default=False, help="An .onnx or .ort file.")
 ]
 DimOption: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--dim", metavar="NAME=N", help="Size of a symbolic dim; repeatable."),
-]
-InputOption: TypeAlias = Annotated[
-    list[str] | None,
-    typer.Option("--input", metavar="NAME=FILE.npy", help="Array for an input; repeatable."),
-]
-InputsOption: TypeAlias = Annotated[
-    Path | None,
-    typer.Option("--inputs", metavar="FILE.npz", help="Arrays for all inputs, by name."),
-]
-ThreadsOption: TypeAlias = Annotated[
-    int, typer.Option("--threads", metavar="N", min=1, help="Intra-op threads.")
-]
-WarmupOption: TypeAlias = Annotated[
-    int | None,
     typer.Option(
-        "--warmup",
-        metavar="N",
-        min=0,
-        help="Runs before the measured ones; as many as it takes if left out.",
+        "--dim",
+        metavar="NAME=N",
+        help="Size of a symbolic dim, for example batch=4; repeatable.",
+        rich_help_panel=INPUTS,
     ),
 ]
-RunsOption: TypeAlias = Annotated[
-    int | None,
+ThreadsOption: TypeAlias = Annotated[
+    int,
     typer.Option(
-        "--runs",
-        metavar="N",
-        min=1,
-        help="Measured runs; 10 to 100, until the median is steady, if left out.",
+        "--threads", metavar="N", min=1, help="Intra-op threads.", rich_help_panel=MEASURING
     ),
 ]
 TimeoutOption: TypeAlias = Annotated[
     float,
-    typer.Option("--timeout", metavar="SECONDS", min=0.1, help="Time limit of one pass."),
+    typer.Option(
+        "--timeout",
+        metavar="SECONDS",
+        min=0.1,
+        help="Time limit of one pass.",
+        rich_help_panel=MEASURING,
+    ),
 ]
 ProviderOption: TypeAlias = Annotated[
-    str, typer.Option("--provider", metavar="NAME", help="Execution provider, for example cpu.")
-]
-SeedOption: TypeAlias = Annotated[
-    int, typer.Option("--seed", metavar="N", min=0, help="Seed of the generated inputs.")
+    str,
+    typer.Option(
+        "--provider",
+        metavar="NAME",
+        help="Execution provider, for example cuda.",
+        rich_help_panel=MEASURING,
+    ),
 ]
 OnOption: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--on",
         metavar="RUNNER",
-        help="Where to measure: ssh:[USER@]HOST, docker:IMAGE, podman:IMAGE, emulate:aarch64.",
+        help="Machine to measure on: ssh:[USER@]HOST, docker:IMAGE, podman:IMAGE or "
+        "emulate:aarch64; default: this machine.",
+        rich_help_panel=MEASURING,
     ),
 ]
 JsonOption: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Print one JSON document instead of the report.")
 ]
-OutputOption: TypeAlias = Annotated[
-    Path | None,
-    typer.Option("--output", "-o", metavar="FILE", help="Also write the JSON document here."),
-]
 ForceOption: TypeAlias = Annotated[
-    bool, typer.Option("--force", help="Let --output replace an existing file.")
+    bool, typer.Option("--force", help="Replace the file of --output if it exists.")
 ]
 QuietOption: TypeAlias = Annotated[
     bool, typer.Option("--quiet", "-q", help="Show no progress and no notes on stderr.")
 ]
 DetailsOption: TypeAlias = Annotated[
-    bool, typer.Option("--details", help="Add operators, phases, allocations, assumptions.")
+    bool,
+    typer.Option("--details", help="Show operators, phases, allocations and assumptions too."),
 ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputOptions:
+    """What the model is fed with."""
+
+    heading: ClassVar = INPUTS
+
+    dim: DimOption = None
+    input_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input", metavar="NAME=FILE.npy", help="Array for one input of the model; repeatable."
+        ),
+    ] = None
+    inputs: Annotated[
+        Path | None,
+        typer.Option("--inputs", metavar="FILE.npz", help="Arrays for all inputs, by input name."),
+    ] = None
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", min=0, help="Seed of generated inputs.")
+    ] = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuringOptions:
+    """How a model is run and timed."""
+
+    heading: ClassVar = MEASURING
+
+    warmup: Annotated[
+        int | None,
+        typer.Option(
+            "--warmup",
+            metavar="N",
+            min=0,
+            help="Runs before the measured ones; default: automatic.",
+        ),
+    ] = None
+    runs: Annotated[
+        int | None,
+        typer.Option(
+            "--runs",
+            metavar="N",
+            min=1,
+            help="Measured runs; default: 10 to 100, until the median is steady.",
+        ),
+    ] = None
+    timeout: TimeoutOption = 60.0
+    provider: ProviderOption = "cpu"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputOptions:
+    """Where the result goes."""
+
+    heading: ClassVar = OUTPUT
+
+    json: JsonOption = False
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Also write the JSON document here."),
+    ] = None
+    force: ForceOption = False
+    quiet: QuietOption = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportOptions(OutputOptions):
+    """Where the result goes, and how much the report shows."""
+
+    details: DetailsOption = False
 
 
 def parse_dims(texts: Iterable[str] | None) -> dict[str, int]:
@@ -106,45 +173,27 @@ def parse_dims(texts: Iterable[str] | None) -> dict[str, int]:
     return dims
 
 
-def parse_input_files(texts: Iterable[str] | None) -> dict[str, Path]:
-    """Files by input name from texts such as `pixels=cat.npy`.
-
-    Raises:
-        UsageError: A text has another form, or a name comes twice.
-    """
-    pairs = _pairs("--input", texts, "pixels=cat.npy", str.partition)
-    return {name: Path(value) for name, value in pairs}
-
-
 def measure_options(
-    *,
-    dim: list[str] | None,
-    input_: list[str] | None,
-    inputs: Path | None,
-    threads: int,
-    warmup: int | None,
-    runs: int | None,
-    timeout: float,
-    provider: str,
-    seed: int,
+    inputs: InputOptions, measuring: MeasuringOptions, threads: int
 ) -> MeasureOptions:
-    """The measuring options of a command line, parsed.
+    """The options of a measurement.
 
     Raises:
-        UsageError: One of them cannot be meant as it was written.
+        UsageError: A text has another form than its option takes.
     """
     from feasibility.measure.measure_options import MeasureOptions
 
+    files = _pairs("--input", inputs.input_, "pixels=cat.npy", str.partition)
     return MeasureOptions(
-        dims=parse_dims(dim),
-        input_files=parse_input_files(input_),
-        inputs_archive=inputs,
+        dims=parse_dims(inputs.dim),
+        input_files={name: Path(value) for name, value in files},
+        inputs_archive=inputs.inputs,
         threads=threads,
-        warmup_count=warmup,
-        run_count=runs,
-        timeout_s=timeout,
-        provider=provider,
-        seed=seed,
+        warmup_count=measuring.warmup,
+        run_count=measuring.runs,
+        timeout_s=measuring.timeout,
+        provider=measuring.provider,
+        seed=inputs.seed,
     )
 
 
@@ -161,7 +210,7 @@ def _pairs(
         if not (name and equals and value):
             raise UsageError(
                 f"Cannot read {option} {safe_text(text)!r}",
-                "it is not a name, an equals sign and a value",
+                "it must be a name, an equals sign and a value",
                 f"write for example {option} {example}",
             )
         if name in pairs:

@@ -1,4 +1,4 @@
-"""Where results go: a report or one JSON document on stdout, a document in a file."""
+"""How do results get out: the report or JSON document on stdout, the document in a file?"""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class OutputFile:
-    """A file that will hold a document, whole or not at all.
+    """A file that will hold the whole document or will not exist.
 
     Args:
-        path: Where the document goes, links followed.
-        unfinished: The file beside it that is written first.
+        path: Path of the document, links followed.
+        unfinished: Temporary file in the same folder, written first.
         replace: True if an existing document may be replaced.
     """
 
@@ -35,10 +35,10 @@ class OutputFile:
     replace: bool
 
     def write(self, data: bytes) -> None:
-        """Write the document and put it in place at once.
+        """Write the document to the temporary file and rename it.
 
         Raises:
-            DocumentError: There is no room, or a file has appeared there meanwhile.
+            DocumentError: The disk is full, or another program has created the file meanwhile.
         """
         try:
             with self.unfinished.open("wb") as file:
@@ -55,12 +55,12 @@ class OutputFile:
 
 @contextlib.contextmanager
 def open_output(path: Path | None, *, force: bool) -> Iterator[OutputFile | None]:
-    """A file made ready before any work is done, so that a bad path fails at once.
+    """The output file, opened before any work is done, so that a bad path fails at once.
 
-    Nothing is left behind unless the document was written.
+    The temporary file is removed if the document is not written.
 
     Raises:
-        DocumentError: There is a file already, or none can be made there.
+        DocumentError: The file exists already, or cannot be created.
     """
     if path is None:
         yield None
@@ -83,19 +83,21 @@ def open_output(path: Path | None, *, force: bool) -> Iterator[OutputFile | None
 def _refuse_what_is_there(path: Path, target: Path, *, force: bool) -> None:
     what = f"Cannot write {safe_text(str(path))}"
     if str(path) == "-":
-        raise DocumentError(what, "--output names a file", "--json prints the document on stdout")
+        raise DocumentError(
+            what, "--output needs the name of a file", "--json prints the document on stdout"
+        )
     if target.exists() and not target.is_file():
         raise DocumentError(
-            what, "it is there and is no ordinary file", "--json prints the document on stdout"
+            what, "it exists and is not a regular file", "--json prints the document on stdout"
         )
     if target.exists() and not force:
         raise DocumentError(
-            what, "it is there already", "give another name, or --force to replace it"
+            what, "the file exists", "choose another name, or replace it with --force"
         )
 
 
 def _put_in_place(unfinished: Path, path: Path) -> None:
-    """Move the file without replacing one that has appeared meanwhile."""
+    """Move the file; fail if the path exists."""
     try:
         os.link(unfinished, path)
     except OSError as error:
@@ -108,7 +110,7 @@ def _cannot_write(path: Path, error: OSError) -> DocumentError:
     return DocumentError(
         f"Cannot write {safe_text(str(path))}",
         (error.strerror or str(error)).lower(),
-        "check the folder, its permissions and the room in it",
+        "check the folder, its permissions and the free space",
     )
 
 
@@ -119,7 +121,7 @@ def print_result(
     as_json: bool,
     output: OutputFile | None,
 ) -> None:
-    """Hand over a result: the document into its file, then it or the report on stdout.
+    """Write the document into its file, then print the document or the report on stdout.
 
     Raises:
         DocumentError: The file cannot be written.
@@ -144,7 +146,7 @@ def stdout_console() -> Console:
 
 
 def write_bytes(data: bytes, stream: IO[str] | None = None) -> None:
-    """Write UTF-8 bytes to stdout, whatever its encoding is."""
+    """Write UTF-8 bytes to a stream, stdout by default, without its own encoding."""
     stream = stream or sys.stdout
     stream.flush()
     buffer = getattr(stream, "buffer", None)

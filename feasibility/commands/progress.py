@@ -1,4 +1,4 @@
-"""Says on stderr what is being done, while it takes long enough to ask."""
+"""How is progress shown on stderr while a command works?"""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 
 Progress: TypeAlias = Callable[[int, int, str], None]
 
-# What is over sooner needs no bar: showing and removing it would only flicker.
+# A bar for shorter work would only flicker.
 _DELAY_S: Final = 0.4
 _NAME_LIMIT: Final = 32
 
 
 @contextlib.contextmanager
 def progress_on(subject: str, *, quiet: bool) -> Iterator[Progress]:
-    """A callback that shows steps of work on a subject: steps done, steps in all, the present one.
+    """A callback for steps of work: number of done steps, of all steps, name of the current step.
 
-    On a terminal it is a bar that disappears, elsewhere one line per step,
-    and nothing at all if quiet.
+    A terminal shows a bar that disappears at the end, other streams one line per step;
+    quiet shows nothing.
     """
     name = safe_text(subject, _NAME_LIMIT)
     if quiet:
-        yield _say_nothing
+        yield _show_nothing
     elif sys.stderr.isatty():
         with _bar(name) as progress:
             yield progress
@@ -37,21 +37,21 @@ def progress_on(subject: str, *, quiet: bool) -> Iterator[Progress]:
         yield _Lines(name)
 
 
-def _say_nothing(_done: int, _total: int, _doing: str) -> None:
+def _show_nothing(_done: int, _total: int, _doing: str) -> None:
     pass
 
 
 class _Lines:
-    """One line per step that has not been named yet."""
+    """One line per step, each step name once."""
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._said: set[str] = set()
+        self._shown: set[str] = set()
 
     def __call__(self, done: int, total: int, doing: str) -> None:
-        if done >= total or doing in self._said:
+        if done >= total or doing in self._shown:
             return
-        self._said.add(doing)
+        self._shown.add(doing)
         step = f" ({done + 1} of {total})" if total > 1 else ""
         sys.stderr.write(f"{self._name}: {safe_text(doing)}{step}\n")
         sys.stderr.flush()

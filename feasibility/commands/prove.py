@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import typer
 
+from feasibility.commands.option_groups import CommandApp
 from feasibility.commands.options import (
-    DetailsOption,
-    DimOption,
-    ForceOption,
-    InputOption,
-    InputsOption,
-    JsonOption,
+    InputOptions,
+    MeasuringOptions,
     ModelArgument,
-    OutputOption,
-    ProviderOption,
-    QuietOption,
-    RunsOption,
-    SeedOption,
+    ReportOptions,
     ThreadsOption,
-    TimeoutOption,
-    WarmupOption,
     measure_options,
 )
 from feasibility.commands.output import open_output, print_result
@@ -33,102 +25,97 @@ if TYPE_CHECKING:
     from feasibility.records.device import Device
     from feasibility.records.proof import Proof
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = CommandApp()
 
 
-@app.command()
-def prove(
-    model: ModelArgument,
-    *,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitOptions:
+    """Which limit is enforced, and what counts as a failure."""
+
+    heading: ClassVar = "Limit"
+
     memory: Annotated[
         str | None,
-        typer.Option("--memory", metavar="SIZE", help="Limit on the model, for example 200MiB."),
-    ] = None,
+        typer.Option("--memory", metavar="SIZE", help="Limit for the model, for example 200MiB."),
+    ] = None
     device: Annotated[
         str | None,
-        typer.Option("--device", metavar="ID", help="Limit it to what this device leaves it."),
-    ] = None,
+        typer.Option(
+            "--device", metavar="ID", help="Device whose memory limit for the model is enforced."
+        ),
+    ] = None
     bisect: Annotated[
         bool,
-        typer.Option("--bisect", help="Find the lowest limits that it survives and does not feel."),
-    ] = False,
+        typer.Option(
+            "--bisect", help="Find the lowest limit it survives, and the lowest without slowdown."
+        ),
+    ] = False
     allocator: Annotated[
         Literal["steady", "default"],
         typer.Option(
             "--allocator",
-            help="default: the C library as it comes, which needs more, and not always the same.",
+            help="steady: memory repeats within 0.1 %; default: glibc's default settings, more "
+            "memory, and it varies.",
         ),
-    ] = "steady",
+    ] = "steady"
     require_speed: Annotated[
         bool,
-        typer.Option("--require-speed", help="Exit with 1 also where the limit makes it thrash."),
-    ] = False,
-    dim: DimOption = None,
-    input_: InputOption = None,
-    inputs: InputsOption = None,
+        typer.Option(
+            "--require-speed", help="Exit with 1 also if the limit makes the model thrash."
+        ),
+    ] = False
+
+
+@app.add_command()
+def prove(
+    model: ModelArgument,
+    *,
+    limit: LimitOptions,
+    inputs: InputOptions,
     threads: ThreadsOption = 1,
-    warmup: WarmupOption = None,
-    runs: RunsOption = None,
-    timeout: TimeoutOption = 60.0,
-    provider: ProviderOption = "cpu",
-    seed: SeedOption = 0,
-    details: DetailsOption = False,
-    json: JsonOption = False,
-    output: OutputOption = None,
-    force: ForceOption = False,
-    quiet: QuietOption = False,
+    measuring: MeasuringOptions,
+    out: ReportOptions,
 ) -> int:
     """Run a model under a memory limit that the kernel enforces.
 
-    The limit is on the model; what Python and the runtime take without one is added.
-    Exits with 1 if the limit killed the model.
+    The limit is for the model; the Python and runtime baseline is added to the limit.
+    The exit code is 1 if the limit killed the model.
     """
-    options = measure_options(
-        dim=dim,
-        input_=input_,
-        inputs=inputs,
-        threads=threads,
-        warmup=warmup,
-        runs=runs,
-        timeout=timeout,
-        provider=provider,
-        seed=seed,
-    )
-    wanted = _wanted(memory, device, allocator, bisect=bisect)
-    with open_output(output, force=force) as file:
+    options = measure_options(inputs, measuring, threads)
+    wanted = _wanted(limit)
+    with open_output(out.output, force=out.force) as file:
         from feasibility.measure.prove.prove_model import prove_model
         from feasibility.render.terminal.prove import render_proof
 
-        with progress_on(model.name, quiet=quiet) as progress:
+        with progress_on(model.name, quiet=out.quiet) as progress:
             proof = prove_model(model, options, wanted, progress)
         print_result(
             proof,
-            lambda console: render_proof(proof, console, details=details),
-            as_json=json,
+            lambda console: render_proof(proof, console, details=out.details),
+            as_json=out.json,
             output=file,
         )
-    return _exit_code(proof, require_speed=require_speed)
+    return _exit_code(proof, require_speed=limit.require_speed)
 
 
-def _wanted(
-    memory: str | None, device: str | None, allocator: Literal["steady", "default"], *, bisect: bool
-) -> ProveOptions:
+def _wanted(asked: LimitOptions) -> ProveOptions:
     from feasibility.measure.prove.prove_model import ProveOptions
     from feasibility.units import parse_bytes
 
     what = "Cannot prove anything"
-    if memory is not None and device is not None:
+    allocator, bisect = asked.allocator, asked.bisect
+    if asked.memory is not None and asked.device is not None:
         raise UsageError(what, "--memory and --device both set the limit", "give one of them")
-    if memory is not None:
-        limit = parse_bytes(memory)
+    if asked.memory is not None:
+        limit = parse_bytes(asked.memory)
         if limit <= 0:
             raise UsageError(
                 what,
-                "a limit of nothing leaves no room",
-                "give a larger one, for example --memory 200MiB",
+                "no model runs under a limit of zero",
+                "give a larger limit, for example --memory 200MiB",
             )
         return ProveOptions(memory_bytes=limit, bisect=bisect, allocator=allocator)
-    if device is None:
+    if asked.device is None:
         if not bisect:
             raise UsageError(
                 what,
@@ -136,35 +123,35 @@ def _wanted(
                 "give --memory 200MiB, --device ID, or --bisect to find the lowest limit",
             )
         return ProveOptions(bisect=True, allocator=allocator)
-    from feasibility.commands.check import chosen_devices
+    from feasibility.catalogue.load_catalogue import chosen_devices
 
-    found = chosen_devices([device])[0]
+    found = chosen_devices([asked.device])[0]
     return ProveOptions(
         memory_bytes=_left_for_the_model(found), device=found, bisect=bisect, allocator=allocator
     )
 
 
 def _left_for_the_model(device: Device) -> int:
-    """What the device grants a process, less what the runtime itself takes there.
+    """The device's memory limit for a process, less what its runtime needs.
 
     Raises:
-        UsageError: Models run on its GPU there, nothing limits them, or nothing is left.
+        UsageError: Models run on its GPU, its file states no limit, or nothing is left.
     """
     from feasibility.decide.constraints import memory_budget_bytes
     from feasibility.decide.requirements import Requirements
 
-    what = f"Cannot limit a model to what {device.name} leaves it"
+    what = f"Cannot use the memory limit of {device.name}"
     if device.runs_on == "gpu":
         raise UsageError(
-            what, "models run in the memory of its GPU", "give the limit itself: --memory SIZE"
+            what, "its models run in GPU memory", "give the limit itself: --memory SIZE"
         )
     granted = memory_budget_bytes(device, Requirements())
     if granted is None:
-        raise UsageError(what, "its file names no limit", "give the limit itself: --memory SIZE")
+        raise UsageError(what, "its file states no limit", "give the limit itself: --memory SIZE")
     left = granted - device.limits.runtime_bytes.value
     if left <= 0:
         raise UsageError(
-            what, "its runtime takes all that it grants", "give the limit itself: --memory SIZE"
+            what, "its runtime needs all of it", "give the limit itself: --memory SIZE"
         )
     return left
 

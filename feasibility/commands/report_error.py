@@ -1,4 +1,4 @@
-"""Prints what went wrong, on stderr, as one message a person can act on."""
+"""How is an error printed on stderr? The only place that prints errors."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from feasibility.errors import FeasibilityError
 from feasibility.text import safe_text
 
 TRACEBACK_VARIABLE: Final = "FEASIBILITY_TRACEBACK"
-# Long enough for any message written here; a hostile name inside one is cut before.
+# Longer than any message of this tool; names inside messages are cut before.
 _LINE_LIMIT: Final = 2000
 
 
 def report_error(error: FeasibilityError) -> None:
-    """Print what happened, why, and the hint."""
+    """Print what happened, why, and what to do."""
     report_message("error", error.message, error.hint)
     if os.environ.get(TRACEBACK_VARIABLE):
         traceback.print_exception(error)
 
 
 def report_message(kind: str, message: str, hint: str = "") -> None:
-    """Print one message and its hint, both free of control characters."""
+    """Print one message and its hint without control characters."""
     lines = [f"{_styled(kind)}: {safe_text(message, _LINE_LIMIT)}"]
     if hint:
         lines.append(f"hint: {safe_text(hint, _LINE_LIMIT)}")
@@ -31,20 +31,20 @@ def report_message(kind: str, message: str, hint: str = "") -> None:
 
 
 def bug_error(error: Exception) -> FeasibilityError:
-    """An exception that nobody expected, told as the fault of this program that it is."""
+    """The error that reports an unexpected exception as a bug of this program."""
     last_line = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
-    told = FeasibilityError(
+    bug = FeasibilityError(
         "This is a bug in feasibility",
         safe_text(last_line, 400),
-        f"set {TRACEBACK_VARIABLE}=1 and run it again for the traceback, then report it",
+        f"set {TRACEBACK_VARIABLE}=1, run the command again and report the traceback",
     )
-    told.__cause__ = error
-    return told
+    bug.__cause__ = error
+    return bug
 
 
 def report_interrupt() -> None:
-    """Print that the user ended it."""
-    sys.stderr.write("\ninterrupted; nothing half-written was left behind\n")
+    """Print that the user interrupted the command."""
+    sys.stderr.write("\ninterrupted; no unfinished file is left behind\n")
 
 
 def _styled(kind: str) -> str:

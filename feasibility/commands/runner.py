@@ -1,4 +1,4 @@
-"""`feasibility runner`: other machines and instruction sets to measure on."""
+"""`feasibility runner`: lists, installs and checks other machines to measure on."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from feasibility import __version__
+from feasibility.commands.option_groups import CommandApp
 from feasibility.commands.options import JsonOption, QuietOption
 from feasibility.commands.output import print_result
 from feasibility.commands.progress import progress_on
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from feasibility.records.runners import RunnerForm, RunnerTrial
     from feasibility.render.rows.rows import Row
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = CommandApp()
 
 
 @app.callback(invoke_without_command=True)
@@ -27,9 +28,9 @@ def runner(context: typer.Context) -> None:
         list_runners()
 
 
-@app.command("list")
+@app.add_command("list")
 def list_runners(*, json: JsonOption = False) -> None:
-    """List what --on takes, and what is missing for it on this machine."""
+    """List what --on takes, and what this machine needs for it."""
     from feasibility.records.runners import RunnerForms
     from feasibility.render.terminal.layout import print_rows
     from feasibility.runners.named_runners import runner_forms
@@ -41,41 +42,45 @@ def list_runners(*, json: JsonOption = False) -> None:
     )
 
 
-@app.command()
+@app.add_command()
 def install(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The instruction set: aarch64.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Instruction set to emulate: aarch64.")
+    ],
     *,
     quiet: QuietOption = False,
 ) -> None:
-    """Put an emulator with ONNX Runtime of another instruction set into the user's folder.
+    """Install an emulator with ONNX Runtime of another instruction set.
 
-    Debian's packages and the index's wheels are unpacked there; nothing is installed into
-    the system. A model is run at the end to see that it works.
+    Unpacks Debian packages and Python wheels in the user's folder; the system stays as it
+    is. Runs a small model at the end as a test.
     """
     from feasibility.runners.emulator.install import install as install_emulator
     from feasibility.runners.emulator.installed_emulator import ISA, emulator_folder
 
-    if name != ISA:
+    # --on spells it emulate:aarch64, so people type that here too.
+    if name.removeprefix("emulate:") != ISA:
         raise UsageError(
             f"Cannot install the runner {safe_text(name)!r}",
-            f"the only one to install is {ISA}",
-            f"feasibility runner install {ISA}",
+            f"only {ISA} can be installed",
+            f"run: feasibility runner install {ISA}",
         )
-    with progress_on(f"runner {name}", quiet=quiet) as progress:
+    with progress_on(f"runner {ISA}", quiet=quiet) as progress:
         install_emulator(emulator_folder(), progress)
     check(f"emulate:{ISA}", quiet=quiet)
 
 
-@app.command()
+@app.add_command()
 def check(
     name: Annotated[
-        str, typer.Argument(metavar="RUNNER", help="As --on takes it, for example ssh:pi@board.")
+        str,
+        typer.Argument(metavar="RUNNER", help="Runner as --on takes it, for example ssh:pi@board."),
     ],
     *,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Run a small model there, and tell what the machine is."""
+    """Run a small model on a runner and show facts of the machine."""
     from feasibility.measure.runner_trial import MODEL_NAME, try_runner
     from feasibility.render.terminal.layout import print_rows
     from feasibility.runners.emulator.installed_emulator import ISA
@@ -98,7 +103,7 @@ def _form_rows(form: RunnerForm) -> tuple[Row, ...]:
 
     finding = "; ".join(filter(None, (form.finding, form.hint)))
     texts = filter(None, (form.description, form.usage, finding))
-    return tuple(Row("" if at else form.form, text) for at, text in enumerate(texts))
+    return tuple(Row("" if index else form.form, text) for index, text in enumerate(texts))
 
 
 def _trial_rows(trial: RunnerTrial) -> tuple[Row, ...]:
@@ -109,7 +114,7 @@ def _trial_rows(trial: RunnerTrial) -> tuple[Row, ...]:
     libraries = ", ".join(f"{library} {version}" for library, version in host.libraries.items())
     what = "memory only" if trial.method == "emulated" else "memory and time"
     return (
-        Row("runner", f"{safe_text(trial.runner)}: works, for {what}"),
+        Row("runner", f"{safe_text(trial.runner)}: works for {what}"),
         Row(
             "machine",
             f"{safe_text(host.cpu)} ({safe_text(host.arch)}), {host.core_count} cores, "

@@ -6,19 +6,20 @@ from typing import Annotated
 
 import typer
 
+from feasibility.commands.option_groups import CommandApp
 from feasibility.commands.output import write_bytes
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = CommandApp()
 
 
-@app.command()
+@app.add_command()
 def schema(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="NAME", help="A document; all their names if left out."),
+        typer.Argument(metavar="NAME", help="Name of a document; default: list all names."),
     ] = None,
 ) -> None:
-    """Print the JSON Schema of a document, every field described in a sentence."""
+    """Print the JSON Schema of a document. It describes every field in a sentence."""
     import msgspec
 
     from feasibility.schema import DOCUMENTS, json_schema

@@ -1,4 +1,4 @@
-"""`feasibility zoo`: reference architectures as ONNX files."""
+"""`feasibility zoo`: lists and builds reference architectures as ONNX files."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
+from feasibility.commands.option_groups import CommandApp
 from feasibility.commands.options import QuietOption
 from feasibility.commands.output import stdout_console, write_bytes
 from feasibility.commands.progress import progress_on
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = CommandApp()
 
 
 @app.callback(invoke_without_command=True)
@@ -21,9 +22,9 @@ def zoo(context: typer.Context) -> None:
         list_architectures()
 
 
-@app.command("list")
+@app.add_command("list")
 def list_architectures() -> None:
-    """List the architectures that can be built."""
+    """List the architectures."""
     from feasibility.render.rows.rows import Row
     from feasibility.render.terminal.layout import print_rows
     from feasibility.units import format_bytes
@@ -36,17 +37,19 @@ def list_architectures() -> None:
     print_rows(stdout_console(), rows, indent=0)
 
 
-@app.command()
+@app.add_command()
 def build(
     names: Annotated[
         list[str],
-        typer.Argument(metavar="NAME...", show_default=False, help="Names from the list."),
+        typer.Argument(
+            metavar="NAME", show_default=False, help="Architectures, as `zoo list` names them."
+        ),
     ],
     *,
     folder: Annotated[
         Path | None,
         typer.Option(
-            "--folder", "-d", metavar="DIR", help="Where files go; the user's cache if left out."
+            "--folder", "-d", metavar="DIR", help="Folder for the files; default: the user's cache."
         ),
     ] = None,
     quiet: QuietOption = False,

@@ -1,4 +1,4 @@
-"""`check --prove`: runs a model under what each device leaves it."""
+"""`check --prove`: does the model survive the memory limit of each device?"""
 
 from __future__ import annotations
 
@@ -21,21 +21,23 @@ if TYPE_CHECKING:
 
 
 def refuse_saved(paths: Sequence[Path], on: str | None) -> None:
-    """Refuses what cannot be run under a limit of this machine.
+    """Refuse saved profiles and other machines, which cannot be limited here.
 
     Raises:
-        UsageError: A path is a saved document, or the models are to run elsewhere.
+        UsageError: A path is a saved profile, or --on names another machine.
     """
     saved = [path for path in paths if path.suffix == ".json"]
     if saved:
         raise UsageError(
             f"Cannot prove {safe_text(str(saved[0]))!r}",
-            "a saved profile cannot be run under a limit",
+            "a saved profile cannot be run",
             "give the model itself, or leave out --prove",
         )
     if on is not None:
         raise UsageError(
-            "Cannot prove on another machine", "limits are enforced on this one", "leave out --on"
+            "Cannot prove on another machine",
+            "limits are enforced on this machine only",
+            "leave out --on",
         )
 
 
@@ -47,10 +49,10 @@ def with_proofs(
     *,
     quiet: bool,
 ) -> ModelAssessment:
-    """The assessment with a run under what each device leaves the model.
+    """The assessment with one run under the memory limit of each device.
 
-    Devices whose models run in the memory of a GPU, and those that limit nothing, get none.
-    A limit that cannot be enforced is reported on stderr and leaves the assessment as it was.
+    Devices whose models run in GPU memory, and devices without a limit, are left out. If a
+    limit cannot be enforced, the error is printed and the assessment stays as it was.
 
     Args:
         path: The model.
@@ -76,7 +78,7 @@ def with_proofs(
 
 
 def _left_bytes(item: DeviceAssessment) -> int | None:
-    """What the device grants, less what the runtime takes there; None if nothing is left."""
+    """The device's limit less what its runtime needs; None if nothing is left."""
     if item.memory.budget_bytes is None:
         return None
     left = item.memory.budget_bytes - (item.memory.runtime_bytes or 0)

@@ -1,4 +1,4 @@
-"""The devices that somebody wants to see."""
+"""Which devices have these words and are of this kind (`devices list`)?"""
 
 from __future__ import annotations
 
@@ -11,34 +11,19 @@ from feasibility.records.device import Device, Kind
 from feasibility.text import safe_text
 
 
-def refuse_shared_id(device: Device, others: Iterable[Device]) -> None:
-    """Refuse a device whose id is that of another file's.
-
-    Raises:
-        DeviceError: Two files have one id.
-    """
-    for other in others:
-        if other.id == device.id and other.origin != device.origin:
-            raise DeviceError(
-                f"Cannot tell two devices apart: both are {device.id!r}",
-                f"{safe_text(other.origin)} and {safe_text(device.origin)} have the same id",
-                "give one of them another id",
-            )
-
-
-def selected(
+def filtered_devices(
     devices: Sequence[Device], *, kinds: Collection[str] = (), words: Iterable[str] = ()
 ) -> tuple[Device, ...]:
-    """The devices of one of these kinds with all of these words, in their order.
+    """The devices of one of these kinds whose texts contain all of these words, any case.
 
     Args:
-        devices: What there is.
-        kinds: Kinds that are wanted; empty for all.
-        words: Texts that have to occur, in whatever case.
+        devices: The devices to filter; their order is kept.
+        kinds: Kinds of device; empty for all.
+        words: Words that the id, names, chip, system or runtimes must contain.
 
     Raises:
-        UsageError: There is no such kind.
-        DeviceError: There is no such device.
+        UsageError: A kind does not exist.
+        DeviceError: No device is left.
     """
     kinds = tuple(map(_kind, kinds))
     wanted = tuple(word.casefold() for word in words)
@@ -51,14 +36,14 @@ def selected(
         asked = ", ".join([*kinds, *(repr(safe_text(word, 40)) for word in wanted)])
         raise DeviceError(
             "Cannot list devices",
-            f"none of the {len(devices)} is {asked}",
-            "`feasibility devices list` shows all of them",
+            f"no device of {len(devices)} matches {asked}",
+            "`feasibility devices list` shows all devices",
         )
     return found
 
 
 def _kind(text: str) -> str:
-    """The kind that a word means, in whatever case and number."""
+    """The kind that a word means, singular or plural, any case."""
     known = get_args(Kind)
     word = text.strip().casefold()
     for kind in known:
@@ -66,14 +51,14 @@ def _kind(text: str) -> str:
             return str(kind)
     near = difflib.get_close_matches(word, known, n=1)
     raise UsageError(
-        f"There is no kind of device {safe_text(text, 40)!r}",
+        f"Cannot find the kind of device {safe_text(text, 40)!r}",
         f"the kinds are {', '.join(known)}",
-        f"did you mean --kind {near[0]}?" if near else "repeat --kind to see more than one kind",
+        f"did you mean --kind {near[0]}?" if near else "repeat --kind for several kinds",
     )
 
 
 def _searched(device: Device) -> str:
-    """Everything a device may be looked for by, in one case."""
+    """All texts of a device that words are compared with, in lower case."""
     texts = [device.id, device.name, device.os, device.isa, *device.aliases, *device.runtimes]
     if device.cpu is not None:
         texts += [device.cpu.soc, *(cluster.core for cluster in device.cpu.clusters)]

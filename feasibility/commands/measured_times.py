@@ -89,8 +89,7 @@ def with_measured(
         FeasibilityError: The file or a model it names cannot be read, or there is no such
             device.
     """
-    from feasibility.catalogue.load_catalogue import find_device
-    from feasibility.commands.known_devices import known_devices
+    from feasibility.catalogue.load_catalogue import find_device, known_devices
 
     # A device that was given as a file comes first, because it may have the catalogue's id.
     known = {device.id: device for device in (*known_devices(), *devices)}
@@ -169,7 +168,7 @@ def save_anchors(device: Device) -> Path:
     """
     from feasibility.catalogue.anchors import with_anchors
     from feasibility.catalogue.read_device_file import parse_device
-    from feasibility.commands.known_devices import user_devices_dir
+    from feasibility.paths import user_devices_dir
 
     copy = user_devices_dir() / f"{device.id}.toml"
     try:

@@ -1,4 +1,4 @@
-"""`feasibility devices this`: the device file of the machine it runs on."""
+"""`feasibility devices this`: measures this machine and writes its device file."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from feasibility.measure.this_machine.measure_speed import Pace
 
 _COMMENT: Final = """\
-Written by `feasibility devices this`. docs/devices.md describes every key. Figures of this
-moment, such as the memory that was free, may be edited; [measured] is for this machine only."""
+Written by `feasibility devices this`. docs/devices.md describes every key. You may edit
+figures such as the free memory; [measured] holds for this machine only."""
 
 
 def destination(output: Path | None, identifier: str) -> Path:
-    """Where the device file goes: the user's device folder unless a file is named.
+    """Path of the device file: in the user's device folder unless --output names another.
 
     Raises:
-        UsageError: The folder cannot be made.
+        UsageError: The folder cannot be created.
     """
-    from feasibility.commands.known_devices import user_devices_dir
+    from feasibility.paths import user_devices_dir
 
     if output is not None:
         return output
@@ -33,18 +33,18 @@ def destination(output: Path | None, identifier: str) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(
-            f"Cannot make {safe_text(str(folder))}",
+            f"Cannot create the folder {safe_text(str(folder))}",
             error.strerror or str(error),
-            "name a file with --output, or set XDG_DATA_HOME to a folder that can be written",
+            "name a file with --output, or set XDG_DATA_HOME to a writable folder",
         ) from error
     return folder / f"{identifier}.toml"
 
 
 def checked_id(identifier: str) -> str:
-    """The id, if a device file can bear it and it means no device of the catalogue.
+    """The id, if it is valid and does not mean a device of the catalogue.
 
     Raises:
-        UsageError: It cannot.
+        UsageError: The id is not valid or taken.
     """
     from feasibility.catalogue.device_names import matching
     from feasibility.catalogue.load_catalogue import load_catalogue
@@ -55,30 +55,30 @@ def checked_id(identifier: str) -> str:
     if not is_id(identifier):
         raise UsageError(
             what,
-            "an id has small letters, digits and underscores, such as office_server",
-            "give another one with --id",
+            "an id consists of small letters, digits and underscores, such as office_server",
+            "choose another --id",
         )
     taken = matching(identifier, load_catalogue(devices_dir()))
     if taken:
         names = " and ".join(device.id for device in taken)
-        raise UsageError(what, f"in the catalogue it means {names}", "give another one with --id")
+        raise UsageError(what, f"the catalogue has {names} under this name", "choose another --id")
     return identifier
 
 
 def measure_this_machine(
     identifier: str, name: str | None, kind: Kind | None, *, quiet: bool, pace: Pace | None = None
 ) -> Device:
-    """The machine that this process runs on, as a device.
+    """This machine, described and measured as a device.
 
     Args:
-        identifier: Its id.
-        name: Its name; None for what the system says.
-        kind: What sort of device it is; None for what the system says.
+        identifier: Id of the device.
+        name: Display name; None for the name that the system reports.
+        kind: Kind of device; None for a guess from what the system reports.
         quiet: True to show no progress.
-        pace: How much time is taken; None for under two minutes anywhere.
+        pace: How long measuring takes; None for less than two minutes on any machine.
 
     Raises:
-        FeasibilityError: It cannot be described or measured.
+        FeasibilityError: The machine cannot be described or measured.
     """
     import datetime as dt
     import os
@@ -112,7 +112,7 @@ def measure_this_machine(
 
 
 def device_file_text(device: Device) -> str:
-    """The text of the device's file, read back once before anybody relies on it."""
+    """The text of the device's file, read back once as a check."""
     from feasibility.catalogue.read_device_file import parse_device
     from feasibility.catalogue.write_device_file import device_text
 

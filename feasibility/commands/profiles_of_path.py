@@ -1,4 +1,4 @@
-"""What `measure` and `check` share: from a path and `--on` to profiles."""
+"""Which profiles does a path give: measured now, saved, or read from another program's report?"""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def measure_on(
 ) -> Profile:
     """The profile of a model, measured now on the machine that `--on` names.
 
-    One that was measured under emulation is kept for later checks of the same model.
+    A profile that was measured under emulation is saved for later checks of the same model.
 
     Raises:
-        FeasibilityError: The machine or the model will not do.
+        FeasibilityError: The machine cannot be reached, or the model does not run.
     """
     from feasibility.runners.named_runners import runner_named
 
@@ -42,17 +42,17 @@ def profiles_for(
     *,
     quiet: bool,
 ) -> tuple[Profile, tuple[Profile, ...]]:
-    """The profile of a model, and those measured under emulation for its memory elsewhere.
+    """The profile of a model, and its profiles of other instruction sets, which give memory there.
 
     Args:
-        path: A model, which is measured now, a saved profile, or figures of another program.
+        path: A model to measure, a saved profile, or the report of another program.
         devices: Where it may run; their cores are the ones to emulate.
         options: How to measure.
         on: Where to measure; an emulator adds to what is measured here.
         quiet: True to show no progress.
 
     Raises:
-        FeasibilityError: A profile cannot be had.
+        FeasibilityError: The model cannot be measured, or the document cannot be read.
     """
     from feasibility.measure.saved_emulations import saved_emulations
 
@@ -60,8 +60,8 @@ def profiles_for(
         if on is not None:
             raise UsageError(
                 f"Cannot measure {safe_text(str(path))} with --on {safe_text(on)}",
-                "it holds figures that were measured already",
-                "give the model itself, or leave --on out",
+                "this file holds figures that were measured before",
+                "give the model itself, or leave out --on",
             )
         profile = _saved(path)
         return profile, saved_emulations(profile)
@@ -74,7 +74,7 @@ def profiles_for(
 
 
 def _emulated_runners(on: str, devices: Sequence[Device]) -> tuple[Runner, ...]:
-    """The emulator that was named, once for each kind of core unless it names one."""
+    """The named emulator, once per core type of the devices unless the name includes a core."""
     from feasibility.runners.emulator.arm_cores import stand_in
     from feasibility.runners.emulator.installed_emulator import ISA
     from feasibility.runners.named_runners import runner_named
@@ -102,7 +102,7 @@ def _measured(path: Path, options: MeasureOptions, runner: Runner, *, quiet: boo
 
 
 def is_document(path: Path) -> bool:
-    """Whether a path leads to figures rather than to a model."""
+    """Whether a path is a document with figures and not a model."""
     from feasibility.measure.imports.read_report import SUFFIXES, divided
 
     file, _ = divided(path)
@@ -110,10 +110,10 @@ def is_document(path: Path) -> bool:
 
 
 def imported(figures: Path, model: Path | None) -> Profile:
-    """The profile of figures that another program took, with the model's facts if it is given.
+    """The profile in another program's report, with the facts of the model if it is given.
 
     Raises:
-        FeasibilityError: The file or the model cannot be read.
+        FeasibilityError: The report or the model cannot be read.
     """
     from feasibility.measure.imports.read_report import read_figures
 
@@ -126,7 +126,7 @@ def imported(figures: Path, model: Path | None) -> Profile:
 
 
 def _saved(path: Path) -> Profile:
-    """The profile in a file: one of this tool, or figures of another."""
+    """The profile in a file of this tool or of another program."""
     from feasibility.records.profile import Profile
     from feasibility.schema import is_document_of_this_tool, read_document
 

@@ -1,15 +1,22 @@
-"""The options of `check` that say what a model must keep: what reaches the judgement."""
+"""The options of `check` that state requirements: what they mean, and what they refuse."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from feasibility.catalogue.load_catalogue import find_device, load_catalogue
 from feasibility.commands.check import measuring_threads
-from feasibility.commands.demands import Demands
+from feasibility.commands.check_options import (
+    NetworkOptions,
+    PlaceOptions,
+    TargetOptions,
+    read_requirements,
+    with_prices_by_id,
+)
 from feasibility.decide.network import PRESETS
 from feasibility.decide.requirements import Requirements
 from feasibility.errors import UsageError
@@ -26,40 +33,48 @@ CATALOGUE = load_catalogue(devices_dir())
 ASKED = tuple(find_device(name, CATALOGUE) for name in ("rpi_5", "t4", "a10g"))
 
 
+def requirements(**options: Any) -> Requirements:
+    """The requirements that options mean, each option in the group that has it."""
+    groups = [
+        group(**{name: options[name] for name in options if name in group.__slots__})
+        for group in (TargetOptions, PlaceOptions, NetworkOptions)
+    ]
+    return read_requirements(*groups)
+
+
 @pytest.mark.parametrize(
-    ("demands", "meant"),
+    ("options", "meant"),
     [
-        (Demands(), Requirements()),
-        (Demands(latency="50ms"), Requirements(latency_budget_ns=50 * MILLISECOND_NS)),
-        (Demands(memory="2MiB"), Requirements(memory_budget_bytes=2 * MIB)),
-        (Demands(app_size="30MB"), Requirements(storage_budget_bytes=30_000_000)),
-        (Demands(rate="30/min"), Requirements(rate_per_s=0.5)),
-        (Demands(realtime="0.975s"), Requirements(realtime_ns=975 * MILLISECOND_NS)),
-        (Demands(network="5g"), Requirements(network=PRESETS["5g"])),
-        (Demands(network="none"), Requirements(is_offline=True)),
-        (Demands(is_offline=True), Requirements(is_offline=True)),
-        (Demands(is_private=True), Requirements(is_private=True)),
-        (Demands(role="extension"), Requirements(role="extension")),
-        (Demands(upload="60KB"), Requirements(upload_bytes=60_000)),
-        (Demands(runtime="LiteRT"), Requirements(runtime="tflite")),
-        (Demands(runtime="ONNX Runtime"), Requirements()),
-        (Demands(threads=3), Requirements(threads=3)),
-        (Demands(prices=("0.5",)), Requirements(prices_microusd={"": 500_000})),
-        (Demands(prices=("NVIDIA T4=0.5",)), Requirements(prices_microusd={"t4": 500_000})),
+        ({}, Requirements()),
+        ({"latency": "50ms"}, Requirements(latency_budget_ns=50 * MILLISECOND_NS)),
+        ({"memory": "2MiB"}, Requirements(memory_budget_bytes=2 * MIB)),
+        ({"app_size": "30MB"}, Requirements(storage_budget_bytes=30_000_000)),
+        ({"rate": "30/min"}, Requirements(rate_per_s=0.5)),
+        ({"realtime": "0.975s"}, Requirements(realtime_ns=975 * MILLISECOND_NS)),
+        ({"network": "5g"}, Requirements(network=PRESETS["5g"])),
+        ({"network": "none"}, Requirements(is_offline=True)),
+        ({"offline": True}, Requirements(is_offline=True)),
+        ({"private": True}, Requirements(is_private=True)),
+        ({"role": "extension"}, Requirements(role="extension")),
+        ({"upload": "60KB"}, Requirements(upload_bytes=60_000)),
+        ({"runtime": "LiteRT"}, Requirements(runtime="tflite")),
+        ({"runtime": "ONNX Runtime"}, Requirements()),
+        ({"threads": 3}, Requirements(threads=3)),
+        ({"price": ["0.5"]}, Requirements(prices_microusd={"": 500_000})),
+        ({"price": ["NVIDIA T4=0.5"]}, Requirements(prices_microusd={"t4": 500_000})),
     ],
 )
-def test_what_the_options_mean(demands: Demands, meant: Requirements) -> None:
-    found = demands.requirements(ASKED)
+def test_what_the_options_mean(options: dict[str, Any], meant: Requirements) -> None:
+    found = with_prices_by_id(requirements(**options), ASKED)
     for name in Requirements.__slots__:
         assert getattr(found, name) == getattr(meant, name), name
 
 
 @pytest.mark.parametrize("name", ["rpi_5", "t44", "l4", "../t4.toml"])
 def test_a_price_for_something_that_was_not_asked_for(name: str) -> None:
-    demands = Demands(prices=(f"{name}=1",))
-    demands.check()
+    priced = requirements(price=[f"{name}=1"])
     with pytest.raises(UsageError, match="Cannot take --price for") as caught:
-        demands.requirements(ASKED)
+        with_prices_by_id(priced, ASKED)
     assert "t4" in caught.value.hint
 
 
@@ -69,8 +84,14 @@ def test_a_price_for_something_that_was_not_asked_for(name: str) -> None:
         (("--network", "fast"), "error: Cannot read the network 'fast'"),
         (("--rate", "0"), "error: Cannot read --rate '0'"),
         (("--realtime", "0s"), "error: Cannot read --realtime '0s'"),
-        (("--latency", "0ms"), "error: Cannot use --latency 0ms: a limit of nothing"),
-        (("--memory", "0MiB"), "error: Cannot use --memory 0MiB: a limit of nothing"),
+        (
+            ("--latency", "0ms"),
+            "error: Cannot use --latency 0ms: every model is over",
+        ),
+        (
+            ("--memory", "0MiB"),
+            "error: Cannot use --memory 0MiB: every model is over",
+        ),
         (("--realtime", "x"), "error: Cannot read the duration 'x'"),
         (("--app-size", "30"), "error: Cannot read the size '30'"),
         (("--price", "abc"), "error: Cannot read --price 'abc'"),
@@ -135,7 +156,7 @@ def test_two_device_files_with_one_id(cli: Cli, tmp_path: Path) -> None:
     second.write_text(text, encoding="utf-8")
     result = cli("check", PROFILE, "--device", str(first), "--device", str(second))
     assert result.code == 2
-    assert "error: Cannot tell two devices apart: both are 'rpi_5'" in result.err
+    assert "error: Cannot use two devices with the id 'rpi_5'" in result.err
     assert "a.toml and" in result.err
     once = cli("check", PROFILE, "--device", "pi5", "--device", "rpi_5")
     assert sum(line.startswith("Raspberry Pi 5 (8 GB)") for line in once.out.splitlines()) == 1
@@ -160,4 +181,4 @@ def test_validating_two_device_files_with_one_id(cli: Cli, tmp_path: Path) -> No
     result = cli("devices", "validate", *map(str, paths))
     assert result.code == 2
     assert result.out.count(": valid, ") == 1
-    assert "error: Cannot tell two devices apart: both are 'rpi_4b'" in result.err
+    assert "error: Cannot use two devices with the id 'rpi_4b'" in result.err

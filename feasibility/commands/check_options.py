@@ -1,0 +1,259 @@
+"""Which options does only `check` take, and which requirements do they mean?"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
+
+import typer
+
+from feasibility.errors import UsageError
+from feasibility.text import safe_text
+
+if TYPE_CHECKING:
+    from feasibility.decide.requirements import Requirements
+    from feasibility.records.device import Device
+
+# Verdicts that can be required, best first; each is met by itself and by the ones before it.
+RequiredVerdict: TypeAlias = Literal["fits", "tight", "fits-with-changes"]
+AppRole: TypeAlias = Literal["foreground", "background", "extension"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetOptions:
+    """What the model must keep."""
+
+    heading: ClassVar = "What the model must keep"
+
+    latency: Annotated[
+        str | None,
+        typer.Option(
+            "--latency",
+            metavar="TIME",
+            help="Longest time of one inference, for example 50ms; default: the device's target.",
+        ),
+    ] = None
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            "--memory",
+            metavar="SIZE",
+            help="Most memory of the model and its runtime, for example 200MiB; default: the "
+            "device's limit.",
+        ),
+    ] = None
+    app_size: Annotated[
+        str | None,
+        typer.Option(
+            "--app-size",
+            metavar="SIZE",
+            help="Largest size of the model's files in an app, for example 30MB; default: the "
+            "device's limit.",
+        ),
+    ] = None
+    rate: Annotated[
+        str | None,
+        typer.Option(
+            "--rate",
+            metavar="N",
+            help="Inferences per second, for example 5; or 10/min, 2/h.",
+        ),
+    ] = None
+    realtime: Annotated[
+        str | None,
+        typer.Option(
+            "--realtime",
+            metavar="TIME",
+            help="Seconds of signal per inference, for example 0.975s; inference must be faster "
+            "than this.",
+        ),
+    ] = None
+    require: Annotated[
+        RequiredVerdict | None,
+        typer.Option("--require", help="Exit with 1 if any verdict is worse than this."),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceOptions:
+    """Where the model may run, and how."""
+
+    heading: ClassVar = "Where it may run"
+
+    device: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--device",
+            metavar="ID",
+            help="Device: an id, a name or a device file; repeatable; default: two phones, two "
+            "boards and a server.",
+        ),
+    ] = None
+    role: Annotated[
+        AppRole | None,
+        typer.Option(
+            "--role", help="Role of the app; sets its memory limit; default: the device's."
+        ),
+    ] = None
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            "--runtime",
+            metavar="NAME",
+            help="Runtime to project times for: ncnn, tflite, mnn, ...; default: ONNX Runtime.",
+        ),
+    ] = None
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            "--threads",
+            metavar="N",
+            min=1,
+            help="Intra-op threads; on devices: default up to 4; on this machine: at most its "
+            "core count, default 1.",
+        ),
+    ] = None
+    measured: Annotated[
+        Path | None,
+        typer.Option(
+            "--measured",
+            metavar="FILE.toml",
+            help='Times measured on devices: a table per device id with "model.onnx" = "23ms".',
+        ),
+    ] = None
+    prove: Annotated[
+        bool,
+        typer.Option(
+            "--prove",
+            help="Also run the model under each device's memory limit, enforced by the kernel.",
+        ),
+    ] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkOptions:
+    """What the cloud needs."""
+
+    heading: ClassVar = "Network and cloud"
+
+    network: Annotated[
+        str | None,
+        typer.Option(
+            "--network",
+            metavar="NAME",
+            help="Network to the server: wifi, 4g, 5g, lan, none, or UP/DOWN/RTT in Mbit/s and "
+            "time, for example 10/50/40ms.",
+        ),
+    ] = None
+    upload: Annotated[
+        str | None,
+        typer.Option(
+            "--upload",
+            metavar="SIZE",
+            help="Bytes that one request sends, for example 60KB for a JPEG; default: raw input "
+            "tensor size.",
+        ),
+    ] = None
+    offline: Annotated[
+        bool, typer.Option("--offline", help="The model must work without a network.")
+    ] = False
+    private: Annotated[bool, typer.Option("--private", help="Inputs must stay on the device.")] = (
+        False
+    )
+    price: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--price",
+            metavar="[ID=]USD",
+            help="Price of a server per hour, for example t4=0.526; repeatable.",
+        ),
+    ] = None
+
+
+def read_requirements(
+    targets: TargetOptions, places: PlaceOptions, network: NetworkOptions
+) -> Requirements:
+    """What the options mean; prices still by the name that was typed.
+
+    Raises:
+        UsageError: A text cannot be read.
+    """
+    from feasibility.decide.network import parse_network
+    from feasibility.decide.requirements import Requirements
+    from feasibility.decide.runtimes import parse_runtime
+    from feasibility.decide.server_cost import parse_prices
+    from feasibility.decide.streams import parse_rate_per_s, parse_realtime_ns
+    from feasibility.predict.latency.latency import DEFAULT_RUNTIME
+    from feasibility.units import parse_bytes, parse_duration_ns
+
+    link = None if network.network is None else parse_network(network.network)
+    return Requirements(
+        latency_budget_ns=_positive("--latency", targets.latency, parse_duration_ns),
+        memory_budget_bytes=_positive("--memory", targets.memory, parse_bytes),
+        storage_budget_bytes=None if targets.app_size is None else parse_bytes(targets.app_size),
+        role=places.role,
+        rate_per_s=None if targets.rate is None else parse_rate_per_s(targets.rate),
+        realtime_ns=None if targets.realtime is None else parse_realtime_ns(targets.realtime),
+        upload_bytes=None if network.upload is None else parse_bytes(network.upload),
+        network=link,
+        is_offline=network.offline or (network.network is not None and link is None),
+        is_private=network.private,
+        prices_microusd=parse_prices(tuple(network.price or ())),
+        threads=places.threads,
+        runtime=DEFAULT_RUNTIME if places.runtime is None else parse_runtime(places.runtime),
+    )
+
+
+def with_prices_by_id(requirements: Requirements, devices: Sequence[Device]) -> Requirements:
+    """The requirements with each price under the id of its server.
+
+    Raises:
+        UsageError: A price is for a server that is not among the devices.
+    """
+    prices = {
+        _server_id(name, devices): price for name, price in requirements.prices_microusd.items()
+    }
+    return replace(requirements, prices_microusd=prices)
+
+
+def _positive(option: str, text: str | None, parse: Callable[[str], int]) -> int | None:
+    """The limit that was given; None if none was.
+
+    Raises:
+        UsageError: It cannot be read, or is zero.
+    """
+    if text is None:
+        return None
+    limit = parse(text)
+    if limit <= 0:
+        raise UsageError(
+            f"Cannot use {option} {safe_text(text, 40)}",
+            "every model is over a limit of zero",
+            "leave the option out for the device's own limit",
+        )
+    return limit
+
+
+def _server_id(name: str, devices: Sequence[Device]) -> str:
+    """Id of the server that a price is for; the empty name stays empty."""
+    from feasibility.catalogue.load_catalogue import find_device
+    from feasibility.errors import DeviceError
+
+    servers = tuple(device for device in devices if device.kind == "server")
+    if not name:
+        return name
+    try:
+        return find_device(name, servers).id
+    except DeviceError as error:
+        names = [server.id for server in servers]
+        near = difflib.get_close_matches(name, names, n=1)
+        raise UsageError(
+            f"Cannot take --price for {safe_text(name)!r}",
+            "no server of this name is among the devices of this check",
+            f"did you mean {near[0]}?"
+            if near
+            else f"servers of this check: {', '.join(names) or 'none'}",
+        ) from error

@@ -1,0 +1,109 @@
+"""How does a group of options become parameters of a command and a section of its help?
+
+A group is a frozen dataclass whose fields are annotated options. A command takes one parameter
+per group; `CommandApp` replaces it by the fields of the group, each with the group's heading.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, TypeVar, get_type_hints
+
+import typer
+from typer.core import TyperCommand
+
+if TYPE_CHECKING:
+    from typer._click import Context, HelpFormatter
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class OptionGroup(Protocol):
+    """A dataclass of options with the heading under which the help lists them."""
+
+    heading: ClassVar[str]
+
+
+class CommandApp(typer.Typer):
+    """A Typer application whose commands may take groups of options."""
+
+    def __init__(self, *, no_args_is_help: bool = False) -> None:
+        super().__init__(
+            rich_markup_mode=None, add_completion=False, no_args_is_help=no_args_is_help
+        )
+
+    def add_command(self, name: str | None = None) -> Callable[[Function], Function]:
+        """Decorator that registers a function as a command, by its own name if none is given."""
+
+        def register(function: Function) -> Function:
+            self.command(name, cls=SectionedCommand)(with_groups_expanded(function))
+            return function
+
+        return register
+
+
+class SectionedCommand(TyperCommand):
+    """A command whose help lists its options under their headings."""
+
+    def format_options(self, ctx: Context, formatter: HelpFormatter) -> None:
+        """Write the arguments, then one section per heading, in the order of the options."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        heading = ""
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is None:
+                continue
+            if param.param_type_name == "argument":
+                sections.setdefault("Arguments", []).append(record)
+                continue
+            last = heading if param.name == "help" else ""
+            heading = getattr(param, "rich_help_panel", None) or last or "Options"
+            sections.setdefault(heading, []).append(record)
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+def with_groups_expanded(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The command with the options of its groups as parameters, as Typer wants them."""
+    hints = get_type_hints(command, include_extras=True)
+    parameters = inspect.signature(command).parameters.values()
+    groups = {each.name: hints[each.name] for each in parameters if is_dataclass(hints[each.name])}
+
+    @functools.wraps(command)
+    def run(**given: Any) -> Any:
+        for name, group in groups.items():
+            options = {field.name: given.pop(field.name) for field in fields(group)}
+            given[name] = group(**options)
+        return command(**given)
+
+    expanded = [
+        option
+        for each in parameters
+        for option in (
+            _options_of(groups[each.name])
+            if each.name in groups
+            else (each.replace(annotation=hints[each.name]),)
+        )
+    ]
+    run.__signature__ = inspect.Signature(expanded)  # type: ignore[attr-defined]
+    run.__annotations__ = {option.name: option.annotation for option in expanded}
+    return run
+
+
+def _options_of(group: type) -> Iterator[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    for field in fields(group):
+        kind, option = hints[field.name].__origin__, hints[field.name].__metadata__[0]
+        option = copy.copy(option)
+        option.rich_help_panel = group.heading  # type: ignore[attr-defined]
+        yield inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=field.default,
+            annotation=Annotated[kind, option],
+        )
