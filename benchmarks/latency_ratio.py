@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks._common import alternate, median_ratio, print_table, run_bare
 from feasibility import zoo
 from feasibility.measure.host import ceiling_bytes
-from feasibility.measure.latency_percentiles import summarise
+from feasibility.measure.latency_percentiles import latency_summary
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.passes import Passes
 from feasibility.measure.subject import read_subject
@@ -44,7 +44,7 @@ def plain_median_ns(passes: Passes, plan: InputPlan) -> int:
     """Median of one plain pass."""
     done = passes.plain(plan).event(Done)
     assert done is not None
-    return summarise(0, done.first_run_ns, done.samples_ns).median_ns
+    return latency_summary(done.samples_ns).median_ns
 
 
 def bare_median_ns(path: Path, plan: InputPlan) -> int:

@@ -20,16 +20,16 @@ from feasibility.measure.instruments.memray_capture import PhaseAllocations, Rep
 from feasibility.measure.instruments.ort_profile import Trace
 from feasibility.measure.measure_model import measure_model
 from feasibility.measure.measure_options import MeasureOptions
-from feasibility.measure.memory_anatomy import Evidence, anatomy
+from feasibility.measure.memory_anatomy import MemorySources, anatomy
 from feasibility.measure.memory_figures import ChildMemory
-from feasibility.measure.memory_surveys import Moment, Moments, moment
+from feasibility.measure.memory_surveys import SurveyedMemory, Surveys, surveyed_memory
 from feasibility.measure.passes import Passes
 from feasibility.records.anatomy import Anatomy, MemoryParts
 from feasibility.records.profile import Profile
 from feasibility.render.terminal.anatomy import render_anatomy
 from feasibility.render.terminal.text_lines import make_console
 from feasibility.runners.child_process import ChildResult
-from feasibility.runners.child_protocol import HeapReading, MemoryReading, Survey
+from feasibility.runners.child_protocol import HeapReading, Survey
 from feasibility.units import MIB
 from tests import anatomy_samples, samples, tiny_models
 from tests.snapshot import assert_matches_snapshot
@@ -38,8 +38,8 @@ SIZES = st.integers(0, 2**40)
 HEAPS = st.none() | st.builds(
     HeapReading, in_use_bytes=SIZES, retained_bytes=SIZES, mapped_bytes=SIZES
 )
-MOMENTS = st.builds(
-    Moment,
+SURVEYED = st.builds(
+    SurveyedMemory,
     resident_bytes=SIZES,
     private_bytes=SIZES,
     model_file_bytes=SIZES,
@@ -83,15 +83,16 @@ ALLOCATIONS = st.builds(
     mapped_bytes=SIZES,
     kept_tensor_bytes=SIZES,
 )
-EVIDENCE = st.builds(
-    Evidence,
+SOURCES = st.builds(
+    MemorySources,
     kernel=CHILDREN,
-    steady=st.builds(Moments, loaded=MOMENTS, done=MOMENTS),
+    steady=st.builds(Surveys, loaded=SURVEYED, done=SURVEYED),
     input_sizes=st.lists(SIZES, max_size=3).map(tuple),
     trace=st.none() | TRACES,
     load=st.none() | ALLOCATIONS,
     without_prepacking=st.none() | CHILDREN,
-    without_arena=st.none() | st.tuples(CHILDREN, st.builds(Moments, loaded=MOMENTS, done=MOMENTS)),
+    without_arena=st.none()
+    | st.tuples(CHILDREN, st.builds(Surveys, loaded=SURVEYED, done=SURVEYED)),
     defaults=st.lists(CHILDREN, max_size=3).map(tuple),
 )
 
@@ -103,12 +104,12 @@ def parts_of(parts: MemoryParts) -> dict[str, int]:
     return figures
 
 
-@given(EVIDENCE)
-def test_parts_add_up_whatever_the_instruments_say(evidence: Evidence) -> None:
+@given(SOURCES)
+def test_parts_add_up_whatever_the_instruments_say(sources: MemorySources) -> None:
     """Contradicting instruments leave no negative part and lose not a byte."""
-    found = anatomy(evidence)
+    found = anatomy(sources)
     assert found.inference_peak is not None
-    totals = (evidence.kernel.resident_bytes, evidence.kernel.inference_peak_bytes)
+    totals = (sources.kernel.resident_bytes, sources.kernel.inference_peak_bytes)
     for parts, total in zip((found.loaded, found.inference_peak), totals, strict=True):
         assert parts.total_bytes == total
         assert sum(parts_of(parts).values()) == total
@@ -116,7 +117,7 @@ def test_parts_add_up_whatever_the_instruments_say(evidence: Evidence) -> None:
     assert msgspec.json.decode(msgspec.json.encode(found), type=Anatomy) == found
 
 
-def evidence_of_a_network() -> Evidence:
+def sources_of_a_network() -> MemorySources:
     """170 MiB of weights, 8 of them prepacked; the arena takes 14 MiB and uses 8."""
     kernel = ChildMemory(
         peak_source="vmhwm",
@@ -131,14 +132,14 @@ def evidence_of_a_network() -> Evidence:
         inference_pss_bytes=None,
         inference_private_dirty_bytes=None,
     )
-    loaded = Moment(
+    loaded = SurveyedMemory(
         resident_bytes=184 * MIB,
         private_bytes=176 * MIB,
         model_file_bytes=0,
         library_bytes=7 * MIB,
         heap=HeapReading(in_use_bytes=174 * MIB, retained_bytes=2 * MIB, mapped_bytes=169 * MIB),
     )
-    done = Moment(
+    done = SurveyedMemory(
         resident_bytes=201 * MIB,
         private_bytes=192 * MIB,
         model_file_bytes=0,
@@ -147,21 +148,21 @@ def evidence_of_a_network() -> Evidence:
     )
     off = replace(done, private_bytes=178 * MIB)
     step = ArenaStep("first", "Conv", 10 * MIB, 2 * MIB, 10 * MIB)
-    return Evidence(
+    return MemorySources(
         kernel=kernel,
-        steady=Moments(loaded, done),
+        steady=Surveys(loaded, done),
         input_sizes=(MIB, 1000),
         trace=Trace((), arena_held_bytes=24 * MIB, arena_in_use_peak_bytes=16 * MIB, steps=(step,)),
         load=PhaseAllocations(358 * MIB, 173 * MIB, (), kept_tensor_bytes=170 * MIB),
         without_prepacking=kernel,
-        without_arena=(kernel, Moments(loaded, off)),
+        without_arena=(kernel, Surveys(loaded, off)),
         defaults=(replace(kernel, resident_anonymous_bytes=417 * MIB), kernel),
     )
 
 
 def test_a_network_by_hand() -> None:
     """Every part of a case that was worked out on paper."""
-    found = anatomy(evidence_of_a_network())
+    found = anatomy(sources_of_a_network())
     assert parts_of(found.loaded) == parts_of(
         MemoryParts(
             total_bytes=0,
@@ -198,7 +199,7 @@ def test_a_network_by_hand() -> None:
 
 def test_instruments_stand_in_for_each_other() -> None:
     """Without memray large blocks are tensors; without a trace prepacking is a difference."""
-    whole = evidence_of_a_network()
+    whole = sources_of_a_network()
     assert anatomy(replace(whole, load=None)).loaded.weights_bytes == 161 * MIB
     lean = replace(whole.kernel, resident_anonymous_bytes=137 * MIB)
     found = anatomy(replace(whole, trace=None, without_prepacking=lean)).loaded
@@ -207,8 +208,8 @@ def test_instruments_stand_in_for_each_other() -> None:
 
 def test_a_mute_c_library_leaves_more_unattributed() -> None:
     """What was freed and kept cannot be told apart there, and is not guessed."""
-    whole = evidence_of_a_network()
-    mute = Moments(replace(whole.steady.loaded, heap=None), replace(whole.steady.done, heap=None))
+    whole = sources_of_a_network()
+    mute = Surveys(replace(whole.steady.loaded, heap=None), replace(whole.steady.done, heap=None))
     found = anatomy(replace(whole, steady=mute)).loaded
     assert (found.retained_bytes, found.objects_bytes) == (0, 3 * MIB)
     assert found.unattributed_bytes == 4 * MIB
@@ -216,7 +217,7 @@ def test_a_mute_c_library_leaves_more_unattributed() -> None:
 
 def test_untouched_tensors_take_no_memory() -> None:
     """Allocated is not resident: the kernel has no page for what was never written."""
-    whole = evidence_of_a_network()
+    whole = sources_of_a_network()
     heap = HeapReading(in_use_bytes=214 * MIB, retained_bytes=2 * MIB, mapped_bytes=209 * MIB)
     steady = replace(whole.steady, loaded=replace(whole.steady.loaded, heap=heap))
     load = PhaseAllocations(358 * MIB, 213 * MIB, (), kept_tensor_bytes=210 * MIB)
@@ -238,10 +239,8 @@ def test_mappings_are_told_apart_by_what_is_behind_them() -> None:
         },
         HeapReading(30, 0, 20),
     )
-    found = moment(
-        (MemoryReading(500, 1, 1), base), (MemoryReading(640, 1, 1), now), {"/m/x.data", "/m/x"}
-    )
-    assert found == Moment(
+    found = surveyed_memory(base, now, 140, {"/m/x.data", "/m/x"})
+    assert found == SurveyedMemory(
         resident_bytes=140,
         private_bytes=32,
         model_file_bytes=50,

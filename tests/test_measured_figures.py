@@ -16,17 +16,18 @@ from hypothesis import strategies as st
 
 from feasibility.errors import UsageError
 from feasibility.measure import latency_percentiles as latency
-from feasibility.measure import profile_warnings
+from feasibility.measure import measurement_warnings
+from feasibility.measure.default_allocator_range import default_range
 from feasibility.measure.instruments.memray_capture import PhaseAllocations
 from feasibility.measure.instruments.ort_profile import Trace, read_trace, summarise
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.memory_figures import (
     ChildMemory,
-    child_memory,
-    default_range,
+    memory_of,
     steady_memory,
 )
 from feasibility.records.workload import InputPlan
+from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Done, Loaded, MemoryReading, Ready
 from feasibility.runners.local import local_free_space
 
@@ -45,7 +46,7 @@ def test_percentiles_are_samples_that_happened(samples: list[int], percent: floa
 @given(SAMPLES)
 def test_latency_figures_are_in_order(samples: list[int]) -> None:
     """Percentiles rise, and the interval encloses the median."""
-    figures = latency.summarise(5, 7, samples)
+    figures = latency.latency_summary(samples, 5, 7)
     assert figures.samples_ns == tuple(samples)
     rising = [figures.min_ns, figures.median_ns, figures.p90_ns, figures.p95_ns, figures.p99_ns]
     assert rising == sorted(rising)
@@ -55,7 +56,7 @@ def test_latency_figures_are_in_order(samples: list[int]) -> None:
 
 def test_known_latency_figures() -> None:
     """The figures of ten samples, by hand."""
-    figures = latency.summarise(1, 2, [40, 10, 20, 30, 50, 60, 70, 80, 90, 100])
+    figures = latency.latency_summary([40, 10, 20, 30, 50, 60, 70, 80, 90, 100], 1, 2)
     assert (figures.min_ns, figures.median_ns, figures.mean_ns) == (10, 50, 55)
     assert (figures.p90_ns, figures.p95_ns, figures.p99_ns) == (90, 100, 100)
     assert figures.stdev_ns == 30
@@ -89,9 +90,21 @@ DONE = Done(
 )
 
 
+def finished(done: Done) -> ChildResult:
+    return ChildResult(
+        ending="done",
+        events=(READY, LOADED, done),
+        signal_number=None,
+        exit_code=0,
+        stderr_tail="",
+        wall_ns=1,
+        timeout_s=60.0,
+    )
+
+
 def test_memory_is_counted_above_the_baseline() -> None:
     """Peaks less a current value; anonymous and file-backed parts on their own."""
-    assert child_memory(READY, LOADED, DONE) == ChildMemory(
+    assert memory_of(finished(DONE)) == ChildMemory(
         peak_source="vmhwm",
         baseline_bytes=1000,
         load_peak_bytes=4000,
@@ -108,7 +121,7 @@ def test_memory_is_counted_above_the_baseline() -> None:
 
 def test_steady_memory_joins_the_instruments() -> None:
     """Floor, comfort, allocated and retained follow from the parts."""
-    kernel = child_memory(READY, LOADED, DONE)
+    kernel = memory_of(finished(DONE))
     memory = steady_memory(
         kernel,
         PhaseAllocations(peak_bytes=3800, kept_bytes=1500, uses=()),
@@ -126,13 +139,13 @@ def test_steady_memory_joins_the_instruments() -> None:
 def test_comfort_has_room_for_the_runs_file_pages() -> None:
     """Where runs map more than loading needed, they decide; the two never add up."""
     done = msgspec.structs.replace(DONE, peak_bytes=9000)
-    memory = steady_memory(child_memory(READY, LOADED, done), None, None, None, None)
+    memory = steady_memory(memory_of(finished(done)), None, None, None, 0)
     assert (memory.floor_bytes, memory.comfort_bytes) == (7800, 8000)
 
 
 def test_missing_instruments_leave_none() -> None:
     """A figure that was not measured is None, never zero."""
-    memory = steady_memory(child_memory(READY, LOADED, DONE), None, None, None, None)
+    memory = steady_memory(memory_of(finished(DONE)), None, None, None, 0)
     assert memory.allocated_load_peak_bytes is None
     assert memory.allocated_inference_peak_bytes is None
     assert memory.retained_bytes is None
@@ -142,7 +155,7 @@ def test_missing_instruments_leave_none() -> None:
 @given(st.lists(st.integers(0, 10**9), min_size=1, max_size=20))
 def test_default_range_encloses_every_child(peaks: list[int]) -> None:
     """All children lie inside, and the range is widened by 1/(n-1) of itself on each side."""
-    base = child_memory(READY, LOADED, DONE)
+    base = memory_of(finished(DONE))
     children = [replace(base, load_peak_bytes=peak) for peak in peaks]
     found = default_range(children)
     low, high = min(peaks), max(peaks)
@@ -208,7 +221,7 @@ def test_trace_file_that_is_cut(tmp_path: Path) -> None:
 
 
 def figures_of(*samples: int) -> Any:
-    return latency.summarise(1, 1, samples)
+    return latency.latency_summary(samples, 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +237,7 @@ def test_each_latency_notice(samples: list[int], code: str) -> None:
     """Every notice has a code, a message and a hint."""
     found = {
         notice.code: notice
-        for notice in profile_warnings.latency_notices(figures_of(*samples), MeasureOptions())
+        for notice in measurement_warnings.latency_warnings(figures_of(*samples), MeasureOptions())
     }
     assert code in found
     assert found[code].message
@@ -236,47 +249,47 @@ def test_scattered_samples_with_a_sure_median_ask_for_more_runs_than_there_were(
     samples = [10**6] * 90 + [2 * 10**6] * 10
     (noisy,) = (
         notice
-        for notice in profile_warnings.latency_notices(figures_of(*samples), MeasureOptions())
+        for notice in measurement_warnings.latency_warnings(figures_of(*samples), MeasureOptions())
         if notice.code == "latency-noisy"
     )
-    assert noisy.message.endswith("of the median, which is known to within 1 %")
-    assert noisy.hint == "close other programs, or take more runs with --runs 200"
+    assert noisy.message.endswith("and the median is known to within 1 %")
+    assert noisy.hint == "close other programs, or measure more runs: --runs 200"
 
 
 def test_quiet_latency_has_no_notice() -> None:
     """Steady samples of a reasonable length need no comment."""
     samples = [10**7 + i for i in range(20)]
-    assert profile_warnings.latency_notices(figures_of(*samples), MeasureOptions()) == []
+    assert measurement_warnings.latency_warnings(figures_of(*samples), MeasureOptions()) == ()
 
 
 def test_a_chosen_number_of_runs_is_not_few() -> None:
     """Who asks for three runs gets three runs without a lecture."""
     assert (
-        profile_warnings.latency_notices(figures_of(*[10**7] * 3), MeasureOptions(run_count=3))
-        == []
+        measurement_warnings.latency_warnings(figures_of(*[10**7] * 3), MeasureOptions(run_count=3))
+        == ()
     )
 
 
 def test_other_notices() -> None:
     """A busy host, a sampled peak and changed sizes are told; their opposites are not."""
-    assert profile_warnings.busy_host(0.1, 2) == []
-    assert profile_warnings.busy_host(1.9, 2)[0].code == "host-busy"
-    assert profile_warnings.sampled_peak("vmhwm") == []
-    assert profile_warnings.sampled_peak("sampled")[0].code == "peak-sampled"
+    assert measurement_warnings.busy_host(0.1, 2) == ()
+    assert measurement_warnings.busy_host(1.9, 2)[0].code == "host-busy"
+    assert measurement_warnings.sampled_peak("vmhwm") == ()
+    assert measurement_warnings.sampled_peak("sampled")[0].code == "peak-sampled"
     first = InputPlan(inputs=(), dims={"h": 224})
     other = InputPlan(inputs=(), dims={"h": 256})
-    assert profile_warnings.changed_sizes(first, first) == []
-    assert "h 224 -> 256" in profile_warnings.changed_sizes(first, other)[0].message
+    assert measurement_warnings.changed_sizes(first, first) == ()
+    assert "h 224 -> 256" in measurement_warnings.changed_sizes(first, other)[0].message
 
 
 def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pass that had no room says so instead of what broke because of it."""
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
-    assert profile_warnings.full_disk("allocation", local_free_space()) is None
+    missing = measurement_warnings.failed_pass("allocation", "it broke", local_free_space())
+    assert (missing.code, missing.message[-10:]) == ("pass-failed", ": it broke")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=0))
-    notice = profile_warnings.full_disk("allocation", local_free_space())
-    assert notice is not None
+    notice = measurement_warnings.failed_pass("allocation", "it broke", local_free_space())
     assert f"({tmp_path}) is full" in notice.message
     assert "TMPDIR" in notice.hint
 

@@ -15,7 +15,12 @@ import pytest
 from feasibility.errors import FeasibilityError, HostError, MeasurementError, ModelError
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.prove import prove_model as prove_module
-from feasibility.measure.prove.limited_run import Attempt, is_slowed, limited_run, unlimited_run
+from feasibility.measure.prove.limited_run import (
+    GroupedChild,
+    is_slowed,
+    limited_run,
+    unlimited_run,
+)
 from feasibility.measure.prove.page_cache import cached_bytes, evict, read_ahead_bytes
 from feasibility.measure.prove.prove_model import ProveOptions, prove_model
 from feasibility.records.proof import LimitedRun, Proof
@@ -162,7 +167,7 @@ def test_the_weaker_limit_has_no_comfort_point(model: Path, no_groups: None) -> 
 def test_a_model_that_does_not_run_at_all(tmp_path: Path, groups: Path) -> None:
     """What fails without a limit is no matter of the limit."""
     path = tiny_models.endless_loop(tmp_path / "m.onnx")
-    with pytest.raises(ModelError, match="not done after 2 s"):
+    with pytest.raises(ModelError, match="did not finish within 2 s"):
         prove(path, MeasureOptions(timeout_s=2), memory_bytes=400 * MIB)
     assert left_in(groups) == []
 
@@ -218,14 +223,14 @@ def healthy(median_ns: int, runs: int = 3) -> ChildResult:
     )
 
 
-UNLIMITED = unlimited_run(Attempt(healthy(10**6), None, 0))
+UNLIMITED = unlimited_run(GroupedChild(healthy(10**6), None, 0))
 
 
 def judged(result: ChildResult, *, oom_kills: int | None = 0, reread: int | None = 0) -> LimitedRun:
     moments = {First: Usage(refault_bytes=None if reread is None else 0)}
     final = Usage(oom_kill_count=oom_kills, refault_bytes=reread)
-    attempt = Attempt(result, 100 * MIB, 0, moments, final)  # type: ignore[arg-type]
-    return limited_run(attempt, 70 * MIB, UNLIMITED, "m.onnx")
+    child = GroupedChild(result, 100 * MIB, 0, moments, final)  # type: ignore[arg-type]
+    return limited_run(child, 70 * MIB, UNLIMITED, "m.onnx")
 
 
 def failed(message: str, phase: Phase = "load") -> ChildResult:
@@ -260,7 +265,7 @@ def test_what_became_of_a_limited_run(run: object, outcome: str, ended_by: str) 
     [
         (child("signal", signal_number=9), "was killed"),
         (child("signal", signal_number=15), "SIGTERM"),
-        (child("timeout"), "not done after"),
+        (child("timeout"), "did not finish"),
         (child("silent"), "without a result"),
         (failed("No such file"), "No such file"),
     ],

@@ -141,7 +141,7 @@ OUTCOMES = {
             None,
             outcome="thrashed",
             ended_by="timeout",
-            message="not done after 60 s",
+            message="not finished within 60 s",
             refault_bytes=900 * MIB,
         )
     ),

@@ -13,8 +13,8 @@ from feasibility.measure.prove.bisection import (
     PRECISION_RATIO,
     RESOLUTION_BYTES,
     Bracket,
-    Guess,
-    Seen,
+    Estimate,
+    LimitResult,
     State,
     comfort_bracket,
     floor_bracket,
@@ -38,21 +38,23 @@ def sharp(floor: int, comfort: int) -> Kernel:
 
 
 def search(
-    kernel: Kernel, guess: Guess, budget: int = MAX_LIMITED_RUNS, first: int | None = None
-) -> list[Seen]:
-    """What a search has seen when it ends or its runs are used up."""
-    seen = [] if first is None else [Seen(first, kernel(first))]
-    while len(seen) < budget:
-        limit = next_limit(seen, guess)
+    kernel: Kernel, estimate: Estimate, budget: int = MAX_LIMITED_RUNS, first: int | None = None
+) -> list[LimitResult]:
+    """What a search has results when it ends or its runs are used up."""
+    results = [] if first is None else [LimitResult(first, kernel(first))]
+    while len(results) < budget:
+        limit = next_limit(results, estimate)
         if limit is None:
             break
-        seen.append(Seen(limit, kernel(limit)))
-    return seen
+        results.append(LimitResult(limit, kernel(limit)))
+    return results
 
 
-def guess_of(floor: int, comfort: int, error: float = 1.0) -> Guess:
+def estimate_of(floor: int, comfort: int, error: float = 1.0) -> Estimate:
     likely = round(floor * error)
-    return Guess(likely, max(likely, round(comfort * error)), likely // 2, 2 * max(comfort, likely))
+    return Estimate(
+        likely, max(likely, round(comfort * error)), likely // 2, 2 * max(comfort, likely)
+    )
 
 
 def finest(limit: int) -> float:
@@ -65,17 +67,17 @@ sizes = st.integers(1 * MIB, 4096 * MIB)
 @given(floor=sizes, error=st.floats(0.99, 1.005))
 def test_a_good_prediction_needs_few_runs(floor: int, error: float) -> None:
     """Two or three runs confirm a floor that was predicted to a percent."""
-    seen = search(sharp(floor, floor), guess_of(floor, floor, error))
-    assert len(seen) <= 3
-    assert floor_bracket(seen).is_narrow
-    assert comfort_bracket(seen).is_narrow
+    results = search(sharp(floor, floor), estimate_of(floor, floor, error))
+    assert len(results) <= 3
+    assert floor_bracket(results).is_narrow
+    assert comfort_bracket(results).is_narrow
 
 
 @given(floor=sizes, error=st.floats(0.5, 2.0))
 def test_a_bad_prediction_is_found_out(floor: int, error: float) -> None:
     """Twelve runs suffice for a model that is killed before it slows down."""
-    seen = search(sharp(floor, floor), guess_of(floor, floor, error))
-    bracket = floor_bracket(seen)
+    results = search(sharp(floor, floor), estimate_of(floor, floor, error))
+    bracket = floor_bracket(results)
     assert bracket.is_narrow
     assert bracket.high is not None
     assert floor <= bracket.high <= floor + finest(floor) * 1.1 + PAGE
@@ -84,9 +86,9 @@ def test_a_bad_prediction_is_found_out(floor: int, error: float) -> None:
 @given(floor=sizes, factor=st.floats(1.0, 2.0), error=st.floats(0.97, 1.03))
 def test_both_points_are_found_in_twelve_runs(floor: int, factor: float, error: float) -> None:
     comfort = round(floor * factor)
-    seen = search(sharp(floor, comfort), guess_of(floor, comfort, error))
-    assert len(seen) <= MAX_LIMITED_RUNS
-    for point, bracket in ((floor, floor_bracket(seen)), (comfort, comfort_bracket(seen))):
+    results = search(sharp(floor, comfort), estimate_of(floor, comfort, error))
+    assert len(results) <= MAX_LIMITED_RUNS
+    for point, bracket in ((floor, floor_bracket(results)), (comfort, comfort_bracket(results))):
         assert bracket.is_narrow
         assert bracket.high is not None
         assert point <= bracket.high <= point + finest(point) * 1.1 + PAGE
@@ -110,28 +112,33 @@ def test_whatever_happens_it_ends_and_never_asks_twice(
     def noisy(limit: int) -> State:
         return kernel(round(limit * (1 + chance.uniform(-noise, noise))))
 
-    seen = search(noisy, guess_of(floor, round(floor * factor), error), first=first)
-    limits = [item.limit_bytes for item in seen]
+    results = search(noisy, estimate_of(floor, round(floor * factor), error), first=first)
+    limits = [item.limit_bytes for item in results]
     assert len(limits) <= MAX_LIMITED_RUNS
     assert all(limit > 0 for limit in limits)
     assert len(set(limits)) == len(limits)
-    for bracket in (floor_bracket(seen), comfort_bracket(seen)):
+    for bracket in (floor_bracket(results), comfort_bracket(results)):
         if bracket.low is not None and bracket.high is not None:
             assert bracket.low < bracket.high
 
 
 def test_a_model_that_needs_nothing_ends_the_search() -> None:
     """Below the resolution there is no floor to be found."""
-    seen = search(sharp(0, 0), Guess(4 * MIB, 5 * MIB, 2 * MIB, 9 * MIB))
-    assert next_limit(seen, Guess(4 * MIB, 5 * MIB, 2 * MIB, 9 * MIB)) is None
-    assert floor_bracket(seen).low is None
+    results = search(sharp(0, 0), Estimate(4 * MIB, 5 * MIB, 2 * MIB, 9 * MIB))
+    assert next_limit(results, Estimate(4 * MIB, 5 * MIB, 2 * MIB, 9 * MIB)) is None
+    assert floor_bracket(results).low is None
 
 
 def test_what_failed_once_counts_as_failing() -> None:
     """A survivor below a kill is luck, and does not become the floor."""
-    seen = [Seen(90, "fast"), Seen(95, "killed"), Seen(100, "slow"), Seen(110, "fast")]
-    assert floor_bracket(seen) == Bracket(95, 100)
-    assert comfort_bracket(seen) == Bracket(100, 110)
+    results = [
+        LimitResult(90, "fast"),
+        LimitResult(95, "killed"),
+        LimitResult(100, "slow"),
+        LimitResult(110, "fast"),
+    ]
+    assert floor_bracket(results) == Bracket(95, 100)
+    assert comfort_bracket(results) == Bracket(100, 110)
 
 
 @pytest.mark.parametrize(

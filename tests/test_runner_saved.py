@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from feasibility.decide.recommendation import assess_model
-from feasibility.measure import profile_warnings
+from feasibility.measure import measurement_warnings
 from feasibility.measure.saved_emulations import save_emulation, saved_emulations
 from feasibility.records.profile import Profile
 from feasibility.records.runners import RunnerForms, RunnerTrial
@@ -122,9 +122,9 @@ def test_the_devices_own_core_comes_first() -> None:
 
 
 def test_another_version_of_the_runtime_is_said() -> None:
-    (notice,) = profile_warnings.other_runtime({"onnxruntime": "0.1"}, "ssh:board")
+    (notice,) = measurement_warnings.other_runtime({"onnxruntime": "0.1"}, "ssh:board")
     assert "ONNX Runtime is 0.1 on ssh:board" in notice.message
-    assert profile_warnings.other_runtime({"onnxruntime": "0.1"}, "local") == []
+    assert measurement_warnings.other_runtime({"onnxruntime": "0.1"}, "local") == ()
 
 
 def test_the_runners_are_listed(cli: Cli) -> None:

@@ -12,7 +12,7 @@ import msgspec
 
 from feasibility.budget.contents import contents_of
 from feasibility.budget.quiet import is_quiet, read_usage
-from feasibility.measure.child_errors import explain
+from feasibility.measure.child_errors import child_error
 from feasibility.measure.host import ceiling_bytes
 from feasibility.measure.inputs_that_run import first_that_runs
 from feasibility.measure.instruments.memray_capture import read_phase
@@ -150,7 +150,7 @@ class Trials:
             return result
         result = run(self.plan)
         if result.ending != "done":
-            raise explain(result, self.path.name, ceiling)
+            raise child_error(result, self.path.name, ceiling)
         return result
 
 

@@ -1,4 +1,4 @@
-"""A pass that takes the memory which a model holds on an NVIDIA GPU."""
+"""How much memory does a model need on an NVIDIA GPU? One more steady child, watched by NVML."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Final
 
 from feasibility.measure.instruments.gpu_watcher import GpuFigures, GpuWatcher
 from feasibility.measure.instruments.nvml import Nvml, NvmlError, opened
+from feasibility.measure.measurement_warnings import gpu_memory_missing
 from feasibility.measure.passes import Passes
 from feasibility.records.base import Notice
 from feasibility.records.profile import GpuMemory
@@ -19,29 +20,29 @@ _SMALLEST: Final = InputPlan(inputs=(InputSpec(name="x", dtype="float32", shape=
 
 
 def gpu_memory(passes: Passes, plan: InputPlan) -> tuple[GpuMemory | None, list[Notice]]:
-    """Memory on the GPU while the model is loaded and run, and what to know of it.
+    """Memory on the GPU while the model loads and runs, and warnings if it is not known.
 
     Args:
-        passes: The passes over the model on this machine.
-        plan: Inputs that it runs with.
+        passes: The passes over the model.
+        plan: The inputs.
     """
     if passes.options.provider_name not in GPU_PROVIDERS:
         return None, []
     if passes.session.host is not None:
-        return None, [_unseen("it is on another machine")]
+        return None, [gpu_memory_missing("the GPU is on another machine")]
     try:
         with opened() as nvml:
             figures = _watched(passes, plan, nvml)
             context = _context(passes, nvml)
     except NvmlError as error:
-        return None, [_unseen(str(error))]
+        return None, [gpu_memory_missing(str(error))]
     if figures is None:
-        return None, [_unseen("no GPU showed any of it while the model was loaded and run")]
+        return None, [gpu_memory_missing("no GPU showed any memory of the model")]
     return combined(figures, context), []
 
 
 def combined(figures: GpuFigures, context: GpuFigures | None) -> GpuMemory:
-    """The figures of a model with those of a model of one operator taken apart."""
+    """The figures of a model, with the context that a model of one operator needs apart."""
     context_bytes = context.resident_bytes if context is not None else None
     return GpuMemory(
         name=figures.name,
@@ -59,7 +60,7 @@ def combined(figures: GpuFigures, context: GpuFigures | None) -> GpuMemory:
 
 
 def _watched(passes: Passes, plan: InputPlan, nvml: Nvml) -> GpuFigures | None:
-    """What was seen of one steady child; None if it failed or nothing was seen."""
+    """Memory of one steady child on the GPU; None if it failed or no GPU showed any."""
     watchers: list[GpuWatcher] = []
 
     def watch(process_id: int) -> Watcher:
@@ -71,7 +72,7 @@ def _watched(passes: Passes, plan: InputPlan, nvml: Nvml) -> GpuFigures | None:
 
 
 def _context(passes: Passes, nvml: Nvml) -> GpuFigures | None:
-    """What a model of one operator holds: the context, and the libraries' handles."""
+    """Memory of a model of one operator: the context and the handles of libraries."""
     from onnx import TensorProto, helper
 
     value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy"]
@@ -82,11 +83,3 @@ def _context(passes: Passes, nvml: Nvml) -> GpuFigures | None:
         path = folder / "smallest.onnx"
         path.write_bytes(model.SerializeToString())
         return _watched(replace(passes, model_path=path), _SMALLEST, nvml)
-
-
-def _unseen(why: str) -> Notice:
-    return Notice(
-        code="gpu-memory-unseen",
-        message=f"memory on the GPU was not measured: {why}",
-        hint="measure on the machine itself, with the NVIDIA driver installed",
-    )

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from feasibility.errors import FeasibilityError, InputError
 from feasibility.measure.child_errors import (
+    child_error,
     cleaned,
-    explain,
     is_out_of_memory,
     is_wrong_type,
     running_node,
@@ -58,7 +58,7 @@ def _no_plan_runs(
     first, last = failures[0].event(Failed), failures[-1]
     plan = subject.plans[0]
     if len(failures) < 2 or first is None or not plan.dims or not _may_be_sizes(last):
-        return explain(last, subject.path.name, ceiling)
+        return child_error(last, subject.path.name, ceiling)
     node = running_node(first.message)
     where = (
         f"node {safe_text(node[1])!r} ({node[0]}) failed: {node[2]}"

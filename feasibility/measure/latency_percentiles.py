@@ -1,4 +1,4 @@
-"""Latency samples to figures. Percentiles are nearest-rank: each is a latency that happened."""
+"""Where are percentiles computed? Figures of latency samples; every percentile is a sample."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ def percentile(ordered: Sequence[int], percent: float) -> int:
     return ordered[max(rank, 1) - 1]
 
 
-def summarise(load_ns: int, first_run_ns: int, samples_ns: Sequence[int]) -> Latency:
-    """Latency figures of one session; at least one sample is needed."""
+def latency_summary(
+    samples_ns: Sequence[int], load_ns: int | None = None, first_run_ns: int | None = None
+) -> Latency:
+    """Latency figures of one process with at least one sample."""
     ordered = sorted(samples_ns)
     low, high = median_interval_indices(len(ordered))
     return Latency(

@@ -1,46 +1,36 @@
-"""Runs the passes over one model and builds its profile."""
+"""How is a model measured? Runs its passes one after the other and builds the profile."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-import feasibility
-from feasibility.measure import (
-    latency_percentiles,
-    memory_figures,
-    profile_warnings,
-    profiled_model,
-)
-from feasibility.measure.child_errors import explain
-from feasibility.measure.detail_passes import Details, model_files
+from feasibility.measure import measurement_warnings
+from feasibility.measure.child_errors import child_error
+from feasibility.measure.default_allocator_range import largest_peak_bytes, measure_range
 from feasibility.measure.files_to_stage import files_to_stage
 from feasibility.measure.gpu_pass import gpu_memory
-from feasibility.measure.host import ceiling_bytes, read_host
+from feasibility.measure.host import ceiling_bytes
 from feasibility.measure.inputs_that_run import first_that_runs
-from feasibility.measure.instruments.memray_capture import PhaseAllocations, read_phase
-from feasibility.measure.instruments.ort_profile import Trace, read_trace
+from feasibility.measure.instruments.memray_capture import read_phase
+from feasibility.measure.instruments.ort_log import read_load_phases
+from feasibility.measure.instruments.ort_profile import read_trace
 from feasibility.measure.measure_options import MeasureOptions, Progress, no_progress
-from feasibility.measure.memory_figures import ChildMemory, memory_of
+from feasibility.measure.measured_profile import PassResults, build_profile
+from feasibility.measure.memory_figures import memory_of
 from feasibility.measure.passes import Passes
 from feasibility.measure.subject import Subject, read_subject
-from feasibility.records.anatomy import Timeline
 from feasibility.records.base import Notice
-from feasibility.records.profile import GpuMemory, Latency, Memory, Profile
-from feasibility.records.workload import InputPlan, Workload
+from feasibility.records.profile import Profile
 from feasibility.runners.child_process import ChildResult
-from feasibility.runners.child_protocol import Done, Failed, Loaded, Ready
+from feasibility.runners.child_protocol import Done, Failed
 from feasibility.runners.local import LocalRunner
-from feasibility.runners.runner import Runner
+from feasibility.runners.runner import Runner, Session
 from feasibility.scratch import scratch_folder
-from feasibility.units import SECOND_NS
 
 _STEPS: Final = (
     "reading the model",
@@ -52,17 +42,6 @@ _STEPS: Final = (
     "operators (ONNX Runtime profile)",
 )
 
-# Default-allocator children: what one process peaks at depends on addresses and on what else
-# lies on its heap, and some of the amounts are rare. So at least this many children run, and
-# more until several in a row brought nothing that widens the range, or the time is used up.
-_REPEAT_COUNT_MIN: Final = 5
-_REPEAT_COUNT_MAX: Final = 16
-_EMULATED_COUNT_MIN: Final = 3
-_REPEATS_WITHOUT_NEWS: Final = 6
-_REPEAT_TIME_NS: Final = 3 * SECOND_NS // 2
-_REPEAT_WIDTH_MAX: Final = 4
-_NEWS_RATIO: Final = 0.01
-
 
 def measure_model(
     path: Path,
@@ -70,15 +49,15 @@ def measure_model(
     progress: Progress = no_progress,
     runner: Runner | None = None,
 ) -> Profile:
-    """Everything that was measured of one model with one workload.
+    """The profile of one model with one workload.
 
-    The plain pass has to succeed; a later pass that fails leaves its figures
-    None and a notice that says why.
+    The plain pass has to succeed. If a later pass fails, its figures are None and a warning
+    says why.
 
     Args:
         path: The model file.
         options: How to measure.
-        progress: Told before each step.
+        progress: Called before each step.
         runner: Where the children run; this machine if None.
 
     Raises:
@@ -95,254 +74,129 @@ def measure_model(
         ceiling = ceiling_bytes() if session.host is None else session.host.free_bytes
         passes = Passes(path.absolute(), options, session, ceiling)
         subject = read_subject(path, options, passes)
-        campaign = _Campaign(subject, passes, progress)
-        campaign.run_plain()
-        campaign.run_steady()
-        campaign.run_repeats()
-        campaign.run_gpu()
+        progress(1, len(_STEPS), _STEPS[1])
+        results = _run_plain(subject, passes)
+        further = _FurtherPasses(subject, passes, results, folder, progress)
+        further.run_memory()
         if not session.is_emulated:
-            campaign.run_memray(folder)
-            campaign.run_timeline(folder)
-            campaign.run_ort_profile(folder)
-        return campaign.profile()
+            further.run_memray()
+            further.run_timeline()
+            further.run_ort_profile()
+        progress(len(_STEPS), len(_STEPS), "")
+        return build_profile(subject, passes, results)
+
+
+def _run_plain(subject: Subject, passes: Passes) -> PassResults:
+    """Latency, with the first inputs that the model accepts."""
+    busy = _busy_host(passes.session)
+    plan, plain = first_that_runs(subject, passes.plain, passes.ceiling_bytes)
+    changed = measurement_warnings.changed_sizes(subject.plans[0], plan)
+    return PassResults(plan, plain, defaults=[memory_of(plain)], warnings=[*busy, *changed])
+
+
+def _busy_host(session: Session) -> tuple[Notice, ...]:
+    if session.is_emulated:
+        return ()
+    if session.host is None:
+        return measurement_warnings.busy_host(os.getloadavg()[0], os.cpu_count() or 1)
+    return measurement_warnings.busy_host(session.host.load, session.host.core_count)
 
 
 @dataclass(slots=True)
-class _Campaign:
-    """The passes over one model and what they have brought so far."""
+class _FurtherPasses:
+    """The passes after the plain pass, in order; each adds its figures to the results."""
 
     subject: Subject
     passes: Passes
+    results: PassResults
+    folder: Path
     progress: Progress
-    notices: list[Notice] = field(default_factory=list)
-    step: int = 0
-    plan: InputPlan = field(init=False)
-    plain: ChildResult = field(init=False)
-    steady: ChildMemory | None = None
-    repeats: list[ChildMemory] = field(default_factory=list)
-    gpu: GpuMemory | None = None
-    load_allocations: PhaseAllocations | None = None
-    inference_allocations: PhaseAllocations | None = None
-    trace: Trace | None = None
-    details: Details = field(default_factory=Details)
+    step: int = 1
 
-    def run_plain(self) -> None:
-        """Finds inputs that the model accepts and takes the latency with them."""
+    def run_memory(self) -> None:
+        """Memory with the steady allocator, with the default allocator, and on the GPU."""
         self._next_step()
-        self.notices += self._busy()
-        self.plan, self.plain = first_that_runs(
-            self.subject, self.passes.plain, self.passes.ceiling_bytes
-        )
-        self.repeats.append(memory_of(self.plain))
-        self.notices += profile_warnings.changed_sizes(self.subject.plans[0], self.plan)
-
-    def _busy(self) -> list[Notice]:
-        host = self.passes.session.host
-        if self.passes.session.is_emulated:
-            return []
-        if host is None:
-            return profile_warnings.busy_host(os.getloadavg()[0], os.cpu_count() or 1)
-        return profile_warnings.busy_host(host.load, host.core_count)
-
-    def run_steady(self) -> None:
-        """Takes the memory that the model needs."""
+        results = self.results
+        results.steady = self._finished(self.passes.steady(results.plan), "steady memory")
+        if results.steady is not None:
+            source = memory_of(results.steady).peak_source
+            results.warnings += measurement_warnings.sampled_peak(source)
         self._next_step()
-        result = self.passes.steady(self.plan)
-        if self._succeeded(result, "steady memory"):
-            self.steady = memory_of(result)
-            self.details.steady = result
-            self.notices += profile_warnings.sampled_peak(self.steady.peak_source)
+        results.defaults, failed = measure_range(self.passes, results.plan, results.defaults[0])
+        if failed is not None:
+            self._finished(failed, "default-allocator memory")
+        results.gpu, unseen = gpu_memory(self.passes, results.plan)
+        results.warnings += unseen
 
-    def run_repeats(self) -> None:
-        """Takes the range of memory that an unprepared deployment gets."""
+    def run_memray(self) -> None:
+        """Bytes that the model requests from allocators, and memory without prepacking."""
         self._next_step()
-        without_news, deadline = 0, time.monotonic_ns() + _REPEAT_TIME_NS
-        wanted = _EMULATED_COUNT_MIN if self.passes.session.is_emulated else _REPEAT_COUNT_MIN
-        while len(self.repeats) < wanted or (
-            without_news < _REPEATS_WITHOUT_NEWS
-            and len(self.repeats) < _REPEAT_COUNT_MAX
-            and time.monotonic_ns() < deadline
-        ):
-            numbers = range(len(self.repeats), len(self.repeats) + self._repeat_width())
-            for result in self.passes.repeats(self.plan, numbers):
-                if not self._succeeded(result, "default-allocator memory"):
-                    return
-                child = memory_of(result)
-                without_news = 0 if _widens(self.repeats, child) else without_news + 1
-                self.repeats.append(child)
-
-    def _repeat_width(self) -> int:
-        """Children that fit beside each other; resident memory does not depend on company."""
-        largest = max(max(c.load_peak_bytes, c.inference_peak_bytes) for c in self.repeats)
-        fitting = self.passes.ceiling_bytes // (2 * largest + 1)
-        host = self.passes.session.host
-        core_count = len(os.sched_getaffinity(0)) if host is None else host.core_count
-        return max(1, min(core_count, fitting, _REPEAT_WIDTH_MAX))
-
-    def run_gpu(self) -> None:
-        """Takes memory on the GPU, where the provider puts the model on one."""
-        self.gpu, unseen = gpu_memory(self.passes, self.plan)
-        self.notices += unseen
-
-    def run_memray(self, folder: Path) -> None:
-        """Takes what the model requests from the allocators."""
-        self._next_step()
-        session = self.passes.session
-        prefix = f"{session.output_folder(folder)}/capture-"
+        results = self.results
+        prefix = f"{self._folder_there}/capture-"
         counted, without_prepacking = self.passes.memray(
-            self.plan, prefix, width=self._repeat_width()
+            results.plan, prefix, width=self._concurrency
         )
-        if self._succeeded(without_prepacking, "prepacking-off"):
-            self.details.without_prepacking = without_prepacking
-        if not self._succeeded(counted, "allocation"):
+        results.without_prepacking = self._finished(without_prepacking, "prepacking-off")
+        if self._finished(counted, "allocation") is None:
             return
         try:
-            load = session.fetch(f"{prefix}load.bin", folder)
-            self.load_allocations = read_phase(load, "load")
-            inference = session.fetch(f"{prefix}inference.bin", folder)
-            self.inference_allocations = read_phase(inference, "inference")
+            results.load = read_phase(self._fetch(f"{prefix}load.bin"), "load")
+            results.inference = read_phase(self._fetch(f"{prefix}inference.bin"), "inference")
         except OSError as error:
-            self._miss("allocation", str(error))
+            self._warn_failed("allocation", str(error))
 
-    def run_timeline(self, folder: Path) -> None:
-        """Takes memory over time, and the memory without the arena."""
+    def run_timeline(self) -> None:
+        """Memory over time, and memory without the arena."""
         self._next_step()
-        session = self.passes.session
-        log_path = f"{session.output_folder(folder)}/runtime.log"
+        results = self.results
+        log_path = f"{self._folder_there}/runtime.log"
         recorded, without_arena = self.passes.timeline(
-            self.plan, log_path, width=self._repeat_width()
+            results.plan, log_path, width=self._concurrency
         )
-        if self._succeeded(recorded, "timeline"):
-            self.details.recorded = recorded
-            try:
-                self.details.log_path = session.fetch(log_path, folder)
-            except OSError as error:
-                self._miss("timeline", str(error))
-        if self._succeeded(without_arena, "arena-off"):
-            self.details.without_arena = without_arena
-
-    def run_ort_profile(self, folder: Path) -> None:
-        """Takes time and arena memory per node."""
-        self._next_step()
-        session = self.passes.session
-        result = self.passes.ort_profile(self.plan, f"{session.output_folder(folder)}/trace")
-        if not self._succeeded(result, "operator"):
+        results.recorded = self._finished(recorded, "timeline")
+        results.without_arena = self._finished(without_arena, "arena-off")
+        if results.recorded is None:
             return
-        done = result.event(Done)
+        try:
+            results.load_phases = read_load_phases(self._fetch(log_path))
+        except OSError as error:
+            self._warn_failed("timeline", str(error))
+
+    def run_ort_profile(self) -> None:
+        """Time and arena memory per node."""
+        self._next_step()
+        result = self.passes.ort_profile(self.results.plan, f"{self._folder_there}/trace")
+        done = result.event(Done) if self._finished(result, "operator") else None
         if done is None or done.profile_path is None:
             return
         try:
-            self.trace = read_trace(session.fetch(done.profile_path, folder))
+            self.results.trace = read_trace(self._fetch(done.profile_path))
         except (OSError, ValueError) as error:
-            self._miss("operator", str(error))
+            self._warn_failed("operator", str(error))
 
-    def profile(self) -> Profile:
-        """The profile of all passes."""
-        self.progress(len(_STEPS), len(_STEPS), "")
-        ready, done = self.plain.event(Ready), self.plain.event(Done)
-        assert ready is not None
-        assert done is not None
-        facts = self.subject.facts_for(self.plan)
-        session = self.passes.session
-        figures = None if session.is_emulated else self._latency()
-        load, inference = self.load_allocations, self.inference_allocations
-        return Profile(
-            tool_version=feasibility.__version__,
-            measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            method="emulated" if session.is_emulated else "measured",
-            runner=session.runner_name,
-            model=profiled_model.profiled_model(self.subject.path, facts),
-            host=read_host(ready.versions, session.host),
-            workload=self._workload(ready, done),
-            memory=self._memory(),
-            gpu=self.gpu,
-            default_allocator=memory_figures.default_range(self.repeats),
-            anatomy=self.details.anatomy(
-                model_files(self.subject, session), self.plan.inputs, self.trace, load, self.repeats
-            ),
-            timeline=self._timeline(),
-            latency=figures,
-            operators=self.trace.operators if self.trace else (),
-            allocations=(*(load.uses if load else ()), *(inference.uses if inference else ())),
-            warnings=(
-                *facts.warnings,
-                *self.notices,
-                *profile_warnings.other_runtime(ready.versions, session.runner_name),
-                *(profile_warnings.emulated() if session.is_emulated else ()),
-                *(
-                    profile_warnings.latency_notices(figures, self.passes.options)
-                    if figures
-                    else ()
-                ),
-            ),
-        )
+    @property
+    def _folder_there(self) -> str:
+        return self.passes.session.output_folder(self.folder)
 
-    def _memory(self) -> Memory | None:
-        if self.steady is None:
-            return None
-        return memory_figures.steady_memory(
-            self.steady,
-            self.load_allocations,
-            self.inference_allocations,
-            self.trace,
-            default_anonymous_bytes=self.repeats[0].resident_anonymous_bytes,
-        )
+    def _fetch(self, path: str) -> Path:
+        return self.passes.session.fetch(path, self.folder)
 
-    def _timeline(self) -> Timeline | None:
-        try:
-            return self.details.timeline(self.trace)
-        except OSError as error:
-            self._miss("timeline", str(error))
-            return None
-
-    def _latency(self) -> Latency:
-        loaded, done = self.plain.event(Loaded), self.plain.event(Done)
-        assert loaded is not None
-        assert done is not None
-        return latency_percentiles.summarise(loaded.load_ns, done.first_run_ns, done.samples_ns)
-
-    def _workload(self, ready: Ready, done: Done) -> Workload:
-        options = self.passes.options
-        return Workload(
-            dims=self.plan.dims,
-            inputs=self.plan.inputs,
-            assumptions=self.plan.assumptions,
-            threads=options.threads,
-            warmup_count=done.warmup_count,
-            run_count=len(done.samples_ns),
-            runtime=f"ONNX Runtime {ready.versions.get('onnxruntime', '')}".strip(),
-            provider=options.provider_name,
-            seed=options.seed,
-        )
+    @property
+    def _concurrency(self) -> int:
+        return self.passes.concurrency(largest_peak_bytes(self.results.defaults))
 
     def _next_step(self) -> None:
         self.step += 1
         self.progress(self.step, len(_STEPS), _STEPS[self.step])
 
-    def _miss(self, name: str, why: str) -> None:
-        """Notes that a pass brought nothing, with a full disk as the reason where it is one."""
-        full = profile_warnings.full_disk(name, self.passes.session.free_space())
-        self.notices.append(full or profile_warnings.failed_pass(name, why))
-
-    def _succeeded(self, result: ChildResult, name: str) -> bool:
-        """Whether a later pass succeeded; if not, a notice tells what is missing."""
+    def _finished(self, result: ChildResult, name: str) -> ChildResult | None:
+        """The child of a later pass; None with a warning if it did not finish."""
         if result.ending == "done":
-            return True
-        failed = result.event(Failed)
-        no_memray = profile_warnings.no_memray(failed) if failed is not None else None
-        if no_memray is not None:
-            self.notices.append(no_memray)
-            return False
-        error = explain(result, self.subject.path.name, self.passes.ceiling_bytes)
-        self._miss(name, error.message)
-        return False
+            return result
+        error = child_error(result, self.subject.path.name, self.passes.ceiling_bytes)
+        self._warn_failed(name, error.message, result.event(Failed))
+        return None
 
-
-def _widens(known: Sequence[ChildMemory], new: ChildMemory) -> bool:
-    """Whether a child's figures lie outside the range so far by more than the tolerance."""
-    for name in ("load_peak_bytes", "resident_bytes", "inference_peak_bytes"):
-        figures = [getattr(child, name) for child in known]
-        value = getattr(new, name)
-        if value < min(figures) * (1 - _NEWS_RATIO) or value > max(figures) * (1 + _NEWS_RATIO):
-            return True
-    return False
+    def _warn_failed(self, name: str, why: str, failed: Failed | None = None) -> None:
+        disk = self.passes.session.free_space()
+        self.results.warnings.append(measurement_warnings.failed_pass(name, why, disk, failed))

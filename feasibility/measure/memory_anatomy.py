@@ -1,8 +1,7 @@
-"""Where the memory is: one kernel figure divided by what several instruments say of it.
+"""Where is the memory? Divides the kernel's figures into weights, arena, libraries and so on.
 
-Pure arithmetic. What the kernel and the C library count themselves is taken first, what is
-inferred afterwards, and what is left over is called unattributed. docs/memory.md says why
-each part is measured as it is.
+Pure arithmetic. Parts that the kernel and the C library count are taken first, inferred parts
+after them, and the rest is unattributed. docs/memory.md says how each part is measured.
 """
 
 from __future__ import annotations
@@ -14,40 +13,40 @@ from typing import Final
 from feasibility.measure.instruments.memray_capture import PhaseAllocations
 from feasibility.measure.instruments.ort_profile import Trace
 from feasibility.measure.memory_figures import ChildMemory
-from feasibility.measure.memory_surveys import Moments
+from feasibility.measure.memory_surveys import Surveys
 from feasibility.records.anatomy import Anatomy, ChangedSetting, MemoryParts, SettingEffect
 
-# From this size on glibc gives a block a mapping of its own, once its thresholds are fixed.
+# With fixed thresholds, glibc gives every block of at least this size its own mapping.
 LARGE_BLOCK_BYTES: Final = 128 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
-    """Everything that is known of where the memory is.
+class MemorySources:
+    """What the instruments measured.
 
     Args:
         kernel: Kernel figures of the steady child.
-        steady: The same child in detail.
-        input_sizes: Bytes of each input that is fed.
+        steady: Surveys of the steady child.
+        input_sizes: Bytes of each input.
         trace: The runtime's profile; None if that pass failed.
         load: memray's figures of loading; None if that pass failed.
         without_prepacking: A child with prepacking off; None if it failed.
-        without_arena: A child with the arena off and its details; None if it failed.
+        without_arena: A child with the arena off and its surveys; None if it failed.
         defaults: Children with the default allocator.
     """
 
     kernel: ChildMemory
-    steady: Moments
+    steady: Surveys
     input_sizes: tuple[int, ...] = ()
     trace: Trace | None = None
     load: PhaseAllocations | None = None
     without_prepacking: ChildMemory | None = None
-    without_arena: tuple[ChildMemory, Moments] | None = None
+    without_arena: tuple[ChildMemory, Surveys] | None = None
     defaults: Sequence[ChildMemory] = ()
 
 
 class _Remainder:
-    """What has not been attributed yet; nothing can be taken that is not there."""
+    """Bytes that are not attributed yet."""
 
     def __init__(self, total_bytes: int) -> None:
         self.left_bytes = total_bytes
@@ -59,25 +58,25 @@ class _Remainder:
         return taken
 
 
-def anatomy(evidence: Evidence) -> Anatomy:
+def anatomy(sources: MemorySources) -> Anatomy:
     """Where the memory is after loading and at the inference peak."""
-    loaded, heap = evidence.steady.loaded, evidence.steady.loaded.heap
-    parts = loaded_parts(evidence)
+    loaded, heap = sources.steady.loaded, sources.steady.loaded.heap
+    parts = loaded_parts(sources)
     default_kept = [
-        max(0, child.resident_anonymous_bytes - evidence.kernel.resident_anonymous_bytes)
+        max(0, child.resident_anonymous_bytes - sources.kernel.resident_anonymous_bytes)
         + parts.retained_bytes
-        for child in evidence.defaults
+        for child in sources.defaults
     ]
     effects: tuple[tuple[ChangedSetting, ChildMemory | None], ...] = (
-        ("prepacking-off", evidence.without_prepacking),
-        ("arena-off", evidence.without_arena[0] if evidence.without_arena else None),
+        ("prepacking-off", sources.without_prepacking),
+        ("arena-off", sources.without_arena[0] if sources.without_arena else None),
     )
     return Anatomy(
         loaded=parts,
-        inference_peak=peak_parts(evidence, parts),
+        inference_peak=peak_parts(sources, parts),
         allocated_bytes=None if heap is None else heap.in_use_bytes,
-        requested_bytes=None if evidence.load is None else evidence.load.kept_bytes,
-        mapped_bytes=None if evidence.load is None else evidence.load.mapped_bytes,
+        requested_bytes=None if sources.load is None else sources.load.kept_bytes,
+        mapped_bytes=None if sources.load is None else sources.load.mapped_bytes,
         untouched_bytes=None if heap is None else loaded.untouched_bytes,
         default_retained_low_bytes=min(default_kept, default=None),
         default_retained_high_bytes=max(default_kept, default=None),
@@ -85,18 +84,18 @@ def anatomy(evidence: Evidence) -> Anatomy:
     )
 
 
-def loaded_parts(evidence: Evidence) -> MemoryParts:
-    """The resident memory after loading, divided."""
-    now, rest = evidence.steady.loaded, _Remainder(evidence.kernel.resident_bytes)
+def loaded_parts(sources: MemorySources) -> MemoryParts:
+    """Resident memory after loading, divided into parts."""
+    now, rest = sources.steady.loaded, _Remainder(sources.kernel.resident_bytes)
     library = rest.take(now.library_bytes)
     model_file = rest.take(now.model_file_bytes)
-    retained = rest.take(now.kept_bytes)
-    tensors, others = _heap_parts(evidence)
-    prepacked = rest.take(min(_prepacked_bytes(evidence), tensors))
+    retained = rest.take(now.retained_bytes)
+    tensors, others = _heap_parts(sources)
+    prepacked = rest.take(min(_prepacked_bytes(sources), tensors))
     weights = rest.take(tensors - prepacked)
     objects = rest.take(others)
     return MemoryParts(
-        total_bytes=evidence.kernel.resident_bytes,
+        total_bytes=sources.kernel.resident_bytes,
         weights_bytes=weights,
         prepacked_bytes=prepacked,
         objects_bytes=objects,
@@ -107,21 +106,21 @@ def loaded_parts(evidence: Evidence) -> MemoryParts:
     )
 
 
-def peak_parts(evidence: Evidence, loaded: MemoryParts) -> MemoryParts:
-    """The inference peak, divided: what loading left, and what the runs added to it."""
-    before, now = evidence.steady.loaded, evidence.steady.done
-    total_bytes = evidence.kernel.inference_peak_bytes
+def peak_parts(sources: MemorySources, loaded: MemoryParts) -> MemoryParts:
+    """The inference peak, divided into parts that loading left and parts that the runs added."""
+    before, now = sources.steady.loaded, sources.steady.done
+    total_bytes = sources.kernel.inference_peak_bytes
     rest = _Remainder(total_bytes)
     library = rest.take(now.library_bytes)
     model_file = rest.take(now.model_file_bytes)
     transient = rest.take(total_bytes - now.resident_bytes)
-    retained = rest.take(now.kept_bytes)
+    retained = rest.take(now.retained_bytes)
     prepacked = rest.take(loaded.prepacked_bytes)
     weights = rest.take(loaded.weights_bytes)
-    grown = (now.small_bytes or 0) - (before.small_bytes or 0)
+    grown = now.small_bytes - before.small_bytes
     objects = rest.take(loaded.objects_bytes + grown)
-    inputs = rest.take(sum(s for s in evidence.input_sizes if s >= LARGE_BLOCK_BYTES))
-    in_use, idle = _arena(evidence, rest, inputs)
+    inputs = rest.take(sum(s for s in sources.input_sizes if s >= LARGE_BLOCK_BYTES))
+    in_use, idle = _arena(sources, rest, inputs)
     return MemoryParts(
         total_bytes=total_bytes,
         weights_bytes=weights,
@@ -139,39 +138,39 @@ def peak_parts(evidence: Evidence, loaded: MemoryParts) -> MemoryParts:
 
 
 def arena_start_bytes(trace: Trace | None) -> int | None:
-    """Arena in use before the first node ran, which is what prepacking put there."""
+    """Arena in use before the first node ran: the prepacked weights."""
     if trace is None or not trace.steps:
         return None
     first = trace.steps[0]
     return max(0, first.in_use_bytes - first.grown_bytes)
 
 
-def _arena(evidence: Evidence, rest: _Remainder, inputs_bytes: int) -> tuple[int, int]:
+def _arena(sources: MemorySources, rest: _Remainder, inputs_bytes: int) -> tuple[int, int]:
     """Touched bytes of the arena, in use and idle.
 
-    What the arena takes is what the runs add with it and do not add without it. Without
-    that second child it is what the runs added in large blocks, inputs left out.
+    The touched bytes are the growth during the runs with the arena, less the growth without it.
+    If the child without the arena failed, the inputs are subtracted instead.
     """
-    if evidence.without_arena is not None:
-        added = evidence.steady.growth_bytes - evidence.without_arena[1].growth_bytes
+    if sources.without_arena is not None:
+        added = sources.steady.growth_bytes - sources.without_arena[1].growth_bytes
     else:
-        added = evidence.steady.growth_bytes - inputs_bytes
+        added = sources.steady.growth_bytes - inputs_bytes
     touched = rest.take(added)
-    trace, start = evidence.trace, arena_start_bytes(evidence.trace)
+    trace, start = sources.trace, arena_start_bytes(sources.trace)
     if trace is None or trace.arena_in_use_peak_bytes is None or start is None:
         return touched, 0
     in_use = max(0, min(touched, trace.arena_in_use_peak_bytes - start))
     return in_use, touched - in_use
 
 
-def _heap_parts(evidence: Evidence) -> tuple[int, int]:
+def _heap_parts(sources: MemorySources) -> tuple[int, int]:
     """Touched bytes in tensors, and bytes in everything else on the heap, after loading.
 
-    The C library says how much there is in all, headers and rounding included, and memray
-    how much of it was asked for as tensors. Where one of them is mute the other stands in:
-    large blocks for tensors, or what was asked for in place of what was given.
+    The C library counts the whole heap, headers and rounding included; memray counts the tensors.
+    If memray's figures are missing, large blocks count as tensors. If the C library's are missing,
+    memray's requests count as the heap.
     """
-    now, load = evidence.steady.loaded, evidence.load
+    now, load = sources.steady.loaded, sources.load
     if now.heap is None:
         if load is None:
             return 0, 0
@@ -184,19 +183,19 @@ def _heap_parts(evidence: Evidence) -> tuple[int, int]:
     return max(0, tensors - now.untouched_bytes), now.heap.in_use_bytes - tensors
 
 
-def _prepacked_bytes(evidence: Evidence) -> int:
-    """Re-laid weights: what the arena held before the first node ran.
+def _prepacked_bytes(sources: MemorySources) -> int:
+    """Prepacked weights: the arena in use before the first node ran.
 
-    Where the runtime does not say, it is what prepacking adds to the private memory. That
-    is less where the originals were freed in exchange.
+    If the runtime does not report it: the anonymous memory that prepacking adds, which is less
+    if the original weights were freed.
     """
-    start = arena_start_bytes(evidence.trace)
+    start = arena_start_bytes(sources.trace)
     if start is not None:
         return start
-    if evidence.without_prepacking is None:
+    if sources.without_prepacking is None:
         return 0
-    with_it = evidence.kernel.resident_anonymous_bytes
-    return max(0, with_it - evidence.without_prepacking.resident_anonymous_bytes)
+    with_it = sources.kernel.resident_anonymous_bytes
+    return max(0, with_it - sources.without_prepacking.resident_anonymous_bytes)
 
 
 def _effect(setting: ChangedSetting, child: ChildMemory) -> SettingEffect:

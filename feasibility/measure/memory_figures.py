@@ -1,14 +1,14 @@
-"""Readings of children to memory figures above the baseline."""
+"""How much memory did a child need? The kernel's readings as figures above the baseline."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
 from feasibility.measure.instruments.memray_capture import PhaseAllocations
 from feasibility.measure.instruments.ort_profile import Trace
-from feasibility.records.profile import DefaultAllocator, Memory
+from feasibility.records.profile import Memory
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Done, Loaded, Ready
 
@@ -17,8 +17,8 @@ from feasibility.runners.child_protocol import Done, Loaded, Ready
 class ChildMemory:
     """Kernel figures of one child, in bytes above its baseline.
 
-    The two peaks are high-water marks less a current value, the baseline;
-    `anonymous` and `file` are differences of current values.
+    The two peaks are high-water marks less the baseline, which is a current value. The
+    anonymous and file-backed figures are differences of current values.
     """
 
     peak_source: Literal["vmhwm", "sampled"]
@@ -35,7 +35,7 @@ class ChildMemory:
 
     @property
     def floor_bytes(self) -> int:
-        """Most memory at once that cannot be evicted, loading and running."""
+        """Highest non-evictable memory at any time, loading included."""
         return max(
             0,
             self.load_peak_bytes - self.resident_file_bytes,
@@ -45,16 +45,11 @@ class ChildMemory:
 
 
 def memory_of(result: ChildResult) -> ChildMemory:
-    """Figures of a child that is known to have come through."""
+    """Figures of a child that finished."""
     ready, loaded, done = result.event(Ready), result.event(Loaded), result.event(Done)
     assert ready is not None
     assert loaded is not None
     assert done is not None
-    return child_memory(ready, loaded, done)
-
-
-def child_memory(ready: Ready, loaded: Loaded, done: Done) -> ChildMemory:
-    """Figures of a child that came through all phases."""
     base, after_load, after_runs = ready.baseline, loaded.memory, done.memory
     return ChildMemory(
         peak_source=ready.peak_source,
@@ -78,9 +73,9 @@ def steady_memory(
     load: PhaseAllocations | None,
     inference: PhaseAllocations | None,
     trace: Trace | None,
-    default_anonymous_bytes: int | None,
+    default_anonymous_bytes: int,
 ) -> Memory:
-    """The profile's memory: kernel figures joined with what memray and the runtime say.
+    """The memory of a profile: figures of the kernel, of memray and of the runtime's profile.
 
     Args:
         kernel: Figures of the steady child.
@@ -91,67 +86,24 @@ def steady_memory(
     """
     kept = None if load is None else load.kept_bytes
     return Memory(
+        **dataclasses.asdict(kernel),
         allocator="steady",
-        peak_source=kernel.peak_source,
-        baseline_bytes=kernel.baseline_bytes,
-        load_peak_bytes=kernel.load_peak_bytes,
-        resident_bytes=kernel.resident_bytes,
-        resident_anonymous_bytes=kernel.resident_anonymous_bytes,
-        resident_file_bytes=kernel.resident_file_bytes,
-        inference_peak_bytes=kernel.inference_peak_bytes,
-        inference_anonymous_bytes=kernel.inference_anonymous_bytes,
-        inference_file_bytes=kernel.inference_file_bytes,
-        inference_pss_bytes=kernel.inference_pss_bytes,
-        inference_private_dirty_bytes=kernel.inference_private_dirty_bytes,
         floor_bytes=kernel.floor_bytes,
-        # Not the floor plus file pages: what loading needs and what runs touch never coincide.
+        # Not the floor plus file pages: loading needs its most before the runs read those pages.
         comfort_bytes=max(kernel.floor_bytes, kernel.inference_peak_bytes),
         allocated_load_peak_bytes=None if load is None else load.peak_bytes,
         allocated_resident_bytes=kept,
         allocated_inference_peak_bytes=(
             None if kept is None or inference is None else kept + inference.peak_bytes
         ),
-        retained_bytes=(
-            None
-            if kept is None or default_anonymous_bytes is None
-            else max(0, default_anonymous_bytes - kept)
-        ),
+        retained_bytes=None if kept is None else max(0, default_anonymous_bytes - kept),
         arena_held_bytes=None if trace is None else trace.arena_held_bytes,
         arena_in_use_peak_bytes=None if trace is None else trace.arena_in_use_peak_bytes,
     )
 
 
-def default_range(children: Sequence[ChildMemory]) -> DefaultAllocator:
-    """Range of each figure that further children with the default allocator will keep to."""
-    load_low, load_high = _range([child.load_peak_bytes for child in children])
-    resident_low, resident_high = _range([child.resident_bytes for child in children])
-    inference_low, inference_high = _range([child.inference_peak_bytes for child in children])
-    return DefaultAllocator(
-        repeat_count=len(children),
-        load_peak_low_bytes=load_low,
-        load_peak_high_bytes=load_high,
-        resident_low_bytes=resident_low,
-        resident_high_bytes=resident_high,
-        inference_peak_low_bytes=inference_low,
-        inference_peak_high_bytes=inference_high,
-    )
-
-
-def _range(figures: Sequence[int]) -> tuple[int, int]:
-    """Ends of the range that the figures were drawn from.
-
-    The lowest and the highest of n figures, each moved outwards by 1/(n-1) of what lies
-    between them: unbiased for figures that spread evenly, and no change where all are equal.
-
-    Source: the minimum-variance unbiased estimator of the ends of a uniform distribution.
-    """
-    low, high = min(figures), max(figures)
-    reach = round((high - low) / max(1, len(figures) - 1))
-    return max(0, low - reach), high + reach
-
-
 def _above(base: int, value: int) -> int:
-    """Bytes above the baseline; none where a process gave back more than it took."""
+    """Bytes above the baseline; 0 if the process returned more memory than it took."""
     return max(0, value - base)
 
 

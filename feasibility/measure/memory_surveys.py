@@ -1,4 +1,4 @@
-"""What a child's surveys say of one moment, above its baseline."""
+"""Where was a child's memory after loading and after its runs? Its surveys above the baseline."""
 
 from __future__ import annotations
 
@@ -8,28 +8,21 @@ from dataclasses import dataclass
 from typing import Final
 
 from feasibility.runners.child_process import ChildResult
-from feasibility.runners.child_protocol import (
-    Done,
-    HeapReading,
-    Loaded,
-    MemoryReading,
-    Ready,
-    Survey,
-)
+from feasibility.runners.child_protocol import Done, HeapReading, Loaded, Ready, Survey
 
 _HEAP_MAPPINGS: Final = frozenset({"", "[heap]"})
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """One moment of a child, in bytes above its baseline.
+class SurveyedMemory:
+    """One survey of a child, in bytes above its baseline.
 
     Args:
         resident_bytes: Resident memory.
-        private_bytes: Memory that no file stands behind, where heaps lie.
-        model_file_bytes: Resident pages of the model's own files.
+        private_bytes: Anonymous memory, where the heap is.
+        model_file_bytes: Resident pages of the model's files.
         library_bytes: Resident pages of all other files.
-        heap: What the C library says; None where it does not.
+        heap: The C library's account of its heap; None if it has none.
     """
 
     resident_bytes: int
@@ -39,76 +32,78 @@ class Moment:
     heap: HeapReading | None
 
     @property
-    def kept_bytes(self) -> int:
-        """Freed and not given back to the kernel."""
+    def retained_bytes(self) -> int:
+        """Freed and not returned to the kernel."""
         return 0 if self.heap is None else self.heap.retained_bytes
 
     @property
     def untouched_bytes(self) -> int:
-        """Allocated and never written to."""
+        """Allocated and never written."""
         if self.heap is None:
             return 0
         return max(0, self.heap.in_use_bytes + self.heap.retained_bytes - self.private_bytes)
 
     @property
-    def small_bytes(self) -> int | None:
-        """Bytes in use in small blocks."""
-        return (
-            None if self.heap is None else max(0, self.heap.in_use_bytes - self.heap.mapped_bytes)
-        )
+    def small_bytes(self) -> int:
+        """In use in small blocks; 0 if the C library has no account."""
+        return 0 if self.heap is None else max(0, self.heap.in_use_bytes - self.heap.mapped_bytes)
 
 
 @dataclass(frozen=True, slots=True)
-class Moments:
-    """A child after loading and after its runs."""
+class Surveys:
+    """The surveys of one child: after loading, and after its runs."""
 
-    loaded: Moment
-    done: Moment
+    loaded: SurveyedMemory
+    done: SurveyedMemory
 
     @property
     def growth_bytes(self) -> int:
         """Private memory that the runs added and did not free."""
-        done = self.done.private_bytes - self.done.kept_bytes
-        return done - (self.loaded.private_bytes - self.loaded.kept_bytes)
+        done = self.done.private_bytes - self.done.retained_bytes
+        return done - (self.loaded.private_bytes - self.loaded.retained_bytes)
 
 
-def moments_of(result: ChildResult, model_files: AbstractSet[str]) -> Moments | None:
-    """A surveyed child after loading and after its runs; None where it was not surveyed."""
+def surveys_of(result: ChildResult | None, model_files: AbstractSet[str]) -> Surveys | None:
+    """The surveys of a child; None if there is no child or no survey.
+
+    Args:
+        result: The child.
+        model_files: Absolute paths of the model and its external data.
+    """
+    if result is None:
+        return None
     ready, loaded, done = result.event(Ready), result.event(Loaded), result.event(Done)
     if ready is None or loaded is None or done is None:
         return None
     if ready.survey is None or loaded.survey is None or done.survey is None:
         return None
-    base = ready.baseline, ready.survey
-    return Moments(
-        loaded=moment(base, (loaded.memory, loaded.survey), model_files),
-        done=moment(base, (done.memory, done.survey), model_files),
+    base = ready.baseline.resident_bytes
+    return Surveys(
+        surveyed_memory(
+            ready.survey, loaded.survey, loaded.memory.resident_bytes - base, model_files
+        ),
+        surveyed_memory(ready.survey, done.survey, done.memory.resident_bytes - base, model_files),
     )
 
 
-def moment(
-    base: tuple[MemoryReading, Survey],
-    now: tuple[MemoryReading, Survey],
-    model_files: AbstractSet[str],
-) -> Moment:
-    """The difference of two looks at one child.
+def surveyed_memory(
+    base: Survey, now: Survey, resident_bytes: int, model_files: AbstractSet[str]
+) -> SurveyedMemory:
+    """The difference between a survey and the baseline's survey.
 
     Args:
-        base: Readings of the baseline.
-        now: Readings of the moment.
+        base: The baseline's survey.
+        now: The survey.
+        resident_bytes: Resident memory above the baseline, 0 if negative.
         model_files: Absolute paths of the model and its external data.
     """
-    (base_memory, base_survey), (memory, survey) = base, now
-    first, last = base_survey.heap, survey.heap
-    return Moment(
-        resident_bytes=max(0, memory.resident_bytes - base_memory.resident_bytes),
-        private_bytes=_grown(base_survey.mappings_bytes, survey.mappings_bytes, _HEAP_MAPPINGS),
-        model_file_bytes=_grown(base_survey.mappings_bytes, survey.mappings_bytes, model_files),
-        library_bytes=_grown(
-            base_survey.mappings_bytes,
-            survey.mappings_bytes,
-            {name for name in survey.mappings_bytes if name.startswith("/")} - model_files,
-        ),
+    files = {name for name in now.mappings_bytes if name.startswith("/")}
+    first, last = base.heap, now.heap
+    return SurveyedMemory(
+        resident_bytes=max(0, resident_bytes),
+        private_bytes=_grown(base.mappings_bytes, now.mappings_bytes, _HEAP_MAPPINGS),
+        model_file_bytes=_grown(base.mappings_bytes, now.mappings_bytes, model_files),
+        library_bytes=_grown(base.mappings_bytes, now.mappings_bytes, files - model_files),
         heap=None
         if first is None or last is None
         else HeapReading(

@@ -1,7 +1,8 @@
-"""What each pass asks of its child: one instrument each, so that none distorts another."""
+"""What does each pass ask its child to do? One child has one instrument."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,20 +11,20 @@ from typing import Any, Final, Literal
 from msgspec.structs import replace
 
 from feasibility.measure.measure_options import MeasureOptions
-from feasibility.records.workload import InputPlan, InputSpec
+from feasibility.records.workload import InputPlan, InputSpec, Workload
 from feasibility.runners.child_command import STEADY_ENVIRONMENT
 from feasibility.runners.child_process import ChildResult, Watcher, run_children
-from feasibility.runners.child_protocol import Instrument, Request, Schedule
+from feasibility.runners.child_protocol import Done, Event, Instrument, Ready, Request, Schedule
 from feasibility.runners.runner import Session
 from feasibility.units import SECOND_NS
 
-# Past this share of a pass's time limit the child stops sampling, so that it can still report.
+# After this share of the time limit the child stops sampling, so that it can still report.
 _SAMPLING_SHARE: Final = 0.7
-# User-mode emulation takes some hundred times as long for arithmetic; a child that loads and
-# runs a model a few times takes this much of the time that the device's own passes get.
+# Emulated arithmetic takes about a hundred times as long, but an emulated pass has few runs.
 _EMULATION_SLOWDOWN: Final = 20
+_MAX_CONCURRENCY: Final = 4
 
-# The peak is the highest of several runs: the second can need more than the first, because
+# The peak is the highest of several runs: the second run can need more than the first, because
 # the runtime then plans its arena ahead.
 _STEADY: Final = Schedule(run_count_min=1, run_count_max=3, warmup_count=0, enough_ns=2 * SECOND_NS)
 _BRIEF_WARMUP_NS: Final = SECOND_NS // 20
@@ -33,6 +34,7 @@ _ONE_RUN: Final = Schedule(run_count_min=0, run_count_max=0, warmup_count=0)
 _PROFILED: Final = Schedule(
     run_count_min=1, run_count_max=8, warmup_count=0, enough_ns=SECOND_NS // 4
 )
+_LIMITED_ENOUGH_NS: Final = SECOND_NS
 
 _ENVIRONMENTS: Final = {"steady": STEADY_ENVIRONMENT, "timeline": STEADY_ENVIRONMENT}
 
@@ -46,7 +48,7 @@ class Passes:
         options: The caller's choices.
         session: Where the children run, with the model on it.
         ceiling_bytes: Most private memory that a child may allocate.
-        watch: Makes a watcher of each child; None for that of the session, if it has one.
+        watch: Makes a watcher of each child; None for the watcher of the session, if it has one.
     """
 
     model_path: Path
@@ -55,17 +57,41 @@ class Passes:
     ceiling_bytes: int
     watch: Callable[[int], Watcher] | None = None
 
+    def concurrency(self, largest_bytes: int) -> int:
+        """How many children of this size may run at once without changing their memory figures."""
+        fitting = self.ceiling_bytes // (2 * largest_bytes + 1)
+        host = self.session.host
+        core_count = len(os.sched_getaffinity(0)) if host is None else host.core_count
+        return max(1, min(core_count, fitting, _MAX_CONCURRENCY))
+
+    def workload(self, plan: InputPlan, result: ChildResult) -> Workload:
+        """The workload of a child that finished."""
+        ready, done = result.event(Ready), result.event(Done)
+        assert ready is not None
+        assert done is not None
+        return Workload(
+            dims=plan.dims,
+            inputs=plan.inputs,
+            assumptions=plan.assumptions,
+            threads=self.options.threads,
+            warmup_count=done.warmup_count,
+            run_count=len(done.samples_ns),
+            runtime=f"ONNX Runtime {ready.versions.get('onnxruntime', '')}".strip(),
+            provider=self.options.provider_name,
+            seed=self.options.seed,
+        )
+
     def describe(self) -> ChildResult:
-        """Inputs and outputs as the runtime sees them."""
+        """Inputs and outputs as the runtime describes them."""
         return self._run(self._request(InputPlan(inputs=()), "plain", _TWO_RUNS, "describe"))
 
     def plain(self, plan: InputPlan) -> ChildResult:
-        """Latency, and memory from the kernel with the C library's defaults."""
+        """Latency, and the kernel's memory figures with the default allocator."""
         schedule = _ONE_RUN if self.session.is_emulated else self._latency_schedule()
         return self._run(self._request(plan, "plain", schedule))
 
     def brief(self, plan: InputPlan, sample_count: int) -> ChildResult:
-        """A few latency samples, for models whose processes take turns."""
+        """A few latency samples, for comparisons in which the processes of two models alternate."""
         schedule = Schedule(
             run_count_min=sample_count,
             run_count_max=8 * sample_count,
@@ -76,7 +102,7 @@ class Passes:
         return self._run(self._request(plan, "plain", schedule))
 
     def repeats(self, plan: InputPlan, numbers: range) -> list[ChildResult]:
-        """Load and two runs in fresh children at once; even numbers get a disturbed heap."""
+        """Default-allocator memory of several children; even numbers get a disturbed heap."""
         schedule = _ONE_RUN if self.session.is_emulated else _TWO_RUNS
         requests = [
             self._request(plan, "plain", schedule, disturb_heap=number % 2 == 0)
@@ -85,15 +111,18 @@ class Passes:
         return self._run_all(requests)
 
     def steady(self, plan: InputPlan) -> ChildResult:
-        """Memory from the kernel with the allocator's threshold fixed."""
-        # Under an emulator the mappings and the heap would be surveyed with its own.
+        """The kernel's memory figures with the steady allocator."""
+        # Under an emulator a survey would include the emulator's own mappings and heap.
         survey = not self.session.is_emulated
         return self._run(self._request(plan, "steady", _STEADY, survey=survey))
 
     def memray(self, plan: InputPlan, capture_prefix: str, *, width: int) -> list[ChildResult]:
-        """Allocations only, into files that start with the prefix; its times mean nothing.
+        """Allocations, written to files with this prefix; and steady memory with prepacking off.
 
-        Beside it, if two children fit, the steady memory with prepacking off.
+        Args:
+            plan: The inputs.
+            capture_prefix: Start of the paths of the files.
+            width: Number of children that may run at once.
         """
         without = {"session.disable_prepacking": "1"}
         requests = (
@@ -103,7 +132,7 @@ class Passes:
         return self._run_beside(requests, width)
 
     def timeline(self, plan: InputPlan, log_path: str, *, width: int) -> list[ChildResult]:
-        """Memory over time, the runtime's log in a file; beside it, memory with the arena off."""
+        """Memory over time, with the runtime's log in a file; steady memory with the arena off."""
         requests = (
             self._request(plan, "timeline", _TWO_RUNS, record=True, log_path=log_path),
             self._request(plan, "steady", _TWO_RUNS, arena=False, survey=True),
@@ -111,25 +140,50 @@ class Passes:
         return self._run_beside(requests, width)
 
     def ort_profile(self, plan: InputPlan, profile_prefix: str) -> ChildResult:
-        """Time and arena memory per node, into a file whose name the child reports."""
+        """Time and arena memory per node, in a file whose name the child reports."""
         return self._run(
             self._request(plan, "ort-profile", _PROFILED, profile_prefix=profile_prefix)
         )
 
     def outputs(self, plan: InputPlan, outputs_path: str) -> ChildResult:
-        """What the model makes of the inputs, into a .npz file."""
+        """The outputs of the model, written to a .npz file."""
         return self._run(self._request(plan, "plain", _TWO_RUNS, outputs_path=outputs_path))
 
-    def _latency_schedule(self) -> Schedule:
-        options, default = self.options, Schedule()
-        count = options.run_count
-        return Schedule(
-            run_count_min=default.run_count_min if count is None else count,
-            run_count_max=default.run_count_max if count is None else count,
-            warmup_count=options.warmup_count,
-            enough_ns=default.enough_ns,
-            time_limit_ns=round(options.timeout_s * _SAMPLING_SHARE * SECOND_NS),
+    def limited(
+        self,
+        plan: InputPlan,
+        *,
+        allocator: Literal["steady", "default"],
+        longest_ns: int,
+        timeout_s: float,
+        on_event: Callable[[Event], None],
+    ) -> ChildResult:
+        """Latency in a child that may thrash under a limit on its memory.
+
+        Args:
+            plan: The inputs.
+            allocator: The C library's allocator.
+            longest_ns: Time after which no further run starts.
+            timeout_s: Seconds after which the child is killed.
+            on_event: Called with each event as it arrives.
+        """
+        schedule = replace(
+            self._latency_schedule(),
+            enough_ns=_LIMITED_ENOUGH_NS,
+            time_limit_ns=min(longest_ns, round(self.options.timeout_s * SECOND_NS / 2)),
         )
+        request = self._request(plan, "steady" if allocator == "steady" else "plain", schedule)
+        return self._run_all([request], timeout_s=timeout_s, on_event=on_event)[0]
+
+    def _latency_schedule(self) -> Schedule:
+        count = self.options.run_count
+        schedule = Schedule(
+            warmup_count=self.options.warmup_count,
+            time_limit_ns=round(self.options.timeout_s * _SAMPLING_SHARE * SECOND_NS),
+        )
+        if count is None:
+            return schedule
+        return replace(schedule, run_count_min=count, run_count_max=count)
 
     def _request(
         self,
@@ -139,14 +193,14 @@ class Passes:
         action: Literal["measure", "describe"] = "measure",
         **further: Any,
     ) -> Request:
-        """A job with everything that all have in common, and further fields of the request."""
+        """A request with the fields that all passes share, and further ones."""
         return Request(
             action=action,
             instrument=instrument,
             model_path=self.session.child_path(self.model_path),
             provider=self.options.provider_name,
             threads=self.options.threads,
-            inputs=tuple(map(self._placed, plan.inputs)),
+            inputs=tuple(map(self._input_there, plan.inputs)),
             seed=self.options.seed,
             schedule=schedule,
             ceiling_bytes=self.ceiling_bytes,
@@ -154,8 +208,8 @@ class Passes:
             **further,
         )
 
-    def _placed(self, spec: InputSpec) -> InputSpec:
-        """The input as the child finds it."""
+    def _input_there(self, spec: InputSpec) -> InputSpec:
+        """The input with the path of its file where the child runs."""
         if spec.fill.path is None:
             return spec
         path = self.session.child_path(Path(spec.fill.path).absolute())
@@ -165,17 +219,22 @@ class Passes:
         return self._run_all([request])[0]
 
     def _run_beside(self, requests: Sequence[Request], width: int) -> list[ChildResult]:
-        """Results of children of which at most `width` run at once."""
+        """Results of children, of which at most `width` run at once."""
         results: list[ChildResult] = []
         for begin in range(0, len(requests), width):
             results += self._run_all(requests[begin : begin + width])
         return results
 
-    def _run_all(self, requests: Sequence[Request]) -> list[ChildResult]:
+    def _run_all(
+        self,
+        requests: Sequence[Request],
+        timeout_s: float | None = None,
+        on_event: Callable[[Event], None] | None = None,
+    ) -> list[ChildResult]:
         """Results of children that run at once.
 
         Raises:
-            HostError: The machine failed rather than the model.
+            HostError: The machine failed, not the model.
         """
         slowdown = _EMULATION_SLOWDOWN if self.session.is_emulated else 1
         results = run_children(
@@ -183,7 +242,8 @@ class Passes:
                 (request, self.session.command(_ENVIRONMENTS.get(request.instrument, {})))
                 for request in requests
             ],
-            timeout_s=self.options.timeout_s * slowdown,
+            timeout_s=(timeout_s or self.options.timeout_s) * slowdown,
+            on_event=on_event,
             watch=self.watch or self.session.watch,
         )
         for error in map(self.session.host_error, results):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from functools import partial
 
 import feasibility
-from feasibility.measure.child_errors import explain
+from feasibility.measure.child_errors import child_error
 from feasibility.measure.files_to_stage import files_to_stage
 from feasibility.measure.host import ceiling_bytes, read_host
 from feasibility.measure.inputs_that_run import first_that_runs
 from feasibility.measure.measure_options import MeasureOptions
+from feasibility.measure.measurement_warnings import other_runtime
 from feasibility.measure.memory_figures import memory_of
 from feasibility.measure.passes import Passes
-from feasibility.measure.profile_warnings import other_runtime
 from feasibility.measure.subject import read_subject
 from feasibility.records.runners import RunnerTrial
 from feasibility.runners.child_protocol import Ready
@@ -36,7 +36,7 @@ def try_runner(runner: Runner) -> RunnerTrial:
         _, result = first_that_runs(subject, passes.steady, ceiling)
         ready = result.event(Ready)
         if ready is None:
-            raise explain(result, path.name, ceiling)
+            raise child_error(result, path.name, ceiling)
         memory = memory_of(result)
         return RunnerTrial(
             tool_version=feasibility.__version__,

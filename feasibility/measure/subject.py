@@ -10,7 +10,7 @@ from typing import Final
 from feasibility.facts.model_facts import digest, facts_of
 from feasibility.facts.ort_format import ort_facts
 from feasibility.graph.inputs.input_plans import plan_inputs, plan_inputs_from_specs
-from feasibility.measure.child_errors import explain
+from feasibility.measure.child_errors import child_error
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.passes import Passes
 from feasibility.model_file.open_model import open_model
@@ -80,7 +80,7 @@ def _plans_from_runtime(
     result = passes.describe()
     described = result.event(Described)
     if described is None:
-        raise explain(result, path.name, passes.ceiling_bytes)
+        raise child_error(result, path.name, passes.ceiling_bytes)
     return plan_inputs_from_specs(
         tuple(_spec(*declared) for declared in described.inputs),
         dims=options.dims,

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import msgspec
-
 from feasibility.measure.imports.imported_figures import (
     ImportedFigures,
     UnreadableError,
@@ -17,7 +15,7 @@ from feasibility.measure.imports.imported_figures import (
     text,
     whole,
 )
-from feasibility.measure.latency_percentiles import summarise
+from feasibility.measure.latency_percentiles import latency_summary
 from feasibility.records.profile import Latency
 from feasibility.units import SECOND_NS
 
@@ -77,11 +75,7 @@ def _latency(report: Any, name: str) -> Latency:
     measured = samples(part(report, name, "latency").get("values"), SECOND_NS)
     if not measured:
         raise UnreadableError(f"it has no {name}.latency.values")
-    return msgspec.structs.replace(
-        summarise(0, 0, measured),
-        load_ns=_first_value(report, _LOADS),
-        first_run_ns=_first_value(report, _FIRSTS),
-    )
+    return latency_summary(measured, _first_value(report, _LOADS), _first_value(report, _FIRSTS))
 
 
 def _first_value(report: Any, names: tuple[str, ...]) -> int | None:

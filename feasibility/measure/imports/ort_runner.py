@@ -8,8 +8,6 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import Any, Final
 
-import msgspec
-
 from feasibility.measure.imports.imported_figures import (
     ImportedFigures,
     UnreadableError,
@@ -19,7 +17,7 @@ from feasibility.measure.imports.imported_figures import (
     text,
     whole,
 )
-from feasibility.measure.latency_percentiles import summarise
+from feasibility.measure.latency_percentiles import latency_summary
 from feasibility.records.base import ISA_ALIASES
 from feasibility.records.profile import Latency, Memory
 from feasibility.units import MILLISECOND_NS
@@ -82,11 +80,8 @@ def _latency(document: dict[str, Any]) -> Latency:
     if not measured:
         raise UnreadableError("it has no timings.measured_ms")
     warmup = samples(timings.get("warmup_ms"), MILLISECOND_NS)
-    return msgspec.structs.replace(
-        summarise(0, 0, measured),
-        load_ns=whole(document.get("load_ms"), MILLISECOND_NS),
-        first_run_ns=warmup[0] if warmup else None,
-    )
+    load_ns = whole(document.get("load_ms"), MILLISECOND_NS)
+    return latency_summary(measured, load_ns, warmup[0] if warmup else None)
 
 
 def _memory(memory: Any) -> Memory | None:

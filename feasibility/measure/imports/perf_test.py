@@ -10,10 +10,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-import msgspec
-
 from feasibility.measure.imports.imported_figures import ImportedFigures, UnreadableError, whole
-from feasibility.measure.latency_percentiles import summarise
+from feasibility.measure.latency_percentiles import latency_summary
 from feasibility.records.profile import Latency
 from feasibility.units import MILLISECOND_NS, SECOND_NS
 
@@ -101,11 +99,7 @@ def read_result_file(content: str) -> ImportedFigures:
         tool=_TOOL,
         runtime="ONNX Runtime",
         model_name=last[0]["model"],
-        latency=msgspec.structs.replace(
-            summarise(0, 0, [round(value * SECOND_NS) for value in seconds]),
-            load_ns=None,
-            first_run_ns=None,
-        ),
+        latency=latency_summary([round(value * SECOND_NS) for value in seconds]),
         process_peak_bytes=int(last[0]["peak"]) or None,
         caveats=tuple(caveats),
     )

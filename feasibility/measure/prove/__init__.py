@@ -1,1 +1,1 @@
-"""Runs a model under memory limits and finds the lowest that it survives."""
+"""Runs a model under memory limits, and searches the lowest that it survives."""

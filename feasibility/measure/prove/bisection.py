@@ -1,9 +1,9 @@
-"""Where to look next for the floor and the comfort point: arithmetic, nothing runs here.
+"""Which limit does the bisection try next? Arithmetic only; prove_model.py runs the model.
 
-A model is killed below its floor, slow between floor and comfort point, fast from there
-on. Every run under a limit tells on which side of both points the limit lies. The figures
-of the run without a limit predict the points well, so the search starts there, moves on
-in growing steps, and halves what remains once it has overshot.
+A model is killed below its floor, slow between floor and comfort point, and fast above the comfort
+point. So every limited run shows on which side of both points its limit lies. The search starts at
+the estimate from the run without a limit, continues in growing steps, and bisects once the point
+lies between two limits.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from feasibility.units import KIB
 State: TypeAlias = Literal["killed", "slow", "fast"]
 
 PRECISION_RATIO: Final = 0.02
-# The kernel charges memory in batches of 64 pages per processor: finer limits mean nothing.
+# The kernel charges memory in batches of 64 pages per processor, so finer limits have no effect.
 RESOLUTION_BYTES: Final = 256 * KIB
 
-# Rounding to pages must not push a gap that was meant to be narrow enough over the edge.
+# A little less than the precision, because limits are rounded to pages.
 _STEP_SHARE: Final = 0.95
 _GROWTH: Final = 4
 
@@ -30,22 +30,22 @@ _COMFORTABLE: Final[frozenset[State]] = frozenset({"fast"})
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What one limit did to the model."""
+class LimitResult:
+    """The state of the model under one limit."""
 
     limit_bytes: int
     state: State
 
 
 @dataclass(frozen=True, slots=True)
-class Guess:
-    """What is known of both points before anything was limited.
+class Estimate:
+    """Estimates from the run without a limit.
 
     Args:
         floor_bytes: Likely floor.
         comfort_bytes: Likely comfort point.
-        least_bytes: Below this it can hardly live.
-        most_bytes: Above this no limit is felt.
+        least_bytes: A limit below it almost certainly kills the model.
+        most_bytes: A limit above it has no effect.
     """
 
     floor_bytes: int
@@ -56,53 +56,55 @@ class Guess:
 
 @dataclass(frozen=True, slots=True)
 class Bracket:
-    """A point lies above `low` and not above `high`; None where no run has said so yet."""
+    """A point lies above `low` and not above `high`; None if no run has shown it yet."""
 
     low: int | None
     high: int | None
 
     @property
     def gap_ratio(self) -> float | None:
-        """The gap to its upper end; None while an end is open."""
+        """The gap, as a share of the upper end; None while an end is open."""
         if self.low is None or not self.high:
             return None
         return (self.high - self.low) / self.high
 
     @property
     def is_narrow(self) -> bool:
-        """True if the point is known as well as is wanted."""
+        """True if the point is known with the wanted precision."""
         if self.high is None:
             return False
-        return self.high - (self.low or 0) <= _finest(self.high)
+        return self.high - (self.low or 0) <= _wanted_gap(self.high)
 
 
-def floor_bracket(seen: Collection[Seen]) -> Bracket:
+def floor_bracket(results: Collection[LimitResult]) -> Bracket:
     """The highest limit that killed the model, and the lowest above it that did not."""
-    return _bracket(seen, _ALIVE)
+    return _bracket(results, _ALIVE)
 
 
-def comfort_bracket(seen: Collection[Seen]) -> Bracket:
+def comfort_bracket(results: Collection[LimitResult]) -> Bracket:
     """The highest limit that was not comfortable, and the lowest above it that was."""
-    return _bracket(seen, _COMFORTABLE)
+    return _bracket(results, _COMFORTABLE)
 
 
-def next_limit(seen: Collection[Seen], guess: Guess) -> int | None:
-    """The limit to try next; None if both points are known as well as is wanted."""
-    if not floor_bracket(seen).is_narrow:
-        return max(1, _next(seen, _ALIVE, guess.floor_bytes, guess, first_growth=1))
-    if not comfort_bracket(seen).is_narrow:
-        # How much more than the pages it maps a model has to keep shows only in practice.
-        return max(1, _next(seen, _COMFORTABLE, guess.comfort_bytes, guess, first_growth=_GROWTH))
+def next_limit(results: Collection[LimitResult], estimate: Estimate) -> int | None:
+    """The limit to try next; None if both points are known with the wanted precision."""
+    if not floor_bracket(results).is_narrow:
+        return max(1, _next(results, _ALIVE, estimate.floor_bytes, estimate, first_growth=1))
+    if not comfort_bracket(results).is_narrow:
+        # The estimate of the comfort point is less exact, so its first step is larger.
+        return max(
+            1, _next(results, _COMFORTABLE, estimate.comfort_bytes, estimate, first_growth=_GROWTH)
+        )
     return None
 
 
-def _bracket(seen: Collection[Seen], good: frozenset[State]) -> Bracket:
-    # Near the point chance decides. The cautious reading counts: what failed once, fails.
-    low = max((item.limit_bytes for item in seen if item.state not in good), default=None)
+def _bracket(results: Collection[LimitResult], good: frozenset[State]) -> Bracket:
+    # Near a point results vary. One failure counts, even if a higher limit had survived before.
+    low = max((item.limit_bytes for item in results if item.state not in good), default=None)
     high = min(
         (
             item.limit_bytes
-            for item in seen
+            for item in results
             if item.state in good and (low is None or item.limit_bytes > low)
         ),
         default=None,
@@ -111,53 +113,48 @@ def _bracket(seen: Collection[Seen], good: frozenset[State]) -> Bracket:
 
 
 def _next(
-    seen: Collection[Seen],
+    results: Collection[LimitResult],
     good: frozenset[State],
     likely_bytes: int,
-    guess: Guess,
+    estimate: Estimate,
     first_growth: int,
 ) -> int:
-    """The prediction, then growing steps away from it, then halving.
+    """The estimate, then growing steps away from it, then the middle of the bracket.
 
     Args:
-        seen: What other limits did.
-        good: States from the wanted point on.
-        likely_bytes: The prediction.
-        guess: The ends between which the point must lie.
-        first_growth: How much larger the first step upwards is than one that closes the
-            bracket at once if the prediction was right.
+        results: Results of other limits.
+        good: States at and above the point.
+        likely_bytes: The estimate of the point.
+        estimate: Limits between which the point must lie.
+        first_growth: Factor of the first step upwards. With 1, that step closes the bracket if
+            the estimate was right.
     """
-    bracket = _bracket(seen, good)
+    bracket = _bracket(results, good)
     low, high = bracket.low, bracket.high
     start = likely_bytes + round(_step(likely_bytes) / 2)
-    if _is_inside(bracket, start):
+    if (low is None or start > low) and (high is None or start < high):
         return start
     if high is not None and high <= start:
-        count = sum(item.state in good and item.limit_bytes <= start for item in seen)
-        least = low if low is not None else min(guess.least_bytes, high // 2)
+        count = sum(item.state in good and item.limit_bytes <= start for item in results)
+        least = low if low is not None else min(estimate.least_bytes, high // 2)
         return max(round(high - _step(high) * _growth(count)), _middle(least, high))
     assert low is not None
-    count = sum(item.state not in good and item.limit_bytes >= start for item in seen)
-    most = high if high is not None else max(guess.most_bytes, 2 * low)
+    count = sum(item.state not in good and item.limit_bytes >= start for item in results)
+    most = high if high is not None else max(estimate.most_bytes, 2 * low)
     return min(round(low + _step(low) * first_growth * _growth(count)), _middle(low, most))
 
 
-def _is_inside(bracket: Bracket, limit_bytes: int) -> bool:
-    low, high = bracket.low, bracket.high
-    return (low is None or limit_bytes > low) and (high is None or limit_bytes < high)
-
-
 def _growth(run_count: int) -> int:
-    """How many times the first step; grows with the runs that went in one direction."""
+    """Factor of the first step; grows with the number of steps in one direction."""
     return int(_GROWTH ** max(0, run_count - 1))
 
 
 def _step(limit_bytes: int) -> float:
-    """A first step that closes a bracket if the next run is on its other side."""
-    return _STEP_SHARE * _finest(limit_bytes)
+    """A first step, small enough to close the bracket if the point lies within it."""
+    return _STEP_SHARE * _wanted_gap(limit_bytes)
 
 
-def _finest(limit_bytes: int) -> float:
+def _wanted_gap(limit_bytes: int) -> float:
     return max(PRECISION_RATIO * limit_bytes, RESOLUTION_BYTES)
 
 

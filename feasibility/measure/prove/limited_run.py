@@ -1,29 +1,32 @@
-"""One process under one limit, and what became of it."""
+"""What happened to the model under one limit? Runs one child in a group and judges its end."""
 
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from feasibility.errors import HostError
-from feasibility.measure.child_errors import explain, is_out_of_memory
+from feasibility.measure.child_errors import child_error, is_out_of_memory
 from feasibility.measure.latency_percentiles import percentile
+from feasibility.measure.passes import Passes
 from feasibility.measure.prove.page_cache import evict
 from feasibility.records.proof import EndedBy, LimitedRun, Outcome
-from feasibility.runners.child_command import Command
-from feasibility.runners.child_process import ChildResult, run_child
-from feasibility.runners.child_protocol import Done, Event, Failed, First, Loaded, Request
+from feasibility.runners.child_command import Command, local_command
+from feasibility.runners.child_process import ChildResult
+from feasibility.runners.child_protocol import Done, Event, Failed, First, Loaded
 from feasibility.runners.limits.cgroup_folder import PAGE_BYTES
 from feasibility.runners.limits.limit import EXIT_NOT_IN_GROUP, Enforcer, Usage
+from feasibility.runners.local import LocalSession
 from feasibility.text import safe_text
 
-# From this slowdown on a model is alive but of no use, provided that pages were read again.
+# A model at least this much slower thrashes, if it read evicted pages again.
 THRASHING_RATIO: Final = 1.5
-# Up to this slowdown nobody would notice the limit.
+# A model at most this much slower is comfortable.
 COMFORT_RATIO: Final = 1.1
 
 _MESSAGE_LIMIT: Final = 300
@@ -32,103 +35,99 @@ _OUTCOMES: Final[dict[EndedBy, Outcome]] = {"itself": "survived", "timeout": "th
 _CRASHES: Final = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL})
 
 
-@dataclass(frozen=True, slots=True)
-class Conditions:
-    """What is the same for all runs of one proof.
-
-    Args:
-        enforcer: What limits them.
-        command: Starts the child.
-        request: The job.
-        files: Files of the model, evicted from the page cache before every run.
-    """
-
-    enforcer: Enforcer
-    command: Command
-    request: Request
-    files: tuple[Path, ...]
-
-
 @dataclass(slots=True)
-class Attempt:
-    """A run and what its group counted.
+class GroupedChild:
+    """A child, and the counters of the group that it ran in.
 
     Args:
-        result: What the child said, and how it ended.
-        enforced_bytes: The limit as the kernel took it.
+        result: The child.
+        enforced_bytes: The limit that the kernel enforced; None for no limit.
         kept_bytes: Bytes of the model's files that could not be evicted before.
-        moments: Counters when an event of each kind arrived.
-        final: Counters after its end.
+        usage_at: Counters when an event of each kind arrived.
+        final_usage: Counters after the child's end.
     """
 
     result: ChildResult
     enforced_bytes: int | None
     kept_bytes: int
-    moments: dict[type[Event], Usage] = field(default_factory=dict)
-    final: Usage = field(default_factory=Usage)
+    usage_at: dict[type[Event], Usage] = field(default_factory=dict)
+    final_usage: Usage = field(default_factory=Usage)
 
 
-def attempt(conditions: Conditions, enforced_bytes: int | None, *, timeout_s: float) -> Attempt:
-    """Runs the model in a fresh group.
+@dataclass(frozen=True, slots=True)
+class _GroupSession(LocalSession):
+    """A session on this machine whose children start inside a group."""
+
+    enter: Callable[[Command], Command] = field(kw_only=True)
+
+    def command(self, variables: Mapping[str, str]) -> Command:
+        """The command that enters the group and starts the child program."""
+        return self.enter(local_command(variables))
+
+
+def run_in_group(
+    enforcer: Enforcer,
+    enforced_bytes: int | None,
+    passes: Passes,
+    run: Callable[[Passes, Callable[[Event], None]], ChildResult],
+    files: Iterable[Path],
+) -> GroupedChild:
+    """Runs a child in a fresh group, with the model's files evicted from the page cache.
+
+    Args:
+        enforcer: Makes the group.
+        enforced_bytes: The limit of the group; None for no limit.
+        passes: The passes over the model on this machine.
+        run: Runs one pass and calls the function with each event.
+        files: The model's files.
 
     Raises:
         HostError: The group cannot be made or entered.
     """
-    kept_bytes = evict(conditions.files)
-    moments: dict[type[Event], Usage] = {}
+    kept_bytes = evict(files)
+    usage_at: dict[type[Event], Usage] = {}
     try:
-        with conditions.enforcer.group(enforced_bytes) as group:
-            result = run_child(
-                with_ceiling(conditions.request, group.ceiling_bytes),
-                group.command(conditions.command),
-                timeout_s=timeout_s,
-                on_event=lambda event: moments.update({type(event): group.usage()}),
+        with enforcer.group(enforced_bytes) as group:
+            grouped = replace(
+                passes,
+                session=_GroupSession(enter=group.command),
+                ceiling_bytes=group.ceiling_bytes or passes.ceiling_bytes,
             )
-            final, enforced_bytes = group.usage(), group.limit_bytes
+            result = run(grouped, lambda event: usage_at.update({type(event): group.usage()}))
+            final_usage, enforced_bytes = group.usage(), group.limit_bytes
     except OSError as error:
-        raise HostError(
-            "Cannot limit the memory of a process",
-            safe_text(error.strerror or str(error)).lower(),
-            "run `feasibility doctor`",
-        ) from error
+        raise _group_error(safe_text(error.strerror or str(error)).lower()) from error
     if result.exit_code == EXIT_NOT_IN_GROUP and not result.events:
-        raise HostError(
-            "Cannot limit the memory of a process",
-            "it could not be moved into the group that was made for it",
-            "run `feasibility doctor`",
-        )
-    return Attempt(result, enforced_bytes, kept_bytes, moments, final)
+        raise _group_error("the process could not be moved into its control group")
+    return GroupedChild(result, enforced_bytes, kept_bytes, usage_at, final_usage)
 
 
-def with_ceiling(request: Request, ceiling_bytes: int | None) -> Request:
-    """The request with a limit that the child sets on itself, where the group cannot."""
-    if ceiling_bytes is None:
-        return request
-    return msgspec.structs.replace(request, ceiling_bytes=ceiling_bytes)
+def _group_error(why: str) -> HostError:
+    return HostError("Cannot limit the memory of a process", why, "run `feasibility doctor`")
 
 
-def unlimited_run(result: Attempt) -> LimitedRun:
-    """The record of a run without a limit that came through."""
-    return _record(result, None, None, "survived", "itself")
+def unlimited_run(child: GroupedChild) -> LimitedRun:
+    """The record of a run without a limit that finished."""
+    return _record(child, None, None, "survived", "itself")
 
 
 def limited_run(
-    result: Attempt, limit_bytes: int, unlimited: LimitedRun, model_name: str
+    child: GroupedChild, limit_bytes: int, unlimited: LimitedRun, model_name: str
 ) -> LimitedRun:
     """The record of a run under a limit.
 
     Args:
-        result: The run.
-        limit_bytes: What the model might use.
-        unlimited: The run to compare with.
-        model_name: For messages.
+        child: The child.
+        limit_bytes: The limit on the model.
+        unlimited: The run without a limit, for the ratios.
+        model_name: Name for messages.
 
     Raises:
-        FeasibilityError: It ended for a reason that is not the limit.
+        FeasibilityError: Something other than the limit ended the child.
     """
-    ended_by = _ended_by(result, model_name)
+    ended_by = _ended_by(child, model_name)
     outcome = _OUTCOMES.get(ended_by, "killed")
-    run = _record(result, limit_bytes, unlimited, outcome, ended_by)
+    run = _record(child, limit_bytes, unlimited, outcome, ended_by)
     if run.outcome == "survived" and is_slowed(run, THRASHING_RATIO):
         return msgspec.structs.replace(run, outcome="thrashed")
     return run
@@ -137,8 +136,8 @@ def limited_run(
 def is_slowed(run: LimitedRun, ratio: float) -> bool:
     """True if the limit made the runs slower than the ratio.
 
-    Where the kernel counts evictions, a run that had to read nothing again was not slowed
-    down by its limit, whatever else kept the machine busy.
+    If the kernel counts evictions and no evicted page was read again, other work on the machine
+    caused the delay, not the limit.
     """
     if run.outcome != "survived":
         return True
@@ -147,13 +146,13 @@ def is_slowed(run: LimitedRun, ratio: float) -> bool:
     return run.reread_per_run_bytes is None or run.reread_per_run_bytes >= PAGE_BYTES
 
 
-def _ended_by(attempt: Attempt, model_name: str) -> EndedBy:
-    """What ended a limited run.
+def _ended_by(child: GroupedChild, model_name: str) -> EndedBy:
+    """What ended a limited child.
 
     Raises:
-        FeasibilityError: Something that is not the limit.
+        FeasibilityError: Something other than the limit.
     """
-    result, counted = attempt.result, attempt.final
+    result, counted = child.result, child.final_usage
     if result.ending == "done":
         return "itself"
     if result.ending == "timeout" and counted.refault_bytes != 0:
@@ -166,7 +165,7 @@ def _ended_by(attempt: Attempt, model_name: str) -> EndedBy:
         return "oom-killer"
     if result.signal_number is not None and result.signal_number in _CRASHES:
         return "crash"
-    raise explain(result, model_name, None)
+    raise child_error(result, model_name, None)
 
 
 def _is_about_memory(failed: Failed) -> bool:
@@ -175,19 +174,19 @@ def _is_about_memory(failed: Failed) -> bool:
 
 
 def _record(
-    attempt: Attempt,
+    child: GroupedChild,
     limit_bytes: int | None,
     unlimited: LimitedRun | None,
     outcome: Outcome,
     ended_by: EndedBy,
 ) -> LimitedRun:
-    result, counted = attempt.result, attempt.final
+    result, counted = child.result, child.final_usage
     loaded, first, done = result.event(Loaded), result.event(First), result.event(Done)
     load_ns = None if loaded is None else loaded.load_ns
     median_ns = None if done is None else percentile(sorted(done.samples_ns), 50)
     return LimitedRun(
         limit_bytes=limit_bytes,
-        enforced_bytes=attempt.enforced_bytes,
+        enforced_bytes=child.enforced_bytes,
         outcome=outcome,
         ended_by=ended_by,
         phase=result.phase,
@@ -198,7 +197,7 @@ def _record(
         samples_ns=() if done is None else done.samples_ns,
         latency_ratio=None if unlimited is None else _ratio(median_ns, unlimited.median_ns),
         load_ratio=None if unlimited is None else _ratio(load_ns, unlimited.load_ns),
-        reread_per_run_bytes=_reread_per_run_bytes(attempt, done),
+        reread_per_run_bytes=_reread_per_run_bytes(child, done),
         refault_bytes=counted.refault_bytes,
         major_fault_count=counted.major_fault_count,
         oom_kill_count=counted.oom_kill_count,
@@ -207,11 +206,11 @@ def _record(
     )
 
 
-def _reread_per_run_bytes(attempt: Attempt, done: Done | None) -> int | None:
-    """File pages read again after the first run, which has to read them all once."""
-    if done is None or First not in attempt.moments:
+def _reread_per_run_bytes(child: GroupedChild, done: Done | None) -> int | None:
+    """Evicted file pages read again, per run after the first, which reads every page once."""
+    if done is None or First not in child.usage_at:
         return None
-    before, after = attempt.moments[First].refault_bytes, attempt.final.refault_bytes
+    before, after = child.usage_at[First].refault_bytes, child.final_usage.refault_bytes
     if before is None or after is None:
         return None
     return max(0, after - before) // max(1, done.warmup_count + len(done.samples_ns))
@@ -222,10 +221,10 @@ def _ratio(part: int | None, whole: int | None) -> float | None:
 
 
 def _message(result: ChildResult) -> str:
-    """What is known of an end that was not its own."""
+    """Why the child did not finish; empty if it did."""
     failed = result.event(Failed)
     if failed is not None:
         return safe_text(" ".join(failed.message.split()), _MESSAGE_LIMIT)
     if result.signal_number is not None:
         return signal.Signals(result.signal_number).name
-    return f"not done after {result.timeout_s:g} s" if result.ending == "timeout" else ""
+    return f"not finished within {result.timeout_s:g} s" if result.ending == "timeout" else ""

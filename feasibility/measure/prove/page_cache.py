@@ -1,8 +1,7 @@
-"""A model's files and the page cache.
+"""How are a model's files evicted from the page cache before a limited run?
 
-Pages that another process has read are charged to that process: a limited run that finds
-them there runs at full speed under limits that would starve it on a device. So they are
-evicted before every run.
+Pages that another process has read are charged to that process. A limited run would find them in
+the cache and run at full speed, under limits in which it thrashes on a device.
 """
 
 from __future__ import annotations
@@ -17,15 +16,15 @@ from typing import Final
 
 _PAGE_BYTES: Final = mmap.PAGESIZE
 _CHUNK_BYTES: Final = 256 * 1024**2
-# Nothing is ever written: ctypes tells the address of writable buffers only.
+# The mapping is never written, but ctypes only gives the address of a writable buffer.
 _PROTECTION: Final = mmap.PROT_READ | mmap.PROT_WRITE
 
 
 def evict(paths: Iterable[Path]) -> int:
-    """Bytes of the files that are still in the page cache afterwards.
+    """Evicts files; returns the bytes that are still in the page cache.
 
-    Needs no privilege. What other processes have mapped cannot be evicted; what was
-    written a moment ago has to reach the disk first.
+    Works without privileges. Pages that other processes have mapped cannot be evicted. Pages that
+    were just written have to reach the disk first.
     """
     kept_bytes = 0
     for path in paths:
@@ -52,8 +51,8 @@ def _evict(descriptor: int) -> int:
 def cached_bytes(descriptor: int) -> int:
     """Bytes of an open file that are in the page cache.
 
-    All of them where the kernel does not tell: it does so only to those who own the file
-    or may write to it.
+    The whole file if this process neither owns it nor may write to it: the kernel then reports
+    every page as cached.
 
     Source: mincore(2).
     """
@@ -78,12 +77,12 @@ def _cached_page_count(view: mmap.mmap, length: int) -> int:
         if libc.mincore(ctypes.addressof(start), length, flags) != 0:
             return 0
     finally:
-        del start  # else the mapping could not be closed
+        del start  # otherwise the mapping cannot be closed
     return sum(flag & 1 for flag in bytes(flags))
 
 
 def read_ahead_bytes(path: Path) -> int | None:
-    """Bytes that the kernel reads at once from the file's disk; None where it has none.
+    """Bytes that the kernel reads ahead from the file's disk; None if unknown.
 
     Source: Linux, Documentation/ABI/stable/sysfs-block, queue/read_ahead_kb.
     """

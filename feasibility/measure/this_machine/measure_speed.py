@@ -13,7 +13,7 @@ from typing import Final
 
 from feasibility.errors import MeasurementError
 from feasibility.facts.model_facts import inspect_model
-from feasibility.measure.child_errors import explain, is_out_of_memory
+from feasibility.measure.child_errors import child_error, is_out_of_memory
 from feasibility.measure.latency_percentiles import percentile
 from feasibility.measure.measure_options import PROVIDERS, Progress, no_progress
 from feasibility.measure.profiled_model import profiled_model
@@ -202,7 +202,7 @@ class _Series:
                 f"small models took more than the {result.timeout_s:g} s there are for them",
                 "close other programs and try again",
             )
-        cause = explain(result, "timing models", self.free_bytes)
+        cause = child_error(result, "timing models", self.free_bytes)
         failed = result.event(Failed)
         is_short = failed is not None and is_out_of_memory(failed)
         hint = f"close other programs; {_ENOUGH_TEXT} are enough" if is_short else cause.hint

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from feasibility.errors import FeasibilityError, HostError, InputError, MeasurementError, ModelError
-from feasibility.measure.child_errors import explain, running_node
+from feasibility.measure.child_errors import child_error, running_node
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Failed, Loaded, MemoryReading, Ready
 
@@ -30,7 +30,7 @@ def ended(ending: str, *events: Any, **changes: Any) -> ChildResult:
 
 
 def explained(result: ChildResult) -> FeasibilityError:
-    return explain(result, "m.onnx", 8 * 1024**3)
+    return child_error(result, "m.onnx", 8 * 1024**3)
 
 
 def load_error(message: str) -> FeasibilityError:
@@ -44,7 +44,7 @@ def test_custom_operator_by_registration() -> None:
         "Fatal error: com.acme.secret:Foo(-1) is not a registered function/op"
     )
     assert "operator Foo of the domain com.acme.secret" in error.why
-    assert "no library is loaded because a model asks for it" in error.hint
+    assert "does not load libraries that a model requests" in error.hint
 
 
 def test_custom_operator_by_missing_import() -> None:
@@ -64,8 +64,8 @@ def test_custom_operator_by_missing_import() -> None:
             "[ONNXRuntimeError] : 1 : FAIL : Load model from m.onnx failed:/onnxruntime_src/x.h:46 "
             "void f(const std::string&, int) ONNX Runtime only *guarantees* support for models "
             "stamped with official released onnx opset versions. Opset 99 is under development",
-            "it is stamped with operator set 99",
-            "official operator set",
+            "it uses operator set 99",
+            "an older operator set",
         ),
         (
             "[ONNXRuntimeError] : 1 : FAIL : Load model from m.onnx failed:/onnxruntime_src/"
@@ -78,7 +78,7 @@ def test_custom_operator_by_missing_import() -> None:
             "[ONNXRuntimeError] : 1 : FAIL : Exception during initialization: /onnxruntime_src/"
             "a.cc:235 n::Locale(const std::string&)::<lambda()> Failed to construct locale with "
             "name:en_US.UTF-8:locale::facet name not valid",
-            "in the locale en_US.UTF-8",
+            "needs the locale en_US.UTF-8",
             "locale-gen en_US.UTF-8",
         ),
         (
@@ -109,7 +109,7 @@ def test_a_failed_run_names_the_node() -> None:
     )
     error = explained(ended("failed", READY, LOADED, Failed("run", "InvalidArgument", message)))
     assert error.message == (
-        "'m.onnx' loads but does not run: node '/up/Concat' (Concat) failed: "
+        "'m.onnx' loads, but does not run: node '/up/Concat' (Concat) failed: "
         "Non concat axis dimensions must match"
     )
     assert running_node("something else") is None
@@ -122,8 +122,8 @@ def test_an_input_type_that_python_cannot_make() -> None:
         "((map(int64,tensor(float)))) , expected: ((map(int64,tensor(double))))"
     )
     error = explained(ended("failed", READY, LOADED, Failed("run", "InvalidArgument", message)))
-    assert error.what == "'m.onnx' loads but cannot be fed from Python"
-    assert "it wants map(int64,tensor(double)), and" in error.why
+    assert error.what == "'m.onnx' loads, but Python cannot make its inputs"
+    assert "it needs map(int64,tensor(double)), but" in error.why
     assert error.why.endswith("only makes map(int64,tensor(float))")
 
 
@@ -135,8 +135,7 @@ def test_out_of_memory(message: str) -> None:
     """All wordings of a failed allocation say how much was free."""
     error = explained(ended("failed", READY, Failed("load", "RuntimeException", message)))
     assert (
-        error.message
-        == "Cannot load 'm.onnx': it needs more memory than the 8 GiB that are free here"
+        error.message == "Cannot load 'm.onnx': it needs more memory than the 8 GiB that are free"
     )
 
 
@@ -158,7 +157,7 @@ def test_unavailable_provider_lists_the_available() -> None:
     assert isinstance(error, HostError)
     assert "not part of this onnxruntime build" in error.why
     assert error.hint == (
-        "available here: CPUExecutionProvider; install onnxruntime-gpu in place of onnxruntime"
+        "available: CPUExecutionProvider; install onnxruntime-gpu instead of onnxruntime"
     )
 
 
@@ -178,16 +177,16 @@ def test_a_provider_without_its_hardware() -> None:
             "/onnxruntime_src/x.cc:729 void RegisterTensorRTPluginsAsCustomOps() Please install "
             "TensorRT libraries as mentioned in the GPU requirements page, make sure they're in "
             "the PATH or LD_LIBRARY_PATH, and that your GPU is supported.",
-            "the libraries of TensorRT are missing here",
+            "the libraries of TensorRT are missing",
         ),
         (
             "/onnxruntime_src/cuda_call.cc:129 CUDA failure 100: no CUDA-capable device is "
             "detected ; GPU=-1 ; hostname=box ; file=x.cc ; line=282 ; expr=cudaSetDevice(0);",
-            "CUDA says: no CUDA-capable device is detected",
+            "CUDA reports: no CUDA-capable device is detected",
         ),
         (
             "CUDA failure 35: CUDA driver version is insufficient for CUDA runtime version",
-            "CUDA says: CUDA driver version is insufficient for CUDA runtime version",
+            "CUDA reports: CUDA driver version is insufficient for CUDA runtime version",
         ),
     ],
 )
@@ -217,14 +216,14 @@ def test_unusable_input_file() -> None:
 def test_timeout() -> None:
     """The limit and the option that raises it."""
     error = explained(ended("timeout", READY, LOADED, timeout_s=5.0))
-    assert error.message == "Cannot run 'm.onnx': it was not done after 5 s and was ended"
+    assert error.message == "Cannot run 'm.onnx': it did not finish within 5 s"
     assert "--timeout" in error.hint
 
 
 @pytest.mark.parametrize(
     ("number", "why"),
     [
-        (signal.SIGKILL, "was killed (SIGKILL), most likely because memory ran out"),
+        (signal.SIGKILL, "was killed (SIGKILL), probably because memory ran out"),
         (signal.SIGSEGV, "ONNX Runtime crashed (SIGSEGV)"),
         (signal.SIGTERM, "was ended by SIGTERM"),
         (63, "was ended by signal 63"),
@@ -241,7 +240,9 @@ def test_a_silent_end_quotes_the_last_words() -> None:
     """What the child printed last is often the reason."""
     error = explained(ended("silent", exit_code=7, stderr_tail="a\nundefined symbol\x1b[0m\n"))
     assert isinstance(error, MeasurementError)
-    assert error.why.endswith("ended with code 7 without a result: undefined symbol\\x1b[0m")
+    assert error.why.endswith(
+        "ended with exit code 7 and without a result: undefined symbol\\x1b[0m"
+    )
 
 
 def test_hostile_names_are_escaped() -> None:

@@ -1,0 +1,282 @@
+"""What should a reader know before trusting a profile or a proof? Every warning of both.
+
+Warnings that may not apply are returned in a tuple, which is then empty.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
+
+from feasibility.measure.latency_percentiles import outlier_count
+from feasibility.measure.measure_options import MeasureOptions
+from feasibility.records.base import Notice
+from feasibility.records.device import Device
+from feasibility.records.profile import Latency
+from feasibility.records.proof import LimitedRun, LimitKind, ProofAllocator
+from feasibility.records.workload import InputPlan
+from feasibility.runners.child_protocol import Failed
+from feasibility.runners.runner import FreeSpace
+from feasibility.text import safe_text
+from feasibility.units import KIB, format_bytes, format_duration
+
+FEW_SAMPLES: Final = 10
+NOISY_RATIO: Final = 0.1
+UNSETTLED_RATIO: Final = 0.05
+OUTLIER_SHARE: Final = 0.05
+BUSY_LOAD_RATIO: Final = 0.75
+# Captures and traces grow in steps, so a little room is left after the first step that failed.
+FULL_DISK_BYTES: Final = 64 * 1024
+SHORT_RUN_NS: Final = 100_000
+# Hint for more runs: at least the default number, and twice the number so far.
+_MORE_RUNS: Final = 100
+_DISTURBED_RATIO: Final = 1.25
+_USUAL_READ_AHEAD_BYTES: Final = 512 * KIB
+
+
+def _warning_if(condition: object, code: str, message: str, hint: str) -> tuple[Notice, ...]:
+    return (Notice(code=code, message=message, hint=hint),) if condition else ()
+
+
+def busy_host(load: float, core_count: int) -> tuple[Notice, ...]:
+    """A warning if other programs were running when the measurement began."""
+    return _warning_if(
+        load > BUSY_LOAD_RATIO * core_count,
+        "host-busy",
+        f"the machine was busy before measuring (load {load:.1f} on {core_count} cores), so "
+        "times may be too long",
+        "measure on an idle machine",
+    )
+
+
+def sampled_peak(peak_source: Literal["vmhwm", "sampled"]) -> tuple[Notice, ...]:
+    """A warning if the kernel's high-water mark could not be used."""
+    return _warning_if(
+        peak_source == "sampled",
+        "peak-sampled",
+        "peaks were sampled every millisecond, because the kernel's high-water mark cannot be "
+        "reset here; short peaks may be missing",
+        "allow writing to /proc/self/clear_refs, or measure outside this sandbox",
+    )
+
+
+def changed_sizes(first: InputPlan, used: InputPlan) -> tuple[Notice, ...]:
+    """A warning if the model did not run with the likeliest sizes."""
+    changes = ", ".join(
+        f"{safe_text(name)} {first.dims[name]} -> {size}"
+        for name, size in used.dims.items()
+        if name in first.dims and first.dims[name] != size
+    )
+    return _warning_if(
+        first is not used,
+        "sizes-changed",
+        f"the model did not run with the sizes assumed first; changed: "
+        f"{changes or 'the generated inputs'}",
+        "set the sizes that you will use with --dim NAME=N",
+    )
+
+
+def failed_pass(
+    name: str, why: str, disk: FreeSpace | None, failed: Failed | None = None
+) -> Notice:
+    """The warning that the figures of one pass are missing.
+
+    Args:
+        name: The pass.
+        why: Why it failed, unless memray is missing or the disk is full.
+        disk: The folder for temporary files; None if it is unknown.
+        failed: The child's report of its failure.
+    """
+    if failed is not None and failed.phase == "import" and "'memray'" in failed.message:
+        return Notice(
+            code="memray-missing",
+            message="allocations were not counted, because memray is not installed on that machine",
+            hint="install it there, beside onnxruntime: pip install memray",
+        )
+    missing = f"the {name} pass failed, so its figures are missing"
+    if disk is not None and disk.free_bytes < FULL_DISK_BYTES:
+        return Notice(
+            code="disk-full",
+            message=f"{missing}: the folder for temporary files ({safe_text(disk.folder)}) is full",
+            hint="free space there, or set TMPDIR to another folder",
+        )
+    return Notice(
+        code="pass-failed",
+        message=f"{missing}: {why}",
+        hint="run `feasibility doctor`, or allow more time with --timeout",
+    )
+
+
+def other_runtime(versions: Mapping[str, str], runner: str) -> tuple[Notice, ...]:
+    """A warning if another machine has another version of ONNX Runtime than this one."""
+    there, here = versions.get("onnxruntime", ""), importlib.metadata.version("onnxruntime")
+    return _warning_if(
+        runner != "local" and there != here,
+        "other-runtime",
+        f"ONNX Runtime is {safe_text(there)} on {safe_text(runner)} but {here} on this machine, so "
+        "figures of both cannot be compared",
+        "install the version that you deploy on both",
+    )
+
+
+def emulated() -> Notice:
+    """The warning about what an emulator cannot measure."""
+    return Notice(
+        code="emulated",
+        message="memory was measured under emulation; latency, operators and allocations were not, "
+        "because an emulator's figures differ from the device's",
+        hint="measure on the device with --on ssh:HOST",
+    )
+
+
+def gpu_memory_missing(why: str) -> Notice:
+    """The warning that memory on the GPU was not measured."""
+    return Notice(
+        code="gpu-memory-unseen",
+        message=f"memory on the GPU was not measured: {why}",
+        hint="measure on the machine that has the GPU, with the NVIDIA driver installed",
+    )
+
+
+def latency_warnings(latency: Latency, options: MeasureOptions) -> tuple[Notice, ...]:
+    """Warnings about samples that are few, vary, or are too short to time well."""
+    samples, median = latency.samples_ns, latency.median_ns
+    low, high = latency.median_low_ns, latency.median_high_ns
+    reach = 0 if low is None or high is None else max(high - median, median - low)
+    spread = (latency.stdev_ns or 0) / median if median else 0.0
+    varies = reach > UNSETTLED_RATIO * median or spread > NOISY_RATIO
+    outliers = outlier_count(samples)
+    return (
+        *_warning_if(
+            len(samples) < FEW_SAMPLES and options.run_count is None,
+            "latency-few-samples",
+            f"only {len(samples)} runs of {format_duration(median)} fitted into the time limit",
+            f"allow more time: --timeout {options.timeout_s * 3:g}",
+        ),
+        *_warning_if(
+            len(samples) >= FEW_SAMPLES and varies,
+            "latency-noisy",
+            f"latency varies: the standard deviation is {100 * spread:.0f} % of the median, and "
+            f"the median is known to within {max(100 * reach / max(median, 1), 1):.0f} %",
+            f"close other programs, or measure more runs: --runs "
+            f"{max(_MORE_RUNS, 2 * len(samples))}",
+        ),
+        *_warning_if(
+            outliers > OUTLIER_SHARE * len(samples),
+            "latency-outliers",
+            f"{outliers} of {len(samples)} runs took far longer than the rest",
+            "the 95th and 99th percentiles describe this machine more than the model",
+        ),
+        *_warning_if(
+            0 < median < SHORT_RUN_NS,
+            "latency-short",
+            f"one run takes {format_duration(median)}; a large part of it is the call from Python",
+            "compare the memory of so small a model, not its latency",
+        ),
+    )
+
+
+def weaker_limit(kind: LimitKind) -> tuple[Notice, ...]:
+    """A warning if the limit is not a control group."""
+    return _warning_if(
+        kind == "address-space",
+        "limit-weaker",
+        "no control group can be made here, so the limit counts private memory that is requested, "
+        "used or not; file-backed memory is not limited, so the model cannot thrash",
+        "`feasibility doctor` says what to allow for a limit that counts memory in use",
+    )
+
+
+def kept_files(kept_bytes: int) -> tuple[Notice, ...]:
+    """A warning if files of the model could not be evicted before a run."""
+    return _warning_if(
+        kept_bytes,
+        "page-cache-kept",
+        f"{format_bytes(kept_bytes)} of the model's files may have stayed in the page cache, "
+        "where they do not count against the limit",
+        "close other programs that have the model open, or prove your own copy of it",
+    )
+
+
+def default_allocator(allocator: ProofAllocator) -> tuple[Notice, ...]:
+    """A warning that figures differ between processes."""
+    return _warning_if(
+        allocator == "default",
+        "allocator-default",
+        "with the default allocator the memory of one model differs by up to an eighth between "
+        "processes, so another run may have another outcome",
+        "set MALLOC_TRIM_THRESHOLD_=131072 where you deploy, and prove without --allocator default",
+    )
+
+
+def other_instruction_set(device: Device | None, arch: str) -> tuple[Notice, ...]:
+    """A warning if the device has another instruction set than this machine."""
+    if device is None:
+        return ()
+    return _warning_if(
+        device.isa != arch,
+        "other-instruction-set",
+        f"this machine is {arch} and {device.name} is {device.isa}; the layout of convolution "
+        "weights differs, so loading may need more or less memory there",
+        "prove it on the device, or on another machine with its instruction set",
+    )
+
+
+def limit_above_free(enforced_bytes: int, free_bytes: int) -> tuple[Notice, ...]:
+    """A warning if the machine has less free memory than the limit."""
+    return _warning_if(
+        enforced_bytes > free_bytes,
+        "limit-above-free",
+        f"the limit of {format_bytes(enforced_bytes)} is above the {format_bytes(free_bytes)} of "
+        "free memory here, so the limit itself was not tested",
+        "free memory, or prove it on a larger machine",
+    )
+
+
+def disturbed_runs(runs: Sequence[LimitedRun]) -> tuple[Notice, ...]:
+    """A warning if a run was slow although it read no evicted page again."""
+    slow = (
+        run.outcome == "survived"
+        and run.reread_per_run_bytes == 0
+        and run.latency_ratio is not None
+        and run.latency_ratio > _DISTURBED_RATIO
+        for run in runs
+    )
+    return _warning_if(
+        any(slow),
+        "slow-without-rereads",
+        "a limited run took longer although it read no evicted page again, so something other "
+        "than its limit slowed it down",
+        "for reliable latencies, prove it on an idle machine",
+    )
+
+
+def long_read_ahead(runs: Sequence[LimitedRun], read_ahead_bytes: int | None) -> tuple[Notice, ...]:
+    """A warning if a disk that reads far ahead made thrashing worse."""
+    if read_ahead_bytes is None or read_ahead_bytes <= _USUAL_READ_AHEAD_BYTES:
+        return ()
+    return _warning_if(
+        any(run.reread_per_run_bytes for run in runs),
+        "disk-reads-ahead",
+        f"for every missing page the disk here reads {format_bytes(read_ahead_bytes)} ahead, where "
+        "phones and boards read 128 KiB; that evicts other pages, so the comfort point is higher "
+        "here",
+        "as root: echo 128 > /sys/block/DISK/queue/read_ahead_kb",
+    )
+
+
+def coarse_bisection(points: Sequence[str], precision_ratio: float) -> tuple[Notice, ...]:
+    """A warning if the number of runs was not enough to find a point.
+
+    Args:
+        points: Names of the points that are not known well enough.
+        precision_ratio: The precision that was wanted.
+    """
+    return _warning_if(
+        points,
+        "bisection-coarse",
+        f"there were not enough runs to find the {' and the '.join(points)} to "
+        f"{precision_ratio:.0%}",
+        "run it again on an idle machine",
+    )
