@@ -14,7 +14,6 @@ from pathlib import Path
 
 from benchmarks._common import print_table, warm_page_cache
 from feasibility import zoo
-from feasibility.measure.host import ceiling_bytes
 from feasibility.measure.instruments.memray_capture import read_phase
 from feasibility.measure.measure_model import measure_model
 from feasibility.measure.measure_options import MeasureOptions
@@ -22,6 +21,7 @@ from feasibility.measure.passes import Passes
 from feasibility.records.anatomy import MemoryParts
 from feasibility.records.profile import Profile
 from feasibility.records.workload import InputPlan
+from feasibility.runners.host import ceiling_bytes
 from feasibility.runners.local import LocalSession
 from feasibility.units import MIB, SECOND_NS
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from benchmarks._common import alternate, median_ratio, print_table, run_bare
 from feasibility import zoo
-from feasibility.measure.host import ceiling_bytes
 from feasibility.measure.latency_percentiles import latency_summary
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.passes import Passes
 from feasibility.measure.subject import read_subject
 from feasibility.records.workload import InputPlan
 from feasibility.runners.child_protocol import Done
+from feasibility.runners.host import ceiling_bytes
 from feasibility.runners.local import LocalSession
 from feasibility.units import SECOND_NS, format_duration
 

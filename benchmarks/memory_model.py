@@ -20,12 +20,12 @@ from statistics import median
 
 from feasibility import zoo
 from feasibility.errors import FeasibilityError, ModelError
-from feasibility.measure.host import ceiling_bytes
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.memory_figures import ChildMemory, memory_of
 from feasibility.measure.passes import Passes
 from feasibility.measure.subject import Subject, read_subject
 from feasibility.records.facts import ModelledMemory
+from feasibility.runners.host import ceiling_bytes
 from feasibility.runners.local import LocalSession
 from feasibility.runners.named_runners import runner_named
 from feasibility.runners.runner import Session

@@ -22,7 +22,6 @@ from benchmarks._common import print_table
 from feasibility import zoo
 from feasibility.catalogue.load_catalogue import THIS_ID
 from feasibility.commands.devices_this import measure_this_machine
-from feasibility.measure.host import ceiling_bytes
 from feasibility.measure.inputs_that_run import first_that_runs
 from feasibility.measure.latency_percentiles import percentile
 from feasibility.measure.measure_options import MeasureOptions
@@ -37,6 +36,7 @@ from feasibility.predict.latency.model_work import work_of_model
 from feasibility.records.device import Device
 from feasibility.records.profile import ProfiledModel
 from feasibility.runners.child_protocol import Done
+from feasibility.runners.host import ceiling_bytes
 from feasibility.runners.local import LocalSession
 from feasibility.units import SECOND_NS, format_duration
 

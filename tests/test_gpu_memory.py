@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import ModuleType, SimpleNamespace
+from typing import ClassVar
 
 import pytest
 
 from feasibility.measure import gpu_pass as gpu
-from feasibility.measure.host import ceiling_bytes
-from feasibility.measure.instruments import nvml as nvml_module
 from feasibility.measure.instruments.gpu_watcher import GpuFigures, GpuWatcher
-from feasibility.measure.instruments.nvml import GpuState, NvmlError, opened
+from feasibility.measure.instruments.nvml import GpuState, NvmlError, open_nvml
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.passes import Passes
 from feasibility.records.workload import InputPlan
 from feasibility.runners.child_protocol import Done, Loaded, MemoryReading, Ready
+from feasibility.runners.host import ceiling_bytes
 from feasibility.runners.local import LocalSession
 
 MIB = 1024**2
@@ -163,7 +164,7 @@ def test_an_absent_driver_is_one_sentence(provider: str, monkeypatch: pytest.Mon
         raise NvmlError("the NVIDIA driver's library is not installed here")
         yield
 
-    monkeypatch.setattr(gpu, "opened", absent)
+    monkeypatch.setattr(gpu, "open_nvml", absent)
     memory, notices = gpu.gpu_memory(passes(provider), InputPlan(inputs=()))
     assert memory is None
     assert [notice.message for notice in notices] == [
@@ -171,141 +172,175 @@ def test_an_absent_driver_is_one_sentence(provider: str, monkeypatch: pytest.Mon
     ]
 
 
-class Library:
-    """The shared library's functions, answering as recorded on a machine with one GPU.
+class FakeError(Exception):
+    """An error of the driver, with its number and words in NVML."""
+
+    WORDS: ClassVar = {
+        3: "Not Supported",
+        4: "Insufficient Permissions",
+        6: "Not Found",
+        9: "Driver Not Loaded",
+        12: "NVML Shared Library Not Found",
+        13: "Function Not Found",
+        15: "GPU is lost",
+        18: "RM has detected an NVML/RM version mismatch.",
+    }
+
+    def __init__(self, value: int) -> None:
+        super().__init__(self.WORDS[value])
+        self.value = value
+
+
+class FakePynvml(ModuleType):
+    """The module of nvidia-ml-py, with answers recorded on a machine with one GPU.
 
     Args:
-        code: What its start answers.
-        listing: What the list of processes answers once there is room for it.
-        newest: The version of the list's function.
+        init_code: Error number of its start; 0 for none.
+        list_code: Error number of the list of processes; 0 for none.
     """
 
-    def __init__(self, code: int = 0, listing: int = 0, newest: str = "_v3") -> None:
-        self.code = code
-        self.listing = listing
+    NVMLError = FakeError
+    NVML_ERROR_NOT_SUPPORTED = 3
+    NVML_ERROR_NO_PERMISSION = 4
+    NVML_ERROR_LIBRARY_NOT_FOUND = 12
+    NVML_ERROR_FUNCTION_NOT_FOUND = 13
+    NVML_DEVICE_MIG_ENABLE = 1
+
+    def __init__(self, init_code: int = 0, list_code: int = 0, gpu_count: int = 1) -> None:
+        super().__init__("pynvml")
+        self.init_code = init_code
+        self.list_code = list_code
+        self.gpu_count = gpu_count
         self.is_shut_down = False
-        self.nvmlErrorString = lambda code: {
-            6: b"Not Found",
-            9: b"Driver Not Loaded",
-            15: b"GPU is lost",
-            18: b"Driver/library version mismatch",
-        }[code]
-        setattr(self, f"nvmlDeviceGetComputeRunningProcesses{newest}", self.processes)
 
-    def nvmlInit_v2(self) -> int:  # noqa: N802
-        return self.code
+    def nvmlInit(self) -> None:  # noqa: N802
+        if self.init_code:
+            raise FakeError(self.init_code)
 
-    def nvmlShutdown(self) -> int:  # noqa: N802
+    def nvmlShutdown(self) -> None:  # noqa: N802
         self.is_shut_down = True
-        return 0
 
-    def nvmlDeviceGetCount_v2(self, count: Any) -> int:  # noqa: N802
-        count._obj.value = 1
-        return 0
+    def nvmlDeviceGetCount(self) -> int:  # noqa: N802
+        return self.gpu_count
 
-    def nvmlDeviceGetHandleByIndex_v2(self, index: int, handle: Any) -> int:  # noqa: N802
-        handle._obj.value = 1000 + index
-        return 0
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:  # noqa: N802
+        return 1000 + index
 
-    def nvmlDeviceGetMigMode(self, device: Any, mode: Any, pending: Any) -> int:  # noqa: N802
-        return 3
+    def nvmlDeviceGetMigMode(self, device: int) -> list[int]:  # noqa: N802
+        raise FakeError(3)
 
-    def nvmlDeviceGetName(self, device: Any, name: Any, size: int) -> int:  # noqa: N802
-        name.value = b"NVIDIA T4"
-        return 0
+    def nvmlDeviceGetName(self, device: int) -> str:  # noqa: N802
+        return "NVIDIA T4"
 
-    def nvmlDeviceGetMemoryInfo(self, device: Any, memory: Any) -> int:  # noqa: N802
-        memory._obj.total, memory._obj.used = 15360 * MIB, 1600 * MIB
-        return 0
+    def nvmlDeviceGetMemoryInfo(self, device: int) -> SimpleNamespace:  # noqa: N802
+        return SimpleNamespace(total=15360 * MIB, used=1600 * MIB)
 
-    def processes(self, device: Any, count: Any, found: Any) -> int:
-        wanted = count._obj
-        if wanted.value < 2:
-            wanted.value = 2
-            return 7
-        wanted.value = 2
-        if not self.listing:
-            found[0].pid, found[0].used_gpu_memory = PID, 600 * MIB
-            found[1].pid, found[1].used_gpu_memory = 7, 2**64 - 1
-        return self.listing
+    def nvmlDeviceGetComputeRunningProcesses(  # noqa: N802
+        self, device: int
+    ) -> list[SimpleNamespace]:
+        if self.list_code:
+            raise FakeError(self.list_code)
+        return [
+            SimpleNamespace(pid=PID, usedGpuMemory=600 * MIB),
+            SimpleNamespace(pid=7, usedGpuMemory=None),
+        ]
 
 
-class DividedLibrary(Library):
-    """A GPU divided into instances, of which the first and the third slot are taken."""
+class DividedPynvml(FakePynvml):
+    """A GPU divided into instances; the first and the third slot hold one."""
 
-    def nvmlDeviceGetMigMode(self, device: Any, mode: Any, pending: Any) -> int:  # noqa: N802
-        mode._obj.value = 1
-        return 0
+    def nvmlDeviceGetMigMode(self, device: int) -> list[int]:  # noqa: N802
+        return [1, 1]
 
-    def nvmlDeviceGetMaxMigDeviceCount(self, device: Any, count: Any) -> int:  # noqa: N802
-        count._obj.value = 7
-        return 0
+    def nvmlDeviceGetMaxMigDeviceCount(self, device: int) -> int:  # noqa: N802
+        return 7
 
-    def nvmlDeviceGetMigDeviceHandleByIndex(  # noqa: N802
-        self, device: Any, index: int, handle: Any
-    ) -> int:
+    def nvmlDeviceGetMigDeviceHandleByIndex(self, device: int, index: int) -> int:  # noqa: N802
         if index not in (0, 2):
-            return 6
-        handle._obj.value = 2000 + index
-        return 0
+            raise FakeError(6)
+        return 2000 + index
 
-    def nvmlDeviceGetName(self, device: Any, name: Any, size: int) -> int:  # noqa: N802
-        name.value = f"instance {device.value}".encode()
-        return 0
+    def nvmlDeviceGetName(self, device: int) -> str:  # noqa: N802
+        return f"instance {device}"
 
 
-def use(library: Library, monkeypatch: pytest.MonkeyPatch) -> Library:
-    monkeypatch.setattr(nvml_module.ctypes, "CDLL", lambda name: library)
-    return library
+def use(module: FakePynvml, monkeypatch: pytest.MonkeyPatch) -> FakePynvml:
+    monkeypatch.setitem(sys.modules, "pynvml", module)
+    return module
 
 
-@pytest.mark.parametrize("newest", ["_v3", "_v2", ""])
-def test_the_librarys_answers_are_read(newest: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Older drivers know only older versions of the list, the oldest with fewer fields."""
-    library = use(Library(newest=newest), monkeypatch)
-    with opened() as nvml:
+def test_the_drivers_answers_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = use(FakePynvml(), monkeypatch)
+    with open_nvml() as nvml:
         assert nvml.states() == (
             GpuState("NVIDIA T4", 15360 * MIB, 1600 * MIB, {PID: 600 * MIB, 7: None}),
         )
-    assert library.is_shut_down
+    assert module.is_shut_down
 
 
-def test_instances_of_a_divided_gpu_answer_for_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
-    use(DividedLibrary(), monkeypatch)
-    with opened() as nvml:
+def test_the_package_has_what_the_fake_answers() -> None:
+    """Names and numbers of the fake are those of nvidia-ml-py, where that is installed."""
+    pynvml = pytest.importorskip("pynvml")
+    for name in (*vars(FakePynvml), *vars(DividedPynvml)):
+        if name.startswith("NVML_"):
+            assert getattr(pynvml, name) == getattr(FakePynvml, name)
+        elif name.startswith("nvml"):
+            assert callable(getattr(pynvml, name))
+    for value, words in FakeError.WORDS.items():
+        assert str(pynvml.NVMLError(value)) == words
+
+
+def test_instances_of_a_divided_gpu_have_their_own_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(DividedPynvml(), monkeypatch)
+    with open_nvml() as nvml:
         assert [each.name for each in nvml.states()] == ["instance 2000", "instance 2002"]
 
 
-@pytest.mark.parametrize("refusal", [3, 4])
+@pytest.mark.parametrize("refusal", [3, 4, 13])
 def test_processes_that_are_not_listed_are_no_failure(
     refusal: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not supported, or not for this user: what all hold is told nevertheless."""
-    use(Library(listing=refusal), monkeypatch)
-    with opened() as nvml:
+    """The memory of all processes together is known nevertheless."""
+    use(FakePynvml(list_code=refusal), monkeypatch)
+    with open_nvml() as nvml:
         assert nvml.states()[0] == GpuState("NVIDIA T4", 15360 * MIB, 1600 * MIB, {})
 
 
-def test_another_refusal_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    use(Library(listing=15), monkeypatch)
-    with opened() as nvml, pytest.raises(NvmlError, match="says: GPU is lost"):
+def test_another_refusal_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(FakePynvml(list_code=15), monkeypatch)
+    with open_nvml() as nvml, pytest.raises(NvmlError, match="reports: GPU is lost"):
         nvml.states()
 
 
 def test_a_driver_without_a_gpu_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    library = Library()
-    library.nvmlDeviceGetCount_v2 = lambda count: 0  # type: ignore[method-assign]
-    use(library, monkeypatch)
-    with pytest.raises(NvmlError, match="knows no GPU"), opened():
+    use(FakePynvml(gpu_count=0), monkeypatch)
+    with pytest.raises(NvmlError, match="reports no GPU"), open_nvml():
         pass
 
 
 @pytest.mark.parametrize(
-    ("code", "words"), [(9, "Driver Not Loaded"), (18, "Driver/library version mismatch")]
+    ("code", "words"),
+    [
+        (9, r"does not answer \(Driver Not Loaded\)"),
+        (18, r"RM has detected an NVML/RM version mismatch"),
+        (12, "the NVIDIA driver's library is not installed here"),
+    ],
 )
 def test_a_driver_that_does_not_answer_is_named(
     code: int, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    use(Library(code=code), monkeypatch)
-    with pytest.raises(NvmlError, match=f"does not answer .{words}"), opened():
+    use(FakePynvml(init_code=code), monkeypatch)
+    with pytest.raises(NvmlError, match=words), open_nvml():
         pass
+
+
+def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    memory, notices = gpu.gpu_memory(passes("cuda"), InputPlan(inputs=()))
+    assert memory is None
+    assert [(notice.message, notice.hint) for notice in notices] == [
+        (
+            "memory on the GPU was not measured: the Python package nvidia-ml-py is not installed",
+            "pip install 'feasibility[gpu]'",
+        )
+    ]

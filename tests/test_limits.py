@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from feasibility.runners.cgroup_mounts import Hierarchy, memory_hierarchies
 from feasibility.runners.child_command import Command, local_command
 from feasibility.runners.child_process import ChildResult, run_child
 from feasibility.runners.child_protocol import Request
@@ -29,7 +30,6 @@ from feasibility.runners.limits.cgroup_folder import (
     sweep,
     write_if_there,
 )
-from feasibility.runners.limits.cgroup_mounts import Hierarchy, memory_hierarchies
 from feasibility.runners.limits.cgroup_v1 import v1_enforcer
 from feasibility.runners.limits.cgroup_v2 import outer_v2_enforcer, own_v2_enforcer
 from feasibility.runners.limits.limit import (

@@ -11,10 +11,12 @@ import msgspec
 import pytest
 
 from feasibility.decide.recommendation import assess_model
+from feasibility.errors import HostError
 from feasibility.measure import measurement_warnings
 from feasibility.measure.saved_emulations import save_emulation, saved_emulations
 from feasibility.records.profile import Profile
 from feasibility.records.runners import RunnerForms, RunnerTrial
+from feasibility.runners.emulator import install
 from feasibility.runners.emulator.installed_emulator import emulator_folder
 from feasibility.schema import decode
 from tests import samples
@@ -176,7 +178,7 @@ def test_a_runner_of_no_kind_is_named(cli: Cli) -> None:
 def test_a_profile_is_not_measured_again(cli: Cli, tmp_path: Path) -> None:
     result = cli("check", tmp_path / "p.json", "--on", "emulate:aarch64")
     assert result.code == 2
-    assert "holds figures that were measured already" in result.err
+    assert "holds figures that were measured before" in result.err
 
 
 def test_an_emulator_that_is_not_installed_is_named(cli: Cli, tmp_path: Path) -> None:
@@ -186,3 +188,26 @@ def test_an_emulator_that_is_not_installed_is_named(cli: Cli, tmp_path: Path) ->
     assert (result.code, result.out) == (2, "")
     assert "no runner for it is installed" in result.err
     assert "feasibility runner install aarch64" in result.err
+
+
+@pytest.mark.parametrize("name", ["aarch64", "emulate:aarch64"])
+def test_a_runner_is_installed_under_either_name(
+    cli: Cli, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--on spells it with its kind, the table of instruction sets without."""
+    folders = []
+
+    def stop(folder: Path, progress: object) -> None:
+        folders.append(folder)
+        raise HostError("Cannot install it", "this is a test", "nothing")
+
+    monkeypatch.setattr(install, "install", stop)
+    assert "this is a test" in cli("runner", "install", name, "-q").err
+    assert folders == [emulator_folder()]
+
+
+@pytest.mark.parametrize("name", ["aarch64", "emulate:aarch64"])
+def test_a_runner_is_checked_under_either_name(cli: Cli, name: str) -> None:
+    result = cli("runner", "check", name, "-q")
+    assert (result.code, result.out) == (2, "")
+    assert "no runner for it is installed" in result.err

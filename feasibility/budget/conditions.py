@@ -7,8 +7,8 @@ import importlib.metadata
 import platform
 from typing import Final, NamedTuple
 
-from feasibility.measure.host import read_host
 from feasibility.records.budget import Conditions, Metric, Snapshot
+from feasibility.runners.host import read_host
 
 # Steady figures repeat within half a percent on one machine. Another processor of the same
 # instruction set may lay weights out in other blocks, which changes them by a few percent.

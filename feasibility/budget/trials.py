@@ -13,7 +13,6 @@ import msgspec
 from feasibility.budget.contents import contents_of
 from feasibility.budget.quiet import is_quiet, read_usage
 from feasibility.measure.child_errors import child_error
-from feasibility.measure.host import ceiling_bytes
 from feasibility.measure.inputs_that_run import first_that_runs
 from feasibility.measure.instruments.memray_capture import read_phase
 from feasibility.measure.instruments.ort_profile import Trace, read_trace
@@ -27,6 +26,7 @@ from feasibility.records.budget import OperatorTime, Snapshot
 from feasibility.records.workload import InputPlan
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Done
+from feasibility.runners.host import ceiling_bytes
 from feasibility.runners.local import LocalSession
 from feasibility.scratch import scratch_folder
 

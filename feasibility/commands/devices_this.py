@@ -83,11 +83,11 @@ def measure_this_machine(
     import datetime as dt
     import os
 
-    from feasibility.measure.host import ceiling_bytes
     from feasibility.measure.measurement_warnings import busy_host
     from feasibility.measure.this_machine.machine_facts import read_machine
     from feasibility.measure.this_machine.measure_speed import measure_speed, thread_counts
     from feasibility.predict.this_device import device_of
+    from feasibility.runners.host import ceiling_bytes
 
     facts = read_machine()
     busy = busy_host(os.getloadavg()[0], facts.core_count)

@@ -1,4 +1,4 @@
-"""What this machine lets feasibility measure, one check per instrument."""
+"""What can be measured on this machine? One check per instrument."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Final
 from feasibility.records.doctor import HostCheck, State
 from feasibility.units import GIB, format_bytes
 
-# Two processes at once: the tool and one child, each wanting a core of its own.
+# The tool and one child run at the same time, each on its own core.
 _CORES_WANTED: Final = 2
 _FREE_MEMORY_WANTED_BYTES: Final = 2 * GIB
 _BUSY_LOAD_PER_CORE: Final = 0.5
 _LIMIT_NAMES: Final = {
     "cgroup-v2": "cgroup v2",
     "cgroup-v1": "cgroup v1",
-    "systemd-scope": "cgroup v2, through the user's own service manager",
+    "systemd-scope": "cgroup v2, through the user's service manager",
 }
 
 
@@ -27,8 +27,10 @@ def check_host(root: Path = Path("/")) -> tuple[HostCheck, ...]:
     """All checks of this machine.
 
     Args:
-        root: Folder that holds `proc` and `sys`; another one than `/` only in tests.
+        root: Folder with `proc` and `sys`; other than `/` only in tests.
     """
+    import psutil
+
     return (
         check_peaks(root / "proc/self/clear_refs"),
         check_page_kinds(root / "proc/self/smaps_rollup"),
@@ -38,7 +40,7 @@ def check_host(root: Path = Path("/")) -> tuple[HostCheck, ...]:
         check_limits(root / "proc/self"),
         check_cores(len(os.sched_getaffinity(0)), os.getloadavg()[0]),
         check_governor(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-        check_free_memory(root / "proc/meminfo"),
+        check_free_memory(psutil.virtual_memory().available),
     )
 
 
@@ -51,14 +53,14 @@ def check_peaks(clear_refs: Path) -> HostCheck:
         return _check(
             subject,
             "limited",
-            f"sampled; the high-water mark cannot be reset ({_reason(error)})",
+            f"sampled, because the kernel's high-water mark cannot be reset ({_reason(error)})",
             "use a kernel with CONFIG_PROC_PAGE_MONITOR, outside a sandbox that hides /proc",
         )
-    return _check(subject, "ok", "exact: the kernel's high-water mark, reset before each phase")
+    return _check(subject, "ok", "exact (kernel high-water mark)")
 
 
 def check_page_kinds(smaps_rollup: Path) -> HostCheck:
-    """Whether proportional and private memory can be told."""
+    """Whether proportional and private memory can be measured."""
     subject = "shared memory"
     try:
         text = smaps_rollup.read_text()
@@ -70,29 +72,30 @@ def check_page_kinds(smaps_rollup: Path) -> HostCheck:
             "use Linux 4.14 or newer",
         )
     state: State = "ok" if "Pss:" in text else "limited"
-    return _check(subject, state, "proportional set size and private dirty memory can be read")
+    return _check(subject, state, "proportional set size and private dirty memory are measured")
 
 
 def check_allocator(library: str, version: str) -> HostCheck:
-    """Whether steady figures and the range of the default allocator can be told apart."""
+    """Whether the C allocator can be made steady."""
     subject = "C allocator"
     if library == "glibc":
-        finding = f"glibc {version}: steady figures by a fixed trim threshold"
+        finding = f"glibc {version}: figures are steady with a fixed trim threshold"
         return _check(subject, "ok", finding)
     return _check(
         subject,
         "limited",
-        f"{library or 'not glibc'}: its thresholds cannot be fixed, so figures may not repeat",
-        "measure on a glibc system for figures to gate on",
+        f"{library or 'not glibc'}: figures may differ between runs, because its thresholds "
+        "cannot be fixed",
+        "measure on a system with glibc if CI checks the figures",
     )
 
 
 def check_package(name: str, use: str) -> HostCheck:
-    """Whether a package is installed that an instrument is built on."""
+    """Whether a package that an instrument needs is installed."""
     try:
         version = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
-        return _check(name, "missing", f"no {use}", f"pip install {name}")
+        return _check(name, "missing", f"not installed; needed for {use}", f"pip install {name}")
     return _check(name, "ok", f"{version}: {use}")
 
 
@@ -115,7 +118,7 @@ def check_providers(
 
 
 def _runtime() -> tuple[str, tuple[str, ...]]:
-    # As in the child: looking at a machine reports to nobody and leaves no file behind.
+    # As in the child: no telemetry and no files.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
@@ -123,7 +126,7 @@ def _runtime() -> tuple[str, tuple[str, ...]]:
 
 
 def check_limits(proc: Path) -> HostCheck:
-    """What `prove` can limit the memory of a model with.
+    """How `prove` can limit the memory of a model.
 
     Args:
         proc: Folder of this process.
@@ -137,43 +140,44 @@ def check_limits(proc: Path) -> HostCheck:
         return _check(subject, "ok", f"enforced by the kernel: {_LIMIT_NAMES[kind]}")
     reasons = "; ".join(dict.fromkeys(map(str, refusals)))
     hint = next((refusal.hint for refusal in refusals if refusal.hint), "")
-    finding = f"only on private memory asked for, used or not ({reasons})"
+    finding = f"only a limit on allocated private memory, used or not ({reasons})"
     return _check(subject, "limited", finding, hint)
 
 
 def check_cores(core_count: int, load: float) -> HostCheck:
-    """Whether there is room for a child that is not disturbed."""
+    """Whether the processor is idle enough for exact times."""
     subject = "processor"
     finding = f"{core_count} core{'s' * (core_count != 1)}, load {load:.1f}"
     if core_count < _CORES_WANTED:
-        return _check(subject, "limited", finding, "times are disturbed by the tool on one core")
+        return _check(
+            subject,
+            "limited",
+            finding,
+            "use at least two cores; with one, the tool disturbs the times",
+        )
     if load > core_count * _BUSY_LOAD_PER_CORE:
         return _check(subject, "limited", f"{finding}: busy", "close other programs before timing")
     return _check(subject, "ok", finding)
 
 
 def check_governor(path: Path) -> HostCheck:
-    """Whether the clock is held."""
+    """Whether the clock rate is fixed."""
     subject = "clock"
     try:
         governor = path.read_text().strip()
     except OSError:
-        return _check(subject, "ok", "not told by this system (usual in virtual machines)")
+        return _check(subject, "ok", "unknown (usual in virtual machines)")
     if governor == "performance":
-        return _check(subject, "ok", "held high (governor performance)")
-    hint = "cpupower frequency-set -g performance, for times that repeat"
-    return _check(subject, "limited", f"may change while measuring (governor {governor})", hint)
+        return _check(subject, "ok", "fixed (governor performance)")
+    hint = "for repeatable times: cpupower frequency-set -g performance"
+    return _check(
+        subject, "limited", f"may change during a measurement (governor {governor})", hint
+    )
 
 
-def check_free_memory(meminfo: Path) -> HostCheck:
-    """How large a model may be."""
+def check_free_memory(free_bytes: int) -> HostCheck:
+    """Whether there is enough memory for large models."""
     subject = "free memory"
-    try:
-        lines = meminfo.read_text().splitlines()
-        fields = dict(line.split(":", 1) for line in lines if ":" in line)
-        free_bytes = int(fields["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError, IndexError):
-        return _check(subject, "limited", "not told by this system")
     if free_bytes < _FREE_MEMORY_WANTED_BYTES:
         hint = "close other programs before measuring large models"
         return _check(subject, "limited", format_bytes(free_bytes), hint)

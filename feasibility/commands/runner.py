@@ -23,7 +23,7 @@ app = CommandApp()
 
 @app.callback(invoke_without_command=True)
 def runner(context: typer.Context) -> None:
-    """List, install and check the machines that --on can name."""
+    """List, install and check the runners that --on can name."""
     if context.invoked_subcommand is None:
         list_runners()
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from feasibility.measure.instruments.gpu_watcher import GpuFigures, GpuWatcher
-from feasibility.measure.instruments.nvml import Nvml, NvmlError, opened
+from feasibility.measure.instruments.nvml import Nvml, NvmlError, open_nvml
 from feasibility.measure.measurement_warnings import gpu_memory_missing
 from feasibility.measure.passes import Passes
 from feasibility.records.base import Notice
@@ -31,11 +31,11 @@ def gpu_memory(passes: Passes, plan: InputPlan) -> tuple[GpuMemory | None, list[
     if passes.session.host is not None:
         return None, [gpu_memory_missing("the GPU is on another machine")]
     try:
-        with opened() as nvml:
+        with open_nvml() as nvml:
             figures = _watched(passes, plan, nvml)
             context = _context(passes, nvml)
     except NvmlError as error:
-        return None, [gpu_memory_missing(str(error))]
+        return None, [gpu_memory_missing(str(error), error.hint)]
     if figures is None:
         return None, [gpu_memory_missing("no GPU showed any memory of the model")]
     return combined(figures, context), []

@@ -14,7 +14,6 @@ from feasibility.measure.child_errors import child_error
 from feasibility.measure.default_allocator_range import largest_peak_bytes, measure_range
 from feasibility.measure.files_to_stage import files_to_stage
 from feasibility.measure.gpu_pass import gpu_memory
-from feasibility.measure.host import ceiling_bytes
 from feasibility.measure.inputs_that_run import first_that_runs
 from feasibility.measure.instruments.memray_capture import read_phase
 from feasibility.measure.instruments.ort_log import read_load_phases
@@ -28,6 +27,7 @@ from feasibility.records.base import Notice
 from feasibility.records.profile import Profile
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Done, Failed
+from feasibility.runners.host import ceiling_bytes
 from feasibility.runners.local import LocalRunner
 from feasibility.runners.runner import Runner, Session
 from feasibility.scratch import scratch_folder

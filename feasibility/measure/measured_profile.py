@@ -12,7 +12,6 @@ import feasibility
 from feasibility.measure import measurement_warnings
 from feasibility.measure.arena_peak import arena_peak
 from feasibility.measure.default_allocator_range import default_range
-from feasibility.measure.host import read_host
 from feasibility.measure.instruments.memray_capture import PhaseAllocations
 from feasibility.measure.instruments.ort_profile import Trace
 from feasibility.measure.latency_percentiles import latency_summary
@@ -30,6 +29,7 @@ from feasibility.records.profile import GpuMemory, Latency, Profile
 from feasibility.records.workload import InputPlan, InputSpec
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Done, Loaded, Ready, Recording
+from feasibility.runners.host import read_host
 
 
 @dataclass(slots=True)

@@ -21,6 +21,7 @@ from feasibility.runners.runner import FreeSpace
 from feasibility.text import safe_text
 from feasibility.units import KIB, format_bytes, format_duration
 
+_GPU_HINT: Final = "measure on the machine that has the GPU, with the NVIDIA driver installed"
 FEW_SAMPLES: Final = 10
 NOISY_RATIO: Final = 0.1
 UNSETTLED_RATIO: Final = 0.05
@@ -130,12 +131,12 @@ def emulated() -> Notice:
     )
 
 
-def gpu_memory_missing(why: str) -> Notice:
+def gpu_memory_missing(why: str, hint: str = _GPU_HINT) -> Notice:
     """The warning that memory on the GPU was not measured."""
     return Notice(
         code="gpu-memory-unseen",
         message=f"memory on the GPU was not measured: {why}",
-        hint="measure on the machine that has the GPU, with the NVIDIA driver installed",
+        hint=hint,
     )
 
 

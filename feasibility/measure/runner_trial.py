@@ -7,7 +7,6 @@ from functools import partial
 import feasibility
 from feasibility.measure.child_errors import child_error
 from feasibility.measure.files_to_stage import files_to_stage
-from feasibility.measure.host import ceiling_bytes, read_host
 from feasibility.measure.inputs_that_run import first_that_runs
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.measurement_warnings import other_runtime
@@ -16,6 +15,7 @@ from feasibility.measure.passes import Passes
 from feasibility.measure.subject import read_subject
 from feasibility.records.runners import RunnerTrial
 from feasibility.runners.child_protocol import Ready
+from feasibility.runners.host import ceiling_bytes, read_host
 from feasibility.runners.runner import Runner
 from feasibility.zoo.registry import build
 

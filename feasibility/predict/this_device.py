@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from feasibility.measure.host import this_host
 from feasibility.predict.latency.measured_rates import rates_of
 from feasibility.records.device import (
     UNVERIFIED,
@@ -20,6 +19,7 @@ from feasibility.records.device import (
     Rates,
     Role,
 )
+from feasibility.runners.host import this_host
 from feasibility.text import safe_text
 from feasibility.units import MIB, MILLISECOND_NS, format_bytes
 

@@ -1,4 +1,4 @@
-"""What a machine lets the tool measure."""
+"""What can be measured on a machine?"""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ State: TypeAlias = Literal["ok", "limited", "missing"]
 
 
 class HostCheck(Record, frozen=True, kw_only=True):
-    """One thing that measuring relies on."""
+    """One thing that measurements depend on."""
 
-    subject: Annotated[str, Meta(description="What was looked at.")]
-    state: Annotated[State, Meta(description="Whether it is there, there in part, or not.")]
-    finding: Annotated[str, Meta(description="What was found, in words.")]
-    hint: Annotated[str, Meta(description="What to do about it; empty where nothing is.")] = ""
+    subject: Annotated[str, Meta(description="What was checked.")]
+    state: Annotated[State, Meta(description="Whether it is available, limited or missing.")]
+    finding: Annotated[str, Meta(description="The result, in words.")]
+    hint: Annotated[str, Meta(description="What to do about it; may be empty.")] = ""
 
 
 class HostReport(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/doctor/1"):

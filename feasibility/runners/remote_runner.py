@@ -16,6 +16,7 @@ from feasibility.errors import FeasibilityError, HostError
 from feasibility.runners.child_command import CHILD_FOLDER, Command
 from feasibility.runners.child_process import ChildResult, Watcher
 from feasibility.runners.emulation_overhead import EmulatorWatcher
+from feasibility.runners.host import HostFacts
 from feasibility.runners.remote_connection import (
     AgentError,
     Connection,
@@ -23,7 +24,7 @@ from feasibility.runners.remote_connection import (
     agent_code,
     open_connection,
 )
-from feasibility.runners.runner import FilesToStage, FreeSpace, HostFacts, StagedFile
+from feasibility.runners.runner import FilesToStage, FreeSpace, StagedFile
 from feasibility.text import safe_text
 
 _OLDEST_PYTHON: Final = (3, 9)

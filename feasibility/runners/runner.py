@@ -1,8 +1,7 @@
 """What does every runner offer: a connection, and a session with the model's files?
 
 A `Runner` is what `--on` names. Connecting to it gives a `Session`, which starts children,
-translates paths, and brings back the files that instruments wrote. `HostFacts` describe the
-machine.
+translates paths, and brings back the files that instruments wrote.
 """
 
 from __future__ import annotations
@@ -16,27 +15,7 @@ from typing import Protocol, TypeAlias
 from feasibility.errors import FeasibilityError
 from feasibility.runners.child_command import Command
 from feasibility.runners.child_process import ChildResult, Watcher
-
-
-@dataclass(frozen=True, slots=True)
-class HostFacts:
-    """The machine that children run on.
-
-    Args:
-        cpu: Processor name.
-        core_count: Cores that a child may use.
-        memory_bytes: Physical memory.
-        free_bytes: Memory that a child may use.
-        os: Distribution.
-        load: Average number of runnable processes during the last minute.
-    """
-
-    cpu: str
-    core_count: int
-    memory_bytes: int
-    free_bytes: int
-    os: str
-    load: float
+from feasibility.runners.host import HostFacts
 
 
 @dataclass(frozen=True, slots=True)

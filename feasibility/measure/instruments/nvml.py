@@ -1,28 +1,25 @@
-"""NVIDIA's management library, as far as the memory of processes goes.
-
-Source: the NVML API reference; the structures and the versioned names are those of nvml.h.
-"""
+"""How much memory does each process hold on each NVIDIA GPU of this machine?"""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
-_LIBRARY: Final = "libnvidia-ml.so.1"
-_SUCCESS: Final = 0
-_NOT_SUPPORTED: Final = 3
-_NO_PERMISSION: Final = 4
-_INSUFFICIENT_SIZE: Final = 7
-_NOT_AVAILABLE: Final = 2**64 - 1
-_NAME_BYTES: Final = 96
-_MORE_PROCESSES: Final = 8
-_MIG_ENABLED: Final = 1
+_INSTALL_DRIVER = "install the NVIDIA driver, or measure on the machine that has the GPU"
 
 
 class NvmlError(Exception):
-    """The library is not here, or refuses; the text says which."""
+    """The driver or its Python package is missing, or refuses a request.
+
+    Args:
+        why: The cause.
+        hint: What to do about it.
+    """
+
+    def __init__(self, why: str, hint: str = _INSTALL_DRIVER) -> None:
+        super().__init__(why)
+        self.hint = hint
 
 
 class GpuState(NamedTuple):
@@ -31,9 +28,9 @@ class GpuState(NamedTuple):
     Args:
         name: Its name.
         total_bytes: Its memory.
-        used_bytes: What all processes and the driver hold of it.
-        by_process: What each process holds, by its id; None where the driver does not tell, as
-            on Windows and under WSL.
+        used_bytes: Memory that all processes and the driver hold.
+        by_process: Memory that each process holds, by process id; None if the driver does not
+            report it, as on Windows and under WSL.
     """
 
     name: str
@@ -43,151 +40,101 @@ class GpuState(NamedTuple):
 
 
 class Nvml(Protocol):
-    """Answers about the GPUs of this machine."""
+    """The GPUs of this machine."""
 
     def states(self) -> tuple[GpuState, ...]:
-        """The GPUs now, in an order that stays.
+        """The GPUs now, always in the same order.
 
         Raises:
-            NvmlError: One does not answer.
+            NvmlError: A GPU does not answer.
         """
 
 
-class _Memory(ctypes.Structure):
-    _fields_ = (
-        ("total", ctypes.c_ulonglong),
-        ("free", ctypes.c_ulonglong),
-        ("used", ctypes.c_ulonglong),
-    )
+class _Gpus:
+    """The GPUs of this machine, through the package nvidia-ml-py.
 
+    Args:
+        nvml: The module `pynvml`, initialised.
+    """
 
-class _OldProcess(ctypes.Structure):
-    _fields_ = (("pid", ctypes.c_uint), ("used_gpu_memory", ctypes.c_ulonglong))
-
-
-class _Process(ctypes.Structure):
-    _fields_ = (
-        *_OldProcess._fields_,
-        ("gpu_instance_id", ctypes.c_uint),
-        ("compute_instance_id", ctypes.c_uint),
-    )
-
-
-# Newest first, with what each fills in.
-_PROCESS_CALLS: Final = (
-    ("nvmlDeviceGetComputeRunningProcesses_v3", _Process),
-    ("nvmlDeviceGetComputeRunningProcesses_v2", _Process),
-    ("nvmlDeviceGetComputeRunningProcesses", _OldProcess),
-)
-
-
-class _Library:
-    """The GPUs of this machine through the shared library."""
-
-    def __init__(self, library: Any) -> None:
-        self._library = library
-        count = ctypes.c_uint(0)
-        self._call("nvmlDeviceGetCount_v2", ctypes.byref(count))
-        self._devices: list[ctypes.c_void_p] = []
-        for index in range(count.value):
-            device = ctypes.c_void_p()
-            self._call("nvmlDeviceGetHandleByIndex_v2", index, ctypes.byref(device))
+    def __init__(self, nvml: Any) -> None:
+        self._nvml = nvml
+        self._devices: list[Any] = []
+        for index in range(nvml.nvmlDeviceGetCount()):
+            device = nvml.nvmlDeviceGetHandleByIndex(index)
             self._devices += self._instances(device) or [device]
         if not self._devices:
-            raise NvmlError("the NVIDIA driver knows no GPU")
+            raise NvmlError("the NVIDIA driver reports no GPU")
 
     def states(self) -> tuple[GpuState, ...]:
         """The GPUs now."""
-        return tuple(map(self._state, self._devices))
+        try:
+            return tuple(map(self._state, self._devices))
+        except self._nvml.NVMLError as error:
+            raise NvmlError(f"the NVIDIA driver reports: {error}") from error
 
-    def _instances(self, device: ctypes.c_void_p) -> list[ctypes.c_void_p]:
-        """The instances of a divided GPU, which answer for themselves only; none of a whole one."""
-        mode, pending, count = ctypes.c_uint(0), ctypes.c_uint(0), ctypes.c_uint(0)
-        function = getattr(self._library, "nvmlDeviceGetMigMode", None)
-        if function is None or function(device, ctypes.byref(mode), ctypes.byref(pending)):
+    def _instances(self, device: Any) -> list[Any]:
+        """The instances of a divided GPU (MIG); empty for a whole GPU."""
+        nvml = self._nvml
+        try:
+            current, _ = nvml.nvmlDeviceGetMigMode(device)
+        except nvml.NVMLError:
             return []
-        if mode.value != _MIG_ENABLED:
+        if current != nvml.NVML_DEVICE_MIG_ENABLE:
             return []
-        self._call("nvmlDeviceGetMaxMigDeviceCount", device, ctypes.byref(count))
         found = []
-        for index in range(count.value):
-            instance = ctypes.c_void_p()
-            code = self._library.nvmlDeviceGetMigDeviceHandleByIndex(
-                device, index, ctypes.byref(instance)
-            )
-            if code == _SUCCESS:  # not every slot is taken
-                found.append(instance)
+        for index in range(nvml.nvmlDeviceGetMaxMigDeviceCount(device)):
+            with contextlib.suppress(nvml.NVMLError):  # not every slot has an instance
+                found.append(nvml.nvmlDeviceGetMigDeviceHandleByIndex(device, index))
         return found
 
-    def _state(self, device: ctypes.c_void_p) -> GpuState:
-        name = ctypes.create_string_buffer(_NAME_BYTES)
-        self._call("nvmlDeviceGetName", device, name, _NAME_BYTES)
-        memory = _Memory()
-        self._call("nvmlDeviceGetMemoryInfo", device, ctypes.byref(memory))
+    def _state(self, device: Any) -> GpuState:
+        memory = self._nvml.nvmlDeviceGetMemoryInfo(device)
         return GpuState(
-            name=name.value.decode("utf-8", "replace"),
+            name=self._nvml.nvmlDeviceGetName(device),
             total_bytes=memory.total,
             used_bytes=memory.used,
-            by_process={
-                process.pid: (
-                    None if process.used_gpu_memory == _NOT_AVAILABLE else process.used_gpu_memory
-                )
-                for process in self._processes(device)
-            },
+            by_process={each.pid: each.usedGpuMemory for each in self._processes(device)},
         )
 
-    def _processes(self, device: ctypes.c_void_p) -> list[Any]:
-        """The processes that compute on it; none where the driver lists none to this user."""
-        function, structure = next(
-            (function, structure)
-            for name, structure in _PROCESS_CALLS
-            if (function := getattr(self._library, name, None)) is not None
-        )
-        count = ctypes.c_uint(0)
-        code = function(device, ctypes.byref(count), None)
-        while code == _INSUFFICIENT_SIZE:
-            # Another may start between the two calls.
-            count = ctypes.c_uint(count.value + _MORE_PROCESSES)
-            found = (structure * count.value)()
-            code = function(device, ctypes.byref(count), found)
-            if code == _SUCCESS:
-                return list(found[: count.value])
-        if code not in (_NOT_SUPPORTED, _NO_PERMISSION):
-            self._require(code)
-        return []
-
-    def _call(self, name: str, *arguments: object) -> None:
-        self._require(getattr(self._library, name)(*arguments))
-
-    def _require(self, code: int) -> None:
-        if code != _SUCCESS:
-            raise NvmlError(f"the NVIDIA driver says: {_words(self._library, code)}")
+    def _processes(self, device: Any) -> list[Any]:
+        """The processes that compute on a GPU; empty if the driver does not list them."""
+        nvml = self._nvml
+        try:
+            processes: list[Any] = nvml.nvmlDeviceGetComputeRunningProcesses(device)
+        except nvml.NVMLError as error:
+            if error.value not in (
+                nvml.NVML_ERROR_NOT_SUPPORTED,
+                nvml.NVML_ERROR_NO_PERMISSION,
+                nvml.NVML_ERROR_FUNCTION_NOT_FOUND,
+            ):
+                raise
+            return []
+        return processes
 
 
 @contextlib.contextmanager
-def opened() -> Iterator[Nvml]:
+def open_nvml() -> Iterator[Nvml]:
     """The GPUs of this machine.
 
     Raises:
-        NvmlError: There is none, or no driver for it.
+        NvmlError: The package, the driver or a GPU is missing.
     """
     try:
-        library = ctypes.CDLL(_LIBRARY)
-    except OSError as error:
-        raise NvmlError("the NVIDIA driver's library is not installed here") from error
-    code = library.nvmlInit_v2()
-    if code != _SUCCESS:
-        raise NvmlError(f"the NVIDIA driver does not answer ({_words(library, code)})")
+        import pynvml
+    except ImportError as error:
+        raise NvmlError(
+            "the Python package nvidia-ml-py is not installed", "pip install 'feasibility[gpu]'"
+        ) from error
     try:
-        yield _Library(library)
-    except AttributeError as error:
-        raise NvmlError(f"the NVIDIA driver is too old ({error})") from error
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as error:
+        if error.value == pynvml.NVML_ERROR_LIBRARY_NOT_FOUND:
+            raise NvmlError("the NVIDIA driver's library is not installed here") from error
+        raise NvmlError(f"the NVIDIA driver does not answer ({error})") from error
+    try:
+        yield _Gpus(pynvml)
+    except pynvml.NVMLError as error:
+        raise NvmlError(f"the NVIDIA driver reports: {error}") from error
     finally:
-        library.nvmlShutdown()
-
-
-def _words(library: Any, code: int) -> str:
-    """What the library calls an error."""
-    library.nvmlErrorString.restype = ctypes.c_char_p
-    words: bytes = library.nvmlErrorString(code)
-    return words.decode("utf-8", "replace")
+        pynvml.nvmlShutdown()

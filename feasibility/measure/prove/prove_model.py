@@ -11,7 +11,6 @@ from typing import Final
 
 import feasibility
 from feasibility.measure import measurement_warnings
-from feasibility.measure.host import ceiling_bytes, read_host
 from feasibility.measure.inputs_that_run import first_that_runs
 from feasibility.measure.measure_options import MeasureOptions, Progress, no_progress
 from feasibility.measure.passes import Passes
@@ -42,6 +41,7 @@ from feasibility.records.proof import Bisection, LimitedRun, Proof, ProofAllocat
 from feasibility.records.workload import InputPlan
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Event, Ready
+from feasibility.runners.host import ceiling_bytes, read_host
 from feasibility.runners.limits.limit import Enforcer
 from feasibility.runners.limits.strongest_limit import strongest_enforcer
 from feasibility.runners.local import LocalSession

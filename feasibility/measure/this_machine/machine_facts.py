@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final, get_args
 
 from feasibility.errors import HostError
-from feasibility.measure.host import this_host
 from feasibility.measure.this_machine.core_clusters import (
     CoreCluster,
     kernel_text,
@@ -21,9 +20,10 @@ from feasibility.measure.this_machine.core_clusters import (
 )
 from feasibility.records.base import ISA_ALIASES, Isa
 from feasibility.records.device import Kind
-from feasibility.runners.limits.cgroup_mounts import memory_hierarchies
+from feasibility.runners.cgroup_mounts import memory_hierarchies
+from feasibility.runners.host import this_host
 from feasibility.text import safe_text
-from feasibility.units import KIB, format_bytes
+from feasibility.units import format_bytes
 
 # What stays for everything else on the machine.
 _RESERVE_RATIO: Final = 0.1
@@ -112,7 +112,7 @@ def read_machine(root: Path = Path("/")) -> MachineFacts:
         clusters=read_clusters(root),
         extensions=read_extensions(root),
         cache_bytes=last_cache_bytes(root),
-        memory_bytes=_memory_field(root, "MemTotal") or host.memory_bytes,
+        memory_bytes=host.memory_bytes,
         grant_bytes=grant_bytes,
         grant_reason=reason,
         storage_bytes=shutil.disk_usage(_existing(Path.home())).free,
@@ -121,14 +121,16 @@ def read_machine(root: Path = Path("/")) -> MachineFacts:
 
 def memory_grant(root: Path = Path("/")) -> tuple[int, str]:
     """What one process may use now, and why that much as a clause."""
-    available = _memory_field(root, "MemAvailable")
+    import psutil
+
+    memory = psutil.virtual_memory()
+    available: int = memory.available
     limits = [
         limit
         for hierarchy in memory_hierarchies(root / "proc/self")
         for limit in hierarchy.limits_bytes()
     ]
-    total = _memory_field(root, "MemTotal")
-    limit = min((limit for limit in limits if limit < total), default=None)
+    limit = min((limit for limit in limits if limit < memory.total), default=None)
     kept = f"{_RESERVE_RATIO:.0%} of it are left to everything else"
     if limit is not None and limit < available:
         grant = round(limit * (1 - _RESERVE_RATIO))
@@ -138,15 +140,6 @@ def memory_grant(root: Path = Path("/")) -> tuple[int, str]:
         f"{format_bytes(available)} were available when this was written, no control group limits "
         f"it further; {kept}"
     )
-
-
-def _memory_field(root: Path, name: str) -> int:
-    """A field of /proc/meminfo in bytes; 0 where there is none."""
-    for line in kernel_text(root / "proc/meminfo").splitlines():
-        field, _, value = line.partition(":")
-        if field == name and value.split()[:1] and value.split()[0].isdecimal():
-            return int(value.split()[0]) * KIB
-    return 0
 
 
 def _board(root: Path) -> str:

@@ -12,12 +12,11 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from feasibility.errors import FeasibilityError, HostError
-from feasibility.runners import remote_agent
 from feasibility.runners.child_command import CHILD_FOLDER, Command
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Failed
@@ -30,13 +29,12 @@ from feasibility.runners.emulator.installed_emulator import (
     incomplete_emulator,
     usable_emulator,
 )
+from feasibility.runners.host import HostFacts, this_host
 from feasibility.runners.local import LocalFiles
-from feasibility.runners.runner import FilesToStage, HostFacts
+from feasibility.runners.runner import FilesToStage
 from feasibility.scratch import scratch_folder
 from feasibility.text import safe_text
 
-# Share of memory for the emulator and other programs.
-_RESERVE_RATIO: Final = 0.1
 _INHERITED: Final = ("HOME", "LANG", "PATH", "TMPDIR", "TZ", "USER")
 _LONGEST: Final = 200
 _FIRST_WITH_SAFE_PATH: Final = (3, 11)
@@ -127,22 +125,15 @@ class EmulatedRunner:
         manifest = usable_emulator(self.folder)
         _require_start(self.folder / manifest.emulator)
         with scratch_folder() as guest_root:
-            facts = remote_agent.facts(is_alone=True)
-            processors = cpuinfo(self.core, facts["core_count"])
+            host = this_host()
+            processors = cpuinfo(self.core, host.core_count)
             _fill_guest_root(guest_root, self.folder / "root", processors)
             yield EmulatedSession(
                 folder=self.folder,
                 manifest=manifest,
                 guest_root=guest_root,
                 core=self.core,
-                host=HostFacts(
-                    cpu=f"{self.core} under QEMU {manifest.emulator_version}",
-                    core_count=facts["core_count"],
-                    memory_bytes=facts["memory_bytes"],
-                    free_bytes=round(facts["free_bytes"] * (1 - _RESERVE_RATIO)),
-                    os=facts["os"],
-                    load=facts["load"],
-                ),
+                host=replace(host, cpu=f"{self.core} under QEMU {manifest.emulator_version}"),
             )
 
 

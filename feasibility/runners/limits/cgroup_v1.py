@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from feasibility.records.proof import LimitKind
+from feasibility.runners.cgroup_mounts import Hierarchy
 from feasibility.runners.child_command import Command
 from feasibility.runners.limits.cgroup_folder import (
     PAGE_BYTES,
@@ -21,7 +22,6 @@ from feasibility.runners.limits.cgroup_folder import (
     write,
     write_if_there,
 )
-from feasibility.runners.limits.cgroup_mounts import Hierarchy
 from feasibility.runners.limits.limit import Usage, entering
 
 

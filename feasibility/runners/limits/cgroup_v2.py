@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from feasibility.records.proof import LimitKind
+from feasibility.runners.cgroup_mounts import Hierarchy
 from feasibility.runners.child_command import Command
 from feasibility.runners.limits.cgroup_folder import (
     PAGE_BYTES,
@@ -29,7 +30,6 @@ from feasibility.runners.limits.cgroup_folder import (
     write,
     write_if_there,
 )
-from feasibility.runners.limits.cgroup_mounts import Hierarchy
 from feasibility.runners.limits.limit import EnforcerUnavailableError, Usage, entering
 
 # What kernels before 5.18 count of a group's kernel memory, without their sum.

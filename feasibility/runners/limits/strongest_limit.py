@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from feasibility.runners.cgroup_mounts import PROC_SELF, memory_hierarchies
 from feasibility.runners.child_command import Command
 from feasibility.runners.limits.address_space import AddressSpaceEnforcer
-from feasibility.runners.limits.cgroup_mounts import PROC_SELF, memory_hierarchies
 from feasibility.runners.limits.cgroup_v1 import v1_enforcer
 from feasibility.runners.limits.cgroup_v2 import outer_v2_enforcer, own_v2_enforcer
 from feasibility.runners.limits.limit import Enforcer, EnforcerUnavailableError

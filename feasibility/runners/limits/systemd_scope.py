@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from feasibility.runners.cgroup_mounts import Hierarchy
 from feasibility.runners.limits.cgroup_folder import fresh_folder, write
-from feasibility.runners.limits.cgroup_mounts import Hierarchy
 from feasibility.runners.limits.cgroup_v2 import V2Enforcer, require_memory_controller
 from feasibility.runners.limits.limit import EnforcerUnavailableError
 

@@ -1,0 +1,87 @@
+"""What are the facts of the machine that children run on?"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from feasibility.records.profile import Host
+from feasibility.runners import remote_agent
+from feasibility.runners.cgroup_mounts import memory_hierarchies
+
+# Share of the free memory for this tool and other programs.
+_RESERVE_RATIO: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """The machine that children run on.
+
+    Args:
+        cpu: Processor name.
+        core_count: Cores that a child may use.
+        memory_bytes: Physical memory.
+        free_bytes: Memory that a child may use.
+        os: Distribution.
+        load: Average number of runnable processes during the last minute.
+    """
+
+    cpu: str
+    core_count: int
+    memory_bytes: int
+    free_bytes: int
+    os: str
+    load: float
+
+
+def this_host() -> HostFacts:
+    """Facts of this machine."""
+    import psutil
+
+    return HostFacts(
+        cpu=remote_agent.cpu_name(),
+        core_count=len(os.sched_getaffinity(0)),
+        memory_bytes=psutil.virtual_memory().total,
+        free_bytes=ceiling_bytes(),
+        os=_distribution(),
+        load=os.getloadavg()[0],
+    )
+
+
+def ceiling_bytes() -> int:
+    """Bytes that a child may allocate, so that other programs keep enough memory."""
+    import psutil
+
+    free: int = psutil.virtual_memory().available
+    limits = [limit for tree in memory_hierarchies() for limit in tree.limits_bytes()]
+    return round(min([free, *limits]) * (1 - _RESERVE_RATIO))
+
+
+def read_host(versions: Mapping[str, str], facts: HostFacts | None = None) -> Host:
+    """The record of a machine.
+
+    Args:
+        versions: Versions of libraries, from the child.
+        facts: Facts of the machine; None for this one.
+    """
+    facts = facts or this_host()
+    return Host(
+        cpu=facts.cpu,
+        arch=versions.get("arch") or platform.machine(),
+        core_count=facts.core_count,
+        memory_bytes=facts.memory_bytes,
+        os=f"{facts.os}, {versions.get('kernel', platform.release())}",
+        python=versions.get("python", ""),
+        libraries={name: versions[name] for name in ("numpy", "onnxruntime") if name in versions},
+        libc=versions.get("libc", ""),
+    )
+
+
+def _distribution() -> str:
+    try:
+        return platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
+    except OSError:
+        return platform.system()
