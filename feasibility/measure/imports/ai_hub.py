@@ -111,7 +111,8 @@ def _read_yaml(content: str) -> object:
             "reading YAML needs the package PyYAML, which is not installed",
             "pip install 'feasibility[yaml]'",
         ) from error
-    loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+    # Not the loader in C: deep nesting overflows its stack and kills the process.
+    loader = yaml.BaseLoader
     try:
         # A few aliases of aliases would stand for billions of entries.
         if "*" in content and any(
