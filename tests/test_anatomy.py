@@ -15,9 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from feasibility.measure.instruments.arena_steps import ArenaStep
 from feasibility.measure.instruments.memray_capture import PhaseAllocations, Replay
-from feasibility.measure.instruments.ort_profile import Trace
+from feasibility.measure.instruments.ort_profile import ArenaStep, Trace
 from feasibility.measure.measure_model import measure_model
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.memory_anatomy import MemorySources, anatomy

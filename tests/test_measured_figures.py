@@ -19,7 +19,7 @@ from feasibility.measure import latency_percentiles as latency
 from feasibility.measure import measurement_warnings
 from feasibility.measure.default_allocator_range import default_range
 from feasibility.measure.instruments.memray_capture import PhaseAllocations
-from feasibility.measure.instruments.ort_profile import Trace, read_trace, summarise
+from feasibility.measure.instruments.ort_profile import Trace, read_trace, trace_of
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.memory_figures import (
     ChildMemory,
@@ -194,7 +194,7 @@ def test_trace_takes_memory_of_the_first_run_and_times_of_the_others() -> None:
         kernel_event("a", 305, 9, 2),
         {"cat": "Node", "name": "a_fence_before", "ts": 1, "dur": 1},
     ]
-    trace = summarise(events)
+    trace = trace_of(events)
     assert [(o.call_count, o.total_ns, o.run_count) for o in trace.operators] == [
         (2, 10_000, 2),
         (2, 16_000, 2),
@@ -205,7 +205,7 @@ def test_trace_takes_memory_of_the_first_run_and_times_of_the_others() -> None:
 
 def test_trace_of_a_build_without_memory_fields() -> None:
     """Older builds time nodes and say nothing of memory."""
-    trace = summarise([run_event(1, 9), kernel_event("a", 1, 3, 1)])
+    trace = trace_of([run_event(1, 9), kernel_event("a", 1, 3, 1)])
     assert trace.arena_held_bytes is None
     assert [(o.total_ns, o.arena_in_use_bytes, o.bytes) for o in trace.operators] == [
         (3000, None, None)

@@ -9,10 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feasibility.measure.arena_peak import arena_peak
-from feasibility.measure.instruments.arena_steps import ArenaStep, read_step
 from feasibility.measure.instruments.ort_log import load_phases, read_load_phases
-from feasibility.measure.instruments.ort_profile import summarise
-from feasibility.measure.memory_timeline import MAX_POINT_COUNT, Look, phases, thinned, timeline
+from feasibility.measure.instruments.ort_profile import ArenaStep, arena_step, trace_of
+from feasibility.measure.memory_timeline import (
+    MAX_POINT_COUNT,
+    MemorySample,
+    phases,
+    thinned,
+    timeline,
+)
 from feasibility.records.workload import InputSpec
 from feasibility.render.rows.anatomy import Plot
 from feasibility.render.terminal.anatomy import axis_line, plot_lines
@@ -22,23 +27,28 @@ from feasibility.runners.child_protocol import Done, Ready, Recording, Request, 
 from tests import tiny_models
 
 MIB = 1024**2
-LOOKS = st.lists(
+SAMPLES = st.lists(
     st.builds(
-        Look, at=st.integers(0, 10**10), resident=st.integers(0, 10**9), allocated=st.just(0)
+        MemorySample,
+        time_ns=st.integers(0, 10**10),
+        resident_bytes=st.integers(0, 10**9),
+        allocated_bytes=st.just(0),
     ),
     min_size=1,
     max_size=400,
-).map(lambda looks: sorted(looks, key=lambda look: look.at))
+).map(lambda samples: sorted(samples, key=lambda sample: sample.time_ns))
 
 
-@given(LOOKS, st.integers(1, 50))
-def test_thinning_keeps_the_highest_look(looks: list[Look], count: int) -> None:
+@given(SAMPLES, st.integers(1, 50))
+def test_thinning_keeps_the_highest_sample(samples: list[MemorySample], count: int) -> None:
     """Few points, in order of time, each of which was seen, the highest among them."""
-    found = thinned(looks, count)
+    found = thinned(samples, count)
     assert len(found) <= max(count, 1)
-    assert set(found) <= set(looks)
-    assert [look.at for look in found] == sorted(look.at for look in found)
-    assert max(look.resident for look in found) == max(look.resident for look in looks)
+    assert set(found) <= set(samples)
+    assert [sample.time_ns for sample in found] == sorted(sample.time_ns for sample in found)
+    assert max(sample.resident_bytes for sample in found) == max(
+        sample.resident_bytes for sample in samples
+    )
 
 
 MARKS = (
@@ -49,8 +59,8 @@ MARKS = (
     ("runs", 350),
     ("end", 400),
 )
-LOOKS_BY_HAND = tuple(
-    Look(at, resident, resident - 5)
+SAMPLES_BY_HAND = tuple(
+    MemorySample(at, resident, resident - 5)
     for at, resident in [
         (100, 10),
         (150, 20),
@@ -66,7 +76,7 @@ LOOKS_BY_HAND = tuple(
 def test_loading_is_divided_where_the_log_tells() -> None:
     """Parse, optimise and prepack take the place of load; the last one ends where loading does."""
     found = phases(
-        MARKS, (("parse", 0), ("optimise", 20), ("prepack", 50), ("end", 95)), LOOKS_BY_HAND
+        MARKS, (("parse", 0), ("optimise", 20), ("prepack", 50), ("end", 95)), SAMPLES_BY_HAND
     )
     assert [(phase.name, phase.begin_ns, phase.end_ns) for phase in found] == [
         ("import", 0, 100),
@@ -85,23 +95,23 @@ def test_loading_is_divided_where_the_log_tells() -> None:
 )
 def test_loading_stays_whole_without_a_fitting_log(log: tuple[tuple[str, int], ...]) -> None:
     """A log that is missing, or that goes on beyond the loading, divides nothing."""
-    found = phases(MARKS, log, LOOKS_BY_HAND)
+    found = phases(MARKS, log, SAMPLES_BY_HAND)
     assert [phase.name for phase in found] == ["import", "load", "inputs", "first-run", "runs"]
     assert found[1].resident_peak_bytes == 90
 
 
-@given(st.lists(st.integers(0, 1000), min_size=6, max_size=6), LOOKS)
-def test_phases_leave_no_gap(times: list[int], looks: list[Look]) -> None:
+@given(st.lists(st.integers(0, 1000), min_size=6, max_size=6), SAMPLES)
+def test_phases_leave_no_gap(times: list[int], samples: list[MemorySample]) -> None:
     """Each phase begins where the one before it ends."""
     names = [name for name, _ in MARKS]
     marks = tuple(zip(names, sorted(times), strict=True))
-    found = phases(marks, (), [Look(0, 0, 0), *looks])
+    found = phases(marks, (), [MemorySample(0, 0, 0), *samples])
     assert [phase.begin_ns for phase in found[1:]] == [phase.end_ns for phase in found[:-1]]
     assert len(found) == 5
 
 
 def test_a_recording_becomes_a_timeline() -> None:
-    """Times count from the first look; a mute C library leaves the allocated memory open."""
+    """Times count from the first sample; a mute C library leaves the allocated memory open."""
     recording = Recording(
         phases=tuple((name, time_ns, 40, -1) for name, time_ns in MARKS),
         times_ns=(120, 250),
@@ -243,12 +253,13 @@ def test_a_step_is_read_from_a_trace_event() -> None:
         "mem_bytes_in_use": "1000",
         "mem_in_use_delta": "-24",
         "mem_in_use_peak": "2000",
-        "parameter_size": "7",
         "input_type_shape": [{"float": [2, 3]}, {"int64": []}, {"weird": [9]}],
         "output_type_shape": [{"float16": [5]}],
     }
-    assert read_step("n", args) == ArenaStep("n", "Conv", 1000, -24, 2000, 7, (24, 8, 0), (10,))
-    assert read_step("n", {"op_name": "Conv"}) is None
+    assert arena_step({"name": "n", "args": args}) == ArenaStep(
+        "n", "Conv", 1000, -24, 2000, (24, 8, 0), (10,)
+    )
+    assert arena_step({"name": "n", "args": {"op_name": "Conv"}}) is None
 
 
 def test_a_loop_comes_after_its_body() -> None:
@@ -260,7 +271,7 @@ def test_a_loop_comes_after_its_body() -> None:
 
     run = {"name": "model_run", "ts": 0, "dur": 100}
     later = kernel("again", 150, 1)
-    trace = summarise([run, kernel("loop", 1, 50), kernel("body", 5, 5), later])
+    trace = trace_of([run, kernel("loop", 1, 50), kernel("body", 5, 5), later])
     assert [each.node for each in trace.steps] == ["body", "loop"]
 
 

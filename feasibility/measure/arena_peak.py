@@ -1,4 +1,4 @@
-"""Which tensors held the arena when it was fullest, from the runtime's trace alone."""
+"""Which tensors filled the arena at its peak? Follows its blocks through the runtime's trace."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Final
 
-from feasibility.measure.instruments.arena_steps import ArenaStep
+from feasibility.measure.instruments.ort_profile import ArenaStep
 from feasibility.records.anatomy import ArenaPeak, HeldTensor
 
 MAX_TENSOR_COUNT: Final = 32
 # The arena rounds every request up to this many bytes.
 _GRAIN_BYTES: Final = 256
-# Blocks that are tried in all combinations when one freed amount is to be explained.
+# Number of blocks whose combinations are tried for one freed amount.
 _CANDIDATE_COUNT: Final = 24
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
-    """A block of the arena: the node that took it, its size there, and that of its tensor."""
+class _Block:
+    """A block of the arena: the node that took it, its size, and the size of its tensor."""
 
     step: ArenaStep
     size_bytes: int
@@ -27,23 +27,23 @@ class _Held:
 
 
 def arena_peak(steps: Sequence[ArenaStep]) -> ArenaPeak | None:
-    """The step at which the arena was fullest and what it held then; None without steps.
+    """The step at which the arena was fullest, and the blocks then; None without steps.
 
-    Blocks are followed through the run: a step takes one for each output, and what is
-    freed between two steps is matched with what they left, by size.
+    A step takes one block for each output. Bytes freed between two steps are matched with the
+    blocks by size.
     """
     if not steps:
         return None
     start = max(0, steps[0].in_use_bytes - steps[0].grown_bytes)
     highest = max(step.high_bytes for step in steps)
     index = next(i for i, step in enumerate(steps) if step.high_bytes == highest)
-    held: list[_Held] = []
+    held: list[_Block] = []
     previous: ArenaStep | None = None
-    owed_bytes = 0  # freed, and not matched with any block yet
+    unmatched_bytes = 0  # freed, but not matched with a block yet
     for step in steps[: index + 1]:
         before = start if previous is None else previous.in_use_bytes
         freed_bytes = max(0, before + step.grown_bytes - step.in_use_bytes)
-        owed_bytes = _free(held, freed_bytes, owed_bytes, previous)
+        unmatched_bytes = _free(held, freed_bytes, unmatched_bytes, previous)
         held += _taken(step)
         previous = step
     peak = steps[index]
@@ -58,30 +58,32 @@ def arena_peak(steps: Sequence[ArenaStep]) -> ArenaPeak | None:
     )
 
 
-def _taken(step: ArenaStep) -> list[_Held]:
-    """The blocks that a step leaves: one per output where their sizes tell, else one."""
+def _taken(step: ArenaStep) -> list[_Block]:
+    """The blocks that a step leaves: one per output if the sizes add up, otherwise one."""
     if step.grown_bytes <= 0:
         return []
     sizes = [_rounded(size) for size in step.output_sizes]
     if len(sizes) > 1 and sum(sizes) == step.grown_bytes:
         pairs = zip(sizes, step.output_sizes, strict=True)
-        return [_Held(step, size, tensor) for size, tensor in pairs]
-    return [_Held(step, step.grown_bytes, max(step.output_sizes, default=0))]
+        return [_Block(step, size, tensor) for size, tensor in pairs]
+    return [_Block(step, step.grown_bytes, max(step.output_sizes, default=0))]
 
 
-def _free(held: list[_Held], freed_bytes: int, owed_bytes: int, after: ArenaStep | None) -> int:
-    """Takes the freed blocks off the list, those that `after` has read first.
+def _free(
+    held: list[_Block], freed_bytes: int, unmatched_bytes: int, after: ArenaStep | None
+) -> int:
+    """Removes the freed blocks from the list, first those that step `after` has read.
 
     Returns:
-        Bytes of both amounts that no block was found for.
+        The bytes of both amounts that match no block.
     """
-    if freed_bytes + owed_bytes == 0:
+    if freed_bytes + unmatched_bytes == 0:
         return 0
     read = () if after is None else after.input_sizes
     order = sorted(
         range(len(held)), key=lambda index: (held[index].tensor_bytes in read, index), reverse=True
     )
-    sought_bytes = freed_bytes + owed_bytes
+    sought_bytes = freed_bytes + unmatched_bytes
     chosen = (
         _exactly(held, order, freed_bytes)
         or _exactly(held, order, sought_bytes)
@@ -93,8 +95,8 @@ def _free(held: list[_Held], freed_bytes: int, owed_bytes: int, after: ArenaStep
     return left_bytes
 
 
-def _exactly(held: Sequence[_Held], order: Sequence[int], size_bytes: int) -> tuple[int, ...]:
-    """The first one, two or three blocks in order that together have the size."""
+def _exactly(held: Sequence[_Block], order: Sequence[int], size_bytes: int) -> tuple[int, ...]:
+    """The first one, two or three blocks in order whose sizes add up to the size."""
     for count in (1, 2, 3):
         for indices in combinations(order[:_CANDIDATE_COUNT], count):
             if sum(held[index].size_bytes for index in indices) == size_bytes:
@@ -102,8 +104,8 @@ def _exactly(held: Sequence[_Held], order: Sequence[int], size_bytes: int) -> tu
     return ()
 
 
-def _at_most(held: Sequence[_Held], order: Sequence[int], size_bytes: int) -> tuple[int, ...]:
-    """Blocks in order as long as they fit into the size."""
+def _at_most(held: Sequence[_Block], order: Sequence[int], size_bytes: int) -> tuple[int, ...]:
+    """Blocks in order, as long as they fit into the size."""
     chosen = []
     for index in order:
         if held[index].size_bytes <= size_bytes:
@@ -112,7 +114,7 @@ def _at_most(held: Sequence[_Held], order: Sequence[int], size_bytes: int) -> tu
     return tuple(chosen)
 
 
-def _largest(held: Sequence[_Held]) -> tuple[HeldTensor, ...]:
+def _largest(held: Sequence[_Block]) -> tuple[HeldTensor, ...]:
     ordered = sorted(held, key=lambda block: -block.size_bytes)[:MAX_TENSOR_COUNT]
     return tuple(
         HeldTensor(

@@ -1,11 +1,10 @@
-"""A child's recording of memory to a timeline of few points."""
+"""How did the memory get there? Reduces a child's recording to a timeline of few points."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final, cast, get_args
+from typing import Final, NamedTuple, cast, get_args
 
 from feasibility.records.anatomy import ArenaPeak, Timeline, TimelinePhase, TimelinePhaseName
 from feasibility.runners.child_protocol import Recording
@@ -14,98 +13,91 @@ MAX_POINT_COUNT: Final = 200
 _PHASE_NAMES: Final = frozenset(get_args(TimelinePhaseName))
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
-    """The memory of a child at one moment; -1 allocated where that is not told."""
+class MemorySample(NamedTuple):
+    """The memory of a child at one time; -1 allocated bytes if the C library cannot count them."""
 
-    at: int
-    resident: int
-    allocated: int
+    time_ns: int
+    resident_bytes: int
+    allocated_bytes: int
 
 
 def timeline(
     recording: Recording, load_phases: Sequence[tuple[str, int]], arena_peak: ArenaPeak | None
 ) -> Timeline | None:
-    """The recording with its phases named and thinned out; None where its phases are missing.
+    """The recording with named phases and few points; None if phases are missing.
 
     Args:
-        recording: What the child saw.
-        load_phases: Beginnings within the load phase, after its own beginning; may be empty.
-        arena_peak: Where the arena was fullest.
+        recording: The child's recording.
+        load_phases: Beginnings of the phases of loading, relative to the first; may be empty.
+        arena_peak: The node at which the arena was fullest.
     """
-    looks = looks_of(recording)
-    begin = {name: Look(*figures) for name, *figures in recording.phases}
-    if "import" not in begin or "load" not in begin or "end" not in begin:
+    begins = {name: MemorySample(*figures) for name, *figures in recording.phases}
+    if "import" not in begins or "load" not in begins or "end" not in begins:
         return None
-    origin = looks[0].at
-    kept = thinned(looks, MAX_POINT_COUNT)
-    told = all(look.allocated >= 0 for look in looks)
+    columns = (recording.times_ns, recording.resident_bytes, recording.allocated_bytes)
+    samples = [MemorySample(*figures) for figures in zip(*columns, strict=True)]
+    samples = sorted([*samples, *begins.values()], key=lambda sample: sample.time_ns)
+    points = thinned(samples, MAX_POINT_COUNT)
+    counted = all(sample.allocated_bytes >= 0 for sample in samples)
     return Timeline(
-        baseline_bytes=begin["load"].resident,
-        phases=phases([phase[:2] for phase in recording.phases], load_phases, looks),
-        at_ns=tuple(look.at - origin for look in kept),
-        resident_bytes=tuple(look.resident for look in kept),
-        allocated_bytes=tuple(look.allocated for look in kept) if told else None,
+        baseline_bytes=begins["load"].resident_bytes,
+        phases=phases([phase[:2] for phase in recording.phases], load_phases, samples),
+        at_ns=tuple(point.time_ns - samples[0].time_ns for point in points),
+        resident_bytes=tuple(point.resident_bytes for point in points),
+        allocated_bytes=tuple(point.allocated_bytes for point in points) if counted else None,
         arena_peak=arena_peak,
     )
 
 
-def looks_of(recording: Recording) -> tuple[Look, ...]:
-    """Everything that was seen, those of the phases' beginnings included, in order of time."""
-    columns = zip(
-        recording.times_ns, recording.resident_bytes, recording.allocated_bytes, strict=True
-    )
-    looks = [Look(*figures) for figures in columns]
-    looks += [Look(*figures) for _, *figures in recording.phases]
-    return tuple(sorted(looks, key=lambda look: look.at))
-
-
-def thinned(looks: Sequence[Look], count: int) -> tuple[Look, ...]:
-    """At most `count` looks: the highest one of each stretch of equal time."""
-    if len(looks) <= count:
-        return tuple(looks)
-    first, span = looks[0].at, max(1, looks[-1].at - looks[0].at)
-    highest: dict[int, Look] = {}
-    for look in looks:
-        stretch = min((look.at - first) * count // span, count - 1)
-        if stretch not in highest or look.resident > highest[stretch].resident:
-            highest[stretch] = look
+def thinned(samples: Sequence[MemorySample], count: int) -> tuple[MemorySample, ...]:
+    """At most `count` samples: the highest one of each time slice."""
+    if len(samples) <= count:
+        return tuple(samples)
+    first = samples[0].time_ns
+    span = max(1, samples[-1].time_ns - first)
+    highest: dict[int, MemorySample] = {}
+    for sample in samples:
+        time_slice = min((sample.time_ns - first) * count // span, count - 1)
+        if time_slice not in highest or sample.resident_bytes > highest[time_slice].resident_bytes:
+            highest[time_slice] = sample
     return tuple(highest.values())
 
 
 def phases(
-    marks: Sequence[tuple[str, int]],
+    begins: Sequence[tuple[str, int]],
     load_phases: Sequence[tuple[str, int]],
-    looks: Sequence[Look],
+    samples: Sequence[MemorySample],
 ) -> tuple[TimelinePhase, ...]:
-    """Phases from their beginnings, loading divided as far as its own phases fit into it.
+    """Phases from their beginnings; loading is divided if its own phases fit into it.
 
     Args:
-        marks: Each phase with its beginning, the last one called `end`.
-        load_phases: Beginnings after that of loading, the last one called `end`.
-        looks: What was seen, in order of time.
+        begins: Each phase with its beginning; the last one is called `end`.
+        load_phases: The same for the phases of loading, relative to the first.
+        samples: Samples in order of time.
     """
-    beginnings: list[tuple[str, int]] = []
-    for (name, begin), (_, end) in pairwise(marks):
+    divided: list[tuple[str, int]] = []
+    for (name, begin), (_, end) in pairwise(begins):
         inner = [(inner_name, begin + offset) for inner_name, offset in load_phases[:-1]]
-        divides = name == "load" and inner and begin + load_phases[-1][1] <= end
-        beginnings += inner if divides else [(name, begin)]
-    beginnings.append(marks[-1])
+        fits = name == "load" and inner and begin + load_phases[-1][1] <= end
+        divided += inner if fits else [(name, begin)]
+    divided.append(begins[-1])
     return tuple(
-        _phase(cast(TimelinePhaseName, name), begin, end, looks)
-        for (name, begin), (_, end) in pairwise(beginnings)
+        _phase(cast(TimelinePhaseName, name), begin, end, samples)
+        for (name, begin), (_, end) in pairwise(divided)
         if name in _PHASE_NAMES
     )
 
 
-def _phase(name: TimelinePhaseName, begin: int, end: int, looks: Sequence[Look]) -> TimelinePhase:
-    before = [look for look in looks if look.at <= begin][-1:]
-    inside = before + [look for look in looks if begin < look.at <= end]
-    allocated = max((look.allocated for look in inside), default=-1)
+def _phase(
+    name: TimelinePhaseName, begin: int, end: int, samples: Sequence[MemorySample]
+) -> TimelinePhase:
+    before = [sample for sample in samples if sample.time_ns <= begin][-1:]
+    inside = before + [sample for sample in samples if begin < sample.time_ns <= end]
+    allocated = max((sample.allocated_bytes for sample in inside), default=-1)
     return TimelinePhase(
         name=name,
-        begin_ns=begin - looks[0].at,
-        end_ns=end - looks[0].at,
-        resident_peak_bytes=max((look.resident for look in inside), default=0),
+        begin_ns=begin - samples[0].time_ns,
+        end_ns=end - samples[0].time_ns,
+        resident_peak_bytes=max((sample.resident_bytes for sample in inside), default=0),
         allocated_peak_bytes=allocated if allocated >= 0 else None,
     )

@@ -1,8 +1,7 @@
-"""memray's capture files to allocation figures per phase.
+"""How much does each phase allocate? Replays the records of memray's capture files.
 
-memray's own summaries put everything that one place asked for under one call, and to it the
-whole runtime is one place, so that files mapped through `mmap` would count as allocated.
-Hence the single records are replayed here.
+memray's own summaries group allocations by call site. The whole runtime is one call site, so files
+mapped with `mmap` would count as allocated.
 """
 
 from __future__ import annotations
@@ -20,21 +19,20 @@ if TYPE_CHECKING:
 
 _MAP_CALL: Final = "mmap"
 _UNMAP_CALL: Final = "munmap"
-# The runtime asks for tensors with an alignment, and for everything else without.
+# The runtime requests tensors with an alignment, and everything else without.
 TENSOR_CALLS: Final = frozenset({"aligned_alloc", "memalign", "posix_memalign"})
 _FREE_CALLS: Final = frozenset({"free", "pymalloc_free"})
 
 
 @dataclass(frozen=True, slots=True)
 class PhaseAllocations:
-    """What one phase requested from the allocators.
+    """Bytes that one phase requested from allocators.
 
     Args:
-        peak_bytes: Most heap bytes alive at once, counting only what the phase itself requested.
+        peak_bytes: Most heap bytes at once, counting only requests of this phase.
         kept_bytes: Heap bytes of the phase that were not freed at its end.
-        uses: What was alive when the heap was at its peak, mappings included.
-        mapped_bytes: Mappings of the phase that were there at its end, in full size whether
-            touched or not.
+        uses: Allocations at the peak of the heap, by call, mappings included.
+        mapped_bytes: Mappings of the phase at its end, in full size, touched or not.
         kept_tensor_bytes: The part of `kept_bytes` that is tensors.
     """
 
@@ -47,7 +45,7 @@ class PhaseAllocations:
 
 @dataclass(slots=True)
 class Replay:
-    """The allocations alive after some calls, and when the heap was largest."""
+    """The allocations after a number of calls, and at the peak of the heap."""
 
     blocks: dict[int, tuple[str, int]] = field(default_factory=dict)
     mappings: dict[int, int] = field(default_factory=dict)
@@ -60,7 +58,7 @@ class Replay:
 
     def run(self, calls: Iterable[tuple[str, int, int]]) -> None:
         """Follows calls, each with its name, an address and a size, to the end."""
-        # Hundreds of thousands of calls come by here, so that heap calls are followed in place.
+        # There are hundreds of thousands of calls, so this loop calls no function for heap calls.
         blocks, sizes, counts = self.blocks, self.sizes, self.counts
         for call, address, size in calls:
             if call in (_MAP_CALL, _UNMAP_CALL):
@@ -68,7 +66,7 @@ class Replay:
                 if call == _MAP_CALL:
                     self.mappings[address] = size
                 continue
-            freed = blocks.pop(address, None)  # None for what was requested before the phase
+            freed = blocks.pop(address, None)  # None if allocated before the phase
             if freed is not None:
                 if self.heap_bytes > self.peak_bytes:
                     self._note_peak()
@@ -85,7 +83,7 @@ class Replay:
             self._note_peak()
 
     def _unmap(self, begin: int, end: int) -> None:
-        """Takes a range of addresses out of the mappings, which may leave parts of them."""
+        """Removes a range of addresses from the mappings; parts of them may remain."""
         for start, size in list(self.mappings.items()):
             stop = start + size
             if start < end and begin < stop:

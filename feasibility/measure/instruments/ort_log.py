@@ -1,4 +1,4 @@
-"""ONNX Runtime's log to the phases of loading."""
+"""When does each phase of loading begin? ONNX Runtime's log says it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LINE: Final = re.compile(
     r".*?\] (?P<text>.*)$",
     re.MULTILINE,
 )
-# What the runtime says when it is done with one thing and begins the next.
+# Messages of the runtime when a phase ends and the next begins.
 _BEGINNINGS: Final = (
     ("optimise", "Initializing session."),
     ("prepack", "Saving initialized tensors."),
@@ -36,19 +36,18 @@ def read_load_phases(path: Path) -> tuple[tuple[str, int], ...]:
 def load_phases(log: str) -> tuple[tuple[str, int], ...]:
     """Phases of loading with their beginnings, in nanoseconds after the log's first line.
 
-    The first line is written when the session begins to be created. The last entry is
-    called `end`. Nothing at all where one of the beginnings is missing or out of order,
-    as the log of another version may be.
+    The runtime writes the first line when it begins to create the session. The last entry is
+    called `end`. Empty if a beginning is missing or out of order, as in logs of other versions.
     """
     lines = [(_instant_ns(match), match["text"]) for match in _LINE.finditer(log)]
     if not lines:
         return ()
     phases = [("parse", 0)]
     for name, sentence in _BEGINNINGS:
-        at = next((at for at, text in lines if text.startswith(sentence)), None)
-        if at is None or at - lines[0][0] < phases[-1][1]:
+        begin_ns = next((time_ns for time_ns, text in lines if text.startswith(sentence)), None)
+        if begin_ns is None or begin_ns - lines[0][0] < phases[-1][1]:
             return ()
-        phases.append((name, at - lines[0][0]))
+        phases.append((name, begin_ns - lines[0][0]))
     return tuple(phases)
 
 
