@@ -29,8 +29,9 @@ from feasibility.paths import devices_dir
 from feasibility.records.assessment import Assessment
 from feasibility.records.profile import Profile
 from feasibility.render.json_ import render_json
+from feasibility.render.rows.measure import measure_report
 from feasibility.render.terminal.check import render_assessment, render_model_assessment
-from feasibility.render.terminal.measure import render_profile
+from feasibility.render.terminal.layout import print_report
 from feasibility.schema import encode, read_document
 
 ROOT = Path(__file__).parent.parent
@@ -87,7 +88,7 @@ def render_reports(profiles: Sequence[Profile]) -> dict[str, bytes]:
         (
             f"measure-{FIRST_SCREEN}",
             f"feasibility measure {FIRST_SCREEN}.onnx --details",
-            lambda c: render_profile(first.profile, c, details=True),
+            lambda c: print_report(c, measure_report(first.profile, details=True)),
         ),
     ):
         files[f"{name}.txt"] = text_of(render)

@@ -1,9 +1,10 @@
 """How are sizes, durations and counts written and read?
 
 Inside the package a size is an integer in bytes and a duration one in nanoseconds. Reports
-and messages print them with these functions, which alone decide about digits: a single
-figure has three significant digits, both ends of an interval have two. `parse_*` reads what
-`format_*` prints.
+and messages print them with these functions, which alone decide about digits: a single figure
+and both ends of an interval of sizes have three significant digits, because sizes are measured
+within 0.1 % and limits are exact; the ends of every other interval have two. `parse_*` reads
+what `format_*` prints.
 """
 
 from __future__ import annotations
@@ -107,8 +108,8 @@ def format_bytes(count: int | None) -> str:
 
 
 def format_bytes_range(low: int, high: int) -> str:
-    """An interval of sizes with two significant digits, for example `410 to 460 MiB`."""
-    return _range(low, high, _BINARY_UNITS)
+    """An interval of sizes with three significant digits, for example `407 to 457 MiB`."""
+    return _range(low, high, _BINARY_UNITS, _SINGLE_DIGITS)
 
 
 def format_bytes_of(part: int | None, whole: int | None) -> str:
@@ -159,6 +160,11 @@ def format_percent_range(low_ratio: float, high_ratio: float) -> str:
     return format_number_range(100 * low_ratio, 100 * high_ratio, "%")
 
 
+def format_margin(ratio: float) -> str:
+    """How far a figure may be off, for example `+/- 0.3 %`."""
+    return f"+/- {_digits(100 * ratio, _INTERVAL_DIGITS)} %"
+
+
 def format_change(ratio: float) -> str:
     """A figure divided by an earlier one as growth: `+12 %`, `-0.4 %`, `0 %`."""
     growth = 100 * (ratio - 1)
@@ -181,16 +187,16 @@ def _single(value: float, units: _Units) -> str:
     return _with_unit(value, units, _SINGLE_DIGITS)
 
 
-def _range(low: float, high: float, units: _Units) -> str:
+def _range(low: float, high: float, units: _Units, digits: int = _INTERVAL_DIGITS) -> str:
     """Both ends in the unit of the upper one, unless the lower one is far smaller."""
     if low == high:
         return _single(high, units)
-    unit, factor = _unit_of(high, units, _INTERVAL_DIGITS)
-    first, last = (_digits(value / factor, _INTERVAL_DIGITS) for value in (low, high))
+    unit, factor = _unit_of(high, units, digits)
+    first, last = (_digits(value / factor, digits) for value in (low, high))
     if first == last:
         return f"{last} {unit}".rstrip()
     if 0 < low < factor / 10 and len(units) > 1:
-        first = _with_unit(low, units, _INTERVAL_DIGITS)
+        first = _with_unit(low, units, digits)
     return f"{first} to {last} {unit}".rstrip()
 
 

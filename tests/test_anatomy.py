@@ -25,7 +25,8 @@ from feasibility.measure.memory_surveys import SurveyedMemory, Surveys, surveyed
 from feasibility.measure.passes import Passes
 from feasibility.records.anatomy import Anatomy, MemoryParts
 from feasibility.records.profile import Profile
-from feasibility.render.terminal.anatomy import render_anatomy
+from feasibility.render.rows.anatomy import anatomy_sections
+from feasibility.render.terminal.layout import print_report
 from feasibility.render.terminal.text_lines import make_console
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import HeapReading, Survey
@@ -433,7 +434,7 @@ def drawn(profile: Profile, *, width: int = 80, encoding: str = "utf-8") -> str:
     stream = io.TextIOWrapper(buffer, encoding=encoding, errors="backslashreplace", newline="\n")
     console = make_console(stream)
     console.width = width
-    render_anatomy(profile, console)
+    print_report(console, anatomy_sections(profile))
     stream.flush()
     return buffer.getvalue().decode(encoding)
 

@@ -18,7 +18,8 @@ from feasibility.render.ci.gitlab import render_code_quality
 from feasibility.render.ci.junit import render_junit
 from feasibility.render.ci.markdown import MARKER, render_markdown
 from feasibility.render.ci.sarif import render_sarif
-from feasibility.render.terminal.budget import render_budget_report
+from feasibility.render.rows.budget import budget_check_report
+from feasibility.render.terminal.layout import print_report
 from feasibility.render.terminal.text_lines import make_console
 from feasibility.schema import decode, encode
 from tests.budget_samples import HOSTILE, broken_model, kept_model, report
@@ -210,7 +211,7 @@ def test_json_comes_back(shown: BudgetReport) -> None:
 @pytest.mark.parametrize("name", ["broken", "hostile", "kept"])
 def test_the_terminal_report(name: str) -> None:
     stream = StringIO()
-    render_budget_report(REPORTS[name], make_console(stream))
+    print_report(make_console(stream), budget_check_report(REPORTS[name]))
     text = stream.getvalue()
     assert all(len(line) <= 80 for line in text.splitlines())
     assert "\x1b" not in text
@@ -220,7 +221,7 @@ def test_the_terminal_report(name: str) -> None:
 def test_many_models_take_one_row_each_if_they_keep_to_their_budgets() -> None:
     many = report(*(kept_model(f"models/{number}.onnx") for number in range(20)), broken_model())
     stream = StringIO()
-    render_budget_report(many, make_console(stream))
+    print_report(make_console(stream), budget_check_report(many))
     assert_matches_snapshot("budget-many.txt", stream.getvalue())
 
 

@@ -25,6 +25,7 @@ from feasibility.paths import devices_dir
 from feasibility.records.profile import Profile, ProfiledModel
 from feasibility.render.rows import assessment as view_assessment
 from feasibility.render.rows import profile as profile_rows
+from feasibility.render.rows.measure import memory_section
 from feasibility.schema import decode, encode
 
 MIB = 1024**2
@@ -327,13 +328,12 @@ def test_a_report_of_another_model_is_said(tmp_path: Path, file_mib: int, is_sai
 def test_a_process_without_python_is_not_said_to_have_one(tmp_path: Path) -> None:
     """What a report leaves out has no words of its own either."""
     profile = read(tmp_path, "report.json", ort_runner_report())
-    section = profile_rows.memory_section(profile)
-    assert section.title == "memory above the 20 MiB that the runtime takes"
+    section = memory_section(profile)
+    assert section is not None
+    assert section.title == "memory above the baseline of 20 MiB for the runtime"
     rows = {row.label: row.text for row in section.rows}
     assert rows["inference peak"] == rows["floor"] == rows["comfort"] == "not measured"
-    assert "20 MiB of the runtime not included" in [
-        part for row in profile_rows.summary_rows(profile) for part in row.text.split("; ")
-    ]
+    assert profile_rows.reserve_row(profile).text.endswith("; plus 20 MiB for the runtime")
 
 
 def test_nothing_is_said_of_a_model_that_is_not_known(tmp_path: Path) -> None:
@@ -400,12 +400,11 @@ def test_what_a_file_does_not_say_is_not_made_up_in_a_report(tmp_path: Path) -> 
     assert profile_rows.host_row(profile).text == (
         "on a machine that is not named, ONNX Runtime, by onnxruntime_perf_test (perf.txt)"
     )
-    (peak,) = profile_rows.memory_section(read(tmp_path, "p.txt", PERF_TEST)).rows
-    assert peak.text == "151 MiB, of the whole process, runtime included"
-    runner = profile_rows.memory_section(read(tmp_path, "r.json", ort_runner_report()))
-    assert runner.remarks == (
-        "the system's allocator as it comes, so another run may need more or less",
-    )
+    peak = profile_rows.reserve_row(read(tmp_path, "p.txt", PERF_TEST))
+    assert peak.text == "151 MiB at the peak of the whole process, runtime included"
+    runner = memory_section(read(tmp_path, "r.json", ort_runner_report()))
+    assert runner is not None
+    assert runner.remarks == ("default allocator: another run may need more or less",)
 
 
 def test_the_words_of_a_newer_perf_test(tmp_path: Path) -> None:

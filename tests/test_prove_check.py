@@ -119,11 +119,11 @@ def test_the_report_shows_each_outcome(model: ModelAssessment) -> None:
     assert "90 MiB  killed while loading" in text.getvalue()
     assert "200 MiB  survived" in text.getvalue()
     assert "1.02x" in text.getvalue()
-    assert "enforced by the kernel (cgroup v2), no swap" in " ".join(text.getvalue().split())
+    assert "enforced by the kernel (cgroup v2), without swap" in " ".join(text.getvalue().split())
 
 
 def test_without_proofs_the_report_says_nothing_of_them(model: ModelAssessment) -> None:
     """The first screen stays as short as it was."""
     text = StringIO()
     render_model_assessment(model, Console(file=text, width=80, color_system=None))
-    assert "under that limit" not in text.getvalue()
+    assert "memory limit  result" not in text.getvalue()

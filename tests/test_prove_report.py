@@ -17,13 +17,14 @@ from feasibility.measure.prove.prove_model import ProveOptions
 from feasibility.records.base import Notice
 from feasibility.records.proof import Bisection, LimitedRun, Proof
 from feasibility.render.json_ import render_json
-from feasibility.render.rows.latency_plot import latency_plot
-from feasibility.render.terminal.prove import render_proof
+from feasibility.render.rows.prove import latency_plot_section, prove_report
+from feasibility.render.rows.rows import LatencyPlot
+from feasibility.render.terminal.plot import latency_lines
 from feasibility.units import MIB, MILLISECOND_NS
 from tests import samples
 from tests.cli import Result, cli
 from tests.snapshot import assert_matches_snapshot
-from tests.test_render_terminal import drawn
+from tests.test_render_terminal import drawn, printed
 
 __all__ = ["cli"]
 
@@ -121,11 +122,11 @@ def bisected() -> Proof:
 
 
 def test_a_search_looks_as_it_did() -> None:
-    assert_matches_snapshot("prove-bisect.txt", drawn(bisected(), render_proof))
+    assert_matches_snapshot("prove-bisect.txt", drawn(bisected(), printed(prove_report)))
 
 
 def test_a_search_in_ascii_looks_as_it_did() -> None:
-    text = drawn(bisected(), render_proof, encoding="ascii")
+    text = drawn(bisected(), printed(prove_report), encoding="ascii")
     assert text.isascii()
     assert_matches_snapshot("prove-bisect-ascii.txt", text)
 
@@ -155,12 +156,12 @@ OUTCOMES = {
 @pytest.mark.parametrize("name", OUTCOMES)
 def test_an_outcome_looks_as_it_did(name: str) -> None:
     file = f"prove-{name.replace(' ', '-')}.txt"
-    assert_matches_snapshot(file, drawn(OUTCOMES[name], render_proof))
+    assert_matches_snapshot(file, drawn(OUTCOMES[name], printed(prove_report)))
 
 
 @pytest.mark.parametrize("width", [40, 60, 120])
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
-    lines = drawn(bisected(), render_proof, width=width).splitlines()
+    lines = drawn(bisected(), printed(prove_report), width=width).splitlines()
     assert max(map(len, lines)) <= width
 
 
@@ -170,7 +171,7 @@ def test_names_and_messages_are_harmless(name: str) -> None:
     model = msgspec.structs.replace(measured.model, name=name)
     run = run_at(40, None, ended_by="refusal", message=name)
     hostile = msgspec.structs.replace(measured, model=model, verdict=run, runs=(run,))
-    text = drawn(hostile, render_proof)
+    text = drawn(hostile, printed(prove_report))
     assert {character for character in text if not character.isprintable()} == {"\n"}
 
 
@@ -192,20 +193,20 @@ def test_every_run_has_its_place_in_the_plot(
         msgspec.structs.replace(run_at(1, None), limit_bytes=limit, median_ns=median)
         for limit, median in zip(limits, medians, strict=True)
     )
-    plot = latency_plot(proof(runs=runs), width)
-    assert plot is not None
-    assert all(len(line.marks) == width for line in plot.lines)
-    marks = [mark for line in plot.lines for mark in line.marks if mark != "empty"]
+    section = latency_plot_section(proof(runs=runs))
+    assert section is not None
+    assert isinstance(section.plot, LatencyPlot)
+    lines = [marks for _, marks in latency_lines(section.plot, width)]
+    assert all(len(line) == width for line in lines)
+    marks = [mark for line in lines for mark in line if mark != "empty"]
     assert 1 <= len(marks) <= len(runs)
     assert ("killed" in marks) == (None in medians)
-    first = [line.marks[0] != "empty" for line in plot.lines]
-    last = [line.marks[-1] != "empty" for line in plot.lines]
-    assert any(first)
-    assert any(last)
+    assert any(line[0] != "empty" for line in lines)
+    assert any(line[-1] != "empty" for line in lines)
 
 
 def test_a_plot_needs_two_limits() -> None:
-    assert latency_plot(proof(runs=(run_at(5, 16), run_at(5, 16))), 40) is None
+    assert latency_plot_section(proof(runs=(run_at(5, 16), run_at(5, 16)))) is None
 
 
 # The command line.
@@ -284,13 +285,13 @@ def test_a_device_leaves_a_model_what_its_runtime_does_not_take(
         ),
         (
             ("--memory", "0MB"),
-            "error: Cannot prove anything: a limit of nothing leaves no room\n"
-            "hint: give a larger one, for example --memory 200MiB\n",
+            "error: Cannot prove anything: no model runs under a limit of zero\n"
+            "hint: give a larger limit, for example --memory 200MiB\n",
         ),
         (
             ("--device", "rtx_3070"),
-            "error: Cannot limit a model to what RTX 3070 server leaves it: models run in the "
-            "memory of its GPU\nhint: give the limit itself: --memory SIZE\n",
+            "error: Cannot use the memory limit of RTX 3070 server: its models run in GPU memory\n"
+            "hint: give the limit itself: --memory SIZE\n",
         ),
     ],
 )

@@ -15,23 +15,33 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from feasibility.records.profile import Profile
-from feasibility.render.rows.rows import Bar, Column, Grid
+from feasibility.render.rows.devices import catalogue_report, device_report
+from feasibility.render.rows.inspect import inspect_report
+from feasibility.render.rows.measure import measure_report
+from feasibility.render.rows.rows import Bar, Column, Grid, Report
+from feasibility.render.terminal.bar import bar_text
 from feasibility.render.terminal.check import render_assessment
-from feasibility.render.terminal.devices import render_catalogue, render_device
-from feasibility.render.terminal.grid import bar_text, print_grid
-from feasibility.render.terminal.inspect import render_facts
-from feasibility.render.terminal.measure import render_profile
+from feasibility.render.terminal.grid import print_grid
+from feasibility.render.terminal.layout import print_report
 from feasibility.render.terminal.text_lines import make_console
 from tests import samples
 from tests.snapshot import assert_matches_snapshot
 
-Render = Callable[[Any, Console], None]
+
+def printed(report: Callable[..., Report]) -> Callable[..., None]:
+    """What prints a report of a record on a console."""
+
+    def render(record: object, console: Console, **options: bool) -> None:
+        print_report(console, report(record, **options))
+
+    return render
+
 
 REPORTS = {
     "check": (render_assessment, samples.assessment),
     "check-many": (render_assessment, samples.assessment_of_many),
-    "inspect": (render_facts, samples.facts),
-    "measure": (render_profile, samples.profile),
+    "inspect": (printed(inspect_report), samples.facts),
+    "measure": (printed(measure_report), samples.profile),
 }
 
 
@@ -67,14 +77,11 @@ def test_report_in_ascii_looks_as_it_did() -> None:
 
 
 def test_devices_look_as_they_did() -> None:
-    text = drawn(
-        samples.devices(), lambda record, console, details: render_catalogue(record, console)
-    )
-    assert_matches_snapshot("devices.txt", text)
-    text = drawn(
-        samples.devices()[0], lambda record, console, details: render_device(record, console)
-    )
-    assert_matches_snapshot("device.txt", text)
+    for name, sections in (
+        ("devices.txt", catalogue_report(samples.devices())),
+        ("device.txt", device_report(samples.devices()[0])),
+    ):
+        assert_matches_snapshot(name, drawn(sections, printed(lambda report, details: report)))
 
 
 @pytest.mark.parametrize("width", [60, 80, 120, 200])
@@ -130,7 +137,7 @@ def test_what_was_not_measured_is_not_zero() -> None:
     bare = msgspec.structs.replace(
         samples.profile(), memory=None, latency=None, operators=(), allocations=()
     )
-    text = drawn(bare, render_profile, details=True)
+    text = drawn(bare, printed(measure_report), details=True)
     assert text.count("not measured") == 2
     assert " 0 B" not in text
 
@@ -157,7 +164,7 @@ def test_no_name_breaks_an_ascii_terminal(name: str) -> None:
 
 
 def test_markup_in_a_name_stays_text() -> None:
-    text = drawn(_renamed(samples.profile(), "[red]x[/red] :skull:"), render_profile)
+    text = drawn(_renamed(samples.profile(), "[red]x[/red] :skull:"), printed(measure_report))
     assert "[red]x[/red] :skull:" in text
 
 

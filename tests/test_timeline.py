@@ -19,8 +19,8 @@ from feasibility.measure.memory_timeline import (
     timeline,
 )
 from feasibility.records.workload import InputSpec
-from feasibility.render.rows.anatomy import Plot
-from feasibility.render.terminal.anatomy import axis_line, plot_lines
+from feasibility.render.rows.rows import AreaPlot
+from feasibility.render.terminal.plot import area_lines, axis_line
 from feasibility.runners.child_command import STEADY_ENVIRONMENT, local_command
 from feasibility.runners.child_process import run_child
 from feasibility.runners.child_protocol import Done, Ready, Recording, Request, Schedule
@@ -319,12 +319,12 @@ def test_a_plot_fills_its_place(
     """As many rows and columns as asked for; the highest column reaches the top."""
     at = tuple(index / len(heights) for index in range(len(heights)))
     inner = tuple(value // 2 for value in heights) if two else ()
-    plot = Plot("t", at, tuple(heights), inner, (), "top")
-    lines = plot_lines(plot, width, height, ascii_only=ascii_only)
+    plot = AreaPlot(at, tuple(heights), inner, (), "top", line_count=height)
+    lines = area_lines(plot, width, ascii_only=ascii_only)
     assert [len(line) for line in lines] == [width] * height
     assert (lines[0].strip() != "") == any(heights)
     assert not ascii_only or "".join(lines).isascii()
 
 
-def test_axis_names_are_cut_where_the_next_begins() -> None:
-    assert axis_line([(0.0, "import"), (0.5, "load"), (0.7, "runs")], 20) == "|import   |loa|runs "
+def test_only_names_with_room_are_on_the_axis() -> None:
+    assert axis_line([(0.0, "import"), (0.5, "load"), (0.7, "runs")], 20) == "|import   |   |runs "

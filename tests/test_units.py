@@ -106,16 +106,16 @@ def test_counts_are_written(count: int, text: str) -> None:
 @pytest.mark.parametrize(
     ("low", "high", "text"),
     [
-        (417 * units.MIB, 504 * units.MIB, "420 to 500 MiB"),
-        (900 * units.MIB, 1250 * units.MIB, "0.88 to 1.2 GiB"),
+        (417 * units.MIB, 504 * units.MIB, "417 to 504 MiB"),
+        (900 * units.MIB, 1250 * units.MIB, "0.879 to 1.22 GiB"),
         (5 * units.MIB, 7 * units.GIB, "5 MiB to 7 GiB"),
         (0, 7 * units.GIB, "0 to 7 GiB"),
-        (411 * units.MIB, 412 * units.MIB, "410 MiB"),
+        (411 * units.MIB, 411 * units.MIB + 9, "411 MiB"),
         (411 * units.MIB, 411 * units.MIB, "411 MiB"),
     ],
 )
 def test_size_intervals_are_written(low: int, high: int, text: str) -> None:
-    """Two digits in one unit; one figure where both ends read alike."""
+    """Three digits in one unit; one figure where both ends read alike."""
     assert units.format_bytes_range(low, high) == text
 
 

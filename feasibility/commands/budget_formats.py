@@ -55,7 +55,7 @@ def write_report(
     Raises:
         DocumentError: A file cannot be written.
     """
-    from feasibility.render.terminal.budget import render_budget_report
+    from feasibility.render.rows.budget import budget_check_report
 
     for target in targets:
         if target.path is not None:
@@ -66,10 +66,10 @@ def write_report(
     on_stdout = next((target for target in targets if target.path is None), None)
     print_result(
         report,
-        lambda console: (
-            render_budget_report(report, console, all_lines=all_lines)
+        lambda: (
+            budget_check_report(report, all_lines=all_lines)
             if on_stdout is None or on_stdout.format == "github"
-            else None
+            else ()
         ),
         as_json=False,
         output=output,

@@ -103,9 +103,8 @@ def check(
             quiet=out.quiet,
             on_model=report.print_model,
         )
-        print_result(
-            assessment, lambda _: report.print_end(assessment), as_json=out.json, output=file
-        )
+        print_result(assessment, lambda: (), as_json=out.json, output=file)
+        report.print_end(assessment)
     return _exit_code(assessment, targets.require, quiet=out.quiet)
 
 

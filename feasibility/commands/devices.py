@@ -55,18 +55,13 @@ def list_devices(
     from feasibility.catalogue.filter_devices import filtered_devices
     from feasibility.catalogue.load_catalogue import known_devices
     from feasibility.records.catalogue import Catalogue
-    from feasibility.render.terminal.devices import render_catalogue
+    from feasibility.render.rows.devices import catalogue_report
 
     found = Catalogue(
         tool_version=__version__,
         devices=filtered_devices(known_devices(), kinds=kind or (), words=words or ()),
     )
-    print_result(
-        found,
-        lambda console: render_catalogue(found.devices, console),
-        as_json=json,
-        output=None,
-    )
+    print_result(found, lambda: catalogue_report(found.devices), as_json=json, output=None)
 
 
 @app.add_command()
@@ -80,10 +75,10 @@ def show(
 ) -> None:
     """Show all figures of a device with their sources."""
     from feasibility.catalogue.load_catalogue import find_device, known_devices
-    from feasibility.render.terminal.devices import render_device
+    from feasibility.render.rows.devices import device_report
 
     found = find_device(device, known_devices())
-    print_result(found, lambda console: render_device(found, console), as_json=json, output=None)
+    print_result(found, lambda: device_report(found), as_json=json, output=None)
 
 
 @app.add_command()
@@ -128,15 +123,13 @@ def this(
 
     path = destination(output, checked_id(identifier))
     with open_output(path, force=force) as file:
+        from feasibility.render.rows.devices import device_report
         from feasibility.render.rows.rows import name_text
-        from feasibility.render.terminal.devices import render_device
 
         found = measure_this_machine(identifier, name, kind, quiet=quiet)
         assert file is not None
         file.write(device_file_text(found).encode())
-        print_result(
-            found, lambda console: render_device(found, console), as_json=json, output=None
-        )
+        print_result(found, lambda: device_report(found), as_json=json, output=None)
         if not (json or quiet):
             wanted = identifier if output is None else name_text(str(path), 200)
             where = name_text(str(path), 200)

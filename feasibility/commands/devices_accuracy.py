@@ -35,7 +35,7 @@ def print_accuracy(rows: Path | None, *, as_json: bool) -> None:
     )
     from feasibility.predict.latency.coefficients import fitted
     from feasibility.predict.validation.accuracy_report import held_out_report, rows_report
-    from feasibility.render.terminal.accuracy import render_accuracy
+    from feasibility.render.rows.accuracy import accuracy_report
 
     evidence = published_evidence()
     if rows is None:
@@ -45,9 +45,7 @@ def print_accuracy(rows: Path | None, *, as_json: bool) -> None:
     else:
         with progress_on(rows.name, quiet=False) as progress:
             found = rows_report(rows, evidence, fitted(), _LateProgress(progress))
-    print_result(
-        found, lambda console: render_accuracy(found, console), as_json=as_json, output=None
-    )
+    print_result(found, lambda: accuracy_report(found), as_json=as_json, output=None)
 
 
 class _LateProgress:

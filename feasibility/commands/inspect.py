@@ -10,9 +10,8 @@ from feasibility.commands.output import open_output, print_result
 from feasibility.commands.progress import progress_on
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from feasibility.records.facts import ModelFacts
+    from feasibility.render.rows.rows import Report
 
 app = CommandApp()
 
@@ -39,14 +38,14 @@ def inspect(
             facts = inspect_model(model, dims=dims)
         print_result(
             facts,
-            lambda console: _render(facts, console, details=out.details),
+            lambda: _report(facts, details=out.details),
             as_json=out.json,
             output=file,
         )
 
 
-def _render(facts: ModelFacts, console: Console, *, details: bool) -> None:
-    # Imported here, because --json does not need the terminal renderer.
-    from feasibility.render.terminal.inspect import render_facts
+def _report(facts: ModelFacts, *, details: bool) -> Report:
+    # Imported here, because --json does not need it.
+    from feasibility.render.rows.inspect import inspect_report
 
-    render_facts(facts, console, details=details)
+    return inspect_report(facts, details=details)

@@ -62,7 +62,7 @@ def measure(
     options = measure_options(inputs, measuring, threads)
     with open_output(out.output, force=out.force) as file:
         from feasibility.commands.profiles_of_path import imported, measure_on
-        from feasibility.render.terminal.measure import render_profile
+        from feasibility.render.rows.measure import measure_report
 
         if import_ is not None:
             profile = imported(import_, model)
@@ -71,7 +71,7 @@ def measure(
             profile = measure_on(on, model, options, quiet=out.quiet)
         print_result(
             profile,
-            lambda console: render_profile(profile, console, details=out.details),
+            lambda: measure_report(profile, details=out.details),
             as_json=out.json,
             output=file,
         )

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import msgspec
     from rich.console import Console
 
+    from feasibility.render.rows.rows import Report
+
 
 @dataclass(frozen=True, slots=True)
 class OutputFile:
@@ -116,7 +118,7 @@ def _cannot_write(path: Path, error: OSError) -> DocumentError:
 
 def print_result(
     record: msgspec.Struct,
-    render: Callable[[Console], None],
+    report: Callable[[], Report],
     *,
     as_json: bool,
     output: OutputFile | None,
@@ -135,7 +137,9 @@ def print_result(
         if as_json:
             write_bytes(document)
             return
-    render(stdout_console())
+    from feasibility.render.terminal.layout import print_report
+
+    print_report(stdout_console(), report())
 
 
 def stdout_console() -> Console:

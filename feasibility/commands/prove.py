@@ -85,13 +85,13 @@ def prove(
     wanted = _wanted(limit)
     with open_output(out.output, force=out.force) as file:
         from feasibility.measure.prove.prove_model import prove_model
-        from feasibility.render.terminal.prove import render_proof
+        from feasibility.render.rows.prove import prove_report
 
         with progress_on(model.name, quiet=out.quiet) as progress:
             proof = prove_model(model, options, wanted, progress)
         print_result(
             proof,
-            lambda console: render_proof(proof, console, details=out.details),
+            lambda: prove_report(proof, details=out.details),
             as_json=out.json,
             output=file,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,10 +13,6 @@ from feasibility.commands.output import print_result
 from feasibility.commands.progress import progress_on
 from feasibility.errors import UsageError
 from feasibility.text import safe_text
-
-if TYPE_CHECKING:
-    from feasibility.records.runners import RunnerForm, RunnerTrial
-    from feasibility.render.rows.rows import Row
 
 app = CommandApp()
 
@@ -32,14 +28,11 @@ def runner(context: typer.Context) -> None:
 def list_runners(*, json: JsonOption = False) -> None:
     """List what --on takes, and what this machine needs for it."""
     from feasibility.records.runners import RunnerForms
-    from feasibility.render.terminal.layout import print_rows
+    from feasibility.render.rows.runners import runners_report
     from feasibility.runners.named_runners import runner_forms
 
     found = RunnerForms(tool_version=__version__, runners=runner_forms())
-    rows = tuple(row for form in found.runners for row in _form_rows(form))
-    print_result(
-        found, lambda console: print_rows(console, rows, indent=0), as_json=json, output=None
-    )
+    print_result(found, lambda: runners_report(found), as_json=json, output=None)
 
 
 @app.add_command()
@@ -82,7 +75,7 @@ def check(
 ) -> None:
     """Run a small model on a runner and show facts of the machine."""
     from feasibility.measure.runner_trial import MODEL_NAME, try_runner
-    from feasibility.render.terminal.layout import print_rows
+    from feasibility.render.rows.runners import trial_report
     from feasibility.runners.emulator.installed_emulator import ISA
     from feasibility.runners.named_runners import runner_named
 
@@ -90,38 +83,4 @@ def check(
     with progress_on(name, quiet=quiet) as progress:
         progress(0, 1, f"running {MODEL_NAME}")
         trial = try_runner(named)
-    print_result(
-        trial,
-        lambda console: print_rows(console, _trial_rows(trial), indent=0),
-        as_json=json,
-        output=None,
-    )
-
-
-def _form_rows(form: RunnerForm) -> tuple[Row, ...]:
-    from feasibility.render.rows.rows import Row
-
-    finding = "; ".join(filter(None, (form.finding, form.hint)))
-    texts = filter(None, (form.description, form.usage, finding))
-    return tuple(Row("" if index else form.form, text) for index, text in enumerate(texts))
-
-
-def _trial_rows(trial: RunnerTrial) -> tuple[Row, ...]:
-    from feasibility.render.rows.rows import Row
-    from feasibility.units import format_bytes
-
-    host = trial.host
-    libraries = ", ".join(f"{library} {version}" for library, version in host.libraries.items())
-    what = "memory only" if trial.method == "emulated" else "memory and time"
-    return (
-        Row("runner", f"{safe_text(trial.runner)}: works for {what}"),
-        Row(
-            "machine",
-            f"{safe_text(host.cpu)} ({safe_text(host.arch)}), {host.core_count} cores, "
-            f"{format_bytes(host.memory_bytes or 0)}",
-        ),
-        Row("system", safe_text(f"{host.os}, {host.libc}")),
-        Row("runtime", safe_text(f"Python {host.python}, {libraries}")),
-        Row("trial", f"{trial.model} needed {format_bytes(trial.peak_bytes)}"),
-        *(Row("note", f"{notice.message}; {notice.hint}") for notice in trial.warnings),
-    )
+    print_result(trial, lambda: trial_report(trial), as_json=json, output=None)

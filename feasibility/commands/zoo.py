@@ -25,16 +25,12 @@ def zoo(context: typer.Context) -> None:
 @app.add_command("list")
 def list_architectures() -> None:
     """List the architectures."""
-    from feasibility.render.rows.rows import Row
-    from feasibility.render.terminal.layout import print_rows
-    from feasibility.units import format_bytes
+    from feasibility.render.rows.zoo import zoo_report
+    from feasibility.render.terminal.layout import print_report
     from feasibility.zoo.registry import entries
 
-    rows = tuple(
-        Row(entry.name, f"{entry.title}, {format_bytes(entry.file_bytes)}: {entry.description}")
-        for entry in entries()
-    )
-    print_rows(stdout_console(), rows, indent=0)
+    listed = ((entry.name, entry.title, entry.description, entry.file_bytes) for entry in entries())
+    print_report(stdout_console(), zoo_report(listed))
 
 
 @app.add_command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from feasibility.records.accuracy import Accuracy, AccuracyLine, Scope
-from feasibility.render.rows.rows import Column, Grid, counted, name_text
+from feasibility.render.rows.rows import Column, Grid, Report, Section, counted, name_text
 from feasibility.text import safe_text
 from feasibility.units import format_factor, format_percent
 
@@ -16,6 +16,16 @@ HEADINGS: tuple[tuple[Scope, str], ...] = (
 )
 _COLUMNS = ("count", "chips", "median error", "90 % within", "in 1.5x", "in 2x", "in interval")
 _REASON_LIMIT = 3000
+
+
+def accuracy_report(accuracy: Accuracy) -> Report:
+    """The error by group, by kind of device and by runtime, then what the figures include."""
+    grids = (
+        Section(grid=accuracy_grid(accuracy, scope, heading))
+        for scope, heading in HEADINGS
+        if any(line.scope == scope for line in accuracy.lines)
+    )
+    return (*grids, Section(remarks=accuracy_remarks(accuracy)))
 
 
 def accuracy_grid(accuracy: Accuracy, scope: Scope, heading: str) -> Grid:

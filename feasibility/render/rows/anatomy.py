@@ -1,64 +1,66 @@
-"""Where a model's memory is and how it got there, as rows and plots."""
+"""Where is a measured model's memory, and when was it taken?"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from feasibility.records.anatomy import Anatomy, ArenaPeak, MemoryParts, SettingEffect, Timeline
 from feasibility.records.facts import ActivationPeak
 from feasibility.records.profile import Profile
-from feasibility.render.rows.rows import Bar, Cell, Column, Grid, Section, name_text, share_text
+from feasibility.render.rows.rows import (
+    AreaPlot,
+    Bar,
+    Cell,
+    Column,
+    Grid,
+    Report,
+    Section,
+    counted,
+    name_text,
+    share_text,
+)
 from feasibility.units import format_bytes, format_bytes_range, format_change, format_duration
 
 TENSOR_COUNT: Final = 6
+ARENA_LINE_COUNT: Final = 6
 _PARTS: Final = (
-    ("weights_bytes", "weights, as nodes read them"),
-    ("prepacked_bytes", "weights, prepacked by kernels"),
+    ("weights_bytes", "weights"),
+    ("prepacked_bytes", "weights, prepacked"),
     ("arena_in_use_bytes", "arena, in use"),
-    ("arena_idle_bytes", "arena, held and idle"),
+    ("arena_idle_bytes", "arena, held and not in use"),
     ("inputs_bytes", "inputs"),
     ("objects_bytes", "graph, kernels, other heap"),
-    ("retained_bytes", "freed, kept by the C allocator"),
-    ("transient_bytes", "given back when the runs ended"),
-    ("model_file_bytes", "files of the model, evictable"),
-    ("library_bytes", "libraries, touched since"),
-    ("unattributed_bytes", "unattributed"),
+    ("retained_bytes", "retained by the allocator"),
+    ("transient_bytes", "freed after the runs"),
+    ("model_file_bytes", "model files, evictable"),
+    ("library_bytes", "library pages touched later"),
+    ("unattributed_bytes", "not attributed"),
 )
-_SETTINGS: Final = {"prepacking-off": "prepacking off", "arena-off": "arena off"}
+SETTINGS: Final = {
+    "arena-off": "arena off",
+    "prepacking-off": "prepacking off",
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Plot:
-    """Heights over a span from 0 to 1, with the span's parts named below.
-
-    Args:
-        title: What it shows.
-        at: Where each height begins, rising.
-        heights: The heights.
-        inner: Heights within them that are drawn darker; empty where there are none.
-        marks: Beginnings of the span's parts with their names.
-        top: The greatest height as text.
-        legend: What the two shades are; the darker one first.
-    """
-
-    title: str
-    at: tuple[float, ...]
-    heights: tuple[int, ...]
-    inner: tuple[int, ...]
-    marks: tuple[tuple[float, str], ...]
-    top: str
-    legend: tuple[str, ...] = ()
+def anatomy_sections(profile: Profile) -> Report:
+    """Where the memory is and how it got there, as far as it was measured."""
+    return (
+        parts_section(profile),
+        timeline_section(profile.timeline),
+        arena_section(profile),
+        arena_plot_section(profile),
+    )
 
 
-def anatomy_section(anatomy: Anatomy | None) -> Section | None:
-    """The kernel's figures divided, the larger parts with a bar."""
+def parts_section(profile: Profile) -> Section | None:
+    """The kernel's figures divided, each part with a bar."""
+    anatomy = profile.anatomy
     if anatomy is None:
         return None
     moments = [anatomy.loaded] + ([anatomy.inference_peak] if anatomy.inference_peak else [])
     rows = [_part_row(name, label, moments) for name, label in _PARTS]
-    total = ("as the kernel counts it", *(format_bytes(each.total_bytes) for each in moments), "")
+    total = ("total", *(format_bytes(each.total_bytes) for each in moments), "")
     titles = ("after loading", "inference peak")
     columns = (
         Column("", shrinks=True, min_width=16),
@@ -66,9 +68,12 @@ def anatomy_section(anatomy: Anatomy | None) -> Section | None:
         Column("", rank=1),
     )
     return Section(
-        "where the memory is",
+        "where the memory is, above the baseline",
         grid=Grid(columns, (*(row for row in rows if row is not None), total)),
-        remarks=(*_reconciliation(anatomy), *map(_effect_text, anatomy.settings)),
+        remarks=(
+            *_allocation_remarks(anatomy),
+            *(_effect_text(effect) for effect in anatomy.settings),
+        ),
     )
 
 
@@ -85,26 +90,25 @@ def _part_row(name: str, label: str, moments: Sequence[MemoryParts]) -> tuple[Ce
     )
 
 
-def _reconciliation(anatomy: Anatomy) -> tuple[str, ...]:
-    """How what was asked for becomes what the kernel counts."""
+def _allocation_remarks(anatomy: Anatomy) -> tuple[str, ...]:
+    """How requested memory becomes the memory that the kernel counts."""
     remarks = []
     if anatomy.requested_bytes is not None and anatomy.allocated_bytes is not None:
         added = anatomy.allocated_bytes - anatomy.requested_bytes
-        text = f"after loading {format_bytes(anatomy.requested_bytes)} were asked for (memray)"
+        text = f"requested after loading (memray): {format_bytes(anatomy.requested_bytes)}"
         if added > 0:
             text += f"; headers and rounding add {format_bytes(added)}"
         if anatomy.untouched_bytes:
-            text += f"; {format_bytes(anatomy.untouched_bytes)} of it were never touched"
+            text += f"; never touched: {format_bytes(anatomy.untouched_bytes)}"
         remarks.append(text)
     if anatomy.mapped_bytes:
         remarks.append(
-            f"{format_bytes(anatomy.mapped_bytes)} are mapped from files and count only as far "
-            "as they are touched"
+            f"mapped files: {format_bytes(anatomy.mapped_bytes)}; only touched pages count"
         )
     low, high = anatomy.default_retained_low_bytes, anatomy.default_retained_high_bytes
     if low is not None and high is not None and high:
         remarks.append(
-            f"with its defaults the C allocator keeps {format_bytes_range(low, high)} instead of "
+            f"the default allocator retains {format_bytes_range(low, high)} instead of "
             f"{format_bytes(anatomy.loaded.retained_bytes)}"
         )
     return tuple(remarks)
@@ -112,31 +116,25 @@ def _reconciliation(anatomy: Anatomy) -> tuple[str, ...]:
 
 def _effect_text(effect: SettingEffect) -> str:
     return (
-        f"with {_SETTINGS[effect.setting]}: {format_bytes(effect.load_peak_bytes)} to load, "
-        f"{format_bytes(effect.resident_bytes)} after, "
+        f"{SETTINGS[effect.setting]}: {format_bytes(effect.load_peak_bytes)} to load, "
+        f"{format_bytes(effect.resident_bytes)} after loading, "
         f"{format_bytes(effect.inference_peak_bytes)} to run"
     )
 
 
-def timeline_plot(timeline: Timeline | None) -> Plot | None:
-    """Resident and allocated memory of the process over time."""
+def timeline_section(timeline: Timeline | None) -> Section | None:
+    """Resident and allocated memory of the process over time, and the phases."""
     if timeline is None or not timeline.at_ns:
         return None
     end = max(timeline.at_ns[-1], *(phase.end_ns for phase in timeline.phases), 1)
-    told = timeline.allocated_bytes is not None
-    return Plot(
-        title="memory over time, the whole process, allocator steady",
-        at=tuple(at / end for at in timeline.at_ns),
+    plot = AreaPlot(
+        starts=tuple(ns / end for ns in timeline.at_ns),
         heights=timeline.resident_bytes,
         inner=timeline.allocated_bytes or (),
         marks=tuple((phase.begin_ns / end, phase.name) for phase in timeline.phases),
         top=format_bytes(max(timeline.resident_bytes)),
-        legend=("allocated", "resident") if told else (),
+        legend=("allocated", "resident") if timeline.allocated_bytes is not None else (),
     )
-
-
-def phase_grid(timeline: Timeline) -> Grid:
-    """Each phase with its length and its highest memory."""
     rows = tuple(
         (
             phase.name,
@@ -148,32 +146,39 @@ def phase_grid(timeline: Timeline) -> Grid:
     )
     columns = (
         Column("phase"),
-        Column("takes", align="right"),
-        Column("resident, at most", align="right"),
-        Column("allocated, at most", align="right"),
+        Column("time", align="right"),
+        Column("peak resident", align="right"),
+        Column("peak allocated", align="right"),
     )
-    return Grid(columns, rows)
+    return Section(
+        "memory over time, baseline included",
+        plot=plot,
+        grid=Grid(columns, rows),
+        remarks=("one process, steady allocator; recording makes the phases longer",),
+    )
 
 
-def arena_plot(profile: Profile) -> Plot | None:
+def arena_plot_section(profile: Profile) -> Section | None:
     """Arena in use after each node, in the order in which they ran."""
     peak = _arena_peak(profile)
     sizes = [item.arena_in_use_bytes for item in profile.operators]
     known = [max(0, size - peak.prepacked_bytes) for size in sizes if size is not None and peak]
     if peak is None or len(known) != len(sizes) or not any(known):
         return None
-    return Plot(
-        title="arena in use after each node of the first run, prepacked weights left out",
-        at=tuple(index / len(known) for index in range(len(known))),
+    plot = AreaPlot(
+        starts=tuple(index / len(known) for index in range(len(known))),
         heights=tuple(known),
         inner=(),
-        marks=((0.0, f"node 1 to {len(known)} in the order in which they ran"),),
+        marks=((0.0, f"nodes 1 to {len(known)} in execution order"),),
         top=format_bytes(max(known)),
+        line_count=ARENA_LINE_COUNT,
     )
+    title = "arena in use after each node of the first run, without prepacked weights"
+    return Section(title, plot=plot)
 
 
 def arena_section(profile: Profile) -> Section | None:
-    """The node at which the arena was fullest, what it held then, and what the graph says."""
+    """The node at which most of the arena was in use, and which tensors held it."""
     peak = _arena_peak(profile)
     if peak is None or not peak.in_use_bytes:
         return None
@@ -193,7 +198,8 @@ def arena_section(profile: Profile) -> Section | None:
         Column("share", align="right"),
     )
     return Section(
-        _peak_title(peak),
+        f"arena in use: at most {format_bytes(peak.in_use_bytes)}, at "
+        f"{name_text(peak.node, 48)} ({name_text(peak.op_type, 24)})",
         grid=Grid(columns, rows) if rows else None,
         remarks=tuple(
             filter(None, (_held_text(peak), _static_text(profile.model.activation_peak, peak)))
@@ -205,41 +211,27 @@ def _arena_peak(profile: Profile) -> ArenaPeak | None:
     return None if profile.timeline is None else profile.timeline.arena_peak
 
 
-def _peak_title(peak: ArenaPeak) -> str:
-    """`the peak is at /layer1/conv2 (Conv): 6.3 MiB, 37 % of it the output of ...`."""
-    title = (
-        f"the arena's peak is at {name_text(peak.node, 48)} ({name_text(peak.op_type, 24)}): "
-        f"{format_bytes(peak.in_use_bytes)}"
-    )
-    if peak.tensors:
-        largest = peak.tensors[0]
-        share = share_text(largest.size_bytes, peak.in_use_bytes)
-        title += f", {share} of it the output of {name_text(largest.producer, 48)}"
-    return title
-
-
 def _held_text(peak: ArenaPeak) -> str:
     parts = []
     if peak.scratch_bytes:
-        parts.append(f"{format_bytes(peak.scratch_bytes)} are scratch memory of the node itself")
+        parts.append(f"scratch memory of the node: {format_bytes(peak.scratch_bytes)}")
     rest = peak.tensors[TENSOR_COUNT:]
     if rest:
         size = sum(tensor.size_bytes for tensor in rest)
-        parts.append(f"{format_bytes(size)} are in {len(rest)} smaller outputs")
+        parts.append(f"{counted(len(rest), 'smaller output')}: {format_bytes(size)}")
     return "; ".join(parts)
 
 
 def _static_text(static: ActivationPeak | None, peak: ArenaPeak) -> str:
-    """The peak that `inspect` finds by liveness, and how far the measured one is from it."""
+    """The peak that `inspect` estimates from the graph, beside the measured one."""
     if static is None or not static.peak_bytes:
         return ""
-    difference = peak.in_use_bytes - static.peak_bytes
     inputs = sum(tensor.size_bytes for tensor in static.tensors if tensor.producer == "input")
     text = (
-        f"by liveness (inspect): {format_bytes(static.peak_bytes)} at {name_text(static.node, 48)}"
-        f"; measured {format_bytes(abs(difference))} {'more' if difference > 0 else 'less'} "
+        f"estimated from the graph (inspect): {format_bytes(static.peak_bytes)} at "
+        f"{name_text(static.node, 48)}; measured: {format_bytes(peak.in_use_bytes)} "
         f"({format_change(peak.in_use_bytes / static.peak_bytes)})"
     )
     if inputs:
-        text += f"; {format_bytes(inputs)} of the former are inputs, which the arena does not hold"
+        text += f"; the estimate counts {format_bytes(inputs)} of inputs, the arena does not"
     return text

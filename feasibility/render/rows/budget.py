@@ -1,4 +1,4 @@
-"""A budget report as rows: limits, what became of them, and what accounts for changes."""
+"""What does the report of `budget check` say? Limits, their outcomes and what changed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,16 @@ from feasibility.records.budget import (
     Source,
     Unit,
 )
-from feasibility.render.rows.rows import Column, Grid, Tone, counted, name_text
+from feasibility.render.rows.rows import (
+    Column,
+    Grid,
+    Report,
+    Section,
+    Tone,
+    counted,
+    name_text,
+    notice_section,
+)
 from feasibility.units import (
     format_bytes,
     format_change,
@@ -28,7 +37,7 @@ from feasibility.units import (
 OUTCOME_TEXT: Final[dict[Outcome, str]] = {
     "pass": "kept",
     "fail": "BROKEN",
-    "inconclusive": "inconclusive",
+    "inconclusive": "undecided",
     "skipped": "skipped",
 }
 OUTCOME_TONE: Final[dict[Outcome, Tone]] = {
@@ -40,7 +49,7 @@ OUTCOME_TONE: Final[dict[Outcome, Tone]] = {
 SOURCE_TEXT: Final[dict[Source, str]] = {
     "measured": "measured now",
     "cached": "measured before",
-    "unchanged": "not changed",
+    "unchanged": "unchanged",
     "static": "not run",
 }
 METRIC_TEXT: Final = {
@@ -65,13 +74,31 @@ _KIND_TEXT: Final = {
     "phase": "phase",
 }
 _WEIGHTS_KIND_TEXT: Final = "weights of"
-_TOLD_OUTCOMES: Final = ("fail", "inconclusive")
+_PROBLEM_OUTCOMES: Final = ("fail", "inconclusive")
 # A report of more models names those that keep to their budgets in one row each.
 _DETAILED_MODEL_COUNT: Final = 3
 
 
+def budget_check_report(report: BudgetReport, *, all_lines: bool = False) -> Report:
+    """The sum, the limits, why some are not kept, and what changed."""
+    is_bad = report.is_broken or bool(report.errors)
+    changed = (
+        Section(f"what changed in {name_text(model.model)}", grid=growth_grid(model.growth))
+        for model in sorted_models(report)
+        if model.growth
+    )
+    limits = Section(
+        summary_text(report),
+        grid=limit_grid(report, all_lines=all_lines) if report.models else None,
+        remarks=reason_lines(report),
+        tone="bad" if is_bad else "good",
+    )
+    notices = [notice for model in report.models for notice in model.notices]
+    return (limits, *changed, notice_section(notices))
+
+
 def limit_grid(report: BudgetReport, *, all_lines: bool) -> Grid:
-    """One row per limit; of many models only those that are not kept, unless all are wanted."""
+    """One row per limit; of many models only limits that are not kept, unless all are wanted."""
     columns = (
         Column("model", shrinks=True, min_width=24),
         Column("limit on"),
@@ -82,15 +109,15 @@ def limit_grid(report: BudgetReport, *, all_lines: bool) -> Grid:
         Column(""),
     )
     in_full = all_lines or len(report.models) <= _DETAILED_MODEL_COUNT
-    told = [row for model in report.models for row in _model_rows(model, in_full=in_full)]
+    rows = [row for model in report.models for row in _model_rows(model, in_full=in_full)]
     return Grid(
-        columns, tuple(cells for cells, _ in told), tuple(tone for _, tone in told), tone_column=6
+        columns, tuple(cells for cells, _ in rows), tuple(tone for _, tone in rows), tone_column=6
     )
 
 
 def _model_rows(model: ModelBudget, *, in_full: bool) -> list[tuple[tuple[str, ...], Tone]]:
     """Rows of one model with their tones, its name in the first."""
-    shown = [line for line in model.lines if in_full or line.outcome in _TOLD_OUTCOMES]
+    shown = [line for line in model.lines if in_full or line.outcome in _PROBLEM_OUTCOMES]
     rows = [(line_cells(line), OUTCOME_TONE[line.outcome]) for line in shown]
     rest = [line for line in model.lines if line not in shown]
     if rest:
@@ -116,12 +143,12 @@ def line_cells(line: BudgetLine) -> tuple[str, str, str, str, str, str]:
 
 
 def metric_text(metric: str) -> str:
-    """A metric as people call it."""
+    """Name of a metric in reports."""
     return METRIC_TEXT.get(metric, name_text(metric.replace(".", " on "), 40))
 
 
 def figure_text(figure: int | None, unit: Unit | None) -> str:
-    """A figure with its unit; empty where it is not known."""
+    """A figure with its unit; empty if not known."""
     if figure is None:
         return ""
     if unit == "bytes":
@@ -149,7 +176,7 @@ def bound_text(line: BudgetLine) -> str:
 
 
 def sentence_of(line: BudgetLine) -> str:
-    """What became of a limit, in one sentence without the model's name."""
+    """A limit and its outcome in one sentence, without the model's name."""
     metric = metric_text(line.metric)
     now, bound = figure_text(line.actual, line.unit), bound_text(line)
     if line.actual is None:
@@ -165,7 +192,7 @@ def sentence_of(line: BudgetLine) -> str:
 
 
 def reason_lines(report: BudgetReport) -> tuple[str, ...]:
-    """Why limits are not kept, skipped or undecided, each reason with its models."""
+    """Reasons of limits that are not kept, each with its models."""
     reasons: dict[str, list[str]] = {}
     for model in report.models:
         for line in model.lines:
@@ -183,7 +210,7 @@ def _more(names: Sequence[str]) -> str:
 
 
 def growth_grid(growth: Iterable[Growth]) -> Grid:
-    """What accounts for a change: before, after, difference."""
+    """Causes of a change: before, after, difference."""
     columns = (
         Column("what changed", shrinks=True, min_width=20),
         Column("before", align="right"),
@@ -215,8 +242,8 @@ def summary_text(report: BudgetReport) -> str:
     parts = []
     if broken := outcomes.count("fail"):
         parts.append(f"{broken} of {total} {'breaks its' if broken == 1 else 'break their'} budget")
-    if unclear := outcomes.count("inconclusive"):
-        parts.append(f"{unclear} inconclusive")
+    if undecided := outcomes.count("inconclusive"):
+        parts.append(f"{undecided} undecided")
     if report.errors:
         parts.append(f"{len(report.errors)} could not be checked")
     if not parts:
@@ -225,21 +252,21 @@ def summary_text(report: BudgetReport) -> str:
 
 
 def sorted_models(report: BudgetReport) -> tuple[ModelBudget, ...]:
-    """The models, those that break their budgets first."""
+    """The models, those with broken budgets first."""
     rank = {"fail": 0, "inconclusive": 1, "pass": 2, "skipped": 3}
     return tuple(sorted(report.models, key=lambda model: (rank[model.outcome], model.model)))
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that a reviewer has to see, for formats that list problems.
+    """A limit that is not kept or a model that failed, for formats that list problems.
 
     Args:
         rule: Stable identifier of its kind.
         title: A few words.
         text: What happened, in one sentence.
         model: The model, as the budget file names it.
-        line: Line in the budget file; 1 where it stands for the whole file.
+        line: Line in the budget file; 1 for the whole file.
         is_error: True if it fails the check.
     """
 
@@ -252,7 +279,7 @@ class Problem:
 
     @property
     def fingerprint(self) -> str:
-        """What stays the same from one check to the next while the problem lasts."""
+        """The same in every check as long as the problem lasts."""
         parts = "\0".join((self.rule, self.model, str(self.line)))
         return hashlib.sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
@@ -262,7 +289,7 @@ def problems(report: BudgetReport) -> tuple[Problem, ...]:
     found = [
         Problem(
             rule=f"budget/{line.metric.partition('.')[0]}",
-            title=f"{'Budget broken' if line.outcome == 'fail' else 'Budget inconclusive'}: "
+            title=f"{'Budget broken' if line.outcome == 'fail' else 'Budget undecided'}: "
             f"{metric_text(line.metric)}",
             text=f"{name_text(model.model)}: {sentence_of(line)}",
             model=model.model,
@@ -271,7 +298,7 @@ def problems(report: BudgetReport) -> tuple[Problem, ...]:
         )
         for model in report.models
         for line in model.lines
-        if line.outcome in _TOLD_OUTCOMES
+        if line.outcome in _PROBLEM_OUTCOMES
     ]
     found += [
         Problem(

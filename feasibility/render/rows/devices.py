@@ -1,71 +1,73 @@
-"""Devices of the catalogue as rows: what each offers, and where the figure comes from."""
+"""What do the reports of `devices` say? Each figure of a device with its source."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from feasibility.records.device import Device, Figure, Gpu
-from feasibility.render.rows.rows import Column, Grid, Row, Section, counted, name_text
+from feasibility.render.rows.rows import Column, Grid, Report, Row, Section, counted, name_text
 from feasibility.units import format_bytes, format_count, format_duration
 
 _UNKNOWN = "not known"
 
 
-def catalogue_grid(devices: Sequence[Device]) -> Grid:
-    """One row per device: what it is, what a process gets, how fast it may be."""
+def catalogue_report(devices: Sequence[Device]) -> Report:
+    """One row per device: what it is, its memory, what a process gets, its default target."""
     columns = (
         Column("id"),
         Column("name", shrinks=True, min_width=20),
         Column("kind", rank=1),
         Column("memory", align="right"),
-        Column("for a model", align="right"),
-        Column("time limit", align="right", rank=2),
+        Column("memory limit", align="right"),
+        Column("target", align="right", rank=2),
     )
     rows = tuple(
         (
             name_text(device.id, 32),
             name_text(device.name, 40),
             device.kind,
-            _fitted_text(device),
-            _granted_text(device),
-            _limit_text(device),
+            _memory_text(device),
+            _known_bytes(device.usable_bytes()),
+            _target_text(device),
         )
         for device in devices
     )
-    return Grid(columns, rows)
-
-
-def catalogue_remarks(devices: Sequence[Device]) -> tuple[str, ...]:
-    """How many there are, and how to see one."""
-    return (
-        f"{counted(len(devices), 'device')}; every figure with its source: "
-        "feasibility devices show ID",
+    remarks = (
+        "memory limit: what a process may use; target: default time of one run",
+        f"{counted(len(devices), 'device')}; sources of all figures: feasibility devices show ID",
     )
+    return (Section(grid=Grid(columns, rows), remarks=remarks),)
 
 
-def _fitted_text(device: Device) -> str:
+def _target_text(device: Device) -> str:
+    target = device.limits.latency_ns
+    return "none" if target is None else format_duration(target.value)
+
+
+def _known_bytes(count: int | None) -> str:
+    return _UNKNOWN if count is None else format_bytes(count)
+
+
+def _memory_text(device: Device) -> str:
     own = device.gpu.memory_bytes if device.gpu is not None else None
     main = device.memory.total_bytes if device.memory is not None else None
     figure = (own or main) if device.runs_on == "gpu" else main
     return _UNKNOWN if figure is None else format_bytes(figure.value)
 
 
-def _granted_text(device: Device) -> str:
-    usable = device.usable_bytes()
-    return _UNKNOWN if usable is None else format_bytes(usable)
-
-
-def _limit_text(device: Device) -> str:
-    figure = device.limits.latency_ns
-    return "none" if figure is None else format_duration(figure.value)
-
-
-def device_sections(device: Device) -> tuple[Section, ...]:
-    """Everything the catalogue says of one device, each figure with its source."""
-    sections = [_general(device), _processor(device), _memory(device), _graphics(device)]
-    sections += [_neural(device), _limits(device), _upkeep(device), *_measured(device)]
-    sections.append(_anchored(device))
-    return tuple(section for section in sections if section is not None)
+def device_report(device: Device) -> Report:
+    """All figures of one device, each with its source."""
+    return (
+        _general(device),
+        _processor(device),
+        _memory(device),
+        _graphics(device),
+        _neural(device),
+        _limits(device),
+        _power_and_price(device),
+        *_measured(device),
+        _anchored(device),
+    )
 
 
 def _general(device: Device) -> Section:
@@ -77,7 +79,7 @@ def _general(device: Device) -> Section:
         Row("process role", device.role),
     ]
     if device.aliases:
-        rows.append(Row("also called", ", ".join(name_text(alias, 40) for alias in device.aliases)))
+        rows.append(Row("aliases", ", ".join(name_text(alias, 40) for alias in device.aliases)))
     if device.runtimes:
         rows.append(Row("runtimes", ", ".join(name_text(item, 40) for item in device.runtimes)))
     if device.origin:
@@ -108,10 +110,10 @@ def _memory(device: Device) -> Section | None:
     memory = device.memory
     if memory is None:
         return None
-    rows = [_bytes_row("fitted", memory.total_bytes)]
+    rows = [_bytes_row("total", memory.total_bytes)]
     rows.append(_rate_row("bandwidth", memory.bandwidth_bytes_per_s))
     for grant in memory.grants:
-        row = _bytes_row(f"as {grant.role}", grant.memory_bytes)
+        row = _bytes_row(f"limit, {grant.role}", grant.memory_bytes)
         rows.append(Row(row.label, f"{row.text}; {name_text(grant.reason, 200)}", row.tone))
     return Section("memory", tuple(rows))
 
@@ -129,14 +131,14 @@ def _graphics(device: Device) -> Section | None:
     ]
     if gpu.launch_ns is not None:
         rows.append(
-            _figure_row("kernel start", format_duration(gpu.launch_ns.value), gpu.launch_ns)
+            _figure_row("kernel launch", format_duration(gpu.launch_ns.value), gpu.launch_ns)
         )
     return Section("graphics processor", tuple(rows))
 
 
 def _own_memory_rows(gpu: Gpu) -> tuple[Row, ...]:
     if gpu.memory_bytes is None:
-        return (Row("memory", "the main memory"),)
+        return (Row("memory", "shared with the processor"),)
     memory = _bytes_row("memory", gpu.memory_bytes)
     return (memory, _rate_row("bandwidth", gpu.bandwidth_bytes_per_s))
 
@@ -153,30 +155,30 @@ def _neural(device: Device) -> Section | None:
 
 def _limits(device: Device) -> Section:
     limits = device.limits
-    rows = [_bytes_row("runtime itself", limits.runtime_bytes)]
+    rows = [_bytes_row("runtime", limits.runtime_bytes)]
     if limits.model_storage_bytes is not None:
-        rows.append(_bytes_row("model on disk", limits.model_storage_bytes))
+        rows.append(_bytes_row("model file", limits.model_storage_bytes))
     if limits.latency_ns is not None:
         limit = format_duration(limits.latency_ns.value)
-        rows.append(_figure_row("one inference", limit, limits.latency_ns))
-    return Section("what an application is held to", tuple(rows))
+        rows.append(_figure_row("default target", limit, limits.latency_ns))
+    return Section("limits and target", tuple(rows))
 
 
-def _upkeep(device: Device) -> Section | None:
+def _power_and_price(device: Device) -> Section | None:
     rows = []
     if device.power_mw is not None:
         power = f"at most {format_count(device.power_mw.value / 1000, 'W')}"
-        rows.append(_figure_row("draws", power, device.power_mw))
+        rows.append(_figure_row("power", power, device.power_mw))
     if device.price is not None:
         figure = device.price.hourly_microusd
         hourly = format_count(figure.value / 10**6, "USD")
         price = f"{hourly} per hour in {name_text(device.price.as_of, 10)}"
-        rows.append(_figure_row("costs", price, figure))
+        rows.append(_figure_row("price", price, figure))
     return Section("power and price", tuple(rows)) if rows else None
 
 
 def _measured(device: Device) -> tuple[Section, ...]:
-    """What was measured on the device itself, one section per number of threads."""
+    """Rates measured on the device, one section per number of threads."""
     if device.measured is None:
         return ()
     sections = []
@@ -185,9 +187,9 @@ def _measured(device: Device) -> tuple[Section, ...]:
             _figure_row(kind, format_count(figure.value, "FLOP/s"), figure)
             for kind, figure in rates.operations_per_s.items()
         ]
-        rows.append(_rate_row("in caches", rates.activation_bytes_per_s))
-        rows.append(_rate_row("in memory", rates.bandwidth_bytes_per_s))
-        rows.append(_figure_row("a layer", format_duration(rates.layer_ns.value), rates.layer_ns))
+        rows.append(_rate_row("cache bandwidth", rates.activation_bytes_per_s))
+        rows.append(_rate_row("memory bandwidth", rates.bandwidth_bytes_per_s))
+        rows.append(_figure_row("per layer", format_duration(rates.layer_ns.value), rates.layer_ns))
         threads = counted(rates.thread_count, "thread")
         sections.append(Section(f"measured with {threads}", tuple(map(_without_source, rows))))
     source = name_text(device.measured.rates[0].layer_ns.source, 160)
@@ -196,18 +198,18 @@ def _measured(device: Device) -> tuple[Section, ...]:
 
 
 def _anchored(device: Device) -> Section | None:
-    """Models that were timed on the device itself."""
+    """Latencies that were measured on the device itself."""
     rows = []
     for anchor in device.anchors:
         text = f"{format_duration(anchor.latency_ns)} with {counted(anchor.threads, 'thread')}"
         text += f", {name_text(anchor.runtime, 40)} in {anchor.precision}"
         text += f", {name_text(anchor.measured_on, 10)}" if anchor.measured_on else ""
         rows.append(Row(name_text(anchor.model, 40), text))
-    return Section("models timed on it", tuple(rows)) if rows else None
+    return Section("anchors: latencies measured on the device", tuple(rows)) if rows else None
 
 
 def _without_source(row: Row) -> Row:
-    """The row as it is where its section names the source of all."""
+    """The row without its source, where the section names it."""
     return Row(row.label, row.text.rpartition(" [")[0], row.tone)
 
 

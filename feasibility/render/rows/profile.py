@@ -1,17 +1,16 @@
-"""A profile as rows: what the model is, what it needed, how long it took."""
+"""What stands at the head of a report: the model, the machine, memory and time in a few rows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from feasibility.records.profile import DefaultAllocator, Host, Latency, Memory, Profile
+from feasibility.records.profile import Host, Latency, Memory, Profile
 from feasibility.records.proof import Proof
 from feasibility.records.workload import Workload
-from feasibility.render.rows.rows import Row, Section, disk_text, limited, name_text, shape_text
+from feasibility.render.rows.rows import Row, disk_text, limited, name_text, shape_text
 from feasibility.units import (
     NOT_MEASURED,
     format_bytes,
-    format_bytes_range,
     format_count,
     format_duration,
     format_factor,
@@ -44,7 +43,7 @@ def _inputs_text(shapes: Sequence[str]) -> str:
 
 
 def host_row(profile: Profile) -> Row:
-    """Where and under which conditions the figures were taken."""
+    """The machine and the workload of the figures."""
     place = host_text(profile.host)
     how = "emulated" if profile.method == "emulated" else "measured"
     source = f", by {name_text(profile.source, 60)}" if profile.source else ""
@@ -70,161 +69,54 @@ def workload_text(workload: Workload) -> str:
 
 
 def summary_rows(profile: Profile) -> tuple[Row, ...]:
-    """Memory and time in words, for the first screen."""
-    rows = []
+    """Memory to reserve, peaks and time, for the first screen of `check`."""
+    rows = [reserve_row(profile)]
     memory = profile.memory
-    if memory is None and profile.process_peak_bytes is not None:
-        peak = format_bytes(profile.process_peak_bytes)
-        rows.append(Row("memory", f"{peak} at the peak of the whole process, runtime included"))
-    elif memory is None:
-        rows.append(Row("memory", NOT_MEASURED))
-    else:
-        rows.append(Row("memory", _need_text(memory)))
-        rows.append(Row("", _context_text(memory, profile)))
-        if profile.default_allocator is not None:
-            rows.append(Row("", _default_text(profile.default_allocator)))
+    if memory is not None:
+        on_disk = profile.model.file_bytes + profile.model.external_bytes
+        text = f"{format_bytes(memory.load_peak_bytes)} to load"
+        text += f" ({format_factor(memory.load_peak_bytes / on_disk)} the file)" if on_disk else ""
+        if memory.inference_peak_bytes is not None:
+            text += f", {format_bytes(memory.inference_peak_bytes)} to run"
+        if memory.floor_bytes is not None:
+            text += f"; {format_bytes(memory.floor_bytes)} must stay in memory"
+        rows.append(Row("", text))
     rows.append(Row("time", _time_text(profile.latency)))
     return tuple(rows)
 
 
-def _need_text(memory: Memory) -> str:
-    text = f"{format_bytes(memory.load_peak_bytes)} to load"
-    if memory.inference_peak_bytes is None:
-        text += ", running not measured"
+def reserve_row(profile: Profile) -> Row:
+    """How much memory a process that runs the model needs."""
+    memory = profile.memory
+    if memory is None:
+        peak = profile.process_peak_bytes
+        text = "" if peak is None else " at the peak of the whole process, runtime included"
+        return Row("memory", format_bytes(peak) + text)
+    measured = max(memory.load_peak_bytes, memory.inference_peak_bytes or 0)
+    default = profile.default_allocator
+    if default is None:
+        text = f"reserve {format_bytes(measured)}"
     else:
-        text += f", {format_bytes(memory.inference_peak_bytes)} to run"
-    if memory.floor_bytes is not None:
-        text += f"; {format_bytes(memory.floor_bytes)} of it cannot be evicted"
-    return text
+        most = max(default.load_peak_high_bytes, default.inference_peak_high_bytes or 0)
+        text = f"reserve {format_bytes(most)} with the default allocator, "
+        text += f"{format_bytes(measured)} with its trim threshold fixed"
+    return Row("memory", f"{text}; plus {baseline_text(memory, profile)}")
 
 
-def _context_text(memory: Memory, profile: Profile) -> str:
-    peak = max(memory.load_peak_bytes, memory.inference_peak_bytes or 0)
-    on_disk = profile.model.file_bytes + profile.model.external_bytes
-    parts = [f"peak {format_factor(peak / on_disk)} the file"] if on_disk else []
-    own = "Python and runtime" if _has_python(profile) else "the runtime"
-    parts.append(f"{format_bytes(memory.baseline_bytes)} of {own} not included")
-    if memory.peak_source == "sampled":
-        parts.append("sampled, so a short peak may be missing")
-    return "; ".join(parts)
-
-
-def _has_python(profile: Profile) -> bool:
-    """Whether the process was one of Python; other programs need not be."""
-    return not profile.source or bool(profile.host.python)
-
-
-def _default_text(default: DefaultAllocator) -> str:
-    load = format_bytes_range(default.load_peak_low_bytes, default.load_peak_high_bytes)
-    text = f"default allocator: {load} to load"
-    low, high = default.inference_peak_low_bytes, default.inference_peak_high_bytes
-    if low is not None and high is not None:
-        text += f", {format_bytes_range(low, high)} to run"
-    return text
+def baseline_text(memory: Memory, profile: Profile) -> str:
+    """The baseline and what it holds: other programs than Python may have measured."""
+    has_python = not profile.source or bool(profile.host.python)
+    holder = "Python and the runtime" if has_python else "the runtime"
+    return f"{format_bytes(memory.baseline_bytes)} for {holder}"
 
 
 def _time_text(latency: Latency | None) -> str:
     if latency is None:
         return NOT_MEASURED
     count = len(latency.samples_ns)
-    further = {"first": latency.first_run_ns, "load": latency.load_ns}
-    text = f"{format_duration(latency.median_ns)}, median" + (f" of {count}" if count else "")
+    text = f"{format_duration(latency.median_ns)} median" + (f" of {count} runs" if count else "")
     if latency.p95_ns is not None:
         text += f" (p95 {format_duration(latency.p95_ns)})"
-    told = [f"{name} {format_duration(value)}" for name, value in further.items() if value]
-    return f"{text}; {', '.join(told)}" if told else text
-
-
-def memory_section(profile: Profile) -> Section:
-    """Every memory figure with what it includes."""
-    memory = profile.memory
-    if memory is None and profile.process_peak_bytes is not None:
-        peak = format_bytes(profile.process_peak_bytes)
-        return Section("memory", (Row("peak", f"{peak}, of the whole process, runtime included"),))
-    if memory is None:
-        return Section("memory", (Row("", NOT_MEASURED),))
-    rows = [
-        Row("load peak", f"{format_bytes(memory.load_peak_bytes)}, highest while loading"),
-        Row("after loading", _resident_text(memory)),
-        _figure_row("inference peak", memory.inference_peak_bytes, ", highest over all runs"),
-        _figure_row("floor", memory.floor_bytes, " cannot be evicted: below it, killed"),
-        _figure_row(
-            "comfort",
-            memory.comfort_bytes,
-            " with the file pages that runs touch: below it, slow",
-        ),
-    ]
-    if profile.default_allocator is not None:
-        rows.append(Row("by default", _default_range_text(profile.default_allocator)))
-    baseline = format_bytes(memory.baseline_bytes)
-    own = "Python and the runtime take" if _has_python(profile) else "the runtime takes"
-    title = f"memory above the {baseline} that {own}"
-    return Section(title, tuple(rows), remarks=(_memory_remark(memory),))
-
-
-def _figure_row(label: str, size_bytes: int | None, words: str) -> Row:
-    """A figure and what it is; without the words where there is none."""
-    return Row(label, format_bytes(size_bytes) + (words if size_bytes is not None else ""))
-
-
-def _memory_remark(memory: Memory) -> str:
-    """How the figures were come by."""
-    if memory.peak_source == "sampled":
-        return "peaks are sampled: this kernel does not allow resetting its high-water mark"
-    if memory.allocator == "default":
-        return "the system's allocator as it comes, so another run may need more or less"
-    return "kernel high-water marks; allocator's trim threshold fixed, so they repeat"
-
-
-def _resident_text(memory: Memory) -> str:
-    return (
-        f"{format_bytes(memory.resident_bytes)}: "
-        f"{format_bytes(memory.resident_anonymous_bytes)} anonymous, "
-        f"{format_bytes(memory.resident_file_bytes)} backed by files"
-    )
-
-
-def _default_range_text(default: DefaultAllocator) -> str:
-    load = format_bytes_range(default.load_peak_low_bytes, default.load_peak_high_bytes)
-    resident = format_bytes_range(default.resident_low_bytes, default.resident_high_bytes)
-    text = f"{load} to load, {resident} after"
-    low, high = default.inference_peak_low_bytes, default.inference_peak_high_bytes
-    if low is not None and high is not None:
-        text += f", {format_bytes_range(low, high)} to run"
-    return f"{text}; allocator untouched, {default.repeat_count} processes"
-
-
-def _joined(*times: tuple[str, int | None], after: str = "") -> str:
-    """The times that are known, each behind its words; empty where none is."""
-    known = ", ".join(f"{words}{format_duration(ns)}" for words, ns in times if ns is not None)
-    return f"{known}{after}" if known else ""
-
-
-def time_section(latency: Latency | None) -> Section:
-    """Every time with what it is."""
-    if latency is None:
-        return Section("time", (Row("", NOT_MEASURED),))
-    count = len(latency.samples_ns)
-    median = format_duration(latency.median_ns) + (f" of {count} runs" if count else "")
-    if latency.median_low_ns is not None and latency.median_high_ns is not None:
-        low, high = format_duration(latency.median_low_ns), format_duration(latency.median_high_ns)
-        median += f", 95 % sure between {low} and {high}"
-    told = {
-        "mean": _joined(("", latency.mean_ns), ("standard deviation ", latency.stdev_ns)),
-        "percentiles": "; ".join(
-            filter(
-                None,
-                (
-                    _joined(
-                        ("p90 ", latency.p90_ns), ("p95 ", latency.p95_ns), ("p99 ", latency.p99_ns)
-                    ),
-                    _joined(("fastest ", latency.min_ns)),
-                ),
-            )
-        ),
-        "first run": _joined(("", latency.first_run_ns), after=", not among the runs"),
-        "loading": _joined(("", latency.load_ns), after=", creating the session"),
-    }
-    # Figures of other programs may hold no more than the median.
-    rows = (Row("median", median), *(Row(label, text) for label, text in told.items() if text))
-    return Section("time of one inference", rows)
+    further = {"first run": latency.first_run_ns, "loading": latency.load_ns}
+    known = [f"{name} {format_duration(value)}" for name, value in further.items() if value]
+    return "; ".join((text, *known))

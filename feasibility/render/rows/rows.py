@@ -1,8 +1,7 @@
-"""What reports are made of: labelled rows and grids of cells, all text ready to show.
+"""What are reports made of? Sections of labelled rows, grids of cells and plots.
 
-The `view_*` modules turn records into these; renderers only lay them out. Rounding
-happens here and nowhere else, and every name that comes out of a model has passed
-through `safe_text` by the time it is in a cell.
+The other modules here turn records into sections; `terminal/` only lays them out. All text
+is ready to show: every name out of a model has passed through `safe_text`.
 """
 
 from __future__ import annotations
@@ -85,13 +84,58 @@ class Grid:
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
-    """A titled part of a report: rows, then a grid, then remarks."""
+class AreaPlot:
+    """Heights over a span from 0 to 1, with the names of the span's parts below.
 
-    title: str
+    Args:
+        starts: Where each height begins, rising.
+        heights: The heights.
+        inner: Heights within them that are drawn darker; may be empty.
+        marks: Beginnings of the span's parts with their names.
+        top: The greatest height as text.
+        legend: What the two shades are; the darker one first.
+        line_count: Lines of the terminal that it takes.
+    """
+
+    starts: tuple[float, ...]
+    heights: tuple[int, ...]
+    inner: tuple[int, ...]
+    marks: tuple[tuple[float, str], ...]
+    top: str
+    legend: tuple[str, ...] = ()
+    line_count: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyPlot:
+    """Latencies against memory limits.
+
+    Args:
+        points: Limit in bytes and latency in nanoseconds; None for a run that was killed.
+    """
+
+    points: tuple[tuple[int, int | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of a report: title, rows, plot, grid and remarks, each of which may be missing.
+
+    Args:
+        title: Heading; what belongs to it is indented.
+        tone: Tone of the title.
+    """
+
+    title: str = ""
     rows: tuple[Row, ...] = ()
     grid: Grid | None = None
     remarks: tuple[str, ...] = ()
+    plot: AreaPlot | LatencyPlot | None = None
+    tone: Tone = "plain"
+
+
+# The sections of a report in their order; None where there is nothing to show.
+Report: TypeAlias = "tuple[Section | None, ...]"
 
 
 def name_text(name: str, limit: int = NAME_LIMIT) -> str:
@@ -141,7 +185,7 @@ def limited(items: Sequence[str], limit: int, noun: str) -> str:
 
 
 def assumption_rows(assumptions: Iterable[Assumption]) -> tuple[Row, ...]:
-    """One row that says everything assumed, each with the option that overrides it."""
+    """One row with all assumptions, each with the option that overrides it."""
     texts = [
         f"{name_text(item.subject, 40)} = {name_text(item.value, 40)} "
         f"({name_text(item.option, 60)})"
@@ -163,12 +207,14 @@ def assumption_section(assumptions: Iterable[Assumption]) -> Section | None:
 
 
 def notice_rows(notices: Iterable[Notice]) -> tuple[Row, ...]:
-    """One row per notice, its hint after it."""
-    return tuple(
-        Row(
-            "note",
-            name_text("; ".join(filter(None, (item.message.rstrip("."), item.hint))), 600),
-            "caution",
-        )
-        for item in notices
+    """One row per notice, its hint after it; a repeated notice once."""
+    texts = dict.fromkeys(
+        "; ".join(filter(None, (item.message.rstrip("."), item.hint))) for item in notices
     )
+    return tuple(Row("note", name_text(text, 600), "caution") for text in texts)
+
+
+def notice_section(notices: Iterable[Notice]) -> Section | None:
+    """The notices as a section of their own."""
+    rows = notice_rows(notices)
+    return Section(rows=rows) if rows else None

@@ -18,6 +18,7 @@ from feasibility.render.rows.assessment import (
     runtime_remarks,
     source_remarks,
 )
+from feasibility.render.rows.measure import profile_details
 from feasibility.render.rows.places import cloud_row, places_section, settling_row
 from feasibility.render.rows.profile import host_row, model_row, summary_rows
 from feasibility.render.rows.prove import device_proof_grid, device_proof_remark
@@ -26,10 +27,10 @@ from feasibility.render.terminal.grid import print_grid
 from feasibility.render.terminal.layout import (
     print_heading,
     print_remarks,
+    print_report,
     print_rows,
     print_section,
 )
-from feasibility.render.terminal.measure import render_profile_details
 from feasibility.render.terminal.text_lines import print_hanging
 
 
@@ -77,14 +78,18 @@ def render_model_assessment(
         print_rows(console, notices)
     if details:
         for item in model.devices:
+            console.print()
             print_section(console, device_section(item))
         places = places_section(model)
         if places is not None:
+            console.print()
             print_section(console, places)
         considered = alternative_section(model.placement, model.devices)
         if considered is not None:
+            console.print()
             print_section(console, considered)
-        render_profile_details(profile, console)
+        console.print()
+        print_report(console, profile_details(profile))
 
 
 def _print_advice(model: ModelAssessment, console: Console) -> None:

@@ -1,8 +1,9 @@
-"""Lays grids out: columns as wide as their cells, fewer or shorter where the width is short."""
+"""How is a table laid out? Columns as wide as their cells, fewer or shorter where needed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import Final
 
 from rich.cells import cell_len
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from feasibility.render.rows.rows import Align, Bar, Cell, Column, Grid, Tone
+from feasibility.render.terminal.bar import bar_text
 from feasibility.render.terminal.text_lines import (
     TONE_STYLES,
     fitted,
@@ -20,7 +22,6 @@ from feasibility.render.terminal.text_lines import (
 
 NARROWEST_COLUMN: Final = 6
 BAR_WIDTHS: Final = (8, 16)
-_EIGHTHS: Final = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
 
 
 def print_grid(console: Console, grid: Grid, *, indent: int = 2) -> None:
@@ -111,13 +112,7 @@ def _wrapped_title(column: Column) -> list[str]:
     """The heading in lines of whole words."""
     if column.title_width is None:
         return [column.title]
-    lines: list[str] = []
-    for word in column.title.split():
-        if lines and cell_len(lines[-1]) + 1 + cell_len(word) <= column.title_width:
-            lines[-1] += f" {word}"
-        else:
-            lines.append(word)
-    return lines or [""]
+    return wrap(column.title, column.title_width, break_long_words=False) or [""]
 
 
 def _heading_lines(columns: Sequence[Column], widths: Sequence[int]) -> list[str]:
@@ -162,25 +157,3 @@ def _cell_text(console: Console, cell: Cell, width: int, align: Align) -> str:
     if isinstance(cell, Bar):
         return bar_text(cell, width, ascii_only=console.options.ascii_only)
     return fitted(shortened(harmless(cell), width), width, align)
-
-
-def bar_text(bar: Bar, width: int, *, ascii_only: bool) -> str:
-    """A bar of the limit's width: full blocks to the value, shaded ones to the possible value.
-
-    Beyond the limit the last place is an arrow, so that "just full" and "too much" differ.
-    """
-    full, shaded, empty, beyond = ("#", "+", ".", ">") if ascii_only else ("█", "▒", "·", "▶")
-    ratio = bar.filled_ratio
-    if ratio is None:
-        return " " * width
-    if ratio > 1:
-        return full * (width - 1) + beyond
-    # Rounded down, so that only what reaches the limit fills the bar, but up from nothing.
-    eighths = max(int(ratio * width * 8), int(ratio > 0))
-    if ascii_only:
-        filled = full * max(eighths // 8, int(ratio > 0))
-    else:
-        filled = full * (eighths // 8) + _EIGHTHS[eighths % 8]
-    possible = min(int((bar.possible_ratio or 0.0) * width), width)
-    text = filled + shaded * (possible - len(filled))
-    return text + empty * (width - len(text))

@@ -1,4 +1,4 @@
-"""Lays the parts of a report out on a terminal: labelled rows, sections, remarks."""
+"""How is a report laid out on a terminal? Section by section, from top to bottom."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from feasibility.render.rows.rows import Row, Section
+from feasibility.render.rows.rows import AreaPlot, Row, Section, Tone
 from feasibility.render.terminal.grid import print_grid
+from feasibility.render.terminal.plot import legend_text, print_area_plot, print_latency_plot
 from feasibility.render.terminal.text_lines import (
     TONE_STYLES,
     fitted,
@@ -21,15 +22,46 @@ from feasibility.render.terminal.text_lines import (
 
 LABEL_LIMIT: Final = 24
 GAP: Final = 2
+_INDENT: Final = 2
 
 
-def print_rows(
-    console: Console, rows: Iterable[Row], *, indent: int = 2, label_width: int | None = None
-) -> None:
-    """Labels on the left, their statements wrapped beside them."""
+def print_report(console: Console, sections: Iterable[Section | None]) -> None:
+    """Print sections with an empty line between them."""
+    shown = [section for section in sections if section is not None]
+    for number, section in enumerate(shown):
+        if number:
+            console.print()
+        print_section(console, section)
+
+
+def print_section(console: Console, section: Section) -> None:
+    """Print title, rows, plot, grid and remarks; below a title they are indented."""
+    indent = _INDENT if section.title else 0
+    plot = section.plot
+    if section.title:
+        legend = legend_text(console, plot) if isinstance(plot, AreaPlot) else ""
+        print_heading(console, section.title + legend, section.tone)
+    print_rows(console, section.rows, indent=indent)
+    if isinstance(plot, AreaPlot):
+        print_area_plot(console, plot)
+    elif plot is not None:
+        print_latency_plot(console, plot)
+    if section.grid is not None:
+        print_grid(console, section.grid, indent=indent)
+    print_remarks(console, section.remarks)
+
+
+def print_heading(console: Console, text: str, tone: Tone = "plain") -> None:
+    """Print a line that starts a section."""
+    style = f"bold {TONE_STYLES[tone]}".strip()
+    print_hanging(console, Text(), Text(harmless(text), style=style))
+
+
+def print_rows(console: Console, rows: Iterable[Row], *, indent: int = _INDENT) -> None:
+    """Print labels on the left, their statements wrapped beside them."""
     rows = tuple(rows)
     widest = max((cell_len(row.label) for row in rows), default=0)
-    width = min(widest, LABEL_LIMIT, console.width // 3) if label_width is None else label_width
+    width = min(widest, LABEL_LIMIT, console.width // 3)
     for row in rows:
         label = shortened(harmless(row.label), width)
         head = Text(" " * indent) + Text(fitted(label, width), style="bold")
@@ -37,23 +69,7 @@ def print_rows(
         print_hanging(console, head + Text(" " * GAP) if width else head, body)
 
 
-def print_heading(console: Console, text: str) -> None:
-    """A line that starts a part of a report."""
-    print_hanging(console, Text(), Text(harmless(text), style="bold"))
-
-
-def print_section(console: Console, section: Section, *, separate: bool = True) -> None:
-    """Title, rows, grid and remarks, an empty line before them if they are to be separate."""
-    if separate:
-        console.print()
-    print_heading(console, section.title)
-    print_rows(console, section.rows)
-    if section.grid is not None:
-        print_grid(console, section.grid)
-    print_remarks(console, section.remarks)
-
-
 def print_remarks(console: Console, remarks: Iterable[str]) -> None:
-    """What belongs to a table and is no row of it."""
+    """Print what a table needs beside its rows."""
     for remark in remarks:
-        print_hanging(console, Text("  "), Text(harmless(remark), style="dim"))
+        print_hanging(console, Text(" " * _INDENT), Text(harmless(remark), style="dim"))

@@ -1,4 +1,4 @@
-"""Facts of a model file as rows: what is in it, what it asks for, what is open."""
+"""What does the report of `inspect` say? Facts of a model file, nothing measured."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ from feasibility.render.rows.rows import (
     Bar,
     Column,
     Grid,
+    Report,
     Row,
     Section,
+    assumption_rows,
+    assumption_section,
     counted,
     disk_text,
     limited,
     name_text,
+    notice_rows,
     share_text,
     tensor_text,
 )
@@ -24,7 +28,28 @@ from feasibility.units import format_bytes, format_count
 TOP_COUNT = 10
 FIRST_SCREEN_COUNT = 6
 _NOT_KNOWN = "not known"
-_ISA_NAMES = {"x86_64": "x86-64", "aarch64": "64-bit Arm"}
+_ISA_NAMES = {"x86_64": "x86-64"}
+
+
+def inspect_report(facts: ModelFacts, *, details: bool = False) -> Report:
+    """What is in the file, what it needs and what is open; nodes and tensors with details."""
+    rows = (
+        file_row(facts),
+        *summary_rows(facts),
+        *assumption_rows(facts.assumptions),
+        *notice_rows(facts.warnings),
+    )
+    head = Section(name_text(facts.name, 200), rows)
+    if not details:
+        return (head, operator_section(facts, FIRST_SCREEN_COUNT))
+    return (
+        head,
+        operator_section(facts, len(facts.operators)),
+        *node_sections(facts),
+        peak_section(facts.activation_peak),
+        file_section(facts),
+        assumption_section(facts.assumptions),
+    )
 
 
 def file_row(facts: ModelFacts) -> Row:
@@ -53,7 +78,7 @@ def summary_rows(facts: ModelFacts) -> tuple[Row, ...]:
     ]
     if facts.custom_operators:
         names = [name_text(name) for name in facts.custom_operators]
-        text = f"{limited(names, 5, 'operators')}: no standard build of the runtime has them"
+        text = f"{limited(names, 5, 'operators')}; missing in standard builds of ONNX Runtime"
         rows.append(Row("custom", text, "caution"))
     if facts.sha256:
         rows.append(Row("sha256", facts.sha256))
@@ -69,7 +94,7 @@ def _weights_text(facts: ModelFacts) -> str:
     text = f"{count} parameter{'s' * (count != '1')}"
     unique = facts.unique_parameter_count
     if unique is not None and format_count(unique) != count:
-        text += f" ({format_count(unique)} with equal tensors counted once)"
+        text += f" ({format_count(unique)} without repeated tensors)"
     text += f", {format_bytes(facts.initializer_bytes)} in memory"
     by_dtype = sorted(facts.initializer_bytes_by_dtype.items(), key=lambda item: -item[1])
     if len(by_dtype) == 1:
@@ -78,7 +103,7 @@ def _weights_text(facts: ModelFacts) -> str:
         texts = [f"{name_text(dtype, 20)} {format_bytes(size)}" for dtype, size in by_dtype]
         text += f": {limited(texts, 4, 'types')}"
     if facts.generated_bytes:
-        text += f"; makes {format_bytes(facts.generated_bytes)} more itself when it is loaded"
+        text += f"; {format_bytes(facts.generated_bytes)} more created while loading"
     return text
 
 
@@ -87,13 +112,13 @@ def _work_text(facts: ModelFacts) -> str:
         return _NOT_KNOWN
     text = format_count(facts.flops, "FLOP")
     if facts.macs is not None:
-        text += f" ({format_count(facts.macs, 'MAC')}; one multiply-add is 2 FLOP)"
+        text += f" ({format_count(facts.macs, 'MAC')}; 1 multiply-add = 2 FLOP)"
     if facts.moved_bytes is not None:
         text += f", {format_bytes(facts.moved_bytes)} read and written"
     if facts.per_iteration:
         text += "; loops of unknown length counted per iteration"
     if facts.unknown_node_count:
-        text += f"; without {counted(facts.unknown_node_count, 'node')} of open shape"
+        text += f"; {counted(facts.unknown_node_count, 'node')} of unknown shape not counted"
     return text
 
 
@@ -101,27 +126,27 @@ def _activation_text(peak: ActivationPeak | None) -> str:
     if peak is None:
         return _NOT_KNOWN
     text = (
-        f"at most {format_bytes(peak.peak_bytes)} alive at once, at "
+        f"at most {format_bytes(peak.peak_bytes)} at once, at "
         f"{name_text(peak.node, 48)} ({name_text(peak.op_type, 24)})"
     )
     if peak.unknown_tensor_count:
-        text += f"; without {counted(peak.unknown_tensor_count, 'tensor')} of open shape"
+        text += f"; {counted(peak.unknown_tensor_count, 'tensor')} of unknown shape not counted"
     return text
 
 
 def _memory_text(modelled: Sequence[ModelledMemory]) -> str:
-    """What ONNX Runtime will hold, told from the graph; instruction sets that agree as one."""
+    """Peaks with ONNX Runtime, computed from the graph; equal instruction sets as one."""
     names: dict[tuple[str, str], list[str]] = {}
     for memory in modelled:
         texts = format_bytes(memory.load_peak_bytes), format_bytes(memory.inference_peak_bytes)
         names.setdefault(texts, []).append(_ISA_NAMES.get(memory.isa, name_text(memory.isa)))
     if not names:
         return _NOT_KNOWN
-    told = "; ".join(
-        f"{' and '.join(found)} {load} to load, {run} to run"
+    figures = (
+        f"{load} to load and {run} to run on {' and '.join(found)}"
         for (load, run), found in names.items()
     )
-    return f"modelled for ONNX Runtime, 1 thread, without the process itself: {told}"
+    return f"modelled: {'; '.join(figures)} (ONNX Runtime, 1 thread, baseline not included)"
 
 
 def _graph_text(facts: ModelFacts) -> str:
@@ -171,7 +196,7 @@ def operator_section(facts: ModelFacts, count: int = FIRST_SCREEN_COUNT) -> Sect
         Column("weights", align="right"),
     )
     rest = len(facts.operators) - count
-    remarks = (f"{rest} more operator types with --details",) if rest > 0 else ()
+    remarks = (f"{counted(rest, 'more operator type')} with --details",) if rest > 0 else ()
     return Section("operators", grid=Grid(columns, rows), remarks=remarks)
 
 
@@ -188,10 +213,10 @@ def node_sections(facts: ModelFacts) -> tuple[Section, ...]:
         Column("operator"),
         Column("FLOP", align="right"),
         Column("share", align="right", rank=1),
-        Column("moved", align="right"),
+        Column("bytes", align="right"),
     )
     sections = []
-    for title, nodes in (("nodes by work", by_flops), ("nodes by bytes moved", by_bytes)):
+    for what, nodes in (("work", by_flops), ("bytes read and written", by_bytes)):
         rows = tuple(
             (
                 name_text(node.name, 48),
@@ -203,7 +228,7 @@ def node_sections(facts: ModelFacts) -> tuple[Section, ...]:
             for node in nodes
         )
         if rows:
-            sections.append(Section(title, grid=Grid(columns, rows)))
+            sections.append(Section(f"nodes by {what}", grid=Grid(columns, rows)))
     return tuple(sections)
 
 
@@ -217,10 +242,10 @@ def peak_section(peak: ActivationPeak | None) -> Section | None:
     )
     columns = (
         Column("tensor", shrinks=True, min_width=16),
-        Column("made by", shrinks=True, min_width=12),
+        Column("produced by", shrinks=True, min_width=12),
         Column("size", align="right"),
     )
-    title = f"alive at the activation peak of {format_bytes(peak.peak_bytes)}, weights left out"
+    title = f"tensors of the activation peak of {format_bytes(peak.peak_bytes)}, without weights"
     return Section(title, grid=Grid(columns, rows))
 
 
@@ -229,8 +254,8 @@ def file_section(facts: ModelFacts) -> Section | None:
     rows = [
         Row(
             name_text(item.location, 40),
-            f"{format_bytes(item.file_bytes)}, {format_bytes(item.used_bytes)} of it used by "
-            f"{counted(item.initializer_count, 'initializer')}",
+            f"{format_bytes(item.file_bytes)}; {counted(item.initializer_count, 'initializer')} "
+            f"{'uses' if item.initializer_count == 1 else 'use'} {format_bytes(item.used_bytes)}",
         )
         for item in facts.external_files
     ]
