@@ -19,7 +19,6 @@ from feasibility.runners.child_command import Command, local_command
 from feasibility.runners.child_process import ChildResult, run_child
 from feasibility.runners.child_protocol import Request
 from feasibility.runners.limits import strongest_limit as choose
-from feasibility.runners.limits.address_space import AddressSpaceEnforcer
 from feasibility.runners.limits.cgroup_folder import (
     PAGE_BYTES,
     fresh_folder,
@@ -27,19 +26,23 @@ from feasibility.runners.limits.cgroup_folder import (
     read_number,
     read_table,
     remove,
-    sweep,
+    remove_abandoned_groups,
     write_if_there,
 )
-from feasibility.runners.limits.cgroup_v1 import v1_enforcer
-from feasibility.runners.limits.cgroup_v2 import outer_v2_enforcer, own_v2_enforcer
-from feasibility.runners.limits.limit import (
+from feasibility.runners.limits.memory_limit import (
+    ADDRESS_SPACE,
     EXIT_NOT_IN_GROUP,
     Enforcer,
     EnforcerUnavailableError,
+    MemoryLimit,
     Usage,
-    entering,
 )
-from feasibility.runners.limits.strongest_limit import strongest_enforcer
+from feasibility.runners.limits.strongest_limit import (
+    outer_v2_enforcer,
+    own_v2_enforcer,
+    strongest_enforcer,
+    v1_enforcer,
+)
 from feasibility.runners.limits.systemd_scope import systemd_enforcer
 from feasibility.units import GIB, MIB
 
@@ -240,7 +243,7 @@ def test_removal_gives_up_on_a_group_that_stays_busy(v1: Hierarchy) -> None:
     assert remove(inner.parent), "what is gone is gone"
 
 
-def test_sweeping_takes_only_what_dead_tools_left(v1: Hierarchy) -> None:
+def test_only_groups_of_dead_tools_are_removed(v1: Hierarchy) -> None:
     dead = subprocess.Popen(["true"])
     dead.wait()
     sleeper = subprocess.Popen(["sleep", "600"])
@@ -254,7 +257,7 @@ def test_sweeping_takes_only_what_dead_tools_left(v1: Hierarchy) -> None:
     for name in names.values():
         (v1.own / name).mkdir()
     (v1.own / names["busy"] / "cgroup.procs").write_text(f"{sleeper.pid}\n")
-    sweep(v1.own)
+    remove_abandoned_groups(v1.own)
     left = {path.name for path in v1.own.iterdir() if path.is_dir()}
     sleeper.kill()
     sleeper.wait()
@@ -262,10 +265,10 @@ def test_sweeping_takes_only_what_dead_tools_left(v1: Hierarchy) -> None:
 
 
 def test_v1_sets_limit_swap_and_killer(v1: Hierarchy) -> None:
-    with v1_enforcer(v1) as enforcer, enforcer.group(50 * MIB) as group:
-        texts = {name: (group.folder / name).read_text() for name in V1_FILES}
-        assert group.folder.parent == v1.own
-        assert (enforcer.kind, group.limit_bytes) == ("cgroup-v1", 50 * MIB)
+    with v1_enforcer(v1) as enforcer, enforcer.limit(50 * MIB) as limit:
+        texts = {name: (limit.cgroup / name).read_text() for name in V1_FILES}
+        assert limit.cgroup.parent == v1.own
+        assert (enforcer.kind, limit.limit_bytes) == ("cgroup-v1", 50 * MIB)
     assert texts["memory.limit_in_bytes"].startswith(str(50 * MIB))
     assert texts["memory.memsw.limit_in_bytes"].startswith(str(50 * MIB))
     assert texts["memory.swappiness"].startswith("0")
@@ -277,15 +280,15 @@ def test_v1_without_swap_accounting(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     files = {name: text for name, text in V1_FILES.items() if "memsw" not in name}
     fake(monkeypatch, tmp_path / "memory", files)
     hierarchy = Hierarchy(1, tmp_path / "memory", tmp_path / "memory")
-    with v1_enforcer(hierarchy) as enforcer, enforcer.group(MIB) as group:
-        assert group.limit_bytes == MIB
+    with v1_enforcer(hierarchy) as enforcer, enforcer.limit(MIB) as limit:
+        assert limit.limit_bytes == MIB
 
 
 def test_v1_counts(v1: Hierarchy) -> None:
-    with v1_enforcer(v1) as enforcer, enforcer.group(None) as group:
-        (group.folder / "memory.oom_control").write_text(V1_FILES["memory.oom_control"])
-        assert group.limit_bytes is None
-        assert group.usage() == Usage(
+    with v1_enforcer(v1) as enforcer, enforcer.limit(None) as limit:
+        (limit.cgroup / "memory.oom_control").write_text(V1_FILES["memory.oom_control"])
+        assert limit.limit_bytes is None
+        assert limit.usage() == Usage(
             anonymous_bytes=10,
             file_bytes=20,
             kernel_bytes=300,
@@ -302,18 +305,18 @@ def hand_on(group: Path) -> None:
 
 def test_v2_sets_limit_and_swap(v2: Hierarchy) -> None:
     hand_on(v2.own)
-    with own_v2_enforcer(v2) as enforcer, enforcer.group(50 * MIB) as group:
-        assert (enforcer.kind, group.limit_bytes) == ("cgroup-v2", 50 * MIB)
-        assert (group.folder / "memory.swap.max").read_text().startswith("0")
-        assert group.folder.parent == v2.own
+    with own_v2_enforcer(v2) as enforcer, enforcer.limit(50 * MIB) as limit:
+        assert (enforcer.kind, limit.limit_bytes) == ("cgroup-v2", 50 * MIB)
+        assert (limit.cgroup / "memory.swap.max").read_text().startswith("0")
+        assert limit.cgroup.parent == v2.own
     assert leftovers(v2.mount) == []
 
 
 def test_v2_counts(v2: Hierarchy) -> None:
     hand_on(v2.own)
-    with own_v2_enforcer(v2) as enforcer, enforcer.group(None) as group:
-        assert group.limit_bytes is None
-        assert group.usage() == Usage(
+    with own_v2_enforcer(v2) as enforcer, enforcer.limit(None) as limit:
+        assert limit.limit_bytes is None
+        assert limit.usage() == Usage(
             anonymous_bytes=10,
             file_bytes=20,
             kernel_bytes=300,
@@ -322,9 +325,9 @@ def test_v2_counts(v2: Hierarchy) -> None:
             major_fault_count=5,
             oom_kill_count=3,
         )
-        (group.folder / "memory.stat").write_text("slab 4\npagetables 6\nworkingset_refault 1\n")
-        (group.folder / "memory.peak").unlink()
-        old = group.usage()
+        (limit.cgroup / "memory.stat").write_text("slab 4\npagetables 6\nworkingset_refault 1\n")
+        (limit.cgroup / "memory.peak").unlink()
+        old = limit.usage()
     assert (old.kernel_bytes, old.peak_bytes, old.refault_bytes) == (10, None, PAGE_BYTES)
 
 
@@ -339,7 +342,7 @@ def test_v2_takes_the_nearest_group_that_hands_memory_on(v2: Hierarchy) -> None:
 
 
 def test_v2_finds_no_group_above(v2: Hierarchy) -> None:
-    with pytest.raises(EnforcerUnavailableError, match="no group above") as caught:
+    with pytest.raises(EnforcerUnavailableError, match="no control group above") as caught:
         outer_v2_enforcer(v2).__enter__()
     assert "--cgroupns=host" in caught.value.hint
 
@@ -395,7 +398,7 @@ def v2_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Hierarchy:
 def test_systemd_hands_a_scope_over(
     v2_root: Hierarchy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The keeper goes into a leaf, memory is handed on, children start through systemd-run."""
+    """The waiting process goes into a leaf, and children start through systemd-run."""
     fake_systemd_run(
         tmp_path / "bin",
         monkeypatch,
@@ -404,14 +407,14 @@ def test_systemd_hands_a_scope_over(
     with systemd_enforcer(v2_root) as enforcer:
         assert (enforcer.kind, enforcer.parent) == ("systemd-scope", v2_root.own)
         (leaf,) = (path for path in v2_root.own.iterdir() if path.is_dir())
-        keeper = process_ids(leaf)[0]
-        assert is_alive(keeper)
+        waiting = process_ids(leaf)[0]
+        assert is_alive(waiting)
         assert (v2_root.own / "cgroup.subtree_control").read_text().startswith("+memory")
-        with enforcer.group(MIB) as group:
-            command = group.command(local_command()).argv
+        with enforcer.limit(MIB) as limit:
+            command = limit.command(local_command()).argv
         assert command[0].endswith("bin/systemd-run")
         assert command[1:6] == ("--user", "--scope", "--quiet", "--collect", "--")
-    assert not is_alive(keeper)
+    assert not is_alive(waiting)
     call = (tmp_path / "calls").read_text()
     assert f"--unit=feasibility-{os.getpid()}-" in call
     assert "-p Delegate=yes" in call
@@ -440,13 +443,13 @@ def shell(script: str) -> Command:
 def test_the_child_is_inside_before_it_starts(tmp_path: Path) -> None:
     """The process that enters the group is the one that becomes the child."""
     procs = tmp_path / "cgroup.procs"
-    command = entering(shell("echo $$"), procs)
+    command = MemoryLimit(None, cgroup=tmp_path).command(shell("echo $$"))
     result = subprocess.run(command.argv, capture_output=True, text=True, check=True)
     assert result.stdout == procs.read_text()
 
 
 def test_a_child_that_cannot_enter_does_not_start(tmp_path: Path) -> None:
-    command = entering(shell("echo started"), tmp_path / "none/cgroup.procs")
+    command = MemoryLimit(None, cgroup=tmp_path / "none").command(shell("echo started"))
     result = subprocess.run(command.argv, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout) == (EXIT_NOT_IN_GROUP, "")
 
@@ -484,13 +487,13 @@ def v1_beside(v2: Hierarchy) -> Hierarchy:
 
 def test_without_any_group_the_weaker_limit_is_left(tmp_path: Path) -> None:
     with strongest_enforcer(proc_with(tmp_path, "", "")) as (enforcer, refusals):
-        assert enforcer == AddressSpaceEnforcer()
+        assert enforcer == ADDRESS_SPACE
         assert [str(refusal) for refusal in refusals] == ["no control groups are mounted here"]
-        with enforcer.group(10 * PAGE_BYTES + 1) as group:
-            assert (group.limit_bytes, group.ceiling_bytes) == (10 * PAGE_BYTES, 10 * PAGE_BYTES)
+        with enforcer.limit(10 * PAGE_BYTES + 1) as limit:
+            assert (limit.limit_bytes, limit.ceiling_bytes) == (10 * PAGE_BYTES, 10 * PAGE_BYTES)
             command = local_command()
-            assert group.command(command) is command
-            assert group.usage() == Usage(refault_bytes=0)
+            assert limit.command(command) is command
+            assert limit.usage() == Usage(refault_bytes=0)
 
 
 def test_a_group_that_nobody_may_enter_is_refused(
@@ -499,7 +502,7 @@ def test_a_group_that_nobody_may_enter_is_refused(
     monkeypatch.setattr(choose, "_TRUE", Command(("false",), {}))
     with strongest_enforcer(proc_of(tmp_path, v1)) as (enforcer, refusals):
         assert enforcer.kind == "address-space"
-        assert "may not be moved" in str(refusals[0])
+        assert "no process can be moved" in str(refusals[0])
     assert leftovers(v1.mount) == []
 
 
@@ -514,10 +517,10 @@ def enforcer() -> Iterator[Enforcer]:
 
 def run_in(enforcer: Enforcer, limit_bytes: int | None, script: str) -> tuple[ChildResult, Usage]:
     request = Request(action="describe", instrument="plain", model_path="", provider="", threads=1)
-    with enforcer.group(limit_bytes) as group:
-        command = group.command(Command((sys.executable, "-c", script), os.environ))
+    with enforcer.limit(limit_bytes) as limit:
+        command = limit.command(Command((sys.executable, "-c", script), os.environ))
         result = run_child(request, command, timeout_s=60)
-        return result, group.usage()
+        return result, limit.usage()
 
 
 def test_the_kernel_kills_what_needs_more(enforcer: Enforcer) -> None:
@@ -533,16 +536,16 @@ def test_the_kernel_lets_live_what_needs_less(enforcer: Enforcer) -> None:
 
 
 def test_limits_are_whole_pages(enforcer: Enforcer) -> None:
-    with enforcer.group(64 * MIB + 1) as group:
-        assert group.limit_bytes == 64 * MIB
+    with enforcer.limit(64 * MIB + 1) as limit:
+        assert limit.limit_bytes == 64 * MIB
 
 
 def test_a_real_group_takes_its_processes_with_it(enforcer: Enforcer) -> None:
-    with enforcer.group(None) as group:
-        command = group.command(shell("exec sleep 600")).argv
+    with enforcer.limit(None) as limit:
+        command = limit.command(shell("exec sleep 600")).argv
         sleeper = subprocess.Popen(command, start_new_session=True)
         deadline = time.monotonic() + 30
-        while not (group.usage().anonymous_bytes or 0) and time.monotonic() < deadline:
+        while not (limit.usage().anonymous_bytes or 0) and time.monotonic() < deadline:
             time.sleep(0.01)
     assert sleeper.wait(30) == -signal.SIGKILL
 

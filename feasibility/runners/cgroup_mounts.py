@@ -1,4 +1,4 @@
-"""Where the control groups are mounted, and which of them this process is in."""
+"""Where are control groups mounted, and which one holds this process, with which limits?"""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _OCTAL: Final = re.compile(r"\\(\d{3})")
 
 @dataclass(frozen=True, slots=True)
 class Hierarchy:
-    """A tree of control groups that may limit memory.
+    """A tree of control groups that can limit memory.
 
     Args:
-        version: 2 for the unified tree, 1 for the memory controller's own.
-        mount: Its root here.
-        own: The group that this process is in; the root where that one is not visible.
+        version: 2 for the unified tree, 1 for that of the memory controller.
+        mount: Its root.
+        own: The group of this process; the root if that group is not visible.
     """
 
     version: Literal[1, 2]
@@ -27,7 +27,7 @@ class Hierarchy:
     own: Path
 
     def limits_bytes(self) -> tuple[int, ...]:
-        """Limits of the group that this process is in and of all groups around it."""
+        """Memory limits of the group of this process and of all groups around it."""
         folder, found = self.own, []
         while True:
             text = _text(folder / _LIMIT_FILES[self.version])
@@ -39,7 +39,7 @@ class Hierarchy:
 
 
 def memory_hierarchies(proc: Path = PROC_SELF) -> tuple[Hierarchy, ...]:
-    """The trees that are mounted here, version 2 first.
+    """The mounted trees, version 2 first.
 
     Args:
         proc: Folder of this process; another one only in tests.
@@ -54,7 +54,7 @@ def memory_hierarchies(proc: Path = PROC_SELF) -> tuple[Hierarchy, ...]:
 
 
 def _hierarchy(mount_line: str, groups: list[str]) -> Hierarchy | None:
-    """The tree that a line of mountinfo mounts; None for everything else.
+    """The tree in a line of mountinfo; None for other mounts.
 
     Source: proc(5), /proc/pid/mountinfo.
     """
@@ -71,21 +71,21 @@ def _hierarchy(mount_line: str, groups: list[str]) -> Hierarchy | None:
 
 
 def _own(mount: Path, root: str, groups: list[str], controller: str) -> Path:
-    """The group of this process below a mount that shows the tree from `root` on."""
+    """The group of this process in a mount whose root is the group `root`."""
     for line in groups:
         _, controllers, path = line.split(":", 2)
         if controller not in controllers.split(","):
             continue
         try:
             own = mount / Path(path).relative_to(root)
-        except ValueError:  # a container that shows another part of the tree
+        except ValueError:  # a container can mount another part of the tree
             return mount
         return own if ".." not in own.parts and own.is_dir() else mount
     return mount
 
 
 def _text(path: Path) -> str:
-    """What a file of the kernel's says; empty where there is none."""
+    """The content of a file; empty if it does not exist."""
     try:
         return path.read_text(errors="replace").strip()
     except OSError:

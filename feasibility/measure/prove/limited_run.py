@@ -20,7 +20,7 @@ from feasibility.runners.child_command import Command, local_command
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Done, Event, Failed, First, Loaded
 from feasibility.runners.limits.cgroup_folder import PAGE_BYTES
-from feasibility.runners.limits.limit import EXIT_NOT_IN_GROUP, Enforcer, Usage
+from feasibility.runners.limits.memory_limit import EXIT_NOT_IN_GROUP, Enforcer, Usage
 from feasibility.runners.local import LocalSession
 from feasibility.text import safe_text
 
@@ -87,7 +87,7 @@ def run_in_group(
     kept_bytes = evict(files)
     usage_at: dict[type[Event], Usage] = {}
     try:
-        with enforcer.group(enforced_bytes) as group:
+        with enforcer.limit(enforced_bytes) as group:
             grouped = replace(
                 passes,
                 session=_GroupSession(enter=group.command),

@@ -42,7 +42,7 @@ from feasibility.records.workload import InputPlan
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Event, Ready
 from feasibility.runners.host import ceiling_bytes, read_host
-from feasibility.runners.limits.limit import Enforcer
+from feasibility.runners.limits.memory_limit import Enforcer
 from feasibility.runners.limits.strongest_limit import strongest_enforcer
 from feasibility.runners.local import LocalSession
 from feasibility.units import MIB, SECOND_NS, format_bytes

@@ -1,4 +1,4 @@
-"""The folders of control groups: their names, their files, and that none is left behind."""
+"""How is a control group made, read, written and removed? Each is a folder of the kernel's."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
 _NAME: Final = re.compile(r"feasibility-(\d+)-\w+", re.ASCII)
 
-# The kernel gives a killed process's memory back before it lets its group go.
+# The kernel frees a killed process's memory before its group can be removed.
 _REMOVAL_S: Final = 10.0
 _PAUSE_S: Final = 0.01
 
 
 def read_text(path: Path) -> str:
-    """The content of a control file, blanks stripped; empty if it is not there."""
+    """The stripped content of a control file; empty if it does not exist."""
     try:
         return path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):
@@ -30,7 +30,7 @@ def read_text(path: Path) -> str:
 
 
 def read_number(path: Path) -> int | None:
-    """The number in a control file; None if it is not there or says `max`."""
+    """The number in a control file; None if it does not exist or holds `max`."""
     text = read_text(path)
     return int(text) if text.isdigit() else None
 
@@ -42,12 +42,12 @@ def read_table(path: Path) -> dict[str, int]:
 
 
 def write(path: Path, value: int | str) -> None:
-    """Sets a control file.
+    """Writes to a control file.
 
     Raises:
-        OSError: It is not there, or the kernel refuses the value.
+        OSError: It does not exist, or the kernel refuses the value.
     """
-    # Opened without O_CREAT: where the file is missing, the feature is.
+    # Without O_CREAT: a missing file means a missing feature.
     descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC)
     try:
         os.write(descriptor, str(value).encode("ascii"))
@@ -56,10 +56,10 @@ def write(path: Path, value: int | str) -> None:
 
 
 def write_if_there(path: Path, value: int | str) -> None:
-    """Sets a control file of a feature that not every kernel has.
+    """Writes to a control file that not every kernel has.
 
     Raises:
-        OSError: It is there, and the kernel refuses the value.
+        OSError: It exists, and the kernel refuses the value.
     """
     with contextlib.suppress(FileNotFoundError):
         write(path, value)
@@ -67,15 +67,15 @@ def write_if_there(path: Path, value: int | str) -> None:
 
 @contextlib.contextmanager
 def fresh_folder(parent: Path) -> Iterator[Path]:
-    """A new group below another one, removed with whatever still runs in it.
+    """A new group inside another one; removed when the block ends, and its processes killed.
 
-    Its name tells which process made it, so that a later one can remove what a killed
-    one left.
+    Its name holds the id of this process, so that a later one can remove the groups of a
+    killed one.
 
     Raises:
-        OSError: The kernel does not let one be made there.
+        OSError: The kernel does not allow a group there.
     """
-    # Containers may share the parent and have the same process ids, hence the second part.
+    # Containers can share the parent and have equal process ids, hence the second part.
     folder = parent / f"feasibility-{os.getpid()}-{secrets.token_hex(3)}"
     folder.mkdir()
     try:
@@ -85,7 +85,7 @@ def fresh_folder(parent: Path) -> Iterator[Path]:
 
 
 def remove(folder: Path, patience_s: float = _REMOVAL_S) -> bool:
-    """True if the group is gone; what still runs in it is killed and waited for."""
+    """Kills the processes of a group and removes it; True if it is gone."""
     deadline = time.monotonic() + patience_s
     while True:
         try:
@@ -104,15 +104,14 @@ def remove(folder: Path, patience_s: float = _REMOVAL_S) -> bool:
 
 
 def process_ids(folder: Path) -> tuple[int, ...]:
-    """Processes in the group itself, groups below it left out."""
+    """Processes in the group itself, without those of groups inside it."""
     return tuple(map(int, read_text(folder / "cgroup.procs").split()))
 
 
-def sweep(parent: Path) -> None:
-    """Removes the empty groups of tools that were killed before they could do it.
+def remove_abandoned_groups(parent: Path) -> None:
+    """Removes the empty groups of tools that were killed.
 
-    A group that still holds a process is left alone: a process id that is not known here
-    may be alive in another container.
+    A group with a process stays: its tool may run in another container.
     """
     try:
         folders = [path for path in parent.iterdir() if _NAME.fullmatch(path.name)]

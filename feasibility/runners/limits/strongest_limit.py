@@ -1,4 +1,11 @@
-"""The strongest limit that this machine offers, found out by trying."""
+"""Which is the strongest memory limit that this machine offers? Found by trying.
+
+A cgroup of version 2 can hold processes, or pass its controllers on to cgroups inside it, but
+not both (the root can). So new cgroups are made inside the cgroup of this process if that holds
+no other process, or inside the nearest one above it that already passes the memory controller on.
+
+Source: Linux, Documentation/admin-guide/cgroup-v2.rst.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +18,21 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from feasibility.runners.cgroup_mounts import PROC_SELF, memory_hierarchies
+from feasibility.runners.cgroup_mounts import PROC_SELF, Hierarchy, memory_hierarchies
 from feasibility.runners.child_command import Command
-from feasibility.runners.limits.address_space import AddressSpaceEnforcer
-from feasibility.runners.limits.cgroup_v1 import v1_enforcer
-from feasibility.runners.limits.cgroup_v2 import outer_v2_enforcer, own_v2_enforcer
-from feasibility.runners.limits.limit import Enforcer, EnforcerUnavailableError
-from feasibility.runners.limits.systemd_scope import systemd_enforcer
+from feasibility.runners.limits.cgroup_folder import (
+    fresh_folder,
+    process_ids,
+    read_text,
+    remove_abandoned_groups,
+    write,
+)
+from feasibility.runners.limits.memory_limit import (
+    ADDRESS_SPACE,
+    Enforcer,
+    EnforcerUnavailableError,
+)
+from feasibility.runners.limits.systemd_scope import require_memory_controller, systemd_enforcer
 
 _TRIAL_S: Final = 10.0
 _HINT: Final = "run as root"
@@ -30,7 +45,7 @@ _Open: TypeAlias = Callable[[], AbstractContextManager[Enforcer]]
 def strongest_enforcer(
     proc: Path = PROC_SELF,
 ) -> Iterator[tuple[Enforcer, tuple[EnforcerUnavailableError, ...]]]:
-    """The first enforcer that works, and why those that are stronger do not.
+    """The first enforcer that works, and why the stronger ones do not.
 
     Args:
         proc: Folder of this process; another one only in tests.
@@ -47,14 +62,14 @@ def strongest_enforcer(
             return
         if not refusals:
             refusals.append(EnforcerUnavailableError("no control groups are mounted here"))
-        yield AddressSpaceEnforcer(), tuple(refusals)
+        yield ADDRESS_SPACE, tuple(refusals)
 
 
 def _candidates(proc: Path) -> Iterator[_Open]:
-    """Ways to enforce a limit, the best first.
+    """Kinds of limits, the best first.
 
-    A service manager wants to be asked before anything is made in groups that it made;
-    root's is not asked, because a session of root need not have one.
+    Inside cgroups of a service manager, that manager is asked first. The one of root is not
+    asked, because a session of root may not have one.
     """
     hierarchies = memory_hierarchies(proc)
     second, first = ([h for h in hierarchies if h.version == number] for number in (2, 1))
@@ -70,27 +85,115 @@ def _candidates(proc: Path) -> Iterator[_Open]:
 
 @contextlib.contextmanager
 def _tried(candidate: _Open) -> Iterator[Enforcer]:
-    """The enforcer, once a process has been started in a group of its making.
+    """The enforcer, after a process was started inside a limit.
 
     Raises:
-        EnforcerUnavailableError: It cannot be made, or not be entered.
+        EnforcerUnavailableError: No limit can be made, or no process can enter it.
     """
     with candidate() as enforcer:
         try:
-            with enforcer.group(None) as group:
-                command = group.command(_TRUE)
-                trial = subprocess.run(
-                    command.argv, capture_output=True, timeout=_TRIAL_S, check=False
-                )
+            with enforcer.limit(None) as limit:
+                argv = limit.command(_TRUE).argv
+                trial = subprocess.run(argv, capture_output=True, timeout=_TRIAL_S, check=False)
         except (OSError, subprocess.SubprocessError) as error:
             raise EnforcerUnavailableError(f"{enforcer.kind}: {_reason(error)}", _HINT) from error
         if trial.returncode != 0:
             raise EnforcerUnavailableError(
-                f"{enforcer.kind}: a process may not be moved into a group that was made"
+                f"{enforcer.kind}: no process can be moved into a new control group"
             )
         yield enforcer
 
 
 def _reason(error: Exception) -> str:
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return f"no group can be made ({text.lower()})"
+    return f"no control group can be made ({text.lower()})"
+
+
+@contextlib.contextmanager
+def v1_enforcer(hierarchy: Hierarchy) -> Iterator[Enforcer]:
+    """Makes cgroups inside that of this process."""
+    remove_abandoned_groups(hierarchy.own)
+    yield Enforcer("cgroup-v1", hierarchy.own)
+
+
+@contextlib.contextmanager
+def own_v2_enforcer(hierarchy: Hierarchy) -> Iterator[Enforcer]:
+    """Makes cgroups inside that of this process.
+
+    Raises:
+        EnforcerUnavailableError: It belongs to another user, or holds other processes.
+    """
+    own = hierarchy.own
+    require_memory_controller(own)
+    if _passes_memory_on(own):
+        remove_abandoned_groups(own)
+        yield Enforcer("cgroup-v2", own)
+        return
+    if not os.access(own / "cgroup.subtree_control", os.W_OK):
+        raise EnforcerUnavailableError(
+            "cgroup v2: the control group of this process belongs to another user"
+        )
+    if process_ids(own) != (os.getpid(),):
+        raise EnforcerUnavailableError(
+            "cgroup v2: other processes are in the control group of this one"
+        )
+    with _passing_memory_on(own):
+        yield Enforcer("cgroup-v2", own)
+
+
+@contextlib.contextmanager
+def outer_v2_enforcer(hierarchy: Hierarchy) -> Iterator[Enforcer]:
+    """Makes cgroups inside the nearest one above this process that passes memory on.
+
+    Raises:
+        EnforcerUnavailableError: This user cannot write to any.
+    """
+    group = hierarchy.own
+    require_memory_controller(group)
+    while group != hierarchy.mount:
+        group = group.parent
+        if _passes_memory_on(group):
+            remove_abandoned_groups(group)
+            yield Enforcer("cgroup-v2", group)
+            return
+    raise EnforcerUnavailableError(
+        "cgroup v2: no control group above this process delegates memory to this user",
+        "run as root outside of containers, or in one started with --privileged --cgroupns=host",
+    )
+
+
+def _passes_memory_on(group: Path) -> bool:
+    """Whether this user can make cgroups inside one, and they can limit memory."""
+    controllers = read_text(group / "cgroup.subtree_control").split()
+    return "memory" in controllers and os.access(group, os.W_OK)
+
+
+@contextlib.contextmanager
+def _passing_memory_on(own: Path) -> Iterator[None]:
+    """Moves this process into a new cgroup, so that its old one can pass memory on.
+
+    Raises:
+        EnforcerUnavailableError: The kernel does not allow it.
+    """
+    remove_abandoned_groups(own)
+    try:
+        with contextlib.ExitStack() as stack:
+            leaf = stack.enter_context(fresh_folder(own))
+            # Undone in reverse: a cgroup that passes controllers on cannot take a process back.
+            stack.callback(_write_if_possible, own / "cgroup.procs", os.getpid())
+            write(leaf / "cgroup.procs", os.getpid())
+            stack.callback(_write_if_possible, own / "cgroup.subtree_control", "-memory")
+            write(own / "cgroup.subtree_control", "+memory")
+            entered = stack.pop_all()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise EnforcerUnavailableError(
+            f"cgroup v2: the control group of this process cannot be changed ({reason})"
+        ) from error
+    with entered:
+        yield
+
+
+def _write_if_possible(path: Path, value: int | str) -> None:
+    with contextlib.suppress(OSError):
+        write(path, value)

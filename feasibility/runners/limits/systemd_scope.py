@@ -1,9 +1,9 @@
-"""Limits for users without any rights, through their own service manager.
+"""How does a user without rights get cgroups of their own? From their service manager.
 
-The kernel lets a user move a process only between groups whose common ancestor belongs
-to that user, and a login session's does not. So the manager is asked for a scope that is
-handed over to us, which a waiting process keeps alive, and children are started in scopes
-of their own, from which they may move into the groups that are made below the first.
+The kernel lets a user move a process only between cgroups inside one that belongs to that user,
+and the cgroup of a login session does not. So this module asks the service manager for a
+delegated scope, which one waiting process keeps alive. Children start in scopes of their own,
+from where they can enter the cgroups in the first scope.
 
 Source: systemd, docs/CGROUP_DELEGATION.md.
 """
@@ -21,78 +21,90 @@ from pathlib import Path
 from typing import Final
 
 from feasibility.runners.cgroup_mounts import Hierarchy
-from feasibility.runners.limits.cgroup_folder import fresh_folder, write
-from feasibility.runners.limits.cgroup_v2 import V2Enforcer, require_memory_controller
-from feasibility.runners.limits.limit import EnforcerUnavailableError
+from feasibility.runners.limits.cgroup_folder import fresh_folder, read_text, write
+from feasibility.runners.limits.memory_limit import Enforcer, EnforcerUnavailableError
 
 _SCOPE: Final = ("--user", "--scope", "--quiet", "--collect")
 _ANSWER_S: Final = 10.0
-_KEEPER: Final = ("/bin/sh", "-c", "echo; exec cat")
+_WAIT: Final = ("/bin/sh", "-c", "echo; exec cat")
 
 
 @contextlib.contextmanager
-def systemd_enforcer(hierarchy: Hierarchy) -> Iterator[V2Enforcer]:
-    """An enforcer below a scope that the user's service manager hands over.
+def systemd_enforcer(hierarchy: Hierarchy) -> Iterator[Enforcer]:
+    """Makes cgroups in a scope that the user's service manager delegates.
 
     Raises:
-        EnforcerUnavailableError: There is no such manager, or it does not hand memory on.
+        EnforcerUnavailableError: No such manager runs, or it does not delegate memory.
     """
     require_memory_controller(hierarchy.mount)
     systemd_run = shutil.which("systemd-run")
     if systemd_run is None:
         raise EnforcerUnavailableError("systemd-run is not installed")
-    with _scope(systemd_run, hierarchy) as (scope, keeper), contextlib.ExitStack() as stack:
+    with _scope(systemd_run, hierarchy) as (scope, waiting), contextlib.ExitStack() as stack:
         try:
             leaf = stack.enter_context(fresh_folder(scope))
-            stack.callback(_end, keeper)
-            write(leaf / "cgroup.procs", keeper.pid)
+            stack.callback(_end, waiting)
+            write(leaf / "cgroup.procs", waiting.pid)
             write(scope / "cgroup.subtree_control", "+memory")
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise EnforcerUnavailableError(
-                f"the user's service manager does not hand the memory controller on ({reason})"
+                f"the user's service manager does not delegate the memory controller ({reason})"
             ) from error
-        yield V2Enforcer(scope, "systemd-scope", (systemd_run, *_SCOPE, "--"))
+        yield Enforcer("systemd-scope", scope, (systemd_run, *_SCOPE, "--"))
+
+
+def require_memory_controller(group: Path) -> None:
+    """Makes sure that a cgroup of version 2 can limit memory.
+
+    Raises:
+        EnforcerUnavailableError: The memory controller is off, or version 1 uses it.
+    """
+    if "memory" not in read_text(group / "cgroup.controllers").split():
+        raise EnforcerUnavailableError(
+            "cgroup v2 has no memory controller here",
+            "boot with cgroup_enable=memory on the kernel's command line",
+        )
 
 
 @contextlib.contextmanager
 def _scope(
     systemd_run: str, hierarchy: Hierarchy
 ) -> Iterator[tuple[Path, subprocess.Popen[bytes]]]:
-    """A delegated scope and the process that keeps it.
+    """A delegated scope, and the waiting process in it.
 
-    The keeper ends when this process does, however that ends, and the manager then
-    removes the scope with all groups below it.
+    The process ends with this one in every case. Then the manager removes the scope with all
+    cgroups in it.
     """
     unit = f"feasibility-{os.getpid()}-{secrets.token_hex(3)}"
-    keeper = subprocess.Popen(
-        [systemd_run, *_SCOPE, f"--unit={unit}", "-p", "Delegate=yes", "--", *_KEEPER],
+    waiting = subprocess.Popen(
+        [systemd_run, *_SCOPE, f"--unit={unit}", "-p", "Delegate=yes", "--", *_WAIT],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
     try:
-        yield _scope_of(keeper, hierarchy), keeper
+        yield _cgroup_of(waiting, hierarchy), waiting
     finally:
-        _end(keeper)
+        _end(waiting)
 
 
-def _end(keeper: subprocess.Popen[bytes]) -> None:
-    if keeper.returncode is None:
-        keeper.kill()
-        keeper.communicate()
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.returncode is None:
+        process.kill()
+        process.communicate()
 
 
-def _scope_of(keeper: subprocess.Popen[bytes], hierarchy: Hierarchy) -> Path:
-    """The group of the keeper, once it says that it is there."""
-    assert keeper.stdout is not None
-    ready, _, _ = select.select([keeper.stdout], [], [], _ANSWER_S)
-    if not ready or not keeper.stdout.readline():
+def _cgroup_of(waiting: subprocess.Popen[bytes], hierarchy: Hierarchy) -> Path:
+    """The cgroup of the waiting process, as soon as it runs."""
+    assert waiting.stdout is not None
+    ready, _, _ = select.select([waiting.stdout], [], [], _ANSWER_S)
+    if not ready or not waiting.stdout.readline():
         raise EnforcerUnavailableError(
             "this user has no service manager",
             "log in over ssh or at the console, or: loginctl enable-linger USER",
         )
-    group = Path(f"/proc/{keeper.pid}/cgroup").read_text(encoding="utf-8")
+    group = Path(f"/proc/{waiting.pid}/cgroup").read_text(encoding="utf-8")
     path = next(line[3:] for line in group.splitlines() if line.startswith("0::"))
     return hierarchy.mount / path.lstrip("/")
