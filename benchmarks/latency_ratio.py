@@ -7,10 +7,10 @@ from pathlib import Path
 
 from benchmarks._common import alternate, median_ratio, print_table, run_bare
 from feasibility import zoo
+from feasibility.measure.inputs_that_run import read_to_run
 from feasibility.measure.latency_percentiles import latency_summary
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.passes import Passes
-from feasibility.measure.subject import read_subject
 from feasibility.records.workload import InputPlan
 from feasibility.runners.child_protocol import Done
 from feasibility.runners.host import ceiling_bytes
@@ -28,7 +28,7 @@ def main() -> None:
     for name in MODELS:
         path = zoo.build(name)
         passes = Passes(path.absolute(), MeasureOptions(), LocalSession(), ceiling_bytes())
-        plan = read_subject(path, passes.options, passes).plans[0]
+        plan = read_to_run(path, passes.options).plans[0]
         pairs = alternate(
             PAIR_COUNT,
             partial(plain_median_ns, passes, plan),

@@ -20,11 +20,12 @@ from statistics import median
 
 from feasibility import zoo
 from feasibility.errors import FeasibilityError, ModelError
+from feasibility.measure.inputs_that_run import read_to_run
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.memory_figures import ChildMemory, memory_of
 from feasibility.measure.passes import Passes
-from feasibility.measure.subject import Subject, read_subject
 from feasibility.records.facts import ModelledMemory
+from feasibility.records.reading import ModelReading
 from feasibility.runners.host import ceiling_bytes
 from feasibility.runners.local import LocalSession
 from feasibility.runners.named_runners import runner_named
@@ -67,15 +68,14 @@ def main() -> None:
 
 def compare(path: Path, runner: str | None, errors: defaultdict[str, list[float]]) -> None:
     """Prints one model's figures and notes the errors of those that count."""
-    local = Passes(path.absolute(), OPTIONS, LocalSession(), ceiling_bytes())
-    subject = read_subject(path, OPTIONS, local)
-    here = measured(subject, path, LocalSession())
-    pairs = {"x86_64": (here, modelled(subject, "x86_64"))}
+    reading = read_to_run(path, OPTIONS)
+    here = measured(reading, path, LocalSession())
+    pairs = {"x86_64": (here, modelled(reading, "x86_64"))}
     if runner is not None:
         # An emulator reads the files where they are.
         with runner_named(runner).connect(lambda: ()) as session:
-            there = measured(subject, path, session)
-        pairs["aarch64"] = (there, modelled(subject, "aarch64"))
+            there = measured(reading, path, session)
+        pairs["aarch64"] = (there, modelled(reading, "aarch64"))
         told = {isa: pair[1] for isa, pair in pairs.items()}
         pairs["carried over"] = (
             there,
@@ -96,10 +96,10 @@ def compare(path: Path, runner: str | None, errors: defaultdict[str, list[float]
             errors[f"{name} {what}"].append(getattr(told_, what) / getattr(seen, what) - 1)
 
 
-def measured(subject: Subject, path: Path, session: Session) -> Peaks:
+def measured(reading: ModelReading, path: Path, session: Session) -> Peaks:
     """Figures of one process, with the first inputs that the model accepts."""
     passes = Passes(path.absolute(), OPTIONS, session, ceiling_bytes())
-    for plan in subject.plans:
+    for plan in reading.plans:
         result = passes.steady(plan)
         if result.ending == "done":
             return _peaks(memory_of(result))
@@ -110,12 +110,12 @@ def _peaks(memory: ChildMemory) -> Peaks:
     return Peaks(memory.load_peak_bytes, memory.inference_peak_bytes or memory.resident_bytes)
 
 
-def modelled(subject: Subject, isa: str) -> Peaks:
+def modelled(reading: ModelReading, isa: str) -> Peaks:
     """Figures that the graph tells."""
-    found: Sequence[ModelledMemory] = subject.facts.modelled_memory
+    found: Sequence[ModelledMemory] = reading.facts.modelled_memory
     memory = next((memory for memory in found if memory.isa == isa), None)
     if memory is None:
-        raise ModelError(f"{subject.path.name} is left out", "its graph is not modelled")
+        raise ModelError(f"{reading.facts.name} is left out", "its graph is not modelled")
     return Peaks(memory.load_peak_bytes, memory.inference_peak_bytes)
 
 

@@ -22,12 +22,12 @@ from benchmarks._common import print_table
 from feasibility import zoo
 from feasibility.catalogue.load_catalogue import THIS_ID
 from feasibility.commands.devices_this import measure_this_machine
-from feasibility.measure.inputs_that_run import first_that_runs
+from feasibility.facts.read_model import facts_for
+from feasibility.measure.inputs_that_run import first_that_runs, read_to_run
 from feasibility.measure.latency_percentiles import percentile
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.passes import Passes
 from feasibility.measure.profiled_model import profiled_model
-from feasibility.measure.subject import read_subject
 from feasibility.predict.latency.coefficients import fitted
 from feasibility.predict.latency.latency import DEFAULT_RUNTIME
 from feasibility.predict.latency.likely_seconds import int8_ratio, likely_cpu_seconds
@@ -113,11 +113,11 @@ def timed(path: Path, threads: int) -> tuple[ProfiledModel, int]:
     """The model's work and its median latency."""
     options = MeasureOptions(threads=threads, run_count=RUN_COUNT)
     passes = Passes(path.absolute(), options, LocalSession(), ceiling_bytes())
-    subject = read_subject(path, options, passes)
-    plan, result = first_that_runs(subject, passes.plain, passes.ceiling_bytes)
+    reading = read_to_run(path, options)
+    plan, result = first_that_runs(reading, passes.plain, passes.ceiling_bytes)
     done = result.event(Done)
     assert done is not None
-    model = profiled_model(path, subject.facts_for(plan))
+    model = profiled_model(facts_for(plan, reading))
     return model, percentile(sorted(done.samples_ns), 50)
 
 

@@ -63,7 +63,7 @@ class Stages:
 def stages(monkeypatch: pytest.MonkeyPatch) -> Stages:
     stand_in = Stages()
     for module, name in (
-        ("feasibility.facts.model_facts", "inspect_model"),
+        ("feasibility.facts.read_model", "inspect_model"),
         ("feasibility.measure.measure_model", "measure_model"),
         ("feasibility.decide.recommendation", "assess_model"),
     ):

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feasibility.errors import UsageError
-from feasibility.facts.model_facts import inspect_model
+from feasibility.facts.read_model import inspect_model
 from feasibility.measure.profiled_model import profiled_model
 from feasibility.paths import profiles_dir
 from feasibility.predict.calibration.fit_cpu import calibrate
@@ -295,7 +295,7 @@ def test_a_row_may_name_an_onnx_file(tmp_path: Path) -> None:
     mlp(tmp_path / "own.onnx", width=512, layers=4)
     path = _table(tmp_path / "rows.csv", model="own.onnx", gmacs="", runtime="onnxruntime")
     found = rows_report(path, EVIDENCE, fitted())
-    model = profiled_model(tmp_path / "own.onnx", inspect_model(tmp_path / "own.onnx"))
+    model = profiled_model(inspect_model(tmp_path / "own.onnx"))
     work = work_of_model(model)
     assert work is not None
     expected = likely_cpu_seconds(

@@ -8,8 +8,9 @@ import onnx
 import pytest
 from onnx import helper
 
-from feasibility.facts.work import Analysis, analyse
+from feasibility.facts.work import Analysis
 from feasibility.records.facts import NodeFacts
+from tests.analysed import analyse
 from tests.analysis_models import BOOL, FLOAT, INT64, constant, dropped, graph, model, node, value
 
 MODELS = Path(__file__).parents[2] / "shared" / "models"

@@ -6,8 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feasibility.errors import InputError
-from feasibility.graph.inputs.bind_dims import MAX_BINDINGS, bind_dims, likely_bindings
+from feasibility.graph.inputs.bind_dims import MAX_BINDINGS
 from feasibility.graph.inputs.dim_names import evaluate, operands, role_of
+from feasibility.graph.inputs.input_plans import choose_sizes
+from tests.analysed import bind_dims
 from tests.analysis_models import FLOAT, INT64, constant, dropped, model, node
 
 Inputs = dict[str, tuple[int, list[int | str | None] | None]]
@@ -154,8 +156,7 @@ def test_a_size_is_worked_out_through_convolutions() -> None:
         ["y"],
         [dropped("a", 4, 3, 3, 3), dropped("b", 6, 4, 3, 3), dropped("w", 8 * 8 * 6, 10)],
     )
-    binding, graph = next(likely_bindings(made, {}))
-    assert graph is not None
+    binding, graph = choose_sizes(made, {}).likeliest
     assert not any(item.refusal for item in graph.nodes)
     assert 29 <= binding.dims["h"] <= 32
     assert binding.dims["h"] == binding.dims["w"]
@@ -220,7 +221,7 @@ def test_hostile_names_do_not_reach_a_message_raw() -> None:
 
 def test_alternatives_come_without_repetition() -> None:
     made = relus({"x": (FLOAT, ["n", 3, "h", "w"])})
-    found = [tuple(binding.dims.items()) for binding, _ in likely_bindings(made, {})]
+    found = [tuple(binding.dims.items()) for binding, _ in choose_sizes(made, {}).choices]
     assert len(found) == len(set(found)) == MAX_BINDINGS
     heights = [dict(item)["h"] for item in found]
     assert {224, 256, 512, 64, 32} <= set(heights)

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
-from feasibility.facts.work import analyse
+from tests.analysed import analyse
 from tests.analysis_models import FLOAT, constant, dropped, model, node
 
 MODELS = Path(__file__).parents[2] / "shared" / "models"

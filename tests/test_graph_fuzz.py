@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from feasibility.errors import FeasibilityError
-from feasibility.facts.model_facts import inspect_model
+from feasibility.facts.read_model import inspect_model
 from tests.graph_samples import ort_file, seed_model
 from tests.tiny_models import mlp
 from tests.wire_bytes import message, number

@@ -8,8 +8,8 @@ import onnx
 import pytest
 
 from feasibility.errors import InputError
-from feasibility.graph.inputs.input_plans import plan_inputs
 from feasibility.records.workload import InputPlan
+from tests.analysed import plan_inputs
 from tests.analysis_models import FLOAT, INT64, model, node
 
 

@@ -14,13 +14,15 @@ import pytest
 from onnx import TensorProto, helper
 
 from feasibility.errors import InputError
+from feasibility.facts.read_model import read_model
 from feasibility.graph.inputs.bind_dims import typed
 from feasibility.graph.inputs.dim_roles import open_inputs
 from feasibility.graph.inputs.dim_sizes import DimBinding
-from feasibility.graph.inputs.input_plans import MAX_PLANS, plan_inputs, plan_inputs_from_specs
-from feasibility.records.base import TensorSpec
+from feasibility.graph.inputs.input_plans import MAX_PLANS
 from feasibility.records.workload import Fill, InputPlan, InputSpec
+from tests.analysed import plan_inputs
 from tests.analysis_models import BOOL, FLOAT, INT64, constant, dropped, graph, model, node, value
+from tests.graph_samples import ort_file
 
 MODELS = Path(__file__).parents[2] / "shared" / "models"
 RUNNER = Path(__file__).with_name("run_plans.py")
@@ -251,17 +253,15 @@ def test_initializers_among_the_inputs_are_not_fed() -> None:
     assert [item.name for item in plans_of(made)[0].inputs] == ["x"]
 
 
-def test_specs_of_the_runtime_are_enough() -> None:
-    specs = (
-        TensorSpec(name="input_ids", dtype="int64", shape=("batch", None)),
-        TensorSpec(name="image", dtype="float32", shape=(1, 3, "h", "w")),
-    )
-    first, second, *_ = plan_inputs_from_specs(specs, dims={"h": 64}, files={}, archive=None)
-    assert first.dims == {"batch": 1, "input_ids.1": 128, "h": 64, "w": 224}
-    assert [item.shape for item in first.inputs] == [(1, 128), (1, 3, 64, 224)]
-    assert (first.inputs[0].fill.high, second.inputs[0].fill.high) == (99, 0)
-    with pytest.raises(InputError, match=r"open dims are batch, input_ids\.1, h, w"):
-        plan_inputs_from_specs(specs, dims={"q": 1}, files={}, archive=None)
+def test_an_ort_file_is_planned_from_its_declared_inputs(tmp_path: Path) -> None:
+    path = ort_file(tmp_path / "model.ort", ["batch"])
+    first, *_ = read_model(path, dims={"batch": 3}, with_plans=True).plans
+    assert first.dims == {"batch": 3}
+    assert [(item.name, item.dtype, item.shape) for item in first.inputs] == [
+        ("x", "float32", (3, 64))
+    ]
+    with pytest.raises(InputError, match="open dims are batch"):
+        read_model(path, dims={"q": 1}, with_plans=True)
 
 
 def runnable_models() -> list[Any]:

@@ -16,8 +16,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from feasibility.errors import FeasibilityError, ModelError
-from feasibility.facts import model_facts as inspect
-from feasibility.facts.model_facts import facts_of, inspect_model
+from feasibility.facts import model_facts, read_model
+from feasibility.facts.model_facts import facts_of
+from feasibility.facts.read_model import inspect_model
+from feasibility.graph.inputs.input_plans import choose_sizes
 from feasibility.model_file.skeleton import read_skeleton
 from feasibility.records.facts import ModelFacts
 from feasibility.units import MIB
@@ -60,17 +62,11 @@ def test_facts_of_a_small_network(path: Path) -> None:
     assert facts.warnings == ()
 
 
-def test_facts_of_a_skeleton_are_those_of_its_file(path: Path) -> None:
-    mlp(path)
-    expected = inspect_model(path, hash_file=False)
-    assert facts_of(read_skeleton(path)) == expected
-    assert expected.sha256 is None
-
-
 def test_only_small_files_are_hashed_unasked(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mlp(path)
-    monkeypatch.setattr(inspect, "HASHED_BYTES", 100)
+    monkeypatch.setattr(read_model, "HASHED_BYTES", 100)
     assert inspect_model(path).sha256 is None
+    assert inspect_model(path, hash_file=False).sha256 is None
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     assert inspect_model(path, hash_file=True).sha256 == digest
 
@@ -321,12 +317,12 @@ def test_what_is_too_large_to_compare_says_so(path: Path, monkeypatch: pytest.Mo
     save(path, helper.make_graph([], "g", [], [], weights))
     assert codes(inspect_model(path)) == []
     skeleton = read_skeleton(path)
-    limited = inspect.unique_parameters(
+    limited = model_facts.unique_parameters(
         skeleton.initializers, path, skeleton.identity, {}, limit_bytes=1000
     )
     assert limited.parameter_count == 100_000
     assert limited.sampled_bytes == 800_000
-    monkeypatch.setattr(inspect, "unique_parameters", lambda *_: limited)
+    monkeypatch.setattr(model_facts, "unique_parameters", lambda *_: limited)
     assert codes(inspect_model(path)) == ["duplicates-sampled"]
 
 
@@ -355,7 +351,7 @@ def test_a_file_replaced_meanwhile_is_noticed(path: Path) -> None:
     skeleton = read_skeleton(path)
     path.write_bytes(b"something else")
     with pytest.raises(ModelError, match="changed or replaced"):
-        facts_of(skeleton)
+        facts_of(skeleton, *choose_sizes(skeleton.model, {}).likeliest)
 
 
 def test_loops_are_entered(path: Path) -> None:
@@ -426,7 +422,7 @@ def test_real_models_agree_with_what_is_known_of_them() -> None:
 PEAK_OF_CHILD = """
 import sys
 from pathlib import Path
-from feasibility.facts.model_facts import inspect_model
+from feasibility.facts.read_model import inspect_model
 facts = inspect_model(Path(sys.argv[1]))
 peak = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
 print(facts.parameter_count, int(peak) * 1024)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from feasibility.facts.work import analyse
 from feasibility.records.facts import ActivationPeak
+from tests.analysed import analyse
 from tests.analysis_models import BOOL, FLOAT, constant, dropped, graph, model, node, value
 
 KIB_FLOATS = 256  # floats in one KiB

@@ -20,6 +20,7 @@ import pytest
 from onnx.external_data_helper import set_external_data
 
 from feasibility.errors import HostError, UsageError
+from feasibility.facts.read_model import read_model
 from feasibility.measure.files_to_stage import files_to_stage
 from feasibility.measure.measure_model import measure_model
 from feasibility.measure.measure_options import MeasureOptions
@@ -187,7 +188,9 @@ def test_a_profile_over_ssh_is_that_of_this_machine(server: Server, tmp_path: Pa
 @needs_sshd
 def test_external_data_goes_along(server: Server, tmp_path: Path) -> None:
     path = external_model(tmp_path / "model.onnx")
-    with server.machine.connect(lambda: files_to_stage(path, MeasureOptions())) as session:
+    with server.machine.connect(
+        lambda: files_to_stage(read_model(path), MeasureOptions())
+    ) as session:
         copied = Path(session.child_path(path.absolute()))
         for location in ("model.onnx", "w0.bin", "sub/w1.bin"):
             assert (copied.parent / location).read_bytes() == (tmp_path / location).read_bytes()

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feasibility.facts.work import analyse
 from feasibility.ort_memory.activations import simulate
 from feasibility.ort_memory.arena import Arena
 from feasibility.ort_memory.blocked_layout import Blocks
@@ -26,6 +25,7 @@ from feasibility.ort_memory.modelled_memory import modelled_memory
 from feasibility.ort_memory.program import Program, Step, Value
 from feasibility.paths import profiles_dir
 from feasibility.units import KIB, MIB
+from tests.analysed import analyse
 from tests.analysis_models import BOOL, FLOAT, constant, dropped, model, node, weight
 from tests.analysis_models import graph as subgraph
 

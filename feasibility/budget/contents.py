@@ -6,10 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from feasibility import __version__
-from feasibility.facts.model_facts import facts_of
-from feasibility.facts.ort_format import ort_facts
-from feasibility.model_file.open_model import open_model
-from feasibility.model_file.skeleton import Skeleton, skeleton_of
+from feasibility.facts.read_model import read_model
 from feasibility.records.budget import InitializerSize, Metric, OperatorShare, Snapshot
 from feasibility.records.facts import ModelFacts
 
@@ -26,14 +23,13 @@ def read_contents(name: str, path: Path, dims: Mapping[str, int]) -> Snapshot:
         ModelError: The file cannot be read, or is no model.
         InputError: A dim was given that the model does not have.
     """
-    with open_model(path) as file:
-        if file.format == "ort":
-            return contents_of(name, ort_facts(file, None), None)
-        skeleton = skeleton_of(file)
-    return contents_of(name, facts_of(skeleton, dims=dims), skeleton)
+    reading = read_model(path, dims=dims, hash_file=False)
+    return contents_of(name, reading.facts, reading.initializers)
 
 
-def contents_of(name: str, facts: ModelFacts, skeleton: Skeleton | None) -> Snapshot:
+def contents_of(
+    name: str, facts: ModelFacts, initializers: tuple[InitializerSize, ...]
+) -> Snapshot:
     """The snapshot of a model whose facts are known."""
     figures: dict[Metric, int | None] = {
         "file_size": facts.file_bytes + facts.external_bytes,
@@ -60,13 +56,5 @@ def contents_of(name: str, facts: ModelFacts, skeleton: Skeleton | None) -> Snap
                 key=lambda share: share.op_type,
             )
         ),
-        initializers=() if skeleton is None else _initializers(skeleton),
+        initializers=tuple(sorted(initializers, key=lambda size: size.name)),
     )
-
-
-def _initializers(skeleton: Skeleton) -> tuple[InitializerSize, ...]:
-    sizes = (
-        InitializerSize(name=tensor.name, dtype=tensor.dtype, size_bytes=tensor.size_bytes)
-        for tensor in skeleton.initializers
-    )
-    return tuple(sorted(sizes, key=lambda size: size.name))

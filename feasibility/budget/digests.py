@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from feasibility.budget.store import Store
-from feasibility.model_file.external_data import resolve_external
-from feasibility.model_file.open_model import open_model, open_regular
-from feasibility.model_file.skeleton import skeleton_of
+from feasibility.facts.read_model import external_locations
+from feasibility.model_file.open_model import open_regular
 from feasibility.text import safe_text
 from feasibility.units import SECOND_NS
 
@@ -71,23 +70,3 @@ def file_digest(path: Path, store: Store) -> str:
         return digest
     finally:
         os.close(descriptor)
-
-
-def external_locations(path: Path, *, must_exist: bool = True) -> tuple[str, ...]:
-    """Names of the external data files that a model refers to, sorted.
-
-    Args:
-        path: The model file.
-        must_exist: True to refuse data that is missing or too short.
-
-    Raises:
-        ModelError: The model or its data cannot be read.
-    """
-    with open_model(path) as file:
-        if file.format == "ort":
-            return ()
-        skeleton = skeleton_of(file)
-    if must_exist:
-        return tuple(sorted(resolve_external(path, skeleton.tensors, skeleton.what)))
-    named = {tensor.external.location for tensor in skeleton.tensors if tensor.external}
-    return tuple(sorted(named))

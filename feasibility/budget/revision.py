@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from feasibility.budget.digests import external_locations
 from feasibility.errors import ModelError, RevisionError
+from feasibility.facts.read_model import external_locations
 from feasibility.scratch import scratch_folder
 from feasibility.text import safe_text
 

@@ -12,8 +12,9 @@ import msgspec
 
 from feasibility.budget.contents import contents_of
 from feasibility.budget.quiet import is_quiet, read_usage
+from feasibility.facts.read_model import facts_for
 from feasibility.measure.child_errors import child_error
-from feasibility.measure.inputs_that_run import first_that_runs
+from feasibility.measure.inputs_that_run import first_that_runs, read_to_run
 from feasibility.measure.instruments.memray_capture import read_phase
 from feasibility.measure.instruments.ort_profile import Trace, read_trace
 from feasibility.measure.latency_percentiles import percentile
@@ -21,8 +22,8 @@ from feasibility.measure.measure_options import PROVIDERS, MeasureOptions
 from feasibility.measure.memory_figures import ChildMemory, memory_of
 from feasibility.measure.output_drift import Outputs, read_outputs
 from feasibility.measure.passes import Passes
-from feasibility.measure.subject import Subject, read_subject
 from feasibility.records.budget import OperatorTime, Snapshot
+from feasibility.records.reading import ModelReading
 from feasibility.records.workload import InputPlan
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Done
@@ -67,12 +68,12 @@ class Trials:
     path: Path
     options: MeasureOptions
     plan: InputPlan | None = None
-    _subject: Subject | None = field(init=False, default=None)
+    _reading: ModelReading | None = field(init=False, default=None)
 
     def contents(self) -> Snapshot:
         """What the file says, with the sizes that the model turned out to run with."""
-        plan, subject = self._settled(), self._known_subject()
-        told = contents_of(self.name, subject.facts_for(plan), subject.skeleton)
+        plan, reading = self._settled(), self._known_reading()
+        told = contents_of(self.name, facts_for(plan, reading), reading.initializers)
         return msgspec.structs.replace(told, inputs=plan.inputs)
 
     def memory(self) -> ChildMemory:
@@ -129,10 +130,10 @@ class Trials:
     def _passes(self) -> Passes:
         return Passes(self.path.absolute(), self.options, LocalSession(), ceiling_bytes())
 
-    def _known_subject(self) -> Subject:
-        if self._subject is None:
-            self._subject = read_subject(self.path, self.options, self._passes)
-        return self._subject
+    def _known_reading(self) -> ModelReading:
+        if self._reading is None:
+            self._reading = read_to_run(self.path, self.options)
+        return self._reading
 
     def _settled(self) -> InputPlan:
         """Inputs that the model runs with."""
@@ -146,7 +147,7 @@ class Trials:
         """A run that succeeded, the first of the likely inputs if none are known yet."""
         ceiling = ceiling_bytes()
         if self.plan is None:
-            self.plan, result = first_that_runs(self._known_subject(), run, ceiling)
+            self.plan, result = first_that_runs(self._known_reading(), run, ceiling)
             return result
         result = run(self.plan)
         if result.ending != "done":

@@ -31,7 +31,7 @@ def inspect(
     """
     dims = parse_dims(dim)
     with open_output(out.output, force=out.force) as file:
-        from feasibility.facts.model_facts import inspect_model
+        from feasibility.facts.read_model import inspect_model
 
         with progress_on(model.name, quiet=out.quiet) as progress:
             progress(0, 1, "reading the graph")

@@ -202,10 +202,10 @@ def _profiled(path: Path) -> ProfiledModel:
         from feasibility.schema import read_document
 
         return read_document(path, Profile).model
-    from feasibility.facts.model_facts import inspect_model
+    from feasibility.facts.read_model import inspect_model
     from feasibility.measure.profiled_model import profiled_model
 
-    return profiled_model(path, inspect_model(path, hash_file=False))
+    return profiled_model(inspect_model(path, hash_file=False))
 
 
 def _duration_ns(name: str, time: object, where: str = "") -> int:

@@ -119,10 +119,10 @@ def imported(figures: Path, model: Path | None) -> Profile:
 
     if model is None:
         return read_figures(figures)
-    from feasibility.facts.model_facts import inspect_model
+    from feasibility.facts.read_model import inspect_model
     from feasibility.measure.profiled_model import profiled_model
 
-    return read_figures(figures, profiled_model(model, inspect_model(model)))
+    return read_figures(figures, profiled_model(inspect_model(model)))
 
 
 def _saved(path: Path) -> Profile:

@@ -1,9 +1,7 @@
-"""Everything that can be known of a model file without running it, put together."""
+"""Which facts of an open model file are there? Put together in the process that reads it."""
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Final
 
@@ -18,14 +16,16 @@ from feasibility.facts.unique_parameters import (
 )
 from feasibility.facts.work import Analysis, analyse
 from feasibility.graph.declared import declared_inputs, declared_outputs
+from feasibility.graph.inputs.input_plans import choose_sizes, plan_inputs
 from feasibility.model_file.external_data import external_file_facts, resolve_external
-from feasibility.model_file.open_model import open_model
 from feasibility.model_file.skeleton import Skeleton, skeleton_of
 from feasibility.ort_memory.modelled_memory import modelled_memory
 from feasibility.records.base import Notice
+from feasibility.records.budget import InitializerSize
 from feasibility.records.facts import ModelFacts, OperatorType
+from feasibility.records.reading import ModelReading
 from feasibility.text import safe_text, shorten
-from feasibility.units import MIB, format_bytes
+from feasibility.units import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,60 +33,73 @@ if TYPE_CHECKING:
 
     from onnx import ModelProto
 
+    from feasibility.graph.inputs.dim_sizes import DimBinding
+    from feasibility.graph.typed_graph import TypedGraph
     from feasibility.model_file.open_model import ModelFile
 
-# Reading a gigabyte for its digest takes longer than everything else together.
-HASHED_BYTES: Final = 64 * MIB
-_CHUNK_BYTES: Final = 256 * 1024
 _MAX_PRODUCER_CHARACTERS: Final = 100
 _MAX_NAMED: Final = 5
 # Domain of the operators that onnxruntime-extensions brings.
 _EXTENSION_DOMAINS: Final = frozenset({"ai.onnx.contrib", "com.microsoft.extensions"})
 
 
-def inspect_model(
-    path: Path, *, dims: Mapping[str, int] | None = None, hash_file: bool | None = None
-) -> ModelFacts:
-    """Facts of a model file, its weights not loaded.
+def reading_of(
+    file: ModelFile,
+    dims: Mapping[str, int],
+    *,
+    with_plans: bool,
+    files: Mapping[str, Path],
+    archive: Path | None,
+) -> ModelReading:
+    """What an open model file says; `feasibility.facts.read_model` explains the arguments."""
+    if file.format == "ort":
+        facts, model = ort_facts(file)
+        plans = plan_inputs(choose_sizes(model, dims, files, archive)) if with_plans else ()
+        return ModelReading(facts=facts, plans=plans)
+    skeleton = skeleton_of(file)
+    sizes = choose_sizes(skeleton.model, dims, files, archive)
+    return ModelReading(
+        facts=facts_of(skeleton, *sizes.likeliest),
+        plans=plan_inputs(sizes) if with_plans else (),
+        initializers=tuple(
+            InitializerSize(name=tensor.name, dtype=tensor.dtype, size_bytes=tensor.size_bytes)
+            for tensor in skeleton.initializers
+        ),
+        external_locations=_locations(skeleton),
+    )
 
-    Args:
-        path: An .onnx or .ort file.
-        dims: Sizes of symbolic dims by name; the others are assumed.
-        hash_file: Whether to read the whole file for its digest; None does so for files up
-            to `HASHED_BYTES`.
 
-    Raises:
-        ModelError: The file or its external data cannot be read, or is no model.
-        InputError: A dim was given that the model does not have.
-    """
-    with open_model(path) as file:
-        wanted = file.size_bytes <= HASHED_BYTES if hash_file is None else hash_file
-        if file.format == "ort":
-            return ort_facts(file, digest(file) if wanted else None)
-        skeleton = skeleton_of(file)
-        sha256 = digest(file) if wanted else None
-    return facts_of(skeleton, dims=dims, sha256=sha256)
+def locations_of(file: ModelFile, *, must_exist: bool) -> tuple[str, ...]:
+    """Names of the external data files of an open model, sorted."""
+    if file.format == "ort":
+        return ()
+    skeleton = skeleton_of(file)
+    if must_exist:
+        resolve_external(skeleton.path, skeleton.tensors, skeleton.what)
+    return _locations(skeleton)
 
 
-def facts_of(
-    skeleton: Skeleton, *, dims: Mapping[str, int] | None = None, sha256: str | None = None
-) -> ModelFacts:
+def _locations(skeleton: Skeleton) -> tuple[str, ...]:
+    named = {tensor.external.location for tensor in skeleton.tensors if tensor.external}
+    return tuple(sorted(named))
+
+
+def facts_of(skeleton: Skeleton, binding: DimBinding, graph: TypedGraph) -> ModelFacts:
     """Facts of a model that was read without its weights.
 
     Args:
         skeleton: The model.
-        dims: Sizes of symbolic dims by name; the others are assumed.
-        sha256: Digest of the file, where it is known.
+        binding: Sizes of its dims.
+        graph: Its graph with them.
 
     Raises:
         ModelError: External data cannot be read or belongs to another model.
-        InputError: A dim was given that the model does not have.
     """
     model = skeleton.model
     weights = skeleton.initializers
     files = resolve_external(skeleton.path, skeleton.tensors, skeleton.what)
     external = external_file_facts(files)
-    analysis = analyse(model, dims or {})
+    analysis = analyse(model, binding, graph)
     census = take_census(model, weights)
     unique = unique_parameters(weights, skeleton.path, skeleton.identity, files)
     bytes_by_dtype: Counter[str] = Counter()
@@ -95,10 +108,9 @@ def facts_of(
     opsets = {domain_name(opset.domain): max(opset.version, 0) for opset in model.opset_import}
     return ModelFacts(
         tool_version=__version__,
-        name=skeleton.path.name,
-        path=str(skeleton.path),
+        name="",
+        path="",
         format="onnx",
-        sha256=sha256,
         file_bytes=skeleton.identity.size_bytes,
         external_bytes=sum(file.file_bytes for file in external),
         external_files=external,
@@ -142,16 +154,6 @@ def facts_of(
         ),
         warnings=tuple(_notices(skeleton, census, unique)),
     )
-
-
-def digest(file: ModelFile) -> str:
-    """SHA-256 of the whole file, in hexadecimal."""
-    hashed = hashlib.sha256()
-    position = 0
-    while chunk := os.pread(file.descriptor, _CHUNK_BYTES, position):
-        hashed.update(chunk)
-        position += len(chunk)
-    return hashed.hexdigest()
 
 
 def _producer(model: ModelProto) -> str:

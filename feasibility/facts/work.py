@@ -10,16 +10,15 @@ from feasibility.graph.cost.generated_weights import generated_bytes
 from feasibility.graph.cost.node_cost import Cost, node_cost
 from feasibility.graph.cost.operator_class import operator_class
 from feasibility.graph.declared import declared_inputs, declared_outputs
-from feasibility.graph.inputs.bind_dims import likely_bindings, typed
-from feasibility.graph.inputs.dim_roles import open_inputs
 from feasibility.graph.value_types import LARGEST, bounded
 from feasibility.records.facts import NodeFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from onnx import ModelProto
 
+    from feasibility.graph.inputs.dim_sizes import DimBinding
     from feasibility.graph.typed_graph import TypedGraph, TypedNode
     from feasibility.records.base import Assumption, TensorSpec
     from feasibility.records.facts import ActivationPeak
@@ -60,18 +59,14 @@ class Analysis:
     graph: TypedGraph
 
 
-def analyse(model: ModelProto, dims: Mapping[str, int]) -> Analysis:
+def analyse(model: ModelProto, binding: DimBinding, graph: TypedGraph) -> Analysis:
     """Static cost of a model.
 
     Args:
-        model: The model; weights whose data was dropped are told by their dims.
-        dims: Sizes for symbolic dims; those not named are assumed.
-
-    Raises:
-        InputError: A size for a dim that the model does not have, or a negative one.
+        model: The model; the weights need not have their data.
+        binding: Sizes of its dims.
+        graph: Its graph with them.
     """
-    binding, checked = next(likely_bindings(model, dims))
-    graph = checked or typed(model, open_inputs(model), binding)
     nodes = tuple(_facts(graph, 1, ""))
     known = [node for node in nodes if node.flops is not None]
     return Analysis(

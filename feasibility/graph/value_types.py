@@ -32,7 +32,6 @@ _RUNTIME_NAMES: Final = {
     code: {"float32": "float", "float64": "double"}.get(kind.name, kind.name.replace("_", ""))
     for code, kind in ELEMENT_TYPES.items()
 }
-_CODES: Final = {kind.name: code for code, kind in ELEMENT_TYPES.items()}
 _INTEGER_TYPES: Final = frozenset(
     code for code, kind in ELEMENT_TYPES.items() if kind.name.lstrip("u").startswith("int")
 )
@@ -100,11 +99,6 @@ def element_count(shape: Shape | None) -> int | None:
             return None
         count *= dim
     return count
-
-
-def elem_type_of(dtype: str) -> int:
-    """Element type of a name in numpy's words; 0 where there is none."""
-    return _CODES.get(dtype, 0)
 
 
 def value_type(proto: TypeProto) -> ValueType:

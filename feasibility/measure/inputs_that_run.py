@@ -1,10 +1,12 @@
-"""The first of a model's input plans that the model runs with."""
+"""Which inputs does the model run with? The first of its plans that works."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from feasibility.errors import FeasibilityError, InputError
+from feasibility.facts.read_model import read_model
 from feasibility.measure.child_errors import (
     child_error,
     cleaned,
@@ -12,20 +14,39 @@ from feasibility.measure.child_errors import (
     is_wrong_type,
     running_node,
 )
-from feasibility.measure.subject import Subject
+from feasibility.measure.measure_options import MeasureOptions
+from feasibility.records.reading import ModelReading
 from feasibility.records.workload import InputPlan
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Failed
 from feasibility.text import safe_text
 
 
+def read_to_run(path: Path, options: MeasureOptions) -> ModelReading:
+    """A model's facts, and inputs that it may run with.
+
+    Raises:
+        ModelError: The file cannot be read, or is no model.
+        InputError: The dims or inputs that were given do not match it.
+    """
+    return read_model(
+        path,
+        dims=options.dims,
+        with_plans=True,
+        input_files=options.input_files,
+        archive=options.inputs_archive,
+        hash_file=True,
+        timeout_s=options.timeout_s,
+    )
+
+
 def first_that_runs(
-    subject: Subject, run: Callable[[InputPlan], ChildResult], ceiling_bytes: int
+    reading: ModelReading, run: Callable[[InputPlan], ChildResult], ceiling_bytes: int
 ) -> tuple[InputPlan, ChildResult]:
     """The likeliest plan that works, and the run that showed it.
 
     Args:
-        subject: The model with its plans.
+        reading: The model with its plans.
         run: Runs it with one plan.
         ceiling_bytes: Most private memory that the child could have, for the message.
 
@@ -33,14 +54,14 @@ def first_that_runs(
         FeasibilityError: The model works with none of the plans.
     """
     failures: list[ChildResult] = []
-    for plan in subject.plans:
+    for plan in reading.plans:
         result = run(plan)
         if result.ending == "done":
             return plan, result
         failures.append(result)
         if not _may_be_sizes(result):
             break
-    raise _no_plan_runs(subject, failures, ceiling_bytes)
+    raise _no_plan_runs(reading, failures, ceiling_bytes)
 
 
 def _may_be_sizes(result: ChildResult) -> bool:
@@ -52,13 +73,13 @@ def _may_be_sizes(result: ChildResult) -> bool:
 
 
 def _no_plan_runs(
-    subject: Subject, failures: Sequence[ChildResult], ceiling: int
+    reading: ModelReading, failures: Sequence[ChildResult], ceiling: int
 ) -> FeasibilityError:
     """The error for a model that ran with none of the planned inputs."""
     first, last = failures[0].event(Failed), failures[-1]
-    plan = subject.plans[0]
+    plan = reading.plans[0]
     if len(failures) < 2 or first is None or not plan.dims or not _may_be_sizes(last):
-        return child_error(last, subject.path.name, ceiling)
+        return child_error(last, reading.facts.name, ceiling)
     node = running_node(first.message)
     where = (
         f"node {safe_text(node[1])!r} ({node[0]}) failed: {node[2]}"
@@ -66,14 +87,14 @@ def _no_plan_runs(
         else cleaned(first.message)
     )
     tried = {
-        name: sorted({other.dims[name] for other in subject.plans if name in other.dims})
+        name: sorted({other.dims[name] for other in reading.plans if name in other.dims})
         for name in plan.dims
     }
     sizes = "; ".join(
         f"{safe_text(name)}: {', '.join(map(str, values))}" for name, values in tried.items()
     )
     return InputError(
-        f"{safe_text(subject.path.name)!r} loads but does not run with any size that was tried",
+        f"{safe_text(reading.facts.name)!r} loads but does not run with any size that was tried",
         f"with the first one, {where} (tried {sizes})",
         "give the sizes it needs: "
         + " ".join(f"--dim {safe_text(name)}=N" for name in list(plan.dims)[:4]),

@@ -14,7 +14,7 @@ from feasibility.measure.child_errors import child_error
 from feasibility.measure.default_allocator_range import largest_peak_bytes, measure_range
 from feasibility.measure.files_to_stage import files_to_stage
 from feasibility.measure.gpu_pass import gpu_memory
-from feasibility.measure.inputs_that_run import first_that_runs
+from feasibility.measure.inputs_that_run import first_that_runs, read_to_run
 from feasibility.measure.instruments.memray_capture import read_phase
 from feasibility.measure.instruments.ort_log import read_load_phases
 from feasibility.measure.instruments.ort_profile import read_trace
@@ -22,9 +22,9 @@ from feasibility.measure.measure_options import MeasureOptions, Progress, no_pro
 from feasibility.measure.measured_profile import PassResults, build_profile
 from feasibility.measure.memory_figures import memory_of
 from feasibility.measure.passes import Passes
-from feasibility.measure.subject import Subject, read_subject
 from feasibility.records.base import Notice
 from feasibility.records.profile import Profile
+from feasibility.records.reading import ModelReading
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Done, Failed
 from feasibility.runners.host import ceiling_bytes
@@ -67,30 +67,30 @@ def measure_model(
     """
     options = options or MeasureOptions()
     progress(0, len(_STEPS), _STEPS[0])
+    reading = read_to_run(path, options)
     with contextlib.ExitStack() as stack:
-        connection = (runner or LocalRunner()).connect(partial(files_to_stage, path, options))
+        connection = (runner or LocalRunner()).connect(partial(files_to_stage, reading, options))
         session = stack.enter_context(connection)
         folder = stack.enter_context(scratch_folder())
         ceiling = ceiling_bytes() if session.host is None else session.host.free_bytes
         passes = Passes(path.absolute(), options, session, ceiling)
-        subject = read_subject(path, options, passes)
         progress(1, len(_STEPS), _STEPS[1])
-        results = _run_plain(subject, passes)
-        further = _FurtherPasses(subject, passes, results, folder, progress)
+        results = _run_plain(reading, passes)
+        further = _FurtherPasses(reading, passes, results, folder, progress)
         further.run_memory()
         if not session.is_emulated:
             further.run_memray()
             further.run_timeline()
             further.run_ort_profile()
         progress(len(_STEPS), len(_STEPS), "")
-        return build_profile(subject, passes, results)
+        return build_profile(reading, passes, results)
 
 
-def _run_plain(subject: Subject, passes: Passes) -> PassResults:
+def _run_plain(reading: ModelReading, passes: Passes) -> PassResults:
     """Latency, with the first inputs that the model accepts."""
     busy = _busy_host(passes.session)
-    plan, plain = first_that_runs(subject, passes.plain, passes.ceiling_bytes)
-    changed = measurement_warnings.changed_sizes(subject.plans[0], plan)
+    plan, plain = first_that_runs(reading, passes.plain, passes.ceiling_bytes)
+    changed = measurement_warnings.changed_sizes(reading.plans[0], plan)
     return PassResults(plan, plain, defaults=[memory_of(plain)], warnings=[*busy, *changed])
 
 
@@ -106,7 +106,7 @@ def _busy_host(session: Session) -> tuple[Notice, ...]:
 class _FurtherPasses:
     """The passes after the plain pass, in order; each adds its figures to the results."""
 
-    subject: Subject
+    reading: ModelReading
     passes: Passes
     results: PassResults
     folder: Path
@@ -193,7 +193,7 @@ class _FurtherPasses:
         """The child of a later pass; None with a warning if it did not finish."""
         if result.ending == "done":
             return result
-        error = child_error(result, self.subject.path.name, self.passes.ceiling_bytes)
+        error = child_error(result, self.reading.path.name, self.passes.ceiling_bytes)
         self._warn_failed(name, error.message, result.event(Failed))
         return None
 

@@ -9,6 +9,7 @@ from math import prod
 from pathlib import Path
 
 import feasibility
+from feasibility.facts.read_model import facts_for
 from feasibility.measure import measurement_warnings
 from feasibility.measure.arena_peak import arena_peak
 from feasibility.measure.default_allocator_range import default_range
@@ -21,11 +22,11 @@ from feasibility.measure.memory_surveys import surveys_of
 from feasibility.measure.memory_timeline import timeline
 from feasibility.measure.passes import Passes
 from feasibility.measure.profiled_model import profiled_model
-from feasibility.measure.subject import Subject
 from feasibility.model_file.element_types import ELEMENT_TYPES
 from feasibility.records.anatomy import Anatomy, Timeline
 from feasibility.records.base import Notice
 from feasibility.records.profile import GpuMemory, Latency, Profile
+from feasibility.records.reading import ModelReading
 from feasibility.records.workload import InputPlan, InputSpec
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Done, Loaded, Ready, Recording
@@ -67,9 +68,9 @@ class PassResults:
     warnings: list[Notice] = field(default_factory=list)
 
 
-def build_profile(subject: Subject, passes: Passes, results: PassResults) -> Profile:
+def build_profile(reading: ModelReading, passes: Passes, results: PassResults) -> Profile:
     """The profile of a model."""
-    facts, session = subject.facts_for(results.plan), passes.session
+    facts, session = facts_for(results.plan, reading), passes.session
     ready = results.plain.event(Ready)
     assert ready is not None
     latency = None if session.is_emulated else _latency(results.plain)
@@ -79,7 +80,7 @@ def build_profile(subject: Subject, passes: Passes, results: PassResults) -> Pro
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
         method="emulated" if session.is_emulated else "measured",
         runner=session.runner_name,
-        model=profiled_model(subject.path, facts),
+        model=profiled_model(facts),
         host=read_host(ready.versions, session.host),
         workload=passes.workload(results.plan, results.plain),
         memory=None
@@ -93,7 +94,7 @@ def build_profile(subject: Subject, passes: Passes, results: PassResults) -> Pro
         ),
         gpu=results.gpu,
         default_allocator=default_range(results.defaults),
-        anatomy=_anatomy(results, _model_files(subject, passes)),
+        anatomy=_anatomy(results, _model_files(reading, passes)),
         timeline=_timeline(results),
         latency=latency,
         operators=results.trace.operators if results.trace else (),
@@ -147,10 +148,10 @@ def _timeline(results: PassResults) -> Timeline | None:
     return timeline(recording, results.load_phases, peak)
 
 
-def _model_files(subject: Subject, passes: Passes) -> frozenset[str]:
+def _model_files(reading: ModelReading, passes: Passes) -> frozenset[str]:
     """Paths of the model and its external data, as the kernel there names them."""
-    model = Path(passes.session.child_path(subject.path.absolute()))
-    data = (model.parent / file.location for file in subject.facts.external_files)
+    model = Path(passes.session.child_path(reading.path.absolute()))
+    data = (model.parent / file.location for file in reading.facts.external_files)
     return frozenset(map(os.path.realpath, (model, *data)))
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 
 from feasibility.records.facts import ModelFacts, OperatorClass
 from feasibility.records.profile import ProfiledModel
 
 
-def profiled_model(path: Path, facts: ModelFacts) -> ProfiledModel:
+def profiled_model(facts: ModelFacts) -> ProfiledModel:
     """The model's facts without its nodes, which are summed by operator class."""
     flops: Counter[OperatorClass] = Counter()
     moved: Counter[OperatorClass] = Counter()
@@ -22,7 +21,7 @@ def profiled_model(path: Path, facts: ModelFacts) -> ProfiledModel:
     by_dtype = facts.initializer_bytes_by_dtype
     return ProfiledModel(
         name=facts.name,
-        path=str(path),
+        path=facts.path,
         format=facts.format,
         sha256=facts.sha256,
         file_bytes=facts.file_bytes,

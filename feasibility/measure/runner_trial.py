@@ -7,12 +7,11 @@ from functools import partial
 import feasibility
 from feasibility.measure.child_errors import child_error
 from feasibility.measure.files_to_stage import files_to_stage
-from feasibility.measure.inputs_that_run import first_that_runs
+from feasibility.measure.inputs_that_run import first_that_runs, read_to_run
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.measurement_warnings import other_runtime
 from feasibility.measure.memory_figures import memory_of
 from feasibility.measure.passes import Passes
-from feasibility.measure.subject import read_subject
 from feasibility.records.runners import RunnerTrial
 from feasibility.runners.child_protocol import Ready
 from feasibility.runners.host import ceiling_bytes, read_host
@@ -29,11 +28,11 @@ def try_runner(runner: Runner) -> RunnerTrial:
         FeasibilityError: It cannot be measured there; the message says why.
     """
     path, options = build(MODEL_NAME), MeasureOptions()
-    with runner.connect(partial(files_to_stage, path, options)) as session:
+    reading = read_to_run(path, options)
+    with runner.connect(partial(files_to_stage, reading, options)) as session:
         ceiling = ceiling_bytes() if session.host is None else session.host.free_bytes
         passes = Passes(path.absolute(), options, session, ceiling)
-        subject = read_subject(path, options, passes)
-        _, result = first_that_runs(subject, passes.steady, ceiling)
+        _, result = first_that_runs(reading, passes.steady, ceiling)
         ready = result.event(Ready)
         if ready is None:
             raise child_error(result, path.name, ceiling)

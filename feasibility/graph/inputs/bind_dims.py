@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from feasibility.graph.inputs.dim_roles import OpenInput, known_values, open_inputs
+from feasibility.graph.inputs.dim_roles import OpenInput, known_values
 from feasibility.graph.inputs.dim_sizes import DimBinding, candidates, open_dims, scaled
 from feasibility.graph.shapes.contradictions import conflicts
 from feasibility.graph.shapes.type_graph import type_graph
@@ -19,7 +19,7 @@ from feasibility.graph.value_types import ValueType
 from feasibility.records.base import Assumption
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from onnx import ModelProto
 
@@ -33,20 +33,7 @@ MAX_BINDINGS: Final = 8
 # How many times a size is worked out from a contradiction before the usual ones are tried.
 _MAX_SOLVING: Final = 4
 
-_Checked: TypeAlias = "tuple[DimBinding, TypedGraph | None]"
-
-
-def bind_dims(model: ModelProto, overrides: Mapping[str, int]) -> DimBinding:
-    """The likeliest sizes for all open dims of a model.
-
-    Args:
-        model: The model.
-        overrides: Sizes that the user gave, by the name of the dim.
-
-    Raises:
-        InputError: An override for a dim that the model does not have, or a negative size.
-    """
-    return next(likely_bindings(model, overrides))[0]
+Checked: TypeAlias = "tuple[DimBinding, TypedGraph | None]"
 
 
 def bind_inputs(inputs: tuple[OpenInput, ...], dims: Mapping[str, int]) -> dict[str, ValueType]:
@@ -69,7 +56,9 @@ def typed(model: ModelProto, inputs: tuple[OpenInput, ...], binding: DimBinding)
     return type_graph(model, bind_inputs(inputs, binding.dims), known_values(inputs))
 
 
-def likely_bindings(model: ModelProto, overrides: Mapping[str, int]) -> Iterator[_Checked]:
+def likely_bindings(
+    model: ModelProto, inputs: tuple[OpenInput, ...], overrides: Mapping[str, int]
+) -> list[Checked]:
     """Complete choices of sizes, likeliest first, at most `MAX_BINDINGS`.
 
     The graph is that of the sizes where they had to be checked against the model, so that
@@ -78,11 +67,10 @@ def likely_bindings(model: ModelProto, overrides: Mapping[str, int]) -> Iterator
     Raises:
         InputError: An override for a dim that the model does not have, or a negative size.
     """
-    inputs = open_inputs(model)
     dims = open_dims(inputs)
     pending = deque(candidates(dims, overrides))
-    fitting: list[_Checked] = []
-    others: list[_Checked] = []
+    fitting: list[Checked] = []
+    others: list[Checked] = []
     seen: set[tuple[int, ...]] = set()
     tried_count = 0
     while pending:
@@ -107,18 +95,7 @@ def likely_bindings(model: ModelProto, overrides: Mapping[str, int]) -> Iterator
     if fitting and others:
         # The remaining sizes were never checked; those known not to fit go last.
         fitting[0] = (_explained(fitting[0][0], others[0][0]), fitting[0][1])
-    yield from [*fitting, *others][:MAX_BINDINGS]
-
-
-def unchecked_bindings(
-    inputs: tuple[OpenInput, ...], overrides: Mapping[str, int]
-) -> tuple[DimBinding, ...]:
-    """Complete choices of sizes where there is no graph to check them against.
-
-    Raises:
-        InputError: An override for a dim that no input has, or a negative size.
-    """
-    return tuple(candidates(open_dims(inputs), overrides))[:MAX_BINDINGS]
+    return [*fitting, *others][:MAX_BINDINGS]
 
 
 def _explained(chosen: DimBinding, usual: DimBinding) -> DimBinding:

@@ -39,7 +39,6 @@ class OpenInput:
         keys: For each axis the key of its dim, None where the size is declared.
         implied: What its consumers say.
         has_rank: False where even the rank was guessed.
-        type_text: The type as the runtime writes it, where only that is known.
     """
 
     name: str
@@ -50,7 +49,6 @@ class OpenInput:
     keys: tuple[str | None, ...]
     implied: Implied
     has_rank: bool = True
-    type_text: str = ""
 
 
 def open_inputs(model: ModelProto) -> tuple[OpenInput, ...]:

@@ -9,9 +9,8 @@ plans: whoever measures tries one after the other.
 from __future__ import annotations
 
 import shlex
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-
-from onnx import TypeProto
 
 from feasibility.errors import InputError
 from feasibility.graph.inputs.accepted_values import Accepted, accepted_values
@@ -19,29 +18,27 @@ from feasibility.graph.inputs.bind_dims import (
     bind_inputs,
     likely_bindings,
     typed,
-    unchecked_bindings,
 )
-from feasibility.graph.inputs.dim_names import is_placeholder
 from feasibility.graph.inputs.dim_roles import OpenInput, dim_role, open_inputs
-from feasibility.graph.inputs.dim_sizes import DimBinding
 from feasibility.graph.inputs.fill import Choice, cautious_fill, choose_fill
 from feasibility.graph.inputs.given_arrays import given_arrays, sizes_of
-from feasibility.graph.inputs.implied_dims import Implied
-from feasibility.graph.value_types import elem_type_of, type_text
+from feasibility.graph.value_types import type_text
 from feasibility.model_file.element_types import dtype_name
 from feasibility.records.base import Assumption
 from feasibility.records.workload import Fill, InputPlan, InputSpec
 from feasibility.text import safe_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from onnx import ModelProto
 
+    from feasibility.graph.inputs.bind_dims import Checked
+    from feasibility.graph.inputs.dim_sizes import DimBinding
     from feasibility.graph.inputs.given_arrays import GivenArray
+    from feasibility.graph.typed_graph import TypedGraph
     from feasibility.graph.value_types import Shape
-    from feasibility.records.base import TensorSpec
 
 MAX_PLANS: Final = 8
 
@@ -50,63 +47,62 @@ _OTHER_SHAPES: Final = ((1, 1), (), (1, 1, 1), (1, 3, 224, 224))
 _LENGTH_ROLES: Final = frozenset({"sequence", "frames", "samples"})
 
 
-def plan_inputs(
-    model: ModelProto,
-    *,
-    dims: Mapping[str, int],
-    files: Mapping[str, Path],
-    archive: Path | None,
-    seed: int = 0,  # noqa: ARG001 - the elements are made where the model runs
-) -> tuple[InputPlan, ...]:
-    """Complete choices of inputs for a model, likeliest first, at most eight.
+@dataclass(frozen=True, slots=True)
+class LikelySizes:
+    """The inputs of a model and the likely sizes of their dims.
 
     Args:
-        model: The model; weights whose data was dropped are told by their dims.
+        model: The model; the weights need not have their data.
+        inputs: The inputs that a caller gives.
+        arrays: Arrays that the user gave for some of them.
+        choices: Complete choices of sizes, likeliest first, the first with the typed graph.
+    """
+
+    model: ModelProto
+    inputs: tuple[OpenInput, ...]
+    arrays: Mapping[str, GivenArray]
+    choices: Sequence[Checked]
+
+    @property
+    def likeliest(self) -> tuple[DimBinding, TypedGraph]:
+        """The first choice, and the graph with these sizes."""
+        binding, graph = self.choices[0]
+        assert graph is not None
+        return binding, graph
+
+
+def choose_sizes(
+    model: ModelProto,
+    dims: Mapping[str, int],
+    files: Mapping[str, Path] | None = None,
+    archive: Path | None = None,
+) -> LikelySizes:
+    """Likely sizes for the dims that a model leaves open.
+
+    Args:
+        model: The model; the weights need not have their data.
         dims: Sizes that the user gave, by the name of the dim.
         files: A .npy file by input name.
         archive: A .npz file with arrays named after inputs.
-        seed: Seed of the generated elements.
 
     Raises:
         InputError: A dim, a name or an array that does not match the model.
     """
     inputs = open_inputs(model)
-    arrays = given_arrays(inputs, files, archive)
+    arrays = given_arrays(inputs, files or {}, archive)
+    sizes = _joined(dims, sizes_of(inputs, arrays))
+    return LikelySizes(model, inputs, arrays, likely_bindings(model, inputs, sizes))
+
+
+def plan_inputs(sizes: LikelySizes) -> tuple[InputPlan, ...]:
+    """Complete choices of inputs for a model, likeliest first, at most eight."""
     accepted: dict[str, Accepted] | None = None
     choices: list[tuple[DimBinding, Mapping[str, Accepted]]] = []
-    for binding, checked in likely_bindings(model, _joined(dims, sizes_of(inputs, arrays))):
+    for binding, checked in sizes.choices:
         if accepted is None or any(item.of_dims for item in accepted.values()):
-            graph = checked or typed(model, inputs, binding)
-            accepted = accepted_values(graph)
+            accepted = accepted_values(checked or typed(sizes.model, sizes.inputs, binding))
         choices.append((binding, accepted))
-    return tuple(_plans(inputs, arrays, choices))[:MAX_PLANS]
-
-
-def plan_inputs_from_specs(
-    specs: tuple[TensorSpec, ...],
-    *,
-    dims: Mapping[str, int],
-    files: Mapping[str, Path],
-    archive: Path | None,
-    seed: int = 0,  # noqa: ARG001 - as above
-) -> tuple[InputPlan, ...]:
-    """The same for a model whose inputs only the runtime knows, such as an .ort file.
-
-    Args:
-        specs: The inputs as the runtime declares them.
-        dims: Sizes that the user gave, by the name of the dim.
-        files: A .npy file by input name.
-        archive: A .npz file with arrays named after inputs.
-        seed: Seed of the generated elements.
-
-    Raises:
-        InputError: A dim, a name or an array that does not match the inputs.
-    """
-    inputs = tuple(map(_open_input, specs))
-    arrays = given_arrays(inputs, files, archive)
-    bindings = unchecked_bindings(inputs, _joined(dims, sizes_of(inputs, arrays)))
-    choices = [(binding, dict[str, Accepted]()) for binding in bindings]
-    return tuple(_plans(inputs, arrays, choices))[:MAX_PLANS]
+    return tuple(_plans(sizes.inputs, sizes.arrays, choices))[:MAX_PLANS]
 
 
 def _joined(given: Mapping[str, int], from_arrays: Mapping[str, int]) -> dict[str, int]:
@@ -123,32 +119,6 @@ def _joined(given: Mapping[str, int], from_arrays: Mapping[str, int]) -> dict[st
                 "leave out the --dim option, or give another array",
             )
     return {**given, **from_arrays}
-
-
-def _open_input(spec: TensorSpec) -> OpenInput:
-    shape = spec.shape if spec.shape is not None else (None,)
-    keys: list[str | None] = []
-    for axis, dim in enumerate(shape):
-        if isinstance(dim, int) and dim >= 0:
-            keys.append(None)
-        else:
-            is_named = isinstance(dim, str) and not is_placeholder(dim)
-            keys.append(str(dim) if is_named else f"{spec.name}.{axis}")
-    sizes = tuple(
-        dim if key is None and isinstance(dim, int) else None
-        for dim, key in zip(shape, keys, strict=True)
-    )
-    return OpenInput(
-        name=spec.name,
-        elem_type=elem_type_of(spec.dtype),
-        kind=spec.kind,
-        type=TypeProto(),
-        shape=sizes,
-        keys=tuple(keys),
-        implied=Implied(shape=sizes),
-        has_rank=spec.shape is not None,
-        type_text=spec.type_text,
-    )
 
 
 def _plans(
@@ -230,7 +200,7 @@ def _plan(
                 dtype=dtype_name(given.elem_type),
                 shape=shape,
                 kind=given.kind,
-                type_text=given.type_text or type_text(given.type),
+                type_text=type_text(given.type),
                 fill=fill,
             )
         )

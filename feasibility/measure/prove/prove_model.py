@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Final
 
 import feasibility
+from feasibility.facts.read_model import facts_for
 from feasibility.measure import measurement_warnings
-from feasibility.measure.inputs_that_run import first_that_runs
+from feasibility.measure.inputs_that_run import first_that_runs, read_to_run
 from feasibility.measure.measure_options import MeasureOptions, Progress, no_progress
 from feasibility.measure.passes import Passes
 from feasibility.measure.profiled_model import profiled_model
@@ -35,9 +36,9 @@ from feasibility.measure.prove.limited_run import (
     unlimited_run,
 )
 from feasibility.measure.prove.page_cache import read_ahead_bytes
-from feasibility.measure.subject import Subject, read_subject
 from feasibility.records.device import Device
 from feasibility.records.proof import Bisection, LimitedRun, Proof, ProofAllocator
+from feasibility.records.reading import ModelReading
 from feasibility.records.workload import InputPlan
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Event, Ready
@@ -97,10 +98,10 @@ def prove_model(
     """
     step_count = 0 if wanted.bisect else 2  # 0: the number of runs of a search is unknown
     progress(0, step_count, "reading the model")
+    reading = read_to_run(path, options)
     passes = Passes(path.absolute(), options, LocalSession(), ceiling_bytes())
-    subject = read_subject(path, options, passes)
     with strongest_enforcer() as (enforcer, _):
-        prover = _Prover(subject, passes, wanted, enforcer, progress, step_count)
+        prover = _Prover(reading, passes, wanted, enforcer, progress, step_count)
         prover.run_unlimited()
         if wanted.memory_bytes is not None:
             prover.run_limited(wanted.memory_bytes, options.timeout_s)
@@ -113,7 +114,7 @@ def prove_model(
 class _Prover:
     """The runs of one proof so far."""
 
-    subject: Subject
+    reading: ModelReading
     passes: Passes
     wanted: ProveOptions
     enforcer: Enforcer
@@ -139,9 +140,9 @@ class _Prover:
             children.append(self._run(plan, None, self.passes.options.timeout_s))
             return children[-1].result
 
-        self.plan, self.first = first_that_runs(self.subject, run, self.passes.ceiling_bytes)
+        self.plan, self.first = first_that_runs(self.reading, run, self.passes.ceiling_bytes)
         self.unlimited = unlimited_run(children[-1])
-        files_bytes = self.subject.facts.file_bytes + self.subject.facts.external_bytes
+        files_bytes = self.reading.facts.file_bytes + self.reading.facts.external_bytes
         self.baseline_bytes, self.estimate = baseline_and_estimate(
             children[-1], self.enforcer.kind, files_bytes
         )
@@ -150,7 +151,7 @@ class _Prover:
         """Runs the model under a limit."""
         self._show_progress(f"under {format_bytes(limit_bytes)}")
         child = self._run(self.plan, limit_bytes + self.baseline_bytes, timeout_s)
-        run = limited_run(child, limit_bytes, self.unlimited, self.subject.path.name)
+        run = limited_run(child, limit_bytes, self.unlimited, self.reading.path.name)
         self.runs.append(run)
         self.results.append(LimitResult(limit_bytes, _state(run)))
         return run
@@ -189,14 +190,14 @@ class _Prover:
                 on_event=on_event,
             )
 
-        files = _files_of(self.subject)
+        files = _files_of(self.reading)
         child = run_in_group(self.enforcer, enforced_bytes, self.passes, run, files)
         self.kept_bytes = max(self.kept_bytes, child.kept_bytes)
         return child
 
     def proof(self) -> Proof:
         """The record of all runs."""
-        facts = self.subject.facts_for(self.plan)
+        facts = facts_for(self.plan, self.reading)
         ready = self.first.event(Ready)
         assert ready is not None
         host = read_host(ready.versions)
@@ -205,7 +206,7 @@ class _Prover:
         return Proof(
             tool_version=feasibility.__version__,
             measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            model=profiled_model(self.subject.path, facts),
+            model=profiled_model(facts),
             host=host,
             workload=self.passes.workload(self.plan, self.first),
             allocator=self.wanted.allocator,
@@ -221,7 +222,7 @@ class _Prover:
             bisection=self._bisection() if self.wanted.bisect else None,
             warnings=(
                 *facts.warnings,
-                *measurement_warnings.changed_sizes(self.subject.plans[0], self.plan),
+                *measurement_warnings.changed_sizes(self.reading.plans[0], self.plan),
                 *measurement_warnings.busy_host(self.load, os.cpu_count() or 1),
                 *measurement_warnings.weaker_limit(self.enforcer.kind),
                 *measurement_warnings.limit_above_free(most_bytes, ceiling_bytes()),
@@ -230,7 +231,7 @@ class _Prover:
                 *measurement_warnings.kept_files(self.kept_bytes),
                 *measurement_warnings.disturbed_runs(self.runs),
                 *measurement_warnings.long_read_ahead(
-                    self.runs, read_ahead_bytes(self.subject.path)
+                    self.runs, read_ahead_bytes(self.reading.path)
                 ),
                 *measurement_warnings.coarse_bisection(self._coarse_points(), PRECISION_RATIO),
             ),
@@ -279,9 +280,9 @@ def _is_near(run: LimitedRun) -> bool:
     return ratio < _NEAR_RATIOS[1] or (reread_bytes or _LITTLE_BYTES) < _LITTLE_BYTES
 
 
-def _files_of(subject: Subject) -> tuple[Path, ...]:
+def _files_of(reading: ModelReading) -> tuple[Path, ...]:
     """The model and its external data, which lies beside the model or what that links to."""
-    path = subject.path.absolute()
+    path = reading.path.absolute()
     folders = {path.parent, path.resolve().parent}
-    places = [folder / file.location for file in subject.facts.external_files for folder in folders]
+    places = [folder / file.location for file in reading.facts.external_files for folder in folders]
     return (path, *(place for place in places if place.is_file()))

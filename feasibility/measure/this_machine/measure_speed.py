@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from feasibility.errors import MeasurementError
-from feasibility.facts.model_facts import inspect_model
+from feasibility.facts.read_model import inspect_model
 from feasibility.measure.child_errors import child_error, is_out_of_memory
 from feasibility.measure.latency_percentiles import percentile
 from feasibility.measure.measure_options import PROVIDERS, Progress, no_progress
@@ -252,7 +252,7 @@ def _written(network: Network, folder: Path) -> ProfiledModel:
     path = folder / f"{network.name}.onnx"
     with path.open("wb") as file:
         write_network(network, file)
-    return profiled_model(path, inspect_model(path, hash_file=False))
+    return profiled_model(inspect_model(path, hash_file=False))
 
 
 def _fixed(shape: Sequence[int | str]) -> tuple[int, ...]:

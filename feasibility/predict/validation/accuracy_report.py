@@ -254,12 +254,12 @@ class _OnnxWork:
         return self._known[row.model]
 
     def _read(self, name: str) -> Work | Reason | None:
-        from feasibility.facts.model_facts import inspect_model
+        from feasibility.facts.read_model import inspect_model
         from feasibility.measure.profiled_model import profiled_model
 
         path = self._folder / name
         try:
-            return work_of_model(profiled_model(path, inspect_model(path)))
+            return work_of_model(profiled_model(inspect_model(path)))
         except FeasibilityError as error:
             return Reason("whose ONNX file cannot be read", name, error.why)
 

@@ -1,0 +1,162 @@
+"""What does a model file say? It is read in a process of its own, from here only."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import itertools
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final, TypeVar
+
+from msgspec.structs import replace
+
+from feasibility.errors import ModelError
+from feasibility.facts.reader_process import READ_TIMEOUT_S, in_reader_process
+from feasibility.model_file.open_model import ModelFile, open_model
+from feasibility.records.facts import ModelFacts
+from feasibility.records.reading import ModelReading
+from feasibility.records.workload import InputPlan
+from feasibility.text import safe_text
+from feasibility.units import MIB
+
+# Reading a gigabyte for its digest takes longer than everything else together.
+HASHED_BYTES: Final = 64 * MIB
+_CHUNK_BYTES: Final = 256 * 1024
+_LEAST_TIMEOUT_S: Final = 10.0
+_READINGS: Final = itertools.count()
+ResultT = TypeVar("ResultT")
+
+
+def inspect_model(
+    path: Path, *, dims: Mapping[str, int] | None = None, hash_file: bool | None = None
+) -> ModelFacts:
+    """Facts of a model file, its weights not loaded.
+
+    Args:
+        path: An .onnx or .ort file.
+        dims: Sizes of symbolic dims by name; the others are assumed.
+        hash_file: Whether to read the whole file for its digest; None does so for files up
+            to `HASHED_BYTES`.
+
+    Raises:
+        ModelError: The file or its external data cannot be read, or is no model.
+        InputError: A dim was given that the model does not have.
+    """
+    return read_model(path, dims=dims, hash_file=hash_file).facts
+
+
+def read_model(
+    path: Path,
+    *,
+    dims: Mapping[str, int] | None = None,
+    with_plans: bool = False,
+    input_files: Mapping[str, Path] | None = None,
+    archive: Path | None = None,
+    hash_file: bool | None = None,
+    timeout_s: float | None = None,
+) -> ModelReading:
+    """What a model file says, its weights not loaded.
+
+    Args:
+        path: An .onnx or .ort file.
+        dims: Sizes of symbolic dims by name; the others are assumed.
+        with_plans: Whether to choose inputs to run the model with.
+        input_files: A .npy file by input name.
+        archive: A .npz file with arrays named after inputs.
+        hash_file: As for `inspect_model`.
+        timeout_s: Seconds after which reading is ended, at least 10; None for 60.
+
+    Raises:
+        ModelError: The file or its external data cannot be read, or is no model.
+        InputError: A dim, a name or an array that does not match the model.
+    """
+
+    def read(file: ModelFile) -> ModelReading:
+        from feasibility.facts.model_facts import reading_of
+
+        return reading_of(
+            file, dims or {}, with_plans=with_plans, files=input_files or {}, archive=archive
+        )
+
+    def hash_if_wanted(file: ModelFile) -> None:
+        if file.size_bytes <= HASHED_BYTES if hash_file is None else hash_file:
+            digests.append(_digest(file))
+
+    digests: list[str] = []
+    reading = _read(path, read, ModelReading, timeout_s, hash_if_wanted)
+    # A path may hold bytes that are no text, which cannot be sent.
+    facts = replace(
+        reading.facts, name=path.name, path=str(path), sha256=digests[0] if digests else None
+    )
+    return replace(reading, facts=facts)
+
+
+def facts_for(plan: InputPlan, reading: ModelReading) -> ModelFacts:
+    """Facts with the sizes of a plan that turned out to run.
+
+    Raises:
+        ModelError: The file cannot be read again, or was changed.
+    """
+    facts = reading.facts
+    if facts.format == "ort" or plan.dims == facts.dims:
+        return facts
+    path = Path(facts.path)
+    again = inspect_model(path, dims=plan.dims, hash_file=facts.sha256 is not None)
+    if again.sha256 != facts.sha256:
+        raise ModelError(
+            f"Cannot read model '{safe_text(facts.path)}' again",
+            "it was changed or replaced meanwhile",
+            "run the command again when nothing writes the file",
+        )
+    return again
+
+
+def external_locations(path: Path, *, must_exist: bool = True) -> tuple[str, ...]:
+    """Names of the external data files that a model refers to, sorted.
+
+    Args:
+        path: The model file.
+        must_exist: True to refuse data that is missing or too short.
+
+    Raises:
+        ModelError: The model or its data cannot be read.
+    """
+
+    def read(file: ModelFile) -> tuple[str, ...]:
+        from feasibility.facts.model_facts import locations_of
+
+        return locations_of(file, must_exist=must_exist)
+
+    return _read(path, read, tuple[str, ...])
+
+
+def _read(
+    path: Path,
+    read: Callable[[ModelFile], ResultT],
+    kind: type[ResultT],
+    timeout_s: float | None = None,
+    meanwhile: Callable[[ModelFile], None] = lambda _: None,
+) -> ResultT:
+    if next(_READINGS):
+        # Each fork would import onnx anew; for one model that costs nothing.
+        importlib.import_module("feasibility.facts.model_facts")
+    with open_model(path) as file:
+        return in_reader_process(
+            lambda: read(file),
+            kind,
+            f"Cannot read model '{safe_text(str(path))}'",
+            timeout_s=READ_TIMEOUT_S if timeout_s is None else max(timeout_s, _LEAST_TIMEOUT_S),
+            meanwhile=lambda: meanwhile(file),
+        )
+
+
+def _digest(file: ModelFile) -> str:
+    """SHA-256 of the whole file, in hexadecimal."""
+    hashed = hashlib.sha256()
+    position = 0
+    while chunk := os.pread(file.descriptor, _CHUNK_BYTES, position):
+        hashed.update(chunk)
+        position += len(chunk)
+    return hashed.hexdigest()

@@ -1,0 +1,31 @@
+"""What reading a model file brings, on its way from the process that read it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from feasibility.records.base import Record
+from feasibility.records.budget import InitializerSize
+from feasibility.records.facts import ModelFacts
+from feasibility.records.workload import InputPlan
+
+
+class ModelReading(Record, frozen=True, kw_only=True):
+    """What a model file says.
+
+    Args:
+        facts: Its facts, with the sizes of the first plan.
+        plans: Complete choices of inputs, likeliest first, at most eight; empty if not asked for.
+        initializers: Its weights, in the order of the file.
+        external_locations: Its external data files as the model names them.
+    """
+
+    facts: ModelFacts
+    plans: tuple[InputPlan, ...] = ()
+    initializers: tuple[InitializerSize, ...] = ()
+    external_locations: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> Path:
+        """The file as it was given."""
+        return Path(self.facts.path)
