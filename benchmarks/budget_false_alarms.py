@@ -24,14 +24,13 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks._common import print_table
-from feasibility.budget.bench import Bench
-from feasibility.budget.check import Baseline, Check
-from feasibility.budget.config import Budget, BudgetedWorkload
-from feasibility.budget.devices import device_bound
-from feasibility.budget.limits import parse_limit
-from feasibility.budget.matching import BudgetedModel
+from feasibility.budget.budget_file import Budget, BudgetedWorkload
+from feasibility.budget.budgeted_models import BudgetedModel
+from feasibility.budget.check_model import Baseline, Check
 from feasibility.budget.metrics import METRICS
-from feasibility.budget.store import NO_STORE
+from feasibility.budget.model_under_test import ModelUnderTest
+from feasibility.budget.parse_limit import parse_limit
+from feasibility.budget.reading_cache import NO_CACHE
 from feasibility.records.budget import Metric, ModelBudget
 
 WIDTH, ROWS = 512, 32
@@ -83,22 +82,22 @@ def main() -> None:
 
 
 def check(before: Path, after: Path, limits: dict[Metric, str]) -> ModelBudget:
-    """What becomes of the limits, both models measured in turns."""
+    """The outcome of the limits; both models are measured alternating."""
     budget = Budget(
         pattern=after.name,
         limits={
             metric: (parse_limit(text, METRICS[metric].unit),) for metric, text in limits.items()
         },
     )
-    benches = [Bench(path.name, path, BudgetedWorkload(), NO_STORE) for path in (before, after)]
-    for bench in benches:
-        bench.open()
+    models = [
+        ModelUnderTest(path.name, path, BudgetedWorkload(), NO_CACHE) for path in (before, after)
+    ]
+    for model in models:
+        model.open()
     return Check(
         model=BudgetedModel(after.name, after, budget),
-        bench=benches[1],
-        baseline=Baseline(bench=benches[0]),
-        bound_of=device_bound,
-        judge_device=lambda _model, _rule: (_ for _ in ()).throw(AssertionError),
+        tested=models[1],
+        baseline=Baseline(other=models[0]),
     ).run(is_explained=False)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -18,9 +19,9 @@ from feasibility.errors import FeasibilityError, UsageError
 from feasibility.text import safe_text
 
 if TYPE_CHECKING:
-    from feasibility.budget.config import Budget
-    from feasibility.budget.matching import BudgetedModel
-    from feasibility.commands.budgeting import Settings
+    from feasibility.budget.budget_file import Budget
+    from feasibility.budget.budgeted_models import BudgetedModel
+    from feasibility.budget.check_models import CheckSettings
     from feasibility.records.budget import BudgetReport
     from feasibility.records.profile import Profile
 
@@ -97,21 +98,23 @@ def feasibility_fixture(request: pytest.FixtureRequest) -> Measure:
 
 def _checked(item: pytest.Item, marker: pytest.Mark) -> BudgetReport:
     """The report on one marker's model; a marker that cannot be read fails the test."""
-    from feasibility.commands.budgeting import check_budgets
+    from feasibility.budget.check_models import check_models
 
     try:
         model, settings = _request(item, marker)
         with _alone():
-            return check_budgets((model,), settings)
+            return check_models((model,), settings)
     except FeasibilityError as error:
         pytest.fail(str(error), pytrace=False)
 
 
-def _request(item: pytest.Item, marker: pytest.Mark) -> tuple[BudgetedModel, Settings]:
-    from feasibility.budget.config import DEFAULT_BASELINE, BudgetConfig
-    from feasibility.budget.matching import BudgetedModel
-    from feasibility.budget.store import default_store
-    from feasibility.commands.budgeting import Settings
+def _request(item: pytest.Item, marker: pytest.Mark) -> tuple[BudgetedModel, CheckSettings]:
+    from feasibility.budget.budget_file import DEFAULT_BASELINE, BudgetConfig
+    from feasibility.budget.budgeted_models import BudgetedModel
+    from feasibility.budget.check_models import CheckSettings
+    from feasibility.budget.reading_cache import default_cache
+    from feasibility.commands.progress import progress_on
+    from feasibility.commands.report_error import report_failure
 
     root = item.config.rootpath
     keys: dict[str, Any] = {**dict(zip(("model",), marker.args, strict=False)), **marker.kwargs}
@@ -125,7 +128,13 @@ def _request(item: pytest.Item, marker: pytest.Mark) -> tuple[BudgetedModel, Set
     name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
     strict = bool(keys.pop("strict", False))
     config = BudgetConfig(path=root / item.location[0], baseline=root / DEFAULT_BASELINE)
-    settings = Settings(config=config, store=default_store(), is_strict=strict, is_silent=True)
+    settings = CheckSettings(
+        config=config,
+        cache=default_cache(),
+        report_failure=report_failure,
+        progress_of=partial(progress_on, quiet=True),
+        is_strict=strict,
+    )
     return BudgetedModel(name, path, _budget(name, keys, root)), settings
 
 
@@ -135,9 +144,9 @@ def _budget(name: str, keys: Mapping[str, Any], root: Path) -> Budget:
     Raises:
         UsageError: A key means nothing, or a limit cannot be read.
     """
-    from feasibility.budget.config import Budget, BudgetedWorkload, OperatorRule
-    from feasibility.budget.limits import parse_limit
+    from feasibility.budget.budget_file import Budget, BudgetedWorkload, OperatorRule
     from feasibility.budget.metrics import METRICS
+    from feasibility.budget.parse_limit import parse_limit
 
     known = (*METRICS, *_OWN_KEYS)
     for key in keys:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from feasibility.catalogue.anchors import WORK_KINDS
-from feasibility.catalogue.measured_machine import INT8_KINDS
+from feasibility.catalogue.read_device_file import INT8_KINDS, WORK_KINDS
 from feasibility.records.device import (
     UNVERIFIED,
     Anchor,

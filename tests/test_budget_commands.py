@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from feasibility.budget.revision import revision
+from feasibility.budget.git_revision import revision
 from feasibility.errors import RevisionError
 from feasibility.records.budget import Snapshot
 from feasibility.schema import read_document
@@ -162,7 +162,7 @@ def test_a_hook_of_git_does_not_mislead(
 def test_an_unknown_revision_is_one_message(repository: Path, cli: Cli) -> None:
     found = cli("budget", "check", "--against", "--output=x", "-q")
     assert found.code == 2
-    assert "git knows no such revision" in found.err
+    assert "git does not know this revision" in found.err
 
 
 def test_outside_a_repository_is_one_message(
@@ -246,7 +246,8 @@ def test_readings_answer_the_next_check(
     assert cli("budget", "check", "-q").code == 0
     with monkeypatch.context() as patch:
         patch.setattr(
-            "feasibility.budget.bench.Bench.take_memory", lambda self: pytest.fail("run again")
+            "feasibility.budget.model_under_test.ModelUnderTest.take",
+            lambda self, need: pytest.fail("run again"),
         )
         found = cli("budget", "check", "-q", "--json")
     assert json.loads(found.out)["models"][0]["source"] == "cached"
@@ -279,7 +280,7 @@ def test_a_verdict_can_be_required(project: Path, cli: Cli) -> None:
     [
         (("--format", "xml"), "There is no format 'xml'"),
         (("--format", "junit", "--json"), "Cannot write junit and json to stdout"),
-        (("--config", "none.toml"), "none.toml cannot be read"),
+        (("--config", "none.toml"), "Cannot read budget file none.toml"),
         (("models/c.onnx",), "no budget of"),
     ],
 )

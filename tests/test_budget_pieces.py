@@ -11,14 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feasibility.budget.baseline import KEPT_INITIALIZER_COUNT, read_baseline, write_baseline
-from feasibility.budget.config import BudgetedWorkload, parse_config
-from feasibility.budget.devices import device_bound
-from feasibility.budget.digests import file_digest, model_digest
+from feasibility.budget.budget_file import BudgetedWorkload, parse_config
 from feasibility.budget.metrics import METRICS
-from feasibility.budget.propose import propose_toml
-from feasibility.budget.quiet import Usage, is_quiet
-from feasibility.budget.store import NO_STORE, Store
-from feasibility.budget.trials import Trials
+from feasibility.budget.model_digest import file_digest, model_digest
+from feasibility.budget.model_runs import ModelRuns, ProcessorUse, is_quiet
+from feasibility.budget.propose_budgets import propose_toml
+from feasibility.budget.reading_cache import NO_CACHE, ReadingCache
+from feasibility.budget.rules import device_bound
 from feasibility.errors import DeviceError
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.records.budget import InitializerSize, Metric, Snapshot
@@ -62,43 +61,43 @@ def test_a_digest_covers_external_data(tmp_path: Path) -> None:
     path = tmp_path / "a.onnx"
     model = onnx.load_model(mlp(path))
     onnx.save_model(model, path, save_as_external_data=True, location="a.data", size_threshold=0)
-    store = Store(tmp_path / "store")
-    first = model_digest(path, store)
-    assert model_digest(path, store) == model_digest(path, NO_STORE) == first
+    cache = ReadingCache(tmp_path / "cache")
+    first = model_digest(path, cache)
+    assert model_digest(path, cache) == model_digest(path, NO_CACHE) == first
     data = tmp_path / "a.data"
     data.write_bytes(bytes(byte ^ 1 for byte in data.read_bytes()))
-    assert model_digest(path, store) != first
+    assert model_digest(path, cache) != first
 
 
 def test_a_file_that_is_known_is_not_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Unless it is so young that its times cannot tell a further change."""
-    path, store = tmp_path / "file", Store(tmp_path / "store")
+    path, cache = tmp_path / "file", ReadingCache(tmp_path / "cache")
     path.write_bytes(b"one")
-    young = file_digest(path, store)
-    assert not (tmp_path / "store").exists()
+    young = file_digest(path, cache)
+    assert not (tmp_path / "cache").exists()
     an_hour_later = time.time_ns() + 3600 * 10**9
-    monkeypatch.setattr("feasibility.budget.digests.time.time_ns", lambda: an_hour_later)
-    assert file_digest(path, store) == young
+    monkeypatch.setattr("feasibility.budget.model_digest.time.time_ns", lambda: an_hour_later)
+    assert file_digest(path, cache) == young
     monkeypatch.setattr("os.read", lambda *_: pytest.fail("it was read again"))
-    assert file_digest(path, store) == young
+    assert file_digest(path, cache) == young
 
 
 def test_a_damaged_entry_is_none_at_all(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    store.put("kind", b"key", {"a": 1})
-    assert store.get("kind", b"key", dict[str, int]) == {"a": 1}
-    assert store.get("kind", b"key", list[str]) is None
+    cache = ReadingCache(tmp_path)
+    cache.put("kind", b"key", {"a": 1})
+    assert cache.get("kind", b"key", dict[str, int]) == {"a": 1}
+    assert cache.get("kind", b"key", list[str]) is None
     (entry,) = tmp_path.rglob("*.json")
     entry.write_bytes(b'{"a"')
-    assert store.get("kind", b"key", dict[str, int]) is None
-    assert NO_STORE.get("kind", b"key", dict[str, int]) is None
+    assert cache.get("kind", b"key", dict[str, int]) is None
+    assert NO_CACHE.get("kind", b"key", dict[str, int]) is None
 
 
 def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    Store(tmp_path / "file").put("kind", b"key", 1)
+    ReadingCache(tmp_path / "file").put("kind", b"key", 1)
 
 
 @pytest.mark.parametrize(
@@ -106,22 +105,22 @@ def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_other_work_is_what_this_process_did_not_do(others: int, quiet: bool) -> None:
     """Ticks of two processors over one second, one of them used by the model."""
-    after = Usage(busy=100 + others, total=200, own=100)
-    assert is_quiet(Usage(0, 0, 0), after) is quiet
+    after = ProcessorUse(busy=100 + others, total=200, own=100)
+    assert is_quiet(ProcessorUse(0, 0, 0), after) is quiet
 
 
 def test_processor_time_is_known_where_one_thread_does_all_the_work(tmp_path: Path) -> None:
     """Another number of threads, and the thread that asks no longer does it all."""
     path = mlp(tmp_path / "a.onnx", width=256)
-    one = Trials("a", path, MeasureOptions()).times(5)
+    one = ModelRuns("a", path, MeasureOptions()).times(5)
     assert one.processor_ns is not None
     assert one.processor_ns > 0
-    assert Trials("a", path, MeasureOptions(threads=2)).times(5).processor_ns is None
+    assert ModelRuns("a", path, MeasureOptions(threads=2)).times(5).processor_ns is None
 
 
 def test_a_system_that_does_not_tell_is_taken_as_quiet() -> None:
     assert is_quiet(None, None)
-    assert is_quiet(Usage(1, 1, 1), Usage(1, 1, 1))
+    assert is_quiet(ProcessorUse(1, 1, 1), ProcessorUse(1, 1, 1))
 
 
 def test_a_committed_baseline_keeps_the_largest_and_no_path(tmp_path: Path) -> None:

@@ -11,19 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from feasibility.catalogue.figures import BANDWIDTH, CLOCK, FLOP_RATE, MEMORY
 from feasibility.catalogue.load_catalogue import (
     DEFAULT_DEVICE_IDS,
     chosen_devices,
     find_device,
     load_catalogue,
 )
-from feasibility.catalogue.quantities import BANDWIDTH, CLOCK, FLOP_RATE, MEMORY
 from feasibility.catalogue.read_device_file import parse_device, read_device
 from feasibility.errors import DeviceError
 from feasibility.paths import devices_dir
 from feasibility.predict.latency.cpu_cores import CORE_FAMILIES
 from feasibility.records.device import UNVERIFIED, Device, Figure
-from feasibility.toml_lines import key_lines, line_of
+from feasibility.toml_key_errors import key_lines, line_of
 from feasibility.units import GIB, MIB, MILLISECOND_NS
 
 DEVICES = load_catalogue(devices_dir())
@@ -327,7 +327,7 @@ def test_control_characters_do_not_pass() -> None:
         (lambda path: path.mkdir(), "it is not a file"),
         (lambda path: path.write_bytes(b"\xff\xfe"), "it is not UTF-8 text"),
         (lambda path: path.write_bytes(b"#" * 300_000), "it is larger than 256 KiB"),
-        (lambda path: None, "it is not a file"),
+        (lambda path: None, "No such file or directory"),
     ],
 )
 def test_unreadable_file(tmp_path: Path, make: object, expected: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from feasibility.budget.config import parse_config
+from feasibility.budget.budget_file import parse_config
 from feasibility.budget.metrics import METRICS
 from feasibility.commands.budget_formats import FORMATS
 from feasibility.render.ci.markdown import MARKER

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from feasibility.budget.bench import Bench
-from feasibility.budget.config import BudgetedWorkload, DriftRule
-from feasibility.budget.drifting import drift_line
-from feasibility.budget.store import Store
+from feasibility.budget.budget_file import BudgetedWorkload, DriftRule
+from feasibility.budget.model_under_test import ModelUnderTest
+from feasibility.budget.reading_cache import ReadingCache
+from feasibility.budget.rules import drift_line
 from feasibility.measure.output_drift import drift_ratio
 from tests.tiny_models import mlp
 
@@ -43,8 +43,8 @@ def test_the_worst_output_counts_and_all_have_to_be_there() -> None:
     assert drift_ratio({"0": one, "1": one}, {"0": one}) == math.inf
 
 
-def bench(path: Path, store: Store) -> Bench:
-    found = Bench(path.name, path, BudgetedWorkload(), store)
+def opened(path: Path, cache: ReadingCache) -> ModelUnderTest:
+    found = ModelUnderTest(path.name, path, BudgetedWorkload(), cache)
     found.open()
     return found
 
@@ -53,7 +53,7 @@ def test_models_are_run_on_the_same_inputs(tmp_path: Path, monkeypatch: pytest.M
     """Equal weights in another file agree, others do not, and the second call runs nothing."""
     import onnx
 
-    store = Store(tmp_path / "store")
+    cache = ReadingCache(tmp_path / "cache")
     path = mlp(tmp_path / "a.onnx", layers=2)
     same = onnx.load_model(path)
     same.doc_string = "another file"
@@ -63,17 +63,19 @@ def test_models_are_run_on_the_same_inputs(tmp_path: Path, monkeypatch: pytest.M
     other.graph.initializer[1].CopyFrom(onnx.numpy_helper.from_array(weight, "w1"))
     onnx.save_model(other, tmp_path / "other.onnx")
     rule = DriftRule(0.01, line=3)
-    reference = bench(path, store)
-    kept = drift_line(rule, bench(tmp_path / "same.onnx", store), reference)
+    reference = opened(path, cache)
+    kept = drift_line(rule, opened(tmp_path / "same.onnx", cache), reference)
     assert (kept.outcome, kept.line_number) == ("pass", 3)
-    broken = drift_line(rule, bench(tmp_path / "other.onnx", store), reference)
+    broken = drift_line(rule, opened(tmp_path / "other.onnx", cache), reference)
     assert broken.outcome == "fail"
     assert "by up to 10 %" in broken.reason
-    monkeypatch.setattr("feasibility.budget.trials.Trials.outputs", lambda _: pytest.fail("run"))
-    assert drift_line(rule, bench(tmp_path / "other.onnx", store), reference) == broken
+    monkeypatch.setattr(
+        "feasibility.budget.model_runs.ModelRuns.outputs", lambda _: pytest.fail("run")
+    )
+    assert drift_line(rule, opened(tmp_path / "other.onnx", cache), reference) == broken
 
 
 def test_without_anything_to_compare_with_it_is_undecided(tmp_path: Path) -> None:
-    found = bench(mlp(tmp_path / "a.onnx"), Store(None))
+    found = opened(mlp(tmp_path / "a.onnx"), ReadingCache(None))
     line = drift_line(DriftRule(0.01), found, None)
     assert (line.outcome, "--against" in line.reason) == ("inconclusive", True)

@@ -1,35 +1,40 @@
-"""Baselines that a repository keeps: one small file per model, beside each other in one folder."""
+"""How are baselines measured, written and read? One small file per model in one folder."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from feasibility.budget.metrics import Need
+from feasibility.budget.model_under_test import ModelUnderTest
 from feasibility.errors import DocumentError
-from feasibility.records.budget import InitializerSize, Snapshot
+from feasibility.records.budget import InitializerSize, Metric, Snapshot
 from feasibility.schema import encode, read_document
 from feasibility.text import safe_text
 
-# Enough to name what grew; all initializers of a large model would make a large file.
+# Enough to explain growth; all initializers of a large model would make a large file.
 KEPT_INITIALIZER_COUNT: Final = 24
 _CONFLICT_MARKER: Final = b"<<<<<<< "
+# Odd, so that the median is a measured figure.
+_PROCESS_COUNT: Final = 3
 
 
 def baseline_path(folder: Path, name: str) -> Path:
-    """The file that holds a model's baseline: the model's own path with `.json` after it."""
+    """File of a model's baseline: the path of the model with `.json` after it."""
     return folder / f"{name}.json"
 
 
 def read_baseline(folder: Path, name: str) -> Snapshot | None:
-    """The baseline of a model, or None if none was recorded.
+    """The baseline of a model; None if it was not recorded.
 
     Raises:
-        DocumentError: The file is damaged, holds a conflict, or is of a newer version.
+        DocumentError: The file is damaged, has a git conflict, or is of a newer version.
     """
     path = baseline_path(folder, name)
     if not path.exists():
@@ -41,15 +46,15 @@ def read_baseline(folder: Path, name: str) -> Snapshot | None:
             raise DocumentError(
                 f"Cannot read baseline {safe_text(str(path))}",
                 "git left conflict markers in it",
-                "take either side, then `feasibility budget update` if the model changed too",
+                "resolve it, then run `feasibility budget update` if the model changed too",
             ) from error
         raise DocumentError(
-            error.what, error.why, f"{error.hint}; `feasibility budget update` writes it anew"
+            error.what, error.why, f"{error.hint}; `feasibility budget update` writes it again"
         ) from error
 
 
 def write_baseline(folder: Path, snapshot: Snapshot) -> Path:
-    """Writes a model's baseline, whole or not at all, and returns its path.
+    """Write a model's baseline, complete or not at all; returns its path.
 
     Raises:
         DocumentError: The file cannot be written.
@@ -66,13 +71,13 @@ def write_baseline(folder: Path, snapshot: Snapshot) -> Path:
         raise DocumentError(
             f"Cannot write baseline {safe_text(str(path))}",
             error.strerror or str(error),
-            "check the folder, its permissions and the room in it",
+            "check the folder, its permissions and the free space",
         ) from error
     return path
 
 
 def _committed(snapshot: Snapshot) -> Snapshot:
-    """The snapshot as a repository keeps it: the largest initializers, nothing of inputs."""
+    """The snapshot for the repository: only the largest initializers, no inputs."""
     largest = sorted(snapshot.initializers, key=_largest_first)[:KEPT_INITIALIZER_COUNT]
     return msgspec.structs.replace(
         snapshot,
@@ -91,3 +96,30 @@ def _has_conflict(path: Path) -> bool:
         return any(line.startswith(_CONFLICT_MARKER) for line in path.read_bytes().splitlines())
     except OSError:
         return False
+
+
+def record_baseline(model: ModelUnderTest, progress: Callable[[int, int, str], None]) -> Snapshot:
+    """The snapshot of a model with every metric; unknown metrics are measured.
+
+    Args:
+        model: The model, opened.
+        progress: Called with the number of done steps, of all steps, and the current step.
+
+    Raises:
+        FeasibilityError: The model cannot be read, loaded or run.
+    """
+    steps: tuple[tuple[Need, Metric, int], ...] = (
+        ("memory", "peak", _PROCESS_COUNT),
+        ("latency", "latency", _PROCESS_COUNT),
+        ("allocations", "allocated_peak", 1),
+    )
+    for number, (need, metric, wanted) in enumerate(steps):
+        progress(number, len(steps) + 1, need)
+        for _ in range(wanted - len(model.readings.series.get(metric, ()))):
+            model.take(need)
+    progress(len(steps), len(steps) + 1, "operators")
+    if not model.readings.snapshot.operator_times:
+        model.take("operators")
+    model.save()
+    progress(len(steps) + 1, len(steps) + 1, "")
+    return model.readings.summary()

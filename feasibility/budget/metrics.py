@@ -1,4 +1,4 @@
-"""What can be budgeted, in which unit, and what it takes to know it."""
+"""Which metrics can have a limit, in which unit, and what measures them?"""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 from feasibility.records.budget import Metric, Unit
 
 Need: TypeAlias = Literal["file", "memory", "allocations", "latency", "operators"]
-"""Instrument that a figure comes from; `file` reads the model without running it."""
+"""What a figure is measured by; `file` reads the model without running it."""
 
 
 class MetricKind(NamedTuple):
-    """One thing that can be budgeted.
+    """Properties of one metric.
 
     Args:
         unit: Unit of its figures.
-        need: What it takes to know it.
-        title: Its name for people.
+        need: What measures it.
+        title: Display name.
     """
 
     unit: Unit

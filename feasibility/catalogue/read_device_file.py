@@ -1,7 +1,4 @@
-"""Turns one device file into a Device record, or says which line is wrong.
-
-The format is described in docs/devices.md.
-"""
+"""What does a device file say? Checks every key; docs/devices.md describes the format."""
 
 from __future__ import annotations
 
@@ -10,14 +7,12 @@ import tomllib
 from pathlib import Path
 from typing import Final, NoReturn, cast, get_args
 
-from feasibility.catalogue import quantities
-from feasibility.catalogue.anchors import anchors_of
-from feasibility.catalogue.measured_machine import measured_of
-from feasibility.catalogue.tables import Table
+from feasibility.catalogue import figures
+from feasibility.catalogue.figures import DeviceTable
 from feasibility.errors import DeviceError
 from feasibility.records import device as records
 from feasibility.text import safe_text
-from feasibility.toml_lines import key_lines
+from feasibility.toml_key_errors import key_lines, read_toml_text
 
 SCHEMA: Final = "feasibility/device/1"
 MAX_FILE_BYTES: Final = 256 * 1024
@@ -31,8 +26,24 @@ _TOP_KEYS: Final = (
 )  # fmt: skip
 
 
+ANCHOR_COUNTS: Final = ("activation_count", "weight_count", "vector_weight_count", "layer_count")
+_ANCHOR_KEYS: Final = (
+    "model", "latency", "threads", "runtime", "precision", "measured_on", "operations",
+    *ANCHOR_COUNTS,
+)  # fmt: skip
+WORK_KINDS: Final = (
+    "winograd", "dense", "pointwise", "depthwise", "grouped", "vector", "matmul", "attention",
+    "recurrent", "quantization", "tree", "other",
+)  # fmt: skip
+# Kinds of work that every machine must have rates for; others use the rate of one of these.
+REQUIRED_KINDS: Final = ("dense", "matmul", "other")
+
+# Kinds of quantised work, which may be missing.
+INT8_KINDS: Final = ("int8_dense", "int8_matmul")
+
+
 def is_id(text: str) -> bool:
-    """Whether a device file can bear it."""
+    """Whether a text is a valid id of a device."""
     return _ID.fullmatch(text) is not None
 
 
@@ -40,7 +51,7 @@ def read_device(path: Path) -> records.Device:
     """The device that a file describes.
 
     Raises:
-        DeviceError: The file cannot be read, or a key is missing, unknown or absurd.
+        DeviceError: The file cannot be read, or a key is unknown, missing or out of range.
     """
     return parse_device(_read_text(path), str(path))
 
@@ -53,7 +64,7 @@ def parse_device(text: str, origin: str) -> records.Device:
         origin: The file, as errors name it.
 
     Raises:
-        DeviceError: It is not TOML, or a key is missing, unknown or absurd.
+        DeviceError: It is not TOML, or a key is unknown, missing or out of range.
     """
     try:
         # Without an end of line `tomllib` calls the last line the end of the document.
@@ -66,42 +77,33 @@ def parse_device(text: str, origin: str) -> records.Device:
             "docs/devices.md shows a complete file",
         ) from error
     lines = key_lines(text)
-    plain = Table(origin, values, lines, {})
+    plain = DeviceTable(origin, values, lines)
     citations = _citations(plain)
-    return _device(Table(origin, values, lines, citations))
+    return _device(DeviceTable(origin, values, lines, citations=citations))
 
 
 def refuse_key(path: Path, key: str, why: str, hint: str) -> NoReturn:
-    """Raise the error that names a valid file, and the line of one of its top keys.
+    """Raise the error about a top key of a file that is valid by itself.
 
     Raises:
         DeviceError: Always.
     """
-    Table(str(path), {}, key_lines(_read_text(path)), {}).fail(key, why, hint)
+    DeviceTable(str(path), {}, key_lines(_read_text(path))).fail(key, why, hint)
 
 
 def _read_text(path: Path) -> str:
     what = f"Cannot read device file {safe_text(str(path))}"
-    try:
-        if not path.is_file():
-            raise DeviceError(what, "it is not a file", "give the path of a .toml file")
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise DeviceError(what, f"it is larger than {MAX_FILE_BYTES // 1024} KiB")
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise DeviceError(what, "it is not UTF-8 text") from error
-    except OSError as error:
-        raise DeviceError(what, error.strerror or str(error)) from error
+    return read_toml_text(path, what, DeviceError, MAX_FILE_BYTES)
 
 
-def _citations(top: Table) -> dict[str, str]:
+def _citations(top: DeviceTable) -> dict[str, str]:
     sources = top.table("sources")
     if sources is None:
         return {}
     return {key: sources.text(key) for key in sources.values}
 
 
-def _device(top: Table) -> records.Device:
+def _device(top: DeviceTable) -> records.Device:
     top.allow(_TOP_KEYS)
     if top.text("schema") != SCHEMA:
         top.fail("schema", f'expected "{SCHEMA}"', "a newer file needs a newer feasibility")
@@ -123,19 +125,19 @@ def _device(top: Table) -> records.Device:
         gpu=_gpu(top),
         npu=_npu(top),
         limits=_limits(top.required_table("limits")),
-        power_mw=top.optional_figure("power", quantities.POWER),
+        power_mw=top.optional_figure("power", figures.POWER),
         price=_price(top),
         runtimes=top.texts("runtimes"),
-        anchors=anchors_of(top),
-        measured=measured_of(top),
+        anchors=_anchors(top),
+        measured=_measured(top),
         origin=top.origin,
     )
     _require_processor(top, device)
     return device
 
 
-def _require_processor(top: Table, device: records.Device) -> None:
-    """Refuse a device whose latency or memory could never be judged."""
+def _require_processor(top: DeviceTable, device: records.Device) -> None:
+    """Refuse a device without the figures that latency and memory need."""
     if device.runs_on == "cpu" and (device.cpu is None or device.memory is None):
         top.fail("cpu" if device.cpu is None else "memory", "missing; a device that runs on "
                  "its CPU needs [cpu] and [memory]")  # fmt: skip
@@ -146,7 +148,7 @@ def _require_processor(top: Table, device: records.Device) -> None:
             top.fail("gpu", "expected its own memory, or [memory] that it shares")
 
 
-def _cpu(top: Table) -> records.Cpu | None:
+def _cpu(top: DeviceTable) -> records.Cpu | None:
     table = top.table("cpu")
     if table is None:
         return None
@@ -154,33 +156,33 @@ def _cpu(top: Table) -> records.Cpu | None:
     return records.Cpu(
         soc=table.text("soc"),
         features=table.texts("features"),
-        clusters=tuple(_cluster(entry) for entry in table.tables("clusters")),
+        clusters=tuple(_cluster(entry) for entry in table.tables("clusters", required=True)),
     )
 
 
-def _cluster(table: Table) -> records.Cluster:
+def _cluster(table: DeviceTable) -> records.Cluster:
     table.allow(("core", "count", "clock", "flop_per_cycle"))
     return records.Cluster(
         core=table.text("core"),
-        core_count=table.figure("count", quantities.COUNT),
-        clock_hz=table.figure("clock", quantities.CLOCK),
-        flop_per_cycle=table.figure("flop_per_cycle", quantities.FLOP_PER_CYCLE),
+        core_count=table.figure("count", figures.COUNT),
+        clock_hz=table.figure("clock", figures.CLOCK),
+        flop_per_cycle=table.figure("flop_per_cycle", figures.FLOP_PER_CYCLE),
     )
 
 
-def _memory(top: Table) -> records.DeviceMemory | None:
+def _memory(top: DeviceTable) -> records.DeviceMemory | None:
     table = top.table("memory")
     if table is None:
         return None
     table.allow(("total", "bandwidth", "grants"))
-    total = table.figure("total", quantities.MEMORY)
+    total = table.figure("total", figures.MEMORY)
     grants = table.required_table("grants")
     grants.allow(get_args(records.Role))
     if not grants.values:
         table.fail("grants", "expected at least one role, such as [memory.grants.foreground]")
     return records.DeviceMemory(
         total_bytes=total,
-        bandwidth_bytes_per_s=table.optional_figure("bandwidth", quantities.BANDWIDTH),
+        bandwidth_bytes_per_s=table.optional_figure("bandwidth", figures.BANDWIDTH),
         grants=tuple(
             _grant(grants.required_table(role), cast(records.Role, role), total.value)
             for role in grants.values
@@ -188,50 +190,50 @@ def _memory(top: Table) -> records.DeviceMemory | None:
     )
 
 
-def _grant(table: Table, role: records.Role, total_bytes: int) -> records.Grant:
+def _grant(table: DeviceTable, role: records.Role, total_bytes: int) -> records.Grant:
     table.allow(("value", "source", "note", "reason"))
-    figure = table.own_figure(quantities.MEMORY)
+    figure = table.own_figure(figures.MEMORY)
     if figure.value > total_bytes:
         table.fail("value", "expected at most memory.total: no process gets more than there is")
     return records.Grant(role=role, memory_bytes=figure, reason=table.text("reason"))
 
 
-def _gpu(top: Table) -> records.Gpu | None:
+def _gpu(top: DeviceTable) -> records.Gpu | None:
     table = top.table("gpu")
     if table is None:
         return None
     table.allow(("name", "memory", "bandwidth", "fp32", "fp16", "launch", "context"))
     return records.Gpu(
         name=table.text("name"),
-        memory_bytes=table.optional_figure("memory", quantities.MEMORY),
-        bandwidth_bytes_per_s=table.optional_figure("bandwidth", quantities.BANDWIDTH),
-        fp32_flops_per_s=table.optional_figure("fp32", quantities.FLOP_RATE),
-        fp16_flops_per_s=table.optional_figure("fp16", quantities.FLOP_RATE),
-        launch_ns=table.optional_figure("launch", quantities.LAUNCH),
-        context_bytes=table.optional_figure("context", quantities.FOOTPRINT),
+        memory_bytes=table.optional_figure("memory", figures.MEMORY),
+        bandwidth_bytes_per_s=table.optional_figure("bandwidth", figures.BANDWIDTH),
+        fp32_flops_per_s=table.optional_figure("fp32", figures.FLOP_RATE),
+        fp16_flops_per_s=table.optional_figure("fp16", figures.FLOP_RATE),
+        launch_ns=table.optional_figure("launch", figures.LAUNCH),
+        context_bytes=table.optional_figure("context", figures.FOOTPRINT),
     )
 
 
-def _npu(top: Table) -> records.Npu | None:
+def _npu(top: DeviceTable) -> records.Npu | None:
     table = top.table("npu")
     if table is None:
         return None
     table.allow(("name", "int8"))
     return records.Npu(
-        name=table.text("name"), int8_ops_per_s=table.optional_figure("int8", quantities.OP_RATE)
+        name=table.text("name"), int8_ops_per_s=table.optional_figure("int8", figures.OP_RATE)
     )
 
 
-def _limits(table: Table) -> records.Limits:
+def _limits(table: DeviceTable) -> records.Limits:
     table.allow(("runtime", "storage", "latency"))
     return records.Limits(
-        runtime_bytes=table.figure("runtime", quantities.FOOTPRINT),
-        model_storage_bytes=table.optional_figure("storage", quantities.MEMORY),
-        latency_ns=table.optional_figure("latency", quantities.LATENCY),
+        runtime_bytes=table.figure("runtime", figures.FOOTPRINT),
+        model_storage_bytes=table.optional_figure("storage", figures.MEMORY),
+        latency_ns=table.optional_figure("latency", figures.LATENCY),
     )
 
 
-def _price(top: Table) -> records.Price | None:
+def _price(top: DeviceTable) -> records.Price | None:
     table = top.table("price")
     if table is None:
         return None
@@ -239,4 +241,64 @@ def _price(top: Table) -> records.Price | None:
     as_of = table.text("as_of")
     if not _DATE.fullmatch(as_of):
         table.fail("as_of", 'expected the date of the price, such as "2026-06" or "2026-06-17"')
-    return records.Price(hourly_microusd=table.own_figure(quantities.PRICE), as_of=as_of)
+    return records.Price(hourly_microusd=table.own_figure(figures.PRICE), as_of=as_of)
+
+
+def _measured(top: DeviceTable) -> records.MeasuredMachine | None:
+    """The rates that `devices this` measured; None in a file written by hand."""
+    table = top.table("measured")
+    if table is None:
+        return None
+    table.allow(("runtime", "processor", "core_count", "cache", "rates"))
+    rates = tuple(_rates(entry) for entry in table.tables("rates", required=True))
+    counts = [entry.thread_count for entry in rates]
+    if counts != sorted(set(counts)) or counts[0] != 1:
+        table.fail("rates", "expected one table per number of threads, that of one thread first")
+    return records.MeasuredMachine(
+        runtime=table.text("runtime"),
+        processor=table.text("processor"),
+        core_count=table.quantity("core_count", figures.COUNT),
+        cache_bytes=table.optional_figure("cache", figures.CACHE),
+        rates=rates,
+    )
+
+
+def _rates(table: DeviceTable) -> records.Rates:
+    table.allow(("threads", "operations", "activations", "bandwidth", "layer"))
+    operations = table.required_table("operations")
+    operations.allow((*WORK_KINDS, *INT8_KINDS))
+    for kind in REQUIRED_KINDS:
+        operations.figure(kind, figures.SUSTAINED_RATE)
+    return records.Rates(
+        thread_count=table.quantity("threads", figures.COUNT),
+        operations_per_s={
+            kind: operations.figure(kind, figures.SUSTAINED_RATE) for kind in operations.values
+        },
+        activation_bytes_per_s=table.figure("activations", figures.BANDWIDTH),
+        bandwidth_bytes_per_s=table.figure("bandwidth", figures.BANDWIDTH),
+        layer_ns=table.figure("layer", figures.LAUNCH),
+    )
+
+
+def _anchors(top: DeviceTable) -> tuple[records.Anchor, ...]:
+    """The times that `devices calibrate` recorded."""
+    return tuple(_anchor(table) for table in top.tables("anchors"))
+
+
+def _anchor(table: DeviceTable) -> records.Anchor:
+    table.allow(_ANCHOR_KEYS)
+    operations = table.required_table("operations")
+    operations.allow(WORK_KINDS)
+    work = {kind: operations.quantity(kind, figures.WORK) for kind in operations.values}
+    if not sum(work.values()):
+        table.fail("operations", "expected at least one kind of work above zero")
+    return records.Anchor(
+        model=table.text("model"),
+        latency_ns=table.quantity("latency", figures.LATENCY),
+        threads=table.quantity("threads", figures.COUNT),
+        runtime=table.text("runtime"),
+        precision=cast(records.Precision, table.choice("precision", get_args(records.Precision))),
+        measured_on=table.text("measured_on", ""),
+        operations=work,
+        **{key: table.quantity(key, figures.WORK) for key in ANCHOR_COUNTS},
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
@@ -23,8 +24,8 @@ from feasibility.commands.options import (
 from feasibility.errors import EXIT_CANNOT_DO, EXIT_OK, EXIT_REQUIREMENT_NOT_MET
 
 if TYPE_CHECKING:
-    from feasibility.budget.config import BudgetConfig
-    from feasibility.budget.store import Store
+    from feasibility.budget.budget_file import BudgetConfig
+    from feasibility.budget.reading_cache import ReadingCache
     from feasibility.records.budget import BudgetReport
 
 app = CommandApp(no_args_is_help=True)
@@ -113,26 +114,29 @@ def check(
     The exit code is 1 if a budget is broken, and 2 if a model could not be checked. Noise
     alone never causes exit code 1.
     """
-    from feasibility.budget.matching import budgeted_models
+    from feasibility.budget.budgeted_models import budgeted_models
+    from feasibility.budget.check_models import CheckSettings, check_models
     from feasibility.commands.budget_formats import parse_targets, write_report
-    from feasibility.commands.budgeting import Settings, check_budgets
     from feasibility.commands.output import open_output
+    from feasibility.commands.progress import progress_on
+    from feasibility.commands.report_error import report_failure
 
     targets = parse_targets(format_, as_json=out.json)
     budgets = _config(config)
     chosen = budgeted_models(budgets, models or ())
-    settings = Settings(
+    settings = CheckSettings(
         config=budgets,
-        store=_store(is_kept=not no_cache),
+        cache=_cache(is_used=not no_cache),
+        report_failure=report_failure,
+        progress_of=partial(progress_on, quiet=out.quiet),
         against=against,
         is_static=static,
         is_strict=strict,
         is_explained=explain,
         timeout_s=timeout,
-        is_silent=out.quiet,
     )
     with open_output(out.output, force=out.force) as file:
-        report = check_budgets(chosen, settings)
+        report = check_models(chosen, settings)
         write_report(report, targets, output=file, all_lines=explain)
     return _exit_code(report)
 
@@ -150,28 +154,24 @@ def update(
 
     Commit the files that it writes. Files of unchanged models stay as they are.
     """
-    from feasibility.budget.baseline import baseline_path, write_baseline
-    from feasibility.budget.matching import budgeted_models
-    from feasibility.budget.record import record
-    from feasibility.commands.budgeting import Settings, is_up_to_date, make_bench
+    from feasibility.budget.baseline import baseline_path, record_baseline, write_baseline
+    from feasibility.budget.budgeted_models import budgeted_models
+    from feasibility.budget.check_models import is_up_to_date, model_under_test
     from feasibility.commands.output import write_bytes
     from feasibility.commands.progress import progress_on
     from feasibility.render.rows.rows import name_text
 
     budgets = _config(config)
-    settings = Settings(
-        config=budgets, store=_store(is_kept=not force), timeout_s=timeout, is_silent=quiet
-    )
     for model in budgeted_models(budgets, models or ()):
-        bench = make_bench(model, model.path, settings)
-        bench.open()
+        tested = model_under_test(model, model.path, _cache(is_used=not force), timeout)
+        tested.open()
         path = baseline_path(budgets.baseline, model.name)
-        told = "up to date"
-        if force or not is_up_to_date(bench, budgets.baseline):
+        outcome = "up to date"
+        if force or not is_up_to_date(tested, budgets.baseline):
             with progress_on(model.name, quiet=quiet) as progress:
-                path = write_baseline(budgets.baseline, record(bench, progress))
-            told = "written"
-        write_bytes(f"{name_text(str(path), 200)}: {told}\n".encode())
+                path = write_baseline(budgets.baseline, record_baseline(tested, progress))
+            outcome = "written"
+        write_bytes(f"{name_text(str(path), 200)}: {outcome}\n".encode())
 
 
 @app.add_command()
@@ -198,9 +198,10 @@ def init(
 
     The file has a comment per limit. The baselines of the models are written beside it.
     """
-    from feasibility.budget.config import DEFAULT_BASELINE, BudgetedWorkload
-    from feasibility.commands.budgeting import propose_budgets
+    from feasibility.budget.budget_file import DEFAULT_BASELINE, BudgetedWorkload
+    from feasibility.budget.propose_budgets import propose_budgets
     from feasibility.commands.output import open_output, write_bytes
+    from feasibility.commands.progress import progress_on
     from feasibility.render.rows.rows import name_text
 
     workload = BudgetedWorkload(dims=parse_dims(dim), threads=threads, provider=provider)
@@ -208,7 +209,13 @@ def init(
     with open_output(output, force=force) as file:
         assert file is not None
         text = propose_budgets(
-            models, output, workload, ratio, store=_store(), timeout_s=timeout, is_silent=quiet
+            models,
+            output,
+            workload,
+            ratio,
+            cache=_cache(),
+            timeout_s=timeout,
+            progress_of=partial(progress_on, quiet=quiet),
         )
         file.write(text.encode())
     write_bytes(
@@ -218,15 +225,15 @@ def init(
 
 
 def _config(path: Path | None) -> BudgetConfig:
-    from feasibility.budget.config import find_config, read_config
+    from feasibility.budget.budget_file import find_config, read_config
 
     return read_config(find_config(Path.cwd()) if path is None else path)
 
 
-def _store(*, is_kept: bool = True) -> Store:
-    from feasibility.budget.store import NO_STORE, default_store
+def _cache(*, is_used: bool = True) -> ReadingCache:
+    from feasibility.budget.reading_cache import NO_CACHE, default_cache
 
-    return default_store() if is_kept else NO_STORE
+    return default_cache() if is_used else NO_CACHE
 
 
 def _headroom_ratio(text: str) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
@@ -28,19 +27,18 @@ from feasibility.commands.options import (
     measure_options,
 )
 from feasibility.commands.output import open_output, print_result, stdout_console
-from feasibility.commands.report_error import bug_error, report_error, report_message
+from feasibility.commands.report_error import report_failure, report_message
 from feasibility.errors import (
     EXIT_CANNOT_DO,
     EXIT_OK,
     EXIT_REQUIREMENT_NOT_MET,
-    FeasibilityError,
 )
 from feasibility.text import safe_text
 
 if TYPE_CHECKING:
     from feasibility.decide.requirements import Requirements
     from feasibility.measure.measure_options import MeasureOptions
-    from feasibility.records.assessment import Assessment, Failure, ModelAssessment
+    from feasibility.records.assessment import Assessment, ModelAssessment
     from feasibility.records.device import Device
 
 app = CommandApp()
@@ -134,7 +132,7 @@ def assess_paths(
     from feasibility.commands.profiles_of_path import profiles_for
     from feasibility.commands.prove_on_devices import with_proofs
     from feasibility.decide.recommendation import assess_model
-    from feasibility.records.assessment import Assessment
+    from feasibility.records.assessment import Assessment, Failure
 
     models: list[ModelAssessment] = []
     failures: list[Failure] = []
@@ -144,11 +142,9 @@ def assess_paths(
             model = assess_model(profile, devices, requirements, emulated)
             if prove:
                 model = with_proofs(path, model, devices, options, quiet=quiet)
-        except FeasibilityError as error:
-            failures.append(_failure(path, error))
-            continue
-        except Exception as error:  # noqa: BLE001 (one model must not take the others with it)
-            failures.append(_failure(path, bug_error(error)))
+        except Exception as raised:  # noqa: BLE001 (the other models are still checked)
+            error = report_failure(raised)
+            failures.append(Failure(path=str(path), message=error.message, hint=error.hint))
             continue
         models.append(model)
         on_model(model)
@@ -167,14 +163,6 @@ def unmet(assessment: Assessment, required: RequiredVerdict) -> tuple[str, ...]:
                 how = "killed by its limit" if is_killed else item.verdict.replace("-", " ")
                 missed.append(f"{safe_text(model.profile.model.name)} on {item.device}: {how}")
     return tuple(missed)
-
-
-def _failure(path: Path, error: FeasibilityError) -> Failure:
-    from feasibility.records.assessment import Failure
-
-    sys.stdout.flush()
-    report_error(error)
-    return Failure(path=str(path), message=error.message, hint=error.hint)
 
 
 class BlockPrinter:

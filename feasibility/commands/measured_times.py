@@ -166,8 +166,8 @@ def save_anchors(device: Device) -> Path:
     Raises:
         DeviceError: The file cannot be read or written.
     """
-    from feasibility.catalogue.anchors import with_anchors
     from feasibility.catalogue.read_device_file import parse_device
+    from feasibility.catalogue.write_device_file import with_anchors
     from feasibility.paths import user_devices_dir
 
     copy = user_devices_dir() / f"{device.id}.toml"

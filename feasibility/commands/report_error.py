@@ -42,6 +42,14 @@ def bug_error(error: Exception) -> FeasibilityError:
     return bug
 
 
+def report_failure(error: Exception) -> FeasibilityError:
+    """Print why one model failed while others go on; an unexpected exception as a bug."""
+    sys.stdout.flush()
+    known = error if isinstance(error, FeasibilityError) else bug_error(error)
+    report_error(known)
+    return known
+
+
 def report_interrupt() -> None:
     """Print that the user interrupted the command."""
     sys.stderr.write("\ninterrupted; no unfinished file is left behind\n")

@@ -1,14 +1,24 @@
-"""Proposes budgets: what models need now and some headroom, as commented TOML."""
+"""Which limits does `budget init` propose, and how are they written?
+
+The file is written by hand and not with `tomli_w`, because each limit has a comment with the
+measured value, and `tomli_w` writes no comments.
+"""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
-from feasibility.budget.config import BudgetedWorkload
+from feasibility.budget.baseline import record_baseline, write_baseline
+from feasibility.budget.budget_file import DEFAULT_BASELINE, BudgetedWorkload
+from feasibility.budget.budgeted_models import name_below
+from feasibility.budget.check_models import ProgressOf
 from feasibility.budget.metrics import METRICS
+from feasibility.budget.model_under_test import ModelUnderTest
+from feasibility.budget.reading_cache import ReadingCache
 from feasibility.records.budget import Metric, Snapshot
 from feasibility.units import GIB, KIB, MIB, format_bytes, format_count, format_duration
 
@@ -19,13 +29,45 @@ _REMARKS: Final[Mapping[Metric, str]] = {
     "allocated_peak": "requested from allocators",
 }
 _HEADER: Final = """\
-# What models may cost; `feasibility budget check` holds them to it. docs/ci.md explains every key.
+# Budgets of models, for `feasibility budget check`. docs/ci.md describes every key.
 # A limit is absolute ("200MiB"), relative to the baseline ("+5%"), or a list of both.
 """
 _LATENCY_REMARK: Final = """\
-# Times compare on one machine only: this limit needs `budget check --against REV`, which
-# measures both revisions in turns. An absolute one, such as "50ms", suits a machine of your own.
+# Times are comparable on one machine only: check this limit with `budget check --against REV`,
+# which measures both revisions now. On your own machine use an absolute limit such as "50ms".
 """
+
+
+def propose_budgets(
+    models: Sequence[Path],
+    config: Path,
+    workload: BudgetedWorkload,
+    headroom_ratio: float,
+    *,
+    cache: ReadingCache,
+    timeout_s: float,
+    progress_of: ProgressOf,
+) -> str:
+    """The text of a budget file for models; their baselines are recorded beside it.
+
+    Raises:
+        FeasibilityError: A model cannot be measured, or is not below the budget file.
+    """
+    folder = config.absolute().parent
+    taken = []
+    for path in dict.fromkeys(path.absolute() for path in models):
+        model = ModelUnderTest(
+            name=name_below(folder, path),
+            path=path,
+            workload=workload,
+            cache=cache,
+            timeout_s=timeout_s,
+        )
+        model.open()
+        with progress_of(path.name) as progress:
+            taken.append((record_baseline(model, progress), workload))
+        write_baseline(folder / DEFAULT_BASELINE, taken[-1][0])
+    return propose_toml(taken, headroom_ratio, DEFAULT_BASELINE)
 
 
 def propose_toml(
@@ -35,7 +77,7 @@ def propose_toml(
 
     Args:
         snapshots: Models with every metric measured, and how they were run.
-        headroom_ratio: What the limits leave above the figures, as a share.
+        headroom_ratio: Margin of the limits above the figures, as a share.
         baseline: Folder of the recorded baselines, relative to the budget file.
     """
     parts = [_HEADER, f"baseline = {_quoted(baseline)}\n"]
@@ -58,7 +100,7 @@ def _table(snapshot: Snapshot, workload: BudgetedWorkload, headroom_ratio: float
         took = format_duration(snapshot.figures["latency"])
         lines += [
             *_LATENCY_REMARK.splitlines(),
-            f'latency = "+{percent}%"  # {took} where it was set',
+            f'latency = "+{percent}%"  # {took} when this was written',
         ]
     return "\n".join(lines) + "\n"
 
@@ -76,7 +118,7 @@ def _workload_lines(workload: BudgetedWorkload) -> list[str]:
 
 
 def _limit_text(metric: Metric, figure: int, headroom_ratio: float) -> tuple[str, str]:
-    """The limit as it is written, rounded up to two digits or more, and the figure."""
+    """The limit, rounded up to at least two digits, and the figure."""
     most = math.ceil(figure * (1 + headroom_ratio))
     if METRICS[metric].unit == "count":
         factor = max(10 ** (len(str(most)) - 3), 1)

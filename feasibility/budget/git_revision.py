@@ -1,4 +1,4 @@
-"""Models as another git revision has them, in a worktree that is removed afterwards."""
+"""How are models of another git revision checked out? In a temporary worktree."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from feasibility.scratch import scratch_folder
 from feasibility.text import safe_text
 
 _TIMEOUT_S: Final = 600.0
-# A hook of git's own sets these, and they would lead to its repository whatever -C says.
-_MISLEADING: Final = frozenset(
+# Set inside git hooks; they would override the folder of -C.
+_GIT_VARIABLES: Final = frozenset(
     {
         "GIT_COMMON_DIR",
         "GIT_DIR",
@@ -31,13 +31,13 @@ _MISLEADING: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """A revision whose files are checked out as they are asked for.
+    """A revision; its files are checked out when they are needed.
 
     Args:
-        name: The revision as it was given.
-        commit: Its full name.
-        worktree: Where its files go.
-        folder: Path of the budget file's folder inside the repository.
+        name: The revision as the user wrote it.
+        commit: Full hash of the commit.
+        worktree: Folder of its files.
+        folder: Folder of the budget file inside the repository.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Revision:
     folder: PurePosixPath
 
     def model(self, name: str) -> Path | None:
-        """The model as it was then, with its external data; None if it was not there.
+        """The model of the revision with its external data; None if the revision lacks it.
 
         Raises:
             RevisionError: It cannot be checked out or read, for example a Git LFS pointer.
@@ -66,7 +66,7 @@ class Revision:
                 self._fetch_hint if is_pointer else error.hint,
             ) from error
         for location in locations:
-            # Data that is not in the repository is named by whoever reads the model next.
+            # Missing external data is reported when the model is read.
             data = inside.parent / location
             if self._has(data):
                 self._check_out(data)
@@ -94,10 +94,11 @@ class Revision:
 
 @contextlib.contextmanager
 def revision(folder: Path, name: str) -> Iterator[Revision]:
-    """A revision of the repository that a folder lies in.
+    """A revision of the repository of a folder.
 
     Raises:
-        RevisionError: There is no git, no repository, or no such revision here.
+        RevisionError: Git is missing, the folder is not in a repository, or the revision does
+            not exist here.
     """
     what = f"Cannot compare with {safe_text(name)!r}"
     top = _git(folder, "rev-parse", "--show-toplevel")
@@ -131,17 +132,19 @@ def _no_revision(root: Path, what: str, name: str) -> RevisionError:
         )
         return RevisionError(
             what,
-            "this clone is shallow and does not have that revision",
+            "this clone is shallow and does not contain this revision",
             f"fetch it: {safe_text(fetch)}; with actions/checkout, set fetch-depth: 0",
         )
-    return RevisionError(what, "git knows no such revision", "check the name, or git fetch first")
+    return RevisionError(
+        what, "git does not know this revision", "check the name, or run git fetch"
+    )
 
 
 def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """A git command that runs none of the repository's hooks and asks nobody anything.
+    """Run a git command without the hooks of the repository and without questions.
 
     Raises:
-        RevisionError: Git is not installed, or does not come to an end.
+        RevisionError: Git is not installed, or exceeds the time limit.
     """
     # Hooks could print, wait, or change what is measured.
     command = ["git", "-c", "core.hooksPath=/dev/null", "-C", str(folder), *arguments]
@@ -154,16 +157,16 @@ def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
             stdin=subprocess.DEVNULL,
             timeout=_TIMEOUT_S,
             check=False,
-            env={name: value for name, value in os.environ.items() if name not in _MISLEADING},
+            env={name: value for name, value in os.environ.items() if name not in _GIT_VARIABLES},
         )
     except FileNotFoundError as error:
-        raise RevisionError("Cannot ask git", "it is not installed", "install git") from error
+        raise RevisionError("Cannot run git", "git is not installed", "install git") from error
     except subprocess.TimeoutExpired as error:
         raise RevisionError(
-            "Cannot ask git", f"`git {arguments[0]}` took longer than {_TIMEOUT_S:.0f} s"
+            "Cannot run git", f"`git {arguments[0]}` took longer than {_TIMEOUT_S:.0f} s"
         ) from error
 
 
 def _last_line(text: str) -> str:
     lines = [line for line in text.splitlines() if line.strip()]
-    return safe_text(lines[-1].removeprefix("fatal: "), 300) if lines else "git gave no reason"
+    return safe_text(lines[-1].removeprefix("fatal: "), 300) if lines else "git printed no reason"

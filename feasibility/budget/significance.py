@@ -1,23 +1,23 @@
-"""Decisions from few, noisy observations, with the chance of a false alarm bounded.
+"""Is a time above its limit, or is it noise? The sign test and the signed-rank test.
 
-Observations are logarithms of figure over limit, one per process or per pair of
-processes; above zero means too much. Tests are exact for any number of them and
-assume no distribution: noise of a busy machine has none that is known.
+Observations are logarithms of figure over limit, one per process or per pair of processes;
+above zero is over the limit. The tests are exact for any number of observations and assume no
+distribution, because the noise of a busy machine has no known distribution.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Literal, TypeAlias
 
 Decision: TypeAlias = Literal["above", "below", "undecided"]
 Test: TypeAlias = Callable[[Sequence[float]], float]
 
-# Numbers of observations after which a decision is tried. Each try may be wrong, so the
-# chance of each is such that all together raise a false alarm in less than 1 of 100 checks
-# of a model that lies exactly on its limit; one that has not changed is far from it.
+# Numbers of observations after which a decision is tried. Each try has so small a chance of a
+# false alarm that all of them together raise one in less than 1 of 100 checks of a model
+# exactly on its limit. An unchanged model is far below its limit.
 LOOKS: Final = (6, 10, 14, 20, 30, 45)
 FALSE_ALARM_CHANCE: Final = 0.0015
 FALSE_PASS_CHANCE: Final = 0.02
@@ -25,7 +25,7 @@ INTERVAL_CONFIDENCE: Final = 0.95
 
 
 def decide(excesses: Sequence[float], test: Test) -> Decision:
-    """Whether observations lie above zero or below, or neither can be said yet."""
+    """Whether observations are above zero, below, or undecided."""
     if test(excesses) <= FALSE_ALARM_CHANCE:
         return "above"
     if test([-excess for excess in excesses]) <= FALSE_PASS_CHANCE:
@@ -34,31 +34,25 @@ def decide(excesses: Sequence[float], test: Test) -> Decision:
 
 
 def signed_rank_chance(values: Sequence[float]) -> float:
-    """Chance of a rank sum as high as this one if the values lay around zero.
+    """Chance of a rank sum at least this high if the values were centred on zero.
 
-    For differences of pairs: under the hypothesis of no difference each is as likely to
-    be negative as positive, whatever the noise is.
+    For differences of pairs: without a real difference, each is as likely negative as positive
+    for any noise.
 
-    Source: Wilcoxon's signed-rank test, exact, ties at their mean rank; values of zero
-    count as negative, which errs towards "cannot be said".
+    Source: Wilcoxon's signed-rank test, exact, ties at their mean rank. Zeros count as
+    negative, which favours `undecided`.
     """
     doubled = _doubled_ranks([abs(value) for value in values])
     observed = sum(rank for rank, value in zip(doubled, values, strict=True) if value > 0)
-    ways = [1]
-    for rank in doubled:
-        longer = ways + [0] * rank
-        for total, count in enumerate(ways):
-            longer[total + rank] += count
-        ways = longer
-    return sum(ways[observed:]) / (1 << len(doubled))
+    return sum(_rank_sum_counts(doubled)[observed:]) / (1 << len(doubled))
 
 
 def sign_chance(values: Sequence[float]) -> float:
-    """Chance of as many values above zero if their median were zero.
+    """Chance of at least so many values above zero if their median were zero.
 
     For single observations, whose noise is not symmetric: other work only adds time.
 
-    Source: the sign test; zeros count as negative.
+    Source: the sign test. Zeros count as negative.
     """
     count = len(values)
     positive = sum(value > 0 for value in values)
@@ -66,9 +60,9 @@ def sign_chance(values: Sequence[float]) -> float:
 
 
 def centre_interval(values: Sequence[float]) -> tuple[float, float]:
-    """Interval that holds the centre of the values' distribution with 95 % confidence.
+    """95 % confidence interval of the centre of the values' distribution.
 
-    With fewer than six values it is narrower than that confidence asks, as wide as they are.
+    With fewer than six values the confidence is lower: the interval is the range of the values.
 
     Source: Hodges and Lehmann; ordered means of all pairs, cut by the signed-rank
     distribution (Hollander and Wolfe, Nonparametric Statistical Methods, section 3.3).
@@ -81,20 +75,25 @@ def centre_interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _signed_rank_cut(count: int) -> int:
-    """Means of pairs to leave out at either end."""
-    ways = [1]
-    for rank in range(1, count + 1):
-        longer = ways + [0] * rank
-        for total, number in enumerate(ways):
-            longer[total + rank] += number
-        ways = longer
+    """Number of pair means to leave out at each end."""
     allowed = (1 - INTERVAL_CONFIDENCE) / 2 * 2**count
-    below = itertools.accumulate(ways)
+    below = itertools.accumulate(_rank_sum_counts(range(1, count + 1)))
     return max(0, sum(1 for total in below if total <= allowed) - 1)
 
 
+def _rank_sum_counts(ranks: Iterable[int]) -> list[int]:
+    """For each sum of positive ranks, the number of sign patterns that have it."""
+    counts = [1]
+    for rank in ranks:
+        longer = counts + [0] * rank
+        for total, number in enumerate(counts):
+            longer[total + rank] += number
+        counts = longer
+    return counts
+
+
 def _doubled_ranks(sizes: Sequence[float]) -> list[int]:
-    """Twice the rank of each size, so that the mean rank of ties is whole."""
+    """Twice the rank of each size: twice the mean rank of ties is a whole number."""
     order = sorted(sizes)
     first = {size: order.index(size) for size in set(order)}
     many = {size: order.count(size) for size in first}

@@ -1,4 +1,4 @@
-"""Conditions of this machine, and which figures of other conditions can be compared."""
+"""Can a figure be compared with a baseline that was taken under other conditions?"""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Final, NamedTuple
 from feasibility.records.budget import Conditions, Metric, Snapshot
 from feasibility.runners.host import read_host
 
-# Steady figures repeat within half a percent on one machine. Another processor of the same
-# instruction set may lay weights out in other blocks, which changes them by a few percent.
+# Figures of the steady allocator repeat within half a percent on one machine. Another processor
+# of the same instruction set may store weights in other blocks: a few percent difference.
 SAME_HOST_TOLERANCE: Final = 0.005
 OTHER_CPU_TOLERANCE: Final = 0.03
 
@@ -22,11 +22,11 @@ _TIME_METRICS: Final[frozenset[Metric]] = frozenset({"latency", "latency_p95"})
 
 
 class Comparability(NamedTuple):
-    """Whether a figure of a baseline may be held against one of now.
+    """Whether a figure can be compared with the baseline.
 
     Args:
-        obstacle: Why not; empty if it may.
-        tolerance_ratio: How far equal models' figures may lie apart.
+        obstacle: Why it cannot; empty if it can.
+        tolerance_ratio: How much the figures of equal models may differ.
     """
 
     obstacle: str = ""
@@ -38,7 +38,7 @@ COMPARABLE: Final = Comparability()
 
 @functools.cache
 def host_conditions() -> Conditions:
-    """Conditions of this machine, without importing the runtime."""
+    """Conditions on this machine, read without importing the runtime."""
     version = next(filter(None, map(_version, _RUNTIME_PACKAGES)), "")
     host = read_host(
         {
@@ -60,7 +60,7 @@ def host_conditions() -> Conditions:
 
 
 def comparability(metric: Metric, baseline: Snapshot, now: Snapshot) -> Comparability:
-    """Whether the two snapshots' figures of a metric may be compared."""
+    """Whether the figures of a metric in two snapshots can be compared."""
     if metric in _FILE_METRICS:
         return COMPARABLE
     if not _have_same_sizes(baseline, now):
@@ -69,18 +69,18 @@ def comparability(metric: Metric, baseline: Snapshot, now: Snapshot) -> Comparab
         return COMPARABLE
     then, here = baseline.conditions, now.conditions
     if then is None or here is None:
-        return Comparability("the baseline was not run")
+        return Comparability("the baseline has no measured figures")
     obstacle = _obstacle(then, here)
     if obstacle:
         return Comparability(obstacle)
     if metric in _TIME_METRICS and not _is_same_machine(then, here):
-        return Comparability("the baseline's times are of another machine")
+        return Comparability("the times of the baseline are from another machine")
     same_cpu = then.cpu == here.cpu
     return Comparability("", SAME_HOST_TOLERANCE if same_cpu else OTHER_CPU_TOLERANCE)
 
 
 def _have_same_sizes(baseline: Snapshot, now: Snapshot) -> bool:
-    """Whether inputs are equally large, whatever the model calls their dims."""
+    """Whether the inputs have the same sizes; dim names may differ."""
     if baseline.inputs and now.inputs:
         return [spec.shape for spec in baseline.inputs] == [spec.shape for spec in now.inputs]
     return baseline.dims == now.dims
@@ -88,11 +88,11 @@ def _have_same_sizes(baseline: Snapshot, now: Snapshot) -> bool:
 
 def _obstacle(then: Conditions, here: Conditions) -> str:
     if (then.arch, then.method) != (here.arch, here.method):
-        return f"the baseline is of {then.arch} ({then.method}), not of {here.arch}"
+        return f"the baseline was measured on {then.arch} ({then.method}), not on {here.arch}"
     if then.runtime != here.runtime:
-        return f"the baseline is of {then.runtime}, not of {here.runtime}"
+        return f"the baseline was measured with {then.runtime}, not {here.runtime}"
     if then.libc != here.libc:
-        return f"the baseline is of {then.libc}, not of {here.libc}"
+        return f"the baseline was measured with {then.libc}, not {here.libc}"
     if (then.provider, then.threads) != (here.provider, here.threads):
         return "the baseline was taken with another provider or number of threads"
     return ""

@@ -1,4 +1,4 @@
-"""Which models a budget file speaks of; every model has one budget."""
+"""Which models have a budget? Each model has exactly one."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from feasibility.budget.config import Budget, BudgetConfig
-from feasibility.budget.fields import config_error
+from feasibility.budget.budget_file import Budget, BudgetConfig, config_error
 from feasibility.errors import ConfigError
 from feasibility.text import safe_text
 
@@ -17,7 +16,7 @@ _GLOB_CHARACTERS: Final = frozenset("*?[")
 
 @dataclass(frozen=True, slots=True)
 class BudgetedModel:
-    """A model and what it may cost.
+    """A model with its budget.
 
     Args:
         name: Path relative to the budget file, with slashes.
@@ -31,11 +30,11 @@ class BudgetedModel:
 
 
 def budgeted_models(config: BudgetConfig, wanted: Sequence[Path] = ()) -> tuple[BudgetedModel, ...]:
-    """The models of all budgets by name, or of them those that are wanted.
+    """The models of all budgets, or the wanted ones of them, sorted by name.
 
     Raises:
-        ConfigError: A budget matches no model, two match the same one, or a model that is
-            wanted has no budget.
+        ConfigError: A budget matches no model, two budgets match one model, or a wanted model
+            has no budget.
     """
     owners: dict[str, BudgetedModel] = {}
     for budget in config.budgets:
@@ -46,26 +45,26 @@ def budgeted_models(config: BudgetConfig, wanted: Sequence[Path] = ()) -> tuple[
                     config.path,
                     f"the budgets of lines {other.budget.line} and {budget.line} both match "
                     f"{safe_text(name)!r}",
-                    "a model has one budget: narrow one of the patterns, or put all limits in one",
+                    "a model has one budget: narrow one pattern, or put all limits into one budget",
                 )
             owners[name] = BudgetedModel(name, config.folder / name, budget)
     chosen = {_name_of(config, path) for path in wanted} if wanted else set(owners)
     for name in sorted(chosen - set(owners)):
         raise ConfigError(
             f"Cannot check {safe_text(name)!r}",
-            f"no budget of {safe_text(str(config.path))} speaks of it",
+            f"no budget of {safe_text(str(config.path))} matches it",
             "`feasibility budget init MODEL` proposes one",
         )
     return tuple(owners[name] for name in sorted(chosen))
 
 
 def _matches(config: BudgetConfig, budget: Budget) -> list[str]:
-    """Names of the models that a budget's pattern means; never none."""
+    """Names of the models that a budget's pattern matches; at least one."""
     pattern = budget.pattern
     if PurePosixPath(pattern).is_absolute() or ".." in PurePosixPath(pattern).parts:
         raise config_error(
             config.path,
-            f"line {budget.line}: {safe_text(pattern)!r} leads out of the budget file's folder",
+            f"line {budget.line}: {safe_text(pattern)!r} is outside the budget file's folder",
             "write a path or glob relative to the budget file",
         )
     if not _GLOB_CHARACTERS & set(pattern):
@@ -79,7 +78,7 @@ def _matches(config: BudgetConfig, budget: Budget) -> list[str]:
         raise config_error(
             config.path,
             f"line {budget.line}: nothing matches {safe_text(pattern)!r}",
-            "a budget that checks nothing would always pass; mend the pattern or remove it",
+            "a budget without a model would always pass; correct the pattern or remove the budget",
         )
     return sorted(found)
 
@@ -90,7 +89,7 @@ def _exists(config: BudgetConfig, budget: Budget) -> bool:
     raise config_error(
         config.path,
         f"line {budget.line}: there is no file {safe_text(budget.pattern)!r}",
-        "mend the path, or remove the budget",
+        "correct the path, or remove the budget",
     )
 
 
@@ -100,15 +99,15 @@ def _name_of(config: BudgetConfig, path: Path) -> str:
 
 
 def name_below(folder: Path, path: Path) -> str:
-    """The name of a model that a budget file in a folder can speak of.
+    """The name of a model for a budget file in a folder.
 
     Raises:
-        ConfigError: The model does not lie in the folder or below.
+        ConfigError: The model is not in the folder or below.
     """
     if not path.absolute().is_relative_to(folder.absolute()):
         raise ConfigError(
             f"Cannot set a budget for {safe_text(str(path))}",
-            f"it does not lie below {safe_text(str(folder))}, where the budget file is",
+            f"it is not below {safe_text(str(folder))}, the folder of the budget file",
             "write the budget file beside the models: --output FOLDER/feasibility.toml",
         )
     return path.absolute().relative_to(folder.absolute()).as_posix()

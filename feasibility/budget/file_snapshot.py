@@ -1,4 +1,4 @@
-"""What a model file says, as far as budgets and their explanations need it."""
+"""Which figures does a model file give without running it?"""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from feasibility.records.budget import InitializerSize, Metric, OperatorShare, S
 from feasibility.records.facts import ModelFacts
 
 
-def read_contents(name: str, path: Path, dims: Mapping[str, int]) -> Snapshot:
+def read_snapshot(name: str, path: Path, dims: Mapping[str, int]) -> Snapshot:
     """The snapshot of a model that is not run.
 
     Args:
-        name: Its name in the report.
+        name: Name in the report.
         path: The file.
-        dims: Sizes of symbolic dims by name; the others are assumed.
+        dims: Sizes of symbolic dims by name; other sizes are assumed.
 
     Raises:
-        ModelError: The file cannot be read, or is no model.
-        InputError: A dim was given that the model does not have.
+        ModelError: The file cannot be read, or is not a model.
+        InputError: The model does not have one of the dims.
     """
     reading = read_model(path, dims=dims, hash_file=False)
-    return contents_of(name, reading.facts, reading.initializers)
+    return snapshot_of(name, reading.facts, reading.initializers)
 
 
-def contents_of(
+def snapshot_of(
     name: str, facts: ModelFacts, initializers: tuple[InitializerSize, ...]
 ) -> Snapshot:
     """The snapshot of a model whose facts are known."""

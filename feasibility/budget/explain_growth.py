@@ -1,4 +1,4 @@
-"""Which parts of a model account for a change of a figure."""
+"""Which parts of a model explain the growth of a figure?"""
 
 from __future__ import annotations
 
@@ -20,15 +20,12 @@ _MEMORY_PHASES: Final[tuple[Metric, ...]] = ("load_peak", "resident", "inference
 def explain_growth(
     metrics: Iterable[Metric], baseline: Snapshot | None, now: Snapshot
 ) -> tuple[Growth, ...]:
-    """Parts that changed, those that explain these metrics only, largest change first.
+    """The changed parts that explain these metrics, largest change first.
 
     Args:
-        metrics: The metrics whose change is to be explained.
-        baseline: The model before; None to name the largest parts instead.
+        metrics: The metrics to explain.
+        baseline: The model before; None to name the largest parts.
         now: The model now.
-
-    Returns:
-        Parts with both figures; without a baseline, what they were is not known.
     """
     before = baseline or Snapshot(tool_version="", model="")
     needs = {METRICS[metric].need for metric in metrics}
@@ -55,7 +52,7 @@ def _top(changes: Sequence[Growth]) -> Sequence[Growth]:
 def _changes(
     kind: Kind, unit: Unit, before: Mapping[str, int], after: Mapping[str, int]
 ) -> list[Growth]:
-    """Parts whose figures differ, largest difference first."""
+    """Parts with different figures, largest difference first."""
     found = [
         Growth(
             kind=kind, name=name, unit=unit, before=before.get(name, 0), after=after.get(name, 0)
@@ -67,7 +64,7 @@ def _changes(
 
 
 def _initializer_changes(before: Snapshot, now: Snapshot) -> list[Growth]:
-    """Initializers that changed; a baseline that was committed only names the largest."""
+    """Changed initializers; a recorded baseline has only the largest ones."""
     changes = _changes("initializer", "bytes", _initializers(before), _initializers(now))
     if not before.are_initializers_cut:
         return changes

@@ -1,4 +1,4 @@
-"""What tells whether a model has changed: a digest over all its bytes, external data too."""
+"""Has a model changed? Digests over all its bytes, external data included."""
 
 from __future__ import annotations
 
@@ -8,40 +8,40 @@ import time
 from pathlib import Path
 from typing import Final
 
-from feasibility.budget.store import Store
+from feasibility.budget.reading_cache import ReadingCache
 from feasibility.facts.read_model import external_locations
 from feasibility.model_file.open_model import open_regular
 from feasibility.text import safe_text
 from feasibility.units import SECOND_NS
 
 _CHUNK_BYTES: Final = 1024 * 1024
-# A file that was written just now may change again without its time telling.
+# A file that was written just now may change again within the resolution of its times.
 _RACY_NS: Final = 2 * SECOND_NS
 
 
-def model_digest(path: Path, store: Store) -> str:
-    """SHA-256 over the model file and its external data, in the order of their names.
+def model_digest(path: Path, cache: ReadingCache) -> str:
+    """SHA-256 over the model file and its external data, sorted by name.
 
-    Files whose size and times are those of an earlier call are not read again.
+    A file with the size and times of an earlier call is not read again.
 
     Raises:
         ModelError: A file cannot be read.
     """
-    own = file_digest(path, store)
-    locations = store.get("external", own.encode(), tuple[str, ...])
+    own = file_digest(path, cache)
+    locations = cache.get("external", own.encode(), tuple[str, ...])
     if locations is None:
         locations = external_locations(path)
-        store.put("external", own.encode(), locations)
+        cache.put("external", own.encode(), locations)
     if not locations:
         return own
     combined = hashlib.sha256(own.encode())
     for location in locations:
         combined.update(b"\0" + location.encode("utf-8", "surrogateescape") + b"\0")
-        combined.update(file_digest(path.parent / location, store).encode())
+        combined.update(file_digest(path.parent / location, cache).encode())
     return combined.hexdigest()
 
 
-def file_digest(path: Path, store: Store) -> str:
+def file_digest(path: Path, cache: ReadingCache) -> str:
     """SHA-256 of a file, in hexadecimal.
 
     Raises:
@@ -58,7 +58,7 @@ def file_digest(path: Path, store: Store) -> str:
             status.st_ctime_ns,
         )
         key = repr(identity).encode()
-        known = store.get("file", key, str)
+        known = cache.get("file", key, str)
         if known is not None:
             return known
         hashed = hashlib.sha256()
@@ -66,7 +66,7 @@ def file_digest(path: Path, store: Store) -> str:
             hashed.update(chunk)
         digest = hashed.hexdigest()
         if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) > _RACY_NS:
-            store.put("file", key, digest)
+            cache.put("file", key, digest)
         return digest
     finally:
         os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Readings and digests that were found before, in the user's cache folder."""
+"""Where are readings and digests cached between checks? In the user's cache folder."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _MAX_ENTRY_BYTES: Final = 16 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
-class Store:
-    """Small documents by key; one that is missing, damaged or of another form is just not there.
+class ReadingCache:
+    """Small documents by key. A damaged document counts as missing.
 
     Args:
-        folder: Where they lie, made when the first one is written; None to keep nothing.
+        folder: Folder of the documents, created with the first one; None to cache nothing.
     """
 
     folder: Path | None
 
     def get(self, kind: str, key: bytes, form: type[T]) -> T | None:
-        """The document of a key, or None."""
+        """The document of a key; None if it is missing."""
         if self.folder is None:
             return None
         path = _path(self.folder, kind, key)
@@ -41,7 +41,7 @@ class Store:
             return None
 
     def put(self, kind: str, key: bytes, document: object) -> None:
-        """Keep a document; a cache that cannot be written is none, and no error."""
+        """Cache a document; a folder that cannot be written is ignored."""
         if self.folder is None:
             return
         path = _path(self.folder, kind, key)
@@ -55,12 +55,12 @@ class Store:
                 unfinished.unlink(missing_ok=True)
 
 
-NO_STORE: Final = Store(None)
+NO_CACHE: Final = ReadingCache(None)
 
 
-def default_store() -> Store:
-    """The store in the user's cache folder."""
-    return Store(cache_dir() / "budget")
+def default_cache() -> ReadingCache:
+    """The cache in the user's cache folder."""
+    return ReadingCache(cache_dir() / "budget")
 
 
 def _path(folder: Path, kind: str, key: bytes) -> Path:

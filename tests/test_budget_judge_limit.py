@@ -7,17 +7,17 @@ import math
 import msgspec
 import pytest
 
-from feasibility.budget.conditions import (
+from feasibility.budget.comparability import (
     COMPARABLE,
     OTHER_CPU_TOLERANCE,
     SAME_HOST_TOLERANCE,
     Comparability,
     comparability,
 )
-from feasibility.budget.judge import Sides, judge, line_of
-from feasibility.budget.limits import parse_limit
+from feasibility.budget.judge_limit import Comparison, judge, line_of
 from feasibility.budget.metrics import METRICS
-from feasibility.budget.statistics import LOOKS
+from feasibility.budget.parse_limit import parse_limit
+from feasibility.budget.significance import LOOKS
 from feasibility.records.budget import Conditions, Metric, Outcome, Snapshot
 
 MIB = 2**20
@@ -38,7 +38,7 @@ def outcome(
     trusted: bool = False,
 ) -> tuple[Outcome, bool]:
     parsed = parse_limit(limit, METRICS[metric].unit)
-    sides = Sides(
+    compared = Comparison(
         now=now,
         baseline=before,
         bound=parsed.value if parsed.kind == "absolute" else None,
@@ -47,7 +47,7 @@ def outcome(
         quiet=quiet,
         may_trust_times=trusted,
     )
-    found = judge(metric, parsed, sides)
+    found = judge(metric, parsed, compared)
     return found.outcome, found.wants_more
 
 
@@ -100,15 +100,15 @@ def test_times_in_turns_decide_by_pairs() -> None:
 def test_processor_times_decide_where_a_thread_does_all_the_work() -> None:
     """Clock times that other work has scattered over each other do not matter then."""
     limit = parse_limit("+20%", "ns")
-    sides = Sides(
+    compared = Comparison(
         now=(90, 400, 110, 900, 100, 300, 120, 700, 100, 150),
         baseline=(300, 100, 500, 90, 700, 110, 900, 100, 95, 800),
         bound=None,
         processor=((150,) * 10, (100,) * 10),
         is_paired=True,
     )
-    assert judge("latency", limit, sides).outcome == "fail"
-    assert line_of("latency", limit, sides, judge("latency", limit, sides)).low_ratio == (
+    assert judge("latency", limit, compared).outcome == "fail"
+    assert line_of("latency", limit, compared, judge("latency", limit, compared)).low_ratio == (
         pytest.approx(1.5)
     )
 
@@ -150,8 +150,8 @@ def test_what_is_missing_is_said() -> None:
 
 def test_the_line_states_the_limit_as_a_figure() -> None:
     limit = parse_limit("+20%", "ns")
-    sides = Sides(now=(150,) * 10, baseline=(100,) * 10, bound=None, is_paired=True)
-    line = line_of("latency", limit, sides, judge("latency", limit, sides))
+    compared = Comparison(now=(150,) * 10, baseline=(100,) * 10, bound=None, is_paired=True)
+    line = line_of("latency", limit, compared, judge("latency", limit, compared))
     assert (line.limit, line.baseline, line.actual) == (120, 100, 150)
     assert line.low_ratio == pytest.approx(1.5)
     assert line.high_ratio == pytest.approx(1.5)

@@ -1,7 +1,8 @@
-"""Runs one model in fresh processes, one instrument each."""
+"""How does a budget check run a model? In fresh processes, one instrument each."""
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,8 +11,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from feasibility.budget.contents import contents_of
-from feasibility.budget.quiet import is_quiet, read_usage
+from feasibility.budget.file_snapshot import snapshot_of
 from feasibility.facts.read_model import facts_for
 from feasibility.measure.child_errors import child_error
 from feasibility.measure.inputs_that_run import first_that_runs, read_to_run
@@ -31,8 +31,15 @@ from feasibility.runners.host import ceiling_bytes
 from feasibility.runners.local import LocalSession
 from feasibility.scratch import scratch_folder
 
-# The pass has a second child, which is not needed here; beside the first it costs little.
+# The second child of the pass is not needed; at the same time as the first it costs little.
 _MEMRAY_WIDTH: Final = 2
+
+_STAT: Final = Path("/proc/stat")
+# Share of the processors that this process may use; one busy core of five is a fifth.
+BUSY_SHARE: Final = 0.15
+# Columns of /proc/stat after the name: user nice system idle iowait irq softirq steal.
+_IDLE_COLUMNS: Final = (3, 4)
+_COUNTED_COLUMNS: Final = 8
 
 
 class Times(NamedTuple):
@@ -41,8 +48,8 @@ class Times(NamedTuple):
     Args:
         median_ns: Median of its runs.
         p95_ns: Their 95th percentile.
-        processor_ns: Median processor time of a run; None where other threads do the work.
-        is_quiet: True if nothing else used the processors meanwhile.
+        processor_ns: Median processor time of a run; None if other threads do the work.
+        is_quiet: True if nothing else used the processor.
     """
 
     median_ns: int
@@ -52,16 +59,16 @@ class Times(NamedTuple):
 
 
 @dataclass(slots=True)
-class Trials:
-    """One model that runs as often as it is asked to.
+class ModelRuns:
+    """Runs of one model, one per call.
 
     Every method raises a FeasibilityError if the model does not load or run.
 
     Args:
-        name: Its name in the report.
+        name: Name in the report.
         path: The model file.
-        options: How it is run.
-        plan: Inputs that it is known to run with; None to find some.
+        options: How the model is run.
+        plan: Inputs that the model runs with; None to find them.
     """
 
     name: str
@@ -70,23 +77,23 @@ class Trials:
     plan: InputPlan | None = None
     _reading: ModelReading | None = field(init=False, default=None)
 
-    def contents(self) -> Snapshot:
-        """What the file says, with the sizes that the model turned out to run with."""
+    def snapshot(self) -> Snapshot:
+        """Facts of the file for the inputs that the model runs with."""
         plan, reading = self._settled(), self._known_reading()
-        told = contents_of(self.name, facts_for(plan, reading), reading.initializers)
-        return msgspec.structs.replace(told, inputs=plan.inputs)
+        snapshot = snapshot_of(self.name, facts_for(plan, reading), reading.initializers)
+        return msgspec.structs.replace(snapshot, inputs=plan.inputs)
 
     def memory(self) -> ChildMemory:
-        """Steady memory of one more process."""
+        """Memory of one more process (steady allocator)."""
         return memory_of(self._run(self._passes.steady))
 
     def times(self, sample_count: int) -> Times:
-        """Latency of one more process, from this many samples or more."""
+        """Latency of one more process, from at least so many samples."""
         passes = self._passes
         self._settled()
-        before = read_usage()
+        before = read_processor_use()
         done = _done_of(self._run(lambda plan: passes.brief(plan, sample_count)))
-        quiet = is_quiet(before, read_usage())
+        quiet = is_quiet(before, read_processor_use())
         ordered, processor = sorted(done.samples_ns), sorted(done.processor_ns)
         return Times(
             percentile(ordered, 50),
@@ -114,7 +121,7 @@ class Trials:
             return () if done.profile_path is None else _summed(read_trace(Path(done.profile_path)))
 
     def outputs(self) -> Outputs:
-        """What it makes of its inputs, by the position of the output."""
+        """Outputs of one run, by position."""
         passes = self._passes
         with scratch_folder() as folder:
             path = folder / "outputs.npz"
@@ -123,7 +130,7 @@ class Trials:
 
     @property
     def _is_one_thread(self) -> bool:
-        """Whether all of a run is done by the thread that asks for it."""
+        """Whether the calling thread does all the work of a run."""
         return self.options.threads == 1 and self.options.provider_name == PROVIDERS["cpu"]
 
     @property
@@ -136,7 +143,7 @@ class Trials:
         return self._reading
 
     def _settled(self) -> InputPlan:
-        """Inputs that the model runs with."""
+        """Inputs that the model runs with, found now if they are not known."""
         if self.plan is None:
             passes = self._passes
             self._run(lambda plan: passes.brief(plan, 1))
@@ -144,7 +151,7 @@ class Trials:
         return self.plan
 
     def _run(self, run: Callable[[InputPlan], ChildResult]) -> ChildResult:
-        """A run that succeeded, the first of the likely inputs if none are known yet."""
+        """A run that succeeded; without known inputs, the first likely ones that run."""
         ceiling = ceiling_bytes()
         if self.plan is None:
             self.plan, result = first_that_runs(self._known_reading(), run, ceiling)
@@ -169,3 +176,44 @@ def _summed(trace: Trace) -> tuple[OperatorTime, ...]:
         OperatorTime(op_type=op_type, provider=provider, time_ns=time_ns)
         for (op_type, provider), time_ns in sorted(times.items())
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessorUse:
+    """Processor time until now, in clock ticks, of the processors that this process may use.
+
+    Args:
+        busy: Time of all programs, and time that the host gave to other guests.
+        total: Busy and idle time.
+        own: Time of this process and of its ended children.
+    """
+
+    busy: float
+    total: float
+    own: float
+
+
+def read_processor_use() -> ProcessorUse | None:
+    """Processor time until now; None if the system does not report it."""
+    try:
+        lines = _STAT.read_text().splitlines()
+        tick_rate = os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError):
+        return None
+    names = {f"cpu{number}" for number in os.sched_getaffinity(0)}
+    busy = total = 0.0
+    for line in lines:
+        name, *columns = line.split()
+        if name in names:
+            ticks = [int(column) for column in columns[:_COUNTED_COLUMNS]]
+            total += sum(ticks)
+            busy += sum(ticks) - sum(ticks[index] for index in _IDLE_COLUMNS)
+    return ProcessorUse(busy, total, sum(os.times()[:4]) * tick_rate)
+
+
+def is_quiet(before: ProcessorUse | None, after: ProcessorUse | None) -> bool:
+    """True if other programs used almost no processor time in between, or if it is unknown."""
+    if before is None or after is None or after.total <= before.total:
+        return True
+    others = (after.busy - before.busy) - (after.own - before.own)
+    return others <= BUSY_SHARE * (after.total - before.total)

@@ -1,4 +1,4 @@
-"""Limits as people write them: `200MiB`, `+5%`, `+512KiB`, `device:pi4`."""
+"""How is a limit such as `200MiB`, `+5%`, `+512KiB` or `device:pi4` parsed?"""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _DEVICE_PREFIX: Final = "device:"
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One bound on one metric.
+    """One limit on one metric.
 
     Args:
-        text: As it was written.
-        kind: `absolute` bounds the figure, `ratio` and `amount` bound what it grows by
-            over the baseline, `device` bounds it by what a device grants.
-        value: The bound, the growth, or 0 for a device.
+        text: The limit as the user wrote it.
+        kind: `absolute`: limit on the figure; `ratio`, `amount`: limit on its growth over the
+            baseline; `device`: the limit of a device.
+        value: The limit or the growth; 0 for a device.
         ratio: The growth as a share; 0 unless the kind is `ratio`.
         device: Name of the device.
-        line: Line in the budget file; 0 where there is none.
+        line: Line in the budget file; 0 if it is not from a file.
     """
 
     text: str
@@ -45,11 +45,11 @@ class Limit:
 
     @property
     def is_relative(self) -> bool:
-        """True if it needs a baseline."""
+        """True if the limit needs a baseline."""
         return self.kind in ("ratio", "amount")
 
     def above(self, baseline: int) -> int:
-        """The bound that a relative limit sets over a baseline figure."""
+        """The limit as a figure, for this figure of the baseline."""
         return round(baseline * (1 + self.ratio)) + self.value
 
 
@@ -57,7 +57,7 @@ def parse_limit(value: object, unit: Unit, line: int = 0) -> Limit:
     """The limit that a text or a whole number means.
 
     Raises:
-        UsageError: It is neither a quantity of this unit, nor growth, nor a device.
+        UsageError: It is not a quantity of this unit, not growth and not a device.
     """
     if isinstance(value, int) and not isinstance(value, bool) and unit == "count" and value >= 0:
         return Limit(str(value), "absolute", value=value, line=line)
@@ -92,6 +92,6 @@ def _quantity(text: str, unit: Unit) -> int:
 def _unreadable(value: object, unit: Unit) -> UsageError:
     return UsageError(
         f"Cannot read the limit {safe_text(repr(value), 60)}",
-        f"it is none of {_EXAMPLES[unit]}",
-        f"write for example {_EXAMPLES[unit]}",
+        f"a limit looks like {_EXAMPLES[unit]}",
+        "docs/ci.md describes limits",
     )

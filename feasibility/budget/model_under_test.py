@@ -1,0 +1,269 @@
+"""Which figures of one model are known, and how are more of them measured?"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from feasibility import __version__
+from feasibility.budget.budget_file import BudgetedWorkload
+from feasibility.budget.comparability import host_conditions
+from feasibility.budget.model_digest import file_digest, model_digest
+from feasibility.budget.reading_cache import ReadingCache
+from feasibility.measure.measure_options import DEFAULT_TIMEOUT_S, MeasureOptions
+from feasibility.measure.memory_figures import ChildMemory
+from feasibility.records.budget import Conditions, Metric, OperatorTime, Snapshot
+from feasibility.records.workload import InputPlan
+
+if TYPE_CHECKING:
+    from feasibility.budget.metrics import Need
+    from feasibility.budget.model_runs import ModelRuns, Times
+    from feasibility.records.profile import Profile
+
+# A 95th percentile of fewer samples would be their maximum.
+_P95_SAMPLE_COUNT: Final = 20
+_SAMPLE_COUNT: Final = 5
+LATENCY_METRICS: Final[tuple[Metric, ...]] = ("latency", "latency_p95")
+
+
+class Readings(msgspec.Struct, frozen=True, kw_only=True):
+    """Figures of one model, one per process.
+
+    Args:
+        snapshot: Facts of the file, the conditions, and times by operator.
+        series: Figures by metric, one per measured process.
+        quiet: For each timed process, whether nothing else used the processor.
+        processor_ns: For each timed process, the median processor time of a run; empty if
+            other threads do the work.
+    """
+
+    snapshot: Snapshot
+    series: dict[Metric, tuple[int, ...]] = {}
+    quiet: tuple[bool, ...] = ()
+    processor_ns: tuple[int, ...] = ()
+
+    def of(self, metric: Metric) -> tuple[int, ...]:
+        """Figures of a metric: one if it is exact, none if it was not measured."""
+        if metric in self.series:
+            return self.series[metric]
+        figure = self.snapshot.figures.get(metric)
+        return () if figure is None else (figure,)
+
+    def with_memory(self, child: ChildMemory) -> Readings:
+        """With the memory of one more process (steady allocator)."""
+        return self._with(
+            {
+                "peak": max(child.load_peak_bytes, child.inference_peak_bytes),
+                "load_peak": child.load_peak_bytes,
+                "inference_peak": child.inference_peak_bytes,
+                "floor": child.floor_bytes,
+                "resident": child.resident_bytes,
+            }
+        )
+
+    def with_latency(self, times: Times, *, has_p95: bool) -> Readings:
+        """With the times of one more process."""
+        figures: dict[Metric, int] = {"latency": times.median_ns}
+        if has_p95:
+            figures["latency_p95"] = times.p95_ns
+        processor = () if times.processor_ns is None else (times.processor_ns,)
+        return msgspec.structs.replace(
+            self._with(figures),
+            quiet=(*self.quiet, times.is_quiet),
+            processor_ns=(*self.processor_ns, *processor),
+        )
+
+    def with_allocations(self, peak_bytes: int) -> Readings:
+        """With the bytes requested from allocators."""
+        return self._with({"allocated_peak": peak_bytes})
+
+    def with_operator_times(self, times: tuple[OperatorTime, ...]) -> Readings:
+        """With the time of each operator type."""
+        snapshot = msgspec.structs.replace(self.snapshot, operator_times=times)
+        return msgspec.structs.replace(self, snapshot=snapshot)
+
+    def without_latency(self) -> Readings:
+        """Without times, which will be measured again."""
+        kept = {name: values for name, values in self.series.items() if name not in LATENCY_METRICS}
+        return msgspec.structs.replace(self, series=kept, quiet=(), processor_ns=())
+
+    def summary(self) -> Snapshot:
+        """One figure per metric: the median of its series; metrics sorted by name."""
+        figures = dict(self.snapshot.figures)
+        for metric, values in self.series.items():
+            figures[metric] = round(statistics.median_low(values))
+        return msgspec.structs.replace(self.snapshot, figures=dict(sorted(figures.items())))
+
+    def _with(self, figures: dict[Metric, int]) -> Readings:
+        series = dict(self.series)
+        for metric, figure in figures.items():
+            series[metric] = (*series.get(metric, ()), figure)
+        return msgspec.structs.replace(self, series=series)
+
+
+@dataclass(slots=True)
+class ModelUnderTest:
+    """A model with its readings; each `take_*` measures one more process.
+
+    The modules that run a model are imported with the first run: a check of unchanged models
+    does without them.
+
+    Args:
+        name: Name in the report.
+        path: The model file.
+        workload: How the model is run.
+        cache: Cache of readings between checks.
+        timeout_s: Time limit of one process.
+        is_p95_wanted: True if a process must take enough samples for a 95th percentile.
+    """
+
+    name: str
+    path: Path
+    workload: BudgetedWorkload
+    cache: ReadingCache
+    timeout_s: float = DEFAULT_TIMEOUT_S
+    is_p95_wanted: bool = False
+    is_cached: bool = field(init=False, default=False)
+    digest: str = field(init=False, default="")
+    _readings: Readings | None = field(init=False, default=None)
+    _runs: ModelRuns | None = field(init=False, default=None)
+
+    def open(self) -> None:
+        """Compute the digest of the model and read its cached readings.
+
+        Raises:
+            ModelError: The file cannot be read, or is not a model.
+        """
+        self.digest = model_digest(self.path, self.cache)
+        known = self.cache.get("readings", self.key, Readings)
+        self.is_cached = known is not None
+        if known is not None:  # cached for these bytes, perhaps under another name
+            snapshot = msgspec.structs.replace(known.snapshot, model=self.name)
+            self._readings = msgspec.structs.replace(known, snapshot=snapshot)
+
+    @property
+    def readings(self) -> Readings:
+        """The figures that are known; at least the facts of the file."""
+        if self._readings is None:
+            from feasibility.budget.file_snapshot import read_snapshot
+
+            snapshot = read_snapshot(self.name, self.path, self.workload.dims)
+            snapshot = msgspec.structs.replace(
+                snapshot, digest=self.digest or None, conditions=self.conditions
+            )
+            self._readings = Readings(snapshot=snapshot)
+        return self._readings
+
+    @property
+    def conditions(self) -> Conditions:
+        """Conditions under which the model runs here."""
+        provider = self.options.provider_name
+        return msgspec.structs.replace(
+            host_conditions(), provider=provider, threads=self.workload.threads
+        )
+
+    def take(self, need: Need) -> None:
+        """Measure one more process with the instrument that a metric needs.
+
+        Raises:
+            FeasibilityError: The model does not load or run.
+        """
+        add: Callable[[Readings], Readings]
+        match need:
+            case "memory":
+                add = partial(Readings.with_memory, child=self.runs.memory())
+            case "allocations":
+                peak_bytes = self.runs.allocated_peak_bytes()
+                add = partial(Readings.with_allocations, peak_bytes=peak_bytes)
+            case "latency":
+                count = _P95_SAMPLE_COUNT if self.is_p95_wanted else _SAMPLE_COUNT
+                times = self.runs.times(count)
+                add = partial(Readings.with_latency, times=times, has_p95=self.is_p95_wanted)
+            case "operators":
+                add = partial(Readings.with_operator_times, times=self.runs.operator_times())
+            case "file":
+                return
+        self._use_inputs_of_the_run()
+        self._readings = add(self.readings)
+
+    def forget_latency(self) -> None:
+        """Drop cached times, so that the times of both models are from the same minutes."""
+        self._readings = self.readings.without_latency()
+
+    def save(self) -> None:
+        """Cache the readings for the next check."""
+        self.cache.put("readings", self.key, self.readings)
+
+    @property
+    def options(self) -> MeasureOptions:
+        """Options of its measurements."""
+        return MeasureOptions(
+            dims=self.workload.dims,
+            inputs_archive=self.workload.inputs,
+            threads=self.workload.threads,
+            timeout_s=self.timeout_s,
+            provider=self.workload.provider,
+            seed=self.workload.seed,
+        )
+
+    @property
+    def key(self) -> bytes:
+        """Cache key: everything that readings depend on, the bytes of the model included."""
+        inputs = self.workload.inputs
+        parts = (
+            __version__,
+            self.digest,
+            self.conditions,
+            sorted(self.workload.dims.items()),
+            None if inputs is None else file_digest(inputs, self.cache),
+            self.workload.seed,
+            self.is_p95_wanted,
+        )
+        return msgspec.json.encode(parts)
+
+    @property
+    def runs(self) -> ModelRuns:
+        """Runs of the model, with the inputs of an earlier check if there was one."""
+        if self._runs is None:
+            from feasibility.budget.model_runs import ModelRuns
+
+            known = self.readings.snapshot if self.is_cached else None
+            plan = (
+                InputPlan(inputs=known.inputs, dims=known.dims) if known and known.inputs else None
+            )
+            self._runs = ModelRuns(self.name, self.path, self.options, plan)
+        return self._runs
+
+    def profile(self, progress: Callable[[int, int, str], None]) -> Profile:
+        """The whole profile of the model, cached between checks.
+
+        Raises:
+            FeasibilityError: The model does not load or run.
+        """
+        from feasibility.measure.measure_model import measure_model
+        from feasibility.records.profile import Profile
+
+        known = self.cache.get("profile", self.key, Profile)
+        if known is None:
+            known = measure_model(self.path, self.options, progress)
+            self.cache.put("profile", self.key, known)
+        return known
+
+    def _use_inputs_of_the_run(self) -> None:
+        """After the first run, take the facts of the file for the inputs of that run."""
+        known = self.readings
+        if known.snapshot.inputs:
+            return
+        snapshot = msgspec.structs.replace(
+            self.runs.snapshot(),
+            digest=known.snapshot.digest,
+            conditions=known.snapshot.conditions,
+            operator_times=known.snapshot.operator_times,
+        )
+        self._readings = msgspec.structs.replace(known, snapshot=snapshot)

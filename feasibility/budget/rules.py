@@ -1,0 +1,160 @@
+"""Which lines do the rules on operators, output drift and devices add to the report?"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from feasibility.budget.budget_file import RANKED_VERDICTS, DeviceRule, DriftRule, OperatorRule
+from feasibility.budget.model_under_test import ModelUnderTest
+from feasibility.catalogue.load_catalogue import find_device, load_catalogue
+from feasibility.errors import DeviceError
+from feasibility.measure.measure_options import PROVIDERS
+from feasibility.paths import devices_dir
+from feasibility.records.budget import BudgetLine, Metric, Outcome, Snapshot
+from feasibility.records.device import Device
+from feasibility.text import safe_text
+
+if TYPE_CHECKING:
+    from feasibility.records.profile import Profile
+
+_ALL_OPERATORS: Final = "*"
+_NAMED_COUNT: Final = 5
+_STORAGE_METRICS: Final[frozenset[Metric]] = frozenset({"file_size"})
+_NO_REFERENCE: Final = (
+    "a recorded baseline has no outputs: name a reference, or compare with --against REV"
+)
+
+
+def operator_lines(rules: Sequence[OperatorRule], snapshot: Snapshot) -> tuple[BudgetLine, ...]:
+    """One line per rule; it fails with the operators that are not allowed."""
+    return tuple(_operator_line(rule, snapshot) for rule in rules)
+
+
+def _operator_line(rule: OperatorRule, snapshot: Snapshot) -> BudgetLine:
+    used = _used(rule.provider, snapshot)
+    refused = [name for name in used if not _is_allowed(name, rule.allowed)]
+    where = "the model uses" if rule.provider is None else f"{rule.provider} runs"
+    return BudgetLine(
+        metric="operators" if rule.provider is None else f"operators.{rule.provider}",
+        limit_text=safe_text(", ".join(rule.allowed) or "none", 60),
+        outcome="fail" if refused else "pass",
+        reason=f"{where} {_listed(refused)}, which the budget does not allow" if refused else "",
+        line_number=rule.line,
+    )
+
+
+def _used(provider: str | None, snapshot: Snapshot) -> list[str]:
+    if provider is None:
+        return [share.op_type for share in snapshot.operators]
+    full = PROVIDERS.get(provider.lower(), provider)
+    return sorted({item.op_type for item in snapshot.operator_times if item.provider == full})
+
+
+def _is_allowed(name: str, allowed: Iterable[str]) -> bool:
+    return bool({_ALL_OPERATORS, name, name.rpartition(":")[2]}.intersection(allowed))
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(safe_text(name.removeprefix("ai.onnx:"), 60) for name in names[:_NAMED_COUNT])
+    more = len(names) - _NAMED_COUNT
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def drift_line(
+    rule: DriftRule, model: ModelUnderTest, reference: ModelUnderTest | None
+) -> BudgetLine:
+    """The line on the difference of outputs; both models run now unless it is cached.
+
+    Args:
+        rule: How much they may differ.
+        model: The model.
+        reference: The model to compare with, opened; None if there is none.
+
+    Raises:
+        FeasibilityError: One of the models does not load or run.
+    """
+    if reference is None:
+        return _drift_line(rule, "inconclusive", _NO_REFERENCE)
+    ratio = _output_ratio(model, reference)
+    if ratio == float("inf"):
+        return _drift_line(rule, "fail", "outputs differ in number or shape, or are not finite")
+    outcome: Outcome = "pass" if ratio <= rule.limit_ratio else "fail"
+    text = f"outputs differ by up to {100 * ratio:.2g} % of the largest"
+    return _drift_line(rule, outcome, text if outcome == "fail" else "")
+
+
+def _output_ratio(model: ModelUnderTest, reference: ModelUnderTest) -> float:
+    if model.digest == reference.digest:
+        return 0.0
+    key = b"\0".join((model.key, reference.key))
+    known = model.cache.get("drift", key, float)
+    if known is not None:
+        return known
+    from feasibility.measure.output_drift import drift_ratio
+
+    ratio = drift_ratio(reference.runs.outputs(), model.runs.outputs())
+    if ratio != float("inf"):  # JSON has no infinity
+        model.cache.put("drift", key, ratio)
+    return ratio
+
+
+def _drift_line(rule: DriftRule, outcome: Outcome, reason: str) -> BudgetLine:
+    return BudgetLine(
+        metric="drift",
+        limit_text=f"{100 * rule.limit_ratio:g}%",
+        outcome=outcome,
+        reason=reason,
+        line_number=rule.line,
+    )
+
+
+@functools.cache
+def device_named(name: str) -> Device:
+    """The shipped device that a name means.
+
+    Raises:
+        DeviceError: The catalogue has no such device.
+    """
+    return find_device(name, load_catalogue(devices_dir()))
+
+
+def device_bound(name: str, metric: Metric) -> int:
+    """A device's limit for a model in bytes: storage, or memory less what the runtime needs.
+
+    Raises:
+        DeviceError: The device does not exist, or has no such limit.
+    """
+    device = device_named(name)
+    limits = device.limits
+    if metric in _STORAGE_METRICS:
+        if limits.model_storage_bytes is not None:
+            return limits.model_storage_bytes.value
+    else:
+        grant = device.grant(None)
+        if grant is not None:
+            return max(0, grant.memory_bytes.value - limits.runtime_bytes.value)
+    raise DeviceError(
+        f"Cannot use the limit of {safe_text(name)!r} for {metric}",
+        f"the catalogue has no such limit for {safe_text(device.name)}",
+        "write an absolute limit",
+    )
+
+
+def device_line(rule: DeviceRule, profile: Profile) -> BudgetLine:
+    """The line on the verdict that a model must have on a device."""
+    from feasibility.decide.verdict import assess_device
+
+    found = assess_device(profile, device_named(rule.device))
+    accepted = RANKED_VERDICTS[: RANKED_VERDICTS.index(rule.verdict) + 1]
+    outcome: Outcome = "pass" if found.verdict in accepted else "fail"
+    if found.verdict == "undecided":
+        outcome = "inconclusive"
+    return BudgetLine(
+        metric=f"devices.{rule.device}",
+        limit_text=rule.verdict,
+        outcome=outcome,
+        reason="" if outcome == "pass" else f"{found.verdict}: {'; '.join(found.reasons[:2])}",
+        line_number=rule.line,
+    )
