@@ -189,7 +189,8 @@ def _report_lines(report: BudgetReport) -> list[str]:
 
 def _failure_lines(report: BudgetReport) -> list[str]:
     """The broken limits, and what accounts for them."""
-    from feasibility.render.rows.budget import growth_cells, problems
+    from feasibility.render.ci.problems import problems
+    from feasibility.render.rows.budget import growth_cells
 
     lines = [problem.text for problem in problems(report) if problem.is_error]
     for model in report.models:

@@ -1,8 +1,8 @@
-r"""Makes strings that come out of model files safe to show.
+r"""How are names out of model files made safe to show?
 
-A tensor may be called `\x1b[2J` or carry ten thousand characters or a
-right-to-left override. JSON keeps such names as they are (its escapes are
-safe); everything that reaches a terminal or a message goes through here.
+A tensor may be named `\x1b[2J`, or have ten thousand characters or a right-to-left override.
+JSON keeps such names, because it escapes them. Every name in a report or message passes
+through `safe_text`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import unicodedata
 from typing import Final
 
 # Cc control, Cf format (bidi overrides, zero-width), Cs lone surrogates, Co private use,
-# Cn unassigned, Zl and Zp line and paragraph separators: none may reach a terminal raw.
+# Cn unassigned, Zl and Zp line and paragraph separators: a terminal must not get them raw.
 _UNSAFE_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 ELLIPSIS: Final = "…"
 
@@ -19,10 +19,10 @@ ELLIPSIS: Final = "…"
 def safe_text(text: str, limit: int = 120) -> str:
     r"""The text on one line without control characters, at most `limit` characters long.
 
-    Unsafe characters become their escape (`\x1b`); what is cut is replaced in the
-    middle, because the end of a node's name usually tells it from its neighbours.
+    Unsafe characters are escaped (`\x1b`). Long text is cut in the middle, because names of
+    nodes usually differ at their end.
     """
-    # Escaping lengthens a character to at most ten, so the ends of a huge name suffice.
+    # Of a huge name only the ends can remain: escaping makes text longer, not shorter.
     if len(text) > 2 * limit:
         text = text[:limit] + ELLIPSIS + text[-limit:]
     return shorten("".join(map(_safe_character, text)), limit)

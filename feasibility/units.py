@@ -73,7 +73,7 @@ _QUANTITY: Final = re.compile(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*([A-Za-zµμ]+)\s*", 
 
 
 def parse_bytes(text: str) -> int:
-    """Number of bytes that `200MB` (10^6) or `200MiB` (2^20) names, rounded to a whole byte.
+    """Bytes of a size such as `200MB` (10^6) or `200MiB` (2^20), rounded to a whole byte.
 
     Raises:
         UsageError: The text is not a number followed by a unit of size.
@@ -82,7 +82,7 @@ def parse_bytes(text: str) -> int:
 
 
 def parse_duration_ns(text: str) -> int:
-    """Number of nanoseconds that `50ms` or `1.5s` names, rounded to a whole nanosecond.
+    """Nanoseconds of a duration such as `50ms` or `1.5s`, rounded to a whole nanosecond.
 
     Raises:
         UsageError: The text is not a number followed by a unit of time.

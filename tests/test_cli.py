@@ -305,7 +305,7 @@ def test_two_documents_are_not_printed_as_one(cli: Cli) -> None:
 
 def test_a_gpu_is_listed_with_what_models_are_judged_by(cli: Cli) -> None:
     """Nine tenths of its 16 GiB, as `check` takes them."""
-    row = cli("devices", "list", "t4").out.splitlines()[1]
+    row = cli("devices", "list", "t4").out.splitlines()[2]
     assert row.split()[-6:] == ["16", "GiB", "14.4", "GiB", "50", "ms"]
 
 

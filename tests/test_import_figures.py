@@ -398,7 +398,7 @@ def test_what_a_file_does_not_say_is_not_made_up_in_a_report(tmp_path: Path) -> 
     profile = read(tmp_path, "perf.txt", "Average inference time cost: 84.3 ms\n")
     assert profile_rows.model_row(profile).text == "size not known"
     assert profile_rows.host_row(profile).text == (
-        "on a machine that is not named, ONNX Runtime, by onnxruntime_perf_test (perf.txt)"
+        "on an unnamed machine, ONNX Runtime, by onnxruntime_perf_test (perf.txt)"
     )
     peak = profile_rows.reserve_row(read(tmp_path, "p.txt", PERF_TEST))
     assert peak.text == "151 MiB at the peak of the whole process, runtime included"

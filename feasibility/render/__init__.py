@@ -1,1 +1,1 @@
-"""Turns records into text. All words and all rounding are here."""
+"""Reports of records: their rows, and their layout for a terminal and for CI systems."""

@@ -1,4 +1,4 @@
-"""The JSON report: the record itself, as one document."""
+"""How is a result written as JSON? As the record itself, in one document."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Writes budget reports for CI: GitHub, GitLab, JUnit, SARIF, Markdown."""
+"""How are budget reports written for CI systems?"""

@@ -1,4 +1,4 @@
-"""GitHub's workflow commands, which become annotations of a pull request.
+"""How is a budget report written as annotations of a pull request on GitHub?
 
 Source: docs.github.com, "Workflow commands for GitHub Actions".
 """
@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from feasibility.records.budget import BudgetReport
-from feasibility.render.rows.budget import Problem, problems, summary_text
+from feasibility.render.ci.problems import Problem, problems
+from feasibility.render.rows.budget import summary_text
 
 _TEXT_ESCAPES: Final = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
 _PROPERTY_ESCAPES: Final = str.maketrans(
@@ -18,7 +19,7 @@ _PROPERTY_ESCAPES: Final = str.maketrans(
 
 
 def render_annotations(report: BudgetReport) -> bytes:
-    """One command per broken or undecided limit, and a notice that sums up."""
+    """One command per broken or undecided limit, and a notice with the summary."""
     lines = [_annotation(problem, report.config) for problem in problems(report)]
     lines.append(_command("notice", {"title": "feasibility budget"}, summary_text(report)))
     return "".join(f"{line}\n" for line in lines).encode()
@@ -30,7 +31,7 @@ def _annotation(problem: Problem, config: str) -> str:
 
 
 def _command(name: str, properties: Mapping[str, str], text: str) -> str:
-    told = ",".join(
+    fields = ",".join(
         f"{key}={value.translate(_PROPERTY_ESCAPES)}" for key, value in properties.items()
     )
-    return f"::{name} {told}::{text.translate(_TEXT_ESCAPES)}"
+    return f"::{name} {fields}::{text.translate(_TEXT_ESCAPES)}"

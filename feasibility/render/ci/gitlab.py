@@ -1,4 +1,4 @@
-"""GitLab's code quality report, which a merge request shows as a widget.
+"""How is a budget report written as a code quality report of GitLab?
 
 Source: docs.gitlab.com, "Code Quality report format".
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from feasibility.records.budget import BudgetReport
-from feasibility.render.rows.budget import Problem, problems
+from feasibility.render.ci.problems import Problem, problems
 
 
 def render_code_quality(report: BudgetReport) -> bytes:

@@ -1,4 +1,4 @@
-"""JUnit's XML, which nearly every CI system shows: a suite per model, a case per limit.
+"""How is a budget report written as JUnit XML? A suite per model, a case per limit.
 
 Source: the attributes and elements that the Jenkins xUnit schema (junit-10.xsd) allows.
 """
@@ -15,7 +15,7 @@ _EXPLAINED_LINES = 20
 
 
 def render_junit(report: BudgetReport) -> bytes:
-    """The report as XML in UTF-8; what is inconclusive counts as skipped unless strict."""
+    """The report as XML in UTF-8; an undecided limit counts as skipped unless strict."""
     root = ET.Element("testsuites", name="feasibility budget")
     for model in report.models:
         _add_model(root, model, is_strict=report.strict)

@@ -1,31 +1,22 @@
-"""Markdown for a comment on a pull request or a job's summary page.
+"""How is a budget report written in Markdown, for a pull request or a job's summary page?
 
-The first line is a marker in an HTML comment: whoever posts the report looks for it and
-replaces the comment that has it, so that a pull request carries one.
+The first line is a marker in an HTML comment. The program that posts the report replaces the
+comment with this marker, so that a pull request has only one.
 """
 
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
 from typing import Final
 
-from feasibility.records.budget import BudgetReport, ModelBudget
-from feasibility.render.rows.budget import (
-    OUTCOME_TEXT,
-    growth_cells,
-    line_cells,
-    problems,
-    sorted_models,
-    summary_text,
-)
-from feasibility.render.rows.rows import name_text
+from feasibility.records.budget import BudgetReport
+from feasibility.render.ci.problems import problems
+from feasibility.render.rows.budget import growth_grid, limit_grid, sorted_models, summary_text
+from feasibility.render.rows.rows import Grid, counted, name_text
 
 MARKER: Final = "<!-- feasibility-budget -->"
 
-_LIMIT_HEADINGS: Final = ("model", "limit on", "baseline", "now", "change", "limit", "")
-_GROWTH_HEADINGS: Final = ("what changed", "before", "after", "change")
-# Everything that Markdown could take for markup, mentions of people and issues included.
+# Characters that Markdown could read as markup, mentions of people and issues included.
 _MARKUP: Final = "\\`*_{}[]()#+-!|~@:$"
 _ENTITIES: Final = str.maketrans({character: f"&#{ord(character)};" for character in _MARKUP})
 # A comment on GitHub holds 65536 characters.
@@ -33,20 +24,19 @@ _GROWTH_ROWS: Final = 16
 
 
 def render_markdown(report: BudgetReport) -> bytes:
-    """The sum in bold, problems as a list, everything else in a section that unfolds."""
+    """The summary in bold, problems as a list, the tables in sections that unfold."""
     sign = "❌" if report.is_broken or report.errors else "✅"
     parts = [MARKER, f"### {sign} Model budgets", f"**{_escaped(summary_text(report))}**"]
     found = problems(report)
     if found:
         parts.append("\n".join(f"- {_escaped(problem.text)}" for problem in found))
-    rows = [row for model in sorted_models(report) for row in _rows(model)]
-    if rows:
-        table = _table(_LIMIT_HEADINGS, rows)
-        parts.append(_unfolding(f"All limits of {len(report.models)} models", table))
+    if report.models:
+        table = _table(limit_grid(report, all_lines=True))
+        parts.append(_unfolding(f"All limits of {counted(len(report.models), 'model')}", table))
     parts += [
         _unfolding(
             f"What changed in {_escaped(name_text(model.model))}",
-            _table(_GROWTH_HEADINGS, _growth_rows(model)),
+            _table(growth_grid(model.growth[:_GROWTH_ROWS])),
         )
         for model in sorted_models(report)
         if model.growth
@@ -55,25 +45,17 @@ def render_markdown(report: BudgetReport) -> bytes:
     return ("\n\n".join(parts) + "\n").encode()
 
 
-def _rows(model: ModelBudget) -> list[tuple[str, ...]]:
-    rows = [
-        (name_text(model.model), *line_cells(line)[:5], OUTCOME_TEXT[line.outcome])
-        for line in model.lines
+def _table(grid: Grid) -> str:
+    lines = [
+        [column.title for column in grid.columns],
+        ["---"] * len(grid.columns),
+        *([_escaped(str(cell)) for cell in row] for row in grid.rows),
     ]
-    return [(f"<code>{_escaped(name)}</code>", *map(_escaped, rest)) for name, *rest in rows]
-
-
-def _growth_rows(model: ModelBudget) -> list[tuple[str, ...]]:
-    return [tuple(map(_escaped, growth_cells(part))) for part in model.growth[:_GROWTH_ROWS]]
-
-
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [headings, ["---"] * len(headings), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _unfolding(title: str, body: str) -> str:
-    # The empty line makes Markdown of what follows the summary.
+    # Without the empty line, Markdown would not read the body.
     return f"<details>\n<summary>{title}</summary>\n\n{body}\n\n</details>"
 
 

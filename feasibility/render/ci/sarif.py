@@ -1,4 +1,4 @@
-"""SARIF 2.1.0, which code scanning services read.
+"""How is a budget report written as SARIF 2.1.0, for code scanning services?
 
 Source: OASIS, "Static Analysis Results Interchange Format (SARIF) Version 2.1.0".
 """
@@ -11,14 +11,15 @@ from urllib.parse import quote
 import msgspec
 
 from feasibility.records.budget import BudgetReport
-from feasibility.render.rows.budget import METRIC_TEXT, Problem, problems
+from feasibility.render.ci.problems import Problem, problems
+from feasibility.render.rows.budget import METRIC_TEXT
 from feasibility.render.rows.rows import name_text
 
 _SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 _FINGERPRINT: Final = "feasibilityBudget/v1"
 _OTHER_RULES: Final = {
-    "operators": "operators that a model or a provider may use",
-    "devices": "verdict that a model has to get on a device",
+    "operators": "operators that a model or provider may use",
+    "devices": "required verdict on a device",
     "error": "model that could not be checked",
 }
 

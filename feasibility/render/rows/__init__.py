@@ -1,1 +1,1 @@
-"""Turns records into labelled rows, one file per kind of report."""
+"""What do reports say? One module per report, named after it."""

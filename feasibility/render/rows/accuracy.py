@@ -1,4 +1,4 @@
-"""The accuracy of projections as rows."""
+"""What does the report of `devices validate` say? The errors of projections."""
 
 from __future__ import annotations
 

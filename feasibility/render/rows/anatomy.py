@@ -78,7 +78,7 @@ def parts_section(profile: Profile) -> Section | None:
 
 
 def _part_row(name: str, label: str, moments: Sequence[MemoryParts]) -> tuple[Cell, ...] | None:
-    """One part at each moment; None where it is nothing at any, unless it has to be told."""
+    """One part at each moment; None if it is always empty, except the unattributed rest."""
     sizes = [getattr(parts, name) for parts in moments]
     if not any(sizes) and name != "unattributed_bytes":
         return None

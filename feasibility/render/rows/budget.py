@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from feasibility.records.budget import (
@@ -74,7 +72,7 @@ _KIND_TEXT: Final = {
     "phase": "phase",
 }
 _WEIGHTS_KIND_TEXT: Final = "weights of"
-_PROBLEM_OUTCOMES: Final = ("fail", "inconclusive")
+PROBLEM_OUTCOMES: Final = ("fail", "inconclusive")
 # A report of more models names those that keep to their budgets in one row each.
 _DETAILED_MODEL_COUNT: Final = 3
 
@@ -109,7 +107,8 @@ def limit_grid(report: BudgetReport, *, all_lines: bool) -> Grid:
         Column(""),
     )
     in_full = all_lines or len(report.models) <= _DETAILED_MODEL_COUNT
-    rows = [row for model in report.models for row in _model_rows(model, in_full=in_full)]
+    models = sorted_models(report)
+    rows = [row for model in models for row in _model_rows(model, in_full=in_full)]
     return Grid(
         columns, tuple(cells for cells, _ in rows), tuple(tone for _, tone in rows), tone_column=6
     )
@@ -117,11 +116,11 @@ def limit_grid(report: BudgetReport, *, all_lines: bool) -> Grid:
 
 def _model_rows(model: ModelBudget, *, in_full: bool) -> list[tuple[tuple[str, ...], Tone]]:
     """Rows of one model with their tones, its name in the first."""
-    shown = [line for line in model.lines if in_full or line.outcome in _PROBLEM_OUTCOMES]
+    shown = [line for line in model.lines if in_full or line.outcome in PROBLEM_OUTCOMES]
     rows = [(line_cells(line), OUTCOME_TONE[line.outcome]) for line in shown]
     rest = [line for line in model.lines if line not in shown]
     if rest:
-        count = f"{'the other ' if shown else ''}{counted(len(rest), 'limit')}"
+        count = counted(len(rest), "more limit" if shown else "limit")
         skipped = sum(line.outcome == "skipped" for line in rest)
         what = f"kept, {skipped} skipped" if skipped else "kept"
         what = "skipped" if skipped == len(rest) else what
@@ -168,7 +167,7 @@ def change_text(line: BudgetLine) -> str:
 
 
 def bound_text(line: BudgetLine) -> str:
-    """A limit as it was written, with the figure it comes to where that is another."""
+    """A limit as it was written, with its figure if it is relative."""
     text = name_text(line.limit_text, 30)
     if line.limit is None or not text.startswith(("+", "device:")):
         return text
@@ -255,60 +254,3 @@ def sorted_models(report: BudgetReport) -> tuple[ModelBudget, ...]:
     """The models, those with broken budgets first."""
     rank = {"fail": 0, "inconclusive": 1, "pass": 2, "skipped": 3}
     return tuple(sorted(report.models, key=lambda model: (rank[model.outcome], model.model)))
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A limit that is not kept or a model that failed, for formats that list problems.
-
-    Args:
-        rule: Stable identifier of its kind.
-        title: A few words.
-        text: What happened, in one sentence.
-        model: The model, as the budget file names it.
-        line: Line in the budget file; 1 for the whole file.
-        is_error: True if it fails the check.
-    """
-
-    rule: str
-    title: str
-    text: str
-    model: str
-    line: int
-    is_error: bool
-
-    @property
-    def fingerprint(self) -> str:
-        """The same in every check as long as the problem lasts."""
-        parts = "\0".join((self.rule, self.model, str(self.line)))
-        return hashlib.sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-
-
-def problems(report: BudgetReport) -> tuple[Problem, ...]:
-    """Broken limits, undecided ones and models that failed, in the order of the report."""
-    found = [
-        Problem(
-            rule=f"budget/{line.metric.partition('.')[0]}",
-            title=f"{'Budget broken' if line.outcome == 'fail' else 'Budget undecided'}: "
-            f"{metric_text(line.metric)}",
-            text=f"{name_text(model.model)}: {sentence_of(line)}",
-            model=model.model,
-            line=max(line.line_number, 1),
-            is_error=line.outcome == "fail" or report.strict,
-        )
-        for model in report.models
-        for line in model.lines
-        if line.outcome in _PROBLEM_OUTCOMES
-    ]
-    found += [
-        Problem(
-            rule="budget/error",
-            title="Budget not checked",
-            text=name_text("; ".join(filter(None, (failure.message, failure.hint))), 600),
-            model=failure.model,
-            line=1,
-            is_error=True,
-        )
-        for failure in report.errors
-    ]
-    return tuple(found)

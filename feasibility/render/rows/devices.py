@@ -18,7 +18,7 @@ def catalogue_report(devices: Sequence[Device]) -> Report:
         Column("name", shrinks=True, min_width=20),
         Column("kind", rank=1),
         Column("memory", align="right"),
-        Column("memory limit", align="right"),
+        Column("memory limit", align="right", title_width=8),
         Column("target", align="right", rank=2),
     )
     rows = tuple(

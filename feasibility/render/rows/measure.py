@@ -84,8 +84,8 @@ def savings_rows(profile: Profile) -> tuple[Row, ...]:
             for when, before, after in peaks
             if before - after > _LEAST_SAVING_RATIO * before
         ]
-        texts.append(f"{SETTINGS[effect.setting]} {' and '.join(saved) or 'nothing'}")
-    return (Row("saves", "; ".join(texts)),)
+        texts.append(f"{SETTINGS[effect.setting]} saves {' and '.join(saved) or 'nothing'}")
+    return (Row("settings", "; ".join(texts)),)
 
 
 def memory_section(profile: Profile) -> Section | None:

@@ -1,4 +1,4 @@
-"""What stands at the head of a report: the model, the machine, memory and time in a few rows."""
+"""What does a report say first? The model, the machine, memory and time in a few rows."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def host_text(host: Host) -> str:
     """Processor and instruction set."""
     cpu, arch = name_text(host.device or host.cpu, 48), name_text(host.arch, 16)
     if not (cpu or arch):
-        return "a machine that is not named"
+        return "an unnamed machine"
     return f"{cpu} ({arch})" if cpu and arch and cpu != arch else cpu or arch
 
 

@@ -31,7 +31,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A quantity as a share of its limit, and how far it might go; None where not known."""
+    """A quantity and its possible maximum as shares of a limit; None if not known."""
 
     filled_ratio: float | None
     possible_ratio: float | None = None
@@ -46,11 +46,11 @@ class Column:
 
     Args:
         title: Its heading.
-        align: Side that its cells keep to.
-        shrinks: True if its text may be shortened where the width is short.
-        min_width: Narrowest it may become.
-        rank: Columns of the highest rank are left out first where the width is short;
-            those of rank 0 never are.
+        align: Side on which its cells are aligned.
+        shrinks: True if its text may be shortened on a narrow terminal.
+        min_width: Its least width.
+        rank: On a narrow terminal columns of the highest rank are left out first; columns
+            of rank 0 always stay.
         title_width: Width to which a long heading is wrapped.
         gap: Blanks between it and the next column.
     """
@@ -71,9 +71,9 @@ class Grid:
     Args:
         columns: The headings.
         rows: As many cells per row as there are columns.
-        tones: One per row; empty where none matters.
-        tone_column: The cell that its row's tone colours.
-        splits: True if a grid that is too wide continues below, its first column repeated.
+        tones: One per row, or empty.
+        tone_column: The cell that has its row's tone.
+        splits: True if a grid that is too wide continues below, with its first column again.
     """
 
     columns: tuple[Column, ...]
@@ -139,7 +139,7 @@ Report: TypeAlias = "tuple[Section | None, ...]"
 
 
 def name_text(name: str, limit: int = NAME_LIMIT) -> str:
-    """A name out of a model or a path, on one line and harmless."""
+    """A name out of a model, or a path, on one line and without control characters."""
     return safe_text(name, limit)
 
 
@@ -150,12 +150,12 @@ def disk_text(file_bytes: int, external_bytes: int) -> str:
 
 
 def share_text(part: float, whole: float) -> str:
-    """A share in percent; empty where the whole is nothing."""
+    """A share in percent; empty if the whole is 0."""
     return format_percent(part / whole) if whole else ""
 
 
 def shape_text(shape: Sequence[int | str | None] | None) -> str:
-    """A shape such as `1x3x224x224`, `[N, 128]` or `scalar`; `?` for what is open."""
+    """A shape such as `1x3x224x224`, `[N, 128]` or `scalar`; `?` for an unknown dimension."""
     if shape is None:
         return "any shape"
     if not shape:

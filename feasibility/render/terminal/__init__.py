@@ -1,1 +1,1 @@
-"""Prints rows on a terminal, one file per report."""
+"""How are reports laid out on a terminal?"""

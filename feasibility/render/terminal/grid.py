@@ -52,7 +52,7 @@ def _print_table(console: Console, grid: Grid, room: int, indent: int) -> None:
 
 
 def _kept_columns(grid: Grid, room: int) -> list[int]:
-    """Columns that have a place, the highest ranks left out first."""
+    """Columns that fit, the highest ranks left out first."""
     kept = list(range(len(grid.columns)))
     while _narrowest(grid, kept) > room:
         rank, index = max((grid.columns[index].rank, index) for index in kept)
@@ -77,11 +77,11 @@ def _gaps(grid: Grid, kept: Sequence[int]) -> int:
 
 
 def _widths(grid: Grid, kept: Sequence[int], room: int) -> list[int]:
-    """Natural widths, shortened where columns allow it, then bars grown into what is left."""
+    """Natural widths, shortened where columns allow it; bars take the width that is left."""
     widths = {index: _natural_width(grid, index) for index in kept}
     excess = sum(widths.values()) + _gaps(grid, kept) - room
     shrinking = [index for index in kept if grid.columns[index].shrinks]
-    # First as far as reads well, then as far as it must be.
+    # First to the width that still reads well, then as far as necessary.
     steps = [(index, grid.columns[index].min_width) for index in shrinking]
     steps += [(index, NARROWEST_COLUMN) for index in (*shrinking, *kept)]
     for index, least in steps:
@@ -124,7 +124,7 @@ def _heading_lines(columns: Sequence[Column], widths: Sequence[int]) -> list[str
     for number in range(height):
         parts = []
         for title, column, width in zip(titles, columns, widths, strict=True):
-            # Headings stand on the bottom line, next to their cells.
+            # Headings are on the bottom line, next to their cells.
             position = number - (height - len(title))
             text = shortened(title[position] if position >= 0 else "", width)
             parts.append(fitted(text, width, column.align) + " " * column.gap)

@@ -26,7 +26,7 @@ _EIGHTHS: Final = " ▁▂▃▄▅▆▇█"
 Mark: TypeAlias = Literal["empty", "alive", "killed"]
 _MARK_COUNT_LIMIT: Final = 88
 _LATENCY_LINE_COUNT: Final = 7
-# Latencies that differ by less stand on one line.
+# Latencies that differ by less are on one line.
 _FLATTEST_RATIO: Final = 1.25
 # An axis that spans more is logarithmic.
 _WIDEST_RATIO: Final = 3.0

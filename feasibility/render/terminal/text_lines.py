@@ -1,7 +1,7 @@
-"""Lines of text on a terminal of any width and any character set.
+"""How is a line of text printed on a terminal of any width and character set?
 
-Text never passes through rich's markup. Lines carry no trailing blanks, so that
-reports can be piped, pasted and compared.
+Rich's markup is switched off. Lines have no trailing blanks, so that reports can be piped,
+pasted and compared.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ TONE_STYLES: Final[dict[Tone, str]] = {
 }
 _ASCII: Final = str.maketrans({ELLIPSIS: "~", "µ": "u", "±": "~"})
 _TEXT_LIMIT: Final = 4000
-# A number and its unit stay on one line. The glue is a character that is never shown: it
-# is of one column like the blank it stands for, and `safe_text` lets none of its kind through.
+# A number and its unit stay on one line: the blank between them is replaced while wrapping, by
+# a character that is one column wide and that `safe_text` removes from all names.
 _QUANTITY: Final = re.compile(r"(\d) (?=(?:[KMGT]?i?B|[kMGT]?FLOP|[num]?s|%)(?!\w))")
 _GLUE: Final = "\ue000"
 
 
 class _PipeConsole(Console):
-    """A console that leaves it to its caller what becomes of a closed pipe."""
+    """A console whose caller decides what to do about a closed pipe."""
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
 
 
 def make_console(stream: IO[str]) -> Console:
-    """A console on a stream: as wide as its terminal, or COLUMNS, or 80 where it is none."""
+    """A console on a stream: as wide as its terminal; without one, COLUMNS or 80 wide."""
     console = _PipeConsole(file=stream, highlight=False, markup=False, emoji=False)
     if not stream.isatty():
         columns = os.environ.get("COLUMNS", "")
@@ -54,7 +54,7 @@ def make_console(stream: IO[str]) -> Console:
 
 
 def print_hanging(console: Console, head: Text, body: Text) -> None:
-    """The body wrapped to the width, its further lines under its first."""
+    """Print the body wrapped to the width, its further lines below its first."""
     indent = head.cell_len
     room = max(console.width - indent, 16)
     body.plain = _QUANTITY.sub(rf"\1{_GLUE}", body.plain)
@@ -65,7 +65,7 @@ def print_hanging(console: Console, head: Text, body: Text) -> None:
 
 
 def print_line(console: Console, line: Text) -> None:
-    """One line as it is, in characters the terminal has, without trailing blanks."""
+    """Print one line in characters that the terminal has, without trailing blanks."""
     if console.options.ascii_only:
         line = _asciified(line)
     line.rstrip()
@@ -73,7 +73,7 @@ def print_line(console: Console, line: Text) -> None:
 
 
 def harmless(text: str) -> str:
-    """The text as the views made it; should one have let a control character through, escaped."""
+    """The text; escaped once more, in case a report did not escape a name."""
     return safe_text(text, _TEXT_LIMIT)
 
 
@@ -94,6 +94,6 @@ def shortened(text: str, width: int) -> str:
 
 
 def _asciified(line: Text) -> Text:
-    """The line with the few characters that reports use beyond ASCII replaced."""
+    """The line with the few other characters of reports replaced by ASCII."""
     plain = line.plain.translate(_ASCII)
     return Text(plain, style=line.style, spans=line.spans)
