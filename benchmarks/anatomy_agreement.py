@@ -17,12 +17,10 @@ from feasibility import zoo
 from feasibility.measure.instruments.memray_capture import read_phase
 from feasibility.measure.measure_model import measure_model
 from feasibility.measure.measure_options import MeasureOptions
-from feasibility.measure.passes import Passes
+from feasibility.measure.passes import local_passes
 from feasibility.records.anatomy import MemoryParts
 from feasibility.records.profile import Profile
 from feasibility.records.workload import InputPlan
-from feasibility.runners.host import ceiling_bytes
-from feasibility.runners.local import LocalSession
 from feasibility.units import MIB, SECOND_NS
 
 MODELS = ("mobilenet-v2", "minilm-l6", "resnet18-fastai", "resnet101")
@@ -74,7 +72,7 @@ def agreement_rows(name: str, profile: Profile) -> list[tuple[str, ...]]:
 
 def cost_rows(path: Path, plan: InputPlan) -> list[tuple[str, ...]]:
     """Best times of a plain child, of memray on the same work, and of the other children."""
-    passes = Passes(path.absolute(), MeasureOptions(), LocalSession(), ceiling_bytes())
+    passes = local_passes(path, MeasureOptions())
     rounds = []
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(ROUND_COUNT):

@@ -10,11 +10,9 @@ from feasibility import zoo
 from feasibility.measure.inputs_that_run import read_to_run
 from feasibility.measure.latency_percentiles import latency_summary
 from feasibility.measure.measure_options import MeasureOptions
-from feasibility.measure.passes import Passes
+from feasibility.measure.passes import Passes, local_passes
 from feasibility.records.workload import InputPlan
 from feasibility.runners.child_protocol import Done
-from feasibility.runners.host import ceiling_bytes
-from feasibility.runners.local import LocalSession
 from feasibility.units import SECOND_NS, format_duration
 
 # YAMNet takes less than a millisecond, where the clock and the call weigh too much.
@@ -27,7 +25,7 @@ def main() -> None:
     rows = []
     for name in MODELS:
         path = zoo.build(name)
-        passes = Passes(path.absolute(), MeasureOptions(), LocalSession(), ceiling_bytes())
+        passes = local_passes(path, MeasureOptions())
         plan = read_to_run(path, passes.options).plans[0]
         pairs = alternate(
             PAIR_COUNT,

@@ -26,7 +26,7 @@ from feasibility.facts.read_model import facts_for
 from feasibility.measure.inputs_that_run import first_that_runs, read_to_run
 from feasibility.measure.latency_percentiles import percentile
 from feasibility.measure.measure_options import MeasureOptions
-from feasibility.measure.passes import Passes
+from feasibility.measure.passes import local_passes
 from feasibility.measure.profiled_model import profiled_model
 from feasibility.predict.latency.coefficients import fitted
 from feasibility.predict.latency.latency import DEFAULT_RUNTIME
@@ -36,8 +36,6 @@ from feasibility.predict.latency.model_work import work_of_model
 from feasibility.records.device import Device
 from feasibility.records.profile import ProfiledModel
 from feasibility.runners.child_protocol import Done
-from feasibility.runners.host import ceiling_bytes
-from feasibility.runners.local import LocalSession
 from feasibility.units import SECOND_NS, format_duration
 
 MODELS = ("yamnet", "mobilenet-v2", "resnet18-fastai", "minilm-l6", "resnet101", "bert-base")
@@ -112,7 +110,7 @@ def ratios(first: Mapping[str, int], second: Mapping[str, int]) -> Iterable[floa
 def timed(path: Path, threads: int) -> tuple[ProfiledModel, int]:
     """The model's work and its median latency."""
     options = MeasureOptions(threads=threads, run_count=RUN_COUNT)
-    passes = Passes(path.absolute(), options, LocalSession(), ceiling_bytes())
+    passes = local_passes(path, options)
     reading = read_to_run(path, options)
     plan, result = first_that_runs(reading, passes.plain, passes.ceiling_bytes)
     done = result.event(Done)

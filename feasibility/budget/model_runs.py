@@ -21,14 +21,13 @@ from feasibility.measure.latency_percentiles import percentile
 from feasibility.measure.measure_options import PROVIDERS, MeasureOptions
 from feasibility.measure.memory_figures import ChildMemory, memory_of
 from feasibility.measure.output_drift import Outputs, read_outputs
-from feasibility.measure.passes import Passes
+from feasibility.measure.passes import Passes, local_passes
 from feasibility.records.budget import OperatorTime, Snapshot
 from feasibility.records.reading import ModelReading
 from feasibility.records.workload import InputPlan
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Done
 from feasibility.runners.host import ceiling_bytes
-from feasibility.runners.local import LocalSession
 from feasibility.scratch import scratch_folder
 
 # The second child of the pass is not needed; at the same time as the first it costs little.
@@ -135,7 +134,7 @@ class ModelRuns:
 
     @property
     def _passes(self) -> Passes:
-        return Passes(self.path.absolute(), self.options, LocalSession(), ceiling_bytes())
+        return local_passes(self.path, self.options)
 
     def _known_reading(self) -> ModelReading:
         if self._reading is None:

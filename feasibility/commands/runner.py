@@ -74,7 +74,7 @@ def check(
     quiet: QuietOption = False,
 ) -> None:
     """Run a small model on a runner and show facts of the machine."""
-    from feasibility.measure.runner_trial import MODEL_NAME, try_runner
+    from feasibility.measure.try_runner import MODEL_NAME, try_runner
     from feasibility.render.rows.runners import trial_report
     from feasibility.runners.emulator.installed_emulator import ISA
     from feasibility.runners.named_runners import runner_named

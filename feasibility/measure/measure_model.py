@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 from feasibility.measure import measurement_warnings
 from feasibility.measure.child_errors import child_error
 from feasibility.measure.default_allocator_range import largest_peak_bytes, measure_range
-from feasibility.measure.files_to_stage import files_to_stage
 from feasibility.measure.gpu_pass import gpu_memory
 from feasibility.measure.inputs_that_run import first_that_runs, read_to_run
 from feasibility.measure.instruments.memray_capture import read_phase
@@ -21,13 +19,12 @@ from feasibility.measure.instruments.ort_profile import read_trace
 from feasibility.measure.measure_options import MeasureOptions, Progress, no_progress
 from feasibility.measure.measured_profile import PassResults, build_profile
 from feasibility.measure.memory_figures import memory_of
-from feasibility.measure.passes import Passes
+from feasibility.measure.passes import Passes, connected_passes
 from feasibility.records.base import Notice
 from feasibility.records.profile import Profile
 from feasibility.records.reading import ModelReading
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Done, Failed
-from feasibility.runners.host import ceiling_bytes
 from feasibility.runners.local import LocalRunner
 from feasibility.runners.runner import Runner, Session
 from feasibility.scratch import scratch_folder
@@ -69,16 +66,14 @@ def measure_model(
     progress(0, len(_STEPS), _STEPS[0])
     reading = read_to_run(path, options)
     with contextlib.ExitStack() as stack:
-        connection = (runner or LocalRunner()).connect(partial(files_to_stage, reading, options))
-        session = stack.enter_context(connection)
+        connection = connected_passes(reading, options, runner or LocalRunner())
+        passes = stack.enter_context(connection)
         folder = stack.enter_context(scratch_folder())
-        ceiling = ceiling_bytes() if session.host is None else session.host.free_bytes
-        passes = Passes(path.absolute(), options, session, ceiling)
         progress(1, len(_STEPS), _STEPS[1])
         results = _run_plain(reading, passes)
         further = _FurtherPasses(reading, passes, results, folder, progress)
         further.run_memory()
-        if not session.is_emulated:
+        if not passes.session.is_emulated:
             further.run_memray()
             further.run_timeline()
             further.run_ort_profile()

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from msgspec.structs import replace
 
+from feasibility.measure.files_to_stage import files_to_stage
 from feasibility.measure.measure_options import MeasureOptions
+from feasibility.records.reading import ModelReading
 from feasibility.records.workload import InputPlan, InputSpec, Workload
 from feasibility.runners.child_command import STEADY_ENVIRONMENT
 from feasibility.runners.child_process import ChildResult, Watcher, run_children
 from feasibility.runners.child_protocol import Done, Event, Instrument, Ready, Request, Schedule
-from feasibility.runners.runner import Session
+from feasibility.runners.host import ceiling_bytes
+from feasibility.runners.local import LocalSession
+from feasibility.runners.runner import Runner, Session
 from feasibility.units import SECOND_NS
 
 # After this share of the time limit the child stops sampling, so that it can still report.
@@ -37,6 +43,26 @@ _PROFILED: Final = Schedule(
 _LIMITED_ENOUGH_NS: Final = SECOND_NS
 
 _ENVIRONMENTS: Final = {"steady": STEADY_ENVIRONMENT, "timeline": STEADY_ENVIRONMENT}
+
+
+def local_passes(path: Path, options: MeasureOptions) -> Passes:
+    """The passes over one model on this machine."""
+    return Passes(path.absolute(), options, LocalSession(), ceiling_bytes())
+
+
+@contextlib.contextmanager
+def connected_passes(
+    reading: ModelReading, options: MeasureOptions, runner: Runner
+) -> Iterator[Passes]:
+    """The passes over one model on a runner; everything there is removed when the block ends.
+
+    Raises:
+        HostError: The machine cannot be reached or used.
+        ModelError: The files of the model cannot be found.
+    """
+    with runner.connect(partial(files_to_stage, reading, options)) as session:
+        ceiling = ceiling_bytes() if session.host is None else session.host.free_bytes
+        yield Passes(reading.path.absolute(), options, session, ceiling)
 
 
 @dataclass(frozen=True, slots=True)

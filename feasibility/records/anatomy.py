@@ -1,12 +1,10 @@
-"""Where the memory of a measured model is, and how it got there."""
+"""Where is the memory of a model, and how did it get there? Parts and timeline of a profile."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from msgspec import Meta
-
-from feasibility.records.base import Bytes, Nanoseconds, Record
+from feasibility.records.base import Bytes, Nanoseconds, Record, doc
 
 ChangedSetting: TypeAlias = Literal["prepacking-off", "arena-off"]
 TimelinePhaseName: TypeAlias = Literal[
@@ -15,170 +13,142 @@ TimelinePhaseName: TypeAlias = Literal[
 
 
 class MemoryParts(Record, frozen=True, kw_only=True):
-    """The kernel's figure at one moment, divided; the parts add up to the total exactly."""
+    """One figure of the kernel, divided into parts that add up to it exactly."""
 
     total_bytes: Annotated[
-        Bytes, Meta(description="Resident memory above the baseline, as the kernel counts it.")
+        Bytes, doc("Resident memory above the baseline, as the kernel counts it.")
     ]
     weights_bytes: Annotated[
-        Bytes,
-        Meta(description="Weights in the process's own memory, in the form that nodes read."),
+        Bytes, doc("Weights in the form that nodes read, in anonymous memory.")
     ] = 0
     prepacked_bytes: Annotated[
-        Bytes, Meta(description="Weights that kernels re-laid for themselves while loading.")
+        Bytes, doc("Prepacked weights: copied while loading into the layout that a kernel reads.")
     ] = 0
     arena_in_use_bytes: Annotated[
-        Bytes, Meta(description="The runtime's arena: what the fullest node had in use.")
+        Bytes, doc("Arena in use at its peak, without prepacked weights.")
     ] = 0
     arena_idle_bytes: Annotated[
-        Bytes, Meta(description="The runtime's arena: held and touched beyond that.")
+        Bytes, doc("Arena held and touched, but not in use at its peak.")
     ] = 0
-    inputs_bytes: Annotated[Bytes, Meta(description="Inputs that the caller holds.")] = 0
+    inputs_bytes: Annotated[Bytes, doc("Inputs of the runs.")] = 0
     objects_bytes: Annotated[
-        Bytes,
-        Meta(description="Graph, kernels and everything else on the heap that is no tensor."),
+        Bytes, doc("Graph, kernels and everything on the heap except tensors.")
     ] = 0
-    retained_bytes: Annotated[
-        Bytes, Meta(description="Freed by the program and kept by the C allocator.")
-    ] = 0
+    retained_bytes: Annotated[Bytes, doc("Freed by the program and kept by the allocator.")] = 0
     transient_bytes: Annotated[
-        Bytes, Meta(description="Taken during the runs and given back to the kernel by their end.")
+        Bytes, doc("Allocated during the runs and returned to the kernel by their end.")
     ] = 0
     model_file_bytes: Annotated[
-        Bytes, Meta(description="Mapped pages of the model's files; the kernel can evict them.")
+        Bytes, doc("Mapped pages of the model's files, which the kernel can evict.")
     ] = 0
     library_bytes: Annotated[
-        Bytes, Meta(description="Pages of libraries touched since the baseline, code and data.")
+        Bytes, doc("Pages of libraries touched after the baseline, code and data.")
     ] = 0
-    unattributed_bytes: Annotated[
-        Bytes, Meta(description="What none of the instruments accounts for.")
-    ] = 0
+    unattributed_bytes: Annotated[Bytes, doc("The rest, which no instrument explains.")] = 0
 
 
 class SettingEffect(Record, frozen=True, kw_only=True):
-    """Memory with one setting changed and everything else alike, above the baseline."""
+    """Memory with one setting changed, in bytes above the baseline."""
 
-    setting: Annotated[
-        ChangedSetting,
-        Meta(description="Prepacking of weights switched off, or the runtime's arena."),
-    ]
-    load_peak_bytes: Annotated[Bytes, Meta(description="Highest resident memory while loading.")]
-    resident_bytes: Annotated[Bytes, Meta(description="Resident memory after loading.")]
+    setting: Annotated[ChangedSetting, doc("The setting: prepacking off, or arena off.")]
+    load_peak_bytes: Annotated[Bytes, doc("Highest resident memory while loading.")]
+    resident_bytes: Annotated[Bytes, doc("Resident memory after loading.")]
     resident_anonymous_bytes: Annotated[
-        Bytes, Meta(description="The part of it that cannot be evicted.")
+        Bytes, doc("Anonymous part of the resident memory after loading.")
     ]
-    inference_peak_bytes: Annotated[
-        Bytes, Meta(description="Highest resident memory over all runs.")
-    ]
-    inference_anonymous_bytes: Annotated[
-        Bytes, Meta(description="Anonymous memory after the runs.")
-    ]
+    inference_peak_bytes: Annotated[Bytes, doc("Highest resident memory during the runs.")]
+    inference_anonymous_bytes: Annotated[Bytes, doc("Anonymous memory after the runs.")]
 
 
 class Anatomy(Record, frozen=True, kw_only=True):
-    """Where the memory is after loading and at the inference peak, allocator steady."""
+    """Where the memory is, after loading and at the inference peak, with the steady allocator."""
 
-    loaded: Annotated[MemoryParts, Meta(description="After loading.")]
-    inference_peak: Annotated[
-        MemoryParts | None, Meta(description="At the highest point of all runs.")
-    ] = None
+    loaded: Annotated[MemoryParts, doc("Resident memory after loading, divided.")]
+    inference_peak: Annotated[MemoryParts | None, doc("Inference peak, divided.")] = None
     allocated_bytes: Annotated[
         Bytes | None,
-        Meta(
-            description="In use on the heap after loading as the C library counts it, its own "
-            "headers and rounding included; null where it does not tell."
+        doc(
+            "In use on the heap after loading, headers and rounding included, counted by "
+            "the C library; null if it cannot count it."
         ),
     ] = None
     requested_bytes: Annotated[
-        Bytes | None, Meta(description="The same as memray counts it: what was asked for.")
+        Bytes | None,
+        doc("The same without headers and rounding: bytes that were requested, counted by memray."),
     ] = None
     mapped_bytes: Annotated[
-        Bytes | None,
-        Meta(description="Mappings of loading that are kept, in full size whether touched or not."),
+        Bytes | None, doc("Mappings that loading kept, in full size, touched or not.")
     ] = None
     untouched_bytes: Annotated[
-        Bytes | None,
-        Meta(description="Allocated and never written to, so that no memory stands behind it."),
+        Bytes | None, doc("Allocated and never written, so it uses no memory.")
     ] = None
     default_retained_low_bytes: Annotated[
-        Bytes | None,
-        Meta(description="Least that the C allocator keeps after loading with its defaults."),
+        Bytes | None, doc("Least memory that the default allocator retains after loading.")
     ] = None
     default_retained_high_bytes: Annotated[
-        Bytes | None, Meta(description="Most that it keeps then.")
+        Bytes | None, doc("Most memory that the default allocator retains after loading.")
     ] = None
-    settings: Annotated[
-        tuple[SettingEffect, ...], Meta(description="Memory with one setting changed.")
-    ] = ()
+    settings: Annotated[tuple[SettingEffect, ...], doc("Memory with one setting changed.")] = ()
 
 
 class TimelinePhase(Record, frozen=True, kw_only=True):
-    """One phase of a process that loads and runs the model."""
+    """One phase of a child that loads and runs the model."""
 
     name: Annotated[
         TimelinePhaseName,
-        Meta(
-            description="`parse`, `optimise` and `prepack` where the runtime's log tells them "
-            "apart, `load` where it does not."
+        doc(
+            "The phase. Loading is `parse`, `optimise` and `prepack` if the runtime's log "
+            "has them, otherwise `load`."
         ),
     ]
-    begin_ns: Annotated[Nanoseconds, Meta(description="Its beginning on the timeline.")]
-    end_ns: Annotated[Nanoseconds, Meta(description="Its end.")]
-    resident_peak_bytes: Annotated[
-        Bytes, Meta(description="Highest resident memory that was seen in it.")
-    ]
+    begin_ns: Annotated[Nanoseconds, doc("Beginning of the phase on the timeline.")]
+    end_ns: Annotated[Nanoseconds, doc("End of the phase on the timeline.")]
+    resident_peak_bytes: Annotated[Bytes, doc("Highest resident memory in the phase.")]
     allocated_peak_bytes: Annotated[
-        Bytes | None, Meta(description="Most in use on the heap; null where that is not told.")
+        Bytes | None, doc("Most bytes in use on the heap; null if unknown.")
     ] = None
 
 
 class HeldTensor(Record, frozen=True, kw_only=True):
-    """Arena memory that one node took and that was still held at the peak."""
+    """A block of the arena at its peak."""
 
-    producer: Annotated[str, Meta(description="Node that took it; untrusted text.")]
-    op_type: Annotated[str, Meta(description="Operator of that node.")]
-    size_bytes: Annotated[Bytes, Meta(description="Bytes, as the arena rounds them.")]
+    producer: Annotated[str, doc("Node that took the block; untrusted text.")]
+    op_type: Annotated[str, doc("Operator of that node.")]
+    size_bytes: Annotated[Bytes, doc("Bytes, rounded up by the arena.")]
 
 
 class ArenaPeak(Record, frozen=True, kw_only=True):
-    """The node at which the arena was fullest in the first run, prepacked weights left out."""
+    """The node at which the arena was fullest in the first run, without prepacked weights."""
 
-    node: Annotated[str, Meta(description="Node in the optimised graph; untrusted text.")]
-    op_type: Annotated[str, Meta(description="Operator of that node.")]
-    in_use_bytes: Annotated[Bytes, Meta(description="Arena in use while it ran, at most.")]
+    node: Annotated[str, doc("Node in the optimised graph; untrusted text.")]
+    op_type: Annotated[str, doc("Operator of that node.")]
+    in_use_bytes: Annotated[Bytes, doc("Highest use of the arena while the node ran.")]
     prepacked_bytes: Annotated[
-        Bytes, Meta(description="What was in use before the first node: prepacked weights.")
+        Bytes, doc("Arena in use before the first node: prepacked weights.")
     ] = 0
-    scratch_bytes: Annotated[
-        Bytes, Meta(description="The part that this node took and freed itself.")
-    ] = 0
+    scratch_bytes: Annotated[Bytes, doc("Part that this node took and freed itself.")] = 0
     tensors: Annotated[
         tuple[HeldTensor, ...],
-        Meta(
-            description="Outputs held then, largest first. Which output was freed when follows "
-            "from sizes, since the runtime does not name it."
+        doc(
+            "Outputs in the arena then, largest first. They are matched by size, because "
+            "the runtime does not report which output it frees."
         ),
     ] = ()
 
 
 class Timeline(Record, frozen=True, kw_only=True):
-    """Memory of one process over time; the steady allocator, the whole process."""
+    """Memory of one child over time, whole process, with the steady allocator."""
 
-    baseline_bytes: Annotated[
-        Bytes, Meta(description="Resident memory when the session began to be created.")
-    ]
-    phases: Annotated[tuple[TimelinePhase, ...], Meta(description="Phases, without gaps.")]
+    baseline_bytes: Annotated[Bytes, doc("Resident memory of the child before it loads the model.")]
+    phases: Annotated[tuple[TimelinePhase, ...], doc("Phases in order, without gaps.")]
     at_ns: Annotated[
-        tuple[int, ...], Meta(description="Time of each point since the libraries' import began.")
+        tuple[int, ...], doc("Time of each point, from the beginning of the import of libraries.")
     ]
     resident_bytes: Annotated[
-        tuple[int, ...],
-        Meta(description="Highest resident memory between this point and the next."),
+        tuple[int, ...], doc("Resident memory at each point, the highest of its time slice.")
     ]
     allocated_bytes: Annotated[
         tuple[int, ...] | None,
-        Meta(description="In use on the heap at that moment; null where the C library is mute."),
+        doc("Bytes in use on the heap at each point; null if the C library cannot count them."),
     ] = None
-    arena_peak: Annotated[
-        ArenaPeak | None, Meta(description="The node at which the arena was fullest.")
-    ] = None
+    arena_peak: Annotated[ArenaPeak | None, doc("The node at which the arena was fullest.")] = None

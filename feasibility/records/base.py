@@ -16,6 +16,11 @@ class Record(msgspec.Struct, frozen=True):
     """
 
 
+def doc(description: str) -> Meta:
+    """The sentence about a field that the JSON Schema shows."""
+    return Meta(description=description)
+
+
 Bytes: TypeAlias = Annotated[int, Meta(ge=0)]
 Nanoseconds: TypeAlias = Annotated[int, Meta(ge=0)]
 Count: TypeAlias = Annotated[int, Meta(ge=0)]

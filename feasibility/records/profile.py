@@ -1,10 +1,8 @@
-"""What was measured on one machine, with one workload."""
+"""What does a profile hold? The figures of one model on one machine with one workload."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
-
-from msgspec import Meta
 
 from feasibility.records.anatomy import Anatomy, Timeline
 from feasibility.records.base import (
@@ -15,6 +13,7 @@ from feasibility.records.base import (
     Notice,
     Record,
     TensorSpec,
+    doc,
 )
 from feasibility.records.facts import ActivationPeak, ModelledMemory, OperatorClass
 from feasibility.records.workload import Workload
@@ -23,305 +22,271 @@ from feasibility.records.workload import Workload
 class ProfiledModel(Record, frozen=True, kw_only=True):
     """The model that was measured."""
 
-    name: Annotated[str, Meta(description="File name.")]
-    path: Annotated[str, Meta(description="Path as it was given.")]
-    format: Annotated[Literal["onnx", "ort"], Meta(description="File format.")] = "onnx"
-    sha256: Annotated[str | None, Meta(description="Digest of the model file.")] = None
-    file_bytes: Annotated[Bytes, Meta(description="Size of the model file itself.")]
-    external_bytes: Annotated[Bytes, Meta(description="Size of its external data files.")] = 0
-    parameter_count: Annotated[Count | None, Meta(description="Initializer elements.")] = None
-    initializer_bytes: Annotated[Bytes | None, Meta(description="Initializer bytes.")] = None
-    largest_initializer_bytes: Annotated[
-        Bytes | None, Meta(description="Bytes of the largest initializer.")
-    ] = None
-    generated_bytes: Annotated[
-        Bytes, Meta(description="Bytes of weights that the graph makes itself.")
-    ] = 0
+    name: Annotated[str, doc("File name.")]
+    path: Annotated[str, doc("Path as it was given.")]
+    format: Annotated[Literal["onnx", "ort"], doc("File format.")] = "onnx"
+    sha256: Annotated[str | None, doc("Digest of the model file.")] = None
+    file_bytes: Annotated[Bytes, doc("Size of the model file itself.")]
+    external_bytes: Annotated[Bytes, doc("Size of its external data files.")] = 0
+    parameter_count: Annotated[Count | None, doc("Number of elements of all initializers.")] = None
+    initializer_bytes: Annotated[Bytes | None, doc("Bytes of all initializers.")] = None
+    largest_initializer_bytes: Annotated[Bytes | None, doc("Bytes of the largest initializer.")] = (
+        None
+    )
+    generated_bytes: Annotated[Bytes, doc("Bytes of weights that the graph generates.")] = 0
     weight_bytes_by_operator: Annotated[
-        dict[str, int], Meta(description="Initializer bytes by the operator that reads them.")
+        dict[str, int], doc("Initializer bytes by the operator that reads them.")
     ] = {}
-    node_count: Annotated[Count | None, Meta(description="Nodes.")] = None
-    opset: Annotated[int | None, Meta(description="Version of the default operator set.")] = None
+    node_count: Annotated[Count | None, doc("Number of nodes.")] = None
+    opset: Annotated[int | None, doc("Version of the default operator set.")] = None
     flops: Annotated[
-        Count | None, Meta(description="Operations of one inference, multiply-adds as 2.")
+        Count | None, doc("Floating-point operations of one inference; a multiply-add counts 2.")
     ] = None
-    macs: Annotated[Count | None, Meta(description="Multiply-adds of one inference.")] = None
-    moved_bytes: Annotated[Bytes | None, Meta(description="Bytes moved by all nodes.")] = None
-    flops_by_class: Annotated[
-        dict[OperatorClass, int], Meta(description="Operations by operator class.")
-    ] = {}
+    macs: Annotated[Count | None, doc("Multiply-adds of one inference.")] = None
+    moved_bytes: Annotated[Bytes | None, doc("Bytes that all nodes read and write.")] = None
+    flops_by_class: Annotated[dict[OperatorClass, int], doc("Operations by operator class.")] = {}
     moved_bytes_by_class: Annotated[
-        dict[OperatorClass, int], Meta(description="Bytes moved by operator class.")
+        dict[OperatorClass, int], doc("Bytes read and written by operator class.")
     ] = {}
-    node_count_by_class: Annotated[
-        dict[OperatorClass, int], Meta(description="Nodes by operator class.")
-    ] = {}
-    weight_dtype: Annotated[
-        str | None, Meta(description="Element type that holds most initializer bytes.")
-    ] = None
+    node_count_by_class: Annotated[dict[OperatorClass, int], doc("Nodes by operator class.")] = {}
+    weight_dtype: Annotated[str | None, doc("Element type that holds most initializer bytes.")] = (
+        None
+    )
     custom_operators: Annotated[
-        tuple[str, ...], Meta(description="Operators no standard build has, as domain:name.")
+        tuple[str, ...], doc("Operators that standard builds do not have, as domain:name.")
     ] = ()
-    operator_types: Annotated[
-        tuple[str, ...], Meta(description="Operator types used, as domain:name.")
-    ] = ()
-    inputs: Annotated[tuple[TensorSpec, ...], Meta(description="Declared inputs.")] = ()
-    outputs: Annotated[tuple[TensorSpec, ...], Meta(description="Declared outputs.")] = ()
-    per_iteration: Annotated[
-        bool, Meta(description="True if a loop was counted as one iteration.")
-    ] = False
+    operator_types: Annotated[tuple[str, ...], doc("Operator types used, as domain:name.")] = ()
+    inputs: Annotated[tuple[TensorSpec, ...], doc("Declared inputs.")] = ()
+    outputs: Annotated[tuple[TensorSpec, ...], doc("Declared outputs.")] = ()
+    per_iteration: Annotated[bool, doc("True if loops count as one iteration.")] = False
     activation_peak: Annotated[
-        ActivationPeak | None, Meta(description="Static activation peak.")
+        ActivationPeak | None, doc("Activation peak of the graph in the file, by liveness.")
     ] = None
     modelled_memory: Annotated[
         tuple[ModelledMemory, ...],
-        Meta(description="Memory per instruction set, modelled; empty if the graph is not known."),
+        doc("Modelled memory per instruction set; empty if the graph is unknown."),
     ] = ()
 
 
 class Host(Record, frozen=True, kw_only=True):
-    """The machine and the versions that figures belong to."""
+    """The machine that a profile was measured on, and its versions."""
 
-    cpu: Annotated[str, Meta(description="Processor name.")]
-    arch: Annotated[str, Meta(description="Instruction set, for example x86_64 or aarch64.")]
-    core_count: Annotated[Count | None, Meta(description="Cores this process may use.")]
-    memory_bytes: Annotated[Bytes | None, Meta(description="Physical memory.")]
-    device: Annotated[
-        str, Meta(description="Name of the device, where the source of the figures tells it.")
-    ] = ""
-    os: Annotated[str, Meta(description="Operating system and kernel.")]
-    python: Annotated[str, Meta(description="Python version of the child.")]
-    libraries: Annotated[dict[str, str], Meta(description="Library versions in the child.")] = {}
-    libc: Annotated[str, Meta(description="C library, which brings the allocator.")] = ""
+    cpu: Annotated[str, doc("Processor name.")]
+    arch: Annotated[str, doc("Instruction set, for example x86_64 or aarch64.")]
+    core_count: Annotated[Count | None, doc("Cores that the process may use.")]
+    memory_bytes: Annotated[Bytes | None, doc("Physical memory.")]
+    device: Annotated[str, doc("Name of the device, if the source of the figures states it.")] = ""
+    os: Annotated[str, doc("Operating system and kernel.")]
+    python: Annotated[str, doc("Python version of the child.")]
+    libraries: Annotated[dict[str, str], doc("Library versions in the child.")] = {}
+    libc: Annotated[str, doc("C library, which contains the allocator.")] = ""
 
 
 class Memory(Record, frozen=True, kw_only=True):
-    """Memory of one allocator mode, in bytes above the baseline unless it says otherwise."""
+    """Memory with one allocator, in bytes above the baseline unless stated otherwise."""
 
     allocator: Annotated[
         Literal["steady", "default"],
-        Meta(description="steady: trim threshold fixed, figures repeat; default: as it comes."),
+        doc("steady: trim threshold fixed, so figures repeat; default: glibc's defaults."),
     ]
     peak_source: Annotated[
         Literal["vmhwm", "sampled"],
-        Meta(description="The kernel's own high-water mark, or sampling where it is not allowed."),
+        doc("vmhwm: the kernel's high-water mark; sampled: a thread read resident memory."),
     ] = "vmhwm"
-    baseline_bytes: Annotated[
-        Bytes, Meta(description="Resident memory of the child before the session is created.")
-    ]
-    load_peak_bytes: Annotated[Bytes, Meta(description="Highest resident memory while loading.")]
-    resident_bytes: Annotated[Bytes, Meta(description="Resident memory after loading.")]
+    baseline_bytes: Annotated[Bytes, doc("Resident memory of the child before it loads the model.")]
+    load_peak_bytes: Annotated[Bytes, doc("Highest resident memory while loading.")]
+    resident_bytes: Annotated[Bytes, doc("Resident memory after loading.")]
     resident_anonymous_bytes: Annotated[
-        Bytes, Meta(description="The part of it that cannot be evicted.")
+        Bytes, doc("Anonymous part of the resident memory after loading.")
     ]
     resident_file_bytes: Annotated[
-        Bytes, Meta(description="The part of it that is backed by files.")
+        Bytes, doc("File-backed part of the resident memory after loading.")
     ]
     inference_peak_bytes: Annotated[
-        Bytes | None, Meta(description="Highest resident memory over all runs.")
+        Bytes | None, doc("Highest resident memory during the runs.")
     ] = None
-    inference_anonymous_bytes: Annotated[
-        Bytes | None, Meta(description="Anonymous memory after the runs.")
-    ] = None
-    inference_file_bytes: Annotated[
-        Bytes | None, Meta(description="File-backed memory after the runs.")
-    ] = None
+    inference_anonymous_bytes: Annotated[Bytes | None, doc("Anonymous memory after the runs.")] = (
+        None
+    )
+    inference_file_bytes: Annotated[Bytes | None, doc("File-backed memory after the runs.")] = None
     inference_pss_bytes: Annotated[
-        Bytes | None,
-        Meta(description="Proportional set size after the runs, less that of the baseline."),
+        Bytes | None, doc("Proportional set size after the runs, above the baseline.")
     ] = None
     inference_private_dirty_bytes: Annotated[
-        Bytes | None,
-        Meta(description="Private dirty memory after the runs, less that of the baseline."),
+        Bytes | None, doc("Private dirty memory after the runs, above the baseline.")
     ] = None
     floor_bytes: Annotated[
         Bytes | None,
-        Meta(
-            description="Most that could not be evicted at any time, loading included; "
-            "below it, killed."
+        doc(
+            "Highest non-evictable memory at any time, loading included. With less, the "
+            "process is killed."
         ),
     ] = None
     comfort_bytes: Annotated[
         Bytes | None,
-        Meta(
-            description="Enough for the floor and for runs with all file pages they touch; "
-            "below it, thrashing."
+        doc(
+            "Enough for the floor and for runs with all file pages that they read. With "
+            "less, the process thrashes."
         ),
     ] = None
     allocated_load_peak_bytes: Annotated[
-        Bytes | None, Meta(description="Bytes requested from allocators at the peak of loading.")
+        Bytes | None, doc("Bytes requested from allocators at the peak of loading.")
     ] = None
     allocated_resident_bytes: Annotated[
-        Bytes | None, Meta(description="Bytes requested and not freed after loading.")
+        Bytes | None, doc("Bytes requested and not freed by the end of loading.")
     ] = None
     allocated_inference_peak_bytes: Annotated[
-        Bytes | None, Meta(description="Bytes requested at the peak of the runs.")
+        Bytes | None, doc("Bytes requested at the peak of the runs.")
     ] = None
     retained_bytes: Annotated[
-        Bytes | None, Meta(description="Freed by the program and kept by the C allocator.")
+        Bytes | None,
+        doc("Bytes that the program freed and the default allocator kept after loading."),
     ] = None
-    arena_held_bytes: Annotated[
-        Bytes | None, Meta(description="Held by the runtime's arena after the runs.")
-    ] = None
+    arena_held_bytes: Annotated[Bytes | None, doc("Most bytes that the runtime's arena held.")] = (
+        None
+    )
     arena_in_use_peak_bytes: Annotated[
-        Bytes | None, Meta(description="Most bytes of the arena in use at any node.")
+        Bytes | None, doc("Most bytes of the arena that were in use.")
     ] = None
 
 
 class DefaultAllocator(Record, frozen=True, kw_only=True):
-    """Range of memory with the C library's defaults, from several fresh children.
+    """Range of memory with the default allocator, from several children.
 
-    Each end is the lowest or highest child moved outwards by 1/(n-1) of the range, because
-    the extremes of a few children lie inside those of all.
+    Each end is the lowest or highest child, moved outwards by 1/(n-1) of the range, because a few
+    children do not reach the extremes.
     """
 
-    repeat_count: Annotated[Count, Meta(description="Children that were measured.")]
-    load_peak_low_bytes: Annotated[Bytes, Meta(description="Lower end of the load peak.")]
-    load_peak_high_bytes: Annotated[Bytes, Meta(description="Upper end of the load peak.")]
-    resident_low_bytes: Annotated[
-        Bytes, Meta(description="Lower end of the resident memory after load.")
-    ]
-    resident_high_bytes: Annotated[
-        Bytes, Meta(description="Upper end of the resident memory after load.")
-    ]
-    inference_peak_low_bytes: Annotated[
-        Bytes | None, Meta(description="Lower end of the inference peak.")
-    ] = None
-    inference_peak_high_bytes: Annotated[
-        Bytes | None, Meta(description="Upper end of the inference peak.")
-    ] = None
+    repeat_count: Annotated[Count, doc("Number of children.")]
+    load_peak_low_bytes: Annotated[Bytes, doc("Lower end of the load peak.")]
+    load_peak_high_bytes: Annotated[Bytes, doc("Upper end of the load peak.")]
+    resident_low_bytes: Annotated[Bytes, doc("Lower end of the resident memory after loading.")]
+    resident_high_bytes: Annotated[Bytes, doc("Upper end of the resident memory after loading.")]
+    inference_peak_low_bytes: Annotated[Bytes | None, doc("Lower end of the inference peak.")] = (
+        None
+    )
+    inference_peak_high_bytes: Annotated[Bytes | None, doc("Upper end of the inference peak.")] = (
+        None
+    )
 
 
 class GpuMemory(Record, frozen=True, kw_only=True):
     """Memory that one process held on a GPU, in bytes."""
 
-    name: Annotated[str, Meta(description="The GPU.")]
-    total_bytes: Annotated[Bytes, Meta(description="Its memory.")]
+    name: Annotated[str, doc("The GPU.")]
+    total_bytes: Annotated[Bytes, doc("Its memory.")]
     scope: Annotated[
         Literal["process", "device"],
-        Meta(
-            description="process: the driver told this process's own memory; device: only that "
-            "of all, from which what was used before is taken."
+        doc(
+            "process: the driver reports this process; device: it reports all processes "
+            "together, and their memory before the child is subtracted."
         ),
     ]
     context_bytes: Annotated[
         Bytes | None,
-        Meta(description="The context and the libraries: what a model of one operator held."),
+        doc("Memory of the context and the libraries, measured with a model of one operator."),
     ] = None
-    load_peak_bytes: Annotated[Bytes, Meta(description="Most while loading, context included.")]
-    resident_bytes: Annotated[Bytes, Meta(description="After loading, context included.")]
-    inference_peak_bytes: Annotated[Bytes, Meta(description="Most while running, all included.")]
+    load_peak_bytes: Annotated[Bytes, doc("Highest memory while loading, context included.")]
+    resident_bytes: Annotated[Bytes, doc("Memory after loading, context included.")]
+    inference_peak_bytes: Annotated[Bytes, doc("Highest memory while running, context included.")]
     weights_bytes: Annotated[
-        Bytes | None, Meta(description="After loading, less the context: weights in the arena.")
+        Bytes | None, doc("Memory after loading without the context: weights in the arena.")
     ] = None
-    workspace_bytes: Annotated[
-        Bytes, Meta(description="What running added: activations and workspace.")
-    ]
+    workspace_bytes: Annotated[Bytes, doc("Memory that running added: activations and workspace.")]
 
 
 class Latency(Record, frozen=True, kw_only=True):
-    """Times of one session in one process; percentiles are nearest-rank.
+    """Times of one process; percentiles are nearest-rank.
 
-    Only the median is there always: other programs' figures may hold no more.
+    Imported figures may hold the median only.
     """
 
-    load_ns: Annotated[Nanoseconds | None, Meta(description="Creating the session.")] = None
-    first_run_ns: Annotated[Nanoseconds | None, Meta(description="The first run.")] = None
+    load_ns: Annotated[Nanoseconds | None, doc("Time to create the session.")] = None
+    first_run_ns: Annotated[Nanoseconds | None, doc("Time of the first run.")] = None
     samples_ns: Annotated[
-        tuple[int, ...], Meta(description="Every measured run after the warm-up, in order.")
+        tuple[int, ...], doc("Time of every run after the warm-up, in order.")
     ] = ()
-    min_ns: Annotated[Nanoseconds | None, Meta(description="Fastest run.")] = None
-    median_ns: Annotated[Nanoseconds, Meta(description="Nearest-rank median.")]
-    mean_ns: Annotated[Nanoseconds | None, Meta(description="Arithmetic mean, rounded.")] = None
-    stdev_ns: Annotated[
-        Nanoseconds | None, Meta(description="Sample standard deviation, rounded.")
-    ] = None
-    p90_ns: Annotated[Nanoseconds | None, Meta(description="90th percentile.")] = None
-    p95_ns: Annotated[Nanoseconds | None, Meta(description="95th percentile.")] = None
-    p99_ns: Annotated[Nanoseconds | None, Meta(description="99th percentile.")] = None
+    min_ns: Annotated[Nanoseconds | None, doc("Time of the fastest run.")] = None
+    median_ns: Annotated[Nanoseconds, doc("Nearest-rank median.")]
+    mean_ns: Annotated[Nanoseconds | None, doc("Arithmetic mean, rounded.")] = None
+    stdev_ns: Annotated[Nanoseconds | None, doc("Sample standard deviation, rounded.")] = None
+    p90_ns: Annotated[Nanoseconds | None, doc("90th percentile.")] = None
+    p95_ns: Annotated[Nanoseconds | None, doc("95th percentile.")] = None
+    p99_ns: Annotated[Nanoseconds | None, doc("99th percentile.")] = None
     median_low_ns: Annotated[
-        Nanoseconds | None,
-        Meta(description="Lower end of the 95 % confidence interval of the median."),
+        Nanoseconds | None, doc("Lower end of the 95 % confidence interval of the median.")
     ] = None
     median_high_ns: Annotated[
-        Nanoseconds | None,
-        Meta(description="Upper end of the 95 % confidence interval of the median."),
+        Nanoseconds | None, doc("Upper end of the 95 % confidence interval of the median.")
     ] = None
 
 
 class OperatorProfile(Record, frozen=True, kw_only=True):
-    """Time and memory of one node as the runtime ran it, after its own optimisation."""
+    """Time and memory of one node in the optimised graph."""
 
-    node: Annotated[str, Meta(description="Node name in the optimised graph; untrusted text.")]
-    op_type: Annotated[str, Meta(description="Operator, fused ones included.")]
-    provider: Annotated[str, Meta(description="Execution provider that ran it.")]
-    call_count: Annotated[Count, Meta(description="Calls over the profiled runs.")]
-    total_ns: Annotated[Nanoseconds, Meta(description="Time of all these calls.")]
-    flops: Annotated[Count | None, Meta(description="Operations per call where known.")] = None
-    bytes: Annotated[
-        Bytes | None, Meta(description="Bytes of its inputs, weights and outputs, per call.")
-    ] = None
-    arena_in_use_bytes: Annotated[
-        Bytes | None, Meta(description="Arena bytes in use after this node.")
-    ] = None
-    run_count: Annotated[Count, Meta(description="Runs of the model these calls come from.")] = 1
+    node: Annotated[str, doc("Node name in the optimised graph; untrusted text.")]
+    op_type: Annotated[str, doc("Operator, fused ones included.")]
+    provider: Annotated[str, doc("Execution provider that ran it.")]
+    call_count: Annotated[Count, doc("Calls in the profiled runs.")]
+    total_ns: Annotated[Nanoseconds, doc("Time of all calls together.")]
+    flops: Annotated[Count | None, doc("Operations per call, if known.")] = None
+    bytes: Annotated[Bytes | None, doc("Bytes of its inputs, weights and outputs, per call.")] = (
+        None
+    )
+    arena_in_use_bytes: Annotated[Bytes | None, doc("Arena bytes in use after this node.")] = None
+    run_count: Annotated[Count, doc("Number of profiled runs.")] = 1
 
 
 class AllocatorUse(Record, frozen=True, kw_only=True):
     """What memray saw in one phase through one kind of allocator call."""
 
-    phase: Annotated[Literal["load", "inference"], Meta(description="Phase.")]
-    allocator: Annotated[str, Meta(description="Call, for example posix_memalign.")]
-    peak_bytes: Annotated[Bytes, Meta(description="Bytes of it at the phase's high-water mark.")]
-    allocation_count: Annotated[Count, Meta(description="Allocations alive at that moment.")]
+    phase: Annotated[Literal["load", "inference"], doc("Phase.")]
+    allocator: Annotated[str, doc("Call, for example posix_memalign.")]
+    peak_bytes: Annotated[Bytes, doc("Bytes of it at the phase's high-water mark.")]
+    allocation_count: Annotated[Count, doc("Allocations alive at that moment.")]
     is_mapping: Annotated[
-        bool, Meta(description="True for file and anonymous mappings, which are not heap.")
+        bool, doc("True for file and anonymous mappings, which are not heap.")
     ] = False
 
 
 class Profile(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/profile/1"):
     """One model measured on one machine with one workload."""
 
-    tool_version: Annotated[str, Meta(description="Version of feasibility that wrote this.")]
-    measured_at: Annotated[str, Meta(description="UTC time, ISO 8601.")]
+    tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
+    measured_at: Annotated[str, doc("UTC time, ISO 8601.")]
     method: Annotated[
-        Method, Meta(description="Whether the figures were measured or measured under emulation.")
+        Method, doc("Whether the figures were measured or measured under emulation.")
     ] = "measured"
-    runner: Annotated[
-        str,
-        Meta(description="Where it was measured, as --on takes it; local for the same machine."),
-    ] = "local"
+    runner: Annotated[str, doc("Runner as --on takes it; local for this machine.")] = "local"
     source: Annotated[
         str,
-        Meta(
-            description="Other program that took the figures, and the file they were read from; "
-            "empty where feasibility took them."
+        doc(
+            "Program and file that the figures were imported from; empty if feasibility "
+            "measured them."
         ),
     ] = ""
-    model: Annotated[ProfiledModel, Meta(description="The model.")]
-    host: Annotated[Host, Meta(description="The machine.")]
-    workload: Annotated[Workload, Meta(description="The conditions.")]
-    memory: Annotated[Memory | None, Meta(description="Steady memory figures.")] = None
-    gpu: Annotated[
-        GpuMemory | None, Meta(description="Memory on the GPU; null on other providers.")
-    ] = None
+    model: Annotated[ProfiledModel, doc("The model.")]
+    host: Annotated[Host, doc("The machine and its versions.")]
+    workload: Annotated[Workload, doc("Dims, inputs, threads and number of runs.")]
+    memory: Annotated[Memory | None, doc("Memory with the steady allocator.")] = None
+    gpu: Annotated[GpuMemory | None, doc("Memory on the GPU; null for providers without one.")] = (
+        None
+    )
     process_peak_bytes: Annotated[
         Bytes | None,
-        Meta(
-            description="Highest resident memory of the whole process, its runtime included, "
-            "where another program measured only that; null otherwise."
+        doc(
+            "Highest resident memory of the whole process, runtime included, if that is "
+            "all that an imported file states; null otherwise."
         ),
     ] = None
     default_allocator: Annotated[
-        DefaultAllocator | None, Meta(description="Range with the C library's defaults.")
+        DefaultAllocator | None, doc("Range of memory with the default allocator.")
     ] = None
-    anatomy: Annotated[Anatomy | None, Meta(description="Where the memory is.")] = None
-    timeline: Annotated[Timeline | None, Meta(description="How it got there.")] = None
-    latency: Annotated[Latency | None, Meta(description="Times.")] = None
-    operators: Annotated[
-        tuple[OperatorProfile, ...], Meta(description="Nodes in execution order.")
-    ] = ()
+    anatomy: Annotated[Anatomy | None, doc("Where the memory is.")] = None
+    timeline: Annotated[Timeline | None, doc("Memory over time.")] = None
+    latency: Annotated[Latency | None, doc("Times of loading and running.")] = None
+    operators: Annotated[tuple[OperatorProfile, ...], doc("Nodes in execution order.")] = ()
     allocations: Annotated[
-        tuple[AllocatorUse, ...], Meta(description="What memray counted, by phase and call.")
+        tuple[AllocatorUse, ...], doc("Allocations by phase and call, counted by memray.")
     ] = ()
-    warnings: Annotated[tuple[Notice, ...], Meta(description="What to know first.")] = ()
+    warnings: Annotated[tuple[Notice, ...], doc("What to know before trusting the figures.")] = ()

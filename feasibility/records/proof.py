@@ -1,12 +1,10 @@
-"""What a model did under limits on its memory that were enforced, not computed."""
+"""What does a proof hold? Runs of a model under memory limits that the kernel enforced."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from msgspec import Meta
-
-from feasibility.records.base import Bytes, Count, Nanoseconds, Notice, Ratio, Record
+from feasibility.records.base import Bytes, Count, Nanoseconds, Notice, Ratio, Record, doc
 from feasibility.records.profile import Host, ProfiledModel
 from feasibility.records.workload import Workload
 
@@ -18,157 +16,140 @@ ProofAllocator: TypeAlias = Literal["steady", "default"]
 
 
 class LimitedRun(Record, frozen=True, kw_only=True):
-    """One fresh process that loaded and ran the model under one limit, or under none."""
+    """One child that loaded and ran the model under one limit, or without a limit."""
 
-    limit_bytes: Annotated[
-        Bytes | None, Meta(description="What the model might use; null for no limit.")
-    ] = None
+    limit_bytes: Annotated[Bytes | None, doc("Limit on the model; null for no limit.")] = None
     enforced_bytes: Annotated[
-        Bytes | None,
-        Meta(description="What the kernel enforced: the baseline added, in whole pages."),
+        Bytes | None, doc("Limit that the kernel enforced: with the baseline, in whole pages.")
     ] = None
     outcome: Annotated[
         Outcome,
-        Meta(
-            description="survived; thrashed: alive, but slower than the thrashing ratio because "
-            "evicted pages had to be read again; killed: it did not come through."
+        doc(
+            "survived: it finished; thrashed: it finished, but slower than the thrashing "
+            "ratio because it read evicted pages again; killed: it did not finish."
         ),
     ]
     ended_by: Annotated[
         EndedBy,
-        Meta(
-            description="itself: it came through; oom-killer: the kernel; refusal: an allocation "
-            "failed; crash: another signal; timeout: it was ended here."
+        doc(
+            "itself: it finished; oom-killer: the kernel killed it; refusal: an allocation "
+            "failed; crash: another signal; timeout: it exceeded the time limit."
         ),
     ]
-    phase: Annotated[RunPhase, Meta(description="The phase in which it ended.")]
-    message: Annotated[
-        str, Meta(description="What it or the kernel said of its end; empty if it came through.")
-    ] = ""
-    load_ns: Annotated[Nanoseconds | None, Meta(description="Creating the session.")] = None
-    first_run_ns: Annotated[Nanoseconds | None, Meta(description="The first run.")] = None
+    phase: Annotated[RunPhase, doc("Phase in which the child ended.")]
+    message: Annotated[str, doc("Why the child did not finish; empty if it did.")] = ""
+    load_ns: Annotated[Nanoseconds | None, doc("Time to create the session.")] = None
+    first_run_ns: Annotated[Nanoseconds | None, doc("Time of the first run.")] = None
     median_ns: Annotated[
-        Nanoseconds | None, Meta(description="Nearest-rank median of the runs after warming up.")
+        Nanoseconds | None, doc("Nearest-rank median of the runs after the warm-up.")
     ] = None
     samples_ns: Annotated[
-        tuple[int, ...], Meta(description="Every run after warming up, in order.")
+        tuple[int, ...], doc("Time of every run after the warm-up, in order.")
     ] = ()
     latency_ratio: Annotated[
-        Ratio | None, Meta(description="Its median latency to that without a limit.")
+        Ratio | None, doc("Median latency divided by the one without a limit.")
     ] = None
-    load_ratio: Annotated[
-        Ratio | None, Meta(description="Its loading time to that without a limit.")
-    ] = None
+    load_ratio: Annotated[Ratio | None, doc("Loading time divided by the one without a limit.")] = (
+        None
+    )
     reread_per_run_bytes: Annotated[
         Bytes | None,
-        Meta(
-            description="File pages that were evicted and read again, per run after the first; "
-            "null where this kernel does not count them."
+        doc(
+            "Evicted file pages that were read again, per run after the first; null if "
+            "this kernel does not count them."
         ),
     ] = None
     refault_bytes: Annotated[
-        Bytes | None, Meta(description="The same over its whole life, loading included.")
+        Bytes | None, doc("Evicted file pages that were read again in total, loading included.")
     ] = None
-    major_fault_count: Annotated[
-        Count | None, Meta(description="Page faults that waited for the disk.")
-    ] = None
+    major_fault_count: Annotated[Count | None, doc("Page faults that waited for the disk.")] = None
     oom_kill_count: Annotated[
-        Count | None, Meta(description="Processes that the kernel killed for memory.")
+        Count | None, doc("Processes that the kernel killed because memory ran out.")
     ] = None
     charged_peak_bytes: Annotated[
-        Bytes | None,
-        Meta(description="Highest charge of its group, baseline and page cache included."),
+        Bytes | None, doc("Highest charge of the control group, baseline and page cache included.")
     ] = None
-    wall_ns: Annotated[Nanoseconds, Meta(description="From its start to its end.")]
+    wall_ns: Annotated[Nanoseconds, doc("Time from start to end of the child.")]
 
 
 class DeviceProof(Record, frozen=True, kw_only=True):
-    """What became of a model under what one device leaves it, on the machine that measured."""
+    """A run under the memory limit of one device, on this machine."""
 
     arch: Annotated[
-        str, Meta(description="Instruction set it ran on, which may not be the device's.")
+        str, doc("Instruction set of this machine, which may differ from the device's.")
     ]
-    limit_kind: Annotated[LimitKind, Meta(description="What enforced the limit.")]
-    run: Annotated[LimitedRun, Meta(description="The run under the limit.")]
+    limit_kind: Annotated[LimitKind, doc("What enforced the limit.")]
+    run: Annotated[LimitedRun, doc("Run under the limit.")]
 
 
 class Bisection(Record, frozen=True, kw_only=True):
-    """The limits between which a model changes its behaviour, in bytes for the model."""
+    """Floor and comfort point, each between two limits, in bytes for the model."""
 
-    floor_bytes: Annotated[Bytes | None, Meta(description="Lowest limit that it came through.")] = (
-        None
-    )
+    floor_bytes: Annotated[Bytes | None, doc("Lowest limit that the model survived.")] = None
     killed_bytes: Annotated[
-        Bytes | None,
-        Meta(description="Highest limit below it that it did not come through, killed or stuck."),
+        Bytes | None, doc("Highest limit below the floor; the model did not finish under it.")
     ] = None
     comfort_bytes: Annotated[
-        Bytes | None,
-        Meta(description="Lowest limit at which its latency stayed within the comfort ratio."),
+        Bytes | None, doc("Lowest limit at which the latency stayed within the comfort ratio.")
     ] = None
     slow_bytes: Annotated[
         Bytes | None,
-        Meta(description="Highest limit below it that slowed the model down or killed it."),
+        doc("Highest limit below the comfort point; it slowed the model down or killed it."),
     ] = None
     floor_precision_ratio: Annotated[
-        Ratio | None, Meta(description="Gap between floor and killed, to the floor.")
+        Ratio | None, doc("Gap between floor and killed, divided by the floor.")
     ] = None
     comfort_precision_ratio: Annotated[
-        Ratio | None, Meta(description="Gap between comfort and slow, to the comfort point.")
+        Ratio | None, doc("Gap between comfort and slow, divided by the comfort point.")
     ] = None
-    predicted_floor_bytes: Annotated[
-        Bytes, Meta(description="Floor by the figures of the run without a limit.")
-    ]
+    predicted_floor_bytes: Annotated[Bytes, doc("Floor estimated from the run without a limit.")]
     predicted_comfort_bytes: Annotated[
-        Bytes, Meta(description="Comfort point by the figures of the run without a limit.")
+        Bytes, doc("Comfort point estimated from the run without a limit.")
     ]
     comfort_ratio: Annotated[
-        Ratio, Meta(description="Latency that counts as comfortable, to that without a limit.")
+        Ratio,
+        doc("Highest latency that counts as comfortable, divided by the one without a limit."),
     ]
 
 
 class Proof(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/proof/1"):
-    """The answer of `prove`."""
+    """The result of `prove`."""
 
-    tool_version: Annotated[str, Meta(description="Version of feasibility that wrote this.")]
-    measured_at: Annotated[str, Meta(description="UTC time, ISO 8601.")]
-    model: Annotated[ProfiledModel, Meta(description="The model.")]
-    host: Annotated[Host, Meta(description="The machine.")]
-    workload: Annotated[Workload, Meta(description="The conditions.")]
+    tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
+    measured_at: Annotated[str, doc("UTC time, ISO 8601.")]
+    model: Annotated[ProfiledModel, doc("The model.")]
+    host: Annotated[Host, doc("The machine and its versions.")]
+    workload: Annotated[Workload, doc("Dims, inputs, threads and number of runs.")]
     allocator: Annotated[
         ProofAllocator,
-        Meta(description="steady: the C library's trim threshold fixed; default: as it comes."),
+        doc("steady: trim threshold fixed, so figures repeat; default: glibc's defaults."),
     ]
     limit_kind: Annotated[
         LimitKind,
-        Meta(
-            description="What enforced the limits. All but address-space count memory in use, "
-            "page cache included; address-space counts private memory that was asked for."
+        doc(
+            "What enforced the limits. address-space counts private memory that was "
+            "requested; the others count memory in use, page cache included."
         ),
     ]
     memory_bytes: Annotated[
-        Bytes | None, Meta(description="The limit that was asked for; null with --bisect alone.")
+        Bytes | None, doc("Limit from --memory or --device; null with --bisect alone.")
     ] = None
     device: Annotated[
-        str | None, Meta(description="The device whose budget it is; null if it was given.")
+        str | None, doc("Device that the limit comes from; null without --device.")
     ] = None
     baseline_bytes: Annotated[
-        Bytes,
-        Meta(description="Charged before the session was created; added to every limit."),
+        Bytes, doc("Charge before the model loads, which is added to every limit.")
     ]
     thrashing_ratio: Annotated[
-        Ratio, Meta(description="Latency from which a run counts as thrashing, to unlimited.")
+        Ratio, doc("Lowest latency that counts as thrashing, divided by the one without a limit.")
     ]
-    unlimited: Annotated[LimitedRun, Meta(description="The run without a limit.")]
-    needed_bytes: Annotated[
-        Bytes,
-        Meta(description="Most memory at once that cannot be evicted, by the unlimited run."),
-    ]
-    verdict: Annotated[
-        LimitedRun | None, Meta(description="The run under the limit that was asked for.")
-    ] = None
-    runs: Annotated[tuple[LimitedRun, ...], Meta(description="All limited runs, in order.")] = ()
+    unlimited: Annotated[LimitedRun, doc("Run without a limit.")]
+    needed_bytes: Annotated[Bytes, doc("Highest non-evictable memory in the run without a limit.")]
+    verdict: Annotated[LimitedRun | None, doc("Run under the limit from --memory or --device.")] = (
+        None
+    )
+    runs: Annotated[tuple[LimitedRun, ...], doc("All runs with a limit, in order.")] = ()
     bisection: Annotated[
-        Bisection | None, Meta(description="Floor and comfort point; null without --bisect.")
+        Bisection | None, doc("Floor and comfort point; null without --bisect.")
     ] = None
-    warnings: Annotated[tuple[Notice, ...], Meta(description="What to know first.")] = ()
+    warnings: Annotated[tuple[Notice, ...], doc("What to know before trusting the figures.")] = ()

@@ -1,12 +1,10 @@
-"""What is fed to the model: the inputs with all their sizes decided."""
+"""What does the model get as input? Inputs with concrete sizes, and how they are filled."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta
-
-from feasibility.records.base import Assumption, Count, Record
+from feasibility.records.base import Assumption, Count, Record, doc
 
 
 class Fill(Record, frozen=True, kw_only=True):
@@ -14,56 +12,51 @@ class Fill(Record, frozen=True, kw_only=True):
 
     kind: Annotated[
         Literal["uniform", "integers", "constant", "file", "absent"],
-        Meta(
-            description="Uniform floats in [low, high), whole numbers from low to high inclusive, "
-            "one constant (low), the array of a file, or an optional that is left empty."
+        doc(
+            "uniform: floats in [low, high); integers: from low to high inclusive; "
+            "constant: low; file: the array of a file; absent: an empty optional."
         ),
     ] = "uniform"
-    low: Annotated[float, Meta(description="Lowest value.")] = 0.0
-    high: Annotated[float, Meta(description="Highest value.")] = 1.0
-    path: Annotated[str | None, Meta(description="The .npy or .npz file.")] = None
-    member: Annotated[str | None, Meta(description="Array name inside the .npz file.")] = None
-    reason: Annotated[str, Meta(description="Why these values; empty where it is obvious.")] = ""
+    low: Annotated[float, doc("Lowest value of the elements.")] = 0.0
+    high: Annotated[float, doc("Highest value of the elements.")] = 1.0
+    path: Annotated[str | None, doc("Path of the .npy or .npz file.")] = None
+    member: Annotated[str | None, doc("Array name inside the .npz file.")] = None
+    reason: Annotated[str, doc("Why these values; empty if it is obvious.")] = ""
 
 
 class InputSpec(Record, frozen=True, kw_only=True):
-    """One input of a run, complete."""
+    """One input of a run."""
 
-    name: Annotated[str, Meta(description="Input name; untrusted text.")]
-    dtype: Annotated[str, Meta(description="Element type in numpy's words.")]
-    shape: Annotated[tuple[int, ...], Meta(description="Concrete shape.")]
+    name: Annotated[str, doc("Input name; untrusted text.")]
+    dtype: Annotated[str, doc("Element type as numpy names it.")]
+    shape: Annotated[tuple[int, ...], doc("Concrete shape.")]
     kind: Annotated[
-        Literal["tensor", "sequence", "map", "optional", "sparse"],
-        Meta(description="What the value is."),
+        Literal["tensor", "sequence", "map", "optional", "sparse"], doc("Kind of the value.")
     ] = "tensor"
-    type_text: Annotated[str, Meta(description="The full type as the runtime writes it.")] = ""
-    fill: Annotated[Fill, Meta(description="Where its elements come from.")] = Fill()
+    type_text: Annotated[str, doc("Full type as the runtime writes it.")] = ""
+    fill: Annotated[Fill, doc("How the elements are chosen.")] = Fill()
 
 
 class InputPlan(Record, frozen=True, kw_only=True):
-    """One complete choice of inputs, with everything that was assumed to make it."""
+    """One choice of all inputs, with the assumptions behind it."""
 
-    inputs: Annotated[tuple[InputSpec, ...], Meta(description="All inputs that are fed.")]
-    dims: Annotated[dict[str, int], Meta(description="Symbolic dims and their sizes.")] = {}
-    assumptions: Annotated[
-        tuple[Assumption, ...], Meta(description="What was chosen without being told.")
-    ] = ()
+    inputs: Annotated[tuple[InputSpec, ...], doc("All inputs of a run.")]
+    dims: Annotated[dict[str, int], doc("Symbolic dims and their sizes.")] = {}
+    assumptions: Annotated[tuple[Assumption, ...], doc("Sizes and values that were assumed.")] = ()
 
 
 class Workload(Record, frozen=True, kw_only=True):
-    """The conditions under which a profile was taken."""
+    """The conditions of a measurement."""
 
-    dims: Annotated[dict[str, int], Meta(description="Symbolic dims and their sizes.")] = {}
-    inputs: Annotated[tuple[InputSpec, ...], Meta(description="The inputs that were fed.")] = ()
-    assumptions: Annotated[
-        tuple[Assumption, ...], Meta(description="What was chosen without being told.")
-    ] = ()
-    threads: Annotated[Count, Meta(description="Intra-op threads.")] = 1
-    warmup_count: Annotated[Count, Meta(description="Runs before the latency samples.")] = 0
-    run_count: Annotated[Count, Meta(description="Latency samples taken.")] = 0
-    runtime: Annotated[str, Meta(description="Runtime and version.")] = ""
-    provider: Annotated[str, Meta(description="Execution provider.")] = "CPUExecutionProvider"
-    recipe: Annotated[
-        str, Meta(description="How the model is loaded; `as-is` without any change.")
-    ] = "as-is"
-    seed: Annotated[int, Meta(description="Seed of the generated inputs.")] = 0
+    dims: Annotated[dict[str, int], doc("Symbolic dims and their sizes.")] = {}
+    inputs: Annotated[tuple[InputSpec, ...], doc("Inputs of the runs.")] = ()
+    assumptions: Annotated[tuple[Assumption, ...], doc("Sizes and values that were assumed.")] = ()
+    threads: Annotated[Count, doc("Number of intra-op threads.")] = 1
+    warmup_count: Annotated[Count, doc("Number of runs before the latency samples.")] = 0
+    run_count: Annotated[Count, doc("Number of latency samples.")] = 0
+    runtime: Annotated[str, doc("Runtime and version.")] = ""
+    provider: Annotated[str, doc("Execution provider.")] = "CPUExecutionProvider"
+    recipe: Annotated[str, doc("How the model was changed before loading; `as-is`: unchanged.")] = (
+        "as-is"
+    )
+    seed: Annotated[int, doc("Seed of the generated inputs.")] = 0

@@ -14,7 +14,7 @@ from feasibility.facts.read_model import facts_for
 from feasibility.measure import measurement_warnings
 from feasibility.measure.inputs_that_run import first_that_runs, read_to_run
 from feasibility.measure.measure_options import MeasureOptions, Progress, no_progress
-from feasibility.measure.passes import Passes
+from feasibility.measure.passes import Passes, local_passes
 from feasibility.measure.profiled_model import profiled_model
 from feasibility.measure.prove.bisection import (
     PRECISION_RATIO,
@@ -45,7 +45,6 @@ from feasibility.runners.child_protocol import Event, Ready
 from feasibility.runners.host import ceiling_bytes, read_host
 from feasibility.runners.limits.memory_limit import Enforcer
 from feasibility.runners.limits.strongest_limit import strongest_enforcer
-from feasibility.runners.local import LocalSession
 from feasibility.units import MIB, SECOND_NS, format_bytes
 
 MAX_LIMITED_RUNS: Final = 12
@@ -99,7 +98,7 @@ def prove_model(
     step_count = 0 if wanted.bisect else 2  # 0: the number of runs of a search is unknown
     progress(0, step_count, "reading the model")
     reading = read_to_run(path, options)
-    passes = Passes(path.absolute(), options, LocalSession(), ceiling_bytes())
+    passes = local_passes(path, options)
     with strongest_enforcer() as (enforcer, _):
         prover = _Prover(reading, passes, wanted, enforcer, progress, step_count)
         prover.run_unlimited()

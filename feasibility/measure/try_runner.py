@@ -1,20 +1,16 @@
-"""Whether a runner works: one small model, loaded and run there."""
+"""Does a runner work? Loads and runs one small model there."""
 
 from __future__ import annotations
 
-from functools import partial
-
 import feasibility
-from feasibility.measure.child_errors import child_error
-from feasibility.measure.files_to_stage import files_to_stage
 from feasibility.measure.inputs_that_run import first_that_runs, read_to_run
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.measurement_warnings import other_runtime
 from feasibility.measure.memory_figures import memory_of
-from feasibility.measure.passes import Passes
+from feasibility.measure.passes import connected_passes
 from feasibility.records.runners import RunnerTrial
 from feasibility.runners.child_protocol import Ready
-from feasibility.runners.host import ceiling_bytes, read_host
+from feasibility.runners.host import read_host
 from feasibility.runners.runner import Runner
 from feasibility.zoo.registry import build
 
@@ -22,20 +18,18 @@ MODEL_NAME = "yamnet"
 
 
 def try_runner(runner: Runner) -> RunnerTrial:
-    """What a model of the zoo needs on a runner.
+    """The memory of a zoo model on a runner.
 
     Raises:
-        FeasibilityError: It cannot be measured there; the message says why.
+        FeasibilityError: The model cannot be measured there.
     """
-    path, options = build(MODEL_NAME), MeasureOptions()
-    reading = read_to_run(path, options)
-    with runner.connect(partial(files_to_stage, reading, options)) as session:
-        ceiling = ceiling_bytes() if session.host is None else session.host.free_bytes
-        passes = Passes(path.absolute(), options, session, ceiling)
-        _, result = first_that_runs(reading, passes.steady, ceiling)
+    options = MeasureOptions()
+    reading = read_to_run(build(MODEL_NAME), options)
+    with connected_passes(reading, options, runner) as passes:
+        session = passes.session
+        _, result = first_that_runs(reading, passes.steady, passes.ceiling_bytes)
         ready = result.event(Ready)
-        if ready is None:
-            raise child_error(result, path.name, ceiling)
+        assert ready is not None
         memory = memory_of(result)
         return RunnerTrial(
             tool_version=feasibility.__version__,
