@@ -1,9 +1,8 @@
-"""Folders for what instruments write, gone afterwards whatever happens.
+"""Where do instruments write? In temporary folders that are removed in every case.
 
-A tool that is ended by `kill -9` cannot clean up after itself. Each folder holds
-a lock for as long as its process lives; whoever makes the next folder removes
-those whose lock nobody holds. A lock tells this across containers that share a
-folder for temporary files, where a process number would not.
+A process that is ended by `kill -9` cannot clean up. So each process holds a lock in its
+folder, and the next process that makes one removes folders whose lock is free. Unlike a
+process id, a lock also works between containers that share a folder for temporary files.
 """
 
 from __future__ import annotations
@@ -20,16 +19,16 @@ from typing import Final
 
 _PREFIX: Final = "feasibility-"
 _LOCK_NAME: Final = ".lock"
-# A folder without a lock is either being made at this moment or was left half made.
-_MAKING_S: Final = 3600.0
+# A younger folder without a lock may still be under construction.
+_UNLOCKED_S: Final = 3600.0
 
 
 @contextlib.contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """An empty folder of this process, removed when the block is left.
+    """An empty folder of this process, removed when the block ends.
 
     Raises:
-        OSError: No folder can be made, for example because the disk is full.
+        OSError: The folder cannot be made, for example because the disk is full.
     """
     remove_abandoned(Path(tempfile.gettempdir()))
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
@@ -44,7 +43,7 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def remove_abandoned(parent: Path) -> None:
-    """Removes folders in `parent` whose process is gone; those of other users are left alone."""
+    """Removes folders in `parent` whose process has ended, but not those of other users."""
     for folder in parent.glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):
             if folder.lstat().st_uid == os.getuid() and _is_abandoned(folder):
@@ -57,7 +56,7 @@ def _is_abandoned(folder: Path) -> bool:
     try:
         lock = _locked(folder / _LOCK_NAME, create=False)
     except FileNotFoundError:
-        return time.time() - folder.stat().st_mtime > _MAKING_S
+        return time.time() - folder.stat().st_mtime > _UNLOCKED_S
     except BlockingIOError:
         return False
     os.close(lock)
@@ -65,11 +64,11 @@ def _is_abandoned(folder: Path) -> bool:
 
 
 def _locked(path: Path, *, create: bool = True) -> int:
-    """A descriptor that holds the lock; the kernel lets go of it when the process ends.
+    """A descriptor that holds the lock; the kernel frees it when the process ends.
 
     Raises:
         BlockingIOError: Another process holds it.
-        FileNotFoundError: It does not exist and is not to be made.
+        FileNotFoundError: It does not exist and `create` is false.
     """
     flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT if create else 0)
     descriptor = os.open(path, flags, 0o600)

@@ -61,16 +61,16 @@ class Stages:
 
 @pytest.fixture
 def stages(monkeypatch: pytest.MonkeyPatch) -> Stages:
-    stand_in = Stages()
+    emulated_core = Stages()
     for module, name in (
         ("feasibility.facts.read_model", "inspect_model"),
         ("feasibility.measure.measure_model", "measure_model"),
         ("feasibility.decide.recommendation", "assess_model"),
     ):
         replacement = ModuleType(module)
-        setattr(replacement, name, getattr(stand_in, name))
+        setattr(replacement, name, getattr(emulated_core, name))
         monkeypatch.setitem(sys.modules, module, replacement)
-    return stand_in
+    return emulated_core
 
 
 @pytest.fixture

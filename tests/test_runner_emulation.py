@@ -19,7 +19,7 @@ from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Done, Failed, Loaded, MemoryReading, Ready
 from feasibility.runners.emulation_overhead import EmulatorWatcher, emulator_bytes
 from feasibility.runners.emulator import install as install_module
-from feasibility.runners.emulator.arm_cores import cpuinfo, stand_in
+from feasibility.runners.emulator.arm_cores import cpuinfo, emulated_core
 from feasibility.runners.emulator.emulated_runner import EmulatedRunner, EmulatedSession
 from feasibility.runners.emulator.install import CommandError, install
 from feasibility.runners.emulator.installed_emulator import (
@@ -110,7 +110,7 @@ def test_a_watcher_outlives_its_child() -> None:
     ],
 )
 def test_the_emulated_core_follows_the_device(cores: list[str], model: str) -> None:
-    assert stand_in(cores) == model
+    assert emulated_core(cores) == model
 
 
 def test_every_processor_is_described() -> None:
@@ -400,7 +400,7 @@ def test_a_system_without_debian_packages_is_told(
 ) -> None:
     monkeypatch.setattr(install_module.platform, "machine", lambda: "x86_64")
     monkeypatch.setattr(install_module.shutil, "which", lambda name: None)
-    with pytest.raises(HostError, match="there is no apt-get and no dpkg-deb"):
+    with pytest.raises(HostError, match="lacks apt-get and dpkg-deb"):
         install(tmp_path / "aarch64", silent, Shell())
 
 

@@ -75,7 +75,7 @@ def profiles_for(
 
 def _emulated_runners(on: str, devices: Sequence[Device]) -> tuple[Runner, ...]:
     """The named emulator, once per core type of the devices unless the name includes a core."""
-    from feasibility.runners.emulator.arm_cores import stand_in
+    from feasibility.runners.emulator.arm_cores import emulated_core
     from feasibility.runners.emulator.installed_emulator import ISA
     from feasibility.runners.named_runners import runner_named
 
@@ -83,7 +83,7 @@ def _emulated_runners(on: str, devices: Sequence[Device]) -> tuple[Runner, ...]:
     if on != _EMULATE + ISA:
         return (named,)
     cores = dict.fromkeys(
-        stand_in([cluster.core for cluster in device.cpu.clusters] if device.cpu else [])
+        emulated_core([cluster.core for cluster in device.cpu.clusters] if device.cpu else [])
         for device in devices
         if device.isa == ISA and device.runs_on == "cpu"
     )

@@ -1,11 +1,11 @@
-"""The emulator's own memory, taken out of what the child reads of its process.
+"""How much of an emulated child's memory belongs to the emulator?
 
-User-mode emulation runs the guest inside the emulator's process. What the kernel counts is the
-guest's memory, the code that was translated for it, and the emulator's tables. The child, which
-knows the guest's addresses, tells what lies outside them. It grows as new code runs, so a
-high-water mark is corrected by its size at the moment when the mark rose, which is seen from
-outside: most of it is in the one mapping that is writable and executable, which guest mappings
-never are both, and on the kernel's [heap], as the guest gets a heap of its own.
+With user-mode emulation, the guest runs inside the emulator's process. The kernel counts the
+guest's memory, the code translated for it, and the emulator's tables. The child knows the
+guest's addresses and reports the memory outside them. That part grows when new code runs, so a
+high-water mark is corrected by its size at the time when the mark rose. This module observes it
+from outside: most of it is in the one mapping that is writable and executable (mappings of the
+guest never are both), and on the kernel's [heap] (the guest has its own).
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from feasibility.runners.child_protocol import Done, Event, Loaded, MemoryReadin
 
 @dataclass(slots=True)
 class EmulatorWatcher:
-    """Looks at the emulator's process while the child runs.
+    """Observes the emulator's process while the child runs.
 
     Args:
-        process_id: The process; None where it runs on another machine. Peaks are then
-            corrected by its size at the end of their phase, which makes them a little low.
-        period_s: Seconds between looks.
+        process_id: The process; None on another machine. Peaks are then corrected by the size at
+            the end of the phase, which makes them a little too low.
+        period_s: Seconds between observations.
     """
 
     process_id: int | None
@@ -35,17 +35,17 @@ class EmulatorWatcher:
     _rises: list[tuple[int, int]] = field(default_factory=list)
 
     def observe(self) -> None:
-        """Notes the emulator's own size whenever the high-water mark has risen."""
+        """Records the emulator's own size if the high-water mark has risen."""
         with contextlib.suppress(OSError, ValueError):
             mark = _field_bytes(self._read("status"), "VmHWM:")
-            if mark < self._mark:  # it was reset: a phase has begun
+            if mark < self._mark:  # reset at the start of a phase
                 self._rises.clear()
             if mark != self._mark:
                 self._rises.append((mark, emulator_bytes(self._read("smaps"))))
                 self._mark = mark
 
     def corrected(self, event: Event) -> Event:
-        """The event with the guest's memory alone."""
+        """The event with the memory of the guest only."""
         if isinstance(event, Ready):
             self._rises.clear()
             return msgspec.structs.replace(event, baseline=_guest(event.baseline))
@@ -59,11 +59,11 @@ class EmulatorWatcher:
 
         Args:
             mark: The high-water mark.
-            own: What the child found outside the guest's addresses at the end.
+            own: Memory outside the guest's addresses at the end, from the child.
         """
         rises = [(seen, size) for seen, size in self._rises if seen <= mark]
         self._rises.clear()
-        # Tables elsewhere than on the heap cannot be told from the guest's memory from outside.
+        # From outside, tables that are not on the heap look like memory of the guest.
         elsewhere = 0
         with contextlib.suppress(OSError, ValueError):
             elsewhere = max(0, own - emulator_bytes(self._read("smaps")))
@@ -73,7 +73,7 @@ class EmulatorWatcher:
         """A file of the emulator's process.
 
         Raises:
-            OSError: It is gone, or was never here.
+            OSError: The process has ended, or runs on another machine.
         """
         if self.process_id is None:
             raise ProcessLookupError
@@ -81,7 +81,7 @@ class EmulatorWatcher:
 
 
 def emulator_bytes(smaps: str) -> int:
-    """Resident bytes of the emulator's code and heap in the text of a smaps file."""
+    """Resident bytes of the emulator's code and heap, from the text of a smaps file."""
     resident = 0
     counts = False
     for line in smaps.splitlines():
@@ -94,7 +94,7 @@ def emulator_bytes(smaps: str) -> int:
 
 
 def _guest(reading: MemoryReading) -> MemoryReading:
-    """A reading without the emulator's own part, which is anonymous, private and dirty."""
+    """The reading without the emulator's part, which is anonymous, private and dirty."""
     own = reading.emulator_bytes or 0
     pss, dirty = reading.pss_bytes, reading.private_dirty_bytes
     return msgspec.structs.replace(

@@ -1,1 +1,1 @@
-"""The program that runs in the child process; `__main__` is where it starts."""
+"""The program that runs in the child process; it starts in `__main__`."""

@@ -1,28 +1,27 @@
-"""The program that runs in the child process: load the model, run it, tell what it cost.
+"""The program that runs in the child process: load the model, run it, report what it needs.
 
-It stands alone: it imports nothing of the package but the modules beside it, and
-before its baseline is read nothing else than the standard library, numpy and
-onnxruntime, because whatever it imports is memory that the model would be blamed
-for. `feasibility.runners.child_process` starts this folder with the interpreter of the
-machine that is meant; the modules beside this one do not import each other.
+It imports only the modules in this folder, not the package. Before it reads its
+baseline, it imports only the standard library, numpy and onnxruntime, because other
+imports would count as memory of the model. `feasibility.runners.child_process` starts
+this folder with a Python of the machine that is measured. The other modules in this
+folder do not import each other.
 
-Protocol: one JSON line on standard input is the request, and standard input
-then stays open for as long as the parent lives. Every reply is one JSON line on
-what was standard output at the start; whatever the libraries print goes to
-standard error. Events come as they happen, so that a child that is killed in
-one phase has already delivered the phases before it:
+Protocol: the request is one line of JSON on standard input, which stays open as long
+as the parent lives. Each event is one line of JSON on the original standard output;
+the output of libraries goes to standard error. Events are sent at once, so a child
+that is killed in one phase has already reported the phases before:
 
     ready    versions and baseline
     loaded   memory and time of creating the session
     first    time of the first run
-    recording  memory over time, where it was asked for
+    recording memory over time, if requested
     done     latency samples and memory of the runs
     timed    latency samples of one model of a series
     finished the series is over
     failed   phase, type and text of the error; the last line
 
-These files must run on Python 3.9 or newer with any onnxruntime since 1.16: the
-machine that is meant may be older than the one that asks.
+These files must run on Python 3.9 or newer with any onnxruntime since 1.16, because
+the measured machine can be older than the one with this tool.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ from child_runtime import (
 from child_timing import time_runs
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # typing itself is not imported for annotations that nothing evaluates
+if TYPE_CHECKING:  # without importing typing for annotations
     from types import ModuleType
     from typing import Any, TextIO
 
@@ -56,7 +55,7 @@ REPLY: TextIO
 
 
 class Job:
-    """The request and the phase that its work is in."""
+    """The request and the current phase."""
 
     def __init__(self, request: dict[str, Any]) -> None:
         self.request = request
@@ -64,9 +63,9 @@ class Job:
 
 
 def main() -> None:
-    """Answers one request, then exits; with code 0 also after a `failed` event."""
+    """Answers one request and exits with code 0, also after a `failed` event."""
     take_over_streams()
-    # Else the runtime starts a thread that reports to its makers, and leaves a file in TMPDIR.
+    # Without this the runtime sends telemetry from a thread and leaves a file in TMPDIR.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     job = Job(json.loads(sys.stdin.readline()))
     die_with_parent()
@@ -75,13 +74,13 @@ def main() -> None:
         ACTIONS[job.request["action"]](job)
     except Exception as error:
         send("failed", phase=job.phase, **described(error))
-    # Destroying the session can crash, and nothing of it is wanted any more.
+    # Without destroying the session, which can crash.
     sys.stderr.flush()
     os._exit(0)
 
 
 def described(error: Exception) -> dict[str, Any]:
-    """The error as fields of a `failed` event."""
+    """Fields of the `failed` event for an error."""
     cause = error.__cause__ if isinstance(error, UnusableInput) else error
     fields: dict[str, Any] = {"error_type": type(cause).__name__, "message": str(cause)}
     if isinstance(error, UnusableInput):
@@ -92,11 +91,11 @@ def described(error: Exception) -> dict[str, Any]:
 
 
 def take_over_streams() -> None:
-    """Keeps the original standard output for replies and sends all chatter to standard error."""
+    """Keeps the original standard output for events; other output goes to standard error."""
     global REPLY  # noqa: PLW0603 - one reply channel per process
     REPLY = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
     os.dup2(2, 1)
-    # The login shell of another machine may have greeted without ending its line.
+    # A login shell may have printed a greeting without a line end.
     REPLY.write("\n")
 
 
@@ -109,9 +108,9 @@ def send(event: str, **fields: object) -> None:
 def die_with_parent() -> None:
     """Makes the kernel end this process when the other end of standard input closes.
 
-    The parent keeps that end open without writing to it. When it goes away, even
-    by `kill -9`, the pipe hangs up, and the kernel sends SIGIO, whose default
-    action is to terminate. No thread is needed and no lock can delay it.
+    The parent keeps that end open. When the parent ends, even by `kill -9`, the pipe
+    closes, and the kernel sends SIGIO, whose default action ends the process. This
+    needs no thread, and no lock can delay it.
     """
     try:
         import fcntl
@@ -122,24 +121,24 @@ def die_with_parent() -> None:
         fcntl.fcntl(0, fcntl.F_SETFL, flags | os.O_ASYNC)
         poller = select.poll()
         poller.register(0, select.POLLIN)
-        if poller.poll(0):  # hung up before the flag was set
+        if poller.poll(0):  # closed before the flag was set
             os._exit(1)
     except (ImportError, OSError, AttributeError):
-        return  # not a pipe or not Linux: the parent's own clean-up has to do
+        return  # not a pipe or not Linux: only the parent cleans up
 
 
 def limit_process(request: dict[str, Any]) -> None:
-    """Sets the memory ceiling, forbids core dumps, and volunteers for the kernel's killer."""
+    """Sets the memory ceiling, turns core dumps off, and is the first that the kernel kills."""
     try:
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         ceiling = request.get("ceiling_bytes")
         if ceiling:
-            # Counts private writable memory only, so that a large read-only file mapping passes.
+            # Counts private writable memory, but not read-only mappings of files.
             resource.setrlimit(resource.RLIMIT_DATA, (ceiling, ceiling))
     except (ImportError, OSError, ValueError):
-        pass  # the parent watches the resident memory as well
+        pass  # not supported here
     try:
         with open("/proc/self/oom_score_adj", "w") as file:
             file.write("1000")
@@ -148,7 +147,7 @@ def limit_process(request: dict[str, Any]) -> None:
 
 
 def describe(job: Job) -> None:
-    """Tells the inputs and outputs that the runtime sees; for formats only it can read."""
+    """Reports inputs and outputs from the runtime, for formats that only it can read."""
     import onnxruntime
 
     job.phase = "load"
@@ -161,7 +160,7 @@ def describe(job: Job) -> None:
 
 
 def time_series(job: Job) -> None:
-    """Times one model after the other and sends an event after each; no memory but the baseline."""
+    """Times models in order and sends an event after each; of memory, only the baseline."""
     request = job.request
     import numpy
     import onnxruntime
@@ -186,7 +185,7 @@ def time_series(job: Job) -> None:
         run = bind_run(session, make_feeds(numpy, onnxruntime, dict(request, **task)))
         job.phase = "run"
         send("timed", index=index, **time_runs(run, request["schedule"], lambda _first_ns: None))
-        # Two models at once may be more than a small machine has memory for.
+        # A small machine may not have memory for two models.
         del run, session
     send("finished", task_count=count)
 
@@ -206,8 +205,8 @@ def measure(job: Job) -> None:
     ballast = disturb_heap() if request.get("disturb_heap") else None
     meter = Meter(force_sampling=request.get("force_sampling", False))
     surveyor = Surveyor() if request.get("survey") else None
-    # Surveying costs memory: that of the first time is in the baseline, later ones find it there.
-    survey = surveyor.look() if surveyor else None
+    # A survey needs memory; the first one makes that part of the baseline.
+    survey = surveyor.take() if surveyor else None
     send(
         "ready",
         versions=library_versions(onnxruntime, numpy),
@@ -233,7 +232,7 @@ def measure(job: Job) -> None:
         load_ns = time.perf_counter_ns() - started
         peak = meter.end()
     memory = read_memory(emulated=emulated)
-    survey = surveyor.look() if surveyor else None
+    survey = surveyor.take() if surveyor else None
     send("loaded", load_ns=load_ns, peak_bytes=peak, memory=memory, survey=survey)
 
     with Capture(memray, request, "inference"):
@@ -249,7 +248,7 @@ def measure(job: Job) -> None:
         latency = time_runs(run, request["schedule"], after_first)
         peak = meter.end()
     memory = read_memory(emulated=emulated)
-    survey = surveyor.look() if surveyor else None
+    survey = surveyor.take() if surveyor else None
     del ballast
     if recorder:
         send("recording", **recorder.stop())

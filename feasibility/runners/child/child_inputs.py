@@ -1,4 +1,4 @@
-"""Inputs for the model, made or read as the request says."""
+"""Inputs for the model: generated, or read from files, as requested."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ if TYPE_CHECKING:
 
 CHUNK_ELEMENTS = 1 << 13
 
-# Element types that numpy has no word for, with the storage that onnxruntime takes
-# instead and the number of the type in ONNX's TensorProto.DataType.
+# Element types that numpy does not have, with the type that onnxruntime accepts instead
+# and the number in ONNX's TensorProto.DataType.
 FOREIGN_TYPES = {
     "bfloat16": ("uint16", 16),
     "float8_e4m3fn": ("uint8", 17),
@@ -21,7 +21,7 @@ FOREIGN_TYPES = {
 
 
 class UnusableInput(Exception):  # noqa: N818 - it names what was found
-    """An input that could not be made or read; its cause is the error behind it."""
+    """An input that could not be made or read; `__cause__` is the original error."""
 
     def __init__(self, input_name: str) -> None:
         super().__init__(input_name)
@@ -29,14 +29,14 @@ class UnusableInput(Exception):  # noqa: N818 - it names what was found
 
 
 def warm_up(numpy: ModuleType) -> None:
-    """Touches numpy's code for making inputs, or the model would be blamed for its pages."""
+    """Runs numpy's code for inputs once, so that its pages count as baseline."""
     make_elements(numpy, {"kind": "uniform", "low": 0.0, "high": 1.0}, 0, CHUNK_ELEMENTS, 0)
 
 
 def make_feeds(
     numpy: ModuleType, onnxruntime: ModuleType, request: dict[str, Any]
 ) -> dict[str, Any]:
-    """All inputs by name, made or read as the request says."""
+    """All inputs by name."""
     feeds = {}
     for position, spec in enumerate(request["inputs"]):
         try:
@@ -51,12 +51,12 @@ def make_feeds(
 
 
 def needs_ort_value(spec: dict[str, Any]) -> bool:
-    """Whether the input's element type cannot be handed over as a numpy array."""
+    """Whether numpy does not have the input's element type."""
     return spec["kind"] == "tensor" and spec["dtype"] in FOREIGN_TYPES
 
 
 def as_ort_value(onnxruntime: ModuleType, spec: dict[str, Any], value: Any) -> Any:
-    """The value in the runtime's own wrapper."""
+    """The value as the runtime's `OrtValue`."""
     if spec["dtype"] in FOREIGN_TYPES:
         number = FOREIGN_TYPES[spec["dtype"]][1]
         return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(value, number)
@@ -64,7 +64,7 @@ def as_ort_value(onnxruntime: ModuleType, spec: dict[str, Any], value: Any) -> A
 
 
 def make_value(numpy: ModuleType, spec: dict[str, Any], seed: int) -> Any:
-    """One input value of whatever kind."""
+    """One input value of any kind."""
     kind, fill = spec["kind"], spec["fill"]
     if kind == "optional" and fill["kind"] == "absent":
         return None
@@ -75,13 +75,13 @@ def make_value(numpy: ModuleType, spec: dict[str, Any], seed: int) -> Any:
 
 
 def make_map(spec: dict[str, Any]) -> dict[Any, Any]:
-    """A map with one entry; its key has the type that the model names."""
+    """A map with one entry, with a key of the model's type."""
     key = "0" if "map(string" in spec["type_text"] else 0
     return {key: "0" if spec["dtype"] == "string" else spec["fill"]["low"]}
 
 
 def make_array(numpy: ModuleType, spec: dict[str, Any], seed: int) -> Any:
-    """A numpy array of the wanted type and shape."""
+    """A numpy array of the given type and shape."""
     fill, shape = spec["fill"], tuple(spec["shape"])
     if fill["kind"] == "file":
         return read_array(numpy, fill)
@@ -91,7 +91,7 @@ def make_array(numpy: ModuleType, spec: dict[str, Any], seed: int) -> Any:
     storage = FOREIGN_TYPES[dtype][0] if dtype in FOREIGN_TYPES else dtype
     array = numpy.empty(shape, dtype=storage)
     if dtype in FOREIGN_TYPES:
-        array.fill(0)  # the bits of 0.0 in every one of these types
+        array.fill(0)  # the bits of 0.0 in all these types
         return array
     flat = array.reshape(-1)
     for start in range(0, flat.size, CHUNK_ELEMENTS):
@@ -103,10 +103,10 @@ def make_array(numpy: ModuleType, spec: dict[str, Any], seed: int) -> Any:
 def make_elements(
     numpy: ModuleType, fill: dict[str, Any], start: int, count: int, seed: int
 ) -> Any:
-    """Elements number `start` and following: the same for the same seed on every machine.
+    """Elements from number `start` on: the same for the same seed on every machine.
 
-    Hashing the index with integer arithmetic needs no random-number library,
-    whose import would weigh several MiB, and no memory beyond one chunk.
+    A hash of the index needs only one chunk of memory, and not the import of a
+    random-number library (several MiB).
     Source: the finaliser of MurmurHash3, 32 bits.
     """
     low, high = fill["low"], fill["high"]
@@ -126,7 +126,7 @@ def make_elements(
 
 
 def read_array(numpy: ModuleType, fill: dict[str, Any]) -> Any:
-    """The array of a .npy file or of one member of a .npz file; pickles are refused."""
+    """The array in a .npy file or in one member of a .npz file, without pickles."""
     loaded = numpy.load(fill["path"], allow_pickle=False)
     if fill.get("member") is None:
         return loaded

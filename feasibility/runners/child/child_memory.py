@@ -1,4 +1,4 @@
-"""Memory of this process as the kernel and the C library see it."""
+"""Memory of this process, from the kernel and the C library."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Meter:
 
 
 class Sampler:
-    """Highest resident memory by looking often, where the kernel's mark cannot be reset."""
+    """Highest resident memory from frequent samples, if the kernel's mark cannot be reset."""
 
     def __init__(self) -> None:
         import threading
@@ -48,7 +48,7 @@ class Sampler:
         self.thread.start()
 
     def watch(self) -> None:
-        """Looks until told to stop."""
+        """Takes samples until `stop`."""
         with open("/proc/self/statm") as file:
             while True:
                 file.seek(0)
@@ -57,17 +57,17 @@ class Sampler:
                     return
 
     def stop(self) -> int:
-        """Highest resident bytes that were seen."""
+        """Highest resident bytes of all samples."""
         self.stopping.set()
         self.thread.join()
         return max(self.highest, read_status()["VmRSS"])
 
 
 def read_memory(*, emulated: bool) -> dict[str, int | None]:
-    """Resident bytes now, by kind, with the proportional and the private dirty size."""
+    """Fields of a `MemoryReading` now."""
     figures = read_status()
     resident, file_backed = figures["VmRSS"], figures.get("RssFile")
-    if file_backed is None:  # kernels that do not split it there count it in statm
+    if file_backed is None:  # kernels without it there have it in statm
         with open("/proc/self/statm") as file:
             file_backed = int(file.read().split()[2]) * PAGE_BYTES
     memory: dict[str, int | None] = {
@@ -90,9 +90,9 @@ def read_memory(*, emulated: bool) -> dict[str, int | None]:
 def read_emulator_bytes() -> int:
     """Anonymous bytes of the emulator itself: its translated code and its tables.
 
-    They are what the kernel counts outside the addresses that the guest knows of. The
-    emulator answers reads of /proc/self/maps with those; the path through the thread is
-    one that it lets pass to the kernel.
+    The kernel counts them outside the addresses that the guest knows. The emulator
+    answers reads of /proc/self/maps itself, with the guest's addresses, but passes the
+    path through the thread to the kernel.
     """
     with open("/proc/self/maps") as file:
         guest = [parse_range(line) for line in file]
@@ -111,13 +111,13 @@ def read_emulator_bytes() -> int:
 
 
 def parse_range(line: str) -> tuple[int, int]:
-    """Begin and end of a mapping, from its line in a file of mappings."""
+    """Begin and end of the mapping in a line of maps or smaps."""
     begin, end = line.split(" ", 1)[0].split("-")
     return int(begin, 16), int(end, 16)
 
 
 def reset_high_water_mark() -> bool:
-    """Whether the kernel let VmHWM fall back to the current size (`5` to clear_refs)."""
+    """Whether the kernel reset VmHWM to the current size (`5` to clear_refs)."""
     try:
         with open("/proc/self/clear_refs", "w") as file:
             file.write("5")
@@ -139,7 +139,7 @@ def split_line(line: str) -> tuple[str, int]:
 
 
 class CLibrary:
-    """The C library's own account of the heap; glibc since 2.33 has one."""
+    """The C library's figures of the heap; only glibc from 2.33 on has them."""
 
     def __init__(self) -> None:
         self.call: Any = None
@@ -152,10 +152,10 @@ class CLibrary:
             call.restype = type("mallinfo2", (ctypes.Structure,), {"_fields_": fields})
             self.call = call
         except (ImportError, OSError, AttributeError):
-            pass  # another C library: what it holds is not told
+            pass  # another C library
 
     def heap(self) -> dict[str, int] | None:
-        """Bytes in use, bytes freed and kept, and how many of the used ones are mapped singly."""
+        """Fields of a `HeapReading`; None without `mallinfo2`."""
         if self.call is None:
             return None
         info = self.call()
@@ -168,13 +168,13 @@ class CLibrary:
 
 
 class Surveyor:
-    """Where the memory of this process is, by what it is mapped from."""
+    """All memory of this process, by mapping."""
 
     def __init__(self) -> None:
         self.library = CLibrary()
 
-    def look(self) -> dict[str, Any]:
-        """Resident and private bytes by name of the mapping, and the state of the heap."""
+    def take(self) -> dict[str, Any]:
+        """Fields of a `Survey`."""
         sizes: dict[str, list[int]] = {}
         entry = [0, 0]
         try:
@@ -193,7 +193,7 @@ class Surveyor:
 
 
 class Recorder:
-    """Resident and allocated memory over time, looked at from a thread."""
+    """Resident and allocated memory over time, sampled by a thread."""
 
     def __init__(self) -> None:
         import array
@@ -210,26 +210,26 @@ class Recorder:
     def start_phase(self, phase: str) -> None:
         """Starts a phase."""
         with open("/proc/self/statm") as file:
-            self.phases.append((phase, *self.look(file)))
+            self.phases.append((phase, *self.sample(file)))
 
-    def look(self, file: TextIO) -> tuple[int, int, int]:
-        """The time, resident bytes, and bytes in use on the heap or -1."""
+    def sample(self, file: TextIO) -> tuple[int, int, int]:
+        """One sample: the time, resident bytes, and bytes in use on the heap or -1."""
         file.seek(0)
         heap = self.library.heap()
         resident = int(file.read().split()[1]) * PAGE_BYTES
         return time.perf_counter_ns(), resident, heap["in_use_bytes"] if heap else -1
 
     def watch(self) -> None:
-        """Looks until told to stop."""
+        """Takes samples until `stop`."""
         with open("/proc/self/statm") as file:
             while len(self.columns[0]) < MAX_RECORD_COUNT:
-                for column, value in zip(self.columns, self.look(file)):  # noqa: B905 - 3.9
+                for column, value in zip(self.columns, self.sample(file)):  # noqa: B905 - 3.9
                     column.append(value)
                 if self.stopping.wait(RECORDING_PERIOD_S):
                     return
 
     def stop(self) -> dict[str, Any]:
-        """What was seen: the phases with their beginnings, and the columns."""
+        """Fields of a `Recording`."""
         self.start_phase("end")
         self.stopping.set()
         self.thread.join()

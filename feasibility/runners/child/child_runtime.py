@@ -1,4 +1,4 @@
-"""The session, what instruments it, and the versions of what takes part."""
+"""ONNX Runtime in the child: its session, its instruments and its version."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class ProviderUnavailable(Exception):  # noqa: N818 - it names what was found
-    """An execution provider that cannot be had; falling back to another would hide that."""
+    """An execution provider that cannot be used; another one must not replace it silently."""
 
     def __init__(self, message: str, available: list[str]) -> None:
         super().__init__(message)
@@ -20,18 +20,18 @@ class ProviderUnavailable(Exception):  # noqa: N818 - it names what was found
 
 
 def create_session(onnxruntime: ModuleType, request: dict[str, Any]) -> Any:
-    """The session; a provider that cannot be had is an error, never a silent fall back."""
+    """The session, with the requested provider only."""
     provider = request["provider"]
     available = onnxruntime.get_available_providers()
     if provider not in available:
         raise ProviderUnavailable(provider + " is not part of this onnxruntime build", available)
     if provider in ("CUDAExecutionProvider", "TensorrtExecutionProvider"):
-        # CUDA from Python packages is found by nothing else; newer runtimes bring this.
+        # Finds CUDA in Python packages; older runtimes do not have this function.
         getattr(onnxruntime, "preload_dlls", lambda: None)()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = request["threads"]
     options.inter_op_num_threads = 1
-    # Errors only, hundreds of warnings would be timed as loading; unless the log is wanted.
+    # Without a log only errors, because printing warnings would add to the load time.
     options.log_severity_level = 1 if request.get("log_path") else 3
     options.enable_cpu_mem_arena = request.get("arena", True)
     for key, value in request.get("session_config", {}).items():
@@ -52,7 +52,7 @@ def create_session(onnxruntime: ModuleType, request: dict[str, Any]) -> Any:
 
 
 def bind_run(session: Any, feeds: dict[str, Any]) -> Callable[[], list[Any]]:
-    """A call without arguments that runs the model once and returns its outputs."""
+    """A function without arguments that runs the model once and returns its outputs."""
     if any(type(value).__name__ == "OrtValue" for value in feeds.values()):
         names = [output.name for output in session.get_outputs()]
         return lambda: session.run_with_ort_values(names, feeds)
@@ -60,7 +60,7 @@ def bind_run(session: Any, feeds: dict[str, Any]) -> Callable[[], list[Any]]:
 
 
 def save_outputs(numpy: ModuleType, outputs: list[Any], path: str) -> None:
-    """Writes the outputs that are arrays of numbers into a .npz file, by their position."""
+    """Writes outputs that are arrays of numbers to a .npz file, by position."""
     arrays = {}
     for position, output in enumerate(outputs):
         value = output.numpy() if type(output).__name__ == "OrtValue" else output
@@ -70,7 +70,7 @@ def save_outputs(numpy: ModuleType, outputs: list[Any], path: str) -> None:
 
 
 class Capture:
-    """memray over one phase, or nothing at all where memray is None."""
+    """memray during one phase; nothing if memray is None."""
 
     def __init__(self, memray: ModuleType | None, request: dict[str, Any], phase: str) -> None:
         self.tracker = None
@@ -88,7 +88,7 @@ class Capture:
 
 
 def log_to(path: str | None) -> None:
-    """Sends what the libraries print to a file from here on; None leaves it where it is."""
+    """Sends the output of libraries to a file from now on; None changes nothing."""
     if path is not None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.dup2(descriptor, 2)
@@ -96,16 +96,16 @@ def log_to(path: str | None) -> None:
 
 
 def disturb_heap() -> list[bytes]:
-    """Blocks of random number and size, to be held while the model is measured.
+    """Blocks of random number and size, to keep during the measurement.
 
-    How much freed memory glibc keeps depends on what else lies on the heap. Children that
-    are alike to the byte show only some of the amounts that an application would meet.
+    The memory that glibc retains depends on other blocks on the heap. Identical children
+    would show only some of the amounts that an application can get.
     """
     return [bytes(int.from_bytes(os.urandom(2), "little")) for _ in range(os.urandom(1)[0] % 64)]
 
 
 def library_versions(onnxruntime: ModuleType, numpy: ModuleType) -> dict[str, str]:
-    """Versions of everything that takes part in the figures."""
+    """Versions of everything that affects the figures."""
     import platform
 
     return {

@@ -1,4 +1,4 @@
-"""When to warm up, how often to run, and when the median is known well enough."""
+"""How often the model runs: warm-up, samples, and when the median is exact enough."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def time_runs(
     schedule: dict[str, Any],
     after_first: Callable[[int], None],
 ) -> dict[str, Any]:
-    """First run, warm-up until steady, then samples until the median is known well enough.
+    """First run, warm-up until steady, then samples until the median is exact enough.
 
     Args:
         run: Runs the model once.
-        schedule: How often, with the names of `feasibility.runners.child_protocol.Schedule`.
-        after_first: Told how long the first run took, in nanoseconds.
+        schedule: Fields of `feasibility.runners.child_protocol.Schedule`.
+        after_first: Called with the nanoseconds of the first run.
     """
     clock = time.perf_counter_ns
     started = clock()
@@ -38,7 +38,7 @@ def time_runs(
     samples: list[int] = []
     processor: list[int] = []
     least, most = schedule["run_count_min"], schedule["run_count_max"]
-    # Samples that agree may all come from one quiet moment, so they have to span some time.
+    # Equal samples may all come from one quiet moment, so they have to span some time.
     settled_from = clock() + schedule["sampling_time_ns"]
     while len(samples) < most:
         used = time.thread_time_ns()
@@ -47,7 +47,7 @@ def time_runs(
         count, now = len(samples), clock()
         if now > deadline or (count >= least and now > enough):
             break
-        # Checked at every fifth sample: sorting is not free between runs.
+        # Only at every fifth sample, because sorting disturbs the runs.
         if count < least or count % 5 or now < settled_from:
             continue
         if is_settled(samples, schedule["precision_ratio"]):
@@ -61,7 +61,7 @@ def time_runs(
 
 
 def warm_up(once: Callable[[], int], schedule: dict[str, Any], enough: int) -> int:
-    """Number of runs until three in a row were not 2 % faster than the best before them."""
+    """Runs until three in a row were not 2 % faster than the best before; their number."""
     fixed: int | None = schedule.get("warmup_count")
     if fixed is not None:
         for _ in range(fixed):
@@ -76,14 +76,14 @@ def warm_up(once: Callable[[], int], schedule: dict[str, Any], enough: int) -> i
         without_gain = without_gain + 1 if duration > 0.98 * best else 0
         best = min(best, duration)
         now = time.perf_counter_ns()
-        # Very short runs also have to wait for the processor to reach its clock.
+        # During very short runs the processor may not reach its full clock rate.
         if (without_gain >= 3 and now > settled_ns) or now > enough:
             break
     return count
 
 
 def is_settled(samples: list[int], precision_ratio: float) -> bool:
-    """Whether the 95 % interval of the median is narrower than the ratio on both sides."""
+    """Whether the 95 % interval of the median is within the ratio on both sides."""
     ordered = sorted(samples)
     low, high = median_interval_indices(len(ordered))
     median = ordered[(len(ordered) - 1) // 2]
@@ -92,7 +92,7 @@ def is_settled(samples: list[int], precision_ratio: float) -> bool:
 
 
 def median_interval_indices(count: int) -> tuple[int, int]:
-    """Indices into sorted samples that enclose the median with 95 % confidence.
+    """Indices of sorted samples that enclose the median with 95 % confidence.
 
     Source: order statistics, normal approximation of the binomial; Conover,
     Practical Nonparametric Statistics, section 3.2.

@@ -1,1 +1,1 @@
-"""Runs ONNX Runtime's aarch64 build under QEMU on this machine."""
+"""The runner `emulate:aarch64`: ONNX Runtime's aarch64 build in QEMU on this machine."""

@@ -1,4 +1,4 @@
-"""Arm cores that the emulator can stand in for, and what Linux says of them."""
+"""Which Arm core does the emulator use for a device, and what does /proc/cpuinfo hold there?"""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ PARTS: Final = {
 }
 DEFAULT_CORE: Final = "cortex-a72"
 
-# Cores that the emulator does not know stand behind one with the same vector instructions, as
-# far as memory depends on them: in-order ones without dot products, and those that have them.
-_STAND_INS: Final = {
+# The CPU model for cores that the emulator does not know: one with the same vector
+# instructions, because memory depends on those.
+_MODELS: Final = {
     **dict.fromkeys(("cortex-a35", "cortex-a53"), "cortex-a53"),
     **dict.fromkeys(("cortex-a57",), "cortex-a57"),
     **dict.fromkeys(("cortex-a72", "cortex-a73"), "cortex-a72"),
@@ -37,7 +37,7 @@ def core_model(name: str) -> str:
     """The emulator's CPU model of that name.
 
     Raises:
-        UsageError: There is none.
+        UsageError: The emulator does not know it.
     """
     if name not in PARTS:
         raise UsageError(
@@ -48,15 +48,15 @@ def core_model(name: str) -> str:
     return name
 
 
-def stand_in(cores: Sequence[str]) -> str:
-    """The CPU model for a device with these cores, its fastest first."""
+def emulated_core(cores: Sequence[str]) -> str:
+    """The CPU model for a device with these cores, the fastest first."""
     if not cores:
         return DEFAULT_CORE
-    return _STAND_INS.get(cores[0], _WITH_DOT_PRODUCTS)
+    return _MODELS.get(cores[0], _WITH_DOT_PRODUCTS)
 
 
 def cpuinfo(model: str, core_count: int) -> str:
-    """What /proc/cpuinfo says on such a core; without it ONNX Runtime's own detection crashes."""
+    """The text of /proc/cpuinfo for a core; without it ONNX Runtime's detection crashes."""
     core = (
         "BogoMIPS\t: 108.00\n"
         f"Features\t: {_FEATURES}\n"

@@ -36,7 +36,7 @@ from feasibility.scratch import scratch_folder
 from feasibility.text import safe_text
 
 _INHERITED: Final = ("HOME", "LANG", "PATH", "TMPDIR", "TZ", "USER")
-_LONGEST: Final = 200
+_MESSAGE_LIMIT: Final = 200
 _FIRST_WITH_SAFE_PATH: Final = (3, 11)
 
 
@@ -138,24 +138,26 @@ class EmulatedRunner:
 
 
 def _require_start(emulator: Path) -> None:
-    """Stops where the emulator is no program any more."""
+    """Makes sure that the emulator starts.
+
+    Raises:
+        HostError: It does not.
+    """
     try:
-        done = subprocess.run([emulator, "--version"], capture_output=True, timeout=30, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
+        subprocess.run([emulator, "--version"], capture_output=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
         raise incomplete_emulator(f"Cannot emulate {ISA}", "its emulator does not start") from error
-    if done.returncode != 0:
-        raise incomplete_emulator(f"Cannot emulate {ISA}", "its emulator does not start")
 
 
 def _failure_text(result: ChildResult) -> str:
-    """Why a child did not get as far as the runtime."""
+    """Why a child ended before the runtime was loaded."""
     failed = result.event(Failed)
     if failed is None and result.signal_number is not None:
         return f"its Python was ended by {signal.Signals(result.signal_number).name}"
     lines = (result.stderr_tail if failed is None else failed.message).strip().splitlines()
-    # A fatal error of Python's is followed by lines about its threads.
-    told = [line for line in lines if re.search(r"[Ee]rror.*: \S", line)] or lines
-    return safe_text(told[-1].strip(), _LONGEST) if told else "its Python does not start"
+    # Python prints lines about its threads after a fatal error.
+    errors = [line for line in lines if re.search(r"[Ee]rror.*: \S", line)] or lines
+    return safe_text(errors[-1].strip(), _MESSAGE_LIMIT) if errors else "its Python does not start"
 
 
 def _fill_guest_root(guest_root: Path, installed: Path, processors: str) -> None:

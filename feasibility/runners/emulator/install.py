@@ -1,8 +1,8 @@
-"""Makes a root from Debian's arm64 packages and the aarch64 wheels of the package index.
+"""How is the emulator installed, from Debian's arm64 packages and aarch64 wheels?
 
-Nothing is installed into the system: packages are downloaded with a private configuration of
-apt and unpacked. All of it happens in a folder beside the root's, which takes its place at
-the end, so that a root is either whole or not there.
+Nothing is installed into the system: apt-get downloads packages with a private configuration,
+and they are unpacked. This happens in a temporary folder that replaces the old one at the end,
+so an installation is either complete or absent.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from feasibility.errors import HostError
 from feasibility.runners.emulator.installed_emulator import FORMAT, ISA, MANIFEST, Manifest
 from feasibility.text import safe_text
 
-Tell: TypeAlias = Callable[[int, int, str], None]
-"""Called with the steps done, the steps in all, and what is being done now."""
+Progress: TypeAlias = Callable[[int, int, str], None]
+"""Called before each step with its number, the number of steps, and its name."""
 
 Run: TypeAlias = Callable[[Sequence[str]], str]
-"""Runs a command and gives its standard output; raises `CommandError`."""
+"""Runs a command and returns its standard output; raises `CommandError`."""
 
 WHAT: Final = f"Cannot install the runner {ISA}"
 _STEPS: Final = (
@@ -48,18 +48,18 @@ _EMULATOR_NAMES: Final = ("qemu-aarch64-static", "qemu-aarch64")
 _HOST_ARCHITECTURES: Final = {"x86_64": "amd64"}
 _GUEST_ARCHITECTURE: Final = "arm64"
 _TIMEOUT_S: Final = 1800
-# Oldest to newest glibc that wheels have been built against.
+# Oldest to newest glibc that wheels are built for.
 _MANYLINUX: Final = ("manylinux2014", *(f"manylinux_2_{minor}" for minor in range(17, 37)))
 _NOT_NEEDED: Final = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info")
 
 
 class CommandError(Exception):
-    """A command that failed; its text is the last that it said."""
+    """A command that failed; the text is its last message."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Workshop:
-    """The folder that becomes the root."""
+class _Build:
+    """The folder that is filled, and how commands run."""
 
     folder: Path
     run: Run
@@ -69,7 +69,7 @@ class _Workshop:
         return self.folder / "root"
 
     def apt(self, *arguments: str) -> str:
-        """Runs apt-get on state of its own, as if nothing were installed."""
+        """Runs apt-get with its own state, as if nothing were installed."""
         state = self.folder / "apt"
         options = {
             "Dir::State": f"{state}/state",
@@ -85,12 +85,12 @@ class _Workshop:
         return self.run(["apt-get", *settings, *arguments])
 
 
-def install(folder: Path, tell: Tell, run: Run | None = None) -> Manifest:
-    """Puts a root into the folder, in place of one that is there.
+def install(folder: Path, progress: Progress, run: Run | None = None) -> Manifest:
+    """Installs the emulator in a folder, and replaces an older one.
 
     Args:
-        folder: Where it goes.
-        tell: Told before each step.
+        folder: The folder.
+        progress: Called before each step.
         run: Runs commands; for tests.
 
     Raises:
@@ -98,18 +98,18 @@ def install(folder: Path, tell: Tell, run: Run | None = None) -> Manifest:
     """
     _require_tools()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _workshop(folder, run or run_command) as workshop:
+    with _temporary_build(folder, run or run_command) as build:
         try:
-            manifest = _fill(workshop, tell)
+            manifest = _fill(build, progress)
         except CommandError as error:
             raise HostError(WHAT, safe_text(str(error), 300), _hint(str(error))) from error
         except OSError as error:
             raise HostError(
                 WHAT,
                 (error.strerror or str(error)).lower(),
-                f"check the room in {safe_text(str(folder.parent))}; 600 MB are needed meanwhile",
+                f"free space in {safe_text(str(folder.parent))}; the installation needs 600 MB",
             ) from error
-        _put_in_place(workshop.folder, folder)
+        _put_in_place(build.folder, folder)
     return manifest
 
 
@@ -131,14 +131,14 @@ def run_command(argv: Sequence[str]) -> str:
             env=environment,
         )
     except subprocess.TimeoutExpired as error:
-        raise CommandError(f"{argv[0]} was not done after {_TIMEOUT_S} s") from error
+        raise CommandError(f"{argv[0]} did not finish within {_TIMEOUT_S} s") from error
     if done.returncode != 0:
         raise CommandError(_complaint(done.stderr) or f"{argv[0]} ended with {done.returncode}")
     return done.stdout
 
 
 def _complaint(stderr: str) -> str:
-    """The first line in which a program complains, else its last one."""
+    """The first error line of a program, else its last line."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     for line in lines:
         if line.startswith(("E:", "ERROR:")):
@@ -147,7 +147,11 @@ def _complaint(stderr: str) -> str:
 
 
 def _require_tools() -> None:
-    """Stops where the host is not Debian-like, or not a machine that has to emulate."""
+    """Makes sure that this machine needs the emulator and can install it.
+
+    Raises:
+        HostError: It does not need it, or is not like Debian.
+    """
     machine = platform.machine()
     if machine == ISA:
         raise HostError(
@@ -163,7 +167,7 @@ def _require_tools() -> None:
     if missing:
         raise HostError(
             WHAT,
-            f"its parts come from Debian's packages, and there is no {' and no '.join(missing)}",
+            f"it is built from Debian packages, and this machine lacks {' and '.join(missing)}",
             "install it in a Debian or Ubuntu container, or measure on the device with "
             "--on ssh:HOST",
         )
@@ -174,84 +178,84 @@ def _host_architecture() -> str:
 
 
 @contextlib.contextmanager
-def _workshop(folder: Path, run: Run) -> Iterator[_Workshop]:
+def _temporary_build(folder: Path, run: Run) -> Iterator[_Build]:
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as name:
-        yield _Workshop(Path(name) / "made", run)
+        yield _Build(Path(name) / "made", run)
 
 
-def _fill(workshop: _Workshop, tell: Tell) -> Manifest:
+def _fill(build: _Build, progress: Progress) -> Manifest:
     def step(number: int) -> None:
-        tell(number, len(_STEPS), _STEPS[number])
+        progress(number, len(_STEPS), _STEPS[number])
 
-    state = workshop.folder / "apt"
+    state = build.folder / "apt"
     for name in ("state/lists/partial", "cache/archives/partial"):
         (state / name).mkdir(parents=True)
     (state / "status").touch()
     step(0)
-    workshop.apt("update")
+    build.apt("update")
     step(1)
     emulator = f"{_EMULATOR_PACKAGE}:{_host_architecture()}"
-    workshop.apt(
+    build.apt(
         *("--yes", "--no-install-recommends", "--download-only", "install"),
         *(*_GUEST_PACKAGES, emulator),
     )
     step(2)
-    packages = _unpack_packages(workshop, state / "cache" / "archives")
-    python, python_version = _interpreter(workshop.root)
+    packages = _unpack_packages(build, state / "cache" / "archives")
+    python, python_version = _interpreter(build.root)
     step(3)
-    wheels = _download_wheels(workshop, python_version)
+    wheels = _download_wheels(build, python_version)
     step(4)
-    _unpack_wheels(workshop, wheels)
+    _unpack_wheels(build, wheels)
     shutil.rmtree(state)
     manifest = Manifest(
         format=FORMAT,
-        emulator=_emulator(workshop.folder),
-        emulator_version=_emulator_version(workshop),
+        emulator=_emulator(build.folder),
+        emulator_version=_emulator_version(build),
         python=python,
         python_version=python_version,
         onnxruntime=importlib.metadata.version("onnxruntime"),
         numpy=importlib.metadata.version("numpy"),
         packages=packages,
     )
-    (workshop.folder / MANIFEST).write_bytes(msgspec.json.encode(manifest))
+    (build.folder / MANIFEST).write_bytes(msgspec.json.encode(manifest))
     return manifest
 
 
-def _unpack_packages(workshop: _Workshop, archives: Path) -> dict[str, str]:
-    """Unpacks the guest's packages into the root and the emulator beside it; their versions."""
+def _unpack_packages(build: _Build, archives: Path) -> dict[str, str]:
+    """Unpacks the guest's packages and the emulator; returns their versions."""
     packages = {}
     for archive in sorted(archives.glob("*.deb")):
         name, version, architecture = archive.stem.split("_")
         is_host = architecture == _host_architecture()
-        target = workshop.folder / "emulator" if is_host else workshop.root
+        target = build.folder / "emulator" if is_host else build.root
         target.mkdir(exist_ok=True)
-        workshop.run(["dpkg-deb", "--extract", str(archive), str(target)])
+        build.run(["dpkg-deb", "--extract", str(archive), str(target)])
         packages[name] = version.replace("%3a", ":")
         archive.unlink()
     for name in _NOT_NEEDED:
-        shutil.rmtree(workshop.root / name, ignore_errors=True)
+        shutil.rmtree(build.root / name, ignore_errors=True)
     return packages
 
 
 def _interpreter(root: Path) -> tuple[str, str]:
-    """The newest Python in the root, relative to the folder around it, and its version."""
+    """The newest Python, relative to the folder around the root, and its version."""
     found = [
         (tuple(map(int, match.groups())), path)
         for path in (root / "usr" / "bin").glob("python3.*")
         if (match := re.fullmatch(r"python(\d+)\.(\d+)", path.name))
     ]
     if not found:
-        raise CommandError("the packages hold no Python")
+        raise CommandError("the packages do not contain Python")
     version, path = max(found)
     return str(path.relative_to(root.parent)), ".".join(map(str, version))
 
 
-def _download_wheels(workshop: _Workshop, python_version: str) -> Path:
-    """The aarch64 builds of what runs here, in the same versions."""
-    wheels = workshop.folder / "wheels"
+def _download_wheels(build: _Build, python_version: str) -> Path:
+    """Downloads aarch64 wheels in the versions of this machine; returns their folder."""
+    wheels = build.folder / "wheels"
     platforms = [part for tag in _MANYLINUX for part in ("--platform", f"{tag}_{ISA}")]
     pins = [f"{name}=={importlib.metadata.version(name)}" for name in ("onnxruntime", "numpy")]
-    workshop.run(
+    build.run(
         [
             *(sys.executable, "-m", "pip", "download", "--quiet", "--no-input"),
             *("--disable-pip-version-check", "--only-binary=:all:", "--implementation", "cp"),
@@ -261,15 +265,15 @@ def _download_wheels(workshop: _Workshop, python_version: str) -> Path:
     return wheels
 
 
-def _unpack_wheels(workshop: _Workshop, wheels: Path) -> None:
+def _unpack_wheels(build: _Build, wheels: Path) -> None:
     for wheel in wheels.glob("*.whl"):
         with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(workshop.folder / "site")
+            archive.extractall(build.folder / "site")
     shutil.rmtree(wheels)
 
 
 def _emulator(folder: Path) -> str:
-    """The emulator, relative to the folder; those of other instruction sets are removed."""
+    """The emulator, relative to the folder; removes those of other instruction sets."""
     programs = folder / "emulator" / "usr" / "bin"
     for name in _EMULATOR_NAMES:
         path = programs / name
@@ -278,17 +282,17 @@ def _emulator(folder: Path) -> str:
                 if other.name not in _EMULATOR_NAMES:
                     other.unlink()
             return str(path.relative_to(folder))
-    raise CommandError(f"the package {_EMULATOR_PACKAGE} holds no emulator for {ISA}")
+    raise CommandError(f"the package {_EMULATOR_PACKAGE} does not contain an emulator for {ISA}")
 
 
-def _emulator_version(workshop: _Workshop) -> str:
-    said = workshop.run([str(workshop.folder / _emulator(workshop.folder)), "--version"])
-    match = re.search(r"version (\d+(?:\.\d+)*)", said)
+def _emulator_version(build: _Build) -> str:
+    output = build.run([str(build.folder / _emulator(build.folder)), "--version"])
+    match = re.search(r"version (\d+(?:\.\d+)*)", output)
     return match[1] if match else "of unknown version"
 
 
 def _put_in_place(made: Path, folder: Path) -> None:
-    """Lets the new root take the place of the old one; the old one goes with the workshop."""
+    """Replaces the old folder, which is removed with the temporary one."""
     if folder.exists():
         folder.rename(made.with_name("replaced"))
     made.rename(folder)
@@ -304,4 +308,4 @@ def _hint(complaint: str) -> str:
         return f"no {ISA} build exists for that Python; use a newer Debian, or other versions here"
     if "No module named pip" in complaint:
         return "run `python -m ensurepip` in this environment"
-    return "check the network and the room on the disk, and run it again"
+    return "check the network and the free disk space, and run it again"

@@ -1,4 +1,7 @@
-"""The folder that holds an emulator, a C library, Python and onnxruntime of an instruction set."""
+"""Which emulator is installed, and can it be used?
+
+One folder holds the emulator, and a C library, Python and onnxruntime of its instruction set.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +21,17 @@ INSTALL_HINT: Final = f"run `feasibility runner install {ISA}`"
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a root holds.
+    """Contents of the folder.
 
     Args:
         format: Layout of the folder.
-        emulator: The emulator's program, relative to the folder.
+        emulator: The emulator, relative to the folder.
         emulator_version: Its version.
-        python: The interpreter, relative to the folder.
-        python_version: Its version, as in `3.11`.
+        python: The Python program, relative to the folder.
+        python_version: Its version, for example `3.11`.
         onnxruntime: Version of ONNX Runtime.
         numpy: Version of numpy.
-        packages: Versions of the unpacked packages by name.
+        packages: Versions of the unpacked packages, by name.
     """
 
     format: int
@@ -42,12 +45,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def emulator_folder() -> Path:
-    """Where the root of the user is; it need not exist."""
+    """The folder of this user; it may not exist."""
     return data_dir() / "runners" / ISA
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """What the root in a folder holds; None where there is none that this version reads."""
+    """Contents of a folder; None if this version of the tool cannot read it."""
     try:
         manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
     except (OSError, msgspec.DecodeError):
@@ -56,10 +59,10 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 
 def usable_emulator(folder: Path) -> Manifest:
-    """What a root holds that can stand for this machine's own onnxruntime.
+    """Contents of a folder whose ONNX Runtime has the version of this machine's.
 
     Raises:
-        HostError: There is none, a part of it is missing, or it has another version.
+        HostError: The folder or a part of it is missing, or the version differs.
     """
     what = f"Cannot emulate {ISA}"
     if not folder.exists():
@@ -83,7 +86,7 @@ def usable_emulator(folder: Path) -> Manifest:
 
 
 def incomplete_emulator(what: str, why: str) -> HostError:
-    """The error of a root that does not hold what it should."""
+    """The error if a part is missing or does not work."""
     return HostError(what, f"the installed runner is incomplete: {why}", INSTALL_HINT)
 
 
