@@ -19,7 +19,7 @@ from feasibility.measure.measure_model import measure_model
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.records.profile import Profile
 from tests import tiny_models
-from tests.test_probe import ends_soon, heed_interrupts, running_child_of, wait_for
+from tests.test_child_process import ends_soon, heed_interrupts, running_child_of, wait_for
 
 QUICK = MeasureOptions(run_count=3, warmup_count=1, timeout_s=60)
 

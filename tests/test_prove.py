@@ -39,7 +39,7 @@ from feasibility.runners.limits.memory_limit import ADDRESS_SPACE, Enforcer, Usa
 from feasibility.runners.limits.strongest_limit import strongest_enforcer
 from feasibility.units import KIB, MIB
 from tests import tiny_models
-from tests.test_probe import ends_soon, heed_interrupts, running_child_of, wait_for
+from tests.test_child_process import ends_soon, heed_interrupts, running_child_of, wait_for
 
 QUICK = MeasureOptions(run_count=3, warmup_count=1)
 READING = MemoryReading(resident_bytes=50 * MIB, anonymous_bytes=30 * MIB, file_bytes=20 * MIB)

@@ -197,7 +197,7 @@ def test_child_dies_with_a_killed_parent(tmp_path: Path) -> None:
             "-c",
             "import sys\n"
             "from pathlib import Path\n"
-            "from tests.test_probe import measure\n"
+            "from tests.test_child_process import measure\n"
             "from feasibility.records.workload import InputSpec\n"
             "measure(Path(sys.argv[1]), inputs=(InputSpec(name='x', dtype='float32', "
             "shape=(1,)),), timeout_s=600)\n",
