@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final, TypeAlias
 
-from feasibility.records.device import Device, Figure, Gpu
+from feasibility.records.device import Device, Figure
 from feasibility.render.rows.rows import Column, Grid, Report, Row, Section, counted, name_text
 from feasibility.units import format_bytes, format_count, format_duration
 
-_UNKNOWN = "not known"
+_UNKNOWN: Final = "not known"
+
+Format: TypeAlias = Callable[[int], str]
 
 
 def catalogue_report(devices: Sequence[Device]) -> Report:
@@ -92,14 +96,11 @@ def _processor(device: Device) -> Section | None:
         return None
     rows = [Row("chip", name_text(device.cpu.soc))]
     for cluster in device.cpu.clusters:
-        label = name_text(cluster.core, 24)
-        rows.append(
-            _figure_row(label, counted(cluster.core_count.value, "core"), cluster.core_count)
-        )
-        clock = format_count(cluster.clock_hz.value, "Hz")
-        rows.append(_figure_row("  clock", clock, cluster.clock_hz))
-        rate = f"{cluster.flop_per_cycle.value} fp32 FLOP per cycle"
-        rows.append(_figure_row("  peak", rate, cluster.flop_per_cycle))
+        rows += [
+            _row(name_text(cluster.core, 24), cluster.core_count, lambda n: counted(n, "core")),
+            _row("  clock", cluster.clock_hz, _with_unit("Hz")),
+            _row("  peak", cluster.flop_per_cycle, lambda n: f"{n} fp32 FLOP per cycle"),
+        ]
     if device.cpu.features:
         names = ", ".join(name_text(item, 24) for item in device.cpu.features)
         rows.append(Row("extensions", names))
@@ -110,10 +111,9 @@ def _memory(device: Device) -> Section | None:
     memory = device.memory
     if memory is None:
         return None
-    rows = [_bytes_row("total", memory.total_bytes)]
-    rows.append(_rate_row("bandwidth", memory.bandwidth_bytes_per_s))
+    rows = [_row("total", memory.total_bytes), _bandwidth_row(memory.bandwidth_bytes_per_s)]
     for grant in memory.grants:
-        row = _bytes_row(f"limit, {grant.role}", grant.memory_bytes)
+        row = _row(f"limit, {grant.role}", grant.memory_bytes)
         rows.append(Row(row.label, f"{row.text}; {name_text(grant.reason, 200)}", row.tone))
     return Section("memory", tuple(rows))
 
@@ -122,78 +122,74 @@ def _graphics(device: Device) -> Section | None:
     gpu = device.gpu
     if gpu is None:
         return None
-    rows = [
-        Row("name", name_text(gpu.name)),
-        *_own_memory_rows(gpu),
-        _flops_row("fp32", gpu.fp32_flops_per_s),
-        _flops_row("fp16", gpu.fp16_flops_per_s),
-        _bytes_row("context", gpu.context_bytes),
-    ]
-    if gpu.launch_ns is not None:
-        rows.append(
-            _figure_row("kernel launch", format_duration(gpu.launch_ns.value), gpu.launch_ns)
-        )
-    return Section("graphics processor", tuple(rows))
-
-
-def _own_memory_rows(gpu: Gpu) -> tuple[Row, ...]:
     if gpu.memory_bytes is None:
-        return (Row("memory", "shared with the processor"),)
-    memory = _bytes_row("memory", gpu.memory_bytes)
-    return (memory, _rate_row("bandwidth", gpu.bandwidth_bytes_per_s))
+        memory = [Row("memory", "shared with the processor")]
+    else:
+        memory = [_row("memory", gpu.memory_bytes), _bandwidth_row(gpu.bandwidth_bytes_per_s)]
+    rows = (
+        Row("name", name_text(gpu.name)),
+        *memory,
+        _row("fp32", gpu.fp32_flops_per_s, _with_unit("FLOP/s")),
+        _row("fp16", gpu.fp16_flops_per_s, _with_unit("FLOP/s")),
+        _row("context", gpu.context_bytes),
+        *_known_rows(("kernel launch", gpu.launch_ns, format_duration)),
+    )
+    return Section("graphics processor", rows)
 
 
 def _neural(device: Device) -> Section | None:
     if device.npu is None:
         return None
-    rows = [Row("name", name_text(device.npu.name))]
-    rate = device.npu.int8_ops_per_s
-    if rate is not None:
-        rows.append(_figure_row("int8", format_count(rate.value, "OP/s"), rate))
-    return Section("neural accelerator", tuple(rows))
+    rate = ("int8", device.npu.int8_ops_per_s, _with_unit("OP/s"))
+    return Section(
+        "neural accelerator", (Row("name", name_text(device.npu.name)), *_known_rows(rate))
+    )
 
 
 def _limits(device: Device) -> Section:
     limits = device.limits
-    rows = [_bytes_row("runtime", limits.runtime_bytes)]
-    if limits.model_storage_bytes is not None:
-        rows.append(_bytes_row("model file", limits.model_storage_bytes))
-    if limits.latency_ns is not None:
-        limit = format_duration(limits.latency_ns.value)
-        rows.append(_figure_row("default target", limit, limits.latency_ns))
-    return Section("limits and target", tuple(rows))
+    others = _known_rows(
+        ("model file", limits.model_storage_bytes, format_bytes),
+        ("default target", limits.latency_ns, format_duration),
+    )
+    return Section("limits and target", (_row("runtime", limits.runtime_bytes), *others))
 
 
 def _power_and_price(device: Device) -> Section | None:
-    rows = []
-    if device.power_mw is not None:
-        power = f"at most {format_count(device.power_mw.value / 1000, 'W')}"
-        rows.append(_figure_row("power", power, device.power_mw))
-    if device.price is not None:
-        figure = device.price.hourly_microusd
-        hourly = format_count(figure.value / 10**6, "USD")
-        price = f"{hourly} per hour in {name_text(device.price.as_of, 10)}"
-        rows.append(_figure_row("price", price, figure))
-    return Section("power and price", tuple(rows)) if rows else None
+    price = device.price
+    month = "" if price is None else name_text(price.as_of, 10)
+    rows = _known_rows(
+        ("power", device.power_mw, lambda mw: f"at most {format_count(mw / 1000, 'W')}"),
+        (
+            "price",
+            None if price is None else price.hourly_microusd,
+            lambda usd: f"{format_count(usd / 10**6, 'USD')} per hour in {month}",
+        ),
+    )
+    return Section("power and price", rows) if rows else None
 
 
 def _measured(device: Device) -> tuple[Section, ...]:
     """Rates measured on the device, one section per number of threads."""
     if device.measured is None:
         return ()
-    sections = []
+    sections: list[Section] = []
     for rates in device.measured.rates:
-        rows = [
-            _figure_row(kind, format_count(figure.value, "FLOP/s"), figure)
-            for kind, figure in rates.operations_per_s.items()
-        ]
-        rows.append(_rate_row("cache bandwidth", rates.activation_bytes_per_s))
-        rows.append(_rate_row("memory bandwidth", rates.bandwidth_bytes_per_s))
-        rows.append(_figure_row("per layer", format_duration(rates.layer_ns.value), rates.layer_ns))
-        threads = counted(rates.thread_count, "thread")
-        sections.append(Section(f"measured with {threads}", tuple(map(_without_source, rows))))
-    source = name_text(device.measured.rates[0].layer_ns.source, 160)
-    sections[0] = Section(f"{sections[0].title} [{source}]", sections[0].rows)
+        rows = (
+            *(
+                _row(kind, figure, _with_unit("FLOP/s"))
+                for kind, figure in rates.operations_per_s.items()
+            ),
+            _row("cache bandwidth", rates.activation_bytes_per_s, _with_unit("B/s")),
+            _row("memory bandwidth", rates.bandwidth_bytes_per_s, _with_unit("B/s")),
+            _row("per layer", rates.layer_ns, format_duration),
+        )
+        # The heading of the first section names the source of all rates.
+        source = "" if sections else f" [{name_text(rates.layer_ns.source, 160)}]"
+        title = f"measured with {counted(rates.thread_count, 'thread')}{source}"
+        sections.append(
+            Section(title, tuple(replace(row, text=row.text.rpartition(" [")[0]) for row in rows))
+        )
     return tuple(sections)
 
 
@@ -208,32 +204,25 @@ def _anchored(device: Device) -> Section | None:
     return Section("anchors: latencies measured on the device", tuple(rows)) if rows else None
 
 
-def _without_source(row: Row) -> Row:
-    """The row without its source, where the section names it."""
-    return Row(row.label, row.text.rpartition(" [")[0], row.tone)
+def _with_unit(unit: str) -> Format:
+    return lambda count: format_count(count, unit)
 
 
-def _bytes_row(label: str, figure: Figure | None) -> Row:
-    return _figure_row(label, _UNKNOWN if figure is None else format_bytes(figure.value), figure)
+def _bandwidth_row(figure: Figure | None) -> Row:
+    return _row("bandwidth", figure, _with_unit("B/s"))
 
 
-def _rate_row(label: str, figure: Figure | None) -> Row:
-    text = _UNKNOWN if figure is None else format_count(figure.value, "B/s")
-    return _figure_row(label, text, figure)
+def _known_rows(*figures: tuple[str, Figure | None, Format]) -> tuple[Row, ...]:
+    return tuple(_row(*item) for item in figures if item[1] is not None)
 
 
-def _flops_row(label: str, figure: Figure | None) -> Row:
-    text = _UNKNOWN if figure is None else format_count(figure.value, "FLOP/s")
-    return _figure_row(label, text, figure)
-
-
-def _figure_row(label: str, text: str, figure: Figure | None) -> Row:
+def _row(label: str, figure: Figure | None, form: Format = format_bytes) -> Row:
     """A figure, its note, and its source in brackets."""
     if figure is None:
-        return Row(label, text, "faint")
+        return Row(label, _UNKNOWN, "faint")
     note = f", {name_text(figure.note, 200)}" if figure.note else ""
     return Row(
         label,
-        f"{text}{note} [{name_text(figure.source, 160)}]",
+        f"{form(figure.value)}{note} [{name_text(figure.source, 160)}]",
         "plain" if figure.is_verified else "caution",
     )
