@@ -28,7 +28,6 @@ from feasibility.measure.measure_model import measure_model
 from feasibility.paths import devices_dir
 from feasibility.records.assessment import Assessment
 from feasibility.records.profile import Profile
-from feasibility.render.json_ import render_json
 from feasibility.render.rows.measure import measure_report
 from feasibility.render.terminal.check import render_assessment, render_model_assessment
 from feasibility.render.terminal.layout import print_report
@@ -77,7 +76,7 @@ def render_reports(profiles: Sequence[Profile]) -> dict[str, bytes]:
     (first,) = (
         each for each in assessment.models if each.profile.model.name.startswith(FIRST_SCREEN)
     )
-    files = {"demo.json": render_json(assessment)}
+    files = {"demo.json": encode(assessment)}
     for name, title, render in (
         ("demo", "feasibility demo", lambda c: render_assessment(assessment, c)),
         (

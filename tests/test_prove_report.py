@@ -16,10 +16,10 @@ from feasibility.measure.prove import prove_model as prove_module
 from feasibility.measure.prove.prove_model import ProveOptions
 from feasibility.records.base import Notice
 from feasibility.records.proof import Bisection, LimitedRun, Proof
-from feasibility.render.json_ import render_json
 from feasibility.render.rows.prove import latency_plot_section, prove_report
 from feasibility.render.rows.rows import LatencyPlot
 from feasibility.render.terminal.plot import latency_lines
+from feasibility.schema import encode
 from feasibility.units import MIB, MILLISECOND_NS
 from tests import samples
 from tests.cli import Result, cli
@@ -176,7 +176,7 @@ def test_names_and_messages_are_harmless(name: str) -> None:
 
 
 def test_a_document_comes_back() -> None:
-    assert msgspec.json.decode(render_json(bisected()), type=Proof) == bisected()
+    assert msgspec.json.decode(encode(bisected()), type=Proof) == bisected()
 
 
 @given(

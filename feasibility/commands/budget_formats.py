@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -79,36 +79,9 @@ def write_report(
 
 
 def _rendered(report: BudgetReport, name: str) -> bytes:
-    return _renderer(name)(report)
+    from feasibility.render.ci.formats import RENDERERS
 
-
-def _renderer(name: str) -> Callable[[BudgetReport], bytes]:
-    render: Callable[[BudgetReport], bytes]
-    if name == "github":
-        from feasibility.render.ci.github import render_annotations
-
-        render = render_annotations
-    elif name == "gitlab":
-        from feasibility.render.ci.gitlab import render_code_quality
-
-        render = render_code_quality
-    elif name == "junit":
-        from feasibility.render.ci.junit import render_junit
-
-        render = render_junit
-    elif name == "sarif":
-        from feasibility.render.ci.sarif import render_sarif
-
-        render = render_sarif
-    elif name == "markdown":
-        from feasibility.render.ci.markdown import render_markdown
-
-        render = render_markdown
-    else:
-        from feasibility.render.json_ import render_json
-
-        render = render_json
-    return render
+    return RENDERERS[name](report)
 
 
 def _append_job_summary(report: BudgetReport, targets: Sequence[Target]) -> None:

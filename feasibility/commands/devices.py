@@ -227,8 +227,8 @@ def _validate_files(files: list[Path], *, as_json: bool) -> int:
     from feasibility.catalogue.read_device_file import read_device
     from feasibility.commands.report_error import report_error
     from feasibility.records.catalogue import Catalogue
-    from feasibility.render.json_ import render_json
     from feasibility.render.rows.rows import name_text
+    from feasibility.schema import encode
 
     code = EXIT_OK
     valid: list[Device] = []
@@ -244,5 +244,5 @@ def _validate_files(files: list[Path], *, as_json: bool) -> int:
         if not as_json:
             write_bytes(f"{name_text(str(path), 200)}: valid, {name_text(device.name)}\n".encode())
     if as_json:
-        write_bytes(render_json(Catalogue(tool_version=__version__, devices=tuple(valid))))
+        write_bytes(encode(Catalogue(tool_version=__version__, devices=tuple(valid))))
     return code

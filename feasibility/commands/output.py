@@ -129,9 +129,9 @@ def print_result(
         DocumentError: The file cannot be written.
     """
     if output is not None or as_json:
-        from feasibility.render.json_ import render_json
+        from feasibility.schema import encode
 
-        document = render_json(record)
+        document = encode(record)
         if output is not None:
             output.write(document)
         if as_json:
