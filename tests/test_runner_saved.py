@@ -19,7 +19,7 @@ from feasibility.records.runners import RunnerForms, RunnerTrial
 from feasibility.runners.emulator import install
 from feasibility.runners.emulator.installed_emulator import emulator_folder
 from feasibility.schema import decode
-from tests import samples
+from tests import samples, tiny_models
 from tests.cli import Result, cli
 
 __all__ = ["cli"]
@@ -182,8 +182,7 @@ def test_a_profile_is_not_measured_again(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_an_emulator_that_is_not_installed_is_named(cli: Cli, tmp_path: Path) -> None:
-    model = tmp_path / "m.onnx"
-    model.write_bytes(b"")
+    model = tiny_models.mlp(tmp_path / "m.onnx")
     result = cli("measure", model, "--on", "emulate:aarch64", "-q")
     assert (result.code, result.out) == (2, "")
     assert "no runner for it is installed" in result.err

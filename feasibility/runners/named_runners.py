@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from typing import Final
 
+from msgspec.structs import replace
+
 from feasibility.errors import HostError, UsageError
 from feasibility.records.runners import RunnerForm
 from feasibility.runners.container import container_runner
@@ -16,12 +18,27 @@ from feasibility.runners.runner import Runner
 from feasibility.runners.ssh import ssh_runner
 from feasibility.text import safe_text
 
-FORMS: Final = (
-    "local",
-    "ssh:[USER@]HOST",
-    "docker:IMAGE",
-    "podman:IMAGE",
-    f"emulate:{ISA}[:CPU]",
+_FORMS: Final = (
+    RunnerForm(form="local", description="this machine", is_ready=True),
+    RunnerForm(
+        form="ssh:[USER@]HOST",
+        description="a machine that ssh can log in to, with Python, onnxruntime and numpy",
+        usage="ssh:HOST:/path/to/python names its Python, ssh://USER@HOST:PORT its port",
+        is_ready=True,
+    ),
+    RunnerForm(
+        form="docker:IMAGE",
+        description="a container of an image with Python, onnxruntime and numpy",
+        usage="docker:IMAGE,platform=linux/arm64 names one of its platforms",
+        is_ready=True,
+    ),
+    RunnerForm(form="podman:IMAGE", description="the same with podman", is_ready=True),
+    RunnerForm(
+        form=f"emulate:{ISA}",
+        description="memory on 64-bit Arm without the device",
+        usage=f"emulate:{ISA}:CPU names the core; check takes those of the devices",
+        is_ready=True,
+    ),
 )
 
 
@@ -44,60 +61,29 @@ def runner_named(text: str) -> Runner:
             return EmulatedRunner(core_model(core or DEFAULT_CORE))
     raise UsageError(
         f"Cannot measure on {safe_text(text)!r}",
-        f"a runner is one of {', '.join(FORMS)}",
+        f"a runner is one of {', '.join(form.form for form in _FORMS)}[:CPU]",
         "for example --on ssh:pi@raspberrypi or --on emulate:aarch64",
     )
 
 
 def runner_forms() -> tuple[RunnerForm, ...]:
-    """Every form of `--on`, with what is missing for it here."""
-    return (
-        RunnerForm(form="local", description="this machine", is_ready=True),
-        _through_program(
-            "ssh",
-            "ssh:[USER@]HOST",
-            "a machine that ssh can log in to, with Python, onnxruntime and numpy",
-            "ssh:HOST:/path/to/python names its Python, ssh://USER@HOST:PORT its port",
-        ),
-        _through_program(
-            "docker",
-            "docker:IMAGE",
-            "a container of an image with Python, onnxruntime and numpy",
-            "docker:IMAGE,platform=linux/arm64 names one of its platforms",
-        ),
-        _through_program("podman", "podman:IMAGE", "the same under podman", ""),
-        _emulated(),
-    )
+    """Every form of `--on`, with what is missing for it on this machine."""
+    return tuple(map(_checked, _FORMS))
 
 
-def _through_program(program: str, form: str, description: str, usage: str) -> RunnerForm:
-    is_here = shutil.which(program) is not None
-    return RunnerForm(
-        form=form,
-        description=description,
-        usage=usage,
-        is_ready=is_here,
-        finding="" if is_here else f"the program {program} is not installed here",
-        hint="" if is_here else f"install {program}",
-    )
-
-
-def _emulated() -> RunnerForm:
-    try:
-        manifest = usable_emulator(emulator_folder())
-    except HostError as error:
-        is_ready, finding, hint = False, error.why, error.hint
-    else:
-        is_ready, hint = True, ""
-        finding = (
-            f"installed: ONNX Runtime {manifest.onnxruntime}, Python {manifest.python_version}, "
-            f"QEMU {manifest.emulator_version}"
+def _checked(form: RunnerForm) -> RunnerForm:
+    kind = form.form.partition(":")[0]
+    if kind == "emulate":
+        try:
+            manifest = usable_emulator(emulator_folder())
+        except HostError as error:
+            return replace(form, is_ready=False, finding=error.why, hint=error.hint)
+        return replace(
+            form,
+            finding=f"installed: ONNX Runtime {manifest.onnxruntime}, "
+            f"Python {manifest.python_version}, QEMU {manifest.emulator_version}",
         )
-    return RunnerForm(
-        form=f"emulate:{ISA}",
-        description="memory on 64-bit Arm without the device",
-        usage=f"emulate:{ISA}:CPU names the core; check takes those of the devices",
-        is_ready=is_ready,
-        finding=finding,
-        hint=hint,
-    )
+    if kind == "local" or shutil.which(kind) is not None:
+        return form
+    finding = f"the program {kind} is not installed here"
+    return replace(form, is_ready=False, finding=finding, hint=f"install {kind}")
