@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
 from rich.console import Console
 
 from feasibility import __version__, zoo
@@ -28,8 +29,9 @@ from feasibility.measure.measure_model import measure_model
 from feasibility.paths import devices_dir
 from feasibility.records.assessment import Assessment
 from feasibility.records.profile import Profile
+from feasibility.render.rows.check import check_report
 from feasibility.render.rows.measure import measure_report
-from feasibility.render.terminal.check import render_assessment, render_model_assessment
+from feasibility.render.rows.sentences import with_sentences
 from feasibility.render.terminal.layout import print_report
 from feasibility.schema import encode, read_document
 
@@ -76,13 +78,14 @@ def render_reports(profiles: Sequence[Profile]) -> dict[str, bytes]:
     (first,) = (
         each for each in assessment.models if each.profile.model.name.startswith(FIRST_SCREEN)
     )
+    only_first = msgspec.structs.replace(assessment, models=(first,))
     files = {"demo.json": encode(assessment)}
     for name, title, render in (
-        ("demo", "feasibility demo", lambda c: render_assessment(assessment, c)),
+        ("demo", "feasibility demo", lambda c: print_report(c, check_report(assessment))),
         (
             f"check-{FIRST_SCREEN}",
             f"feasibility check {FIRST_SCREEN}.onnx",
-            lambda c: render_model_assessment(first, c),
+            lambda c: print_report(c, check_report(only_first)),
         ),
         (
             f"measure-{FIRST_SCREEN}",
@@ -99,7 +102,9 @@ def assess(profiles: Sequence[Profile]) -> Assessment:
     """The demo's verdicts on its devices."""
     catalogue = load_catalogue(devices_dir())
     devices = [find_device(device_id, catalogue) for device_id in DEVICE_IDS]
-    models = tuple(assess_model(profile, devices, Requirements()) for profile in profiles)
+    models = tuple(
+        with_sentences(assess_model(profile, devices, Requirements())) for profile in profiles
+    )
     return Assessment(tool_version=__version__, models=models)
 
 

@@ -4,6 +4,8 @@ Format history, newest first. A version changes only when a field is removed or
 changes its meaning; added fields keep it, because readers ignore what they do
 not know.
 
+* feasibility/assessment/2: `reasons` are objects with code, part and figures; the sentences of
+  version 1 are in `reasons_text`.
 * feasibility/profile/1, feasibility/assessment/1, feasibility/facts/1,
   feasibility/catalogue/1, feasibility/device/1, feasibility/doctor/1,
   feasibility/proof/1, feasibility/baseline/1, feasibility/budget/1, feasibility/runners/1,

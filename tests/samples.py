@@ -13,12 +13,14 @@ import msgspec
 from feasibility.records.assessment import (
     Alternative,
     Assessment,
-    BytesInterval,
     DeviceAssessment,
-    DurationInterval,
     Failure,
+    MemoryLimit,
     ModelAssessment,
+    Part,
     Placement,
+    Reason,
+    ReasonCode,
     Storage,
     Verdict,
 )
@@ -41,6 +43,7 @@ from feasibility.records.facts import (
     NodeFacts,
     OperatorType,
 )
+from feasibility.records.intervals import BytesInterval, DurationInterval
 from feasibility.records.profile import (
     AllocatorUse,
     DefaultAllocator,
@@ -52,6 +55,7 @@ from feasibility.records.profile import (
     ProfiledModel,
 )
 from feasibility.records.workload import Fill, InputSpec, Workload
+from feasibility.render.rows.sentences import with_sentences
 from feasibility.units import GIB, KIB, MIB, MILLISECOND_NS, SECOND_NS
 from tests.projection_samples import modelled
 
@@ -228,36 +232,67 @@ def device_assessment(
     verdict: Verdict,
     *,
     likely_bytes: int | None,
-    budget_bytes: int | None,
+    budget_bytes: int,
     latency_ns: tuple[int, int, int] | None,
     score: int,
-    reasons: tuple[str, ...] = (),
+    codes: dict[Part, ReasonCode],
     **changes: object,
 ) -> DeviceAssessment:
-    """One device with figures around the likely ones."""
+    """One device with figures around the likely ones, and a reason for each of these parts."""
     low_ns, likely_ns, high_ns = latency_ns or (None, None, None)
+    device = name.lower().replace(" ", "_").replace(",", "")
+    memory = BytesInterval(
+        low_bytes=None if likely_bytes is None else likely_bytes * 95 // 100,
+        likely_bytes=likely_bytes,
+        high_bytes=None if likely_bytes is None else likely_bytes * 112 // 100,
+        budget_bytes=budget_bytes,
+        runtime_bytes=24 * MIB,
+        explanation="steady peak without re-laid convolution weights, as on 64-bit Arm",
+    )
+    verdicts: dict[ReasonCode, Verdict] = {
+        "over-limit": "does-not-fit",
+        "within-limit": "tight" if verdict == "tight" else "fits",
+        "operators-missing": "does-not-fit",
+    }
+    reasons = tuple(
+        Reason(
+            code=code,
+            part=part,
+            verdict=verdicts.get(code, "undecided"),
+            score=score,
+            device=device,
+            actual_low_bytes=memory.low_bytes,
+            actual_high_bytes=memory.high_bytes,
+            budget_bytes=budget_bytes,
+            actual_low_ns=low_ns,
+            actual_high_ns=high_ns,
+            budget_ns=200 * MILLISECOND_NS,
+            phase="load",
+            memory_limit=MemoryLimit(
+                source="system", system="linux", role="headless", total_bytes=2 * budget_bytes
+            ),
+            operators=("com.example:Fancy",),
+        )
+        for part, code in codes.items()
+    )
     item = DeviceAssessment(
-        device=name.lower().replace(" ", "_").replace(",", ""),
+        device=device,
         name=name,
         kind="sbc",
         verdict=verdict,
         score=score,
         score_parts={"memory": score, "latency": score, "storage": 100, "operators": 100},
         reasons=reasons,
-        memory=BytesInterval(
-            low_bytes=None if likely_bytes is None else likely_bytes * 95 // 100,
-            likely_bytes=likely_bytes,
-            high_bytes=None if likely_bytes is None else likely_bytes * 112 // 100,
-            budget_bytes=budget_bytes,
-            runtime_bytes=24 * MIB,
-            explanation="steady peak without re-laid convolution weights, as on 64-bit Arm",
-        ),
+        memory=memory,
         latency=DurationInterval(
             low_ns=low_ns,
             likely_ns=likely_ns,
             high_ns=high_ns,
             budget_ns=200 * MILLISECOND_NS,
+            is_budget_default=True,
             confidence_ratio=0.8,
+            runtime="ONNX Runtime",
+            threads=4,
             explanation="per operator class from the peak rates of its cores",
         ),
         storage=Storage(needed_bytes=178_914_043, budget_bytes=200 * MIB),
@@ -271,12 +306,11 @@ def device_assessments() -> tuple[DeviceAssessment, ...]:
         device_assessment(
             "Raspberry Pi Zero 2 W",
             "does-not-fit",
-            likely_bytes=230 * MIB,
+            likely_bytes=250 * MIB,
             budget_bytes=220 * MIB,
             latency_ns=(1900 * MILLISECOND_NS, 2800 * MILLISECOND_NS, 4400 * MILLISECOND_NS),
             score=4,
-            reasons=("needs 230 MiB where 220 MiB are granted",),
-            changes=("load the weights as external data: 195 MiB",),
+            codes={"memory": "over-limit", "latency": "over-limit"},
         ),
         device_assessment(
             "Raspberry Pi 4, 4 GB",
@@ -285,7 +319,7 @@ def device_assessments() -> tuple[DeviceAssessment, ...]:
             budget_bytes=2900 * MIB,
             latency_ns=(480 * MILLISECOND_NS, 700 * MILLISECOND_NS, 1200 * MILLISECOND_NS),
             score=38,
-            reasons=("0.48 to 1.2 s against a budget of 200 ms",),
+            codes={"latency": "over-limit", "memory": "within-limit"},
         ),
         device_assessment(
             "Samsung Galaxy S24",
@@ -294,52 +328,52 @@ def device_assessments() -> tuple[DeviceAssessment, ...]:
             budget_bytes=1100 * MIB,
             latency_ns=(60 * MILLISECOND_NS, 90 * MILLISECOND_NS, 140 * MILLISECOND_NS),
             score=84,
-            reasons=("uses 21 % of what the system grants",),
+            codes={"latency": "within-limit", "memory": "within-limit"},
+            kind="phone",
         ),
         device_assessment(
             "Phone, budget",
             "tight",
             likely_bytes=229 * MIB,
             budget_bytes=256 * MIB,
-            latency_ns=(150 * MILLISECOND_NS, 190 * MILLISECOND_NS, 310 * MILLISECOND_NS),
-            score=55,
-            reasons=("the upper end of 256 MiB leaves no headroom",),
+            latency_ns=(150 * MILLISECOND_NS, 170 * MILLISECOND_NS, 195 * MILLISECOND_NS),
+            score=65,
+            codes={"memory": "within-limit", "latency": "within-limit"},
+            kind="phone",
         ),
         device_assessment(
             "RTX 3070 server",
-            "undecided",
+            "does-not-fit",
             likely_bytes=None,
             budget_bytes=7200 * MIB,
             latency_ns=None,
-            score=50,
-            reasons=("its runtime lacks com.example:Fancy",),
+            score=0,
+            codes={"operators": "operators-missing", "memory": "not-known", "latency": "not-known"},
             missing_operators=("com.example:Fancy",),
+            kind="server",
         ),
     )
 
 
 def model_assessment(name: str = "resnet101.onnx") -> ModelAssessment:
-    """A model on all sample devices, with advice."""
-    measured = profile()
-    return ModelAssessment(
-        profile=msgspec.structs.replace(
-            measured, model=msgspec.structs.replace(measured.model, name=name)
-        ),
-        devices=device_assessments(),
-        placement=Placement(
-            where="on-device",
-            device="samsung_galaxy_s24",
-            summary="Run it on the device for phones, in the cloud for the boards.",
-            reasons=(
-                "Raspberry Pi Zero 2 W: needs 230 MiB where 220 MiB are granted",
-                "Raspberry Pi 4, 4 GB: 0.48 to 1.2 s against a budget of 200 ms",
-                "Samsung Galaxy S24: 60 to 140 ms, 21 % of the memory that it grants",
-                "figures for Arm are modelled",
+    """A model on all sample devices, with a recommendation and its sentences."""
+    measured, devices = profile(), device_assessments()
+    obstacles = [
+        reason for item in devices for reason in item.reasons if reason.verdict == "does-not-fit"
+    ]
+    return with_sentences(
+        ModelAssessment(
+            profile=msgspec.structs.replace(
+                measured, model=msgspec.structs.replace(measured.model, name=name)
             ),
-            alternatives=(
-                Alternative(where="cloud", device="rtx_3070_server", reason="adds the network"),
+            devices=devices,
+            placement=Placement(
+                where="on-device",
+                device="samsung_galaxy_s24",
+                reasons=(*obstacles, devices[2].reasons[0]),
+                alternatives=(Alternative(where="cloud", device="rtx_3070_server"),),
             ),
-        ),
+        )
     )
 
 

@@ -58,10 +58,13 @@ def test_reports_name_what_was_timed_on_a_device(
     capsys.readouterr()
     assert run(["devices", "show", "pi5"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "models timed on it resnet101.onnx 480 ms with 2 threads, onnxruntime in fp32" in shown
+    assert (
+        "latencies measured on the device resnet101.onnx 480 ms with 2 threads, onnxruntime in fp32"
+        in shown
+    )
     run(["check", profile, "--device", "pi5", "--device", "pi4"])
     told = " ".join(capsys.readouterr().out.split())
-    assert "time corrected by what was timed on the device: Raspberry Pi 5 (8 GB) (1 model)" in told
+    assert "time corrected by models timed on the device: Raspberry Pi 5 (8 GB) (1 model)" in told
     run(["check", profile, "--device", "pi4"])
     assert "time corrected by" not in " ".join(capsys.readouterr().out.split())
 
@@ -79,7 +82,7 @@ def test_a_runtime_that_no_projection_knows(home: Path, capsys: pytest.CaptureFi
     profile = saved(home)
     arguments = ["devices", "calibrate", "pi5", "--measured", f"{profile}=480ms"]
     assert run([*arguments, "--runtime", "fastrt"]) == 2
-    assert "There is no projection for the runtime 'fastrt'" in capsys.readouterr().err
+    assert "Cannot project times for the runtime 'fastrt'" in capsys.readouterr().err
 
 
 def test_measuring_again_replaces(home: Path) -> None:

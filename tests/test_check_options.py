@@ -96,7 +96,7 @@ def test_a_price_for_something_that_was_not_asked_for(name: str) -> None:
         (("--app-size", "30"), "error: Cannot read the size '30'"),
         (("--price", "abc"), "error: Cannot read --price 'abc'"),
         (("--price", "pi5=1"), "error: Cannot take --price for 'pi5'"),
-        (("--runtime", "ncn"), "error: There is no projection for the runtime 'ncn'"),
+        (("--runtime", "ncn"), "error: Cannot project times for the runtime 'ncn'"),
         (("--threads", "0"), "Invalid value for '--threads'"),
         (("--role", "boss"), "Invalid value for '--role'"),
     ],
@@ -129,23 +129,23 @@ def test_another_runtime_and_threads_reach_the_projection(cli: Cli, tmp_path: Pa
     result = cli(*arguments, "--runtime", "ncnn", "--threads", "6", "-o", str(saved))
     assert result.code == 0
     text = " ".join(result.out.split())
-    assert "time for ncnn with 4 threads and ncnn through Vulkan" in text
-    assert "6 threads are more than there are cores: Raspberry Pi 4 (4 GB)" in text
+    assert "ncnn, CPU with 4 threads, GPU with Vulkan" in text
+    assert "fewer than 6 cores: Raspberry Pi 4 (4 GB)" in text
     assert "memory is that of ONNX Runtime" in text
     model = read_document(saved, Assessment).models[0]
     assert (model.runtime, model.threads) == ("ncnn", 6)
     times = [(item.latency.runtime, item.latency.threads) for item in model.devices]
     assert times == [("ncnn", 4), ("ncnn through Vulkan", None)]
-    assert "whether ncnn has all its operators was not checked" in model.devices[0].reasons
+    assert "operators of ncnn not checked" in model.devices[0].reasons_text
 
 
 def test_usually_the_times_are_those_of_the_runtime_that_measured(cli: Cli) -> None:
     text = " ".join(cli("check", PROFILE, "--device", "pi4").out.split())
-    assert "time for ONNX Runtime with 4 threads " in text
+    assert "ONNX Runtime, CPU with 4 threads " in text
     assert "memory is that of" not in text
-    assert "more than there are cores" not in text
+    assert "fewer than" not in text
     fewer = " ".join(cli("check", PROFILE, "--device", "pi4", "--threads", "1").out.split())
-    assert "time for ONNX Runtime with 1 thread " in fewer
+    assert "ONNX Runtime, CPU with 1 thread " in fewer
 
 
 def test_two_device_files_with_one_id(cli: Cli, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from feasibility import __version__
 from feasibility.commands import app
-from feasibility.records.assessment import Assessment
+from feasibility.records.assessment import Assessment, Placement
 from feasibility.records.facts import ModelFacts
 from feasibility.records.profile import Profile
 from feasibility.schema import encode
@@ -115,7 +115,7 @@ def test_check_goes_on_after_a_model_that_fails(cli: Cli, stages: Stages) -> Non
     ]
     assert "This is a bug in feasibility: ZeroDivisionError: division by zero" in result.err
     assert "\x1b" not in result.err
-    assert result.out.count("memory of budget") == 2
+    assert result.out.count("memory / limit") == 2
     assert "not assessed, see the errors: broken.onnx, bug.onnx" in result.out
 
 
@@ -164,7 +164,9 @@ def test_require_fails_on_a_worse_verdict(
 ) -> None:
     model = samples.model_assessment()
     device = msgspec.structs.replace(model.devices[0], verdict=verdict)
-    answer = msgspec.structs.replace(model, devices=(device,))
+    answer = msgspec.structs.replace(
+        model, devices=(device,), placement=Placement(where="undecided")
+    )
     monkeypatch.setattr(
         sys.modules["feasibility.decide.recommendation"], "assess_model", lambda *_: answer
     )

@@ -17,7 +17,7 @@ from tests import samples
 DOCUMENTS = [
     (samples.profile(), Profile, "feasibility/profile/1"),
     (samples.facts(), ModelFacts, "feasibility/facts/1"),
-    (samples.assessment_of_many(), Assessment, "feasibility/assessment/1"),
+    (samples.assessment_of_many(), Assessment, "feasibility/assessment/2"),
 ]
 
 

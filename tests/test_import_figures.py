@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feasibility.catalogue.load_catalogue import load_catalogue
+from feasibility.decide.recommendation import assess_model
 from feasibility.decide.requirements import Requirements
 from feasibility.decide.score import SCORE_UNKNOWN
 from feasibility.decide.verdict import assess_device
@@ -23,9 +24,11 @@ from feasibility.measure.imports.imported_figures import UnreadableError
 from feasibility.measure.imports.read_report import read_figures
 from feasibility.paths import devices_dir
 from feasibility.records.profile import Profile, ProfiledModel
-from feasibility.render.rows import assessment as view_assessment
+from feasibility.render.rows import check as check_rows
 from feasibility.render.rows import profile as profile_rows
 from feasibility.render.rows.measure import memory_section
+from feasibility.render.rows.reasons import reason_text
+from feasibility.render.rows.sentences import with_sentences
 from feasibility.schema import decode, encode
 
 MIB = 1024**2
@@ -341,14 +344,13 @@ def test_nothing_is_said_of_a_model_that_is_not_known(tmp_path: Path) -> None:
     device = next(item for item in load_catalogue(devices_dir()) if item.id == "galaxy_s24")
     profile = read(tmp_path, "perf.txt", PERF_TEST)
     found = assess_device(profile, device)
-    assert "its size on disk is not known" in found.reasons
-    assert "its operators are not known" in found.reasons
-    assert not [reason for reason in found.reasons if "0 B" in reason or "all operators" in reason]
+    told = [reason_text(reason) for reason in found.reasons]
+    assert "size on disk not known" in told
+    assert "operators not known" in told
+    assert not [text for text in told if "0 B" in text or "all operators" in text]
     asked = assess_device(profile, device, Requirements(storage_budget_bytes=30 * MIB))
     assert asked.score_parts["storage"] == SCORE_UNKNOWN
-    (storage,) = [
-        row for row in view_assessment.device_section(found).rows if row.label == "storage"
-    ]
+    (storage,) = [row for row in check_rows.device_section(found).rows if row.label == "storage"]
     assert storage.text == "not known"
 
 
@@ -624,7 +626,8 @@ def test_times_taken_on_a_device_are_not_projected_to_it(tmp_path: Path) -> None
     report = ort_runner_report()
     device = next(device for device in load_catalogue(devices_dir()) if device.id == "galaxy_s24")
     report["system"]["device"]["marketing_name"] = device.name
-    found = assess_device(read(tmp_path, "r.json", report), device)
+    model = with_sentences(assess_model(read(tmp_path, "r.json", report), (device,)))
+    (found,) = model.devices
     assert found.latency.method == "measured"
     assert found.latency.likely_ns == 9 * MS
     assert found.latency.low_ns == 8_900_000

@@ -22,6 +22,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("render.terminal", "render.ci", "render.accuracy_page"),
     ("render.rows",),
     ("budget",),
+    # Words of a verdict's reasons: reports and lines of budgets print them.
+    ("render.rows.reasons",),
     ("decide",),
     ("predict",),
     ("predict.latency",),

@@ -12,13 +12,17 @@ from feasibility.decide.requirements import Requirements
 from feasibility.decide.score import interval_score
 from feasibility.paths import devices_dir
 from feasibility.records.assessment import (
-    BytesInterval,
     DeviceAssessment,
-    DurationInterval,
+    ModelAssessment,
+    Placement,
+    Reason,
     Storage,
     Verdict,
     Where,
 )
+from feasibility.records.intervals import BytesInterval, DurationInterval
+from feasibility.render.rows.reasons import reason_text
+from feasibility.render.rows.sentences import with_sentences
 from feasibility.units import MIB, MILLISECOND_NS
 from tests.projection_samples import minilm, resnet101
 
@@ -41,12 +45,28 @@ def assessed(
         kind=kind,
         verdict=verdict,
         score=SCORES[verdict],
-        reasons=(f"reason of {name}",),
+        reasons=(reason(name, verdict),),
         memory=BytesInterval(),
         latency=DurationInterval(low_ns=likely_ns, likely_ns=likely_ns, high_ns=likely_ns),
         storage=Storage(needed_bytes=1),
-        changes=("change it",) if verdict == "fits-with-changes" else (),
+        memory_change=reason(name, verdict) if verdict == "fits-with-changes" else None,
     )
+
+
+def reason(name: str, verdict: Verdict) -> Reason:
+    return Reason(
+        code="operators-available",
+        part="operators",
+        verdict=verdict,
+        score=SCORES[verdict],
+        device=name.lower(),
+    )
+
+
+def told(*found: DeviceAssessment) -> Placement:
+    """The recommendation with its sentences."""
+    model = ModelAssessment(profile=minilm(), devices=found, placement=recommend_placement(found))
+    return with_sentences(model).placement
 
 
 SERVER = assessed("Server", "server", "fits")
@@ -54,31 +74,28 @@ SERVER = assessed("Server", "server", "fits")
 
 def test_phones_here_boards_in_the_cloud() -> None:
     """Kinds are named as one where all of a kind fare alike."""
-    found = recommend_placement(
-        (
-            assessed("P1", "phone", "fits"),
-            assessed("P2", "phone", "tight"),
-            assessed("B1", "sbc", "does-not-fit"),
-            assessed("B2", "sbc", "does-not-fit"),
-            SERVER,
-        )
+    found = told(
+        assessed("P1", "phone", "fits"),
+        assessed("P2", "phone", "tight"),
+        assessed("B1", "sbc", "does-not-fit"),
+        assessed("B2", "sbc", "does-not-fit"),
+        SERVER,
     )
     assert (found.where, found.device) == ("on-device", "p1")
-    assert found.summary == "on the device for phones; in the cloud (Server) for boards"
-    assert found.reasons == ("B1: reason of B1", "B2: reason of B2", "P1: reason of P1")
+    assert found.summary == "on device for phones; cloud (Server) for boards"
+    text = "all operators are in the standard build"
+    assert found.reasons_text == (f"B2: {text}", f"B1: {text}", f"P1: {text}")
+    assert [one.device for one in found.reasons] == ["b2", "b1", "p1"]
 
 
 def test_members_of_a_kind_are_named_where_they_differ() -> None:
-    found = recommend_placement(
-        (
-            assessed("B1", "sbc", "fits"),
-            assessed("B2", "sbc", "undecided"),
-            assessed("B3", "sbc", "fits-with-changes"),
-        )
+    found = told(
+        assessed("B1", "sbc", "fits"),
+        assessed("B2", "sbc", "undecided"),
+        assessed("B3", "sbc", "fits-with-changes"),
     )
     assert found.summary == (
-        "on the device for the B1; on the device after a change for the B3; "
-        "too close to call for the B2"
+        "on device for the B1; on device with changes for the B3; undecided for the B2"
     )
 
 
@@ -102,40 +119,38 @@ def test_where(verdicts: tuple[Verdict, ...], where: Where, device: str) -> None
 
 def test_no_server_asked_for() -> None:
     """The cloud is not recommended unseen."""
-    found = recommend_placement((assessed("B1", "sbc", "does-not-fit"),))
+    found = told(assessed("B1", "sbc", "does-not-fit"))
     assert (found.where, found.device) == ("undecided", None)
-    assert found.summary == "not on the B1"
+    assert found.summary == "does not fit on the B1"
 
 
 def test_no_server_fits() -> None:
-    found = recommend_placement(
-        (assessed("B1", "sbc", "does-not-fit"), assessed("S", "server", "does-not-fit"))
-    )
+    found = told(assessed("B1", "sbc", "does-not-fit"), assessed("S", "server", "does-not-fit"))
     assert found.where == "undecided"
-    assert found.summary == "not on the B1, and no server that was asked for fits"
+    assert found.summary == "does not fit on the B1 and the S"
 
 
 @pytest.mark.parametrize(
     ("verdict", "where", "summary"),
     [
-        ("fits", "cloud", "in the cloud, on the S"),
-        ("undecided", "undecided", "too close to call for the servers asked for"),
-        ("does-not-fit", "undecided", "on none of the servers asked for"),
+        ("fits", "cloud", "cloud (S)"),
+        ("undecided", "undecided", "undecided for the S"),
+        ("does-not-fit", "undecided", "does not fit on the S"),
     ],
 )
 def test_only_servers(verdict: Verdict, where: Where, summary: str) -> None:
-    found = recommend_placement((assessed("S", "server", verdict),))
+    found = told(assessed("S", "server", verdict))
     assert (found.where, found.summary) == (where, summary)
 
 
 def test_many_names_are_counted() -> None:
     fitting = [assessed(f"D{i}", "phone" if i else "sbc", "fits") for i in range(7)]
-    found = recommend_placement((*fitting, assessed("D9", "phone", "does-not-fit")))
-    assert found.summary.startswith("on the device for the D0, the D1, the D2 and 4 others; ")
+    found = told(*fitting, assessed("D9", "phone", "does-not-fit"))
+    assert found.summary.startswith("on device for the D0, the D1, the D2 and 4 others; ")
 
 
 def test_nothing_asked_for() -> None:
-    assert recommend_placement(()).summary == "no device was asked for"
+    assert told().summary == "no device was asked for"
 
 
 def test_fastest_server_among_equals() -> None:
@@ -146,13 +161,11 @@ def test_fastest_server_among_equals() -> None:
 
 
 def test_alternatives_say_why_not() -> None:
-    found = recommend_placement(
-        (
-            assessed("A", "phone", "fits"),
-            assessed("B", "phone", "fits-with-changes"),
-            assessed("C", "sbc", "does-not-fit"),
-            SERVER,
-        )
+    found = told(
+        assessed("A", "phone", "fits"),
+        assessed("B", "phone", "fits-with-changes"),
+        assessed("C", "sbc", "does-not-fit"),
+        SERVER,
     )
     assert [(other.where, other.device) for other in found.alternatives] == [
         ("on-device-with-changes", "b"),
@@ -160,8 +173,7 @@ def test_alternatives_say_why_not() -> None:
         ("on-device", "c"),
     ]
     assert found.alternatives[1].reason == (
-        "Server: takes 1 ms there, but needs a network, adds its delay and sends the input off "
-        "the device"
+        "Server: takes 1 ms without the network; needs a network, and inputs leave the device"
     )
 
 
@@ -169,7 +181,7 @@ def test_alternatives_say_why_not() -> None:
 def test_every_device_is_accounted_for(kinds: list[tuple[str, Verdict]]) -> None:
     """There is always one sentence, and a device is named only if it was asked for."""
     found = [assessed(f"D{i}", kind, verdict) for i, (kind, verdict) in enumerate(kinds)]
-    placement = recommend_placement(found)
+    placement = told(*found)
     assert placement.summary != ""
     assert placement.device is None or placement.device in {one.device for one in found}
     if any(one.kind != "server" and one.verdict in ("fits", "tight") for one in found):
@@ -194,15 +206,15 @@ def test_role_decides_the_budget() -> None:
     assert app.verdict == "fits"
     assert extension.verdict == "does-not-fit"
     assert extension.memory.budget_bytes == 50_000_000
-    assert "iOS grants an extension 47.7 MiB of 4 GiB" in extension.reasons[0]
+    assert "iOS grants an extension 47.7 MiB of 4 GiB" in reason_text(extension.reasons[0])
 
 
 def test_a_role_that_the_file_does_not_know_gets_the_smallest_grant_and_says_so() -> None:
     phone = find_device("galaxy_s24", load_catalogue(devices_dir()))
     found = assess_model(minilm(), (phone,), Requirements(role="extension")).devices[0]
     assert found.memory.budget_bytes == 512 * MIB
-    reason = next(reason for reason in found.reasons if reason.startswith("needs"))
-    assert "taken because its file says nothing of an extension" in reason
+    memory = next(one for one in found.reasons if one.part == "memory")
+    assert "(the device file has no figure for an extension)" in reason_text(memory)
 
 
 @pytest.mark.parametrize("identifier", ["iphone_12", "iphone_13", "iphone_15_pro"])

@@ -20,8 +20,8 @@ from feasibility.predict.latency.latency import (
 )
 from feasibility.predict.latency.model_work import work_of_model
 from feasibility.predict.latency.npu_rows import npu_rows
-from feasibility.records.assessment import DurationInterval
 from feasibility.records.device import Anchor, Cluster, Device, Gpu
+from feasibility.records.intervals import DurationInterval
 from feasibility.records.profile import Profile
 from feasibility.units import MILLISECOND_NS, SECOND_NS
 from tests.projection_samples import board, figure, latency, minilm, resnet101

@@ -15,7 +15,9 @@ from feasibility.errors import HostError, UsageError
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.records.assessment import Assessment, ModelAssessment
 from feasibility.records.proof import DeviceProof, LimitedRun
-from feasibility.render.terminal.check import render_model_assessment
+from feasibility.render.rows.check import check_report
+from feasibility.render.rows.rows import Report
+from feasibility.render.terminal.layout import print_report
 from tests import samples
 
 MIB = 1024**2
@@ -107,6 +109,10 @@ def test_what_cannot_be_proven_is_refused(paths: list[Path], on: str | None, why
     assert why in caught.value.why
 
 
+def report_of(model: ModelAssessment) -> Report:
+    return check_report(Assessment(tool_version="0", models=(model,)))
+
+
 def test_the_report_shows_each_outcome(model: ModelAssessment) -> None:
     """Limit, outcome and time per device, and what enforced it."""
     devices = (
@@ -115,7 +121,7 @@ def test_the_report_shows_each_outcome(model: ModelAssessment) -> None:
     )
     text = StringIO()
     console = Console(file=text, width=80, color_system=None, legacy_windows=False)
-    render_model_assessment(replace(model, devices=devices), console)
+    print_report(console, report_of(replace(model, devices=devices)))
     assert "90 MiB  killed while loading" in text.getvalue()
     assert "200 MiB  survived" in text.getvalue()
     assert "1.02x" in text.getvalue()
@@ -125,5 +131,5 @@ def test_the_report_shows_each_outcome(model: ModelAssessment) -> None:
 def test_without_proofs_the_report_says_nothing_of_them(model: ModelAssessment) -> None:
     """The first screen stays as short as it was."""
     text = StringIO()
-    render_model_assessment(model, Console(file=text, width=80, color_system=None))
+    print_report(Console(file=text, width=80, color_system=None), report_of(model))
     assert "memory limit  result" not in text.getvalue()

@@ -15,12 +15,12 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from feasibility.records.profile import Profile
+from feasibility.render.rows.check import check_report
 from feasibility.render.rows.devices import catalogue_report, device_report
 from feasibility.render.rows.inspect import inspect_report
 from feasibility.render.rows.measure import measure_report
 from feasibility.render.rows.rows import Bar, Column, Grid, Report
 from feasibility.render.terminal.bar import bar_text
-from feasibility.render.terminal.check import render_assessment
 from feasibility.render.terminal.grid import print_grid
 from feasibility.render.terminal.layout import print_report
 from feasibility.render.terminal.text_lines import make_console
@@ -37,6 +37,7 @@ def printed(report: Callable[..., Report]) -> Callable[..., None]:
     return render
 
 
+render_assessment = printed(check_report)
 REPORTS = {
     "check": (render_assessment, samples.assessment),
     "check-many": (render_assessment, samples.assessment_of_many),

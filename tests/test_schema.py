@@ -83,7 +83,7 @@ def test_field_names_carry_their_unit(name: str) -> None:
     unitless |= {"limit", "baseline", "actual", "before", "after"}  # whose unit stands beside them
     unitless |= {"line_number"}
     unitless |= {"worst", "usual", "best"}  # of a network's figure, as with `value`
-    suffixes = ("_bytes", "_ns", "_count", "_ratio", "_per_s", "_uj", "_microusd")
+    suffixes = ("_bytes", "_ns", "_count", "_ratio", "_per_s", "_uj", "_mw", "_microusd")
     nameless = [
         f"{title}.{field}"
         for title, definition in schema.json_schema(name)["$defs"].items()

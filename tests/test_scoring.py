@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from feasibility.decide import constraints
 from feasibility.decide import score as scores
 from feasibility.decide.constraints import missing_operators
+from feasibility.decide.recommendation import assess_model
 from feasibility.decide.requirements import Requirements
 from feasibility.decide.score import (
     SCORE_CHANGES,
@@ -38,6 +39,8 @@ from feasibility.records import device as device_records
 from feasibility.records.assessment import DeviceAssessment, Verdict
 from feasibility.records.device import Device, Figure
 from feasibility.records.profile import Profile
+from feasibility.render.rows.reasons import reason_text
+from feasibility.render.rows.sentences import with_sentences
 from feasibility.units import GIB, MIB, MILLISECOND_NS
 from tests.projection_samples import board, devices, minilm, profiles, resnet101, xlmr
 
@@ -222,10 +225,11 @@ def test_every_assessment_holds_together(profile: Profile, device: Device) -> No
     assert found.score == min(found.score_parts.values())
     assert set(found.score_parts) == {"memory", "latency", "storage", "operators"}
     assert len(found.reasons) == 4
+    assert {reason.device for reason in found.reasons} == {device.id}
     if found.verdict == "fits-with-changes":
-        assert found.changes != ()
+        assert found.memory_change is not None
     if found.verdict in ("fits", "tight"):
-        assert found.changes == ()
+        assert found.memory_change is None
     for low, likely, high in (
         (found.memory.low_bytes, found.memory.likely_bytes, found.memory.high_bytes),
         (found.latency.low_ns, found.latency.likely_ns, found.latency.high_ns),
@@ -234,13 +238,18 @@ def test_every_assessment_holds_together(profile: Profile, device: Device) -> No
             assert low <= likely <= high
 
 
+def change_text(found: DeviceAssessment) -> str:
+    assert found.memory_change is not None
+    return reason_text(found.memory_change)
+
+
 def test_the_decisive_reason_comes_first() -> None:
     """A model that does not fit in memory says so with the numbers before anything else."""
     found = assess_device(xlmr(), board(memory_bytes=2 * GIB, latency_ns=None))
     assert found.verdict == "fits-with-changes"
-    assert found.reasons[0] == (
-        "needs 1.61 to 1.91 GiB to load; "
-        "Linux leaves a process without a desktop beside it 1.5 GiB of 2 GiB"
+    assert reason_text(found.reasons[0]) == (
+        "needs 1.61 to 1.91 GiB to load, over the limit: "
+        "Linux leaves a process without a desktop 1.5 GiB of 2 GiB"
     )
 
 
@@ -248,16 +257,16 @@ def test_change_is_offered_where_it_is_known_to_work() -> None:
     """Weights outside the file leave only what running needs, less the embedding table."""
     found = assess_device(xlmr(), board(memory_bytes=2 * GIB, latency_ns=None))
     assert found.score == SCORE_CHANGES
-    assert found.changes == (
+    assert change_text(found) == (
         "store the weights as external data: they are mapped instead of copied, and the peak "
-        "falls from about 1.78 GiB to at most 450 MiB (1.02 to 1.07 times the latency where it "
-        "was measured)",
+        "falls from about 1.78 GiB to at most 450 MiB (where measured, 1.02 to 1.07 times the "
+        "latency)"
     )
 
 
 def test_no_change_is_offered_where_none_is_enough() -> None:
     found = assess_device(xlmr(), board(memory_bytes=512 * MIB, latency_ns=None))
-    assert (found.verdict, found.changes) == ("does-not-fit", ())
+    assert (found.verdict, found.memory_change) == ("does-not-fit", None)
 
 
 def test_the_default_allocator_decides_on_glibc() -> None:
@@ -265,9 +274,9 @@ def test_the_default_allocator_decides_on_glibc() -> None:
     server = board(isa="x86_64", grant_bytes=430 * MIB, latency_ns=None)
     found = assess_device(resnet101(), server)
     assert found.verdict == "fits-with-changes"
-    assert found.changes == (
-        "start the process with MALLOC_TRIM_THRESHOLD_=131072: glibc then gives freed memory "
-        "back, and the peak stays at 390 MiB (loading takes longer, running does not)",
+    assert change_text(found) == (
+        "start the process with MALLOC_TRIM_THRESHOLD_=131072: glibc then returns freed memory, "
+        "and the peak stays at 390 MiB (loading takes longer, running does not)"
     )
     android = replace(server, allocator="scudo")
     assert assess_device(resnet101(), android).verdict == "tight"
@@ -277,14 +286,15 @@ def test_too_slow_says_by_how_much() -> None:
     found = assess_device(resnet101(), board(), Requirements(latency_budget_ns=10 * MILLISECOND_NS))
     assert found.verdict == "does-not-fit"
     assert found.score == 0
-    assert found.reasons[0].endswith("too slow: the target is 10 ms")
+    assert reason_text(found.reasons[0]).endswith(", over the target of 10 ms")
 
 
-def test_budget_inside_the_interval_is_too_close_to_call() -> None:
+def test_a_target_inside_the_interval_is_undecided() -> None:
     likely = assess_device(resnet101(), board()).latency.likely_ns
     found = assess_device(resnet101(), board(), Requirements(latency_budget_ns=likely))
     assert found.verdict == "undecided"
-    assert "too close to call, timing it there would settle it" in found.reasons[0]
+    assert found.reasons[0].code == "limit-inside-interval"
+    assert reason_text(found.reasons[0]).endswith(" lies inside this interval")
 
 
 def test_custom_operators_run_nowhere() -> None:
@@ -293,7 +303,9 @@ def test_custom_operators_run_nowhere() -> None:
     found = assess_device(profile, board())
     assert (found.verdict, found.score) == ("does-not-fit", 0)
     assert found.missing_operators == ("com.a:Own\x1b",)
-    assert found.reasons[0] == ("needs com.a:Own\\x1b, which no standard build of ONNX Runtime has")
+    assert reason_text(found.reasons[0]) == (
+        "needs com.a:Own\\x1b, which no standard build of ONNX Runtime has"
+    )
 
 
 def test_a_model_optimised_on_x86_does_not_load_on_arm() -> None:
@@ -310,9 +322,10 @@ def test_cores_of_an_unknown_make_are_named() -> None:
     assert device.cpu is not None
     clusters = tuple(replace(one, core="cortex-a7o") for one in device.cpu.clusters)
     odd = replace(device, cpu=replace(device.cpu, clusters=clusters))
-    said = assess_device(resnet101(), odd).latency.explanation
-    assert "Nothing was ever fitted to cortex-a7o: counted as a core of the family 'narrow'" in said
-    assert "ever fitted" not in assess_device(resnet101(), device).latency.explanation
+    assert assess_device(resnet101(), odd).latency.unknown_cores == ("cortex-a7o",)
+    assert assess_device(resnet101(), device).latency.unknown_cores == ()
+    (told,) = with_sentences(assess_model(resnet101(), (odd,))).devices
+    assert "The projection was never fitted to cortex-a7o" in told.latency.explanation
 
 
 def test_nothing_known_is_undecided() -> None:

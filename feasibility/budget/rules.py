@@ -145,16 +145,18 @@ def device_bound(name: str, metric: Metric) -> int:
 def device_line(rule: DeviceRule, profile: Profile) -> BudgetLine:
     """The line on the verdict that a model must have on a device."""
     from feasibility.decide.verdict import assess_device
+    from feasibility.render.rows.reasons import reason_text
 
     found = assess_device(profile, device_named(rule.device))
     accepted = RANKED_VERDICTS[: RANKED_VERDICTS.index(rule.verdict) + 1]
     outcome: Outcome = "pass" if found.verdict in accepted else "fail"
     if found.verdict == "undecided":
         outcome = "inconclusive"
+    reasons = "; ".join(map(reason_text, found.reasons[:2]))
     return BudgetLine(
         metric=f"devices.{rule.device}",
         limit_text=rule.verdict,
         outcome=outcome,
-        reason="" if outcome == "pass" else f"{found.verdict}: {'; '.join(found.reasons[:2])}",
+        reason="" if outcome == "pass" else f"{found.verdict}: {reasons}",
         line_number=rule.line,
     )

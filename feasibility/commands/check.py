@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
 
@@ -26,7 +26,8 @@ from feasibility.commands.options import (
     ReportOptions,
     measure_options,
 )
-from feasibility.commands.output import open_output, print_result, stdout_console
+from feasibility.commands.output import open_output, print_result
+from feasibility.commands.progress import report_step
 from feasibility.commands.report_error import report_failure, report_message
 from feasibility.errors import (
     EXIT_CANNOT_DO,
@@ -90,7 +91,8 @@ def check(
             devices, places.measured, threads=places.threads, runtime=requirements.runtime
         )
     with open_output(out.output, force=out.force) as file:
-        report = BlockPrinter(details=out.details, silent=out.json)
+        from feasibility.render.rows.check import check_report
+
         assessment = assess_paths(
             models,
             devices,
@@ -99,10 +101,13 @@ def check(
             on=on,
             prove=places.prove,
             quiet=out.quiet,
-            on_model=report.print_model,
         )
-        print_result(assessment, lambda: (), as_json=out.json, output=file)
-        report.print_end(assessment)
+        print_result(
+            assessment,
+            lambda: check_report(assessment, details=out.details),
+            as_json=out.json,
+            output=file,
+        )
     return _exit_code(assessment, targets.require, quiet=out.quiet)
 
 
@@ -115,7 +120,6 @@ def assess_paths(
     on: str | None = None,
     prove: bool = False,
     quiet: bool,
-    on_model: Callable[[ModelAssessment], None],
 ) -> Assessment:
     """Assessment of all models; the error of a model is printed and the others go on.
 
@@ -127,19 +131,20 @@ def assess_paths(
         on: Where to measure, as `--on` takes it.
         prove: True to run the models under the memory limit of each device.
         quiet: True to show no progress.
-        on_model: Called with each assessment as soon as it is known.
     """
     from feasibility.commands.profiles_of_path import profiles_for
     from feasibility.commands.prove_on_devices import with_proofs
     from feasibility.decide.recommendation import assess_model
     from feasibility.records.assessment import Assessment, Failure
+    from feasibility.render.rows.sentences import with_sentences
 
+    paths = tuple(paths)
     models: list[ModelAssessment] = []
     failures: list[Failure] = []
     for path in paths:
         try:
             profile, emulated = profiles_for(path, devices, options, on, quiet=quiet)
-            model = assess_model(profile, devices, requirements, emulated)
+            model = with_sentences(assess_model(profile, devices, requirements, emulated))
             if prove:
                 model = with_proofs(path, model, devices, options, quiet=quiet)
         except Exception as raised:  # noqa: BLE001 (the other models are still checked)
@@ -147,8 +152,18 @@ def assess_paths(
             failures.append(Failure(path=str(path), message=error.message, hint=error.hint))
             continue
         models.append(model)
-        on_model(model)
+        # A saved profile is assessed at once: its line would only repeat the report.
+        if len(paths) > 1 and path.suffix != ".json" and not quiet:
+            _report_progress(model)
     return Assessment(tool_version=__version__, models=tuple(models), errors=tuple(failures))
+
+
+def _report_progress(model: ModelAssessment) -> None:
+    """Print the recommendation for one of several models on stderr; the report comes last."""
+    from feasibility.render.rows.check import headline
+
+    answer = headline(model)
+    report_step(model.profile.model.name, f"{answer.label}: {answer.text}")
 
 
 def unmet(assessment: Assessment, required: RequiredVerdict) -> tuple[str, ...]:
@@ -163,39 +178,6 @@ def unmet(assessment: Assessment, required: RequiredVerdict) -> tuple[str, ...]:
                 how = "killed by its limit" if is_killed else item.verdict.replace("-", " ")
                 missed.append(f"{safe_text(model.profile.model.name)} on {item.device}: {how}")
     return tuple(missed)
-
-
-class BlockPrinter:
-    """Prints each model's block as soon as it is known.
-
-    Args:
-        details: True to print everything known of each model.
-        silent: True to print nothing, because stdout will hold a JSON document.
-    """
-
-    def __init__(self, *, details: bool, silent: bool) -> None:
-        self._details = details
-        self._console = None if silent else stdout_console()
-        self._count = 0
-
-    def print_model(self, model: ModelAssessment) -> None:
-        """Print one model's block."""
-        from feasibility.render.terminal.check import render_model_assessment
-
-        if self._console is None:
-            return
-        if self._count:
-            self._console.print()
-        self._count += 1
-        render_model_assessment(model, self._console, details=self._details)
-        self._console.file.flush()
-
-    def print_end(self, assessment: Assessment) -> None:
-        """Print all models together."""
-        from feasibility.render.terminal.check import render_overview
-
-        if self._console is not None:
-            render_overview(assessment, self._console)
 
 
 def measuring_threads(asked: int | None, on: str | None) -> int:

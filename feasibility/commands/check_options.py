@@ -181,11 +181,14 @@ def read_requirements(
     Raises:
         UsageError: A text cannot be read.
     """
-    from feasibility.decide.network import parse_network
+    from feasibility.commands.read_demands import (
+        parse_network,
+        parse_prices,
+        parse_rate_per_s,
+        parse_realtime_ns,
+        parse_runtime,
+    )
     from feasibility.decide.requirements import Requirements
-    from feasibility.decide.runtimes import parse_runtime
-    from feasibility.decide.server_cost import parse_prices
-    from feasibility.decide.streams import parse_rate_per_s, parse_realtime_ns
     from feasibility.predict.latency.latency import DEFAULT_RUNTIME
     from feasibility.units import parse_bytes, parse_duration_ns
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from feasibility.commands.check import BlockPrinter, assess_paths
+from feasibility.commands.check import assess_paths
 from feasibility.commands.option_groups import CommandApp
 from feasibility.commands.options import DetailsOption, QuietOption
+from feasibility.commands.output import print_result
 from feasibility.commands.progress import progress_on
 from feasibility.errors import EXIT_CANNOT_DO, EXIT_OK
 
@@ -27,6 +28,7 @@ def demo(*, details: DetailsOption = False, quiet: QuietOption = False) -> int:
     from feasibility.catalogue.load_catalogue import chosen_devices
     from feasibility.decide.requirements import Requirements
     from feasibility.measure.measure_options import MeasureOptions
+    from feasibility.render.rows.check import check_report
     from feasibility.zoo.registry import build, entries
 
     devices = chosen_devices(DEVICE_IDS)
@@ -36,14 +38,14 @@ def demo(*, details: DetailsOption = False, quiet: QuietOption = False) -> int:
         with progress_on(entry.title, quiet=quiet) as progress:
             progress(0, 1, "building")
             paths.append(build(entry.name))
-    report = BlockPrinter(details=details, silent=False)
     assessment = assess_paths(
         paths,
         devices,
         options=MeasureOptions(),
         requirements=Requirements(),
         quiet=quiet,
-        on_model=report.print_model,
     )
-    report.print_end(assessment)
+    print_result(
+        assessment, lambda: check_report(assessment, details=details), as_json=False, output=None
+    )
     return EXIT_CANNOT_DO if assessment.errors else EXIT_OK

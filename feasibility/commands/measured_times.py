@@ -127,7 +127,7 @@ def anchored_device(
     """
     import msgspec
 
-    from feasibility.decide.runtimes import parse_runtime
+    from feasibility.commands.read_demands import parse_runtime
 
     key = parse_runtime(runtime)
     new = [make_anchor(device, one, threads=threads, runtime=key) for one in measured]

@@ -37,6 +37,12 @@ def progress_on(subject: str, *, quiet: bool) -> Iterator[Progress]:
         yield _Lines(name)
 
 
+def report_step(subject: str, text: str) -> None:
+    """Print what was found about one of several subjects, so that a long call shows results."""
+    sys.stderr.write(f"{safe_text(subject, _NAME_LIMIT)}: {safe_text(text, 400)}\n")
+    sys.stderr.flush()
+
+
 def _show_nothing(_done: int, _total: int, _doing: str) -> None:
     pass
 

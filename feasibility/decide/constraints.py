@@ -1,161 +1,245 @@
-"""The four constraints that decide whether a model runs on a device."""
+"""Does each figure of a model stay within its target or limit on a device?
+
+Each `judge_*` function returns reasons: codes and figures, no words.
+"""
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple
+import math
+from typing import Any, Final
 
-from feasibility.decide import wording
-from feasibility.decide.memory_changes import Change
+import msgspec
+
 from feasibility.decide.requirements import Requirements
-from feasibility.decide.runtimes import unchecked_operators
 from feasibility.decide.score import (
     SCORE_CHANGES,
     SCORE_FULL,
+    SCORE_TIGHT,
     SCORE_UNKNOWN,
     interval_score,
     interval_verdict,
     verdict_rank,
 )
-from feasibility.predict.latency.latency import DEFAULT_RUNTIME
-from feasibility.records.assessment import BytesInterval, DurationInterval, Storage, Verdict
+from feasibility.predict.latency.latency import DEFAULT_RUNTIME, runtime_on
+from feasibility.records.assessment import (
+    MemoryLimit,
+    Part,
+    Reason,
+    ReasonCode,
+    Storage,
+    SystemName,
+    Verdict,
+)
 from feasibility.records.device import Device
+from feasibility.records.intervals import BytesInterval, DurationInterval, RatioInterval
 from feasibility.records.profile import Profile, ProfiledModel
-from feasibility.text import safe_text
-from feasibility.units import format_bytes, format_duration
-
-Part = Literal[
-    "memory", "latency", "storage", "operators", "rate", "realtime", "demands", "request", "uplink"
-]
+from feasibility.units import SECOND_NS
 
 # Blocked convolutions that ONNX Runtime writes into a model optimised on x86-64.
 X86_ONLY_DOMAIN: Final = "com.microsoft.nchwc"
+SERVER: Final = "server"
+
+_CODES: Final[dict[Verdict, ReasonCode]] = {
+    "fits": "within-limit",
+    "tight": "within-limit",
+    "undecided": "limit-inside-interval",
+    "does-not-fit": "over-limit",
+}
 
 
-class Finding(NamedTuple):
-    """What one constraint says about a model on a device."""
+def compared(part: Part, low: float, high: float, budget: float, **figures: Any) -> Reason:
+    """The reason for one quantity between `low` and `high` with this budget."""
+    verdict = interval_verdict(low, high, budget)
+    score = interval_score(low, high, budget)
+    return Reason(code=_CODES[verdict], part=part, verdict=verdict, score=score, **figures)
 
-    part: Part
-    verdict: Verdict
-    score: int
-    reason: str
+
+def not_known(part: Part, **figures: Any) -> Reason:
+    """The reason for a quantity that was not measured; it is never taken as zero."""
+    return Reason(code="not-known", part=part, verdict="undecided", score=SCORE_UNKNOWN, **figures)
+
+
+def met(part: Part, code: ReasonCode, **figures: Any) -> Reason:
+    """The reason for a part that has no limit, or stays far from it."""
+    return Reason(code=code, part=part, verdict="fits", score=SCORE_FULL, **figures)
+
+
+def ruled_out(part: Part, code: ReasonCode, **figures: Any) -> Reason:
+    """The reason for a part that cannot be met at all."""
+    return Reason(code=code, part=part, verdict="does-not-fit", score=0, **figures)
 
 
 def memory_budget_bytes(device: Device, requirements: Requirements) -> int | None:
-    """What the model and its runtime may use on the device; None if nothing limits it."""
+    """Memory that the model and its runtime may use; None without a limit."""
     if requirements.memory_budget_bytes is not None:
         return requirements.memory_budget_bytes
     return device.usable_bytes(requirements.role)
 
 
 def judge_memory(
-    memory: BytesInterval,
-    device: Device,
-    requirements: Requirements,
-    *,
-    phase: str,
-    change: Change | None,
-) -> Finding:
-    """Peak memory against what the system grants.
+    memory: BytesInterval, device: Device, requirements: Requirements, change: Reason | None
+) -> Reason:
+    """Peak memory against the limit.
 
     Args:
         memory: The projection, with its budget.
-        device: Where it would run.
-        requirements: What was demanded.
-        phase: "to load", "to run" or nothing, for the sentence.
-        change: A change known to make it fit, or None.
+        device: Where the model would run.
+        requirements: What the user asks.
+        change: A change that makes the memory fit, or None.
     """
-    budget = memory.budget_bytes
-    if memory.low_bytes is None or memory.high_bytes is None:
-        reason = "its memory could not be measured; measuring it would settle this"
-        return Finding("memory", "undecided", SCORE_UNKNOWN, reason)
-    needed = wording.bytes_span(memory.low_bytes, memory.high_bytes)
+    low, high, budget = memory.low_bytes, memory.high_bytes, memory.budget_bytes
+    if low is None or high is None:
+        return not_known("memory", budget_bytes=budget)
+    figures = {"actual_low_bytes": low, "actual_high_bytes": high, "budget_bytes": budget}
     if budget is None:
-        return Finding("memory", "fits", SCORE_FULL, f"needs {needed} {phase}".strip())
-    verdict = interval_verdict(memory.low_bytes, memory.high_bytes, budget)
-    score = interval_score(memory.low_bytes, memory.high_bytes, budget)
-    granted = wording.grant_clause(device, requirements, budget)
-    reason = f"needs {needed} {phase}".rstrip() + f"; {granted}"
-    if verdict == "undecided":
-        reason += "; too close to call, a measurement on the device would settle it"
-    if change is not None and verdict_rank(verdict) < verdict_rank("fits-with-changes"):
-        return Finding("memory", "fits-with-changes", max(score, SCORE_CHANGES), reason)
-    return Finding("memory", verdict, score, reason)
+        return met("memory", "no-limit", **figures)
+    reason = compared(
+        "memory",
+        low,
+        high,
+        budget,
+        is_budget_asked=requirements.memory_budget_bytes is not None,
+        memory_limit=_memory_limit(device, requirements),
+        **figures,
+    )
+    if change is None or verdict_rank(reason.verdict) >= verdict_rank("fits-with-changes"):
+        return reason
+    return msgspec.structs.replace(
+        reason, verdict="fits-with-changes", score=max(reason.score, SCORE_CHANGES)
+    )
 
 
-def judge_latency(latency: DurationInterval) -> Finding:
+def _memory_limit(device: Device, requirements: Requirements) -> MemoryLimit:
+    """Who sets the memory limit."""
+    gpu = device.gpu
+    if requirements.memory_budget_bytes is not None:
+        return MemoryLimit(source="option")
+    if device.runs_on == "gpu" and gpu is not None and gpu.memory_bytes is not None:
+        return MemoryLimit(source="gpu", total_bytes=gpu.memory_bytes.value, is_estimate=True)
+    grant, wanted = device.grant(requirements.role), requirements.role
+    if grant is None or device.memory is None:
+        return MemoryLimit(source="system")
+    return MemoryLimit(
+        source="system",
+        system=_system(device),
+        role=grant.role,
+        asked_role=None if grant.role in (wanted, "headless", "service") else wanted,
+        total_bytes=device.memory.total_bytes.value,
+        is_estimate=not grant.memory_bytes.is_verified,
+    )
+
+
+def _system(device: Device) -> SystemName:
+    if device.allocator == "scudo":
+        return "android"
+    if device.allocator == "apple":
+        return "ios" if device.kind in ("phone", "tablet") else "macos"
+    return "windows" if device.allocator == "windows" else "linux"
+
+
+def judge_latency(latency: DurationInterval) -> Reason:
     """Time of one inference against its target."""
-    budget = latency.budget_ns
-    if budget is None:
-        return Finding("latency", "fits", SCORE_FULL, "no latency target was set")
-    if latency.low_ns is None or latency.high_ns is None:
-        reason = "its latency cannot be projected; timing it on the device would settle this"
-        return Finding("latency", "undecided", SCORE_UNKNOWN, reason)
-    verdict = interval_verdict(latency.low_ns, latency.high_ns, budget)
-    score = interval_score(latency.low_ns, latency.high_ns, budget)
-    span = wording.duration_span(latency.low_ns, latency.high_ns)
-    target = f"the target is {format_duration(budget)}"
-    if verdict == "does-not-fit":
-        reason = f"takes {span}, too slow: {target}"
-    elif verdict == "undecided":
-        settling = "more runs" if latency.method == "measured" else "timing it there"
-        reason = f"takes {span} and {target}; too close to call, {settling} would settle it"
-    else:
-        reason = f"takes {span}; {target}"
-    return Finding("latency", verdict, score, reason)
+    low, high, target = latency.low_ns, latency.high_ns, latency.budget_ns
+    figures = {"actual_low_ns": low, "actual_high_ns": high, "budget_ns": target}
+    if target is None:
+        return met("latency", "no-limit", **figures)
+    figures["is_budget_asked"] = not latency.is_budget_default
+    if low is None or high is None:
+        return not_known("latency", **figures)
+    return compared("latency", low, high, target, **figures)
 
 
-def judge_storage(storage: Storage, requirements: Requirements) -> Finding:
-    """Size of the model's files against what an application may ship or fetch.
+def judge_storage(storage: Storage, requirements: Requirements) -> Reason:
+    """Size of the model's files against what an application may ship or download.
 
-    No file takes nothing: that is a report of another program that does not say.
+    Reports of other programs may not say how large the model is; their size reads zero.
     """
-    is_asked = storage.budget_bytes == requirements.storage_budget_bytes
-    if storage.needed_bytes == 0:
-        reason = "its size on disk is not known"
-        if is_asked and storage.budget_bytes is not None:
-            return Finding("storage", "undecided", SCORE_UNKNOWN, reason)
-        return Finding("storage", "fits", SCORE_FULL, reason)
-    needed = format_bytes(storage.needed_bytes)
-    budget = storage.budget_bytes
+    size, budget = storage.needed_bytes, storage.budget_bytes
+    is_asked = budget is not None and budget == requirements.storage_budget_bytes
+    if size == 0:
+        return not_known("storage") if is_asked else met("storage", "not-known")
+    figures = {"actual_low_bytes": size, "actual_high_bytes": size, "budget_bytes": budget}
     if budget is None:
-        return Finding("storage", "fits", SCORE_FULL, f"takes {needed} on disk")
-    verdict = interval_verdict(storage.needed_bytes, storage.needed_bytes, budget)
-    score = interval_score(storage.needed_bytes, storage.needed_bytes, budget)
-    allowed = format_bytes(budget)
-    limit = f"the app may grow by {allowed}" if is_asked else f"a model there may take {allowed}"
-    reason = f"takes {needed} on disk; {limit}"
-    return Finding("storage", verdict, score, reason)
+        return met("storage", "no-limit", **figures)
+    return compared("storage", size, size, budget, is_budget_asked=is_asked, **figures)
 
 
 def missing_operators(model: ProfiledModel, device: Device) -> tuple[str, ...]:
-    """Operators of the model that no standard runtime build for the device has."""
+    """Operators of the model that no standard build of the runtime for the device has."""
     missing = list(model.custom_operators)
     if device.isa != "x86_64":
-        missing += [
-            name for name in model.operator_types if name.partition(":")[0] == X86_ONLY_DOMAIN
-        ]
+        missing += [name for name in model.operator_types if _is_x86_only(name)]
     return tuple(dict.fromkeys(missing))
 
 
-def judge_operators(profile: Profile, device: Device, runtime: str = DEFAULT_RUNTIME) -> Finding:
-    """Whether a standard build of the runtime can load the model at all.
+def _is_x86_only(operator: str) -> bool:
+    return operator.partition(":")[0] == X86_ONLY_DOMAIN
 
-    Operators that ONNX Runtime itself lacks are in no other runtime either; which of the rest
-    those have is not known here, and is said.
+
+def judge_operators(profile: Profile, device: Device, requirements: Requirements) -> Reason:
+    """Whether a standard build of the runtime can load the model.
+
+    No other runtime has operators that ONNX Runtime lacks. Which others they have is not checked.
     """
     missing = missing_operators(profile.model, device)
-    if not missing:
-        is_known = profile.model.node_count is not None or not profile.source
-        found = "all operators are in the standard build"
-        found = found if is_known else "its operators are not known"
-        reason = unchecked_operators(runtime) or found
-        return Finding("operators", "fits", SCORE_FULL, reason)
-    shown = safe_text(", ".join(missing), 80)
-    if all(name.partition(":")[0] == X86_ONLY_DOMAIN for name in missing):
-        reason = (
-            f"contains {shown}, which exists only on x86-64: the model was optimised there; "
-            "take the file from before that"
-        )
-    else:
-        reason = f"needs {shown}, which no standard build of ONNX Runtime has"
-    return Finding("operators", "does-not-fit", 0, reason)
+    if missing:
+        is_x86_only = all(map(_is_x86_only, missing))
+        code: ReasonCode = "operators-x86-only" if is_x86_only else "operators-missing"
+        return ruled_out("operators", code, operators=missing)
+    runtime = runtime_on(device, requirements.runtime)
+    if runtime != DEFAULT_RUNTIME:
+        return met("operators", "operators-not-checked", runtime=runtime)
+    is_known = profile.model.node_count is not None or not profile.source
+    return met("operators", "operators-available" if is_known else "not-known")
+
+
+def utilisation(latency: DurationInterval, rate_per_s: float | None) -> RatioInterval | None:
+    """Share of the time that this rate keeps the device busy; above 1 it falls behind."""
+    return None if rate_per_s is None else _ratio(latency, SECOND_NS / rate_per_s)
+
+
+def realtime_factor(latency: DurationInterval, signal_ns: int | None) -> RatioInterval | None:
+    """Latency divided by the length of signal that one inference covers."""
+    return None if signal_ns is None else _ratio(latency, signal_ns)
+
+
+def _ratio(latency: DurationInterval, span_ns: float) -> RatioInterval | None:
+    if latency.low_ns is None or latency.high_ns is None:
+        return None
+    return RatioInterval(low_ratio=latency.low_ns / span_ns, high_ratio=latency.high_ns / span_ns)
+
+
+def judge_rate(latency: DurationInterval, rate_per_s: float, *, is_server: bool = False) -> Reason:
+    """Whether the device keeps up with a rate; of a server several can be rented."""
+    busy = utilisation(latency, rate_per_s)
+    figures = _times(latency, SECOND_NS / rate_per_s) | {"rate_per_s": rate_per_s}
+    if busy is None:
+        return not_known("rate", **figures)
+    if not is_server or busy.high_ratio <= 1:
+        return compared("rate", busy.low_ratio, busy.high_ratio, 1.0, **figures)
+    return Reason(
+        code="several-servers",
+        part="rate",
+        verdict="tight",
+        score=SCORE_TIGHT,
+        server_low_count=max(1, math.ceil(busy.low_ratio)),
+        server_high_count=math.ceil(busy.high_ratio),
+        **figures,
+    )
+
+
+def judge_realtime(latency: DurationInterval, signal_ns: int) -> Reason:
+    """Whether the device keeps up with a signal."""
+    factor, figures = realtime_factor(latency, signal_ns), _times(latency, signal_ns)
+    if factor is None:
+        return not_known("realtime", **figures)
+    return compared("realtime", factor.low_ratio, factor.high_ratio, 1.0, **figures)
+
+
+def _times(latency: DurationInterval, period_ns: float) -> dict[str, Any]:
+    return {
+        "actual_low_ns": latency.low_ns,
+        "actual_high_ns": latency.high_ns,
+        "budget_ns": round(period_ns),
+        "is_budget_asked": True,
+    }

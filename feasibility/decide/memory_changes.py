@@ -1,52 +1,60 @@
-"""Changes that are known, from measurements, to lower the memory a model needs.
+"""Which known change lowers the memory of a model enough to fit?
 
-Only what was measured on several models is offered here; `feasibility fit` tries the
-rest on the model itself.
+Only changes that were measured on several models are offered.
 """
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
+from feasibility.decide.score import SCORE_CHANGES
 from feasibility.predict.memory import peaks_while_loading, running_peak_bytes
-from feasibility.records.assessment import BytesInterval
+from feasibility.records.assessment import Reason, ReasonCode
 from feasibility.records.device import Device
+from feasibility.records.intervals import BytesInterval
 from feasibility.records.profile import Profile
-from feasibility.units import format_bytes
 
 _LOOKUP_OPERATORS: Final = ("Gather", "GatherElements", "GatherND")
-# Weights that are mostly outside the file already gain nothing from being moved out.
+# Where most weights are external data already, moving the others out gains nothing.
 _INLINE_SHARE: Final = 0.5
-_TRIM_SETTING: Final = "MALLOC_TRIM_THRESHOLD_=131072"
 
 
-class Change(NamedTuple):
-    """One change, the memory it leaves at most, and what to tell about it."""
-
-    high_bytes: int
-    sentence: str
-
-
-def memory_changes(profile: Profile, device: Device, memory: BytesInterval) -> tuple[Change, ...]:
-    """Changes that lower the peak on this device, the one that leaves least first.
+def sufficient_change(profile: Profile, device: Device, memory: BytesInterval) -> Reason | None:
+    """The change that leaves the least memory, if that is certainly within the limit.
 
     Args:
         profile: The model as it was measured.
-        device: Where it would run; GPUs have no change that is known to help.
-        memory: The projection without any change.
+        device: Where it would run; no change is known to help on GPUs.
+        memory: The projection without a change, with its limit.
     """
-    if memory.high_bytes is None or device.runs_on == "gpu":
-        return ()
-    candidates = (_external_data(profile, device, memory), _steady_allocator(profile, device))
-    useful = [change for change in candidates if change and change.high_bytes < memory.high_bytes]
-    return tuple(sorted(useful, key=lambda change: change.high_bytes))
+    high, budget = memory.high_bytes, memory.budget_bytes
+    if high is None or budget is None or device.runs_on == "gpu":
+        return None
+    lowered: dict[ReasonCode, int | None] = {
+        "external-data": _with_external_data(profile, device, memory),
+        "steady-allocator": _with_steady_allocator(profile, device),
+    }
+    left = {code: size for code, size in lowered.items() if size is not None and size < high}
+    code = min(left, key=lambda code: left[code], default=None)
+    if code is None or left[code] > budget:
+        return None
+    return Reason(
+        code=code,
+        part="memory",
+        verdict="fits-with-changes",
+        score=SCORE_CHANGES,
+        device=device.id,
+        actual_high_bytes=left[code],
+        unchanged_bytes=memory.likely_bytes,
+        budget_bytes=budget,
+    )
 
 
-def _external_data(profile: Profile, device: Device, memory: BytesInterval) -> Change | None:
-    """Weights in a file of their own, which the runtime maps instead of copying.
+def _with_external_data(profile: Profile, device: Device, memory: BytesInterval) -> int | None:
+    """Highest memory with the weights in a file that the runtime maps instead of copying.
 
-    Measured: the peak falls to that of running, and rows of embedding tables that no
-    input asks for stay on disk (XLM-R base 1802 to 344 MiB, MiniLM-L6 141 to 55).
+    Measured: the peak falls to that of running, and only the rows of embedding tables that an
+    input uses are read (XLM-R base 1802 to 344 MiB, MiniLM-L6 141 to 55).
     """
     model = profile.model
     weights = model.initializer_bytes or 0
@@ -62,26 +70,15 @@ def _external_data(profile: Profile, device: Device, memory: BytesInterval) -> C
     )
     if not tables and not peaks_while_loading(profile, device):
         return None
-    left = max(running - tables, device.limits.runtime_bytes.value)
-    return Change(
-        left,
-        "store the weights as external data: they are mapped instead of copied, and the peak "
-        f"falls from about {format_bytes(memory.likely_bytes)} to at most {format_bytes(left)} "
-        "(1.02 to 1.07 times the latency where it was measured)",
-    )
+    return max(running - tables, device.limits.runtime_bytes.value)
 
 
-def _steady_allocator(profile: Profile, device: Device) -> Change | None:
-    """A fixed trim threshold, which stops glibc from keeping what was freed."""
+def _with_steady_allocator(profile: Profile, device: Device) -> int | None:
+    """Highest memory with a fixed trim threshold, so that glibc returns what is freed."""
     memory = profile.memory
     if device.allocator != "glibc" or memory is None or profile.default_allocator is None:
         return None
     if profile.host.arch != device.isa:
         return None
     peak = max(memory.load_peak_bytes, memory.inference_peak_bytes or memory.resident_bytes)
-    left = peak + device.limits.runtime_bytes.value
-    return Change(
-        left,
-        f"start the process with {_TRIM_SETTING}: glibc then gives freed memory back, and the "
-        f"peak stays at {format_bytes(left)} (loading takes longer, running does not)",
-    )
+    return peak + device.limits.runtime_bytes.value

@@ -1,27 +1,24 @@
-"""The way from a device to a server: usual networks, reading one, and the time it takes."""
+"""Which networks are known, what does a request send, and how long does the network take?"""
 
 from __future__ import annotations
 
 import math
 import re
-from decimal import Decimal
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from feasibility.errors import UsageError
-from feasibility.records.comparison import DurationInterval, Network, NetworkRange
-from feasibility.text import safe_text
-from feasibility.units import MILLISECOND_NS, MINUTE_NS, SECOND_NS, format_bytes, parse_duration_ns
+from feasibility.records.base import TensorSpec
+from feasibility.records.intervals import DurationInterval, Network, NetworkRange
+from feasibility.records.profile import Profile
+from feasibility.records.workload import InputSpec
+from feasibility.units import MILLISECOND_NS, SECOND_NS
 
-NO_NETWORK: Final = "none"
-_OTHER_NAMES: Final = {"wi-fi": "wifi", "wlan": "wifi", "lte": "4g", "ethernet": "lan"}
 ASSUMED_NETWORK: Final = "wifi"
-# An answer of unknown size is at the upper end as large as the question, else nothing.
+# At the upper end, outputs of unknown size are as large as the inputs; at the lower end nothing.
 UNKNOWN_ANSWER_RATIO: Final = 1.0
 
 _MBIT: Final = 10**6
-_HIGHEST_RATE: Final = 10**13
-_RATE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kMG])(?:bit|bps))?", re.ASCII | re.IGNORECASE)
-_RATE_UNITS: Final = {"k": 10**3, "m": 10**6, "g": 10**9}
+_BITS: Final = re.compile(r"[a-z]+?(\d+)(?:_.*|e\dm\d.*)?", re.ASCII)
 
 
 def _preset(
@@ -31,7 +28,7 @@ def _preset(
     round_trip: tuple[float, float, float],
     source: str,
 ) -> Network:
-    """A network from Mbit/s and milliseconds, each at its worst, as usual and at its best."""
+    """A network from Mbit/s and milliseconds: worst, usual, best."""
     return Network(
         name=name,
         up_bits_per_s=_range(up, _MBIT),
@@ -54,7 +51,7 @@ PRESETS: Final = {
         down=(10, 30, 200),
         round_trip=(50, 20, 10),
         source="usual rates: Firefox's throttling profile Wi-Fi (30 Mbit/s down, 15 up); the rest, "
-        "round trips among it, unverified judgement",
+        "round trips included, unverified judgement",
     ),
     "4g": _preset(
         "4G",
@@ -83,75 +80,30 @@ PRESETS: Final = {
 }
 
 
-class Payload(NamedTuple):
-    """Bytes that one request sends and fetches; None where it is not known.
-
-    They are those of plain tensors, unless somebody gave what is sent.
-    """
+class Transfer(NamedTuple):
+    """Bytes that one request sends and fetches, as raw tensors; None where not known."""
 
     upload_bytes: int | None
     download_bytes: int | None
     is_upload_given: bool = False
 
-    @property
-    def upload_text(self) -> str:
-        """What is sent, for example `588 KiB of plain tensors`."""
-        if self.upload_bytes is None:
-            return "inputs of unknown size"
-        size = format_bytes(self.upload_bytes)
-        return size if self.is_upload_given else f"{size} of plain tensors"
 
-
-def parse_network(text: str) -> Network | None:
-    """The network that a preset or `UP/DOWN/RTT` names; None for `none`.
-
-    Rates are in Mbit/s unless they say `kbit`, `Mbit` or `Gbit`; the round trip is in
-    milliseconds unless it has a unit. For example `10/50/40ms`.
-
-    Raises:
-        UsageError: It is neither, or a rate is zero or more than any network has.
-    """
-    name = text.strip().casefold()
-    name = _OTHER_NAMES.get(name, name)
-    if name == NO_NETWORK:
-        return None
-    if name in PRESETS:
-        return PRESETS[name]
-    parts = [part.strip() for part in text.split("/")]
-    if len(parts) != 3:
-        raise _unreadable(text, "it is neither a network that is known nor UP/DOWN/RTT")
-    up, down = _rate(text, parts[0]), _rate(text, parts[1])
-    round_trip = _round_trip(text, parts[2])
-    return Network(
-        name=f"a network of {_rate_text(up)} up and {_rate_text(down)} down",
-        up_bits_per_s=NetworkRange(worst=up, usual=up, best=up),
-        down_bits_per_s=NetworkRange(worst=down, usual=down, best=down),
-        round_trip_ns=NetworkRange(worst=round_trip, usual=round_trip, best=round_trip),
-        source="given with --network",
-    )
-
-
-def network_time(network: Network, payload: Payload) -> DurationInterval:
-    """Time that the network adds to a request over a connection that is open already.
+def network_time(network: Network, transfer: Transfer) -> DurationInterval:
+    """Time that the network adds to a request over an open connection.
 
     One round trip, the inputs at the uplink's rate and the outputs at the downlink's. The
     upper end is None where the size of the inputs is not known.
     """
-    up, down = payload.upload_bytes, payload.download_bytes
+    up, down = transfer.upload_bytes, transfer.download_bytes
     trip = network.round_trip_ns
-    least, most = (0, math.ceil((up or 0) * UNKNOWN_ANSWER_RATIO)) if down is None else (down, down)
-    explanation = f"One round trip over {network.name} on a connection that is open"
     if up is None:
-        return DurationInterval(
-            low_ns=trip.best, explanation=f"{explanation}; the size of the inputs is not known."
-        )
-    answer = "outputs of unknown size" if down is None else f"{format_bytes(down)} back"
+        return DurationInterval(low_ns=trip.best)
+    least, most = (0, math.ceil(up * UNKNOWN_ANSWER_RATIO)) if down is None else (down, down)
     up_rate, down_rate = network.up_bits_per_s, network.down_bits_per_s
     return DurationInterval(
         low_ns=trip.best + transfer_ns(up, up_rate.best) + transfer_ns(least, down_rate.best),
         likely_ns=trip.usual + transfer_ns(up, up_rate.usual) + transfer_ns(least, down_rate.usual),
         high_ns=trip.worst + transfer_ns(up, up_rate.worst) + transfer_ns(most, down_rate.worst),
-        explanation=f"{explanation}, {payload.upload_text} up, {answer}. {network.source}.",
     )
 
 
@@ -160,37 +112,43 @@ def transfer_ns(count: int, bits_per_s: int) -> int:
     return -(-count * 8 * SECOND_NS // bits_per_s)
 
 
-def _rate(text: str, part: str) -> int:
-    match = _RATE.fullmatch(part)
-    if match is None:
-        raise _unreadable(text, f"{safe_text(part)!r} is not a rate in Mbit/s")
-    rate = round(Decimal(match[1]) * _RATE_UNITS[(match[2] or "m").lower()])
-    if not 1 <= rate <= _HIGHEST_RATE:
-        raise _unreadable(text, f"no network carries {safe_text(part)!r}")
-    return rate
-
-
-def _round_trip(text: str, part: str) -> int:
-    try:
-        duration = parse_duration_ns(part if not part[-1:].isdigit() else f"{part}ms")
-    except UsageError as error:
-        raise _unreadable(text, f"{safe_text(part)!r} is not a round trip in ms") from error
-    if duration > MINUTE_NS:
-        raise _unreadable(text, f"no round trip takes {safe_text(part)!r}")
-    return duration
-
-
-def _rate_text(bits_per_s: int) -> str:
-    for name, factor in (("Gbit/s", 10**9), ("Mbit/s", 10**6), ("kbit/s", 10**3)):
-        if bits_per_s >= factor:
-            return f"{bits_per_s / factor:.3g} {name}"
-    return f"{bits_per_s} bit/s"
-
-
-def _unreadable(text: str, why: str) -> UsageError:
-    return UsageError(
-        f"Cannot read the network {safe_text(text)!r}",
-        why,
-        f"write {', '.join(PRESETS)}, {NO_NETWORK}, or for example 10/50/40ms: Mbit/s up, "
-        "Mbit/s down, round trip",
+def raw_tensors(profile: Profile) -> Transfer:
+    """Bytes of the inputs that were fed and of the outputs."""
+    inputs = [_input_bytes(spec) for spec in profile.workload.inputs]
+    dims = profile.workload.dims
+    return Transfer(
+        _sum(inputs), _sum([_output_bytes(spec, dims) for spec in profile.model.outputs])
     )
+
+
+def element_bits(dtype: str) -> int | None:
+    """Bits of one element; None for strings, whose length varies."""
+    if dtype == "bool":
+        return 8
+    match = _BITS.fullmatch(dtype)
+    return int(match[1]) if match else None
+
+
+def _input_bytes(spec: InputSpec) -> int | None:
+    if spec.fill.kind == "absent":
+        return 0
+    return _bytes(spec.dtype, spec.shape) if spec.kind in ("tensor", "optional") else None
+
+
+def _output_bytes(spec: TensorSpec, dims: Mapping[str, int]) -> int | None:
+    if spec.kind != "tensor" or spec.shape is None:
+        return None
+    sizes = [dims.get(dim) if isinstance(dim, str) else dim for dim in spec.shape]
+    known = tuple(size for size in sizes if size is not None)
+    return _bytes(spec.dtype, known) if len(known) == len(sizes) else None
+
+
+def _bytes(dtype: str, shape: tuple[int, ...]) -> int | None:
+    bits = element_bits(dtype)
+    return None if bits is None else -(-math.prod(shape) * bits // 8)
+
+
+def _sum(sizes: list[int | None]) -> int | None:
+    """Sum of the sizes; None if the list is empty or one size is not known."""
+    known = [size for size in sizes if size is not None]
+    return sum(known) if sizes and len(known) == len(sizes) else None

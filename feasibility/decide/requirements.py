@@ -1,4 +1,4 @@
-"""What somebody demands of a placement, over and above what the device file says."""
+"""What does the user ask of a place, beyond what the device files say?"""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from feasibility.predict.latency.latency import DEFAULT_RUNTIME
-from feasibility.records.comparison import Network
 from feasibility.records.device import Role
+from feasibility.records.intervals import Network
 
 
 @dataclass(frozen=True, slots=True)
 class Requirements:
-    """Demands that replace the defaults of the device files; None keeps the default.
+    """Requirements that replace the defaults of the device files; None keeps the default.
 
     Attributes:
-        latency_budget_ns: What one inference may take, in the cloud with the network.
-        memory_budget_bytes: What the model and its runtime may use.
-        storage_budget_bytes: What the model's files may take on a device that is no server.
-        role: What the process is to the device's system.
+        latency_budget_ns: Target of one inference; on a server the network is part of it.
+        memory_budget_bytes: Limit of the model and its runtime.
+        storage_budget_bytes: Limit of the model's files on local devices.
+        role: Role of the process on the device.
         threads: Threads on the device's CPU; None for the best number up to four.
         runtime: What runs the model there, a key of `RUNTIME_NAMES`.
-        rate_per_s: Inferences that have to be done in each second.
-        realtime_ns: Signal that one inference covers, which must not take longer than that.
-        upload_bytes: What one request sends; None for the plain tensors.
-        network: The way to a server; None where nobody said which.
-        is_offline: True if it has to work without a network.
+        rate_per_s: Inferences per second to keep up with.
+        realtime_ns: Signal that one inference covers.
+        upload_bytes: Bytes that one request sends; None for the raw tensors.
+        network: Network to a server; None if the user named none.
+        is_offline: True if no network may be needed.
         is_private: True if no input may leave the device.
         prices_microusd: Hourly prices by server id, before those of the device files; the
             empty id stands for all servers.

@@ -1,7 +1,7 @@
-"""How far an interval is inside or outside its budget, as a verdict and as points.
+"""Which verdict and how many points does an interval get against its target or limit?
 
-Pure functions. More budget, or an interval whose ends are lower, never gives a worse
-verdict or fewer points; docs/scoring.md says the same in words.
+A higher limit, or lower ends of the interval, never give a worse verdict or fewer points.
+docs/scoring.md says the same in words.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ def verdict_rank(verdict: Verdict) -> int:
 
 
 def weakest(verdicts: Iterable[Verdict]) -> Verdict:
-    """The worst verdict; a device fits only as well as its weakest constraint."""
+    """The worst verdict: a device fits only as well as its worst part."""
     return min(verdicts, key=verdict_rank, default="undecided")
 
 
 def interval_verdict(low: float, high: float, budget: float) -> Verdict:
-    """Verdict on one quantity that lies between `low` and `high` with a budget above zero."""
+    """Verdict on one quantity between `low` and `high`, with a limit above zero."""
     if low > budget:
         return "does-not-fit"
     if high > budget:
@@ -51,9 +51,9 @@ def interval_verdict(low: float, high: float, budget: float) -> Verdict:
 
 
 def interval_score(low: float, high: float, budget: float) -> int:
-    """Points of one quantity: 80 and more fits, 60 tight, 30 undecided, less does not fit.
+    """Points of one quantity: from 80 fits, from 60 tight, from 30 undecided, below does not fit.
 
-    Linear between the thresholds, so that a slightly better device is never worse off.
+    Linear between the thresholds, so that a slightly better device never gets fewer points.
     """
     if low > budget:
         overrun = low / budget - 1 if budget > 0 else math.inf

@@ -1,48 +1,47 @@
-"""The verdict on one model and one device."""
+"""Does a model run on one device? The verdict, with every figure and reason behind it."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
-from feasibility.decide import wording
-from feasibility.decide.cloud import SERVER, cloud_path, judge_cloud
+from feasibility.decide.cloud import CloudRequest, cloud_request, judge_request
 from feasibility.decide.constraints import (
-    Finding,
+    SERVER,
     judge_latency,
     judge_memory,
     judge_operators,
+    judge_rate,
+    judge_realtime,
     judge_storage,
     memory_budget_bytes,
     missing_operators,
+    realtime_factor,
+    utilisation,
 )
-from feasibility.decide.energy import inference_energy
-from feasibility.decide.memory_changes import Change, memory_changes
+from feasibility.decide.energy_and_cost import inference_energy
+from feasibility.decide.memory_changes import sufficient_change
 from feasibility.decide.requirements import Requirements
 from feasibility.decide.score import weakest
-from feasibility.decide.streams import judge_rate, judge_realtime, realtime_factor, utilisation
-from feasibility.predict.latency.cpu_cores import CORE_FAMILIES, UNKNOWN_CORE
-from feasibility.predict.latency.latency import (
-    DEFAULT_RUNTIME,
-    RUNTIME_NAMES,
-    project_latency,
-    runtime_on,
-)
+from feasibility.predict.latency.cpu_cores import CORE_FAMILIES
+from feasibility.predict.latency.latency import DEFAULT_RUNTIME, RUNTIME_NAMES, project_latency
 from feasibility.predict.latency.measured_rates import is_same_machine
 from feasibility.predict.memory import peaks_while_loading, project_memory
-from feasibility.records.assessment import (
-    BytesInterval,
-    DeviceAssessment,
-    DurationInterval,
-    RatioInterval,
-    Storage,
-)
+from feasibility.records.assessment import DeviceAssessment, Reason, Storage
 from feasibility.records.device import Device
+from feasibility.records.intervals import BytesInterval, DurationInterval
 from feasibility.records.profile import Profile
-from feasibility.text import safe_text
 
 NO_REQUIREMENTS: Final = Requirements()
+
+
+class AssessedPlace(NamedTuple):
+    """A device, what was found about it, and for a server the request to it."""
+
+    device: Device
+    found: DeviceAssessment
+    request: CloudRequest | None
 
 
 def assess_device(
@@ -51,63 +50,93 @@ def assess_device(
     requirements: Requirements = NO_REQUIREMENTS,
     memory_profile: Profile | None = None,
 ) -> DeviceAssessment:
-    """Whether the model runs on the device, how well, and why.
+    """The verdict on one device; see `assess_place`."""
+    return assess_place(profile, device, requirements, memory_profile).found
 
-    The score is that of the weakest constraint: a model that is fast enough does not
-    make up for memory that is not there.
+
+def assess_place(
+    profile: Profile,
+    device: Device,
+    requirements: Requirements = NO_REQUIREMENTS,
+    memory_profile: Profile | None = None,
+) -> AssessedPlace:
+    """The verdict on one device, for a server with the request over the network.
+
+    The verdict is that of the worst part: speed does not make up for missing memory.
 
     Args:
         profile: The model as it was measured.
         device: Where it would run.
-        requirements: What it must keep there.
-        memory_profile: The same model where its memory was measured closer to the device;
-            None for the first profile.
+        requirements: What the user asks.
+        memory_profile: The same model with memory measured closer to the device; None
+            takes the first profile.
     """
     closest = memory_profile or profile
-    memory = msgspec.structs.replace(
-        project_memory(closest, device), budget_bytes=memory_budget_bytes(device, requirements)
-    )
-    latency = msgspec.structs.replace(
-        measured_latency(profile, device, requirements)
-        or _projected_latency(profile, device, requirements),
-        budget_ns=_latency_budget_ns(device, requirements),
-    )
+    memory = _memory(closest, device, requirements)
+    latency = _latency(profile, device, requirements)
     storage = _storage(profile, device, requirements)
-    change = _sufficient_change(closest, device, memory)
-    busy, factor = _streams(latency, requirements)
-    findings = (
-        judge_memory(memory, device, requirements, phase=_phase(closest, device), change=change),
-        judge_latency(latency),
-        judge_storage(storage, requirements),
-        judge_operators(profile, device, runtime_on(device, requirements.runtime)),
-        *_stream_findings(device, busy, factor, requirements),
-        *_cloud_findings(profile, device, latency, requirements),
-    )
-    verdict = weakest(finding.verdict for finding in findings)
-    is_change_needed = change is not None and findings[0].verdict == "fits-with-changes"
-    return DeviceAssessment(
+    change = sufficient_change(closest, device, memory)
+    request = cloud_request(profile, latency, requirements) if device.kind == SERVER else None
+    of_memory = judge_memory(memory, device, requirements, change)
+    reasons = [
+        msgspec.structs.replace(reason, device=device.id)
+        for reason in (
+            msgspec.structs.replace(of_memory, phase=_phase(closest, device)),
+            judge_latency(latency),
+            judge_storage(storage, requirements),
+            judge_operators(profile, device, requirements),
+            *_judge_streams(latency, device, requirements),
+            *(() if request is None else judge_request(request, requirements)),
+        )
+    ]
+    found = DeviceAssessment(
         device=device.id,
         name=device.name,
         kind=device.kind,
-        verdict=verdict,
-        score=min(finding.score for finding in findings),
-        score_parts={finding.part: finding.score for finding in findings},
-        reasons=_reasons(findings),
+        verdict=weakest(reason.verdict for reason in reasons),
+        score=min(reason.score for reason in reasons),
+        score_parts={reason.part: reason.score for reason in reasons},
+        reasons=tuple(sorted(reasons, key=lambda reason: reason.score)),
         memory=memory,
         latency=latency,
         storage=storage,
-        utilisation=busy,
-        realtime=factor,
+        utilisation=utilisation(latency, requirements.rate_per_s),
+        realtime=realtime_factor(latency, requirements.realtime_ns),
         energy=inference_energy(device, latency),
         missing_operators=missing_operators(profile.model, device),
-        changes=(change.sentence,) if change is not None and is_change_needed else (),
+        memory_change=change if of_memory.verdict == "fits-with-changes" else None,
+    )
+    return AssessedPlace(device, found, request)
+
+
+def _memory(profile: Profile, device: Device, requirements: Requirements) -> BytesInterval:
+    return msgspec.structs.replace(
+        project_memory(profile, device), budget_bytes=memory_budget_bytes(device, requirements)
     )
 
 
-def measured_latency(
-    profile: Profile, device: Device, requirements: Requirements = NO_REQUIREMENTS
+def _phase(profile: Profile, device: Device) -> str | None:
+    is_load = peaks_while_loading(profile, device)
+    return None if is_load is None else "load" if is_load else "run"
+
+
+def _latency(profile: Profile, device: Device, requirements: Requirements) -> DurationInterval:
+    """Latency on the device with its target: measured there if possible, else projected."""
+    latency = _measured_latency(profile, device, requirements) or _projected_latency(
+        profile, device, requirements
+    )
+    asked, default = requirements.latency_budget_ns, device.limits.latency_ns
+    return msgspec.structs.replace(
+        latency,
+        budget_ns=asked if asked is not None else default.value if default else None,
+        is_budget_default=asked is None and default is not None,
+    )
+
+
+def _measured_latency(
+    profile: Profile, device: Device, requirements: Requirements
 ) -> DurationInterval | None:
-    """Latency of a profile that was taken on this very device, as asked for; None if it was not."""
+    """Latency of a profile that was taken on this device with the threads and runtime asked for."""
     latency, name = profile.latency, profile.host.device.casefold()
     names = {word.casefold() for word in (device.id, device.name, *device.aliases)}
     if latency is None or not (name in names or is_same_machine(profile, device)):
@@ -125,72 +154,25 @@ def measured_latency(
         method="measured",
         runtime=workload.runtime,
         threads=workload.threads or None,
-        explanation=f"Measured on the device itself by {profile.source or 'this tool'}.",
     )
 
 
 def _projected_latency(
     profile: Profile, device: Device, requirements: Requirements
 ) -> DurationInterval:
-    """Latency there, and whether its cores are of a make that the projection does not know."""
+    """Latency there, with the cores that the projection was never fitted to."""
     found = project_latency(
         profile, device, threads=requirements.threads, runtime=requirements.runtime
     )
     if device.runs_on == "gpu" or device.cpu is None or device.measured is not None:
         return found
     cores = dict.fromkeys(cluster.core for cluster in device.cpu.clusters)
-    unknown = [safe_text(core, 40) for core in cores if core.lower() not in CORE_FAMILIES]
-    if not unknown:
-        return found
-    text = (
-        f"{found.explanation} Nothing was ever fitted to {wording.join(unknown)}: counted as a "
-        f"core of the family {UNKNOWN_CORE[device.isa]!r}, which may be far off."
-    )
-    return msgspec.structs.replace(found, explanation=text)
-
-
-def _streams(
-    latency: DurationInterval, requirements: Requirements
-) -> tuple[RatioInterval | None, RatioInterval | None]:
-    """How busy the rate keeps it, and its real-time factor; None where nobody asked."""
-    rate, signal_ns = requirements.rate_per_s, requirements.realtime_ns
-    return (
-        None if rate is None else utilisation(latency, rate),
-        None if signal_ns is None else realtime_factor(latency, signal_ns),
-    )
-
-
-def _stream_findings(
-    device: Device,
-    busy: RatioInterval | None,
-    factor: RatioInterval | None,
-    requirements: Requirements,
-) -> tuple[Finding, ...]:
-    rate, signal_ns = requirements.rate_per_s, requirements.realtime_ns
-    is_server = device.kind == SERVER
-    return (
-        *(() if rate is None else (judge_rate(busy, rate, is_server=is_server),)),
-        *(() if signal_ns is None else (judge_realtime(factor, signal_ns),)),
-    )
-
-
-def _cloud_findings(
-    profile: Profile, device: Device, latency: DurationInterval, requirements: Requirements
-) -> tuple[Finding, ...]:
-    if device.kind != SERVER:
-        return ()
-    return judge_cloud(cloud_path(profile, latency, requirements), requirements)
-
-
-def _latency_budget_ns(device: Device, requirements: Requirements) -> int | None:
-    if requirements.latency_budget_ns is not None:
-        return requirements.latency_budget_ns
-    target = device.limits.latency_ns
-    return target.value if target else None
+    unknown = tuple(core for core in cores if core.lower() not in CORE_FAMILIES)
+    return msgspec.structs.replace(found, unknown_cores=unknown)
 
 
 def _storage(profile: Profile, device: Device, requirements: Requirements) -> Storage:
-    # What an app may add says nothing about a server, to which no app is shipped.
+    # --app-size does not apply to servers: no app is shipped to them.
     budget = None if device.kind == SERVER else requirements.storage_budget_bytes
     if budget is None and device.limits.model_storage_bytes is not None:
         budget = device.limits.model_storage_bytes.value
@@ -199,23 +181,13 @@ def _storage(profile: Profile, device: Device, requirements: Requirements) -> St
     )
 
 
-def _sufficient_change(profile: Profile, device: Device, memory: BytesInterval) -> Change | None:
-    """The change that leaves least, if that is certainly inside the budget."""
-    if memory.budget_bytes is None:
-        return None
-    for change in memory_changes(profile, device, memory):
-        if change.high_bytes <= memory.budget_bytes:
-            return change
-    return None
-
-
-def _phase(profile: Profile, device: Device) -> str:
-    loading = peaks_while_loading(profile, device)
-    if loading is None:
-        return ""
-    return "to load" if loading else "to run"
-
-
-def _reasons(findings: tuple[Finding, ...]) -> tuple[str, ...]:
-    """Sentences, the most decisive first; constraints with nothing to say come last."""
-    return tuple(finding.reason for finding in sorted(findings, key=lambda found: found.score))
+def _judge_streams(
+    latency: DurationInterval, device: Device, requirements: Requirements
+) -> tuple[Reason, ...]:
+    """What is said about the rate and the signal, where the user asks for them."""
+    rate, signal_ns = requirements.rate_per_s, requirements.realtime_ns
+    is_server = device.kind == SERVER
+    return (
+        *(() if rate is None else (judge_rate(latency, rate, is_server=is_server),)),
+        *(() if signal_ns is None else (judge_realtime(latency, signal_ns),)),
+    )

@@ -16,8 +16,8 @@ from feasibility.predict.memory_on_isa import (
     from_graph,
     parts_text,
 )
-from feasibility.records.assessment import BytesInterval
 from feasibility.records.device import Device, Gpu
+from feasibility.records.intervals import BytesInterval
 from feasibility.records.profile import GpuMemory, Memory, Profile
 from feasibility.units import format_bytes
 

@@ -1,62 +1,120 @@
-"""What the figures mean for a device, and what to do."""
+"""What is the answer for a model: verdicts with typed reasons, and a recommendation.
+
+The code that decides fills codes and figures. The sentences (`text`, `reasons_text`, `summary`,
+`reason`, `changes`, `settled_by`) are added by the renderer.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta
 
-from feasibility.records.base import Bytes, Count, Method, Record
-from feasibility.records.comparison import (
-    Candidate,
+from feasibility.records.base import Bytes, Count, Nanoseconds, Record
+from feasibility.records.device import Role
+from feasibility.records.intervals import (
+    BytesInterval,
+    CostInterval,
     DurationInterval,
     EnergyInterval,
     Network,
     RatioInterval,
-    Verdict,
-    Where,
 )
 from feasibility.records.profile import Profile
 from feasibility.records.proof import DeviceProof
 
-__all__ = (
-    "Alternative",
-    "Assessment",
-    "BytesInterval",
-    "Candidate",
-    "DeviceAssessment",
-    "DurationInterval",
-    "EnergyInterval",
-    "Failure",
-    "ModelAssessment",
-    "Network",
-    "Placement",
-    "RatioInterval",
-    "Storage",
-    "Verdict",
-    "Where",
-)
+Verdict: TypeAlias = Literal["fits", "tight", "fits-with-changes", "does-not-fit", "undecided"]
+Where: TypeAlias = Literal["on-device", "on-device-with-changes", "split", "cloud", "undecided"]
+Part: TypeAlias = Literal[
+    "memory", "latency", "storage", "operators", "rate", "realtime", "demands", "request", "uplink"
+]
+ReasonCode: TypeAlias = Literal[
+    "within-limit",
+    "over-limit",
+    "limit-inside-interval",
+    "no-limit",
+    "not-known",
+    "operators-available",
+    "operators-not-checked",
+    "operators-missing",
+    "operators-x86-only",
+    "several-servers",
+    "no-network-allowed",
+    "inputs-private",
+    "external-data",
+    "steady-allocator",
+]
+ActionCode: TypeAlias = Literal[
+    "time-on-device",
+    "time-in-file",
+    "more-runs",
+    "measure-memory",
+    "prove-memory",
+    "measure-network",
+]
+SystemName: TypeAlias = Literal["android", "ios", "macos", "windows", "linux"]
 
 
-class BytesInterval(Record, frozen=True, kw_only=True):
-    """Memory on a device against what its system grants."""
+class MemoryLimit(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """Who sets the memory limit of a process."""
 
-    low_bytes: Annotated[Bytes | None, Meta(description="Lower end.")] = None
-    likely_bytes: Annotated[Bytes | None, Meta(description="Most likely value.")] = None
-    high_bytes: Annotated[Bytes | None, Meta(description="Upper end.")] = None
-    budget_bytes: Annotated[Bytes | None, Meta(description="What the model may use.")] = None
-    runtime_bytes: Annotated[
-        Bytes | None, Meta(description="Part of the figures that is the runtime's own footprint.")
+    source: Annotated[
+        Literal["option", "system", "gpu"],
+        Meta(description="The user with an option, the operating system, or the GPU's memory."),
+    ]
+    system: Annotated[SystemName | None, Meta(description="Operating system.")] = None
+    role: Annotated[Role | None, Meta(description="Role that the limit is for.")] = None
+    asked_role: Annotated[
+        Role | None, Meta(description="Role that was asked for and has no figure of its own.")
     ] = None
-    method: Annotated[Method, Meta(description="Where the figures come from.")] = "projected"
-    explanation: Annotated[str, Meta(description="What the figures are made of.")] = ""
+    total_bytes: Annotated[Bytes | None, Meta(description="Memory of the device or GPU.")] = None
+    is_estimate: Annotated[bool, Meta(description="True if nobody published the limit.")] = False
+
+
+class Reason(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """What one part says about a model on a device; figures that do not apply are left out."""
+
+    code: Annotated[ReasonCode, Meta(description="What was found.")]
+    part: Annotated[Part, Meta(description="What was compared.")]
+    verdict: Annotated[Verdict, Meta(description="Verdict of this part alone.")]
+    score: Annotated[int, Meta(ge=0, le=100, description="Score of this part alone.")]
+    device: Annotated[str, Meta(description="Device id.")] = ""
+    actual_low_bytes: Annotated[Bytes | None, Meta(description="Lower end of the size.")] = None
+    actual_high_bytes: Annotated[Bytes | None, Meta(description="Upper end of the size.")] = None
+    budget_bytes: Annotated[Bytes | None, Meta(description="Limit of the size.")] = None
+    unchanged_bytes: Annotated[
+        Bytes | None, Meta(description="Likely memory without the change.")
+    ] = None
+    actual_low_ns: Annotated[Nanoseconds | None, Meta(description="Lower end of the time.")] = None
+    actual_high_ns: Annotated[Nanoseconds | None, Meta(description="Upper end of the time.")] = None
+    budget_ns: Annotated[
+        Nanoseconds | None, Meta(description="Target of the time, or period of the rate.")
+    ] = None
+    is_budget_asked: Annotated[
+        bool, Meta(description="True if the user set the limit; false for the device's own.")
+    ] = False
+    rate_per_s: Annotated[float | None, Meta(description="Inferences per second.")] = None
+    server_low_count: Annotated[Count | None, Meta(description="Fewest servers needed.")] = None
+    server_high_count: Annotated[Count | None, Meta(description="Most servers needed.")] = None
+    upload_bytes: Annotated[Bytes | None, Meta(description="Bytes sent per request.")] = None
+    is_upload_given: Annotated[
+        bool, Meta(description="True if the user gave the bytes sent; false for raw tensors.")
+    ] = False
+    network: Annotated[str, Meta(description="Name of the network.")] = ""
+    phase: Annotated[
+        Literal["load", "run"] | None, Meta(description="Phase with the highest memory.")
+    ] = None
+    memory_limit: Annotated[MemoryLimit | None, Meta(description="Who sets the limit.")] = None
+    operators: Annotated[tuple[str, ...], Meta(description="Operators concerned.")] = ()
+    runtime: Annotated[str, Meta(description="Runtime concerned, as a key.")] = ""
+    text: Annotated[str, Meta(description="All of this in one sentence.")] = ""
 
 
 class Storage(Record, frozen=True, kw_only=True):
-    """File size against the storage that an app may ask for."""
+    """Size of the model's files and its limit."""
 
     needed_bytes: Annotated[Bytes, Meta(description="Model file and external data.")]
-    budget_bytes: Annotated[Bytes | None, Meta(description="What is acceptable.")] = None
+    budget_bytes: Annotated[Bytes | None, Meta(description="Limit.")] = None
 
 
 class DeviceAssessment(Record, frozen=True, kw_only=True):
@@ -65,41 +123,102 @@ class DeviceAssessment(Record, frozen=True, kw_only=True):
     device: Annotated[str, Meta(description="Device id.")]
     name: Annotated[str, Meta(description="Device name.")]
     kind: Annotated[str, Meta(description="Device kind, for example phone.")]
-    verdict: Annotated[Verdict, Meta(description="The answer.")]
-    score: Annotated[int, Meta(ge=0, le=100, description="0 hopeless, 100 with room to spare.")]
+    verdict: Annotated[Verdict, Meta(description="Worst verdict of all parts.")]
+    score: Annotated[int, Meta(ge=0, le=100, description="Lowest score of all parts.")]
     score_parts: Annotated[
         dict[str, int],
         Meta(
-            description="Score of memory, latency, storage and operators and, where they were "
-            "asked for, of rate and realtime; for servers also of demands, request (over the "
-            "network) and uplink; 0 to 100."
+            description="Score by part, 0 to 100: memory, latency, storage and operators; rate and "
+            "realtime if asked for; on servers also demands, request (with the network) and uplink."
         ),
     ] = {}
-    reasons: Annotated[tuple[str, ...], Meta(description="Why, in plain words with numbers.")] = ()
-    memory: Annotated[BytesInterval, Meta(description="Memory there.")]
-    latency: Annotated[DurationInterval, Meta(description="Latency there.")]
-    storage: Annotated[Storage, Meta(description="Storage there.")]
+    reasons: Annotated[
+        tuple[Reason, ...], Meta(description="What each part says, the lowest score first.")
+    ] = ()
+    reasons_text: Annotated[tuple[str, ...], Meta(description="The reasons as sentences.")] = ()
+    memory: Annotated[BytesInterval, Meta(description="Memory on the device.")]
+    latency: Annotated[DurationInterval, Meta(description="Latency on the device.")]
+    storage: Annotated[Storage, Meta(description="Storage on the device.")]
     utilisation: Annotated[
         RatioInterval | None,
-        Meta(description="Share of the time that it computes at the rate asked for."),
+        Meta(description="Share of the time that the device computes at the rate asked for."),
     ] = None
     realtime: Annotated[
-        RatioInterval | None,
-        Meta(description="Latency by the signal that one inference covers; above 1 it lags."),
+        RatioInterval | None, Meta(description="Real-time factor; null if not asked for.")
     ] = None
     energy: Annotated[
-        EnergyInterval | None, Meta(description="Energy of one inference there; null unknown.")
+        EnergyInterval | None, Meta(description="Energy of one inference; null if not known.")
     ] = None
     missing_operators: Annotated[
-        tuple[str, ...], Meta(description="Operators the runtime there does not have.")
+        tuple[str, ...], Meta(description="Operators that the runtime there does not have.")
     ] = ()
+    memory_change: Annotated[
+        Reason | None, Meta(description="Change that makes the memory fit; null if none does.")
+    ] = None
     changes: Annotated[
-        tuple[str, ...], Meta(description="Changes that would make it fit, as sentences.")
+        tuple[str, ...], Meta(description="Changes that make it fit, as sentences.")
     ] = ()
     proof: Annotated[
         DeviceProof | None,
-        Meta(description="A run under what the device leaves the model; null without --prove."),
+        Meta(description="A run under the device's memory limit; null without --prove."),
     ] = None
+
+
+class Candidate(Record, frozen=True, kw_only=True):
+    """One place where the model could run, for comparison with the others."""
+
+    where: Annotated[Where, Meta(description="Kind of place.")]
+    device: Annotated[str, Meta(description="Device id.")]
+    name: Annotated[str, Meta(description="Device name.")]
+    verdict: Annotated[Verdict, Meta(description="Verdict, network and requirements included.")]
+    reasons: Annotated[
+        tuple[Reason, ...], Meta(description="What network and requirements say about a server.")
+    ] = ()
+    reasons_text: Annotated[tuple[str, ...], Meta(description="The reasons as sentences.")] = ()
+    latency: Annotated[
+        DurationInterval, Meta(description="Time from request to answer, network included.")
+    ]
+    network_time: Annotated[
+        DurationInterval | None, Meta(description="The network's part; null on a device.")
+    ] = None
+    upload_bytes: Annotated[
+        Bytes | None, Meta(description="Bytes sent per request; 0 on a device, null unknown.")
+    ] = 0
+    is_upload_given: Annotated[
+        bool, Meta(description="True if the user gave the bytes sent; false for raw tensors.")
+    ] = False
+    download_bytes: Annotated[
+        Bytes | None, Meta(description="Bytes fetched per request; 0 on a device, null unknown.")
+    ] = 0
+    memory_high_bytes: Annotated[
+        Bytes | None, Meta(description="Upper end of the memory where it runs.")
+    ] = None
+    storage_bytes: Annotated[Bytes, Meta(description="Bytes stored on the user's device.")] = 0
+    energy: Annotated[
+        EnergyInterval | None,
+        Meta(description="Energy per inference where it runs, radio not included; null unknown."),
+    ] = None
+    cost_per_1000: Annotated[
+        CostInterval | None, Meta(description="Cost of 1,000 requests; null without a price.")
+    ] = None
+    server_count: Annotated[
+        Count | None,
+        Meta(description="Most servers that the rate needs; null on a device or unknown."),
+    ] = None
+    hourly_microusd: Annotated[
+        Count | None,
+        Meta(description="Cost of these servers per hour, in millionths of a US dollar."),
+    ] = None
+    works_offline: Annotated[bool, Meta(description="True if no network is needed.")] = True
+    data_leaves_device: Annotated[bool, Meta(description="True if inputs are sent away.")] = False
+
+
+class Action(Record, frozen=True, kw_only=True):
+    """A measurement that turns `undecided` into an answer."""
+
+    code: Annotated[ActionCode, Meta(description="What to do.")]
+    device: Annotated[str, Meta(description="Device id.")]
+    text: Annotated[str, Meta(description="The action in one sentence.")] = ""
 
 
 class Alternative(Record, frozen=True, kw_only=True):
@@ -116,26 +235,33 @@ class Placement(Record, frozen=True, kw_only=True):
     where: Annotated[Where, Meta(description="Kind of place.")]
     device: Annotated[str | None, Meta(description="Device id of the best place.")] = None
     summary: Annotated[str, Meta(description="The recommendation as one sentence.")] = ""
-    reasons: Annotated[tuple[str, ...], Meta(description="Why, in plain words.")] = ()
+    reasons: Annotated[
+        tuple[Reason, ...],
+        Meta(description="Every obstacle of every device, and what speaks for the best place."),
+    ] = ()
+    reasons_text: Annotated[
+        tuple[str, ...], Meta(description="The reasons as sentences, the device's name first.")
+    ] = ()
     alternatives: Annotated[tuple[Alternative, ...], Meta(description="Other places.")] = ()
     candidates: Annotated[
         tuple[Candidate, ...], Meta(description="All places side by side, best first.")
     ] = ()
     network: Annotated[
-        Network | None, Meta(description="The network that was counted with; null without one.")
+        Network | None, Meta(description="Network of the figures; null without a server.")
     ] = None
-    settled_by: Annotated[
-        tuple[str, ...], Meta(description="What would settle what is too close to call.")
+    actions: Annotated[
+        tuple[Action, ...], Meta(description="Measurements that settle what is undecided.")
     ] = ()
+    settled_by: Annotated[tuple[str, ...], Meta(description="The actions as sentences.")] = ()
 
 
 class ModelAssessment(Record, frozen=True, kw_only=True):
     """One model on all devices that were asked for."""
 
-    profile: Annotated[Profile, Meta(description="What was measured.")]
-    runtime: Annotated[
-        str, Meta(description="Runtime that times on devices were asked for, as a key.")
-    ] = "onnxruntime"
+    profile: Annotated[Profile, Meta(description="The measurement.")]
+    runtime: Annotated[str, Meta(description="Runtime asked for on the devices, as a key.")] = (
+        "onnxruntime"
+    )
     threads: Annotated[
         Count | None,
         Meta(description="Threads asked for on devices; null for the best number up to four."),
@@ -153,7 +279,7 @@ class Failure(Record, frozen=True, kw_only=True):
 
 
 class Assessment(
-    Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/assessment/1"
+    Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/assessment/2"
 ):
     """The answer of `check`."""
 

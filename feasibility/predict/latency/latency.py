@@ -24,8 +24,8 @@ from feasibility.predict.latency.likely_seconds import (
 from feasibility.predict.latency.measured_rates import has_rates, measured_spread
 from feasibility.predict.latency.model_work import work_of_model
 from feasibility.predict.latency.npu_rows import npu_text
-from feasibility.records.assessment import DurationInterval
 from feasibility.records.device import Anchor, Device, Precision
+from feasibility.records.intervals import DurationInterval
 from feasibility.records.profile import Profile, ProfiledModel
 
 # What a device runs unless somebody says otherwise.

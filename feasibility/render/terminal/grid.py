@@ -144,10 +144,13 @@ def _split(grid: Grid, room: int) -> list[Grid]:
             groups.append([])
             width = used + first.gap + _natural_width(grid, index)
         groups[-1].append(index)
+    colored = grid.tone_column % len(grid.columns)
     return [
         Grid(
             tuple(grid.columns[index] for index in (0, *group)),
             tuple(tuple(row[index] for index in (0, *group)) for row in grid.rows),
+            grid.tones if colored in group else (),
+            (0, *group).index(colored) if colored in group else -1,
         )
         for group in groups
     ]

@@ -7,22 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feasibility.decide.energy import POWER_LOW_RATIO, inference_energy
+from feasibility.commands.read_demands import parse_prices, parse_rate_per_s, parse_realtime_ns
+from feasibility.decide.constraints import judge_rate, judge_realtime, realtime_factor
+from feasibility.decide.energy_and_cost import (
+    POWER_LOW_RATIO,
+    hourly_cost,
+    inference_energy,
+    request_cost,
+    servers_needed,
+)
 from feasibility.decide.requirements import Requirements
 from feasibility.decide.score import verdict_rank
-from feasibility.decide.server_cost import hourly_cost, parse_prices, request_cost, servers_needed
-from feasibility.decide.streams import (
-    judge_rate,
-    judge_realtime,
-    parse_rate_per_s,
-    parse_realtime_ns,
-    percent_span,
-    realtime_factor,
-    utilisation,
-)
 from feasibility.errors import UsageError
-from feasibility.records.comparison import DurationInterval, RatioInterval
 from feasibility.records.device import Device, Figure, Price
+from feasibility.records.intervals import DurationInterval, RatioInterval
+from feasibility.render.rows.reasons import reason_text
 from feasibility.units import MILLISECOND_NS
 from tests.projection_samples import board
 
@@ -53,7 +52,7 @@ def test_rates_that_cannot_be_meant(text: str) -> None:
 
 def test_realtime() -> None:
     assert parse_realtime_ns("0.975s") == 975 * MILLISECOND_NS
-    with pytest.raises(UsageError, match="one inference covers some signal"):
+    with pytest.raises(UsageError, match="the signal of one inference must be longer than zero"):
         parse_realtime_ns("0s")
     with pytest.raises(UsageError, match="Cannot read the duration"):
         parse_realtime_ns("soon")
@@ -64,24 +63,24 @@ def test_realtime() -> None:
     [
         (5, 7.5, "fits", "30 inferences per second keep it busy 15 to 22 % of the time"),
         (20, 30, "tight", "60 to 90 %"),
-        (20, 40, "undecided", "does 25 to 50 of the 30 inferences per second asked for; too close"),
+        (20, 40, "undecided", "does 25 to 50 of the 30 inferences per second asked for: the"),
         (40, 50, "does-not-fit", "does 20 to 25 of the 30 inferences per second asked for, too"),
-        (9000, 9000, "does-not-fit", "does 0.11 of the 30 inferences per second asked for, too"),
+        (9000, 9000, "does-not-fit", "does 0.111 of the 30 inferences per second asked for, too"),
     ],
 )
 def test_a_rate_is_kept_up_with(low_ms: float, high_ms: float, verdict: str, words: str) -> None:
-    found = judge_rate(utilisation(interval(low_ms, high_ms), 30), 30)
+    found = judge_rate(interval(low_ms, high_ms), 30)
     assert (found.part, found.verdict) == ("rate", verdict)
-    assert words in found.reason
+    assert words in reason_text(found)
 
 
 @pytest.mark.parametrize(
     ("low_ms", "high_ms", "words", "verdict"),
     [
         (5, 7.5, "keep it busy 15 to 22 % of the time", "fits"),
-        (20, 40, "take 1 to 2 of these servers", "tight"),
-        (40, 50, "take 2 of these servers", "tight"),
-        (40, 110, "take 2 to 4 of these servers", "tight"),
+        (20, 40, "need 1 to 2 of these servers", "tight"),
+        (40, 50, "need 2 of these servers", "tight"),
+        (40, 110, "need 2 to 4 of these servers", "tight"),
     ],
 )
 def test_several_servers_keep_up_where_one_does_not(
@@ -89,13 +88,13 @@ def test_several_servers_keep_up_where_one_does_not(
 ) -> None:
     """As many as the cost counts."""
     latency, demands = interval(low_ms, high_ms), Requirements(rate_per_s=30)
-    found = judge_rate(utilisation(latency, 30), 30, is_server=True)
+    found = judge_rate(latency, 30, is_server=True)
     assert found.verdict == verdict
-    assert found.reason == f"30 inferences per second {words}"
+    assert reason_text(found) == f"30 inferences per second {words}"
     count = servers_needed(latency, demands)
     assert hourly_cost(server(), latency, demands) == 360_000 * (count or 0)
     if verdict == "tight":
-        assert f"{count} of these" in found.reason
+        assert f"{count} of these" in reason_text(found)
 
 
 def test_servers_without_a_rate_or_a_time() -> None:
@@ -130,32 +129,22 @@ def test_a_higher_price_never_lowers_the_cost(
 def test_real_time_factor() -> None:
     factor = realtime_factor(interval(195, 390), 975 * MILLISECOND_NS)
     assert factor == RatioInterval(low_ratio=0.2, high_ratio=0.4)
-    found = judge_realtime(factor, 975 * MILLISECOND_NS)
-    assert (found.verdict, found.reason) == (
+    found = judge_realtime(interval(195, 390), 975 * MILLISECOND_NS)
+    assert (found.verdict, reason_text(found)) == (
         "fits",
-        "takes 20 to 40 % of the 975 ms of signal that one inference covers",
+        "takes 20 to 40 % of the 975 ms of signal per inference",
     )
 
 
 def test_a_factor_of_several_is_not_written_in_percent() -> None:
-    found = judge_realtime(realtime_factor(interval(187, 432), 40 * MILLISECOND_NS), 40_000_000)
-    assert found.reason == (
-        "takes 4.7 to 11 times the 40 ms of signal that one inference covers, too slow"
-    )
+    found = judge_realtime(interval(187, 432), 40 * MILLISECOND_NS)
+    assert reason_text(found) == "takes 4.7 to 11 times the 40 ms of signal per inference, too slow"
 
 
 def test_unknown_latency_is_undecided() -> None:
     unknown = DurationInterval()
-    assert judge_rate(utilisation(unknown, 3), 3).verdict == "undecided"
-    assert judge_realtime(realtime_factor(unknown, 3), 3).verdict == "undecided"
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "text"),
-    [(0.2, 0.2, "20 %"), (0.0012, 0.05, "0.12 to 5 %"), (0.5, 12.5, "50 to 1250 %")],
-)
-def test_percent(low: float, high: float, text: str) -> None:
-    assert percent_span(RatioInterval(low_ratio=low, high_ratio=high)) == text
+    assert judge_rate(unknown, 3).verdict == "undecided"
+    assert judge_realtime(unknown, 3).verdict == "undecided"
 
 
 @given(
@@ -169,9 +158,9 @@ def test_a_lower_rate_is_never_worse(
     low: int, more: int, rate: float, factor: float, is_server: bool
 ) -> None:
     latency = DurationInterval(low_ns=low, high_ns=low + more)
-    fast = judge_rate(utilisation(latency, rate), rate, is_server=is_server)
+    fast = judge_rate(latency, rate, is_server=is_server)
     lower = rate / factor
-    slow = judge_rate(utilisation(latency, lower), lower, is_server=is_server)
+    slow = judge_rate(latency, lower, is_server=is_server)
     assert verdict_rank(slow.verdict) >= verdict_rank(fast.verdict)
     assert slow.score >= fast.score
 
@@ -191,7 +180,7 @@ def test_energy_is_power_times_time() -> None:
     assert found is not None
     assert found.high_uj == 7_000_000
     assert found.low_uj == pytest.approx(7_000_000 / 2 * POWER_LOW_RATIO, abs=1)
-    assert found.explanation == "Latency times 0.3 to 1 of 70 W, of it [sheet]."
+    assert (found.power_mw, found.power_source) == (70_000, "of it, sheet")
 
 
 def test_energy_that_is_not_known() -> None:
@@ -204,9 +193,8 @@ def test_cost_of_a_server_that_is_never_idle() -> None:
     found = request_cost(server(), interval(10, 20), Requirements())
     assert found is not None
     assert (found.low_microusd, found.high_microusd) == (1000, 2000)
-    assert found.explanation == (
-        "0.36 USD per hour (on demand, 2026-06, unverified); a server that is never idle."
-    )
+    assert found.hourly_microusd == 360_000
+    assert found.price_source == "on demand, 2026-06, unverified"
 
 
 def test_cost_of_servers_that_do_nothing_else() -> None:
@@ -218,7 +206,7 @@ def test_cost_of_servers_that_do_nothing_else() -> None:
     assert many is not None
     assert (alone.low_microusd, alone.high_microusd) == (1000, 50_000)
     assert many.high_microusd == pytest.approx(1000 * 100 * 2 / 60, abs=1)
-    assert "nothing else than 2 requests per second" in alone.explanation
+    assert alone.rate_per_s == 2
 
 
 def test_a_price_that_is_given_comes_first() -> None:
@@ -228,7 +216,7 @@ def test_a_price_that_is_given_comes_first() -> None:
         found = request_cost(server(), latency, demands)
         assert found is not None
         assert found.low_microusd == 2000
-        assert "given with --price" in found.explanation
+        assert (found.hourly_microusd, found.price_source) == (720_000, "")
     other = Requirements(prices_microusd={"other": 1})
     assert request_cost(server(price_microusd=None), latency, other) is None
     assert request_cost(server(), DurationInterval(), Requirements()) is None
@@ -249,8 +237,8 @@ def test_prices() -> None:
         (["cheap"], "a price is US dollars per hour, zero or more"),
         (["t4=-1"], "a price is US dollars per hour, zero or more"),
         (["1 EUR"], "a price is US dollars per hour, zero or more"),
-        (["=1"], "there is no server before the equals sign"),
-        (["10001"], "no server costs 10000 USD an hour"),
+        (["=1"], "the name of the server before the equals sign is missing"),
+        (["10001"], "the highest price is 10000 USD per hour"),
         (["t4=1", "t4=2"], "the price of 't4' is given twice"),
         (["1", "2"], "the price of all servers is given twice"),
     ],

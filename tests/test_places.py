@@ -12,25 +12,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feasibility.catalogue.load_catalogue import find_device, load_catalogue
-from feasibility.decide import cloud, energy
+from feasibility.decide import cloud, energy_and_cost
 from feasibility.decide import network as network_module
 from feasibility.decide.network import PRESETS
 from feasibility.decide.recommendation import assess_model
 from feasibility.decide.requirements import Requirements
 from feasibility.decide.score import verdict_rank
 from feasibility.paths import devices_dir
-from feasibility.records.assessment import ModelAssessment, Placement
+from feasibility.records.assessment import Assessment, ModelAssessment, Placement
 from feasibility.records.base import TensorSpec
-from feasibility.records.comparison import Network, NetworkRange
 from feasibility.records.device import Device
+from feasibility.records.intervals import Network, NetworkRange
 from feasibility.records.profile import Profile
 from feasibility.records.workload import InputSpec, Workload
-from feasibility.render.terminal.check import render_model_assessment
+from feasibility.render.rows.check import check_report
+from feasibility.render.rows.sentences import with_sentences
 from feasibility.units import GIB, MILLISECOND_NS, SECOND_NS
 from tests.projection_samples import board, devices, minilm, profiles, resnet101
 from tests.snapshot import assert_matches_snapshot
 from tests.test_network import fixed
-from tests.test_render_terminal import drawn
+from tests.test_render_terminal import drawn, printed
 from tests.test_scoring import IMPROVEMENTS
 
 replace = msgspec.structs.replace
@@ -50,7 +51,7 @@ def pictures(profile: Profile | None = None) -> Profile:
 
 
 def placed(demands: Requirements, *found: Device) -> ModelAssessment:
-    return assess_model(pictures(), found or (ZERO, T4), demands)
+    return with_sentences(assess_model(pictures(), found or (ZERO, T4), demands))
 
 
 def test_a_request_is_network_and_server() -> None:
@@ -82,15 +83,16 @@ def test_a_device_of_ones_own_needs_no_network() -> None:
 @pytest.mark.parametrize(
     ("demands", "summary"),
     [
-        (Requirements(is_offline=True), "it has to work without a network"),
-        (Requirements(is_private=True), "its inputs may not leave the device"),
+        (Requirements(is_offline=True), "it must work without a network (--offline)"),
+        (Requirements(is_private=True), "inputs may not leave the device (--private)"),
     ],
 )
 def test_demands_that_keep_it_from_the_cloud(demands: Requirements, summary: str) -> None:
     found = placed(demands)
     assert (found.placement.where, found.placement.device) == ("undecided", None)
     assert found.placement.summary == (
-        f"not on the Raspberry Pi Zero 2 W, and not in the cloud: {summary}"
+        "does not fit on the Raspberry Pi Zero 2 W; "
+        f"cloud (NVIDIA T4 server) not possible: {summary}"
     )
     assert (found.devices[1].verdict, found.devices[1].score_parts["demands"]) == (
         "does-not-fit",
@@ -103,15 +105,15 @@ def test_demands_that_keep_it_from_the_cloud(demands: Requirements, summary: str
 
 def test_every_demand_that_rules_a_server_out_is_said() -> None:
     found = placed(Requirements(is_offline=True, is_private=True))
-    said = [reason for reason in found.placement.reasons if reason.startswith("NVIDIA T4")]
-    assert said == [
-        "NVIDIA T4 server: it has to work without a network and its inputs may not leave the device"
-    ]
+    said = [reason.code for reason in found.placement.reasons if reason.device == "t4"]
+    assert said == ["no-network-allowed", "inputs-private"]
 
 
 def test_only_a_server_that_may_not_be_asked() -> None:
     found = placed(Requirements(is_offline=True), T4)
-    assert found.placement.summary == "not in the cloud: it has to work without a network"
+    assert found.placement.summary == (
+        "cloud (NVIDIA T4 server) not possible: it must work without a network (--offline)"
+    )
     assert found.placement.network is None
 
 
@@ -120,7 +122,7 @@ def test_a_slow_network_keeps_it_from_the_cloud() -> None:
     demands = Requirements(network=PRESETS["4g"], latency_budget_ns=300 * MILLISECOND_NS)
     found = placed(demands)
     assert found.placement.where == "undecided"
-    assert "a request over 4G, 588 KiB of plain tensors up, takes" in found.placement.summary
+    assert "a request over 4G, 588 KiB of raw tensors up, takes" in found.placement.summary
     assert placed(replace_network(demands, LAN)).placement.where == "cloud"
 
 
@@ -136,7 +138,7 @@ def test_what_is_sent_may_be_smaller_than_the_tensors() -> None:
     # 60000 bytes at 8.06 Mbit/s and 4000 at 90.8 Mbit/s on top of 64 ms.
     assert cloud.network_time.likely_ns == pytest.approx(64e6 + 59.55e6 + 0.352e6, rel=1e-3)
     assert "58.6 KiB up, 3.91 KiB back" in cloud.network_time.explanation
-    assert "a request over 4G, 58.6 KiB up, takes" in cloud.reasons[0]
+    assert "a request over 4G, 58.6 KiB up, takes" in cloud.reasons_text[0]
     plain = placed(changed(demands, upload_bytes=None)).placement.candidates
     assert [one.is_upload_given for one in plain] == [False, False]
 
@@ -145,8 +147,8 @@ def test_everything_that_stands_in_the_way_is_said() -> None:
     """Whoever makes it faster is not to learn only then that it does not fit either."""
     demands = Requirements(memory_budget_bytes=GIB // 64, storage_budget_bytes=GIB // 64)
     placement = placed(demands, ZERO).placement
-    said = [reason.partition(": ")[2] for reason in placement.reasons]
-    endings = ("the target is 200 ms", "the app may grow by 16 MiB", "the budget is 16 MiB")
+    said = placement.reasons_text
+    endings = ("default target of 200 ms", "limit of 16 MiB (--app-size)", "--memory is 16 MiB")
     assert all(any(reason.endswith(ending) for reason in said) for ending in endings)
     assert len(said) == len(endings)
 
@@ -169,7 +171,7 @@ def test_a_rate_that_one_server_does_not_reach_takes_several() -> None:
     assert cloud.server_count > 1
     assert (found.devices[0].verdict, found.placement.where) == ("tight", "cloud")
     assert found.placement.summary == (
-        f"in the cloud, on the NVIDIA T4 server, up to {cloud.server_count} of them"
+        f"cloud (NVIDIA T4 server, up to {cloud.server_count} of them)"
     )
     assert T4.price is not None
     assert cloud.hourly_microusd == T4.price.hourly_microusd.value * cloud.server_count
@@ -178,7 +180,7 @@ def test_a_rate_that_one_server_does_not_reach_takes_several() -> None:
 def test_the_nearest_of_several_servers_says_why_none_will_do() -> None:
     found = placed(Requirements(network=fixed(10**6, 10**6, 0)), T4, find_device("l4", CATALOGUE))
     assert found.placement.summary.startswith(
-        "not in the cloud: to the NVIDIA L4 server a request over"
+        "cloud (NVIDIA L4 server) not possible: a request over"
     )
 
 
@@ -205,7 +207,7 @@ def test_servers_alone_are_not_judged_by_a_network_nobody_named() -> None:
     assert named.placement.where == "undecided"
 
 
-def test_too_close_to_call_says_what_would_settle_it() -> None:
+def test_undecided_says_which_measurement_is_missing() -> None:
     latency = placed(Requirements()).devices[1].latency
     assert latency.high_ns is not None
     trip = NetworkRange(worst=SECOND_NS, usual=MILLISECOND_NS, best=MILLISECOND_NS)
@@ -213,9 +215,9 @@ def test_too_close_to_call_says_what_would_settle_it() -> None:
     demands = Requirements(latency_budget_ns=latency.high_ns + SECOND_NS // 2, network=network)
     found = placed(demands)
     assert found.placement.where == "undecided"
-    assert found.placement.summary.endswith("and too close to call for the servers asked for")
+    assert found.placement.summary.endswith("; undecided for the NVIDIA T4 server")
     assert found.placement.settled_by == (
-        "measure the network to the NVIDIA T4 server and give --network UP/DOWN/RTT",
+        "measure the network to the NVIDIA T4 server and set --network UP/DOWN/RTT",
     )
 
 
@@ -228,9 +230,9 @@ def test_a_close_request_over_a_measured_network_is_settled_on_the_server() -> N
     budget = (there.low_ns + there.high_ns) // 2 + 35 * MILLISECOND_NS
     found = placed(Requirements(network=network, latency_budget_ns=budget))
     assert found.devices[1].verdict == "undecided"
-    assert "too close to call, timing it there would settle it" in found.devices[1].reasons[0]
+    assert found.devices[1].reasons[0].code == "limit-inside-interval"
     assert found.placement.settled_by == (
-        "time it on the NVIDIA T4 server: `feasibility devices calibrate t4 --measured "
+        "time it on the NVIDIA T4 server, then `feasibility devices calibrate t4 --measured "
         "resnet101.onnx=TIME`",
     )
 
@@ -238,9 +240,11 @@ def test_a_close_request_over_a_measured_network_is_settled_on_the_server() -> N
 def test_a_close_latency_is_settled_on_the_device() -> None:
     roomy = replace(board(memory_bytes=64 * GIB), name="Board")
     likely = assess_model(pictures(), (roomy,)).devices[0].latency.likely_ns
-    found = assess_model(pictures(), (roomy,), Requirements(latency_budget_ns=likely))
+    found = with_sentences(
+        assess_model(pictures(), (roomy,), Requirements(latency_budget_ns=likely))
+    )
     assert found.placement.settled_by == (
-        "time it on the Board: `feasibility devices calibrate board --measured "
+        "time it on the Board, then `feasibility devices calibrate board --measured "
         "resnet101.onnx=TIME`",
     )
 
@@ -249,9 +253,9 @@ def test_a_device_of_a_file_is_timed_with_a_table() -> None:
     """`devices calibrate` finds listed devices only."""
     own = replace(board(memory_bytes=64 * GIB), name="Board", origin="here/board.toml")
     likely = assess_model(pictures(), (own,)).devices[0].latency.likely_ns
-    found = assess_model(pictures(), (own,), Requirements(latency_budget_ns=likely))
+    found = with_sentences(assess_model(pictures(), (own,), Requirements(latency_budget_ns=likely)))
     assert found.placement.settled_by == (
-        "time it on the Board and give its time with `--measured TIMES.toml`, in which stands "
+        "time it on the Board and give the time with `--measured TIMES.toml`; the file contains "
         '[board] and "resnet101.onnx" = "TIME"',
     )
 
@@ -263,22 +267,23 @@ def test_a_close_memory_is_settled_under_its_limit() -> None:
     profile = replace(profile, model=replace(profile.model, format="ort"))
     memory = assess_model(profile, (roomy,)).devices[0].memory
     demands = Requirements(memory_budget_bytes=memory.low_bytes)
-    found = assess_model(profile, (roomy,), demands)
+    found = with_sentences(assess_model(profile, (roomy,), demands))
     assert found.devices[0].verdict == "undecided"
     assert found.placement.settled_by == (
-        "run it under the limit of the Board: `feasibility prove minilm.onnx --device board`",
+        "run it under the memory limit of the Board: "
+        "`feasibility prove minilm.onnx --device board`",
     )
 
 
 @pytest.mark.parametrize(
     ("rate", "verdict", "words"),
-    [(1.0, "fits", "is within what LAN carries"), (190.0, "does-not-fit", "more than LAN carries")],
+    [(1.0, "fits", "LAN carries 588 KiB"), (190.0, "does-not-fit", "LAN cannot carry")],
 )
 def test_the_uplink_carries_a_stream_or_not(rate: float, verdict: str, words: str) -> None:
     fast = replace(LAN, up_bits_per_s=fixed(900_000_000, 1, 1).up_bits_per_s)
     found = placed(Requirements(rate_per_s=rate, network=fast), T4)
     cloud = found.placement.candidates[0]
-    assert any(words in reason for reason in cloud.reasons)
+    assert any(words in reason for reason in cloud.reasons_text)
     assert (found.devices[0].verdict == "does-not-fit") == (verdict == "does-not-fit")
 
 
@@ -341,9 +346,10 @@ _FED = profiles().map(pictures) | profiles()
 def test_every_reason_has_its_points(
     profile: Profile, found: list[Device], data: st.DataObject
 ) -> None:
-    """What stands in the way is told by the points, so that each reason needs its own."""
+    """The points of a part are those of its reason."""
     for one in assess_model(profile, found, data.draw(_DEMANDS)).devices:
-        assert len(one.reasons) == len(one.score_parts)
+        points = {reason.part: reason.score for reason in one.reasons}
+        assert points == one.score_parts
 
 
 @settings(max_examples=60)
@@ -415,20 +421,18 @@ def test_the_report_of_places_looks_as_it_did() -> None:
     )
     sizes = board(memory_bytes=2 * GIB, clock_hz=600_000_000)
     slow = replace(sizes, id="slow_board", name="Slow board", power_mw=ZERO.power_mw)
-    found = assess_model(
-        pictures(), (slow, replace(T4, price=None), replace(T4, id="t4b")), demands
-    )
-    text = drawn(found, render_model_assessment, details=True)
+    found = placed(demands, slow, replace(T4, price=None), replace(T4, id="t4b"))
+    report = Assessment(tool_version="0", models=(found,))
+    text = drawn(report, printed(check_report), details=True)
     first, _, rest = text.partition("Slow board (slow_board)\n")
-    table = rest[rest.index("where it could run") : rest.index("also considered")]
-    advice = first[first.index("device ") :]
-    assert_matches_snapshot("places.txt", f"{advice}{table}")
+    table = rest[rest.index("all places") : rest.index("also considered")]
+    assert_matches_snapshot("places.txt", f"{first[: first.index('measured on')]}{table}")
 
 
 def test_the_document_says_what_the_code_does() -> None:
     """Constants and networks of docs/placement.md are those of the code."""
     text = (Path(__file__).parents[1] / "docs" / "placement.md").read_text(encoding="utf-8")
-    known = vars(cloud) | vars(energy) | vars(network_module)
+    known = vars(cloud) | vars(energy_and_cost) | vars(network_module)
     named = re.findall(r"`([A-Z][A-Z0-9_]+)` = ([\d.]+)", text)
     assert len(named) == 3
     for name, value in named:

@@ -1,0 +1,279 @@
+"""What does the report of `check` say? Verdict and next action first, then what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from feasibility.records.assessment import (
+    ActionCode,
+    Assessment,
+    DeviceAssessment,
+    ModelAssessment,
+    Reason,
+    Storage,
+    Verdict,
+    Where,
+)
+from feasibility.records.intervals import BytesInterval, DurationInterval
+from feasibility.render.rows.measure import profile_details
+from feasibility.render.rows.places import candidate_of, duration_text, places_section, stream_rows
+from feasibility.render.rows.profile import host_row, model_row, summary_rows
+from feasibility.render.rows.prove import device_proof_grid, device_proof_remark
+from feasibility.render.rows.reasons import upload_text
+from feasibility.render.rows.rows import (
+    Report,
+    Row,
+    Section,
+    Tone,
+    assumption_rows,
+    name_text,
+    notice_section,
+)
+from feasibility.render.rows.sentences import SERVER, best_server, device_names, server_text
+from feasibility.render.rows.verdict_table import (
+    METHOD_TEXT,
+    VERDICT_TONE,
+    device_grid,
+    kind_text,
+    legend,
+    overview_grid,
+    shown_latency,
+    verdict_text,
+)
+from feasibility.units import (
+    format_bytes,
+    format_bytes_of,
+    format_bytes_range,
+    format_duration,
+)
+
+# A longer name of a model stands on a line of its own.
+_LABEL_LIMIT: Final = 24
+_WHERE_TONE: Final[dict[Where, Tone]] = {
+    "on-device": "good",
+    "on-device-with-changes": "caution",
+    "split": "caution",
+    "cloud": "good",
+    "undecided": "plain",
+}
+_MISSING: Final[dict[ActionCode, str]] = {
+    "time-on-device": "one measured time on the {name} is missing",
+    "time-in-file": "one measured time on the {name} is missing",
+    "more-runs": "the measured time on the {name} is too close to its target",
+    "measure-memory": "the memory for the {name} was not measured",
+    "prove-memory": "one run under the memory limit of the {name} is missing",
+    "measure-network": "measured figures of the network to the {name} are missing",
+}
+
+
+def check_report(assessment: Assessment, *, details: bool = False) -> Report:
+    """The report: of several models first all verdicts together, then each model."""
+    models = assessment.models
+    sections: list[Section | None] = []
+    is_many = len(models) > 1
+    if is_many:
+        sections.append(Section(grid=overview_grid(models), remarks=legend(models)))
+    for model in models:
+        remarks = () if is_many else legend((model,))
+        sections += _model_sections(model, remarks, details=details)
+    if assessment.errors and models:
+        # The errors themselves are on stderr.
+        names = ", ".join(name_text(failure.path, 60) for failure in assessment.errors)
+        sections.append(Section(remarks=(f"not assessed, see the errors: {names}",)))
+    return tuple(sections)
+
+
+def _model_sections(
+    model: ModelAssessment, remarks: tuple[str, ...], *, details: bool
+) -> Iterator[Section | None]:
+    """One model: recommendation, verdicts, next actions, measurement, and everything else."""
+    name, answer = name_text(model.profile.model.name, 200), headline(model)
+    text = f"{answer.label}: {answer.text}" if answer.text else answer.label
+    if len(name) > _LABEL_LIMIT:
+        yield Section(name, (Row("", text, answer.tone),))
+    else:
+        yield Section(rows=(Row(name, text, answer.tone),))
+    yield Section(grid=device_grid(model), remarks=remarks)
+    proven = device_proof_grid(model.devices)
+    if proven is not None:
+        yield Section(grid=proven, remarks=(device_proof_remark(model.devices),))
+    actions = next_rows(model)
+    yield Section(rows=actions) if actions else None
+    yield measured_section(model)
+    yield notice_section(model.profile.warnings)
+    if details:
+        yield from map(device_section, model.devices)
+        yield places_section(model)
+        yield alternative_section(model)
+        yield from profile_details(model.profile)
+
+
+def headline(model: ModelAssessment) -> Row:
+    """The recommendation in capitals, and what it rests on."""
+    placed, devices = model.placement, model.devices
+    local = [found for found in devices if found.kind != SERVER]
+    label, text = verdict_text(placed.where).upper(), ""
+    if placed.where == "undecided" and placed.actions:
+        # Actions are ordered like the candidates: the best undecided place comes first.
+        mine = [one for one in placed.actions if one.device == placed.device] or placed.actions
+        name = next(one.name for one in devices if one.device == mine[0].device)
+        text = _MISSING[mine[0].code].format(name=name)
+    elif placed.where == "undecided":
+        label, text = "DOES NOT FIT", placed.summary.removeprefix("does not fit ")
+    elif placed.where == "cloud":
+        server = best_server(devices, placed)
+        text = "" if server is None else server_text(server, placed)
+        if local:
+            text += f"; does not fit on {device_names(local, local)}"
+    else:
+        verdicts: tuple[Verdict, ...] = ("fits", "tight", "fits-with-changes")
+        groups = {
+            verdict: [found for found in local if found.verdict == verdict] for verdict in verdicts
+        }
+        text = "; ".join(
+            f"{verdict_text(verdict)} on {device_names(group, local)}"
+            for verdict, group in groups.items()
+            if group
+        )
+    tone: Tone = "bad" if label == "DOES NOT FIT" else _WHERE_TONE[placed.where]
+    return Row(label, name_text(text, 600), tone)
+
+
+def next_rows(model: ModelAssessment) -> tuple[Row, ...]:
+    """What to do for each device that is not a clear yes, and obstacles not in the table."""
+    groups: dict[tuple[str, ...], list[DeviceAssessment]] = {}
+    for found in model.devices:
+        texts = (*_hidden_obstacles(found, model), *_next_texts(found, model))
+        if texts:
+            groups.setdefault(texts, []).append(found)
+    return tuple(
+        Row(_label(group, model.devices) if number == 0 else "", name_text(text, 400))
+        for texts, group in groups.items()
+        for number, text in enumerate(texts)
+    )
+
+
+def _hidden_obstacles(found: DeviceAssessment, model: ModelAssessment) -> tuple[str, ...]:
+    """Obstacles without a column of their own in the table."""
+    shown = ("memory", shown_latency(found, model)[1])
+    return tuple(
+        reason.text
+        for reason in found.reasons
+        if reason.part not in shown and (_is_obstacle(reason) or reason.code == "several-servers")
+    )
+
+
+def _is_obstacle(reason: Reason) -> bool:
+    return reason.verdict not in ("fits", "tight")
+
+
+def _next_texts(found: DeviceAssessment, model: ModelAssessment) -> tuple[str, ...]:
+    """What to do next for one device."""
+    placed = model.placement
+    if found.verdict == "undecided":
+        texts = (one.text for one in placed.actions if one.device == found.device)
+        return tuple(line for text in texts for line in _with_command_below(text))
+    if found.verdict == "fits-with-changes":
+        return found.changes
+    if found.verdict != "does-not-fit" or found.kind == SERVER:
+        return ()
+    server = best_server(model.devices, placed)
+    if server is None:
+        return ("add a server with --device to compare with the cloud",)
+    if server.verdict not in ("fits", "tight"):
+        return ()
+    candidate = candidate_of(server.device, placed)
+    text = f"cloud instead ({server_text(server, placed)})"
+    if candidate is not None and candidate.upload_bytes:
+        sent = upload_text(candidate.upload_bytes, is_given=candidate.is_upload_given)
+        text += f"; upload {sent}"
+    return (text,)
+
+
+def _with_command_below(text: str) -> tuple[str, ...]:
+    """A command to run gets a line of its own."""
+    words, quote, command = text.removesuffix("`").partition("`feasibility ")
+    return (words.rstrip(), f"feasibility {command}") if quote else (text,)
+
+
+def _label(group: Sequence[DeviceAssessment], everyone: Sequence[DeviceAssessment]) -> str:
+    """`boards` or `phone` where the group holds all devices of a kind, else names."""
+    labels: list[str] = []
+    for kind in dict.fromkeys(found.kind for found in group):
+        members = [found for found in group if found.kind == kind]
+        if len(members) == sum(found.kind == kind for found in everyone):
+            labels.append(kind_text(kind, len(members)))
+        else:
+            labels += [name_text(found.name, 32) for found in members]
+    return ", ".join(labels)
+
+
+def measured_section(model: ModelAssessment) -> Section:
+    """What was measured here, and what was assumed for it."""
+    profile, host = model.profile, host_row(model.profile)
+    rows = (model_row(profile), *summary_rows(profile))
+    return Section(
+        f"{host.label} {host.text}", (*rows, *assumption_rows(profile.workload.assumptions))
+    )
+
+
+def device_section(found: DeviceAssessment) -> Section:
+    """Everything that led to one device's verdict."""
+    parts = ", ".join(f"{name_text(key, 20)} {value}" for key, value in found.score_parts.items())
+    rows = [
+        Row("verdict", verdict_text(found.verdict), VERDICT_TONE[found.verdict]),
+        Row("score", f"{found.score} of 100" + (f" ({parts})" if parts else "")),
+        Row("memory", _memory_text(found.memory)),
+        Row("", name_text(found.memory.explanation, 1000)),
+        Row("time", _latency_text(found.latency)),
+        Row("", name_text(found.latency.explanation, 1000)),
+        Row("storage", _storage_text(found.storage)),
+        *stream_rows(found),
+        *_listed("because", found.reasons_text),
+        *_listed("change", found.changes),
+    ]
+    kept = tuple(row for row in rows if row.text)
+    return Section(f"{name_text(found.name, 40)} ({name_text(found.device, 40)})", kept)
+
+
+def _storage_text(storage: Storage) -> str:
+    if storage.needed_bytes == 0:
+        return "not known"
+    return format_bytes_of(storage.needed_bytes, storage.budget_bytes)
+
+
+def _listed(label: str, texts: Sequence[str]) -> list[Row]:
+    """One row per text, with the label on the first."""
+    return [Row("" if number else label, name_text(text, 400)) for number, text in enumerate(texts)]
+
+
+def _memory_text(memory: BytesInterval) -> str:
+    text = format_bytes_of(memory.likely_bytes, memory.budget_bytes)
+    if memory.low_bytes is not None and memory.high_bytes is not None:
+        text += f", {format_bytes_range(memory.low_bytes, memory.high_bytes)}"
+    if memory.runtime_bytes is not None:
+        text += f", runtime included: {format_bytes(memory.runtime_bytes)}"
+    return f"{text}; {METHOD_TEXT[memory.method]}"
+
+
+def _latency_text(latency: DurationInterval) -> str:
+    text = duration_text(latency)
+    if latency.likely_ns is not None and latency.low_ns != latency.high_ns:
+        text += f", likely {format_duration(latency.likely_ns)}"
+    if latency.budget_ns is not None:
+        default = "default " if latency.is_budget_default else ""
+        text += f"; {default}target {format_duration(latency.budget_ns)}"
+    return f"{text}; {METHOD_TEXT[latency.method]}"
+
+
+def alternative_section(model: ModelAssessment) -> Section | None:
+    """The other places that were considered."""
+    names = {found.device: found.name for found in model.devices}
+    rows = []
+    for other in model.placement.alternatives:
+        name = names.get(other.device or "", "")
+        reason = other.reason.removeprefix(f"{name}: ")
+        text = f"{verdict_text(other.where)}: {name_text(reason, 300)}"
+        rows.append(Row(name_text(name, 32), text))
+    return Section("also considered", tuple(rows)) if rows else None

@@ -1,0 +1,229 @@
+"""Which sentence does a reason of a verdict get? The only place that puts reasons into words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from feasibility.records.assessment import MemoryLimit, Part, Reason, ReasonCode, SystemName
+from feasibility.records.device import Role
+from feasibility.text import safe_text
+from feasibility.units import (
+    SECOND_NS,
+    format_bytes,
+    format_bytes_range,
+    format_count,
+    format_duration,
+    format_duration_range,
+    format_number_range,
+    format_percent_range,
+)
+
+# The setting that makes glibc return freed memory.
+TRIM_SETTING: Final = "MALLOC_TRIM_THRESHOLD_=131072"
+
+_ROLES: Final[dict[Role, str]] = {
+    "foreground": "a foreground app",
+    "background": "a background process",
+    "extension": "an extension",
+    "headless": "a process without a desktop",
+    "service": "a service",
+}
+_SYSTEMS: Final[dict[SystemName, str]] = {
+    "android": "Android",
+    "ios": "iOS",
+    "macos": "macOS",
+    "windows": "Windows",
+    "linux": "Linux",
+}
+# From this factor on a multiple reads better than a percentage.
+_MANY_TIMES: Final = 2
+
+
+def reason_text(reason: Reason) -> str:
+    """The reason as a sentence, without the device's name."""
+    by_code = _BY_CODE.get(reason.code)
+    return by_code(reason) if by_code is not None else _BY_PART[reason.part](reason)
+
+
+def upload_text(upload_bytes: int | None, *, is_given: bool) -> str:
+    """What one request sends, for example `588 KiB of raw tensors`."""
+    if upload_bytes is None:
+        return "inputs of unknown size"
+    size = format_bytes(upload_bytes)
+    return size if is_given else f"{size} of raw tensors"
+
+
+def _memory(reason: Reason) -> str:
+    low, high = reason.actual_low_bytes, reason.actual_high_bytes
+    if low is None or high is None:
+        return "memory not measured"
+    text = f"needs {format_bytes_range(low, high)}"
+    if reason.phase is not None:
+        text += f" to {reason.phase}"
+    if reason.memory_limit is None or reason.budget_bytes is None:
+        return f"{text}; no limit known"
+    limit = _limit_text(reason.memory_limit, reason.budget_bytes)
+    if reason.code == "over-limit":
+        return f"{text}, over the limit: {limit}"
+    if reason.code == "limit-inside-interval":
+        return f"{text}, and the limit lies inside this interval: {limit}"
+    return f"{text}; {limit}"
+
+
+def _limit_text(limit: MemoryLimit, budget_bytes: int) -> str:
+    """Who sets the limit, for example `Android grants a foreground app 2 GiB of 8 GiB`."""
+    size = format_bytes(budget_bytes)
+    if limit.source == "option":
+        return f"--memory is {size}"
+    about = "about " if limit.is_estimate else ""
+    total = "" if limit.total_bytes is None else f" of {format_bytes(limit.total_bytes)}"
+    if limit.source == "gpu":
+        return f"{about}{size}{total} of GPU memory can be used"
+    if limit.system is None or limit.role is None:
+        return f"{size} can be used"
+    verb = "leaves" if limit.system == "linux" else "grants"
+    text = f"{_SYSTEMS[limit.system]} {verb} {_ROLES[limit.role]} {about}{size}{total}"
+    if limit.asked_role is not None:
+        text += f" (the device file has no figure for {_ROLES[limit.asked_role]})"
+    return text
+
+
+def _latency(reason: Reason) -> str:
+    if reason.budget_ns is None:
+        return "no latency target"
+    return _against_target(reason, "takes", "time cannot be projected")
+
+
+def _request(reason: Reason) -> str:
+    sent = upload_text(reason.upload_bytes, is_given=reason.is_upload_given)
+    request = f"a request over {safe_text(reason.network, 80)}"
+    return _against_target(reason, f"{request}, {sent} up, takes", f"time of {request} not known")
+
+
+def _against_target(reason: Reason, takes: str, unknown: str) -> str:
+    target = f"target of {format_duration(reason.budget_ns)}"
+    if not reason.is_budget_asked:
+        target = f"default {target}"
+    if reason.actual_low_ns is None or reason.actual_high_ns is None:
+        return f"{unknown}; {target}"
+    text = f"{takes} {format_duration_range(reason.actual_low_ns, reason.actual_high_ns)}"
+    if reason.code == "over-limit":
+        return f"{text}, over the {target}"
+    if reason.code == "limit-inside-interval":
+        return f"{text}, and the {target} lies inside this interval"
+    return f"{text}; {target}"
+
+
+def _storage(reason: Reason) -> str:
+    if reason.actual_high_bytes is None:
+        return "size on disk not known"
+    text = f"takes {format_bytes(reason.actual_high_bytes)} on disk"
+    if reason.budget_bytes is None:
+        return text
+    limit = format_bytes(reason.budget_bytes)
+    source = f"{limit} (--app-size)" if reason.is_budget_asked else f"{limit} on this device"
+    is_over = reason.code == "over-limit"
+    return f"{text}, over the limit of {source}" if is_over else f"{text}; limit {source}"
+
+
+def _rate(reason: Reason) -> str:
+    rate = reason.rate_per_s or 0.0
+    asked = f"{format_count(rate)} inferences per second"
+    low, high = reason.actual_low_ns, reason.actual_high_ns
+    if low is None or high is None:
+        return f"time not known, so {asked} cannot be checked"
+    if reason.code == "several-servers":
+        fewest, most = reason.server_low_count, reason.server_high_count
+        servers = f"{most}" if fewest == most else f"{fewest} to {most}"
+        return f"{asked} need {servers} of these servers"
+    busy = (low * rate / SECOND_NS, high * rate / SECOND_NS)
+    if reason.code == "within-limit":
+        return f"{asked} keep it busy {format_percent_range(*busy)} of the time"
+    done = format_number_range(rate / busy[1], rate / busy[0])
+    ending = ", too slow" if reason.code == "over-limit" else ": the rate lies inside this interval"
+    return f"does {done} of the {asked} asked for{ending}"
+
+
+def _realtime(reason: Reason) -> str:
+    signal_ns = reason.budget_ns or 1
+    signal = f"the {format_duration(signal_ns)} of signal per inference"
+    low, high = reason.actual_low_ns, reason.actual_high_ns
+    if low is None or high is None:
+        return f"time not known, so {signal} cannot be checked"
+    factor = (low / signal_ns, high / signal_ns)
+    if factor[1] < _MANY_TIMES:
+        text = f"takes {format_percent_range(*factor)} of {signal}"
+    else:
+        text = f"takes {format_number_range(*factor)} times {signal}"
+    if reason.code == "over-limit":
+        return f"{text}, too slow"
+    return f"{text}: undecided" if reason.code == "limit-inside-interval" else text
+
+
+def _uplink(reason: Reason) -> str:
+    sent = upload_text(reason.upload_bytes, is_given=reason.is_upload_given)
+    if reason.upload_bytes is None:
+        return "size of the inputs not known, so the uplink cannot be checked"
+    if reason.upload_bytes == 0:
+        return "nothing to send"
+    verb = {"over-limit": "cannot carry", "limit-inside-interval": "may not carry"}.get(
+        reason.code, "carries"
+    )
+    often = f"{format_count(reason.rate_per_s or 0.0)} times per second"
+    return f"{safe_text(reason.network, 80)} {verb} {sent} {often}"
+
+
+def _missing(reason: Reason) -> str:
+    return f"needs {_names(reason)}, which no standard build of ONNX Runtime has"
+
+
+def _x86_only(reason: Reason) -> str:
+    return (
+        f"contains {_names(reason)}, which exists only on x86-64: the model was optimised there; "
+        "use the file from before the optimisation"
+    )
+
+
+def _names(reason: Reason) -> str:
+    return safe_text(", ".join(reason.operators), 80)
+
+
+def _external_data(reason: Reason) -> str:
+    return (
+        "store the weights as external data: they are mapped instead of copied, and the peak "
+        f"falls from about {format_bytes(reason.unchanged_bytes)} to at most "
+        f"{format_bytes(reason.actual_high_bytes)} (where measured, 1.02 to 1.07 times the latency)"
+    )
+
+
+def _steady_allocator(reason: Reason) -> str:
+    return (
+        f"start the process with {TRIM_SETTING}: glibc then returns freed memory, and the peak "
+        f"stays at {format_bytes(reason.actual_high_bytes)} (loading takes longer, running does "
+        "not)"
+    )
+
+
+_BY_PART: Final[dict[Part, Callable[[Reason], str]]] = {
+    "memory": _memory,
+    "latency": _latency,
+    "storage": _storage,
+    "operators": lambda _: "operators not known",
+    "rate": _rate,
+    "realtime": _realtime,
+    "request": _request,
+    "uplink": _uplink,
+}
+_BY_CODE: Final[dict[ReasonCode, Callable[[Reason], str]]] = {
+    "operators-available": lambda _: "all operators are in the standard build",
+    "operators-not-checked": lambda reason: (
+        f"operators of {safe_text(reason.runtime, 40)} not checked"
+    ),
+    "operators-missing": _missing,
+    "operators-x86-only": _x86_only,
+    "no-network-allowed": lambda _: "it must work without a network (--offline)",
+    "inputs-private": lambda _: "inputs may not leave the device (--private)",
+    "external-data": _external_data,
+    "steady-allocator": _steady_allocator,
+}

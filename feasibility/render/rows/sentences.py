@@ -1,0 +1,277 @@
+"""Which sentences does an assessment get? Adds them to what was decided as codes and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from msgspec.structs import replace
+
+from feasibility.records.assessment import (
+    Action,
+    ActionCode,
+    Alternative,
+    Candidate,
+    DeviceAssessment,
+    ModelAssessment,
+    Placement,
+    Reason,
+)
+from feasibility.records.intervals import (
+    CostInterval,
+    DurationInterval,
+    EnergyInterval,
+    Network,
+)
+from feasibility.records.profile import Profile
+from feasibility.render.rows.reasons import reason_text, upload_text
+from feasibility.text import safe_text
+from feasibility.units import format_bytes, format_count, format_duration_range
+
+SERVER: Final = "server"
+# More names than this are counted.
+_MOST_NAMES: Final = 4
+_PLURALS: Final = {
+    "phone": "phones",
+    "tablet": "tablets",
+    "sbc": "boards",
+    "laptop": "laptops",
+    "desktop": "desktops",
+    "server": "servers",
+}
+_ACTIONS: Final[dict[ActionCode, str]] = {
+    "time-on-device": "time it on the {name}, then `feasibility devices calibrate {device} "
+    "--measured {model}=TIME`",
+    "time-in-file": "time it on the {name} and give the time with `--measured TIMES.toml`; the "
+    'file contains [{device}] and "{model}" = "TIME"',
+    "more-runs": "take more runs with --runs, or set another --latency",
+    "measure-memory": "measure its memory for the {name}: `feasibility measure {model}`",
+    "prove-memory": "run it under the memory limit of the {name}: `feasibility prove {model} "
+    "--device {device}`",
+    "measure-network": "measure the network to the {name} and set --network UP/DOWN/RTT",
+}
+
+
+def with_sentences(model: ModelAssessment) -> ModelAssessment:
+    """The assessment with a sentence beside every code."""
+    devices = tuple(_device(found, model.profile) for found in model.devices)
+    by_device = {found.device: found for found in devices}
+    placed = model.placement
+    reasons = _told(placed.reasons)
+    actions = tuple(
+        replace(action, text=_action_text(action, by_device[action.device].name, model.profile))
+        for action in placed.actions
+    )
+    placement = replace(
+        placed,
+        reasons=reasons,
+        reasons_text=tuple(f"{by_device[reason.device].name}: {reason.text}" for reason in reasons),
+        candidates=tuple(
+            _candidate(found, placed.network, by_device[found.device])
+            for found in placed.candidates
+        ),
+        actions=actions,
+        settled_by=tuple(action.text for action in actions),
+    )
+    placement = replace(
+        placement,
+        summary=_summary(devices, placement),
+        alternatives=tuple(
+            replace(other, reason=_alternative_text(other, placement, by_device))
+            for other in placed.alternatives
+        ),
+    )
+    return replace(model, devices=devices, placement=placement)
+
+
+def device_names(group: Sequence[DeviceAssessment], everyone: Sequence[DeviceAssessment]) -> str:
+    """Kinds where a group holds all devices of a kind, else the devices' names."""
+    names: list[str] = []
+    for kind in dict.fromkeys(found.kind for found in group):
+        members = [found for found in group if found.kind == kind]
+        if len(members) == sum(found.kind == kind for found in everyone) and len(members) > 1:
+            names.append(_PLURALS.get(kind, kind))
+        else:
+            names += [f"the {found.name}" for found in members]
+    if len(names) > _MOST_NAMES:
+        names = [*names[: _MOST_NAMES - 1], f"{len(names) - _MOST_NAMES + 1} others"]
+    return joined(names)
+
+
+def joined(names: Sequence[str]) -> str:
+    """Names as a sentence lists them: `a`, `a and b`, `a, b and c`."""
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def best_server(devices: Iterable[DeviceAssessment], placed: Placement) -> DeviceAssessment | None:
+    """The server that the recommendation names, or would name."""
+    chosen = {other.device for other in placed.alternatives if other.where == "cloud"}
+    if placed.where == "cloud":
+        chosen = {placed.device}
+    return next((found for found in devices if found.device in chosen), None)
+
+
+def server_text(server: DeviceAssessment, placed: Placement) -> str:
+    """Name of a server, with how many of it the rate needs at most."""
+    found = next((one for one in placed.candidates if one.device == server.device), None)
+    count = None if found is None else found.server_count
+    return f"{server.name}, up to {count} of them" if count and count > 1 else server.name
+
+
+def _told(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
+    return tuple(replace(reason, text=reason_text(reason)) for reason in reasons)
+
+
+def _texts(reasons: Iterable[Reason]) -> tuple[str, ...]:
+    return tuple(reason.text for reason in reasons)
+
+
+def _device(found: DeviceAssessment, profile: Profile) -> DeviceAssessment:
+    reasons = _told(found.reasons)
+    change = _told(() if found.memory_change is None else (found.memory_change,))
+    return replace(
+        found,
+        reasons=reasons,
+        reasons_text=_texts(reasons),
+        latency=replace(found.latency, explanation=_latency_text(found.latency, profile)),
+        energy=_explained_energy(found.energy),
+        memory_change=change[0] if change else None,
+        changes=_texts(change),
+    )
+
+
+def _latency_text(latency: DurationInterval, profile: Profile) -> str:
+    text = latency.explanation
+    if latency.method == "measured" and not text:
+        text = f"Measured on the device itself by {profile.source or 'this tool'}."
+    if not latency.unknown_cores:
+        return text
+    cores = joined([safe_text(core, 40) for core in latency.unknown_cores])
+    return (
+        f"{text} The projection was never fitted to {cores} and uses another core family; it may "
+        "be far off."
+    )
+
+
+def _explained_energy(energy: EnergyInterval | None) -> EnergyInterval | None:
+    if energy is None:
+        return None
+    power = f"{energy.power_mw / 1000:g} W"
+    text = f"Latency times 0.3 to 1 of {power} ({energy.power_source})."
+    return replace(energy, explanation=text)
+
+
+def _explained_cost(cost: CostInterval | None) -> CostInterval | None:
+    if cost is None:
+        return None
+    source = cost.price_source or "given with --price"
+    text = f"{cost.hourly_microusd / 10**6:.6g} USD per hour ({source}). Low: never idle."
+    if cost.rate_per_s is not None:
+        text += f" High: no other work than {format_count(cost.rate_per_s)} requests per second."
+    return replace(cost, explanation=text)
+
+
+def _candidate(found: Candidate, network: Network | None, device: DeviceAssessment) -> Candidate:
+    reasons = _told(found.reasons)
+    latency, network_time = found.latency, found.network_time
+    if found.where != "cloud":
+        latency = device.latency
+    elif network_time is None or network is None:
+        latency = replace(latency, explanation="No network.")
+    else:
+        text = _network_text(found, network)
+        network_time = replace(network_time, explanation=text)
+        latency = replace(
+            latency, explanation=f"Network: {text} Server: {device.latency.explanation}"
+        )
+    return replace(
+        found,
+        reasons=reasons,
+        reasons_text=_texts(reasons),
+        latency=latency,
+        network_time=network_time,
+        energy=device.energy,
+        cost_per_1000=_explained_cost(found.cost_per_1000),
+    )
+
+
+def _network_text(found: Candidate, network: Network) -> str:
+    up = upload_text(found.upload_bytes, is_given=found.is_upload_given)
+    down = found.download_bytes
+    answer = "outputs of unknown size" if down is None else format_bytes(down)
+    return (
+        f"One round trip over {network.name} on an open connection, {up} up, {answer} back. "
+        f"{network.source}."
+    )
+
+
+def _action_text(action: Action, name: str, profile: Profile) -> str:
+    return _ACTIONS[action.code].format(name=name, device=action.device, model=profile.model.name)
+
+
+def _summary(devices: Sequence[DeviceAssessment], placed: Placement) -> str:
+    """The recommendation for all devices as one sentence."""
+    if not devices:
+        return "no device was asked for"
+    local = [found for found in devices if found.kind != SERVER]
+
+    def names(*verdicts: str) -> str:
+        return device_names([found for found in local if found.verdict in verdicts], local)
+
+    parts = []
+    if fitting := names("fits", "tight"):
+        parts.append(f"on device for {fitting}")
+    if changed := names("fits-with-changes"):
+        parts.append(f"on device with changes for {changed}")
+    if undecided := names("undecided"):
+        parts.append(f"undecided for {undecided}")
+    failing = [found for found in local if found.verdict == "does-not-fit"]
+    if failing or not local:
+        parts += _without_local_devices(failing, devices, placed)
+    return "; ".join(parts)
+
+
+def _without_local_devices(
+    failing: Sequence[DeviceAssessment], devices: Sequence[DeviceAssessment], placed: Placement
+) -> list[str]:
+    """What is said for the local devices that do not fit, and of servers alone."""
+    server = best_server(devices, placed)
+    names = device_names(failing, [found for found in devices if found.kind != SERVER])
+    if server is not None and server.verdict in ("fits", "tight"):
+        cloud = f"cloud ({server_text(server, placed)})"
+        return [f"{cloud} for {names}" if names else cloud]
+    unfit = [f"does not fit on {names}"] if names else []
+    if server is None:
+        return unfit
+    if server.verdict == "undecided":
+        return [*unfit, f"undecided for the {server.name}"]
+    candidate = next((one for one in placed.candidates if one.device == server.device), None)
+    # The worst reason may be about the network or the requirements instead of the server.
+    if candidate is not None and server.reasons_text[:1] == candidate.reasons_text[:1]:
+        return [*unfit, f"cloud ({server.name}) not possible: {candidate.reasons_text[0]}"]
+    servers = device_names([found for found in devices if found.kind == SERVER], devices)
+    return [f"does not fit on {joined([name for name in (names, servers) if name])}"]
+
+
+def _alternative_text(
+    other: Alternative, placed: Placement, by_device: dict[str, DeviceAssessment]
+) -> str:
+    found = by_device[other.device or ""]
+    if other.where == "on-device-with-changes":
+        return f"possible on the {found.name} with a change: {''.join(found.changes[:1])}"
+    if other.where == "cloud" and found.verdict in ("fits", "tight"):
+        return f"{found.name}: {_cloud_text(found, placed)}"
+    return f"{found.name}: {''.join(found.reasons_text[:1])}"
+
+
+def _cloud_text(server: DeviceAssessment, placed: Placement) -> str:
+    found = next((one for one in placed.candidates if one.device == server.device), None)
+    latency = server.latency if found is None else found.latency
+    if latency.low_ns is None or latency.high_ns is None:
+        time = "fits"
+    else:
+        time = f"takes {format_duration_range(latency.low_ns, latency.high_ns)}"
+        time += " without the network" if found is None else " with the network"
+    return f"{time}; needs a network, and inputs leave the device"

@@ -1,0 +1,276 @@
+"""What do the tables of verdicts show, and what do their marks mean?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from feasibility.records.assessment import (
+    DeviceAssessment,
+    ModelAssessment,
+    Part,
+    ReasonCode,
+    Verdict,
+    Where,
+)
+from feasibility.records.base import Method
+from feasibility.records.intervals import DurationInterval
+from feasibility.render.rows.places import candidate_of, duration_text, factor_text
+from feasibility.render.rows.rows import Column, Grid, Tone, counted, name_text
+from feasibility.render.rows.sentences import joined
+from feasibility.units import (
+    NOT_MEASURED,
+    format_bytes,
+    format_bytes_of,
+    format_bytes_range,
+    format_duration,
+    format_percent,
+)
+
+VERDICT_TONE: Final[dict[Verdict, Tone]] = {
+    "fits": "good",
+    "tight": "caution",
+    "fits-with-changes": "caution",
+    "does-not-fit": "bad",
+    "undecided": "faint",
+}
+METHOD_TEXT: Final[dict[Method, str]] = {
+    "measured": "measured",
+    "emulated": "measured under emulation",
+    "projected": "projected",
+}
+# The runtime that is measured with; memory and operators are always its own.
+ONNX_RUNTIME: Final = "onnxruntime"
+
+_NO_TARGET: Final = "-"
+_MARKS: Final[dict[ReasonCode, str]] = {"over-limit": " !", "limit-inside-interval": " ?"}
+_OTHER_RUNTIME: Final = (
+    "memory is that of ONNX Runtime; the other runtime reads its own format, and its operators "
+    "were not checked"
+)
+_KINDS: Final = {"sbc": ("board", "boards")}
+
+
+def verdict_text(verdict: Verdict | Where) -> str:
+    """The word of the glossary: `fits with changes` for `fits-with-changes`."""
+    return verdict.replace("-", " ")
+
+
+def kind_text(kind: str, count: int) -> str:
+    """`board` or `boards`, `phone` or `phones`."""
+    one, many = _KINDS.get(kind, (kind, f"{kind}s"))
+    return name_text(one if count == 1 else many, 20)
+
+
+def device_grid(model: ModelAssessment) -> Grid:
+    """One row per device: verdict, time and target, memory and limit."""
+    is_signal = any(found.realtime is not None for found in model.devices)
+    columns = (
+        Column("device", shrinks=True, min_width=16),
+        Column("verdict"),
+        Column("time"),
+        Column("target"),
+        Column("memory / limit"),
+        *((Column("of real time", title_width=9),) if is_signal else ()),
+    )
+    rows = tuple(
+        (
+            name_text(found.name, 32),
+            verdict_text(found.verdict),
+            _time_cell(found, model),
+            _target_cell(found, model),
+            _memory_cell(found),
+            *((_realtime_cell(found),) if is_signal else ()),
+        )
+        for found in model.devices
+    )
+    tones = tuple(VERDICT_TONE[found.verdict] for found in model.devices)
+    return Grid(columns, rows, tones, tone_column=1, splits=True)
+
+
+def overview_grid(models: Sequence[ModelAssessment]) -> Grid:
+    """Model by device with the verdicts, for several models together."""
+    names = {found.device: found.name for model in models for found in model.devices}
+    columns = (
+        Column("model", shrinks=True, min_width=10),
+        Column("recommendation"),
+        *(Column(name_text(name, 32), title_width=12) for name in names.values()),
+    )
+    rows = []
+    for model in models:
+        verdicts = {found.device: verdict_text(found.verdict) for found in model.devices}
+        rows.append(
+            (
+                name_text(model.profile.model.name, 30),
+                verdict_text(model.placement.where),
+                *(verdicts.get(device, "") for device in names),
+            )
+        )
+    return Grid(columns, tuple(rows), splits=True)
+
+
+def shown_latency(
+    found: DeviceAssessment, model: ModelAssessment
+) -> tuple[DurationInterval, Part, bool]:
+    """The time in the table, the part that judges it, and whether it includes the network."""
+    candidate = candidate_of(found.device, model.placement)
+    if candidate is None or candidate.network_time is None:
+        return found.latency, "latency", False
+    return candidate.latency, "request", True
+
+
+def _time_cell(found: DeviceAssessment, model: ModelAssessment) -> str:
+    latency, part, has_network = shown_latency(found, model)
+    return f"{duration_text(latency)}{_mark(found, part)}{' *' if has_network else ''}"
+
+
+def _target_cell(found: DeviceAssessment, model: ModelAssessment) -> str:
+    latency, _, _ = shown_latency(found, model)
+    return _NO_TARGET if latency.budget_ns is None else format_duration(latency.budget_ns)
+
+
+def _memory_cell(found: DeviceAssessment) -> str:
+    memory = found.memory
+    if memory.likely_bytes is None or memory.budget_bytes is None:
+        return format_bytes(memory.likely_bytes)
+    text = format_bytes_of(memory.likely_bytes, memory.budget_bytes).replace(" of ", " / ")
+    return f"{text}{_mark(found, 'memory')}"
+
+
+def _realtime_cell(found: DeviceAssessment) -> str:
+    return NOT_MEASURED if found.realtime is None else factor_text(found.realtime)
+
+
+def _mark(found: DeviceAssessment, part: Part) -> str:
+    """`!` behind a figure over its limit, `?` where the limit lies inside the interval."""
+    reason = next((reason for reason in found.reasons if reason.part == part), None)
+    return "" if reason is None else _MARKS.get(reason.code, "")
+
+
+def legend(models: Sequence[ModelAssessment]) -> tuple[str, ...]:
+    """What the marks, the figures and the targets of the tables mean."""
+    devices = [found for model in models for found in model.devices]
+    timed = [found for found in devices if found.latency.runtime]
+    remarks = (
+        *_mark_remarks(models),
+        _figures_remark(devices, timed),
+        _limits_remark(models, devices),
+        _threads_remark(models[0].threads, timed),
+        _anchors_remark(timed),
+        "" if models[0].runtime == ONNX_RUNTIME else _OTHER_RUNTIME,
+    )
+    return tuple(filter(None, remarks))
+
+
+def _mark_remarks(models: Sequence[ModelAssessment]) -> tuple[str, ...]:
+    cells = [str(cell) for model in models for row in device_grid(model).rows for cell in row[2:]]
+    marks = {" !": "! over the target or limit", " ?": "? target or limit inside the interval"}
+    found = "   ".join(text for mark, text in marks.items() if any(mark in cell for cell in cells))
+    network = next((one.placement.network for one in models if one.placement.network), None)
+    if network is None or not any(cell.endswith(" *") for cell in cells):
+        return (found,)
+    text = f"* with the network: {name_text(network.name, 80)}"
+    if network.is_assumed:
+        is_judged = any(
+            reason.part in ("request", "uplink")
+            for model in models
+            for found in model.devices
+            for reason in found.reasons
+        )
+        text += ", assumed" if is_judged else ", assumed and not part of the verdict"
+        text += "; set --network"
+    return found, text
+
+
+def _figures_remark(devices: Sequence[DeviceAssessment], timed: Sequence[DeviceAssessment]) -> str:
+    """How the figures were obtained, and for which runtime."""
+    memory = _methods_text([(found.name, found.memory.method) for found in devices])
+    time = _methods_text([(found.name, found.latency.method) for found in devices])
+    texts = [memory if memory == time else f"memory {memory}; time {time}"]
+    ratio = _confidence_ratio(devices)
+    if ratio is not None:
+        texts.append(f"{format_percent(ratio)} intervals")
+    return "; ".join((*texts, *_runtime_texts(timed)))
+
+
+def _limits_remark(models: Sequence[ModelAssessment], devices: Sequence[DeviceAssessment]) -> str:
+    """Where targets come from, and what memory includes."""
+    kinds = dict.fromkeys(
+        found.kind
+        for model in models
+        for found in model.devices
+        if shown_latency(found, model)[0].is_budget_default
+    )
+    texts = []
+    if kinds:
+        names = joined([kind_text(kind, 2) for kind in kinds])
+        texts.append(f"default targets of {names}")
+    runtimes = [one.memory.runtime_bytes for one in devices if one.memory.runtime_bytes]
+    if runtimes:
+        own = format_bytes_range(min(runtimes), max(runtimes))
+        texts.append(f"memory with the runtime ({own})")
+    return "; ".join(texts)
+
+
+def _confidence_ratio(devices: Sequence[DeviceAssessment]) -> float | None:
+    """Share of cases that all intervals should cover; None where it differs."""
+    ratios = {
+        found.latency.confidence_ratio for found in devices if found.latency.low_ns is not None
+    }
+    return ratios.pop() if len(ratios) == 1 else None
+
+
+def _runtime_texts(timed: Sequence[DeviceAssessment]) -> tuple[str, ...]:
+    """Per runtime what the times are for: `ONNX Runtime, CPU with 4 threads, GPU with CUDA`."""
+    threads: dict[str, set[int]] = {}
+    for found in timed:
+        counts = threads.setdefault(found.latency.runtime, set())
+        counts |= {found.latency.threads} if found.latency.threads else set()
+    places: dict[str, list[str]] = {}
+    for name, counts in threads.items():
+        runtime, _, interface = name_text(name, 40).partition(" through ")
+        processor = f"GPU with {interface}" if interface else f"CPU{_threads_text(counts)}"
+        places.setdefault(runtime, []).append(processor)
+    return tuple(f"{runtime}, {', '.join(found)}" for runtime, found in places.items())
+
+
+def _threads_text(counts: set[int]) -> str:
+    if not counts:
+        return ""
+    low, high = min(counts), max(counts)
+    return f" with {counted(low, 'thread')}" if low == high else f" with {low} to {high} threads"
+
+
+def _threads_remark(asked: int | None, timed: Sequence[DeviceAssessment]) -> str:
+    if asked is None:
+        return ""
+    few = dict.fromkeys(
+        name_text(found.name, 32) for found in timed if (found.latency.threads or asked) < asked
+    )
+    return f"fewer than {asked} cores: {', '.join(few)}" if few else ""
+
+
+def _anchors_remark(timed: Sequence[DeviceAssessment]) -> str:
+    anchored = dict.fromkeys(
+        f"{name_text(found.name, 32)} ({counted(found.latency.anchor_count, 'model')})"
+        for found in timed
+        if found.latency.anchor_count
+    )
+    return (
+        f"time corrected by models timed on the device: {', '.join(anchored)}" if anchored else ""
+    )
+
+
+def _methods_text(pairs: Iterable[tuple[str, Method]]) -> str:
+    """`projected`, or `measured for A, projected for the others`."""
+    by_method: dict[Method, dict[str, None]] = {}
+    for name, method in pairs:
+        by_method.setdefault(method, {})[name] = None
+    if len(by_method) <= 1:
+        return METHOD_TEXT[next(iter(by_method), "projected")]
+    *named, (last_method, _) = sorted(by_method.items(), key=lambda item: len(item[1]))
+    texts = [
+        f"{METHOD_TEXT[method]} for {', '.join(name_text(name, 32) for name in names)}"
+        for method, names in named
+    ]
+    return ", ".join((*texts, f"{METHOD_TEXT[last_method]} for the others"))
