@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from feasibility.records.profile import Profile
 from feasibility.schema import encode
 from tests import samples
 from tests.cli import Result, Stages, cli, stages
+from tests.tiny_models import endless_loop
 
 __all__ = ["cli", "stages"]
 
@@ -354,6 +356,49 @@ main()
     assert (result.returncode, result.stdout) == (130, "")
     assert result.stderr == "\ninterrupted; no unfinished file is left behind\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_closed_terminal_leaves_nothing_behind(tmp_path: Path) -> None:
+    """The kernel then sends SIGHUP, and every further write to the terminal fails."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    model = endless_loop(tmp_path / "m.onnx")
+    script = (
+        "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
+        "from feasibility.__main__ import main; main()"
+    )
+    terminal, end_of_process = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, "measure", str(model), "-q"],
+        env={**os.environ, "TMPDIR": str(temporary)},
+        stdin=end_of_process,
+        stdout=end_of_process,
+        stderr=end_of_process,
+        start_new_session=True,
+    )
+    os.close(end_of_process)
+    deadline = time.monotonic() + 60
+    while not list(temporary.iterdir()):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.close(terminal)
+    assert process.wait(60) == 130
+    assert list(temporary.iterdir()) == []
+
+
+def test_an_ignored_hangup_stays_ignored() -> None:
+    """`nohup feasibility ...` outlives its terminal."""
+    script = (
+        "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        "import feasibility.__main__ as tool; tool.run = lambda _: 0\n"
+        "try: tool.main()\n"
+        "finally: print(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "True\n")
 
 
 def test_an_interrupt_inside_code_compiled_from_text_ends_with_its_code(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -92,3 +94,30 @@ def test_nothing_is_left_open(path: Path) -> None:
     for content in (path.read_bytes(), SEED[:-5], b"", b"{}"):
         fuzzed(path, content)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def read_in_child(start: int, stop: int, folder: Path) -> str:
+    """What a child process printed last, and how it ended, if it could not read its models."""
+    command = [sys.executable, "-m", "tests.hostile_models", str(start), str(stop)]
+    try:
+        done = subprocess.run(
+            [*command, str(folder / "model.onnx")],
+            cwd=Path(__file__).parents[1],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+    except subprocess.TimeoutExpired as error:
+        return f"seed {(error.stdout or b'?').split()[-1].decode()} hangs"
+    if done.returncode:
+        return f"seed {done.stdout.split()[-1]} ended with {done.returncode}: {done.stderr[-2000:]}"
+    return ""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("start", range(0, 10_000, 1000))
+def test_no_model_makes_reading_hang_or_crash(tmp_path: Path, start: int) -> None:
+    """Every operator of every version, with attributes and bytes that no exporter writes."""
+    assert read_in_child(start, start + 1000, tmp_path) == ""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -325,3 +326,50 @@ def test_a_node_that_names_too_few_outputs() -> None:
     nameless = helper.make_node("Constant", [], [], value_floats=[1.0, 2.0])
     made = model([node("Relu", "x", "y"), nameless], {"x": (FLOAT, [2])}, ["y"])
     assert shape_of(made, "y") == (2,)
+
+
+EINSUM_BODY = graph(
+    [node("Einsum", "item", "out", equation="i1")],
+    [value("item", FLOAT, [2])],
+    [value("out", FLOAT, [2])],
+)
+UNSAFE = {
+    "Einsum, a byte that is no letter": node("Einsum", "x", "y", equation=b"ij\xff"),
+    "Einsum, a second ellipsis": node("Einsum", "x", "y", equation="......ij->ij"),
+    "Einsum, a text under another type": onnx.NodeProto(
+        op_type="Einsum",
+        input=["x"],
+        output=["y"],
+        attribute=[onnx.AttributeProto(name="equation", s=b"i.j", i=1, type="INT")],
+    ),
+    "GatherND, negative batch_dims": node("GatherND", "x indices", "y", batch_dims=-(2**31)),
+    "LayerNormalization, an axis of 2^31": node("LayerNormalization", "x w", "y", axis=2**31),
+    "Split, more outputs than it has": node("Split", "x", "y", num_outputs=2),
+    "Split, 2^33 outputs": node("Split", "x", "y", num_outputs=2**33),
+    "Expand, 2^62 dims": node("Expand", "x long", "y"),
+    "SequenceMap over an Einsum": node("SequenceMap", "items", "y", body=EINSUM_BODY),
+}
+
+
+@pytest.mark.parametrize("unsafe", UNSAFE.values(), ids=UNSAFE.keys())
+def test_what_would_hang_or_crash_the_inference_of_onnx_is_left_open(unsafe: Any) -> None:
+    """Each of these ran for ever, took all memory or ended the process in onnx 1.23."""
+    made = model(
+        [node("SequenceConstruct", "row row", "items"), unsafe],
+        {"x": (FLOAT, [3, 3]), "row": (FLOAT, [2]), "long": (INT64, [2**62])},
+        ["y"],
+        [constant("indices", [[0, 0]]), weight("w", 3)],
+        opset=20,
+    )
+    last = typed(made).nodes[-1]
+    assert last.output().shape is None
+    assert last.refusal
+
+
+def test_an_einsum_with_spaces_and_an_ellipsis_has_its_shape() -> None:
+    made = model(
+        [node("Einsum", "x z", "y", equation="... i j, ...jk -> ...ik")],
+        {"x": (FLOAT, [7, 2, 3]), "z": (FLOAT, [7, 3, 4])},
+        ["y"],
+    )
+    assert shape_of(made, "y") == (7, 2, 4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import traceback
@@ -51,8 +52,10 @@ def report_failure(error: Exception) -> FeasibilityError:
 
 
 def report_interrupt() -> None:
-    """Print that the user interrupted the command."""
-    sys.stderr.write("\ninterrupted; no unfinished file is left behind\n")
+    """Print that the user interrupted the command; the terminal may be closed by then."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write("\ninterrupted; no unfinished file is left behind\n")
+        sys.stderr.flush()
 
 
 def _styled(kind: str) -> str:

@@ -20,8 +20,8 @@ from feasibility.graph.attributes import int_of, list_length, tensor_of
 from feasibility.graph.shapes.contradictions import contradiction
 from feasibility.graph.shapes.contrib_operators import contrib_types
 from feasibility.graph.shapes.operator_aliases import ALIASES, Alias
+from feasibility.graph.shapes.unsafe_for_onnx import why_unsafe
 from feasibility.graph.value_types import (
-    MAX_RANK,
     UNKNOWN,
     ValueType,
     tensor_type,
@@ -115,14 +115,10 @@ class NodeTypes:
     ) -> tuple[tuple[ValueType, ...] | None, str]:
         schema = self._schema(domain, node.op_type)
         assert schema is not None
+        if reason := why_unsafe(node, inputs):
+            return None, reason
         data: dict[str, TensorProto] = {}
         if node.op_type in _VALUE_DEPENDENT:
-            # Where a target shape is not known the C++ code would make as many open dims as
-            # its tensor is long.
-            if node.op_type in ("Reshape", "Expand") and any(
-                (value.element_count or 0) > MAX_RANK for value in inputs[1:2]
-            ):
-                return None, ""
             data = {
                 name: numpy_helper.from_array(value)
                 for name, value in zip(node.input, values, strict=False)
