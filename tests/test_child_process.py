@@ -24,7 +24,6 @@ from feasibility.runners.child_command import (
 )
 from feasibility.runners.child_process import ChildResult, run_child, run_children
 from feasibility.runners.child_protocol import (
-    Described,
     Done,
     Failed,
     First,
@@ -122,16 +121,6 @@ def test_sampling_finds_the_same_peak(tmp_path: Path) -> None:
     assert ready.peak_source == "sampled"
     peaks = [result.event(Loaded).peak_bytes for result in (marked, sampled)]  # type: ignore[union-attr]
     assert peaks[1] == pytest.approx(peaks[0], rel=0.25)
-
-
-def test_describe_names_inputs_and_outputs(tmp_path: Path) -> None:
-    """Describing a model needs no inputs."""
-    model = tiny_models.mlp(tmp_path / "m.onnx", batch="N")
-    result = measure(model, action="describe")
-    described = result.event(Described)
-    assert described is not None
-    assert described.inputs == (("x", "tensor(float)", ("N", 64)),)
-    assert result.ending == "done"
 
 
 def test_unknown_provider_is_refused(tmp_path: Path) -> None:

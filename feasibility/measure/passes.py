@@ -107,10 +107,6 @@ class Passes:
             seed=self.options.seed,
         )
 
-    def describe(self) -> ChildResult:
-        """Inputs and outputs as the runtime describes them."""
-        return self._run(self._request(InputPlan(inputs=()), "plain", _TWO_RUNS, "describe"))
-
     def plain(self, plan: InputPlan) -> ChildResult:
         """Latency, and the kernel's memory figures with the default allocator."""
         schedule = _ONE_RUN if self.session.is_emulated else self._latency_schedule()
@@ -216,12 +212,11 @@ class Passes:
         plan: InputPlan,
         instrument: Instrument,
         schedule: Schedule,
-        action: Literal["measure", "describe"] = "measure",
         **further: Any,
     ) -> Request:
         """A request with the fields that all passes share, and further ones."""
         return Request(
-            action=action,
+            action="measure",
             instrument=instrument,
             model_path=self.session.child_path(self.model_path),
             provider=self.options.provider_name,

@@ -17,7 +17,6 @@ import msgspec
 
 from feasibility.runners.child_command import Command
 from feasibility.runners.child_protocol import (
-    Described,
     Done,
     Event,
     Failed,
@@ -42,7 +41,7 @@ _EXIT_GRACE_S: Final = 5.0
 # Shells and container engines add this number to the signal that ended a process, and exit
 # with the sum. The child's own exit codes are smaller.
 _SIGNAL_EXIT: Final = 128
-_LAST_EVENTS: Final = (Done, Described, Finished, Failed)
+_LAST_EVENTS: Final = (Done, Finished, Failed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +293,7 @@ def _signed_code(code: int | None) -> int | None:
 
 def _ending(events: Sequence[Event], code: int | None, *, in_time: bool) -> Ending:
     last = events[-1] if events else None
-    if isinstance(last, (Done, Described, Finished)):
+    if isinstance(last, (Done, Finished)):
         return "done"
     if isinstance(last, Failed):
         return "failed"

@@ -6,7 +6,7 @@ names on both sides are the protocol.
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -60,7 +60,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         tasks_time_ns: Time after which no further task starts.
     """
 
-    action: Literal["measure", "describe", "series"]
+    action: Literal["measure", "series"]
     instrument: Instrument
     model_path: str
     provider: str
@@ -217,13 +217,6 @@ class Finished(msgspec.Struct, frozen=True, tag_field="event", tag="finished"):
     task_count: int
 
 
-class Described(msgspec.Struct, frozen=True, tag_field="event", tag="described"):
-    """Inputs and outputs as (name, type, shape), named by the runtime."""
-
-    inputs: tuple[tuple[str, str, tuple[Any, ...]], ...]
-    outputs: tuple[tuple[str, str, tuple[Any, ...]], ...]
-
-
 class Failed(msgspec.Struct, frozen=True, tag_field="event", tag="failed"):
     """The child could not continue."""
 
@@ -234,7 +227,7 @@ class Failed(msgspec.Struct, frozen=True, tag_field="event", tag="failed"):
     available_providers: tuple[str, ...] = ()
 
 
-Event: TypeAlias = Ready | Loaded | First | Recording | Done | Timed | Finished | Described | Failed
+Event: TypeAlias = Ready | Loaded | First | Recording | Done | Timed | Finished | Failed
 
 _EVENT_DECODER: Final = msgspec.json.Decoder(Event)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import re
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+import warnings
+from collections.abc import Callable
+from operator import add, floordiv, mul, sub
+from typing import Final, Literal, TypeAlias
 
 Role: TypeAlias = Literal[
     "batch",
@@ -72,7 +73,14 @@ _WORDS: Final[tuple[tuple[Role, frozenset[str]], ...]] = (
 )  # fmt: skip
 _LENGTHS: Final = frozenset({"seq", "sequence", "seqlen", "len", "length"})
 _SINGLE: Final[dict[str, Role]] = {"n": "batch", "b": "batch", "t": "frames", "s": "sequence"}
-_TOKEN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*|\d+|//|[-+*/()]")
+_EXPRESSION: Final = re.compile(r"[A-Za-z0-9_.+*/() -]+")
+_OPERATORS: Final[dict[type[ast.operator], Callable[[int, int], int]]] = {
+    ast.Add: add,
+    ast.Sub: sub,
+    ast.Mult: mul,
+    ast.Div: floordiv,
+    ast.FloorDiv: floordiv,
+}
 _MAX_EXPRESSION: Final = 100
 
 
@@ -101,72 +109,49 @@ def role_of(name: str) -> Role:
 def operands(name: str) -> tuple[str, ...]:
     """Names of the dims that a name such as `past_length + sequence_length` is made of.
 
-    Empty for a plain name and for what is no expression of + - * / and brackets.
+    Empty for a plain name and for what is not an expression of + - * / and brackets.
     """
-    tokens = _tokens(name)
-    if len(tokens) < 2 or tokens[0] in ("+", "*", "/", "//", ")"):
+    tree = _parsed(name)
+    if not isinstance(tree, ast.BinOp | ast.Call):
         return ()
-    names = tuple(
-        dict.fromkeys(
-            token for token in tokens if token[0].isalpha() and token not in ("floor", "ceil")
-        )
-    )
-    return names if names and evaluate(name, lambda _: 7) is not None else ()
+    names: dict[str, None] = {}
+
+    def note(operand: str) -> int:
+        names[operand] = None
+        return 7
+
+    return tuple(names) if _value(tree, note) is not None else ()
 
 
 def evaluate(expression: str, size_of: Callable[[str], int | None]) -> int | None:
     """Value of an expression over dims; None where it is malformed or a dim is not known."""
-    tokens = _tokens(expression)
-    if not tokens:
+    tree = _parsed(expression)
+    return None if tree is None else _value(tree, size_of)
+
+
+def _parsed(text: str) -> ast.expr | None:
+    if len(text) > _MAX_EXPRESSION or not _EXPRESSION.fullmatch(text):
         return None
-    value, rest = _sum(tokens, size_of)
-    return value if not rest else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return ast.parse(text.strip(), mode="eval").body
+        except SyntaxError:
+            return None
 
 
-def _tokens(text: str) -> list[str]:
-    """The tokens of an expression; none at all where anything else stands in it."""
-    if len(text) > _MAX_EXPRESSION:
-        return []
-    tokens = _TOKEN.findall(text)
-    return tokens if "".join(tokens) == re.sub(r"\s+", "", text) and tokens else []
-
-
-_Parsed: TypeAlias = tuple[int | None, list[str]]
-
-
-def _sum(tokens: list[str], size_of: Callable[[str], int | None]) -> _Parsed:
-    value, tokens = _product(tokens, size_of)
-    while tokens and tokens[0] in "+-":
-        operator, (other, tokens) = tokens[0], _product(tokens[1:], size_of)
-        if value is not None and other is not None:
-            value = value + other if operator == "+" else value - other
-        else:
-            value = None
-    return value, tokens
-
-
-def _product(tokens: list[str], size_of: Callable[[str], int | None]) -> _Parsed:
-    value, tokens = _factor(tokens, size_of)
-    while tokens and tokens[0] in ("*", "/", "//"):
-        operator, (other, tokens) = tokens[0], _factor(tokens[1:], size_of)
-        if value is None or other is None or (operator != "*" and other == 0):
-            value = None
-        else:
-            value = value * other if operator == "*" else value // other
-    return value, tokens
-
-
-def _factor(tokens: list[str], size_of: Callable[[str], int | None]) -> _Parsed:
-    if not tokens:
-        return None, tokens
-    first, rest = tokens[0], tokens[1:]
-    if first in ("floor", "ceil") and rest[:1] == ["("]:
-        return _factor(rest, size_of)
-    if first == "(":
-        value, rest = _sum(rest, size_of)
-        return (value, rest[1:]) if rest[:1] == [")"] else (None, ["("])
-    if first.isdigit():
-        return int(first), rest
-    if first[0].isalpha() or first[0] == "_":
-        return size_of(first), rest
-    return None, tokens
+def _value(node: ast.expr, size_of: Callable[[str], int | None]) -> int | None:
+    match node:
+        case ast.Constant(value=int(value)):
+            return value
+        case ast.Name() | ast.Attribute():
+            return size_of(ast.unparse(node))
+        case ast.Call(func=ast.Name(id="floor" | "ceil"), args=[inner]):
+            return _value(inner, size_of)
+        case ast.BinOp(left=left, op=operation, right=right):
+            operator = _OPERATORS.get(type(operation))
+            one, other = _value(left, size_of), _value(right, size_of)
+            if operator is None or one is None or other is None:
+                return None
+            return None if other == 0 and operator is floordiv else operator(one, other)
+    return None

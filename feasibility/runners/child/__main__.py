@@ -146,19 +146,6 @@ def limit_process(request: dict[str, Any]) -> None:
         pass
 
 
-def describe(job: Job) -> None:
-    """Reports inputs and outputs from the runtime, for formats that only it can read."""
-    import onnxruntime
-
-    job.phase = "load"
-    session = create_session(onnxruntime, job.request)
-    send(
-        "described",
-        inputs=[[arg.name, arg.type, list(arg.shape)] for arg in session.get_inputs()],
-        outputs=[[arg.name, arg.type, list(arg.shape)] for arg in session.get_outputs()],
-    )
-
-
 def time_series(job: Job) -> None:
     """Times models in order and sends an event after each; of memory, only the baseline."""
     request = job.request
@@ -260,7 +247,7 @@ def measure(job: Job) -> None:
     )
 
 
-ACTIONS = {"describe": describe, "series": time_series, "measure": measure}
+ACTIONS = {"series": time_series, "measure": measure}
 
 if __name__ == "__main__":
     main()
