@@ -145,6 +145,11 @@ def format_count(count: float, unit: str = "") -> str:
     return _single(count, tuple((prefix + unit, factor) for prefix, factor in _DECIMAL_PREFIXES))
 
 
+def format_number(value: float, unit: str = "") -> str:
+    """A plain number with three significant digits, for example `0.123` or `9.1 %`."""
+    return _single(value, ((unit, 1),))
+
+
 def format_number_range(low: float, high: float, unit: str = "") -> str:
     """An interval of plain numbers, for example `0.12 to 0.3`, or `12 to 30 %` with a unit."""
     return _range(low, high, ((unit, 1),))

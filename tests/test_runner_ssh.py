@@ -452,7 +452,7 @@ def test_a_full_disk_there_is_named(server: Server, tmp_path: Path) -> None:
     with pytest.raises(HostError) as caught, machine.connect(lambda: [StagedFile(big, "big")]):
         pass
     assert "file too large" in caught.value.why
-    assert "4 MB are needed" in caught.value.hint
+    assert "3.81 MiB are needed" in caught.value.hint
     assert server.leftovers() == []
 
 

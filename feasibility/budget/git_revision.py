@@ -15,7 +15,7 @@ from feasibility.facts.read_model import external_locations
 from feasibility.scratch import scratch_folder
 from feasibility.text import safe_text
 
-_TIMEOUT_S: Final = 600.0
+_TIMEOUT_S: Final = 600
 # Set inside git hooks; they would override the folder of -C.
 _GIT_VARIABLES: Final = frozenset(
     {
@@ -163,7 +163,7 @@ def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         raise RevisionError("Cannot run git", "git is not installed", "install git") from error
     except subprocess.TimeoutExpired as error:
         raise RevisionError(
-            "Cannot run git", f"`git {arguments[0]}` took longer than {_TIMEOUT_S:.0f} s"
+            "Cannot run git", f"`git {arguments[0]}` took longer than {_TIMEOUT_S} s"
         ) from error
 
 

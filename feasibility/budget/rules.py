@@ -15,6 +15,7 @@ from feasibility.paths import devices_dir
 from feasibility.records.budget import BudgetLine, Metric, Outcome, Snapshot
 from feasibility.records.device import Device
 from feasibility.text import safe_text
+from feasibility.units import format_number
 
 if TYPE_CHECKING:
     from feasibility.records.profile import Profile
@@ -81,7 +82,7 @@ def drift_line(
     if ratio == float("inf"):
         return _drift_line(rule, "fail", "outputs differ in number or shape, or are not finite")
     outcome: Outcome = "pass" if ratio <= rule.limit_ratio else "fail"
-    text = f"outputs differ by up to {100 * ratio:.2g} % of the largest"
+    text = f"outputs differ by up to {format_number(100 * ratio, '%')} of the largest"
     return _drift_line(rule, outcome, text if outcome == "fail" else "")
 
 

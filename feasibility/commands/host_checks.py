@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from feasibility.records.doctor import HostCheck, State
-from feasibility.units import GIB, format_bytes
+from feasibility.units import GIB, format_bytes, format_number
 
 # The tool and one child run at the same time, each on its own core.
 _CORES_WANTED: Final = 2
@@ -147,7 +147,7 @@ def check_limits(proc: Path) -> HostCheck:
 def check_cores(core_count: int, load: float) -> HostCheck:
     """Whether the processor is idle enough for exact times."""
     subject = "processor"
-    finding = f"{core_count} core{'s' * (core_count != 1)}, load {load:.1f}"
+    finding = f"{core_count} core{'s' * (core_count != 1)}, load {format_number(load)}"
     if core_count < _CORES_WANTED:
         return _check(
             subject,

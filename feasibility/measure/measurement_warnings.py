@@ -19,7 +19,14 @@ from feasibility.records.workload import InputPlan
 from feasibility.runners.child_protocol import Failed
 from feasibility.runners.runner import FreeSpace
 from feasibility.text import safe_text
-from feasibility.units import KIB, format_bytes, format_duration
+from feasibility.units import (
+    KIB,
+    format_bytes,
+    format_duration,
+    format_margin,
+    format_number,
+    format_percent,
+)
 
 _GPU_HINT: Final = "measure on the machine that has the GPU, with the NVIDIA driver installed"
 FEW_SAMPLES: Final = 10
@@ -45,8 +52,8 @@ def busy_host(load: float, core_count: int) -> tuple[Notice, ...]:
     return _warning_if(
         load > BUSY_LOAD_RATIO * core_count,
         "host-busy",
-        f"the machine was busy before measuring (load {load:.1f} on {core_count} cores), so "
-        "times may be too long",
+        f"the machine was busy before measuring (load {format_number(load)} on {core_count} "
+        "cores), so times may be too long",
         "measure on an idle machine",
     )
 
@@ -158,8 +165,8 @@ def latency_warnings(latency: Latency, options: MeasureOptions) -> tuple[Notice,
         *_warning_if(
             len(samples) >= FEW_SAMPLES and varies,
             "latency-noisy",
-            f"latency varies: the standard deviation is {100 * spread:.0f} % of the median, and "
-            f"the median is known to within {max(100 * reach / max(median, 1), 1):.0f} %",
+            f"latency varies: the standard deviation is {format_percent(spread)} of the median; "
+            f"95 % confidence of the median: {format_margin(max(reach / max(median, 1), 0.01))}",
             f"close other programs, or measure more runs: --runs "
             f"{max(_MORE_RUNS, 2 * len(samples))}",
         ),
@@ -278,6 +285,6 @@ def coarse_bisection(points: Sequence[str], precision_ratio: float) -> tuple[Not
         points,
         "bisection-coarse",
         f"there were not enough runs to find the {' and the '.join(points)} to "
-        f"{precision_ratio:.0%}",
+        f"{format_margin(precision_ratio)}",
         "run it again on an idle machine",
     )

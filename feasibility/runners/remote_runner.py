@@ -26,6 +26,7 @@ from feasibility.runners.remote_connection import (
 )
 from feasibility.runners.runner import FilesToStage, FreeSpace, StagedFile
 from feasibility.text import safe_text
+from feasibility.units import format_bytes
 
 _OLDEST_PYTHON: Final = (3, 9)
 _NEWER_PYTHON: Final = "install Python 3.9 or newer there"
@@ -284,7 +285,7 @@ def _send_files(connection: Connection, runner: RemoteRunner, files: Sequence[St
         raise HostError(
             what,
             safe_text(str(error), _MESSAGE_LIMIT).lower(),
-            f"{size / 1e6:.0f} MB are needed in the folder for temporary files there",
+            f"{format_bytes(size)} are needed in the folder for temporary files there",
         ) from error
     except ConnectionEndedError as error:
         raise HostError(

@@ -211,9 +211,9 @@ def _value_assumption(name: str, fill: Fill) -> Assumption:
     if fill.kind == "absent":
         value = "left empty"
     elif fill.low == fill.high:
-        value = f"all {fill.low:.0f}"
+        value = f"all {int(fill.low)}"
     else:
-        value = f"{fill.low:.0f} to {fill.high:.0f}"
+        value = f"{int(fill.low)} to {int(fill.high)}"
     return Assumption(subject=name, value=value, reason=fill.reason, option=_file_option(name))
 
 

@@ -23,7 +23,7 @@ from feasibility.records.device import Kind
 from feasibility.runners.cgroup_mounts import memory_hierarchies
 from feasibility.runners.host import this_host
 from feasibility.text import safe_text
-from feasibility.units import format_bytes
+from feasibility.units import format_bytes, format_percent
 
 # What stays for everything else on the machine.
 _RESERVE_RATIO: Final = 0.1
@@ -131,7 +131,7 @@ def memory_grant(root: Path = Path("/")) -> tuple[int, str]:
         for limit in hierarchy.limits_bytes()
     ]
     limit = min((limit for limit in limits if limit < memory.total), default=None)
-    kept = f"{_RESERVE_RATIO:.0%} of it are left to everything else"
+    kept = f"{format_percent(_RESERVE_RATIO)} of it are left to everything else"
     if limit is not None and limit < available:
         grant = round(limit * (1 - _RESERVE_RATIO))
         return grant, f"a control group limits this session to {format_bytes(limit)}; {kept}"
