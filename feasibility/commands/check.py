@@ -162,8 +162,8 @@ def _report_progress(model: ModelAssessment) -> None:
     """Print the recommendation for one of several models on stderr; the report comes last."""
     from feasibility.render.rows.check import headline
 
-    answer = headline(model)
-    report_step(model.profile.model.name, f"{answer.label}: {answer.text}")
+    text, _ = headline(model)
+    report_step(model.profile.model.name, text)
 
 
 def unmet(assessment: Assessment, required: RequiredVerdict) -> tuple[str, ...]:

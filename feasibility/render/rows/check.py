@@ -88,12 +88,11 @@ def _model_sections(
     model: ModelAssessment, remarks: tuple[str, ...], *, details: bool
 ) -> Iterator[Section | None]:
     """One model: recommendation, verdicts, next actions, measurement, and everything else."""
-    name, answer = name_text(model.profile.model.name, 200), headline(model)
-    text = f"{answer.label}: {answer.text}" if answer.text else answer.label
+    name, (text, tone) = name_text(model.profile.model.name, 200), headline(model)
     if len(name) > _LABEL_LIMIT:
-        yield Section(name, (Row("", text, answer.tone),))
+        yield Section(name, (Row("", text, tone),))
     else:
-        yield Section(rows=(Row(name, text, answer.tone),))
+        yield Section(rows=(Row(name, text, tone),))
     yield Section(grid=device_grid(model), remarks=remarks)
     proven = device_proof_grid(model.devices)
     if proven is not None:
@@ -109,35 +108,34 @@ def _model_sections(
         yield from profile_details(model.profile)
 
 
-def headline(model: ModelAssessment) -> Row:
-    """The recommendation in capitals, and what it rests on."""
+def headline(model: ModelAssessment) -> tuple[str, Tone]:
+    """The recommendation in capitals and what it rests on, in one sentence."""
     placed, devices = model.placement, model.devices
     local = [found for found in devices if found.kind != SERVER]
-    label, text = verdict_text(placed.where).upper(), ""
+    label, tone = verdict_text(placed.where).upper(), _WHERE_TONE[placed.where]
     if placed.where == "undecided" and placed.actions:
         # Actions are ordered like the candidates: the best undecided place comes first.
         mine = [one for one in placed.actions if one.device == placed.device] or placed.actions
-        name = next(one.name for one in devices if one.device == mine[0].device)
-        text = _MISSING[mine[0].code].format(name=name)
+        name = next(found.name for found in devices if found.device == mine[0].device)
+        text = f"{label}: {_MISSING[mine[0].code].format(name=name)}"
     elif placed.where == "undecided":
-        label, text = "DOES NOT FIT", placed.summary.removeprefix("does not fit ")
+        text, tone = placed.summary.replace("does not fit", "DOES NOT FIT", 1), "bad"
     elif placed.where == "cloud":
         server = best_server(devices, placed)
-        text = "" if server is None else server_text(server, placed)
-        if local:
-            text += f"; does not fit on {device_names(local, local)}"
+        text = label if server is None else f"{label}: {server_text(server, placed)}"
+        text += f"; does not fit on {device_names(local, local)}" if local else ""
     else:
         verdicts: tuple[Verdict, ...] = ("fits", "tight", "fits-with-changes")
         groups = {
             verdict: [found for found in local if found.verdict == verdict] for verdict in verdicts
         }
-        text = "; ".join(
+        places = "; ".join(
             f"{verdict_text(verdict)} on {device_names(group, local)}"
             for verdict, group in groups.items()
             if group
         )
-    tone: Tone = "bad" if label == "DOES NOT FIT" else _WHERE_TONE[placed.where]
-    return Row(label, name_text(text, 600), tone)
+        text = f"{label}: {places}"
+    return name_text(text, 600), tone
 
 
 def next_rows(model: ModelAssessment) -> tuple[Row, ...]:
