@@ -1,4 +1,4 @@
-"""What a caller may decide about a measurement."""
+"""Which options does a measurement have?"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from feasibility.errors import UsageError
 from feasibility.text import safe_text
 
 Progress: TypeAlias = Callable[[int, int, str], None]
-"""Called with the steps done, the steps in all, and what is being done now."""
+"""Called with the number of finished steps, the number of all steps, and the current step."""
 
 DEFAULT_TIMEOUT_S: Final = 60.0
 
@@ -34,20 +34,20 @@ PROVIDERS: Final = {
 
 
 def no_progress(done: int, total: int, doing: str) -> None:
-    """Tells nobody."""
+    """Shows nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasureOptions:
-    """How a model is to be measured.
+    """How to measure a model.
 
     Args:
         dims: Sizes of symbolic dims by name.
         input_files: .npy file per input name.
         inputs_archive: .npz file with one array per input.
         threads: Intra-op threads.
-        warmup_count: Warm-up runs; None for "until steady".
-        run_count: Latency samples; None for "until the median is known well enough".
+        warmup_count: Warm-up runs; None for as many as the latency needs to settle.
+        run_count: Latency samples; None for as many as the median needs.
         timeout_s: Seconds that one pass may take.
         provider: Execution provider, by its short or its full name.
         seed: Seed of the generated inputs.
@@ -64,7 +64,7 @@ class MeasureOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuses a provider that does not exist before anything is read or run."""
+        """Refuses an unknown provider before the model is read."""
         _ = self.provider_name
 
     @property
@@ -72,14 +72,14 @@ class MeasureOptions:
         """The provider's full name as the runtime knows it.
 
         Raises:
-            UsageError: No provider is called so.
+            UsageError: The provider is unknown.
         """
         wanted = self.provider.lower()
         for short, full in PROVIDERS.items():
             if wanted in (short, full.lower()):
                 return full
         raise UsageError(
-            f"There is no execution provider {safe_text(self.provider)!r}",
+            f"Unknown execution provider {safe_text(self.provider)!r}",
             f"the providers are {', '.join(PROVIDERS)}",
             "the default is --provider cpu",
         )

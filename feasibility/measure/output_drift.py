@@ -1,4 +1,4 @@
-"""How far the outputs of two models lie apart on the same inputs."""
+"""How far do the outputs of two models differ for the same inputs?"""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def read_outputs(path: Path) -> Outputs:
 def drift_ratio(reference: Outputs, outputs: Outputs) -> float:
     """Largest difference of two elements, as a share of the reference's largest element.
 
-    The worst output counts. Infinite where outputs differ in number or shape, or where one
-    has a value that is not finite and the other has another one.
+    The worst output counts. Infinite if outputs differ in number or shape, or in a value that is
+    not finite.
     """
     if outputs.keys() != reference.keys():
         return math.inf

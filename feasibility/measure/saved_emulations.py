@@ -1,4 +1,4 @@
-"""Profiles measured under emulation, kept because measuring them takes minutes."""
+"""Where are profiles from an emulator saved? Measuring them again would take minutes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DIGEST_CHARACTERS = 16
 
 
 def save_emulation(profile: Profile) -> None:
-    """Keeps a profile for later; where there is no room for it, the next check emulates again."""
+    """Saves a profile; if the disk is full, the next check emulates again."""
     if profile.model.sha256 is None:
         return
     path = _folder() / f"{_prefix(profile)}{_conditions_digest(profile)}.json"
@@ -33,7 +33,7 @@ def save_emulation(profile: Profile) -> None:
 
 
 def saved_emulations(profile: Profile) -> tuple[Profile, ...]:
-    """Kept profiles of the same model, workload and runtime, whatever core was emulated."""
+    """Saved profiles of the same model, workload and runtime, for all emulated cores."""
     if profile.model.sha256 is None:
         return ()
     found = []
@@ -54,7 +54,7 @@ def _prefix(profile: Profile) -> str:
 
 
 def _conditions(profile: Profile) -> tuple[object, ...]:
-    """What has to be the same for two profiles to be of the same thing."""
+    """What must be equal for a saved profile to stand for a new measurement."""
     workload = profile.workload
     shapes = tuple((item.name, item.shape) for item in workload.inputs)
     return (

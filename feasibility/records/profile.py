@@ -238,12 +238,12 @@ class OperatorProfile(Record, frozen=True, kw_only=True):
 
 
 class AllocatorUse(Record, frozen=True, kw_only=True):
-    """What memray saw in one phase through one kind of allocator call."""
+    """Allocations of one kind of call in one phase, counted by memray."""
 
     phase: Annotated[Literal["load", "inference"], doc("Phase.")]
     allocator: Annotated[str, doc("Call, for example posix_memalign.")]
-    peak_bytes: Annotated[Bytes, doc("Bytes of it at the phase's high-water mark.")]
-    allocation_count: Annotated[Count, doc("Allocations alive at that moment.")]
+    peak_bytes: Annotated[Bytes, doc("Bytes of these allocations at the peak of the heap.")]
+    allocation_count: Annotated[Count, doc("Number of these allocations.")]
     is_mapping: Annotated[
         bool, doc("True for file and anonymous mappings, which are not heap.")
     ] = False

@@ -1,6 +1,6 @@
-"""The cores of this machine: which, how many, how fast, with which extensions.
+"""Which cores does this machine have, how many, how fast, with which extensions?
 
-Everything is read from below a root folder, so that tests can show it other machines.
+All files are read below a root folder, so tests can describe other machines.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from feasibility.units import KIB, MIB
 
 _CPUS: Final = "sys/devices/system/cpu"
 _CACHE_SIZE: Final = re.compile(r"(\d+)([KM])", re.ASCII)
-# A clock that changes from one look to the next.
-_MOMENTARY: Final = "/proc/cpuinfo, at that moment"
+# A clock that changes between two readings.
+_MOMENTARY: Final = "/proc/cpuinfo, current clock"
 
 # Source: Linux, arch/arm64/include/asm/cputype.h.
 _ARM_PARTS: Final[Mapping[tuple[int, int], str]] = {
@@ -62,7 +62,7 @@ _AMD_MODELS: Final = (
 )  # fmt: skip
 _CASCADE_LAKE_STEPPING: Final = 5
 
-# Extensions that kernels of ONNX Runtime use, by the kernel's names for them.
+# Extensions that ONNX Runtime uses, by their names in /proc/cpuinfo.
 _EXTENSIONS: Final = {
     "asimd": "neon", "asimdhp": "fp16", "asimddp": "dotprod", "i8mm": "i8mm", "bf16": "bf16",
     "sve": "sve", "sve2": "sve2", "avx2": "avx2", "fma": "fma", "avx512f": "avx512",
@@ -75,10 +75,10 @@ class CoreCluster:
     """Cores of one kind at one clock.
 
     Args:
-        core: Microarchitecture, or how the processor numbers itself.
+        core: Microarchitecture, or the numbers of the processor.
         core_count: Physical cores that a process may use.
-        clock_hz: Highest clock; None where the system does not tell.
-        clock_origin: What tells it.
+        clock_hz: Highest clock; None if unknown.
+        clock_origin: Where the clock was read.
     """
 
     core: str
@@ -90,11 +90,11 @@ class CoreCluster:
 def read_clusters(root: Path = Path("/"), allowed: Collection[int] | None = None) -> tuple[
     CoreCluster, ...
 ]:  # fmt: skip
-    """Cores by kind, fastest first; threads of one core count once.
+    """Cores by kind, fastest first. Threads of the same core count once.
 
     Args:
         root: Folder that holds `proc` and `sys`.
-        allowed: Numbers of the processors that may be used; None for those of this process.
+        allowed: Numbers of the processors that count; None for those that this process may use.
     """
     processors = read_processors(root)
     usable = os.sched_getaffinity(0) if allowed is None else allowed
@@ -118,7 +118,7 @@ def read_clusters(root: Path = Path("/"), allowed: Collection[int] | None = None
 
 
 def _with_one_clock(cores: list[tuple[str, int, str]]) -> Iterator[tuple[str, int, str]]:
-    """The same, alike cores whose clocks are those of a moment with the highest of them."""
+    """The same cores; if only current clocks are known, the highest one of each kind."""
     highest: dict[str, int] = {}
     for core, clock, _ in cores:
         highest[core] = max(clock, highest.get(core, 0))
@@ -140,7 +140,7 @@ def read_processors(root: Path = Path("/")) -> dict[int, dict[str, str]]:
 
 
 def core_name(fields: Mapping[str, str]) -> str:
-    """Microarchitecture that /proc/cpuinfo describes, or the numbers it describes it by."""
+    """The microarchitecture, or the numbers of the processor if they are not in the tables."""
     if "CPU part" in fields:
         key = (_number(fields.get("CPU implementer", "")), _number(fields["CPU part"]))
         return _ARM_PARTS.get(key, f"arm core {key[0]:#x}:{key[1]:#x}")
@@ -157,14 +157,14 @@ def core_name(fields: Mapping[str, str]) -> str:
 
 
 def read_extensions(root: Path = Path("/")) -> tuple[str, ...]:
-    """Instruction set extensions in the words of the catalogue."""
+    """Instruction set extensions, as device files name them."""
     fields = next(iter(read_processors(root).values()), {})
     flags = (fields.get("flags") or fields.get("Features") or "").split()
     return tuple(dict.fromkeys(name for flag, name in _EXTENSIONS.items() if flag in flags))
 
 
 def last_cache_bytes(root: Path = Path("/")) -> int | None:
-    """The largest cache that the first processor sees; None where the system does not tell."""
+    """The largest cache of the first processor; None if unknown."""
     sizes = [
         int(match[1]) * (KIB if match[2] == "K" else MIB)
         for path in (root / _CPUS / "cpu0/cache").glob("index*/size")
@@ -174,7 +174,7 @@ def last_cache_bytes(root: Path = Path("/")) -> int | None:
 
 
 def cpu_quota(root: Path = Path("/")) -> int | None:
-    """Processors' worth of time that a control group grants, rounded up; None for no limit."""
+    """Number of processors that a control group grants, rounded up; None for no limit."""
     quota, _, period = kernel_text(root / "sys/fs/cgroup/cpu.max").partition(" ")
     if not quota:
         folder = root / "sys/fs/cgroup/cpu"
@@ -199,19 +199,19 @@ def _within_quota(clusters: list[CoreCluster], quota: int | None) -> tuple[CoreC
 
 
 def _clock(root: Path, number: int, fields: Mapping[str, str]) -> tuple[int, str]:
-    """Clock in Hz, 0 where nothing tells it, and what does."""
+    """Clock in Hz, 0 if unknown, and where it was read."""
     kilohertz = kernel_text(root / _CPUS / f"cpu{number}/cpufreq/cpuinfo_max_freq")
     if kilohertz.isdecimal() and int(kilohertz):
-        return int(kilohertz) * 1000, "cpufreq's highest"
+        return int(kilohertz) * 1000, "highest clock of cpufreq"
     try:
         megahertz = round(float(fields.get("cpu MHz", "")))
     except ValueError:
-        return 0, "nothing tells it"
+        return 0, "unknown"
     return megahertz * 10**6, _MOMENTARY
 
 
 def _listed(text: str) -> frozenset[int]:
-    """Numbers of a list such as `0-3,8`."""
+    """The numbers in a list such as `0-3,8`."""
     numbers: set[int] = set()
     for part in text.split(","):
         first, _, last = part.partition("-")
@@ -228,7 +228,7 @@ def _number(text: str) -> int:
 
 
 def kernel_text(path: Path) -> str:
-    """What a file of the kernel says, without its ends; empty where there is none."""
+    """The stripped content of a file of the kernel; empty if it does not exist."""
     try:
         return path.read_text(errors="replace").strip().strip("\0")
     except OSError:

@@ -1,4 +1,4 @@
-"""What this machine is and what its system leaves to one process."""
+"""What kind of machine is this, and how much memory may one process use?"""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from feasibility.runners.host import this_host
 from feasibility.text import safe_text
 from feasibility.units import format_bytes, format_percent
 
-# What stays for everything else on the machine.
+# Share of the free memory for other programs.
 _RESERVE_RATIO: Final = 0.1
 _ISAS: Final[dict[str, Isa]] = {isa: isa for isa in get_args(Isa)}
 # Source: DMTF DSP0134, System Management BIOS, section 7.4.1, table 17.
@@ -40,22 +40,22 @@ _CHASSIS: Final[dict[str, Kind]] = {
 
 @dataclass(frozen=True, slots=True)
 class MachineFacts:
-    """What the system says of the machine it runs on.
+    """Facts of this machine.
 
     Args:
-        name: Name for people.
+        name: Display name.
         chip: Processor or system on a chip.
-        processor: Processor as profiles of this machine name it.
+        processor: Processor, as profiles of this machine name it.
         isa: Instruction set.
-        kind: What sort of device it seems to be.
+        kind: Kind of device.
         os: Distribution.
         libc: C library.
         clusters: Cores, fastest first.
         extensions: Instruction set extensions.
-        cache_bytes: Last cache before main memory; None where it is not told.
+        cache_bytes: Last cache before main memory; None if unknown.
         memory_bytes: Memory that the kernel manages.
-        grant_bytes: What it leaves to one process now.
-        grant_reason: Why that much, as a clause.
+        grant_bytes: Memory that one process may use now.
+        grant_reason: The reason for that figure, as a clause.
         storage_bytes: Free storage where the user's files lie.
     """
 
@@ -81,22 +81,22 @@ class MachineFacts:
 
 
 def read_machine(root: Path = Path("/")) -> MachineFacts:
-    """The machine that this process runs on.
+    """Facts of the machine that this process runs on.
 
     Args:
-        root: Folder that holds `proc` and `sys`; another one than `/` only in tests.
+        root: Folder that holds `proc` and `sys`; differs from `/` only in tests.
 
     Raises:
-        HostError: No device file can describe it.
+        HostError: Device files cannot describe this instruction set.
     """
     machine = platform.machine().lower()
     isa = _ISAS.get(ISA_ALIASES.get(machine, machine))
     if isa is None:
         raise HostError(
             "Cannot describe this machine",
-            f"its instruction set is {safe_text(platform.machine())!r}, and devices are of "
-            "x86_64 or aarch64",
-            "on an Arm board use a 64-bit system, for which ONNX Runtime has wheels",
+            f"its instruction set is {safe_text(platform.machine())!r}; device files know x86_64 "
+            "and aarch64",
+            "on an Arm board, use a 64-bit system; ONNX Runtime has wheels for it",
         )
     host = this_host()
     board = _board(root)
@@ -120,7 +120,7 @@ def read_machine(root: Path = Path("/")) -> MachineFacts:
 
 
 def memory_grant(root: Path = Path("/")) -> tuple[int, str]:
-    """What one process may use now, and why that much as a clause."""
+    """Memory that one process may use now, and the reason as a clause."""
     import psutil
 
     memory = psutil.virtual_memory()
@@ -131,35 +131,35 @@ def memory_grant(root: Path = Path("/")) -> tuple[int, str]:
         for limit in hierarchy.limits_bytes()
     ]
     limit = min((limit for limit in limits if limit < memory.total), default=None)
-    kept = f"{format_percent(_RESERVE_RATIO)} of it are left to everything else"
+    kept = f"{format_percent(_RESERVE_RATIO)} of it are left for other programs"
     if limit is not None and limit < available:
         grant = round(limit * (1 - _RESERVE_RATIO))
         return grant, f"a control group limits this session to {format_bytes(limit)}; {kept}"
     grant = round(available * (1 - _RESERVE_RATIO))
     return grant, (
-        f"{format_bytes(available)} were available when this was written, no control group limits "
-        f"it further; {kept}"
+        f"{format_bytes(available)} were available when this was written, and no control group "
+        f"sets a lower limit; {kept}"
     )
 
 
 def _board(root: Path) -> str:
-    """The board that the device tree names; empty where there is no device tree."""
+    """The board's name in the device tree; empty without a device tree."""
     return kernel_text(root / "proc/device-tree/model")
 
 
 def _chip(root: Path) -> str:
-    """The system on a chip in the device tree's last and most general words: `brcm,bcm2711`."""
+    """The chip: the last and most general name in the device tree, such as `brcm,bcm2711`."""
     words = [word for word in kernel_text(root / "proc/device-tree/compatible").split("\0") if word]
     return words[-1].partition(",")[2].upper() if words else ""
 
 
 def _name(board: str, cpu: str, root: Path) -> str:
     product = kernel_text(root / "sys/class/dmi/id/product_name")
-    return next(filter(_is_telling, (board, product, cpu)), "this machine")
+    return next(filter(_is_real_name, (board, product, cpu)), "this machine")
 
 
-def _is_telling(name: str) -> bool:
-    """Whether a maker filled in the name; many leave a placeholder."""
+def _is_real_name(name: str) -> bool:
+    """Whether the name is a real one; many manufacturers leave a placeholder."""
     words = ("to be filled", "default string", "system product name", "not specified", "unknown")
     return bool(name) and not any(word in name.lower() for word in words)
 
@@ -179,5 +179,5 @@ def _kind(root: Path, board: str, isa: Isa) -> Kind:
 
 
 def _existing(path: Path) -> Path:
-    """The path or the nearest folder above it that is there."""
+    """The path, or the nearest parent folder that exists."""
     return next(folder for folder in (path, *path.parents) if folder.exists())

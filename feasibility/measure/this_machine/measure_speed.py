@@ -1,7 +1,7 @@
-"""How long this machine takes for small models of one kind of work each.
+"""How fast is this machine? Times small models, each with one kind of operation.
 
-One child per number of threads times all of them, because on a small board importing the
-runtime takes longer than the models.
+One child per number of threads times all models, because on a small board importing the runtime
+takes longer than the models.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ BUS: Final = "bus"
 MAX_THREADS: Final = 16
 _BUS_LEAST_BYTES: Final = 16 * MIB
 _BUS_MOST_BYTES: Final = 128 * MIB
-# The runtime, the child's arrays and what is planned at once: several times the longest vector.
+# Runtime, inputs and activations together need several times the longest vector.
 _BUS_MEMORY_SHARE: Final = 8
-# On top of a child's time: every model is timed once, however slow the machine is.
+# Added to a child's time limit: every model is timed once, even on a slow machine.
 _FIRST_ROUND_S: Final = 60
 _WHAT: Final = "Cannot measure this machine"
-# What the child was seen to need, with some room; the tool itself takes 60 MiB beside it.
+# Measured need of the child and some reserve; the tool itself needs 60 MiB more.
 _ENOUGH_TEXT: Final = "200 MiB of free memory"
 _ELEMENT_BYTES: Final = 4
 _SEVERAL_THREADS_PERCENT: Final = 10
@@ -45,13 +45,13 @@ _SEVERAL_THREADS_PERCENT: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How much time is taken.
+    """How much time the measurement takes.
 
     Args:
-        schedule: For each model.
-        round_count: How often each is timed, the others in between; the least time counts,
-            because whatever else the machine does can only add to it.
-        time_ns: Time of all numbers of threads, after which no further round is begun.
+        schedule: Runs of each model.
+        round_count: How often each model is timed, in turns. The shortest time counts, because
+            other programs only make runs slower.
+        time_ns: Time, for all numbers of threads, after which no further round begins.
     """
 
     schedule: Schedule = field(
@@ -70,11 +70,11 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class KernelTime:
-    """What one small model took.
+    """The time of one small model.
 
     Args:
-        model: Its work.
-        ns: Least time of all rounds.
+        model: The model.
+        ns: Shortest time of all rounds.
     """
 
     model: ProfiledModel
@@ -83,13 +83,13 @@ class KernelTime:
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """What the children found.
+    """The times of all small models.
 
     Args:
-        versions: Libraries.
-        baseline_bytes: Resident memory of Python with the runtime, before a model.
-        bus_bytes: Length of the vectors that no cache holds.
-        times: By number of threads, then by kernel.
+        versions: Versions of libraries.
+        baseline_bytes: Resident memory of Python and the runtime.
+        bus_bytes: Length of the vectors that do not fit into a cache.
+        times: Times by number of threads and kernel.
     """
 
     versions: Mapping[str, str]
@@ -99,14 +99,14 @@ class Speed:
 
 
 def thread_counts(core_count: int) -> tuple[int, ...]:
-    """1, 2, 4 and so on up to the cores, these included, at most sixteen."""
+    """1, 2, 4 and so on, and the number of cores; at most sixteen."""
     most = max(1, min(core_count, MAX_THREADS))
     powers = [1 << power for power in range(most.bit_length()) if 1 << power <= most]
     return tuple(sorted({*powers, most}))
 
 
 def bus_bytes(cache_bytes: int | None, free_bytes: int) -> int:
-    """Length of vectors that the last cache does not hold and the memory has room for."""
+    """Length of vectors that fit into memory, but not into the last cache."""
     wanted = max(_BUS_LEAST_BYTES, min(_BUS_MOST_BYTES, 2 * (cache_bytes or 0)))
     return max(MIB, min(wanted, free_bytes // _BUS_MEMORY_SHARE))
 
@@ -119,17 +119,17 @@ def measure_speed(
     pace: Pace | None = None,
     progress: Progress = no_progress,
 ) -> Speed:
-    """Times of all kernels with each of the numbers of threads.
+    """Times of all kernels with each number of threads.
 
     Args:
-        counts: Numbers of threads; the first has to be 1.
-        cache_bytes: The last cache before main memory; None if it is not known.
-        free_bytes: Memory that a child may take.
-        pace: How much time is taken.
-        progress: Told before each model.
+        counts: Numbers of threads; the first is 1.
+        cache_bytes: The last cache before main memory; None if unknown.
+        free_bytes: Memory that a child may use.
+        pace: How much time the measurement takes.
+        progress: Called before each model.
 
     Raises:
-        MeasurementError: A child did not get through all kernels.
+        MeasurementError: A child did not finish all kernels.
     """
     pace = pace or Pace()
     length = bus_bytes(cache_bytes, free_bytes)
@@ -144,7 +144,7 @@ def measure_speed(
         for position, count in enumerate(counts):
             begun = position * len(networks) * pace.round_count
             results[count] = series.run(
-                count, pace.time_ns // len(counts), _telling(progress, begun, total, count)
+                count, pace.time_ns // len(counts), _reporting(progress, begun, total, count)
             )
     progress(total, total, "")
     ready = results[counts[0]].event(Ready)
@@ -159,7 +159,7 @@ def measure_speed(
 
 @dataclass(frozen=True, slots=True)
 class _Series:
-    """The kernels on disk, and children that time them."""
+    """The kernels as files, and the children that time them."""
 
     models: Mapping[str, ProfiledModel]
     networks: Mapping[str, Network]
@@ -168,14 +168,14 @@ class _Series:
 
     @property
     def order(self) -> tuple[str, ...]:
-        """Names of the tasks, one round after the other."""
+        """Names of the tasks, round by round."""
         return tuple(self.models) * self.pace.round_count
 
     def run(self, threads: int, time_ns: int, on_event: Callable[[Event], None]) -> ChildResult:
-        """The child that timed them with so many threads.
+        """The child that timed them with a number of threads.
 
         Raises:
-            MeasurementError: It did not get through all kernels once.
+            MeasurementError: It did not finish all kernels once.
         """
         request = Request(
             action="series",
@@ -199,13 +199,13 @@ class _Series:
         if result.ending == "timeout":
             return MeasurementError(
                 _WHAT,
-                f"small models took more than the {result.timeout_s:g} s there are for them",
+                f"small models took longer than {result.timeout_s:g} s",
                 "close other programs and try again",
             )
         cause = child_error(result, "timing models", self.free_bytes)
         failed = result.event(Failed)
         is_short = failed is not None and is_out_of_memory(failed)
-        hint = f"close other programs; {_ENOUGH_TEXT} are enough" if is_short else cause.hint
+        hint = f"close other programs; {_ENOUGH_TEXT} is enough" if is_short else cause.hint
         return MeasurementError(_WHAT, cause.why, hint)
 
     def _task(self, name: str) -> Task:
@@ -216,7 +216,7 @@ class _Series:
         return Task(model_path=self.models[name].path, inputs=inputs)
 
     def times(self, result: ChildResult, threads: int) -> dict[str, KernelTime]:
-        """The least time of all rounds of each kernel that was timed."""
+        """The shortest time of each kernel over all rounds."""
         found: dict[str, list[int]] = {}
         for event in result.events:
             if isinstance(event, Timed):
@@ -224,8 +224,8 @@ class _Series:
         return {name: KernelTime(self.models[name], min(times)) for name, times in found.items()}
 
 
-def _telling(progress: Progress, begun: int, total: int, threads: int) -> Callable[[Event], None]:
-    """Tells the progress whenever a kernel is done."""
+def _reporting(progress: Progress, begun: int, total: int, threads: int) -> Callable[[Event], None]:
+    """Reports progress after each kernel."""
     where = "1 thread" if threads == 1 else f"{threads} threads"
     progress(begun, total, f"speed with {where}")
 
@@ -237,10 +237,10 @@ def _telling(progress: Progress, begun: int, total: int, threads: int) -> Callab
 
 
 def _undisturbed(event: Timed, threads: int) -> int:
-    """What a model takes where nothing else wants the processor.
+    """The time of a model without other load on the processor.
 
-    With one thread that is its processor time; several may spin while they wait for each
-    other, so there it is a run that few were faster than.
+    With one thread this is the median processor time. Several threads spin while they wait for
+    each other, so a low percentile of the times is used instead.
     """
     if threads == 1 and event.processor_ns:
         return max(1, percentile(sorted(event.processor_ns), 50))
@@ -248,7 +248,7 @@ def _undisturbed(event: Timed, threads: int) -> int:
 
 
 def _written(network: Network, folder: Path) -> ProfiledModel:
-    """The work of a network, whose file is now in the folder."""
+    """Writes a network into the folder; returns its facts."""
     path = folder / f"{network.name}.onnx"
     with path.open("wb") as file:
         write_network(network, file)
