@@ -1,14 +1,13 @@
 """pytest plugin: `@pytest.mark.model_budget` and the `feasibility` fixture.
 
-It does nothing, and imports nothing that takes time, until a test uses one of them. Tests
-measure one after the other, also where pytest-xdist runs several at once.
+It imports heavy modules only when a test uses one of them. Tests measure one after the other,
+also with several pytest-xdist workers.
 """
 
 from __future__ import annotations
 
 import contextlib
-import difflib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -16,25 +15,21 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import pytest
 
 from feasibility.errors import FeasibilityError, UsageError
-from feasibility.text import safe_text
 
 if TYPE_CHECKING:
-    from feasibility.budget.budget_file import Budget
     from feasibility.budget.budgeted_models import BudgetedModel
     from feasibility.budget.check_models import CheckSettings
     from feasibility.records.budget import BudgetReport
     from feasibility.records.profile import Profile
 
 MARKER: Final = "model_budget"
-# Users of profilers complain of failures that scroll the terminal away.
+# Longer failures would push the rest of the test report off the screen.
 MAX_FAILURE_LINES: Final = 30
 
 Measure: TypeAlias = Callable[..., "Profile"]
 
 _PROPERTY: Final = "model_budget"
 _SECTION: Final = "model budgets"
-_WORKLOAD_KEYS: Final = ("dims", "inputs", "threads", "provider", "seed")
-_OWN_KEYS: Final = ("model", "operators", "strict", *_WORKLOAD_KEYS)
 _HELP: Final = (
     f'{MARKER}(model, peak="200MiB", latency="50ms", ...): fail unless the model keeps to these '
     "limits; the keys are those of a budget file, see docs/ci.md of feasibility"
@@ -42,13 +37,13 @@ _HELP: Final = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Makes the marker known."""
+    """Register the marker."""
     config.addinivalue_line("markers", _HELP)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> None:
-    """Holds the models of a test's markers to their budgets before the test itself runs."""
+    """Check the models of a test's markers before the test runs."""
     for marker in item.iter_markers(MARKER):
         report = _checked(item, marker)
         lines = _report_lines(report)
@@ -58,8 +53,8 @@ def pytest_runtest_call(item: pytest.Item) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Adds what became of all limits, if any test had some."""
-    told = [
+    """Add one line per limit to the summary if any test has budgets."""
+    lines = [
         value
         for reports in terminalreporter.stats.values()
         for report in reports
@@ -67,9 +62,9 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         for name, value in getattr(report, "user_properties", ())
         if name == _PROPERTY
     ]
-    if told:
+    if lines:
         terminalreporter.section(_SECTION)
-        for line in dict.fromkeys(told):
+        for line in dict.fromkeys(lines):
             terminalreporter.write_line(line)
 
 
@@ -77,8 +72,8 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 def feasibility_fixture(request: pytest.FixtureRequest) -> Measure:
     """Function that measures a model and returns its profile, once per session and options.
 
-    It takes the path of the model, relative to the root folder of the tests, and the fields
-    of `feasibility.measure.measure_options.MeasureOptions`, for example `dims={"batch": 4}`.
+    Its arguments are the path of the model, relative to the root folder of the tests, and the
+    fields of `feasibility.measure.measure_options.MeasureOptions`, for example `dims={"batch": 4}`.
     """
     known: dict[tuple[Path, str], Profile] = {}
 
@@ -97,7 +92,7 @@ def feasibility_fixture(request: pytest.FixtureRequest) -> Measure:
 
 
 def _checked(item: pytest.Item, marker: pytest.Mark) -> BudgetReport:
-    """The report on one marker's model; a marker that cannot be read fails the test."""
+    """The report on one marker's model; a marker that is not valid fails the test."""
     from feasibility.budget.check_models import check_models
 
     try:
@@ -109,7 +104,12 @@ def _checked(item: pytest.Item, marker: pytest.Mark) -> BudgetReport:
 
 
 def _request(item: pytest.Item, marker: pytest.Mark) -> tuple[BudgetedModel, CheckSettings]:
-    from feasibility.budget.budget_file import DEFAULT_BASELINE, BudgetConfig
+    from feasibility.budget.budget_file import (
+        DEFAULT_BASELINE,
+        BudgetConfig,
+        MarkerTable,
+        budget_of,
+    )
     from feasibility.budget.budgeted_models import BudgetedModel
     from feasibility.budget.check_models import CheckSettings
     from feasibility.budget.reading_cache import default_cache
@@ -124,59 +124,28 @@ def _request(item: pytest.Item, marker: pytest.Mark) -> tuple[BudgetedModel, Che
             "it needs one model",
             f'write @pytest.mark.{MARKER}(model="models/a.onnx", peak="200MiB")',
         )
-    path = root / keys.pop("model")
-    name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
-    strict = bool(keys.pop("strict", False))
-    config = BudgetConfig(path=root / item.location[0], baseline=root / DEFAULT_BASELINE)
+    path = root / keys["model"]
+    keys["model"] = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+    is_strict = bool(keys.pop("strict", False))
+    file, line, _ = item.location
+    # TOML has texts and lists where Python also has paths and tuples.
+    values = {
+        key: list(value) if isinstance(value, tuple) else value for key, value in keys.items()
+    }
+    values |= {"inputs": str(root / keys["inputs"])} if "inputs" in keys else {}
+    budget = budget_of(MarkerTable(str(file), values, {(): (line or 0) + 1}))
     settings = CheckSettings(
-        config=config,
+        config=BudgetConfig(path=root / file, baseline=root / DEFAULT_BASELINE),
         cache=default_cache(),
         report_failure=report_failure,
         progress_of=partial(progress_on, quiet=True),
-        is_strict=strict,
+        is_strict=is_strict,
     )
-    return BudgetedModel(name, path, _budget(name, keys, root)), settings
-
-
-def _budget(name: str, keys: Mapping[str, Any], root: Path) -> Budget:
-    """The budget that a marker's keys state.
-
-    Raises:
-        UsageError: A key means nothing, or a limit cannot be read.
-    """
-    from feasibility.budget.budget_file import Budget, BudgetedWorkload, OperatorRule
-    from feasibility.budget.metrics import METRICS
-    from feasibility.budget.parse_limit import parse_limit
-
-    known = (*METRICS, *_OWN_KEYS)
-    for key in keys:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            raise UsageError(
-                f"Cannot read the marker {MARKER}",
-                f"there is no key {safe_text(key)!r}",
-                f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}",
-            )
-    workload = {key: keys[key] for key in _WORKLOAD_KEYS if key in keys}
-    if "inputs" in workload:
-        workload["inputs"] = root / workload["inputs"]
-    return Budget(
-        pattern=name,
-        limits={
-            metric: tuple(
-                parse_limit(value, kind.unit)
-                for value in (keys[metric] if isinstance(keys[metric], list) else [keys[metric]])
-            )
-            for metric, kind in METRICS.items()
-            if metric in keys
-        },
-        operators=(OperatorRule(None, tuple(keys["operators"])),) if "operators" in keys else (),
-        workload=BudgetedWorkload(**workload),
-    )
+    return BudgetedModel(keys["model"], path, budget), settings
 
 
 def _report_lines(report: BudgetReport) -> list[str]:
-    """One line per limit for the summary."""
+    """One line per limit, for the summary."""
     from feasibility.render.rows.budget import OUTCOME_TEXT, sentence_of
     from feasibility.render.rows.rows import name_text
 
@@ -188,7 +157,7 @@ def _report_lines(report: BudgetReport) -> list[str]:
 
 
 def _failure_lines(report: BudgetReport) -> list[str]:
-    """The broken limits, and what accounts for them."""
+    """The broken limits and the growth that explains them."""
     from feasibility.render.ci.problems import problems
     from feasibility.render.rows.budget import growth_cells
 
@@ -203,7 +172,7 @@ def _failure_lines(report: BudgetReport) -> list[str]:
 
 @contextlib.contextmanager
 def _alone() -> Iterator[None]:
-    """Keeps other processes of the same tests, such as xdist's workers, from measuring too."""
+    """Keep other processes, such as xdist workers, from measuring at the same time."""
     from feasibility.paths import cache_dir
 
     try:
@@ -212,7 +181,7 @@ def _alone() -> Iterator[None]:
         folder = cache_dir()
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / "pytest.lock").open("w")
-    except (ImportError, OSError):  # no such locks, or nowhere to keep one
+    except (ImportError, OSError):  # no file locks on this system, or no cache folder
         yield
         return
     with lock:

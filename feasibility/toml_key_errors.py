@@ -193,7 +193,7 @@ def key_lines(text: str) -> dict[KeyPath, int]:
 
 def line_of(lines: Mapping[KeyPath, int], path: KeyPath) -> int:
     """Line of the key, or of the nearest table around it; 1 if neither has a line."""
-    for length in range(len(path), 0, -1):
+    for length in range(len(path), -1, -1):
         if path[:length] in lines:
             return lines[path[:length]]
     return 1

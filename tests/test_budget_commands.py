@@ -278,7 +278,7 @@ def test_a_verdict_can_be_required(project: Path, cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("--format", "xml"), "There is no format 'xml'"),
+        (("--format", "xml"), "Cannot write the format 'xml'"),
         (("--format", "junit", "--json"), "Cannot write junit and json to stdout"),
         (("--config", "none.toml"), "Cannot read budget file none.toml"),
         (("models/c.onnx",), "no budget of"),

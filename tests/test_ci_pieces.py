@@ -11,7 +11,6 @@ import pytest
 
 from feasibility.budget.budget_file import parse_config
 from feasibility.budget.metrics import METRICS
-from feasibility.commands.budget_formats import FORMATS
 from feasibility.render.ci.markdown import MARKER
 
 ROOT = Path(__file__).parents[1]
@@ -49,7 +48,7 @@ def test_formats_and_options_exist() -> None:
 
     known = {option for parameter in _options(app) for option in parameter}
     for text in (ACTION, GUIDE, GITLAB, HOOKS):
-        assert set(re.findall(r'--format "?([a-z]+)', text)) <= set(FORMATS)
+        assert set(re.findall(r'--format "?([a-z]+)', text)) <= set(RENDERERS)
         for command in re.findall(r"budget check((?:[^\n`]|\\\n)*)", text):
             assert set(re.findall(r"--[a-z-]+", command)) <= known
 

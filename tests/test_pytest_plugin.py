@@ -70,8 +70,8 @@ def test_model():
 @pytest.mark.parametrize(
     ("marker", "message"),
     [
-        ('"a.onnx", peek="1MiB"', "there is no key 'peek'"),
-        ('"a.onnx", peak="lots"', "Cannot read the limit*lots"),
+        ('"a.onnx", peek="1MiB"', "line 3, peek: unknown key; did you mean 'peak'"),
+        ('"a.onnx", peak="lots"', "cannot read the limit*lots"),
         ('peak="1MiB"', "it needs one model"),
         ('"none.onnx", peak="1MiB"', "there is no such file"),
     ],

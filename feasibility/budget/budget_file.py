@@ -137,6 +137,12 @@ class BudgetTable(TomlTable):
     page = "docs/ci.md"
 
 
+class MarkerTable(BudgetTable):
+    """The keys of a pytest marker, which are those of one budget."""
+
+    kind = "Marker model_budget in"
+
+
 def config_error(path: Path, why: str, hint: str) -> ConfigError:
     """The error of a budget file that is not valid."""
     return ConfigError(
@@ -196,7 +202,7 @@ def parse_config(text: str, path: Path) -> BudgetConfig:
         prefix = _PROJECT_TABLE
     top = BudgetTable(str(path), values, key_lines(text), prefix)
     top.allow(_TOP_KEYS)
-    budgets = tuple(_budget(entry) for entry in top.tables("budget"))
+    budgets = tuple(budget_of(entry) for entry in top.tables("budget"))
     if not budgets:
         table = ".".join((*map(str, prefix), "budget"))
         raise config_error(
@@ -210,7 +216,12 @@ def parse_config(text: str, path: Path) -> BudgetConfig:
     )
 
 
-def _budget(table: BudgetTable) -> Budget:
+def budget_of(table: BudgetTable) -> Budget:
+    """The budget that a table states.
+
+    Raises:
+        ConfigError: A key is unknown, or a value is wrong.
+    """
     table.allow(_BUDGET_KEYS)
     budget = Budget(
         pattern=table.text("model"),

@@ -33,6 +33,7 @@ from feasibility.scratch import scratch_folder
 # The second child of the pass is not needed; at the same time as the first it costs little.
 _MEMRAY_WIDTH: Final = 2
 
+# Read by hand, because psutil does not say which core a row is of if some are offline.
 _STAT: Final = Path("/proc/stat")
 # Share of the processors that this process may use; one busy core of five is a fifth.
 BUSY_SHARE: Final = 0.15

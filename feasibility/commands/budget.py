@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 import typer
 
-from feasibility.commands.option_groups import CommandApp
+from feasibility.commands.option_groups import CommandApp, single_option
 from feasibility.commands.options import (
     MEASURING,
     OUTPUT,
@@ -34,12 +34,10 @@ _WHAT: Final = "What to check"
 
 ConfigOption: TypeAlias = Annotated[
     Path | None,
-    typer.Option(
-        "--config",
-        "-c",
-        metavar="FILE",
-        help="Budget file; default: the nearest feasibility.toml or pyproject.toml.",
-        rich_help_panel=_WHAT,
+    single_option(
+        "--config -c FILE",
+        "Budget file; default: the nearest feasibility.toml or pyproject.toml.",
+        heading=_WHAT,
     ),
 ]
 ModelsArgument: TypeAlias = Annotated[
@@ -62,49 +60,38 @@ def check(
     config: ConfigOption = None,
     against: Annotated[
         str | None,
-        typer.Option(
-            "--against",
-            metavar="REV",
-            help="Git revision to compare with: measure both now, alternating; ignore saved "
-            "profiles.",
-            rich_help_panel=_WHAT,
+        single_option(
+            "--against REV",
+            "Git revision to compare with: measure both now, alternating; ignore saved profiles.",
+            heading=_WHAT,
         ),
     ] = None,
     static: Annotated[
         bool,
-        typer.Option(
-            "--static",
-            help="Check sizes, FLOPs and operators only; run nothing.",
-            rich_help_panel=_WHAT,
+        single_option(
+            "--static", "Check sizes, FLOPs and operators only; run nothing.", heading=_WHAT
         ),
     ] = False,
     strict: Annotated[
-        bool,
-        typer.Option("--strict", help="Fail on inconclusive limits too.", rich_help_panel=_WHAT),
+        bool, single_option("--strict", "Fail on inconclusive limits too.", heading=_WHAT)
     ] = False,
     explain: Annotated[
         bool,
-        typer.Option(
-            "--explain",
-            help="Show every limit, and also changes within the limit.",
-            rich_help_panel=OUTPUT,
+        single_option(
+            "--explain", "Show every limit, and also changes within the limit.", heading=OUTPUT
         ),
     ] = False,
     format_: Annotated[
         list[str] | None,
-        typer.Option(
-            "--format",
-            metavar="NAME[=FILE]",
-            help="github, gitlab, junit, sarif, markdown or json; into FILE, or on stdout "
+        single_option(
+            "--format NAME[=FILE]",
+            "github, gitlab, junit, sarif, markdown or json; into FILE, or on stdout "
             "instead of the table; repeatable.",
-            rich_help_panel=OUTPUT,
+            heading=OUTPUT,
         ),
     ] = None,
     no_cache: Annotated[
-        bool,
-        typer.Option(
-            "--no-cache", help="Measure unchanged models again.", rich_help_panel=MEASURING
-        ),
+        bool, single_option("--no-cache", "Measure unchanged models again.", heading=MEASURING)
     ] = False,
     timeout: TimeoutOption = 60.0,
     out: OutputOptions,
@@ -146,7 +133,7 @@ def update(
     models: ModelsArgument = None,
     *,
     config: ConfigOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Measure unchanged models again.")] = False,
+    force: Annotated[bool, single_option("--force", "Measure unchanged models again.")] = False,
     timeout: TimeoutOption = 60.0,
     quiet: QuietOption = False,
 ) -> None:
@@ -181,11 +168,11 @@ def init(
         typer.Argument(metavar="MODEL", show_default=False, help="Models to set budgets for."),
     ],
     *,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="Budget file to write.")
-    ] = Path("feasibility.toml"),
+    output: Annotated[Path, single_option("--output -o FILE", "Budget file to write.")] = Path(
+        "feasibility.toml"
+    ),
     headroom: Annotated[
-        str, typer.Option("--headroom", metavar="PERCENT", help="Margin above measured values.")
+        str, single_option("--headroom PERCENT", "Margin above measured values.")
     ] = "25%",
     dim: DimOption = None,
     threads: ThreadsOption = 1,

@@ -1,4 +1,4 @@
-"""Where a budget report goes: the table or one format on stdout, further formats into files."""
+"""In which formats is a budget report written: the table, or formats for CI?"""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ from feasibility.text import safe_text
 if TYPE_CHECKING:
     from feasibility.records.budget import BudgetReport
 
-FORMATS: Final = ("github", "gitlab", "junit", "sarif", "markdown", "json")
 _SUMMARY_VARIABLE: Final = "GITHUB_STEP_SUMMARY"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One format and the file it goes to; stdout if there is none."""
+    """One format and its file; None for stdout."""
 
     format: str
     path: Path | None
@@ -31,7 +30,7 @@ def parse_targets(texts: Sequence[str] | None, *, as_json: bool) -> tuple[Target
     """The targets that `NAME` and `NAME=FILE` mean, the one for stdout last.
 
     Raises:
-        UsageError: There is no such format, or two want stdout.
+        UsageError: A format does not exist, or two formats go to stdout.
     """
     targets = [_target(text) for text in texts or ()]
     if as_json:
@@ -41,8 +40,8 @@ def parse_targets(texts: Sequence[str] | None, *, as_json: bool) -> tuple[Target
         names = " and ".join(target.format for target in on_stdout)
         raise UsageError(
             f"Cannot write {names} to stdout",
-            "it has room for one document",
-            "give the others a file: --format NAME=FILE",
+            "stdout takes one document",
+            "write the others into files: --format NAME=FILE",
         )
     return tuple(sorted(targets, key=lambda target: target.path is None))
 
@@ -50,7 +49,7 @@ def parse_targets(texts: Sequence[str] | None, *, as_json: bool) -> tuple[Target
 def write_report(
     report: BudgetReport, targets: Sequence[Target], *, output: OutputFile | None, all_lines: bool
 ) -> None:
-    """Hands a report over: into files, and the table or one document on stdout.
+    """Write a report into files, and the table or one document on stdout.
 
     Raises:
         DocumentError: A file cannot be written.
@@ -85,7 +84,7 @@ def _rendered(report: BudgetReport, name: str) -> bytes:
 
 
 def _append_job_summary(report: BudgetReport, targets: Sequence[Target]) -> None:
-    """Adds the Markdown report to the job's page where GitHub runs this and it is asked for."""
+    """Add the Markdown report to the page of the GitHub job if --format github is given."""
     path = os.environ.get(_SUMMARY_VARIABLE)
     if not path or all(target.format != "github" for target in targets):
         return
@@ -93,15 +92,17 @@ def _append_job_summary(report: BudgetReport, targets: Sequence[Target]) -> None
         with Path(path).open("ab") as file:
             file.write(_rendered(report, "markdown"))
     except OSError:
-        return  # the annotations and the exit code say the same
+        return  # the annotations have the same content
 
 
 def _target(text: str) -> Target:
+    from feasibility.render.ci.formats import RENDERERS
+
     name, _, path = text.partition("=")
-    if name not in FORMATS:
+    if name not in RENDERERS:
         raise UsageError(
-            f"There is no format {safe_text(name)!r}",
-            f"the formats are {', '.join(FORMATS)}",
+            f"Cannot write the format {safe_text(name)!r}",
+            f"the formats are {', '.join(RENDERERS)}",
             "write for example --format junit=budgets.xml",
         )
     return Target(name, Path(path) if path else None)

@@ -6,10 +6,9 @@ import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
-import typer
-
+from feasibility.commands.option_groups import option
 from feasibility.errors import UsageError
 from feasibility.text import safe_text
 
@@ -28,53 +27,28 @@ class TargetOptions:
 
     heading: ClassVar = "What the model must keep"
 
-    latency: Annotated[
-        str | None,
-        typer.Option(
-            "--latency",
-            metavar="TIME",
-            help="Longest time of one inference, for example 50ms; default: the device's target.",
-        ),
-    ] = None
-    memory: Annotated[
-        str | None,
-        typer.Option(
-            "--memory",
-            metavar="SIZE",
-            help="Most memory of the model and its runtime, for example 200MiB; default: the "
-            "device's limit.",
-        ),
-    ] = None
-    app_size: Annotated[
-        str | None,
-        typer.Option(
-            "--app-size",
-            metavar="SIZE",
-            help="Largest size of the model's files in an app, for example 30MB; default: the "
-            "device's limit.",
-        ),
-    ] = None
-    rate: Annotated[
-        str | None,
-        typer.Option(
-            "--rate",
-            metavar="N",
-            help="Inferences per second, for example 5; or 10/min, 2/h.",
-        ),
-    ] = None
-    realtime: Annotated[
-        str | None,
-        typer.Option(
-            "--realtime",
-            metavar="TIME",
-            help="Seconds of signal per inference, for example 0.975s; inference must be faster "
-            "than this.",
-        ),
-    ] = None
-    require: Annotated[
-        RequiredVerdict | None,
-        typer.Option("--require", help="Exit with 1 if any verdict is worse than this."),
-    ] = None
+    latency: str | None = option(
+        "--latency TIME",
+        "Longest time of one inference, for example 50ms; default: the device's target.",
+    )
+    memory: str | None = option(
+        "--memory SIZE",
+        "Most memory of the model and its runtime, for example 200MiB; default: the "
+        "device's limit.",
+    )
+    app_size: str | None = option(
+        "--app-size SIZE",
+        "Largest size of the model's files in an app, for example 30MB; default: the "
+        "device's limit.",
+    )
+    rate: str | None = option("--rate N", "Inferences per second, for example 5; or 10/min, 2/h.")
+    realtime: str | None = option(
+        "--realtime TIME",
+        "Seconds of signal per inference, for example 0.975s; inference must be faster than this.",
+    )
+    require: RequiredVerdict | None = option(
+        "--require", "Exit with 1 if any verdict is worse than this."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,54 +57,33 @@ class PlaceOptions:
 
     heading: ClassVar = "Where it may run"
 
-    device: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--device",
-            metavar="ID",
-            help="Device: an id, a name or a device file; repeatable; default: two phones, two "
-            "boards and a server.",
-        ),
-    ] = None
-    role: Annotated[
-        AppRole | None,
-        typer.Option(
-            "--role", help="Role of the app; sets its memory limit; default: the device's."
-        ),
-    ] = None
-    runtime: Annotated[
-        str | None,
-        typer.Option(
-            "--runtime",
-            metavar="NAME",
-            help="Runtime to project times for: ncnn, tflite, mnn, ...; default: ONNX Runtime.",
-        ),
-    ] = None
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            "--threads",
-            metavar="N",
-            min=1,
-            help="Intra-op threads; on devices: default up to 4; on this machine: at most its "
-            "core count, default 1.",
-        ),
-    ] = None
-    measured: Annotated[
-        Path | None,
-        typer.Option(
-            "--measured",
-            metavar="FILE.toml",
-            help='Times measured on devices: a table per device id with "model.onnx" = "23ms".',
-        ),
-    ] = None
-    prove: Annotated[
-        bool,
-        typer.Option(
-            "--prove",
-            help="Also run the model under each device's memory limit, enforced by the kernel.",
-        ),
-    ] = False
+    device: list[str] | None = option(
+        "--device ID",
+        "Device: an id, a name or a device file; repeatable; default: two phones, two "
+        "boards and a server.",
+    )
+    role: AppRole | None = option(
+        "--role", "Role of the app; sets its memory limit; default: the device's."
+    )
+    runtime: str | None = option(
+        "--runtime NAME",
+        "Runtime to project times for: ncnn, tflite, mnn, ...; default: ONNX Runtime.",
+    )
+    threads: int | None = option(
+        "--threads N",
+        "Intra-op threads; on devices: default up to 4; on this machine: at most its "
+        "core count, default 1.",
+        min=1,
+    )
+    measured: Path | None = option(
+        "--measured FILE.toml",
+        'Times measured on devices: a table per device id with "model.onnx" = "23ms".',
+    )
+    prove: bool = option(
+        "--prove",
+        "Also run the model under each device's memory limit, enforced by the kernel.",
+        default=False,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,38 +92,21 @@ class NetworkOptions:
 
     heading: ClassVar = "Network and cloud"
 
-    network: Annotated[
-        str | None,
-        typer.Option(
-            "--network",
-            metavar="NAME",
-            help="Network to the server: wifi, 4g, 5g, lan, none, or UP/DOWN/RTT in Mbit/s and "
-            "time, for example 10/50/40ms.",
-        ),
-    ] = None
-    upload: Annotated[
-        str | None,
-        typer.Option(
-            "--upload",
-            metavar="SIZE",
-            help="Bytes that one request sends, for example 60KB for a JPEG; default: raw input "
-            "tensor size.",
-        ),
-    ] = None
-    offline: Annotated[
-        bool, typer.Option("--offline", help="The model must work without a network.")
-    ] = False
-    private: Annotated[bool, typer.Option("--private", help="Inputs must stay on the device.")] = (
-        False
+    network: str | None = option(
+        "--network NAME",
+        "Network to the server: wifi, 4g, 5g, lan, none, or UP/DOWN/RTT in Mbit/s and "
+        "time, for example 10/50/40ms.",
     )
-    price: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--price",
-            metavar="[ID=]USD",
-            help="Price of a server per hour, for example t4=0.526; repeatable.",
-        ),
-    ] = None
+    upload: str | None = option(
+        "--upload SIZE",
+        "Bytes that one request sends, for example 60KB for a JPEG; default: raw input "
+        "tensor size.",
+    )
+    offline: bool = option("--offline", "The model must work without a network.", default=False)
+    private: bool = option("--private", "Inputs must stay on the device.", default=False)
+    price: list[str] | None = option(
+        "--price [ID=]USD", "Price of a server per hour, for example t4=0.526; repeatable."
+    )
 
 
 def read_requirements(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 import typer
 
 from feasibility import __version__
-from feasibility.commands.option_groups import CommandApp
+from feasibility.commands.option_groups import CommandApp, single_option
 from feasibility.commands.options import ForceOption, JsonOption, QuietOption
 from feasibility.commands.output import open_output, print_result, write_bytes
 from feasibility.errors import EXIT_CANNOT_DO, EXIT_OK, FeasibilityError, UsageError
@@ -43,10 +43,9 @@ def list_devices(
     *,
     kind: Annotated[
         list[str] | None,
-        typer.Option(
-            "--kind",
-            metavar="KIND",
-            help="phone, tablet, sbc (board), laptop, desktop or server; repeatable; default: all.",
+        single_option(
+            "--kind KIND",
+            "phone, tablet, sbc (board), laptop, desktop or server; repeatable; default: all.",
         ),
     ] = None,
     json: JsonOption = False,
@@ -86,22 +85,17 @@ def this(
     *,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE.toml",
-            help="Path of the device file; default: in the user's device folder.",
+        single_option(
+            "--output -o FILE.toml",
+            "Path of the device file; default: in the user's device folder.",
         ),
     ] = None,
-    identifier: Annotated[
-        str, typer.Option("--id", metavar="ID", help="Id of the device.")
-    ] = "this",
+    identifier: Annotated[str, single_option("--id ID", "Id of the device.")] = "this",
     name: Annotated[
-        str | None,
-        typer.Option("--name", metavar="NAME", help="Display name; default: system name."),
+        str | None, single_option("--name NAME", "Display name; default: system name.")
     ] = None,
     kind: Annotated[
-        KindName | None, typer.Option("--kind", help="Kind of device; default: a guess.")
+        KindName | None, single_option("--kind", "Kind of device; default: a guess.")
     ] = None,
     json: JsonOption = False,
     force: ForceOption = False,
@@ -145,15 +139,13 @@ def validate(
     ] = None,
     *,
     report: Annotated[
-        bool,
-        typer.Option("--report", help="Report projection errors on published measurements."),
+        bool, single_option("--report", "Report projection errors on published measurements.")
     ] = False,
     rows: Annotated[
         Path | None,
-        typer.Option(
-            "--rows",
-            metavar="FILE.csv",
-            help="Report projection errors on your own measurements, in the columns of "
+        single_option(
+            "--rows FILE.csv",
+            "Report projection errors on your own measurements, in the columns of "
             "profiles/published.csv.",
         ),
     ] = None,
@@ -188,24 +180,22 @@ def calibrate(
     *,
     measured: Annotated[
         list[str],
-        typer.Option(
-            "--measured",
-            metavar="MODEL=TIME",
+        single_option(
+            "--measured MODEL=TIME",
+            "A model and its time on the device, for example model.onnx=23ms; repeatable.",
             show_default=False,
-            help="A model and its time on the device, for example model.onnx=23ms; repeatable.",
         ),
     ],
     threads: Annotated[
         int | None,
-        typer.Option(
-            "--threads",
-            metavar="N",
+        single_option(
+            "--threads N",
+            "Threads of the measurement; default: those that projections assume.",
             min=1,
-            help="Threads of the measurement; default: those that projections assume.",
         ),
     ] = None,
     runtime: Annotated[
-        str, typer.Option("--runtime", metavar="NAME", help="Runtime of the measurement.")
+        str, single_option("--runtime NAME", "Runtime of the measurement.")
     ] = "onnxruntime",
 ) -> None:
     """Record times measured on a device to improve its projections."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from feasibility.commands.option_groups import CommandApp
+from feasibility.commands.option_groups import CommandApp, single_option
 from feasibility.commands.options import (
     MEASURING,
     InputOptions,
@@ -32,11 +32,10 @@ def measure(
     *,
     import_: Annotated[
         Path | None,
-        typer.Option(
-            "--import",
-            metavar="FILE",
-            help="Report of another program, written on the device; read instead of measuring.",
-            rich_help_panel=MEASURING,
+        single_option(
+            "--import FILE",
+            "Report of another program, written on the device; read instead of measuring.",
+            heading=MEASURING,
         ),
     ] = None,
     inputs: InputOptions,

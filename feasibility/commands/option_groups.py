@@ -1,7 +1,7 @@
 """How does a group of options become parameters of a command and a section of its help?
 
-A group is a frozen dataclass whose fields are annotated options. A command takes one parameter
-per group; `CommandApp` replaces it by the fields of the group, each with the group's heading.
+A group is a frozen dataclass whose fields are options. A command takes one parameter per group;
+`CommandApp` replaces it by the fields of the group, which the help lists under its heading.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import copy
 import functools
 import inspect
 from collections.abc import Callable, Iterator
-from dataclasses import fields, is_dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, TypeVar, get_type_hints
+from dataclasses import field, fields, is_dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, get_type_hints
 
 import typer
 from typer.core import TyperCommand
@@ -19,13 +19,8 @@ from typer.core import TyperCommand
 if TYPE_CHECKING:
     from typer._click import Context, HelpFormatter
 
+_OPTION: Final = "option"
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-class OptionGroup(Protocol):
-    """A dataclass of options with the heading under which the help lists them."""
-
-    heading: ClassVar[str]
 
 
 class CommandApp(typer.Typer):
@@ -44,6 +39,25 @@ class CommandApp(typer.Typer):
             return function
 
         return register
+
+
+def option(usage: str, text: str, *, default: object = None, **more: Any) -> Any:
+    """A field of a group of options.
+
+    Args:
+        usage: Names of the option and of its value, for example `--output -o FILE`.
+        text: What the help says about it.
+        default: Value if the option is not given.
+        more: Further arguments of `typer.Option`.
+    """
+    return field(default=default, metadata={_OPTION: single_option(usage, text, **more)})
+
+
+def single_option(usage: str, text: str, *, heading: str | None = None, **more: Any) -> Any:
+    """An option outside a group, as an annotation; the arguments are those of `option`."""
+    names = [word for word in usage.split() if word.startswith("-")]
+    metavar = " ".join(word for word in usage.split() if not word.startswith("-")) or None
+    return typer.Option(*names, metavar=metavar, help=text, rich_help_panel=heading, **more)
 
 
 class SectionedCommand(TyperCommand):
@@ -77,7 +91,7 @@ def with_groups_expanded(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def run(**given: Any) -> Any:
         for name, group in groups.items():
-            options = {field.name: given.pop(field.name) for field in fields(group)}
+            options = {each.name: given.pop(each.name) for each in fields(group)}
             given[name] = group(**options)
         return command(**given)
 
@@ -96,14 +110,17 @@ def with_groups_expanded(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _options_of(group: type) -> Iterator[inspect.Parameter]:
+    """The fields of a group as parameters; a field is an `option` or an annotated option."""
     hints = get_type_hints(group, include_extras=True)
-    for field in fields(group):
-        kind, option = hints[field.name].__origin__, hints[field.name].__metadata__[0]
-        option = copy.copy(option)
-        option.rich_help_panel = group.heading  # type: ignore[attr-defined]
+    for each in fields(group):
+        kind, found = hints[each.name], each.metadata.get(_OPTION)
+        if found is None:
+            kind, found = kind.__origin__, kind.__metadata__[0]
+        found = copy.copy(found)
+        found.rich_help_panel = group.heading  # type: ignore[attr-defined]
         yield inspect.Parameter(
-            field.name,
+            each.name,
             inspect.Parameter.KEYWORD_ONLY,
-            default=field.default,
-            annotation=Annotated[kind, option],
+            default=each.default,
+            annotation=Annotated[kind, found],
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final, TypeAlias
 
 import typer
 
+from feasibility.commands.option_groups import option, single_option
 from feasibility.errors import UsageError
 from feasibility.text import safe_text
 
@@ -24,60 +25,40 @@ ModelArgument: TypeAlias = Annotated[
 ]
 DimOption: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option(
-        "--dim",
-        metavar="NAME=N",
-        help="Size of a symbolic dim, for example batch=4; repeatable.",
-        rich_help_panel=INPUTS,
+    single_option(
+        "--dim NAME=N", "Size of a symbolic dim, for example batch=4; repeatable.", heading=INPUTS
     ),
 ]
 ThreadsOption: TypeAlias = Annotated[
-    int,
-    typer.Option(
-        "--threads", metavar="N", min=1, help="Intra-op threads.", rich_help_panel=MEASURING
-    ),
+    int, single_option("--threads N", "Intra-op threads.", min=1, heading=MEASURING)
 ]
 TimeoutOption: TypeAlias = Annotated[
-    float,
-    typer.Option(
-        "--timeout",
-        metavar="SECONDS",
-        min=0.1,
-        help="Time limit of one pass.",
-        rich_help_panel=MEASURING,
-    ),
+    float, single_option("--timeout SECONDS", "Time limit of one pass.", min=0.1, heading=MEASURING)
 ]
 ProviderOption: TypeAlias = Annotated[
     str,
-    typer.Option(
-        "--provider",
-        metavar="NAME",
-        help="Execution provider, for example cuda.",
-        rich_help_panel=MEASURING,
-    ),
+    single_option("--provider NAME", "Execution provider, for example cuda.", heading=MEASURING),
 ]
 OnOption: TypeAlias = Annotated[
     str | None,
-    typer.Option(
-        "--on",
-        metavar="RUNNER",
-        help="Machine to measure on: ssh:[USER@]HOST, docker:IMAGE, podman:IMAGE or "
+    single_option(
+        "--on RUNNER",
+        "Machine to measure on: ssh:[USER@]HOST, docker:IMAGE, podman:IMAGE or "
         "emulate:aarch64; default: this machine.",
-        rich_help_panel=MEASURING,
+        heading=MEASURING,
     ),
 ]
 JsonOption: TypeAlias = Annotated[
-    bool, typer.Option("--json", help="Print one JSON document instead of the report.")
+    bool, single_option("--json", "Print one JSON document instead of the report.")
 ]
 ForceOption: TypeAlias = Annotated[
-    bool, typer.Option("--force", help="Replace the file of --output if it exists.")
+    bool, single_option("--force", "Replace the file of --output if it exists.")
 ]
 QuietOption: TypeAlias = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Show no progress and no notes on stderr.")
+    bool, single_option("--quiet -q", "Show no progress and no notes on stderr.")
 ]
 DetailsOption: TypeAlias = Annotated[
-    bool,
-    typer.Option("--details", help="Show operators, phases, allocations and assumptions too."),
+    bool, single_option("--details", "Show operators, phases, allocations and assumptions too.")
 ]
 
 
@@ -88,19 +69,11 @@ class InputOptions:
     heading: ClassVar = INPUTS
 
     dim: DimOption = None
-    input_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--input", metavar="NAME=FILE.npy", help="Array for one input of the model; repeatable."
-        ),
-    ] = None
-    inputs: Annotated[
-        Path | None,
-        typer.Option("--inputs", metavar="FILE.npz", help="Arrays for all inputs, by input name."),
-    ] = None
-    seed: Annotated[
-        int, typer.Option("--seed", metavar="N", min=0, help="Seed of generated inputs.")
-    ] = 0
+    input_: list[str] | None = option(
+        "--input NAME=FILE.npy", "Array for one input of the model; repeatable."
+    )
+    inputs: Path | None = option("--inputs FILE.npz", "Arrays for all inputs, by input name.")
+    seed: int = option("--seed N", "Seed of generated inputs.", min=0, default=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,24 +82,12 @@ class MeasuringOptions:
 
     heading: ClassVar = MEASURING
 
-    warmup: Annotated[
-        int | None,
-        typer.Option(
-            "--warmup",
-            metavar="N",
-            min=0,
-            help="Runs before the measured ones; default: automatic.",
-        ),
-    ] = None
-    runs: Annotated[
-        int | None,
-        typer.Option(
-            "--runs",
-            metavar="N",
-            min=1,
-            help="Measured runs; default: 10 to 100, until the median is steady.",
-        ),
-    ] = None
+    warmup: int | None = option(
+        "--warmup N", "Runs before the measured ones; default: automatic.", min=0
+    )
+    runs: int | None = option(
+        "--runs N", "Measured runs; default: 10 to 100, until the median is steady.", min=1
+    )
     timeout: TimeoutOption = 60.0
     provider: ProviderOption = "cpu"
 
@@ -138,10 +99,7 @@ class OutputOptions:
     heading: ClassVar = OUTPUT
 
     json: JsonOption = False
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Also write the JSON document here."),
-    ] = None
+    output: Path | None = option("--output -o FILE", "Also write the JSON document here.")
     force: ForceOption = False
     quiet: QuietOption = False
 

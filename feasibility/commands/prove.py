@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-import typer
-
-from feasibility.commands.option_groups import CommandApp
+from feasibility.commands.option_groups import CommandApp, option
 from feasibility.commands.options import (
     InputOptions,
     MeasuringOptions,
@@ -34,36 +32,24 @@ class LimitOptions:
 
     heading: ClassVar = "Limit"
 
-    memory: Annotated[
-        str | None,
-        typer.Option("--memory", metavar="SIZE", help="Limit for the model, for example 200MiB."),
-    ] = None
-    device: Annotated[
-        str | None,
-        typer.Option(
-            "--device", metavar="ID", help="Device whose memory limit for the model is enforced."
-        ),
-    ] = None
-    bisect: Annotated[
-        bool,
-        typer.Option(
-            "--bisect", help="Find the lowest limit it survives, and the lowest without slowdown."
-        ),
-    ] = False
-    allocator: Annotated[
-        Literal["steady", "default"],
-        typer.Option(
-            "--allocator",
-            help="steady: memory repeats within 0.1 %; default: glibc's default settings, more "
-            "memory, and it varies.",
-        ),
-    ] = "steady"
-    require_speed: Annotated[
-        bool,
-        typer.Option(
-            "--require-speed", help="Exit with 1 also if the limit makes the model thrash."
-        ),
-    ] = False
+    memory: str | None = option("--memory SIZE", "Limit for the model, for example 200MiB.")
+    device: str | None = option(
+        "--device ID", "Device whose memory limit for the model is enforced."
+    )
+    bisect: bool = option(
+        "--bisect",
+        "Find the lowest limit it survives, and the lowest without slowdown.",
+        default=False,
+    )
+    allocator: Literal["steady", "default"] = option(
+        "--allocator",
+        "steady: memory repeats within 0.1 %; default: glibc's default settings, more "
+        "memory, and it varies.",
+        default="steady",
+    )
+    require_speed: bool = option(
+        "--require-speed", "Exit with 1 also if the limit makes the model thrash.", default=False
+    )
 
 
 @app.add_command()
@@ -90,10 +76,7 @@ def prove(
         with progress_on(model.name, quiet=out.quiet) as progress:
             proof = prove_model(model, options, wanted, progress)
         print_result(
-            proof,
-            lambda: prove_report(proof, details=out.details),
-            as_json=out.json,
-            output=file,
+            proof, lambda: prove_report(proof, details=out.details), as_json=out.json, output=file
         )
     return _exit_code(proof, require_speed=limit.require_speed)
 

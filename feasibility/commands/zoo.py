@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from feasibility.commands.option_groups import CommandApp
+from feasibility.commands.option_groups import CommandApp, single_option
 from feasibility.commands.options import QuietOption
 from feasibility.commands.output import stdout_console, write_bytes
 from feasibility.commands.progress import progress_on
@@ -44,9 +44,7 @@ def build(
     *,
     folder: Annotated[
         Path | None,
-        typer.Option(
-            "--folder", "-d", metavar="DIR", help="Folder for the files; default: the user's cache."
-        ),
+        single_option("--folder -d DIR", "Folder for the files; default: the user's cache."),
     ] = None,
     quiet: QuietOption = False,
 ) -> None:
