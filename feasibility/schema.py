@@ -1,8 +1,7 @@
-"""Records to JSON documents and back, with versions checked.
+"""How are records written as JSON documents and read back, and which versions are accepted?
 
-Format history, newest first. A version changes only when a field is removed or
-changes its meaning; added fields keep it, because readers ignore what they do
-not know.
+Format history, newest first. A version changes only if a field is removed or changes its
+meaning. New fields keep the version, because readers ignore unknown fields.
 
 * feasibility/assessment/2: `reasons` are objects with code, part and figures; the sentences of
   version 1 are in `reasons_text`.
@@ -63,15 +62,15 @@ def encode(record: msgspec.Struct) -> bytes:
 
 
 def decode(data: bytes, record_type: type[RecordT], source: str) -> RecordT:
-    """The record that a JSON document holds.
+    """The record in a JSON document.
 
     Args:
         data: The document.
-        record_type: What it must be.
-        source: Where it came from, for messages.
+        record_type: Expected type.
+        source: Name of the document in messages.
 
     Raises:
-        DocumentError: It is not JSON, not this kind of document, of a newer version, or invalid.
+        DocumentError: It is not JSON, not of this type, of a newer version, or not valid.
     """
     what = f"Cannot read {safe_text(source)}"
     wanted = str(record_type.__struct_config__.tag)
@@ -88,7 +87,7 @@ def decode(data: bytes, record_type: type[RecordT], source: str) -> RecordT:
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
         raise DocumentError(
             what,
-            f"it says {wanted} but is not valid: {safe_text(str(error), 300)}",
+            f"its schema is {wanted}, but it is not valid: {safe_text(str(error), 300)}",
             f"compare it with `feasibility schema {wanted.split('/')[1]}`",
         ) from error
 
@@ -110,7 +109,7 @@ def read_document(path: Path, record_type: type[RecordT]) -> RecordT:
 
 
 def is_document_of_this_tool(path: Path) -> bool:
-    """Whether a JSON file says that it is one; a file that cannot be read is left to others."""
+    """Whether a JSON file names a schema of this tool; true for a file that does not exist."""
     try:
         if path.stat().st_size > _MAX_DOCUMENT_BYTES:
             return True
@@ -124,12 +123,12 @@ def json_schema(name: str) -> dict[str, Any]:
     """The JSON Schema of a document, by its short name.
 
     Raises:
-        UsageError: There is no such document.
+        UsageError: The document does not exist.
     """
     record_type = DOCUMENTS.get(name)
     if record_type is None:
         raise UsageError(
-            f"There is no document {safe_text(name)!r}",
+            f"Cannot find the document {safe_text(name)!r}",
             f"the documents are {', '.join(sorted(DOCUMENTS))}",
             "for example: feasibility schema profile",
         )
@@ -144,10 +143,10 @@ def _mismatch(found: str, wanted: str) -> tuple[str, str]:
     """Why a document with another schema is refused, and what to do."""
     found_match, wanted_match = _SCHEMA_NAME.fullmatch(found), _SCHEMA_NAME.fullmatch(wanted)
     if found_match is None or wanted_match is None or found_match[1] != wanted_match[1]:
-        return f"it is {safe_text(found)!r}, not {wanted}", "pass the right kind of document"
+        return f"it is {safe_text(found)!r}, not {wanted}", "give a document of that kind"
     if int(found_match[2]) > int(wanted_match[2]):
         return (
             f"it was written by a newer feasibility ({safe_text(found)}; this one reads {wanted})",
             "update feasibility",
         )
-    return f"it is {safe_text(found)}, which is no longer read", "measure again"
+    return f"it is {safe_text(found)}, an old version that cannot be read", "measure again"

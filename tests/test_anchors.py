@@ -96,8 +96,8 @@ def test_measuring_again_replaces(home: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("model.onnx", "it is not a model, an equals sign and a time"),
-        ("model.onnx=0ms", "0ms is not a time that an inference can take"),
+        ("model.onnx", "it must be a model, an equals sign and a time"),
+        ("model.onnx=0ms", "0ms is too short or too long for an inference"),
         ("model.onnx=fast", "is not a duration"),
     ],
 )
@@ -123,12 +123,12 @@ def test_times_of_several_devices_in_a_file(home: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "it names no device"),
+        ("", "it has no table of a device"),
         ("pi5 = 3", "pi5 is not a table of models"),
         ("[pi5]\n'm.onnx' = 23", "it is not a text such as 23ms"),
         ("[pi5]\n'm.onnx' = '-5ms'", r"m.onnx in .*times.toml, \[pi5\]: '-5ms' is not a duration"),
-        ("[pi5]\n'm.onnx' = '0ms'", r"\[pi5\]: 0ms is not a time that an inference can take"),
-        ("[pi5]\nm.onnx = '5ms'", "it is a table, because of the dot in its name"),
+        ("[pi5]\n'm.onnx' = '0ms'", r"\[pi5\]: 0ms is too short or too long for an inference"),
+        ("[pi5]\nm.onnx = '5ms'", "the dot in its name makes it a table"),
         ("[pi5", "it is not TOML"),
     ],
 )

@@ -94,7 +94,7 @@ USAGE = {
         "hint: write for example --input pixels=cat.npy\n"
     ),
     ("schema", "nope"): (
-        f"error: There is no document 'nope': the documents are {', '.join(sorted(DOCUMENTS))}\n"
+        f"error: Cannot find the document 'nope': the documents are {', '.join(sorted(DOCUMENTS))}\n"
         "hint: for example: feasibility schema profile\n"
     ),
 }

@@ -1,6 +1,6 @@
-"""What people call devices: which spellings mean the same, and what a typo was meant to be.
+"""Which device does a spelling mean, and which one is near to a typo?
 
-A name is compared by its words and numbers first, then with nothing between them.
+Names are compared by words and numbers, then without anything between them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from feasibility.units import GIB
 _SIZE: Final = re.compile(r"(\d+)\s*(?:gib|gb|g)(?![a-z0-9])")
 _WORDS: Final = re.compile(r"\d+gb|[a-z]+|\d+|\+")
 _SIZE_WORD: Final = re.compile(r"(\d+)gb")
-# What people add or leave out when they name a device.
+# Words that users add or leave out.
 _FILLER_WORDS: Final = frozenset(
     {"the", "model", "gb", "gib", "g", "ram", "phone", "developer", "dev", "kit", "board"}
 )
@@ -32,7 +32,7 @@ _Key = tuple[str, ...]
 
 
 def matching(text: str, devices: Sequence[Device]) -> tuple[Device, ...]:
-    """The devices that a name may mean: several only where it is ambiguous."""
+    """The devices that a name may mean; several if it is ambiguous."""
     for keys_of, key_of in _STAGES:
         key = key_of(text)
         found = tuple(device for device in devices if key in keys_of(device))
@@ -42,7 +42,7 @@ def matching(text: str, devices: Sequence[Device]) -> tuple[Device, ...]:
 
 
 def suggestions(text: str, devices: Sequence[Device]) -> tuple[str, ...]:
-    """Ids of devices that a name nearly means, the likeliest first."""
+    """Ids of devices with similar names, the most similar first."""
     wanted = set(word_key(text))
     within = [
         device.id
@@ -60,7 +60,7 @@ def suggestions(text: str, devices: Sequence[Device]) -> tuple[str, ...]:
 
 
 def word_key(name: str) -> _Key:
-    """Words and numbers of a name without fillers and makers, in an order that does not matter."""
+    """Sorted words and numbers of a name, without common words and makers."""
     return tuple(sorted(_words(name)))
 
 
@@ -71,18 +71,18 @@ def _words(name: str) -> list[str]:
 
 
 def _loose_key(name: str) -> _Key:
-    """The words where a size may stand without its unit, as in `pi5 16`."""
+    """The words, sizes without their unit, as in `pi5 16`."""
     return tuple(sorted(_SIZE_WORD.sub(r"\1", word) for word in _words(name)))
 
 
 def _joined_key(name: str) -> _Key:
-    """The words with nothing between them, as in `rpi516gb`."""
+    """The words joined, as in `rpi516gb`."""
     joined = "".join(_words(name))
     return (joined,) if joined else ()
 
 
 def _plain_key(name: str) -> _Key:
-    """Letters and digits with nothing between them, as in `samsunggalaxys24`."""
+    """Letters and digits joined, as in `samsunggalaxys24`."""
     plain = "".join(letter for letter in name.lower() if letter.isalnum())
     return (plain,) if plain else ()
 
@@ -92,7 +92,7 @@ def _names(device: Device) -> tuple[str, ...]:
 
 
 def _word_keys(device: Device) -> frozenset[_Key]:
-    """Keys of all names, and of each with the size of the memory behind it."""
+    """Keys of all names, with and without the size of the memory."""
     memory = device.memory.total_bytes if device.memory is not None else None
     if device.runs_on == "gpu" and device.gpu is not None and device.gpu.memory_bytes is not None:
         memory = device.gpu.memory_bytes

@@ -16,7 +16,7 @@ from feasibility.text import safe_text
 # The devices of `check` without --device: two phones, two boards, a server.
 DEFAULT_DEVICE_IDS: Final = ("budget_g85_4gb", "galaxy_s24", "rpi_4b", "rpi_5", "rtx_3070")
 
-# The id that `devices this` gives to the machine that it runs on.
+# The default id of `devices this`.
 THIS_ID: Final = "this"
 
 

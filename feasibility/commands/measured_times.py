@@ -1,4 +1,4 @@
-"""Measurements from a real device: reading them and keeping them in its file."""
+"""How are times that were measured on a device read, and kept as anchors in its file?"""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FILE_HINT = 'write for example: [rpi_5] and below it "model.onnx" = "23ms"'
 
 
 class Measured(NamedTuple):
-    """A model and how long it took on the device."""
+    """A model and its time on the device."""
 
     model: Path
     latency_ns: int
@@ -30,12 +30,12 @@ def parse_measured(text: str) -> Measured:
     Raises:
         UsageError: It has another form, or the time is zero.
     """
-    # The last equals sign divides, because file names may hold one.
+    # The last equals sign divides, because file names may contain one.
     name, equals, time = text.rpartition("=")
     if not (name and equals and time):
         raise UsageError(
             f"Cannot read --measured {safe_text(text)!r}",
-            "it is not a model, an equals sign and a time",
+            "it must be a model, an equals sign and a time",
             "write for example --measured model.onnx=23ms",
         )
     return Measured(Path(name), _duration_ns(name, time))
@@ -45,7 +45,7 @@ def read_measured(path: Path) -> Mapping[str, tuple[Measured, ...]]:
     """Measurements by device id from a TOML file with one table per device.
 
     Raises:
-        UsageError: The file cannot be read, or does not hold tables of times.
+        UsageError: The file cannot be read, or does not contain tables of times.
     """
     what = f"Cannot read --measured {safe_text(str(path))}"
     try:
@@ -59,12 +59,12 @@ def read_measured(path: Path) -> Mapping[str, tuple[Measured, ...]]:
         if not isinstance(table, dict) or not table:
             raise UsageError(what, f"{safe_text(device)} is not a table of models", _FILE_HINT)
         found[device] = tuple(
-            # Models stand beside the file that names them.
+            # Paths of models are relative to the file.
             Measured(path.parent / name, _duration_ns(name, time, f" in {path}, [{device}]"))
             for name, time in table.items()
         )
     if not found:
-        raise UsageError(what, "it names no device", _FILE_HINT)
+        raise UsageError(what, "it has no table of a device", _FILE_HINT)
     return found
 
 
@@ -75,23 +75,21 @@ def with_measured(
     threads: int | None = None,
     runtime: str = "onnxruntime",
 ) -> tuple[Device, ...]:
-    """The devices with the measurements of a file as anchors.
-
-    Measurements of a device that is not among them say nothing here.
+    """The devices with the times of a file as anchors; times of other devices are ignored.
 
     Args:
-        devices: Where the model may run.
+        devices: Devices of the check.
         path: The file.
-        threads: Threads they were measured with; None for as many as projections take.
-        runtime: Key of the runtime they were measured with.
+        threads: Threads of the measurements; None for the number that projections assume.
+        runtime: Key of the runtime of the measurements.
 
     Raises:
-        FeasibilityError: The file or a model it names cannot be read, or there is no such
-            device.
+        FeasibilityError: The file or one of its models cannot be read, or one of its devices
+            does not exist.
     """
     from feasibility.catalogue.load_catalogue import find_device, known_devices
 
-    # A device that was given as a file comes first, because it may have the catalogue's id.
+    # A device given as a file replaces one of the catalogue with the same id.
     known = {device.id: device for device in (*known_devices(), *devices)}
     chosen = {device.id: device for device in devices}
     named: dict[str, str] = {}
@@ -113,16 +111,16 @@ def with_measured(
 def anchored_device(
     device: Device, measured: Iterable[Measured], *, threads: int | None, runtime: str
 ) -> Device:
-    """The device with these measurements among its anchors, newer ones over older.
+    """The device with these times among its anchors; they replace older ones.
 
     Args:
-        device: The device they were taken on.
-        measured: Models and their times there.
-        threads: Threads they were measured with; None for as many as projections take.
-        runtime: Runtime they were measured with, by its key or its name.
+        device: The device of the measurements.
+        measured: Models and their times.
+        threads: Threads of the measurements; None for the number that projections assume.
+        runtime: Runtime of the measurements, by key or name.
 
     Raises:
-        UsageError: There is no projection for such a runtime.
+        UsageError: There are no projections for this runtime.
         FeasibilityError: A model cannot be read, or its work is not known.
     """
     import msgspec
@@ -137,7 +135,7 @@ def anchored_device(
 
 
 def make_anchor(device: Device, measured: Measured, *, threads: int | None, runtime: str) -> Anchor:
-    """The anchor that a measurement makes.
+    """The anchor of a measurement.
 
     Raises:
         FeasibilityError: The model cannot be read, or its work is not known.
@@ -154,14 +152,14 @@ def make_anchor(device: Device, measured: Measured, *, threads: int | None, runt
     if anchor is None:
         raise UsageError(
             f"Cannot use the time of {safe_text(str(measured.model))}",
-            "the work of this model is not known, so its time says nothing of other models",
+            "the work of this model is not known, so its time cannot calibrate other models",
             "give an .onnx file whose shapes are fixed, or a profile made with --dim",
         )
     return anchor
 
 
 def save_anchors(device: Device) -> Path:
-    """Write the device's anchors into the user's copy of its file; returns the copy's path.
+    """Write the device's anchors into the user's copy of its file; returns the path.
 
     Raises:
         DeviceError: The file cannot be read or written.
@@ -189,13 +187,13 @@ def _profiled(path: Path) -> ProfiledModel:
     """The model of an .onnx file or of a saved profile.
 
     Raises:
-        FeasibilityError: There is no such file, or it is neither.
+        FeasibilityError: The file does not exist, or is neither.
     """
     if not path.is_file():
         raise UsageError(
             f"Cannot use the time of {safe_text(str(path))}",
-            "there is no such file, and without its work a time says nothing of other models",
-            "give the .onnx file that was measured on the device, or a saved profile of it",
+            "this file does not exist, and without its work a time cannot calibrate other models",
+            "give the .onnx file that was measured, or a saved profile of it",
         )
     if path.suffix.lower() == ".json":
         from feasibility.records.profile import Profile
@@ -212,7 +210,7 @@ def _duration_ns(name: str, time: object, where: str = "") -> int:
     """The time of a model.
 
     Raises:
-        UsageError: It is no time, or none that an inference can take; the message says where.
+        UsageError: It is not a time, or not a time of an inference.
     """
     from feasibility.units import MINUTE_NS, parse_duration_ns
 
@@ -220,7 +218,7 @@ def _duration_ns(name: str, time: object, where: str = "") -> int:
     hint = "give the time of one inference, for example 23ms"
     if isinstance(time, dict):
         raise UsageError(
-            f"Cannot read {of}", "it is a table, because of the dot in its name",
+            f"Cannot read {of}", "the dot in its name makes it a table",
             'write the name in quotes: "model.onnx" = "23ms"',
         )  # fmt: skip
     if not isinstance(time, str):
@@ -231,6 +229,6 @@ def _duration_ns(name: str, time: object, where: str = "") -> int:
         why = f"{safe_text(time, 40)!r} is not a duration"
         raise UsageError(f"Cannot read {of}", why, hint) from error
     if not 1000 <= latency_ns <= 60 * MINUTE_NS:
-        why = f"{safe_text(time, 40)} is not a time that an inference can take"
+        why = f"{safe_text(time, 40)} is too short or too long for an inference"
         raise UsageError(f"Cannot use {of}", why, hint)
     return latency_ns

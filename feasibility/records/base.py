@@ -1,4 +1,4 @@
-"""The base class and the field types that all records share."""
+"""The base class of records and the field types that they share."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from msgspec import Meta
 
 
 class Record(msgspec.Struct, frozen=True):
-    """An immutable record; every subclass also says `kw_only`, which is not inherited.
+    """An immutable record. Subclasses repeat `kw_only`, which is not inherited.
 
-    Unknown fields are ignored on reading, so that a document written by a later
-    minor version, which may only add fields, can still be read.
+    Reading ignores unknown fields, because later minor versions may add fields.
     """
 
 
@@ -27,27 +26,27 @@ Count: TypeAlias = Annotated[int, Meta(ge=0)]
 Ratio: TypeAlias = Annotated[float, Meta(ge=0)]
 
 Isa: TypeAlias = Literal["aarch64", "x86_64"]
-# What other systems call them.
+# Names of instruction sets on other systems.
 ISA_ALIASES: Final = {"arm64": "aarch64", "amd64": "x86_64"}
 Method: TypeAlias = Literal["measured", "emulated", "projected"]
 Dim: TypeAlias = int | str | None
 
 
 class Notice(Record, frozen=True, kw_only=True):
-    """Something a reader should know before trusting a figure."""
+    """A warning about a figure."""
 
     code: Annotated[str, Meta(description="Stable identifier, for scripts.")]
-    message: Annotated[str, Meta(description="What was noticed, in one sentence.")]
-    hint: Annotated[str, Meta(description="What to do about it; may be empty.")] = ""
+    message: Annotated[str, Meta(description="The warning in one sentence.")]
+    hint: Annotated[str, Meta(description="What to do; may be empty.")] = ""
 
 
 class Assumption(Record, frozen=True, kw_only=True):
-    """A value that the model left open and that was chosen for it."""
+    """A value that the model leaves open and that was assumed."""
 
-    subject: Annotated[str, Meta(description="The dim or input that was open.")]
-    value: Annotated[str, Meta(description="The value chosen.")]
+    subject: Annotated[str, Meta(description="The dim or input.")]
+    value: Annotated[str, Meta(description="The assumed value.")]
     reason: Annotated[str, Meta(description="Why this value is likely.")]
-    option: Annotated[str, Meta(description="The option that sets it, ready to paste.")]
+    option: Annotated[str, Meta(description="The option that sets another value.")]
 
 
 class TensorSpec(Record, frozen=True, kw_only=True):
@@ -57,20 +56,20 @@ class TensorSpec(Record, frozen=True, kw_only=True):
     dtype: Annotated[
         str,
         Meta(
-            description="Element type in numpy's words (float32, int64, bool, string, bfloat16), "
-            "or for maps and sequences the type of their values."
+            description="Element type with numpy's names (float32, int64, bool, string, bfloat16); "
+            "for maps and sequences the type of their values."
         ),
     ]
     shape: Annotated[
         tuple[Dim, ...] | None,
         Meta(
-            description="One entry per dim: a size, a symbolic name, or null where the model "
-            "says nothing; null as a whole if even the rank is open."
+            description="One entry per dim: a size, a symbolic name, or null if the model "
+            "does not say; null as a whole if the rank is unknown."
         ),
     ] = None
     kind: Annotated[
         Literal["tensor", "sequence", "map", "optional", "sparse"],
-        Meta(description="What the value is; anything but a tensor is rare."),
+        Meta(description="Kind of value; nearly always a tensor."),
     ] = "tensor"
     type_text: Annotated[
         str, Meta(description="The full type, for example seq(map(int64,tensor(float))).")

@@ -13,7 +13,7 @@ from feasibility.records.device import Device
 class Catalogue(
     Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/catalogue/1"
 ):
-    """The answer of `devices list`, and of `devices validate FILE`."""
+    """The result of `devices list` and of `devices validate FILE`."""
 
     tool_version: Annotated[str, Meta(description="Version of feasibility that wrote this.")]
-    devices: Annotated[tuple[Device, ...], Meta(description="All devices that were asked for.")]
+    devices: Annotated[tuple[Device, ...], Meta(description="The devices.")]

@@ -1,4 +1,4 @@
-"""A device as its catalogue file describes it, each figure with its source."""
+"""A device as its device file describes it; each figure has its source."""
 
 from __future__ import annotations
 
@@ -16,33 +16,37 @@ Processor: TypeAlias = Literal["cpu", "gpu"]
 Precision: TypeAlias = Literal["fp32", "fp16", "int8"]
 
 UNVERIFIED: Final = "unverified"
-# Driver, display and fragmentation keep some of a GPU's memory from one process.
+# Driver, display and fragmentation use some of a GPU's memory.
 GPU_USABLE_RATIO: Final = 0.9
 
 
 class Figure(Record, frozen=True, kw_only=True):
-    """One number of a device and where it was read."""
+    """One figure of a device and its source."""
 
-    value: Annotated[int, Meta(ge=0, description="The number, in the unit its field's name ends.")]
-    source: Annotated[
-        str, Meta(description="Where it was read, or `unverified` where that is not known.")
+    value: Annotated[
+        int, Meta(ge=0, description="The number, in the unit at the end of its field's name.")
     ]
-    note: Annotated[str, Meta(description="How it follows from the source, or a caveat.")] = ""
+    source: Annotated[
+        str, Meta(description="Where the figure was read; `unverified` if nobody published it.")
+    ]
+    note: Annotated[
+        str, Meta(description="How the figure follows from the source, or a restriction.")
+    ] = ""
 
     @property
     def is_verified(self) -> bool:
-        """True if somebody published the number or measured it."""
+        """True if the figure was published or measured."""
         return self.source != UNVERIFIED
 
 
 class Cluster(Record, frozen=True, kw_only=True):
-    """CPU cores of one kind at one clock."""
+    """CPU cores of one type at one clock."""
 
     core: Annotated[str, Meta(description="Microarchitecture, for example cortex-a76.")]
-    core_count: Annotated[Figure, Meta(description="Cores.")]
+    core_count: Annotated[Figure, Meta(description="Number of cores.")]
     clock_hz: Annotated[Figure, Meta(description="Clock under load.")]
     flop_per_cycle: Annotated[
-        Figure, Meta(description="fp32 operations per core and cycle, a multiply-add as 2.")
+        Figure, Meta(description="fp32 operations per core and cycle; a multiply-add counts as 2.")
     ]
 
     @property
@@ -52,31 +56,33 @@ class Cluster(Record, frozen=True, kw_only=True):
 
 
 class Cpu(Record, frozen=True, kw_only=True):
-    """The processor that the default provider runs on."""
+    """The CPU."""
 
-    soc: Annotated[str, Meta(description="Chip.")]
-    clusters: Annotated[tuple[Cluster, ...], Meta(description="Cores by kind, fastest first.")]
+    soc: Annotated[str, Meta(description="Name of the chip.")]
+    clusters: Annotated[tuple[Cluster, ...], Meta(description="Cores by type, fastest first.")]
     features: Annotated[
         tuple[str, ...], Meta(description="Instruction set extensions that kernels use.")
     ] = ()
 
 
 class Grant(Record, frozen=True, kw_only=True):
-    """Memory that the system leaves to one process in one role."""
+    """Memory limit of one process in one role."""
 
-    role: Annotated[Role, Meta(description="What the process is to the system.")]
-    memory_bytes: Annotated[Figure, Meta(description="What it may use before it is killed.")]
-    reason: Annotated[str, Meta(description="Why that much, as a clause of a sentence.")]
+    role: Annotated[Role, Meta(description="Role of the process.")]
+    memory_bytes: Annotated[
+        Figure, Meta(description="Memory that the process may use before it is killed.")
+    ]
+    reason: Annotated[str, Meta(description="Reason for the limit, as a clause of a sentence.")]
 
 
 class DeviceMemory(Record, frozen=True, kw_only=True):
     """Main memory."""
 
-    total_bytes: Annotated[Figure, Meta(description="Memory that is fitted.")]
+    total_bytes: Annotated[Figure, Meta(description="Installed memory.")]
     bandwidth_bytes_per_s: Annotated[
         Figure | None, Meta(description="Peak transfer rate of the memory bus.")
     ] = None
-    grants: Annotated[tuple[Grant, ...], Meta(description="What one process gets, by role.")]
+    grants: Annotated[tuple[Grant, ...], Meta(description="Memory limit of one process, by role.")]
 
 
 class Gpu(Record, frozen=True, kw_only=True):
@@ -84,94 +90,101 @@ class Gpu(Record, frozen=True, kw_only=True):
 
     name: Annotated[str, Meta(description="Name.")]
     memory_bytes: Annotated[
-        Figure | None, Meta(description="Its own memory; null where it shares the main memory.")
+        Figure | None, Meta(description="Its own memory; null if it shares main memory.")
     ] = None
     bandwidth_bytes_per_s: Annotated[
         Figure | None, Meta(description="Peak transfer rate of its memory.")
     ] = None
     fp32_flops_per_s: Annotated[Figure | None, Meta(description="Peak fp32 rate.")] = None
     fp16_flops_per_s: Annotated[
-        Figure | None, Meta(description="Peak dense fp16 rate, matrix units included.")
+        Figure | None, Meta(description="Peak dense fp16 rate, including matrix units.")
     ] = None
-    launch_ns: Annotated[
-        Figure | None, Meta(description="Time that starting one kernel takes at least.")
-    ] = None
+    launch_ns: Annotated[Figure | None, Meta(description="Shortest time to start one kernel.")] = (
+        None
+    )
     context_bytes: Annotated[
-        Figure | None, Meta(description="Memory a process needs before the first tensor.")
+        Figure | None, Meta(description="Memory that a process needs before its first tensor.")
     ] = None
 
 
 class Npu(Record, frozen=True, kw_only=True):
-    """A neural accelerator; what it can run is looked up, not computed."""
+    """A neural accelerator. Its times are looked up in published rows."""
 
     name: Annotated[str, Meta(description="Name.")]
     int8_ops_per_s: Annotated[Figure | None, Meta(description="Advertised int8 rate.")] = None
 
 
 class Limits(Record, frozen=True, kw_only=True):
-    """What an application on the device is held to unless its author says otherwise."""
+    """Default limits and target of an application on the device."""
 
     runtime_bytes: Annotated[
-        Figure, Meta(description="Resident memory of the runtime's library and its caller.")
+        Figure, Meta(description="Resident memory of the runtime and the app that calls it.")
     ]
     model_storage_bytes: Annotated[
-        Figure | None, Meta(description="Storage that a model may take; null for no limit.")
+        Figure | None, Meta(description="Largest storage of a model; null for no limit.")
     ] = None
     latency_ns: Annotated[
-        Figure | None, Meta(description="Latency that one inference may take; null for no limit.")
+        Figure | None,
+        Meta(description="Default target for the time of one inference; null for no target."),
     ] = None
 
 
 class Price(Record, frozen=True, kw_only=True):
-    """What a machine like this is rented for."""
+    """Rent of such a machine."""
 
-    hourly_microusd: Annotated[Figure, Meta(description="Per hour, in millionths of a US dollar.")]
-    as_of: Annotated[str, Meta(description="Date it was read, ISO 8601; a month will do.")]
+    hourly_microusd: Annotated[
+        Figure, Meta(description="Price per hour, in millionths of a US dollar.")
+    ]
+    as_of: Annotated[str, Meta(description="Date of the price, ISO 8601: a month or a day.")]
 
 
 class Anchor(Record, frozen=True, kw_only=True):
-    """One model that was measured on the device itself, with the work it does there."""
+    """A latency that was measured on the device, with the work of the model."""
 
     model: Annotated[str, Meta(description="File name of the model.")]
-    latency_ns: Annotated[int, Meta(gt=0, description="Latency that was measured.")]
-    threads: Annotated[int, Meta(ge=1, description="Threads it was measured with.")] = 1
-    runtime: Annotated[str, Meta(description="Runtime it was measured with.")] = "onnxruntime"
-    precision: Annotated[Precision, Meta(description="Arithmetic that was done.")] = "fp32"
-    measured_on: Annotated[str, Meta(description="Date, ISO 8601; empty if not stated.")] = ""
+    latency_ns: Annotated[int, Meta(gt=0, description="Measured latency.")]
+    threads: Annotated[int, Meta(ge=1, description="Threads of the measurement.")] = 1
+    runtime: Annotated[str, Meta(description="Runtime of the measurement.")] = "onnxruntime"
+    precision: Annotated[Precision, Meta(description="Precision of the arithmetic.")] = "fp32"
+    measured_on: Annotated[str, Meta(description="Date, ISO 8601; empty if unknown.")] = ""
     operations: Annotated[
-        dict[str, int], Meta(description="Operations by kind of work, multiply-adds as 2.")
+        dict[str, int], Meta(description="Operations by kind of work; a multiply-add counts as 2.")
     ]
     activation_count: Annotated[
-        int, Meta(ge=0, description="Elements of activations read and written.")
+        int, Meta(ge=0, description="Elements of activations, read and written.")
     ] = 0
-    weight_count: Annotated[int, Meta(ge=0, description="Weights used many times each.")] = 0
-    vector_weight_count: Annotated[int, Meta(ge=0, description="Weights used once.")] = 0
-    layer_count: Annotated[int, Meta(ge=0, description="Layers that are dispatched.")] = 0
+    weight_count: Annotated[
+        int, Meta(ge=0, description="Weights that are used many times each.")
+    ] = 0
+    vector_weight_count: Annotated[int, Meta(ge=0, description="Weights that are used once.")] = 0
+    layer_count: Annotated[int, Meta(ge=0, description="Number of layers.")] = 0
 
 
 class Rates(Record, frozen=True, kw_only=True):
-    """What one number of threads sustains on the device, measured with small models there."""
+    """Rates for one number of threads, measured with small models on the device."""
 
-    thread_count: Annotated[int, Meta(ge=1, description="Threads they were measured with.")]
+    thread_count: Annotated[int, Meta(ge=1, description="Threads of the measurement.")]
     operations_per_s: Annotated[
         dict[str, Figure],
-        Meta(description="Operations by kind of work, a multiply-add as 2, per second."),
+        Meta(description="Operations per second by kind of work; a multiply-add counts as 2."),
     ]
     activation_bytes_per_s: Annotated[
-        Figure, Meta(description="Activations moved between layers, in caches.")
+        Figure, Meta(description="Bytes of activations between layers per second, in caches.")
     ]
-    bandwidth_bytes_per_s: Annotated[Figure, Meta(description="What no cache holds.")]
-    layer_ns: Annotated[Figure, Meta(description="Dispatching one layer.")]
+    bandwidth_bytes_per_s: Annotated[
+        Figure, Meta(description="Bytes per second of data larger than the caches.")
+    ]
+    layer_ns: Annotated[Figure, Meta(description="Time to start one layer.")]
 
 
 class MeasuredMachine(Record, frozen=True, kw_only=True):
-    """What was measured on the device itself, from which projections for it are made."""
+    """Rates that `devices this` measured; projections for the device use them."""
 
-    runtime: Annotated[str, Meta(description="Runtime, as profiles name it.")]
-    processor: Annotated[str, Meta(description="Processor, as profiles of it name it.")]
-    core_count: Annotated[int, Meta(ge=1, description="Cores a process could use.")]
+    runtime: Annotated[str, Meta(description="Runtime as profiles name it.")]
+    processor: Annotated[str, Meta(description="Processor as profiles name it.")]
+    core_count: Annotated[int, Meta(ge=1, description="Cores that a process could use.")]
     cache_bytes: Annotated[
-        Figure | None, Meta(description="Last cache before main memory; null unknown.")
+        Figure | None, Meta(description="Last cache before main memory; null if unknown.")
     ] = None
     rates: Annotated[
         tuple[Rates, ...], Meta(description="Rates by number of threads, one thread first.")
@@ -179,47 +192,49 @@ class MeasuredMachine(Record, frozen=True, kw_only=True):
 
 
 class Device(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/device/1"):
-    """One place where a model might run."""
+    """A device where a model may run."""
 
-    id: Annotated[str, Meta(description="Identifier, also the file name.")]
-    name: Annotated[str, Meta(description="Name for people.")]
-    kind: Annotated[Kind, Meta(description="What sort of device it is.")]
-    aliases: Annotated[tuple[str, ...], Meta(description="Other names people type.")] = ()
+    id: Annotated[str, Meta(description="Id, also the name of the file.")]
+    name: Annotated[str, Meta(description="Display name.")]
+    kind: Annotated[Kind, Meta(description="Kind of device.")]
+    aliases: Annotated[tuple[str, ...], Meta(description="Other names that users type.")] = ()
     os: Annotated[str, Meta(description="Operating system.")]
     isa: Annotated[Isa, Meta(description="Instruction set.")]
     allocator: Annotated[
-        Allocator, Meta(description="C library allocator, which decides how much is kept.")
+        Allocator,
+        Meta(description="Allocator of the C library; it sets how much memory is retained."),
     ]
-    runs_on: Annotated[
-        Processor, Meta(description="Processor that models are projected to run on.")
-    ] = "cpu"
-    role: Annotated[Role, Meta(description="Role of the process unless another is asked for.")]
-    cpu: Annotated[Cpu | None, Meta(description="Processor; null for a bare accelerator.")] = None
+    runs_on: Annotated[Processor, Meta(description="Processor that projections are for.")] = "cpu"
+    role: Annotated[Role, Meta(description="Default role of the process.")]
+    cpu: Annotated[
+        Cpu | None, Meta(description="Processor; null for an accelerator without a host.")
+    ] = None
     memory: Annotated[
-        DeviceMemory | None, Meta(description="Main memory; null for a bare accelerator.")
+        DeviceMemory | None,
+        Meta(description="Main memory; null for an accelerator without a host."),
     ] = None
     gpu: Annotated[Gpu | None, Meta(description="Graphics processor.")] = None
     npu: Annotated[Npu | None, Meta(description="Neural accelerator.")] = None
-    limits: Annotated[Limits, Meta(description="What an application is held to.")]
+    limits: Annotated[Limits, Meta(description="Default limits and target of an application.")]
     power_mw: Annotated[
-        Figure | None, Meta(description="Most it draws under load, in milliwatts; null unknown.")
+        Figure | None, Meta(description="Highest power under load, in milliwatts; null if unknown.")
     ] = None
-    price: Annotated[Price | None, Meta(description="What renting it costs; null unknown.")] = None
-    runtimes: Annotated[tuple[str, ...], Meta(description="Runtimes people use on it.")] = ()
+    price: Annotated[Price | None, Meta(description="Rent; null if unknown.")] = None
+    runtimes: Annotated[tuple[str, ...], Meta(description="Runtimes that are used on it.")] = ()
     anchors: Annotated[
-        tuple[Anchor, ...], Meta(description="Models that were measured on the device itself.")
+        tuple[Anchor, ...], Meta(description="Latencies measured on the device.")
     ] = ()
     measured: Annotated[
         MeasuredMachine | None,
-        Meta(description="What `devices this` measured on it; null if it never ran there."),
+        Meta(description="Rates that `devices this` measured; null if it was not run there."),
     ] = None
-    origin: Annotated[str, Meta(description="File it was read from; empty if made in memory.")] = ""
+    origin: Annotated[str, Meta(description="File of the device; empty if there is none.")] = ""
 
     def grant(self, role: Role | None = None) -> Grant | None:
-        """What the system leaves to a process in this role.
+        """Memory limit of a process in this role; the device's role by default.
 
-        A role that the file does not mention gets the smallest of those that it does:
-        a system that restricts any process restricts an unusual one no less.
+        A role that the file does not have gets its smallest limit, because it is unlikely
+        to get more than the known roles.
         """
         if self.memory is None or not self.memory.grants:
             return None
@@ -230,7 +245,7 @@ class Device(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibi
         return min(self.memory.grants, key=lambda grant: grant.memory_bytes.value)
 
     def usable_bytes(self, role: Role | None = None) -> int | None:
-        """What a model and its runtime may use there: of a GPU's own memory, else of the grant."""
+        """Memory for a model and its runtime: the GPU's own memory, else the limit of the role."""
         if self.runs_on == "gpu" and self.gpu is not None and self.gpu.memory_bytes is not None:
             return round(self.gpu.memory_bytes.value * GPU_USABLE_RATIO)
         grant = self.grant(role)
