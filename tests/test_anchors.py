@@ -108,7 +108,7 @@ def test_a_time_that_cannot_be(text: str, message: str) -> None:
 
 def test_a_model_that_was_never_measured(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["devices", "calibrate", "pi5", "--measured", "nowhere.onnx=23ms"]) == 2
-    assert "there is no such file" in capsys.readouterr().err
+    assert "this file does not exist" in capsys.readouterr().err
 
 
 def test_times_of_several_devices_in_a_file(home: Path) -> None:

@@ -94,7 +94,8 @@ USAGE = {
         "hint: write for example --input pixels=cat.npy\n"
     ),
     ("schema", "nope"): (
-        f"error: Cannot find the document 'nope': the documents are {', '.join(sorted(DOCUMENTS))}\n"
+        "error: Cannot find the document 'nope': the documents are "
+        f"{', '.join(sorted(DOCUMENTS))}\n"
         "hint: for example: feasibility schema profile\n"
     ),
 }

@@ -32,7 +32,7 @@ def test_a_document_comes_back_as_it_was() -> None:
         (b'{"a": 1}', "not a document of this tool"),
         (b'{"schema": "feasibility/facts/1"}', "it is 'feasibility/facts/1', not feasibility/pro"),
         (b'{"schema": "feasibility/profile/2"}', "written by a newer feasibility"),
-        (b'{"schema": "feasibility/profile/0"}', "no longer read"),
+        (b'{"schema": "feasibility/profile/0"}', "an old version"),
         (b'{"schema": "feasibility/profile/1"}', "is not valid"),
         (b"\xff\xfe", "not a document of this tool"),
     ],
