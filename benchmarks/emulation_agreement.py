@@ -161,7 +161,7 @@ def main(paths: list[str]) -> None:
     """Prints one row per figure."""
     for path in map(Path, paths):
         started = time.monotonic()
-        profile = measure_model(path, machine=EmulatedRunner())
+        profile = measure_model(path, runner=EmulatedRunner())
         memory = profile.memory
         assert memory is not None
         sequence = max((profile.workload.dims.get("sequence", 1), 1))

@@ -67,16 +67,16 @@ def saying(engine: Path, text: str, code: int) -> ContainerRunner:
     return ContainerRunner("docker", "my/image")
 
 
-def fails(machine: ContainerRunner) -> HostError:
-    with pytest.raises(HostError) as caught, machine.connect(tuple):
+def fails(runner: ContainerRunner) -> HostError:
+    with pytest.raises(HostError) as caught, runner.connect(tuple):
         pass
     return caught.value
 
 
 def test_a_child_runs_beside_the_agent(engine: Path, tmp_path: Path) -> None:
     path = tiny_models.mlp(tmp_path / "mlp.onnx")
-    machine = ContainerRunner("docker", "my/image")
-    with machine.connect(lambda: [StagedFile(path, "model/mlp.onnx")]) as session:
+    runner = ContainerRunner("docker", "my/image")
+    with runner.connect(lambda: [StagedFile(path, "model/mlp.onnx")]) as session:
         request = request_for(session.child_path(path))
         result = run_child(request, session.command(STEADY_ENVIRONMENT), timeout_s=60)
         assert result.event(Done) is not None, result.stderr_tail
@@ -85,12 +85,12 @@ def test_a_child_runs_beside_the_agent(engine: Path, tmp_path: Path) -> None:
 
 
 def test_the_container_has_no_network_and_the_platform_asked_for() -> None:
-    machine = container_runner("podman", "my/image:1,platform=linux/arm64")
-    argv = machine.agent_argv("pass")
+    runner = container_runner("podman", "my/image:1,platform=linux/arm64")
+    argv = runner.agent_argv("pass")
     assert argv[:2] == ["podman", "run"]
     assert argv[argv.index("--network") + 1] == "none"
     assert argv[argv.index("--platform") + 1] == "linux/arm64"
-    assert machine.name == "podman:my/image:1,platform=linux/arm64"
+    assert runner.name == "podman:my/image:1,platform=linux/arm64"
 
 
 def test_variables_reach_the_child() -> None:
@@ -178,8 +178,8 @@ REFUSED = "dial unix /run/docker.sock: connect: permission denied"
 )
 def test_what_engines_say_becomes_a_sentence(engine: Path, text: str, code: int, why: str) -> None:
     """Their words as recorded from docker 20.10 and 28.2 and podman 4.3."""
-    machine = replace(saying(engine, text, code), platform="linux/arm64")
-    assert fails(machine).why == why
+    runner = replace(saying(engine, text, code), platform="linux/arm64")
+    assert fails(runner).why == why
 
 
 def test_an_image_without_the_runtime_is_named(engine: Path) -> None:
@@ -209,21 +209,21 @@ def test_an_engine_that_is_still_pulling_is_not_waited_for(engine: Path) -> None
     """It neither speaks nor listens, and an interrupted run should end."""
     engine.write_text("#!/bin/sh\nexec sleep 60\n")
     began = time.monotonic()
-    machine = replace(ContainerRunner("docker", "my/image"), timeout_s=0.2)
-    assert fails(machine).why == "no answer for 0.2 s"
+    runner = replace(ContainerRunner("docker", "my/image"), timeout_s=0.2)
+    assert fails(runner).why == "no answer for 0.2 s"
     assert time.monotonic() - began < 10
 
 
 def test_a_container_that_ends_early_is_named(engine: Path, tmp_path: Path) -> None:
     path = tiny_models.mlp(tmp_path / "mlp.onnx")
-    machine = ContainerRunner("docker", "my/image")
-    with machine.connect(lambda: [StagedFile(path, "m")]) as session:
+    runner = ContainerRunner("docker", "my/image")
+    with runner.connect(lambda: [StagedFile(path, "m")]) as session:
         session.connection.process.kill()
         engine.write_text("#!/bin/sh\nexit 137\n")
         result = run_child(request_for(session.child_path(path)), session.command({}), timeout_s=60)
         fault = session.host_error(result)
         assert fault is not None
-        assert (fault.why, fault.hint) == machine.lost
+        assert (fault.why, fault.hint) == runner.lost
 
 
 def test_a_container_that_is_gone_is_named(engine: Path, tmp_path: Path) -> None:

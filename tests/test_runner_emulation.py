@@ -411,7 +411,7 @@ def test_a_system_without_debian_packages_is_told(
 @pytest.mark.skipif(not emulator_folder().exists(), reason="the runner aarch64 is not installed")
 def test_a_model_is_measured_under_emulation() -> None:
     """A network of convolutions keeps one copy of its weights there, and has no latency."""
-    profile = measure_model(build("yamnet"), machine=EmulatedRunner())
+    profile = measure_model(build("yamnet"), runner=EmulatedRunner())
     assert profile.method == "emulated"
     assert profile.host.arch == "aarch64"
     assert profile.latency is None

@@ -45,7 +45,7 @@ ENDLESS = Schedule(run_count_min=10**9, run_count_max=10**9, enough_ns=10**18, t
 class Server:
     """A running sshd with keys of its own, and the folder that it takes for temporary files."""
 
-    machine: SshRunner
+    runner: SshRunner
     folder: Path
     process: subprocess.Popen[bytes]
 
@@ -108,21 +108,21 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     )
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([SSHD, "-D", "-e", "-f", f"{folder}/server.conf"], stderr=log)
-    machine = SshRunner("loop", python=sys.executable, options=("-F", str(folder / "client.conf")))
+    runner = SshRunner("loop", python=sys.executable, options=("-F", str(folder / "client.conf")))
     try:
         deadline = time.monotonic() + 20
         while b"listening" not in (folder / "log").read_bytes():
             if process.poll() is not None or time.monotonic() > deadline:
                 pytest.skip(f"sshd does not start: {(folder / 'log').read_text()}")
             time.sleep(0.05)
-        yield Server(machine, folder, process)
+        yield Server(runner, folder, process)
     finally:
         process.terminate()
         process.wait()
 
 
-def with_option(machine: SshRunner, option: str) -> SshRunner:
-    return replace(machine, options=("-o", option, *machine.options))
+def with_option(runner: SshRunner, option: str) -> SshRunner:
+    return replace(runner, options=("-o", option, *runner.options))
 
 
 def with_shell(server: Server, commands: str) -> SshRunner:
@@ -130,7 +130,7 @@ def with_shell(server: Server, commands: str) -> SshRunner:
     shell = server.folder / "shell"
     shell.write_text(f"#!/bin/sh\n{commands}\n")
     shell.chmod(0o755)
-    return with_option(server.machine, f"IdentityFile={server.folder}/greeted")
+    return with_option(server.runner, f"IdentityFile={server.folder}/greeted")
 
 
 def request_for(path: str, **changes: object) -> Request:
@@ -159,8 +159,8 @@ def external_model(path: Path) -> Path:
     return path
 
 
-def fails(machine: SshRunner) -> HostError:
-    with pytest.raises(HostError) as caught, machine.connect(tuple):
+def fails(runner: SshRunner) -> HostError:
+    with pytest.raises(HostError) as caught, runner.connect(tuple):
         pass
     return caught.value
 
@@ -170,13 +170,13 @@ def fails(machine: SshRunner) -> HostError:
 def test_a_profile_over_ssh_is_that_of_this_machine(server: Server, tmp_path: Path) -> None:
     """Memory within 3 %, all instruments, and nothing left on the other side."""
     path = tiny_models.mlp(tmp_path / "mlp.onnx")
-    here, there = measure_model(path), measure_model(path, machine=server.machine)
+    here, there = measure_model(path), measure_model(path, runner=server.runner)
     assert here.memory is not None
     assert there.memory is not None
     tolerance = 0.03 * here.memory.baseline_bytes
     assert abs(there.memory.baseline_bytes - here.memory.baseline_bytes) < tolerance
     assert abs(there.memory.load_peak_bytes - here.memory.load_peak_bytes) < tolerance
-    assert there.runner == server.machine.name
+    assert there.runner == server.runner.name
     assert there.method == "measured"
     assert there.latency is not None
     assert {use.phase for use in there.allocations} == {"load", "inference"}
@@ -188,7 +188,7 @@ def test_a_profile_over_ssh_is_that_of_this_machine(server: Server, tmp_path: Pa
 @needs_sshd
 def test_external_data_goes_along(server: Server, tmp_path: Path) -> None:
     path = external_model(tmp_path / "model.onnx")
-    with server.machine.connect(
+    with server.runner.connect(
         lambda: files_to_stage(read_model(path), MeasureOptions())
     ) as session:
         copied = Path(session.child_path(path.absolute()))
@@ -201,7 +201,7 @@ def test_external_data_goes_along(server: Server, tmp_path: Path) -> None:
 @needs_sshd
 def test_a_child_runs_there_with_its_variables(server: Server, tmp_path: Path) -> None:
     path = tiny_models.mlp(tmp_path / "mlp.onnx")
-    with server.machine.connect(lambda: [StagedFile(path, "model/mlp.onnx")]) as session:
+    with server.runner.connect(lambda: [StagedFile(path, "model/mlp.onnx")]) as session:
         request = request_for(session.child_path(path))
         argv = session.command(STEADY_ENVIRONMENT).argv
         assert "MALLOC_TRIM_THRESHOLD_=131072" in argv[-1]
@@ -214,7 +214,7 @@ def test_a_child_runs_there_with_its_variables(server: Server, tmp_path: Path) -
 def test_what_a_child_wrote_there_comes_back(server: Server, tmp_path: Path) -> None:
     source = tmp_path / "data"
     source.write_bytes(os.urandom(3_000_000))
-    with server.machine.connect(lambda: [StagedFile(source, "deep/er/data")]) as session:
+    with server.runner.connect(lambda: [StagedFile(source, "deep/er/data")]) as session:
         (tmp_path / "back").mkdir()
         back = session.fetch(session.child_path(source), tmp_path / "back")
         assert back.read_bytes() == source.read_bytes()
@@ -225,11 +225,11 @@ def test_what_a_child_wrote_there_comes_back(server: Server, tmp_path: Path) -> 
 
 @needs_sshd
 def test_a_child_ends_when_the_connection_does(server: Server, tmp_path: Path) -> None:
-    """The end of its standard input ends it, as on this machine, and the agent cleans up."""
+    """The end of its standard input ends it, as on this runner, and the agent cleans up."""
     path = tiny_models.mlp(tmp_path / "mlp.onnx")
     with contextlib.ExitStack() as stack:
         session = stack.enter_context(
-            server.machine.connect(lambda: [StagedFile(path, "m/mlp.onnx")])
+            server.runner.connect(lambda: [StagedFile(path, "m/mlp.onnx")])
         )
         request = request_for(session.child_path(path), schedule=ENDLESS)
         result = run_child(request, session.command({}), timeout_s=4)
@@ -261,9 +261,9 @@ def test_shells_may_differ_and_greet(server: Server, tmp_path: Path, shell: str)
     if shutil.which(shell) is None:
         pytest.skip(f"no {shell} here")
     greeting = "printf 'Welcome to \\173 this host\\nNOISE'"
-    machine = with_shell(server, f'{greeting}\nexec {shell} -c "$SSH_ORIGINAL_COMMAND"')
+    runner = with_shell(server, f'{greeting}\nexec {shell} -c "$SSH_ORIGINAL_COMMAND"')
     path = tiny_models.mlp(tmp_path / "mlp.onnx")
-    with machine.connect(lambda: [StagedFile(path, "a folder/it's.onnx")]) as session:
+    with runner.connect(lambda: [StagedFile(path, "a folder/it's.onnx")]) as session:
         result = run_child(request_for(session.child_path(path)), session.command({}), timeout_s=60)
         assert isinstance(result.events[0], Ready), result.stderr_tail
         assert result.ending == "done"
@@ -274,9 +274,9 @@ def test_shells_may_differ_and_greet(server: Server, tmp_path: Path, shell: str)
 def test_temporary_files_may_be_in_a_folder_with_spaces(server: Server, tmp_path: Path) -> None:
     folder = server.temporary / "t m 'p"
     folder.mkdir()
-    machine = with_shell(server, f'TMPDIR="{folder}" exec sh -c "$SSH_ORIGINAL_COMMAND"')
+    runner = with_shell(server, f'TMPDIR="{folder}" exec sh -c "$SSH_ORIGINAL_COMMAND"')
     path = tiny_models.mlp(tmp_path / "mlp.onnx")
-    with machine.connect(lambda: [StagedFile(path, "mlp.onnx")]) as session:
+    with runner.connect(lambda: [StagedFile(path, "mlp.onnx")]) as session:
         assert session.child_path(path).startswith(f"{folder}/")
         assert (
             run_child(
@@ -295,8 +295,8 @@ def test_temporary_files_may_be_in_a_folder_with_spaces(server: Server, tmp_path
 @needs_sshd
 def test_an_account_without_a_shell_is_named(server: Server) -> None:
     """Its refusal comes where the agent would speak; a banner that complains is no complaint."""
-    machine = with_shell(server, "echo 'This account is currently not available.'; exit 1")
-    assert fails(machine).why == "This account is currently not available"
+    runner = with_shell(server, "echo 'This account is currently not available.'; exit 1")
+    assert fails(runner).why == "This account is currently not available"
 
 
 @needs_sshd
@@ -311,7 +311,7 @@ def test_what_ended_a_child_there_is_known(
         f'exec {sys.executable} "$@"\n'
     )
     fatal.chmod(0o755)
-    with replace(server.machine, python=str(fatal)).connect(tuple) as session:
+    with replace(server.runner, python=str(fatal)).connect(tuple) as session:
         result = run_child(request_for("/none"), session.command({}), timeout_s=30)
         assert (result.ending, result.signal_number) == ("signal", number)
         assert session.host_error(result) is None
@@ -329,7 +329,7 @@ def test_a_child_that_loses_its_connection_alone_is_the_networks_fault(server: S
             run_child(request_for("/none"), session.command({}), timeout_s=30)
         )
         assert fault is not None
-        assert (fault.why, fault.hint) == server.machine.lost
+        assert (fault.why, fault.hint) == server.runner.lost
     assert server.leftovers() == []
 
 
@@ -345,11 +345,11 @@ def test_a_connection_that_ends_while_copying_is_named(server: Server, tmp_path:
         "sys.stdin.buffer.read(100_000)\nos.kill(os.getppid(), 9)\n"
     )
     dying.chmod(0o755)
-    machine = replace(server.machine, python=str(dying))
-    with pytest.raises(HostError) as caught, machine.connect(lambda: [StagedFile(big, "big")]):
+    runner = replace(server.runner, python=str(dying))
+    with pytest.raises(HostError) as caught, runner.connect(lambda: [StagedFile(big, "big")]):
         pass
-    assert caught.value.what == f"Cannot copy the model to {machine.name}"
-    assert (caught.value.why, caught.value.hint) == server.machine.lost
+    assert caught.value.what == f"Cannot copy the model to {runner.name}"
+    assert (caught.value.why, caught.value.hint) == server.runner.lost
 
 
 @needs_sshd
@@ -369,7 +369,7 @@ def test_a_host_that_falls_silent_ends_the_run(
                 os.kill(process_id, signal.SIGSTOP)
 
     try:
-        with server.machine.connect(lambda: [StagedFile(path, "mlp.onnx")]) as session:
+        with server.runner.connect(lambda: [StagedFile(path, "mlp.onnx")]) as session:
             request = request_for(session.child_path(path), schedule=ENDLESS)
             result = run_child(request, session.command({}), timeout_s=60, on_event=fall_silent)
             fault = session.host_error(result)
@@ -383,15 +383,15 @@ def test_a_host_that_falls_silent_ends_the_run(
 
 @needs_sshd
 def test_two_runs_at_once_are_refused(server: Server) -> None:
-    with server.machine.connect(tuple):
-        error = fails(server.machine)
+    with server.runner.connect(tuple):
+        error = fails(server.runner)
     assert "another run is measuring there" in error.why
     assert server.leftovers() == []
 
 
 @needs_sshd
 def test_an_unknown_host_key_is_named(server: Server) -> None:
-    error = fails(with_option(server.machine, "UserKnownHostsFile=/dev/null"))
+    error = fails(with_option(server.runner, "UserKnownHostsFile=/dev/null"))
     assert error.why == "its host key is not known"
 
 
@@ -399,33 +399,33 @@ def test_an_unknown_host_key_is_named(server: Server) -> None:
 def test_a_changed_host_key_is_named(server: Server, tmp_path: Path) -> None:
     known = (server.folder / "known").read_text().split()[0]
     (tmp_path / "known").write_text(f"{known} {(server.folder / 'stranger.pub').read_text()}")
-    error = fails(with_option(server.machine, f"UserKnownHostsFile={tmp_path}/known"))
+    error = fails(with_option(server.runner, f"UserKnownHostsFile={tmp_path}/known"))
     assert error.why == "its host key is not the one that ssh knows"
 
 
 @needs_sshd
 def test_a_key_that_is_not_accepted_is_named(server: Server) -> None:
-    error = fails(with_option(server.machine, "User=nobody-of-this-name"))
+    error = fails(with_option(server.runner, "User=nobody-of-this-name"))
     assert error.why == "it does not let this user in"
     assert "ssh-copy-id loop" in error.hint
 
 
 @needs_sshd
 def test_a_closed_port_is_named(server: Server) -> None:
-    error = fails(with_option(server.machine, f"Port={free_port()}"))
+    error = fails(with_option(server.runner, f"Port={free_port()}"))
     assert error.why == "nothing listens for ssh there"
 
 
 @needs_sshd
 def test_a_missing_interpreter_is_named(server: Server) -> None:
-    error = fails(replace(server.machine, python="/nonexistent/python"))
+    error = fails(replace(server.runner, python="/nonexistent/python"))
     assert error.why == "there is no /nonexistent/python there"
 
 
 @needs_sshd
 def test_an_interpreter_that_may_not_be_run_is_named(server: Server, tmp_path: Path) -> None:
     (tmp_path / "python").write_text("no program")
-    error = fails(replace(server.machine, python=str(tmp_path / "python")))
+    error = fails(replace(server.runner, python=str(tmp_path / "python")))
     assert error.why == f"this user may not run {tmp_path}/python there"
 
 
@@ -435,7 +435,7 @@ def test_a_python_without_the_runtime_is_named(server: Server, tmp_path: Path) -
     bare = tmp_path / "python"
     bare.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n')
     bare.chmod(0o755)
-    error = fails(replace(server.machine, python=str(bare)))
+    error = fails(replace(server.runner, python=str(bare)))
     assert error.why == "its Python has no onnxruntime and numpy"
     assert "pip install onnxruntime numpy" in error.hint
 
@@ -448,8 +448,8 @@ def test_a_full_disk_there_is_named(server: Server, tmp_path: Path) -> None:
     limited.chmod(0o755)
     big = tmp_path / "big"
     big.write_bytes(bytes(4_000_000))
-    machine = replace(server.machine, python=str(limited))
-    with pytest.raises(HostError) as caught, machine.connect(lambda: [StagedFile(big, "big")]):
+    runner = replace(server.runner, python=str(limited))
+    with pytest.raises(HostError) as caught, runner.connect(lambda: [StagedFile(big, "big")]):
         pass
     assert "file too large" in caught.value.why
     assert "3.81 MiB are needed" in caught.value.hint
@@ -473,8 +473,8 @@ def test_no_ssh_client_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_hosts_are_parsed(text: str, host: str, python: str) -> None:
-    machine = ssh_runner(text)
-    assert (machine.host, machine.python) == (host, python)
+    runner = ssh_runner(text)
+    assert (runner.host, runner.python) == (host, python)
 
 
 @pytest.mark.parametrize("text", ["-oProxyCommand=x", "a b", "", "host;reboot", "//", "a@b@c"])
