@@ -64,7 +64,7 @@ wheel: install
 	.ci/test-wheel dist/*.whl
 
 calibrate: install
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.calibrate
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m calibration.__main__
 
 bench: install
 	$(BIN)/python -m benchmarks.inspect_ratio

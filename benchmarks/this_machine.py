@@ -28,11 +28,11 @@ from feasibility.measure.latency_percentiles import percentile
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.passes import local_passes
 from feasibility.measure.profiled_model import profiled_model
-from feasibility.predict.latency.coefficients import fitted
-from feasibility.predict.latency.latency import DEFAULT_RUNTIME
+from feasibility.predict.latency.coefficients import shipped_coefficients
 from feasibility.predict.latency.likely_seconds import int8_ratio, likely_cpu_seconds
 from feasibility.predict.latency.measured_rates import measured_spread
 from feasibility.predict.latency.model_work import work_of_model
+from feasibility.predict.projected_latency import DEFAULT_RUNTIME
 from feasibility.records.device import Device
 from feasibility.records.profile import ProfiledModel
 from feasibility.runners.child_protocol import Done
@@ -80,7 +80,7 @@ def projected(model: ProfiledModel, device: Device, threads: int) -> float:
     """Nanoseconds projected from the model's work alone."""
     work = work_of_model(model)
     assert work is not None, model.path
-    known = fitted()
+    known = shipped_coefficients()
     runtime = DEFAULT_RUNTIME
     seconds = likely_cpu_seconds(work, device, threads, known.cpu, runtime=runtime, is_half=False)
     assert seconds is not None

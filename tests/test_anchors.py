@@ -12,7 +12,7 @@ from feasibility.commands.app import run
 from feasibility.commands.measured_times import parse_measured, read_measured, with_measured
 from feasibility.errors import DeviceError, FeasibilityError, UsageError
 from feasibility.paths import devices_dir
-from feasibility.predict.latency.latency import project_latency
+from feasibility.predict.projected_latency import project_latency
 from feasibility.schema import encode
 from tests.projection_samples import minilm, resnet101
 

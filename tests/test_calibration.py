@@ -9,58 +9,57 @@ import os
 import re
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from calibration.__main__ import fit_all, to_toml
+from calibration.accuracy_page import PLOT_NAME, accuracy_page, accuracy_plot
+from calibration.case_arrays import core_arrays, work_arrays
+from calibration.fit_cpu import fit_cpu
+from calibration.fit_rows import read_fit_rows
+from calibration.held_out_report import coverage, held_out_misses, held_out_report, spread_of
+from calibration.hold_out import read_held_out
+from calibration.robust_fit import fit_robust
+from feasibility.commands.app import run
 from feasibility.errors import UsageError
 from feasibility.facts.read_model import inspect_model
 from feasibility.measure.profiled_model import profiled_model
 from feasibility.paths import profiles_dir
-from feasibility.predict.calibration.fit_cpu import calibrate
-from feasibility.predict.calibration.refit import (
-    ROWS_FILE,
-    held_out_misses,
-    published_evidence,
-    read_held_out,
-    refit,
-)
-from feasibility.predict.calibration.robust_fit import fit_robust
-from feasibility.predict.calibration.stacked_arrays import stacked_cores, stacked_work
-from feasibility.predict.latency.coefficients import FILE, fitted, from_toml, to_toml
+from feasibility.predict.latency.coefficients import FILE, shipped_coefficients
 from feasibility.predict.latency.cpu_formula import cpu_seconds
 from feasibility.predict.latency.likely_seconds import likely_cpu_seconds
 from feasibility.predict.latency.model_work import work_of_model
-from feasibility.predict.validation import held_out as validate
-from feasibility.predict.validation.accuracy_report import held_out_report, rows_report
-from feasibility.predict.validation.cases import case_run, case_seconds, case_setting, cpu_case
-from feasibility.predict.validation.held_out import Miss
+from feasibility.predict.validation import misses as miss_figures
+from feasibility.predict.validation.cases import cpu_case, published_tables
+from feasibility.predict.validation.misses import Miss, cpu_miss, misses_with_anchors
 from feasibility.predict.validation.published_rows import REQUIRED_COLUMNS, read_rows, runtime_name
+from feasibility.predict.validation.rows_report import rows_report
 from feasibility.records.accuracy import Accuracy
-from feasibility.render.accuracy_page import PLOT_NAME, accuracy_page, accuracy_plot
 from feasibility.render.rows.accuracy import accuracy_remarks
+from feasibility.schema import read_document
 from tests.tiny_models import mlp
 
-EVIDENCE = published_evidence()
-HELD_OUT = read_held_out(profiles_dir(), EVIDENCE)
-MISSES = held_out_misses(EVIDENCE, HELD_OUT, fitted().cpu)
+TABLES = published_tables()
+ROWS = read_fit_rows(TABLES)
+HELD_OUT = read_held_out(profiles_dir(), ROWS)
+MISSES = held_out_misses(ROWS, HELD_OUT)
+SHIPPED = shipped_coefficients()
 DOCS = Path(__file__).parents[1] / "docs"
 
 
 def report() -> Accuracy:
-    return held_out_report(EVIDENCE, MISSES, fitted(), f"profiles/{ROWS_FILE}")
+    return held_out_report(ROWS, MISSES, SHIPPED)
 
 
 def test_the_same_tables_give_the_same_coefficients() -> None:
     """`coefficients.toml` is what a fit to the shipped tables gives."""
-    again = refit(EVIDENCE, HELD_OUT, calibrate(EVIDENCE.floats), fitted().written_on)
-    shipped = fitted()
+    again = fit_all(ROWS, HELD_OUT, MISSES, SHIPPED.written_on)
+    shipped = SHIPPED
     assert again.row_count == shipped.row_count
-    assert again.cpu.coefficients._asdict().keys() == shipped.cpu.coefficients._asdict().keys()
-    for found, kept in zip(
-        _numbers(to_toml(again, "")), _numbers(to_toml(shipped, "")), strict=True
-    ):
+    for found, kept in zip(_numbers(to_toml(again)), _numbers(to_toml(shipped)), strict=True):
         assert found == pytest.approx(kept, rel=0.01, abs=1e-3)
 
 
@@ -71,18 +70,19 @@ def _numbers(text: str) -> list[float]:
 @pytest.mark.parametrize("chip", ["BCM2712", "M3", "TX1"])
 def test_held_out_projections_can_be_repeated(chip: str) -> None:
     """`held_out.csv` holds what a fit without the chip projects."""
-    fit = calibrate([case for case in EVIDENCE.floats if case.chip != chip])
-    for case, seconds in zip(EVIDENCE.floats, HELD_OUT.seconds["chip"], strict=True):
+    fit = fit_cpu([case for case in ROWS.floats if case.chip != chip])
+    for case, seconds in zip(ROWS.floats, HELD_OUT.seconds["chip"], strict=True):
         if case.chip == chip:
-            assert case_seconds(case, fit) == pytest.approx(seconds, rel=0.01)
+            assert case.seconds(fit) == pytest.approx(seconds, rel=0.01)
 
 
 def test_the_coefficients_survive_their_file() -> None:
-    assert to_toml(from_toml(FILE.read_text(encoding="utf-8")), "") == to_toml(fitted(), "")
+    assert FILE.read_text(encoding="utf-8") == to_toml(SHIPPED)
 
 
-def test_the_page_and_its_plot_are_what_the_report_says() -> None:
-    """docs/accuracy.md is generated, and nobody changed it since."""
+def test_the_recorded_report_its_page_and_its_plot_are_up_to_date() -> None:
+    """They are generated and unchanged since."""
+    assert read_document(profiles_dir() / "accuracy.json", Accuracy) == report()
     assert (DOCS / "accuracy.md").read_text(encoding="utf-8") == accuracy_page(report())
     assert (DOCS / PLOT_NAME).read_text(encoding="utf-8") == accuracy_plot(report())
 
@@ -108,24 +108,23 @@ def test_the_error_on_rows_left_out(subject: str, error: float, factor: float) -
 
 def test_arrays_and_single_rows_agree() -> None:
     """What is calibrated on arrays is what runs on one model."""
-    cases = EVIDENCE.floats[::37]
-    k = fitted().cpu.coefficients
-    arrays = cpu_seconds(stacked_work(cases), stacked_cores(cases), k)
+    cases = ROWS.floats[::37]
+    cpu = SHIPPED.cpu
+    arrays = cpu_seconds(work_arrays(cases), core_arrays(cases), cpu.formula)
     for case, seconds in zip(cases, np.asarray(arrays), strict=True):
-        time_ratio, winograd_ratio = fitted().cpu.runtime(case.row.runtime)
+        time_ratio, winograd_ratio = cpu.runtime(case.row.runtime)
         if winograd_ratio == 1.0:
-            correction = fitted().cpu.setting_ratio(case.work, case_setting(case))
-            alone = case_seconds(case, fitted().cpu) / correction
+            alone = case.seconds(cpu) / cpu.setting_ratio(case.work, case.setting)
             assert alone / time_ratio == pytest.approx(float(seconds), rel=1e-6)
 
 
 def test_no_chip_is_on_both_sides() -> None:
     """Sibling devices with one chip are left out together."""
-    chips = {case.device.id: case.chip for case in EVIDENCE.floats}
+    chips = {case.device.id: case.chip for case in ROWS.floats}
     assert chips["x_kirin990_mate30"] == chips["x_kirin990_mate30_a55"]
     assert chips["rpi_zero2w"] == chips["rpi_3bplus"]
     assert chips["x_sd855_mi9"] == chips["x_sd855plus_oneplus7t"]
-    gpus = {case.device.id: case.chip for case in EVIDENCE.gpu}
+    gpus = {case.device.id: case.chip for case in ROWS.gpu}
     assert gpus["jetson_orin_nano_8gb"] == gpus["x_jetson_orin_nx_16g"]
     assert gpus["pixel_4"] == gpus["x_sd855plus_oneplus7t"]
 
@@ -137,7 +136,7 @@ def test_every_figure_of_a_gpu_has_a_source_or_says_that_it_has_none() -> None:
 
 
 def test_every_calibration_row_keeps_its_source() -> None:
-    assert all(case.row.source for case in EVIDENCE.floats)
+    assert all(case.row.source for case in ROWS.floats)
 
 
 def test_a_robust_fit_ignores_one_outlier() -> None:
@@ -161,16 +160,16 @@ def _misses(errors: list[float]) -> list[Miss]:
 def test_figures_of_a_table() -> None:
     """Median, factors and shares of four known errors."""
     misses = _misses([math.log(ratio) for ratio in (1.0, 1.25, 0.5, 4.0)])
-    assert validate.median_error(misses) == pytest.approx((0.2 + 0.75) / 2)
-    assert validate.within(misses, 1.5) == 0.5
-    assert validate.within(misses, 2.0) == 0.75
-    assert validate.factor(misses, 1.0) == pytest.approx(4.0)
+    assert miss_figures.median_error(misses) == pytest.approx((0.2 + 0.75) / 2)
+    assert miss_figures.within(misses, 1.5) == 0.5
+    assert miss_figures.within(misses, 2.0) == 0.75
+    assert miss_figures.factor(misses, 1.0) == pytest.approx(4.0)
 
 
 def test_the_interval_covers_four_of_five() -> None:
     misses = _misses([index / 100 for index in range(-50, 50)])
-    assert validate.spread_of(misses) == pytest.approx(math.exp(0.41), rel=0.03)
-    assert 0.75 <= validate.coverage(misses) <= 0.88
+    assert spread_of(misses) == pytest.approx(math.exp(0.41), rel=0.03)
+    assert 0.75 <= coverage(misses) <= 0.88
 
 
 def test_runtimes_by_their_published_names() -> None:
@@ -206,7 +205,7 @@ def _table(path: Path, **changes: str) -> Path:
 
 
 def test_other_rows_are_scored(tmp_path: Path) -> None:
-    found = rows_report(_table(tmp_path / "rows.csv"), EVIDENCE, fitted())
+    found = rows_report(_table(tmp_path / "rows.csv"), TABLES, SHIPPED)
     assert (found.row_count, found.scored_count, found.seen_count) == (1, 1, 0)
     assert found.lines[0].subject == "CPU, 1 thread"
     assert found.points[0].measured_ns == 190_000_000
@@ -246,7 +245,7 @@ def test_other_rows_are_scored(tmp_path: Path) -> None:
 def test_rows_that_cannot_be_scored_are_counted(
     tmp_path: Path, changes: dict[str, str], reason: str
 ) -> None:
-    found = rows_report(_table(tmp_path / "rows.csv", **changes), EVIDENCE, fitted())
+    found = rows_report(_table(tmp_path / "rows.csv", **changes), TABLES, SHIPPED)
     assert found.left_out == {reason: 1}
 
 
@@ -263,7 +262,7 @@ def test_a_bad_row(tmp_path: Path, changes: dict[str, str], why: str) -> None:
     path = _table(tmp_path / "rows.csv", **changes)
     with pytest.raises(UsageError, match=re.escape(f"line 2, {why}")):
         read_rows(path)
-    found = rows_report(path, EVIDENCE, fitted())
+    found = rows_report(path, TABLES, SHIPPED)
     column, _, expected = why.partition(": expected ")
     wanted, _, text = expected.partition(", not ")
     reason = f"whose {column} is not {wanted}: {text} (line 2)"
@@ -274,7 +273,7 @@ def test_one_bad_row_does_not_stop_the_others(tmp_path: Path) -> None:
     path = _table(tmp_path / "rows.csv")
     good = path.read_text(encoding="utf-8")
     path.write_text(good + "x,,,,,,,,\n" + "too short\n" + "y,,,,,,,nan,\n", encoding="utf-8")
-    found = rows_report(path, EVIDENCE, fitted())
+    found = rows_report(path, TABLES, SHIPPED)
     assert (found.row_count, found.scored_count) == (4, 1)
     assert found.left_out == {
         "whose latency_ms is not a time above zero: an empty cell (2 rows from line 3), "
@@ -286,7 +285,7 @@ def test_one_bad_row_does_not_stop_the_others(tmp_path: Path) -> None:
 def test_no_row_breaks_the_report(tmp_path_factory: pytest.TempPathFactory, cells: dict[str, str]):
     """Whatever stands in its cells, a row is scored or counted."""
     path = _table(tmp_path_factory.mktemp("rows") / "rows.csv", **cells)
-    found = rows_report(path, EVIDENCE, fitted())
+    found = rows_report(path, TABLES, SHIPPED)
     assert found.scored_count + sum(found.left_out.values()) == found.row_count
 
 
@@ -294,12 +293,12 @@ def test_a_row_may_name_an_onnx_file(tmp_path: Path) -> None:
     """Its work is read from the file beside the table."""
     mlp(tmp_path / "own.onnx", width=512, layers=4)
     path = _table(tmp_path / "rows.csv", model="own.onnx", gmacs="", runtime="onnxruntime")
-    found = rows_report(path, EVIDENCE, fitted())
+    found = rows_report(path, TABLES, SHIPPED)
     model = profiled_model(inspect_model(tmp_path / "own.onnx"))
     work = work_of_model(model)
     assert work is not None
     expected = likely_cpu_seconds(
-        work, EVIDENCE.devices["rpi_4b"], 1, fitted().cpu, runtime="onnxruntime", is_half=False
+        work, TABLES.devices["rpi_4b"], 1, SHIPPED.cpu, runtime="onnxruntime", is_half=False
     )
     assert expected is not None
     assert found.left_out == {}
@@ -316,28 +315,24 @@ def test_an_onnx_file_that_is_none(tmp_path: Path) -> None:
         ("text.onnx", ""),
         ("fifo.onnx", "it is a FIFO (named pipe), not a file)"),
     ):
-        found = rows_report(_table(tmp_path / "rows.csv", model=name), EVIDENCE, fitted())
+        found = rows_report(_table(tmp_path / "rows.csv", model=name), TABLES, SHIPPED)
         ((reason, count),) = found.left_out.items()
         assert count == 1
         assert reason.startswith(f"whose ONNX file cannot be read: '{name}' (line 2: {why}")
         assert any(reason in remark for remark in accuracy_remarks(found))
 
 
-@pytest.mark.parametrize(
-    ("note", "ratio"),
-    [
-        ("overclocked 1950 MHz; inference only", 1950 / 1800),
-        ("Pi 4 clock then 1.5 GHz; 32-bit Raspbian", 1500 / 1800),
-        ("Pi 3 clock then 1.2 GHz", 1.0),
-        ("", 1.0),
-    ],
-)
-def test_the_clock_that_a_row_remarks(tmp_path: Path, note: str, ratio: float) -> None:
-    """Boards are measured at other clocks than their files state, and tables say so."""
-    (row,) = read_rows(_table(tmp_path / "rows.csv", note=note))
-    case = cpu_case(row, EVIDENCE.models, EVIDENCE.devices)
+def test_the_clock_of_a_row(tmp_path: Path) -> None:
+    """Boards are measured at other clocks than their files state, and tables may have them."""
+    (row,) = read_rows(_table(tmp_path / "rows.csv", clock_mhz="1950"))
+    case = cpu_case(row, TABLES)
     assert case is not None
-    assert case.clock_ratio == pytest.approx(ratio)
+    assert case.clock_ratio == pytest.approx(1950 / 1800)
+
+
+def test_the_command_prints_the_recorded_report(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["devices", "validate", "--report", "--json"]) == 0
+    assert msgspec.json.decode(capsys.readouterr().out, type=Accuracy) == report()
 
 
 @pytest.mark.parametrize(
@@ -352,15 +347,13 @@ def test_the_year_of_a_row(tmp_path: Path, date: str, year: float | None) -> Non
 
 def test_newer_builds_are_faster() -> None:
     """The reference runtime got faster by some percent a year; other runtimes have one age."""
-    case = next(c for c in EVIDENCE.floats if c.row.runtime == "ncnn")
-    old, new = (case_seconds(case._replace(year=year), fitted().cpu) for year in (2021.0, 2025.0))
+    case = next(c for c in ROWS.floats if c.row.runtime == "ncnn")
+    old, new = (case._replace(year=year).seconds(SHIPPED.cpu) for year in (2021.0, 2025.0))
     assert 0.6 < new / old < 1.0
-    far = case_seconds(case._replace(year=2099.0), fitted().cpu)
-    assert far == case_seconds(case._replace(year=2025.5), fitted().cpu)
+    far = case._replace(year=2099.0).seconds(SHIPPED.cpu)
+    assert far == case._replace(year=2025.5).seconds(SHIPPED.cpu)
     other = case._replace(row=case.row._replace(runtime="mnn"))
-    assert case_seconds(other, fitted().cpu) == case_seconds(
-        other._replace(year=2099.0), fitted().cpu
-    )
+    assert other.seconds(SHIPPED.cpu) == other._replace(year=2099.0).seconds(SHIPPED.cpu)
 
 
 def test_a_table_without_its_columns(tmp_path: Path) -> None:
@@ -375,17 +368,14 @@ def test_choices_of_anchors_are_every_so_many_sets(size: int, count: int) -> Non
     """They are told by their rank, because a table of thousands of rows has millions of sets."""
     every = list(itertools.combinations(range(size), count))
     step = max(1, len(every) // 24)
-    assert list(validate._spread_out(range(size), count)) == every[::step]
+    assert list(miss_figures._anchor_sets(range(size), count)) == every[::step]
 
 
 def test_a_long_table_is_not_compared_row_by_row() -> None:
     """Every choice of anchors is tried on a few hundred of its rows, evenly chosen."""
-    case = EVIDENCE.floats[0]
+    case = ROWS.floats[0]
     size = 2000
-    run = case_run(case, fitted().cpu)
-    miss = validate.miss_of(case, case_seconds(case, fitted().cpu), "cpu")
-    found = validate.anchored(
-        [case] * size, [miss] * size, [run] * size, lambda _chip: fitted().covariance, 1
-    )
+    miss = cpu_miss(case, case.seconds(SHIPPED.cpu), "cpu")
+    found = misses_with_anchors([case] * size, [miss] * size, lambda _chip: SHIPPED.covariance, 1)
     assert 24 * 200 < len(found) <= 47 * 256
     assert len({(one.error, one.deviation) for one in found}) == 1

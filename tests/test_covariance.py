@@ -8,25 +8,23 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import astuple
 
-from feasibility.predict.calibration.fit_covariance import fit_covariance
-from feasibility.predict.latency.covariance import (
+from calibration.fit_error_covariance import fit_covariance
+from feasibility.predict.latency.error_covariance import (
     Covariance,
     Run,
-    conditioned,
     covariance,
     posterior,
 )
 
-K = Covariance(
-    device=0.02, runtime=0.03, threads=0.01, kinds=0.02, threaded_kinds=0.01, mix=0.01, model=0.01
-)
-WHOLE = sum(K)
+K = Covariance(device=0.02, runtime=0.03, threads=0.01, operators=0.03, model=0.01)
+WHOLE = sum(astuple(K))
 
 
 def run(kind: str = "dense", *, runtime: str = "ncnn", is_threaded: bool = True) -> Run:
     point = (0.0,) if kind == "dense" else (9.0,)
-    return Run(runtime=runtime, is_threaded=is_threaded, shares={kind: 1.0}, mix=point)
+    return Run(runtime, is_threaded, point)
 
 
 def test_one_measurement_counts_as_much_as_it_shares() -> None:
@@ -41,7 +39,7 @@ def test_one_measurement_counts_as_much_as_it_shares() -> None:
     ("other", "variance"),
     [
         (run("pointwise"), K.device + K.runtime + K.threads),
-        (run(is_threaded=False), K.device + K.runtime + K.kinds + K.mix),
+        (run(is_threaded=False), K.device + K.runtime + K.operators),
         (run(runtime="mnn"), K.device),
     ],
 )
@@ -73,13 +71,15 @@ def test_measurements_never_widen(known: list[tuple[str, str, bool, float]]) -> 
 
 
 def test_conditioning_is_linear_algebra() -> None:
-    """The small elimination gives what a library's solver gives."""
-    among = [[2.0, 0.5, 0.1], [0.5, 1.5, 0.2], [0.1, 0.2, 1.0]]
-    across, errors = [0.7, 0.4, 0.3], [0.2, -0.1, 0.4]
-    weights = np.linalg.solve(np.array(among), np.array(across))
-    found = conditioned(among, across, 1.2, errors)
+    """The small elimination gives the same as a library's solver."""
+    runs = [run(), run("pointwise"), run(runtime="mnn")]
+    errors = [0.2, -0.1, 0.4]
+    among = np.array([[covariance(a, b, K) for b in runs] for a in runs]) + K.model * np.eye(3)
+    across = np.array([covariance(run(), each, K) for each in runs])
+    weights = np.linalg.solve(among, across)
+    found = posterior(run(), runs, errors, K)
     assert found.mean == pytest.approx(float(weights @ errors))
-    assert found.deviation == pytest.approx(math.sqrt(1.2 - float(weights @ across)))
+    assert found.deviation == pytest.approx(math.sqrt(WHOLE - float(weights @ across)))
 
 
 def test_variances_are_found_again() -> None:
@@ -90,8 +90,8 @@ def test_variances_are_found_again() -> None:
         offset = generator.normal(0, 0.3)
         for index in range(12):
             places.append(device)
-            runs.append(Run("ncnn", is_threaded=False, shares={}, mix=(9.0 * index,)))
+            runs.append(Run("ncnn", is_threaded=False, point=(9.0 * index,)))
             errors.append(float(np.clip(offset + generator.normal(0, 0.1), -0.7, 0.7)))
     found = fit_covariance(places, runs, errors)
     assert found.device + found.runtime == pytest.approx(0.09, rel=0.35)
-    assert found.model + found.mix == pytest.approx(0.01, rel=0.35)
+    assert found.model + found.operators == pytest.approx(0.01, rel=0.35)

@@ -13,7 +13,6 @@ from feasibility.decide.verdict import assess_device
 from feasibility.measure.this_machine.measure_speed import BUS, KernelTime
 from feasibility.paths import devices_dir
 from feasibility.predict.latency.cpu_formula import Work
-from feasibility.predict.latency.latency import project_latency
 from feasibility.predict.latency.measured_rates import (
     KINDS,
     LIKE,
@@ -21,8 +20,9 @@ from feasibility.predict.latency.measured_rates import (
     is_same_machine,
     measured_int8_ratio,
     measured_seconds,
-    rates_of,
 )
+from feasibility.predict.projected_latency import project_latency
+from feasibility.predict.this_device import rates_of
 from feasibility.records.device import Device, Figure
 from feasibility.records.profile import Host, Profile, ProfiledModel
 from feasibility.units import MIB, SECOND_NS
@@ -111,7 +111,7 @@ def test_the_projection_rests_on_the_measurement() -> None:
     assert 1.7 < one.likely_ns / two.likely_ns < 2
     assert one.low_ns is not None
     assert one.likely_ns / one.low_ns == pytest.approx(SPREADS["one"], rel=1e-3)
-    assert "this very machine was measured to sustain" in one.explanation
+    assert "measured speed of this very machine" in one.explanation
     cpu = RPI_5.cpu
     assert cpu is not None
     clock = Figure(value=10**9, source="test")

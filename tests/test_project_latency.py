@@ -10,16 +10,16 @@ import pytest
 from feasibility.catalogue.load_catalogue import find_device, load_catalogue
 from feasibility.paths import devices_dir
 from feasibility.predict.latency.anchors import run_on
-from feasibility.predict.latency.coefficients import Setting, fitted
-from feasibility.predict.latency.covariance import posterior
-from feasibility.predict.latency.interval_width import JUDGED_SPREAD, UNLIKE_CORES
-from feasibility.predict.latency.latency import (
+from feasibility.predict.latency.coefficients import Setting, shipped_coefficients
+from feasibility.predict.latency.error_covariance import posterior
+from feasibility.predict.latency.interval import DIFFERENT_CORES, ESTIMATED_SPREAD
+from feasibility.predict.latency.model_work import work_of_model
+from feasibility.predict.projected_latency import (
     CONFIDENCE,
-    SPREAD_UNKNOWN_WORK,
+    UNKNOWN_WORK_SPREAD,
     project_latency,
 )
-from feasibility.predict.latency.model_work import work_of_model
-from feasibility.predict.latency.npu_rows import npu_rows
+from feasibility.predict.published_npu_times import npu_times
 from feasibility.records.device import Anchor, Cluster, Device, Gpu
 from feasibility.records.intervals import DurationInterval
 from feasibility.records.profile import Profile
@@ -70,25 +70,25 @@ def test_resnet_on_a_raspberry_pi_4() -> None:
 
 def test_the_interval_is_that_of_rows_left_out_of_the_fit() -> None:
     """ONNX Runtime has few published rows, so it gets the interval of a runtime never seen."""
-    spreads = fitted().spreads
+    spreads = shipped_coefficients().spreads
     one = project_latency(resnet101(), board(), threads=1, runtime="ncnn")
     assert spread(one) == pytest.approx(spreads["cpu, one thread"], rel=1e-6)
     unseen = project_latency(resnet101(), board(), threads=1)
     assert spread(unseen) == pytest.approx(spreads["other runtime, one thread"], rel=1e-6)
     judged = project_latency(minilm(), board(), threads=1)
-    assert spread(judged) > spread(unseen) * (JUDGED_SPREAD - 0.1)
+    assert spread(judged) > spread(unseen) * (ESTIMATED_SPREAD - 0.1)
 
 
 def test_threads_on_cores_of_unlike_speed_are_less_sure() -> None:
     """What the scheduler makes of them is not known; one thread takes the fastest core."""
     phone = find_device("galaxy_s24", load_catalogue(devices_dir()))
-    base = fitted().spreads["cpu, several threads"]
+    base = shipped_coefficients().spreads["cpu, several threads"]
     four = project_latency(resnet101(), phone, threads=4, runtime="ncnn")
-    assert spread(four) == pytest.approx(base**UNLIKE_CORES, rel=1e-6)
+    assert spread(four) == pytest.approx(base**DIFFERENT_CORES, rel=1e-6)
     alike = project_latency(resnet101(), board(), threads=4, runtime="ncnn")
     assert spread(alike) == pytest.approx(base, rel=1e-6)
     one = project_latency(resnet101(), phone, threads=1, runtime="ncnn")
-    assert spread(one) == pytest.approx(fitted().spreads["cpu, one thread"], rel=1e-6)
+    assert spread(one) == pytest.approx(shipped_coefficients().spreads["cpu, one thread"], rel=1e-6)
 
 
 def test_threads_do_not_multiply() -> None:
@@ -103,7 +103,7 @@ def test_more_threads_than_cores_change_nothing_and_are_named() -> None:
     all_cores = project_latency(resnet101(), board(), threads=4)
     assert replace(most, explanation="") == replace(all_cores, explanation="")
     assert most.threads == 4
-    assert "4 threads, as many as it has cores, where 64 were asked for," in most.explanation
+    assert "4 threads (all its cores; 64 were asked for)" in most.explanation
     assert "asked for" not in all_cores.explanation
 
 
@@ -125,11 +125,11 @@ def test_a_runtime_that_a_processor_does_not_have_is_replaced_and_said() -> None
     on_cpu = project_latency(resnet101(), board(), runtime="tensorrt")
     usual = project_latency(resnet101(), board())
     assert replace(on_cpu, explanation="") == replace(usual, explanation="")
-    assert "(TensorRT is not known on a processor of that sort)" in on_cpu.explanation
+    assert "(TensorRT is not known on a processor of this kind)" in on_cpu.explanation
     server = gpu_server()
     on_gpu = project_latency(resnet101(), server, runtime="mnn")
     assert on_gpu.runtime == "ONNX Runtime through CUDA"
-    assert "(MNN is not known on a processor of that sort)" in on_gpu.explanation
+    assert "(MNN is not known on a processor of this kind)" in on_gpu.explanation
     vulkan = project_latency(resnet101(), server, runtime="ncnn")
     assert (vulkan.runtime, vulkan.threads) == ("ncnn through Vulkan", None)
     assert likely(vulkan) != likely(on_gpu)
@@ -178,17 +178,17 @@ def test_bytes_bound_what_little_work_does_not() -> None:
         node_count_by_class={"recurrent": 1},
     )
     profile = replace(minilm(), model=model, latency=None)
-    k = fitted().cpu.coefficients
+    k = shipped_coefficients().cpu.formula
     bytes_per_s = 12_800_000_000 * k.bus_share
     found = project_latency(profile, board(), threads=1, runtime="ncnn")
     work = work_of_model(model)
     assert work is not None
-    setting = Setting("ncnn", is_threaded=False, is_half=False, is_x86=False, year=None)
+    setting = Setting("ncnn", is_threaded=False, is_half=False, year=None)
     assert likely(found) / SECOND_NS == pytest.approx(
         6_400_000_000
         * k.vector_weight_reads
         / bytes_per_s
-        * fitted().cpu.setting_ratio(work, setting),
+        * shipped_coefficients().cpu.setting_ratio(work, setting),
         rel=0.01,
     )
 
@@ -203,7 +203,7 @@ def test_int8_dot_products_help_and_widen() -> None:
     with_dot = replace(plain, cpu=replace(plain.cpu, features=("neon", "dotprod")))
     assert likely(project_latency(profile, with_dot)) < likely(project_latency(profile, plain))
     assert spread(project_latency(profile, plain)) == pytest.approx(
-        fitted().spreads["int8"], rel=1e-6
+        shipped_coefficients().spreads["int8"], rel=1e-6
     )
 
 
@@ -278,11 +278,11 @@ def test_the_interval_after_anchors_is_that_of_rows_left_out() -> None:
     device = anchored(model, 2.0)
     work = work_of_model(model.model)
     assert work is not None
-    run = run_on(device, work, 4, fitted(), runtime="onnxruntime", precision="fp32")
+    run = run_on(device, work, 4, "onnxruntime", "fp32")
     base = spread(project_latency(model, board(), threads=4))
-    doubt = math.log(base) / math.log(fitted().spreads["cpu, several threads"])
-    left = posterior(run, [run], [0.0], fitted().covariance).deviation
-    expected = fitted().spreads["one anchor, several threads"] ** (left * doubt)
+    doubt = math.log(base) / math.log(shipped_coefficients().spreads["cpu, several threads"])
+    left = posterior(run, [run], [0.0], shipped_coefficients().covariance).deviation
+    expected = shipped_coefficients().spreads["one anchor, several threads"] ** (left * doubt)
     assert spread(project_latency(model, device, threads=4)) == pytest.approx(expected, rel=1e-6)
 
 
@@ -320,9 +320,13 @@ def test_gpu_pays_a_launch_per_node() -> None:
     )
     found = project_latency(replace(minilm(), model=model, latency=None), gpu_server())
     # A board's processor takes longer to launch than its file says.
-    launches = MILLISECOND_NS * fitted().gpu.launch_ratio["cuda"] * fitted().gpu.small_launch_ratio
+    launches = (
+        MILLISECOND_NS
+        * shipped_coefficients().gpu.launch_ratio["cuda"]
+        * shipped_coefficients().gpu.small_launch_ratio
+    )
     assert likely(found) == pytest.approx(launches, rel=0.02)
-    assert spread(found) == pytest.approx(fitted().spreads["gpu"], rel=1e-6)
+    assert spread(found) == pytest.approx(shipped_coefficients().spreads["gpu"], rel=1e-6)
 
 
 def test_a_gpu_is_used_better_by_a_larger_model() -> None:
@@ -348,7 +352,7 @@ def test_odd_model_is_slow_elsewhere_too() -> None:
     usual = project_latency(resnet101(), board())
     odd = project_latency(replace(resnet101(), latency=latency(20 * SECOND_NS)), board())
     assert likely(odd) > 10 * likely(usual)
-    assert "that much slower" in odd.explanation
+    assert "that much slower here" in odd.explanation
 
 
 def test_fast_host_changes_nothing() -> None:
@@ -371,7 +375,7 @@ def test_cores_of_an_unknown_family_are_less_sure() -> None:
     ratio = spread(project_latency(resnet101(), unknown)) / spread(
         project_latency(resnet101(), known)
     )
-    assert ratio == pytest.approx(JUDGED_SPREAD, rel=1e-6)
+    assert ratio == pytest.approx(ESTIMATED_SPREAD, rel=1e-6)
 
 
 def test_unknown_work_says_nothing_of_a_gpu() -> None:
@@ -379,13 +383,13 @@ def test_unknown_work_says_nothing_of_a_gpu() -> None:
     server = find_device("rtx_3070", load_catalogue(devices_dir()))
     found = project_latency(without_work(resnet101()), server)
     assert (found.low_ns, found.high_ns) == (None, None)
-    assert found.explanation.startswith("The model's work is not known, and a time on a processor")
+    assert found.explanation.startswith("The model's work is not known, and a time on a CPU")
 
 
 def test_unknown_work_falls_back_to_the_host() -> None:
     """A `.ort` file is scaled from the latency measured here, with a wider interval."""
     found = project_latency(without_work(resnet101()), board())
-    assert spread(found) == pytest.approx(SPREAD_UNKNOWN_WORK, rel=1e-6)
+    assert spread(found) == pytest.approx(UNKNOWN_WORK_SPREAD, rel=1e-6)
     assert "work is not known" in found.explanation
     doubled = replace(resnet101(), latency=latency(130 * MILLISECOND_NS))
     assert likely(project_latency(without_work(doubled), board())) == pytest.approx(
@@ -409,10 +413,10 @@ def test_an_npu_is_looked_up_and_not_computed() -> None:
     bare = project_latency(resnet101(), replace(phone, npu=None))
     assert (found.low_ns, found.high_ns) == (bare.low_ns, bare.high_ns)
     assert "On its NPU a model of this name took" in found.explanation
-    assert "fall back to the CPU" in found.explanation
+    assert "run on the CPU" in found.explanation
     assert "NPU" not in project_latency(minilm(), phone).explanation
-    assert npu_rows("vits-ljs.onnx", phone) == ()
-    assert npu_rows("vit.onnx", phone) != ()
+    assert npu_times("vits-ljs.onnx", phone) == ()
+    assert npu_times("vit.onnx", phone) != ()
 
 
 def test_the_whole_catalogue_is_projected() -> None:

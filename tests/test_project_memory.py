@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from feasibility.predict.memory import (
+from feasibility.predict.projected_memory import (
     peaks_while_loading,
     project_memory,
     running_peak_bytes,
@@ -51,9 +51,9 @@ def test_the_explanation_names_what_differs() -> None:
     found = project_memory(resnet101(), board())
     assert found.explanation.startswith(
         "Modelled for aarch64 from figures measured on x86_64: loading takes 172 MiB less because "
-        "x86-64 lays convolution weights out anew beside the plain ones, running 4 MiB more. While "
-        "running: 171 MiB of weights, 15 MiB of activations, 1 MiB of inputs, 10 MiB of the "
-        "runtime's own."
+        "x86-64 keeps a copy of convolution weights in another layout, running 4 MiB more. While "
+        "running: 171 MiB for weights, 15 MiB for activations, 1 MiB for inputs, 10 MiB for the "
+        "runtime itself."
     )
     assert "loading takes the same, running the same." in (
         project_memory(minilm(), board()).explanation
@@ -142,7 +142,7 @@ def test_what_was_seen_on_a_gpu_gets_the_context_of_the_device() -> None:
     assert server.gpu is not None
     there = server.gpu.context_bytes.value if server.gpu.context_bytes else 300 * MIB
     assert found.likely_bytes == 700 * MIB + there
-    assert "1000 MiB at its peak on NVIDIA T4" in found.explanation
+    assert "peak of 1000 MiB on NVIDIA T4" in found.explanation
 
 
 @pytest.mark.parametrize(("isa", "peak"), [("x86_64", 360), ("aarch64", 204)])
@@ -220,7 +220,7 @@ def test_range_of_default_allocator_never_below_steady() -> None:
     [
         ("aarch64", "measured", "by perf_test (p.txt)."),
         ("x86_64", "projected", "; measured on x86_64."),
-        ("", "projected", "; measured on a machine that it does not name."),
+        ("", "projected", "; measured on an unnamed machine."),
     ],
 )
 def test_a_whole_process_counts_as_measured_on_its_own_instruction_set_only(

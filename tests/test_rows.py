@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 
 from feasibility.commands.app import run
 from feasibility.errors import UsageError
-from feasibility.predict.calibration.refit import published_evidence
-from feasibility.predict.latency.coefficients import fitted
+from feasibility.predict.latency.coefficients import shipped_coefficients
 from feasibility.predict.validation import csv_table
-from feasibility.predict.validation.accuracy_report import rows_report
+from feasibility.predict.validation.cases import published_tables
 from feasibility.predict.validation.csv_table import read_table
 from feasibility.predict.validation.published_rows import REQUIRED_COLUMNS, read_rows
-from feasibility.predict.validation.skipped_rows import Reason, Tally
+from feasibility.predict.validation.row_remarks import Remark, RemarkCounts
+from feasibility.predict.validation.rows_report import rows_report
 from feasibility.records.accuracy import Accuracy
 from feasibility.render.rows.accuracy import accuracy_remarks
 
-EVIDENCE = published_evidence()
+TABLES = published_tables()
 HEADER = ",".join(REQUIRED_COLUMNS)
 GOOD = "ncnn resnet18,1.8269,rpi_4b,CPU,ncnn,1,fp32,190"
 
@@ -33,7 +33,7 @@ def table(path: Path, *rows: str, header: str = HEADER) -> Path:
 
 
 def report(path: Path) -> Accuracy:
-    return rows_report(path, EVIDENCE, fitted())
+    return rows_report(path, TABLES, shipped_coefficients())
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_runtime_that_is_not_known_is_named(tmp_path: Path) -> None:
     assert found.scored_count == 2
     ((note, count),) = found.notes.items()
     assert count == 1
-    assert note.startswith("of a runtime that is none of bolt, mnn, ncnn, onnxruntime, ")
+    assert note.startswith("of a runtime other than bolt, mnn, ncnn, onnxruntime, ")
     assert note.endswith("projected as a typical one: 'zzz' (line 3)")
     assert any(
         remark.startswith("compared: 1 row of a runtime") for remark in accuracy_remarks(found)
@@ -123,15 +123,15 @@ def test_a_runtime_that_is_not_known_is_named(tmp_path: Path) -> None:
 
 
 def test_reasons_name_the_most_frequent_and_count_the_rest() -> None:
-    tally = Tally()
+    counts = RemarkCounts()
     for line, name in enumerate(["a", "b", "c", "b", "\x1b[2J", "d", "e", ""], start=2):
-        tally.add(Reason("of a device", name), line)
+        counts.add(Remark("of a device", name), line)
     for line in (7, 9):
-        tally.add(Reason("on a unit", "NPU", "why"), line)
-    tally.add(Reason("without threads"), 10)
-    tally.add(Reason("without threads"), 12)
-    assert tally.total == 12
-    assert tally.counts() == {
+        counts.add(Remark("on a unit", "NPU", "why"), line)
+    counts.add(Remark("without threads"), 10)
+    counts.add(Remark("without threads"), 12)
+    assert counts.total == 12
+    assert counts.by_sentence() == {
         "of a device: 'b' (2 rows from line 3), 'a' (line 2), 'c' (line 4) and 4 others": 8,
         "on a unit: 'NPU' (from line 7: why)": 2,
         "without threads (from line 10)": 2,
@@ -139,9 +139,9 @@ def test_reasons_name_the_most_frequent_and_count_the_rest() -> None:
 
 
 def test_names_in_reasons_are_harmless() -> None:
-    tally = Tally()
-    tally.add(Reason("of a device", "\x1b[2J" + "x" * 1000), 2)
-    ((reason, _),) = tally.counts().items()
+    counts = RemarkCounts()
+    counts.add(Remark("of a device", "\x1b[2J" + "x" * 1000), 2)
+    ((reason, _),) = counts.by_sentence().items()
     assert reason.startswith("of a device: '\\x1b[2J")
     assert len(reason) < 80
 
@@ -149,8 +149,8 @@ def test_names_in_reasons_are_harmless() -> None:
 @pytest.mark.parametrize(
     ("count", "remark"),
     [
-        (1, "1 of them is in the tables that the coefficients were fitted to: its error "),
-        (2, "2 of them are in the tables that the coefficients were fitted to: their error "),
+        (1, "1 of them is in the tables that the coefficients were fitted to, so its error "),
+        (2, "2 of them are in the tables that the coefficients were fitted to, so their error "),
     ],
 )
 def test_rows_that_were_fitted_to_are_counted(tmp_path: Path, count: int, remark: str) -> None:
@@ -184,7 +184,7 @@ def test_few_rows_need_no_word_about_progress(
 def test_progress_is_told_by_row_and_by_count_of_anchors(tmp_path: Path) -> None:
     steps: list[tuple[int, int, str]] = []
     path = table(tmp_path / "rows.csv", GOOD, GOOD)
-    rows_report(path, EVIDENCE, fitted(), lambda *step: steps.append(step))
+    rows_report(path, TABLES, shipped_coefficients(), lambda *step: steps.append(step))
     assert steps == [
         (0, 2, "projecting rows"),
         (1, 2, "projecting rows"),

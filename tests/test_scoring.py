@@ -27,14 +27,9 @@ from feasibility.decide.score import (
     weakest,
 )
 from feasibility.decide.verdict import assess_device
-from feasibility.predict import memory_factors
-from feasibility.predict.latency import (
-    anchors,
-    interval_width,
-    latency,
-    model_work,
-)
-from feasibility.predict.latency.cpu_formula import JUDGED_EFFICIENCY
+from feasibility.predict import projected_latency, projected_memory
+from feasibility.predict.latency import interval, model_work
+from feasibility.predict.latency.cpu_formula import ESTIMATED_EFFICIENCY
 from feasibility.records import device as device_records
 from feasibility.records.assessment import DeviceAssessment, Verdict
 from feasibility.records.device import Device, Figure
@@ -344,13 +339,12 @@ def test_the_document_says_what_the_code_does() -> None:
     named = re.findall(r"`([A-Z][A-Z0-9_]+)` = ([\d.]+(?: \d{3})?)", text)
     known = {}
     for module in (
-        anchors,
-        memory_factors,
+        projected_memory,
         constraints,
         device_records,
-        latency,
+        projected_latency,
         scores,
-        interval_width,
+        interval,
         model_work,
     ):
         known |= vars(module)
@@ -365,4 +359,4 @@ def test_the_document_says_what_the_code_does() -> None:
     for words, name in shown.items():
         match = re.search(rf"{words}\s+(0\.\d\d)", text)
         assert match is not None
-        assert float(match[1]) == JUDGED_EFFICIENCY[name]
+        assert float(match[1]) == ESTIMATED_EFFICIENCY[name]

@@ -59,7 +59,7 @@ def test_reading_a_profile_again_imports_no_runtime() -> None:
 
 def test_projecting_needs_no_numbers_library() -> None:
     """A saved profile is projected without what measures and fits."""
-    code = "import feasibility.predict.latency.latency, sys; print(*sys.modules)"
+    code = "import feasibility.predict.projected_latency, sys; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()

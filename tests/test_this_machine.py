@@ -144,7 +144,7 @@ def test_the_machine_becomes_a_device_at_once(
         assert figure is not None
         assert figure.source.startswith("measured for this file on ")
         assert "ONNX Runtime" in figure.source
-    assert device.memory.total_bytes.source.startswith("what the system said of itself")
+    assert device.memory.total_bytes.source.startswith("reported by the system")
     assert device.limits.latency_ns is not None
     assert device.limits.latency_ns.source == UNVERIFIED
     assert run(["devices", "validate", str(path)]) == 0

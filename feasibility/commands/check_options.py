@@ -125,7 +125,7 @@ def read_requirements(
         parse_runtime,
     )
     from feasibility.decide.requirements import Requirements
-    from feasibility.predict.latency.latency import DEFAULT_RUNTIME
+    from feasibility.predict.projected_latency import DEFAULT_RUNTIME
     from feasibility.units import parse_bytes, parse_duration_ns
 
     link = None if network.network is None else parse_network(network.network)

@@ -1,4 +1,4 @@
-"""`feasibility devices validate --report`: projections against measurements."""
+"""`feasibility devices validate --report` and `--rows`: the error of projections."""
 
 from __future__ import annotations
 
@@ -8,48 +8,57 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from feasibility.commands.progress import Progress
+    from feasibility.records.accuracy import Accuracy
 
-# A few hundred rows are scored sooner, and need no word about it.
+# `make calibrate` writes the report on the published rows.
+_RECORDED_REPORT: Final = "accuracy.json"
+# Shorter work shows no progress.
 _DELAY_S: Final = 1.0
 
 
 def print_accuracy(rows: Path | None, *, as_json: bool) -> None:
-    """Print how far projections are off.
+    """Print the error of projections.
 
     Args:
-        rows: A table of other measurements; None for the published ones, whose projections
-            by fits that never saw them `make calibrate` has kept.
+        rows: A table of the user's measurements; None for the recorded report on the published
+            rows, each projected by a fit that did not see it.
         as_json: True to print one JSON document.
 
     Raises:
-        FeasibilityError: A table cannot be read.
+        FeasibilityError: A table or the recorded report cannot be read.
     """
     from feasibility.commands.output import print_result
-    from feasibility.commands.progress import progress_on
-    from feasibility.paths import profiles_dir
-    from feasibility.predict.calibration.refit import (
-        ROWS_FILE,
-        held_out_misses,
-        published_evidence,
-        read_held_out,
-    )
-    from feasibility.predict.latency.coefficients import fitted
-    from feasibility.predict.validation.accuracy_report import held_out_report, rows_report
     from feasibility.render.rows.accuracy import accuracy_report
 
-    evidence = published_evidence()
-    if rows is None:
-        held_out = read_held_out(profiles_dir(), evidence)
-        misses = held_out_misses(evidence, held_out, fitted().cpu)
-        found = held_out_report(evidence, misses, fitted(), f"profiles/{ROWS_FILE}")
-    else:
-        with progress_on(rows.name, quiet=False) as progress:
-            found = rows_report(rows, evidence, fitted(), _LateProgress(progress))
+    found = _recorded_report() if rows is None else _rows_report(rows)
     print_result(found, lambda: accuracy_report(found), as_json=as_json, output=None)
 
 
+def _recorded_report() -> Accuracy:
+    import msgspec
+
+    from feasibility import __version__
+    from feasibility.paths import profiles_dir
+    from feasibility.records.accuracy import Accuracy
+    from feasibility.schema import read_document
+
+    recorded = read_document(profiles_dir() / _RECORDED_REPORT, Accuracy)
+    return msgspec.structs.replace(recorded, tool_version=__version__)
+
+
+def _rows_report(rows: Path) -> Accuracy:
+    from feasibility.commands.progress import progress_on
+    from feasibility.predict.latency.coefficients import shipped_coefficients
+    from feasibility.predict.validation.cases import published_tables
+    from feasibility.predict.validation.rows_report import rows_report
+
+    tables = published_tables()
+    with progress_on(rows.name, quiet=False) as progress:
+        return rows_report(rows, tables, shipped_coefficients(), _LateProgress(progress))
+
+
 class _LateProgress:
-    """Passes on what is being done once it has taken a while."""
+    """Reports progress only after `_DELAY_S`."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress

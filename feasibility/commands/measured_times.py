@@ -142,7 +142,7 @@ def make_anchor(device: Device, measured: Measured, *, threads: int | None, runt
     """
     import datetime as dt
 
-    from feasibility.predict.latency.latency import anchor_of
+    from feasibility.predict.projected_latency import anchor_of
 
     model = _profiled(measured.model)
     today = dt.datetime.now(dt.UTC).date().isoformat()

@@ -20,7 +20,7 @@ from feasibility.decide.score import (
     interval_verdict,
     verdict_rank,
 )
-from feasibility.predict.latency.latency import DEFAULT_RUNTIME, runtime_on
+from feasibility.predict.projected_latency import DEFAULT_RUNTIME, runtime_on
 from feasibility.records.assessment import (
     MemoryLimit,
     Part,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from feasibility.decide.score import SCORE_CHANGES
-from feasibility.predict.memory import peaks_while_loading, running_peak_bytes
+from feasibility.predict.projected_memory import peaks_while_loading, running_peak_bytes
 from feasibility.records.assessment import Reason, ReasonCode
 from feasibility.records.device import Device
 from feasibility.records.intervals import BytesInterval

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from feasibility.predict.latency.latency import DEFAULT_RUNTIME
+from feasibility.predict.projected_latency import DEFAULT_RUNTIME
 from feasibility.records.device import Role
 from feasibility.records.intervals import Network
 

@@ -25,9 +25,9 @@ from feasibility.decide.memory_changes import sufficient_change
 from feasibility.decide.requirements import Requirements
 from feasibility.decide.score import weakest
 from feasibility.predict.latency.cpu_cores import CORE_FAMILIES
-from feasibility.predict.latency.latency import DEFAULT_RUNTIME, RUNTIME_NAMES, project_latency
 from feasibility.predict.latency.measured_rates import is_same_machine
-from feasibility.predict.memory import peaks_while_loading, project_memory
+from feasibility.predict.projected_latency import DEFAULT_RUNTIME, RUNTIME_NAMES, project_latency
+from feasibility.predict.projected_memory import peaks_while_loading, project_memory
 from feasibility.records.assessment import DeviceAssessment, Reason, Storage
 from feasibility.records.device import Device
 from feasibility.records.intervals import BytesInterval, DurationInterval

@@ -1,10 +1,20 @@
-"""The device that a machine's facts and its measured speed make."""
+"""Which device file do the facts and the measured speed of this machine make?
+
+`devices this` writes it: the clusters and memory that the system reports, and rates per kind of
+operator from the times of the models in `feasibility.zoo.kernels`.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 
-from feasibility.predict.latency.measured_rates import rates_of
+from feasibility.measure.this_machine.core_clusters import CoreCluster
+from feasibility.measure.this_machine.machine_facts import MachineFacts
+from feasibility.measure.this_machine.measure_speed import BUS, KernelTime, Speed
+from feasibility.predict.latency.cpu_formula import Work
+from feasibility.predict.latency.measured_rates import KINDS
+from feasibility.predict.latency.model_work import work_of_model
 from feasibility.records.device import (
     UNVERIFIED,
     Cluster,
@@ -21,18 +31,14 @@ from feasibility.records.device import (
 )
 from feasibility.runners.host import this_host
 from feasibility.text import safe_text
-from feasibility.units import MIB, MILLISECOND_NS, format_bytes
-
-if TYPE_CHECKING:
-    from feasibility.measure.this_machine.core_clusters import CoreCluster
-    from feasibility.measure.this_machine.machine_facts import MachineFacts
-    from feasibility.measure.this_machine.measure_speed import Speed
+from feasibility.units import MIB, MILLISECOND_NS, SECOND_NS, format_bytes
+from feasibility.zoo.kernels import SMALL_LAYER_COUNT, TINY_NODE_COUNT
 
 _ROLES: Final[dict[Kind, Role]] = {"sbc": "headless", "server": "service"}
-# As in the catalogue; docs/devices.md says what they rest on.
+# As in the catalogue; docs/devices.md states their origin.
 _LATENCY_MS: Final[dict[Kind, int]] = {"sbc": 200, "server": 50}
 _DEFAULT_LATENCY_MS: Final = 100
-_UNTOLD_CLOCK_HZ: Final = 10**9
+_UNKNOWN_CLOCK_HZ: Final = 10**9
 _MOST_BYTES: Final = 2**46
 
 
@@ -46,29 +52,29 @@ def device_of(
     today: str,
     caveat: str = "",
 ) -> Device:
-    """The device that a machine's facts and its measured speed make.
+    """The device for a machine's facts and its measured speed.
 
     Args:
-        facts: What the system says of it.
-        speed: What was measured.
-        identifier: Its id.
-        name: Its name; None for what the system says.
-        kind: What sort of device it is; None for what the system says.
+        facts: Facts that the system reports.
+        speed: The measured speed.
+        identifier: Id of the device.
+        name: Its name; None for the system's name.
+        kind: Its kind; None for the kind that the facts suggest.
         today: Date, ISO 8601.
-        caveat: What stands behind the source of everything that was measured.
+        caveat: Text after the source of every measured figure.
     """
     runtime = f"ONNX Runtime {speed.versions.get('onnxruntime', '')}".strip()
     sources = _Sources(
-        system=f"what the system said of itself (/proc, /sys) on {today}",
+        system=f"reported by the system (/proc, /sys) on {today}",
         measured=f"measured for this file on {today} with {runtime}{caveat}",
     )
-    sort = kind or facts.kind
-    role = _ROLES.get(sort, "foreground")
+    known_kind = kind or facts.kind
+    role = _ROLES.get(known_kind, "foreground")
     machine = _measured(facts, speed, runtime, sources)
     return Device(
         id=identifier,
         name=_line(name or facts.name),
-        kind=sort,
+        kind=known_kind,
         os=_line(facts.os),
         isa=facts.isa,
         allocator="glibc" if facts.libc == "glibc" else "scudo",
@@ -80,13 +86,13 @@ def device_of(
             clusters=tuple(_cluster(cluster, facts, sources) for cluster in facts.clusters),
         ),
         memory=_memory(facts, speed, machine.rates[-1], role, sources),
-        limits=_limits(facts, speed, sort, sources),
+        limits=_limits(facts, speed, known_kind, sources),
         measured=machine,
     )
 
 
 class _Sources(NamedTuple):
-    """Where the figures come from."""
+    """Origin of the figures, by how they were obtained."""
 
     system: str
     measured: str
@@ -111,14 +117,14 @@ def _measured(
 def _memory(
     facts: MachineFacts, speed: Speed, rates: Rates, role: Role, sources: _Sources
 ) -> DeviceMemory:
-    """The memory, its bandwidth as all threads together were measured to get it."""
+    """The memory, with the bandwidth measured with all threads."""
     threads = "1 thread" if rates.thread_count == 1 else f"{rates.thread_count} threads"
     granted = _whole_mib(facts.grant_bytes, facts.memory_bytes)
     return DeviceMemory(
         total_bytes=Figure(
             value=facts.memory_bytes,
             source=sources.system,
-            note="what the kernel manages, somewhat less than is fitted",
+            note="memory that the kernel manages, slightly less than installed",
         ),
         bandwidth_bytes_per_s=Figure(
             value=rates.bandwidth_bytes_per_s.value,
@@ -146,12 +152,12 @@ def _limits(facts: MachineFacts, speed: Speed, kind: Kind, sources: _Sources) ->
         model_storage_bytes=Figure(
             value=_whole_mib(facts.storage_bytes, _MOST_BYTES),
             source=sources.system,
-            note="free then where the home folder lies",
+            note="free at that time on the disk of the home folder",
         ),
         latency_ns=Figure(
             value=_LATENCY_MS.get(kind, _DEFAULT_LATENCY_MS) * MILLISECOND_NS,
             source=UNVERIFIED,
-            note="judgement; --latency replaces it",
+            note="estimate; --latency replaces it",
         ),
     )
 
@@ -161,13 +167,15 @@ def _cluster(cluster: CoreCluster, facts: MachineFacts, sources: _Sources) -> Cl
     return Cluster(
         core=_line(cluster.core),
         core_count=Figure(value=cluster.core_count, source=sources.system, note="physical cores"),
-        clock_hz=Figure(value=_UNTOLD_CLOCK_HZ, source=UNVERIFIED, note="nothing here tells it")
+        clock_hz=Figure(
+            value=_UNKNOWN_CLOCK_HZ, source=UNVERIFIED, note="the system does not report it"
+        )
         if clock is None
         else Figure(value=clock, source=sources.system, note=cluster.clock_origin),
         flop_per_cycle=Figure(
             value=_flop_per_cycle(facts.extensions),
             source=UNVERIFIED,
-            note="usual for its instruction set; [measured] counts for ONNX Runtime",
+            note="usual for its instruction set; ONNX Runtime uses [measured] instead",
         ),
     )
 
@@ -185,5 +193,71 @@ def _whole_mib(count: int, most: int) -> int:
 
 
 def _line(text: str) -> str:
-    """Words of the system as one line that no terminal takes for commands; never empty."""
+    """Text of the system as one line without control characters; never empty."""
     return safe_text(text.strip(), 80) or "unknown"
+
+
+def rates_of(
+    threads: int,
+    times: Mapping[str, KernelTime],
+    alone: Mapping[str, KernelTime],
+    source: str,
+) -> Rates:
+    """The rates of a number of threads, from the times of the models in `feasibility.zoo.kernels`.
+
+    Args:
+        threads: The number of threads.
+        times: Time of each kernel model.
+        alone: The same with one thread.
+        source: Origin of the figures, for the device file.
+    """
+    dispatch_ns = times["layers"].ns / TINY_NODE_COUNT
+    waiting_ns = _waiting_ns(times, alone)
+    layer_ns = dispatch_ns + waiting_ns
+
+    def figure(amount: float, name: str, layer_count: float, note: str) -> Figure:
+        """Amount per second, without the dispatch of its layers."""
+        whole = times[name].ns
+        ns = max(whole - layer_count * layer_ns, whole / 2)
+        return Figure(value=_rounded(amount * SECOND_NS / ns), source=source, note=note)
+
+    def moved(name: str) -> tuple[float, str, float]:
+        model = times[name].model
+        return model.moved_bytes or 0, name, model.node_count or 0
+
+    operations = {}
+    for kind, note in KINDS.items():
+        model = times[kind].model
+        work = work_of_model(model)
+        assert work is not None
+        done = model.flops or 0 if kind == "other" else _products(work)
+        operations[kind] = figure(done, kind, work.layer_count, note)
+    return Rates(
+        thread_count=threads,
+        operations_per_s=operations,
+        activation_bytes_per_s=figure(*moved("traffic"), "sums of tensors of 784 KiB"),
+        bandwidth_bytes_per_s=figure(*moved(BUS), "sums of vectors that no cache holds"),
+        layer_ns=Figure(
+            value=max(1, round(layer_ns)),
+            source=source,
+            note=f"{dispatch_ns:.0f} ns of dispatch"
+            + (f", {waiting_ns:.0f} ns of threads waiting for each other" if threads > 1 else ""),
+        ),
+    )
+
+
+def _waiting_ns(times: Mapping[str, KernelTime], alone: Mapping[str, KernelTime]) -> float:
+    """Time that threads wait in each layer: small layers gain less from threads."""
+    gain = alone["pointwise"].ns / times["pointwise"].ns
+    return max(0.0, times["small"].ns - alone["small"].ns / gain) / SMALL_LAYER_COUNT
+
+
+def _products(work: Work) -> float:
+    """Operations of a kernel model's products, without the operators between them."""
+    between = ("other", "quantization")
+    return sum(amount for kind, amount in work.operations.items() if kind not in between)
+
+
+def _rounded(value: float) -> int:
+    """Three significant digits; a measurement of one second is less precise."""
+    return int(float(f"{value:.3g}"))

@@ -1,4 +1,4 @@
-"""How far projections are from measurements that they were not fitted to."""
+"""The error of projections on measured rows, as `devices validate --report` prints it."""
 
 from __future__ import annotations
 
@@ -15,35 +15,33 @@ class AccuracyLine(Record, frozen=True, kw_only=True):
     """Error over one group of measurements."""
 
     scope: Annotated[
-        Scope, Meta(description="Whether the group is of all rows, a device kind or a runtime.")
+        Scope, Meta(description="all: a group of rows; kind: a kind of device; runtime: a runtime.")
     ]
-    subject: Annotated[str, Meta(description="What the rows have in common.")]
-    row_count: Annotated[Count, Meta(description="Projections that were compared.")]
+    subject: Annotated[str, Meta(description="Name of the group.")]
+    row_count: Annotated[Count, Meta(description="Projections compared with a measurement.")]
     chip_count: Annotated[Count, Meta(description="Different chips among them.")]
     median_error_ratio: Annotated[Ratio, Meta(description="Median of |projected / measured - 1|.")]
     p90_factor_ratio: Annotated[
-        Ratio, Meta(description="Factor that nine of ten projections are within.")
+        Ratio, Meta(description="Nine of ten projections are within this factor.")
     ]
     within_1_5_ratio: Annotated[Ratio, Meta(description="Share within a factor of 1.5.")]
     within_2_ratio: Annotated[Ratio, Meta(description="Share within a factor of 2.")]
-    coverage_ratio: Annotated[
-        Ratio, Meta(description="Share inside the interval that is meant to cover 80 %.")
-    ]
+    coverage_ratio: Annotated[Ratio, Meta(description="Share inside the 80 % interval.")]
 
 
 class AccuracyPoint(Record, frozen=True, kw_only=True):
     """One measurement and its projection."""
 
     subject: Annotated[str, Meta(description="Group of the row.")]
-    measured_ns: Annotated[Nanoseconds, Meta(description="What was published.")]
-    projected_ns: Annotated[Nanoseconds, Meta(description="What was projected.")]
+    measured_ns: Annotated[Nanoseconds, Meta(description="Published time.")]
+    projected_ns: Annotated[Nanoseconds, Meta(description="Projected time.")]
 
 
 class Accuracy(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/accuracy/1"):
     """The answer of `devices validate --report`."""
 
     tool_version: Annotated[str, Meta(description="Version of feasibility that wrote this.")]
-    source: Annotated[str, Meta(description="Table that the rows are from.")]
+    source: Annotated[str, Meta(description="Table of the rows.")]
     calibrated_on: Annotated[str, Meta(description="Date of the coefficients, ISO 8601.")]
     calibrated_row_count: Annotated[
         Count, Meta(description="Rows that the CPU coefficients were fitted to.")
@@ -61,9 +59,9 @@ class Accuracy(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasi
     ] = {}
     notes: Annotated[
         dict[str, int],
-        Meta(description="Rows that were projected as something else than they say, by what."),
+        Meta(description="Rows projected with another runtime or number of threads, by reason."),
     ] = {}
     lines: Annotated[tuple[AccuracyLine, ...], Meta(description="Error by group.")]
     points: Annotated[
-        tuple[AccuracyPoint, ...], Meta(description="Every measurement that was compared.")
+        tuple[AccuracyPoint, ...], Meta(description="Every compared measurement.")
     ] = ()

@@ -1,138 +1,107 @@
-"""What one or two measurements on the device itself say about all other models there."""
+"""How do times measured on the device itself correct the projections for other models there?"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from feasibility.predict.latency.coefficients import Fitted
-from feasibility.predict.latency.covariance import Run, posterior
+from feasibility.predict.latency.coefficients import Coefficients
 from feasibility.predict.latency.cpu_formula import Work
+from feasibility.predict.latency.error_covariance import Run, posterior
 from feasibility.predict.latency.gpu_formula import gpu_runtime
 from feasibility.predict.latency.likely_seconds import (
-    cpu_run,
     int8_ratio,
     likely_cpu_seconds,
     likely_gpu_seconds,
 )
-from feasibility.predict.latency.operator_mix import mix_features
+from feasibility.predict.latency.model_similarity import operator_point
 from feasibility.records.device import Anchor, Device, Precision
+from feasibility.units import SECOND_NS
 
-_NS: Final = 10**9
 
-
-class Anchoring(NamedTuple):
-    """What the measurements on a device change.
+class Correction(NamedTuple):
+    """How the anchors of a device change a projection.
 
     Attributes:
-        ratio: Factor on the projection.
+        ratio: Factor on the projected time.
         spread: Half width of the interval as a factor.
-        text: The sentence that says so.
-        model_count: How many models were measured there.
+        model_count: Number of anchors.
+        other_count: How many of them have another runtime, arithmetic or number of threads.
     """
 
     ratio: float
     spread: float
-    text: str
     model_count: int
+    other_count: int
 
 
-def anchoring(target: Run, spread: float, device: Device, known: Fitted) -> Anchoring | None:
-    """What the anchors of the device's file say of a projection; None if it has none.
+def correction(
+    target: Run, spread: float, device: Device, coefficients: Coefficients
+) -> Correction | None:
+    """The correction of a projection by the anchors in the device's file; None without anchors.
 
-    A model that is like the one projected, with the same runtime and as many threads, says
-    most; one of another runtime only what holds for the device as a whole.
+    An anchor of a similar model with the same runtime and number of threads counts most.
 
     Args:
-        target: What is projected, from `run_on`.
+        target: The projection, from `run_on`.
         spread: Half width of its interval as a factor, without anchors.
-        device: Where.
-        known: The coefficients.
+        device: The device.
+        coefficients: The coefficients.
     """
     runs, errors = [], []
     for anchor in device.anchors:
-        likely = anchor_seconds(anchor, device, known)
+        likely = _anchor_seconds(anchor, device, coefficients)
         if likely is not None:
             runs.append(
-                run_on(
-                    device, _work(anchor), anchor.threads, known,
-                    runtime=anchor.runtime, precision=anchor.precision,
-                )
-            )  # fmt: skip
-            errors.append(math.log(anchor.latency_ns / _NS / likely))
+                run_on(device, _work(anchor), anchor.threads, anchor.runtime, anchor.precision)
+            )
+            errors.append(math.log(anchor.latency_ns / SECOND_NS / likely))
     if not runs:
         return None
-    found = posterior(target, runs, errors, known.covariance)
+    found = posterior(target, runs, errors, coefficients.covariance)
     threads = "several threads" if target.is_threaded else "one thread"
     count = "one anchor" if len(runs) == 1 else "two anchors"
-    # What is known less without anchors is known less with them.
-    doubt = math.log(spread) / math.log(known.spreads[f"cpu, {threads}"])
-    ratio = math.exp(found.mean)
-    return Anchoring(
-        ratio=ratio,
-        spread=min(spread, known.spreads[f"{count}, {threads}"] ** (found.deviation * doubt)),
-        text=_sentence(ratio, target, runs),
+    # A projection that is less sure without anchors is less sure with them.
+    doubt = math.log(spread) / math.log(coefficients.spreads[f"cpu, {threads}"])
+    anchored_spread = coefficients.spreads[f"{count}, {threads}"] ** (found.deviation * doubt)
+    same = (target.runtime, target.is_threaded)
+    return Correction(
+        ratio=math.exp(found.mean),
+        spread=min(spread, anchored_spread),
         model_count=len(runs),
+        other_count=sum((run.runtime, run.is_threaded) != same for run in runs),
     )
 
 
 def run_on(
-    device: Device,
-    work: Work,
-    threads: int | None,
-    known: Fitted,
-    *,
-    runtime: str,
-    precision: Precision,
+    device: Device, work: Work, threads: int | None, runtime: str, precision: Precision
 ) -> Run:
-    """What decides how alike this projection onto the device and another one err."""
+    """What decides how similar the error of this projection is to that of another one."""
     if device.runs_on == "gpu" or threads is None:
-        return Run(
-            runtime=f"gpu {gpu_runtime(runtime)}",
-            is_threaded=False,
-            shares={},
-            mix=mix_features(work),
-        )
-    run = cpu_run(work, device, threads, known.cpu, runtime=runtime, is_half=precision == "fp16")
-    # Kernels for int8 are others than those for floating point.
-    return run._replace(runtime=f"{runtime} int8") if precision == "int8" else run
+        runtime, threads = f"gpu {gpu_runtime(runtime)}", 1
+    elif precision == "int8":
+        # int8 has its own kernels, so it counts as another runtime.
+        runtime = f"{runtime} int8"
+    return Run(runtime, threads > 1, operator_point(work))
 
 
-def _sentence(ratio: float, target: Run, runs: Sequence[Run]) -> str:
-    models = "1 model" if len(runs) == 1 else f"{len(runs)} models"
-    text = f"Multiplied by {ratio:.2f} after {models} measured on the device itself"
-    key = (target.runtime, target.is_threaded)
-    other = sum((run.runtime, run.is_threaded) != key for run in runs)
-    if not other:
-        return f"{text}."
-    which = "" if other == len(runs) else f"{other} of them "
-    return f"{text}, {which}with another runtime, arithmetic or number of threads; that tells less."
-
-
-def anchor_seconds(anchor: Anchor, device: Device, known: Fitted) -> float | None:
-    """What the projection says of the measured model; None where it says nothing."""
+def _anchor_seconds(anchor: Anchor, device: Device, coefficients: Coefficients) -> float | None:
+    """The projected time of the measured model; None if it cannot be projected."""
     work = _work(anchor)
+    is_half = anchor.precision == "fp16"
     if not work.total:
         return None
     if device.runs_on == "gpu":
         return likely_gpu_seconds(
-            work,
-            device,
-            known.gpu,
-            runtime=anchor.runtime,
-            is_half=anchor.precision == "fp16",
+            work, device, coefficients.gpu, runtime=anchor.runtime, is_half=is_half
         )
     seconds = likely_cpu_seconds(
-        work,
-        device,
-        anchor.threads,
-        known.cpu,
-        runtime=anchor.runtime,
-        is_half=anchor.precision == "fp16",
+        work, device, anchor.threads, coefficients.cpu, runtime=anchor.runtime, is_half=is_half
     )
     if seconds is not None and anchor.precision == "int8":
-        seconds *= int8_ratio(work, device, anchor.threads, known.int8, runtime=anchor.runtime)
+        seconds *= int8_ratio(
+            work, device, anchor.threads, coefficients.int8, runtime=anchor.runtime
+        )
     return seconds
 
 

@@ -1,4 +1,4 @@
-"""What a device's CPU brings to a number of threads."""
+"""Which cores of a device's CPU does a number of threads use, and how fast are they?"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from feasibility.records.device import Cpu, Device
 FAMILIES: Final = (
     "in-order", "narrow", "big", "wide", "server", "apple", "sse", "avx2", "avx512",
 )  # fmt: skip
-# Cores that use their vector units alike.
+# Cores of one family reach a similar share of their peak.
 CORE_FAMILIES: Final[dict[str, str]] = {
     **dict.fromkeys(
         ("cortex-a53", "cortex-a55", "cortex-a510", "cortex-a520", "tempest", "thunder"),
@@ -82,15 +82,15 @@ def used_cores(
     is_half: bool,
     clock_ratio: float = 1.0,
 ) -> Cores:
-    """What the fastest `threads` cores of a device have to offer.
+    """The fastest `threads` cores of a device.
 
     Args:
         device: The device.
         cpu: Its processor.
-        threads: Threads, each on a core of its own as long as there are cores.
-        rates: What each core family sustains of its peak.
+        threads: Threads, each on its own core as long as there are cores.
+        rates: Rate of each core family relative to its peak.
         is_half: True if the runtime computes in fp16 where the processor can.
-        clock_ratio: Clock that was measured at, relative to the device file's.
+        clock_ratio: Clock during the measurement, relative to the device file's.
     """
     cores = sorted(
         cores_of(cpu, device.isa),
@@ -108,7 +108,7 @@ def used_cores(
         lead={chosen[0].family: chosen[0].peak_per_s * clock_ratio},
         used=used,
         slowest={chosen[-1].family: chosen[-1].peak_per_s * clock_ratio},
-        # Over all cores: a small core that gets faster must not hide a large one's clock.
+        # Over all cores, so that a faster small core never hides the clock of a large one.
         clock_hz=max(core.clock_hz for core in cores) * clock_ratio,
         bandwidth_bytes_per_s=bandwidth.value if bandwidth else UNKNOWN_BANDWIDTH_BYTES_PER_S,
         thread_count=len(chosen),

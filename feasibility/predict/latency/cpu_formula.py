@@ -1,12 +1,12 @@
-"""Time of one inference on a CPU: operations, bytes and dispatch, one after the other.
+"""How long does one inference take on a CPU? Operations, bytes and dispatch, added up.
 
     seconds = (sum over kinds of operations / efficiency
                + activations x cost of one) / rate of the cores
             + bytes / share of the memory bus
             + layers x cycles / clock
 
-The same functions serve the projection of one model (floats) and the fit over all published
-rows (numpy arrays), so that what is calibrated is what runs.
+The same functions serve the projection of one model (floats) and the fit to all published rows
+(numpy arrays), so the fitted formula is the projected one.
 """
 
 from __future__ import annotations
@@ -14,15 +14,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-# Kinds of work whose efficiency is fitted. `winograd` is what a 3x3 convolution of stride one
-# would be done by where the runtime has such kernels; `vector` is a product with one row.
+from msgspec import Struct
+
+# Kinds of work whose efficiency is fitted. `winograd`: 3x3 convolutions of stride one, which some
+# runtimes have Winograd kernels for. `vector`: products with one row.
 FITTED_KINDS: Final = ("winograd", "dense", "pointwise", "depthwise", "grouped", "vector")
 
 _FP32_BYTES: Final = 4
 
-# Shares of the peak that published rows say nothing about: judgements, near what ONNX Runtime
+# Shares of the peak for work that published rows do not have: estimates, near what ONNX Runtime
 # reached on one x86-64 machine (matrix products 0.7 of the peak).
-JUDGED_EFFICIENCY: Final[Mapping[str, float]] = {
+ESTIMATED_EFFICIENCY: Final[Mapping[str, float]] = {
     "matmul": 0.60,
     "attention": 0.45,
     "recurrent": 0.30,
@@ -33,7 +35,7 @@ JUDGED_EFFICIENCY: Final[Mapping[str, float]] = {
 
 
 class Work(NamedTuple):
-    """What one inference asks of a processor.
+    """The work of one inference.
 
     Attributes:
         operations: Operations by kind, a multiply-add as 2.
@@ -56,17 +58,17 @@ class Work(NamedTuple):
 
 
 class Cores(NamedTuple):
-    """What a number of threads gets of a CPU.
+    """The cores of a CPU that a number of threads uses.
 
     Attributes:
         lead: Peak operations per second of the fastest core, under its family.
-        used: The same of all cores that are used, the fastest included.
-        slowest: The same of the slowest core that is used.
+        used: The same for all cores that are used, the fastest included.
+        slowest: The same for the slowest core that is used.
         clock_hz: Clock of the fastest core.
         bandwidth_bytes_per_s: Peak of the memory bus.
         thread_count: Threads.
         element_bytes: Bytes of one value: 4 for fp32, 2 for fp16.
-        is_half: 1 where arithmetic is done in fp16, else 0.
+        is_half: 1 if arithmetic is in fp16, else 0.
         is_computer: 1 for laptops, desktops and servers, else 0.
     """
 
@@ -81,32 +83,30 @@ class Cores(NamedTuple):
     is_computer: float
 
 
-class Coefficients(NamedTuple):
-    """What is fitted; all positive.
+class CpuCoefficients(Struct, frozen=True):
+    """The fitted coefficients; all positive.
 
     Attributes:
         efficiency: Share of the peak that each kind of work reaches.
-        family_rate: What a core family sustains, relative to its paper peak.
-        activation_operations: Operations that one activation element costs on top.
-        transform_operations: The same for the share done by Winograd kernels.
+        family_rate: Rate of a core family relative to its peak on paper.
+        activation_operations: Additional operations per activation element.
         bus_share: Share of the memory bus that one thread gets; T threads get 1-(1-share)^T.
         weight_reads: How often a convolution's weights cross the bus.
         vector_weight_reads: The same for products with one row.
-        layer_cycles: Cycles of dispatching one layer.
+        layer_cycles: Cycles to dispatch one layer.
         thread_cycles: Cycles that each further thread adds to every layer.
-        even_share: Share of the work that is dealt to threads in equal parts, of which the one
-            on the slowest core ends last; the rest follows the speed of the cores.
-        thread_room: Operations per byte of the bus, in fp32, at which further cores do half of what
-            they could: caches and bus are shared.
-        computer_room: The same on a computer relative to a phone or board, for its larger
-            caches.
+        even_share: Share of the work that threads get in equal parts. The slowest core finishes
+            its part last. The other work follows the speed of the cores.
+        thread_room: Operations per byte of the bus, in fp32, at which further cores reach half
+            their rate, because cores share caches and bus.
+        computer_room: The same on a computer relative to a phone or board, because its caches
+            are larger.
         half_gain: Rate of fp16 arithmetic relative to fp32.
     """
 
     efficiency: Mapping[str, float]
     family_rate: Mapping[str, float]
     activation_operations: float
-    transform_operations: float
     bus_share: float
     weight_reads: float
     vector_weight_reads: float
@@ -118,78 +118,63 @@ class Coefficients(NamedTuple):
     half_gain: float
 
 
-def cpu_seconds(work: Work, cores: Cores, k: Coefficients, *, winograd_ratio: float = 1.0) -> float:
-    """Seconds of one inference.
-
-    No core, clock or bus made faster makes it longer.
+def cpu_seconds(
+    work: Work, cores: Cores, k: CpuCoefficients, *, winograd_ratio: float = 1.0
+) -> float:
+    """Seconds of one inference. A faster core, clock or bus never makes it longer.
 
     Args:
-        work: What is to be done.
-        cores: What does it.
+        work: The work.
+        cores: The cores that do it.
         k: The coefficients.
-        winograd_ratio: Efficiency of the runtime on `winograd` work relative to the one that
-            the coefficients describe.
-    """
-    return sum(cpu_terms(work, cores, k, winograd_ratio=winograd_ratio).values())
-
-
-def cpu_terms(
-    work: Work, cores: Cores, k: Coefficients, *, winograd_ratio: float = 1.0
-) -> dict[str, float]:
-    """The seconds of `cpu_seconds` by what they are spent on.
-
-    The keys are the kinds of operations, `activations`, `bytes` and `dispatch`.
+        winograd_ratio: Efficiency of the runtime on `winograd` work relative to the runtime of
+            the coefficients.
     """
     rate = sustained_rate(cores, k)
-    terms = {
-        kind: amount
-        / (efficiency(kind, k) * (winograd_ratio if kind == "winograd" else 1.0))
-        / rate
+    computing = sum(
+        amount / (efficiency(kind, k) * (winograd_ratio if kind == "winograd" else 1.0))
         for kind, amount in work.operations.items()
-    }
-    transformed = work.operations.get("winograd", 0.0) / work.total
-    terms["activations"] = (
-        work.activation_count
-        * (k.activation_operations + k.transform_operations * transformed)
-        / rate
     )
+    computing += work.activation_count * k.activation_operations
     share: float = 1.0 - (1.0 - k.bus_share) ** cores.thread_count
     moved = cores.element_bytes * (
         work.activation_count
         + k.weight_reads * work.weight_count
         + k.vector_weight_reads * work.vector_weight_count
     )
-    terms["bytes"] = moved / (cores.bandwidth_bytes_per_s * share)
     cycles = k.layer_cycles + k.thread_cycles * (cores.thread_count - 1.0)
-    terms["dispatch"] = work.layer_count * cycles / cores.clock_hz
-    return terms
+    return (
+        computing / rate
+        + moved / (cores.bandwidth_bytes_per_s * share)
+        + work.layer_count * cycles / cores.clock_hz
+    )
 
 
-def efficiency(kind: str, k: Coefficients) -> float:
-    """Share of the peak that a kind of work reaches, fitted or judged."""
-    return k.efficiency[kind] if kind in FITTED_KINDS else JUDGED_EFFICIENCY[kind]
+def efficiency(kind: str, k: CpuCoefficients) -> float:
+    """Share of the peak that a kind of work reaches, fitted or estimated."""
+    return k.efficiency[kind] if kind in FITTED_KINDS else ESTIMATED_EFFICIENCY[kind]
 
 
-def sustained_rate(cores: Cores, k: Coefficients) -> float:
+def sustained_rate(cores: Cores, k: CpuCoefficients) -> float:
     """Operations per second of all threads on work of efficiency 1.
 
-    Cores beside the first share caches and the bus with it; the more all of them could do
-    for each byte of the bus, the less of it they get to do.
+    All cores share caches and bus. The more operations they could do per byte of the bus, the
+    more they wait for it.
     """
     lead = _at(cores.lead, k)
     used = _at(cores.used, k)
-    # As many equal parts as threads take what the slowest core takes; never longer than the
-    # fastest core takes for all of them.
+    # Equal parts take as long as the slowest core needs for one; at most as long as the fastest
+    # core needs for all of them.
     even = larger(lead, _at(cores.slowest, k) * cores.thread_count)
     used = used + k.even_share * (even - used)
-    # Halves fill caches and bus half as much.
+    # fp16 values need half the space in caches and on the bus.
     room = k.thread_room * cores.bandwidth_bytes_per_s * (_FP32_BYTES / cores.element_bytes)
     room = room * (1.0 + (k.computer_room - 1.0) * cores.is_computer)
     others = (used - lead) / (1.0 + used / room)
     return (lead + others) * (1.0 + (k.half_gain - 1.0) * cores.is_half)
 
 
-def _at(rates: Mapping[str, float], k: Coefficients) -> float:
+def _at(rates: Mapping[str, float], k: CpuCoefficients) -> float:
     """Operations per second of cores whose peaks are given by family."""
     return sum(k.family_rate[family] * rate for family, rate in rates.items())
 

@@ -1,11 +1,11 @@
-"""Time of one inference on a GPU: the start, launches, operations and bytes.
+"""How long does one inference take on a GPU? Start, launches, operations and bytes, added up.
 
     seconds = start + layers x launch
             + operations / share of the peak
             + bytes / share of the memory's bandwidth
 
-The same function serves the projection of one model (floats) and the fit over all published
-rows (numpy arrays).
+The same function serves the projection of one model (floats) and the fit to all published rows
+(numpy arrays).
 """
 
 from __future__ import annotations
@@ -13,31 +13,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from msgspec import Struct
+
 from feasibility.predict.latency.cpu_cores import COMPUTERS, UNKNOWN_BANDWIDTH_BYTES_PER_S
 from feasibility.predict.latency.cpu_formula import Work, larger
 from feasibility.records.device import Device
 
-# Kinds of runtimes that start their kernels alike. `delegate` is OpenCL and OpenGL on phones.
+# Kinds of runtimes by how they start kernels. `delegate`: OpenCL and OpenGL on phones.
 GPU_RUNTIMES: Final = ("cuda", "tensorrt", "vulkan", "delegate")
 GPU_LAUNCH_NS: Final = 10_000
 _MATRIX_KINDS: Final = ("matmul", "attention")
 _NS: Final = 10**9
 
 
-class GpuCoefficients(NamedTuple):
-    """What is fitted; all positive.
+class GpuCoefficients(Struct, frozen=True):
+    """The fitted coefficients; all positive.
 
     Attributes:
         share: Share of the peak that products reach, by kind of runtime.
         launch_ratio: Launches of one layer, in those of the device file, by kind of runtime.
-        half_share: What of the fp16 peak counts, relative to the fp32 peak's share.
+        half_share: Share of the fp16 peak that counts, relative to that of the fp32 peak.
         vulkan_matrix_ratio: Rate of matrix products relative to convolutions through Vulkan,
-            whose kernels for them are plain.
+            whose kernels for them are simple.
         bandwidth_share: Share of the memory's bandwidth.
-        small_launch_ratio: Time of a launch on a board or phone, whose processor is slower,
-            beyond what the device file says.
-        vulkan_start_ns: Time of an inference of nothing through Vulkan, whose published times
-            include the copies to the GPU and back.
+        small_launch_ratio: Time of a launch on a board or phone relative to its device file,
+            because their processors are slower.
+        vulkan_start_ns: Time of an empty inference through Vulkan. Its published times include
+            the copies to the GPU and back.
     """
 
     share: Mapping[str, float]
@@ -50,13 +52,13 @@ class GpuCoefficients(NamedTuple):
 
 
 class GpuPeaks(NamedTuple):
-    """What a device file says of a GPU, for one arithmetic.
+    """The peaks of a GPU from its device file, for one arithmetic.
 
     Attributes:
-        fp32_per_s: Operations per second in fp32; in fp16 where that is all that is known.
-        fp16_per_s: Operations per second in fp16, 0 where the arithmetic is fp32.
+        fp32_per_s: Operations per second in fp32; in fp16 if only that is known.
+        fp16_per_s: Operations per second in fp16, 0 if the arithmetic is fp32.
         bytes_per_s: Peak of its memory.
-        launch_ns: Time that starting one kernel takes.
+        launch_ns: Time to start one kernel.
         element_bytes: Bytes of one value.
         is_small: 1 for boards and phones, else 0.
     """
@@ -76,7 +78,7 @@ class Interface(NamedTuple):
         share: Share of the peak that products reach.
         launch_ratio: Launches of one layer, in those of the device file.
         matrix_ratio: Rate of matrix products relative to convolutions.
-        start_ns: Time of an inference of nothing.
+        start_ns: Time of an empty inference.
     """
 
     share: float
@@ -107,7 +109,7 @@ def interface(runtime: str, k: GpuCoefficients) -> Interface:
 
 
 def peaks_of(device: Device, *, is_half: bool) -> GpuPeaks | None:
-    """What the device file says of its GPU; None if not how fast it is."""
+    """The peaks of the device's GPU; None if its device file does not state its speed."""
     gpu = device.gpu
     if gpu is None:
         return None
@@ -131,13 +133,13 @@ def peaks_of(device: Device, *, is_half: bool) -> GpuPeaks | None:
 def gpu_seconds(work: Work, peaks: GpuPeaks, one: Interface, k: GpuCoefficients) -> float:
     """Seconds of one inference.
 
-    The launches are why small models reach little of a GPU's peak and large ones much.
+    Small models reach a small share of a GPU's peak, because launches take most of their time.
 
     Args:
-        work: What is to be done.
-        peaks: What does it.
+        work: The work.
+        peaks: The GPU that does it.
         one: Coefficients of the runtime.
-        k: Those of all.
+        k: Coefficients of all runtimes.
     """
     matrix = sum(work.operations.get(kind, 0.0) for kind in _MATRIX_KINDS)
     operations = work.total - matrix + matrix / one.matrix_ratio

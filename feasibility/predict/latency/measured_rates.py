@@ -1,33 +1,27 @@
-"""Latency on a device whose rates were measured there, kind by kind, by `devices this`.
+"""How long does a model take on a device whose rates were measured there by `devices this`?
 
     seconds = sum over kinds of operations / measured rate
             + activations / measured rate of moving them
-            + weights that no cache holds / measured bandwidth
+            + weights that do not fit a cache / measured bandwidth
             + layers x measured dispatch
 
-No coefficient of a core family enters, so neither the clock nor the peak of the device
-file matters here. docs/devices.md states how far off it was, and on what.
+No fitted coefficient is used, so the clock and the peak in the device file do not matter here.
+docs/devices.md states the error on the models that were tried.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from feasibility.predict.latency.cpu_formula import Work
-from feasibility.predict.latency.model_work import work_of_model
-from feasibility.records.device import Device, Figure, MeasuredMachine, Rates
+from feasibility.records.device import Device, MeasuredMachine, Rates
 from feasibility.records.profile import Profile
 from feasibility.units import SECOND_NS
 
-if TYPE_CHECKING:
-    # Projecting needs nothing of what measures, nor its libraries.
-    from feasibility.measure.this_machine.measure_speed import KernelTime
-
 # The runtime whose kernels `devices this` runs.
 MEASURED_RUNTIME: Final = "onnxruntime"
-# Kinds that are not measured on their own run like these: ONNX Runtime has no Winograd
+# Kinds without a measured rate have the rate of another kind: ONNX Runtime has no Winograd
 # kernels, and a fused attention is matrix products.
 LIKE: Final = {
     "winograd": "dense",
@@ -40,10 +34,10 @@ LIKE: Final = {
     "quantization": "other",
     "tree": "other",
 }
-# Half width of the 80 % interval as a factor, by one and by several threads: what 80 % of the
-# models of docs/devices.md were off by, rounded up, since they ran on one machine only.
+# Half width of the 80 % interval as a factor, for one and for several threads: 80 % of the models
+# in docs/devices.md were within it. Rounded up, because they ran on one machine only.
 SPREADS: Final = {"one": 1.25, "several": 1.5}
-# Kinds that are measured, and on what.
+# Kinds that are measured, and with which operators.
 KINDS: Final = {
     "dense": "convolutions of 3x3",
     "pointwise": "convolutions of 1x1",
@@ -70,7 +64,7 @@ def has_rates(device: Device, runtime: str) -> bool:
 
 
 def is_same_machine(profile: Profile, device: Device) -> bool:
-    """Whether a profile was measured on the very machine that the file describes."""
+    """Whether the profile was measured on the machine that the device file describes."""
     machine, host = device.measured, profile.host
     return (
         machine is not None
@@ -89,9 +83,9 @@ def measured_spread(threads: int) -> float:
 
 
 def measured_seconds(work: Work, machine: MeasuredMachine, threads: int) -> float:
-    """Seconds of one inference; between two measured numbers of threads, on the line in logs.
+    """Seconds of one inference; interpolated in logarithms between two measured thread counts.
 
-    Never more than with one thread: the runtime does not share out what is too small for it.
+    Never more than with one thread: the runtime runs small operators on one thread.
     """
     alone = seconds_at(work, machine.rates[0], machine)
     return min(alone, _seconds_of_threads(work, machine, threads))
@@ -113,7 +107,7 @@ def _seconds_of_threads(work: Work, machine: MeasuredMachine, threads: int) -> f
 
 
 def measured_int8_ratio(work: Work, device: Device, runtime: str, threads: int) -> float | None:
-    """Time in int8 relative to fp32; None where the device was not measured in int8."""
+    """Time in int8 relative to fp32; None if the device was not measured in int8."""
     machine = device.measured
     if machine is None or not has_rates(device, runtime):
         return None
@@ -134,11 +128,11 @@ def measured_int8_ratio(work: Work, device: Device, runtime: str, threads: int) 
 
 
 def seconds_at(work: Work, rates: Rates, machine: MeasuredMachine) -> float:
-    """Seconds of one inference with the number of threads that the rates are of."""
+    """Seconds of one inference with the number of threads of the rates."""
     vector_operations = 2 * work.vector_weight_count
     matrix = dict(work.operations)
     for kind in ("matmul", "recurrent"):
-        # What `vector_weight_count` stands for is counted there, at the rate of vectors.
+        # Products with one row, counted by `vector_weight_count`, have their own rate.
         taken = min(vector_operations, matrix.get(kind, 0.0))
         if taken:
             matrix[kind] -= taken
@@ -150,77 +144,6 @@ def seconds_at(work: Work, rates: Rates, machine: MeasuredMachine) -> float:
     cache = machine.cache_bytes.value if machine.cache_bytes is not None else 0
     streaming = streamed / rates.bandwidth_bytes_per_s.value if streamed > cache else 0.0
     return computing + moving + streaming + work.layer_count * rates.layer_ns.value / SECOND_NS
-
-
-def rates_of(
-    threads: int,
-    times: Mapping[str, KernelTime],
-    alone: Mapping[str, KernelTime],
-    source: str,
-) -> Rates:
-    """What a number of threads sustains, from the times of `feasibility.zoo.kernels`.
-
-    Args:
-        threads: The number of threads.
-        times: Time of each kernel.
-        alone: The same with one thread.
-        source: Where the figures come from, for the device file.
-    """
-    from feasibility.measure.this_machine.measure_speed import BUS
-    from feasibility.zoo.kernels import TINY_NODE_COUNT
-
-    dispatch_ns = times["layers"].ns / TINY_NODE_COUNT
-    waiting_ns = _waiting_ns(times, alone)
-    layer_ns = dispatch_ns + waiting_ns
-
-    def figure(amount: float, name: str, layer_count: float, note: str) -> Figure:
-        """Amount per second, the dispatch of its layers left out."""
-        whole = times[name].ns
-        ns = max(whole - layer_count * layer_ns, whole / 2)
-        return Figure(value=_rounded(amount * SECOND_NS / ns), source=source, note=note)
-
-    def moved(name: str) -> tuple[float, str, float]:
-        model = times[name].model
-        return model.moved_bytes or 0, name, model.node_count or 0
-
-    operations = {}
-    for kind, note in KINDS.items():
-        model = times[kind].model
-        work = work_of_model(model)
-        assert work is not None
-        done = model.flops or 0 if kind == "other" else _products(work)
-        operations[kind] = figure(done, kind, work.layer_count, note)
-    return Rates(
-        thread_count=threads,
-        operations_per_s=operations,
-        activation_bytes_per_s=figure(*moved("traffic"), "sums of tensors of 784 KiB"),
-        bandwidth_bytes_per_s=figure(*moved(BUS), "sums of vectors that no cache holds"),
-        layer_ns=Figure(
-            value=max(1, round(layer_ns)),
-            source=source,
-            note=f"{dispatch_ns:.0f} ns of dispatch"
-            + (f", {waiting_ns:.0f} ns of threads waiting for each other" if threads > 1 else ""),
-        ),
-    )
-
-
-def _waiting_ns(times: Mapping[str, KernelTime], alone: Mapping[str, KernelTime]) -> float:
-    """What threads lose in each layer: small layers gain less from them than large ones."""
-    from feasibility.zoo.kernels import SMALL_LAYER_COUNT
-
-    gain = alone["pointwise"].ns / times["pointwise"].ns
-    return max(0.0, times["small"].ns - alone["small"].ns / gain) / SMALL_LAYER_COUNT
-
-
-def _products(work: Work) -> float:
-    """Operations of a kernel's products, without what lies between them."""
-    between = ("other", "quantization")
-    return sum(amount for kind, amount in work.operations.items() if kind not in between)
-
-
-def _rounded(value: float) -> int:
-    """Three significant digits, more than a measurement of a second holds."""
-    return int(float(f"{value:.3g}"))
 
 
 def _rate(kind: str, rates: Rates) -> int:

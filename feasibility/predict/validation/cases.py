@@ -1,33 +1,67 @@
-"""Published rows with their work and device, and what the projection says of them."""
+"""How is one measured row projected?
+
+A case is a row together with the work of its model and its device.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
-from feasibility.predict.latency.coefficients import REFERENCE_YEAR, Fit, Int8, Setting
-from feasibility.predict.latency.covariance import Run
+from feasibility.paths import profiles_dir
+from feasibility.predict.latency.coefficients import REFERENCE_YEAR, CpuFit, Int8, Setting
 from feasibility.predict.latency.cpu_formula import Work
+from feasibility.predict.latency.error_covariance import Run
 from feasibility.predict.latency.gpu_formula import GpuCoefficients
 from feasibility.predict.latency.likely_seconds import (
-    cpu_run,
     integer_unit,
     likely_cpu_seconds,
     likely_gpu_seconds,
     setting_of,
 )
-from feasibility.predict.validation.published_rows import ModelWork, PublishedRow, work_of
-from feasibility.predict.validation.testbeds import chip_of
+from feasibility.predict.latency.model_similarity import operator_point
+from feasibility.predict.validation.published_devices import all_devices, chip_of
+from feasibility.predict.validation.published_rows import (
+    ModelWork,
+    PublishedRow,
+    read_model_work,
+    read_rows,
+    work_of,
+)
 from feasibility.records.device import Device
 
-CALIBRATION_SPLIT: Final = "calib"
-_OWN_CLOCK: Final = re.compile(r"\boverclocked (?:to )?([0-9]{3,4}) MHz")
-_NAMED_CLOCK: Final = re.compile(r"([A-Z][\w ]*?) clock then ([0-9](?:\.[0-9]+)?) GHz")
+ROWS_FILE = "published.csv"
+WORK_FILE = "ncnn_model_macs.csv"
+
+
+class PublishedTables(NamedTuple):
+    """The tables that are part of this version.
+
+    Attributes:
+        rows: Measured latencies.
+        models: Work of the models, by name.
+        devices: Devices of the catalogue and of the rows, by id.
+    """
+
+    rows: tuple[PublishedRow, ...]
+    models: Mapping[str, ModelWork]
+    devices: Mapping[str, Device]
+
+
+def published_tables() -> PublishedTables:
+    """Read the tables.
+
+    Raises:
+        FeasibilityError: One of them cannot be read.
+    """
+    folder = profiles_dir()
+    return PublishedTables(
+        read_rows(folder / ROWS_FILE), read_model_work(folder / WORK_FILE), all_devices()
+    )
 
 
 class Case(NamedTuple):
-    """A row with everything that its projection needs."""
+    """A CPU row with everything that its projection needs."""
 
     row: PublishedRow
     work: Work
@@ -39,139 +73,48 @@ class Case(NamedTuple):
 
     @property
     def chip(self) -> str:
-        """Chip, so that rows of one chip are left out together."""
+        """The chip; its rows are left out of a fit together."""
         return chip_of(self.device)
 
+    @property
+    def setting(self) -> Setting:
+        """How the model ran, apart from the speed of the device."""
+        return setting_of(
+            self.device, self.threads,
+            runtime=self.row.runtime, is_half=self.is_half, year=self.year,
+        )  # fmt: skip
 
-def calibration_cases(
-    rows: Sequence[PublishedRow],
-    models: Mapping[str, ModelWork],
-    devices: Mapping[str, Device],
-) -> tuple[Case, ...]:
-    """The rows that the CPU formula is fitted to: fp32 and fp16 with known work and threads."""
-    return tuple(
-        case
-        for row in rows
-        if row.split == CALIBRATION_SPLIT and not row.precision.startswith(("int8", "w8"))
-        if (case := cpu_case(row, models, devices)) is not None
-    )
+    @property
+    def run(self) -> Run:
+        """What decides how similar the error of this row is to that of another one.
 
+        Tables of one device and runtime differ in the build, so the build is the runtime here.
+        """
+        return Run(self.row.build, self.threads > 1, operator_point(self.work))
 
-def int8_cases(
-    rows: Sequence[PublishedRow],
-    models: Mapping[str, ModelWork],
-    devices: Mapping[str, Device],
-) -> tuple[Case, ...]:
-    """CPU rows of int8 models with known work and threads."""
-    return tuple(
-        case
-        for row in rows
-        if row.precision.startswith("int8") and row.split in ("int8", CALIBRATION_SPLIT)
-        if (case := cpu_case(row, models, devices)) is not None
-    )
+    def seconds(self, fit: CpuFit) -> float:
+        """Projection of the row in floating point."""
+        seconds = likely_cpu_seconds(
+            self.work,
+            self.device,
+            self.threads,
+            fit,
+            runtime=self.row.runtime,
+            is_half=self.is_half,
+            clock_ratio=self.clock_ratio,
+            year=self.year,
+        )
+        if seconds is None:
+            raise AssertionError  # a case has a CPU
+        return seconds
 
-
-def cpu_case(
-    row: PublishedRow,
-    models: Mapping[str, ModelWork],
-    devices: Mapping[str, Device],
-    *,
-    work: Work | None = None,
-) -> Case | None:
-    """The row with its work and device; None where the formula cannot be tried on it.
-
-    Args:
-        row: The row.
-        models: The table of model work.
-        devices: Devices by id.
-        work: The model's work where it is known better than from the table.
-    """
-    device = devices.get(row.device_id)
-    work = work or work_of(row, models)
-    if row.unit != "CPU" or device is None or device.cpu is None:
-        return None
-    if work is None or row.threads is None:
-        return None
-    cores = core_count(device)
-    clock = max(cluster.clock_hz.value for cluster in device.cpu.clusters)
-    clock_hz = row.clock_hz or noted_clock_hz(row.note, device)
-    return Case(
-        row=row,
-        work=work,
-        device=device,
-        threads=min(row.threads or cores, cores),
-        is_half=row.precision.startswith("fp16"),
-        clock_ratio=clock_hz / clock if clock_hz else 1.0,
-        year=REFERENCE_YEAR if row.year is None else row.year,
-    )
-
-
-def core_count(device: Device) -> int:
-    """Cores of all clusters; 0 where the CPU is not described."""
-    return sum(cluster.core_count.value for cluster in device.cpu.clusters) if device.cpu else 0
-
-
-def noted_clock_hz(note: str, device: Device) -> float | None:
-    """The clock that the remark on a row states for this device; None if it states none.
-
-    Tables say it as `overclocked 1950 MHz` or, of one device among several, `Pi 4 clock then
-    1.5 GHz`.
-    """
-    own = _OWN_CLOCK.search(note)
-    if own:
-        return float(own[1]) * 1e6
-    other = _NAMED_CLOCK.search(note)
-    if other and other[1].lower() in {device.id, device.name.lower(), *device.aliases}:
-        return float(other[2]) * 1e9
-    return None
-
-
-def case_setting(case: Case) -> Setting:
-    """How the row's model ran, apart from the device's speed."""
-    return setting_of(
-        case.device, case.threads,
-        runtime=case.row.runtime, is_half=case.is_half, year=case.year,
-    )  # fmt: skip
-
-
-def case_run(case: Case, fit: Fit) -> Run:
-    """What decides how alike the projections of this row and another one err.
-
-    Tables of one device and runtime differ in the build, so the build stands for the runtime.
-    """
-    run = cpu_run(
-        case.work, case.device, case.threads, fit, runtime=case.row.runtime, is_half=case.is_half
-    )
-    return run._replace(runtime=case.row.build)
-
-
-def case_seconds(case: Case, fit: Fit) -> float:
-    """Projection of a CPU row as if it computed in floating point."""
-    seconds = likely_cpu_seconds(
-        case.work,
-        case.device,
-        case.threads,
-        fit,
-        runtime=case.row.runtime,
-        is_half=case.is_half,
-        clock_ratio=case.clock_ratio,
-        year=case.year,
-    )
-    if seconds is None:
-        raise AssertionError  # a case has a CPU
-    return seconds
-
-
-def int8_seconds(case: Case, fit: Fit, int8: Mapping[str, Int8]) -> float:
-    """Projection of a CPU row that computes in int8."""
-    entry = int8[integer_unit(case.device)]
-    share = case.work.operations.get("winograd", 0.0) / case.work.total
-    ratio: float = entry.ratio * entry.winograd_ratio**share
-    return case_seconds(case, fit) * ratio
+    def int8_seconds(self, fit: CpuFit, int8: Mapping[str, Int8]) -> float:
+        """Projection of the row in int8."""
+        return self.seconds(fit) * int8[integer_unit(self.device)].of(self.work)
 
 
 class GpuCase(NamedTuple):
-    """A row that was measured on a GPU which the catalogue describes."""
+    """A GPU row with everything that its projection needs."""
 
     row: PublishedRow
     work: Work
@@ -179,12 +122,12 @@ class GpuCase(NamedTuple):
 
     @property
     def chip(self) -> str:
-        """Chip, so that rows of one chip are left out together."""
+        """The chip; its rows are left out of a fit together."""
         return chip_of(self.device)
 
     @property
     def is_half(self) -> bool:
-        """Whether it computed in fp16."""
+        """Whether the row is in fp16."""
         return self.row.precision.startswith("fp16")
 
     def seconds(self, k: GpuCoefficients) -> float:
@@ -197,39 +140,59 @@ class GpuCase(NamedTuple):
         return seconds
 
 
-def gpu_cases(
-    rows: Sequence[PublishedRow],
-    models: Mapping[str, ModelWork],
-    devices: Mapping[str, Device],
-) -> tuple[GpuCase, ...]:
-    """Floating-point rows of GPUs that the catalogue describes."""
-    return tuple(
-        case
-        for row in rows
-        if row.split in ("gpu", CALIBRATION_SPLIT)
-        if (case := gpu_case(row, models, devices)) is not None
+def cpu_case(
+    row: PublishedRow, tables: PublishedTables, *, work: Work | None = None
+) -> Case | None:
+    """The row with its work and device; None if the formula does not apply to it.
+
+    Args:
+        row: The row.
+        tables: The tables with models and devices.
+        work: The model's work, if it is known better than from the table.
+    """
+    device = tables.devices.get(row.device_id)
+    work = work or work_of(row, tables.models)
+    if row.unit != "CPU" or device is None or device.cpu is None:
+        return None
+    if work is None or row.threads is None:
+        return None
+    cores = core_count(device)
+    clock = max(cluster.clock_hz.value for cluster in device.cpu.clusters)
+    return Case(
+        row=row,
+        work=work,
+        device=device,
+        threads=min(row.threads or cores, cores),
+        is_half=row.precision.startswith("fp16"),
+        clock_ratio=row.clock_hz / clock if row.clock_hz else 1.0,
+        year=REFERENCE_YEAR if row.year is None else row.year,
     )
 
 
 def gpu_case(
-    row: PublishedRow,
-    models: Mapping[str, ModelWork],
-    devices: Mapping[str, Device],
-    *,
-    work: Work | None = None,
+    row: PublishedRow, tables: PublishedTables, *, work: Work | None = None
 ) -> GpuCase | None:
-    """The row with its work and device; None where the formula cannot be tried on it.
+    """The row with its work and device; None if the formula does not apply to it.
 
     Args:
         row: The row.
-        models: The table of model work.
-        devices: Devices by id.
-        work: The model's work where it is known better than from the table.
+        tables: The tables with models and devices.
+        work: The model's work, if it is known better than from the table.
     """
-    device = devices.get(row.device_id)
-    work = work or work_of(row, models)
+    device = tables.devices.get(row.device_id)
+    work = work or work_of(row, tables.models)
     if not row.unit.startswith("GPU") or "int8" in row.precision or work is None:
         return None
     if device is None or device.gpu is None or device.gpu.fp32_flops_per_s is None:
         return None
     return GpuCase(row, work, device)
+
+
+def is_int8(row: PublishedRow) -> bool:
+    """Whether the row is in int8."""
+    return row.precision.startswith(("int8", "w8"))
+
+
+def core_count(device: Device) -> int:
+    """Cores of all clusters; 0 if the CPU is not described."""
+    return sum(cluster.core_count.value for cluster in device.cpu.clusters) if device.cpu else 0

@@ -1,7 +1,7 @@
-"""Published measurements: the rows of `published.csv`, their models' work and their devices.
+"""What does a row of a table of measured latencies say, and what is the work of its model?
 
-The columns are those of `profiles/published.csv`; a file with other rows may leave out all
-but `model`, `gmacs`, `device_id`, `unit`, `runtime`, `threads`, `precision` and `latency_ms`.
+The columns are those of `profiles/published.csv`. Required are only `model`, `gmacs`,
+`device_id`, `unit`, `runtime`, `threads`, `precision` and `latency_ms`.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from typing import Final, NamedTuple
 from feasibility.errors import UsageError
 from feasibility.predict.latency.cpu_formula import Work
 from feasibility.predict.validation.csv_table import read_table, table_title
-from feasibility.predict.validation.skipped_rows import Reason, Tally
+from feasibility.predict.validation.row_remarks import Remark, RemarkCounts
 from feasibility.text import safe_text
 
 REQUIRED_COLUMNS: Final = (
     "model", "gmacs", "device_id", "unit", "runtime", "threads", "precision", "latency_ms",
 )  # fmt: skip
-# Beyond them lie typing errors, and ratios that no float holds.
+# Larger or smaller figures are typing errors, or overflow.
 _TOO_MUCH: Final = 1e15
 _TOO_LITTLE: Final = 1e-9
 _POSITIVE: Final = "a time above zero"
 
-# First match names the runtime; None of them: the text up to its version.
+# The first match names the runtime; without a match it is the text up to its version.
 _RUNTIMES: Final = (
     ("sherpa-ncnn|ncnn", "ncnn"),
     ("onnx ?runtime|sherpa-onnx", "onnxruntime"),
@@ -42,7 +42,7 @@ _RUNTIMES: Final = (
 )  # fmt: skip
 _DATE: Final = re.compile(r"(20[0-9]{2})(?:-(0[1-9]|1[0-2]))?(?![0-9])")
 _MINIMUM: Final = re.compile(r"\bmin ([0-9]+(?:\.[0-9]+)?)")
-# Published names and the model of the work table whose mix of operators they have.
+# Published names, and a model of the work table with the same mix of operators.
 _SAME_MIX: Final = (
     ("mobile_?net_?v3", "mobilenet_v3"),
     ("mobile_?net_?v2", "mobilenet_v2"),
@@ -63,12 +63,12 @@ _SAME_MIX: Final = (
 
 
 class _BadCellError(ValueError):
-    """A cell that is not what its column holds.
+    """A cell that does not fit its column.
 
     Args:
         column: The column.
-        expected: What it holds.
-        text: What stands there.
+        expected: What the column holds.
+        text: The cell.
     """
 
     def __init__(self, column: str, expected: str, text: str) -> None:
@@ -78,9 +78,9 @@ class _BadCellError(ValueError):
         self.text = text
 
     @property
-    def reason(self) -> Reason:
-        """Why the row says nothing."""
-        return Reason(f"whose {self.column} is not {self.expected}", self.text)
+    def remark(self) -> Remark:
+        """Why the row is left out."""
+        return Remark(f"whose {self.column} is not {self.expected}", self.text)
 
 
 class ModelWork(NamedTuple):
@@ -105,19 +105,18 @@ class PublishedRow(NamedTuple):
         row_id: Identifier, or the line.
         model: Name as published.
         device_id: Device of the catalogue or of `validation_devices.csv`.
-        unit: CPU, GPU, NPU or what the table says.
+        unit: CPU, GPU, NPU or other text of the table.
         runtime: Name of the runtime without its version.
         build: The runtime as published, version included.
         threads: Threads; None where not stated, 0 for all cores.
-        precision: fp32, fp16, int8 or what the table says.
-        seconds: The fastest run where it is stated, else the mean.
-        clock_hz: Clock it was measured at, where the table has a column for it.
+        precision: fp32, fp16, int8 or other text of the table.
+        seconds: The fastest run if stated, else the mean.
+        clock_hz: Clock during the measurement; None if not stated.
         year: Year of the measurement, with a fraction; None if not stated.
-        split: What the row is good for.
+        split: Use of the row: `calib` for the fit.
         operations: Operations of the model, None where not known.
         weight_count: Parameters, None where not known.
         source: Where it was published.
-        note: What the table remarks on it.
         line: Line of the table.
     """
 
@@ -136,7 +135,6 @@ class PublishedRow(NamedTuple):
     operations: float | None
     weight_count: float | None
     source: str
-    note: str
     line: int
 
 
@@ -168,19 +166,19 @@ def read_rows(path: Path) -> tuple[PublishedRow, ...]:
     return tuple(rows)
 
 
-def read_sound_rows(path: Path) -> tuple[tuple[PublishedRow, ...], Tally]:
-    """The rows of a foreign table that can be read, and the others by what is wrong with them.
+def read_valid_rows(path: Path) -> tuple[tuple[PublishedRow, ...], RemarkCounts]:
+    """The rows of a user's table that can be read, and remarks on the others.
 
     Raises:
         UsageError: The table cannot be read, a column is missing, or there is no row.
     """
     rows = []
-    bad = Tally()
+    bad = RemarkCounts()
     for number, line in read_table(path, REQUIRED_COLUMNS):
         try:
             rows.append(_row(number, line))
         except _BadCellError as error:
-            bad.add(error.reason, number)
+            bad.add(error.remark, number)
     return tuple(rows), bad
 
 
@@ -206,7 +204,7 @@ def read_model_work(path: Path) -> Mapping[str, ModelWork]:
 
 
 def work_of(row: PublishedRow, models: Mapping[str, ModelWork]) -> Work | None:
-    """Work of the row's model: its own operations with the mix of the nearest known model."""
+    """Work of the row's model: its own operations with the mix of a model of the table."""
     found = nearest_mix(row.model, models)
     if found is None:
         return None
@@ -220,12 +218,12 @@ def work_of(row: PublishedRow, models: Mapping[str, ModelWork]) -> Work | None:
 
 
 def nearest_mix(name: str, models: Mapping[str, ModelWork]) -> ModelWork | None:
-    """The model of the table with this name or, by its name, this architecture."""
+    """The model of the table with this name or this architecture."""
     return models.get(architecture(name, models))
 
 
 def architecture(name: str, models: Mapping[str, ModelWork]) -> str:
-    """Name of the model in the table whose mix a published name has; the name if none does."""
+    """The model of the table with the same mix of operators; the name itself if there is none."""
     plain = _plain_name(name)
     if plain in models:
         return plain
@@ -267,7 +265,7 @@ def _row(number: int, line: Mapping[str, str]) -> PublishedRow:
     if milliseconds < _TOO_LITTLE:
         expected = "a time that can be measured" if milliseconds else _POSITIVE
         raise _BadCellError("latency_ms", expected, line["latency_ms"])
-    # The mean of a few loops has outliers that the fastest run has not.
+    # The mean of a few runs contains outliers, the fastest run does not.
     stated = _MINIMUM.search(line.get("latency_stat") or "")
     fastest = float(stated[1]) if stated else 0.0
     gmacs = _optional("gmacs", line["gmacs"])
@@ -289,13 +287,12 @@ def _row(number: int, line: Mapping[str, str]) -> PublishedRow:
         operations=2e9 * gmacs if gmacs else None,
         weight_count=1e6 * params if params else None,
         source=line.get("source") or "",
-        note=line.get("note") or "",
         line=number,
     )
 
 
 def _year(text: str) -> float | None:
-    """Year of a date such as `2024`, `2023-07` or `2023-06-15`; its middle if no more is said."""
+    """Year of a date such as `2024`, `2023-07` or `2023-06-15`; the middle of the year or month."""
     match = _DATE.match(text.strip())
     if match is None:
         return None
@@ -304,7 +301,7 @@ def _year(text: str) -> float | None:
 
 
 def _threads(text: str) -> int | None:
-    """Threads of a row; 0 where it says all of them, None where it says nothing."""
+    """Threads of a row; 0 for all of them, None if not stated."""
     match = re.match(r"\s*(\d{1,9})", text)
     if match:
         return int(match[1])

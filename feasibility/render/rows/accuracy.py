@@ -48,9 +48,9 @@ def column_titles() -> Sequence[str]:
 
 
 def accuracy_remarks(accuracy: Accuracy) -> tuple[str, ...]:
-    """What the table is over, and what it leaves out."""
+    """The rows of the table, and the rows that were left out."""
     how = (
-        "each row projected by a fit that never saw its device (model, runtime)"
+        "each row was projected by a fit that did not see its device (model, runtime)"
         if accuracy.is_held_out
         else f"coefficients of {accuracy.calibrated_on}, fitted to "
         f"{counted(accuracy.calibrated_row_count, 'row')}"
@@ -61,7 +61,7 @@ def accuracy_remarks(accuracy: Accuracy) -> tuple[str, ...]:
         verb, whose = ("is", "its") if accuracy.seen_count == 1 else ("are", "their")
         remarks.append(
             f"{accuracy.seen_count} of them {verb} in the tables that the coefficients were "
-            f"fitted to: {whose} error says nothing about unseen rows"
+            f"fitted to, so {whose} error is lower than that of unseen rows"
         )
     remarks += _row_counts("compared", accuracy.notes)
     remarks += _row_counts("left out", accuracy.left_out)
@@ -69,7 +69,7 @@ def accuracy_remarks(accuracy: Accuracy) -> tuple[str, ...]:
 
 
 def _row_counts(what: str, counts: Mapping[str, int]) -> list[str]:
-    # The reasons are sentences: the names in them have been cut, and they need not be.
+    # The reasons are sentences in which long names are already shortened.
     return [
         f"{what}: {counted(count, 'row')} {safe_text(reason, _REASON_LIMIT)}"
         for reason, count in counts.items()

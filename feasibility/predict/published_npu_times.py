@@ -1,7 +1,7 @@
-"""What published tables say of a model on a device's neural accelerator.
+"""What latencies were published for a model on a device's neural accelerator (NPU)?
 
-An NPU is never computed: what it runs well, and what falls back to the CPU at a tenth of the
-speed, depends on its compiler more than on its operations per second.
+An NPU is looked up and never computed: its compiler decides which operators run on it and which
+run on the CPU at a tenth of the speed.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import Final, NamedTuple
 
 from feasibility.paths import profiles_dir
 from feasibility.records.device import Device
-from feasibility.units import MILLISECOND_NS, format_duration
+from feasibility.units import MILLISECOND_NS
 
 ROWS_FILE: Final = "published.csv"
-# A name shorter than this has to be a word of its own: `vit` is not in `vits`.
+# A shorter name must be a whole word: `vits` does not contain the model `vit`.
 _LEAST_LETTERS: Final = 6
-# Phones that hold the same chip as one of the table.
+# Phones with the chip of a phone in the table.
 _SAME_NPU: Final = {"x_sd8gen2_phone": "galaxy_s23"}
 
 
-class NpuRow(NamedTuple):
+class NpuTime(NamedTuple):
     """One published latency on an NPU."""
 
     model: str
@@ -32,26 +32,10 @@ class NpuRow(NamedTuple):
     date: str
 
 
-def npu_text(model: str, device: Device) -> str:
-    """A sentence on the model on the device's NPU; empty if it has none or nothing is known."""
-    if device.npu is None:
-        return ""
-    rows = npu_rows(model, device)
-    if not rows:
-        return ""
-    fast, slow = rows[0], rows[-1]
-    times = format_duration(fast.latency_ns)
-    if slow is not fast:
-        times += f" to {format_duration(slow.latency_ns)}"
-    return (
-        f"On its NPU a model of this name took {times} in published tables (fastest: "
-        f"{fast.runtime}, {fast.precision}); operators that the NPU does not have fall back to "
-        "the CPU."
-    )
-
-
-def npu_rows(model: str, device: Device) -> tuple[NpuRow, ...]:
+def npu_times(model: str, device: Device) -> tuple[NpuTime, ...]:
     """Published latencies of models of this name on the device's NPU, fastest first."""
+    if device.npu is None:
+        return ()
     wanted = _plain(model.rpartition(".")[0] or model)
     words = set(re.split(r"[^a-z0-9]+", model.lower()))
     rows = _published().get(_SAME_NPU.get(device.id, device.id), ())
@@ -69,18 +53,18 @@ def npu_rows(model: str, device: Device) -> tuple[NpuRow, ...]:
 
 
 @functools.cache
-def _published() -> dict[str, tuple[NpuRow, ...]]:
+def _published() -> dict[str, tuple[NpuTime, ...]]:
     """NPU rows of the published table by device."""
     path = profiles_dir() / ROWS_FILE
     with path.open(encoding="utf-8", newline="") as file:
         header = next(csv.reader(file))
-        # The other nine tenths of the table need not be taken apart.
+        # Only these lines are parsed: a tenth of the table.
         lines = [line for line in file if ",npu," in line]
-    found: dict[str, list[NpuRow]] = {}
+    found: dict[str, list[NpuTime]] = {}
     for values in csv.DictReader(lines, header):
         if values["split"] == "npu" and values["latency_ms"]:
             found.setdefault(values["device_id"], []).append(
-                NpuRow(
+                NpuTime(
                     model=values["model"].removeprefix("AIHub "),
                     runtime=" ".join(values["runtime"].split()),
                     precision=values["precision"],

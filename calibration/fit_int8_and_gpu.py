@@ -1,31 +1,26 @@
-"""Fits what rests on few rows: int8 relative to fp32, and GPUs."""
+"""Which int8 ratios and GPU coefficients explain the published rows best?"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from feasibility.predict.calibration.robust_fit import fit_robust
-from feasibility.predict.calibration.stacked_arrays import stacked_work
-from feasibility.predict.latency.coefficients import Fit, Int8
+import numpy as np
+
+from calibration.case_arrays import peak_arrays, work_arrays
+from calibration.fit_cpu import nested_names
+from calibration.robust_fit import Vector, fit_robust
+from feasibility.predict.latency.coefficients import CpuFit, Int8
 from feasibility.predict.latency.gpu_formula import (
     GPU_RUNTIMES,
     GpuCoefficients,
-    GpuPeaks,
     Interface,
     gpu_runtime,
     gpu_seconds,
     interface,
-    peaks_of,
 )
 from feasibility.predict.latency.likely_seconds import integer_unit
-from feasibility.predict.validation.cases import Case, GpuCase, case_seconds
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Vector = NDArray[np.float64]
+from feasibility.predict.validation.cases import Case, GpuCase
 
 INTEGER_UNITS: Final = ("neon", "dotprod", "sse", "vnni")
 _NOISE: Final = 0.3
@@ -47,14 +42,12 @@ _GPU_PRIORS: Final[Mapping[str, tuple[float, float]]] = {
 }
 
 
-def fit_int8(cases: Sequence[Case], fit: Fit) -> Mapping[str, Int8]:
-    """How much longer int8 takes than fp32, by the core's integer unit.
+def fit_int8(cases: Sequence[Case], fit: CpuFit) -> Mapping[str, Int8]:
+    """Time of int8 relative to fp32, by the core's integer unit.
 
-    int8 saves arithmetic and loses Winograd kernels, so the ratio depends on their share.
+    int8 has faster arithmetic but no Winograd kernels, so the ratio depends on their share.
     """
-    import numpy as np
-
-    float_log = np.log([case_seconds(case, fit) for case in cases])
+    float_log = np.log([case.seconds(fit) for case in cases])
     ratio_log = np.log([case.row.seconds for case in cases]) - float_log
     share = np.array([case.work.operations.get("winograd", 0) / case.work.total for case in cases])
     unit = [integer_unit(case.device) for case in cases]
@@ -77,13 +70,11 @@ def fit_int8(cases: Sequence[Case], fit: Fit) -> Mapping[str, Int8]:
 def fit_gpu(cases: Sequence[GpuCase]) -> GpuCoefficients:
     """Shares of a GPU's peaks and times of its launches that explain these rows best.
 
-    What one table has in common beyond that is found beside them and thrown away.
+    An offset for each table is fitted too and discarded.
     """
-    import numpy as np
-
     observed = np.log([case.row.seconds for case in cases])
-    work = stacked_work(cases)
-    peaks = _stacked_peaks(cases)
+    work = work_arrays(cases)
+    peaks = peak_arrays(cases)
     runtimes = [gpu_runtime(case.row.build) for case in cases]
 
     def model(x: Vector) -> Vector:
@@ -105,31 +96,11 @@ def fit_gpu(cases: Sequence[GpuCase]) -> GpuCoefficients:
             model, observed, x, centre, spread, noise=_GPU_NOISE, knee=_GPU_KNEE, linear=design
         )
         # The weights of Student's t with three degrees of freedom: some tables were measured
-        # on another processor than they say.
+        # on another processor than stated.
         offsets = np.append(np.zeros(len(priors)), x[len(priors) :] / _TABLE_SPREAD)
         spread = first * np.sqrt(np.where(offsets == 0, 1.0, (3 + offsets**2) / 4))
     return _gpu_coefficients(np.exp(x))
 
 
 def _gpu_coefficients(values: Vector) -> GpuCoefficients:
-    nested: dict[str, Any] = {}
-    for name, value in zip(_GPU_PRIORS, values.tolist(), strict=False):
-        group, _, member = name.partition(".")
-        if member:
-            nested.setdefault(group, {})[member] = value
-        else:
-            nested[group] = value
-    return GpuCoefficients(**nested)
-
-
-def _stacked_peaks(cases: Sequence[GpuCase]) -> GpuPeaks:
-    """The peaks of all rows as arrays in one record."""
-    import numpy as np
-
-    each = [
-        peaks
-        for case in cases
-        if (peaks := peaks_of(case.device, is_half=case.is_half)) is not None
-    ]
-    fields: Any = (np.array(field, dtype=float) for field in zip(*each, strict=True))
-    return GpuPeaks(*fields)
+    return GpuCoefficients(**nested_names(dict(zip(_GPU_PRIORS, values.tolist(), strict=False))))

@@ -1,4 +1,4 @@
-"""The page `docs/accuracy.md` and its plot."""
+"""What stands on the page `docs/accuracy.md` and in its plot?"""
 
 from __future__ import annotations
 
@@ -24,27 +24,26 @@ _COLOURS: Final = {
 }
 _OTHER: Final = "#777777"
 _TICKS: Final = ((10**3, "1 us"), (10**6, "1 ms"), (10**9, "1 s"))
-_TITLE: Final = "Measured and projected latency, every row left out of the fit"
+_TITLE: Final = "Measured and projected latency of rows that the fit did not see"
 
 _INTRODUCTION: Final = """\
 # How far off projections of latency are
 
-Written by `make calibrate` together with the coefficients; do not edit. The same table is printed
-by `feasibility devices validate --report`, and for any other rows by `--rows FILE.csv`: a table
-with the columns of `profiles/published.csv`.
+Written by `make calibrate` together with the coefficients; do not edit.
+`feasibility devices validate --report` prints the same table. `--rows FILE.csv` prints one for
+your own measurements: a table with the columns of `profiles/published.csv`.
 
 {remarks}
-* **Device unseen**: all rows of the same chip were left out of the fit. **Model unseen**: all rows
-  of the architecture. **Runtime unseen**: all rows of the runtime.
+* **Device unseen**: the fit did not see any row of the chip. **Model unseen**: no row of the
+  architecture. **Runtime unseen**: no row of the runtime.
 * **1 thread** and **several** threads. **Known**: one or two models of the same published table
-  were taken as measured on the device and the others projected; every choice of
-  them, up to a fixed number, was tried. What errors on one device have in common was told by
-  other chips.
-* **In interval**: share of rows inside the 80 % interval whose width the rows of all other chips
-  give; a kind of device or a runtime has none of its own.
-* A few spreads of priors were chosen by these errors. `python -m benchmarks.nested_choice` chooses
-  them again without each chip and states the error of that (docs/scoring.md).
-* Times are the fastest run where a table states it, else the mean.
+  count as measured on the device, and the other models are projected. Every choice of them was
+  tried, up to a fixed number. How similar errors on one device are was fitted on other chips.
+* **In interval**: share of the rows inside the 80 % interval. The rows of all other chips set its
+  width. A kind of device or a runtime uses the interval of all rows.
+* A few spreads of priors were chosen by these errors. `python -m calibration.nested_choice`
+  chooses them again without each chip; docs/scoring.md states the error of that.
+* A time is the fastest run if the table states it, else the mean.
 """
 
 

@@ -1,4 +1,8 @@
-"""The mix of operators as a point, so that models with a like mix are near each other."""
+"""How similar are the operators of two models?
+
+A model is a point: its shares of each kind of work, and its activations, layers and weights per
+operation. Models with similar operators are near each other.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +13,14 @@ from typing import Final
 
 from feasibility.predict.latency.cpu_formula import Work
 
-# Scaled so that one unit is about what tells two architectures apart.
+# Two architectures are about one unit apart.
 _SHARE_UNIT: Final = 0.25
 _LENGTH: Final = 1.0
 _SHARES: Final = ("winograd", "dense", "pointwise", "depthwise", "grouped", "vector")
-MIX_FEATURES: Final = (*_SHARES, "activations", "layers", "weights")
 
 
-def mix_features(work: Work) -> tuple[float, ...]:
-    """Where the model lies among others: shares of work, and what it does per operation."""
+def operator_point(work: Work) -> tuple[float, ...]:
+    """The model as a point."""
     total = work.total
     shares = (work.operations.get(kind, 0.0) / total / _SHARE_UNIT for kind in _SHARES)
     ratios = (
@@ -32,14 +35,14 @@ def mix_features(work: Work) -> tuple[float, ...]:
 
 
 def similarity(left: Sequence[float], right: Sequence[float]) -> float:
-    """How like two mixes are: 1 for the same, 0 for far ones."""
+    """Similarity of two points: 1 for the same, near 0 for distant ones."""
     distance = sum((a - b) ** 2 for a, b in zip(left, right, strict=True))
     return math.exp(-distance / (2 * _LENGTH**2))
 
 
 @functools.lru_cache(maxsize=64)
 def similarities(
-    point: tuple[float, ...], mixes: tuple[tuple[float, ...], ...]
+    point: tuple[float, ...], others: tuple[tuple[float, ...], ...]
 ) -> tuple[float, ...]:
-    """How like each of the mixes one point is; kept, because one model meets many devices."""
-    return tuple(similarity(point, mix) for mix in mixes)
+    """Similarity to each of the others; cached, because one model meets many devices."""
+    return tuple(similarity(point, other) for other in others)

@@ -1,19 +1,20 @@
-"""Many rows as arrays in the records that the formula takes."""
+"""Turns many rows into arrays, in the records that the formulas take."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from feasibility.predict.latency.cpu_cores import FAMILIES, used_cores
 from feasibility.predict.latency.cpu_formula import Cores, Work
+from feasibility.predict.latency.gpu_formula import GpuPeaks, peaks_of
 from feasibility.predict.validation.cases import Case, GpuCase
 
 
-def stacked_work(cases: Sequence[Case | GpuCase]) -> Work:
-    """The work of all rows as arrays in one record."""
-    import numpy as np
-
+def work_arrays(cases: Sequence[Case | GpuCase]) -> Work:
+    """The work of all rows."""
     kinds = sorted(
         {kind for case in cases for kind, amount in case.work.operations.items() if amount}
     )
@@ -28,10 +29,8 @@ def stacked_work(cases: Sequence[Case | GpuCase]) -> Work:
     return Work(operations=operations, **fields)
 
 
-def stacked_cores(cases: Sequence[Case]) -> Cores:
-    """The cores of all rows as arrays in one record."""
-    import numpy as np
-
+def core_arrays(cases: Sequence[Case]) -> Cores:
+    """The cores of all rows."""
     paper = dict.fromkeys(FAMILIES, 1.0)
     cores = [
         used_cores(
@@ -41,14 +40,23 @@ def stacked_cores(cases: Sequence[Case]) -> Cores:
         for case in cases
         if case.device.cpu is not None
     ]  # fmt: skip
+    by_family = ("lead", "used", "slowest")
     fields: dict[str, Any] = {
         name: np.array([getattr(one, name) for one in cores], dtype=float)
         for name in Cores._fields
-        if name not in ("lead", "used", "slowest")
+        if name not in by_family
     }
-    for name in ("lead", "used", "slowest"):
+    for name in by_family:
         fields[name] = {
             family: np.array([getattr(one, name).get(family, 0.0) for one in cores])
             for family in FAMILIES
         }
     return Cores(**fields)
+
+
+def peak_arrays(cases: Sequence[GpuCase]) -> GpuPeaks:
+    """The GPU peaks of all rows."""
+    each = (peaks_of(case.device, is_half=case.is_half) for case in cases)
+    known = [peaks for peaks in each if peaks is not None]
+    fields: Any = (np.array(field, dtype=float) for field in zip(*known, strict=True))
+    return GpuPeaks(*fields)

@@ -1,7 +1,7 @@
-"""Devices that published tables were measured on and that nobody targets.
+"""Which devices were the published rows measured on, beside those of the catalogue?
 
-They stand in `profiles/validation_devices.csv` and `validation_gpus.csv`, one line each, and
-serve to calibrate the projection and to state its error, not to recommend a place.
+`profiles/validation_devices.csv` and `validation_gpus.csv` have one line per device. They serve
+to fit the projection and to state its error; reports never recommend them.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ def all_devices() -> Mapping[str, Device]:
         DeviceError: A device file or the table is not valid.
     """
     known = {device.id: device for device in load_catalogue(devices_dir())}
-    known |= {device.id: device for device in read_testbeds(profiles_dir() / FILE_NAME)}
-    for device in read_testbeds(profiles_dir() / GPUS_FILE_NAME, _gpu_device):
+    known |= {device.id: device for device in read_devices(profiles_dir() / FILE_NAME)}
+    for device in read_devices(profiles_dir() / GPUS_FILE_NAME, _gpu_device):
         # A phone of the first table gets its GPU from the second.
         known[device.id] = replace(known.get(device.id, device), gpu=device.gpu)
     return known
 
 
-def read_testbeds(
+def read_devices(
     path: Path, device_of: Callable[[Mapping[str, str]], Device] | None = None
 ) -> tuple[Device, ...]:
     """The devices of a table.
@@ -66,7 +66,7 @@ def read_testbeds(
     try:
         with path.open(encoding="utf-8", newline="") as file:
             for line in csv.DictReader(file):
-                devices.append(build(line))  # noqa: PERF401 - their number names a bad line
+                devices.append(build(line))  # noqa: PERF401 - their number is in the message
     except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise DeviceError(
             f"Cannot read {safe_text(str(path))}",
@@ -77,12 +77,12 @@ def read_testbeds(
 
 
 def chip_of(device: Device) -> str:
-    """What two devices share that must not be learned from one and tried on the other."""
+    """The chip. A fit that is tried on a device must not have seen another one with its chip."""
     soc = device.cpu.soc if device.cpu is not None else device.id
     return _SAME_CHIP.get(device.id, soc)
 
 
-# The catalogue names chips at greater length than the table does; siblings count as one.
+# The catalogue has longer names of chips than the table; variants of a chip count as one.
 _SAME_CHIP: Final = {
     "rpi_zero2w": "BCM2837",
     "rpi_3bplus": "BCM2837",

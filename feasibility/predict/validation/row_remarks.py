@@ -1,4 +1,4 @@
-"""Counts rows by what is to be said of them, and remembers the first line of each."""
+"""Which remarks on the rows of a table are reported, and for how many rows?"""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _NAME_LIMIT: Final = 40
 _DETAIL_LIMIT: Final = 400
 
 
-class Reason(NamedTuple):
-    """What is to be said of a row.
+class Remark(NamedTuple):
+    """Something to report about a row.
 
     Attributes:
-        text: What all such rows have in common, to follow `3 rows`.
-        name: What tells the row from others of them, as it stands in the table; may be empty.
-        detail: What is to be said of this name only.
+        text: What all such rows have in common; follows `3 rows`.
+        name: The cell of the row that causes it; may be empty.
+        detail: An explanation for this name only.
     """
 
     text: str
@@ -26,7 +26,7 @@ class Reason(NamedTuple):
 
 
 class _Group:
-    """Rows of one reason and name."""
+    """Rows with one text and name."""
 
     def __init__(self, line: int, detail: str) -> None:
         self.line = line
@@ -34,27 +34,27 @@ class _Group:
         self.count = 0
 
 
-class Tally:
-    """Rows by reason, and by the names under each."""
+class RemarkCounts:
+    """Counts rows by remark, and by the names under each."""
 
     def __init__(self) -> None:
-        self._reasons: dict[str, dict[str, _Group]] = {}
+        self._groups: dict[str, dict[str, _Group]] = {}
 
-    def add(self, reason: Reason, line: int) -> None:
-        """Count a row of the table that begins or ends at this line."""
-        groups = self._reasons.setdefault(reason.text, {})
-        groups.setdefault(reason.name, _Group(line, reason.detail)).count += 1
+    def add(self, remark: Remark, line: int) -> None:
+        """Count the row of this line."""
+        groups = self._groups.setdefault(remark.text, {})
+        groups.setdefault(remark.name, _Group(line, remark.detail)).count += 1
 
     @property
     def total(self) -> int:
-        """How many rows have been counted."""
-        return sum(group.count for groups in self._reasons.values() for group in groups.values())
+        """Number of rows counted."""
+        return sum(group.count for groups in self._groups.values() for group in groups.values())
 
-    def counts(self) -> dict[str, int]:
-        """Rows by reason, each with its most frequent names and their first lines."""
+    def by_sentence(self) -> dict[str, int]:
+        """Rows by remark, each with its most frequent names and their first lines."""
         return {
             _sentence(text, groups): sum(group.count for group in groups.values())
-            for text, groups in self._reasons.items()
+            for text, groups in self._groups.items()
         }
 
 

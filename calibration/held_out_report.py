@@ -1,0 +1,118 @@
+"""How large is the error on rows that the fit did not see, and which interval covers it?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from calibration.fit_rows import FitRows
+from calibration.hold_out import HeldOut, chip_groups
+from feasibility import __version__
+from feasibility.predict.latency.coefficients import Coefficients
+from feasibility.predict.latency.interval import CONFIDENCE
+from feasibility.predict.validation.cases import ROWS_FILE
+from feasibility.predict.validation.misses import (
+    Miss,
+    cpu_miss,
+    gpu_miss,
+    int8_miss,
+    misses_with_anchors,
+)
+from feasibility.predict.validation.rows_report import (
+    SCOPES,
+    SUBJECTS,
+    accuracy_line,
+    accuracy_points,
+    grouped,
+)
+from feasibility.records.accuracy import Accuracy
+
+# What was left out of the fit, and the group of its misses.
+_LABELS: Final = {"chip": "cpu", "architecture": "other model", "runtime": "other runtime"}
+
+
+def held_out_misses(rows: FitRows, held_out: HeldOut) -> tuple[Miss, ...]:
+    """The misses of every group of rows, and of devices with one or two known models."""
+    misses = {
+        name: [
+            cpu_miss(case, seconds, label)
+            for case, seconds in zip(rows.floats, held_out.seconds[name], strict=True)
+        ]
+        for name, label in _LABELS.items()
+    }
+    group_of = chip_groups(rows.floats)
+    int8 = zip(rows.int8, held_out.seconds["int8 chip"], strict=True)
+    gpu = zip(rows.gpu, held_out.seconds["gpu chip"], strict=True)
+    return (
+        *(miss for group in misses.values() for miss in group),
+        *(
+            miss
+            for count in (1, 2)
+            for miss in misses_with_anchors(
+                rows.floats,
+                misses["chip"],
+                lambda chip: held_out.covariances[group_of[chip]],
+                count,
+            )
+        ),
+        *(int8_miss(case, seconds) for case, seconds in int8),
+        *(gpu_miss(case, seconds) for case, seconds in gpu),
+    )
+
+
+def held_out_report(rows: FitRows, misses: Sequence[Miss], coefficients: Coefficients) -> Accuracy:
+    """The report on the published rows, each projected by a fit that did not see it."""
+    lines = [
+        accuracy_line("all", SUBJECTS[group], members, coverage(members))
+        for group, members in grouped(misses, lambda miss: miss.group)
+    ]
+    direct = [miss for miss in misses if miss.group.startswith("cpu, ")]
+    # A kind of device or a runtime has the interval of all rows.
+    is_inside = inside(direct)
+    for scope, subject in SCOPES:
+        named = [(subject(miss), miss, held) for miss, held in zip(direct, is_inside, strict=True)]
+        for name, members in grouped(named, lambda one: one[0]):
+            share = sum(held for _, _, held in members) / len(members)
+            lines.append(accuracy_line(scope, name, [miss for _, miss, _ in members], share))
+    scored = len(rows.floats) + len(rows.int8) + len(rows.gpu)
+    is_direct = ("int8", "gpu", "cpu, one thread", "cpu, several threads")
+    return Accuracy(
+        tool_version=__version__,
+        source=f"profiles/{ROWS_FILE}",
+        calibrated_on=coefficients.written_on,
+        calibrated_row_count=coefficients.row_count,
+        is_held_out=True,
+        row_count=rows.row_count,
+        scored_count=scored,
+        left_out={"of another kind, or without work, device or threads": rows.row_count - scored},
+        lines=tuple(lines),
+        points=accuracy_points(miss for miss in misses if miss.group in is_direct),
+    )
+
+
+def spread_of(misses: Iterable[Miss]) -> float:
+    """Half width, as a factor, of the interval that covers 80 % of these misses.
+
+    A miss with a deviation counts relative to it.
+    """
+    sizes = sorted(abs(miss.error) / miss.deviation for miss in misses)
+    # Split conformal prediction: the next larger rank, so that a new row is covered.
+    rank = min(len(sizes), math.ceil(CONFIDENCE * (len(sizes) + 1)))
+    return math.exp(sizes[rank - 1])
+
+
+def inside(misses: Sequence[Miss]) -> tuple[bool, ...]:
+    """Whether each is inside the interval that the rows of all other chips in its group give."""
+    limits: dict[tuple[str, str], float] = {}
+    for group, unit in dict.fromkeys((miss.group, miss.unit) for miss in misses):
+        others = [miss for miss in misses if miss.group == group and miss.unit != unit]
+        limits[group, unit] = math.log(spread_of(others)) if others else 0.0
+    return tuple(
+        abs(miss.error) <= limits[miss.group, miss.unit] * miss.deviation for miss in misses
+    )
+
+
+def coverage(misses: Sequence[Miss]) -> float:
+    """Share of the rows inside the interval that the rows of all other chips give."""
+    return sum(inside(misses)) / len(misses)

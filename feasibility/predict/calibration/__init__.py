@@ -1,1 +1,0 @@
-"""Fits the coefficients of the latency formulas to published measurements."""

@@ -1,0 +1,334 @@
+"""How long does a measured model take on a device that it never ran on?
+
+`project_latency` combines the parts in `predict/latency`: the model's work, the formula of the
+processor, the correction by anchors and the interval.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final, NamedTuple
+
+from msgspec.structs import replace
+
+from feasibility.predict.explanations import (
+    NO_PROCESSOR,
+    NO_WORK_NO_LATENCY,
+    NO_WORK_ON_GPU,
+    SCALED_FROM_HOST,
+    explain_latency,
+    target_text,
+)
+from feasibility.predict.latency.anchors import correction, run_on
+from feasibility.predict.latency.coefficients import Coefficients, Setting, shipped_coefficients
+from feasibility.predict.latency.cpu_formula import Cores, Work, cpu_seconds
+from feasibility.predict.latency.interval import CONFIDENCE, UNKNOWN_WORK_SPREAD, cpu_spread
+from feasibility.predict.latency.likely_seconds import (
+    int8_ratio,
+    likely_cpu_seconds,
+    likely_gpu_seconds,
+)
+from feasibility.predict.latency.measured_rates import has_rates, measured_spread
+from feasibility.predict.latency.model_work import work_of_model
+from feasibility.records.device import Anchor, Device, Precision
+from feasibility.records.intervals import DurationInterval
+from feasibility.records.profile import Profile, ProfiledModel
+from feasibility.units import SECOND_NS
+
+# The runtime on a device by default.
+DEFAULT_RUNTIME: Final = "onnxruntime"
+RUNTIME_NAMES: Final = {
+    "onnxruntime": "ONNX Runtime",
+    "ncnn": "ncnn",
+    "mnn": "MNN",
+    "tnn": "TNN",
+    "bolt": "bolt",
+    "opencv": "OpenCV",
+    "paddle-lite": "Paddle Lite",
+    "tflite": "LiteRT",
+    "xnnpack": "XNNPACK",
+    "tensorrt": "TensorRT",
+}
+# The interface to a GPU. Other runtimes are projected on CPUs only.
+GPU_INTERFACES: Final = {"onnxruntime": "CUDA", "tensorrt": "TensorRT", "ncnn": "Vulkan"}
+GPU_ONLY_RUNTIMES: Final = frozenset({"tensorrt"})
+# Runtimes that compute in fp16 by default where the processor can.
+HALF_RUNTIMES: Final = frozenset({"ncnn"})
+# More threads rarely make one inference faster, and apps rarely get them.
+DEFAULT_MAX_THREADS: Final = 4
+
+# The host's processor is not in the catalogue, so it counts as a server core of its instruction
+# set. A model this many times slower than projected there is slow because of the model.
+HOST_FLOPS_PER_S: Final = {"x86_64": 110 * 10**9, "aarch64": 40 * 10**9}
+HOST_CLOCK_HZ: Final = 3 * 10**9
+HOST_BANDWIDTH_BYTES_PER_S: Final = 40 * 10**9
+HOST_TOLERANCE: Final = 3.0
+
+_MANY_CORES: Final = 2**16
+_INT8_DTYPES: Final = ("int8", "uint8")
+
+
+class _Projection(NamedTuple):
+    """Seconds on the device, half width of the interval as a factor, and what they are for.
+
+    `target` is the text for the explanation. `runtime` is a key of `RUNTIME_NAMES`, `threads`
+    is None on a GPU.
+    """
+
+    seconds: float
+    spread: float
+    target: str
+    runtime: str
+    threads: int | None
+
+
+def project_latency(
+    profile: Profile,
+    device: Device,
+    *,
+    threads: int | None = None,
+    runtime: str = DEFAULT_RUNTIME,
+) -> DurationInterval:
+    """Latency of one inference on the device, as an 80 % interval.
+
+    Args:
+        profile: The model's work, and its latency on the machine that measured it.
+        device: The device; anchors in its file correct the projection.
+        threads: Threads on the device's CPU; None for the best number up to four.
+        runtime: Key of the runtime in `RUNTIME_NAMES`; see `runtime_on`.
+
+    Returns:
+        An interval without a budget. Its ends are None if neither the model's work nor its
+        latency on the host is known.
+    """
+    coefficients = shipped_coefficients()
+    work = work_of_model(profile.model)
+    dtype = profile.model.weight_dtype or ""
+    if work is None:
+        return _from_host_latency(profile, device, threads, runtime)
+    projection = _on_device(work, device, threads, runtime, dtype, coefficients)
+    if projection is None:
+        return DurationInterval(explanation=NO_PROCESSOR)
+    runtime = runtime_on(device, runtime)
+    precision = _precision(device, runtime, dtype)
+    run = run_on(device, work, projection.threads, runtime, precision)
+    slowness = _host_slowness(profile, work)
+    anchors = correction(run, projection.spread, device, coefficients)
+    seconds, spread = projection.seconds * slowness, projection.spread
+    if anchors is not None:
+        seconds, spread = seconds * anchors.ratio, anchors.spread
+    found = _interval(
+        projection._replace(seconds=seconds, spread=spread),
+        explain_latency(
+            profile, device, projection.target, slowness, anchors,
+            is_measured_machine=has_rates(device, runtime),
+        ),
+    )  # fmt: skip
+    return found if anchors is None else replace(found, anchor_count=anchors.model_count)
+
+
+def runtime_on(device: Device, runtime: str) -> str:
+    """The runtime that is projected: the one asked for, if it is known on such a processor.
+
+    Otherwise ONNX Runtime.
+    """
+    if device.runs_on == "gpu":
+        return runtime if runtime in GPU_INTERFACES else DEFAULT_RUNTIME
+    return DEFAULT_RUNTIME if runtime in GPU_ONLY_RUNTIMES else runtime
+
+
+def _on_device(
+    work: Work,
+    device: Device,
+    threads: int | None,
+    asked: str,
+    dtype: str,
+    coefficients: Coefficients,
+) -> _Projection | None:
+    """Projection without anchors; None if the device file does not describe the processor."""
+    runtime = runtime_on(device, asked)
+    precision = _precision(device, runtime, dtype)
+    missing = "" if asked == runtime else RUNTIME_NAMES.get(asked, asked)
+    if device.runs_on == "gpu":
+        return _on_gpu(work, device, runtime, precision, missing, coefficients)
+    if device.cpu is None:
+        return None
+    used, seconds = _best_threads(work, device, threads, runtime, coefficients)
+    if has_rates(device, runtime):
+        spread = measured_spread(used)
+    else:
+        spread = cpu_spread(work, device, used, runtime, coefficients)
+    if dtype in _INT8_DTYPES:
+        seconds *= int8_ratio(work, device, used, coefficients.int8, runtime=runtime)
+        spread = max(spread, coefficients.spreads["int8"])
+    name = RUNTIME_NAMES.get(runtime, runtime)
+    target = target_text(name, precision, missing, threads=used, asked_threads=threads)
+    return _Projection(seconds, spread, target, name, used)
+
+
+def _best_threads(
+    work: Work, device: Device, threads: int | None, runtime: str, coefficients: Coefficients
+) -> tuple[int, float]:
+    """Threads that are used and the seconds they take."""
+    clusters = device.cpu.clusters if device.cpu is not None else ()
+    available = sum(cluster.core_count.value for cluster in clusters)
+    most = max(1, min(available, DEFAULT_MAX_THREADS if threads is None else threads))
+    tried = []
+    for count in range(1 if threads is None else most, most + 1):
+        seconds = likely_cpu_seconds(
+            work,
+            device,
+            count,
+            coefficients.cpu,
+            runtime=runtime,
+            is_half=_is_half(device, runtime),
+        )
+        if seconds is None:
+            raise AssertionError  # the caller has seen the CPU
+        tried.append((seconds, count))
+    seconds, used = min(tried)
+    return used, seconds
+
+
+def _precision(device: Device, runtime: str, dtype: str) -> Precision:
+    if device.runs_on == "gpu":
+        return "fp16" if dtype == "float16" else "fp32"
+    if dtype in _INT8_DTYPES:
+        return "int8"
+    return "fp16" if _is_half(device, runtime) else "fp32"
+
+
+def _is_half(device: Device, runtime: str) -> bool:
+    return runtime in HALF_RUNTIMES and device.cpu is not None and "fp16" in device.cpu.features
+
+
+def _on_gpu(
+    work: Work,
+    device: Device,
+    runtime: str,
+    precision: Precision,
+    missing: str,
+    coefficients: Coefficients,
+) -> _Projection | None:
+    interface, name = GPU_INTERFACES[runtime], RUNTIME_NAMES[runtime]
+    seconds = likely_gpu_seconds(
+        work, device, coefficients.gpu, runtime=interface, is_half=precision == "fp16"
+    )
+    if seconds is None or device.gpu is None:
+        return None
+    return _Projection(
+        seconds,
+        coefficients.spreads["gpu"],
+        target_text(f"{device.gpu.name} through {interface}", precision, missing),
+        name if name == interface else f"{name} through {interface}",
+        None,
+    )
+
+
+def _host_seconds(work: Work, profile: Profile) -> float:
+    """Projection onto a server core of the host's instruction set."""
+    fit = shipped_coefficients().cpu
+    arch = profile.host.arch
+    family = "big" if arch == "aarch64" else "avx2"
+    peak = float(HOST_FLOPS_PER_S.get(arch, HOST_FLOPS_PER_S["x86_64"]))
+    # More threads than cores take turns.
+    threads = max(1, min(profile.workload.threads, profile.host.core_count or _MANY_CORES))
+    cores = Cores(
+        lead={family: peak},
+        used={family: peak * threads},
+        slowest={family: peak},
+        clock_hz=HOST_CLOCK_HZ,
+        bandwidth_bytes_per_s=HOST_BANDWIDTH_BYTES_PER_S,
+        thread_count=threads,
+        element_bytes=4,
+        is_half=0,
+        is_computer=1,
+    )
+    time_ratio, winograd_ratio = fit.runtime(DEFAULT_RUNTIME)
+    seconds = cpu_seconds(work, cores, fit.formula, winograd_ratio=winograd_ratio)
+    setting = Setting(DEFAULT_RUNTIME, threads > 1, is_half=False, year=None)
+    return seconds * time_ratio * fit.setting_ratio(work, setting)
+
+
+def _host_slowness(profile: Profile, work: Work) -> float:
+    """How many times slower the model ran on the host than its work explains; at least 1.
+
+    Up to `HOST_TOLERANCE` the reason may be the host. Beyond, the model spends its time in
+    something that FLOPs do not show, on other devices too.
+    """
+    if profile.latency is None or profile.method == "emulated":
+        return 1.0
+    measured = profile.latency.median_ns / SECOND_NS
+    return max(1.0, measured / _host_seconds(work, profile) / HOST_TOLERANCE)
+
+
+def _from_host_latency(
+    profile: Profile, device: Device, threads: int | None, runtime: str
+) -> DurationInterval:
+    """Latency of a model of unknown work, scaled from the host by the speed of both processors."""
+    if profile.latency is None or profile.method == "emulated":
+        return DurationInterval(explanation=NO_WORK_NO_LATENCY)
+    if device.runs_on == "gpu":
+        return DurationInterval(explanation=NO_WORK_ON_GPU)
+    nominal = Work({"pointwise": float(SECOND_NS)}, 0.0, 0.0, 0.0, 0.0)
+    there = _on_device(nominal, device, threads, runtime, "", shipped_coefficients())
+    if there is None:
+        return DurationInterval(explanation=NO_PROCESSOR)
+    ratio = there.seconds / _host_seconds(nominal, profile)
+    seconds = profile.latency.median_ns / SECOND_NS * ratio
+    return _interval(there._replace(seconds=seconds, spread=UNKNOWN_WORK_SPREAD), SCALED_FROM_HOST)
+
+
+def _interval(projection: _Projection, explanation: str) -> DurationInterval:
+    likely_ns = projection.seconds * SECOND_NS
+    return DurationInterval(
+        low_ns=math.floor(likely_ns / projection.spread),
+        likely_ns=round(likely_ns),
+        high_ns=math.ceil(likely_ns * projection.spread),
+        confidence_ratio=CONFIDENCE,
+        method="projected",
+        runtime=projection.runtime,
+        threads=projection.threads,
+        explanation=explanation,
+    )
+
+
+def anchor_of(
+    model: ProfiledModel,
+    device: Device,
+    latency_ns: int,
+    *,
+    threads: int | None,
+    runtime: str,
+    measured_on: str,
+) -> Anchor | None:
+    """The anchor for a latency measured on the device; None if the model's work is not known.
+
+    Args:
+        model: The model that was measured.
+        device: Where it was measured.
+        latency_ns: The measured time.
+        threads: Threads; None for as many as projections for this device use.
+        runtime: Runtime.
+        measured_on: Date, ISO 8601.
+    """
+    work = work_of_model(model)
+    if work is None:
+        return None
+    used = threads or 1
+    if device.runs_on == "cpu" and device.cpu is not None:
+        used, _ = _best_threads(work, device, threads, runtime, shipped_coefficients())
+    dtype = model.weight_dtype or ""
+    return Anchor(
+        model=model.name,
+        latency_ns=latency_ns,
+        threads=used,
+        runtime=runtime,
+        precision=_precision(device, runtime, dtype),
+        measured_on=measured_on,
+        operations={kind: round(amount) for kind, amount in work.operations.items()},
+        activation_count=round(work.activation_count),
+        weight_count=round(work.weight_count),
+        vector_weight_count=round(work.vector_weight_count),
+        layer_count=round(work.layer_count),
+    )

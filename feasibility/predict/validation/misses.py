@@ -1,0 +1,155 @@
+"""How far are projections from measured rows, and how far with one or two models measured there?"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+from feasibility.predict.latency.error_covariance import Covariance, Posterior, Run, posterior
+from feasibility.predict.latency.interval import doubt, thread_group
+from feasibility.predict.validation.cases import Case, GpuCase
+
+_LEAST_ROWS_TO_ANCHOR: Final = 4
+_MOST_ANCHOR_SETS: Final = 24
+# Rows of one table that are projected with each set of anchors. Published tables have fewer.
+_MOST_TARGETS: Final = 256
+
+
+class Miss(NamedTuple):
+    """One row and the error of its projection.
+
+    Attributes:
+        group: Where the row is reported, for example `cpu, one thread`.
+        kind: Kind of the device.
+        runtime: Name of the runtime.
+        unit: The chip. Its rows are left out of the fit together.
+        error: Logarithm of measured over projected.
+        seconds: The measured time.
+        deviation: Factor on the logarithm of the interval's width.
+    """
+
+    group: str
+    kind: str
+    runtime: str
+    unit: str
+    error: float
+    seconds: float
+    deviation: float = 1.0
+
+
+def cpu_miss(case: Case, projected: float, label: str) -> Miss:
+    """The miss of a CPU row in floating point."""
+    return _miss(case, projected, f"{label}, {thread_group(case.threads)}")._replace(
+        deviation=doubt(case.device, case.threads)
+    )
+
+
+def int8_miss(case: Case, projected: float) -> Miss:
+    """The miss of a CPU row in int8."""
+    return _miss(case, projected, "int8")
+
+
+def gpu_miss(case: GpuCase, projected: float) -> Miss:
+    """The miss of a GPU row."""
+    return _miss(case, projected, "gpu")
+
+
+def _miss(case: Case | GpuCase, projected: float, group: str) -> Miss:
+    return Miss(
+        group=group,
+        kind=case.device.kind,
+        runtime=case.row.runtime,
+        unit=case.chip,
+        error=math.log(case.row.seconds / projected),
+        seconds=case.row.seconds,
+    )
+
+
+def misses_with_anchors(
+    cases: Sequence[Case],
+    misses: Sequence[Miss],
+    covariance_for: Callable[[str], Covariance],
+    count: int,
+) -> tuple[Miss, ...]:
+    """Misses that remain when `count` models of the same table are used as anchors.
+
+    A table is one device, build, number of threads and precision. Each set of its rows serves as
+    anchors for all its other rows; long tables use an even choice of sets and rows.
+
+    Args:
+        cases: The rows.
+        misses: Their misses without anchors.
+        covariance_for: The covariance to use for a chip.
+        count: Anchors, one or two.
+    """
+    tables: dict[Hashable, list[int]] = {}
+    for index, case in enumerate(cases):
+        key = (case.device.id, case.row.build, case.threads, case.is_half)
+        tables.setdefault(key, []).append(index)
+    words = "one anchor" if count == 1 else "two anchors"
+    runs = [case.run for case in cases]
+    remaining: list[Miss] = []
+    for table in tables.values():
+        if len(table) >= _LEAST_ROWS_TO_ANCHOR:
+            k = covariance_for(cases[table[0]].chip)
+            group = f"{words}, {misses[table[0]].group.partition(', ')[2]}"
+            remaining += (
+                miss._replace(group=group) for miss in _remaining(table, misses, runs, k, count)
+            )
+    return tuple(remaining)
+
+
+def _remaining(
+    table: Sequence[int], misses: Sequence[Miss], runs: Sequence[Run], k: Covariance, count: int
+) -> Iterator[Miss]:
+    """The misses that remain in one table, for every set of anchors."""
+    targets = _evenly(table)
+    for anchors in _anchor_sets(table, count):
+        errors = [misses[index].error for index in anchors]
+        # Rows that share as much with the anchors get the same correction.
+        found: dict[Run, Posterior] = {}
+        for index in targets:
+            if index in anchors:
+                continue
+            run = runs[index]
+            if run not in found:
+                found[run] = posterior(run, [runs[anchor] for anchor in anchors], errors, k)
+            mean, deviation = found[run]
+            yield misses[index]._replace(error=misses[index].error - mean, deviation=deviation)
+
+
+def _anchor_sets(table: Sequence[int], count: int) -> Iterator[tuple[int, ...]]:
+    """Every set of `count` rows; an even choice of them in a long table."""
+    rows = _evenly(table)
+    step = max(1, math.comb(len(rows), count) // _MOST_ANCHOR_SETS)
+    return itertools.islice(itertools.combinations(rows, count), 0, None, step)
+
+
+def _evenly(table: Sequence[int]) -> Sequence[int]:
+    return table[:: math.ceil(len(table) / _MOST_TARGETS)]
+
+
+def median_error(misses: Sequence[Miss]) -> float:
+    """Median of |projected / measured - 1|."""
+    return _quantile([abs(math.exp(-miss.error) - 1) for miss in misses], 0.5)
+
+
+def factor(misses: Sequence[Miss], share: float) -> float:
+    """This share of the projections is within this factor of the measured time."""
+    return math.exp(_quantile([abs(miss.error) for miss in misses], share))
+
+
+def within(misses: Sequence[Miss], limit: float) -> float:
+    """Share of the projections that are within a factor of the measured time."""
+    return sum(abs(miss.error) <= math.log(limit) for miss in misses) / len(misses)
+
+
+def _quantile(values: Sequence[float], share: float) -> float:
+    """Quantile with linear interpolation between ranks."""
+    ranked = sorted(values)
+    rank = share * (len(ranked) - 1)
+    low = math.floor(rank)
+    high = min(low + 1, len(ranked) - 1)
+    return ranked[low] + (ranked[high] - ranked[low]) * (rank - low)

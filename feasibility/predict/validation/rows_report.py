@@ -1,0 +1,314 @@
+"""How far off are the shipped projections for the rows of a user's table?
+
+`devices validate --rows FILE.csv` prints this report.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple, TypeVar
+
+from feasibility import __version__
+from feasibility.errors import FeasibilityError
+from feasibility.predict.latency.coefficients import Coefficients
+from feasibility.predict.latency.cpu_formula import Work
+from feasibility.predict.latency.interval import cpu_spread
+from feasibility.predict.latency.model_work import work_of_model
+from feasibility.predict.validation.cases import (
+    Case,
+    PublishedTables,
+    core_count,
+    cpu_case,
+    gpu_case,
+    is_int8,
+)
+from feasibility.predict.validation.misses import (
+    Miss,
+    cpu_miss,
+    factor,
+    gpu_miss,
+    int8_miss,
+    median_error,
+    misses_with_anchors,
+    within,
+)
+from feasibility.predict.validation.published_rows import PublishedRow, read_valid_rows, work_of
+from feasibility.predict.validation.row_remarks import Remark, RemarkCounts
+from feasibility.records.accuracy import Accuracy, AccuracyLine, AccuracyPoint, Scope
+from feasibility.records.device import Device
+from feasibility.units import SECOND_NS
+
+# Names of the groups of misses in reports, in the order of reports.
+SUBJECTS: Final[Mapping[str, str]] = {
+    "cpu, one thread": "device unseen, 1 thread",
+    "cpu, several threads": "device unseen, several",
+    "other model, one thread": "model unseen, 1 thread",
+    "other model, several threads": "model unseen, several",
+    "other runtime, one thread": "runtime unseen, 1 thread",
+    "other runtime, several threads": "runtime unseen, several",
+    "one anchor, one thread": "1 model known, 1 thread",
+    "one anchor, several threads": "1 model known, several",
+    "two anchors, one thread": "2 models known, 1 thread",
+    "two anchors, several threads": "2 models known, several",
+    "int8": "int8, device unseen",
+    "gpu": "GPU, device unseen",
+}
+# Rows that the published table keeps for other uses.
+UNSUITABLE_SPLITS: Final = frozenset({"context", "memory", "cpu_fallback", "seed"})
+_UNKNOWN_WORK: Final = "of a model whose work is not known"
+_OTHER_UNIT: Final = "on a unit that is not projected"
+T = TypeVar("T")
+
+
+class _Scored(NamedTuple):
+    """A row with its miss and the half width of its interval as a factor.
+
+    `case` is None for int8 and GPU rows, which no anchors are tried on.
+    """
+
+    miss: Miss
+    spread: float
+    row: PublishedRow
+    case: Case | None = None
+
+
+def rows_report(
+    path: Path,
+    tables: PublishedTables,
+    coefficients: Coefficients,
+    progress: Callable[[int, int, str], None] = lambda _done, _total, _doing: None,
+) -> Accuracy:
+    """The error of the projections for the rows of a table.
+
+    Args:
+        path: A table with the columns of `profiles/published.csv`. `model` may be the path of an
+            ONNX file, relative to the table.
+        tables: The published tables, for the work of models and for devices.
+        coefficients: The shipped coefficients.
+        progress: Called with the steps done, all steps, and the current activity.
+
+    Raises:
+        UsageError: The table cannot be read, a column is missing, or it has no rows. A row that
+            cannot be read is counted with the reason.
+    """
+    rows, left_out = read_valid_rows(path)
+    unread_count = left_out.total
+    onnx_work = _OnnxWork(path.parent)
+    notes = RemarkCounts()
+    scored: list[_Scored] = []
+    for index, row in enumerate(rows):
+        progress(index, len(rows), "projecting rows")
+        found = _score(row, onnx_work, tables, coefficients)
+        if isinstance(found, Remark):
+            left_out.add(found, row.line)
+            continue
+        scored.append(found)
+        for note in _notes(row, tables, coefficients):
+            notes.add(note, row.line)
+    return Accuracy(
+        tool_version=__version__,
+        source=path.name,
+        calibrated_on=coefficients.written_on,
+        calibrated_row_count=coefficients.row_count,
+        is_held_out=False,
+        row_count=len(rows) + unread_count,
+        scored_count=len(scored),
+        seen_count=_seen_count(scored, tables),
+        left_out=left_out.by_sentence(),
+        notes=notes.by_sentence(),
+        lines=tuple(_lines(scored, coefficients, progress)),
+        points=accuracy_points(one.miss for one in scored),
+    )
+
+
+def _lines(
+    scored: Sequence[_Scored],
+    coefficients: Coefficients,
+    progress: Callable[[int, int, str], None],
+) -> Iterator[AccuracyLine]:
+    """Error by group, with one and two anchors, and by kind of device and runtime."""
+    yield from _scope_lines("all", ((one.miss, one.spread) for one in scored), _group)
+    cases = [one.case for one in scored if one.case is not None]
+    misses = [one.miss for one in scored if one.case is not None]
+    for count in (1, 2):
+        progress(count - 1, 2, "trying rows as anchors")
+        remaining = misses_with_anchors(cases, misses, lambda _chip: coefficients.covariance, count)
+        spreads = coefficients.spreads
+        yield from _scope_lines(
+            "all", ((miss, spreads[miss.group] ** miss.deviation) for miss in remaining), _group
+        )
+    for scope, subject in SCOPES:
+        on_cpu = ((one.miss, one.spread) for one in scored if one.case is not None)
+        yield from _scope_lines(scope, on_cpu, subject)
+
+
+def _scope_lines(
+    scope: Scope, misses: Iterable[tuple[Miss, float]], subject: Callable[[Miss], str]
+) -> Iterator[AccuracyLine]:
+    for name, members in grouped(misses, lambda pair: subject(pair[0])):
+        inside = sum(abs(miss.error) <= math.log(spread) for miss, spread in members)
+        shown = SUBJECTS.get(name, name).replace("device unseen, ", "CPU, ")
+        yield accuracy_line(
+            scope,
+            shown.removesuffix(", device unseen"),
+            [miss for miss, _ in members],
+            inside / len(members),
+        )
+
+
+def _score(
+    row: PublishedRow, onnx_work: _OnnxWork, tables: PublishedTables, coefficients: Coefficients
+) -> _Scored | Remark:
+    """The row's miss, or why there is none."""
+    if row.split in UNSUITABLE_SPLITS:
+        return Remark("that their table keeps for other uses", row.split)
+    device = tables.devices.get(row.device_id)
+    if device is None:
+        return Remark("of a device that is not in the catalogue", row.device_id)
+    work = onnx_work.of(row)
+    if isinstance(work, Remark):
+        return work
+    gpu = gpu_case(row, tables, work=work)
+    spreads, cpu = coefficients.spreads, coefficients.cpu
+    if gpu is not None:
+        return _Scored(gpu_miss(gpu, gpu.seconds(coefficients.gpu)), spreads["gpu"], row)
+    if row.unit != "CPU":
+        return _unit_remark(row, work or work_of(row, tables.models), device)
+    case = cpu_case(row, tables, work=work)
+    if case is None:
+        return Remark("without threads") if row.threads is None else Remark(
+            _UNKNOWN_WORK, row.model
+        )  # fmt: skip
+    if is_int8(row):
+        seconds = case.int8_seconds(cpu, coefficients.int8)
+        return _Scored(int8_miss(case, seconds), spreads["int8"], row)
+    spread = cpu_spread(case.work, case.device, case.threads, row.runtime, coefficients)
+    return _Scored(cpu_miss(case, case.seconds(cpu), "cpu"), spread, row, case)
+
+
+def _unit_remark(row: PublishedRow, work: Work | None, device: Device) -> Remark:
+    """Why a row of another unit than the CPU is not projected."""
+    unit = row.unit.split(" ")[0]
+    if unit != "GPU":
+        return Remark(_OTHER_UNIT, unit)
+    if work is None:
+        return Remark(_UNKNOWN_WORK, row.model)
+    if "int8" in row.precision:
+        return Remark(_OTHER_UNIT, "GPU in int8")
+    return Remark("on a GPU whose speed the catalogue does not know", device.id)
+
+
+def _notes(
+    row: PublishedRow, tables: PublishedTables, coefficients: Coefficients
+) -> Iterator[Remark]:
+    """What a projected row states and the projection does not use."""
+    if row.unit != "CPU":
+        return
+    if row.runtime not in coefficients.cpu.runtimes:
+        names = ", ".join(sorted(coefficients.cpu.runtimes))
+        yield Remark(f"of a runtime other than {names}, projected as a typical one", row.runtime)
+    cores = core_count(tables.devices[row.device_id])
+    if row.threads is not None and row.threads > cores:
+        yield Remark(
+            "with more threads than the device has cores, projected with all cores",
+            f"{row.threads} on {row.device_id}",
+            f"{cores} cores",
+        )
+
+
+class _OnnxWork:
+    """Work of ONNX files that rows name as their model; each file is read once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: dict[str, Work | Remark | None] = {}
+
+    def of(self, row: PublishedRow) -> Work | Remark | None:
+        """Work of the row's file, why it cannot be read, or None if the row names no file."""
+        if not row.model.endswith(".onnx"):
+            return None
+        if row.model not in self._known:
+            self._known[row.model] = self._read(row.model)
+        return self._known[row.model]
+
+    def _read(self, name: str) -> Work | Remark | None:
+        from feasibility.facts.read_model import inspect_model
+        from feasibility.measure.profiled_model import profiled_model
+
+        path = self._folder / name
+        try:
+            return work_of_model(profiled_model(inspect_model(path)))
+        except FeasibilityError as error:
+            return Remark("whose ONNX file cannot be read", name, error.why)
+
+
+def _seen_count(scored: Sequence[_Scored], tables: PublishedTables) -> int:
+    """How many of the rows are among those that the coefficients were fitted to."""
+
+    def key(row: PublishedRow) -> tuple[object, ...]:
+        return (row.model, row.device_id, row.build, row.threads, row.seconds)
+
+    published = {key(row) for row in tables.rows if row.split not in UNSUITABLE_SPLITS}
+    return sum(key(one.row) in published for one in scored)
+
+
+def _group(miss: Miss) -> str:
+    return miss.group
+
+
+def _kind_subject(miss: Miss) -> str:
+    return f"{miss.kind}, {SUBJECTS[miss.group].partition(', ')[2]}"
+
+
+def _runtime_subject(miss: Miss) -> str:
+    return f"{miss.runtime}, {SUBJECTS[miss.group].partition(', ')[2]}"
+
+
+# The tables of a report below the first, with the row that a miss belongs to.
+SCOPES: Final[tuple[tuple[Scope, Callable[[Miss], str]], ...]] = (
+    ("kind", _kind_subject),
+    ("runtime", _runtime_subject),
+)
+
+
+def accuracy_line(
+    scope: Scope, subject: str, misses: Sequence[Miss], coverage: float
+) -> AccuracyLine:
+    """One line of a report."""
+    return AccuracyLine(
+        scope=scope,
+        subject=subject,
+        row_count=len(misses),
+        chip_count=len({miss.unit for miss in misses}),
+        median_error_ratio=median_error(misses),
+        p90_factor_ratio=factor(misses, 0.9),
+        within_1_5_ratio=within(misses, 1.5),
+        within_2_ratio=within(misses, 2.0),
+        coverage_ratio=coverage,
+    )
+
+
+def accuracy_points(misses: Iterable[Miss]) -> tuple[AccuracyPoint, ...]:
+    """Measured and projected time of every miss."""
+    return tuple(
+        AccuracyPoint(
+            subject=SUBJECTS[miss.group],
+            measured_ns=round(miss.seconds * SECOND_NS),
+            projected_ns=round(miss.seconds * SECOND_NS / math.exp(miss.error)),
+        )
+        for miss in misses
+    )
+
+
+def grouped(items: Iterable[T], key: Callable[[T], str]) -> list[tuple[str, list[T]]]:
+    """Items by key, in the order of `SUBJECTS`; other keys follow by name."""
+    groups: dict[str, list[T]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    order = list(SUBJECTS)
+    return sorted(
+        groups.items(),
+        key=lambda entry: (order.index(entry[0]) if entry[0] in order else len(order), entry[0]),
+    )
