@@ -10,7 +10,7 @@ from typing import Final
 
 from feasibility.decide.network import PRESETS
 from feasibility.errors import UsageError
-from feasibility.predict.latency.latency import DEFAULT_RUNTIME, RUNTIME_NAMES
+from feasibility.predict.projected_latency import DEFAULT_RUNTIME, RUNTIME_NAMES
 from feasibility.records.intervals import Network, NetworkRange
 from feasibility.text import safe_text
 from feasibility.units import MINUTE_NS, format_count, parse_duration_ns
