@@ -15,7 +15,7 @@ from feasibility.facts.unique_parameters import (
     unique_parameters,
 )
 from feasibility.facts.work import Analysis, analyse
-from feasibility.graph.declared import declared_inputs, declared_outputs
+from feasibility.graph.declared_inputs import declared_inputs, declared_outputs
 from feasibility.graph.inputs.input_plans import choose_sizes, plan_inputs
 from feasibility.model_file.external_data import external_file_facts, resolve_external
 from feasibility.model_file.skeleton import Skeleton, skeleton_of

@@ -13,7 +13,7 @@ from onnx import GraphProto, ModelProto, TensorShapeProto, TypeProto, ValueInfoP
 from feasibility import __version__
 from feasibility.errors import ModelError
 from feasibility.facts.operator_counts import DEFAULT_DOMAIN, domain_name
-from feasibility.graph.declared import declared_inputs, declared_outputs
+from feasibility.graph.declared_inputs import declared_inputs, declared_outputs
 from feasibility.model_file.flatbuffer import Flatbuffer, FlatbufferError, Table
 from feasibility.records.base import Notice
 from feasibility.records.facts import ModelFacts

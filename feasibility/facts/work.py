@@ -9,7 +9,7 @@ from feasibility.graph.cost.activation_peak import activation_peak
 from feasibility.graph.cost.generated_weights import generated_bytes
 from feasibility.graph.cost.node_cost import Cost, node_cost
 from feasibility.graph.cost.operator_class import operator_class
-from feasibility.graph.declared import declared_inputs, declared_outputs
+from feasibility.graph.declared_inputs import declared_inputs, declared_outputs
 from feasibility.graph.value_types import LARGEST, bounded
 from feasibility.records.facts import NodeFacts
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from onnx import NodeProto
 
     from feasibility.graph.attributes import Attributes
-    from feasibility.graph.constants import Array
+    from feasibility.graph.constant_folding import Array
     from feasibility.graph.value_types import Shape
 
 

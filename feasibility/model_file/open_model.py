@@ -16,7 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, Literal
 
 from feasibility.errors import ModelError
-from feasibility.model_file.other_formats import foreign_format
+from feasibility.model_file.not_a_model import format_of_bytes
 from feasibility.text import safe_text
 
 if TYPE_CHECKING:
@@ -73,9 +73,9 @@ def open_model(path: Path) -> Iterator[ModelFile]:
     try:
         identity = FileIdentity.of(os.fstat(descriptor))
         head = os.pread(descriptor, HEAD_BYTES, 0)
-        foreign = foreign_format(head, identity.size_bytes, path.name)
-        if foreign is not None:
-            raise ModelError(what, foreign.why, foreign.hint)
+        other = format_of_bytes(head, identity.size_bytes, path.name)
+        if other is not None:
+            raise ModelError(what, other.why, other.hint)
         is_ort = head[4:8] == _ORT_IDENTIFIER
         yield ModelFile(path, descriptor, identity, "ort" if is_ort else "onnx")
     except OSError as error:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from feasibility.errors import ModelError
 from feasibility.model_file.cut_weights import KEPT_PAYLOAD_BYTES, Cutter, Payload
+from feasibility.model_file.not_a_model import format_of_message
 from feasibility.model_file.open_model import FileIdentity, ModelFile, open_model
-from feasibility.model_file.other_messages import foreign_message
 from feasibility.model_file.protobuf_wire import WireFile
 from feasibility.model_file.subgraph_names import bodies, function_scope
 from feasibility.model_file.tensors import Role, TensorInfo, TensorReader, payload_dropped
-from feasibility.model_file.text_names import require_text
+from feasibility.model_file.utf8_names import require_text
 from feasibility.text import safe_text
 
 if TYPE_CHECKING:
@@ -79,9 +79,9 @@ def skeleton_of(file: ModelFile) -> Skeleton:
     """
     what = f"Cannot read model '{safe_text(str(file.path))}'"
     wire = WireFile(file.descriptor, file.size_bytes, what)
-    foreign = foreign_message(wire)
-    if foreign is not None:
-        raise ModelError(what, foreign.why, foreign.hint)
+    other = format_of_message(wire)
+    if other is not None:
+        raise ModelError(what, other.why, other.hint)
     cutter = Cutter(wire)
     model = _parsed(cutter.model(), wire)
     if not model.HasField("graph"):

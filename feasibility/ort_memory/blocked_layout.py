@@ -14,7 +14,7 @@ from feasibility.graph.attributes import int_of
 if TYPE_CHECKING:
     from feasibility.graph.typed_graph import TypedNode
     from feasibility.graph.value_types import ValueType
-    from feasibility.ort_memory.readers import Usage
+    from feasibility.ort_memory.value_uses import Usage
 
 _IMAGE_RANK: Final = 4
 _CHANNEL_AXIS: Final = 1

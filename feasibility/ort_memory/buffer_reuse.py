@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from feasibility.graph.value_types import Shape
-    from feasibility.ort_memory.program import Program, Step
+    from feasibility.ort_memory.steps import Program, Step
 
     _Kind: TypeAlias = tuple[Shape, int]
 

@@ -15,7 +15,7 @@ from feasibility.graph.attributes import ints_of, text_of
 
 if TYPE_CHECKING:
     from feasibility.graph.typed_graph import TypedNode
-    from feasibility.ort_memory.readers import Usage
+    from feasibility.ort_memory.value_uses import Usage
 
 _NOTHING: Final = frozenset({"Identity", "Dropout"})
 _PADDED: Final = frozenset({"Conv", "MaxPool", "AveragePool"})

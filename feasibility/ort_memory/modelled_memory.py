@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from feasibility.graph.value_types import LARGEST
-from feasibility.ort_memory.activations import simulate
 from feasibility.ort_memory.blocked_layout import Blocks
-from feasibility.ort_memory.loading import loading
-from feasibility.ort_memory.lowering import BLOCKED_OPERATORS, lower
+from feasibility.ort_memory.graph_to_steps import BLOCKED_OPERATORS, lower
+from feasibility.ort_memory.load_stages import loading
+from feasibility.ort_memory.simulated_runs import simulate
 from feasibility.records.facts import ModelledMemory
 from feasibility.units import MIB
 
 if TYPE_CHECKING:
     from feasibility.graph.typed_graph import TypedGraph
-    from feasibility.ort_memory.program import OpenAxes
+    from feasibility.ort_memory.steps import OpenAxes
     from feasibility.records.base import Isa
 
 # Pages of kernels that run for the first time.

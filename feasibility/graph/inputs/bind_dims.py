@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from feasibility.graph.inputs.dim_roles import OpenInput, known_values
 from feasibility.graph.inputs.dim_sizes import DimBinding, candidates, open_dims, scaled
-from feasibility.graph.shapes.contradictions import conflicts
+from feasibility.graph.shapes.impossible_shapes import conflicts
 from feasibility.graph.shapes.type_graph import type_graph
 from feasibility.graph.value_types import ValueType
 from feasibility.records.base import Assumption

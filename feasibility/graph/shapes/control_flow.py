@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from onnx import GraphProto
 
-    from feasibility.graph.constants import Array
+    from feasibility.graph.constant_folding import Array
     from feasibility.graph.typed_graph import Call, TypedGraph
 
 # A trip count that no one waits for is a `while` loop written with a placeholder.

@@ -17,8 +17,8 @@ from onnx import (
 from onnx.shape_inference import InferenceError, infer_node_outputs
 
 from feasibility.graph.attributes import int_of, list_length, tensor_of
-from feasibility.graph.shapes.contradictions import contradiction
 from feasibility.graph.shapes.contrib_operators import contrib_types
+from feasibility.graph.shapes.impossible_shapes import contradiction
 from feasibility.graph.shapes.operator_aliases import ALIASES, Alias
 from feasibility.graph.shapes.unsafe_for_onnx import why_unsafe
 from feasibility.graph.value_types import (
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from feasibility.graph.attributes import Attributes
-    from feasibility.graph.constants import Array
+    from feasibility.graph.constant_folding import Array
     from feasibility.graph.typed_graph import Call
 
 # Operators whose output shape depends on the value of an input.

@@ -16,7 +16,7 @@ import numpy as np
 from onnx import FunctionProto, GraphProto, ModelProto, NodeProto
 
 from feasibility.graph.attributes import Attributes, attributes_of
-from feasibility.graph.constants import constant_value, fold, is_foldable, tensor_value
+from feasibility.graph.constant_folding import constant_value, fold, is_foldable, tensor_value
 from feasibility.graph.shapes.control_flow import Body, Flow, branches, loop, scan
 from feasibility.graph.shapes.infer_node import NodeTypes
 from feasibility.graph.shapes.node_order import execution_order
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from onnx import AttributeProto, OperatorSetIdProto
 
-    from feasibility.graph.constants import Array
+    from feasibility.graph.constant_folding import Array
 
 # A few kilobytes of nested functions can expand to billions of nodes; beyond these
 # bounds the rest is left unknown.

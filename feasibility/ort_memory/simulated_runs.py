@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from feasibility.ort_memory.arena import Arena
 from feasibility.ort_memory.buffer_reuse import plan
 from feasibility.ort_memory.memory_pattern import pattern_bytes
+from feasibility.ort_memory.simulated_arena import Arena
 
 if TYPE_CHECKING:
     from feasibility.ort_memory.buffer_reuse import Event
-    from feasibility.ort_memory.program import Program
+    from feasibility.ort_memory.steps import Program
 
 _PATTERN = "all activations"
 

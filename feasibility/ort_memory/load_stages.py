@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from onnx import TensorProto
 
 from feasibility.graph.attributes import int_of
-from feasibility.ort_memory.readers import Usage
+from feasibility.ort_memory.value_uses import Usage
 from feasibility.units import KIB, MIB
 
 if TYPE_CHECKING:

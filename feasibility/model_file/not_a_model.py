@@ -1,23 +1,30 @@
-"""Formats that are handed in as models and are none, with what to do about each."""
+"""What is a file that is not an ONNX model: a Git LFS pointer, a PyTorch file, a web page?
+
+The first bytes answer for most formats. Other protobuf messages are recognised by the fields
+at their top.
+"""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Final
+from itertools import islice
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from feasibility.model_file.protobuf_wire import LENGTH, VARINT
 from feasibility.text import safe_text
 
-TF2ONNX: Final = "convert it with `python -m tf2onnx.convert {option} --output model.onnx`"
+if TYPE_CHECKING:
+    from feasibility.model_file.protobuf_wire import WireFile
+
+_TF2ONNX: Final = "convert it with `python -m tf2onnx.convert {option} --output model.onnx`"
 _TORCH: Final = "export it to ONNX with `torch.onnx.export(model, inputs, 'model.onnx')`"
 _KERAS: Final = "load it with Keras and export it with `model.export('model.onnx', format='onnx')`"
 _WEIGHTS: Final = "it holds weights without a graph; export the model to ONNX"
 _UNPACK: Final = "unpack it and give the .onnx file inside"
 
 
-@dataclass(frozen=True, slots=True)
-class ForeignFormat:
-    """Why a file is no ONNX model, in a clause that follows its name, and what to do."""
+class OtherFormat(NamedTuple):
+    """What a file is instead of an ONNX model, as part of an error message, and what to do."""
 
     why: str
     hint: str
@@ -35,7 +42,7 @@ _SIGNATURES: Final = (
         4,
         b"TFL3",
         "it is a TensorFlow Lite model, not ONNX",
-        TF2ONNX.format(option="--tflite FILE.tflite"),
+        _TF2ONNX.format(option="--tflite FILE.tflite"),
     ),
     (4, b"ET12", "it is an ExecuTorch program, not ONNX", _TORCH),
     (0, b"\x89HDF\r\n\x1a\n", "it is an HDF5 file, the older Keras format", _KERAS),
@@ -61,55 +68,63 @@ _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
 _PICKLE: Final = re.compile(rb"\x80[\x02-\x05]")
 _LEGACY_TORCH_MAGIC: Final = b"\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
 _DOWNLOAD_AGAIN: Final = "the download failed; look at the file and download it again"
+# Of the fields at the top of a protobuf message, this many are looked at.
+_TOP_FIELDS: Final = 64
+_GRAPH: Final = (7, LENGTH)
+_OPSET_IMPORT: Final = (8, LENGTH)
+# The highest field number of an ONNX model is 26; Core ML puts the kind of network here.
+_FIRST_CORE_ML_FIELD: Final = 200
+# In an ONNX model this field is the name of a program.
+_LONGEST_PRODUCER_BYTES: Final = 1000
 
 
-def foreign_format(head: bytes, size_bytes: int, name: str) -> ForeignFormat | None:
-    """What the file is if it is recognised as no ONNX model; None if it may be one.
+def format_of_bytes(head: bytes, size_bytes: int, name: str) -> OtherFormat | None:
+    """The other format that a file's first bytes show; None if it may be an ONNX model.
 
     Args:
-        head: Its first bytes, at least 512 of them where there are as many.
+        head: The first bytes, at least 512 if the file is that long.
         size_bytes: Size of the whole file.
-        name: File name, which decides nothing and helps the hint.
+        name: File name; only the hint depends on it.
     """
     if not head:
-        return ForeignFormat("it is empty", "download or export it again")
+        return OtherFormat("it is empty", "download or export it again")
     for offset, signature, why, hint in _SIGNATURES:
         if head.startswith(signature, offset):
-            return ForeignFormat(why, hint)
+            return OtherFormat(why, hint)
     if head.startswith(_ZIP):
         return _zip_format(head)
     if _PICKLE.match(head):
         return _pickle_format(head)
     if _is_safetensors(head, size_bytes):
-        return ForeignFormat("it is a safetensors file", _WEIGHTS)
+        return OtherFormat("it is a safetensors file", _WEIGHTS)
     return _text_format(head, name)
 
 
-def _zip_format(head: bytes) -> ForeignFormat:
+def _zip_format(head: bytes) -> OtherFormat:
     # The first entry's name follows its 30-byte header; PyTorch and numpy give themselves away.
     first_name = head[30 : 30 + int.from_bytes(head[26:28], "little")]
     if b"data.pkl" in head or b"/version" in first_name or first_name.startswith(b"archive/"):
-        return ForeignFormat("it is a PyTorch file (a zip archive with a pickle)", _TORCH)
+        return OtherFormat("it is a PyTorch file (a zip archive with a pickle)", _TORCH)
     if first_name.endswith(b".npy"):
-        return ForeignFormat(
+        return OtherFormat(
             "it is a numpy .npz archive", "give the model; arrays go to `--inputs FILE`"
         )
     if first_name in (b"metadata.json", b"config.json") and b"keras" in head:
-        return ForeignFormat("it is a Keras model (a zip archive)", _KERAS)
+        return OtherFormat("it is a Keras model (a zip archive)", _KERAS)
     readable = first_name.isascii() and first_name.decode("ascii").isprintable()
     shown = safe_text(first_name.decode("ascii"), 60) if readable else ""
     content = f", whose first entry is '{shown}'" if shown else ""
-    return ForeignFormat(f"it is a zip archive{content}", _UNPACK)
+    return OtherFormat(f"it is a zip archive{content}", _UNPACK)
 
 
-def _pickle_format(head: bytes) -> ForeignFormat | None:
+def _pickle_format(head: bytes) -> OtherFormat | None:
     if _LEGACY_TORCH_MAGIC in head[:32] or b"torch" in head:
-        return ForeignFormat("it is a pickled PyTorch object", _TORCH)
+        return OtherFormat("it is a pickled PyTorch object", _TORCH)
     if b"sklearn" in head:
-        return ForeignFormat(
+        return OtherFormat(
             "it is a pickled scikit-learn model", "convert it with `skl2onnx.to_onnx`"
         )
-    return ForeignFormat(
+    return OtherFormat(
         "it looks like a Python pickle", "load it with the library that wrote it, export to ONNX"
     )
 
@@ -119,7 +134,7 @@ def _is_safetensors(head: bytes, size_bytes: int) -> bool:
     return head[8:10] == b'{"' and 2 <= header_bytes <= size_bytes - 8
 
 
-def _text_format(head: bytes, name: str) -> ForeignFormat | None:
+def _text_format(head: bytes, name: str) -> OtherFormat | None:
     text = _as_text(head)
     if text is None:
         return None
@@ -127,16 +142,16 @@ def _text_format(head: bytes, name: str) -> ForeignFormat | None:
     lower = start[:1000].lower()
     quote = safe_text(" ".join(start.split())[:200], 60)
     if lower.startswith(("<!doctype html", "<html", "<head", "<body")):
-        return ForeignFormat("it is an HTML page, as servers send in place of a file", _page_hint())
+        return OtherFormat("it is an HTML page, as servers send in place of a file", _page_hint())
     if lower.startswith("<"):
         if "<net" in lower:
-            return ForeignFormat("it is an OpenVINO model", "give the ONNX model it was made from")
-        return ForeignFormat(f"it is an XML document: {quote}", _DOWNLOAD_AGAIN)
+            return OtherFormat("it is an OpenVINO model", "give the ONNX model it was made from")
+        return OtherFormat(f"it is an XML document: {quote}", _DOWNLOAD_AGAIN)
     if lower.startswith(("{", "[")):
-        return ForeignFormat(f"it is JSON text: {quote}", _DOWNLOAD_AGAIN)
+        return OtherFormat(f"it is JSON text: {quote}", _DOWNLOAD_AGAIN)
     if name.lower().endswith((".onnx", ".ort")):
-        return ForeignFormat(f"it is plain text: {quote}", _DOWNLOAD_AGAIN)
-    return ForeignFormat(f"it is plain text: {quote}", "give the path of an .onnx or .ort file")
+        return OtherFormat(f"it is plain text: {quote}", _DOWNLOAD_AGAIN)
+    return OtherFormat(f"it is plain text: {quote}", "give the path of an .onnx or .ort file")
 
 
 def _page_hint() -> str:
@@ -157,3 +172,39 @@ def _as_text(head: bytes) -> str | None:
         text = head[: error.start].decode("utf-8")
     printable = all(character.isprintable() or character in "\t\r\n\f\ufeff" for character in text)
     return text if printable else None
+
+
+def format_of_message(wire: WireFile) -> OtherFormat | None:
+    """The other format that a file's first protobuf fields show; None if it may be a model.
+
+    Raises:
+        ModelError: The file does not begin with complete protobuf fields.
+    """
+    sizes = {
+        (field.number, field.wire_type): field.size_bytes
+        for field in islice(wire.fields(0, wire.size_bytes), _TOP_FIELDS)
+    }
+    if (1, LENGTH) in sizes:
+        return OtherFormat(
+            "it is a protobuf message, but not an ONNX model; frozen TensorFlow graphs, Caffe and "
+            "PaddlePaddle models begin like this",
+            "convert it to ONNX; for a TensorFlow graph there is "
+            "`python -m tf2onnx.convert --graphdef FILE --output model.onnx`",
+        )
+    if (2, VARINT) in sizes:
+        return OtherFormat(
+            "it looks like a single ONNX tensor, as test data comes with models",
+            "give the model itself",
+        )
+    if _GRAPH in sizes or _OPSET_IMPORT in sizes:
+        return None
+    if any(number >= _FIRST_CORE_ML_FIELD for number, _ in sizes):
+        return OtherFormat(
+            "it looks like a Core ML model", "give the ONNX model, or export the original to ONNX"
+        )
+    if sizes.get((2, LENGTH), 0) > _LONGEST_PRODUCER_BYTES:
+        return OtherFormat(
+            "it looks like the file of a TensorFlow SavedModel",
+            _TF2ONNX.format(option="--saved-model FOLDER"),
+        )
+    return None

@@ -19,13 +19,13 @@ from feasibility.graph.value_types import ValueType
 from feasibility.ort_memory.buffer_reuse import BLOCKED_PREFIX
 from feasibility.ort_memory.fusions import Fusions, find_fusions
 from feasibility.ort_memory.kernel_workspace import workspace_bytes
-from feasibility.ort_memory.program import Program, Step, Value
-from feasibility.ort_memory.readers import Usage
+from feasibility.ort_memory.steps import Program, Step, Value
+from feasibility.ort_memory.value_uses import Usage
 
 if TYPE_CHECKING:
     from feasibility.graph.typed_graph import TypedGraph, TypedNode
     from feasibility.ort_memory.blocked_layout import Blocks
-    from feasibility.ort_memory.program import OpenAxes
+    from feasibility.ort_memory.steps import OpenAxes
 
 _VIEWS: Final = frozenset({"Reshape", "Squeeze", "Unsqueeze", "Flatten"})
 # Activations that a convolution applies itself.
