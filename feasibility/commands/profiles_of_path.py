@@ -103,7 +103,7 @@ def _measured(path: Path, options: MeasureOptions, runner: Runner, *, quiet: boo
 
 def is_document(path: Path) -> bool:
     """Whether a path is a document with figures and not a model."""
-    from feasibility.measure.imports.read_report import SUFFIXES, divided
+    from feasibility.measure.imports.import_report import SUFFIXES, divided
 
     file, _ = divided(path)
     return file.suffix.lower() in SUFFIXES
@@ -115,7 +115,7 @@ def imported(figures: Path, model: Path | None) -> Profile:
     Raises:
         FeasibilityError: The report or the model cannot be read.
     """
-    from feasibility.measure.imports.read_report import read_figures
+    from feasibility.measure.imports.import_report import read_figures
 
     if model is None:
         return read_figures(figures)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from feasibility.measure import measurement_warnings
+from feasibility.measure.build_profile import PassResults, build_profile
 from feasibility.measure.child_errors import child_error
 from feasibility.measure.default_allocator_range import largest_peak_bytes, measure_range
 from feasibility.measure.gpu_pass import gpu_memory
@@ -17,7 +18,6 @@ from feasibility.measure.instruments.memray_capture import read_phase
 from feasibility.measure.instruments.ort_log import read_load_phases
 from feasibility.measure.instruments.ort_profile import read_trace
 from feasibility.measure.measure_options import MeasureOptions, Progress, no_progress
-from feasibility.measure.measured_profile import PassResults, build_profile
 from feasibility.measure.memory_figures import memory_of
 from feasibility.measure.passes import Passes, connected_passes
 from feasibility.records.base import Notice

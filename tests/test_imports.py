@@ -20,8 +20,8 @@ from feasibility.decide.score import SCORE_UNKNOWN
 from feasibility.decide.verdict import assess_device
 from feasibility.errors import DocumentError
 from feasibility.measure.imports import ai_hub
+from feasibility.measure.imports.import_report import read_figures
 from feasibility.measure.imports.imported_figures import UnreadableError
-from feasibility.measure.imports.read_report import read_figures
 from feasibility.paths import devices_dir
 from feasibility.records.profile import Profile, ProfiledModel
 from feasibility.render.rows import check as check_rows
