@@ -53,7 +53,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("schema",),
     ("records",),
     ("paths", "scratch", "toml_key_errors"),
-    ("text",),
+    ("text", "whole_files"),
     ("units",),
     ("errors",),
 )

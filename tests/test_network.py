@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feasibility.commands.read_demands import parse_network
+from feasibility.commands.parse_check_options import parse_network
 from feasibility.decide.network import (
     PRESETS,
     Transfer,

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -17,6 +14,7 @@ from feasibility.errors import DocumentError
 from feasibility.records.budget import InitializerSize, Metric, Snapshot
 from feasibility.schema import encode, read_document
 from feasibility.text import safe_text
+from feasibility.whole_files import whole_file
 
 # Enough to explain growth; all initializers of a large model would make a large file.
 KEPT_INITIALIZER_COUNT: Final = 24
@@ -60,14 +58,10 @@ def write_baseline(folder: Path, snapshot: Snapshot) -> Path:
         DocumentError: The file cannot be written.
     """
     path = baseline_path(folder, snapshot.model)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_bytes(encode(_committed(snapshot)))
-        unfinished.replace(path)
+        with whole_file(path) as file:
+            file.write(encode(_committed(snapshot)))
     except OSError as error:
-        with contextlib.suppress(OSError):
-            unfinished.unlink(missing_ok=True)
         raise DocumentError(
             f"Cannot write baseline {safe_text(str(path))}",
             error.strerror or str(error),

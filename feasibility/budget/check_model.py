@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from feasibility.budget.budgeted_models import BudgetedModel
-from feasibility.budget.comparability import COMPARABLE, comparability
+from feasibility.budget.comparability import COMPARABLE, comparability, obstacle_between
 from feasibility.budget.explain_growth import explain_growth
 from feasibility.budget.judge_limit import Comparison, Finding, judge, line_of
 from feasibility.budget.metrics import METRICS, Need
@@ -202,14 +202,7 @@ class Check:
         recorded = self.baseline.snapshot
         if recorded is None or recorded.conditions is None:
             return False
-        then, here = recorded.conditions, self.tested.conditions
-        return (then.arch, then.runtime, then.libc, then.provider, then.threads) == (
-            here.arch,
-            here.runtime,
-            here.libc,
-            here.provider,
-            here.threads,
-        )
+        return not obstacle_between(recorded.conditions, self.tested.conditions)
 
     def _compares_times(self, limits: Collection[tuple[Metric, Limit]]) -> bool:
         """Whether times of two models are compared, which must be from the same minutes."""

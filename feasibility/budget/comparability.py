@@ -70,7 +70,7 @@ def comparability(metric: Metric, baseline: Snapshot, now: Snapshot) -> Comparab
     then, here = baseline.conditions, now.conditions
     if then is None or here is None:
         return Comparability("the baseline has no measured figures")
-    obstacle = _obstacle(then, here)
+    obstacle = obstacle_between(then, here)
     if obstacle:
         return Comparability(obstacle)
     if metric in _TIME_METRICS and not _is_same_machine(then, here):
@@ -86,7 +86,8 @@ def _have_same_sizes(baseline: Snapshot, now: Snapshot) -> bool:
     return baseline.dims == now.dims
 
 
-def _obstacle(then: Conditions, here: Conditions) -> str:
+def obstacle_between(then: Conditions, here: Conditions) -> str:
+    """Why memory measured under two conditions cannot be compared; empty if it can."""
     if (then.arch, then.method) != (here.arch, here.method):
         return f"the baseline was measured on {then.arch} ({then.method}), not on {here.arch}"
     if then.runtime != here.runtime:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
@@ -13,6 +11,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from feasibility.paths import cache_dir
+from feasibility.whole_files import whole_file
 
 T = TypeVar("T")
 _MAX_ENTRY_BYTES: Final = 16 * 1024**2
@@ -44,15 +43,8 @@ class ReadingCache:
         """Cache a document; a folder that cannot be written is ignored."""
         if self.folder is None:
             return
-        path = _path(self.folder, kind, key)
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            unfinished.write_bytes(msgspec.json.encode(document))
-            unfinished.replace(path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                unfinished.unlink(missing_ok=True)
+        with contextlib.suppress(OSError), whole_file(_path(self.folder, kind, key)) as file:
+            file.write(msgspec.json.encode(document))
 
 
 NO_CACHE: Final = ReadingCache(None)

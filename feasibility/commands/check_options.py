@@ -117,7 +117,7 @@ def read_requirements(
     Raises:
         UsageError: A text cannot be read.
     """
-    from feasibility.commands.read_demands import (
+    from feasibility.commands.parse_check_options import (
         parse_network,
         parse_prices,
         parse_rate_per_s,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from feasibility.errors import DeviceError, UsageError
 from feasibility.text import safe_text
+from feasibility.whole_files import whole_file
 
 if TYPE_CHECKING:
     from feasibility.records.device import Anchor, Device
@@ -125,7 +126,7 @@ def anchored_device(
     """
     import msgspec
 
-    from feasibility.commands.read_demands import parse_runtime
+    from feasibility.commands.parse_check_options import parse_runtime
 
     key = parse_runtime(runtime)
     new = [make_anchor(device, one, threads=threads, runtime=key) for one in measured]
@@ -172,10 +173,8 @@ def save_anchors(device: Device) -> Path:
     try:
         text = with_anchors(Path(device.origin).read_text(encoding="utf-8"), device.anchors)
         parse_device(text, str(copy))
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = copy.with_suffix(".tmp")
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(copy)
+        with whole_file(copy) as file:
+            file.write(text.encode())
     except OSError as error:
         raise DeviceError(
             f"Cannot write {safe_text(str(copy))}", error.strerror or str(error)

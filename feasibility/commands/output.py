@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import IO, TYPE_CHECKING
 
 from feasibility.errors import DocumentError
 from feasibility.text import safe_text
+from feasibility.whole_files import unfinished_path
 
 if TYPE_CHECKING:
     import msgspec
@@ -69,7 +69,7 @@ def open_output(path: Path | None, *, force: bool) -> Iterator[OutputFile | None
         return
     target = path.resolve()
     _refuse_what_is_there(path, target, force=force)
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    unfinished = unfinished_path(target)
     try:
         # 0o666 leaves the permissions to the user's umask, as for any file they make.
         os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
-import tempfile
 from pathlib import Path
 
 from feasibility.errors import DocumentError
 from feasibility.paths import data_dir
 from feasibility.records.profile import Profile
 from feasibility.schema import encode, read_document
+from feasibility.whole_files import whole_file
 
 _DIGEST_CHARACTERS = 16
 
@@ -21,15 +20,8 @@ def save_emulation(profile: Profile) -> None:
     if profile.model.sha256 is None:
         return
     path = _folder() / f"{_prefix(profile)}{_conditions_digest(profile)}.json"
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=".", dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(encode(profile))
-            Path(name).replace(path)
-        finally:
-            Path(name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError), whole_file(path) as file:
+        file.write(encode(profile))
 
 
 def saved_emulations(profile: Profile) -> tuple[Profile, ...]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -13,6 +11,7 @@ from typing import BinaryIO, Final
 from feasibility.errors import HostError
 from feasibility.text import safe_text
 from feasibility.units import format_bytes
+from feasibility.whole_files import whole_file
 
 _NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -42,15 +41,9 @@ def write_whole(path: Path, file_bytes: int, write: Callable[[BinaryIO], None]) 
     Raises:
         HostError: The folder or the file cannot be written. Nothing is left behind.
     """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with unfinished.open("xb") as file:
-                write(file)
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        with whole_file(path) as file:
+            write(file)
     except OSError as error:
         raise _unwritable(path, file_bytes, error) from error
 
