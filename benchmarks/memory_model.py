@@ -29,7 +29,7 @@ from feasibility.records.reading import ModelReading
 from feasibility.runners.host import ceiling_bytes
 from feasibility.runners.local import LocalSession
 from feasibility.runners.named_runners import runner_named
-from feasibility.runners.runner import Session
+from feasibility.runners.session import Session
 from feasibility.units import MIB
 
 # Smaller ones are mostly the runtime itself.

@@ -15,7 +15,7 @@ from feasibility.runners.child_command import STEADY_ENVIRONMENT
 from feasibility.runners.child_process import run_child
 from feasibility.runners.child_protocol import Done, Request, Schedule
 from feasibility.runners.container import ContainerRunner, container_runner
-from feasibility.runners.runner import StagedFile
+from feasibility.runners.session import StagedFile
 from tests import tiny_models
 
 ENGINE = """#!{python}

@@ -30,7 +30,7 @@ from feasibility.runners.child_command import STEADY_ENVIRONMENT
 from feasibility.runners.child_process import run_child
 from feasibility.runners.child_protocol import Done, Loaded, Ready, Request, Schedule
 from feasibility.runners.remote_connection import AgentError, ConnectionEndedError, agent_code
-from feasibility.runners.runner import StagedFile
+from feasibility.runners.session import StagedFile
 from feasibility.runners.ssh import SshRunner, ssh_runner
 from tests import tiny_models
 

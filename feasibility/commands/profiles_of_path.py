@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from feasibility.measure.measure_options import MeasureOptions
     from feasibility.records.device import Device
     from feasibility.records.profile import Profile
-    from feasibility.runners.runner import Runner
+    from feasibility.runners.session import Runner
 
 _EMULATE = "emulate:"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from feasibility.errors import ModelError
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.records.reading import ModelReading
-from feasibility.runners.runner import StagedFile
+from feasibility.runners.session import StagedFile
 from feasibility.text import safe_text
 
 _MODEL_FOLDER = "model"

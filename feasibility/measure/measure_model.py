@@ -26,7 +26,7 @@ from feasibility.records.reading import ModelReading
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Done, Failed
 from feasibility.runners.local import LocalRunner
-from feasibility.runners.runner import Runner, Session
+from feasibility.runners.session import Runner, Session
 from feasibility.scratch import scratch_folder
 
 _STEPS: Final = (

@@ -17,7 +17,7 @@ from feasibility.records.profile import Latency
 from feasibility.records.proof import LimitedRun, LimitKind, ProofAllocator
 from feasibility.records.workload import InputPlan
 from feasibility.runners.child_protocol import Failed
-from feasibility.runners.runner import FreeSpace
+from feasibility.runners.session import FreeSpace
 from feasibility.text import safe_text
 from feasibility.units import (
     KIB,

@@ -21,7 +21,7 @@ from feasibility.runners.child_process import ChildResult, Watcher, run_children
 from feasibility.runners.child_protocol import Done, Event, Instrument, Ready, Request, Schedule
 from feasibility.runners.host import ceiling_bytes
 from feasibility.runners.local import LocalSession
-from feasibility.runners.runner import Runner, Session
+from feasibility.runners.session import Runner, Session
 from feasibility.units import SECOND_NS
 
 # After this share of the time limit the child stops sampling, so that it can still report.

@@ -11,7 +11,7 @@ from feasibility.measure.passes import connected_passes
 from feasibility.records.runners import RunnerTrial
 from feasibility.runners.child_protocol import Ready
 from feasibility.runners.host import read_host
-from feasibility.runners.runner import Runner
+from feasibility.runners.session import Runner
 from feasibility.zoo.registry import build
 
 MODEL_NAME = "yamnet"

@@ -12,7 +12,7 @@ from pathlib import Path
 from feasibility.errors import FeasibilityError
 from feasibility.runners.child_command import Command, local_command
 from feasibility.runners.child_process import ChildResult
-from feasibility.runners.runner import FilesToStage, FreeSpace
+from feasibility.runners.session import FilesToStage, FreeSpace
 
 
 def local_free_space() -> FreeSpace:

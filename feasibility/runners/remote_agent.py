@@ -139,7 +139,6 @@ def facts(*, is_alone: bool) -> dict[str, Any]:
         "python": platform.python_version(),
         "missing": [name for name in WANTED if not is_installed(name)],
         "cpu": cpu_name(),
-        "arch": platform.machine(),
         "core_count": len(os.sched_getaffinity(0)),
         "memory_bytes": kibibytes(memory.get("MemTotal")),
         "free_bytes": min([free_bytes, *limits()]),

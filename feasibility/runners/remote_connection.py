@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
 
-from feasibility.runners.runner import StagedFile
+from feasibility.runners.session import StagedFile
 
 AGENT_SCRIPT: Final = Path(__file__).with_name("remote_agent.py")
 _COPY_BYTES: Final = 1 << 20

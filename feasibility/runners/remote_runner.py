@@ -24,7 +24,7 @@ from feasibility.runners.remote_connection import (
     agent_code,
     open_connection,
 )
-from feasibility.runners.runner import FilesToStage, FreeSpace, StagedFile
+from feasibility.runners.session import FilesToStage, FreeSpace, StagedFile
 from feasibility.text import safe_text
 from feasibility.units import format_bytes
 

@@ -31,7 +31,7 @@ from feasibility.runners.emulator.installed_emulator import (
 )
 from feasibility.runners.host import HostFacts, this_host
 from feasibility.runners.local import LocalFiles
-from feasibility.runners.runner import FilesToStage
+from feasibility.runners.session import FilesToStage
 from feasibility.scratch import scratch_folder
 from feasibility.text import safe_text
 

@@ -200,7 +200,7 @@ def _fill(build: _Build, progress: Progress) -> Manifest:
         *(*_GUEST_PACKAGES, emulator),
     )
     step(2)
-    packages = _unpack_packages(build, state / "cache" / "archives")
+    _unpack_packages(build, state / "cache" / "archives")
     python, python_version = _interpreter(build.root)
     step(3)
     wheels = _download_wheels(build, python_version)
@@ -214,27 +214,21 @@ def _fill(build: _Build, progress: Progress) -> Manifest:
         python=python,
         python_version=python_version,
         onnxruntime=importlib.metadata.version("onnxruntime"),
-        numpy=importlib.metadata.version("numpy"),
-        packages=packages,
     )
     (build.folder / MANIFEST).write_bytes(msgspec.json.encode(manifest))
     return manifest
 
 
-def _unpack_packages(build: _Build, archives: Path) -> dict[str, str]:
-    """Unpacks the guest's packages and the emulator; returns their versions."""
-    packages = {}
+def _unpack_packages(build: _Build, archives: Path) -> None:
+    """Unpacks the guest's packages and the emulator."""
     for archive in sorted(archives.glob("*.deb")):
-        name, version, architecture = archive.stem.split("_")
-        is_host = architecture == _host_architecture()
+        is_host = archive.stem.endswith(f"_{_host_architecture()}")
         target = build.folder / "emulator" if is_host else build.root
         target.mkdir(exist_ok=True)
         build.run(["dpkg-deb", "--extract", str(archive), str(target)])
-        packages[name] = version.replace("%3a", ":")
         archive.unlink()
     for name in _NOT_NEEDED:
         shutil.rmtree(build.root / name, ignore_errors=True)
-    return packages
 
 
 def _interpreter(root: Path) -> tuple[str, str]:

@@ -30,8 +30,6 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         python: The Python program, relative to the folder.
         python_version: Its version, for example `3.11`.
         onnxruntime: Version of ONNX Runtime.
-        numpy: Version of numpy.
-        packages: Versions of the unpacked packages, by name.
     """
 
     format: int
@@ -40,8 +38,6 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     python: str
     python_version: str
     onnxruntime: str
-    numpy: str
-    packages: dict[str, str] = {}
 
 
 def emulator_folder() -> Path:
