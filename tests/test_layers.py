@@ -27,7 +27,6 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("decide",),
     ("predict.validation", "predict.this_device"),
     ("predict.projected_latency", "predict.projected_memory"),
-    ("predict.explanations",),
     ("predict.latency.anchors", "predict.latency.interval"),
     ("predict.latency.likely_seconds",),
     ("predict.latency.coefficients", "predict.latency.measured_rates"),

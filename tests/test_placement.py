@@ -235,5 +235,5 @@ def test_overrides_replace_the_device_file() -> None:
     assert found.latency.budget_ns == 5
     assert found.memory.budget_bytes == 6
     assert found.storage.budget_bytes == 7
-    assert "1 thread" in found.latency.explanation
+    assert found.latency.threads == 1
     assert found.score == interval_score(1, 1, 0.4) == 0

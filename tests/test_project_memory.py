@@ -15,6 +15,7 @@ from feasibility.predict.projected_memory import (
 from feasibility.records.device import Device, Gpu, Isa
 from feasibility.records.facts import ActivationPeak
 from feasibility.records.profile import GpuMemory, Profile
+from feasibility.render.rows.explanations import memory_explanation
 from feasibility.units import GIB, MIB
 from tests.projection_samples import (
     board,
@@ -49,14 +50,14 @@ def test_arm_is_modelled_within_five_percent(profile: Callable[[], Profile], arm
 
 def test_the_explanation_names_what_differs() -> None:
     found = project_memory(resnet101(), board())
-    assert found.explanation.startswith(
+    assert memory_explanation(found).startswith(
         "Modelled for aarch64 from figures measured on x86_64: loading takes 172 MiB less because "
         "x86-64 keeps a copy of convolution weights in another layout, running 4 MiB more. While "
         "running: 171 MiB for weights, 15 MiB for activations, 1 MiB for inputs, 10 MiB for the "
         "runtime itself."
     )
     assert "loading takes the same, running the same." in (
-        project_memory(minilm(), board()).explanation
+        memory_explanation(project_memory(minilm(), board()))
     )
 
 
@@ -110,7 +111,7 @@ def test_an_unknown_graph_leaves_a_wide_interval() -> None:
     found = project_memory(unknown, replace(board(), allocator="scudo"))
     assert found.low_bytes == pytest.approx(182 * 0.90 * MIB + RUNTIME, abs=2)
     assert found.high_bytes == pytest.approx(366 * 1.10 * MIB + RUNTIME, abs=2)
-    assert "the graph is not known" in found.explanation
+    assert "the graph is not known" in memory_explanation(found)
 
 
 def test_a_whole_process_needs_no_runtime_added() -> None:
@@ -121,7 +122,7 @@ def test_a_whole_process_needs_no_runtime_added() -> None:
     found = project_memory(profile, board(isa="x86_64"))
     assert (found.low_bytes, found.high_bytes) == (151 * MIB, 151 * MIB)
     assert found.method == "measured"
-    assert "onnxruntime_perf_test (a.txt)" in found.explanation
+    assert "onnxruntime_perf_test (a.txt)" in memory_explanation(found)
     assert project_memory(profile, board()).method == "projected"
 
 
@@ -142,7 +143,7 @@ def test_what_was_seen_on_a_gpu_gets_the_context_of_the_device() -> None:
     assert server.gpu is not None
     there = server.gpu.context_bytes.value if server.gpu.context_bytes else 300 * MIB
     assert found.likely_bytes == 700 * MIB + there
-    assert "peak of 1000 MiB on NVIDIA T4" in found.explanation
+    assert "peak of 1000 MiB on NVIDIA T4" in memory_explanation(found)
 
 
 @pytest.mark.parametrize(("isa", "peak"), [("x86_64", 360), ("aarch64", 204)])
@@ -152,7 +153,7 @@ def test_without_measurement_the_graph_tells(isa: Isa, peak: int) -> None:
     assert found.likely_bytes == peak * MIB + RUNTIME
     assert found.method == "projected"
     assert f"could not be measured here; modelled for {isa} from the graph alone" in (
-        found.explanation
+        memory_explanation(found)
     )
 
 
@@ -177,7 +178,7 @@ def test_without_measurement_or_graph_nothing_is_said() -> None:
     model = replace(resnet101().model, modelled_memory=())
     found = project_memory(profile_of(model, None), board())
     assert (found.low_bytes, found.likely_bytes, found.high_bytes) == (None, None, None)
-    assert found.explanation == "Memory could not be measured here."
+    assert memory_explanation(found) == "Memory could not be measured here."
 
 
 def _gpu_server() -> Device:
@@ -195,7 +196,7 @@ def test_gpu_holds_weights_activations_and_context() -> None:
     found = project_memory(resnet101(), _gpu_server())
     assert found.low_bytes == (169 + 20 + 300) * MIB
     assert found.high_bytes == (2 * 189 + 600) * MIB
-    assert "CUDA context" in found.explanation
+    assert "CUDA context" in memory_explanation(found)
 
 
 def test_phases() -> None:
@@ -233,4 +234,4 @@ def test_a_whole_process_counts_as_measured_on_its_own_instruction_set_only(
     )
     found = project_memory(profile, board())
     assert (found.likely_bytes, found.method) == (150 * MIB, method)
-    assert found.explanation.endswith(end)
+    assert memory_explanation(found).endswith(end)

@@ -11,14 +11,6 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from feasibility.predict.explanations import (
-    NO_PROCESSOR,
-    NO_WORK_NO_LATENCY,
-    NO_WORK_ON_GPU,
-    SCALED_FROM_HOST,
-    explain_latency,
-    target_text,
-)
 from feasibility.predict.latency.anchors import correction, run_on
 from feasibility.predict.latency.coefficients import Coefficients, Setting, shipped_coefficients
 from feasibility.predict.latency.cpu_formula import Cores, Work, cpu_seconds
@@ -30,8 +22,9 @@ from feasibility.predict.latency.likely_seconds import (
 )
 from feasibility.predict.latency.measured_rates import has_rates, measured_spread
 from feasibility.predict.latency.model_work import work_of_model
+from feasibility.predict.published_npu_times import npu_times
 from feasibility.records.device import Anchor, Device, Precision
-from feasibility.records.intervals import DurationInterval
+from feasibility.records.intervals import DurationInterval, LatencyBasis, LatencyBasisCode
 from feasibility.records.profile import Profile, ProfiledModel
 from feasibility.units import SECOND_NS
 
@@ -71,15 +64,14 @@ _INT8_DTYPES: Final = ("int8", "uint8")
 class _Projection(NamedTuple):
     """Seconds on the device, half width of the interval as a factor, and what they are for.
 
-    `target` is the text for the explanation. `runtime` is a key of `RUNTIME_NAMES`, `threads`
-    is None on a GPU.
+    `runtime` is the name in reports; `threads` is None on a GPU.
     """
 
     seconds: float
     spread: float
-    target: str
     runtime: str
     threads: int | None
+    basis: LatencyBasis
 
 
 def project_latency(
@@ -108,23 +100,26 @@ def project_latency(
         return _from_host_latency(profile, device, threads, runtime)
     projection = _on_device(work, device, threads, runtime, dtype, coefficients)
     if projection is None:
-        return DurationInterval(explanation=NO_PROCESSOR)
+        return _without_figures("no-processor")
     runtime = runtime_on(device, runtime)
     precision = _precision(device, runtime, dtype)
     run = run_on(device, work, projection.threads, runtime, precision)
     slowness = _host_slowness(profile, work)
     anchors = correction(run, projection.spread, device, coefficients)
     seconds, spread = projection.seconds * slowness, projection.spread
-    if anchors is not None:
-        seconds, spread = seconds * anchors.ratio, anchors.spread
+    basis = replace(
+        projection.basis,
+        host_ratio=slowness,
+        is_loop_counted_once=profile.model.per_iteration,
+        npu=npu_times(profile.model.name, device),
+    )
+    if anchors is None:
+        return _interval(projection._replace(seconds=seconds, spread=spread, basis=basis))
+    basis = replace(basis, anchor_ratio=anchors.ratio, other_anchor_count=anchors.other_count)
     found = _interval(
-        projection._replace(seconds=seconds, spread=spread),
-        explain_latency(
-            profile, device, projection.target, slowness, anchors,
-            is_measured_machine=has_rates(device, runtime),
-        ),
-    )  # fmt: skip
-    return found if anchors is None else replace(found, anchor_count=anchors.model_count)
+        projection._replace(seconds=seconds * anchors.ratio, spread=anchors.spread, basis=basis)
+    )
+    return replace(found, anchor_count=anchors.model_count)
 
 
 def runtime_on(device: Device, runtime: str) -> str:
@@ -147,10 +142,13 @@ def _on_device(
 ) -> _Projection | None:
     """Projection without anchors; None if the device file does not describe the processor."""
     runtime = runtime_on(device, asked)
-    precision = _precision(device, runtime, dtype)
-    missing = "" if asked == runtime else RUNTIME_NAMES.get(asked, asked)
+    basis = LatencyBasis(
+        code="measured-rates" if has_rates(device, runtime) else "fitted",
+        precision=_precision(device, runtime, dtype),
+        unknown_runtime="" if asked == runtime else RUNTIME_NAMES.get(asked, asked),
+    )
     if device.runs_on == "gpu":
-        return _on_gpu(work, device, runtime, precision, missing, coefficients)
+        return _on_gpu(work, device, runtime, basis, coefficients)
     if device.cpu is None:
         return None
     used, seconds = _best_threads(work, device, threads, runtime, coefficients)
@@ -161,9 +159,9 @@ def _on_device(
     if dtype in _INT8_DTYPES:
         seconds *= int8_ratio(work, device, used, coefficients.int8, runtime=runtime)
         spread = max(spread, coefficients.spreads["int8"])
-    name = RUNTIME_NAMES.get(runtime, runtime)
-    target = target_text(name, precision, missing, threads=used, asked_threads=threads)
-    return _Projection(seconds, spread, target, name, used)
+    if threads is not None and threads > used:
+        basis = replace(basis, asked_thread_count=threads)
+    return _Projection(seconds, spread, RUNTIME_NAMES.get(runtime, runtime), used, basis)
 
 
 def _best_threads(
@@ -203,26 +201,17 @@ def _is_half(device: Device, runtime: str) -> bool:
 
 
 def _on_gpu(
-    work: Work,
-    device: Device,
-    runtime: str,
-    precision: Precision,
-    missing: str,
-    coefficients: Coefficients,
+    work: Work, device: Device, runtime: str, basis: LatencyBasis, coefficients: Coefficients
 ) -> _Projection | None:
     interface, name = GPU_INTERFACES[runtime], RUNTIME_NAMES[runtime]
     seconds = likely_gpu_seconds(
-        work, device, coefficients.gpu, runtime=interface, is_half=precision == "fp16"
+        work, device, coefficients.gpu, runtime=interface, is_half=basis.precision == "fp16"
     )
     if seconds is None or device.gpu is None:
         return None
-    return _Projection(
-        seconds,
-        coefficients.spreads["gpu"],
-        target_text(f"{device.gpu.name} through {interface}", precision, missing),
-        name if name == interface else f"{name} through {interface}",
-        None,
-    )
+    full_name = name if name == interface else f"{name} through {interface}"
+    basis = replace(basis, gpu=device.gpu.name)
+    return _Projection(seconds, coefficients.spreads["gpu"], full_name, None, basis)
 
 
 def _host_seconds(work: Work, profile: Profile) -> float:
@@ -267,19 +256,24 @@ def _from_host_latency(
 ) -> DurationInterval:
     """Latency of a model of unknown work, scaled from the host by the speed of both processors."""
     if profile.latency is None or profile.method == "emulated":
-        return DurationInterval(explanation=NO_WORK_NO_LATENCY)
+        return _without_figures("unknown-work")
     if device.runs_on == "gpu":
-        return DurationInterval(explanation=NO_WORK_ON_GPU)
+        return _without_figures("unknown-work-gpu")
     nominal = Work({"pointwise": float(SECOND_NS)}, 0.0, 0.0, 0.0, 0.0)
     there = _on_device(nominal, device, threads, runtime, "", shipped_coefficients())
     if there is None:
-        return DurationInterval(explanation=NO_PROCESSOR)
+        return _without_figures("no-processor")
     ratio = there.seconds / _host_seconds(nominal, profile)
     seconds = profile.latency.median_ns / SECOND_NS * ratio
-    return _interval(there._replace(seconds=seconds, spread=UNKNOWN_WORK_SPREAD), SCALED_FROM_HOST)
+    basis = LatencyBasis(code="host-latency")
+    return _interval(there._replace(seconds=seconds, spread=UNKNOWN_WORK_SPREAD, basis=basis))
 
 
-def _interval(projection: _Projection, explanation: str) -> DurationInterval:
+def _without_figures(code: LatencyBasisCode) -> DurationInterval:
+    return DurationInterval(basis=LatencyBasis(code=code))
+
+
+def _interval(projection: _Projection) -> DurationInterval:
     likely_ns = projection.seconds * SECOND_NS
     return DurationInterval(
         low_ns=math.floor(likely_ns / projection.spread),
@@ -289,7 +283,7 @@ def _interval(projection: _Projection, explanation: str) -> DurationInterval:
         method="projected",
         runtime=projection.runtime,
         threads=projection.threads,
-        explanation=explanation,
+        basis=projection.basis,
     )
 
 

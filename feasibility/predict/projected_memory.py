@@ -10,22 +10,12 @@ from __future__ import annotations
 import math
 from typing import Final, NamedTuple
 
-from feasibility.predict.explanations import (
-    NOT_MEASURED,
-    explain_gpu,
-    explain_graph,
-    explain_measured_gpu,
-    explain_other_isa,
-    explain_parts,
-    explain_phases,
-    explain_runtime,
-    explain_same_isa,
-    explain_whole_process,
-)
+from msgspec.structs import replace
+
 from feasibility.records.base import Method
 from feasibility.records.device import Device, Gpu
 from feasibility.records.facts import ModelledMemory
-from feasibility.records.intervals import BytesInterval
+from feasibility.records.intervals import BytesInterval, MemoryBasis
 from feasibility.records.profile import GpuMemory, Memory, Profile, ProfiledModel
 from feasibility.units import MIB
 
@@ -84,11 +74,6 @@ class Phases(NamedTuple):
             run=self.run._replace(high=max(self.run.high, resident + running)),
         )
 
-    @property
-    def text(self) -> str:
-        """Both in words."""
-        return explain_phases(self.load.likely, self.run.likely)
-
 
 def project_memory(profile: Profile, device: Device) -> BytesInterval:
     """Peak of loading and running on the device, the runtime's own memory included.
@@ -111,12 +96,20 @@ def project_memory(profile: Profile, device: Device) -> BytesInterval:
     if phases is None:
         return _without_measurement(profile, device)
     arch, isa = profile.host.arch, device.isa
+    here, there = modelled_on(profile.model, arch), modelled_on(profile.model, isa)
     if arch == isa:
-        how, method = explain_same_isa(profile, device), profile.method
-    else:
-        here, there = modelled_on(profile.model, arch), modelled_on(profile.model, isa)
-        how, method = explain_other_isa(here, there, arch, isa), "projected"
-    return _interval(phases, device, method, f"{how} {phases.text}")
+        has_default = device.allocator == "glibc" and profile.default_allocator is not None
+        basis = MemoryBasis(code="same-isa", isa=isa, is_default_allocator=has_default)
+        return _interval(phases, device, profile.method, basis)
+    basis = MemoryBasis(code="other-isa", isa=isa, measured_isa=arch)
+    if here is not None and there is not None:
+        basis = replace(
+            basis,
+            load_change_bytes=there.load_peak_bytes - here.load_peak_bytes,
+            run_change_bytes=there.inference_peak_bytes - here.inference_peak_bytes,
+            parts_bytes=_parts(there),
+        )
+    return _interval(phases, device, "projected", basis)
 
 
 def running_peak_bytes(profile: Profile, device: Device) -> int | None:
@@ -229,7 +222,7 @@ def _around(likely: float, low: float, high: float) -> Range:
     return Range(likely * low, likely, likely * high)
 
 
-def _interval(phases: Phases, device: Device, method: Method, explanation: str) -> BytesInterval:
+def _interval(phases: Phases, device: Device, method: Method, basis: MemoryBasis) -> BytesInterval:
     """The peak of both phases with the runtime's own memory."""
     runtime_bytes = device.limits.runtime_bytes.value
     return BytesInterval(
@@ -238,8 +231,21 @@ def _interval(phases: Phases, device: Device, method: Method, explanation: str) 
         high_bytes=math.ceil(phases.peak.high) + runtime_bytes,
         runtime_bytes=runtime_bytes,
         method=method,
-        explanation=f"{explanation} {explain_runtime(runtime_bytes)}",
+        basis=replace(
+            basis, load_bytes=round(phases.load.likely), run_bytes=round(phases.run.likely)
+        ),
     )
+
+
+def _parts(memory: ModelledMemory) -> dict[str, int]:
+    """The parts of modelled memory while running."""
+    return {
+        "weights": memory.weight_bytes,
+        "activations": memory.activation_bytes,
+        "inputs": memory.input_bytes,
+        "mapped_weights": memory.mapped_bytes,
+        "runtime": memory.own_bytes,
+    }
 
 
 def _on_gpu(profile: Profile, device: Device, gpu: Gpu) -> BytesInterval:
@@ -264,7 +270,10 @@ def _on_gpu(profile: Profile, device: Device, gpu: Gpu) -> BytesInterval:
         + runtime_bytes,
         runtime_bytes=context + runtime_bytes,
         method="projected",
-        explanation=explain_gpu(weights, activations, context),
+        basis=MemoryBasis(
+            code="gpu",
+            parts_bytes={"weights": weights, "activations": activations, "context": context},
+        ),
     )
 
 
@@ -282,7 +291,12 @@ def _measured_on_gpu(seen: GpuMemory, device: Device, gpu: Gpu) -> BytesInterval
         high_bytes=ends[1] + runtime_bytes,
         runtime_bytes=(there or 0) + runtime_bytes,
         method="measured" if gpu.name and gpu.name in seen.name else "projected",
-        explanation=explain_measured_gpu(seen, peak),
+        basis=MemoryBasis(
+            code="measured-gpu",
+            measured_on=seen.name,
+            run_bytes=peak,
+            parts_bytes={"workspace": seen.workspace_bytes, "context": there or 0},
+        ),
     )
 
 
@@ -293,7 +307,12 @@ def _whole_process(profile: Profile, device: Device, peak_bytes: int) -> BytesIn
         likely_bytes=peak_bytes,
         high_bytes=peak_bytes,
         method=profile.method if profile.host.arch == device.isa else "projected",
-        explanation=explain_whole_process(profile, device.isa),
+        basis=MemoryBasis(
+            code="whole-process",
+            isa=device.isa,
+            measured_isa=profile.host.arch,
+            measured_on=profile.source,
+        ),
     )
 
 
@@ -302,9 +321,7 @@ def _without_measurement(profile: Profile, device: Device) -> BytesInterval:
     phases = from_graph(profile.model, device.isa)
     there = modelled_on(profile.model, device.isa)
     if phases is None or there is None:
-        return BytesInterval(
-            runtime_bytes=device.limits.runtime_bytes.value, explanation=NOT_MEASURED
-        )
-    phases = phases.with_retained(device)
-    text = f"{explain_graph(device.isa)} {phases.text} {explain_parts(there)}"
-    return _interval(phases, device, "projected", text)
+        runtime_bytes = device.limits.runtime_bytes.value
+        return BytesInterval(runtime_bytes=runtime_bytes, basis=MemoryBasis(code="not-measured"))
+    basis = MemoryBasis(code="graph", isa=device.isa, parts_bytes=_parts(there))
+    return _interval(phases.with_retained(device), device, "projected", basis)

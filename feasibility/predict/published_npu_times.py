@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from feasibility.paths import profiles_dir
 from feasibility.records.device import Device
+from feasibility.records.intervals import NpuTimes
 from feasibility.units import MILLISECOND_NS
 
 ROWS_FILE: Final = "published.csv"
@@ -22,54 +23,54 @@ _LEAST_LETTERS: Final = 6
 _SAME_NPU: Final = {"x_sd8gen2_phone": "galaxy_s23"}
 
 
-class NpuTime(NamedTuple):
+class _Row(NamedTuple):
     """One published latency on an NPU."""
 
     model: str
     runtime: str
     precision: str
     latency_ns: int
-    date: str
 
 
-def npu_times(model: str, device: Device) -> tuple[NpuTime, ...]:
-    """Published latencies of models of this name on the device's NPU, fastest first."""
+def npu_times(model: str, device: Device) -> NpuTimes | None:
+    """Published latencies of models of this name on the device's NPU; None without any."""
     if device.npu is None:
-        return ()
+        return None
     wanted = _plain(model.rpartition(".")[0] or model)
     words = set(re.split(r"[^a-z0-9]+", model.lower()))
-    rows = _published().get(_SAME_NPU.get(device.id, device.id), ())
-    return tuple(
-        sorted(
-            (
-                row
-                for row in rows
-                if (name := _plain(row.model)) in words
-                or (len(name) >= _LEAST_LETTERS and name in wanted)
-            ),
-            key=lambda row: row.latency_ns,
-        )
+    rows = [
+        row
+        for row in _published().get(_SAME_NPU.get(device.id, device.id), ())
+        if (name := _plain(row.model)) in words or (len(name) >= _LEAST_LETTERS and name in wanted)
+    ]
+    if not rows:
+        return None
+    fastest = min(rows, key=lambda row: row.latency_ns)
+    return NpuTimes(
+        low_ns=fastest.latency_ns,
+        high_ns=max(row.latency_ns for row in rows),
+        runtime=fastest.runtime,
+        precision=fastest.precision,
     )
 
 
 @functools.cache
-def _published() -> dict[str, tuple[NpuTime, ...]]:
+def _published() -> dict[str, tuple[_Row, ...]]:
     """NPU rows of the published table by device."""
     path = profiles_dir() / ROWS_FILE
     with path.open(encoding="utf-8", newline="") as file:
         header = next(csv.reader(file))
         # Only these lines are parsed: a tenth of the table.
         lines = [line for line in file if ",npu," in line]
-    found: dict[str, list[NpuTime]] = {}
+    found: dict[str, list[_Row]] = {}
     for values in csv.DictReader(lines, header):
         if values["split"] == "npu" and values["latency_ms"]:
             found.setdefault(values["device_id"], []).append(
-                NpuTime(
+                _Row(
                     model=values["model"].removeprefix("AIHub "),
                     runtime=" ".join(values["runtime"].split()),
                     precision=values["precision"],
                     latency_ns=round(float(values["latency_ms"]) * MILLISECOND_NS),
-                    date=values["date"],
                 )
             )
     return {device: tuple(rows) for device, rows in found.items()}

@@ -2,11 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta
 
 from feasibility.records.base import Bytes, Count, Method, Nanoseconds, Ratio, Record
+
+MemoryBasisCode: TypeAlias = Literal[
+    "same-isa", "other-isa", "graph", "gpu", "measured-gpu", "whole-process", "not-measured"
+]
+LatencyBasisCode: TypeAlias = Literal[
+    "fitted", "measured-rates", "host-latency", "unknown-work", "unknown-work-gpu", "no-processor"
+]
+
+
+class MemoryBasis(Record, frozen=True, kw_only=True):
+    """What a memory figure was computed from."""
+
+    code: Annotated[MemoryBasisCode, Meta(description="How it was computed.")]
+    isa: Annotated[str, Meta(description="Instruction set of the device.")] = ""
+    measured_isa: Annotated[str, Meta(description="Instruction set that was measured.")] = ""
+    measured_on: Annotated[str, Meta(description="GPU or program that measured it.")] = ""
+    load_bytes: Annotated[Bytes | None, Meta(description="Likely memory while loading.")] = None
+    run_bytes: Annotated[Bytes | None, Meta(description="Likely memory while running.")] = None
+    load_change_bytes: Annotated[
+        int | None, Meta(description="Difference to the measured instruction set while loading.")
+    ] = None
+    run_change_bytes: Annotated[
+        int | None, Meta(description="Difference to the measured instruction set while running.")
+    ] = None
+    parts_bytes: Annotated[
+        dict[str, int], Meta(description="Parts of the memory while running, largest use first.")
+    ] = {}
+    is_default_allocator: Annotated[
+        bool, Meta(description="True if the upper end is with glibc's default allocator.")
+    ] = False
 
 
 class BytesInterval(Record, frozen=True, kw_only=True):
@@ -22,7 +52,46 @@ class BytesInterval(Record, frozen=True, kw_only=True):
         Bytes | None, Meta(description="Part of the figures that the runtime itself takes.")
     ] = None
     method: Annotated[Method, Meta(description="How the figures were obtained.")] = "projected"
-    explanation: Annotated[str, Meta(description="What the figures include.")] = ""
+    basis: Annotated[
+        MemoryBasis | None, Meta(description="What the figures were computed from.")
+    ] = None
+    explanation: Annotated[str, Meta(description="The same in sentences.")] = ""
+
+
+class NpuTimes(Record, frozen=True, kw_only=True):
+    """Published times of models with the same name on the NPU of a device."""
+
+    low_ns: Annotated[Nanoseconds, Meta(description="Fastest time.")]
+    high_ns: Annotated[Nanoseconds, Meta(description="Slowest time.")]
+    runtime: Annotated[str, Meta(description="Runtime of the fastest time.")]
+    precision: Annotated[str, Meta(description="Arithmetic of the fastest time.")]
+
+
+class LatencyBasis(Record, frozen=True, kw_only=True):
+    """What a projected time was computed from, and what corrected it."""
+
+    code: Annotated[LatencyBasisCode, Meta(description="How it was computed.")]
+    precision: Annotated[str, Meta(description="Arithmetic: fp32, fp16 or int8.")] = ""
+    gpu: Annotated[str, Meta(description="Name of the GPU; empty on a CPU.")] = ""
+    unknown_runtime: Annotated[
+        str, Meta(description="Runtime that was asked for and is not known on this processor.")
+    ] = ""
+    asked_thread_count: Annotated[
+        Count | None, Meta(description="Threads asked for, if more than the device has cores.")
+    ] = None
+    host_ratio: Annotated[
+        Ratio, Meta(description="Factor because the model was slower here than its work explains.")
+    ] = 1.0
+    anchor_ratio: Annotated[
+        Ratio | None, Meta(description="Factor from models timed on the device itself.")
+    ] = None
+    other_anchor_count: Annotated[
+        Count, Meta(description="How many of these had another runtime, arithmetic or threads.")
+    ] = 0
+    is_loop_counted_once: Annotated[
+        bool, Meta(description="True if a loop of unknown length was counted once.")
+    ] = False
+    npu: Annotated[NpuTimes | None, Meta(description="Published times on its NPU.")] = None
 
 
 class DurationInterval(Record, frozen=True, kw_only=True):
@@ -50,7 +119,10 @@ class DurationInterval(Record, frozen=True, kw_only=True):
         tuple[str, ...],
         Meta(description="Cores of the device that the projection was never fitted to."),
     ] = ()
-    explanation: Annotated[str, Meta(description="How the figures were obtained.")] = ""
+    basis: Annotated[
+        LatencyBasis | None, Meta(description="What the figures were computed from.")
+    ] = None
+    explanation: Annotated[str, Meta(description="The same in sentences.")] = ""
 
 
 class RatioInterval(Record, frozen=True, kw_only=True):

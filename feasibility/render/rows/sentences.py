@@ -24,6 +24,7 @@ from feasibility.records.intervals import (
     Network,
 )
 from feasibility.records.profile import Profile
+from feasibility.render.rows.explanations import latency_explanation, memory_explanation
 from feasibility.render.rows.reasons import reason_text, upload_text
 from feasibility.text import safe_text
 from feasibility.units import format_bytes, format_count, format_duration_range
@@ -135,6 +136,7 @@ def _device(found: DeviceAssessment, profile: Profile) -> DeviceAssessment:
         found,
         reasons=reasons,
         reasons_text=_texts(reasons),
+        memory=replace(found.memory, explanation=memory_explanation(found.memory)),
         latency=replace(found.latency, explanation=_latency_text(found.latency, profile)),
         energy=_explained_energy(found.energy),
         memory_change=change[0] if change else None,
@@ -143,9 +145,7 @@ def _device(found: DeviceAssessment, profile: Profile) -> DeviceAssessment:
 
 
 def _latency_text(latency: DurationInterval, profile: Profile) -> str:
-    text = latency.explanation
-    if latency.method == "measured" and not text:
-        text = f"Measured on the device itself by {profile.source or 'this tool'}."
+    text = latency_explanation(latency, profile)
     if not latency.unknown_cores:
         return text
     cores = joined([safe_text(core, 40) for core in latency.unknown_cores])

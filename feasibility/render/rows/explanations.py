@@ -1,0 +1,175 @@
+"""Which sentences explain a predicted memory figure or time?"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from feasibility.records.intervals import (
+    BytesInterval,
+    DurationInterval,
+    LatencyBasis,
+    LatencyBasisCode,
+    MemoryBasis,
+    NpuTimes,
+)
+from feasibility.records.profile import Profile
+from feasibility.text import safe_text
+from feasibility.units import MIB, format_bytes, format_duration_range, format_factor
+
+# Smaller differences and parts are not worth a sentence.
+_NOTEWORTHY_BYTES: Final = 2 * MIB
+_NOT_MEASURED: Final = "Memory could not be measured here"
+_UNKNOWN_WORK: Final = "The model's work is not known"
+_PARTS: Final = {
+    "weights": "weights",
+    "activations": "activations",
+    "inputs": "inputs",
+    "mapped_weights": "mapped weights that are read",
+    "runtime": "the runtime itself",
+    "context": "the CUDA context",
+    "workspace": "the work space of the runs",
+}
+_TIME_BASIS: Final[dict[LatencyBasisCode, str]] = {
+    "fitted": "from the model's work by kind of operator; the interval held for {share} of the "
+    "published rows of devices that the fit had not seen.",
+    "measured-rates": "from the model's work and the measured speed of this very machine for each "
+    "kind of operator; the interval held for {share} of the models tried (docs/devices.md).",
+    "host-latency": f"{_UNKNOWN_WORK}. Its measured latency was scaled by the speed of both "
+    "processors, so the interval is wide.",
+    "unknown-work": f"{_UNKNOWN_WORK}, and there is no latency of a machine like this.",
+    "unknown-work-gpu": f"{_UNKNOWN_WORK}, and a time on a CPU cannot be scaled to a GPU.",
+    "no-processor": "The device file does not state the speed of its processor.",
+}
+
+
+def latency_explanation(latency: DurationInterval, profile: Profile) -> str:
+    """Where a time comes from, and what changed it."""
+    if latency.method == "measured":
+        return f"Measured on the device itself by {profile.source or 'this tool'}."
+    basis = latency.basis
+    if basis is None:
+        return latency.explanation
+    if basis.code not in ("fitted", "measured-rates"):
+        return _TIME_BASIS[basis.code]
+    share = f"{latency.confidence_ratio or 0:.0%}"
+    sentences = [
+        f"Projected for {_target_text(latency, basis)} {_TIME_BASIS[basis.code]}".format(
+            share=share
+        )
+    ]
+    if basis.anchor_ratio is not None:
+        sentences.append(_anchors_text(latency.anchor_count, basis.anchor_ratio, basis))
+    if basis.host_ratio > 1:
+        sentences.append(
+            f"Multiplied by {format_factor(basis.host_ratio)}: the model ran that much slower "
+            "here than its work explains, even on a slow machine."
+        )
+    if basis.is_loop_counted_once:
+        sentences.append("A loop of unknown length was counted once.")
+    if basis.npu is not None:
+        sentences.append(_npu_text(basis.npu))
+    return " ".join(sentences)
+
+
+def _target_text(latency: DurationInterval, basis: LatencyBasis) -> str:
+    text = latency.runtime
+    if basis.gpu:
+        text += f" on {basis.gpu}"
+    elif latency.threads is not None:
+        text += " with 1 thread" if latency.threads == 1 else f" with {latency.threads} threads"
+    if basis.asked_thread_count is not None:
+        text += f" (all its cores; {basis.asked_thread_count} were asked for)"
+    text += f" in {basis.precision}"
+    if basis.unknown_runtime:
+        text += f" ({basis.unknown_runtime} is not known on a processor of this kind)"
+    return text
+
+
+def _anchors_text(count: int, ratio: float, basis: LatencyBasis) -> str:
+    models = "1 model" if count == 1 else f"{count} models"
+    text = f"Multiplied by {ratio:.2f} after {models} measured on the device itself"
+    other = basis.other_anchor_count
+    if not other:
+        return f"{text}."
+    which = "" if other == count else f"{other} of them "
+    return (
+        f"{text}, {which}with another runtime, arithmetic or number of threads, which counts for "
+        "less."
+    )
+
+
+def _npu_text(npu: NpuTimes) -> str:
+    return (
+        f"On its NPU a model of this name took {format_duration_range(npu.low_ns, npu.high_ns)} "
+        f"in published tables (fastest: {npu.runtime}, {npu.precision}). Operators that the NPU "
+        "does not have run on the CPU."
+    )
+
+
+def memory_explanation(memory: BytesInterval) -> str:
+    """Where a memory figure comes from, and its parts."""
+    basis = memory.basis
+    if basis is None:
+        return memory.explanation
+    sentences = [_memory_source(memory, basis)]
+    if basis.code != "gpu" and (parts := _parts_text(basis)):
+        sentences.append(parts)
+    if basis.code == "other-isa" and basis.isa == "aarch64":
+        sentences.append("To measure it: --on emulate:aarch64, or --on ssh:HOST.")
+    if basis.load_bytes is not None and basis.run_bytes is not None:
+        load, run = format_bytes(basis.load_bytes), format_bytes(basis.run_bytes)
+        sentences.append(f"About {load} to load and {run} to run.")
+        sentences.append(f"The runtime itself adds {format_bytes(memory.runtime_bytes or 0)}.")
+    return " ".join(sentences)
+
+
+def _memory_source(memory: BytesInterval, basis: MemoryBasis) -> str:
+    if basis.code == "same-isa":
+        how = "Measured under emulation" if memory.method == "emulated" else "Measured"
+        allocator = "; the upper end is with glibc's default allocator"
+        return f"{how} on the same instruction set{allocator * basis.is_default_allocator}."
+    if basis.code == "other-isa":
+        return _other_isa_text(basis)
+    if basis.code == "graph":
+        return f"{_NOT_MEASURED}; modelled for {basis.isa} from the graph alone."
+    if basis.code == "gpu":
+        parts = ", ".join(_part_texts(basis, 0))
+        return f"GPU memory: {parts}. The runtime's arena may hold up to twice the tensors."
+    if basis.code == "measured-gpu":
+        return f"GPU memory: peak of {format_bytes(basis.run_bytes or 0)} on {basis.measured_on}."
+    if basis.code == "whole-process":
+        text = f"Peak of the whole process, its runtime included, by {basis.measured_on}"
+        if basis.measured_isa == basis.isa:
+            return f"{text}."
+        return f"{text}; measured on {safe_text(basis.measured_isa) or 'an unnamed machine'}."
+    return f"{_NOT_MEASURED}."
+
+
+def _other_isa_text(basis: MemoryBasis) -> str:
+    text = f"Modelled for {basis.isa} from figures measured on {basis.measured_isa}:"
+    loading, running = basis.load_change_bytes, basis.run_change_bytes
+    if loading is None or running is None:
+        return f"{text} about the same while running on both; the graph is not known."
+    text += f" loading takes {_difference(loading)}"
+    if abs(loading) >= _NOTEWORTHY_BYTES:
+        text += " because x86-64 keeps a copy of convolution weights in another layout"
+    return f"{text}, running {_difference(running)}."
+
+
+def _parts_text(basis: MemoryBasis) -> str:
+    shown = _part_texts(basis, MIB)
+    return f"While running: {', '.join(shown)}." if shown else ""
+
+
+def _part_texts(basis: MemoryBasis, least_bytes: int) -> list[str]:
+    return [
+        f"{format_bytes(size)} for {_PARTS.get(name, name)}"
+        for name, size in basis.parts_bytes.items()
+        if size >= least_bytes
+    ]
+
+
+def _difference(size: int) -> str:
+    if abs(size) < _NOTEWORTHY_BYTES:
+        return "the same"
+    return f"{format_bytes(abs(size))} {'more' if size > 0 else 'less'}"
