@@ -82,7 +82,7 @@ def test_phones_here_boards_in_the_cloud() -> None:
         SERVER,
     )
     assert (found.where, found.device) == ("on-device", "p1")
-    assert found.summary == "on device for phones; cloud (Server) for boards"
+    assert found.summary == "on device: fits on the P1; tight on the P2"
     text = "all operators are in the standard build"
     assert found.reasons_text == (f"B2: {text}", f"B1: {text}", f"P1: {text}")
     assert [one.device for one in found.reasons] == ["b2", "b1", "p1"]
@@ -94,9 +94,7 @@ def test_members_of_a_kind_are_named_where_they_differ() -> None:
         assessed("B2", "sbc", "undecided"),
         assessed("B3", "sbc", "fits-with-changes"),
     )
-    assert found.summary == (
-        "on device for the B1; on device with changes for the B3; undecided for the B2"
-    )
+    assert found.summary == ("on device: fits on the B1; fits with changes on the B3")
 
 
 @pytest.mark.parametrize(
@@ -133,7 +131,7 @@ def test_no_server_fits() -> None:
 @pytest.mark.parametrize(
     ("verdict", "where", "summary"),
     [
-        ("fits", "cloud", "cloud (S)"),
+        ("fits", "cloud", "cloud: S"),
         ("undecided", "undecided", "undecided for the S"),
         ("does-not-fit", "undecided", "does not fit on the S"),
     ],
@@ -146,11 +144,11 @@ def test_only_servers(verdict: Verdict, where: Where, summary: str) -> None:
 def test_many_names_are_counted() -> None:
     fitting = [assessed(f"D{i}", "phone" if i else "sbc", "fits") for i in range(7)]
     found = told(*fitting, assessed("D9", "phone", "does-not-fit"))
-    assert found.summary.startswith("on device for the D0, the D1, the D2 and 4 others; ")
+    assert found.summary.startswith("on device: fits on the D0, the D1, the D2 and 4 others")
 
 
 def test_nothing_asked_for() -> None:
-    assert told().summary == "no device was asked for"
+    assert told().summary == "no device to check"
 
 
 def test_fastest_server_among_equals() -> None:

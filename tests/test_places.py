@@ -171,7 +171,7 @@ def test_a_rate_that_one_server_does_not_reach_takes_several() -> None:
     assert cloud.server_count > 1
     assert (found.devices[0].verdict, found.placement.where) == ("tight", "cloud")
     assert found.placement.summary == (
-        f"cloud (NVIDIA T4 server, up to {cloud.server_count} of them)"
+        f"cloud: NVIDIA T4 server, up to {cloud.server_count} of them"
     )
     assert T4.price is not None
     assert cloud.hourly_microusd == T4.price.hourly_microusd.value * cloud.server_count
@@ -215,7 +215,9 @@ def test_undecided_says_which_measurement_is_missing() -> None:
     demands = Requirements(latency_budget_ns=latency.high_ns + SECOND_NS // 2, network=network)
     found = placed(demands)
     assert found.placement.where == "undecided"
-    assert found.placement.summary.endswith("; undecided for the NVIDIA T4 server")
+    assert found.placement.summary == (
+        "undecided: measured figures of the network to the NVIDIA T4 server are missing"
+    )
     assert found.placement.settled_by == (
         "measure the network to the NVIDIA T4 server and set --network UP/DOWN/RTT",
     )

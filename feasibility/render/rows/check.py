@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 from feasibility.records.assessment import (
-    ActionCode,
     Assessment,
     DeviceAssessment,
     ModelAssessment,
     Reason,
     Storage,
-    Verdict,
-    Where,
 )
 from feasibility.records.intervals import BytesInterval, DurationInterval
 from feasibility.render.rows.measure import profile_details
@@ -30,7 +28,7 @@ from feasibility.render.rows.rows import (
     name_text,
     notice_section,
 )
-from feasibility.render.rows.sentences import SERVER, best_server, device_names, server_text
+from feasibility.render.rows.sentences import SERVER, best_server, server_text
 from feasibility.render.rows.verdict_table import (
     METHOD_TEXT,
     VERDICT_TONE,
@@ -50,20 +48,13 @@ from feasibility.units import (
 
 # A longer name of a model stands on a line of its own.
 _LABEL_LIMIT: Final = 24
-_WHERE_TONE: Final[dict[Where, Tone]] = {
-    "on-device": "good",
-    "on-device-with-changes": "caution",
-    "split": "caution",
+# Beginnings of the recommendation that are printed in capitals.
+_ANSWERS: Final[dict[str, Tone]] = {
+    "on device with changes": "caution",
+    "on device": "good",
     "cloud": "good",
     "undecided": "plain",
-}
-_MISSING: Final[dict[ActionCode, str]] = {
-    "time-on-device": "one measured time on the {name} is missing",
-    "time-in-file": "one measured time on the {name} is missing",
-    "more-runs": "the measured time on the {name} is too close to its target",
-    "measure-memory": "the memory for the {name} was not measured",
-    "prove-memory": "one run under the memory limit of the {name} is missing",
-    "measure-network": "measured figures of the network to the {name} are missing",
+    "does not fit": "bad",
 }
 
 
@@ -109,33 +100,12 @@ def _model_sections(
 
 
 def headline(model: ModelAssessment) -> tuple[str, Tone]:
-    """The recommendation in capitals and what it rests on, in one sentence."""
-    placed, devices = model.placement, model.devices
-    local = [found for found in devices if found.kind != SERVER]
-    label, tone = verdict_text(placed.where).upper(), _WHERE_TONE[placed.where]
-    if placed.where == "undecided" and placed.actions:
-        # Actions are ordered like the candidates: the best undecided place comes first.
-        mine = [one for one in placed.actions if one.device == placed.device] or placed.actions
-        name = next(found.name for found in devices if found.device == mine[0].device)
-        text = f"{label}: {_MISSING[mine[0].code].format(name=name)}"
-    elif placed.where == "undecided":
-        text, tone = placed.summary.replace("does not fit", "DOES NOT FIT", 1), "bad"
-    elif placed.where == "cloud":
-        server = best_server(devices, placed)
-        text = label if server is None else f"{label}: {server_text(server, placed)}"
-        text += f"; does not fit on {device_names(local, local)}" if local else ""
-    else:
-        verdicts: tuple[Verdict, ...] = ("fits", "tight", "fits-with-changes")
-        groups = {
-            verdict: [found for found in local if found.verdict == verdict] for verdict in verdicts
-        }
-        places = "; ".join(
-            f"{verdict_text(verdict)} on {device_names(group, local)}"
-            for verdict, group in groups.items()
-            if group
-        )
-        text = f"{label}: {places}"
-    return name_text(text, 600), tone
+    """The recommendation in one sentence, its answer in capitals."""
+    text = name_text(model.placement.summary, 600)
+    for answer, tone in _ANSWERS.items():
+        if re.match(rf"{answer}\b(?! \()", text):
+            return answer.upper() + text.removeprefix(answer), tone
+    return text, "bad"
 
 
 def next_rows(model: ModelAssessment) -> tuple[Row, ...]:

@@ -16,6 +16,7 @@ from feasibility.records.assessment import (
     ModelAssessment,
     Placement,
     Reason,
+    Verdict,
 )
 from feasibility.records.intervals import (
     CostInterval,
@@ -39,6 +40,14 @@ _PLURALS: Final = {
     "laptop": "laptops",
     "desktop": "desktops",
     "server": "servers",
+}
+_MISSING: Final[dict[ActionCode, str]] = {
+    "time-on-device": "one measured time on the {name} is missing",
+    "time-in-file": "one measured time on the {name} is missing",
+    "more-runs": "the measured time on the {name} is too close to its target",
+    "measure-memory": "the memory for the {name} was not measured",
+    "prove-memory": "one run under the memory limit of the {name} is missing",
+    "measure-network": "measured figures of the network to the {name} are missing",
 }
 _ACTIONS: Final[dict[ActionCode, str]] = {
     "time-on-device": "time it on the {name}, then `feasibility devices calibrate {device} "
@@ -212,47 +221,44 @@ def _action_text(action: Action, name: str, profile: Profile) -> str:
 
 
 def _summary(devices: Sequence[DeviceAssessment], placed: Placement) -> str:
-    """The recommendation for all devices as one sentence."""
-    if not devices:
-        return "no device was asked for"
+    """The recommendation and what it rests on, in one sentence."""
     local = [found for found in devices if found.kind != SERVER]
+    label = placed.where.replace("-", " ")
+    if placed.where == "cloud":
+        server = best_server(devices, placed)
+        text = label if server is None else f"{label}: {server_text(server, placed)}"
+        return f"{text}; does not fit on {device_names(local, local)}" if local else text
+    if placed.where != "undecided":
+        verdicts: tuple[Verdict, ...] = ("fits", "tight", "fits-with-changes")
+        places = (
+            f"{verdict.replace('-', ' ')} on {names}"
+            for verdict in verdicts
+            if (names := device_names([one for one in local if one.verdict == verdict], local))
+        )
+        return f"{label}: {'; '.join(places)}"
+    if placed.actions:
+        # Actions are ordered like the candidates: the best undecided place comes first.
+        mine = [one for one in placed.actions if one.device == placed.device] or placed.actions
+        name = next(found.name for found in devices if found.device == mine[0].device)
+        return f"{label}: {_MISSING[mine[0].code].format(name=name)}"
+    return _nowhere_text(local, devices, placed)
 
-    def names(*verdicts: str) -> str:
-        return device_names([found for found in local if found.verdict in verdicts], local)
 
-    parts = []
-    if fitting := names("fits", "tight"):
-        parts.append(f"on device for {fitting}")
-    if changed := names("fits-with-changes"):
-        parts.append(f"on device with changes for {changed}")
-    if undecided := names("undecided"):
-        parts.append(f"undecided for {undecided}")
-    failing = [found for found in local if found.verdict == "does-not-fit"]
-    if failing or not local:
-        parts += _without_local_devices(failing, devices, placed)
-    return "; ".join(parts)
-
-
-def _without_local_devices(
-    failing: Sequence[DeviceAssessment], devices: Sequence[DeviceAssessment], placed: Placement
-) -> list[str]:
-    """What is said for the local devices that do not fit, and of servers alone."""
+def _nowhere_text(
+    local: Sequence[DeviceAssessment], devices: Sequence[DeviceAssessment], placed: Placement
+) -> str:
+    """Why neither a local device nor a server is the answer."""
     server = best_server(devices, placed)
-    names = device_names(failing, [found for found in devices if found.kind != SERVER])
-    if server is not None and server.verdict in ("fits", "tight"):
-        cloud = f"cloud ({server_text(server, placed)})"
-        return [f"{cloud} for {names}" if names else cloud]
-    unfit = [f"does not fit on {names}"] if names else []
     if server is None:
-        return unfit
+        return f"does not fit on {device_names(local, local)}" if local else "no device to check"
     if server.verdict == "undecided":
-        return [*unfit, f"undecided for the {server.name}"]
+        return f"undecided for the {server.name}"
     candidate = next((one for one in placed.candidates if one.device == server.device), None)
     # The worst reason may be about the network or the requirements instead of the server.
-    if candidate is not None and server.reasons_text[:1] == candidate.reasons_text[:1]:
-        return [*unfit, f"cloud ({server.name}) not possible: {candidate.reasons_text[0]}"]
-    servers = device_names([found for found in devices if found.kind == SERVER], devices)
-    return [f"does not fit on {joined([name for name in (names, servers) if name])}"]
+    if candidate is None or server.reasons_text[:1] != candidate.reasons_text[:1]:
+        return f"does not fit on {device_names(devices, devices)}"
+    unfit = f"does not fit on {device_names(local, local)}; " if local else ""
+    return f"{unfit}cloud ({server.name}) not possible: {candidate.reasons_text[0]}"
 
 
 def _alternative_text(
