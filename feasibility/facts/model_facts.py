@@ -20,6 +20,7 @@ from feasibility.graph.inputs.input_plans import choose_sizes, plan_inputs
 from feasibility.model_file.external_data import external_file_facts, resolve_external
 from feasibility.model_file.skeleton import Skeleton, skeleton_of
 from feasibility.ort_memory.modelled_memory import modelled_memory
+from feasibility.ort_memory.version import other_version_installed
 from feasibility.records.base import Notice
 from feasibility.records.budget import InitializerSize
 from feasibility.records.facts import ModelFacts, OperatorType
@@ -106,6 +107,16 @@ def facts_of(skeleton: Skeleton, binding: DimBinding, graph: TypedGraph) -> Mode
     for tensor in weights:
         bytes_by_dtype[tensor.dtype] += tensor.size_bytes
     opsets = {domain_name(opset.domain): max(opset.version, 0) for opset in model.opset_import}
+    modelled = modelled_memory(
+        analysis.graph,
+        frozenset(tensor.name for tensor in weights if tensor.external is not None),
+        {
+            spec.name: frozenset(
+                axis for axis, dim in enumerate(spec.shape or ()) if not isinstance(dim, int)
+            )
+            for spec in analysis.inputs
+        },
+    )
     return ModelFacts(
         tool_version=__version__,
         name="",
@@ -142,17 +153,11 @@ def facts_of(skeleton: Skeleton, binding: DimBinding, graph: TypedGraph) -> Mode
         per_iteration=analysis.per_iteration,
         nodes=analysis.nodes,
         activation_peak=analysis.activation_peak,
-        modelled_memory=modelled_memory(
-            analysis.graph,
-            frozenset(tensor.name for tensor in weights if tensor.external is not None),
-            {
-                spec.name: frozenset(
-                    axis for axis, dim in enumerate(spec.shape or ()) if not isinstance(dim, int)
-                )
-                for spec in analysis.inputs
-            },
+        modelled_memory=modelled,
+        warnings=(
+            *_notices(skeleton, census, unique),
+            *(other_version_installed() if modelled else ()),
         ),
-        warnings=tuple(_notices(skeleton, census, unique)),
     )
 
 

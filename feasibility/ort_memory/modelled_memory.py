@@ -11,6 +11,7 @@ from feasibility.ort_memory.blocked_layout import Blocks
 from feasibility.ort_memory.graph_to_steps import BLOCKED_OPERATORS, lower
 from feasibility.ort_memory.load_stages import loading
 from feasibility.ort_memory.simulated_runs import simulate
+from feasibility.ort_memory.version import MODELLED_VERSION
 from feasibility.records.facts import ModelledMemory
 from feasibility.units import MIB
 
@@ -59,6 +60,7 @@ def _on(
     running = runs.peak_bytes + weights.mapped_bytes + _KERNEL_BYTES
     return ModelledMemory(
         isa=isa,
+        runtime_version=MODELLED_VERSION,
         load_peak_bytes=min(weights.peak_bytes, LARGEST),
         resident_bytes=min(weights.resident_bytes, LARGEST),
         inference_peak_bytes=min(weights.resident_bytes + running, LARGEST),

@@ -146,7 +146,8 @@ def _memory_text(modelled: Sequence[ModelledMemory]) -> str:
         f"{load} to load and {run} to run on {' and '.join(found)}"
         for (load, run), found in names.items()
     )
-    return f"modelled: {'; '.join(figures)} (ONNX Runtime, 1 thread, baseline not included)"
+    runtime = f"ONNX Runtime {name_text(modelled[0].runtime_version)}".rstrip()
+    return f"modelled: {'; '.join(figures)} ({runtime}, 1 thread, baseline not included)"
 
 
 def _graph_text(facts: ModelFacts) -> str:
