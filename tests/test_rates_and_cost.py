@@ -7,7 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feasibility.commands.parse_check_options import parse_prices, parse_rate_per_s, parse_realtime_ns
+from feasibility.commands.parse_check_options import (
+    parse_prices,
+    parse_rate_per_s,
+    parse_realtime_ns,
+)
 from feasibility.decide.constraints import judge_rate, judge_realtime, realtime_factor
 from feasibility.decide.energy_and_cost import (
     POWER_LOW_RATIO,

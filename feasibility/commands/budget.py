@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
+from typing import TYPE_CHECKING, Annotated, ClassVar, TypeAlias
 
 import typer
 
-from feasibility.commands.option_groups import CommandApp, single_option
+from feasibility.commands.option_groups import CommandApp, option, single_option
 from feasibility.commands.options import (
     MEASURING,
-    OUTPUT,
     DimOption,
     ForceOption,
     OutputOptions,
@@ -30,14 +30,10 @@ if TYPE_CHECKING:
 
 app = CommandApp(no_args_is_help=True)
 
-_WHAT: Final = "What to check"
-
 ConfigOption: TypeAlias = Annotated[
     Path | None,
     single_option(
-        "--config -c FILE",
-        "Budget file; default: the nearest feasibility.toml or pyproject.toml.",
-        heading=_WHAT,
+        "--config -c FILE", "Budget file; default: the nearest feasibility.toml or pyproject.toml."
     ),
 ]
 ModelsArgument: TypeAlias = Annotated[
@@ -46,6 +42,47 @@ ModelsArgument: TypeAlias = Annotated[
         metavar="MODEL", show_default=False, help="Models; default: all in the budget file."
     ),
 ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScopeOptions:
+    """What is checked, and how strictly."""
+
+    heading: ClassVar = "What to check"
+
+    config: ConfigOption = None
+    against: str | None = option(
+        "--against REV",
+        "Git revision to compare with: measure both now, alternating; ignore saved profiles.",
+    )
+    static: bool = option(
+        "--static", "Check sizes, FLOPs and operators only; run nothing.", default=False
+    )
+    strict: bool = option("--strict", "Fail on inconclusive limits too.", default=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckMeasuringOptions:
+    """How models are measured."""
+
+    heading: ClassVar = MEASURING
+
+    no_cache: bool = option("--no-cache", "Measure unchanged models again.", default=False)
+    timeout: TimeoutOption = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckOutputOptions(OutputOptions):
+    """Where the report goes, and what it shows."""
+
+    explain: bool = option(
+        "--explain", "Show every limit, and also changes within the limit.", default=False
+    )
+    format_: list[str] | None = option(
+        "--format NAME[=FILE]",
+        "github, gitlab, junit, sarif, markdown or json; into FILE, or on stdout instead of the "
+        "table; repeatable.",
+    )
 
 
 @app.callback()
@@ -57,44 +94,9 @@ def budget() -> None:
 def check(
     models: ModelsArgument = None,
     *,
-    config: ConfigOption = None,
-    against: Annotated[
-        str | None,
-        single_option(
-            "--against REV",
-            "Git revision to compare with: measure both now, alternating; ignore saved profiles.",
-            heading=_WHAT,
-        ),
-    ] = None,
-    static: Annotated[
-        bool,
-        single_option(
-            "--static", "Check sizes, FLOPs and operators only; run nothing.", heading=_WHAT
-        ),
-    ] = False,
-    strict: Annotated[
-        bool, single_option("--strict", "Fail on inconclusive limits too.", heading=_WHAT)
-    ] = False,
-    explain: Annotated[
-        bool,
-        single_option(
-            "--explain", "Show every limit, and also changes within the limit.", heading=OUTPUT
-        ),
-    ] = False,
-    format_: Annotated[
-        list[str] | None,
-        single_option(
-            "--format NAME[=FILE]",
-            "github, gitlab, junit, sarif, markdown or json; into FILE, or on stdout "
-            "instead of the table; repeatable.",
-            heading=OUTPUT,
-        ),
-    ] = None,
-    no_cache: Annotated[
-        bool, single_option("--no-cache", "Measure unchanged models again.", heading=MEASURING)
-    ] = False,
-    timeout: TimeoutOption = 60.0,
-    out: OutputOptions,
+    scope: ScopeOptions,
+    measuring: CheckMeasuringOptions,
+    out: CheckOutputOptions,
 ) -> int:
     """Check models against their budgets.
 
@@ -108,23 +110,23 @@ def check(
     from feasibility.commands.progress import progress_on
     from feasibility.commands.report_error import report_failure
 
-    targets = parse_targets(format_, as_json=out.json)
-    budgets = _config(config)
+    targets = parse_targets(out.format_, as_json=out.json)
+    budgets = _config(scope.config)
     chosen = budgeted_models(budgets, models or ())
     settings = CheckSettings(
         config=budgets,
-        cache=_cache(is_used=not no_cache),
+        cache=_cache(is_used=not measuring.no_cache),
         report_failure=report_failure,
         progress_of=partial(progress_on, quiet=out.quiet),
-        against=against,
-        is_static=static,
-        is_strict=strict,
-        is_explained=explain,
-        timeout_s=timeout,
+        against=scope.against,
+        is_static=scope.static,
+        is_strict=scope.strict,
+        is_explained=out.explain,
+        timeout_s=measuring.timeout,
     )
     with open_output(out.output, force=out.force) as file:
         report = check_models(chosen, settings)
-        write_report(report, targets, output=file, all_lines=explain)
+        write_report(report, targets, output=file, all_lines=out.explain)
     return _exit_code(report)
 
 

@@ -35,7 +35,7 @@ def list_devices(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[TEXT]...",
+            metavar="TEXT",
             show_default=False,
             help="Words that the id, names, chip, system or runtimes must contain.",
         ),
@@ -135,7 +135,7 @@ def this(
 def validate(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="FILE...", show_default=False, help="Device files (TOML)."),
+        typer.Argument(metavar="FILE", show_default=False, help="Device files (TOML)."),
     ] = None,
     *,
     report: Annotated[

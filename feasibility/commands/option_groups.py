@@ -66,7 +66,6 @@ class SectionedCommand(TyperCommand):
     def format_options(self, ctx: Context, formatter: HelpFormatter) -> None:
         """Write the arguments, then one section per heading, in the order of the options."""
         sections: dict[str, list[tuple[str, str]]] = {}
-        heading = ""
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
             if record is None:
@@ -74,8 +73,11 @@ class SectionedCommand(TyperCommand):
             if param.param_type_name == "argument":
                 sections.setdefault("Arguments", []).append(record)
                 continue
-            last = heading if param.name == "help" else ""
-            heading = getattr(param, "rich_help_panel", None) or last or "Options"
+            heading = getattr(param, "rich_help_panel", None) or "Options"
+            if param.name == "help":
+                heading = next(
+                    (each for each in reversed(sections) if each != "Arguments"), heading
+                )
             sections.setdefault(heading, []).append(record)
         for title, records in sections.items():
             with formatter.section(title):
