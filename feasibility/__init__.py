@@ -1,4 +1,4 @@
-"""Tells, before you deploy, where an ONNX model can run."""
+"""Checks before you deploy where an ONNX model can run."""
 
 from __future__ import annotations
 

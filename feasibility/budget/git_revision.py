@@ -141,11 +141,7 @@ def _no_revision(root: Path, what: str, name: str) -> RevisionError:
 
 
 def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a git command without the hooks of the repository and without questions.
-
-    Raises:
-        RevisionError: Git is not installed, or exceeds the time limit.
-    """
+    """Run a git command without the hooks of the repository and without questions."""
     # Hooks could print, wait, or change what is measured.
     command = ["git", "-c", "core.hooksPath=/dev/null", "-C", str(folder), *arguments]
     try:

@@ -159,11 +159,7 @@ def with_prices_by_id(requirements: Requirements, devices: Sequence[Device]) -> 
 
 
 def _positive(option: str, text: str | None, parse: Callable[[str], int]) -> int | None:
-    """The limit that was given; None if none was.
-
-    Raises:
-        UsageError: It cannot be read, or is zero.
-    """
+    """The limit that was given; None if none was."""
     if text is None:
         return None
     limit = parse(text)

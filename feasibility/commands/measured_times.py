@@ -183,11 +183,7 @@ def save_anchors(device: Device) -> Path:
 
 
 def _profiled(path: Path) -> ProfiledModel:
-    """The model of an .onnx file or of a saved profile.
-
-    Raises:
-        FeasibilityError: The file does not exist, or is neither.
-    """
+    """The model of an .onnx file or of a saved profile."""
     if not path.is_file():
         raise UsageError(
             f"Cannot use the time of {safe_text(str(path))}",
@@ -206,11 +202,7 @@ def _profiled(path: Path) -> ProfiledModel:
 
 
 def _duration_ns(name: str, time: object, where: str = "") -> int:
-    """The time of a model.
-
-    Raises:
-        UsageError: It is not a time, or not a time of an inference.
-    """
+    """The time of a model."""
     from feasibility.units import MINUTE_NS, parse_duration_ns
 
     of = f"the time of {safe_text(name)}{safe_text(where, 200)}"

@@ -115,11 +115,7 @@ def _wanted(asked: LimitOptions) -> ProveOptions:
 
 
 def _left_for_the_model(device: Device) -> int:
-    """The device's memory limit for a process, less what its runtime needs.
-
-    Raises:
-        UsageError: Models run on its GPU, its file states no limit, or nothing is left.
-    """
+    """The device's memory limit for a process, less what its runtime needs."""
     from feasibility.decide.constraints import memory_budget_bytes
     from feasibility.decide.requirements import Requirements
 
