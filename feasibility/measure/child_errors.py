@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-from dataclasses import dataclass
 from typing import Final
 
 from feasibility.errors import FeasibilityError, HostError, InputError, MeasurementError, ModelError
@@ -52,20 +51,15 @@ _NO_MEMORY_WORDS: Final = (
 _MORE_MEMORY_HINT: Final = (
     "free memory, make the inputs smaller with --dim, or measure on a larger machine"
 )
-_UNREGISTERED: Final = re.compile(r"(\S+?):([\w.]+)\((-?\d+)\) is not a registered function/op")
-_NO_IMPORT: Final = re.compile(r'In Node, \("(.*?)", (\S+), "(\S+?)", .*No opset import for domain')
+_UNREGISTERED: Final = re.compile(
+    r"(?P<domain>\S+?):(?P<operator>[\w.]+)\(-?\d+\) is not a registered function/op"
+)
+_NO_IMPORT: Final = re.compile(
+    r'In Node, \(".*?", (?P<operator>\S+), "(?P<domain>\S+?)", .*No opset import for domain'
+)
 _RUNNING_NODE: Final = re.compile(
     r"while running (?P<op>\S+) node\. Name:'(?P<name>.*?)' Status Message: (?P<why>.*)", re.DOTALL
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """A message of the runtime, and what to show instead."""
-
-    pattern: re.Pattern[str]
-    why: str
-    hint: str
 
 
 # The runtime's Python interface only makes maps of float.
@@ -73,23 +67,24 @@ _WRONG_TYPE: Final = re.compile(
     r"Unexpected input data type. "
     r"Actual: \(\((?P<actual>.*)\)\) , expected: \(\((?P<wanted>.*)\)\)$"
 )
+# Messages of the runtime, and why and hint to show instead.
 _LOAD_RULES: Final = (
-    _Rule(
+    (
         re.compile(r"only \*guarantees\* support .*?Opset (?P<found>\d+) is under development"),
         "it uses operator set {found}, which this version of ONNX Runtime does not support",
         "export it with an older operator set, or install a newer onnxruntime",
     ),
-    _Rule(
+    (
         re.compile(r"(?:Unsupported|unsupported) model IR version: (?P<found>\d+), max supported"),
         "its IR version {found} is newer than this version of ONNX Runtime supports",
         "install a newer onnxruntime, or save it with an older IR version",
     ),
-    _Rule(
+    (
         re.compile(r"Failed to construct locale with name:\s*(?P<found>[\w.\-]+)"),
         "it needs the locale {found}, which this machine does not have",
         "generate the locale, on Debian: apt-get install locales && locale-gen {found}",
     ),
-    _Rule(
+    (
         re.compile(
             r"(?:No Op registered for|not a registered function/op).*?(?P<found>[\w.]+) with"
         ),
@@ -207,18 +202,17 @@ def _load_cause(message: str) -> tuple[str, str]:
     """Why the runtime refused the model, and what to do."""
     unregistered = _UNREGISTERED.search(message) or _NO_IMPORT.search(message)
     if unregistered:
-        if unregistered.re is _UNREGISTERED:
-            domain, operator = unregistered[1], unregistered[2]
-        else:
-            domain, operator = unregistered[3], unregistered[2]
-        why = f"it needs the operator {safe_text(operator)} of the domain {safe_text(domain)}"
-        return f"{why}, which ONNX Runtime does not have", _CUSTOM_OPERATOR_HINT
+        return (
+            f"it needs the operator {safe_text(unregistered['operator'])} of the domain "
+            f"{safe_text(unregistered['domain'])}, which ONNX Runtime does not have",
+            _CUSTOM_OPERATOR_HINT,
+        )
     flat = " ".join(message.split())
-    for rule in _LOAD_RULES:
-        match = rule.pattern.search(flat)
+    for pattern, why, hint in _LOAD_RULES:
+        match = pattern.search(flat)
         if match:
             found = safe_text(match["found"])
-            return rule.why.format(found=found), rule.hint.format(found=found)
+            return why.format(found=found), hint.format(found=found)
     return cleaned(message), "check it with `feasibility inspect`, or export it again"
 
 
