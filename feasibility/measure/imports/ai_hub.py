@@ -14,14 +14,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from feasibility.measure.imports.imported_figures import (
-    ImportedFigures,
     UnreadableError,
+    imported_profile,
     mappings,
     part,
     text,
     whole,
 )
-from feasibility.records.profile import Latency
+from feasibility.records.profile import Latency, Profile
 from feasibility.text import safe_text
 from feasibility.units import MIB, MICROSECOND_NS, MILLISECOND_NS
 
@@ -61,7 +61,7 @@ class _Entry(NamedTuple):
     measured_at: str = ""
 
 
-def read_performance(content: str, choice: str) -> ImportedFigures | None:
+def read_performance(content: str, choice: str) -> Profile | None:
     """The figures of one device and runtime; None if the text is not such a file.
 
     Args:
@@ -219,9 +219,9 @@ def _rank(name: str, preferred: tuple[str, ...]) -> int:
     return preferred.index(name) if name in preferred else len(preferred)
 
 
-def _figures(entry: _Entry) -> ImportedFigures:
+def _figures(entry: _Entry) -> Profile:
     unit = entry.unit or "unknown"
-    return ImportedFigures(
+    return imported_profile(
         tool="Qualcomm AI Hub",
         model_name=entry.component,
         device=entry.device,

@@ -5,17 +5,16 @@ from __future__ import annotations
 import codecs
 import json
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-import feasibility
+from msgspec.structs import replace
+
 from feasibility.errors import DocumentError
 from feasibility.measure.imports import ai_hub, optimum, ort_runner, perf_test
-from feasibility.measure.imports.imported_figures import ImportedFigures, UnreadableError
+from feasibility.measure.imports.imported_figures import UnreadableError
 from feasibility.records.base import Notice
-from feasibility.records.profile import Host, Profile, ProfiledModel
-from feasibility.records.workload import Workload
+from feasibility.records.profile import Profile, ProfiledModel
 from feasibility.text import safe_text
 from feasibility.units import format_bytes
 
@@ -45,15 +44,15 @@ def read_figures(path: Path, model: ProfiledModel | None = None) -> Profile:
     what = f"Cannot read figures from {safe_text(str(file))}"
     content = _content(file, what)
     try:
-        figures = _recognised(content, choice)
+        profile = _recognised(content, choice)
     except UnreadableError as error:
         hint = error.hint or f"expected: {'; '.join(FORMATS)}"
         raise DocumentError(what, str(error), hint) from error
-    if figures is None:
+    if profile is None:
         raise DocumentError(
             what, "its format is not known", f"expected one of: {'; '.join(FORMATS)}"
         )
-    return _profile(figures, file, model)
+    return _with_model(profile, file, model)
 
 
 def divided(path: Path) -> tuple[Path, str]:
@@ -84,8 +83,8 @@ def _content(path: Path, what: str) -> str:
         raise DocumentError(what, "it is not text", "check the path") from error
 
 
-def _recognised(content: str, choice: str) -> ImportedFigures | None:
-    """The figures by the first format that fits; None if no format does.
+def _recognised(content: str, choice: str) -> Profile | None:
+    """The profile by the first format that fits; None if no format does.
 
     Raises:
         UnreadableError: A format fits, but something is missing.
@@ -99,7 +98,7 @@ def _recognised(content: str, choice: str) -> ImportedFigures | None:
     return ai_hub.read_performance(content, choice)
 
 
-def _from_json(content: str) -> ImportedFigures | None:
+def _from_json(content: str) -> Profile | None:
     try:
         document: Any = json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -111,62 +110,33 @@ def _from_json(content: str) -> ImportedFigures | None:
     return None
 
 
-def _profile(figures: ImportedFigures, path: Path, model: ProfiledModel | None) -> Profile:
-    notices = [
-        Notice(code="imported", message=f"{figures.tool}: {caveat}") for caveat in figures.caveats
-    ]
+def _with_model(profile: Profile, path: Path, model: ProfiledModel | None) -> Profile:
+    """The profile with the given model, and a warning if none or another one was given."""
+    measured = profile.model
+    warnings = list(profile.warnings)
     if model is None:
-        notices.append(
+        warnings.append(
             Notice(
                 code="imported-without-model",
                 message="the model file was not given, so its size and operators are unknown",
                 hint=f"feasibility measure MODEL --import {safe_text(path.name)} -o profile.json",
             )
         )
-    elif figures.model_bytes is not None and figures.model_bytes != model.file_bytes:
-        notices.append(_other_model(figures, figures.model_bytes, model))
-    samples = figures.latency.samples_ns if figures.latency else ()
-    return Profile(
-        tool_version=feasibility.__version__,
-        measured_at=figures.measured_at or datetime.now(UTC).isoformat(timespec="seconds"),
-        runner="",
-        source=f"{figures.tool} ({path.name})",
-        model=model
-        or ProfiledModel(
-            name=figures.model_name or path.name,
-            path=str(path),
-            file_bytes=figures.model_bytes or 0,
-        ),
-        host=Host(
-            cpu=figures.cpu,
-            arch=figures.arch,
-            core_count=figures.core_count,
-            memory_bytes=figures.memory_bytes,
-            device=figures.device,
-            os=figures.system,
-            python=figures.python,
-        ),
-        workload=Workload(
-            threads=figures.threads or 0,
-            warmup_count=figures.warmup_count,
-            run_count=figures.run_count or len(samples),
-            runtime=figures.runtime,
-            provider=figures.provider,
-        ),
-        memory=figures.memory,
-        process_peak_bytes=figures.process_peak_bytes,
-        latency=figures.latency,
-        warnings=tuple(notices),
-    )
-
-
-def _other_model(figures: ImportedFigures, measured_bytes: int, model: ProfiledModel) -> Notice:
-    """A warning that the measured file has another size than the given model."""
-    named = safe_text(figures.model_name) or "the model"
-    return Notice(
-        code="imported-other-model",
-        message=f"{figures.tool} measured {named} of {format_bytes(measured_bytes)}, but "
-        f"{safe_text(model.name)} has {format_bytes(model.file_bytes)}; size, operators and work "
-        f"in this profile are those of {safe_text(model.name)}",
-        hint="if these are two different models, give the one that was measured",
+    elif measured.file_bytes and measured.file_bytes != model.file_bytes:
+        warnings.append(
+            Notice(
+                code="imported-other-model",
+                message=f"{profile.source} measured {safe_text(measured.name) or 'the model'} of "
+                f"{format_bytes(measured.file_bytes)}, but {safe_text(model.name)} has "
+                f"{format_bytes(model.file_bytes)}; size, operators and work in this profile are "
+                f"those of {safe_text(model.name)}",
+                hint="if these are two different models, give the one that was measured",
+            )
+        )
+    unknown = replace(measured, name=measured.name or path.name, path=str(path))
+    return replace(
+        profile,
+        source=f"{profile.source} ({path.name})",
+        model=model or unknown,
+        warnings=tuple(warnings),
     )

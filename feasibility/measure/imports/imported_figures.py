@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Final
 
-from feasibility.records.profile import Latency, Memory
+import feasibility
+from feasibility.records.base import Notice
+from feasibility.records.profile import Host, Latency, Memory, Profile, ProfiledModel
+from feasibility.records.workload import Workload
 
 _LARGEST: Final = 2**62
 
@@ -24,53 +27,66 @@ class UnreadableError(Exception):
         self.hint = hint
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImportedFigures:
-    """The figures of one file; None or empty where the file does not state them.
+def imported_profile(
+    tool: str,
+    latency: Latency,
+    caveats: tuple[str, ...],
+    *,
+    runtime: str,
+    provider: str = "",
+    model_name: str = "",
+    model_bytes: int | None = None,
+    device: str = "",
+    cpu: str = "",
+    arch: str = "",
+    core_count: int | None = None,
+    memory_bytes: int | None = None,
+    system: str = "",
+    python: str = "",
+    threads: int | None = None,
+    warmup_count: int = 0,
+    run_count: int | None = None,
+    measured_at: str = "",
+    memory: Memory | None = None,
+    process_peak_bytes: int | None = None,
+) -> Profile:
+    """The profile of another program's figures; empty or None if the file does not state them.
 
     Args:
         tool: The program.
-        model_name: File name of the model.
-        model_bytes: Size of its file.
-        device: Name of the device.
-        cpu: Name of the processor.
-        arch: Instruction set.
-        core_count: Cores.
-        memory_bytes: Physical memory.
-        system: Operating system.
-        python: Version of Python.
-        runtime: Runtime and version.
-        provider: Execution provider.
-        threads: Intra-op threads.
+        caveats: What limits the meaning of the figures; each becomes a warning.
         warmup_count: Runs before those that count.
         run_count: Runs that count; None for the number of samples.
-        measured_at: Time of the measurement, ISO 8601.
-        latency: Times.
+        measured_at: Time of the measurement, ISO 8601; empty for now.
         memory: Memory above the baseline.
-        process_peak_bytes: Peak of the whole process.
-        caveats: What limits the meaning of the figures.
     """
-
-    tool: str
-    model_name: str = ""
-    model_bytes: int | None = None
-    device: str = ""
-    cpu: str = ""
-    arch: str = ""
-    core_count: int | None = None
-    memory_bytes: int | None = None
-    system: str = ""
-    python: str = ""
-    runtime: str = ""
-    provider: str = ""
-    threads: int | None = None
-    warmup_count: int = 0
-    run_count: int | None = None
-    measured_at: str = ""
-    latency: Latency | None = None
-    memory: Memory | None = None
-    process_peak_bytes: int | None = None
-    caveats: tuple[str, ...] = field(default=())
+    return Profile(
+        tool_version=feasibility.__version__,
+        measured_at=measured_at or datetime.now(UTC).isoformat(timespec="seconds"),
+        runner="",
+        source=tool,
+        model=ProfiledModel(name=model_name, path="", file_bytes=model_bytes or 0),
+        host=Host(
+            cpu=cpu,
+            arch=arch,
+            core_count=core_count,
+            memory_bytes=memory_bytes,
+            device=device,
+            os=system,
+            python=python,
+        ),
+        workload=Workload(
+            threads=threads or 0,
+            warmup_count=warmup_count,
+            run_count=run_count or len(latency.samples_ns),
+            runtime=runtime,
+            provider=provider,
+        ),
+        memory=memory,
+        process_peak_bytes=process_peak_bytes,
+        latency=latency,
+        warnings=tuple(Notice(code="imported", message=f"{tool}: {caveat}") for caveat in caveats),
+    )
 
 
 def part(document: object, *path: str) -> Mapping[str, Any]:

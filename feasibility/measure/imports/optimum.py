@@ -8,15 +8,15 @@ from __future__ import annotations
 from typing import Any, Final
 
 from feasibility.measure.imports.imported_figures import (
-    ImportedFigures,
     UnreadableError,
+    imported_profile,
     part,
     samples,
     text,
     whole,
 )
 from feasibility.measure.latency_percentiles import latency_summary
-from feasibility.records.profile import Latency
+from feasibility.records.profile import Latency, Profile
 from feasibility.units import SECOND_NS
 
 _MB: Final = 10**6
@@ -31,7 +31,7 @@ def is_report(document: object) -> bool:
     return any("latency" in part(report, name) for name in (*_RUNS, *_LOADS))
 
 
-def read_report(document: dict[str, Any]) -> ImportedFigures:
+def read_report(document: dict[str, Any]) -> Profile:
     """The figures of the report.
 
     Raises:
@@ -46,7 +46,7 @@ def read_report(document: dict[str, Any]) -> ImportedFigures:
     peaks = [_peak(report, phase) for phase in (name, *_LOADS, *_FIRSTS)]
     version = text(environment.get("optimum_benchmark_version"))
     runtime = " ".join(text(backend.get(key)) for key in ("name", "version"))
-    return ImportedFigures(
+    return imported_profile(
         tool=f"optimum-benchmark {version}".strip(),
         model_name=text(backend.get("model")),
         cpu=text(environment.get("cpu")),

@@ -9,8 +9,8 @@ from pathlib import PurePath
 from typing import Any, Final
 
 from feasibility.measure.imports.imported_figures import (
-    ImportedFigures,
     UnreadableError,
+    imported_profile,
     mappings,
     part,
     samples,
@@ -19,7 +19,7 @@ from feasibility.measure.imports.imported_figures import (
 )
 from feasibility.measure.latency_percentiles import latency_summary
 from feasibility.records.base import ISA_ALIASES
-from feasibility.records.profile import Latency, Memory
+from feasibility.records.profile import Latency, Memory, Profile
 from feasibility.units import MILLISECOND_NS
 
 _SCHEMA_VERSION: Final = 1
@@ -39,7 +39,7 @@ def is_report(document: object) -> bool:
     return isinstance(document, dict) and "ort_runner_version" in part(document, "system")
 
 
-def read_report(document: dict[str, Any]) -> ImportedFigures:
+def read_report(document: dict[str, Any]) -> Profile:
     """The figures of the report.
 
     Raises:
@@ -53,7 +53,7 @@ def read_report(document: dict[str, Any]) -> ImportedFigures:
     provider = text(config.get("provider"))
     arch = text(part(host, "cpu").get("arch"))
     build = text(system.get("onnxruntime_build"))
-    return ImportedFigures(
+    return imported_profile(
         tool=f"ort_runner {text(system.get('ort_runner_version'))}".strip(),
         model_name=PurePath(text(document.get("model_path"))).name,
         model_bytes=whole(part(document, "model").get("file_bytes")),

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from feasibility.measure.imports.imported_figures import ImportedFigures, UnreadableError, whole
+from feasibility.measure.imports.imported_figures import UnreadableError, imported_profile, whole
 from feasibility.measure.latency_percentiles import latency_summary
-from feasibility.records.profile import Latency
+from feasibility.records.profile import Latency, Profile
 from feasibility.units import MILLISECOND_NS, SECOND_NS
 
 _TOOL: Final = "onnxruntime_perf_test"
@@ -43,7 +43,7 @@ def is_result_file(content: str) -> bool:
     return bool(rows) and all(rows) and _run(rows[0]) == 0
 
 
-def read_output(content: str) -> ImportedFigures:
+def read_output(content: str) -> Profile:
     """The figures of the output.
 
     Raises:
@@ -57,7 +57,7 @@ def read_output(content: str) -> ImportedFigures:
     if median is None:
         caveats.append("the median was not printed; the average time is used instead")
     provider = _PROVIDER.search(content)
-    return ImportedFigures(
+    return imported_profile(
         tool=_TOOL,
         runtime="ONNX Runtime",
         provider=provider[1] if provider else "",
@@ -78,7 +78,7 @@ def read_output(content: str) -> ImportedFigures:
     )
 
 
-def read_result_file(content: str) -> ImportedFigures:
+def read_result_file(content: str) -> Profile:
     """The figures of the last benchmark in the file, to which the tool appends.
 
     Raises:
@@ -95,7 +95,7 @@ def read_result_file(content: str) -> ImportedFigures:
         caveats.append(
             f"the file holds {len(begins)} benchmarks; the figures are from the last one"
         )
-    return ImportedFigures(
+    return imported_profile(
         tool=_TOOL,
         runtime="ONNX Runtime",
         model_name=last[0]["model"],
