@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feasibility.errors import InputError
-from feasibility.graph.inputs.bind_dims import MAX_BINDINGS
 from feasibility.graph.inputs.dim_names import evaluate, operands, role_of
+from feasibility.graph.inputs.dim_sizes import MAX_BINDINGS
 from feasibility.graph.inputs.input_plans import choose_sizes
 from tests.analysed import bind_dims
 from tests.analysis_models import FLOAT, INT64, constant, dropped, model, node

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper
 
-from feasibility.graph.inputs.bind_dims import bind_inputs
 from feasibility.graph.inputs.dim_roles import open_inputs
+from feasibility.graph.inputs.dim_sizes import bind_inputs
 from feasibility.graph.shapes.type_graph import type_graph
 from feasibility.graph.typed_graph import TypedGraph
 from feasibility.graph.value_types import type_text, value_type

@@ -1,4 +1,4 @@
-"""Values that a graph accepts for its inputs, read off the nodes that use them.
+"""Which values does a graph accept for its inputs? Those that the nodes reading them take.
 
 An index must be below the rows of its table, a sequence length is the length of
 the sequence. Inputs are followed through nodes that keep their elements (Cast,
@@ -74,57 +74,41 @@ def accepted_values(graph: TypedGraph) -> dict[str, Accepted]:
 def _follow(
     graph: TypedGraph, origins: dict[str, _Origins], found: dict[str, Accepted]
 ) -> dict[str, _Origins]:
-    """Follows values through one graph; gives the origins of all its values."""
+    """Follows values through one graph; returns the origins of all its values."""
     for node in graph.nodes:
         reached = [origins.get(name) for name in node.node.input]
-        for at, sources in enumerate(reached):
+        for position, sources in enumerate(reached):
             if sources:
-                _note(node, at, sources, found)
+                _note(node, position, sources, found)
+        is_loop = node.op_type == "Loop" and not node.domain
+        # The first two inputs of a Loop are not those of its body.
+        feeds = ("", "", *node.node.input[2:]) if is_loop else node.node.input
         for body in node.bodies:
             # A body sees the values around it; its own names hide them.
             inner = dict(origins)
-            for name, source in zip(body.inputs, _body_feeds(node, body), strict=False):
+            for name, source in zip(body.inputs, feeds, strict=False):
                 inner.pop(name, None)
                 if source in origins:
                     inner[name] = origins[source]
             after = _follow(body, inner, found)
-            _merge_body(node, body, after, origins)
+            for name, made in zip(node.node.output, body.outputs[is_loop:], strict=False):
+                if name and made in after:
+                    origins[name] = origins.get(name, frozenset()) | after[made]
         for name, sources in _passed_on(node, reached):
             if name and sources:
                 origins[name] = frozenset(sorted(sources)[:_MAX_ORIGINS])
     return origins
 
 
-def _body_feeds(node: TypedNode, body: TypedGraph) -> tuple[str, ...]:
-    """Names outside that feed a body's inputs, in order; empty where the node makes them."""
-    if node.op_type == "Loop" and not node.domain:
-        return ("", "", *node.node.input[2:])
-    if node.op_type == "If" and not node.domain:
-        return ()
-    missing = len(body.inputs) - len(node.node.input)
-    # Scan of operator set 8 has the sequence lengths before what it feeds.
-    names = tuple(node.node.input)
-    return names[-missing:] if missing < 0 else names
-
-
-def _merge_body(
-    node: TypedNode, body: TypedGraph, after: dict[str, _Origins], origins: dict[str, _Origins]
-) -> None:
-    skipped = 1 if node.op_type == "Loop" and not node.domain else 0
-    for name, inner in zip(node.node.output, body.outputs[skipped:], strict=False):
-        if name and inner in after:
-            origins[name] = origins.get(name, frozenset()) | after[inner]
-
-
-def _note(node: TypedNode, at: int, origins: _Origins, found: dict[str, Accepted]) -> None:
+def _note(node: TypedNode, position: int, origins: _Origins, found: dict[str, Accepted]) -> None:
     """Narrows the inputs that reach one position of a node to what it accepts there."""
     of_dims = False
-    bounds = _index_bounds(node, at)
+    bounds = _index_bounds(node, position)
     if bounds is None:
-        bounds = _size_bounds(node, at)
+        bounds = _size_bounds(node, position)
         of_dims = bounds is not None
     if bounds is None:
-        bounds = _parameter_bounds(node, at)
+        bounds = _parameter_bounds(node, position)
     if bounds is None:
         return
     what = f"{node.op_type} '{safe_text(node.name, 40)}' takes {bounds[0]} to {bounds[1]}"
@@ -133,37 +117,23 @@ def _note(node: TypedNode, at: int, origins: _Origins, found: dict[str, Accepted
         found[name] = found[name].narrowed(accepted) if name in found else accepted
 
 
-def _index_bounds(node: TypedNode, at: int) -> Bounds:
+def _index_bounds(node: TypedNode, position: int) -> Bounds:
     """Rows of the table that an index looks up."""
-    rule = _TABLES.get((node.op_type, at))
+    rule = _TABLES.get((node.op_type, position))
     if rule is None:
         return None
     rows = rule(node)
     return None if rows is None or rows < 1 else (0, rows - 1)
 
 
-def _along_axis(default: int) -> Callable[[TypedNode], int | None]:
-    return lambda node: node.dim(0, int_of(node.attributes, "axis", default))
-
-
-def _smallest_indexed(node: TypedNode) -> int | None:
-    """GatherND and ScatterND index the first dims of their data at once."""
-    data, width = node.type_of(0).shape, node.dim(1, -1)
-    first = int_of(node.attributes, "batch_dims", 0)
-    if data is None or width is None or not 0 < width <= len(data):
-        return None
-    sizes = [size for size in data[max(first, 0) :][:width] if size is not None]
-    return min(sizes, default=None)
+def _along_axis(node: TypedNode) -> int | None:
+    return node.dim(0, int_of(node.attributes, "axis", 0))
 
 
 _TABLES: Final[dict[tuple[str, int], Callable[[TypedNode], int | None]]] = {
-    ("Gather", 1): _along_axis(0),
-    ("GatherElements", 1): _along_axis(0),
-    ("ScatterElements", 1): _along_axis(0),
-    ("Scatter", 1): _along_axis(0),
+    ("Gather", 1): _along_axis,
+    ("GatherElements", 1): _along_axis,
     ("GatherBlockQuantized", 1): lambda node: node.dim(0, 0),
-    ("GatherND", 1): _smallest_indexed,
-    ("ScatterND", 1): _smallest_indexed,
     ("OneHot", 0): lambda node: node.number(1),
     ("TorchEmbedding", 1): lambda node: node.dim(0, 0),
     ("ArrayFeatureExtractor", 1): lambda node: node.dim(0, -1),
@@ -175,26 +145,26 @@ _TABLES: Final[dict[tuple[str, int], Callable[[TypedNode], int | None]]] = {
 }
 
 
-def _size_bounds(node: TypedNode, at: int) -> Bounds:
+def _size_bounds(node: TypedNode, position: int) -> Bounds:
     """Lengths and sizes that must be those of another input of the node."""
     size: int | None = None
-    if node.op_type in ("LSTM", "GRU", "RNN") and at == 4:
+    if node.op_type in ("LSTM", "GRU", "RNN") and position == 4:
         size = node.dim(0, 1 if int_of(node.attributes, "layout", 0) else 0)
-    elif node.op_type == "ReverseSequence" and at == 1:
+    elif node.op_type == "ReverseSequence" and position == 1:
         size = node.dim(0, int_of(node.attributes, "time_axis", 0))
-    elif node.op_type == "GroupQueryAttention" and at in (5, 6):
+    elif node.op_type == "GroupQueryAttention" and position in (5, 6):
         past, current = node.dim(3, 2), node.dim(0, 1)
-        size = None if past is None or current is None else past + current - (at == 5)
-    elif node.op_type == "Reshape" and at == 1 and node.dim(1, 0) == 1:
+        size = None if past is None or current is None else past + current - (position == 5)
+    elif node.op_type == "Reshape" and position == 1 and node.dim(1, 0) == 1:
         size = node.type_of(0).element_count
     return None if size is None or size >= 2**62 else (size, size)
 
 
-def _parameter_bounds(node: TypedNode, at: int) -> Bounds:
+def _parameter_bounds(node: TypedNode, position: int) -> Bounds:
     """Counts, sizes and divisors, kept small; most of them are shapes in the making."""
-    if node.op_type in ("Div", "Mod") and at == 1:
+    if node.op_type in ("Div", "Mod") and position == 1:
         return (1, 9)
-    value = _PARAMETERS.get((node.op_type, at))
+    value = _PARAMETERS.get((node.op_type, position))
     return None if value is None else (value, value)
 
 

@@ -1,4 +1,4 @@
-"""What the name of a dim says about it: its role, or an expression over other dims."""
+"""What does the name of a dim say? Its role, or an expression over other dims."""
 
 from __future__ import annotations
 
@@ -10,67 +10,37 @@ from operator import add, floordiv, mul, sub
 from typing import Final, Literal, TypeAlias
 
 Role: TypeAlias = Literal[
-    "batch",
-    "sequence",
-    "total",
-    "past",
-    "height",
-    "width",
-    "depth",
-    "channels",
-    "samples",
-    "frames",
-    "mel",
-    "items",
-    "features",
-    "generic",
-]
+    "batch", "sequence", "total", "past", "height", "width", "depth", "channels", "samples",
+    "frames", "mel", "items", "features", "generic",
+]  # fmt: skip
 
-# Names that converters write for "open"; two dims that carry one have nothing in common.
+# Names that converters write for an open dim. Two dims with the same one may differ in size.
 _PLACEHOLDERS: Final = frozenset({"", "?", "*", "-1", "none", "null", "unk", "unknown", "dynamic"})
 
-# First match wins, so that `past_sequence_length` is a past and not a sequence.
-_WORDS: Final[tuple[tuple[Role, frozenset[str]], ...]] = (
-    ("total", frozenset({"total", "full"})),
-    ("past", frozenset({"past", "cache", "cached", "kv", "history", "prev", "previous", "mem"})),
-    ("batch", frozenset({"batch", "batches", "batchsize", "bs", "bsz", "nbatch", "images"})),
-    ("mel", frozenset({"mel", "mels", "nmels", "nmel", "fbank"})),
-    ("samples", frozenset({"sample", "samples", "nsamples", "audio", "wav", "waveform", "signal"})),
-    ("frames", frozenset({"frame", "frames", "nframes", "time", "timestep", "timesteps", "steps"})),
+# The first match counts: `past_sequence_length` is a past and not a sequence.
+_WORDS: Final[tuple[tuple[Role, str], ...]] = (
+    ("total", "total full"),
+    ("past", "past cache cached kv history prev previous mem"),
+    ("batch", "batch batches batchsize bs bsz nbatch images"),
+    ("mel", "mel mels nmels nmel fbank"),
+    ("samples", "sample samples nsamples audio wav waveform signal"),
+    ("frames", "frame frames nframes time timestep timesteps steps"),
     (
         "sequence",
-        frozenset(
-            {
-                "seq", "sequence", "sequences", "seqlen", "seqlength", "token", "tokens", "ntokens",
-                "length", "len", "text", "words", "src", "tgt", "source", "target", "l", "position",
-                "positions", "prompt", "phonemes", "phoneme", "chars",
-            }
-        ),
+        "seq sequence sequences seqlen seqlength token tokens ntokens length len text words src "
+        "tgt source target l position positions prompt phonemes phoneme chars",
     ),
-    ("height", frozenset({"h", "height", "rows", "imgh", "imageheight"})),
-    ("width", frozenset({"w", "width", "cols", "columns", "imgw", "imagewidth"})),
-    ("depth", frozenset({"d", "depth", "slices", "volume"})),
-    ("channels", frozenset({"c", "channel", "channels", "nchannels", "ch"})),
+    ("height", "h height rows imgh imageheight"),
+    ("width", "w width cols columns imgw imagewidth"),
+    ("depth", "d depth slices volume"),
+    ("channels", "c channel channels nchannels ch"),
     (
         "items",
-        frozenset(
-            {
-                "box", "boxes", "roi", "rois", "point", "points", "anchor", "anchors", "detection",
-                "detections", "object", "objects", "candidates", "proposals", "nodes", "edges",
-                "labels", "queries", "masks", "crops", "patches",
-            }
-        ),
+        "box boxes roi rois point points anchor anchors detection detections object objects "
+        "candidates proposals nodes edges labels queries masks crops patches",
     ),
-    (
-        "features",
-        frozenset(
-            {
-                "feature", "features", "hidden", "dim", "embed", "embedding", "classes", "heads",
-                "head",
-            }
-        ),
-    ),
-)  # fmt: skip
+    ("features", "feature features hidden dim embed embedding classes heads head"),
+)
 _LENGTHS: Final = frozenset({"seq", "sequence", "seqlen", "len", "length"})
 _SINGLE: Final[dict[str, Role]] = {"n": "batch", "b": "batch", "t": "frames", "s": "sequence"}
 _EXPRESSION: Final = re.compile(r"[A-Za-z0-9_.+*/() -]+")
@@ -85,23 +55,24 @@ _MAX_EXPRESSION: Final = 100
 
 
 def is_placeholder(name: str) -> bool:
-    """True for a name that only says that a dim is open."""
+    """Whether a name only says that a dim is open."""
     return name.strip().lower() in _PLACEHOLDERS or name.lower().startswith("unk__")
 
 
 def role_of(name: str) -> Role:
-    """Role that a dim's name tells; `generic` where it tells nothing."""
+    """Role that the name of a dim stands for; `generic` if it is not known."""
     spaced = re.sub(r"([a-z])([A-Z])", r"\1_\2", name[:_MAX_EXPRESSION]).lower()
     words = [word for word in re.split(r"[^a-z]+", spaced) if word and word != "num"]
     if len(words) == 1 and words[0] in _SINGLE and spaced.strip("_") == words[0]:
         return _SINGLE[words[0]]
     for role, known in _WORDS:
-        # The longest sequence of a batch is no batch.
-        if not known.isdisjoint(words) and not (role == "batch" and _LENGTHS.intersection(words)):
+        # `batch_max_seq_len` is a length and not a batch.
+        is_length = role == "batch" and _LENGTHS.intersection(words)
+        if not is_length and not set(known.split()).isdisjoint(words):
             return role
     joined = "".join(words)
     for role, known in _WORDS:
-        if joined in known:
+        if joined in known.split():
             return role
     return "generic"
 

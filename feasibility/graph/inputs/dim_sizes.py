@@ -1,31 +1,48 @@
-"""Likely sizes for open dims, one complete choice after the other."""
+"""Which sizes do the dims get that a model leaves open? Complete choices, likeliest first.
+
+The same name always gets the same size. Each size that the user did not give is an assumption
+with the option that sets it. Sizes with which a node of the graph cannot run go last.
+"""
 
 from __future__ import annotations
 
 import difflib
 import shlex
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from msgspec import structs
 
 from feasibility.errors import InputError
 from feasibility.graph.inputs.dim_names import Role, evaluate, operands, role_of
-from feasibility.graph.inputs.dim_roles import OpenInput, dim_role
-from feasibility.graph.value_types import LARGEST
+from feasibility.graph.inputs.dim_roles import OpenInput, dim_role, known_values
+from feasibility.graph.shapes.type_graph import type_graph
+from feasibility.graph.value_types import LARGEST, ValueType
 from feasibility.records.base import Assumption
 from feasibility.text import safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from onnx import ModelProto
+
+    from feasibility.graph.typed_graph import TypedGraph
+
+MAX_BINDINGS: Final = 8
+# Looking for sizes that fit ends after this many nodes. Time would depend on the machine.
+_MAX_NODES_TRIED: Final = 20_000
+_MAX_SIZE: Final = 2**62
+
 # Likely sizes per role, likeliest first. Pictures: the usual classifiers and detectors, then
 # sizes that halve often; sound: a second at 16 kHz, the windows of voice detectors, longer.
+_SIDES: Final = (224, 256, 640, 512, 320, 64, 32, 28, 299, 416, 96, 128, 192, 384, 112, 160, 227)
 _SIZES: Final[dict[Role, tuple[int, ...]]] = {
     "batch": (1, 1, 1, 1, 2, 1),
     "sequence": (128, 16, 1, 8, 32, 512, 2, 4, 64, 7, 256),
     "past": (16, 8, 1, 0, 32, 128, 2, 4, 64, 7, 256),
     "total": (144, 24, 2, 8, 64, 512),
-    "height": (224, 256, 640, 512, 320, 64, 32, 28, 299, 416, 96, 128, 192, 384, 112, 160, 227, 48),
-    "width": (224, 256, 640, 512, 320, 64, 32, 28, 299, 416, 96, 128, 192, 384, 112, 160, 227, 320),
+    "height": (*_SIDES, 48),
+    "width": (*_SIDES, 320),
     "depth": (16, 32, 64, 128, 8, 224, 96),
     "channels": (3, 1, 4, 2, 16, 64),
     "samples": (16000, 512, 576, 1280, 8000, 48000, 400, 1024, 32000, 160000, 1536, 480000),
@@ -48,24 +65,10 @@ _REASONS: Final[dict[Role, str]] = {
     "frames": "about one second of sound in frames of 10 ms",
     "mel": "a usual number of mel bands",
     "items": "a small number of them",
-    "features": "nothing in the model tells this width",
-    "generic": "nothing in the model tells this size",
+    "features": "the model does not say how many",
+    "generic": "the model does not say which size",
 }
-_SOLVED: Final = "worked out from a weight that takes this size only"
-_MAX_SIZE: Final = 2**62
-
-# Roles whose size one may change to make a model fit, and the largest
-# size that is worth trying.
-_ELASTIC: Final[dict[Role, int]] = {
-    "height": 4096,
-    "width": 4096,
-    "depth": 512,
-    "samples": 1_000_000,
-    "frames": 10_000,
-    "sequence": 4096,
-    "features": 65_536,
-    "generic": 65_536,
-}
+_OTHER: Final = "the usual size does not fit this model; this one may"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +94,60 @@ class OpenDim:
     reason: str = ""
 
 
+Checked: TypeAlias = "tuple[DimBinding, TypedGraph | None]"
+
+
+def likely_bindings(
+    model: ModelProto, inputs: tuple[OpenInput, ...], overrides: Mapping[str, int]
+) -> list[Checked]:
+    """Complete choices of sizes, likeliest first, at most `MAX_BINDINGS`.
+
+    A choice comes with the typed graph if it was checked against the model. The first always is.
+
+    Args:
+        model: The model; the weights need not have their data.
+        inputs: Its inputs.
+        overrides: Sizes that the user gave, by the name of the dim.
+
+    Raises:
+        InputError: An override for a dim that the model does not have, or a negative size.
+    """
+    fitting: list[Checked] = []
+    others: list[Checked] = []
+    tried_count = 0
+    for binding in candidates(open_dims(inputs), overrides):
+        if fitting or tried_count > _MAX_NODES_TRIED:
+            (fitting or others).append((binding, None))
+            continue
+        graph = typed(model, inputs, binding.dims)
+        tried_count += max(len(graph.nodes), 1)
+        if any(node.refusal for node in graph.all_nodes()):
+            others.append((binding, None if others else graph))
+        else:
+            fitting.append((_explained(binding, others[0][0]) if others else binding, graph))
+    return [*fitting, *others][:MAX_BINDINGS]
+
+
+def bind_inputs(inputs: tuple[OpenInput, ...], dims: Mapping[str, int]) -> dict[str, ValueType]:
+    """Types of the inputs with their open dims bound."""
+    types = {}
+    for given in inputs:
+        shape = tuple(
+            size if key is None else dims.get(key)
+            for size, key in zip(given.shape, given.keys, strict=True)
+        )
+        container = None if given.kind == "tensor" else given.type
+        types[given.name] = ValueType(given.elem_type, shape, given.kind, container)
+    return types
+
+
+def typed(model: ModelProto, inputs: tuple[OpenInput, ...], dims: Mapping[str, int]) -> TypedGraph:
+    """The graph with the types of all its values under one choice of sizes."""
+    return type_graph(model, bind_inputs(inputs, dims), known_values(inputs))
+
+
 def open_dims(inputs: tuple[OpenInput, ...]) -> tuple[OpenDim, ...]:
-    """Open dims in order of appearance; of several uses of a name the telling one counts."""
+    """Open dims in order of appearance; of several uses of a name the most specific counts."""
     found: dict[str, OpenDim] = {}
     for given in inputs:
         for axis, key in enumerate(given.keys):
@@ -119,85 +174,40 @@ def open_dims(inputs: tuple[OpenInput, ...]) -> tuple[OpenDim, ...]:
 
 
 def candidates(dims: tuple[OpenDim, ...], overrides: Mapping[str, int]) -> Iterator[DimBinding]:
-    """Bindings in order of likelihood, without repetition."""
-    require_known(dims, overrides)
+    """Choices, each once: all roles take their first sizes, then their second, ..."""
+    _require_known(dims, overrides)
     roles = {dim.role for dim in dims if dim.implied_size is None and dim.key not in overrides}
-    count = max((len(_SIZES[role]) for role in roles), default=1)
     seen: set[tuple[int, ...]] = set()
-    for at in range(count):
-        binding = binding_of(dims, overrides, at)
+    for rank in range(max((len(_SIZES[role]) for role in roles), default=1)):
+        binding = _binding(dims, overrides, rank)
         sizes = tuple(binding.dims.values())
         if sizes not in seen:
             seen.add(sizes)
             yield binding
 
 
-def binding_of(
-    dims: tuple[OpenDim, ...],
-    overrides: Mapping[str, int],
-    at: int,
-    solved: Mapping[str, int] | None = None,
-) -> DimBinding:
-    """The choice number `at`: every role takes its size of that rank.
-
-    Args:
-        dims: The open dims.
-        overrides: Sizes that the user gave.
-        at: Which of the likely sizes.
-        solved: Sizes that were worked out from the model; they go before likely ones.
-    """
+def _binding(dims: tuple[OpenDim, ...], overrides: Mapping[str, int], rank: int) -> DimBinding:
     sizes: dict[str, int] = {}
     assumptions: dict[str, Assumption] = {}
-    # Sums come last, when what they are made of has its size.
+    # Sums come last, when their parts have sizes.
     for dim in sorted(dims, key=lambda dim: 2 if operands(dim.key) else dim.role == "total"):
         if dim.key in overrides:
             sizes[dim.key] = overrides[dim.key]
             continue
-        if solved is not None and dim.key in solved:
-            size, reason = solved[dim.key], _SOLVED
-        else:
-            size, reason = _size(dim, dims, sizes, at)
+        size, reason = _size(dim, dims, sizes, rank)
         sizes[dim.key] = size
-        assumptions[dim.key] = dim_assumption(dim.key, size, reason)
+        option = f"--dim {shlex.quote(f'{dim.key}=N')}"
+        assumptions[dim.key] = Assumption(
+            subject=dim.key, value=str(size), reason=reason, option=option
+        )
     return DimBinding(
         {dim.key: sizes[dim.key] for dim in dims},
         tuple(assumptions[dim.key] for dim in dims if dim.key in assumptions),
     )
 
 
-def scaled(
-    dims: tuple[OpenDim, ...],
-    overrides: Mapping[str, int],
-    binding: DimBinding,
-    have: int,
-    want: int,
-) -> tuple[DimBinding, ...]:
-    """Bindings whose elastic dims are changed so that what was `have` becomes about `want`.
-
-    Sizes in the middle of a model follow those of its inputs in proportion, a flattened
-    picture with the square of its side.
-    """
-    elastic = [
-        dim
-        for dim in dims
-        if dim.role in _ELASTIC
-        and dim.implied_size is None
-        and dim.key not in overrides
-        and not operands(dim.key)
-        and binding.dims[dim.key] > 0
-    ]
-    found = []
-    ratio = want / have
-    powers = (0.5, 1.0) if any(dim.role == "height" for dim in elastic) else (1.0,)
-    for power in powers:
-        solved = {dim.key: round(binding.dims[dim.key] * ratio**power) for dim in elastic}
-        if elastic and all(0 < solved[dim.key] <= _ELASTIC[dim.role] for dim in elastic):
-            found.append(binding_of(dims, overrides, 0, solved))
-    return tuple(found)
-
-
 def _size(
-    dim: OpenDim, dims: tuple[OpenDim, ...], sizes: Mapping[str, int], at: int
+    dim: OpenDim, dims: tuple[OpenDim, ...], sizes: Mapping[str, int], rank: int
 ) -> tuple[int, str]:
     if dim.implied_size is not None:
         return dim.implied_size, dim.reason
@@ -213,22 +223,23 @@ def _size(
         if any(parts):
             return sum(parts), _REASONS["total"]
     choices = _SIZES[dim.role]
-    reason = _REASONS[dim.role] if at == 0 else f"another likely size ({_REASONS[dim.role]})"
-    return choices[min(at, len(choices) - 1)], reason
+    reason = _REASONS[dim.role] if rank == 0 else f"another likely size ({_REASONS[dim.role]})"
+    return choices[min(rank, len(choices) - 1)], reason
 
 
-def dim_assumption(key: str, size: int, reason: str) -> Assumption:
-    """The record of a size that was assumed."""
-    return Assumption(
-        subject=key,
-        value=str(size),
-        reason=reason,
-        option=f"--dim {shlex.quote(f'{key}=N')}",
+def _explained(chosen: DimBinding, usual: DimBinding) -> DimBinding:
+    """The choice, its assumptions saying where it differs from the usual sizes."""
+    assumptions = tuple(
+        item
+        if usual.dims.get(item.subject) == chosen.dims.get(item.subject)
+        else structs.replace(item, reason=_OTHER)
+        for item in chosen.assumptions
     )
+    return replace(chosen, assumptions=assumptions)
 
 
-def require_known(dims: tuple[OpenDim, ...], overrides: Mapping[str, int]) -> None:
-    """Refuses sizes for dims that do not exist.
+def _require_known(dims: tuple[OpenDim, ...], overrides: Mapping[str, int]) -> None:
+    """Refuses sizes for dims that the model does not have, and impossible sizes.
 
     Raises:
         InputError: Naming the dims that there are.

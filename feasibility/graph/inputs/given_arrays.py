@@ -1,4 +1,4 @@
-"""Arrays that the user gives as inputs: their headers, checked against the model.
+"""Which arrays does the user give as inputs? Reads their headers and checks them.
 
 Only the header of a .npy file is read; its data goes to the child process that
 runs the model. Files that need Python objects are refused.
@@ -7,8 +7,9 @@ runs the model. Files that need Python objects are refused.
 from __future__ import annotations
 
 import zipfile
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from numpy.lib import format as npy
 
@@ -17,10 +18,8 @@ from feasibility.model_file.element_types import dtype_name
 from feasibility.text import safe_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
-
-    from numpy import dtype
 
     from feasibility.graph.inputs.dim_roles import OpenInput
 
@@ -132,57 +131,51 @@ def _where(array: GivenArray) -> str:
 
 def _file_header(path: Path) -> GivenArray:
     what = f"Cannot read the array '{safe_text(str(path), 80)}'"
-    try:
-        if not path.is_file():
-            reason = "it is not a regular file" if path.exists() else "there is no such file"
-            raise InputError(what, reason, "give the path of a .npy file")
-        with path.open("rb") as stream:
-            shape, kind = _header(stream)
-    except (OSError, ValueError) as error:
-        raise InputError(what, _cause(error), _HINT) from error
-    return GivenArray(path, None, _dtype_text(kind, what), shape)
+    with _explained(path, what, ".npy", _HINT), path.open("rb") as stream:
+        return GivenArray(path, None, *_header(stream, what))
 
 
 def _archive_headers(path: Path) -> dict[str, GivenArray]:
     what = f"Cannot read the archive '{safe_text(str(path), 80)}'"
     arrays = {}
-    try:
-        if not path.is_file():
-            reason = "it is not a regular file" if path.exists() else "there is no such file"
-            raise InputError(what, reason, "give the path of a .npz file")
-        with zipfile.ZipFile(path) as archive:
-            for member in archive.namelist():
-                with archive.open(member) as stream:
-                    shape, kind = _header(stream)
-                name = member.removesuffix(".npy")
-                arrays[name] = GivenArray(path, name, _dtype_text(kind, what), shape)
-    except (OSError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
-        raise InputError(
-            what, _cause(error), "write it with numpy.savez(path, name=array)"
-        ) from error
+    hint = "write it with numpy.savez(path, name=array)"
+    with _explained(path, what, ".npz", hint), zipfile.ZipFile(path) as archive:
+        for member in archive.namelist():
+            name = member.removesuffix(".npy")
+            with archive.open(member) as stream:
+                arrays[name] = GivenArray(path, name, *_header(stream, what))
     return arrays
 
 
-def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], dtype[Any]]:
-    """Shape and element type of a .npy file, its data not touched."""
+@contextmanager
+def _explained(path: Path, what: str, suffix: str, hint: str) -> Iterator[None]:
+    """Says of any fault of a file what it is.
+
+    Raises:
+        InputError: The file is missing or cannot be read.
+    """
+    try:
+        if not path.is_file():
+            reason = "it is not a regular file" if path.exists() else "there is no such file"
+            raise InputError(what, reason, f"give the path of a {suffix} file")
+        yield
+    except (OSError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
+        text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        cause = safe_text(text.splitlines()[0] if text else type(error).__name__, 160)
+        raise InputError(what, cause, hint) from error
+
+
+def _header(stream: IO[bytes], what: str) -> tuple[str, tuple[int, ...]]:
+    """Element type in numpy's words and shape of a .npy file, its data not touched."""
     version = npy.read_magic(stream)
     readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
     if version not in readers:
         raise ValueError(f"its format version {version[0]}.{version[1]} is not known")
     shape, _, kind = readers[version](stream)
-    return shape, kind
-
-
-def _dtype_text(kind: dtype[Any], what: str) -> str:
     if kind.hasobject:
         raise InputError(what, "it holds Python objects", "save numbers or fixed-width strings")
     if kind.kind in "US":
-        return "string"
+        return "string", shape
     if not kind.isnative:
         raise InputError(what, f"its byte order is not this machine's ({kind.str})", _HINT)
-    return str(kind)
-
-
-def _cause(error: Exception) -> str:
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return safe_text(text.splitlines()[0] if text else type(error).__name__, 160)
+    return str(kind), shape

@@ -14,12 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from feasibility.errors import InputError
 from feasibility.graph.inputs.accepted_values import Accepted, accepted_values
-from feasibility.graph.inputs.bind_dims import (
-    bind_inputs,
-    likely_bindings,
-    typed,
-)
 from feasibility.graph.inputs.dim_roles import OpenInput, dim_role, open_inputs
+from feasibility.graph.inputs.dim_sizes import bind_inputs, likely_bindings, typed
 from feasibility.graph.inputs.fill import Choice, cautious_fill, choose_fill
 from feasibility.graph.inputs.given_arrays import given_arrays, sizes_of
 from feasibility.graph.value_types import type_text
@@ -34,8 +30,7 @@ if TYPE_CHECKING:
 
     from onnx import ModelProto
 
-    from feasibility.graph.inputs.bind_dims import Checked
-    from feasibility.graph.inputs.dim_sizes import DimBinding
+    from feasibility.graph.inputs.dim_sizes import Checked, DimBinding
     from feasibility.graph.inputs.given_arrays import GivenArray
     from feasibility.graph.typed_graph import TypedGraph
     from feasibility.graph.value_types import Shape
@@ -100,7 +95,7 @@ def plan_inputs(sizes: LikelySizes) -> tuple[InputPlan, ...]:
     choices: list[tuple[DimBinding, Mapping[str, Accepted]]] = []
     for binding, checked in sizes.choices:
         if accepted is None or any(item.of_dims for item in accepted.values()):
-            accepted = accepted_values(checked or typed(sizes.model, sizes.inputs, binding))
+            accepted = accepted_values(checked or typed(sizes.model, sizes.inputs, binding.dims))
         choices.append((binding, accepted))
     return tuple(_plans(sizes.inputs, sizes.arrays, choices))[:MAX_PLANS]
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     Outputs = tuple[ValueType, ...]
 
 _WINDOWED: Final = frozenset({"Conv", "ConvInteger", "MaxPool", "AveragePool", "LpPool"})
-_BROADCASTING: Final = frozenset({"Add", "Sub", "Mul", "Div", "Pow", "Equal", "PRelu"})
 
 
 def contradiction(call: Call, outputs: Outputs) -> str:
@@ -29,24 +28,6 @@ def contradiction(call: Call, outputs: Outputs) -> str:
         return ""
     rule = _RULES.get(call.op_type)
     return rule(call, outputs) if rule is not None else ""
-
-
-def conflicts(call: Call) -> tuple[tuple[int, int], ...]:
-    """Pairs of sizes that should be one: what reaches a node, and what it should be.
-
-    Where it cannot be told which is which, both orders.
-    """
-    if call.op_type in ("Gemm", "MatMul"):
-        transposed = call.op_type == "Gemm" and int_of(call.attributes, "transB", 0)
-        have, want = call.dim(0, -1), call.dim(1, -1 if transposed else -2)
-        return ((have, want),) if have and want and have != want else ()
-    if call.op_type not in _BROADCASTING:
-        return ()
-    first, second = call.type_of(0).shape or (), call.type_of(1).shape or ()
-    for one, other in zip(reversed(first), reversed(second), strict=False):
-        if one and other and one != other and 1 not in (one, other):
-            return (one, other), (other, one)
-    return ()
 
 
 def _is_closed(shape: Shape | None) -> bool:
