@@ -118,55 +118,57 @@ REFUSED = "dial unix /run/docker.sock: connect: permission denied"
             "docker: permission denied while trying to connect to the Docker daemon socket at "
             f'unix:///run/docker.sock: Head "http://%2Frun/_ping": {REFUSED}{USAGE}',
             126,
-            "this user may not talk to the Docker daemon",
+            "this user may not use the Docker daemon",
         ),
         (
             f"{DAEMON}failed to create shim task: OCI runtime create failed: runc create failed: "
             'unable to start container process: exec: "python3": executable file not found in '
             f"$PATH: unknown{USAGE}",
             127,
-            "the image my/image has no python3",
+            "python3 is missing in the image my/image",
         ),
         (
             "Error: crun: executable file `python3` not found in $PATH: No such file or directory",
             127,
-            "the image my/image has no python3",
+            "python3 is missing in the image my/image",
         ),
         (
             "exec /usr/bin/python3: exec format error",
             1,
-            "the image my/image is for another instruction set, and this machine runs no emulator "
+            "the image my/image is for another instruction set, and this machine has no emulator "
             "for containers",
         ),
         (
             f"{NOT_HERE}{DAEMON}image with reference my/image was found but does not match the "
             f"specified platform: wanted linux/arm64, actual: linux/amd64{USAGE}",
             125,
-            "the image my/image does not come for linux/arm64",
+            "the image my/image is not available for linux/arm64",
         ),
         (
             f"{NOT_HERE}{DAEMON}manifest for my/image:latest not found: manifest unknown: manifest "
             f"unknown{USAGE}",
             125,
-            "there is no image my/image for linux/arm64 here, and no registry gives it",
+            "the image my/image for linux/arm64 is neither on this machine nor in a registry",
         ),
         (
             'Error: short-name "my/image" did not resolve to an alias and no unqualified-search '
             'registries are defined in "/etc/containers/registries.conf"',
             125,
-            "there is no image my/image for linux/arm64 here, and no registry gives it",
+            "the image my/image for linux/arm64 is neither on this machine nor in a registry",
         ),
         (
             f'{NOT_HERE}{DAEMON}Get "https://registry-1.docker.io/v2/": dial tcp: lookup '
             f"registry-1.docker.io on 127.0.0.53:53: no such host{USAGE}",
             125,
-            "there is no image my/image for linux/arm64 here, and its registry does not answer",
+            "the image my/image for linux/arm64 is not on this machine, and its registry does not "
+            "answer",
         ),
         (
             "Trying to pull my/image:latest...\nError: initializing source docker://my/image: "
             'pinging container registry my: Get "https://my/v2/": dial tcp: no such host',
             125,
-            "there is no image my/image for linux/arm64 here, and its registry does not answer",
+            "the image my/image for linux/arm64 is not on this machine, and its registry does not "
+            "answer",
         ),
         (
             f"{DAEMON}mkdir /var/lib/docker: no space left on device.\nSee 'docker run --help'.",
@@ -188,8 +190,8 @@ def test_an_image_without_the_runtime_is_named(engine: Path) -> None:
         f'#!/bin/sh\nwhile [ "$1" != -c ]; do shift; done\nexec {sys.executable} -I -S "$@"\n'
     )
     error = fails(ContainerRunner("docker", "my/image"))
-    assert error.why == "its Python has no onnxruntime and numpy"
-    assert error.hint == "name an image with Python, onnxruntime and numpy in it"
+    assert error.why == "the Python there lacks onnxruntime and numpy"
+    assert error.hint == "use an image with Python, onnxruntime and numpy"
 
 
 def test_an_emulator_of_the_engine_that_crashes_is_named(engine: Path, tmp_path: Path) -> None:

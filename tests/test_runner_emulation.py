@@ -160,7 +160,7 @@ def test_a_whole_root_is_usable(tmp_path: Path) -> None:
 
 
 def test_no_root_is_named(tmp_path: Path) -> None:
-    with pytest.raises(HostError, match="no runner for it is installed") as caught:
+    with pytest.raises(HostError, match="the emulator is not installed") as caught:
         usable_emulator(tmp_path / "none")
     assert caught.value.hint == "run `feasibility runner install aarch64`"
 
@@ -185,7 +185,7 @@ def test_an_emulator_that_is_no_program_is_named(tmp_path: Path, content: str, m
     (tmp_path / "emulator" / "qemu").write_text(content)
     (tmp_path / "emulator" / "qemu").chmod(mode)
     with (
-        pytest.raises(HostError, match="incomplete: its emulator does not start"),
+        pytest.raises(HostError, match="incomplete: QEMU does not start"),
         EmulatedRunner("cortex-a53", tmp_path).connect(tuple),
     ):
         pass
@@ -193,13 +193,13 @@ def test_an_emulator_that_is_no_program_is_named(tmp_path: Path, content: str, m
 
 def test_a_root_of_another_version_is_named(tmp_path: Path) -> None:
     make_root(tmp_path, onnxruntime="1.2.3")
-    with pytest.raises(HostError, match=r"has ONNX Runtime 1\.2\.3, not "):
+    with pytest.raises(HostError, match=r"has ONNX Runtime 1\.2\.3, this machine has "):
         usable_emulator(tmp_path)
 
 
 def test_a_root_of_another_format_is_named(tmp_path: Path) -> None:
     make_root(tmp_path, format=99)
-    with pytest.raises(HostError, match="made by another version"):
+    with pytest.raises(HostError, match="installed by another version"):
         usable_emulator(tmp_path)
 
 
@@ -279,7 +279,7 @@ def test_a_guest_that_does_not_reach_the_runtime_is_the_roots_fault(
     """As when files of it were removed or cut short."""
     fault = session.host_error(result)
     assert fault is not None
-    assert fault.why == f"the installed runner is incomplete: {why}"
+    assert fault.why == f"the emulator is incomplete: {why}"
     assert fault.hint == "run `feasibility runner install aarch64`"
 
 

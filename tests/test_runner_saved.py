@@ -134,7 +134,7 @@ def test_the_runners_are_listed(cli: Cli) -> None:
     assert result.code == 0
     assert "ssh:[USER@]HOST" in result.out
     words = " ".join(result.out.split())
-    assert "no runner for it is installed; run `feasibility runner install aarch64`" in words
+    assert "the emulator is not installed; run `feasibility runner install aarch64`" in words
     assert max(map(len, result.out.splitlines())) <= 80
 
 
@@ -150,7 +150,7 @@ def test_what_is_missing_here_is_listed(cli: Cli, monkeypatch: pytest.MonkeyPatc
     assert forms["docker:IMAGE"].finding == "the program docker is not installed here"
     emulated = forms["emulate:aarch64"]
     assert (emulated.is_ready, emulated.hint) == (False, "run `feasibility runner install aarch64`")
-    assert emulated.finding == "the installed runner is incomplete: root.json is missing"
+    assert emulated.finding == "the emulator is incomplete: root.json is missing"
 
 
 def test_a_trial_tells_of_the_machine(cli: Cli) -> None:
@@ -185,7 +185,7 @@ def test_an_emulator_that_is_not_installed_is_named(cli: Cli, tmp_path: Path) ->
     model = tiny_models.mlp(tmp_path / "m.onnx")
     result = cli("measure", model, "--on", "emulate:aarch64", "-q")
     assert (result.code, result.out) == (2, "")
-    assert "no runner for it is installed" in result.err
+    assert "the emulator is not installed" in result.err
     assert "feasibility runner install aarch64" in result.err
 
 
@@ -209,4 +209,4 @@ def test_a_runner_is_installed_under_either_name(
 def test_a_runner_is_checked_under_either_name(cli: Cli, name: str) -> None:
     result = cli("runner", "check", name, "-q")
     assert (result.code, result.out) == (2, "")
-    assert "no runner for it is installed" in result.err
+    assert "the emulator is not installed" in result.err

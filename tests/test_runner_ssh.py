@@ -385,14 +385,14 @@ def test_a_host_that_falls_silent_ends_the_run(
 def test_two_runs_at_once_are_refused(server: Server) -> None:
     with server.runner.connect(tuple):
         error = fails(server.runner)
-    assert "another run is measuring there" in error.why
+    assert "another measurement runs there" in error.why
     assert server.leftovers() == []
 
 
 @needs_sshd
 def test_an_unknown_host_key_is_named(server: Server) -> None:
     error = fails(with_option(server.runner, "UserKnownHostsFile=/dev/null"))
-    assert error.why == "its host key is not known"
+    assert error.why == "the host key is unknown"
 
 
 @needs_sshd
@@ -400,33 +400,33 @@ def test_a_changed_host_key_is_named(server: Server, tmp_path: Path) -> None:
     known = (server.folder / "known").read_text().split()[0]
     (tmp_path / "known").write_text(f"{known} {(server.folder / 'stranger.pub').read_text()}")
     error = fails(with_option(server.runner, f"UserKnownHostsFile={tmp_path}/known"))
-    assert error.why == "its host key is not the one that ssh knows"
+    assert error.why == "the host key has changed"
 
 
 @needs_sshd
 def test_a_key_that_is_not_accepted_is_named(server: Server) -> None:
     error = fails(with_option(server.runner, "User=nobody-of-this-name"))
-    assert error.why == "it does not let this user in"
+    assert error.why == "the host refused the login"
     assert "ssh-copy-id loop" in error.hint
 
 
 @needs_sshd
 def test_a_closed_port_is_named(server: Server) -> None:
     error = fails(with_option(server.runner, f"Port={free_port()}"))
-    assert error.why == "nothing listens for ssh there"
+    assert error.why == "no ssh server answers on that port"
 
 
 @needs_sshd
 def test_a_missing_interpreter_is_named(server: Server) -> None:
     error = fails(replace(server.runner, python="/nonexistent/python"))
-    assert error.why == "there is no /nonexistent/python there"
+    assert error.why == "the host has no program /nonexistent/python"
 
 
 @needs_sshd
 def test_an_interpreter_that_may_not_be_run_is_named(server: Server, tmp_path: Path) -> None:
     (tmp_path / "python").write_text("no program")
     error = fails(replace(server.runner, python=str(tmp_path / "python")))
-    assert error.why == f"this user may not run {tmp_path}/python there"
+    assert error.why == f"this user may not run {tmp_path}/python on the host"
 
 
 @needs_sshd
@@ -436,7 +436,7 @@ def test_a_python_without_the_runtime_is_named(server: Server, tmp_path: Path) -
     bare.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n')
     bare.chmod(0o755)
     error = fails(replace(server.runner, python=str(bare)))
-    assert error.why == "its Python has no onnxruntime and numpy"
+    assert error.why == "the Python there lacks onnxruntime and numpy"
     assert "pip install onnxruntime numpy" in error.hint
 
 
@@ -499,7 +499,7 @@ def test_a_python_that_cannot_read_the_agent_is_refused() -> None:
                 "  File 1\nSyntaxError: future feature annotations is not defined", 1
             )
 
-    assert refusal(Answers).why == "its Python is too old"
+    assert refusal(Answers).why == "the Python there is too old"
 
 
 def test_a_system_that_is_not_linux_is_refused() -> None:
@@ -523,4 +523,4 @@ def test_an_old_python_there_is_refused() -> None:
         def receive(self) -> dict[str, object]:
             return {"python": "3.7.3", "missing": [], "is_alone": True}
 
-    assert refusal(Answers).why == "its Python is 3.7.3, too old"
+    assert refusal(Answers).why == "the Python there is too old: 3.7.3"

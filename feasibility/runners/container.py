@@ -18,14 +18,14 @@ _PLATFORM: Final = re.compile(r"\w+(?:/\w+){1,2}", re.ASCII)
 _COMMAND_NOT_FOUND: Final = 127
 # Exit codes of docker and podman for failures before the command ran.
 _ENGINE_FAILED: Final = frozenset({125, 126, _COMMAND_NOT_FOUND})
-_WANTED: Final = "name an image with Python, onnxruntime and numpy in it"
+_WANTED: Final = "use an image with Python, onnxruntime and numpy"
 
 # Source: messages of docker 20.10 and 28.2 and podman 4.3, with runc 1.1 and crun 1.8, and of
 # docker 28.3 for the first two.
 _FAILURES: Final = (
     Failure(
         r"permission denied while trying to connect to the docker",
-        "this user may not talk to the Docker daemon",
+        "this user may not use the Docker daemon",
         "let an administrator add you to the group docker, or use podman:{image}",
     ),
     Failure(
@@ -36,30 +36,31 @@ _FAILURES: Final = (
     ),
     Failure(
         r"executable file (`[^`]*` )?not found",
-        "the image {image} has no python3",
+        "python3 is missing in the image {image}",
         _WANTED,
     ),
     Failure(
         r"exec format error",
-        "the image {image} is for another instruction set, and this machine runs no emulator for "
+        "the image {image} is for another instruction set, and this machine has no emulator for "
         "containers",
-        "name a platform that it has, or install QEMU for containers (on Debian: qemu-user-static)",
+        "choose a platform that the image has, or install QEMU for containers (Debian: "
+        "qemu-user-static)",
     ),
     Failure(
         r"does not match the specified platform|no matching manifest for"
         r"|no image found in (manifest list|image index) for",
-        "the image {image} does not come for {platform}",
-        "name another platform, as in {engine}:{image},platform=linux/amd64",
+        "the image {image} is not available for {platform}",
+        "choose another platform, for example {engine}:{image},platform=linux/amd64",
     ),
     Failure(
         r"manifest unknown|pull access denied|requested access to the resource is denied"
         r"|short-name .* did not resolve|no such image",
-        "there is no image {wanted} here, and no registry gives it",
+        "the image {wanted} is neither on this machine nor in a registry",
         "check the name with `{engine} images`, or build, pull or log in first",
     ),
     Failure(
         r"dial tcp|pinging container registry|tls handshake",
-        "there is no image {wanted} here, and its registry does not answer",
+        "the image {wanted} is not on this machine, and its registry does not answer",
         "check the name with `{engine} images`, or the network",
     ),
 )
@@ -92,8 +93,8 @@ class ContainerRunner(RemoteRunner):
     def lost(self) -> tuple[str, str]:
         """The agent is the first process of the container, so the container ended with it."""
         return (
-            f"its container was ended by {self.engine}, a limit or somebody else",
-            f"see `{self.engine} events` for who did, and run it again",
+            f"the container was stopped by {self.engine}, a memory limit or a user",
+            f"see `{self.engine} events`, and run it again",
         )
 
     def agent_argv(self, code: str) -> list[str]:
@@ -154,7 +155,7 @@ def container_runner(engine: Literal["docker", "podman"], text: str) -> Containe
     ):
         raise UsageError(
             f"Cannot read --on {engine}:{safe_text(text)}",
-            "it is not an image, with a platform or without",
+            "expected IMAGE or IMAGE,platform=PLATFORM",
             f"write for example --on {engine}:my/image:1.0,platform=linux/arm64",
         )
     return ContainerRunner(engine, image, platform)

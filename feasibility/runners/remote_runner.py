@@ -35,7 +35,7 @@ _END_DELAY_S: Final = 1.0
 # Observed with QEMU 7.2, which shows its guests this machine's processors in /proc/cpuinfo.
 _EMULATOR_CRASHED: Final = (
     "the emulator that the container engine uses crashed before the runtime had started",
-    "give the engine a newer QEMU, or measure with --on emulate:aarch64",
+    "install a newer QEMU for the engine, or measure with --on emulate:aarch64",
 )
 # Usage hints of a program, and what engines report while they pull an image.
 _SIDE_NOTES: Final = re.compile(
@@ -203,7 +203,7 @@ class RemoteSession:
         """The error of a command that did not start there, or lost its connection."""
         if result.ending in ("done", "failed"):
             return None
-        what = f"Cannot go on measuring on {self.runner_name}"
+        what = f"Cannot continue the measurement on {self.runner_name}"
         if self._is_lost():
             return HostError(what, *self.runner.lost)
         if self.is_emulated and result.signal_number is not None and result.phase == "start":
@@ -249,20 +249,22 @@ def _checked_facts(connection: Connection, runner: RemoteRunner, what: str) -> d
         raise HostError(what, str(error), "measure on a machine with Linux") from error
     except (ConnectionEndedError, BrokenPipeError) as error:
         if "SyntaxError" in str(error):
-            raise HostError(what, "its Python is too old", _NEWER_PYTHON) from error
+            raise HostError(what, "the Python there is too old", _NEWER_PYTHON) from error
         code = error.exit_code if isinstance(error, ConnectionEndedError) else None
         raise HostError(what, *runner.explain(str(error), code)) from error
     version = safe_text(str(facts.get("python", "")))
     if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < _OLDEST_PYTHON:
-        raise HostError(what, f"its Python is {version}, too old", _NEWER_PYTHON)
+        raise HostError(what, f"the Python there is too old: {version}", _NEWER_PYTHON)
     if facts["missing"]:
         missing = " and ".join(facts["missing"])
-        raise HostError(what, f"its Python has no {missing}", runner.install_hint(facts["missing"]))
+        raise HostError(
+            what, f"the Python there lacks {missing}", runner.install_hint(facts["missing"])
+        )
     if not facts["is_alone"]:
         raise HostError(
             what,
-            "another run is measuring there, and both would get wrong times",
-            "wait until it is done",
+            "another measurement runs there, and both would get wrong times",
+            "wait until it has finished",
         )
     return facts
 

@@ -24,7 +24,7 @@ _OPTIONS: Final = (
 _EXIT_SSH_FAILED: Final = 255
 _EXIT_NOT_EXECUTABLE: Final = 126
 _EXIT_NOT_FOUND: Final = 127
-_OTHER_PYTHON: Final = "install Python there, or name one: --on ssh:HOST:/path/to/python"
+_OTHER_PYTHON: Final = "install Python on the host, or name one: --on ssh:HOST:/path/to/python"
 _NAME: Final = re.compile(
     r"(?P<host>//(?:[\w.+-]+@)?(?:[\w.-]+|\[[0-9A-Fa-f:.%]+\])(?::\d+)?|(?:[\w.+-]+@)?\w[\w.-]*)"
     r"(?::?(?P<python>/\S+))?",
@@ -33,30 +33,34 @@ _NAME: Final = re.compile(
 
 
 _LOST: Final = (
-    "the connection was lost; what was copied there is removed when that side notices",
+    "the connection was lost; the host removes the copied files when it notices",
     "check the network and run it again",
 )
 _FAILURES: Final = (
     Failure(
         "REMOTE HOST IDENTIFICATION HAS CHANGED",
-        "its host key is not the one that ssh knows",
-        "find out why before you connect; then remove the old key with ssh-keygen -R HOST",
+        "the host key has changed",
+        "find out why first; then remove the old key with ssh-keygen -R HOST",
     ),
     Failure(
         "Host key verification failed",
-        "its host key is not known",
-        "connect once with `ssh {host}` and check the key that it shows",
+        "the host key is unknown",
+        "connect once with `ssh {host}` and check the key",
     ),
     Failure(
         r"permission denied \(",
-        "it does not let this user in",
-        "check the user's name, and set up a key with `ssh-copy-id {host}`",
+        "the host refused the login",
+        "check the user name, or set up a key with `ssh-copy-id {host}`",
     ),
-    Failure("Could not resolve hostname", "there is no host of that name", "check the name"),
-    Failure("Connection refused", "nothing listens for ssh there", "start sshd there"),
+    Failure("Could not resolve hostname", "the host name cannot be resolved", "check the name"),
+    Failure("Connection refused", "no ssh server answers on that port", "start sshd on the host"),
     Failure("closed by remote host|connection reset|broken pipe|connection closed", *_LOST),
-    Failure("timed out", "it does not answer", "check that it is on and in this network"),
-    Failure("No route to host", "there is no way to it", "check that it is on and in this network"),
+    Failure("timed out", "the host does not answer", "check that the host is on and reachable"),
+    Failure(
+        "No route to host",
+        "the network has no route to the host",
+        "check that the host is on and reachable",
+    ),
 )
 
 
@@ -103,9 +107,9 @@ class SshRunner(RemoteRunner):
         if found is not None:
             return found
         if exit_code == _EXIT_NOT_EXECUTABLE:
-            return f"this user may not run {safe_text(self.python)} there", _OTHER_PYTHON
+            return f"this user may not run {safe_text(self.python)} on the host", _OTHER_PYTHON
         if exit_code == _EXIT_NOT_FOUND:
-            return f"there is no {safe_text(self.python)} there", _OTHER_PYTHON
+            return f"the host has no program {safe_text(self.python)}", _OTHER_PYTHON
         return (
             complaint(text) or f"ssh ended with code {exit_code}",
             f"try `ssh {self.host} {self.python} -V`",

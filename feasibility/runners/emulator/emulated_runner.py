@@ -88,7 +88,7 @@ class EmulatedSession(LocalFiles):
         core, version = self.core, self.manifest.emulator_version
         if result.signal_number == signal.SIGILL or "Illegal instruction" in result.stderr_tail:
             return HostError(
-                f"Cannot go on emulating {core}",
+                f"Cannot continue to emulate {core}",
                 f"the runtime used an instruction that {core} does not have, or that "
                 f"QEMU {version} does not know",
                 f"try another core with --on emulate:{ISA}:CPU, or a newer emulator",
@@ -146,7 +146,7 @@ def _require_start(emulator: Path) -> None:
     try:
         subprocess.run([emulator, "--version"], capture_output=True, timeout=30, check=True)
     except (OSError, subprocess.SubprocessError) as error:
-        raise incomplete_emulator(f"Cannot emulate {ISA}", "its emulator does not start") from error
+        raise incomplete_emulator(f"Cannot emulate {ISA}", "QEMU does not start") from error
 
 
 def _failure_text(result: ChildResult) -> str:

@@ -62,12 +62,14 @@ def usable_emulator(folder: Path) -> Manifest:
     """
     what = f"Cannot emulate {ISA}"
     if not folder.exists():
-        raise HostError(what, "no runner for it is installed", INSTALL_HINT)
+        raise HostError(what, "the emulator is not installed", INSTALL_HINT)
     manifest = read_manifest(folder)
     if not (folder / MANIFEST).exists():
         raise incomplete_emulator(what, f"{MANIFEST} is missing")
     if manifest is None:
-        raise HostError(what, "the installed runner was made by another version", INSTALL_HINT)
+        raise HostError(
+            what, "the emulator was installed by another version of feasibility", INSTALL_HINT
+        )
     missing = [part for part in _parts(manifest) if not (folder / part).exists()]
     if missing:
         raise incomplete_emulator(what, f"{missing[0]} is missing")
@@ -75,7 +77,7 @@ def usable_emulator(folder: Path) -> Manifest:
     if manifest.onnxruntime != here:
         raise HostError(
             what,
-            f"the installed runner has ONNX Runtime {manifest.onnxruntime}, not {here} as here",
+            f"the emulator has ONNX Runtime {manifest.onnxruntime}, this machine has {here}",
             INSTALL_HINT,
         )
     return manifest
@@ -83,7 +85,7 @@ def usable_emulator(folder: Path) -> Manifest:
 
 def incomplete_emulator(what: str, why: str) -> HostError:
     """The error if a part is missing or does not work."""
-    return HostError(what, f"the installed runner is incomplete: {why}", INSTALL_HINT)
+    return HostError(what, f"the emulator is incomplete: {why}", INSTALL_HINT)
 
 
 def _parts(manifest: Manifest) -> tuple[str, ...]:

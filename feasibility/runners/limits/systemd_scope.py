@@ -102,7 +102,7 @@ def _cgroup_of(waiting: subprocess.Popen[bytes], hierarchy: Hierarchy) -> Path:
     ready, _, _ = select.select([waiting.stdout], [], [], _ANSWER_S)
     if not ready or not waiting.stdout.readline():
         raise EnforcerUnavailableError(
-            "this user has no service manager",
+            "no service manager runs for this user",
             "log in over ssh or at the console, or: loginctl enable-linger USER",
         )
     group = Path(f"/proc/{waiting.pid}/cgroup").read_text(encoding="utf-8")
