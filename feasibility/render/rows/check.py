@@ -15,7 +15,7 @@ from feasibility.records.assessment import (
 )
 from feasibility.records.intervals import BytesInterval, DurationInterval
 from feasibility.render.rows.measure import profile_details
-from feasibility.render.rows.places import candidate_of, duration_text, places_section, stream_rows
+from feasibility.render.rows.places import duration_text, places_section, stream_rows
 from feasibility.render.rows.profile import host_row, model_row, summary_rows
 from feasibility.render.rows.prove import device_proof_grid, device_proof_remark
 from feasibility.render.rows.reasons import upload_text
@@ -28,12 +28,17 @@ from feasibility.render.rows.rows import (
     name_text,
     notice_section,
 )
-from feasibility.render.rows.sentences import SERVER, best_server, server_text
+from feasibility.render.rows.sentences import (
+    SERVER,
+    best_server,
+    candidate_of,
+    kind_text,
+    server_text,
+)
 from feasibility.render.rows.verdict_table import (
     METHOD_TEXT,
     VERDICT_TONE,
     device_grid,
-    kind_text,
     legend,
     overview_grid,
     shown_latency,

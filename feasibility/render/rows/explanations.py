@@ -1,20 +1,32 @@
-"""Which sentences explain a predicted memory figure or time?"""
+"""Which sentences explain a figure: memory, time, energy, cost or the network?"""
 
 from __future__ import annotations
 
 from typing import Final
 
+from feasibility.records.assessment import Candidate
 from feasibility.records.intervals import (
     BytesInterval,
+    CostInterval,
     DurationInterval,
+    EnergyInterval,
     LatencyBasis,
     LatencyBasisCode,
     MemoryBasis,
+    Network,
     NpuTimes,
 )
 from feasibility.records.profile import Profile
+from feasibility.render.rows.reasons import upload_text
+from feasibility.render.rows.rows import joined
 from feasibility.text import safe_text
-from feasibility.units import MIB, format_bytes, format_duration_range, format_factor
+from feasibility.units import (
+    MIB,
+    format_bytes,
+    format_count,
+    format_duration_range,
+    format_factor,
+)
 
 # Smaller differences and parts are not worth a sentence.
 _NOTEWORTHY_BYTES: Final = 2 * MIB
@@ -44,6 +56,43 @@ _TIME_BASIS: Final[dict[LatencyBasisCode, str]] = {
 
 def latency_explanation(latency: DurationInterval, profile: Profile) -> str:
     """Where a time comes from, and what changed it."""
+    text = _time_source(latency, profile)
+    if not latency.unknown_cores:
+        return text
+    cores = joined([safe_text(core, 40) for core in latency.unknown_cores])
+    return (
+        f"{text} The projection was never fitted to {cores} and uses another core family; it may "
+        "be far off."
+    )
+
+
+def energy_explanation(energy: EnergyInterval) -> str:
+    """The power behind an energy, and its source."""
+    power = format_count(energy.power_mw / 1000, "W")
+    return f"Latency times 0.3 to 1 of {power} ({energy.power_source})."
+
+
+def cost_explanation(cost: CostInterval) -> str:
+    """The price behind a cost, its source, and what both ends include."""
+    source = cost.price_source or "given with --price"
+    text = f"{cost.hourly_microusd / 10**6:.6g} USD per hour ({source}). Low: never idle."
+    if cost.rate_per_s is not None:
+        text += f" High: no other work than {format_count(cost.rate_per_s)} requests per second."
+    return text
+
+
+def network_explanation(found: Candidate, network: Network) -> str:
+    """What a request sends and fetches over which network."""
+    up = upload_text(found.upload_bytes, is_given=found.is_upload_given)
+    down = found.download_bytes
+    answer = "outputs of unknown size" if down is None else format_bytes(down)
+    return (
+        f"One round trip over {network.name} on an open connection, {up} up, {answer} back. "
+        f"{network.source}."
+    )
+
+
+def _time_source(latency: DurationInterval, profile: Profile) -> str:
     if latency.method == "measured":
         return f"Measured on the device itself by {profile.source or 'this tool'}."
     basis = latency.basis

@@ -8,7 +8,6 @@ from feasibility.records.assessment import (
     Candidate,
     DeviceAssessment,
     ModelAssessment,
-    Placement,
 )
 from feasibility.records.intervals import (
     CostInterval,
@@ -29,11 +28,6 @@ from feasibility.units import (
 
 NOT_KNOWN: Final = "not known"
 _MICRO: Final = 10**6
-
-
-def candidate_of(device: str, placed: Placement) -> Candidate | None:
-    """The candidate of a device; None where places were not compared."""
-    return next((one for one in placed.candidates if one.device == device), None)
 
 
 def places_section(model: ModelAssessment) -> Section | None:

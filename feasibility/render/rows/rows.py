@@ -177,6 +177,13 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'s' * (count != 1)}"
 
 
+def joined(names: Sequence[str]) -> str:
+    """Names as a sentence lists them: `a`, `a and b`, `a, b and c`."""
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
 def limited(items: Sequence[str], limit: int, noun: str) -> str:
     """Items joined by commas, the rest only counted."""
     shown = ", ".join(items[:limit])

@@ -19,28 +19,24 @@ from feasibility.records.assessment import (
     Verdict,
 )
 from feasibility.records.intervals import (
-    CostInterval,
-    DurationInterval,
-    EnergyInterval,
     Network,
 )
 from feasibility.records.profile import Profile
-from feasibility.render.rows.explanations import latency_explanation, memory_explanation
-from feasibility.render.rows.reasons import reason_text, upload_text
-from feasibility.text import safe_text
-from feasibility.units import format_bytes, format_count, format_duration_range
+from feasibility.render.rows.explanations import (
+    cost_explanation,
+    energy_explanation,
+    latency_explanation,
+    memory_explanation,
+    network_explanation,
+)
+from feasibility.render.rows.reasons import reason_text
+from feasibility.render.rows.rows import joined, name_text
+from feasibility.units import format_duration_range
 
 SERVER: Final = "server"
 # More names than this are counted.
 _MOST_NAMES: Final = 4
-_PLURALS: Final = {
-    "phone": "phones",
-    "tablet": "tablets",
-    "sbc": "boards",
-    "laptop": "laptops",
-    "desktop": "desktops",
-    "server": "servers",
-}
+_KINDS: Final = {"sbc": "board"}
 _MISSING: Final[dict[ActionCode, str]] = {
     "time-on-device": "one measured time on the {name} is missing",
     "time-in-file": "one measured time on the {name} is missing",
@@ -100,7 +96,7 @@ def device_names(group: Sequence[DeviceAssessment], everyone: Sequence[DeviceAss
     for kind in dict.fromkeys(found.kind for found in group):
         members = [found for found in group if found.kind == kind]
         if len(members) == sum(found.kind == kind for found in everyone) and len(members) > 1:
-            names.append(_PLURALS.get(kind, kind))
+            names.append(kind_text(kind, 2))
         else:
             names += [f"the {found.name}" for found in members]
     if len(names) > _MOST_NAMES:
@@ -108,11 +104,15 @@ def device_names(group: Sequence[DeviceAssessment], everyone: Sequence[DeviceAss
     return joined(names)
 
 
-def joined(names: Sequence[str]) -> str:
-    """Names as a sentence lists them: `a`, `a and b`, `a, b and c`."""
-    if len(names) < 2:
-        return "".join(names)
-    return f"{', '.join(names[:-1])} and {names[-1]}"
+def kind_text(kind: str, count: int) -> str:
+    """`board` or `boards`, `phone` or `phones`."""
+    name = name_text(_KINDS.get(kind, kind), 20)
+    return name if count == 1 else f"{name}s"
+
+
+def candidate_of(device: str, placed: Placement) -> Candidate | None:
+    """The candidate of a device; None where places were not compared."""
+    return next((one for one in placed.candidates if one.device == device), None)
 
 
 def best_server(devices: Iterable[DeviceAssessment], placed: Placement) -> DeviceAssessment | None:
@@ -125,7 +125,7 @@ def best_server(devices: Iterable[DeviceAssessment], placed: Placement) -> Devic
 
 def server_text(server: DeviceAssessment, placed: Placement) -> str:
     """Name of a server, with how many of it the rate needs at most."""
-    found = next((one for one in placed.candidates if one.device == server.device), None)
+    found = candidate_of(server.device, placed)
     count = None if found is None else found.server_count
     return f"{server.name}, up to {count} of them" if count and count > 1 else server.name
 
@@ -139,58 +139,29 @@ def _texts(reasons: Iterable[Reason]) -> tuple[str, ...]:
 
 
 def _device(found: DeviceAssessment, profile: Profile) -> DeviceAssessment:
-    reasons = _told(found.reasons)
+    reasons, energy = _told(found.reasons), found.energy
     change = _told(() if found.memory_change is None else (found.memory_change,))
     return replace(
         found,
         reasons=reasons,
         reasons_text=_texts(reasons),
         memory=replace(found.memory, explanation=memory_explanation(found.memory)),
-        latency=replace(found.latency, explanation=_latency_text(found.latency, profile)),
-        energy=_explained_energy(found.energy),
+        latency=replace(found.latency, explanation=latency_explanation(found.latency, profile)),
+        energy=energy and replace(energy, explanation=energy_explanation(energy)),
         memory_change=change[0] if change else None,
         changes=_texts(change),
     )
 
 
-def _latency_text(latency: DurationInterval, profile: Profile) -> str:
-    text = latency_explanation(latency, profile)
-    if not latency.unknown_cores:
-        return text
-    cores = joined([safe_text(core, 40) for core in latency.unknown_cores])
-    return (
-        f"{text} The projection was never fitted to {cores} and uses another core family; it may "
-        "be far off."
-    )
-
-
-def _explained_energy(energy: EnergyInterval | None) -> EnergyInterval | None:
-    if energy is None:
-        return None
-    power = f"{energy.power_mw / 1000:g} W"
-    text = f"Latency times 0.3 to 1 of {power} ({energy.power_source})."
-    return replace(energy, explanation=text)
-
-
-def _explained_cost(cost: CostInterval | None) -> CostInterval | None:
-    if cost is None:
-        return None
-    source = cost.price_source or "given with --price"
-    text = f"{cost.hourly_microusd / 10**6:.6g} USD per hour ({source}). Low: never idle."
-    if cost.rate_per_s is not None:
-        text += f" High: no other work than {format_count(cost.rate_per_s)} requests per second."
-    return replace(cost, explanation=text)
-
-
 def _candidate(found: Candidate, network: Network | None, device: DeviceAssessment) -> Candidate:
     reasons = _told(found.reasons)
-    latency, network_time = found.latency, found.network_time
+    latency, network_time, cost = found.latency, found.network_time, found.cost_per_1000
     if found.where != "cloud":
         latency = device.latency
     elif network_time is None or network is None:
         latency = replace(latency, explanation="No network.")
     else:
-        text = _network_text(found, network)
+        text = network_explanation(found, network)
         network_time = replace(network_time, explanation=text)
         latency = replace(
             latency, explanation=f"Network: {text} Server: {device.latency.explanation}"
@@ -202,17 +173,7 @@ def _candidate(found: Candidate, network: Network | None, device: DeviceAssessme
         latency=latency,
         network_time=network_time,
         energy=device.energy,
-        cost_per_1000=_explained_cost(found.cost_per_1000),
-    )
-
-
-def _network_text(found: Candidate, network: Network) -> str:
-    up = upload_text(found.upload_bytes, is_given=found.is_upload_given)
-    down = found.download_bytes
-    answer = "outputs of unknown size" if down is None else format_bytes(down)
-    return (
-        f"One round trip over {network.name} on an open connection, {up} up, {answer} back. "
-        f"{network.source}."
+        cost_per_1000=cost and replace(cost, explanation=cost_explanation(cost)),
     )
 
 
@@ -253,7 +214,7 @@ def _nowhere_text(
         return f"does not fit on {device_names(local, local)}" if local else "no device to check"
     if server.verdict == "undecided":
         return f"undecided for the {server.name}"
-    candidate = next((one for one in placed.candidates if one.device == server.device), None)
+    candidate = candidate_of(server.device, placed)
     # The worst reason may be about the network or the requirements instead of the server.
     if candidate is None or server.reasons_text[:1] != candidate.reasons_text[:1]:
         return f"does not fit on {device_names(devices, devices)}"
@@ -273,7 +234,7 @@ def _alternative_text(
 
 
 def _cloud_text(server: DeviceAssessment, placed: Placement) -> str:
-    found = next((one for one in placed.candidates if one.device == server.device), None)
+    found = candidate_of(server.device, placed)
     latency = server.latency if found is None else found.latency
     if latency.low_ns is None or latency.high_ns is None:
         time = "fits"

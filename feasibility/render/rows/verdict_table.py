@@ -15,9 +15,9 @@ from feasibility.records.assessment import (
 )
 from feasibility.records.base import Method
 from feasibility.records.intervals import DurationInterval
-from feasibility.render.rows.places import candidate_of, duration_text, factor_text
-from feasibility.render.rows.rows import Column, Grid, Tone, counted, name_text
-from feasibility.render.rows.sentences import joined
+from feasibility.render.rows.places import duration_text, factor_text
+from feasibility.render.rows.rows import Column, Grid, Tone, counted, joined, name_text
+from feasibility.render.rows.sentences import candidate_of, kind_text
 from feasibility.units import (
     NOT_MEASURED,
     format_bytes,
@@ -48,18 +48,11 @@ _OTHER_RUNTIME: Final = (
     "memory is that of ONNX Runtime; the other runtime reads its own format, and its operators "
     "were not checked"
 )
-_KINDS: Final = {"sbc": ("board", "boards")}
 
 
 def verdict_text(verdict: Verdict | Where) -> str:
     """The word of the glossary: `fits with changes` for `fits-with-changes`."""
     return verdict.replace("-", " ")
-
-
-def kind_text(kind: str, count: int) -> str:
-    """`board` or `boards`, `phone` or `phones`."""
-    one, many = _KINDS.get(kind, (kind, f"{kind}s"))
-    return name_text(one if count == 1 else many, 20)
 
 
 def device_grid(model: ModelAssessment) -> Grid:
