@@ -52,13 +52,8 @@ def imported_profile(
 ) -> Profile:
     """The profile of another program's figures; empty or None if the file does not state them.
 
-    Args:
-        tool: The program.
-        caveats: What limits the meaning of the figures; each becomes a warning.
-        warmup_count: Runs before those that count.
-        run_count: Runs that count; None for the number of samples.
-        measured_at: Time of the measurement, ISO 8601; empty for now.
-        memory: Memory above the baseline.
+    Each caveat becomes a warning. Memory is above the baseline. Warm-up runs do not count;
+    without a number of runs, the number of samples counts.
     """
     return Profile(
         tool_version=feasibility.__version__,
