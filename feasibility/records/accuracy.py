@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from msgspec import Meta
-
-from feasibility.records.base import Count, Nanoseconds, Ratio, Record
+from feasibility.records.base import Count, Nanoseconds, Ratio, Record, doc
 
 Scope: TypeAlias = Literal["all", "kind", "runtime"]
 
@@ -15,53 +13,44 @@ class AccuracyLine(Record, frozen=True, kw_only=True):
     """Error over one group of measurements."""
 
     scope: Annotated[
-        Scope, Meta(description="all: a group of rows; kind: a kind of device; runtime: a runtime.")
+        Scope, doc("all: a group of rows; kind: a kind of device; runtime: a runtime.")
     ]
-    subject: Annotated[str, Meta(description="Name of the group.")]
-    row_count: Annotated[Count, Meta(description="Projections compared with a measurement.")]
-    chip_count: Annotated[Count, Meta(description="Different chips among them.")]
-    median_error_ratio: Annotated[Ratio, Meta(description="Median of |projected / measured - 1|.")]
-    p90_factor_ratio: Annotated[
-        Ratio, Meta(description="Nine of ten projections are within this factor.")
-    ]
-    within_1_5_ratio: Annotated[Ratio, Meta(description="Share within a factor of 1.5.")]
-    within_2_ratio: Annotated[Ratio, Meta(description="Share within a factor of 2.")]
-    coverage_ratio: Annotated[Ratio, Meta(description="Share inside the 80 % interval.")]
+    subject: Annotated[str, doc("Name of the group.")]
+    row_count: Annotated[Count, doc("Projections compared with a measurement.")]
+    chip_count: Annotated[Count, doc("Different chips among them.")]
+    median_error_ratio: Annotated[Ratio, doc("Median of |projected / measured - 1|.")]
+    p90_factor_ratio: Annotated[Ratio, doc("Nine of ten projections are within this factor.")]
+    within_1_5_ratio: Annotated[Ratio, doc("Share within a factor of 1.5.")]
+    within_2_ratio: Annotated[Ratio, doc("Share within a factor of 2.")]
+    coverage_ratio: Annotated[Ratio, doc("Share inside the 80 % interval.")]
 
 
 class AccuracyPoint(Record, frozen=True, kw_only=True):
     """One measurement and its projection."""
 
-    subject: Annotated[str, Meta(description="Group of the row.")]
-    measured_ns: Annotated[Nanoseconds, Meta(description="Published time.")]
-    projected_ns: Annotated[Nanoseconds, Meta(description="Projected time.")]
+    subject: Annotated[str, doc("Group of the row.")]
+    measured_ns: Annotated[Nanoseconds, doc("Published time.")]
+    projected_ns: Annotated[Nanoseconds, doc("Projected time.")]
 
 
 class Accuracy(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/accuracy/1"):
     """The answer of `devices validate --report`."""
 
-    tool_version: Annotated[str, Meta(description="Version of feasibility that wrote this.")]
-    source: Annotated[str, Meta(description="Table of the rows.")]
-    calibrated_on: Annotated[str, Meta(description="Date of the coefficients, ISO 8601.")]
-    calibrated_row_count: Annotated[
-        Count, Meta(description="Rows that the CPU coefficients were fitted to.")
-    ]
+    tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
+    source: Annotated[str, doc("Table of the rows.")]
+    calibrated_on: Annotated[str, doc("Date of the coefficients, ISO 8601.")]
+    calibrated_row_count: Annotated[Count, doc("Rows that the CPU coefficients were fitted to.")]
     is_held_out: Annotated[
-        bool, Meta(description="True if every row was projected by a fit that did not see it.")
+        bool, doc("True if every row was projected by a fit that did not see it.")
     ]
-    row_count: Annotated[Count, Meta(description="Rows of the table.")]
-    scored_count: Annotated[Count, Meta(description="Rows that could be projected.")]
+    row_count: Annotated[Count, doc("Rows of the table.")]
+    scored_count: Annotated[Count, doc("Rows that could be projected.")]
     seen_count: Annotated[
-        Count, Meta(description="Scored rows that the shipped coefficients were fitted to.")
+        Count, doc("Scored rows that the shipped coefficients were fitted to.")
     ] = 0
-    left_out: Annotated[
-        dict[str, int], Meta(description="Rows that could not be projected, by reason.")
-    ] = {}
+    left_out: Annotated[dict[str, int], doc("Rows that could not be projected, by reason.")] = {}
     notes: Annotated[
-        dict[str, int],
-        Meta(description="Rows projected with another runtime or number of threads, by reason."),
+        dict[str, int], doc("Rows projected with another runtime or number of threads, by reason.")
     ] = {}
-    lines: Annotated[tuple[AccuracyLine, ...], Meta(description="Error by group.")]
-    points: Annotated[
-        tuple[AccuracyPoint, ...], Meta(description="Every compared measurement.")
-    ] = ()
+    lines: Annotated[tuple[AccuracyLine, ...], doc("Error by group.")]
+    points: Annotated[tuple[AccuracyPoint, ...], doc("Every compared measurement.")] = ()

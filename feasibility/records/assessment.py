@@ -10,7 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta
 
-from feasibility.records.base import Bytes, Count, Nanoseconds, Record
+from feasibility.records.base import Bytes, Count, Nanoseconds, Record, doc
 from feasibility.records.device import Role
 from feasibility.records.intervals import (
     BytesInterval,
@@ -60,222 +60,198 @@ class MemoryLimit(Record, frozen=True, kw_only=True, omit_defaults=True):
 
     source: Annotated[
         Literal["option", "system", "gpu"],
-        Meta(description="The user with an option, the operating system, or the GPU's memory."),
+        doc("The user with an option, the operating system, or the GPU's memory."),
     ]
-    system: Annotated[SystemName | None, Meta(description="Operating system.")] = None
-    role: Annotated[Role | None, Meta(description="Role that the limit is for.")] = None
+    system: Annotated[SystemName | None, doc("Operating system.")] = None
+    role: Annotated[Role | None, doc("Role that the limit is for.")] = None
     asked_role: Annotated[
-        Role | None, Meta(description="Role that was asked for and has no figure of its own.")
+        Role | None, doc("Role that was asked for and has no figure of its own.")
     ] = None
-    total_bytes: Annotated[Bytes | None, Meta(description="Memory of the device or GPU.")] = None
-    is_estimate: Annotated[bool, Meta(description="True if nobody published the limit.")] = False
+    total_bytes: Annotated[Bytes | None, doc("Memory of the device or GPU.")] = None
+    is_estimate: Annotated[bool, doc("True if nobody published the limit.")] = False
 
 
 class Reason(Record, frozen=True, kw_only=True, omit_defaults=True):
     """What one part says about a model on a device; figures that do not apply are left out."""
 
-    code: Annotated[ReasonCode, Meta(description="What was found.")]
-    part: Annotated[Part, Meta(description="What was compared.")]
-    verdict: Annotated[Verdict, Meta(description="Verdict of this part alone.")]
+    code: Annotated[ReasonCode, doc("What was found.")]
+    part: Annotated[Part, doc("What was compared.")]
+    verdict: Annotated[Verdict, doc("Verdict of this part alone.")]
     score: Annotated[int, Meta(ge=0, le=100, description="Score of this part alone.")]
-    device: Annotated[str, Meta(description="Device id.")] = ""
-    actual_low_bytes: Annotated[Bytes | None, Meta(description="Lower end of the size.")] = None
-    actual_high_bytes: Annotated[Bytes | None, Meta(description="Upper end of the size.")] = None
-    budget_bytes: Annotated[Bytes | None, Meta(description="Limit of the size.")] = None
-    unchanged_bytes: Annotated[
-        Bytes | None, Meta(description="Likely memory without the change.")
-    ] = None
-    actual_low_ns: Annotated[Nanoseconds | None, Meta(description="Lower end of the time.")] = None
-    actual_high_ns: Annotated[Nanoseconds | None, Meta(description="Upper end of the time.")] = None
-    budget_ns: Annotated[
-        Nanoseconds | None, Meta(description="Target of the time, or period of the rate.")
-    ] = None
+    device: Annotated[str, doc("Device id.")] = ""
+    actual_low_bytes: Annotated[Bytes | None, doc("Lower end of the size.")] = None
+    actual_high_bytes: Annotated[Bytes | None, doc("Upper end of the size.")] = None
+    budget_bytes: Annotated[Bytes | None, doc("Limit of the size.")] = None
+    unchanged_bytes: Annotated[Bytes | None, doc("Likely memory without the change.")] = None
+    actual_low_ns: Annotated[Nanoseconds | None, doc("Lower end of the time.")] = None
+    actual_high_ns: Annotated[Nanoseconds | None, doc("Upper end of the time.")] = None
+    budget_ns: Annotated[Nanoseconds | None, doc("Target of the time, or period of the rate.")] = (
+        None
+    )
     is_budget_asked: Annotated[
-        bool, Meta(description="True if the user set the limit; false for the device's own.")
+        bool, doc("True if the user set the limit; false for the device's own.")
     ] = False
-    rate_per_s: Annotated[float | None, Meta(description="Inferences per second.")] = None
-    server_low_count: Annotated[Count | None, Meta(description="Fewest servers needed.")] = None
-    server_high_count: Annotated[Count | None, Meta(description="Most servers needed.")] = None
-    upload_bytes: Annotated[Bytes | None, Meta(description="Bytes sent per request.")] = None
+    rate_per_s: Annotated[float | None, doc("Inferences per second.")] = None
+    server_low_count: Annotated[Count | None, doc("Fewest servers needed.")] = None
+    server_high_count: Annotated[Count | None, doc("Most servers needed.")] = None
+    upload_bytes: Annotated[Bytes | None, doc("Bytes sent per request.")] = None
     is_upload_given: Annotated[
-        bool, Meta(description="True if the user gave the bytes sent; false for raw tensors.")
+        bool, doc("True if the user gave the bytes sent; false for raw tensors.")
     ] = False
-    network: Annotated[str, Meta(description="Name of the network.")] = ""
-    phase: Annotated[
-        Literal["load", "run"] | None, Meta(description="Phase with the highest memory.")
-    ] = None
-    memory_limit: Annotated[MemoryLimit | None, Meta(description="Who sets the limit.")] = None
-    operators: Annotated[tuple[str, ...], Meta(description="Operators concerned.")] = ()
-    runtime: Annotated[str, Meta(description="Runtime concerned, as a key.")] = ""
-    text: Annotated[str, Meta(description="All of this in one sentence.")] = ""
+    network: Annotated[str, doc("Name of the network.")] = ""
+    phase: Annotated[Literal["load", "run"] | None, doc("Phase with the highest memory.")] = None
+    memory_limit: Annotated[MemoryLimit | None, doc("Who sets the limit.")] = None
+    operators: Annotated[tuple[str, ...], doc("Operators concerned.")] = ()
+    runtime: Annotated[str, doc("Runtime concerned, as a key.")] = ""
+    text: Annotated[str, doc("All of this in one sentence.")] = ""
 
 
 class Storage(Record, frozen=True, kw_only=True):
     """Size of the model's files and its limit."""
 
-    needed_bytes: Annotated[Bytes, Meta(description="Model file and external data.")]
-    budget_bytes: Annotated[Bytes | None, Meta(description="Limit.")] = None
+    needed_bytes: Annotated[Bytes, doc("Model file and external data.")]
+    budget_bytes: Annotated[Bytes | None, doc("Limit.")] = None
 
 
 class DeviceAssessment(Record, frozen=True, kw_only=True):
     """One model on one device."""
 
-    device: Annotated[str, Meta(description="Device id.")]
-    name: Annotated[str, Meta(description="Device name.")]
-    kind: Annotated[str, Meta(description="Device kind, for example phone.")]
-    verdict: Annotated[Verdict, Meta(description="Worst verdict of all parts.")]
+    device: Annotated[str, doc("Device id.")]
+    name: Annotated[str, doc("Device name.")]
+    kind: Annotated[str, doc("Device kind, for example phone.")]
+    verdict: Annotated[Verdict, doc("Worst verdict of all parts.")]
     score: Annotated[int, Meta(ge=0, le=100, description="Lowest score of all parts.")]
     score_parts: Annotated[
         dict[str, int],
-        Meta(
-            description="Score by part, 0 to 100: memory, latency, storage and operators; rate and "
+        doc(
+            "Score by part, 0 to 100: memory, latency, storage and operators; rate and "
             "realtime if asked for; on servers also demands, request (with the network) and uplink."
         ),
     ] = {}
-    reasons: Annotated[
-        tuple[Reason, ...], Meta(description="What each part says, the lowest score first.")
-    ] = ()
-    reasons_text: Annotated[tuple[str, ...], Meta(description="The reasons as sentences.")] = ()
-    memory: Annotated[BytesInterval, Meta(description="Memory on the device.")]
-    latency: Annotated[DurationInterval, Meta(description="Latency on the device.")]
-    storage: Annotated[Storage, Meta(description="Storage on the device.")]
+    reasons: Annotated[tuple[Reason, ...], doc("What each part says, the lowest score first.")] = ()
+    reasons_text: Annotated[tuple[str, ...], doc("The reasons as sentences.")] = ()
+    memory: Annotated[BytesInterval, doc("Memory on the device.")]
+    latency: Annotated[DurationInterval, doc("Latency on the device.")]
+    storage: Annotated[Storage, doc("Storage on the device.")]
     utilisation: Annotated[
         RatioInterval | None,
-        Meta(description="Share of the time that the device computes at the rate asked for."),
+        doc("Share of the time that the device computes at the rate asked for."),
     ] = None
-    realtime: Annotated[
-        RatioInterval | None, Meta(description="Real-time factor; null if not asked for.")
-    ] = None
-    energy: Annotated[
-        EnergyInterval | None, Meta(description="Energy of one inference; null if not known.")
-    ] = None
+    realtime: Annotated[RatioInterval | None, doc("Real-time factor; null if not asked for.")] = (
+        None
+    )
+    energy: Annotated[EnergyInterval | None, doc("Energy of one inference; null if not known.")] = (
+        None
+    )
     missing_operators: Annotated[
-        tuple[str, ...], Meta(description="Operators that the runtime there does not have.")
+        tuple[str, ...], doc("Operators that the runtime there does not have.")
     ] = ()
     memory_change: Annotated[
-        Reason | None, Meta(description="Change that makes the memory fit; null if none does.")
+        Reason | None, doc("Change that makes the memory fit; null if none does.")
     ] = None
-    changes: Annotated[
-        tuple[str, ...], Meta(description="Changes that make it fit, as sentences.")
-    ] = ()
+    changes: Annotated[tuple[str, ...], doc("Changes that make it fit, as sentences.")] = ()
     proof: Annotated[
-        DeviceProof | None,
-        Meta(description="A run under the device's memory limit; null without --prove."),
+        DeviceProof | None, doc("A run under the device's memory limit; null without --prove.")
     ] = None
 
 
 class Candidate(Record, frozen=True, kw_only=True):
     """One place where the model could run, for comparison with the others."""
 
-    where: Annotated[Where, Meta(description="Kind of place.")]
-    device: Annotated[str, Meta(description="Device id.")]
-    name: Annotated[str, Meta(description="Device name.")]
-    verdict: Annotated[Verdict, Meta(description="Verdict, network and requirements included.")]
+    where: Annotated[Where, doc("Kind of place.")]
+    device: Annotated[str, doc("Device id.")]
+    name: Annotated[str, doc("Device name.")]
+    verdict: Annotated[Verdict, doc("Verdict, network and requirements included.")]
     reasons: Annotated[
-        tuple[Reason, ...], Meta(description="What network and requirements say about a server.")
+        tuple[Reason, ...], doc("What network and requirements say about a server.")
     ] = ()
-    reasons_text: Annotated[tuple[str, ...], Meta(description="The reasons as sentences.")] = ()
-    latency: Annotated[
-        DurationInterval, Meta(description="Time from request to answer, network included.")
-    ]
+    reasons_text: Annotated[tuple[str, ...], doc("The reasons as sentences.")] = ()
+    latency: Annotated[DurationInterval, doc("Time from request to answer, network included.")]
     network_time: Annotated[
-        DurationInterval | None, Meta(description="The network's part; null on a device.")
+        DurationInterval | None, doc("The network's part; null on a device.")
     ] = None
     upload_bytes: Annotated[
-        Bytes | None, Meta(description="Bytes sent per request; 0 on a device, null unknown.")
+        Bytes | None, doc("Bytes sent per request; 0 on a device, null unknown.")
     ] = 0
     is_upload_given: Annotated[
-        bool, Meta(description="True if the user gave the bytes sent; false for raw tensors.")
+        bool, doc("True if the user gave the bytes sent; false for raw tensors.")
     ] = False
     download_bytes: Annotated[
-        Bytes | None, Meta(description="Bytes fetched per request; 0 on a device, null unknown.")
+        Bytes | None, doc("Bytes fetched per request; 0 on a device, null unknown.")
     ] = 0
-    memory_high_bytes: Annotated[
-        Bytes | None, Meta(description="Upper end of the memory where it runs.")
-    ] = None
-    storage_bytes: Annotated[Bytes, Meta(description="Bytes stored on the user's device.")] = 0
+    memory_high_bytes: Annotated[Bytes | None, doc("Upper end of the memory where it runs.")] = None
+    storage_bytes: Annotated[Bytes, doc("Bytes stored on the user's device.")] = 0
     energy: Annotated[
         EnergyInterval | None,
-        Meta(description="Energy per inference where it runs, radio not included; null unknown."),
+        doc("Energy per inference where it runs, radio not included; null unknown."),
     ] = None
     cost_per_1000: Annotated[
-        CostInterval | None, Meta(description="Cost of 1,000 requests; null without a price.")
+        CostInterval | None, doc("Cost of 1,000 requests; null without a price.")
     ] = None
     server_count: Annotated[
-        Count | None,
-        Meta(description="Most servers that the rate needs; null on a device or unknown."),
+        Count | None, doc("Most servers that the rate needs; null on a device or unknown.")
     ] = None
     hourly_microusd: Annotated[
-        Count | None,
-        Meta(description="Cost of these servers per hour, in millionths of a US dollar."),
+        Count | None, doc("Cost of these servers per hour, in millionths of a US dollar.")
     ] = None
-    works_offline: Annotated[bool, Meta(description="True if no network is needed.")] = True
-    data_leaves_device: Annotated[bool, Meta(description="True if inputs are sent away.")] = False
+    works_offline: Annotated[bool, doc("True if no network is needed.")] = True
+    data_leaves_device: Annotated[bool, doc("True if inputs are sent away.")] = False
 
 
 class Action(Record, frozen=True, kw_only=True):
     """A measurement that turns `undecided` into an answer."""
 
-    code: Annotated[ActionCode, Meta(description="What to do.")]
-    device: Annotated[str, Meta(description="Device id.")]
-    text: Annotated[str, Meta(description="The action in one sentence.")] = ""
+    code: Annotated[ActionCode, doc("What to do.")]
+    device: Annotated[str, doc("Device id.")]
+    text: Annotated[str, doc("The action in one sentence.")] = ""
 
 
 class Alternative(Record, frozen=True, kw_only=True):
     """Another place that was considered."""
 
-    where: Annotated[Where, Meta(description="Kind of place.")]
-    device: Annotated[str | None, Meta(description="Device id.")] = None
-    reason: Annotated[str, Meta(description="Why it was not chosen.")] = ""
+    where: Annotated[Where, doc("Kind of place.")]
+    device: Annotated[str | None, doc("Device id.")] = None
+    reason: Annotated[str, doc("Why it was not chosen.")] = ""
 
 
 class Placement(Record, frozen=True, kw_only=True):
     """The one recommendation for a model."""
 
-    where: Annotated[Where, Meta(description="Kind of place.")]
-    device: Annotated[str | None, Meta(description="Device id of the best place.")] = None
-    summary: Annotated[str, Meta(description="The recommendation as one sentence.")] = ""
+    where: Annotated[Where, doc("Kind of place.")]
+    device: Annotated[str | None, doc("Device id of the best place.")] = None
+    summary: Annotated[str, doc("The recommendation as one sentence.")] = ""
     reasons: Annotated[
         tuple[Reason, ...],
-        Meta(description="Every obstacle of every device, and what speaks for the best place."),
+        doc("Every obstacle of every device, and what speaks for the best place."),
     ] = ()
     reasons_text: Annotated[
-        tuple[str, ...], Meta(description="The reasons as sentences, the device's name first.")
+        tuple[str, ...], doc("The reasons as sentences, the device's name first.")
     ] = ()
-    alternatives: Annotated[tuple[Alternative, ...], Meta(description="Other places.")] = ()
-    candidates: Annotated[
-        tuple[Candidate, ...], Meta(description="All places side by side, best first.")
-    ] = ()
-    network: Annotated[
-        Network | None, Meta(description="Network of the figures; null without a server.")
-    ] = None
-    actions: Annotated[
-        tuple[Action, ...], Meta(description="Measurements that settle what is undecided.")
-    ] = ()
-    settled_by: Annotated[tuple[str, ...], Meta(description="The actions as sentences.")] = ()
+    alternatives: Annotated[tuple[Alternative, ...], doc("Other places.")] = ()
+    candidates: Annotated[tuple[Candidate, ...], doc("All places side by side, best first.")] = ()
+    network: Annotated[Network | None, doc("Network of the figures; null without a server.")] = None
+    actions: Annotated[tuple[Action, ...], doc("Measurements that settle what is undecided.")] = ()
+    settled_by: Annotated[tuple[str, ...], doc("The actions as sentences.")] = ()
 
 
 class ModelAssessment(Record, frozen=True, kw_only=True):
     """One model on all devices that were asked for."""
 
-    profile: Annotated[Profile, Meta(description="The measurement.")]
-    runtime: Annotated[str, Meta(description="Runtime asked for on the devices, as a key.")] = (
-        "onnxruntime"
-    )
+    profile: Annotated[Profile, doc("The measurement.")]
+    runtime: Annotated[str, doc("Runtime asked for on the devices, as a key.")] = "onnxruntime"
     threads: Annotated[
-        Count | None,
-        Meta(description="Threads asked for on devices; null for the best number up to four."),
+        Count | None, doc("Threads asked for on devices; null for the best number up to four.")
     ] = None
-    devices: Annotated[tuple[DeviceAssessment, ...], Meta(description="Per device.")]
-    placement: Annotated[Placement, Meta(description="The recommendation.")]
+    devices: Annotated[tuple[DeviceAssessment, ...], doc("Per device.")]
+    placement: Annotated[Placement, doc("The recommendation.")]
 
 
 class Failure(Record, frozen=True, kw_only=True):
     """A model that could not be assessed."""
 
-    path: Annotated[str, Meta(description="Path as it was given.")]
-    message: Annotated[str, Meta(description="What happened and why.")]
-    hint: Annotated[str, Meta(description="What to do.")] = ""
+    path: Annotated[str, doc("Path as it was given.")]
+    message: Annotated[str, doc("What happened and why.")]
+    hint: Annotated[str, doc("What to do.")] = ""
 
 
 class Assessment(
@@ -283,6 +259,6 @@ class Assessment(
 ):
     """The answer of `check`."""
 
-    tool_version: Annotated[str, Meta(description="Version of feasibility that wrote this.")]
-    models: Annotated[tuple[ModelAssessment, ...], Meta(description="Per model.")]
-    errors: Annotated[tuple[Failure, ...], Meta(description="Models that failed.")] = ()
+    tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
+    models: Annotated[tuple[ModelAssessment, ...], doc("Per model.")]
+    errors: Annotated[tuple[Failure, ...], doc("Models that failed.")] = ()

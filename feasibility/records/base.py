@@ -35,42 +35,40 @@ Dim: TypeAlias = int | str | None
 class Notice(Record, frozen=True, kw_only=True):
     """A warning about a figure."""
 
-    code: Annotated[str, Meta(description="Stable identifier, for scripts.")]
-    message: Annotated[str, Meta(description="The warning in one sentence.")]
-    hint: Annotated[str, Meta(description="What to do; may be empty.")] = ""
+    code: Annotated[str, doc("Stable identifier, for scripts.")]
+    message: Annotated[str, doc("The warning in one sentence.")]
+    hint: Annotated[str, doc("What to do; may be empty.")] = ""
 
 
 class Assumption(Record, frozen=True, kw_only=True):
     """A value that the model leaves open and that was assumed."""
 
-    subject: Annotated[str, Meta(description="The dim or input.")]
-    value: Annotated[str, Meta(description="The assumed value.")]
-    reason: Annotated[str, Meta(description="Why this value is likely.")]
-    option: Annotated[str, Meta(description="The option that sets another value.")]
+    subject: Annotated[str, doc("The dim or input.")]
+    value: Annotated[str, doc("The assumed value.")]
+    reason: Annotated[str, doc("Why this value is likely.")]
+    option: Annotated[str, doc("The option that sets another value.")]
 
 
 class TensorSpec(Record, frozen=True, kw_only=True):
     """One declared input or output of a model."""
 
-    name: Annotated[str, Meta(description="Name as the model gives it; untrusted text.")]
+    name: Annotated[str, doc("Name as the model gives it; untrusted text.")]
     dtype: Annotated[
         str,
-        Meta(
-            description="Element type with numpy's names (float32, int64, bool, string, bfloat16); "
+        doc(
+            "Element type with numpy's names (float32, int64, bool, string, bfloat16); "
             "for maps and sequences the type of their values."
         ),
     ]
     shape: Annotated[
         tuple[Dim, ...] | None,
-        Meta(
-            description="One entry per dim: a size, a symbolic name, or null if the model "
+        doc(
+            "One entry per dim: a size, a symbolic name, or null if the model "
             "does not say; null as a whole if the rank is unknown."
         ),
     ] = None
     kind: Annotated[
         Literal["tensor", "sequence", "map", "optional", "sparse"],
-        Meta(description="Kind of value; nearly always a tensor."),
+        doc("Kind of value; nearly always a tensor."),
     ] = "tensor"
-    type_text: Annotated[
-        str, Meta(description="The full type, for example seq(map(int64,tensor(float))).")
-    ] = ""
+    type_text: Annotated[str, doc("The full type, for example seq(map(int64,tensor(float))).")] = ""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from msgspec import Meta
-
-from feasibility.records.base import Bytes, Count, Method, Nanoseconds, Notice, Record
+from feasibility.records.base import Bytes, Count, Method, Nanoseconds, Notice, Record, doc
 from feasibility.records.workload import InputSpec
 
 Metric: TypeAlias = Literal[
@@ -31,130 +29,110 @@ Source: TypeAlias = Literal["measured", "cached", "unchanged", "static"]
 class Conditions(Record, frozen=True, kw_only=True):
     """Conditions of a measurement besides the model."""
 
-    arch: Annotated[str, Meta(description="Instruction set, for example x86_64.")]
-    cpu: Annotated[str, Meta(description="Processor name.")]
-    core_count: Annotated[Count, Meta(description="Cores that the process could use.")]
-    os: Annotated[str, Meta(description="Operating system and kernel.")]
-    libc: Annotated[str, Meta(description="C library with its allocator.")]
-    runtime: Annotated[str, Meta(description="Runtime and version.")]
-    numpy: Annotated[str, Meta(description="Version of numpy.")] = ""
-    memray: Annotated[str, Meta(description="Version of memray.")] = ""
-    method: Annotated[Method, Meta(description="Measured, or measured under emulation.")] = (
-        "measured"
-    )
-    provider: Annotated[str, Meta(description="Execution provider.")] = "CPUExecutionProvider"
-    threads: Annotated[Count, Meta(description="Intra-op threads.")] = 1
+    arch: Annotated[str, doc("Instruction set, for example x86_64.")]
+    cpu: Annotated[str, doc("Processor name.")]
+    core_count: Annotated[Count, doc("Cores that the process could use.")]
+    os: Annotated[str, doc("Operating system and kernel.")]
+    libc: Annotated[str, doc("C library with its allocator.")]
+    runtime: Annotated[str, doc("Runtime and version.")]
+    numpy: Annotated[str, doc("Version of numpy.")] = ""
+    memray: Annotated[str, doc("Version of memray.")] = ""
+    method: Annotated[Method, doc("Measured, or measured under emulation.")] = "measured"
+    provider: Annotated[str, doc("Execution provider.")] = "CPUExecutionProvider"
+    threads: Annotated[Count, doc("Intra-op threads.")] = 1
 
 
 class OperatorShare(Record, frozen=True, kw_only=True):
     """All nodes of one operator type together."""
 
-    op_type: Annotated[str, Meta(description="Operator, as domain:name; untrusted text.")]
-    node_count: Annotated[Count, Meta(description="Nodes in the file.")] = 0
-    weight_bytes: Annotated[
-        Bytes, Meta(description="Bytes of initializers that these nodes read.")
-    ] = 0
-    flops: Annotated[Count | None, Meta(description="Operations of one inference.")] = None
+    op_type: Annotated[str, doc("Operator, as domain:name; untrusted text.")]
+    node_count: Annotated[Count, doc("Nodes in the file.")] = 0
+    weight_bytes: Annotated[Bytes, doc("Bytes of initializers that these nodes read.")] = 0
+    flops: Annotated[Count | None, doc("Operations of one inference.")] = None
 
 
 class OperatorTime(Record, frozen=True, kw_only=True):
     """Time of one operator type in the graph that the runtime optimised."""
 
-    op_type: Annotated[str, Meta(description="Operator, also a fused one; untrusted text.")]
-    provider: Annotated[str, Meta(description="Execution provider that ran it.")]
-    time_ns: Annotated[Nanoseconds, Meta(description="Time per inference.")]
+    op_type: Annotated[str, doc("Operator, also a fused one; untrusted text.")]
+    provider: Annotated[str, doc("Execution provider that ran it.")]
+    time_ns: Annotated[Nanoseconds, doc("Time per inference.")]
 
 
 class InitializerSize(Record, frozen=True, kw_only=True):
     """One of the largest initializers."""
 
-    name: Annotated[str, Meta(description="Name as the model gives it; untrusted text.")]
-    dtype: Annotated[str, Meta(description="Element type.")]
-    size_bytes: Annotated[Bytes, Meta(description="Bytes in memory.")]
+    name: Annotated[str, doc("Name as the model gives it; untrusted text.")]
+    dtype: Annotated[str, doc("Element type.")]
+    size_bytes: Annotated[Bytes, doc("Bytes in memory.")]
 
 
 class Snapshot(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/baseline/1"):
     """A model's figures as `budget update` writes them: small, sorted, no machine's paths."""
 
-    tool_version: Annotated[str, Meta(description="Version of feasibility that wrote this.")]
-    model: Annotated[str, Meta(description="Path relative to the budget file; untrusted text.")]
-    digest: Annotated[
-        str | None, Meta(description="SHA-256 over the model file and its external data.")
-    ] = None
-    conditions: Annotated[
-        Conditions | None, Meta(description="Conditions; null if the model was not run.")
-    ] = None
-    dims: Annotated[dict[str, int], Meta(description="Symbolic dims and their sizes.")] = {}
-    inputs: Annotated[tuple[InputSpec, ...], Meta(description="Inputs of the runs.")] = ()
+    tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
+    model: Annotated[str, doc("Path relative to the budget file; untrusted text.")]
+    digest: Annotated[str | None, doc("SHA-256 over the model file and its external data.")] = None
+    conditions: Annotated[Conditions | None, doc("Conditions; null if the model was not run.")] = (
+        None
+    )
+    dims: Annotated[dict[str, int], doc("Symbolic dims and their sizes.")] = {}
+    inputs: Annotated[tuple[InputSpec, ...], doc("Inputs of the runs.")] = ()
     figures: Annotated[
-        dict[Metric, int], Meta(description="Figure per metric: bytes, nanoseconds or a count.")
+        dict[Metric, int], doc("Figure per metric: bytes, nanoseconds or a count.")
     ] = {}
-    operators: Annotated[
-        tuple[OperatorShare, ...], Meta(description="By operator type, sorted by name.")
-    ] = ()
+    operators: Annotated[tuple[OperatorShare, ...], doc("By operator type, sorted by name.")] = ()
     operator_times: Annotated[
-        tuple[OperatorTime, ...], Meta(description="Time by operator type, sorted by name.")
+        tuple[OperatorTime, ...], doc("Time by operator type, sorted by name.")
     ] = ()
     initializers: Annotated[
-        tuple[InitializerSize, ...], Meta(description="The largest ones, sorted by name.")
+        tuple[InitializerSize, ...], doc("The largest ones, sorted by name.")
     ] = ()
-    are_initializers_cut: Annotated[
-        bool, Meta(description="True if smaller initializers are left out.")
-    ] = False
+    are_initializers_cut: Annotated[bool, doc("True if smaller initializers are left out.")] = False
 
 
 class Growth(Record, frozen=True, kw_only=True):
     """One part of a model that explains growth."""
 
     kind: Annotated[
-        Literal["operator", "operator-time", "initializer", "phase"],
-        Meta(description="Kind of part."),
+        Literal["operator", "operator-time", "initializer", "phase"], doc("Kind of part.")
     ]
-    name: Annotated[str, Meta(description="Its name; untrusted text.")]
-    unit: Annotated[Unit, Meta(description="Unit of the two figures.")]
+    name: Annotated[str, doc("Its name; untrusted text.")]
+    unit: Annotated[Unit, doc("Unit of the two figures.")]
     before: Annotated[
-        Count | None,
-        Meta(description="Figure in the baseline; 0 if the part is new, null if unknown."),
+        Count | None, doc("Figure in the baseline; 0 if the part is new, null if unknown.")
     ]
-    after: Annotated[Count, Meta(description="Figure now; 0 if the part is gone.")]
+    after: Annotated[Count, doc("Figure now; 0 if the part is gone.")]
 
 
 class BudgetLine(Record, frozen=True, kw_only=True):
     """One limit and its outcome."""
 
-    metric: Annotated[
-        str, Meta(description="Key of the budget, for example peak, operators or devices.pi4.")
-    ]
-    limit_text: Annotated[str, Meta(description="The limit as in the budget file.")]
-    unit: Annotated[Unit | None, Meta(description="Unit; null if the limit is not a number.")] = (
+    metric: Annotated[str, doc("Key of the budget, for example peak, operators or devices.pi4.")]
+    limit_text: Annotated[str, doc("The limit as in the budget file.")]
+    unit: Annotated[Unit | None, doc("Unit; null if the limit is not a number.")] = None
+    limit: Annotated[Count | None, doc("The limit as a number.")] = None
+    baseline: Annotated[Count | None, doc("Figure of the baseline.")] = None
+    actual: Annotated[Count | None, doc("Figure now.")] = None
+    low_ratio: Annotated[float | None, doc("Lower end of the interval of actual to baseline.")] = (
         None
     )
-    limit: Annotated[Count | None, Meta(description="The limit as a number.")] = None
-    baseline: Annotated[Count | None, Meta(description="Figure of the baseline.")] = None
-    actual: Annotated[Count | None, Meta(description="Figure now.")] = None
-    low_ratio: Annotated[
-        float | None, Meta(description="Lower end of the interval of actual to baseline.")
-    ] = None
-    high_ratio: Annotated[
-        float | None, Meta(description="Upper end of the interval of actual to baseline.")
-    ] = None
-    outcome: Annotated[Outcome, Meta(description="Outcome of the check.")]
-    reason: Annotated[str, Meta(description="Reason in one sentence; may be empty.")] = ""
-    line_number: Annotated[
-        Count, Meta(description="Line of the limit in the budget file; 0 if unknown.")
-    ] = 0
+    high_ratio: Annotated[float | None, doc("Upper end of the interval of actual to baseline.")] = (
+        None
+    )
+    outcome: Annotated[Outcome, doc("Outcome of the check.")]
+    reason: Annotated[str, doc("Reason in one sentence; may be empty.")] = ""
+    line_number: Annotated[Count, doc("Line of the limit in the budget file; 0 if unknown.")] = 0
 
 
 class ModelBudget(Record, frozen=True, kw_only=True):
     """One model with the outcomes of all its limits."""
 
-    model: Annotated[str, Meta(description="Path relative to the budget file; untrusted text.")]
-    source: Annotated[Source, Meta(description="Source of the figures.")]
-    lines: Annotated[tuple[BudgetLine, ...], Meta(description="Limits, in a fixed order.")]
-    growth: Annotated[
-        tuple[Growth, ...], Meta(description="Parts that explain the growth, largest first.")
-    ] = ()
-    notices: Annotated[tuple[Notice, ...], Meta(description="Warnings about the figures.")] = ()
+    model: Annotated[str, doc("Path relative to the budget file; untrusted text.")]
+    source: Annotated[Source, doc("Source of the figures.")]
+    lines: Annotated[tuple[BudgetLine, ...], doc("Limits, in a fixed order.")]
+    growth: Annotated[tuple[Growth, ...], doc("Parts that explain the growth, largest first.")] = ()
+    notices: Annotated[tuple[Notice, ...], doc("Warnings about the figures.")] = ()
 
     @property
     def outcome(self) -> Outcome:
@@ -167,9 +145,9 @@ class ModelBudget(Record, frozen=True, kw_only=True):
 class BudgetFailure(Record, frozen=True, kw_only=True):
     """A model that could not be checked."""
 
-    model: Annotated[str, Meta(description="Path relative to the budget file; untrusted text.")]
-    message: Annotated[str, Meta(description="What happened and why.")]
-    hint: Annotated[str, Meta(description="What to do.")] = ""
+    model: Annotated[str, doc("Path relative to the budget file; untrusted text.")]
+    message: Annotated[str, doc("What happened and why.")]
+    hint: Annotated[str, doc("What to do.")] = ""
 
 
 class BudgetReport(
@@ -177,14 +155,12 @@ class BudgetReport(
 ):
     """The result of `budget check`."""
 
-    tool_version: Annotated[str, Meta(description="Version of feasibility that wrote this.")]
-    config: Annotated[str, Meta(description="The budget file, relative to its repository.")]
-    baseline: Annotated[str, Meta(description="What the models were compared with.")]
-    strict: Annotated[bool, Meta(description="True if inconclusive limits fail.")] = False
-    models: Annotated[tuple[ModelBudget, ...], Meta(description="Results per model.")]
-    errors: Annotated[
-        tuple[BudgetFailure, ...], Meta(description="Models that could not be checked.")
-    ] = ()
+    tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
+    config: Annotated[str, doc("The budget file, relative to its repository.")]
+    baseline: Annotated[str, doc("What the models were compared with.")]
+    strict: Annotated[bool, doc("True if inconclusive limits fail.")] = False
+    models: Annotated[tuple[ModelBudget, ...], doc("Results per model.")]
+    errors: Annotated[tuple[BudgetFailure, ...], doc("Models that could not be checked.")] = ()
 
     @property
     def is_broken(self) -> bool:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from msgspec import Meta
-
-from feasibility.records.base import Record
+from feasibility.records.base import Record, doc
 from feasibility.records.device import Device
 
 
@@ -15,5 +13,5 @@ class Catalogue(
 ):
     """The result of `devices list` and of `devices validate FILE`."""
 
-    tool_version: Annotated[str, Meta(description="Version of feasibility that wrote this.")]
-    devices: Annotated[tuple[Device, ...], Meta(description="The devices.")]
+    tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
+    devices: Annotated[tuple[Device, ...], doc("The devices.")]

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 from msgspec import Meta
 
 from feasibility.records.base import Isa as Isa  # noqa: PLC0414  (part of this module)
-from feasibility.records.base import Record
+from feasibility.records.base import Record, doc
 
 Kind: TypeAlias = Literal["phone", "tablet", "sbc", "laptop", "desktop", "server"]
 Role: TypeAlias = Literal["foreground", "background", "extension", "headless", "service"]
@@ -26,12 +26,8 @@ class Figure(Record, frozen=True, kw_only=True):
     value: Annotated[
         int, Meta(ge=0, description="The number, in the unit at the end of its field's name.")
     ]
-    source: Annotated[
-        str, Meta(description="Where the figure was read; `unverified` if nobody published it.")
-    ]
-    note: Annotated[
-        str, Meta(description="How the figure follows from the source, or a restriction.")
-    ] = ""
+    source: Annotated[str, doc("Where the figure was read; `unverified` if nobody published it.")]
+    note: Annotated[str, doc("How the figure follows from the source, or a restriction.")] = ""
 
     @property
     def is_verified(self) -> bool:
@@ -42,11 +38,11 @@ class Figure(Record, frozen=True, kw_only=True):
 class Cluster(Record, frozen=True, kw_only=True):
     """CPU cores of one type at one clock."""
 
-    core: Annotated[str, Meta(description="Microarchitecture, for example cortex-a76.")]
-    core_count: Annotated[Figure, Meta(description="Number of cores.")]
-    clock_hz: Annotated[Figure, Meta(description="Clock under load.")]
+    core: Annotated[str, doc("Microarchitecture, for example cortex-a76.")]
+    core_count: Annotated[Figure, doc("Number of cores.")]
+    clock_hz: Annotated[Figure, doc("Clock under load.")]
     flop_per_cycle: Annotated[
-        Figure, Meta(description="fp32 operations per core and cycle; a multiply-add counts as 2.")
+        Figure, doc("fp32 operations per core and cycle; a multiply-add counts as 2.")
     ]
 
     @property
@@ -58,97 +54,86 @@ class Cluster(Record, frozen=True, kw_only=True):
 class Cpu(Record, frozen=True, kw_only=True):
     """The CPU."""
 
-    soc: Annotated[str, Meta(description="Name of the chip.")]
-    clusters: Annotated[tuple[Cluster, ...], Meta(description="Cores by type, fastest first.")]
-    features: Annotated[
-        tuple[str, ...], Meta(description="Instruction set extensions that kernels use.")
-    ] = ()
+    soc: Annotated[str, doc("Name of the chip.")]
+    clusters: Annotated[tuple[Cluster, ...], doc("Cores by type, fastest first.")]
+    features: Annotated[tuple[str, ...], doc("Instruction set extensions that kernels use.")] = ()
 
 
 class Grant(Record, frozen=True, kw_only=True):
     """Memory limit of one process in one role."""
 
-    role: Annotated[Role, Meta(description="Role of the process.")]
-    memory_bytes: Annotated[
-        Figure, Meta(description="Memory that the process may use before it is killed.")
-    ]
-    reason: Annotated[str, Meta(description="Reason for the limit, as a clause of a sentence.")]
+    role: Annotated[Role, doc("Role of the process.")]
+    memory_bytes: Annotated[Figure, doc("Memory that the process may use before it is killed.")]
+    reason: Annotated[str, doc("Reason for the limit, as a clause of a sentence.")]
 
 
 class DeviceMemory(Record, frozen=True, kw_only=True):
     """Main memory."""
 
-    total_bytes: Annotated[Figure, Meta(description="Installed memory.")]
+    total_bytes: Annotated[Figure, doc("Installed memory.")]
     bandwidth_bytes_per_s: Annotated[
-        Figure | None, Meta(description="Peak transfer rate of the memory bus.")
+        Figure | None, doc("Peak transfer rate of the memory bus.")
     ] = None
-    grants: Annotated[tuple[Grant, ...], Meta(description="Memory limit of one process, by role.")]
+    grants: Annotated[tuple[Grant, ...], doc("Memory limit of one process, by role.")]
 
 
 class Gpu(Record, frozen=True, kw_only=True):
     """A graphics processor."""
 
-    name: Annotated[str, Meta(description="Name.")]
+    name: Annotated[str, doc("Name.")]
     memory_bytes: Annotated[
-        Figure | None, Meta(description="Its own memory; null if it shares main memory.")
+        Figure | None, doc("Its own memory; null if it shares main memory.")
     ] = None
-    bandwidth_bytes_per_s: Annotated[
-        Figure | None, Meta(description="Peak transfer rate of its memory.")
-    ] = None
-    fp32_flops_per_s: Annotated[Figure | None, Meta(description="Peak fp32 rate.")] = None
+    bandwidth_bytes_per_s: Annotated[Figure | None, doc("Peak transfer rate of its memory.")] = None
+    fp32_flops_per_s: Annotated[Figure | None, doc("Peak fp32 rate.")] = None
     fp16_flops_per_s: Annotated[
-        Figure | None, Meta(description="Peak dense fp16 rate, including matrix units.")
+        Figure | None, doc("Peak dense fp16 rate, including matrix units.")
     ] = None
-    launch_ns: Annotated[Figure | None, Meta(description="Shortest time to start one kernel.")] = (
-        None
-    )
+    launch_ns: Annotated[Figure | None, doc("Shortest time to start one kernel.")] = None
     context_bytes: Annotated[
-        Figure | None, Meta(description="Memory that a process needs before its first tensor.")
+        Figure | None, doc("Memory that a process needs before its first tensor.")
     ] = None
 
 
 class Npu(Record, frozen=True, kw_only=True):
     """A neural accelerator. Its times are looked up in published rows."""
 
-    name: Annotated[str, Meta(description="Name.")]
-    int8_ops_per_s: Annotated[Figure | None, Meta(description="Advertised int8 rate.")] = None
+    name: Annotated[str, doc("Name.")]
+    int8_ops_per_s: Annotated[Figure | None, doc("Advertised int8 rate.")] = None
 
 
 class Limits(Record, frozen=True, kw_only=True):
     """Default limits and target of an application on the device."""
 
     runtime_bytes: Annotated[
-        Figure, Meta(description="Resident memory of the runtime and the app that calls it.")
+        Figure, doc("Resident memory of the runtime and the app that calls it.")
     ]
     model_storage_bytes: Annotated[
-        Figure | None, Meta(description="Largest storage of a model; null for no limit.")
+        Figure | None, doc("Largest storage of a model; null for no limit.")
     ] = None
     latency_ns: Annotated[
-        Figure | None,
-        Meta(description="Default target for the time of one inference; null for no target."),
+        Figure | None, doc("Default target for the time of one inference; null for no target.")
     ] = None
 
 
 class Price(Record, frozen=True, kw_only=True):
     """Rent of such a machine."""
 
-    hourly_microusd: Annotated[
-        Figure, Meta(description="Price per hour, in millionths of a US dollar.")
-    ]
-    as_of: Annotated[str, Meta(description="Date of the price, ISO 8601: a month or a day.")]
+    hourly_microusd: Annotated[Figure, doc("Price per hour, in millionths of a US dollar.")]
+    as_of: Annotated[str, doc("Date of the price, ISO 8601: a month or a day.")]
 
 
 class Anchor(Record, frozen=True, kw_only=True):
     """A latency that was measured on the device, with the work of the model."""
 
-    model: Annotated[str, Meta(description="File name of the model.")]
+    model: Annotated[str, doc("File name of the model.")]
     latency_ns: Annotated[int, Meta(gt=0, description="Measured latency.")]
     threads: Annotated[int, Meta(ge=1, description="Threads of the measurement.")] = 1
-    runtime: Annotated[str, Meta(description="Runtime of the measurement.")] = "onnxruntime"
-    precision: Annotated[Precision, Meta(description="Precision of the arithmetic.")] = "fp32"
-    measured_on: Annotated[str, Meta(description="Date, ISO 8601; empty if unknown.")] = ""
+    runtime: Annotated[str, doc("Runtime of the measurement.")] = "onnxruntime"
+    precision: Annotated[Precision, doc("Precision of the arithmetic.")] = "fp32"
+    measured_on: Annotated[str, doc("Date, ISO 8601; empty if unknown.")] = ""
     operations: Annotated[
-        dict[str, int], Meta(description="Operations by kind of work; a multiply-add counts as 2.")
+        dict[str, int], doc("Operations by kind of work; a multiply-add counts as 2.")
     ]
     activation_count: Annotated[
         int, Meta(ge=0, description="Elements of activations, read and written.")
@@ -165,70 +150,61 @@ class Rates(Record, frozen=True, kw_only=True):
 
     thread_count: Annotated[int, Meta(ge=1, description="Threads of the measurement.")]
     operations_per_s: Annotated[
-        dict[str, Figure],
-        Meta(description="Operations per second by kind of work; a multiply-add counts as 2."),
+        dict[str, Figure], doc("Operations per second by kind of work; a multiply-add counts as 2.")
     ]
     activation_bytes_per_s: Annotated[
-        Figure, Meta(description="Bytes of activations between layers per second, in caches.")
+        Figure, doc("Bytes of activations between layers per second, in caches.")
     ]
     bandwidth_bytes_per_s: Annotated[
-        Figure, Meta(description="Bytes per second of data larger than the caches.")
+        Figure, doc("Bytes per second of data larger than the caches.")
     ]
-    layer_ns: Annotated[Figure, Meta(description="Time to start one layer.")]
+    layer_ns: Annotated[Figure, doc("Time to start one layer.")]
 
 
 class MeasuredMachine(Record, frozen=True, kw_only=True):
     """Rates that `devices this` measured; projections for the device use them."""
 
-    runtime: Annotated[str, Meta(description="Runtime as profiles name it.")]
-    processor: Annotated[str, Meta(description="Processor as profiles name it.")]
+    runtime: Annotated[str, doc("Runtime as profiles name it.")]
+    processor: Annotated[str, doc("Processor as profiles name it.")]
     core_count: Annotated[int, Meta(ge=1, description="Cores that a process could use.")]
     cache_bytes: Annotated[
-        Figure | None, Meta(description="Last cache before main memory; null if unknown.")
+        Figure | None, doc("Last cache before main memory; null if unknown.")
     ] = None
-    rates: Annotated[
-        tuple[Rates, ...], Meta(description="Rates by number of threads, one thread first.")
-    ]
+    rates: Annotated[tuple[Rates, ...], doc("Rates by number of threads, one thread first.")]
 
 
 class Device(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/device/1"):
     """A device where a model may run."""
 
-    id: Annotated[str, Meta(description="Id, also the name of the file.")]
-    name: Annotated[str, Meta(description="Display name.")]
-    kind: Annotated[Kind, Meta(description="Kind of device.")]
-    aliases: Annotated[tuple[str, ...], Meta(description="Other names that users type.")] = ()
-    os: Annotated[str, Meta(description="Operating system.")]
-    isa: Annotated[Isa, Meta(description="Instruction set.")]
+    id: Annotated[str, doc("Id, also the name of the file.")]
+    name: Annotated[str, doc("Display name.")]
+    kind: Annotated[Kind, doc("Kind of device.")]
+    aliases: Annotated[tuple[str, ...], doc("Other names that users type.")] = ()
+    os: Annotated[str, doc("Operating system.")]
+    isa: Annotated[Isa, doc("Instruction set.")]
     allocator: Annotated[
-        Allocator,
-        Meta(description="Allocator of the C library; it sets how much memory is retained."),
+        Allocator, doc("Allocator of the C library; it sets how much memory is retained.")
     ]
-    runs_on: Annotated[Processor, Meta(description="Processor that projections are for.")] = "cpu"
-    role: Annotated[Role, Meta(description="Default role of the process.")]
-    cpu: Annotated[
-        Cpu | None, Meta(description="Processor; null for an accelerator without a host.")
-    ] = None
+    runs_on: Annotated[Processor, doc("Processor that projections are for.")] = "cpu"
+    role: Annotated[Role, doc("Default role of the process.")]
+    cpu: Annotated[Cpu | None, doc("Processor; null for an accelerator without a host.")] = None
     memory: Annotated[
-        DeviceMemory | None,
-        Meta(description="Main memory; null for an accelerator without a host."),
+        DeviceMemory | None, doc("Main memory; null for an accelerator without a host.")
     ] = None
-    gpu: Annotated[Gpu | None, Meta(description="Graphics processor.")] = None
-    npu: Annotated[Npu | None, Meta(description="Neural accelerator.")] = None
-    limits: Annotated[Limits, Meta(description="Default limits and target of an application.")]
+    gpu: Annotated[Gpu | None, doc("Graphics processor.")] = None
+    npu: Annotated[Npu | None, doc("Neural accelerator.")] = None
+    limits: Annotated[Limits, doc("Default limits and target of an application.")]
     power_mw: Annotated[
-        Figure | None, Meta(description="Highest power under load, in milliwatts; null if unknown.")
+        Figure | None, doc("Highest power under load, in milliwatts; null if unknown.")
     ] = None
-    price: Annotated[Price | None, Meta(description="Rent; null if unknown.")] = None
-    runtimes: Annotated[tuple[str, ...], Meta(description="Runtimes that are used on it.")] = ()
-    anchors: Annotated[
-        tuple[Anchor, ...], Meta(description="Latencies measured on the device.")
-    ] = ()
+    price: Annotated[Price | None, doc("Rent; null if unknown.")] = None
+    runtimes: Annotated[tuple[str, ...], doc("Runtimes that are used on it.")] = ()
+    anchors: Annotated[tuple[Anchor, ...], doc("Latencies measured on the device.")] = ()
     measured: Annotated[
         MeasuredMachine | None,
-        Meta(description="Rates that `devices this` measured; null if it was not run there."),
+        doc("Rates that `devices this` measured; null if it was not run there."),
     ] = None
-    origin: Annotated[str, Meta(description="File of the device; empty if there is none.")] = ""
+    origin: Annotated[str, doc("File of the device; empty if there is none.")] = ""
 
     def grant(self, role: Role | None = None) -> Grant | None:
         """Memory limit of a process in this role; the device's role by default.

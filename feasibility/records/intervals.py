@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from msgspec import Meta
-
-from feasibility.records.base import Bytes, Count, Method, Nanoseconds, Ratio, Record
+from feasibility.records.base import Bytes, Count, Method, Nanoseconds, Ratio, Record, doc
 
 MemoryBasisCode: TypeAlias = Literal[
     "same-isa", "other-isa", "graph", "gpu", "measured-gpu", "whole-process", "not-measured"
@@ -19,158 +17,149 @@ LatencyBasisCode: TypeAlias = Literal[
 class MemoryBasis(Record, frozen=True, kw_only=True):
     """What a memory figure was computed from."""
 
-    code: Annotated[MemoryBasisCode, Meta(description="How it was computed.")]
-    isa: Annotated[str, Meta(description="Instruction set of the device.")] = ""
-    measured_isa: Annotated[str, Meta(description="Instruction set that was measured.")] = ""
-    measured_on: Annotated[str, Meta(description="GPU or program that measured it.")] = ""
-    load_bytes: Annotated[Bytes | None, Meta(description="Likely memory while loading.")] = None
-    run_bytes: Annotated[Bytes | None, Meta(description="Likely memory while running.")] = None
+    code: Annotated[MemoryBasisCode, doc("How it was computed.")]
+    isa: Annotated[str, doc("Instruction set of the device.")] = ""
+    measured_isa: Annotated[str, doc("Instruction set that was measured.")] = ""
+    measured_on: Annotated[str, doc("GPU or program that measured it.")] = ""
+    load_bytes: Annotated[Bytes | None, doc("Likely memory while loading.")] = None
+    run_bytes: Annotated[Bytes | None, doc("Likely memory while running.")] = None
     load_change_bytes: Annotated[
-        int | None, Meta(description="Difference to the measured instruction set while loading.")
+        int | None, doc("Difference to the measured instruction set while loading.")
     ] = None
     run_change_bytes: Annotated[
-        int | None, Meta(description="Difference to the measured instruction set while running.")
+        int | None, doc("Difference to the measured instruction set while running.")
     ] = None
     parts_bytes: Annotated[
-        dict[str, int], Meta(description="Parts of the memory while running, largest use first.")
+        dict[str, int], doc("Parts of the memory while running, largest use first.")
     ] = {}
     is_default_allocator: Annotated[
-        bool, Meta(description="True if the upper end is with glibc's default allocator.")
+        bool, doc("True if the upper end is with glibc's default allocator.")
     ] = False
 
 
 class BytesInterval(Record, frozen=True, kw_only=True):
     """Memory on a device and its limit."""
 
-    low_bytes: Annotated[Bytes | None, Meta(description="Lower end.")] = None
-    likely_bytes: Annotated[Bytes | None, Meta(description="Most likely value.")] = None
-    high_bytes: Annotated[Bytes | None, Meta(description="Upper end.")] = None
-    budget_bytes: Annotated[
-        Bytes | None, Meta(description="Limit for the model and its runtime.")
-    ] = None
+    low_bytes: Annotated[Bytes | None, doc("Lower end.")] = None
+    likely_bytes: Annotated[Bytes | None, doc("Most likely value.")] = None
+    high_bytes: Annotated[Bytes | None, doc("Upper end.")] = None
+    budget_bytes: Annotated[Bytes | None, doc("Limit for the model and its runtime.")] = None
     runtime_bytes: Annotated[
-        Bytes | None, Meta(description="Part of the figures that the runtime itself takes.")
+        Bytes | None, doc("Part of the figures that the runtime itself takes.")
     ] = None
-    method: Annotated[Method, Meta(description="How the figures were obtained.")] = "projected"
-    basis: Annotated[
-        MemoryBasis | None, Meta(description="What the figures were computed from.")
-    ] = None
-    explanation: Annotated[str, Meta(description="The same in sentences.")] = ""
+    method: Annotated[Method, doc("How the figures were obtained.")] = "projected"
+    basis: Annotated[MemoryBasis | None, doc("What the figures were computed from.")] = None
+    explanation: Annotated[str, doc("The same in sentences.")] = ""
 
 
 class NpuTimes(Record, frozen=True, kw_only=True):
     """Published times of models with the same name on the NPU of a device."""
 
-    low_ns: Annotated[Nanoseconds, Meta(description="Fastest time.")]
-    high_ns: Annotated[Nanoseconds, Meta(description="Slowest time.")]
-    runtime: Annotated[str, Meta(description="Runtime of the fastest time.")]
-    precision: Annotated[str, Meta(description="Arithmetic of the fastest time.")]
+    low_ns: Annotated[Nanoseconds, doc("Fastest time.")]
+    high_ns: Annotated[Nanoseconds, doc("Slowest time.")]
+    runtime: Annotated[str, doc("Runtime of the fastest time.")]
+    precision: Annotated[str, doc("Arithmetic of the fastest time.")]
 
 
 class LatencyBasis(Record, frozen=True, kw_only=True):
     """What a projected time was computed from, and what corrected it."""
 
-    code: Annotated[LatencyBasisCode, Meta(description="How it was computed.")]
-    precision: Annotated[str, Meta(description="Arithmetic: fp32, fp16 or int8.")] = ""
-    gpu: Annotated[str, Meta(description="Name of the GPU; empty on a CPU.")] = ""
+    code: Annotated[LatencyBasisCode, doc("How it was computed.")]
+    precision: Annotated[str, doc("Arithmetic: fp32, fp16 or int8.")] = ""
+    gpu: Annotated[str, doc("Name of the GPU; empty on a CPU.")] = ""
     unknown_runtime: Annotated[
-        str, Meta(description="Runtime that was asked for and is not known on this processor.")
+        str, doc("Runtime that was asked for and is not known on this processor.")
     ] = ""
     asked_thread_count: Annotated[
-        Count | None, Meta(description="Threads asked for, if more than the device has cores.")
+        Count | None, doc("Threads asked for, if more than the device has cores.")
     ] = None
     host_ratio: Annotated[
-        Ratio, Meta(description="Factor because the model was slower here than its work explains.")
+        Ratio, doc("Factor because the model was slower here than its work explains.")
     ] = 1.0
-    anchor_ratio: Annotated[
-        Ratio | None, Meta(description="Factor from models timed on the device itself.")
-    ] = None
+    anchor_ratio: Annotated[Ratio | None, doc("Factor from models timed on the device itself.")] = (
+        None
+    )
     other_anchor_count: Annotated[
-        Count, Meta(description="How many of these had another runtime, arithmetic or threads.")
+        Count, doc("How many of these had another runtime, arithmetic or threads.")
     ] = 0
     is_loop_counted_once: Annotated[
-        bool, Meta(description="True if a loop of unknown length was counted once.")
+        bool, doc("True if a loop of unknown length was counted once.")
     ] = False
-    npu: Annotated[NpuTimes | None, Meta(description="Published times on its NPU.")] = None
+    npu: Annotated[NpuTimes | None, doc("Published times on its NPU.")] = None
 
 
 class DurationInterval(Record, frozen=True, kw_only=True):
     """Latency of one inference and its target."""
 
-    low_ns: Annotated[Nanoseconds | None, Meta(description="Lower end of the interval.")] = None
-    likely_ns: Annotated[Nanoseconds | None, Meta(description="Most likely value.")] = None
-    high_ns: Annotated[Nanoseconds | None, Meta(description="Upper end of the interval.")] = None
-    budget_ns: Annotated[Nanoseconds | None, Meta(description="Target.")] = None
+    low_ns: Annotated[Nanoseconds | None, doc("Lower end of the interval.")] = None
+    likely_ns: Annotated[Nanoseconds | None, doc("Most likely value.")] = None
+    high_ns: Annotated[Nanoseconds | None, doc("Upper end of the interval.")] = None
+    budget_ns: Annotated[Nanoseconds | None, doc("Target.")] = None
     is_budget_default: Annotated[
-        bool, Meta(description="True if the target is the default of the device file.")
+        bool, doc("True if the target is the default of the device file.")
     ] = False
     confidence_ratio: Annotated[
-        Ratio | None, Meta(description="Share of cases that the interval should cover.")
+        Ratio | None, doc("Share of cases that the interval should cover.")
     ] = None
-    method: Annotated[Method, Meta(description="How the figures were obtained.")] = "projected"
-    runtime: Annotated[str, Meta(description="Runtime of this time; empty for a network.")] = ""
-    threads: Annotated[Count | None, Meta(description="Threads of this time; null on a GPU.")] = (
-        None
-    )
+    method: Annotated[Method, doc("How the figures were obtained.")] = "projected"
+    runtime: Annotated[str, doc("Runtime of this time; empty for a network.")] = ""
+    threads: Annotated[Count | None, doc("Threads of this time; null on a GPU.")] = None
     anchor_count: Annotated[
-        Count, Meta(description="Models timed on the device itself that correct the figures.")
+        Count, doc("Models timed on the device itself that correct the figures.")
     ] = 0
     unknown_cores: Annotated[
-        tuple[str, ...],
-        Meta(description="Cores of the device that the projection was never fitted to."),
+        tuple[str, ...], doc("Cores of the device that the projection was never fitted to.")
     ] = ()
-    basis: Annotated[
-        LatencyBasis | None, Meta(description="What the figures were computed from.")
-    ] = None
-    explanation: Annotated[str, Meta(description="The same in sentences.")] = ""
+    basis: Annotated[LatencyBasis | None, doc("What the figures were computed from.")] = None
+    explanation: Annotated[str, doc("The same in sentences.")] = ""
 
 
 class RatioInterval(Record, frozen=True, kw_only=True):
     """A share or a factor between two ends."""
 
-    low_ratio: Annotated[Ratio, Meta(description="Lower end.")]
-    high_ratio: Annotated[Ratio, Meta(description="Upper end.")]
+    low_ratio: Annotated[Ratio, doc("Lower end.")]
+    high_ratio: Annotated[Ratio, doc("Upper end.")]
 
 
 class EnergyInterval(Record, frozen=True, kw_only=True):
     """Energy of one inference: power of the machine times latency."""
 
-    low_uj: Annotated[Count, Meta(description="Lower end, in microjoules.")]
-    high_uj: Annotated[Count, Meta(description="Upper end, in microjoules.")]
-    power_mw: Annotated[Count, Meta(description="Highest power of the machine.")] = 0
-    power_source: Annotated[str, Meta(description="Where the power was read.")] = ""
-    explanation: Annotated[str, Meta(description="Power and its source, in a sentence.")] = ""
+    low_uj: Annotated[Count, doc("Lower end, in microjoules.")]
+    high_uj: Annotated[Count, doc("Upper end, in microjoules.")]
+    power_mw: Annotated[Count, doc("Highest power of the machine.")] = 0
+    power_source: Annotated[str, doc("Where the power was read.")] = ""
+    explanation: Annotated[str, doc("Power and its source, in a sentence.")] = ""
 
 
 class CostInterval(Record, frozen=True, kw_only=True):
     """Cost of 1,000 requests on a server, in millionths of a US dollar."""
 
-    low_microusd: Annotated[Count, Meta(description="Lower end: the server is never idle.")]
-    high_microusd: Annotated[Count, Meta(description="Upper end.")]
-    hourly_microusd: Annotated[Count, Meta(description="Price of one server per hour.")] = 0
+    low_microusd: Annotated[Count, doc("Lower end: the server is never idle.")]
+    high_microusd: Annotated[Count, doc("Upper end.")]
+    hourly_microusd: Annotated[Count, doc("Price of one server per hour.")] = 0
     price_source: Annotated[
-        str, Meta(description="Source and date of the price; empty if given with --price.")
+        str, doc("Source and date of the price; empty if given with --price.")
     ] = ""
     rate_per_s: Annotated[
-        float | None, Meta(description="Requests per second of servers with no other work.")
+        float | None, doc("Requests per second of servers with no other work.")
     ] = None
-    explanation: Annotated[str, Meta(description="Price and its source, in a sentence.")] = ""
+    explanation: Annotated[str, doc("Price and its source, in a sentence.")] = ""
 
 
 class NetworkRange(Record, frozen=True, kw_only=True):
     """One figure of a network: worst, usual and best."""
 
-    worst: Annotated[Count, Meta(description="Worst that is common.")]
-    usual: Annotated[Count, Meta(description="Usual value.")]
-    best: Annotated[Count, Meta(description="Best that is common.")]
+    worst: Annotated[Count, doc("Worst that is common.")]
+    usual: Annotated[Count, doc("Usual value.")]
+    best: Annotated[Count, doc("Best that is common.")]
 
 
 class Network(Record, frozen=True, kw_only=True):
     """The network between a device and a server."""
 
-    name: Annotated[str, Meta(description="Display name, for example Wi-Fi.")]
-    up_bits_per_s: Annotated[NetworkRange, Meta(description="Uplink of the device.")]
-    down_bits_per_s: Annotated[NetworkRange, Meta(description="Downlink of the device.")]
-    round_trip_ns: Annotated[NetworkRange, Meta(description="Round trip without payload.")]
-    source: Annotated[str, Meta(description="Source of the figures, or `unverified`.")]
-    is_assumed: Annotated[bool, Meta(description="True if the user named no network.")] = False
+    name: Annotated[str, doc("Display name, for example Wi-Fi.")]
+    up_bits_per_s: Annotated[NetworkRange, doc("Uplink of the device.")]
+    down_bits_per_s: Annotated[NetworkRange, doc("Downlink of the device.")]
+    round_trip_ns: Annotated[NetworkRange, doc("Round trip without payload.")]
+    source: Annotated[str, doc("Source of the figures, or `unverified`.")]
+    is_assumed: Annotated[bool, doc("True if the user named no network.")] = False
