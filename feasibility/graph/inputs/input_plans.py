@@ -1,16 +1,15 @@
-"""Complete choices of inputs for a model, the likeliest first.
+"""Which inputs may a model run with? Complete choices, the likeliest first.
 
-Sizes come from the user, from given arrays or from `dims`; values from given
-arrays, from what the graph accepts (`ranges`) or from the names of the inputs.
-A size or value that was chosen here can make a model fail, so there are several
-plans: whoever measures tries one after the other.
+Sizes come from the user, from given arrays or from `dim_sizes`; values from given arrays, from
+`accepted_values` or from the names of the inputs. A model may fail with sizes or values that
+were guessed, so there are several plans to try one after the other.
 """
 
 from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from feasibility.errors import InputError
 from feasibility.graph.inputs.accepted_values import Accepted, accepted_values
@@ -25,7 +24,7 @@ from feasibility.records.workload import Fill, InputPlan, InputSpec
 from feasibility.text import safe_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from onnx import ModelProto
@@ -33,12 +32,12 @@ if TYPE_CHECKING:
     from feasibility.graph.inputs.dim_sizes import Checked, DimBinding
     from feasibility.graph.inputs.given_arrays import GivenArray
     from feasibility.graph.typed_graph import TypedGraph
-    from feasibility.graph.value_types import Shape
 
 MAX_PLANS: Final = 8
 
-# Shapes to try for an input whose rank nothing tells.
+# Shapes to try for an input whose rank is unknown.
 _OTHER_SHAPES: Final = ((1, 1), (), (1, 1, 1), (1, 3, 224, 224))
+_Shapes: TypeAlias = "Mapping[str, tuple[int, ...]]"
 _LENGTH_ROLES: Final = frozenset({"sequence", "frames", "samples"})
 
 
@@ -90,14 +89,30 @@ def choose_sizes(
 
 
 def plan_inputs(sizes: LikelySizes) -> tuple[InputPlan, ...]:
-    """Complete choices of inputs for a model, likeliest first, at most eight."""
-    accepted: dict[str, Accepted] | None = None
-    choices: list[tuple[DimBinding, Mapping[str, Accepted]]] = []
+    """Complete choices of inputs for a model, likeliest first, at most eight.
+
+    One plan per choice of sizes, and behind the first its cautious forms.
+    """
+    accepted: dict[str, Accepted] = {}
+    plans: list[InputPlan] = []
     for binding, checked in sizes.choices:
-        if accepted is None or any(item.of_dims for item in accepted.values()):
+        if not plans or any(item.of_dims for item in accepted.values()):
             accepted = accepted_values(checked or typed(sizes.model, sizes.inputs, binding.dims))
-        choices.append((binding, accepted))
-    return tuple(_plans(sizes.inputs, sizes.arrays, choices))[:MAX_PLANS]
+        shapes = {
+            name: tuple(1 if size is None else size for size in value.shape or ())
+            for name, value in bind_inputs(sizes.inputs, binding.dims).items()
+        }
+        length = _length(sizes.inputs, shapes)
+        chosen = {
+            given.name: choose_fill(given, shapes[given.name], accepted.get(given.name), length)
+            for given in sizes.inputs
+            if given.name not in sizes.arrays
+        }
+        is_first = not plans
+        plans.append(_plan(sizes, shapes, binding, chosen))
+        if is_first:
+            plans += _cautious_plans(sizes, shapes, binding, chosen)
+    return tuple(plans[:MAX_PLANS])
 
 
 def _joined(given: Mapping[str, int], from_arrays: Mapping[str, int]) -> dict[str, int]:
@@ -116,79 +131,37 @@ def _joined(given: Mapping[str, int], from_arrays: Mapping[str, int]) -> dict[st
     return {**given, **from_arrays}
 
 
-def _plans(
-    inputs: tuple[OpenInput, ...],
-    arrays: Mapping[str, GivenArray],
-    choices: Iterable[tuple[DimBinding, Mapping[str, Accepted]]],
-) -> Iterator[InputPlan]:
-    """One plan per choice of sizes, and behind the first its cautious forms."""
-    for at, (binding, accepted) in enumerate(choices):
-        shapes = {
-            given.name: value.shape
-            for given, value in zip(inputs, bind_inputs(inputs, binding.dims).values(), strict=True)
-        }
-        length = _length(inputs, shapes)
-        chosen = {
-            given.name: choose_fill(
-                given,
-                _closed(shapes[given.name]),
-                accepted.get(given.name),
-                length,
-            )
-            for given in inputs
-            if given.name not in arrays
-        }
-        yield _plan(inputs, shapes, binding, chosen, arrays)
-        if at == 0:
-            yield from _cautious_plans(inputs, shapes, binding, chosen, arrays)
-
-
 def _cautious_plans(
-    inputs: tuple[OpenInput, ...],
-    shapes: Mapping[str, Shape | None],
-    binding: DimBinding,
-    chosen: Mapping[str, Choice],
-    arrays: Mapping[str, GivenArray],
+    sizes: LikelySizes, shapes: _Shapes, binding: DimBinding, chosen: Mapping[str, Choice]
 ) -> Iterator[InputPlan]:
     """Plans for when values, optional inputs or guessed ranks were the wrong choice."""
     doubtful = {name: choice for name, choice in chosen.items() if not choice.is_told}
     if doubtful:
         cautious = {name: Choice(cautious_fill(choice.fill)) for name, choice in doubtful.items()}
-        yield _plan(inputs, shapes, binding, {**chosen, **cautious}, arrays)
-    optional = [given.name for given in inputs if given.kind == "optional"]
-    if any(name in chosen for name in optional):
-        absent = Choice(Fill(kind="absent", reason="an optional input left empty"))
-        left_out = {name: absent for name in optional if name in chosen}
-        yield _plan(inputs, shapes, binding, {**chosen, **left_out}, arrays)
-    unranked = [given.name for given in inputs if not given.has_rank and given.name not in arrays]
-    if unranked:
-        for shape in _OTHER_SHAPES:
-            yield _plan(
-                inputs, {**shapes, **dict.fromkeys(unranked, shape)}, binding, chosen, arrays
-            )
+        yield _plan(sizes, shapes, binding, {**chosen, **cautious})
+    generated = [given for given in sizes.inputs if given.name in chosen]
+    absent = Choice(Fill(kind="absent", reason="an optional input left empty"))
+    left_out = {given.name: absent for given in generated if given.kind == "optional"}
+    if left_out:
+        yield _plan(sizes, shapes, binding, {**chosen, **left_out})
+    unranked = [given.name for given in generated if not given.has_rank]
+    for shape in _OTHER_SHAPES if unranked else ():
+        yield _plan(sizes, {**shapes, **dict.fromkeys(unranked, shape)}, binding, chosen)
 
 
 def _plan(
-    inputs: tuple[OpenInput, ...],
-    shapes: Mapping[str, Shape | None],
-    binding: DimBinding,
-    chosen: Mapping[str, Choice],
-    arrays: Mapping[str, GivenArray],
+    sizes: LikelySizes, shapes: _Shapes, binding: DimBinding, chosen: Mapping[str, Choice]
 ) -> InputPlan:
     specs = []
     assumptions = list(binding.assumptions)
-    for given in inputs:
-        array = arrays.get(given.name)
+    for given in sizes.inputs:
+        array = sizes.arrays.get(given.name)
         if array is not None:
             fill = Fill(kind="file", path=str(array.path), member=array.member)
             shape = array.shape
         else:
-            fill = chosen[given.name].fill
-            shape = _closed(shapes[given.name])
-            if fill.reason:
-                assumptions.append(_value_assumption(given.name, fill))
-            if not given.has_rank:
-                assumptions.append(_rank_assumption(given.name, shape))
+            fill, shape = chosen[given.name].fill, shapes[given.name]
+            assumptions += _assumptions(given, fill, shape)
         specs.append(
             InputSpec(
                 name=given.name,
@@ -202,38 +175,25 @@ def _plan(
     return InputPlan(inputs=tuple(specs), dims=binding.dims, assumptions=tuple(assumptions))
 
 
-def _value_assumption(name: str, fill: Fill) -> Assumption:
-    if fill.kind == "absent":
-        value = "left empty"
-    elif fill.low == fill.high:
-        value = f"all {int(fill.low)}"
-    else:
-        value = f"{int(fill.low)} to {int(fill.high)}"
-    return Assumption(subject=name, value=value, reason=fill.reason, option=_file_option(name))
+def _assumptions(given: OpenInput, fill: Fill, shape: tuple[int, ...]) -> Iterator[Assumption]:
+    option = f"--input {shlex.quote(f'{given.name}=FILE.npy')}"
+    if fill.reason:
+        low, high = int(fill.low), int(fill.high)
+        value = f"all {low}" if low == high else f"{low} to {high}"
+        value = "left empty" if fill.kind == "absent" else value
+        yield Assumption(subject=given.name, value=value, reason=fill.reason, option=option)
+    if not given.has_rank:
+        value = f"shape [{', '.join(map(str, shape))}]"
+        reason = "the model does not say how many dims it has"
+        yield Assumption(subject=given.name, value=value, reason=reason, option=option)
 
 
-def _rank_assumption(name: str, shape: tuple[int, ...]) -> Assumption:
-    return Assumption(
-        subject=name,
-        value=f"shape [{', '.join(map(str, shape))}]",
-        reason="the model does not say how many dims it has",
-        option=_file_option(name),
-    )
-
-
-def _file_option(name: str) -> str:
-    return f"--input {shlex.quote(f'{name}=FILE.npy')}"
-
-
-def _closed(shape: Shape | None) -> tuple[int, ...]:
-    return tuple(1 if size is None else size for size in shape or ())
-
-
-def _length(inputs: tuple[OpenInput, ...], shapes: Mapping[str, Shape | None]) -> int:
-    """Size of the longest text, sound or spectrogram that is fed; 1 where there is none."""
-    longest = 1
-    for given in inputs:
-        for axis, size in enumerate(shapes[given.name] or ()):
-            if size is not None and dim_role(given, axis, inputs) in _LENGTH_ROLES:
-                longest = max(longest, size)
-    return longest
+def _length(inputs: tuple[OpenInput, ...], shapes: _Shapes) -> int:
+    """Size of the longest text, sound or spectrogram among the inputs; 1 if there is none."""
+    lengths = [
+        size
+        for given in inputs
+        for axis, size in enumerate(shapes[given.name])
+        if dim_role(given, axis, inputs) in _LENGTH_ROLES
+    ]
+    return max([1, *lengths])
