@@ -25,7 +25,7 @@ from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.memory_figures import ChildMemory, memory_of
 from feasibility.measure.passes import Passes
 from feasibility.records.facts import ModelledMemory
-from feasibility.records.reading import ModelReading
+from feasibility.records.model_reading import ModelReading
 from feasibility.runners.host import ceiling_bytes
 from feasibility.runners.local import LocalSession
 from feasibility.runners.named_runners import runner_named

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from onnx import ModelProto
 
-from feasibility.facts import work
+from feasibility.facts import node_work
 from feasibility.graph.inputs import input_plans
 from feasibility.graph.inputs.dim_sizes import DimBinding
 from feasibility.records.workload import InputPlan
 
 
-def analyse(model: ModelProto, dims: Mapping[str, int]) -> work.Analysis:
-    return work.analyse(model, *input_plans.choose_sizes(model, dims).likeliest)
+def analyse(model: ModelProto, dims: Mapping[str, int]) -> node_work.Analysis:
+    return node_work.analyse(model, *input_plans.choose_sizes(model, dims).likeliest)
 
 
 def bind_dims(model: ModelProto, dims: Mapping[str, int]) -> DimBinding:

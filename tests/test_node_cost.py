@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from feasibility.facts.work import Analysis
+from feasibility.facts.node_work import Analysis
 from feasibility.records.facts import NodeFacts
 from tests.analysed import analyse
 from tests.analysis_models import BOOL, FLOAT, INT64, constant, dropped, graph, model, node, value

@@ -23,7 +23,7 @@ from feasibility.measure.memory_figures import ChildMemory, memory_of
 from feasibility.measure.output_drift import Outputs, read_outputs
 from feasibility.measure.passes import Passes, local_passes
 from feasibility.records.budget import OperatorTime, Snapshot
-from feasibility.records.reading import ModelReading
+from feasibility.records.model_reading import ModelReading
 from feasibility.records.workload import InputPlan
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Done

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Final
 
 from feasibility import __version__
+from feasibility.facts.node_work import Analysis, analyse
 from feasibility.facts.operator_counts import DEFAULT_DOMAIN, Census, domain_name, take_census
 from feasibility.facts.ort_format import ort_facts
 from feasibility.facts.refused_by_runtime import model_faults
@@ -14,7 +15,6 @@ from feasibility.facts.unique_parameters import (
     UniqueParameters,
     unique_parameters,
 )
-from feasibility.facts.work import Analysis, analyse
 from feasibility.graph.declared_inputs import declared_inputs, declared_outputs
 from feasibility.graph.inputs.input_plans import choose_sizes, plan_inputs
 from feasibility.model_file.external_data import external_file_facts, resolve_external
@@ -24,7 +24,7 @@ from feasibility.ort_memory.version import other_version_installed
 from feasibility.records.base import Notice
 from feasibility.records.budget import InitializerSize
 from feasibility.records.facts import ModelFacts, OperatorType
-from feasibility.records.reading import ModelReading
+from feasibility.records.model_reading import ModelReading
 from feasibility.text import safe_text, shorten
 from feasibility.units import format_bytes
 

@@ -16,7 +16,7 @@ from feasibility.errors import ModelError
 from feasibility.facts.reader_process import READ_TIMEOUT_S, in_reader_process
 from feasibility.model_file.open_model import ModelFile, open_model
 from feasibility.records.facts import ModelFacts
-from feasibility.records.reading import ModelReading
+from feasibility.records.model_reading import ModelReading
 from feasibility.records.workload import InputPlan
 from feasibility.text import safe_text
 from feasibility.units import MIB

@@ -25,8 +25,8 @@ from feasibility.measure.profiled_model import profiled_model
 from feasibility.model_file.element_types import ELEMENT_TYPES
 from feasibility.records.anatomy import Anatomy, Timeline
 from feasibility.records.base import Notice
+from feasibility.records.model_reading import ModelReading
 from feasibility.records.profile import GpuMemory, Latency, Profile
-from feasibility.records.reading import ModelReading
 from feasibility.records.workload import InputPlan, InputSpec
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Done, Loaded, Ready, Recording

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from feasibility.errors import ModelError
 from feasibility.measure.measure_options import MeasureOptions
-from feasibility.records.reading import ModelReading
+from feasibility.records.model_reading import ModelReading
 from feasibility.runners.session import StagedFile
 from feasibility.text import safe_text
 

@@ -15,7 +15,7 @@ from feasibility.measure.child_errors import (
     running_node,
 )
 from feasibility.measure.measure_options import MeasureOptions
-from feasibility.records.reading import ModelReading
+from feasibility.records.model_reading import ModelReading
 from feasibility.records.workload import InputPlan
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Failed

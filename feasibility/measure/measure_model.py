@@ -21,8 +21,8 @@ from feasibility.measure.measure_options import MeasureOptions, Progress, no_pro
 from feasibility.measure.memory_figures import memory_of
 from feasibility.measure.passes import Passes, connected_passes
 from feasibility.records.base import Notice
+from feasibility.records.model_reading import ModelReading
 from feasibility.records.profile import Profile
-from feasibility.records.reading import ModelReading
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Done, Failed
 from feasibility.runners.local import LocalRunner

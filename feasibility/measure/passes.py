@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from feasibility.measure.files_to_stage import files_to_stage
 from feasibility.measure.measure_options import MeasureOptions
-from feasibility.records.reading import ModelReading
+from feasibility.records.model_reading import ModelReading
 from feasibility.records.workload import InputPlan, InputSpec, Workload
 from feasibility.runners.child_command import STEADY_ENVIRONMENT
 from feasibility.runners.child_process import ChildResult, Watcher, run_children

@@ -1,10 +1,12 @@
-"""The role of each open dim: from its name, else from what its input is and where it stands."""
+"""Which role has an open dim? From its name, else from its input and its place there."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from onnx import TensorProto
 
 from feasibility.graph.inputs.dim_names import Role, is_placeholder, role_of
 from feasibility.graph.inputs.implied_dims import Consumers, Implied, implied_dims
@@ -13,7 +15,7 @@ from feasibility.graph.value_types import MAX_RANK, Kind, Shape, ValueType, valu
 if TYPE_CHECKING:
     from onnx import ModelProto, TypeProto
 
-# Words in the name of an input that tell what it is.
+# Words in the name of an input that say what it is.
 _CACHE: Final = re.compile(r"past|cache|key_values|(^|[._/])(k|v|key|value)s?([._/]|\d|$)", re.I)
 _STATE: Final = re.compile(
     r"(^|[._/])(init(ial)?_)?((state|hidden|rnn|lstm|gru)(_?[hcn]?(in|0|n)?)|[hc](0|n|x|_?in)?)\d*$",
@@ -23,7 +25,7 @@ _SOUND: Final = re.compile(r"audio|wav|speech|sound|signal|pcm|samples|mixture|n
 _SPECTRUM: Final = re.compile(r"mel|spec|fbank|mfcc|input_features|audio_signal|feats", re.I)
 _TEXT: Final = re.compile(r"ids?$|ids|token|mask|word|text|phone|segment|position|length", re.I)
 SAMPLE_RATE: Final = 16_000
-_RATE: Final = re.compile(r"^sr$|sample_?rate|sampling_?rate", re.I)
+RATE_NAME: Final = re.compile(r"^sr$|sample_?rate|sampling_?rate", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,32 +107,32 @@ def known_values(inputs: tuple[OpenInput, ...]) -> dict[str, int]:
     return {
         given.name: SAMPLE_RATE
         for given in inputs
-        if _RATE.search(given.name) and ValueType(given.elem_type).is_integer
+        if RATE_NAME.search(given.name) and ValueType(given.elem_type).is_integer
     }
 
 
 def dim_role(given: OpenInput, axis: int, inputs: tuple[OpenInput, ...]) -> Role:
     """Role of one open dim."""
     key = given.keys[axis]
-    named = role_of(key) if key is not None and key != f"{given.name}.{axis}" else "generic"
-    placed = _role_by_place(given, axis, inputs)
-    is_number = not _is_index(given)
+    named = role_of(key) if key is not None and _is_named(given, axis) else "generic"
+    places = _places(given, inputs)
+    placed = places[axis] if axis < len(places) else "generic"
     if (
         placed == "sequence"
         and named in ("generic", "sequence")
         and _covers_past(given, axis, inputs)
     ):
         return "total"
-    if named == "generic" or named == "features":
+    if named in ("generic", "features"):
         return placed if placed != "generic" else named
     if named == "samples" and axis == 0 and placed == "batch":
         return "batch"
     # `sequence` of a waveform is its samples, `length` of a spectrogram its frames.
-    if named == "sequence" and is_number and placed in ("samples", "frames", "past"):
+    if named == "sequence" and not _is_index(given) and placed in ("samples", "frames", "past"):
         return placed
     if named == "frames" and placed == "samples":
         return "samples"
-    if named == "frames" and not is_number:
+    if named == "frames" and _is_index(given):
         return "sequence"
     if named == "batch" and axis > 0 and placed in ("height", "width"):
         return placed
@@ -138,32 +140,32 @@ def dim_role(given: OpenInput, axis: int, inputs: tuple[OpenInput, ...]) -> Role
 
 
 def _covers_past(given: OpenInput, axis: int, inputs: tuple[OpenInput, ...]) -> bool:
-    """True for the mask of a decoder with a cache: it spans the past and the new tokens."""
+    """Whether it is the mask of a decoder with a cache, which spans past and new tokens."""
     if "mask" not in given.name.lower() or not any(_CACHE.search(item.name) for item in inputs):
         return False
     return all(given.keys[axis] not in item.keys for item in inputs if item is not given)
 
 
 def _is_index(given: OpenInput) -> bool:
-    return ValueType(given.elem_type).is_integer or given.elem_type in (8, 9)
+    return ValueType(given.elem_type).is_integer or given.elem_type in (
+        TensorProto.STRING,
+        TensorProto.BOOL,
+    )
 
 
-def _role_by_place(given: OpenInput, axis: int, inputs: tuple[OpenInput, ...]) -> Role:
-    rank = len(given.shape)
-    roles = _places(given, rank, inputs)
-    return roles[axis] if axis < len(roles) else "generic"
+def _is_named(given: OpenInput, axis: int) -> bool:
+    return given.keys[axis] not in (None, f"{given.name}.{axis}")
 
 
-def _places(given: OpenInput, rank: int, inputs: tuple[OpenInput, ...]) -> tuple[Role, ...]:
+def _places(given: OpenInput, inputs: tuple[OpenInput, ...]) -> tuple[Role, ...]:
     """Role of each axis by what the input is."""
-    use, name = given.implied.use, given.name
-    if rank == 0:
+    use, name, shape, rank = given.implied.use, given.name, given.shape, len(given.shape)
+    if rank == 0 or (not given.has_rank and given.implied.rank is None):
         return ()
-    if not given.has_rank and given.implied.rank is None:
-        unknown: Role = "generic"
-        return (unknown,) * rank
     if _is_index(given) and rank <= 3 and use not in ("image", "image_last", "signal"):
-        return _text_places(given, rank)
+        if rank == 1:
+            return ("sequence",) if _TEXT.search(name) and use == "indices" else ("batch",)
+        return ("batch", "sequence", "sequence")
     if rank == 5 and _CACHE.search(name):
         return ("generic", "batch", "items", "past", "features")
     if rank == 4 and use == "unknown" and _CACHE.search(name):
@@ -173,41 +175,24 @@ def _places(given: OpenInput, rank: int, inputs: tuple[OpenInput, ...]) -> tuple
     if rank == 5:
         return ("batch", "channels", "depth", "height", "width")
     if rank == 4:
-        return _picture_places(given, use)
+        is_last = use == "image_last"
+        if use not in ("image", "image_last"):
+            is_last = shape[3] in (1, 3, 4) and shape[1] not in (1, 3, 4)
+        sides: tuple[Role, ...] = ("height", "width")
+        return ("batch", *sides, "channels") if is_last else ("batch", "channels", *sides)
     return _row_places(given, rank, inputs)
 
 
-def _text_places(given: OpenInput, rank: int) -> tuple[Role, ...]:
-    if rank == 1:
-        is_text = _TEXT.search(given.name) and given.implied.use == "indices"
-        if is_text:
-            return ("sequence",)
-        return ("batch",)
-    if rank == 2:
-        return ("batch", "sequence")
-    return ("batch", "sequence", "sequence")
-
-
-def _picture_places(given: OpenInput, use: str) -> tuple[Role, ...]:
-    last = use == "image_last"
-    if use not in ("image", "image_last"):
-        first, final = given.shape[1], given.shape[3]
-        last = final in (1, 3, 4) and first not in (1, 3, 4)
-    if last:
-        return ("batch", "height", "width", "channels")
-    return ("batch", "channels", "height", "width")
-
-
 def _row_places(given: OpenInput, rank: int, inputs: tuple[OpenInput, ...]) -> tuple[Role, ...]:
-    """Waveforms, spectrograms, sequences of vectors and tables."""
+    """Roles in waveforms, spectrograms, sequences of vectors and tables."""
     use, name = given.implied.use, given.name
-    is_sound = bool(_SOUND.search(name)) or any(_RATE.search(item.name) for item in inputs)
+    is_sound = bool(_SOUND.search(name)) or any(RATE_NAME.search(item.name) for item in inputs)
     if rank == 1:
         return ("samples",) if is_sound or use == "signal" else ("generic",)
     if rank == 2:
         if is_sound or use == "signal":
             return ("batch", "samples")
-        return ("batch", "generic" if _named_axis(given, 1) else "features")
+        return ("batch", "generic" if _is_named(given, 1) else "features")
     if _SPECTRUM.search(name):
         channels_first = given.shape[1] is not None or 1 in given.implied.sizes
         return ("batch", "mel", "frames") if channels_first else ("batch", "frames", "mel")
@@ -219,8 +204,3 @@ def _row_places(given: OpenInput, rank: int, inputs: tuple[OpenInput, ...]) -> t
     if use in ("image", "image_last"):
         return ("channels", "height", "width")
     return ("batch", "sequence", "features")
-
-
-def _named_axis(given: OpenInput, axis: int) -> bool:
-    key = given.keys[axis]
-    return key is not None and key != f"{given.name}.{axis}"

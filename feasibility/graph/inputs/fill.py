@@ -1,4 +1,4 @@
-"""How the elements of one generated input are chosen."""
+"""Which values is a generated input filled with?"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from onnx import TensorProto
 
-from feasibility.graph.inputs.dim_roles import SAMPLE_RATE
+from feasibility.graph.inputs.dim_roles import RATE_NAME, SAMPLE_RATE
 from feasibility.graph.value_types import ValueType
 from feasibility.records.workload import Fill
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from feasibility.graph.inputs.dim_roles import OpenInput
 
 _MASK: Final = re.compile(r"mask", re.I)
-_RATE: Final = re.compile(r"^sr$|sample_?rate|sampling_?rate", re.I)
 _LENGTH: Final = re.compile(r"len(gth)?s?$|_len(gth)?s?[_.]|seqlens?", re.I)
 _POSITION: Final = re.compile(r"position|pos_ids", re.I)
 _STEP: Final = re.compile(r"time_?steps?$|^t$", re.I)
@@ -30,16 +29,16 @@ _MAX_EXACT: Final = 2**53
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A fill, and whether it was told by the graph.
+    """A fill, and whether it is a guess.
 
     Args:
         fill: The fill.
-        is_told: False where a name or nothing at all suggested the values, so that
-            others may be needed.
+        is_guess: True if only a name suggested the values, or nothing, so that others may be
+            needed.
     """
 
     fill: Fill
-    is_told: bool = True
+    is_guess: bool = False
 
 
 def choose_fill(
@@ -64,8 +63,8 @@ def choose_fill(
     if _MASK.search(given.name) and "input" not in given.name.lower():
         return Choice(_constant(1, "a mask that hides nothing"))
     if _LENGTH.search(given.name) and len(shape) <= 1:
-        return Choice(_constant(1, "a length as a share of the whole"), is_told=False)
-    if _RATE.search(given.name):
+        return Choice(_constant(1, "a length as a share of the whole"), is_guess=True)
+    if RATE_NAME.search(given.name):
         return Choice(_constant(SAMPLE_RATE, "sound at 16 kHz"))
     if _STEP.search(given.name) and len(shape) <= 1:
         return Choice(_constant(1, "a step of a schedule"))
@@ -80,7 +79,7 @@ def _integers(
         return Choice(_constant(accepted.low, accepted.reason))
     if accepted is None and _MASK.search(name):
         return Choice(_constant(1, "a mask that hides nothing"))
-    if _RATE.search(name):
+    if RATE_NAME.search(name):
         return Choice(_constant(SAMPLE_RATE, "sound at 16 kHz"))
     if accepted is not None:
         low, high = accepted.low, accepted.high
@@ -88,9 +87,9 @@ def _integers(
             high = max(min(high, length - 1), low)
         return Choice(_span(low, high, accepted.reason))
     if _LENGTH.search(name) and len(shape) <= 1:
-        return Choice(_constant(length, "the length of what is fed"), is_told=False)
+        return Choice(_constant(length, "the length of what is fed"), is_guess=True)
     if _POSITION.search(name):
-        return Choice(_span(0, length - 1, "positions in what is fed"), is_told=False)
+        return Choice(_span(0, length - 1, "positions in what is fed"), is_guess=True)
     if given.elem_type in _SMALLEST:
         low = _SMALLEST[given.elem_type]
         return Choice(_span(low, low + 255, "every value of the type"))
@@ -99,8 +98,8 @@ def _integers(
     if _TYPES.search(name):
         return Choice(_constant(0, "one segment"))
     if _TOKENS.search(name):
-        return Choice(_span(0, 99, "identifiers that most vocabularies have"), is_told=False)
-    return Choice(_span(0, 9, "nothing in the model tells these values"), is_told=False)
+        return Choice(_span(0, 99, "identifiers that most vocabularies have"), is_guess=True)
+    return Choice(_span(0, 9, "nothing in the model tells these values"), is_guess=True)
 
 
 def cautious_fill(fill: Fill) -> Fill:

@@ -135,7 +135,7 @@ def _cautious_plans(
     sizes: LikelySizes, shapes: _Shapes, binding: DimBinding, chosen: Mapping[str, Choice]
 ) -> Iterator[InputPlan]:
     """Plans for when values, optional inputs or guessed ranks were the wrong choice."""
-    doubtful = {name: choice for name, choice in chosen.items() if not choice.is_told}
+    doubtful = {name: choice for name, choice in chosen.items() if choice.is_guess}
     if doubtful:
         cautious = {name: Choice(cautious_fill(choice.fill)) for name, choice in doubtful.items()}
         yield _plan(sizes, shapes, binding, {**chosen, **cautious})

@@ -1,7 +1,7 @@
-"""Shapes with which a node cannot run, beyond what the inference of onnx refuses.
+"""With which shapes can a node not run, beyond those that the inference of onnx refuses?
 
-They tell which of several likely sizes for an open dim is wrong, before anything
-is run: a dense layer behind a flattened picture fits one picture size only.
+This shows which of several likely sizes for an open dim is wrong, before anything runs: a dense
+layer behind a flattened picture fits one picture size only.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _WINDOWED: Final = frozenset({"Conv", "ConvInteger", "MaxPool", "AveragePool", "
 
 
 def contradiction(call: Call, outputs: Outputs) -> str:
-    """Why a node cannot run with these shapes; empty if nothing is against it."""
+    """Why a node cannot run with these shapes; empty if it may."""
     if call.domain:
         return ""
     rule = _RULES.get(call.op_type)
@@ -72,18 +72,6 @@ def _gather(call: Call, _: Outputs) -> str:
     return f"it takes row {high} of {rows}" if high >= rows or low < -rows else ""
 
 
-def _gather_nd(call: Call, _: Outputs) -> str:
-    indices, data = call.value(1), call.type_of(0).shape
-    if indices is None or data is None or indices.ndim == 0 or indices.size == 0:
-        return ""
-    first = max(int_of(call.attributes, "batch_dims", 0), 0)
-    for column, rows in zip(range(indices.shape[-1]), data[first:], strict=False):
-        high = int(indices[..., column].max())
-        if rows is not None and high >= rows:
-            return f"it takes row {high} of {rows}"
-    return ""
-
-
 def _recurrent(call: Call, _: Outputs) -> str:
     width, taken = call.dim(0, 2), call.dim(1, 2)
     if width is None or taken is None or width == taken:
@@ -91,22 +79,12 @@ def _recurrent(call: Call, _: Outputs) -> str:
     return f"its weight takes {taken} values per step, its input has {width}"
 
 
-def _normalization(call: Call, _: Outputs) -> str:
-    channels, scales = call.dim(0, 1), call.dim(1, 0)
-    if channels is None or scales is None or channels == scales:
-        return ""
-    return f"it has {scales} scales, its input {channels} channels"
-
-
 _RULES: Final[dict[str, Callable[[Call, Outputs], str]]] = {
     **dict.fromkeys(_WINDOWED, _window),
     "Gemm": _gemm,
     "Reshape": _reshape,
     "Gather": _gather,
-    "GatherND": _gather_nd,
     "LSTM": _recurrent,
     "GRU": _recurrent,
     "RNN": _recurrent,
-    "BatchNormalization": _normalization,
-    "InstanceNormalization": _normalization,
 }

@@ -37,8 +37,8 @@ from feasibility.measure.prove.limited_run import (
 )
 from feasibility.measure.prove.page_cache import read_ahead_bytes
 from feasibility.records.device import Device
+from feasibility.records.model_reading import ModelReading
 from feasibility.records.proof import Bisection, LimitedRun, Proof, ProofAllocator
-from feasibility.records.reading import ModelReading
 from feasibility.records.workload import InputPlan
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Event, Ready

@@ -1,4 +1,4 @@
-"""What a model costs with its dims bound: work per node, totals and the activation peak."""
+"""How much work is a model with these sizes? Per node and in total, with the activation peak."""
 
 from __future__ import annotations
 
