@@ -46,7 +46,6 @@ from feasibility.render.rows.verdict_table import (
 )
 from feasibility.units import (
     format_bytes,
-    format_bytes_of,
     format_bytes_range,
     format_duration,
 )
@@ -213,7 +212,9 @@ def device_section(found: DeviceAssessment) -> Section:
 def _storage_text(storage: Storage) -> str:
     if storage.needed_bytes == 0:
         return "not known"
-    return format_bytes_of(storage.needed_bytes, storage.budget_bytes)
+    limit = storage.budget_bytes
+    text = "no limit known" if limit is None else f"limit {format_bytes(limit)}"
+    return f"{format_bytes(storage.needed_bytes)}; {text}"
 
 
 def _listed(label: str, texts: Sequence[str]) -> list[Row]:
@@ -222,11 +223,13 @@ def _listed(label: str, texts: Sequence[str]) -> list[Row]:
 
 
 def _memory_text(memory: BytesInterval) -> str:
-    text = format_bytes_of(memory.likely_bytes, memory.budget_bytes)
+    text = format_bytes(memory.likely_bytes)
     if memory.low_bytes is not None and memory.high_bytes is not None:
-        text += f", {format_bytes_range(memory.low_bytes, memory.high_bytes)}"
+        text = f"{format_bytes_range(memory.low_bytes, memory.high_bytes)}, likely {text}"
+    limit = memory.budget_bytes
+    text += "; no limit known" if limit is None else f"; limit {format_bytes(limit)}"
     if memory.runtime_bytes is not None:
-        text += f", runtime included: {format_bytes(memory.runtime_bytes)}"
+        text += f"; includes {format_bytes(memory.runtime_bytes)} for the runtime"
     return f"{text}; {METHOD_TEXT[memory.method]}"
 
 

@@ -102,17 +102,15 @@ def _request(reason: Reason) -> str:
 
 
 def _against_target(reason: Reason, takes: str, unknown: str) -> str:
-    target = f"target of {format_duration(reason.budget_ns)}"
-    if not reason.is_budget_asked:
-        target = f"default {target}"
+    target, time = "target" if reason.is_budget_asked else "default target", reason.budget_ns
     if reason.actual_low_ns is None or reason.actual_high_ns is None:
-        return f"{unknown}; {target}"
+        return f"{unknown}; {target} {format_duration(time)}"
     text = f"{takes} {format_duration_range(reason.actual_low_ns, reason.actual_high_ns)}"
     if reason.code == "over-limit":
-        return f"{text}, over the {target}"
+        return f"{text}, over the {target} of {format_duration(time)}"
     if reason.code == "limit-inside-interval":
-        return f"{text}, and the {target} lies inside this interval"
-    return f"{text}; {target}"
+        return f"{text}, and the {target} of {format_duration(time)} lies inside this interval"
+    return f"{text}; {target} {format_duration(time)}"
 
 
 def _storage(reason: Reason) -> str:
