@@ -29,9 +29,9 @@ from feasibility.measure.measure_model import measure_model
 from feasibility.paths import devices_dir
 from feasibility.records.assessment import Assessment
 from feasibility.records.profile import Profile
-from feasibility.render.rows.check import check_report
-from feasibility.render.rows.measure import measure_report
-from feasibility.render.rows.sentences import with_sentences
+from feasibility.render.reports.check import check_report
+from feasibility.render.reports.measure import measure_report
+from feasibility.render.reports.sentences import with_sentences
 from feasibility.render.terminal.layout import print_report
 from feasibility.schema import encode, read_document
 

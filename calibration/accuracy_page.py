@@ -6,7 +6,7 @@ import math
 from typing import Final
 
 from feasibility.records.accuracy import Accuracy, AccuracyPoint
-from feasibility.render.rows.accuracy import (
+from feasibility.render.reports.accuracy import (
     HEADINGS,
     accuracy_cells,
     accuracy_remarks,

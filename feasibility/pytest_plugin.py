@@ -146,8 +146,8 @@ def _request(item: pytest.Item, marker: pytest.Mark) -> tuple[BudgetedModel, Che
 
 def _report_lines(report: BudgetReport) -> list[str]:
     """One line per limit, for the summary."""
-    from feasibility.render.rows.budget import OUTCOME_TEXT, sentence_of
-    from feasibility.render.rows.rows import name_text
+    from feasibility.render.reports.budget import OUTCOME_TEXT, sentence_of
+    from feasibility.render.reports.sections import name_text
 
     return [
         f"{OUTCOME_TEXT[line.outcome]:12} {name_text(model.model)}: {sentence_of(line)}"
@@ -159,7 +159,7 @@ def _report_lines(report: BudgetReport) -> list[str]:
 def _failure_lines(report: BudgetReport) -> list[str]:
     """The broken limits and the growth that explains them."""
     from feasibility.render.ci.problems import problems
-    from feasibility.render.rows.budget import growth_cells
+    from feasibility.render.reports.budget import growth_cells
 
     lines = [problem.text for problem in problems(report) if problem.is_error]
     for model in report.models:

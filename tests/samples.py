@@ -55,7 +55,7 @@ from feasibility.records.profile import (
     ProfiledModel,
 )
 from feasibility.records.workload import Fill, InputSpec, Workload
-from feasibility.render.rows.sentences import with_sentences
+from feasibility.render.reports.sentences import with_sentences
 from feasibility.units import GIB, KIB, MIB, MILLISECOND_NS, SECOND_NS
 from tests.projection_samples import modelled
 

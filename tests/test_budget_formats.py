@@ -18,7 +18,7 @@ from feasibility.render.ci.gitlab import render_code_quality
 from feasibility.render.ci.junit import render_junit
 from feasibility.render.ci.markdown import MARKER, render_markdown
 from feasibility.render.ci.sarif import render_sarif
-from feasibility.render.rows.budget import budget_check_report
+from feasibility.render.reports.budget import budget_check_report
 from feasibility.render.terminal.layout import print_report
 from feasibility.render.terminal.text_lines import make_console
 from feasibility.schema import decode, encode

@@ -38,7 +38,7 @@ from feasibility.predict.validation.misses import Miss, cpu_miss, misses_with_an
 from feasibility.predict.validation.published_rows import REQUIRED_COLUMNS, read_rows, runtime_name
 from feasibility.predict.validation.rows_report import rows_report
 from feasibility.records.accuracy import Accuracy
-from feasibility.render.rows.accuracy import accuracy_remarks
+from feasibility.render.reports.accuracy import accuracy_remarks
 from feasibility.schema import read_document
 from tests.tiny_models import mlp
 

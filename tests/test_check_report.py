@@ -16,8 +16,8 @@ from feasibility.paths import devices_dir, profiles_dir
 from feasibility.records.assessment import Assessment, ModelAssessment
 from feasibility.records.device import Device
 from feasibility.records.profile import Profile
-from feasibility.render.rows.check import check_report, headline
-from feasibility.render.rows.sentences import with_sentences
+from feasibility.render.reports.check import check_report, headline
+from feasibility.render.reports.sentences import with_sentences
 from feasibility.render.terminal.layout import print_report
 from feasibility.schema import read_document
 from feasibility.units import MILLISECOND_NS

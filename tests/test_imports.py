@@ -24,11 +24,11 @@ from feasibility.measure.imports.import_report import read_figures
 from feasibility.measure.imports.imported_figures import UnreadableError
 from feasibility.paths import devices_dir
 from feasibility.records.profile import Profile, ProfiledModel
-from feasibility.render.rows import check as check_rows
-from feasibility.render.rows import profile as profile_rows
-from feasibility.render.rows.measure import memory_section
-from feasibility.render.rows.reasons import reason_text
-from feasibility.render.rows.sentences import with_sentences
+from feasibility.render.reports import check as check_rows
+from feasibility.render.reports import model_and_machine
+from feasibility.render.reports.measure import memory_section
+from feasibility.render.reports.reasons import reason_text
+from feasibility.render.reports.sentences import with_sentences
 from feasibility.schema import decode, encode
 
 MIB = 1024**2
@@ -336,7 +336,7 @@ def test_a_process_without_python_is_not_said_to_have_one(tmp_path: Path) -> Non
     assert section.title == "memory above the baseline of 20 MiB for the runtime"
     rows = {row.label: row.text for row in section.rows}
     assert rows["inference peak"] == rows["floor"] == rows["comfort"] == "not measured"
-    assert profile_rows.reserve_row(profile).text.endswith("; plus 20 MiB for the runtime")
+    assert model_and_machine.reserve_row(profile).text.endswith("; plus 20 MiB for the runtime")
 
 
 def test_nothing_is_said_of_a_model_that_is_not_known(tmp_path: Path) -> None:
@@ -398,11 +398,11 @@ def test_a_damaged_file_is_read_or_refused(text: str, at: int, count: int, inste
 
 def test_what_a_file_does_not_say_is_not_made_up_in_a_report(tmp_path: Path) -> None:
     profile = read(tmp_path, "perf.txt", "Average inference time cost: 84.3 ms\n")
-    assert profile_rows.model_row(profile).text == "size not known"
-    assert profile_rows.host_row(profile).text == (
+    assert model_and_machine.model_row(profile).text == "size not known"
+    assert model_and_machine.host_row(profile).text == (
         "on an unnamed machine, ONNX Runtime, by onnxruntime_perf_test (perf.txt)"
     )
-    peak = profile_rows.reserve_row(read(tmp_path, "p.txt", PERF_TEST))
+    peak = model_and_machine.reserve_row(read(tmp_path, "p.txt", PERF_TEST))
     assert peak.text == "151 MiB at the peak of the whole process, runtime included"
     runner = memory_section(read(tmp_path, "r.json", ort_runner_report()))
     assert runner is not None

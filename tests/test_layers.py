@@ -20,10 +20,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("__main__", "pytest_plugin"),
     ("commands",),
     ("render.terminal", "render.ci"),
-    ("render.rows",),
+    ("render.reports",),
     ("budget",),
     # Words of a verdict's reasons: reports and lines of budgets print them.
-    ("render.rows.reasons",),
+    ("render.reports.reasons",),
     ("decide",),
     ("predict.validation", "predict.this_device"),
     ("predict.projected_latency", "predict.projected_memory"),

@@ -25,7 +25,7 @@ from feasibility.measure.memory_surveys import SurveyedMemory, Surveys, surveyed
 from feasibility.measure.passes import Passes
 from feasibility.records.anatomy import Anatomy, MemoryParts
 from feasibility.records.profile import Profile
-from feasibility.render.rows.anatomy import anatomy_sections
+from feasibility.render.reports.anatomy import anatomy_sections
 from feasibility.render.terminal.layout import print_report
 from feasibility.render.terminal.text_lines import make_console
 from feasibility.runners.child_process import ChildResult

@@ -19,7 +19,7 @@ from feasibility.measure.memory_timeline import (
     timeline,
 )
 from feasibility.records.workload import InputSpec
-from feasibility.render.rows.rows import AreaPlot
+from feasibility.render.reports.sections import AreaPlot
 from feasibility.render.terminal.plot import area_lines, axis_line
 from feasibility.runners.child_command import STEADY_ENVIRONMENT, local_command
 from feasibility.runners.child_process import run_child

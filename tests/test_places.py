@@ -25,8 +25,8 @@ from feasibility.records.device import Device
 from feasibility.records.intervals import Network, NetworkRange
 from feasibility.records.profile import Profile
 from feasibility.records.workload import InputSpec, Workload
-from feasibility.render.rows.check import check_report
-from feasibility.render.rows.sentences import with_sentences
+from feasibility.render.reports.check import check_report
+from feasibility.render.reports.sentences import with_sentences
 from feasibility.units import GIB, MILLISECOND_NS, SECOND_NS
 from tests.projection_samples import board, devices, minilm, profiles, resnet101
 from tests.snapshot import assert_matches_snapshot

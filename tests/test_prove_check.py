@@ -15,8 +15,8 @@ from feasibility.errors import HostError, UsageError
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.records.assessment import Assessment, ModelAssessment
 from feasibility.records.proof import DeviceProof, LimitedRun
-from feasibility.render.rows.check import check_report
-from feasibility.render.rows.rows import Report
+from feasibility.render.reports.check import check_report
+from feasibility.render.reports.sections import Report
 from feasibility.render.terminal.layout import print_report
 from tests import samples
 

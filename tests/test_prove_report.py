@@ -16,8 +16,8 @@ from feasibility.measure.prove import prove_model as prove_module
 from feasibility.measure.prove.prove_model import ProveOptions
 from feasibility.records.base import Notice
 from feasibility.records.proof import Bisection, LimitedRun, Proof
-from feasibility.render.rows.prove import latency_plot_section, prove_report
-from feasibility.render.rows.rows import LatencyPlot
+from feasibility.render.reports.prove import latency_plot_section, prove_report
+from feasibility.render.reports.sections import LatencyPlot
 from feasibility.render.terminal.plot import latency_lines
 from feasibility.schema import encode
 from feasibility.units import MIB, MILLISECOND_NS

@@ -25,7 +25,7 @@ from feasibility.decide.score import verdict_rank
 from feasibility.errors import UsageError
 from feasibility.records.device import Device, Figure, Price
 from feasibility.records.intervals import DurationInterval, RatioInterval
-from feasibility.render.rows.reasons import reason_text
+from feasibility.render.reports.reasons import reason_text
 from feasibility.units import MILLISECOND_NS
 from tests.projection_samples import board
 

@@ -17,8 +17,8 @@ from feasibility.paths import devices_dir, profiles_dir
 from feasibility.records.assessment import MemoryLimit, ModelAssessment, Reason
 from feasibility.records.device import Device
 from feasibility.records.profile import Profile
-from feasibility.render.rows.reasons import reason_text
-from feasibility.render.rows.sentences import with_sentences
+from feasibility.render.reports.reasons import reason_text
+from feasibility.render.reports.sentences import with_sentences
 from feasibility.schema import read_document
 from feasibility.units import MIB, MILLISECOND_NS
 from tests.projection_samples import devices, profiles, resnet101

@@ -15,11 +15,11 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from feasibility.records.profile import Profile
-from feasibility.render.rows.check import check_report
-from feasibility.render.rows.devices import catalogue_report, device_report
-from feasibility.render.rows.inspect import inspect_report
-from feasibility.render.rows.measure import measure_report
-from feasibility.render.rows.rows import Bar, Column, Grid, Report
+from feasibility.render.reports.check import check_report
+from feasibility.render.reports.devices import catalogue_report, device_report
+from feasibility.render.reports.inspect import inspect_report
+from feasibility.render.reports.measure import measure_report
+from feasibility.render.reports.sections import Bar, Column, Grid, Report
 from feasibility.render.terminal.bar import bar_text
 from feasibility.render.terminal.grid import print_grid
 from feasibility.render.terminal.layout import print_report

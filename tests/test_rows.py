@@ -20,7 +20,7 @@ from feasibility.predict.validation.published_rows import REQUIRED_COLUMNS, read
 from feasibility.predict.validation.row_remarks import Remark, RemarkCounts
 from feasibility.predict.validation.rows_report import rows_report
 from feasibility.records.accuracy import Accuracy
-from feasibility.render.rows.accuracy import accuracy_remarks
+from feasibility.render.reports.accuracy import accuracy_remarks
 
 TABLES = published_tables()
 HEADER = ",".join(REQUIRED_COLUMNS)

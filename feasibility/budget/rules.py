@@ -146,7 +146,7 @@ def device_bound(name: str, metric: Metric) -> int:
 def device_line(rule: DeviceRule, profile: Profile) -> BudgetLine:
     """The line on the verdict that a model must have on a device."""
     from feasibility.decide.verdict import assess_device
-    from feasibility.render.rows.reasons import reason_text
+    from feasibility.render.reports.reasons import reason_text
 
     found = assess_device(profile, device_named(rule.device))
     accepted = RANKED_VERDICTS[: RANKED_VERDICTS.index(rule.verdict) + 1]

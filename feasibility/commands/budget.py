@@ -148,7 +148,7 @@ def update(
     from feasibility.budget.check_models import is_up_to_date, model_under_test
     from feasibility.commands.output import write_bytes
     from feasibility.commands.progress import progress_on
-    from feasibility.render.rows.rows import name_text
+    from feasibility.render.reports.sections import name_text
 
     budgets = _config(config)
     for model in budgeted_models(budgets, models or ()):
@@ -191,7 +191,7 @@ def init(
     from feasibility.budget.propose_budgets import propose_budgets
     from feasibility.commands.output import open_output, write_bytes
     from feasibility.commands.progress import progress_on
-    from feasibility.render.rows.rows import name_text
+    from feasibility.render.reports.sections import name_text
 
     workload = BudgetedWorkload(dims=parse_dims(dim), threads=threads, provider=provider)
     ratio = _headroom_ratio(headroom)

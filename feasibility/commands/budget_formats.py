@@ -54,7 +54,7 @@ def write_report(
     Raises:
         DocumentError: A file cannot be written.
     """
-    from feasibility.render.rows.budget import budget_check_report
+    from feasibility.render.reports.budget import budget_check_report
 
     for target in targets:
         if target.path is not None:

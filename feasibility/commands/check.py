@@ -91,7 +91,7 @@ def check(
             devices, places.measured, threads=places.threads, runtime=requirements.runtime
         )
     with open_output(out.output, force=out.force) as file:
-        from feasibility.render.rows.check import check_report
+        from feasibility.render.reports.check import check_report
 
         assessment = assess_paths(
             models,
@@ -136,7 +136,7 @@ def assess_paths(
     from feasibility.commands.prove_on_devices import with_proofs
     from feasibility.decide.recommendation import assess_model
     from feasibility.records.assessment import Assessment, Failure
-    from feasibility.render.rows.sentences import with_sentences
+    from feasibility.render.reports.sentences import with_sentences
 
     paths = tuple(paths)
     models: list[ModelAssessment] = []
@@ -160,7 +160,7 @@ def assess_paths(
 
 def _report_progress(model: ModelAssessment) -> None:
     """Print the recommendation for one of several models on stderr; the report comes last."""
-    from feasibility.render.rows.check import headline
+    from feasibility.render.reports.check import headline
 
     text, _ = headline(model)
     report_step(model.profile.model.name, text)

@@ -28,7 +28,7 @@ def demo(*, details: DetailsOption = False, quiet: QuietOption = False) -> int:
     from feasibility.catalogue.load_catalogue import chosen_devices
     from feasibility.decide.requirements import Requirements
     from feasibility.measure.measure_options import MeasureOptions
-    from feasibility.render.rows.check import check_report
+    from feasibility.render.reports.check import check_report
     from feasibility.zoo.registry import build, entries
 
     devices = chosen_devices(DEVICE_IDS)

@@ -54,7 +54,7 @@ def list_devices(
     from feasibility.catalogue.filter_devices import filtered_devices
     from feasibility.catalogue.load_catalogue import known_devices
     from feasibility.records.catalogue import Catalogue
-    from feasibility.render.rows.devices import catalogue_report
+    from feasibility.render.reports.devices import catalogue_report
 
     found = Catalogue(
         tool_version=__version__,
@@ -74,7 +74,7 @@ def show(
 ) -> None:
     """Show all figures of a device with their sources."""
     from feasibility.catalogue.load_catalogue import find_device, known_devices
-    from feasibility.render.rows.devices import device_report
+    from feasibility.render.reports.devices import device_report
 
     found = find_device(device, known_devices())
     print_result(found, lambda: device_report(found), as_json=json, output=None)
@@ -117,8 +117,8 @@ def this(
 
     path = destination(output, checked_id(identifier))
     with open_output(path, force=force) as file:
-        from feasibility.render.rows.devices import device_report
-        from feasibility.render.rows.rows import name_text
+        from feasibility.render.reports.devices import device_report
+        from feasibility.render.reports.sections import name_text
 
         found = measure_this_machine(identifier, name, kind, quiet=quiet)
         assert file is not None
@@ -201,7 +201,7 @@ def calibrate(
     """Record times measured on a device to improve its projections."""
     from feasibility.catalogue.load_catalogue import find_device, known_devices
     from feasibility.commands.measured_times import anchored_device, parse_measured, save_anchors
-    from feasibility.render.rows.rows import counted, name_text
+    from feasibility.render.reports.sections import counted, name_text
 
     found = find_device(device, known_devices())
     times = [parse_measured(text) for text in measured]
@@ -217,7 +217,7 @@ def _validate_files(files: list[Path], *, as_json: bool) -> int:
     from feasibility.catalogue.read_device_file import read_device
     from feasibility.commands.report_error import report_error
     from feasibility.records.catalogue import Catalogue
-    from feasibility.render.rows.rows import name_text
+    from feasibility.render.reports.sections import name_text
     from feasibility.schema import encode
 
     code = EXIT_OK

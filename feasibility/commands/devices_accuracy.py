@@ -28,7 +28,7 @@ def print_accuracy(rows: Path | None, *, as_json: bool) -> None:
         FeasibilityError: A table or the recorded report cannot be read.
     """
     from feasibility.commands.output import print_result
-    from feasibility.render.rows.accuracy import accuracy_report
+    from feasibility.render.reports.accuracy import accuracy_report
 
     found = _recorded_report() if rows is None else _rows_report(rows)
     print_result(found, lambda: accuracy_report(found), as_json=as_json, output=None)

@@ -15,7 +15,7 @@ def doctor(*, json: JsonOption = False) -> None:
     """Check what this machine can measure, and what to install or allow for more."""
     from feasibility.commands.host_checks import check_host
     from feasibility.records.doctor import HostReport
-    from feasibility.render.rows.doctor import doctor_report
+    from feasibility.render.reports.doctor import doctor_report
 
     report = HostReport(tool_version=__version__, checks=check_host())
     print_result(report, lambda: doctor_report(report), as_json=json, output=None)

@@ -11,7 +11,7 @@ from feasibility.commands.progress import progress_on
 
 if TYPE_CHECKING:
     from feasibility.records.facts import ModelFacts
-    from feasibility.render.rows.rows import Report
+    from feasibility.render.reports.sections import Report
 
 app = CommandApp()
 
@@ -46,6 +46,6 @@ def inspect(
 
 def _report(facts: ModelFacts, *, details: bool) -> Report:
     # Imported here, because --json does not need it.
-    from feasibility.render.rows.inspect import inspect_report
+    from feasibility.render.reports.inspect import inspect_report
 
     return inspect_report(facts, details=details)

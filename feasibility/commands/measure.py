@@ -61,7 +61,7 @@ def measure(
     options = measure_options(inputs, measuring, threads)
     with open_output(out.output, force=out.force) as file:
         from feasibility.commands.profiles_of_path import imported, measure_on
-        from feasibility.render.rows.measure import measure_report
+        from feasibility.render.reports.measure import measure_report
 
         if import_ is not None:
             profile = imported(import_, model)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import msgspec
     from rich.console import Console
 
-    from feasibility.render.rows.rows import Report
+    from feasibility.render.reports.sections import Report
 
 
 @dataclass(frozen=True, slots=True)

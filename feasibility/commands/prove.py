@@ -71,7 +71,7 @@ def prove(
     wanted = _wanted(limit)
     with open_output(out.output, force=out.force) as file:
         from feasibility.measure.prove.prove_model import prove_model
-        from feasibility.render.rows.prove import prove_report
+        from feasibility.render.reports.prove import prove_report
 
         with progress_on(model.name, quiet=out.quiet) as progress:
             proof = prove_model(model, options, wanted, progress)

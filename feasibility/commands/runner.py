@@ -28,7 +28,7 @@ def runner(context: typer.Context) -> None:
 def list_runners(*, json: JsonOption = False) -> None:
     """List what --on takes, and what this machine needs for it."""
     from feasibility.records.runners import RunnerForms
-    from feasibility.render.rows.runners import runners_report
+    from feasibility.render.reports.runners import runners_report
     from feasibility.runners.named_runners import runner_forms
 
     found = RunnerForms(tool_version=__version__, runners=runner_forms())
@@ -75,7 +75,7 @@ def check(
 ) -> None:
     """Run a small model on a runner and show facts of the machine."""
     from feasibility.measure.try_runner import MODEL_NAME, try_runner
-    from feasibility.render.rows.runners import trial_report
+    from feasibility.render.reports.runners import trial_report
     from feasibility.runners.emulator.installed_emulator import ISA
     from feasibility.runners.named_runners import runner_named
 

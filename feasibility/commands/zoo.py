@@ -25,7 +25,7 @@ def zoo(context: typer.Context) -> None:
 @app.add_command("list")
 def list_architectures() -> None:
     """List the architectures."""
-    from feasibility.render.rows.zoo import zoo_report
+    from feasibility.render.reports.zoo import zoo_report
     from feasibility.render.terminal.layout import print_report
     from feasibility.zoo.registry import entries
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from feasibility.records.budget import BudgetReport
 from feasibility.render.ci.problems import Problem, problems
-from feasibility.render.rows.budget import summary_text
+from feasibility.render.reports.budget import summary_text
 
 _TEXT_ESCAPES: Final = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
 _PROPERTY_ESCAPES: Final = str.maketrans(

@@ -8,8 +8,8 @@ from __future__ import annotations
 from xml.etree import ElementTree as ET
 
 from feasibility.records.budget import BudgetFailure, BudgetLine, BudgetReport, ModelBudget
-from feasibility.render.rows.budget import growth_cells, metric_text, sentence_of
-from feasibility.render.rows.rows import name_text
+from feasibility.render.reports.budget import growth_cells, metric_text, sentence_of
+from feasibility.render.reports.sections import name_text
 
 _EXPLAINED_LINES = 20
 

@@ -11,8 +11,8 @@ from typing import Final
 
 from feasibility.records.budget import BudgetReport
 from feasibility.render.ci.problems import problems
-from feasibility.render.rows.budget import growth_grid, limit_grid, sorted_models, summary_text
-from feasibility.render.rows.rows import Grid, counted, name_text
+from feasibility.render.reports.budget import growth_grid, limit_grid, sorted_models, summary_text
+from feasibility.render.reports.sections import Grid, counted, name_text
 
 MARKER: Final = "<!-- feasibility-budget -->"
 

@@ -6,8 +6,8 @@ import hashlib
 from dataclasses import dataclass
 
 from feasibility.records.budget import BudgetReport
-from feasibility.render.rows.budget import PROBLEM_OUTCOMES, metric_text, sentence_of
-from feasibility.render.rows.rows import name_text
+from feasibility.render.reports.budget import PROBLEM_OUTCOMES, metric_text, sentence_of
+from feasibility.render.reports.sections import name_text
 
 
 @dataclass(frozen=True, slots=True)

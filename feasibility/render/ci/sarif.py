@@ -12,8 +12,8 @@ import msgspec
 
 from feasibility.records.budget import BudgetReport
 from feasibility.render.ci.problems import Problem, problems
-from feasibility.render.rows.budget import METRIC_TEXT
-from feasibility.render.rows.rows import name_text
+from feasibility.render.reports.budget import METRIC_TEXT
+from feasibility.render.reports.sections import name_text
 
 _SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 _FINGERPRINT: Final = "feasibilityBudget/v1"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from feasibility.render.rows.rows import Bar
+from feasibility.render.reports.sections import Bar
 
 _EIGHTHS: Final = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
 

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from feasibility.render.rows.rows import Align, Bar, Cell, Column, Grid, Tone
+from feasibility.render.reports.sections import Align, Bar, Cell, Column, Grid, Tone
 from feasibility.render.terminal.bar import bar_text
 from feasibility.render.terminal.text_lines import (
     TONE_STYLES,

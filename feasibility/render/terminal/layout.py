@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from feasibility.render.rows.rows import AreaPlot, Row, Section, Tone
+from feasibility.render.reports.sections import AreaPlot, Row, Section, Tone
 from feasibility.render.terminal.grid import print_grid
 from feasibility.render.terminal.plot import legend_text, print_area_plot, print_latency_plot
 from feasibility.render.terminal.text_lines import (

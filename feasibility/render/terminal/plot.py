@@ -10,7 +10,7 @@ from typing import Final, Literal, TypeAlias
 from rich.console import Console
 from rich.text import Text
 
-from feasibility.render.rows.rows import AreaPlot, LatencyPlot, Tone
+from feasibility.render.reports.sections import AreaPlot, LatencyPlot, Tone
 from feasibility.render.terminal.text_lines import (
     TONE_STYLES,
     fitted,

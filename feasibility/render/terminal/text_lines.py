@@ -14,7 +14,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
-from feasibility.render.rows.rows import Align, Tone
+from feasibility.render.reports.sections import Align, Tone
 from feasibility.text import ELLIPSIS, safe_text, shorten
 
 DEFAULT_WIDTH: Final = 80

@@ -22,15 +22,15 @@ from feasibility.records.intervals import (
     Network,
 )
 from feasibility.records.profile import Profile
-from feasibility.render.rows.explanations import (
+from feasibility.render.reports.explanations import (
     cost_explanation,
     energy_explanation,
     latency_explanation,
     memory_explanation,
     network_explanation,
 )
-from feasibility.render.rows.reasons import reason_text
-from feasibility.render.rows.rows import joined, name_text
+from feasibility.render.reports.reasons import reason_text
+from feasibility.render.reports.sections import joined, name_text
 from feasibility.units import format_duration_range
 
 SERVER: Final = "server"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from feasibility.records.accuracy import Accuracy, AccuracyLine, Scope
-from feasibility.render.rows.rows import Column, Grid, Report, Section, counted, name_text
+from feasibility.render.reports.sections import Column, Grid, Report, Section, counted, name_text
 from feasibility.text import safe_text
 from feasibility.units import format_factor, format_percent
 

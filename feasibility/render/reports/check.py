@@ -14,12 +14,12 @@ from feasibility.records.assessment import (
     Storage,
 )
 from feasibility.records.intervals import BytesInterval, DurationInterval
-from feasibility.render.rows.measure import profile_details
-from feasibility.render.rows.places import duration_text, places_section, stream_rows
-from feasibility.render.rows.profile import host_row, model_row, summary_rows
-from feasibility.render.rows.prove import device_proof_grid, device_proof_remark
-from feasibility.render.rows.reasons import upload_text
-from feasibility.render.rows.rows import (
+from feasibility.render.reports.measure import profile_details
+from feasibility.render.reports.places import duration_text, places_section, stream_rows
+from feasibility.render.reports.model_and_machine import host_row, model_row, summary_rows
+from feasibility.render.reports.prove import device_proof_grid, device_proof_remark
+from feasibility.render.reports.reasons import upload_text
+from feasibility.render.reports.sections import (
     Report,
     Row,
     Section,
@@ -28,14 +28,14 @@ from feasibility.render.rows.rows import (
     name_text,
     notice_section,
 )
-from feasibility.render.rows.sentences import (
+from feasibility.render.reports.sentences import (
     SERVER,
     best_server,
     candidate_of,
     kind_text,
     server_text,
 )
-from feasibility.render.rows.verdict_table import (
+from feasibility.render.reports.verdict_table import (
     METHOD_TEXT,
     VERDICT_TONE,
     device_grid,

@@ -14,7 +14,7 @@ from feasibility.records.budget import (
     Source,
     Unit,
 )
-from feasibility.render.rows.rows import (
+from feasibility.render.reports.sections import (
     Column,
     Grid,
     Report,

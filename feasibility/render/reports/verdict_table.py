@@ -15,9 +15,9 @@ from feasibility.records.assessment import (
 )
 from feasibility.records.base import Method
 from feasibility.records.intervals import DurationInterval
-from feasibility.render.rows.places import duration_text, factor_text
-from feasibility.render.rows.rows import Column, Grid, Tone, counted, joined, name_text
-from feasibility.render.rows.sentences import candidate_of, kind_text
+from feasibility.render.reports.places import duration_text, factor_text
+from feasibility.render.reports.sections import Column, Grid, Tone, counted, joined, name_text
+from feasibility.render.reports.sentences import candidate_of, kind_text
 from feasibility.units import (
     NOT_MEASURED,
     format_bytes,

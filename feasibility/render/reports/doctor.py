@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from feasibility.records.doctor import HostReport, State
-from feasibility.render.rows.rows import Report, Row, Section, Tone, name_text
+from feasibility.render.reports.sections import Report, Row, Section, Tone, name_text
 
 _TONES: Final[dict[State, Tone]] = {"ok": "plain", "limited": "caution", "missing": "bad"}
 

@@ -17,8 +17,8 @@ from feasibility.records.intervals import (
     NpuTimes,
 )
 from feasibility.records.profile import Profile
-from feasibility.render.rows.reasons import upload_text
-from feasibility.render.rows.rows import joined
+from feasibility.render.reports.reasons import upload_text
+from feasibility.render.reports.sections import joined
 from feasibility.text import safe_text
 from feasibility.units import (
     MIB,

@@ -7,8 +7,8 @@ from typing import Final
 
 from feasibility.records.assessment import DeviceAssessment
 from feasibility.records.proof import Bisection, LimitedRun, LimitKind, Proof, RunPhase
-from feasibility.render.rows.profile import host_text, model_row, workload_text
-from feasibility.render.rows.rows import (
+from feasibility.render.reports.model_and_machine import host_text, model_row, workload_text
+from feasibility.render.reports.sections import (
     Column,
     Grid,
     LatencyPlot,

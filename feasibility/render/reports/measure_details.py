@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from feasibility.records.profile import AllocatorUse, OperatorProfile, Profile
-from feasibility.render.rows.rows import Bar, Column, Grid, Row, Section, name_text, share_text
+from feasibility.render.reports.sections import Bar, Column, Grid, Row, Section, name_text, share_text
 from feasibility.units import format_bytes, format_count, format_duration
 
 TOP_COUNT = 10

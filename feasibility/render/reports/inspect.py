@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from feasibility.records.base import TensorSpec
 from feasibility.records.facts import ActivationPeak, ModelFacts, ModelledMemory
-from feasibility.render.rows.rows import (
+from feasibility.render.reports.sections import (
     Bar,
     Column,
     Grid,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from feasibility.render.rows.rows import Report, Row, Section
+from feasibility.render.reports.sections import Report, Row, Section
 from feasibility.units import format_bytes
 
 

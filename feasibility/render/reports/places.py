@@ -16,7 +16,7 @@ from feasibility.records.intervals import (
     Network,
     RatioInterval,
 )
-from feasibility.render.rows.rows import Column, Grid, Row, Section, name_text
+from feasibility.render.reports.sections import Column, Grid, Row, Section, name_text
 from feasibility.units import (
     NOT_MEASURED,
     format_bytes,

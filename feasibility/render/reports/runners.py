@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from feasibility.records.runners import RunnerForms, RunnerTrial
-from feasibility.render.rows.rows import (
+from feasibility.render.reports.sections import (
     Report,
     Row,
     Section,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from feasibility.records.profile import Host, Latency, Memory, Profile
 from feasibility.records.proof import Proof
 from feasibility.records.workload import Workload
-from feasibility.render.rows.rows import Row, disk_text, limited, name_text, shape_text
+from feasibility.render.reports.sections import Row, disk_text, limited, name_text, shape_text
 from feasibility.units import (
     NOT_MEASURED,
     format_bytes,

@@ -8,7 +8,7 @@ from typing import Final
 from feasibility.records.anatomy import Anatomy, ArenaPeak, MemoryParts, SettingEffect, Timeline
 from feasibility.records.facts import ActivationPeak
 from feasibility.records.profile import Profile
-from feasibility.render.rows.rows import (
+from feasibility.render.reports.sections import (
     AreaPlot,
     Bar,
     Cell,

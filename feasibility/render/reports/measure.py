@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Final
 
 from feasibility.records.profile import DefaultAllocator, Latency, Memory, Profile
-from feasibility.render.rows.anatomy import SETTINGS, anatomy_sections
-from feasibility.render.rows.measure_details import (
+from feasibility.render.reports.anatomy import SETTINGS, anatomy_sections
+from feasibility.render.reports.measure_details import (
     allocation_section,
     operator_memory_section,
     operator_time_section,
     workload_section,
 )
-from feasibility.render.rows.profile import baseline_text, host_row, model_row, reserve_row
-from feasibility.render.rows.rows import (
+from feasibility.render.reports.model_and_machine import baseline_text, host_row, model_row, reserve_row
+from feasibility.render.reports.sections import (
     Report,
     Row,
     Section,
