@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from feasibility.measure.instruments.nvml import GpuState, Nvml, NvmlError
 from feasibility.runners.child_protocol import Done, Event, Loaded, Ready
 
+Scope: TypeAlias = Literal["process", "device"]
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class GpuFigures:
-    """GPU memory of one child, in bytes.
+    """Memory of one child on one GPU, in bytes.
 
     Args:
         name: The GPU.
@@ -26,28 +28,14 @@ class GpuFigures:
 
     name: str
     total_bytes: int
-    scope: Literal["process", "device"]
-    load_peak_bytes: int
-    resident_bytes: int
-    inference_peak_bytes: int
-
-
-@dataclass(slots=True)
-class _Peaks:
-    """Memory of the child on one GPU, in one scope."""
-
+    scope: Scope
     load_peak_bytes: int = 0
     resident_bytes: int = 0
     inference_peak_bytes: int = 0
 
-    def add(self, held_bytes: int, *, is_loaded: bool) -> None:
-        if is_loaded:
-            self.inference_peak_bytes = max(self.inference_peak_bytes, held_bytes)
-        else:
-            self.load_peak_bytes = max(self.load_peak_bytes, held_bytes)
-
     @property
     def peak_bytes(self) -> int:
+        """Highest at any time."""
         return max(self.load_peak_bytes, self.inference_peak_bytes)
 
 
@@ -67,28 +55,15 @@ class GpuWatcher:
     process_id: int
     period_s: float = 0.01
     _before: tuple[GpuState, ...] = ()
-    _own: dict[int, _Peaks] = field(default_factory=dict)
-    _above: dict[int, _Peaks] = field(default_factory=dict)
+    _figures: dict[tuple[Scope, int], GpuFigures] = field(default_factory=dict)
     _is_loaded: bool = False
 
     @property
     def figures(self) -> GpuFigures | None:
         """Memory on the GPU that the child ran on; None if no GPU showed any."""
-        by_gpu = self._own or self._above
-        if not self._is_loaded or not by_gpu:
-            return None
-        index = max(by_gpu, key=lambda gpu: by_gpu[gpu].peak_bytes)
-        peaks, gpu = by_gpu[index], self._before[index]
-        if not peaks.peak_bytes:
-            return None
-        return GpuFigures(
-            name=gpu.name,
-            total_bytes=gpu.total_bytes,
-            scope="process" if self._own else "device",
-            load_peak_bytes=peaks.load_peak_bytes,
-            resident_bytes=peaks.resident_bytes,
-            inference_peak_bytes=peaks.inference_peak_bytes,
-        )
+        own = [each for each in self._figures.values() if each.scope == "process"]
+        found = max(own or self._figures.values(), key=lambda each: each.peak_bytes, default=None)
+        return found if self._is_loaded and found is not None and found.peak_bytes else None
 
     def observe(self) -> None:
         """Reads the memory of the child now."""
@@ -96,13 +71,12 @@ class GpuWatcher:
             states = self.nvml.states()
             self._before = self._before or states
             for index, (state, before) in enumerate(zip(states, self._before, strict=True)):
-                above = max(0, state.used_bytes - before.used_bytes)
-                self._add(self._above, index, above)
-                own = state.by_process.get(self.process_id)
+                self._add("device", index, state, max(0, state.used_bytes - before.used_bytes))
                 # In a container the driver reports ids of the host: an id that existed before
                 # the child is another process.
+                own = state.by_process.get(self.process_id)
                 if own is not None and self.process_id not in before.by_process:
-                    self._add(self._own, index, own)
+                    self._add("process", index, state, own)
 
     def corrected(self, event: Event) -> Event:
         """The event itself; the GPUs are read between phases."""
@@ -111,9 +85,14 @@ class GpuWatcher:
         if isinstance(event, Loaded):
             self._is_loaded = True
             self.observe()
-            for peaks in (*self._own.values(), *self._above.values()):
-                peaks.resident_bytes = peaks.inference_peak_bytes
+            for figures in self._figures.values():
+                figures.resident_bytes = figures.inference_peak_bytes
         return event
 
-    def _add(self, by_gpu: dict[int, _Peaks], index: int, held_bytes: int) -> None:
-        by_gpu.setdefault(index, _Peaks()).add(held_bytes, is_loaded=self._is_loaded)
+    def _add(self, scope: Scope, index: int, gpu: GpuState, held_bytes: int) -> None:
+        new = GpuFigures(gpu.name, gpu.total_bytes, scope)
+        figures = self._figures.setdefault((scope, index), new)
+        if self._is_loaded:
+            figures.inference_peak_bytes = max(figures.inference_peak_bytes, held_bytes)
+        else:
+            figures.load_peak_bytes = max(figures.load_peak_bytes, held_bytes)

@@ -135,17 +135,36 @@ def measure_speed(
     length = bus_bytes(cache_bytes, free_bytes)
     networks = {name: make() for name, make in KERNELS.items()}
     networks[BUS] = bus(length // _ELEMENT_BYTES)
-    total = len(counts) * len(networks) * pace.round_count
+    order = tuple(networks) * pace.round_count
+    total = len(counts) * len(order)
+    time_ns = pace.time_ns // len(counts)
     progress(0, total, "writing small models")
+    results: dict[int, ChildResult] = {}
     with scratch_folder() as folder:
         models = {name: _written(network, folder) for name, network in networks.items()}
-        series = _Series(models, networks, pace, free_bytes)
-        results = {}
+        tasks = {name: _task(models[name], network) for name, network in networks.items()}
         for position, count in enumerate(counts):
-            begun = position * len(networks) * pace.round_count
-            results[count] = series.run(
-                count, pace.time_ns // len(counts), _reporting(progress, begun, total, count)
+            request = Request(
+                action="series",
+                instrument="plain",
+                model_path="",
+                provider=PROVIDERS["cpu"],
+                threads=count,
+                schedule=pace.schedule,
+                ceiling_bytes=free_bytes,
+                tasks=tuple(tasks[name] for name in order),
+                tasks_needed=len(models),
+                tasks_time_ns=time_ns,
             )
+            result = run_child(
+                request,
+                local_command(),
+                timeout_s=time_ns / SECOND_NS + _FIRST_ROUND_S,
+                on_event=_reporting(progress, position * len(order), total, count),
+            )
+            if result.ending != "done":
+                raise _failure(result, free_bytes)
+            results[count] = result
     progress(total, total, "")
     ready = results[counts[0]].event(Ready)
     assert ready is not None
@@ -153,75 +172,42 @@ def measure_speed(
         versions=ready.versions,
         baseline_bytes=ready.baseline.resident_bytes,
         bus_bytes=length,
-        times={count: series.times(result, count) for count, result in results.items()},
+        times={count: _times(result, order, models, count) for count, result in results.items()},
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Series:
-    """The kernels as files, and the children that time them."""
+def _task(model: ProfiledModel, network: Network) -> Task:
+    inputs = tuple(
+        InputSpec(name=value.name, dtype=value.dtype, shape=_fixed(value.shape))
+        for value in network.inputs
+    )
+    return Task(model_path=model.path, inputs=inputs)
 
-    models: Mapping[str, ProfiledModel]
-    networks: Mapping[str, Network]
-    pace: Pace
-    free_bytes: int
 
-    @property
-    def order(self) -> tuple[str, ...]:
-        """Names of the tasks, round by round."""
-        return tuple(self.models) * self.pace.round_count
-
-    def run(self, threads: int, time_ns: int, on_event: Callable[[Event], None]) -> ChildResult:
-        """The child that timed them with a number of threads.
-
-        Raises:
-            MeasurementError: It did not finish all kernels once.
-        """
-        request = Request(
-            action="series",
-            instrument="plain",
-            model_path="",
-            provider=PROVIDERS["cpu"],
-            threads=threads,
-            schedule=self.pace.schedule,
-            ceiling_bytes=self.free_bytes,
-            tasks=tuple(map(self._task, self.order)),
-            tasks_needed=len(self.models),
-            tasks_time_ns=time_ns,
+def _failure(result: ChildResult, free_bytes: int) -> MeasurementError:
+    """The error for a child that did not finish all kernels once."""
+    if result.ending == "timeout":
+        return MeasurementError(
+            _WHAT,
+            f"small models took longer than {result.timeout_s:g} s",
+            "close other programs and try again",
         )
-        timeout_s = time_ns / SECOND_NS + _FIRST_ROUND_S
-        result = run_child(request, local_command(), timeout_s=timeout_s, on_event=on_event)
-        if result.ending != "done":
-            raise self._failure(result)
-        return result
+    cause = child_error(result, "timing models", free_bytes)
+    failed = result.event(Failed)
+    is_short = failed is not None and is_out_of_memory(failed)
+    hint = f"close other programs; {_ENOUGH_TEXT} is enough" if is_short else cause.hint
+    return MeasurementError(_WHAT, cause.why, hint)
 
-    def _failure(self, result: ChildResult) -> MeasurementError:
-        if result.ending == "timeout":
-            return MeasurementError(
-                _WHAT,
-                f"small models took longer than {result.timeout_s:g} s",
-                "close other programs and try again",
-            )
-        cause = child_error(result, "timing models", self.free_bytes)
-        failed = result.event(Failed)
-        is_short = failed is not None and is_out_of_memory(failed)
-        hint = f"close other programs; {_ENOUGH_TEXT} is enough" if is_short else cause.hint
-        return MeasurementError(_WHAT, cause.why, hint)
 
-    def _task(self, name: str) -> Task:
-        inputs = tuple(
-            InputSpec(name=value.name, dtype=value.dtype, shape=_fixed(value.shape))
-            for value in self.networks[name].inputs
-        )
-        return Task(model_path=self.models[name].path, inputs=inputs)
-
-    def times(self, result: ChildResult, threads: int) -> dict[str, KernelTime]:
-        """The shortest time of each kernel over all rounds."""
-        found: dict[str, list[int]] = {}
-        for event in result.events:
-            if isinstance(event, Timed):
-                found.setdefault(self.order[event.index], []).append(_undisturbed(event, threads))
-        return {name: KernelTime(self.models[name], min(times)) for name, times in found.items()}
+def _times(
+    result: ChildResult, order: Sequence[str], models: Mapping[str, ProfiledModel], threads: int
+) -> dict[str, KernelTime]:
+    """The shortest time of each kernel over all rounds."""
+    found: dict[str, list[int]] = {}
+    for event in result.events:
+        if isinstance(event, Timed):
+            found.setdefault(order[event.index], []).append(_undisturbed(event, threads))
+    return {name: KernelTime(models[name], min(times)) for name, times in found.items()}
 
 
 def _reporting(progress: Progress, begun: int, total: int, threads: int) -> Callable[[Event], None]:
