@@ -29,7 +29,7 @@ _INT8_SPREAD: Final = 0.5
 _GPU_NOISE: Final = 0.25
 _GPU_KNEE: Final = 0.4
 _TABLE_SPREAD: Final = 0.35
-_ROBUST_ROUNDS: Final = 3
+_ROBUST_ROUNDS: Final = 2
 # Prior of every coefficient of a GPU: centre, and spread of its logarithm.
 _GPU_PRIORS: Final[Mapping[str, tuple[float, float]]] = {
     **{f"share.{name}": (0.4, 0.5) for name in GPU_RUNTIMES},
