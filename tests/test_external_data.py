@@ -231,11 +231,11 @@ def huge_offset(root: Path) -> Path:
 
 
 REFUSED = {
-    dot_dot: ("leads out of the model's folder", "link"),
+    dot_dot: ("outside the model's folder", "link"),
     absolute: ("absolute path", "relative"),
-    link_outside: ("leads out of the model's folder", "link"),
-    folder_link_outside: ("leads out of the model's folder", "link"),
-    third_folder: ("leads out of the model's folder", "link"),
+    link_outside: ("outside the model's folder", "link"),
+    folder_link_outside: ("outside the model's folder", "link"),
+    third_folder: ("outside the model's folder", "link"),
     data_beside_the_target_only: ("there is no such file", "beside the model"),
     missing: ("there is no such file (needed by 'w0')", "beside the model"),
     dangling_link: ("symbolic link to 'gone.bin'", "beside the model"),
@@ -267,16 +267,22 @@ def test_a_fifo_is_refused_without_waiting(tmp_path: Path) -> None:
     [
         ({}, "names no file"),
         ({"location": ""}, "names no file"),
-        ({"location": "w.bin", "length": 1020}, "takes 1,024 bytes"),
-        ({"location": "w.bin", "length": 1028}, "takes 1,024 bytes"),
-        ({"location": "w.bin", "length": -1}, "length that is no valid number: '-1'"),
-        ({"location": "w.bin", "offset": -4}, "offset that is no valid number: '-4'"),
-        ({"location": "w.bin", "offset": "0x10"}, "no valid number: '0x10'"),
-        ({"location": "w.bin", "offset": "+16"}, "no valid number"),
-        ({"location": "w.bin", "offset": " 16"}, "no valid number"),
-        ({"location": "w.bin", "offset": "١٦"}, "no valid number"),
-        ({"location": "w.bin", "offset": 2**64}, "no valid number"),
-        ({"location": "w.bin", "offset": "9" * 5000}, "no valid number"),
+        ({"location": "w.bin", "length": 1020}, "needs 1,024 bytes"),
+        ({"location": "w.bin", "length": 1028}, "needs 1,024 bytes"),
+        (
+            {"location": "w.bin", "length": -1},
+            "length of initializer 'w0' is not a valid number: '-1'",
+        ),
+        (
+            {"location": "w.bin", "offset": -4},
+            "offset of initializer 'w0' is not a valid number: '-4'",
+        ),
+        ({"location": "w.bin", "offset": "0x10"}, "not a valid number: '0x10'"),
+        ({"location": "w.bin", "offset": "+16"}, "not a valid number"),
+        ({"location": "w.bin", "offset": " 16"}, "not a valid number"),
+        ({"location": "w.bin", "offset": "١٦"}, "not a valid number"),
+        ({"location": "w.bin", "offset": 2**64}, "not a valid number"),
+        ({"location": "w.bin", "offset": "9" * 5000}, "not a valid number"),
     ],
 )
 def test_entries_that_mean_nothing(tmp_path: Path, entries: dict[str, object], why: str) -> None:

@@ -16,7 +16,7 @@ from feasibility.errors import ModelError
 from feasibility.model_file.cut_weights import KEPT_LIST_BYTES, KEPT_PAYLOAD_BYTES
 from feasibility.model_file.protobuf_wire import WireFile
 from feasibility.model_file.skeleton import Skeleton, payload_dropped, read_skeleton
-from feasibility.model_file.tensors import TensorInfo, dropped_entry_count
+from feasibility.model_file.tensors import TensorInfo
 from tests.tiny_models import mlp, save, value
 from tests.wire_bytes import message, model, number, tensor, varint
 
@@ -161,11 +161,10 @@ def test_long_lists_in_attributes_go_with_their_count(path: Path) -> None:
     )
     skeleton = read_bytes(path, model(message(1, node.SerializeToString())))
     attributes = {each.name: each for each in skeleton.model.graph.node[0].attribute}
-    counts = {
-        name: dropped_entry_count(each, skeleton.payloads) for name, each in attributes.items()
-    }
-    assert counts == {
-        "floats": count, "ints": count, "words": count, "text": count + 1, "short": None
+    marked = [name for name, each in attributes.items() if each.doc_string]
+    counts = [payload.entry_count for payload in skeleton.payloads]
+    assert dict(zip(marked, counts, strict=True)) == {
+        "floats": count, "ints": count, "words": count, "text": count + 1
     }  # fmt: skip
     assert list(attributes["short"].ints) == [1, 2, 3]
     sizes = {payload.size_bytes for payload in skeleton.payloads}
@@ -195,7 +194,7 @@ def test_a_mark_that_the_file_brings_along_is_not_believed(path: Path) -> None:
     listed = message(13, b"feasibility.payload:99")
     node = message(1, message(5, message(1, b"a"), listed, number(20, 7)))
     attribute = read_bytes(path, model(node)).model.graph.node[0].attribute[0]
-    assert dropped_entry_count(attribute, ()) is None
+    assert attribute.doc_string == ""
 
 
 @pytest.mark.parametrize("packed", [True, False])
@@ -255,7 +254,7 @@ def test_narrow_types_weigh_what_they_take_in_memory(
     error = refusal(
         path, model(message(5, tensor("w", data_type, [6001], message(9, bytes(size_bytes + 1)))))
     )
-    assert f"takes {size_bytes:,} bytes, but holds {size_bytes + 1:,} in raw_data" in error.why
+    assert f"needs {size_bytes:,} bytes, but holds {size_bytes + 1:,} in raw_data" in error.why
 
 
 def test_complex_numbers_take_two_entries(path: Path) -> None:
@@ -297,10 +296,10 @@ def test_a_graph_given_in_pieces_is_merged(path: Path) -> None:
 @pytest.mark.parametrize(
     ("data_type", "dims", "data", "why"),
     [
-        (FLOAT, [3], message(9, bytes(8)), "float32 [3], which takes 12 bytes, but holds 8"),
-        (FLOAT, [3], message(4, bytes(8)), "takes 3 values, but holds 2 in float_data"),
-        (FLOAT, [3], b"", "takes 3 values, but holds 0 in no data field"),
-        (FLOAT, [BIG], message(9, bytes(BIG)), "takes 16,384 bytes, but holds 4,096"),
+        (FLOAT, [3], message(9, bytes(8)), "float32 [3], which needs 12 bytes, but holds 8"),
+        (FLOAT, [3], message(4, bytes(8)), "needs 3 values, but holds 2 in float_data"),
+        (FLOAT, [3], b"", "needs 3 values, but holds 0 in no data field"),
+        (FLOAT, [BIG], message(9, bytes(BIG)), "needs 16,384 bytes, but holds 4,096"),
         (FLOAT, [1], message(10, bytes(8)), "holds 1 in double_data"),
         (FLOAT, [-1], message(9, bytes(4)), "negative size: [-1]"),
         (FLOAT, [2**40, 2**40], b"", "more elements than 64 bits can count"),

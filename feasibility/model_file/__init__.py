@@ -1,1 +1,1 @@
-"""Reads an untrusted model file into a graph without its weights."""
+"""How is an untrusted model file read without its weights?"""

@@ -1,9 +1,8 @@
-"""The model's bytes with its weights cut out, and where in the file each of them lies.
+"""How are the weights cut out of a model's bytes?
 
-Messages are copied field by field; the ones that can hold weights are entered, all
-others are copied as they stand. A message that is smaller than the smallest payload
-worth cutting is copied whole without a look inside, which is why a graph of a
-thousand nodes takes milliseconds. Where a payload was cut, the copy carries a mark.
+Messages that can hold weights are copied field by field, other messages as a whole. A message
+smaller than the smallest payload that is cut is copied without being parsed, so a graph of a
+thousand nodes takes milliseconds. The copy has a mark in place of each payload.
 """
 
 from __future__ import annotations
@@ -14,18 +13,18 @@ from typing import Final
 
 from feasibility.model_file.protobuf_wire import LENGTH, Field, WireFile
 
-# A tensor's data up to this size stays in the skeleton: shapes, axes and scalars, which
-# shape inference and value tracing want.
+# A tensor's data up to this size stays in the skeleton: shapes, axes and scalars, which shape
+# inference needs.
 KEPT_PAYLOAD_BYTES: Final = 1024
 # A list attribute (a tree ensemble, a vocabulary) up to this size stays.
 KEPT_LIST_BYTES: Final = 64 * 1024
-# Documentation and metadata beyond this are dropped; PyTorch puts stack traces there.
+# Longer documentation and metadata are dropped; PyTorch puts stack traces there.
 _KEPT_TEXT_BYTES: Final = 4096
 _MAX_SKELETON_BYTES: Final = 64 * 1024 * 1024
-# What readers of protobuf allow by default, the runtime's among them.
+# The default limit of protobuf readers, also in the runtime.
 _MAX_DEPTH: Final = 100
 
-# Key of the mark; a file that brings such a key along has it removed.
+# Key of the mark; such a key in a file is removed.
 MARK: Final = "feasibility.payload"
 _MARK_BYTES: Final = MARK.encode()
 
@@ -37,10 +36,9 @@ class Payload:
     Args:
         is_list: True for an attribute's list or string, False for a tensor's data.
         fields: Numbers of the protobuf fields that held it.
-        extents: Where it lies in the file: (start, end), neighbours joined. Unpacked
-            lists include their tags.
-        size_bytes: Bytes of the values as encoded, tags and lengths left out.
-        entry_count: Entries of a list; for raw bytes their number.
+        extents: Its (start, end) positions in the file. Unpacked lists include their tags.
+        size_bytes: Bytes of the encoded values, without tags and lengths.
+        entry_count: Entries of a list, or number of raw bytes.
     """
 
     is_list: bool
@@ -86,7 +84,7 @@ _TEXT: Final[dict[_Message, frozenset[int]]] = {
     _Message.TENSOR: frozenset({12, 16}),
     _Message.SPARSE_TENSOR: frozenset(),
 }
-# training_info: no runtime that this tool measures with reads it.
+# training_info, which ONNX Runtime does not read for inference.
 _IGNORED: Final = {_Message.MODEL: frozenset({20})}
 _PAYLOAD: Final[dict[_Message, frozenset[int]]] = {
     _Message.ATTRIBUTE: frozenset({4, 7, 8, 9}),  # s, floats, ints, strings
@@ -111,8 +109,8 @@ class Cutter:
 
     Args:
         file: The model file.
-        kept_whole_bytes: Messages up to this size are copied without a look inside; 0
-            enters every one, to find the place of a fault that the copy's reader found.
+        kept_whole_bytes: Messages up to this size are copied without being parsed. 0 parses
+            all of them, to find the position of an error.
     """
 
     def __init__(self, file: WireFile, kept_whole_bytes: int = KEPT_PAYLOAD_BYTES) -> None:
@@ -122,11 +120,11 @@ class Cutter:
         self._copied_bytes = 0
 
     def model(self) -> bytes:
-        """The whole model as bytes of a `ModelProto`, each cut payload marked.
+        """The model as bytes of a `ModelProto`, with marks in place of the payloads.
 
         Raises:
-            ModelError: The file is no protobuf message, is cut short, nests too deeply, or
-                its graph alone is too large.
+            ModelError: The file is not a complete protobuf message, nests too deeply, or its
+                graph alone is too large.
         """
         return self._message(_Message.MODEL, 0, self._file.size_bytes, 1)
 
@@ -172,7 +170,7 @@ class Cutter:
         return _encode(field.number, body)
 
     def _marked(self, kind: _Message, payload: Payload) -> bytes:
-        """The field that stands for a payload that was cut."""
+        """The field that marks a cut payload."""
         mark = str(len(self.payloads)).encode()
         self.payloads.append(payload)
         if kind is _Message.ATTRIBUTE:
@@ -196,7 +194,7 @@ class Cutter:
 
 
 class _Collected:
-    """Adds up the payload fields of one message; holds them only while they may be kept."""
+    """The payload fields of one message: kept while they are small, otherwise only counted."""
 
     def __init__(self, kind: _Message, file: WireFile) -> None:
         self.kept: list[Field] = []
@@ -237,7 +235,7 @@ class _Collected:
         )
 
     def _extend(self, field: Field) -> None:
-        # A packed list or raw bytes without their tag; of unpacked entries tag and value alike.
+        # A packed list or raw bytes without the tag; unpacked entries with their tags.
         start = field.value_start if field.wire_type == LENGTH else field.start
         if self._extents and self._extents[-1][1] == field.start:
             self._extents[-1] = (self._extents[-1][0], field.end)
@@ -250,7 +248,7 @@ class _Collected:
         if field.size_bytes % width:
             raise self._file.corrupt(
                 field.start,
-                f"a list of {width}-byte numbers takes {field.size_bytes:,} bytes, no multiple",
+                f"a list of {width}-byte numbers takes {field.size_bytes:,} bytes",
             )
         return field.size_bytes // width
 

@@ -1,7 +1,6 @@
-"""Element types of ONNX tensors: their names in numpy's words and their sizes.
+"""Which element types do ONNX tensors have, and how large is an element?
 
-The codes are those of `TensorProto.DataType`; they never change, so knowing
-them here spares the callers that only count bytes an import of onnx.
+The codes of `TensorProto.DataType` never change. This table saves an import of onnx.
 """
 
 from __future__ import annotations
@@ -15,10 +14,9 @@ class ElementType:
     """One element type.
 
     Args:
-        name: In numpy's (or ml_dtypes') words, for example float32 or bfloat16.
-        bit_count: Size of one element; those below 8 are packed. None for strings.
-        data_field: The typed field of a TensorProto that holds such elements when
-            raw_data does not.
+        name: Name in numpy or ml_dtypes, for example float32 or bfloat16.
+        bit_count: Size of one element; elements below 8 bits are packed. None for strings.
+        data_field: The typed field of a TensorProto for such elements, if not in raw_data.
     """
 
     name: str
@@ -26,14 +24,14 @@ class ElementType:
     data_field: str
 
     def size_bytes(self, element_count: int) -> int | None:
-        """Bytes of that many elements in memory and in raw_data; None for strings."""
+        """Bytes of a number of elements in memory and in raw_data; None for strings."""
         return None if self.bit_count is None else (element_count * self.bit_count + 7) // 8
 
     def data_field_count(self, element_count: int) -> int:
-        """Entries that many elements take in the typed field.
+        """Entries in the typed field for a number of elements.
 
-        A complex number takes two; elements of 2 and 4 bits share an entry as they share a
-        byte; those of 6 bits do not.
+        A complex number takes two entries. Elements of 2 and 4 bits share an entry as they
+        share a byte; elements of 6 bits do not.
         """
         if self.name.startswith("complex"):
             return 2 * element_count
@@ -76,7 +74,7 @@ ELEMENT_TYPES: Final[dict[int, ElementType]] = {
 
 
 def dtype_name(code: int) -> str:
-    """Name of the element type with that code; `undefined` or `type 99` where there is none."""
+    """Name of an element type; `undefined` or `type 99` if the code is unknown."""
     known = ELEMENT_TYPES.get(code)
     if known is not None:
         return known.name

@@ -1,10 +1,9 @@
-"""Tensor data that lies in other files: where it is, whether it may be read, whether it is there.
+"""Which external data files does a model need, and may they be read?
 
-A model is a stranger's document, so a location in it is held to the rules of ONNX
-Runtime 1.31 (established by running it): a relative path, whose real path lies in
-the folder that the model was opened in or in the folder that the model's own link
-leads to. The second is what makes a Hugging Face cache work, where model and data
-are both links into one folder of blobs.
+A model is untrusted input, so a location must pass the checks of ONNX Runtime 1.31 (found by
+running it): it is a relative path, and its real path is in the model's folder or in the folder
+that the model's own link points to. The second rule is needed for a Hugging Face cache, where
+model and data are both links into one folder of blobs.
 """
 
 from __future__ import annotations
@@ -26,14 +25,14 @@ if TYPE_CHECKING:
     from feasibility.model_file.tensors import TensorInfo
 
 _MAX_LOCATION_CHARACTERS: Final = 4096
-# Stands for memory of the process that made the model; in a file it means nothing.
+# Memory of the process that made the model; meaningless in a file.
 _MEMORY_LOCATION: Final = "*/_ORT_MEM_ADDR_/*"
 _EXPORT_AGAIN: Final = "the file was damaged or written wrongly; export the model again"
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedFile:
-    """An external data file that may be read and is as long as the model needs it."""
+    """An external data file that may be read and is long enough."""
 
     path: Path
     identity: FileIdentity
@@ -43,16 +42,17 @@ class ResolvedFile:
 def resolve_external(
     model_path: Path, tensors: Iterable[TensorInfo], what: str
 ) -> dict[str, ResolvedFile]:
-    """The external data files by the location that names them, each checked to be readable.
+    """The external data files by their location in the model, all checked.
 
     Args:
-        model_path: The model as it was given; links in it decide which folders are allowed.
-        tensors: All tensors of the model; those without external data are passed over.
-        what: First part of the messages of errors.
+        model_path: The model's path as the user gave it; its links decide which folders are
+            allowed.
+        tensors: All tensors of the model.
+        what: First part of error messages.
 
     Raises:
-        ModelError: A location leaves the model's folder, or its file is missing, is no
-            regular file, may not be read or is too short. It names tensor and file.
+        ModelError: A location is outside the model's folder, or its file is missing, is not a
+            regular file, may not be read or is too short.
     """
     by_location: dict[str, list[tuple[str, ExternalData]]] = {}
     for tensor in tensors:
@@ -71,7 +71,7 @@ def resolve_external(
 
 
 def external_file_facts(files: Mapping[str, ResolvedFile]) -> tuple[ExternalFile, ...]:
-    """Facts of the files, one entry for each however many locations lead to it."""
+    """Facts of the files; a file with several locations has one entry."""
     merged: dict[FileIdentity, ExternalFile] = {}
     for file in files.values():
         known = merged.get(file.identity)
@@ -94,7 +94,7 @@ def _require_relative(location: str, tensor: str, what: str) -> bool:
         raise ModelError(what, f"the path of the {shown} {fault}", _EXPORT_AGAIN)
     if location == _MEMORY_LOCATION:
         raise ModelError(
-            what, f"the {shown} is said to lie in a process's memory", "save the model again"
+            what, f"the {shown} refers to the memory of a process", "save the model again"
         )
     if location.startswith("/"):
         raise ModelError(
@@ -123,9 +123,9 @@ def _resolved(
     if not any(real.is_relative_to(folder) for folder in folders):
         raise ModelError(
             data_what,
-            f"for '{safe_text(tensor)}' it leads out of the model's folder, to "
+            f"for '{safe_text(tensor)}' it is outside the model's folder, at "
             f"'{safe_text(str(real))}', which runtimes refuse",
-            "put the data into the model's folder; a link that leads out of it will not do",
+            "put the data into the model's folder; links to other folders are refused",
         )
     identity = _identity(path, data_what, tensor, users)
     furthest, needed = max(users, key=lambda user: user[1].end)
@@ -152,7 +152,7 @@ def _identity(
     users: Sequence[tuple[str, ExternalData]],
 ) -> FileIdentity:
     try:
-        # Through the path as written, so that the message tells a dangling link from a gap.
+        # By the path as written, so that the message can name a broken link.
         descriptor = open_regular(path, what)
     except ModelError as error:
         others = f" and {len(users) - 1} more" if len(users) > 1 else ""
@@ -171,7 +171,7 @@ def _identity(
 
 
 def _covered_bytes(ranges: Iterable[tuple[int, int]]) -> int:
-    """Bytes that lie in at least one of the ranges."""
+    """Bytes that are in at least one of the ranges."""
     covered = position = 0
     for start, end in sorted(ranges):
         covered += max(0, end - max(start, position))

@@ -1,4 +1,4 @@
-"""What a model says about one tensor whose data is in another file."""
+"""What does a model say about one tensor whose data is in another file?"""
 
 from __future__ import annotations
 
@@ -17,19 +17,17 @@ _EXPORT_AGAIN: Final = "the file was damaged or written wrongly; export the mode
 
 @dataclass(frozen=True, slots=True)
 class ExternalData:
-    """Where one tensor's data lies outside the model file.
+    """Position of one tensor's data in another file.
 
     Args:
         location: Path relative to the model, as the model says.
         offset: First byte.
         size_bytes: Number of bytes.
-        checksum: SHA-1 that the model states, which neither the runtime nor this tool checks.
     """
 
     location: str
     offset: int
     size_bytes: int
-    checksum: str = ""
 
     @property
     def end(self) -> int:
@@ -40,17 +38,17 @@ class ExternalData:
 def external_data(
     entries: Sequence[tuple[str, str]], size_bytes: int, noun: str, what: str
 ) -> ExternalData:
-    """The entries of a tensor's `external_data`, checked for form.
+    """The entries of a tensor's `external_data`, checked.
 
     Args:
         entries: Keys and values; unknown keys are ignored.
-        size_bytes: Bytes that the tensor's type and dims take.
-        noun: The tensor, for messages.
-        what: First part of the messages of errors.
+        size_bytes: Bytes that the tensor's type and dims need.
+        noun: The tensor, in messages.
+        what: First part of error messages.
 
     Raises:
-        ModelError: The location is missing or given twice, a number is none, or the length
-            is not that of the tensor.
+        ModelError: The location is missing or given twice, an offset or length is not a
+            number, or the length does not match the tensor.
     """
     values: dict[str, str] = {}
     for key, value in entries:
@@ -62,14 +60,14 @@ def external_data(
         raise ModelError(what, f"{noun} is external and names no file", _EXPORT_AGAIN)
     offset = _number(values.get("offset"), "offset", noun, what)
     length = _number(values.get("length"), "length", noun, what)
-    # The runtime takes a length of 0 for one that was not given.
+    # For the runtime a length of 0 means that none was given.
     if length not in (0, size_bytes):
         raise ModelError(
             what,
-            f"{noun} takes {size_bytes:,} bytes, but its external data is said to have {length:,}",
+            f"{noun} needs {size_bytes:,} bytes, but its external data has {length:,}",
             _EXPORT_AGAIN,
         )
-    return ExternalData(location, offset, size_bytes, values.get("checksum", ""))
+    return ExternalData(location, offset, size_bytes)
 
 
 def _number(text: str | None, key: str, noun: str, what: str) -> int:
@@ -79,7 +77,7 @@ def _number(text: str | None, key: str, noun: str, what: str) -> int:
     if not 0 <= value <= _MAX_OFFSET:
         raise ModelError(
             what,
-            f"{noun} has an external data {key} that is no valid number: '{safe_text(text, 40)}'",
+            f"the external data {key} of {noun} is not a valid number: '{safe_text(text, 40)}'",
             _EXPORT_AGAIN,
         )
     return value

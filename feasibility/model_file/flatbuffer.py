@@ -1,4 +1,4 @@
-"""Bounds-checked access to tables of a flatbuffer in a file, reading only what is asked for.
+"""How is a flatbuffer (the .ort format) read from an untrusted file? With checks of all bounds.
 
 Source: https://flatbuffers.dev/internals/
 """
@@ -10,13 +10,13 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-# Far above real counts; a damaged length must not make a walk of billions.
+# Far above real counts; a damaged length must not cause billions of steps.
 _MAX_ENTRY_COUNT: Final = 1_000_000
 _MAX_STRING_BYTES: Final = 1_000_000
 
 
 class FlatbufferError(Exception):
-    """An offset or length that leads out of the file."""
+    """An offset or length that is outside the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Flatbuffer:
     def read(self, position: int, length: int) -> bytes:
         """Exactly that many bytes."""
         if not 0 <= position <= self.size_bytes - length:
-            raise FlatbufferError(f"{length:,} bytes at byte {position:,} lie outside the file")
+            raise FlatbufferError(f"{length:,} bytes at byte {position:,} are outside the file")
         data = os.pread(self.descriptor, length, position)
         if len(data) != length:
             raise FlatbufferError(f"byte {position + len(data):,} is gone")
@@ -52,13 +52,13 @@ class Flatbuffer:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table; fields are named by their index in the schema, and None or 0 where absent."""
+    """One table; its fields are named by their index in the schema."""
 
     buffer: Flatbuffer
     position: int
 
     def integer(self, index: int, form: str = "<q") -> int:
-        """A scalar field; 0 where it is absent."""
+        """A scalar field; 0 if it is absent."""
         place = self._place(index)
         return 0 if place is None else self.buffer.number(form, place)
 
@@ -68,14 +68,14 @@ class Table:
         return None if place is None else Table(self.buffer, self._followed(place))
 
     def required_table(self, index: int, name: str) -> Table:
-        """A table without which the file means nothing."""
+        """A table that must be there."""
         table = self.table(index)
         if table is None:
             raise FlatbufferError(f"it holds no {name}")
         return table
 
     def text(self, index: int) -> str:
-        """A field that holds a string; empty where it is absent."""
+        """A field that holds a string; empty if it is absent."""
         place = self._place(index)
         return "" if place is None else self._text(self._followed(place))
 
@@ -94,7 +94,7 @@ class Table:
         start = self._followed(place)
         count = self.buffer.number("<I", start)
         if count > min(_MAX_ENTRY_COUNT, self.buffer.size_bytes // 4):
-            raise FlatbufferError(f"a list at byte {start:,} is said to have {count:,} entries")
+            raise FlatbufferError(f"a list at byte {start:,} claims {count:,} entries")
         return range(start + 4, start + 4 + 4 * count, 4)
 
     def _followed(self, place: int) -> int:
@@ -103,7 +103,7 @@ class Table:
     def _text(self, position: int) -> str:
         length = self.buffer.number("<I", position)
         if length > _MAX_STRING_BYTES:
-            raise FlatbufferError(f"a text at byte {position:,} is said to have {length:,} bytes")
+            raise FlatbufferError(f"a text at byte {position:,} claims {length:,} bytes")
         return self.buffer.read(position + 4, length).decode("utf-8", "replace")
 
     def _place(self, index: int) -> int | None:

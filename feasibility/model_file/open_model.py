@@ -1,8 +1,7 @@
-"""What a file really is, told from its kind and its first bytes before anything parses it.
+"""How is a model file opened safely? Regular files only, and other formats are refused.
 
-Only regular files are opened: opening a FIFO or a device can hang or have effects.
-The check is made again on the open file, so a path that is swapped in between
-changes nothing.
+Opening a FIFO or a device can hang or have side effects. The open file is checked again, in case
+the path was replaced in between.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _ORT_IDENTIFIER: Final = b"ORTM"
 
 @dataclass(frozen=True, slots=True)
 class FileIdentity:
-    """What tells that a path still leads to the file that was read."""
+    """Shows whether a path still leads to the same unchanged file."""
 
     device: int
     inode: int
@@ -38,13 +37,13 @@ class FileIdentity:
 
     @classmethod
     def of(cls, status: os.stat_result) -> FileIdentity:
-        """Identity of the file that a stat describes."""
+        """Identity from the result of a stat call."""
         return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """A model file open for reading; the descriptor is closed when `open_model` is left."""
+    """A model file open for reading, until `open_model` is left."""
 
     path: Path
     descriptor: int
@@ -59,14 +58,14 @@ class ModelFile:
 
 @contextmanager
 def open_model(path: Path) -> Iterator[ModelFile]:
-    """The model file, open for reading and known not to be something else.
+    """The model file, open for reading.
 
-    Protobuf has no signature, so `format` is `onnx` for whatever is not recognised as
-    another format; reading it decides.
+    Protobuf has no signature, so `format` is `onnx` for every file whose format is not known;
+    reading it decides.
 
     Raises:
-        ModelError: The path leads nowhere or to something that is no file, may not be
-            read, or holds something recognised as no model.
+        ModelError: The path does not lead to a readable regular file, or the file has another
+            format.
     """
     what = f"Cannot read model '{safe_text(str(path))}'"
     descriptor = open_regular(path, what)
@@ -79,24 +78,24 @@ def open_model(path: Path) -> Iterator[ModelFile]:
         is_ort = head[4:8] == _ORT_IDENTIFIER
         yield ModelFile(path, descriptor, identity, "ort" if is_ort else "onnx")
     except OSError as error:
-        raise ModelError(what, _reason(error), "check the disk or network it lies on") from error
+        raise ModelError(what, _reason(error), "check the disk or network that holds it") from error
     finally:
         os.close(descriptor)
 
 
 def open_regular(path: Path, what: str) -> int:
-    """Descriptor of a regular file, opened for reading without ever waiting for it.
+    """Descriptor of a regular file, opened for reading without waiting.
 
     Args:
         path: The file; symbolic links are followed.
-        what: First part of the error's message, for example "Cannot read model 'a.onnx'".
+        what: First part of error messages, for example "Cannot read model 'a.onnx'".
 
     Raises:
-        ModelError: There is no such file, it may not be read, or it is no regular file.
+        ModelError: There is no such file, it may not be read, or it is not a regular file.
     """
     try:
         _require_regular(path.stat(), path, what)
-        # Whatever stands there by now: neither wait for a FIFO's writer nor take a terminal.
+        # If it was replaced: do not wait for a FIFO's writer, do not become a terminal's owner.
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
         descriptor = os.open(path, flags)
     except (OSError, ValueError) as error:
@@ -158,10 +157,10 @@ def _open_error(error: OSError | ValueError, path: Path, what: str) -> ModelErro
             what, "this user may not read it", "allow reading, for example with `chmod u+r FILE`"
         )
     if error.errno == errno.ELOOP:
-        return ModelError(what, "its symbolic links lead in a circle", "mend the links")
+        return ModelError(what, "its symbolic links lead in a circle", "repair the links")
     if error.errno == errno.ENAMETOOLONG:
         return ModelError(what, "its path is longer than the system allows", "check the path")
-    return ModelError(what, _reason(error), "check the path and the disk it lies on")
+    return ModelError(what, _reason(error), "check the path and the disk that holds it")
 
 
 def _reason(error: OSError) -> str:

@@ -1,8 +1,7 @@
-"""Walks protobuf's wire format in a file, without reading what it steps over.
+"""How are protobuf fields found in a file without reading the weights between them?
 
-The file is read through a small window with pread, not mapped: a mapped file
-that another process truncates kills the reader with SIGBUS, a read merely comes
-back short. Both take the same time, since a walk touches little of the file.
+The file is read in small parts with pread. It is not mapped, because a mapped file that another
+process truncates ends the reader with SIGBUS. Both ways take the same time.
 
 Source: https://protobuf.dev/programming-guides/encoding/
 """
@@ -28,22 +27,22 @@ _WINDOW_BYTES: Final = 64 * 1024
 _CHUNK_BYTES: Final = 1024 * 1024
 _MAX_VARINT_BYTES: Final = 10
 _MAX_TAG: Final = 2**32 - 1
-# Far above any real graph; what stops a file made of millions of two-byte fields.
+# Far above any real graph; stops a file made of millions of two-byte fields.
 _MAX_FIELD_COUNT: Final = 2_000_000
 _FIXED_BYTES: Final = {FIXED64: 8, FIXED32: 4}
 _CONTINUED_BYTES: Final = bytes(range(0x80, 0x100))
 
 
 class Field(NamedTuple):
-    """One field, or a run of equal scalar fields, as positions in the file.
+    """Positions of one field in the file, or of a run of equal scalar fields.
 
     Args:
         number: Field number.
-        wire_type: How the value is encoded.
-        start: Where the tag begins.
-        value_start: Where the value begins, after its length if it has one.
-        end: Where the field ends.
-        run_count: Fields in the run; 1 unless runs were asked for.
+        wire_type: Encoding of the value.
+        start: Position of the tag.
+        value_start: Position of the value, after its length if it has one.
+        end: Position after the field.
+        run_count: Fields in the run.
     """
 
     number: int
@@ -65,7 +64,7 @@ class WireFile:
     Args:
         descriptor: The file, open for reading; it stays open.
         size_bytes: Its size when it was opened.
-        what: First part of the messages of errors, for example "Cannot read model 'a.onnx'".
+        what: First part of error messages, for example "Cannot read model 'a.onnx'".
     """
 
     def __init__(self, descriptor: int, size_bytes: int, what: str) -> None:
@@ -77,15 +76,15 @@ class WireFile:
         self._field_count = 0
 
     def fields(self, start: int, end: int, runs: frozenset[int] = frozenset()) -> Iterator[Field]:
-        """The fields between two positions, which the caller knows to lie within the file.
+        """The fields between two positions within the file.
 
         Args:
-            start: Where the first tag begins.
-            end: Where the message ends.
-            runs: Numbers of repeated scalar fields, of which neighbours are yielded as one.
+            start: Position of the first tag.
+            end: End of the message.
+            runs: Numbers of repeated scalar fields; neighbours of them are yielded as one.
 
         Raises:
-            ModelError: The bytes are no protobuf message, or are cut short.
+            ModelError: The bytes are not a complete protobuf message.
         """
         position = start
         while position < end:
@@ -93,7 +92,7 @@ class WireFile:
             if self._field_count > _MAX_FIELD_COUNT:
                 raise self.error(
                     f"its graph has more than {_MAX_FIELD_COUNT:,} fields",
-                    "this is far more than real models have; check where the file comes from",
+                    "real models have far fewer; check where the file comes from",
                 )
             field = self._field(position, end)
             if field.number in runs and field.wire_type != LENGTH:
@@ -105,7 +104,7 @@ class WireFile:
         """An unsigned varint and the position after it.
 
         Raises:
-            ModelError: It runs past `end` or over ten bytes.
+            ModelError: It does not end before `end`, or is longer than ten bytes.
         """
         offset = position - self._window_start
         if not 0 <= offset <= len(self._window) - _MAX_VARINT_BYTES:
@@ -122,10 +121,10 @@ class WireFile:
         raise self.corrupt(position, "a number there is longer than ten bytes")
 
     def read(self, start: int, end: int) -> bytes:
-        """The bytes between two positions, which must lie within the file.
+        """The bytes between two positions within the file.
 
         Raises:
-            ModelError: The file became shorter meanwhile.
+            ModelError: The file became shorter.
         """
         offset = start - self._window_start
         if offset >= 0 and end - self._window_start <= len(self._window):
@@ -136,7 +135,7 @@ class WireFile:
         return self._pread(start, end)
 
     def varint_count(self, start: int, end: int) -> int:
-        """Number of varints between two positions, counted by their last bytes."""
+        """Number of varints between two positions."""
         count = 0
         for chunk_start in range(start, end, _CHUNK_BYTES):
             chunk = self._pread(chunk_start, min(chunk_start + _CHUNK_BYTES, end))
@@ -148,7 +147,7 @@ class WireFile:
         return ModelError(self._what, why, hint)
 
     def corrupt(self, position: int, why: str) -> ModelError:
-        """Error about bytes that mean nothing."""
+        """Error about bytes that are not valid."""
         return self.error(
             f"it is not an ONNX model or is damaged: at byte {position:,}, {why}",
             "check that it is ONNX, or download or export it again",
@@ -178,7 +177,7 @@ class WireFile:
         return Field(number, wire_type, position, value_start, stop)
 
     def _extended(self, field: Field, end: int) -> Field:
-        """The field with the equal ones that follow it, as far as the window reaches."""
+        """The field and the equal ones that follow it in the window."""
         if field.value_start - field.start != 1:
             return field
         self.read(field.start, field.end)
@@ -191,7 +190,7 @@ class WireFile:
             return field
         length = match.end() - offset
         if field.wire_type == VARINT:
-            # Neither the tag nor a last byte has its high bit set; all other bytes have.
+            # All bytes except tags and last bytes have their high bit set.
             count = len(match[0].translate(None, _CONTINUED_BYTES)) // 2
         else:
             count = length // (1 + _FIXED_BYTES[field.wire_type])
@@ -219,8 +218,8 @@ class WireFile:
             part = os.pread(self._descriptor, end - position, position)
             if not part:
                 raise self.error(
-                    f"it became shorter while it was read: byte {position:,} is gone",
-                    "wait until it is written completely, then try again",
+                    f"it became shorter while it was read: byte {position:,} is missing",
+                    "wait until the file is complete, then try again",
                 )
             parts.append(part)
             position += len(part)
@@ -229,12 +228,12 @@ class WireFile:
 
 @cache
 def _run_pattern(tag: int) -> re.Pattern[bytes]:
-    """Matches neighbouring fields with that one-byte tag."""
+    """Matches neighbouring fields with the same one-byte tag."""
     wire_type = tag & 7
     value = (
         rb"[\x80-\xff]{0,9}[\x00-\x7f]"
         if wire_type == VARINT
         else rb".{%d}" % _FIXED_BYTES[wire_type]
     )
-    # Possessive: nothing is tried twice, whatever the bytes are.
+    # Possessive, so that hostile bytes cannot cause backtracking.
     return re.compile(rb"(?:%s%s)++" % (re.escape(bytes([tag])), value), re.DOTALL)

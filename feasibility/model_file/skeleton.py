@@ -1,4 +1,4 @@
-"""The model without its weights: its graph as onnx knows it, and where each weight lies."""
+"""How is a model read without its weights? Its graph as an onnx model, and where weights are."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class Skeleton:
     """A model read without its weights.
 
     Args:
-        path: The file as it was given.
-        identity: What tells whether the path still leads to the file that was read.
-        model: The model, tensors above `KEPT_PAYLOAD_BYTES` without their data; see
+        path: The file as the user gave it.
+        identity: Shows whether the path still leads to the same file.
+        model: The model. Tensors above `KEPT_PAYLOAD_BYTES` have no data; see
             `payload_dropped`. Do not change it.
-        tensors: Every tensor in it: initializers and values of attributes, those of
-            subgraphs and functions too, in the order of the file.
+        tensors: All initializers and values of attributes, also those of subgraphs and
+            functions, in the order of the file.
         payloads: What was cut, in the order of the marks in `model`.
-        what: First part of the messages of errors about it.
+        what: First part of error messages.
     """
 
     path: Path
@@ -50,7 +50,7 @@ class Skeleton:
 
     @property
     def initializers(self) -> tuple[TensorInfo, ...]:
-        """The tensors that the runtime holds as weights: initializers and Constant nodes."""
+        """The weights: initializers and values of Constant nodes."""
         return tuple(tensor for tensor in self.tensors if tensor.role != "attribute")
 
 
@@ -58,8 +58,8 @@ def read_skeleton(path: Path) -> Skeleton:
     """The model in a file, read without its weights.
 
     Raises:
-        ModelError: The path leads to no readable ONNX model; the message says what it is
-            instead, or where it is broken.
+        ModelError: The path does not lead to a readable ONNX model; the message says what it
+            is instead, or where it is damaged.
     """
     with open_model(path) as file:
         if file.format == "ort":
@@ -75,7 +75,7 @@ def skeleton_of(file: ModelFile) -> Skeleton:
     """The model in an open file, read without its weights.
 
     Raises:
-        ModelError: It is no ONNX model, or a broken one.
+        ModelError: It is not an ONNX model, or is damaged.
     """
     what = f"Cannot read model '{safe_text(str(file.path))}'"
     wire = WireFile(file.descriptor, file.size_bytes, what)
@@ -100,7 +100,7 @@ def _parsed(data: bytes, wire: WireFile) -> ModelProto:
     try:
         model.ParseFromString(data)
     except DecodeError as error:
-        # The fault lies in a message that was copied unseen; entering all of them finds it.
+        # The error is in a message that was copied without being parsed.
         Cutter(wire, kept_whole_bytes=0).model()
         raise wire.error(f"the reader of ONNX refuses it: {error}", _CONVERT) from error
     return model
@@ -133,7 +133,7 @@ def _node_tensors(
 def _attribute_tensors(
     node: NodeProto, attribute: AttributeProto, reader: TensorReader, scope: str
 ) -> Iterator[TensorInfo]:
-    # By what is there, not by the declared type, which a strange file may leave out.
+    # By the fields that are set; the declared type may be missing.
     name = node.output[0] if node.output else node.name
     role: Role = "constant" if node.op_type == "Constant" and not node.domain else "attribute"
     if attribute.HasField("t"):

@@ -1,4 +1,4 @@
-"""Names for the places in a model where graphs stand inside nodes."""
+"""Which subgraphs does a node hold, and by which path are they named in reports?"""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 
 def bodies(node: NodeProto, scope: str) -> Iterator[tuple[str, GraphProto]]:
-    """The graphs in a node's attributes, each with its path, for example `loop_1/body`.
+    """The graphs in a node's attributes with their paths, for example `loop_1/body`.
 
     Args:
         node: The node.
-        scope: Path of the graph or function that the node stands in; empty at the top.
+        scope: Path of the graph or function that holds the node; empty for the main graph.
     """
     for attribute in node.attribute:
-        # By what is there, not by the declared type, which a strange file may leave out.
+        # By the fields that are set; the declared type may be missing.
         has_graph = attribute.HasField("g")
         if not has_graph and not attribute.graphs:
             continue

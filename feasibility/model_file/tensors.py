@@ -1,4 +1,4 @@
-"""What the model says of each tensor that it carries, checked against the data it brings."""
+"""Which tensors does a model hold, and does their data match their type and dims?"""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from feasibility.text import safe_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from onnx import AttributeProto, SparseTensorProto, TensorProto
+    from onnx import SparseTensorProto, TensorProto
 
 # A Constant node's tensor is a `constant`; the runtime turns it into an initializer.
 Role: TypeAlias = Literal["initializer", "constant", "attribute"]
@@ -40,19 +40,19 @@ class TensorInfo:
     """One tensor of the model: an initializer, or the value of a node's attribute.
 
     Args:
-        name: Its name; that of the attribute where the tensor has none.
-        dtype: Element type in numpy's words.
+        name: Its name, or that of the attribute.
+        dtype: Name of the element type in numpy.
         dims: Its shape.
-        element_count: Elements that are stored; of a sparse tensor those that are not zero.
-        size_bytes: Bytes in memory; a sparse tensor is made dense when it is loaded. Of
-            strings, those of their characters.
-        role: Where it stands.
+        element_count: Stored elements; of a sparse tensor those that are not zero.
+        size_bytes: Bytes in memory, where sparse tensors are dense. For strings, the bytes of
+            their characters.
+        role: Where it is used.
         scope: Path of the subgraph or function; empty in the main graph.
         is_sparse: True for sparse initializers and attributes.
-        encoding: Protobuf fields that hold its data; equal only among like encodings.
-        extents: Where its data lies in the model file: (start, end); empty if it was kept.
-        kept: Its data as encoded where it was small enough to keep.
-        external: Where its data lies in another file.
+        encoding: Protobuf fields that hold its data.
+        extents: Its (start, end) positions in the model file; empty if the data was kept.
+        kept: Its encoded data, if it was small enough to keep.
+        external: Position of its data in another file.
     """
 
     name: str
@@ -70,14 +70,8 @@ class TensorInfo:
 
 
 def payload_dropped(tensor: TensorProto) -> bool:
-    """True if the tensor of a skeleton stands there without the data it has in the file."""
+    """True for a tensor of a skeleton whose data is only in the file."""
     return tensor.data_location == _EXTERNAL or _mark(tensor) is not None
-
-
-def dropped_entry_count(attribute: AttributeProto, payloads: Sequence[Payload]) -> int | None:
-    """Entries of a list attribute that was cut; None if it stands there whole."""
-    index = _attribute_mark(attribute)
-    return None if index is None else payloads[index].entry_count
 
 
 class TensorReader:
@@ -85,7 +79,7 @@ class TensorReader:
 
     Args:
         payloads: What was cut out of the file.
-        what: First part of the messages of errors, for example "Cannot read model 'a.onnx'".
+        what: First part of error messages, for example "Cannot read model 'a.onnx'".
     """
 
     def __init__(self, payloads: Sequence[Payload], what: str) -> None:
@@ -97,9 +91,9 @@ class TensorReader:
 
         Args:
             tensor: The tensor in the skeleton's model.
-            role: Where it stands.
-            scope: Path of the subgraph or function it stands in.
-            name: Name to use where it has none.
+            role: Where it is used.
+            scope: Path of the subgraph or function that holds it.
+            name: Name to use if it has none.
 
         Raises:
             ModelError: Its type is unknown, its dims are impossible or do not match its data.
@@ -138,7 +132,7 @@ class TensorReader:
         scope: str,
         name: str,
     ) -> TensorInfo:
-        """Facts of a sparse tensor: the elements that it stores, the bytes of its dense form.
+        """Facts of a sparse tensor: its stored elements, and the bytes of its dense form.
 
         Raises:
             ModelError: Its type is unknown, its dims are impossible or do not match its data.
@@ -188,7 +182,7 @@ class TensorReader:
         return count
 
     def _payload(self, tensor: TensorProto) -> tuple[Payload, bytes]:
-        """The tensor's data, wherever it is, and its bytes if they were kept."""
+        """The tensor's data, and its bytes if they were kept."""
         index = _mark(tensor)
         if index is not None:
             return self._payloads[index], b""
@@ -211,7 +205,7 @@ class TensorReader:
         element_count: int,
         noun: str,
     ) -> int:
-        """Bytes in memory of a tensor whose data is as much as its dims say."""
+        """Bytes in memory, after checking that the data matches the dims."""
         size_bytes = element_type.size_bytes(element_count)
         if payload.fields == {_RAW_DATA_FIELD} and size_bytes is not None:
             expected, unit = size_bytes, "bytes"
@@ -224,7 +218,7 @@ class TensorReader:
             held = " and ".join(sorted(fields)) or "no data field"
             raise ModelError(
                 self._what,
-                f"{noun} is {element_type.name} {shown}, which takes {expected:,} {unit}, "
+                f"{noun} is {element_type.name} {shown}, which needs {expected:,} {unit}, "
                 f"but holds {payload.entry_count:,} in {held}",
                 _EXPORT_AGAIN,
             )
@@ -243,10 +237,3 @@ def _mark(tensor: TensorProto) -> int | None:
         if entry.key == MARK:
             return int(entry.value)
     return None
-
-
-def _attribute_mark(attribute: AttributeProto) -> int | None:
-    text: str | bytes = attribute.doc_string  # bytes where it is no UTF-8
-    if isinstance(text, bytes) or not text.startswith(f"{MARK}:"):
-        return None
-    return int(text[len(MARK) + 1 :])

@@ -1,4 +1,4 @@
-"""Names in a model must be text: protobuf hands out what is no UTF-8 as bytes."""
+"""Is every name in a model text? Protobuf returns names that are not UTF-8 as bytes."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 
 def require_text(model: ModelProto, what: str) -> None:
-    """Refuse a model in which a name that anything here looks at is no text.
+    """Refuse a model with a name that is not text.
 
     Args:
         model: The model.
-        what: First part of the error's message.
+        what: First part of error messages.
 
     Raises:
         ModelError: A name is not UTF-8.
@@ -97,7 +97,7 @@ def _node_names(nodes: Iterable[NodeProto]) -> Iterator[str | bytes]:
 
 def _attribute_names(attribute: AttributeProto) -> Iterator[str | bytes]:
     yield from (attribute.name, attribute.ref_attr_name)
-    # By what is there, not by the declared type, which a strange file may leave out.
+    # By the fields that are set; the declared type may be missing.
     if attribute.HasField("t"):
         yield from _tensor_names((attribute.t,), ())
     if attribute.HasField("sparse_tensor"):
