@@ -1,1 +1,1 @@
-"""What follows from a graph alone: types and shapes, sizes of inputs, cost."""
+"""What follows from the graph of a model: types and shapes, input sizes, cost."""

@@ -1,4 +1,4 @@
-"""Attributes of a node as Python values, with a default where one is missing or mistyped."""
+"""What are the attributes of a node? As Python values, with a default if the type is wrong."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 Attributes: TypeAlias = "Mapping[str, AttributeProto]"
 
-# Longest list that is read out of an attribute that describes a shape or an order.
+# Longest list of integers that is read from an attribute.
 _MAX_LIST = 4096
 
 
 def attributes_of(node: NodeProto) -> dict[str, AttributeProto]:
-    """Attributes of a node by name; of two with one name the last."""
+    """Attributes of a node by name; the last of those with equal names."""
     return {attribute.name: attribute for attribute in node.attribute}
 
 
@@ -31,7 +31,7 @@ def int_of(attributes: Attributes, name: str, default: int) -> int:
 
 
 def ints_of(attributes: Attributes, name: str) -> tuple[int, ...] | None:
-    """Values of a list of integers; None where there is none."""
+    """Values of a list of integers; None if there is no such attribute."""
     attribute = attributes.get(name)
     if attribute is None or attribute.type != AttributeProto.INTS:
         return None
@@ -39,7 +39,7 @@ def ints_of(attributes: Attributes, name: str) -> tuple[int, ...] | None:
 
 
 def text_of(attributes: Attributes, name: str, default: str) -> str:
-    """Value of a string attribute, bytes that are no UTF-8 replaced."""
+    """Value of a string attribute; bytes that are not UTF-8 are replaced."""
     attribute = attributes.get(name)
     if attribute is None or attribute.type != AttributeProto.STRING:
         return default
@@ -63,7 +63,7 @@ def graph_of(attributes: Attributes, name: str) -> GraphProto | None:
 
 
 def list_length(attributes: Attributes, name: str) -> int:
-    """Number of entries of a list attribute of numbers or strings; 0 where there is none."""
+    """Number of entries of a list of numbers or strings; 0 if there is no such attribute."""
     attribute = attributes.get(name)
     if attribute is None:
         return 0

@@ -1,8 +1,8 @@
-"""Values of small tensors that are known without running the model.
+"""Which values of small tensors are known without running the model?
 
-Shapes travel through graphs as integer tensors (Shape, Gather, Concat, Reshape);
-following them is what makes the shapes behind a Reshape known. Only tensors of
-at most `MAX_ELEMENTS` elements are computed.
+Graphs compute shapes as integer tensors (Shape, Gather, Concat, Reshape). These values are
+computed here, because the shape behind a Reshape depends on them. Only tensors of at most
+`MAX_ELEMENTS` elements are computed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Inputs: TypeAlias = "Sequence[Array | None]"
 Fold: TypeAlias = "Callable[[Attributes, Inputs], Array | None]"
 
 _FOLDABLE_KINDS: Final = frozenset("biuf")
-# numpy refuses a malformed operand with one of these; the value then stays unknown.
+# What numpy raises for malformed operands; the value then stays unknown.
 _REFUSALS: Final = (
     ValueError,
     TypeError,
@@ -43,7 +43,7 @@ _REFUSALS: Final = (
 
 
 def tensor_value(tensor: TensorProto) -> Array | None:
-    """Data of a small numeric tensor; None where it is large, absent or malformed."""
+    """Data of a small numeric tensor; None if it is large, missing or malformed."""
     if len(tensor.dims) > 8 or any(dim < 0 for dim in tensor.dims):
         return None
     if math.prod(tensor.dims) > MAX_ELEMENTS or tensor.data_location == TensorProto.EXTERNAL:
@@ -56,7 +56,7 @@ def tensor_value(tensor: TensorProto) -> Array | None:
 
 
 def constant_value(attributes: Attributes) -> Array | None:
-    """Value of a Constant node; None where it is large or not numeric."""
+    """Value of a Constant node; None if it is large or not numeric."""
     tensor = tensor_of(attributes, "value")
     if tensor is not None:
         return tensor_value(tensor)
@@ -81,14 +81,14 @@ def fold(
     input_types: Sequence[ValueType],
     output_types: Sequence[ValueType],
 ) -> tuple[Array | None, ...]:
-    """Values of a node's outputs, one per output type; None where not known.
+    """Values of a node's outputs, one per output type; None if unknown.
 
     Args:
         op_type: Operator of the default domain.
         attributes: The node's attributes.
-        arrays: Values of its inputs, None where not known or left out.
+        arrays: Values of its inputs; None if unknown or left out.
         input_types: Types of its inputs.
-        output_types: Types already inferred for its outputs; they bound the work.
+        output_types: Inferred types of its outputs; large outputs are not computed.
     """
     nothing = (None,) * len(output_types)
     counts = [value.element_count for value in output_types]
@@ -110,7 +110,7 @@ def fold(
 
 
 def is_foldable(op_type: str) -> bool:
-    """True for operators whose small results `fold` can compute."""
+    """True if `fold` can compute the operator."""
     return op_type in _RULES or op_type in ("Shape", "Size", "Split")
 
 
@@ -141,7 +141,7 @@ def _split(
 
 
 def _known(arrays: Inputs, count: int) -> tuple[Array, ...]:
-    """The first `count` inputs, which must all be known."""
+    """The first `count` inputs, all of which must be known."""
     known = tuple(array for array in arrays[:count] if array is not None)
     if len(known) != count:
         raise ValueError(count)
@@ -191,7 +191,7 @@ def _cast(attributes: Attributes, arrays: Inputs) -> Array:
 
 
 def _axes(attributes: Attributes, arrays: Inputs) -> tuple[int, ...] | None:
-    """Axes as attribute (older operator sets) or second input; None where neither is given."""
+    """Axes as attribute (older operator sets) or second input; None if missing."""
     if len(arrays) > 1 and arrays[1] is not None:
         return tuple(int(axis) for axis in arrays[1].reshape(-1))
     return ints_of(attributes, "axes")
@@ -221,8 +221,8 @@ def _slice(attributes: Attributes, arrays: Inputs) -> Array:
     if len(arrays) > 1:
         starts, ends = (tuple(int(item) for item in array) for array in _known(arrays[1:], 2))
         options = [
-            None if len(arrays) <= at or arrays[at] is None else _known(arrays[at:], 1)[0]
-            for at in (3, 4)
+            None if len(arrays) <= index or arrays[index] is None else _known(arrays[index:], 1)[0]
+            for index in (3, 4)
         ]
         axes: Sequence[int] = (
             range(len(starts)) if options[0] is None else [int(axis) for axis in options[0]]
@@ -242,8 +242,8 @@ def _reshape(attributes: Attributes, arrays: Inputs) -> Array:
     data, target = _known(arrays, 2)
     keep_zero = int_of(attributes, "allowzero", 0)
     shape = [
-        data.shape[at] if size == 0 and not keep_zero else int(size)
-        for at, size in enumerate(target)
+        data.shape[index] if size == 0 and not keep_zero else int(size)
+        for index, size in enumerate(target)
     ]
     return data.reshape(shape)
 

@@ -1,4 +1,4 @@
-"""A model's declared inputs and outputs as records."""
+"""Which inputs and outputs does a model declare?"""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def declared_inputs(graph: GraphProto) -> tuple[TensorSpec, ...]:
-    """Inputs that a caller gives.
+    """Inputs that a caller must give.
 
-    Those with an initializer are left out: up to IR version 3 every initializer is listed
-    among the inputs, and later it makes the input one that nobody has to give.
+    Inputs with an initializer are left out. Up to IR version 3 every initializer is also an
+    input; in later versions such an input is optional.
     """
     initialized = {tensor.name for tensor in graph.initializer}
     initialized.update(sparse.values.name for sparse in graph.sparse_initializer)
@@ -50,7 +50,7 @@ def _shape(proto: TypeProto) -> tuple[Dim, ...] | None:
     dims: list[Dim] = []
     for dim in tensor.shape.dim:
         if dim.HasField("dim_value"):
-            # Exporters write -1 (and 0 is a size) where the dim is open.
+            # Exporters write -1 for an open dim. 0 is a size.
             dims.append(dim.dim_value if dim.dim_value >= 0 else None)
         else:
             dims.append(dim.dim_param or None)

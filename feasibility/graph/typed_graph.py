@@ -1,4 +1,4 @@
-"""A graph with the types of all its values: what the analyses work on."""
+"""What is a graph with the types of all its values? The data structure of all analyses."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from feasibility.graph.value_types import Shape
 
 
-# Operators whose bodies see the values of the graphs around them.
+# Operators whose bodies can read values of the enclosing graphs.
 _CONTROL_FLOW: Final = frozenset({"If", "Loop", "Scan"})
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One use of an operator and what is known of its inputs.
+    """One node and what is known about its inputs.
 
     Args:
-        node: The node itself, attribute references of a function filled in.
+        node: The node, with attribute references of a function replaced.
         op_type: Its operator.
-        domain: Its operator domain, the default one as the empty string.
+        domain: Its operator domain; the default domain is the empty string.
         attributes: Its attributes by name.
-        inputs: Types of its inputs, unknown for those left out.
-        values: Values of its inputs where they are small and known.
+        inputs: Types of its inputs; unknown for omitted ones.
+        values: Values of its inputs, if small and known.
     """
 
     node: NodeProto
@@ -41,31 +41,31 @@ class Call:
     inputs: tuple[ValueType, ...]
     values: tuple[Array | None, ...]
 
-    def is_given(self, at: int) -> bool:
-        """True if that input is there and not left out."""
-        return at < len(self.node.input) and bool(self.node.input[at])
+    def is_given(self, index: int) -> bool:
+        """True if an input is not omitted."""
+        return index < len(self.node.input) and bool(self.node.input[index])
 
-    def type_of(self, at: int) -> ValueType:
-        """Type of an input; unknown where it is left out."""
-        return self.inputs[at] if at < len(self.inputs) else UNKNOWN
+    def type_of(self, index: int) -> ValueType:
+        """Type of an input; unknown if it is omitted."""
+        return self.inputs[index] if index < len(self.inputs) else UNKNOWN
 
-    def shape(self, at: int, rank: int) -> Shape:
-        """Shape of an input, all dims open where its rank is not `rank`."""
-        shape = self.type_of(at).shape
+    def shape(self, index: int, rank: int) -> Shape:
+        """Shape of an input; all dims are open if its rank is not `rank`."""
+        shape = self.type_of(index).shape
         return shape if shape is not None and len(shape) == rank else (None,) * rank
 
-    def dim(self, at: int, axis: int) -> int | None:
+    def dim(self, index: int, axis: int) -> int | None:
         """One dim of an input."""
-        shape = self.type_of(at).shape
+        shape = self.type_of(index).shape
         return shape[axis] if shape is not None and -len(shape) <= axis < len(shape) else None
 
-    def value(self, at: int) -> Array | None:
-        """Value of an input where it is known."""
-        return self.values[at] if at < len(self.values) else None
+    def value(self, index: int) -> Array | None:
+        """Value of an input; None if unknown."""
+        return self.values[index] if index < len(self.values) else None
 
-    def number(self, at: int) -> int | None:
-        """Value of an input that is one whole number."""
-        value = self.value(at)
+    def number(self, index: int) -> int | None:
+        """Value of an input that is a single integer."""
+        value = self.value(index)
         if value is None or value.size != 1 or value.dtype.kind not in "iub":
             return None
         return int(value.reshape(-1)[0])
@@ -73,15 +73,14 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class TypedNode(Call):
-    """One node with what is known of its inputs and outputs.
+    """One node and what is known about its inputs and outputs.
 
     Args:
         outputs: Types of its outputs.
         bodies: Its subgraphs, or the body of the function that it calls.
-        trip_count: Runs of each body per run of the node; None where not known.
-        is_folded: True if it depends on nothing but constants, so that the runtime
-            computes it once while loading.
-        refusal: Why the node cannot run with these shapes; empty if nothing is against it.
+        trip_count: Runs of each body per run of the node; None if unknown.
+        is_folded: True if all inputs are constants, so the runtime computes it while loading.
+        refusal: Why the node cannot run with these shapes; empty if it can.
     """
 
     outputs: tuple[ValueType, ...] = ()
@@ -92,11 +91,11 @@ class TypedNode(Call):
 
     @property
     def name(self) -> str:
-        """Its name, or that of its first output where it has none."""
+        """Its name, or that of its first output."""
         return self.node.name or next(iter(self.node.output), "") or self.node.op_type
 
     def outer_reads(self) -> set[str]:
-        """Names that its bodies take from the graphs around them; a function's body takes none."""
+        """Names that its bodies read from the enclosing graphs; function bodies read none."""
         names: set[str] = set()
         if self.op_type not in _CONTROL_FLOW:
             return names
@@ -109,9 +108,9 @@ class TypedNode(Call):
         names.discard("")
         return names
 
-    def output(self, at: int = 0) -> ValueType:
-        """Type of an output; unknown where there are fewer."""
-        return self.outputs[at] if at < len(self.outputs) else UNKNOWN
+    def output(self, index: int = 0) -> ValueType:
+        """Type of an output; unknown if the node has fewer."""
+        return self.outputs[index] if index < len(self.outputs) else UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +118,13 @@ class TypedGraph:
     """A graph, subgraph or function body with the types of all its values.
 
     Args:
-        name: Name of the attribute or function that it is the body of; empty at the top.
-        nodes: Nodes in the order in which they run.
-        inputs: Names of the inputs that must be fed, initializers left out.
+        name: Attribute or function whose body it is; empty for the main graph.
+        nodes: Nodes in execution order.
+        inputs: Names of the inputs that a caller must give.
         outputs: Names of the outputs.
-        types: Types by value name, those of enclosing graphs included.
+        types: Types by value name, with those of enclosing graphs.
         initializers: Names of its own initializers.
-        constants: By value name, whether it depends on nothing but constants.
+        constants: By value name, whether it depends on constants only.
     """
 
     name: str

@@ -1,7 +1,7 @@
-"""Types of graph values: element type and concrete shape, and their size in bytes.
+"""What is the type of a graph value, and how many bytes does it need?
 
-A dim is an integer or None (open); a shape is a tuple or None (rank open). Sizes
-come from untrusted files, so they are only ever multiplied as Python integers.
+A dim is an integer or None (open); a shape is a tuple or None (unknown rank). Sizes come from
+untrusted files, so they are multiplied as Python integers, which cannot overflow.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 Shape: TypeAlias = tuple[int | None, ...]
 Kind: TypeAlias = Literal["tensor", "sequence", "map", "optional", "sparse"]
 
-# Largest whole number of a document or of a TensorProto; hostile dims multiply beyond it.
+# Largest integer of a document or a TensorProto; products of hostile dims are larger.
 LARGEST: Final = 2**63 - 1
 
-# Longest shape that is looked at; a hostile file may declare millions of dims.
+# Longest shape that is read; a hostile file may declare millions of dims.
 MAX_RANK: Final = 64
 
-# A string object on its own; its characters lie elsewhere and are not known.
+# Size of a string object; its characters are stored elsewhere and are unknown.
 _STRING_BITS: Final = 32 * 8
 _BITS: Final = {code: kind.bit_count or _STRING_BITS for code, kind in ELEMENT_TYPES.items()}
 _RUNTIME_NAMES: Final = {
@@ -42,11 +42,11 @@ class ValueType:
     """Type of one value of a graph.
 
     Args:
-        elem_type: `TensorProto.DataType`; 0 while not known. For sequences and
-            optionals that of the tensors inside.
+        elem_type: `TensorProto.DataType`; 0 if unknown. For sequences and optionals, that of
+            the tensors inside.
         shape: Shape of the tensor, or of the tensors inside.
-        kind: What the value is.
-        container: The declared type of anything but a dense tensor.
+        kind: Tensor or container.
+        container: The declared type, if it is not a dense tensor.
     """
 
     elem_type: int = 0
@@ -56,12 +56,12 @@ class ValueType:
 
     @property
     def element_count(self) -> int | None:
-        """Number of elements; None while a dim is open."""
+        """Number of elements; None if a dim is open."""
         return element_count(self.shape)
 
     @property
     def size_bytes(self) -> int | None:
-        """Bytes of a dense tensor; None while type or shape is open."""
+        """Bytes of a dense tensor; None if its type or shape is unknown."""
         count = self.element_count
         if count is None or self.kind != "tensor" or self.elem_type not in _BITS:
             return None
@@ -69,7 +69,7 @@ class ValueType:
 
     @property
     def is_integer(self) -> bool:
-        """True for whole numbers of any width, bool excluded."""
+        """True for integers of any width, but not for bool."""
         return self.elem_type in _INTEGER_TYPES
 
     def with_shape(self, shape: Iterable[int | None] | None) -> ValueType:
@@ -90,7 +90,7 @@ def bounded(count: int | None) -> int | None:
 
 
 def element_count(shape: Shape | None) -> int | None:
-    """Product of the dims, 1 for a scalar; None while one of them is open."""
+    """Product of the dims, 1 for a scalar; None if a dim is open."""
     if shape is None:
         return None
     count = 1
@@ -102,7 +102,7 @@ def element_count(shape: Shape | None) -> int | None:
 
 
 def value_type(proto: TypeProto) -> ValueType:
-    """Type that a `TypeProto` declares; symbolic and negative dims become open."""
+    """Type of a `TypeProto`; symbolic and negative dims are open."""
     kind = proto.WhichOneof("value")
     if kind == "tensor_type":
         tensor = proto.tensor_type
@@ -120,7 +120,7 @@ def value_type(proto: TypeProto) -> ValueType:
 
 
 def type_proto(value: ValueType) -> TypeProto:
-    """The `TypeProto` that the shape inference of onnx wants for a value."""
+    """The `TypeProto` of a value, for the shape inference of onnx."""
     if value.container is not None:
         return value.container
     proto = TypeProto()
@@ -131,14 +131,14 @@ def type_proto(value: ValueType) -> TypeProto:
         shape.SetInParent()
         for size in value.shape:
             dim = shape.dim.add()
-            # Products of hostile dims leave the 64 bits of the format: those stay open.
+            # Products of hostile dims can exceed 64 bits; such dims stay open.
             if size is not None and size <= LARGEST:
                 dim.dim_value = size
     return proto
 
 
 def tensor_type(tensor: TensorProto) -> ValueType:
-    """Type of an initializer or attribute tensor, its data not touched."""
+    """Type of an initializer or attribute tensor."""
     if len(tensor.dims) > MAX_RANK or any(dim < 0 for dim in tensor.dims):
         return ValueType(tensor.data_type)
     return ValueType(tensor.data_type, tuple(tensor.dims))
@@ -175,7 +175,7 @@ def _shape(tensor: TypeProto.Tensor | TypeProto.SparseTensor) -> Shape | None:
 
 
 def merge(first: ValueType, second: ValueType) -> ValueType:
-    """What is true of both, for values that come from one of two branches."""
+    """The type that is true for both, for a value from one of two branches."""
     if first == second:
         return first
     if first.kind != second.kind or first.elem_type != second.elem_type:

@@ -49,9 +49,9 @@ def plan(program: Program) -> tuple[Event, ...]:
             taken=tuple((name, program.values[name].size_bytes) for name in names),
             kept=outputs.intersection(names),
             workspace_bytes=step.workspace_bytes,
-            released=tuple(released.get(at, ())),
+            released=tuple(released.get(index, ())),
         )
-        for at, (step, names) in enumerate(zip(program.steps, own, strict=True))
+        for index, (step, names) in enumerate(zip(program.steps, own, strict=True))
     )
 
 
@@ -94,13 +94,13 @@ class _Planner:
     def releases(self) -> dict[int, list[str]]:
         """Owners by the last step that touches their memory."""
         last: dict[str, int] = {}
-        for at, step in enumerate(self._program.steps):
+        for index, step in enumerate(self._program.steps):
             for name in (*step.reads, *step.writes):
-                last[self._owner_of(name)] = at
+                last[self._owner_of(name)] = index
         released: dict[int, list[str]] = {}
-        for name, at in last.items():
+        for name, index in last.items():
             if name not in self._inputs and name not in self._outputs:
-                released.setdefault(at, []).append(name)
+                released.setdefault(index, []).append(name)
         return released
 
     def _place(self, step: Step, position: int, name: str) -> str | None:

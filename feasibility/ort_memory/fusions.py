@@ -68,20 +68,20 @@ def find_fusions(usage: Usage, *, has_known_shapes: bool) -> Fusions:
             bias added by the matrix product itself.
     """
     found = Fusions()
-    for at, node in enumerate(usage.nodes):
-        if at in found.absorbed or node.domain:
+    for index, node in enumerate(usage.nodes):
+        if index in found.absorbed or node.domain:
             continue
         if node.op_type == "Sigmoid":
-            _merge_gated_sigmoid(at, usage, found)
+            _merge_gated_sigmoid(index, usage, found)
         elif node.op_type == "Erf":
-            _merge_gelu(at, usage, found)
+            _merge_gelu(index, usage, found)
         elif node.op_type == "Tanh":
-            _merge_tanh_gelu(at, usage, found)
+            _merge_tanh_gelu(index, usage, found)
         elif node.op_type == "ReduceMean":
-            _merge_layer_norm(at, usage, found)
+            _merge_layer_norm(index, usage, found)
     _merge_quantized(usage, found)
-    for at, node in enumerate(usage.nodes):
-        if at in found.absorbed or at in found.merged or node.domain:
+    for index, node in enumerate(usage.nodes):
+        if index in found.absorbed or index in found.merged or node.domain:
             continue
         source = _stand_in(node, usage, has_known_shapes=has_known_shapes)
         output = str(node.node.output[0])
@@ -89,7 +89,7 @@ def find_fusions(usage: Usage, *, has_known_shapes: bool) -> Fusions:
         is_plain = output not in found.renamed and found.resolve(source) != output
         if source and is_plain and output not in usage.outputs:
             found.renamed[output] = source
-            found.absorbed.add(at)
+            found.absorbed.add(index)
     return found
 
 
@@ -146,8 +146,8 @@ def _scaled(node: TypedNode, usage: Usage) -> str:
     variable = usage.variable_inputs(node)
     if len(node.node.input) != 2 or len(variable) != 1:
         return ""
-    at = 1 - list(node.node.input).index(variable[0])
-    if node.type_of(at).element_count != 1 or (node.op_type == "Div" and at == 0):
+    index = 1 - list(node.node.input).index(variable[0])
+    if node.type_of(index).element_count != 1 or (node.op_type == "Div" and index == 0):
         return ""
     reader, maker = usage.only_reader(node.node.output[0]), usage.maker(variable[0])
     is_before = reader is not None and reader.op_type == "MatMul"
@@ -173,8 +173,8 @@ def _merge_quantized(usage: Usage, found: Fusions) -> None:
 
     The operator then works on the quantized values.
     """
-    for at, node in enumerate(usage.nodes):
-        if node.op_type not in _QUANTIZED or node.domain or at in found.absorbed:
+    for index, node in enumerate(usage.nodes):
+        if node.op_type not in _QUANTIZED or node.domain or index in found.absorbed:
             continue
         makers = [usage.maker(name) for name in usage.variable_inputs(node)]
         sources = [
@@ -183,7 +183,7 @@ def _merge_quantized(usage: Usage, found: Fusions) -> None:
             if maker is not None and maker.op_type == "DequantizeLinear" and maker.is_given(0)
         ]
         last_at = usage.only_reader_at(node.node.output[0])
-        chain = [at]
+        chain = [index]
         if last_at is not None and usage.nodes[last_at].op_type in ("Relu", "Clip"):
             chain.append(last_at)
             last_at = usage.only_reader_at(usage.nodes[last_at].node.output[0])
@@ -192,23 +192,23 @@ def _merge_quantized(usage: Usage, found: Fusions) -> None:
         if sources and len(sources) == len(makers):
             found.absorbed.update(chain)
             found.merged[last_at] = tuple(sources)
-    for at, node in enumerate(usage.nodes):
+    for index, node in enumerate(usage.nodes):
         if node.op_type != "DequantizeLinear" or node.node.output[0] in usage.outputs:
             continue
         readers = usage.readers_at(node.node.output[0])
         if readers and all(reader in found.absorbed for reader in readers):
-            found.absorbed.add(at)
+            found.absorbed.add(index)
 
 
-def _merge_gated_sigmoid(at: int, usage: Usage, found: Fusions) -> None:
+def _merge_gated_sigmoid(index: int, usage: Usage, found: Fusions) -> None:
     """Positions of Sigmoid(x) -> * x."""
-    node = usage.nodes[at]
+    node = usage.nodes[index]
     gate_at = usage.only_reader_at(node.node.output[0])
     if gate_at is None:
         return
     source, gate = str(node.node.input[0]), usage.nodes[gate_at]
     if gate.op_type == "Mul" and set(gate.node.input) == {source, node.node.output[0]}:
-        found.absorbed.add(at)
+        found.absorbed.add(index)
         found.merged[gate_at] = (source,)
 
 
@@ -237,12 +237,12 @@ def _merge_tanh_gelu(tanh_at: int, usage: Usage, found: Fusions) -> None:
     pending, sources = [str(usage.nodes[tanh_at].node.input[0])], set[str]()
     while pending and len(inner) < _MAX_CUBIC_NODES:
         name = pending.pop()
-        at = usage.maker_at(name)
-        if usage.count(name) > 1 or at is None or usage.nodes[at].op_type not in _CUBIC:
+        index = usage.maker_at(name)
+        if usage.count(name) > 1 or index is None or usage.nodes[index].op_type not in _CUBIC:
             sources.add(name)
             continue
-        inner.append(at)
-        pending.extend(usage.variable_inputs(usage.nodes[at]))
+        inner.append(index)
+        pending.extend(usage.variable_inputs(usage.nodes[index]))
     plus_at = usage.only_reader_at(usage.nodes[tanh_at].node.output[0])
     if len(sources) != 1 or pending or plus_at is None or usage.nodes[plus_at].op_type != "Add":
         return
@@ -254,12 +254,12 @@ def _merge_tanh_gelu(tanh_at: int, usage: Usage, found: Fusions) -> None:
         found.merged[chain[-1]] = (source,)
 
 
-def _gates(source: str, at: int, usage: Usage) -> list[int]:
+def _gates(source: str, index: int, usage: Usage) -> list[int]:
     """Positions of the products with a value, or half of it, and with constants, in order."""
     chain: list[int] = []
     halves: list[int] = []
     is_gated = False
-    last = at
+    last = index
     while (reader_at := usage.only_reader_at(usage.nodes[last].node.output[0])) is not None:
         node = usage.nodes[reader_at]
         before = usage.nodes[last].node.output
@@ -280,8 +280,8 @@ def _gates(source: str, at: int, usage: Usage) -> list[int]:
     return [*halves, *chain] if is_gated else []
 
 
-def _is_half_of(source: str, at: int, usage: Usage) -> bool:
-    node = usage.nodes[at]
+def _is_half_of(source: str, index: int, usage: Usage) -> bool:
+    node = usage.nodes[index]
     is_product = node.op_type == "Mul" and usage.variable_inputs(node) == (source,)
     return is_product and usage.count(node.node.output[0]) == 1
 
@@ -295,16 +295,18 @@ def _merge_layer_norm(mean_at: int, usage: Usage, found: Fusions) -> None:
     centre = usage.nodes[centre_at]
     if centre.op_type != "Sub" or centre.node.input[0] != source:
         return
-    readers = {usage.nodes[at].op_type: at for at in usage.readers_at(centre.node.output[0])}
+    readers = {
+        usage.nodes[index].op_type: index for index in usage.readers_at(centre.node.output[0])
+    }
     square_at = readers.get("Pow", readers.get("Mul"))
     if square_at is None or "Div" not in readers:
         return
     chain = [mean_at, centre_at, square_at]
     for wanted in ("ReduceMean", "Add", "Sqrt", "Div", "Mul", "Add"):
-        at = usage.only_reader_at(usage.nodes[chain[-1]].node.output[0])
-        if at is None or usage.nodes[at].op_type != wanted:
+        index = usage.only_reader_at(usage.nodes[chain[-1]].node.output[0])
+        if index is None or usage.nodes[index].op_type != wanted:
             break
-        chain.append(at)
+        chain.append(index)
     if usage.nodes[chain[-1]].op_type in ("Mul", "Add") and len(chain) > 6:
         found.absorbed.update(chain[:-1])
         found.merged[chain[-1]] = (source,)

@@ -139,14 +139,14 @@ class _Lowering:
         for name in self._graph.inputs:
             self._is_known[name] = True
             self._add(name, self._graph.types.get(name, ValueType()))
-        for at, node in enumerate(self._usage.nodes):
-            if at in self._done:
+        for index, node in enumerate(self._usage.nodes):
+            if index in self._done:
                 continue
             self._note_known(node)
-            if at in self._fusions.absorbed:
+            if index in self._fusions.absorbed:
                 continue
-            if at in self._fusions.merged:
-                self._lower_merged(node, self._fusions.merged[at])
+            if index in self._fusions.merged:
+                self._lower_merged(node, self._fusions.merged[index])
             elif not self._lower_in_blocks(node):
                 self._lower_plainly(node)
 
@@ -230,9 +230,9 @@ class _Lowering:
         step = Step("Conv", (read,), ())
         name = self._make_blocked(node, step, blocks, output=output)
         self._convolution_at[name] = next(
-            at
-            for at in range(len(self._steps) - 1, -1, -1)
-            if (made := self._steps[at]) is not None and name in made.writes
+            index
+            for index in range(len(self._steps) - 1, -1, -1)
+            if (made := self._steps[index]) is not None and name in made.writes
         )
 
     def _add_in_convolution(
@@ -243,15 +243,15 @@ class _Lowering:
             return False
         for position, name in enumerate(operands):
             source = name.removeprefix(BLOCKED_PREFIX)
-            at = self._convolution_at.get(name)
-            step = self._steps[at] if at is not None else None
+            index = self._convolution_at.get(name)
+            step = self._steps[index] if index is not None else None
             is_needed = self._usage.count(source) != 1 or source in self._usage.outputs
-            if step is None or at is None or is_needed or source in self._activated:
+            if step is None or index is None or is_needed or source in self._activated:
                 continue
             if len(step.reads) != 1:
                 continue
             # It runs where the sum stood, when the other operand exists.
-            self._steps[at] = None
+            self._steps[index] = None
             del self._values[name]
             reads = (*step.reads, operands[1 - position])
             fused = Step("Conv", reads, (), in_place=1, workspace_bytes=step.workspace_bytes)
@@ -265,22 +265,22 @@ class _Lowering:
 
     def _activation_after(self, output: str) -> str:
         """Output of the activation that a convolution takes over; the name itself if none."""
-        at = self._usage.only_reader_at(output)
-        if at is None or not self._is_activation(at):
+        index = self._usage.only_reader_at(output)
+        if index is None or not self._is_activation(index):
             return output
-        self._done.add(at)
-        self._note_known(self._usage.nodes[at])
-        activated = str(self._usage.nodes[at].node.output[0])
+        self._done.add(index)
+        self._note_known(self._usage.nodes[index])
+        activated = str(self._usage.nodes[index].node.output[0])
         self._activated.add(activated)
         return activated
 
     def _end_of_chain(self, node: TypedNode) -> str:
         """Output of the last node that a convolution takes over: normalisation, activation."""
         output = str(node.node.output[0])
-        while (at := self._usage.only_reader_at(output)) is not None:
-            reader = self._usage.nodes[at]
+        while (index := self._usage.only_reader_at(output)) is not None:
+            reader = self._usage.nodes[index]
             # In a broken graph the chain may lead back into itself.
-            if at in self._fusions.absorbed or at in self._done or reader.domain:
+            if index in self._fusions.absorbed or index in self._done or reader.domain:
                 break
             others = [name for name in reader.node.input if name and name != output]
             if not all(self._usage.is_constant(name) for name in others):
@@ -290,9 +290,9 @@ class _Lowering:
                 and bool(others)
                 and reader.output().shape == node.output().shape
             )
-            if not is_affine and not self._is_activation(at):
+            if not is_affine and not self._is_activation(index):
                 break
-            self._done.add(at)
+            self._done.add(index)
             self._note_known(reader)
             output = str(reader.node.output[0])
             if not is_affine:
@@ -300,8 +300,8 @@ class _Lowering:
                 break
         return output
 
-    def _is_activation(self, at: int) -> bool:
-        node = self._usage.nodes[at]
+    def _is_activation(self, index: int) -> bool:
+        node = self._usage.nodes[index]
         others = [name for name in node.node.input[1:] if name]
         is_fused = node.op_type in _FUSED and not node.domain
         return is_fused and all(self._usage.is_constant(name) for name in others)

@@ -54,11 +54,11 @@ class _Layout:
 
     def take(self, needed: int) -> tuple[int, int]:
         """Start and end in the smallest gap that fits, the first of them; else after the last."""
-        at = bisect_left(self._gaps, (needed, 0))
-        if at == len(self._gaps):
+        index = bisect_left(self._gaps, (needed, 0))
+        if index == len(self._gaps):
             start, self.end = self.end, self.end + needed
             return start, self.end
-        _, start = self._gaps[at]
+        _, start = self._gaps[index]
         end = self._without(start)
         if start + needed < end:
             self._add(start + needed, end)

@@ -76,8 +76,8 @@ class Arena:
         if size_bytes <= 0:
             return
         rounded = -(-size_bytes // _ALIGNMENT_BYTES) * _ALIGNMENT_BYTES
-        at = bisect_left(self._free, (rounded, -len(self._touched), 0), key=_rank)
-        chunk = self._free.pop(at) if at < len(self._free) else self._extend(rounded)
+        index = bisect_left(self._free, (rounded, -len(self._touched), 0), key=_rank)
+        chunk = self._free.pop(index) if index < len(self._free) else self._extend(rounded)
         if chunk.size >= 2 * rounded or chunk.size - rounded >= _MAX_WASTE_BYTES:
             self._split(chunk, rounded)
         chunk.is_free = False

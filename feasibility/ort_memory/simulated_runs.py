@@ -38,8 +38,8 @@ def simulate(program: Program) -> Activations:
     """What running a program again and again with the same input shapes holds."""
     events = plan(program)
     arena = Arena()
-    for at, size_bytes in enumerate(program.packed_bytes):
-        arena.take(f"packed {at}", size_bytes)
+    for index, size_bytes in enumerate(program.packed_bytes):
+        arena.take(f"packed {index}", size_bytes)
     loaded_bytes = arena.touched_bytes
     kept = _run_first(events, arena)
     first_run_bytes = arena.touched_bytes - loaded_bytes

@@ -27,21 +27,21 @@ class Usage:
         self._counts: Counter[str] = Counter(graph.outputs)
         self._readers: defaultdict[str, list[int]] = defaultdict(list)
         self._makers: dict[str, int] = {}
-        for at, node in enumerate(self.nodes):
+        for index, node in enumerate(self.nodes):
             for name in _given(node.node.input):
                 self._counts[name] += 1
-                self._readers[name].append(at)
+                self._readers[name].append(index)
             self._counts.update(node.outer_reads())
             for name in _given(node.node.output):
-                self._makers[name] = at
+                self._makers[name] = index
 
     def is_constant(self, name: str) -> bool:
         """True for initializers and what is computed from them while loading."""
         return name in self._graph.initializers or self._graph.constants.get(name, False)
 
-    def has_constant(self, node: TypedNode, at: int) -> bool:
+    def has_constant(self, node: TypedNode, index: int) -> bool:
         """True if that input of a node is given and constant."""
-        return node.is_given(at) and self.is_constant(node.node.input[at])
+        return node.is_given(index) and self.is_constant(node.node.input[index])
 
     def variable_inputs(self, node: TypedNode) -> tuple[str, ...]:
         """Inputs of a node that are not constant."""
@@ -57,8 +57,8 @@ class Usage:
 
     def only_reader(self, name: str) -> TypedNode | None:
         """The one node that reads a value; None if there are more, or the caller does."""
-        at = self.only_reader_at(name)
-        return None if at is None else self.nodes[at]
+        index = self.only_reader_at(name)
+        return None if index is None else self.nodes[index]
 
     def only_reader_at(self, name: str) -> int | None:
         """Position of the one node that reads a value."""
@@ -68,8 +68,8 @@ class Usage:
 
     def maker(self, name: str) -> TypedNode | None:
         """The node that makes a value; None for inputs and constants."""
-        at = self._makers.get(name)
-        return None if at is None else self.nodes[at]
+        index = self._makers.get(name)
+        return None if index is None else self.nodes[index]
 
     def maker_at(self, name: str) -> int | None:
         """Position of the node that makes a value."""

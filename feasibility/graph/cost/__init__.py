@@ -1,1 +1,1 @@
-"""Counts what a graph costs: operations, bytes moved, activations alive at once."""
+"""What does a graph cost: operations, bytes moved, activations alive at once?"""

@@ -1,10 +1,9 @@
-"""Static activation peak: the largest sum of tensors alive at once.
+"""What is the largest sum of activations alive at once?
 
-Tensors live from the node that makes them to the last node that reads them, over
-the order in which the nodes run; inputs from the start, outputs to the end.
-Weights and what is folded from them are left out. No output is assumed to take
-its input's place, except views, which ONNX Runtime gives the memory of what they
-look at. What the bodies of a node hold at their own peak is added at that node.
+A tensor is alive from the node that computes it to the last node that reads it, in execution
+order. Inputs are alive from the start, outputs until the end. Weights and folded constants do
+not count. Only views share the memory of their input. The peak of a node's body is added at
+that node.
 """
 
 from __future__ import annotations
@@ -24,13 +23,13 @@ if TYPE_CHECKING:
 
 # How many of the tensors alive at the peak are named.
 MAX_TENSORS: Final = 32
-# Position of what is there before the first node runs; an input that nobody reads stays.
+# Position of inputs, before the first node; an input that no node reads stays alive.
 _BEFORE: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
 class _Peak:
-    """Peak of one graph: bytes, where, and the tensors alive then, bodies included."""
+    """Peak of one graph and its bodies: bytes, node, and the tensors alive then."""
 
     peak_bytes: int = 0
     node: str = ""
@@ -40,7 +39,7 @@ class _Peak:
 
 
 def activation_peak(graph: TypedGraph) -> ActivationPeak | None:
-    """Largest sum of activations alive at once; None for a graph without any node."""
+    """Largest sum of activations alive at once; None for a graph without nodes."""
     if not graph.nodes:
         return None
     peak = _peak(graph)
@@ -68,40 +67,40 @@ def _peak(graph: TypedGraph, given: frozenset[str] | None = None) -> _Peak:
 
     Args:
         graph: The graph.
-        given: For a body, names that the graph around it counts; None at the top.
+        given: For a body, names that the enclosing graph counts; None for the main graph.
     """
     tensors, unknown_count = _tensors(graph, given)
     born: dict[int, int] = {}
     dying: dict[int, int] = {}
-    for at, tensor in tensors:
-        born[at] = born.get(at, 0) + tensor.size_bytes
+    for index, tensor in tensors:
+        born[index] = born.get(index, 0) + tensor.size_bytes
         if tensor.last_use != _BEFORE:
             dying[tensor.last_use] = dying.get(tensor.last_use, 0) + tensor.size_bytes
     live_bytes = born.get(_BEFORE, 0)
     best, best_at = _Peak(), None
-    for at, node in enumerate(graph.nodes):
-        live_bytes += born.get(at, 0)
+    for index, node in enumerate(graph.nodes):
+        live_bytes += born.get(index, 0)
         inner = _body_peak(node)
         unknown_count += inner.unknown_count
         if best_at is None or live_bytes + inner.peak_bytes > best.peak_bytes:
-            best_at = at
+            best_at = index
             best = _Peak(
                 live_bytes + inner.peak_bytes,
                 inner.node or node.name,
                 inner.op_type or node.op_type,
                 inner.tensors,
             )
-        live_bytes -= dying.get(at, 0)
+        live_bytes -= dying.get(index, 0)
     named = () if best_at is None else _alive(tensors, best_at)
     return _Peak(best.peak_bytes, best.node, best.op_type, (*named, *best.tensors), unknown_count)
 
 
-def _alive(tensors: Iterable[tuple[int, _Tensor]], at: int) -> tuple[LiveTensor, ...]:
+def _alive(tensors: Iterable[tuple[int, _Tensor]], index: int) -> tuple[LiveTensor, ...]:
     """The largest of the tensors alive while a node runs."""
     alive = (
         tensor
         for born_at, tensor in tensors
-        if born_at <= at and (at <= tensor.last_use or tensor.last_use == _BEFORE)
+        if born_at <= index and (index <= tensor.last_use or tensor.last_use == _BEFORE)
     )
     return tuple(
         LiveTensor(
@@ -114,16 +113,16 @@ def _alive(tensors: Iterable[tuple[int, _Tensor]], at: int) -> tuple[LiveTensor,
 
 
 def _body_peak(node: TypedNode) -> _Peak:
-    """Peak of the dearest body: only one branch of an If runs, a loop has only one body."""
+    """Largest peak of the bodies: only one branch of an If runs, a loop has one body."""
     peaks = [_peak(body, _given(node, body)) for body in node.bodies]
     return max(peaks, key=lambda peak: peak.peak_bytes, default=_Peak())
 
 
 def _given(node: TypedNode, body: TypedGraph) -> frozenset[str]:
-    """Names in a body that are a value of the graph around it.
+    """Names in a body that are values of the enclosing graph.
 
-    Its inputs are. Its outputs are those of the node, except that a loop makes new ones in
-    every iteration.
+    These are its inputs, and its outputs except those of a loop, which are new in every
+    iteration.
     """
     names = set(body.inputs)
     if node.op_type not in ("Loop", "Scan"):
@@ -135,29 +134,29 @@ def _given(node: TypedNode, body: TypedGraph) -> frozenset[str]:
 def _tensors(
     graph: TypedGraph, given: frozenset[str] | None
 ) -> tuple[list[tuple[int, _Tensor]], int]:
-    """Tensors by the position of the node that makes them, and how many are of unknown size."""
+    """Tensors with the position of the node that computes them, and the number of unknown size."""
     owners: dict[str, _Tensor] = {}
     tensors: list[tuple[int, _Tensor]] = []
     unknown_count = 0
 
-    def add(at: int, name: str, producer: str) -> None:
+    def add(index: int, name: str, producer: str) -> None:
         nonlocal unknown_count
         size = graph.types[name].size_bytes if name in graph.types else None
         if size is None:
             unknown_count += 1
         elif name not in owners:
-            tensor = _Tensor(name, size, producer, at)
+            tensor = _Tensor(name, size, producer, index)
             owners[name] = tensor
-            tensors.append((at, tensor))
+            tensors.append((index, tensor))
 
     if given is None:
         for name in graph.inputs:
             add(_BEFORE, name, "input")
     end = len(graph.nodes)
-    for at, node in enumerate(graph.nodes):
+    for index, node in enumerate(graph.nodes):
         for name in (*node.node.input, *node.outer_reads()):
             if name in owners:
-                owners[name].last_use = at
+                owners[name].last_use = index
         if node.is_folded or all(not name for name in node.node.output):
             continue
         source = node.node.input[0] if node.node.input else ""
@@ -169,7 +168,7 @@ def _tensors(
                 if source in owners:
                     owners[name] = owners[source]
             else:
-                add(at, name, node.name)
+                add(index, name, node.name)
     for name in graph.outputs:
         if name in owners:
             owners[name].last_use = end

@@ -1,9 +1,8 @@
-"""Weights that a graph makes itself: constants that the runtime computes while loading.
+"""Which weights does the runtime compute while loading?
 
-A file of 80 kB may hold a model of 100 MB whose weights are filled in by
-ConstantOfShape, or weights in half precision that a Cast widens. ONNX Runtime
-computes every node that depends on nothing but constants once and keeps what the
-other nodes read; weights that only such nodes read are dropped.
+A file of 80 kB can hold a model of 100 MB whose weights come from ConstantOfShape, or weights in
+half precision that a Cast widens. ONNX Runtime computes nodes whose inputs are all constant
+once, keeps the results that other nodes read, and drops weights that no other node reads.
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def generated_bytes(graph: TypedGraph) -> int:
-    """Bytes of constants that the graph makes beyond the weights that they replace.
+    """Bytes of computed constants, minus the bytes of the weights that they replace.
 
-    Counted where a node that is not constant (or the caller) reads them; tensors of
-    open shape are left out.
+    A constant counts if a node that runs, or the caller, reads it. Tensors of unknown shape do
+    not count.
     """
     folded: dict[str, int] = {}
     stored: dict[str, int] = {}
@@ -43,7 +42,7 @@ def generated_bytes(graph: TypedGraph) -> int:
 
 
 def _graphs(graph: TypedGraph) -> Iterator[TypedGraph]:
-    """The graph and all bodies in it."""
+    """The graph and all its bodies."""
     yield graph
     for node in graph.nodes:
         for body in node.bodies:

@@ -1,4 +1,4 @@
-"""Multiply-adds of the operators that are made of them, one rule per family."""
+"""How many multiply-adds does an operator take?"""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def product(*factors: int | None) -> int | None:
-    """Product of sizes; None while one of them is open."""
+    """Product of sizes; None if one is open."""
     return element_count(factors)
 
 
@@ -129,7 +129,7 @@ def _multi_head_attention(node: TypedNode) -> int | None:
 
 
 def _key_length(node: TypedNode) -> int | None:
-    """Positions attended to: those of the keys, those of the cache included."""
+    """Number of keys, those of the cache included."""
     cache = node.output(1).shape
     if cache is not None and len(cache) == 4 and cache[2] is not None:
         return cache[2]

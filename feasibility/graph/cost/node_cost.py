@@ -1,17 +1,15 @@
-"""Arithmetic and memory traffic of one node.
+"""How many operations and how much memory traffic does one node take?
 
-Conventions, the same everywhere in this package:
+Conventions in the whole package:
 
-* one multiply-add is 2 FLOP and 1 MAC; biases and activations fused into a
-  convolution or matrix product are not counted;
-* elementwise operators: 1 FLOP per output element, 4 for divisions and roots, 10
-  for exponentials and what is made of them (an order of magnitude, not a promise);
-* whole-number arithmetic of quantised operators counts like floating point;
-* a comparison in a decision tree is 1 FLOP;
-* operators that only move data have 0 FLOP;
-* traffic is every input read once and every output written once, no cache
-  assumed; operators that look up rows read only those rows, and views
-  (Reshape and its kin) read nothing.
+* A multiply-add is 2 FLOP and 1 MAC. Biases and activations fused into a convolution or matrix
+  product do not count.
+* Elementwise operators take 1 FLOP per output element, 4 for divisions and roots, about 10 for
+  exponentials and functions based on them.
+* Integer arithmetic of quantized operators counts like floating point.
+* A comparison in a decision tree is 1 FLOP. Operators that only move data have 0 FLOP.
+* Traffic is every input read once and every output written once, without caches. Operators that
+  look up rows read only those rows. Views (such as Reshape) read nothing.
 
 Source: the definitions in the ONNX operator documentation; conventions as in most
 published FLOP tables, in which ResNet-50 at 224x224 has 4.1 GMAC.
@@ -62,7 +60,7 @@ _NORMALIZATION_FLOPS: Final = 8
 
 _VARIADIC: Final = frozenset({"Sum", "Max", "Min", "Mean"})
 
-# Share an input's memory with their output: ONNX Runtime marks these `may_inplace` aliases.
+# Their output shares the memory of their input: aliases in ONNX Runtime.
 VIEWS: Final = frozenset({"Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Optional"})
 _READS_NOTHING: Final = VIEWS | {"Shape", "Size", "Constant", "OptionalHasElement"}
 _READS_ITS_OUTPUT: Final = frozenset(
@@ -72,7 +70,7 @@ _READS_ITS_OUTPUT: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Work of one run of a node, its bodies left out; None where a shape is open."""
+    """Work of one run of a node without its bodies; None if a shape is unknown."""
 
     flops: int | None
     macs: int | None
@@ -82,7 +80,7 @@ class Cost:
 def node_cost(node: TypedNode) -> Cost:
     """Operations, multiply-adds and bytes moved of one run of a node."""
     if node.bodies:
-        return Cost(0, 0, 0)  # what its bodies cost is counted at their nodes
+        return Cost(0, 0, 0)  # the nodes of its bodies count on their own
     op_class = operator_class(node)
     macs = _macs(node, op_class)
     flops = _flops(node, op_class, macs)
@@ -110,7 +108,7 @@ def _flops(node: TypedNode, op_class: OperatorClass, macs: int | None) -> int | 
         if op_class == "normalization":
             per_element = _NORMALIZATION_FLOPS
         elif op_class in ("elementwise", "quantization"):
-            # Sum and Max of many inputs do one operation for each but the first.
+            # Sum and Max take one operation for each input except the first.
             per_element = max(len(node.inputs) - 1, 1) if node.op_type in _VARIADIC else _CHEAP
         else:
             per_element = 0
@@ -121,7 +119,7 @@ def _flops(node: TypedNode, op_class: OperatorClass, macs: int | None) -> int | 
 
 
 def _reduction_flops(node: TypedNode) -> int | None:
-    """One operation per element read; windowed pooling reads its window for each output."""
+    """One operation per element read; a pooling reads its window for each output element."""
     kernel = ints_of(node.attributes, "kernel_shape")
     if kernel is None:
         return node.type_of(0).element_count
@@ -149,7 +147,7 @@ def _moved_bytes(node: TypedNode) -> int | None:
 
 
 def _sum_of(values: tuple[ValueType, ...], names: Sequence[str]) -> int | None:
-    """Bytes of all values that have a name; None where one is not known."""
+    """Bytes of all values with a name; None if one is unknown."""
     total = 0
     for value, name in zip(values, names, strict=False):
         if not name:
@@ -157,7 +155,7 @@ def _sum_of(values: tuple[ValueType, ...], names: Sequence[str]) -> int | None:
         size = value.size_bytes
         if size is None:
             if value.kind != "tensor":
-                continue  # sequences and maps: small, and of no known size
+                continue  # sequences and maps: small, and their size is unknown
             return None
         total += size
     return total

@@ -1,8 +1,7 @@
-"""Operator classes: groups of operators that use a processor in the same way.
+"""Which operators use a processor in the same way? Each such class has one efficiency.
 
-Projections scale each class by an efficiency of its own, so the split follows
-what bounds the work (arithmetic, memory traffic, latency of a recurrence) and
-not the chapters of the ONNX specification.
+Classes differ in what limits their speed: arithmetic, memory traffic, or the steps of a
+recurrence.
 """
 
 from __future__ import annotations
@@ -125,7 +124,7 @@ _DOMAINS: Final = frozenset(
 
 
 def operator_class(call: Call) -> OperatorClass:
-    """Class of a node's operator; convolutions are told apart by their groups and windows."""
+    """Class of a node's operator; that of a convolution depends on its groups and window."""
     if call.domain not in _DOMAINS:
         return "other"
     if call.op_type in _CONVOLUTIONS:

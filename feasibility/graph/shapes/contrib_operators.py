@@ -1,8 +1,7 @@
-"""Output types of operators outside the ONNX standard, and of standard ones without inference.
+"""What are the output types of operators that onnx cannot infer, such as com.microsoft's?
 
-These are what exporters and ONNX Runtime's own optimiser write: the domains
-com.microsoft, com.microsoft.nchwc and com.ms.internal.nhwc and a few experimental
-operators of the default domain.
+Exporters and ONNX Runtime's optimizer write operators of the domains com.microsoft,
+com.microsoft.nchwc and com.ms.internal.nhwc, and a few experimental ones of the default domain.
 
 Source: the operator documentation and schemas of ONNX Runtime 1.31 (docs/ContribOperators.md).
 """
@@ -156,7 +155,7 @@ def _fused_matmul(call: Call) -> Types:
 
 
 def _quantized_concat(call: Call) -> Types:
-    """Concat of (data, scale, zero point) triples behind the output's scale and zero point."""
+    """Concat of (data, scale, zero point), after the scale and zero point of the output."""
     parts = [value.shape for value in call.inputs[2::3]]
     axis = int_of(call.attributes, "axis", 0)
     elem_type = call.type_of(2).elem_type
@@ -172,7 +171,7 @@ def _quantized_concat(call: Call) -> Types:
 
 
 def _reorder_input(call: Call) -> Types:
-    """To blocked channels; the runtime pads them to a whole number of blocks."""
+    """Converts to blocked channels; the runtime pads them to whole blocks."""
     batch, *middle, last = call.shape(0, 4)
     if int_of(call.attributes, "channels_last", 0):
         return (call.type_of(0).with_shape((batch, last, *middle)),)
@@ -268,7 +267,7 @@ _SAME_STANDARD: Final = frozenset(
     {
         "ImageScaler", "Affine", "ParametricSoftplus", "ScaledTanh", "GroupNormalization",
         "Scale", "MeanVarianceNormalization", "InstanceNormalization", "BatchNormalization",
-        # Operator set 1, when shapes were broadcast to the first operand if at all.
+        # Operator set 1: the output has the shape of the first operand.
         "Abs", "Add", "Ceil", "Clip", "Div", "Dropout", "Elu", "Exp", "Floor", "HardSigmoid",
         "LeakyRelu", "Log", "Max", "Mean", "Min", "Mul", "Neg", "PRelu", "Reciprocal", "Relu",
         "Selu", "Sigmoid", "Sqrt", "Sub", "Sum", "Tanh",
@@ -319,7 +318,7 @@ _RULES: Final[dict[tuple[str, str], Rule]] = {
 
 
 def contrib_types(domain: str, op_type: str, call: Call) -> Types | None:
-    """Output types by this module's own rules; None where it has none for the operator."""
+    """Output types; None if there is no rule for the operator."""
     rule = _RULES.get((domain, op_type)) or (
         CLASSIC_RULES.get(op_type) if domain == "ai.onnx.ml" else None
     )

@@ -1,4 +1,4 @@
-"""If, Loop and Scan: what their bodies receive, what they give back, how often they run."""
+"""What do If, Loop and Scan return, and how often do their bodies run?"""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from feasibility.graph.constant_folding import Array
     from feasibility.graph.typed_graph import Call, TypedGraph
 
-# A trip count that no one waits for is a `while` loop written with a placeholder.
+# Loops with a larger trip count are `while` loops whose count is a placeholder.
 MAX_TRIPS: Final = 2**31
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A walked body with the values of its outputs where they are known."""
+    """A typed body with the known values of its outputs."""
 
     graph: TypedGraph
     values: tuple[Array | None, ...]
@@ -33,12 +33,12 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """What a control-flow node gives back.
+    """Result of typing a control-flow node.
 
     Args:
         outputs: Types of the node's outputs.
-        bodies: Its bodies as they were walked.
-        trip_count: Runs of each body per run of the node; None where not known.
+        bodies: Its typed bodies.
+        trip_count: Runs of each body per run of the node; None if unknown.
     """
 
     outputs: tuple[ValueType, ...]
@@ -47,7 +47,7 @@ class Flow:
 
 
 class BodyWalker(Protocol):
-    """Walks a body whose inputs have the given types and, by position, values."""
+    """Types a body whose inputs have the given types and, by position, values."""
 
     def __call__(
         self,
@@ -56,11 +56,11 @@ class BodyWalker(Protocol):
         inputs: Sequence[ValueType],
         values: Mapping[int, Array],
     ) -> Body:
-        """The walked body."""
+        """The typed body."""
 
 
 def branches(call: Call, walk: BodyWalker) -> Flow:
-    """An If: one body where its condition is known, else both and what they agree on."""
+    """An If: one body if the condition is known, else both and their common types."""
     chosen = _truth(call.values[0]) if call.values else None
     names: tuple[str, ...] = ("then_branch", "else_branch")
     if chosen is not None:
@@ -78,7 +78,7 @@ def branches(call: Call, walk: BodyWalker) -> Flow:
 
 
 def loop(call: Call, walk: BodyWalker) -> Flow:
-    """A Loop: carried values keep what is true of them before and after each iteration."""
+    """A Loop: the types of carried values must hold before and after each iteration."""
     graph = graph_of(call.attributes, "body")
     if graph is None:
         return Flow(_padded((), len(call.node.output)), trip_count=None)
@@ -109,13 +109,12 @@ def loop(call: Call, walk: BodyWalker) -> Flow:
 
 
 def scan(call: Call, walk: BodyWalker, *, has_batch: bool = False) -> Flow:
-    """A Scan: as many iterations as its scan inputs are long.
+    """A Scan: one iteration per entry of its scan inputs.
 
     Args:
         call: The node.
-        walk: Walks its body.
-        has_batch: True for operator set 8, where a batch dim comes first and the first
-            input holds the sequence lengths.
+        walk: Types its body.
+        has_batch: True for operator set 8, which has a batch dim and sequence lengths.
     """
     graph = graph_of(call.attributes, "body")
     count = int_of(call.attributes, "num_scan_inputs", 0)
@@ -138,8 +137,8 @@ def scan(call: Call, walk: BodyWalker, *, has_batch: bool = False) -> Flow:
     settled = tuple(map(_widened, states, _padded(found, len(states))))
     out_axes = ints_of(call.attributes, "scan_output_axes") or ()
     stacked = tuple(
-        _stacked(value, trip_count, out_axes[at] if at < len(out_axes) else 0)
-        for at, value in enumerate(found[len(states) :])
+        _stacked(value, trip_count, out_axes[index] if index < len(out_axes) else 0)
+        for index, value in enumerate(found[len(states) :])
     )
     outputs = (*settled, *stacked)
     if has_batch:
@@ -159,7 +158,7 @@ def _padded(types: Sequence[ValueType], count: int) -> tuple[ValueType, ...]:
 
 
 def _widened(before: ValueType, after: ValueType) -> ValueType:
-    """What stays true of a carried value; its type before the loop where the body says nothing."""
+    """The common type of a carried value; its type before the loop if the body's is unknown."""
     if after.elem_type == 0 and after.kind == "tensor":
         return replace(before, shape=None) if before.kind == "tensor" else before
     if before.elem_type == 0:
@@ -172,14 +171,14 @@ def _stacked(value: ValueType, length: int | None, axis: int) -> ValueType:
         return UNKNOWN
     if value.shape is None:
         return value
-    at = axis if axis >= 0 else len(value.shape) + 1 + axis
-    return value.with_shape((*value.shape[:at], length, *value.shape[at:]))
+    index = axis if axis >= 0 else len(value.shape) + 1 + axis
+    return value.with_shape((*value.shape[:index], length, *value.shape[index:]))
 
 
 def _without(value: ValueType, axis: int) -> tuple[ValueType, int | None]:
-    """The value without one axis, and that axis's length."""
+    """The value without one axis, and the length of that axis."""
     shape = value.shape
     if shape is None or not -len(shape) <= axis < len(shape):
         return value.with_shape(None), None
-    at = axis % len(shape)
-    return value.with_shape((*shape[:at], *shape[at + 1 :])), shape[at]
+    index = axis % len(shape)
+    return value.with_shape((*shape[:index], *shape[index + 1 :])), shape[index]

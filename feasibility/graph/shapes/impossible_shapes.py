@@ -1,7 +1,7 @@
-"""With which shapes can a node not run, beyond those that the inference of onnx refuses?
+"""With which shapes can a node not run, although onnx's shape inference accepts them?
 
-This shows which of several likely sizes for an open dim is wrong, before anything runs: a dense
-layer behind a flattened picture fits one picture size only.
+They show which of several likely sizes for an open dim are wrong, before anything runs. For
+example, a dense layer behind a flattened image fits only one image size.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _WINDOWED: Final = frozenset({"Conv", "ConvInteger", "MaxPool", "AveragePool", "
 
 
 def contradiction(call: Call, outputs: Outputs) -> str:
-    """Why a node cannot run with these shapes; empty if it may."""
+    """Why a node cannot run with these shapes; empty if it can."""
     if call.domain:
         return ""
     rule = _RULES.get(call.op_type)
@@ -40,7 +40,7 @@ def _window(call: Call, outputs: Outputs) -> str:
         per_group, group = call.dim(1, 1), int_of(call.attributes, "group", 1)
         if per_group is not None and data[1] not in (None, per_group * group):
             return f"its weight takes {per_group * group} channels, its input has {data[1]}"
-    # The size of an output is negative, so open, where the window is larger than the input.
+    # If the window is larger than the input, the output size is negative, which reads as open.
     is_whole = _is_closed(data) and 0 not in (data or ())
     if is_whole and found is not None and any(not dim for dim in found[2:]):
         return "its window is larger than its input"

@@ -1,4 +1,4 @@
-"""Output types of one node, by the shape inference of onnx or by this package's own rules."""
+"""What are the output types of one node? By onnx's shape inference, or by own rules."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _VALUE_DEPENDENT: Final = frozenset(
     }
 )  # fmt: skip
 
-# What the C++ code raises on a node that contradicts its operator, its attributes or itself.
+# What the C++ code raises for a node that is not valid.
 _REFUSALS: Final = (
     InferenceError,
     checker.ValidationError,
@@ -65,7 +65,7 @@ class NodeTypes:
     """Infers nodes under one set of operator versions.
 
     Args:
-        opsets: Operator set version by domain, the default domain as the empty string.
+        opsets: Operator set version by domain; the default domain is the empty string.
     """
 
     opsets: dict[str, int]
@@ -80,7 +80,7 @@ class NodeTypes:
         ]
 
     def infer(self, call: Call) -> tuple[tuple[ValueType, ...], str]:
-        """Types of a node's outputs, and why it cannot run (empty if nothing is against it)."""
+        """Types of a node's outputs, and why it cannot run; empty if it can."""
         node, op_type, domain = call.node, call.op_type, call.domain
         if op_type == "Constant" and not domain:
             return (_constant_type(call.attributes),), ""
@@ -140,13 +140,13 @@ class NodeTypes:
 
     def _infer_alias(self, alias: Alias, call: Call) -> tuple[ValueType, ...]:
         """Types by the standard operator that has the same shapes."""
-        picked = [call.type_of(at) for at in alias.inputs if at < len(call.inputs)]
+        picked = [call.type_of(index) for index in alias.inputs if index < len(call.inputs)]
         schema = self._schema("", alias.op_type)
         if schema is None or not picked:
             return ()
         channels_last = alias.channels_last or int_of(call.attributes, "channels_last", 0) == 1
-        # Mixed element types would be refused, and only shapes are asked for: all data is
-        # float, and what is left of integers are indices, axes and sizes.
+        # Only the shapes matter here, and mixed element types would be refused. So all data is
+        # float; int64 inputs are indices, axes and sizes.
         plain = [
             value if value.elem_type == TensorProto.INT64 else value.with_elem_type(1)
             for value in picked
@@ -155,13 +155,14 @@ class NodeTypes:
             batch, *area, last = plain[0].shape
             plain[0] = plain[0].with_shape((batch, last, *area))
         names = [
-            "" if value.shape is None and at else f"input_{at}" for at, value in enumerate(plain)
+            "" if value.shape is None and index else f"input_{index}"
+            for index, value in enumerate(plain)
         ]
         node = NodeProto(op_type=alias.op_type, input=names, output=["output"])
         node.attribute.extend(
             item for name, item in call.attributes.items() if name in schema.attributes
         )
-        known = tuple(call.value(at) for at in alias.inputs if at < len(call.inputs))
+        known = tuple(call.value(index) for index in alias.inputs if index < len(call.inputs))
         found, _ = self._infer_standard(node, "", plain, known)
         if not found:
             return ()
@@ -181,7 +182,7 @@ class NodeTypes:
 
 
 def _constant_type(attributes: Attributes) -> ValueType:
-    """Type of a Constant; strings and sparse tensors as well, which the old schemas leave out."""
+    """Type of a Constant, also for strings and sparse tensors, which old schemas do not know."""
     tensor = tensor_of(attributes, "value")
     if tensor is not None:
         return tensor_type(tensor)

@@ -1,4 +1,4 @@
-"""Output types of the classic machine learning operators that onnx has no inference for."""
+"""What are the output types of ai.onnx.ml operators that onnx cannot infer?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nodes in an order in which they can run."""
+"""In which order can the nodes of a graph run?"""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ if TYPE_CHECKING:
 
 
 def execution_order(nodes: Sequence[NodeProto], available: Container[str]) -> Sequence[NodeProto]:
-    """The nodes, each behind those that make its inputs; in file order wherever that works.
+    """The nodes, each after those that compute its inputs; in file order if possible.
 
-    The standard demands sorted files, and the runtime sorts the others. Nodes on a cycle
-    come last, in file order.
+    The standard requires sorted files; the runtime sorts other files. Nodes in a cycle come
+    last, in file order.
 
     Args:
         nodes: Nodes of one graph.
         available: Names that exist before the first node.
     """
     producers: dict[str, int] = {}
-    for at, node in enumerate(nodes):
+    for index, node in enumerate(nodes):
         for name in node.output:
-            producers.setdefault(name, at)
+            producers.setdefault(name, index)
     if all(
-        producers.get(name, -1) < at or name in available
-        for at, node in enumerate(nodes)
+        producers.get(name, -1) < index or name in available
+        for index, node in enumerate(nodes)
         for name in node.input
         if name
     ):
@@ -37,26 +37,26 @@ def execution_order(nodes: Sequence[NodeProto], available: Container[str]) -> Se
 def _sorted(
     nodes: Sequence[NodeProto], producers: dict[str, int], available: Container[str]
 ) -> Sequence[NodeProto]:
-    """Depth first from each node in file order, so that what was sorted stays as it was."""
+    """Depth first from each node in file order, so that sorted parts keep their order."""
     order: list[int] = []
     done = bytearray(len(nodes))  # 1 while its inputs are being visited, 2 once placed
     for root in range(len(nodes)):
         stack = [root]
         while stack:
-            at = stack[-1]
-            if done[at] == 2:
+            index = stack[-1]
+            if done[index] == 2:
                 stack.pop()
                 continue
             needed = [
                 producers[name]
-                for name in nodes[at].input
+                for name in nodes[index].input
                 if name in producers and name not in available and not done[producers[name]]
             ]
-            if done[at] == 0:
-                done[at] = 1
+            if done[index] == 0:
+                done[index] = 1
                 stack.extend(reversed(needed))
                 continue
-            done[at] = 2
-            order.append(at)
+            done[index] = 2
+            order.append(index)
             stack.pop()
-    return [nodes[at] for at in order]
+    return [nodes[index] for index in order]

@@ -1,4 +1,4 @@
-"""Operators outside the standard that have the shapes of a standard one.
+"""Which operators outside the standard have the same shapes as a standard one?
 
 Source: the schemas of ONNX Runtime 1.31 (docs/ContribOperators.md).
 """
@@ -15,9 +15,9 @@ class Alias:
 
     Args:
         op_type: The standard operator.
-        inputs: Which inputs it takes, by position.
-        channels_last: Data has its channels last, the standard operator has them second.
-        elem_type_of: Input whose element type the output has, where it is not the first.
+        inputs: Positions of the inputs that the standard operator gets.
+        channels_last: True if the channels are last, not second.
+        elem_type_of: Input whose element type the output has.
     """
 
     op_type: str

@@ -1,9 +1,8 @@
-"""Types of every value of a model with its dims bound.
+"""What are the types and shapes of all values of a model, for given input sizes?
 
-One walk in execution order. Small integer tensors are computed on the way
-(`values`); each node's output types come from `node_types`. Bodies of If, Loop
-and Scan and of model-local functions are walked where they are used, with the
-types that reach them.
+One pass over the nodes in execution order. `infer_node` infers the output types of a node, and
+`constant_folding` computes small integer tensors. Bodies of If, Loop and Scan and of functions
+are typed at each use, with the types of that use.
 """
 
 from __future__ import annotations
@@ -30,17 +29,17 @@ if TYPE_CHECKING:
 
     from feasibility.graph.constant_folding import Array
 
-# A few kilobytes of nested functions can expand to billions of nodes; beyond these
-# bounds the rest is left unknown.
+# A few kilobytes of nested functions can expand to billions of nodes. Beyond these limits the
+# rest stays unknown.
 MAX_NODES: Final = 300_000
 MAX_BODY_NODES: Final = 40_000
 MAX_DEPTH: Final = 48
 
-# Floating-point tensors longer than this are weights, not the scales of a Resize.
+# Longer floating-point tensors are weights, not the scales of a Resize.
 _MAX_FLOATS: Final = 16
 
-# Nodes that ONNX Runtime never folds while loading, though their inputs are constant: the
-# random ones, and DequantizeLinear, which it keeps beside the operators it quantises.
+# Nodes that ONNX Runtime does not fold while loading, even if their inputs are constant: random
+# ones, and DequantizeLinear, which it needs to find quantized operators.
 # Source: onnxruntime/core/optimizer/constant_folding.cc.
 _NEVER_FOLDED: Final = frozenset(
     {
@@ -59,14 +58,14 @@ def type_graph(
     inputs: Mapping[str, ValueType],
     values: Mapping[str, int] | None = None,
 ) -> TypedGraph:
-    """Types of every value of a model whose inputs have the given types.
+    """Types of all values of a model.
 
-    Never raises on a model's content: what cannot be inferred stays unknown.
+    Types that cannot be inferred stay unknown; no model raises an error.
 
     Args:
-        model: The model; weights whose data was dropped are told by their dims.
+        model: The model; its weights need no data.
         inputs: Types of the inputs with their dims bound, by name.
-        values: Whole numbers that certain inputs are fed with throughout.
+        values: Integers that fill certain inputs.
     """
     scope = _Scope()
     for name, value in (values or {}).items():
@@ -78,18 +77,18 @@ def type_graph(
 
 
 def opsets_of(imports: Iterable[OperatorSetIdProto]) -> dict[str, int]:
-    """Operator set version by domain, the default domain as the empty string."""
+    """Operator set version by domain; the default domain is the empty string."""
     return {normal_domain(item.domain): item.version for item in imports}
 
 
 def normal_domain(domain: str) -> str:
-    """The domain, the default one always as the empty string."""
+    """The domain; the default domain is always the empty string."""
     return "" if domain == "ai.onnx" else domain
 
 
 @dataclass(slots=True)
 class _Scope:
-    """What the walk knows of the values that can be seen from where it is."""
+    """What is known about the values that a node can read."""
 
     types: MutableMapping[str, ValueType] = field(default_factory=dict)
     values: MutableMapping[str, Array] = field(default_factory=dict)
@@ -107,7 +106,7 @@ def _layer(mapping: MutableMapping[str, _Item]) -> ChainMap[str, _Item]:
 
 
 class _Walk:
-    """The state of one walk over a model: its functions and how much was walked."""
+    """State of one pass over a model: its functions and the number of nodes so far."""
 
     def __init__(self, model: ModelProto) -> None:
         self._functions: dict[_FunctionKey, FunctionProto] = {
@@ -128,7 +127,7 @@ class _Walk:
         references: Attributes,
         name: str = "",
     ) -> TypedGraph:
-        """Walks a graph or body whose inputs have the given types."""
+        """Types a graph or body whose inputs have the given types."""
         declared = {item.name for item in graph.input}
         initializers = self._add_initializers(graph, scope, declared)
         fed = tuple(item.name for item in graph.input if item.name not in initializers)
@@ -206,7 +205,7 @@ class _Walk:
         return key if key in self._functions else None
 
     def _call(self, call: Call, key: _FunctionKey, scope: _Scope) -> Flow:
-        """Walks the body of a model-local function with the types and values it is called with."""
+        """Types the body of a function for the types and values of one call."""
         function = self._functions[key]
         unknown = (UNKNOWN,) * len(call.node.output)
         if scope.depth >= MAX_DEPTH:
@@ -246,11 +245,11 @@ class _Walk:
             inner = scope.inner()
             names = [item.name for item in graph.input]
             given = dict(zip(names, inputs, strict=False))
-            # A body's own names hide those of the graphs around it.
-            for at, item in enumerate(names):
+            # Names of a body hide equal names of the enclosing graphs.
+            for index, item in enumerate(names):
                 inner.constants[item] = False
-                if at in values:
-                    inner.values[item] = values[at]
+                if index in values:
+                    inner.values[item] = values[index]
                 else:
                     inner.values.pop(item, None)
             walked = self.graph(graph, given, inner, types, references, name)
@@ -262,10 +261,9 @@ class _Walk:
 
 
 def _typed(call: Call, flow: Flow, refusal: str, scope: _Scope) -> TypedNode:
-    """The typed node, what is known of its outputs put into the scope."""
+    """The typed node; its outputs are added to the scope."""
     node = call.node
-    # A node of a damaged model may name fewer outputs than its operator makes.
-    # A broken node may have more outputs than its operator.
+    # In a damaged model a node may have fewer or more outputs than its operator.
     made = (flow.outputs + (UNKNOWN,) * len(node.output))[: len(node.output)]
     arrays = _known_values(call, made)
     outputs = tuple(
@@ -313,7 +311,7 @@ def _known_values(call: Call, outputs: tuple[ValueType, ...]) -> tuple[Array | N
 
 
 def _with_references(node: NodeProto, references: Attributes) -> NodeProto:
-    """The node of a function body with the caller's attributes in place of references."""
+    """The node of a function body, with references replaced by attributes of the call."""
     filled = NodeProto()
     filled.CopyFrom(node)
     del filled.attribute[:]
