@@ -31,7 +31,7 @@ from feasibility.records.device import (
 )
 from feasibility.runners.host import this_host
 from feasibility.text import safe_text
-from feasibility.units import MIB, MILLISECOND_NS, SECOND_NS, format_bytes
+from feasibility.units import MIB, MILLISECOND_NS, SECOND_NS, format_bytes, format_duration
 from feasibility.zoo.kernels import SMALL_LAYER_COUNT, TINY_NODE_COUNT
 
 _ROLES: Final[dict[Kind, Role]] = {"sbc": "headless", "server": "service"}
@@ -232,6 +232,8 @@ def rates_of(
         assert work is not None
         done = model.flops or 0 if kind == "other" else _products(work)
         operations[kind] = figure(done, kind, work.layer_count, note)
+    waiting = f", {format_duration(round(waiting_ns))} of threads waiting for each other"
+    waiting = waiting if threads > 1 else ""
     return Rates(
         thread_count=threads,
         operations_per_s=operations,
@@ -240,8 +242,7 @@ def rates_of(
         layer_ns=Figure(
             value=max(1, round(layer_ns)),
             source=source,
-            note=f"{dispatch_ns:.0f} ns of dispatch"
-            + (f", {waiting_ns:.0f} ns of threads waiting for each other" if threads > 1 else ""),
+            note=f"{format_duration(round(dispatch_ns))} of dispatch{waiting}",
         ),
     )
 

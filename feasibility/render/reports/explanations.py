@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from feasibility.units import MIB, format_bytes, format_count, format_duration_range, format_factor, format_number, format_percent
+
 from typing import Final
 
 from feasibility.records.assessment import Candidate
@@ -20,13 +22,6 @@ from feasibility.records.profile import Profile
 from feasibility.render.reports.reasons import upload_text
 from feasibility.render.reports.sections import joined
 from feasibility.text import safe_text
-from feasibility.units import (
-    MIB,
-    format_bytes,
-    format_count,
-    format_duration_range,
-    format_factor,
-)
 
 # Smaller differences and parts are not worth a sentence.
 _NOTEWORTHY_BYTES: Final = 2 * MIB
@@ -75,7 +70,8 @@ def energy_explanation(energy: EnergyInterval) -> str:
 def cost_explanation(cost: CostInterval) -> str:
     """The price behind a cost, its source, and what both ends include."""
     source = cost.price_source or "given with --price"
-    text = f"{cost.hourly_microusd / 10**6:.6g} USD per hour ({source}). Low: never idle."
+    hourly = format_count(cost.hourly_microusd / 10**6, "USD")
+    text = f"{hourly} per hour ({source}). Low: never idle."
     if cost.rate_per_s is not None:
         text += f" High: no other work than {format_count(cost.rate_per_s)} requests per second."
     return text
@@ -100,7 +96,7 @@ def _time_source(latency: DurationInterval, profile: Profile) -> str:
         return latency.explanation
     if basis.code not in ("fitted", "measured-rates"):
         return _TIME_BASIS[basis.code]
-    share = f"{latency.confidence_ratio or 0:.0%}"
+    share = format_percent(latency.confidence_ratio or 0)
     sentences = [
         f"Projected for {_target_text(latency, basis)} {_TIME_BASIS[basis.code]}".format(
             share=share
@@ -136,7 +132,7 @@ def _target_text(latency: DurationInterval, basis: LatencyBasis) -> str:
 
 def _anchors_text(count: int, ratio: float, basis: LatencyBasis) -> str:
     models = "1 model" if count == 1 else f"{count} models"
-    text = f"Multiplied by {ratio:.2f} after {models} measured on the device itself"
+    text = f"Multiplied by {format_number(ratio)} after {models} measured on the device itself"
     other = basis.other_anchor_count
     if not other:
         return f"{text}."
