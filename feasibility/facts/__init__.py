@@ -1,1 +1,1 @@
-"""Collects everything that is known of a model file without running it."""
+"""What is known of a model file without running it."""

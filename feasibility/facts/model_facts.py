@@ -1,4 +1,4 @@
-"""Which facts of an open model file are there? Put together in the process that reads it."""
+"""Which facts does an open model file have? Collected in the process that reads it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from feasibility import __version__
 from feasibility.facts.node_work import Analysis, analyse
-from feasibility.facts.operator_counts import DEFAULT_DOMAIN, Census, domain_name, take_census
+from feasibility.facts.operator_counts import (
+    DEFAULT_DOMAIN,
+    OperatorCounts,
+    count_operators,
+    domain_name,
+)
 from feasibility.facts.ort_format import ort_facts
 from feasibility.facts.refused_by_runtime import model_faults
 from feasibility.facts.unique_parameters import (
@@ -101,7 +106,7 @@ def facts_of(skeleton: Skeleton, binding: DimBinding, graph: TypedGraph) -> Mode
     files = resolve_external(skeleton.path, skeleton.tensors, skeleton.what)
     external = external_file_facts(files)
     analysis = analyse(model, binding, graph)
-    census = take_census(model, weights)
+    counts = count_operators(model, weights)
     unique = unique_parameters(weights, skeleton.path, skeleton.identity, files)
     bytes_by_dtype: Counter[str] = Counter()
     for tensor in weights:
@@ -139,11 +144,11 @@ def facts_of(skeleton: Skeleton, binding: DimBinding, graph: TypedGraph) -> Mode
         initializer_bytes_by_dtype=dict(bytes_by_dtype.most_common()),
         largest_initializer_bytes=max((tensor.size_bytes for tensor in weights), default=0),
         generated_bytes=analysis.generated_bytes,
-        node_count=census.node_count,
-        subgraph_count=census.subgraph_count,
+        node_count=counts.node_count,
+        subgraph_count=counts.subgraph_count,
         function_count=len(model.functions),
-        operators=_operators(census, analysis),
-        custom_operators=tuple(f"{domain}:{op}" for domain, op in sorted(census.custom_operators)),
+        operators=_operators(counts, analysis),
+        custom_operators=tuple(f"{domain}:{op}" for domain, op in sorted(counts.custom_operators)),
         dims=dict(analysis.dims),
         assumptions=analysis.assumptions,
         flops=analysis.flops,
@@ -155,7 +160,7 @@ def facts_of(skeleton: Skeleton, binding: DimBinding, graph: TypedGraph) -> Mode
         activation_peak=analysis.activation_peak,
         modelled_memory=modelled,
         warnings=(
-            *_notices(skeleton, census, unique),
+            *_notices(skeleton, counts, unique),
             *(other_version_installed() if modelled else ()),
         ),
     )
@@ -166,7 +171,7 @@ def _producer(model: ModelProto) -> str:
     return shorten(text, _MAX_PRODUCER_CHARACTERS)
 
 
-def _operators(census: Census, analysis: Analysis) -> tuple[OperatorType, ...]:
+def _operators(counts: OperatorCounts, analysis: Analysis) -> tuple[OperatorType, ...]:
     """Operator types, most work first; work that is not known for all nodes of one is None."""
     flops: defaultdict[tuple[str, str], int | None] = defaultdict(int)
     for node in analysis.nodes:
@@ -180,17 +185,19 @@ def _operators(census: Census, analysis: Analysis) -> tuple[OperatorType, ...]:
             domain=domain,
             node_count=count,
             flops=flops.get((domain, op_type)),
-            weight_bytes=census.weight_bytes[domain, op_type],
+            weight_bytes=counts.weight_bytes[domain, op_type],
         )
-        for (domain, op_type), count in census.node_counts.items()
+        for (domain, op_type), count in counts.node_counts.items()
     ]
     return tuple(sorted(types, key=lambda kind: (-(kind.flops or 0), -kind.node_count)))
 
 
-def _notices(skeleton: Skeleton, census: Census, unique: UniqueParameters) -> Iterator[Notice]:
+def _notices(
+    skeleton: Skeleton, counts: OperatorCounts, unique: UniqueParameters
+) -> Iterator[Notice]:
     yield from model_faults(skeleton.model, skeleton.identity.size_bytes)
-    if census.custom_operators:
-        yield _custom_operators(census)
+    if counts.custom_operators:
+        yield _custom_operators(counts)
     list_bytes = sum(payload.size_bytes for payload in skeleton.payloads if payload.is_list)
     if list_bytes:
         yield Notice(
@@ -207,14 +214,14 @@ def _notices(skeleton: Skeleton, census: Census, unique: UniqueParameters) -> It
         )
 
 
-def _custom_operators(census: Census) -> Notice:
-    names = [f"{domain}:{op_type}" for domain, op_type in sorted(census.custom_operators)]
+def _custom_operators(counts: OperatorCounts) -> Notice:
+    names = [f"{domain}:{op_type}" for domain, op_type in sorted(counts.custom_operators)]
     shown = ", ".join(safe_text(name, 60) for name in names[:_MAX_NAMED])
     more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
     return Notice(
         code="custom-operators",
         message=f"no standard build of ONNX Runtime has the operators {shown}{more}",
-        hint=_custom_hint({domain for domain, _ in census.custom_operators}),
+        hint=_custom_hint({domain for domain, _ in counts.custom_operators}),
     )
 
 

@@ -1,4 +1,4 @@
-"""Counts a model's nodes by operator, and finds the operators that no standard build has."""
+"""How often does a model use each operator, and which ones does no standard build have?"""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ _RUNTIME_OPERATORS: Final = frozenset(
 
 
 @dataclass(slots=True)
-class Census:
-    """What was counted.
+class OperatorCounts:
+    """Counts of nodes and weights by operator.
 
     Args:
         node_counts: Nodes by operator, those of subgraphs and of used functions (once each)
@@ -72,22 +72,22 @@ def domain_name(domain: str) -> str:
     return domain or DEFAULT_DOMAIN
 
 
-def take_census(model: ModelProto, weights: Sequence[TensorInfo]) -> Census:
+def count_operators(model: ModelProto, weights: Sequence[TensorInfo]) -> OperatorCounts:
     """Counts of a model.
 
     Args:
         model: The model, its weights not needed.
         weights: Its initializers and constants.
     """
-    return _CensusTaker(model, weights).taken()
+    return _Counter(model, weights).taken()
 
 
-class _CensusTaker:
+class _Counter:
     """Walks graphs and used functions, each once, with the weights that are in scope."""
 
     def __init__(self, model: ModelProto, weights: Sequence[TensorInfo]) -> None:
         self._model = model
-        self._census = Census()
+        self._counts = OperatorCounts()
         self._functions = {
             (domain_name(function.domain), function.name, function.overload): function
             for function in model.functions
@@ -98,7 +98,7 @@ class _CensusTaker:
         for tensor in weights:
             self._unread_by_scope[tensor.scope][tensor.name] = tensor.size_bytes
 
-    def taken(self) -> Census:
+    def taken(self) -> OperatorCounts:
         opsets = {domain_name(opset.domain): opset.version for opset in self._model.opset_import}
         self._nodes(self._model.graph.node, "", ChainMap(), opsets)
         # A function's body may call further ones, which then join the end of the list.
@@ -106,7 +106,7 @@ class _CensusTaker:
             function = self._functions[key]
             own = {domain_name(opset.domain): opset.version for opset in function.opset_import}
             self._nodes(function.node, function_scope(function), ChainMap(), {**opsets, **own})
-        return self._census
+        return self._counts
 
     def _nodes(
         self,
@@ -119,7 +119,7 @@ class _CensusTaker:
         for node in nodes:
             self._node(node, unread, opsets)
             for path, graph in bodies(node, scope):
-                self._census.subgraph_count += 1
+                self._counts.subgraph_count += 1
                 self._nodes(graph.node, path, unread, opsets)
 
     def _node(self, node: NodeProto, unread: ChainMap[str, int], opsets: Mapping[str, int]) -> None:
@@ -131,13 +131,13 @@ class _CensusTaker:
                 self._is_called.add(key)
                 self._called.append(key)
         else:
-            self._census.node_counts[operator] += 1
+            self._counts.node_counts[operator] += 1
             if not _is_standard(domain, node.op_type, opsets.get(domain)):
-                self._census.custom_operators.add(operator)
+                self._counts.custom_operators.add(operator)
         for name in node.input:
             size_bytes = _take(unread, name)
             if size_bytes:
-                self._census.weight_bytes[operator] += size_bytes
+                self._counts.weight_bytes[operator] += size_bytes
 
 
 def _take(weights: ChainMap[str, int], name: str) -> int:

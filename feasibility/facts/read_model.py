@@ -41,7 +41,7 @@ def inspect_model(
             to `HASHED_BYTES`.
 
     Raises:
-        ModelError: The file or its external data cannot be read, or is no model.
+        ModelError: The file or its external data cannot be read, or is not a model.
         InputError: A dim was given that the model does not have.
     """
     return read_model(path, dims=dims, hash_file=hash_file).facts
@@ -69,7 +69,7 @@ def read_model(
         timeout_s: Seconds after which reading is ended, at least 10; None for 60.
 
     Raises:
-        ModelError: The file or its external data cannot be read, or is no model.
+        ModelError: The file or its external data cannot be read, or is not a model.
         InputError: A dim, a name or an array that does not match the model.
     """
 
@@ -86,7 +86,7 @@ def read_model(
 
     digests: list[str] = []
     reading = _read(path, read, ModelReading, timeout_s, hash_if_wanted)
-    # A path may hold bytes that are no text, which cannot be sent.
+    # A path may hold bytes that are not text and cannot be sent.
     facts = replace(
         reading.facts, name=path.name, path=str(path), sha256=digests[0] if digests else None
     )

@@ -1,7 +1,7 @@
-"""Faults for which ONNX Runtime refuses a model that can be read nevertheless.
+"""Why will ONNX Runtime refuse a model that this tool can read?
 
-They become warnings of `inspect`, which still says everything else about the model.
-Each check was held against ONNX Runtime 1.31.
+The reasons become warnings of `inspect`, which still shows all facts about the model.
+Each check was compared with ONNX Runtime 1.31.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MAX_NAMED: Final = 3
 
 
 def model_faults(model: ModelProto, file_bytes: int) -> tuple[Notice, ...]:
-    """What will keep the runtime from loading the model, the most basic fault first."""
+    """Faults that keep the runtime from loading the model, the most basic first."""
     return (*_version_faults(model), *_size_faults(file_bytes), *_graph_faults(model))
 
 
@@ -107,15 +107,15 @@ def _check_graph(
         else:
             computing.append(node)
     inputs = [value.name for value in graph.input]
-    # The runtime makes Constant nodes initializers. Two initializers of one name it takes
-    # for one, and so it does with an initializer of an input.
+    # The runtime makes Constant nodes initializers. It accepts two initializers of one name, and
+    # an initializer with the name of an input.
     defined = Counter(inputs)
     defined.update(weights.difference(inputs))
     defined.update(name for node in computing for name in node.output if name)
     duplicates.update(name for name, count in defined.items() if count > 1)
     named = Counter(node.name for node in graph.node if node.name)
     node_names.update(name for name, count in named.items() if count > 1)
-    # In any order: the runtime sorts nodes that are not.
+    # In any order: the runtime sorts the nodes.
     visible = (defined, *outer)
     read = {name for node in graph.node for name in node.input if name}
     read.update(value.name for value in graph.output)

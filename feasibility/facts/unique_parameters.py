@@ -1,8 +1,8 @@
-"""Counts parameters with equal initializers counted once, while reading as little as it takes.
+"""How many parameters does a model have if equal initializers count once?
 
-Most initializers differ in shape, and most of equal shape differ in a few sampled
-bytes. Only those still alike are compared in full, and that only up to a limit: tied
-embeddings of a gigabyte would take longer to read than everything else together.
+Most initializers differ in shape, and most of equal shape differ in a few sampled bytes. The
+others are compared in full, up to a limit: comparing embeddings of a gigabyte would take longer
+than everything else together.
 """
 
 from __future__ import annotations
@@ -40,9 +40,8 @@ class UniqueParameters:
 
     Args:
         parameter_count: Their elements.
-        sampled_bytes: Bytes of initializers that were taken for equal after comparing
-            samples, because comparing all of them would have read too much; 0 if every
-            equality is certain.
+        sampled_bytes: Bytes of initializers of which only samples were compared, because
+            comparing all bytes would have read too much; 0 if every equality is certain.
     """
 
     parameter_count: int

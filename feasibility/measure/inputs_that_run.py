@@ -26,7 +26,7 @@ def read_to_run(path: Path, options: MeasureOptions) -> ModelReading:
     """A model's facts, and inputs that it may run with.
 
     Raises:
-        ModelError: The file cannot be read, or is no model.
+        ModelError: The file cannot be read, or is not a model.
         InputError: The dims or inputs that were given do not match it.
     """
     return read_model(
@@ -51,7 +51,7 @@ def first_that_runs(
         ceiling_bytes: Most private memory that the child could have, for the message.
 
     Raises:
-        FeasibilityError: The model works with none of the plans.
+        FeasibilityError: No plan works.
     """
     failures: list[ChildResult] = []
     for plan in reading.plans:
@@ -75,7 +75,7 @@ def _may_be_sizes(result: ChildResult) -> bool:
 def _no_plan_runs(
     reading: ModelReading, failures: Sequence[ChildResult], ceiling: int
 ) -> FeasibilityError:
-    """The error for a model that ran with none of the planned inputs."""
+    """The error for a model that failed with all planned inputs."""
     first, last = failures[0].event(Failed), failures[-1]
     plan = reading.plans[0]
     if len(failures) < 2 or first is None or not plan.dims or not _may_be_sizes(last):

@@ -51,7 +51,7 @@ def given_arrays(
     """The arrays given for a model's inputs by name; single files go before the archive.
 
     Raises:
-        InputError: An unreadable file, a name that is no input, or an array whose type or
+        InputError: An unreadable file, a name that is not an input, or an array whose type or
             shape is not what the model declares; the message names both sides.
     """
     arrays = _archive_headers(archive) if archive is not None else {}

@@ -15,7 +15,7 @@ from feasibility.errors import InputError
 from feasibility.graph.inputs.accepted_values import Accepted, accepted_values
 from feasibility.graph.inputs.dim_roles import OpenInput, dim_role, open_inputs
 from feasibility.graph.inputs.dim_sizes import bind_inputs, likely_bindings, typed
-from feasibility.graph.inputs.fill import Choice, cautious_fill, choose_fill
+from feasibility.graph.inputs.fill_values import Choice, cautious_fill, choose_fill
 from feasibility.graph.inputs.given_arrays import given_arrays, sizes_of
 from feasibility.graph.value_types import type_text
 from feasibility.model_file.element_types import dtype_name

@@ -49,7 +49,7 @@ def choose_fill(
     Args:
         given: The input.
         shape: Its shape with the dims bound.
-        accepted: What the graph accepts, where it tells.
+        accepted: What the graph accepts; None where it accepts everything.
         length: Size of the longest text or sound that is fed.
     """
     if given.elem_type in (TensorProto.STRING, 0):
@@ -99,7 +99,7 @@ def _integers(
         return Choice(_constant(0, "one segment"))
     if _TOKENS.search(name):
         return Choice(_span(0, 99, "identifiers that most vocabularies have"), is_guess=True)
-    return Choice(_span(0, 9, "nothing in the model tells these values"), is_guess=True)
+    return Choice(_span(0, 9, "the model does not say which values it takes"), is_guess=True)
 
 
 def cautious_fill(fill: Fill) -> Fill:
