@@ -156,9 +156,8 @@ def run_child(
     watch: Callable[[int], Watcher] | None = None,
 ) -> ChildResult:
     """The result of one child; see `run_children`."""
-    return run_children([(request, command)], timeout_s=timeout_s, on_event=on_event, watch=watch)[
-        0
-    ]
+    jobs = [(request, command)]
+    return run_children(jobs, timeout_s=timeout_s, on_event=on_event, watch=watch)[0]
 
 
 def run_children(
