@@ -1,12 +1,12 @@
-"""Compares memory that is modelled from the graph with what the kernel counts.
+"""Compares memory modelled from the graph with memory that the kernel counts.
 
-Each model is loaded and run in one fresh process with the steady allocator, here and, with
-`--on`, under emulation of 64-bit Arm too; then figures that are carried over from here are
-compared as well. Without models the zoo's are taken.
+Each model is loaded and run in one fresh process with the steady allocator: here and, with `--on`,
+under emulation of 64-bit Arm. Then figures projected from here to Arm are compared too. Without
+arguments the models of the demo are used.
 
     python -m benchmarks.memory_model [--on emulate:aarch64] [MODEL...]
 
-docs/memory-model.md holds what it printed.
+docs/memory-model.md contains its output.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from feasibility.runners.named_runners import runner_named
 from feasibility.runners.session import Session
 from feasibility.units import MIB
 
-# Smaller ones are mostly the runtime itself.
+# Smaller models are mostly the runtime itself.
 LEAST_BYTES = 20 * MIB
 OPTIONS = MeasureOptions(timeout_s=600.0)
 
@@ -51,7 +51,7 @@ class Peaks:
 
 
 def main() -> None:
-    """Prints a line per model and what all of them say."""
+    """Print a line per model and a summary of the errors."""
     arguments = sys.argv[1:]
     runner = arguments.pop(1) if arguments[:1] == ["--on"] else None
     paths = [Path(name) for name in (arguments[1:] if runner else arguments)]
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def compare(path: Path, runner: str | None, errors: defaultdict[str, list[float]]) -> None:
-    """Prints one model's figures and notes the errors of those that count."""
+    """Print one model's figures and record its errors if it is large enough."""
     reading = read_to_run(path, OPTIONS)
     here = measured(reading, path, LocalSession())
     pairs = {"x86_64": (here, modelled(reading, "x86_64"))}
@@ -76,24 +76,24 @@ def compare(path: Path, runner: str | None, errors: defaultdict[str, list[float]
         with runner_named(runner).connect(lambda: ()) as session:
             there = measured(reading, path, session)
         pairs["aarch64"] = (there, modelled(reading, "aarch64"))
-        told = {isa: pair[1] for isa, pair in pairs.items()}
+        by_isa = {isa: pair[1] for isa, pair in pairs.items()}
         pairs["carried over"] = (
             there,
             Peaks(
-                here.load + told["aarch64"].load - told["x86_64"].load,
-                here.run + told["aarch64"].run - told["x86_64"].run,
+                here.load + by_isa["aarch64"].load - by_isa["x86_64"].load,
+                here.run + by_isa["aarch64"].run - by_isa["x86_64"].run,
             ),
         )
-    for name, (seen, told_) in pairs.items():
+    for name, (seen, model_) in pairs.items():
         print(
-            f"{path.name:40.40} {name:12} load {seen.load / MIB:7.1f} / {told_.load / MIB:7.1f}"
-            f"   run {seen.run / MIB:7.1f} / {told_.run / MIB:7.1f} MiB",
+            f"{path.name:40.40} {name:12} load {seen.load / MIB:7.1f} / {model_.load / MIB:7.1f}"
+            f"   run {seen.run / MIB:7.1f} / {model_.run / MIB:7.1f} MiB",
             flush=True,
         )
         if seen.peak < LEAST_BYTES:
             continue
         for what in ("load", "run", "peak"):
-            errors[f"{name} {what}"].append(getattr(told_, what) / getattr(seen, what) - 1)
+            errors[f"{name} {what}"].append(getattr(model_, what) / getattr(seen, what) - 1)
 
 
 def measured(reading: ModelReading, path: Path, session: Session) -> Peaks:
@@ -111,7 +111,7 @@ def _peaks(memory: ChildMemory) -> Peaks:
 
 
 def modelled(reading: ModelReading, isa: str) -> Peaks:
-    """Figures that the graph tells."""
+    """Figures modelled from the graph."""
     found: Sequence[ModelledMemory] = reading.facts.modelled_memory
     memory = next((memory for memory in found if memory.isa == isa), None)
     if memory is None:
@@ -120,7 +120,7 @@ def modelled(reading: ModelReading, isa: str) -> Peaks:
 
 
 def summary(what: str, errors: Sequence[float]) -> str:
-    """How far off the model is over all models."""
+    """The errors over all models."""
     sizes = sorted(abs(error) for error in errors)
     within = {share: sum(size <= share for size in sizes) for share in (0.1, 0.15)}
     return (

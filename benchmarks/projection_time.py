@@ -1,9 +1,9 @@
-"""Projecting saved profiles onto the whole catalogue, after start-up.
+"""Measures the time to project saved profiles onto the whole catalogue, after start-up.
 
     python -m benchmarks.projection_time
 
-The reference is reading the same profile from its file. The target of 50 ms is for a machine
-with nothing else to do; the ratio holds on a busy one too.
+The reference is the time to read the same profile from its file. The target of 50 ms is for an
+idle machine; the ratio also holds on a busy one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MS_NS = 10**6
 
 
 def main() -> None:
-    """Prints one row per profile of the zoo."""
+    """Print one row per profile of the zoo."""
     devices = load_catalogue(devices_dir())
     rows = [row(path, devices) for path in sorted((profiles_dir() / "zoo").glob("*.json"))]
     header = (f"{len(devices)} devices", "project, ms", "with verdicts, ms", "to reading it")
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def row(path: Path, devices: Sequence[Device]) -> tuple[str, str, str, str]:
-    """Name of the profile, medians of projecting and of judging it, and a ratio."""
+    """Name of the profile, median times to project and to assess it, and a ratio."""
     profile = read_document(path, Profile)
     rounds = alternate(
         ROUND_COUNT,

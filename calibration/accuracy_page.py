@@ -1,4 +1,4 @@
-"""What stands on the page `docs/accuracy.md` and in its plot?"""
+"""How do the page `docs/accuracy.md` and its plot look?"""
 
 from __future__ import annotations
 

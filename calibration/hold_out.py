@@ -1,4 +1,4 @@
-"""How long do rows take by fits that did not see them?
+"""Which times do fits project for rows that they did not see?
 
 Rows of one chip (architecture, runtime) are left out of the fit together. The results stand in
 `profiles/held_out.csv` and `held_out_covariances.csv`, so that anyone can check them.

@@ -39,12 +39,15 @@ def report(path: Path) -> Accuracy:
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (b"", "it is empty, or its first line is"),
-        (b"\n\n", "it is empty, or its first line is"),
-        (HEADER.encode(), "it names columns and has no rows"),
-        (f"{HEADER}\n\n\n".encode(), "it names columns and has no rows"),
-        (HEADER.replace(",", ";").encode(), "semicolons are between its columns, and not commas"),
-        (HEADER.replace(",", "\t").encode(), "tabs are between its columns, and not commas"),
+        (b"", "it or its first line is empty"),
+        (b"\n\n", "it or its first line is empty"),
+        (HEADER.encode(), "it has columns but no rows"),
+        (f"{HEADER}\n\n\n".encode(), "it has columns but no rows"),
+        (
+            HEADER.replace(",", ";").encode(),
+            "its columns are separated by semicolons, not by commas",
+        ),
+        (HEADER.replace(",", "\t").encode(), "its columns are separated by tabs, not by commas"),
         (b"model,latency_ms\nx,1\n", "it has no column gmacs, device_id"),
         (HEADER.encode("utf-16"), "it is not UTF-8 text"),
         (f"{HEADER}\n{'x' * 200_000}\n".encode(), "line 2: field larger than field limit"),
@@ -170,7 +173,7 @@ def test_the_command_refuses_a_table_without_rows(
     assert run(["devices", "validate", "--rows", str(path)]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "it names columns and has no rows" in captured.err
+    assert "it has columns but no rows" in captured.err
 
 
 def test_few_rows_need_no_word_about_progress(

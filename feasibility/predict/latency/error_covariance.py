@@ -78,8 +78,8 @@ def posterior(
     """The error of one projection, given the errors of others onto the same device.
 
     Args:
-        target: What is projected.
-        measured: What was measured on the device, each another model or setting.
+        target: The projection.
+        measured: The measurements on the device, each of another model or setting.
         errors: Logarithms of measured over projected, one for each.
         k: The variances.
     """

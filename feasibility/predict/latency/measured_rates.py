@@ -49,7 +49,7 @@ KINDS: Final = {
     "int8_dense": "quantised convolutions of 3x3 and 1x1",
     "int8_matmul": "quantised products of 128 rows",
 }
-# What int8 gains on each kind of work: the first rate over the second.
+# Speed of int8 relative to fp32 by kind of work: the first rate divided by the second.
 _INT8_GAINS: Final = {
     **dict.fromkeys(("winograd", "dense", "pointwise", "grouped"), ("int8_dense", "dense")),
     **dict.fromkeys(("matmul", "vector", "attention", "recurrent"), ("int8_matmul", "matmul")),

@@ -1,4 +1,4 @@
-"""The work of a profiled model, in the kinds that the formulas know."""
+"""How much work of each kind does one inference of a profiled model take?"""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from feasibility.predict.latency.cpu_formula import Work
 from feasibility.records.facts import OperatorClass
 from feasibility.records.profile import ProfiledModel
 
-# The runtime merges activations and normalisations into the operator before them, about half
-# of what they would compute, move and dispatch.
+# The runtime merges activations and normalisations into the operator before them. About half of
+# their operations, bytes and dispatch remain.
 MERGED_CLASSES: Final[frozenset[OperatorClass]] = frozenset({"normalization", "elementwise"})
 MERGED_SHARE: Final = 0.5
-# Nodes that only rename a buffer or are folded before the first run.
+# Share of the nodes that move data; the others rename a buffer or are folded before the runs.
 _MOVEMENT_SHARE: Final = 0.5
-# Share of convolutions that are 3x3 of stride one; the median of the published models that
-# have any. Profiles do not tell windows apart.
+# Share of convolutions that are 3x3 of stride one: the median of the published models with such
+# convolutions. Profiles do not contain window sizes.
 WINOGRAD_SHARE: Final = 0.8
 _KINDS: Final[dict[OperatorClass, str]] = {
     "pointwise_conv": "pointwise",
@@ -28,12 +28,12 @@ _KINDS: Final[dict[OperatorClass, str]] = {
 }
 _ELEMENT_BYTES: Final = {"float32": 4, "float16": 2, "bfloat16": 2, "double": 8, "float64": 8}
 _MATRIX_OPERATORS: Final = ("MatMul", "Gemm", "FusedMatMul", "FusedGemm", "LSTM", "GRU", "RNN")
-# A weight that serves this many multiply-adds or fewer is read for a vector, not a matrix.
+# A weight used in at most this many multiply-adds belongs to a product with one row.
 _VECTOR_REUSE: Final = 2.0
 
 
 def work_of_model(model: ProfiledModel) -> Work | None:
-    """Work of one inference, or None where no FLOPs are known (`.ort` files, open shapes)."""
+    """Work of one inference; None if its FLOPs are not known (`.ort` files, open shapes)."""
     operations = _operations(model)
     if not sum(operations.values()):
         return None
@@ -75,7 +75,7 @@ def _operations(model: ProfiledModel) -> dict[str, float]:
 def _vector_weights(
     model: ProfiledModel, operations: dict[str, float], element_bytes: int
 ) -> float:
-    """Weights of products with so few rows that reading them is what takes the time."""
+    """Weights of products with so few rows that reading the weights takes most of the time."""
     weights = (
         sum(
             size
@@ -89,7 +89,7 @@ def _vector_weights(
 
 
 def _lookup_weights(model: ProfiledModel, element_bytes: int) -> float:
-    """Embedding tables, of which an inference reads a few rows."""
+    """Weights of embedding tables; an inference reads only a few of their rows."""
     return (
         sum(
             size

@@ -1,4 +1,4 @@
-"""Reads tables of comma-separated values that a person may have written."""
+"""How is a table of comma-separated values read that a person may have written?"""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _OTHER_DELIMITERS: Final = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 def table_title(path: Path) -> str:
-    """What an error in reading the table begins with."""
+    """The first part of an error message on the table."""
     return f"Cannot read the table {safe_text(str(path))}"
 
 
 def read_table(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """The lines of a table with their numbers, each by column; a cell that is missing is empty.
+    """The lines of a table with their numbers, each by column; a missing cell is empty text.
 
     Args:
         path: A regular file of at most `MAX_TABLE_BYTES`.
-        columns: Those that it must have.
+        columns: The required columns.
 
     Raises:
-        UsageError: It cannot be read, a column is missing, or there is no row.
+        UsageError: It cannot be read, a column is missing, or it has no rows.
     """
     what = table_title(path)
     count = 0
@@ -44,13 +44,13 @@ def read_table(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[s
         why = f"line {reader.line_num + 1}: {safe_text(str(error))}"
         raise UsageError(what, why, _COLUMNS_HINT) from error
     if not count:
-        raise UsageError(what, "it names columns and has no rows", "add a row per measurement")
+        raise UsageError(what, "it has columns but no rows", "add a row per measurement")
 
 
 def _content(path: Path, what: str) -> str:
     try:
         with open(open_regular(path, what), "rb") as file:  # noqa: PTH123
-            # Files of /proc have no size before they are read.
+            # Files of /proc show no size before they are read.
             data = file.read(MAX_TABLE_BYTES + 1)
     except ModelError as error:
         hint = "give the path of a file of comma-separated values"
@@ -68,12 +68,12 @@ def _content(path: Path, what: str) -> str:
 
 def _require_columns(present: Sequence[str], columns: Sequence[str], what: str) -> None:
     if not any(name.strip() for name in present):
-        raise UsageError(what, "it is empty, or its first line is", _COLUMNS_HINT)
+        raise UsageError(what, "it or its first line is empty", _COLUMNS_HINT)
     missing = [name for name in columns if name not in present]
     if not missing:
         return
     for mark, name in _OTHER_DELIMITERS.items():
         if len(present) == 1 and mark in present[0]:
-            why = f"{name} are between its columns, and not commas"
-            raise UsageError(what, why, "save it with commas between columns")
+            why = f"its columns are separated by {name}, not by commas"
+            raise UsageError(what, why, "save it with commas between the columns")
     raise UsageError(what, f"it has no column {', '.join(missing)}", _COLUMNS_HINT)

@@ -1,4 +1,4 @@
-"""What does a row of a table of measured latencies say, and what is the work of its model?
+"""Which rows does a table of measured latencies have, and what is the work of their models?
 
 The columns are those of `profiles/published.csv`. Required are only `model`, `gmacs`,
 `device_id`, `unit`, `runtime`, `threads`, `precision` and `latency_ms`.
@@ -139,7 +139,7 @@ class PublishedRow(NamedTuple):
 
 
 def runtime_name(text: str) -> str:
-    """Name of the runtime that a published table means, without version and build."""
+    """Name of the runtime in a published table, without version and build."""
     low = text.lower()
     for pattern, name in _RUNTIMES:
         if re.search(pattern, low):
@@ -152,8 +152,8 @@ def read_rows(path: Path) -> tuple[PublishedRow, ...]:
     """The rows of a table of measurements.
 
     Raises:
-        UsageError: It cannot be read, a column or every row is missing, or a figure is not a
-            positive number; the message names the line.
+        UsageError: The table cannot be read, a column is missing, it has no rows, or a figure is
+            not a positive number. The message names the line.
     """
     rows = []
     for number, line in read_table(path, REQUIRED_COLUMNS):
@@ -170,7 +170,7 @@ def read_valid_rows(path: Path) -> tuple[tuple[PublishedRow, ...], RemarkCounts]
     """The rows of a user's table that can be read, and remarks on the others.
 
     Raises:
-        UsageError: The table cannot be read, a column is missing, or there is no row.
+        UsageError: The table cannot be read, a column is missing, or it has no rows.
     """
     rows = []
     bad = RemarkCounts()

@@ -203,7 +203,7 @@ def _unit_remark(row: PublishedRow, work: Work | None, device: Device) -> Remark
 def _notes(
     row: PublishedRow, tables: PublishedTables, coefficients: Coefficients
 ) -> Iterator[Remark]:
-    """What a projected row states and the projection does not use."""
+    """Remarks on a row whose runtime or threads the projection replaced."""
     if row.unit != "CPU":
         return
     if row.runtime not in coefficients.cpu.runtimes:
