@@ -1,1 +1,1 @@
-"""Models the memory that ONNX Runtime holds for a model, from its graph alone."""
+"""How much memory does ONNX Runtime need for a graph? A model of its CPU provider."""

@@ -1,4 +1,4 @@
-"""The layout of channel blocks that x86-64 runs float convolutions in.
+"""Which layout do float convolutions use on x86-64? Blocks of channels.
 
 Source: onnxruntime/core/optimizer/nchwc_transformer.cc of ONNX Runtime.
 """
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
 _IMAGE_RANK: Final = 4
 _CHANNEL_AXIS: Final = 1
-# The kernels that re-lay a tensor move this many channels at a time.
+# The kernels that convert a tensor move this many channels at a time.
 _ALIGNED_CHANNELS: Final = 4
 _FLOAT_BYTES: Final = 4
 
 
 class Blocks(NamedTuple):
-    """The layout with a number of channels per block: 16 with AVX-512, else 8."""
+    """The layout with a number of channels per block: 16 with AVX-512, otherwise 8."""
 
     channels: int = 16
 
     def padded(self, count: int) -> int:
-        """Channels in whole blocks."""
+        """Number of channels, padded to whole blocks."""
         return -(-count // self.channels) * self.channels
 
     def size_bytes(self, value: ValueType) -> int | None:
-        """Bytes of an image in blocks; None while its shape is open or it is no image."""
+        """Bytes of an image in blocks; None if its shape is unknown or it is not an image."""
         shape = value.shape
         if shape is None or len(shape) != _IMAGE_RANK:
             return None
@@ -43,7 +43,7 @@ class Blocks(NamedTuple):
         return batch * self.padded(channels) * height * width * _FLOAT_BYTES
 
     def is_whole(self, value: ValueType) -> bool:
-        """True for an image whose channels fill their blocks."""
+        """True for an image whose channels need no padding."""
         shape = value.shape
         if shape is None or len(shape) != _IMAGE_RANK:
             return False
@@ -51,13 +51,13 @@ class Blocks(NamedTuple):
         return bool(channels) and channels is not None and channels % self.channels == 0
 
     def takes_plain_image(self, node: TypedNode) -> bool:
-        """True for a convolution of few channels, which reads its image as it is."""
+        """True for a convolution of few channels, which reads the plain image."""
         weights = node.type_of(1).shape
         assert weights is not None
         return int_of(node.attributes, "group", 1) == 1 and (weights[1] or 0) < self.channels
 
     def convolves(self, node: TypedNode, usage: Usage) -> bool:
-        """Whether a convolution runs in blocks."""
+        """Whether a convolution uses blocks."""
         weights = node.type_of(1)
         if node.op_type != "Conv" or node.domain or not usage.has_constant(node, 1):
             return False
@@ -66,7 +66,7 @@ class Blocks(NamedTuple):
         return self._fits(weights, int_of(node.attributes, "group", 1))
 
     def weight_bytes(self, node: TypedNode) -> int:
-        """Bytes of the weights of such a convolution, both channel axes in whole blocks."""
+        """Bytes of the weights of such a convolution, both channel axes padded."""
         outputs, inputs, *kernel = (dim or 0 for dim in node.type_of(1).shape or (0, 0))
         if inputs >= self.channels and int_of(node.attributes, "group", 1) == 1:
             inputs = self.padded(inputs)

@@ -1,9 +1,8 @@
-"""Which values share memory, and when each piece is taken and given back.
+"""Which values share memory, and when is it allocated and freed?
 
-ONNX Runtime decides this before it runs: a view takes its input's memory, some kernels may
-write over an input that nobody reads any more, and a value whose shape is known takes over
-the memory of an earlier one of the same shape that is no longer needed. The last rule keeps
-memory taken between the two.
+ONNX Runtime decides this before it runs. A view uses the memory of its input. Some kernels write
+over an input that no other node reads. A value of known shape takes the memory of an earlier
+value of the same shape that is no longer needed; that memory stays allocated between the two.
 Source: the allocation planner of ONNX Runtime (onnxruntime/core/framework/allocation_planner.cc).
 """
 
@@ -18,18 +17,18 @@ if TYPE_CHECKING:
 
     _Kind: TypeAlias = tuple[Shape, int]
 
-# Values in the blocked layout of convolutions carry no shape that the runtime could compare.
+# The runtime does not compare the shapes of values in the blocked layout.
 BLOCKED_PREFIX = "blocked:"
 
 
 class Event(NamedTuple):
-    """What one step does to memory.
+    """Memory that one step allocates and frees.
 
     Attributes:
-        taken: Values that get memory of their own when the step runs, with their sizes.
+        taken: Values that get their own memory, with their sizes.
         kept: Those of them that the caller gets.
-        workspace_bytes: What the step takes and gives back.
-        released: Values whose memory is given back after it.
+        workspace_bytes: What the step allocates and frees itself.
+        released: Values whose memory is freed after the step.
     """
 
     taken: tuple[tuple[str, int], ...]
@@ -39,7 +38,7 @@ class Event(NamedTuple):
 
 
 def plan(program: Program) -> tuple[Event, ...]:
-    """What each step of a program takes and gives back, in order."""
+    """What each step of a program allocates and frees, in order."""
     planner = _Planner(program)
     own = [planner.own_values(step) for step in program.steps]
     released = planner.releases()
@@ -56,14 +55,14 @@ def plan(program: Program) -> tuple[Event, ...]:
 
 
 class _Planner:
-    """State of the decisions while going through the steps."""
+    """State of the decisions, step by step."""
 
     def __init__(self, program: Program) -> None:
         self._program = program
         self._outputs = frozenset(program.outputs)
         self._inputs = frozenset(program.inputs)
         self._owner: dict[str, str] = {}
-        # Values that nobody reads any more by what another must agree with, the last one last.
+        # Values that no step reads any more, by what another value must have in common with them.
         self._free: defaultdict[_Kind, list[str]] = defaultdict(list)
         self._reads_left: Counter[str] = Counter(program.inputs)
         self._reads_left.update(program.outputs)
@@ -71,7 +70,7 @@ class _Planner:
             self._reads_left.update(step.reads)
 
     def own_values(self, step: Step) -> list[str]:
-        """Values of a step that get memory of their own."""
+        """Values of a step that get their own memory."""
         own = []
         for position, name in enumerate(step.writes):
             taken_over = None if name in self._outputs else self._place(step, position, name)
@@ -92,7 +91,7 @@ class _Planner:
         return own
 
     def releases(self) -> dict[int, list[str]]:
-        """Owners by the last step that touches their memory."""
+        """Owners by the last step that uses their memory."""
         last: dict[str, int] = {}
         for index, step in enumerate(self._program.steps):
             for name in (*step.reads, *step.writes):
@@ -104,7 +103,7 @@ class _Planner:
         return released
 
     def _place(self, step: Step, position: int, name: str) -> str | None:
-        """The owner of the memory that a value takes over; None if it gets its own."""
+        """The owner of the memory that a value reuses; None if it gets its own."""
         if position == 0 and step.reads and step.is_view:
             return self._owner_of(step.reads[0])
         if position == 0 and step.in_place is not None:
@@ -129,7 +128,7 @@ class _Planner:
         return kind is not None and kind == self._kind(other)
 
     def _kind(self, name: str) -> _Kind | None:
-        """What two values must agree in; None where the runtime does not know it."""
+        """What two values must have in common; None if the runtime does not know it."""
         value = self._program.values[name]
         return (value.shape, value.size_bytes) if value.is_known and value.shape else None
 

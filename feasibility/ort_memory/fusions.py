@@ -1,8 +1,7 @@
-"""Nodes that the runtime's optimizer merges, as far as that changes which tensors exist.
+"""Which nodes does the runtime's optimizer merge, so that tensors between them disappear?
 
-Only merges that take a tensor away are told: a chain that becomes one kernel, and nodes
-whose work moves into a neighbour. Those of convolutions depend on the layout and are made
-while the graph is lowered.
+Chains that become one kernel, and nodes whose work a neighbour does. Merges into convolutions
+depend on the layout; `graph_to_steps` does them.
 Source: the graph transformers of ONNX Runtime (onnxruntime/core/optimizer), compared with
 the graphs that it writes.
 """
@@ -21,7 +20,7 @@ _NOTHING: Final = frozenset({"Identity", "Dropout"})
 _PADDED: Final = frozenset({"Conv", "MaxPool", "AveragePool"})
 _BATCH_AND_CHANNEL: Final = 2
 _MATRIX_RANK: Final = 2
-# What a cubic polynomial is made of.
+# Operators of a cubic polynomial.
 _CUBIC: Final = frozenset({"Add", "Mul", "Pow"})
 _MAX_CUBIC_NODES: Final = 8
 # Operators that have a form for quantized values.
@@ -35,12 +34,12 @@ _QUANTIZED: Final = frozenset(
 
 
 class Fusions:
-    """What is merged.
+    """The merges of a graph.
 
     Attributes:
-        absorbed: Positions of nodes that no longer run on their own.
-        merged: Position of the last node of a chain, and the values that the chain reads.
-        renamed: Outputs of nodes that vanish, and the value that stands for them.
+        absorbed: Positions of nodes that do not run on their own.
+        merged: Values that a chain reads, by the position of its last node.
+        renamed: The value that replaces an output of a removed node.
     """
 
     def __init__(self) -> None:
@@ -49,11 +48,11 @@ class Fusions:
         self.renamed: dict[str, str] = {}
 
     def resolve(self, name: str) -> str:
-        """The value that stands for a name."""
+        """The value that replaces a name."""
         root = name
         while root in self.renamed:
             root = self.renamed[root]
-        # The way is cut short, or chains of thousands that vanish would take quadratic time.
+        # Shorten the chain, because long chains would take quadratic time.
         while name != root:
             self.renamed[name], name = root, self.renamed[name]
         return root
@@ -64,8 +63,8 @@ def find_fusions(usage: Usage, *, has_known_shapes: bool) -> Fusions:
 
     Args:
         usage: Its nodes.
-        has_known_shapes: Whether all shapes are known before the model runs; only then is a
-            bias added by the matrix product itself.
+        has_known_shapes: Whether all shapes are known before the model runs. Only then does a
+            matrix product add a bias itself.
     """
     found = Fusions()
     for index, node in enumerate(usage.nodes):
@@ -94,7 +93,7 @@ def find_fusions(usage: Usage, *, has_known_shapes: bool) -> Fusions:
 
 
 def _stand_in(node: TypedNode, usage: Usage, *, has_known_shapes: bool) -> str:
-    """The value that the output of a node is replaced by; empty if the node stays."""
+    """The value that replaces the output of a node; empty if the node stays."""
     if not usage.variable_inputs(node):
         return ""
     source = str(node.node.input[0])
@@ -115,7 +114,7 @@ def _stand_in(node: TypedNode, usage: Usage, *, has_known_shapes: bool) -> str:
 
 
 def _moves_into_reader(node: TypedNode, usage: Usage) -> bool:
-    """Whether zeros are padded around the image for one convolution or pooling."""
+    """Whether a convolution or pooling can do a padding with zeros itself."""
     before, after = node.type_of(0).shape, node.output().shape
     reader = usage.only_reader(node.node.output[0])
     return (
@@ -130,7 +129,7 @@ def _moves_into_reader(node: TypedNode, usage: Usage) -> bool:
 
 
 def _is_transposed_operand(node: TypedNode, usage: Usage) -> bool:
-    """Whether the last two axes are swapped for one matrix product."""
+    """Whether a matrix product can transpose its operand itself."""
     reader = usage.only_reader(node.node.output[0])
     order = ints_of(node.attributes, "perm")
     if reader is None or reader.op_type != "MatMul" or order is None or len(order) < _MATRIX_RANK:
@@ -142,7 +141,7 @@ def _is_transposed_operand(node: TypedNode, usage: Usage) -> bool:
 
 
 def _scaled(node: TypedNode, usage: Usage) -> str:
-    """The operand of a product with one constant, where a matrix product takes it over."""
+    """The operand of a scaling that a matrix product does; empty if there is none."""
     variable = usage.variable_inputs(node)
     if len(node.node.input) != 2 or len(variable) != 1:
         return ""
@@ -156,7 +155,7 @@ def _scaled(node: TypedNode, usage: Usage) -> str:
 
 
 def _biased(node: TypedNode, usage: Usage) -> str:
-    """The product of a matrix with weights, where only a bias is added to it."""
+    """The matrix product that adds a bias itself; empty if there is none."""
     variable = usage.variable_inputs(node)
     if len(node.node.input) != 2 or len(variable) != 1:
         return ""

@@ -1,8 +1,8 @@
-"""From a graph to the steps that the runtime executes on one instruction set.
+"""Which steps does the runtime execute for a graph on one instruction set?
 
-On x86-64 the runtime runs float convolutions in a layout of channel blocks and keeps the
-values between them in it, so that few channels are padded to whole blocks and values that
-other kernels read exist twice. On other instruction sets nothing is re-laid.
+On x86-64 float convolutions and the values between them use a layout of channel blocks. Channels
+are padded to whole blocks, and values that other kernels read exist in both layouts. Other
+instruction sets use the plain layout only.
 Source: the block layout transformer of ONNX Runtime
 (onnxruntime/core/optimizer/nchwc_transformer.cc), compared with the graphs that it writes.
 """
@@ -28,28 +28,28 @@ if TYPE_CHECKING:
     from feasibility.ort_memory.steps import OpenAxes
 
 _VIEWS: Final = frozenset({"Reshape", "Squeeze", "Unsqueeze", "Flatten"})
-# Activations that a convolution applies itself.
+# Activations that a convolution can apply itself.
 _FUSED: Final = frozenset({"Relu", "Sigmoid", "Tanh", "LeakyRelu", "Clip", "HardSigmoid"})
-# Kernels that may write over their input.
+# Kernels that can write over their input.
 _IN_PLACE: Final = _FUSED | {
     *("Abs", "Cast", "Ceil", "Celu", "Cos", "Elu", "Erf", "Exp", "Floor", "HardSwish", "Log"),
     *("LogSoftmax", "Neg", "Not", "Reciprocal", "Round", "Selu", "Sign", "Sin", "Softmax"),
     *("Softplus", "Softsign", "Sqrt", "ThresholdedRelu"),
 }
 _WINDOW_POOLS: Final = frozenset({"MaxPool", "AveragePool"})
-# What begins to work in blocks where there are any.
+# Operators that can be the first to use blocks.
 BLOCKED_OPERATORS: Final = _WINDOW_POOLS | {"Conv"}
 _POOLS: Final = _WINDOW_POOLS | {"GlobalAveragePool", "GlobalMaxPool"}
 _SUMS: Final = frozenset({"Add", "Sum"})
 _PRODUCTS: Final = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm"})
-# Operators whose output shape follows from the value of an operand.
+# Operators whose output shape depends on the value of an input.
 _SHAPED_BY_VALUE: Final = frozenset(
     {
         *("ConstantOfShape", "Expand", "OneHot", "Pad", "Range", "Reshape", "Resize", "Slice"),
         *("Tile", "TopK", "Upsample"),
     }
 )
-# Operators whose output shape the runtime cannot tell, whatever it knows of the inputs.
+# Operators whose output shape the runtime never knows before it runs.
 _OPEN: Final = frozenset(
     {
         *("Affine", "Compress", "Crop", "If", "ImageScaler", "Loop", "NonMaxSuppression"),
@@ -68,10 +68,9 @@ def lower(graph: TypedGraph, blocks: Blocks | None, open_axes: OpenAxes) -> Prog
     """Steps that the runtime executes for a graph.
 
     Args:
-        graph: The graph, all its dims bound as far as they can be.
-        blocks: The layout of convolutions; None on instruction sets without one.
-        open_axes: Axes of inputs whose size the model leaves open, by name. The runtime plans
-            before it knows them.
+        graph: The graph, with its dims bound.
+        blocks: The layout of convolutions; None on instruction sets without blocks.
+        open_axes: Open axes of inputs, by name. The runtime plans without their sizes.
     """
     usage = Usage(graph)
     fusions = find_fusions(usage, has_known_shapes=not any(open_axes.values()))
@@ -79,7 +78,7 @@ def lower(graph: TypedGraph, blocks: Blocks | None, open_axes: OpenAxes) -> Prog
     first.run()
     if not first.demanded:
         return first.program()
-    # What anybody asks for in the plain layout is laid out right where it is made.
+    # A value that any step reads in the plain layout is converted right after it is computed.
     second = _Lowering(graph, usage, fusions, blocks, open_axes)
     second.laid_out_early = frozenset(first.demanded)
     second.run()
@@ -87,7 +86,7 @@ def lower(graph: TypedGraph, blocks: Blocks | None, open_axes: OpenAxes) -> Prog
 
 
 class _Lowering:
-    """Steps made so far, and where each value of the graph is."""
+    """The steps so far, and the layout of each value."""
 
     def __init__(
         self,
@@ -111,7 +110,7 @@ class _Lowering:
         self._steps: list[Step | None] = []
         self._done: set[int] = set()
         self._is_known: dict[str, bool] = {}
-        # Name of the blocked value by name of the plain one, and where it is made.
+        # Name of the blocked value by name of the plain one, and the step of a convolution.
         self._blocked: dict[str, str] = {}
         self._convolution_at: dict[str, int] = {}
         self._activated: set[str] = set()
@@ -120,7 +119,7 @@ class _Lowering:
         self.laid_out_early: frozenset[str] = frozenset()
 
     def program(self) -> Program:
-        """The steps, the caller's values laid out plainly."""
+        """The program, with outputs in the plain layout."""
         outputs = tuple(dict.fromkeys(self._plain(name) for name in self._graph.outputs))
         return Program(
             self._values,
@@ -151,7 +150,7 @@ class _Lowering:
                 self._lower_plainly(node)
 
     def _lower_merged(self, node: TypedNode, names: tuple[str, ...]) -> None:
-        """One kernel for a chain of nodes, which does not care for the layout."""
+        """One kernel for a chain of nodes, in the layout of its input."""
         sources = [self._fusions.resolve(name) for name in names]
         size = None if self._blocks is None else self._blocks.size_bytes(node.output())
         if self._blocks is not None and len(sources) == 1 and size is not None:
@@ -164,7 +163,7 @@ class _Lowering:
         self._make(node, str(node.node.output[0]), Step(node.op_type, known, ()))
 
     def _lower_in_blocks(self, node: TypedNode) -> bool:
-        """True if the node runs in the blocked layout."""
+        """Lower a node to the blocked layout; False if it does not use it."""
         blocks = self._blocks
         if blocks is None or node.domain:
             return False
@@ -191,7 +190,7 @@ class _Lowering:
         return True
 
     def _enters_blocks(self, node: TypedNode, source: str, blocks: Blocks) -> bool:
-        """Whether a pooling has its plain image laid out in blocks."""
+        """Whether a pooling converts its plain image to blocks."""
         return (
             node.op_type in _WINDOW_POOLS
             and source in self._values
@@ -203,7 +202,7 @@ class _Lowering:
         )
 
     def _stays_blocked(self, node: TypedNode, sources: list[str], blocks: Blocks) -> bool:
-        """Whether a node other than a convolution takes its inputs in blocks."""
+        """Whether a node other than a convolution reads its inputs in blocks."""
         if blocks.size_bytes(node.output()) is None or sources[0] not in self._blocked:
             return False
         match node.op_type:
@@ -238,7 +237,7 @@ class _Lowering:
     def _add_in_convolution(
         self, node: TypedNode, operands: list[str], blocks: Blocks | None
     ) -> bool:
-        """Let one of two convolutions add its result to what the other operand holds."""
+        """Let the convolution that computes one operand add its result to the other operand."""
         if len(operands) != _PAIR:
             return False
         for position, name in enumerate(operands):
@@ -250,7 +249,7 @@ class _Lowering:
                 continue
             if len(step.reads) != 1:
                 continue
-            # It runs where the sum stood, when the other operand exists.
+            # It runs in place of the sum, when the other operand exists.
             self._steps[index] = None
             del self._values[name]
             reads = (*step.reads, operands[1 - position])
@@ -264,7 +263,7 @@ class _Lowering:
         return False
 
     def _activation_after(self, output: str) -> str:
-        """Output of the activation that a convolution takes over; the name itself if none."""
+        """Output of the activation that a convolution applies; the name itself if none."""
         index = self._usage.only_reader_at(output)
         if index is None or not self._is_activation(index):
             return output
@@ -275,11 +274,11 @@ class _Lowering:
         return activated
 
     def _end_of_chain(self, node: TypedNode) -> str:
-        """Output of the last node that a convolution takes over: normalisation, activation."""
+        """Output of the last normalisation or activation that a convolution applies."""
         output = str(node.node.output[0])
         while (index := self._usage.only_reader_at(output)) is not None:
             reader = self._usage.nodes[index]
-            # In a broken graph the chain may lead back into itself.
+            # In a damaged graph the chain may contain itself.
             if index in self._fusions.absorbed or index in self._done or reader.domain:
                 break
             others = [name for name in reader.node.input if name and name != output]
@@ -335,9 +334,9 @@ class _Lowering:
             self._make(node, None, step)
 
     def _multiply_flat(self, node: TypedNode, step: Step) -> bool:
-        """True for a product that takes a bias over: it is made as a matrix and viewed as it was.
+        """Lower a product with a bias to a matrix and a view of it; False if there is no bias.
 
-        As a matrix it takes over the memory of other such matrices only.
+        The matrix can reuse the memory of other such matrices only.
         """
         shape = node.output().shape
         reader = self._usage.only_reader(node.node.output[0])
@@ -355,7 +354,7 @@ class _Lowering:
         return True
 
     def _make(self, node: TypedNode, output: str | None, step: Step) -> None:
-        """Add a step that makes the outputs of a node, or one other value in their place."""
+        """Add a step that computes the outputs of a node, or another value instead."""
         if output is not None:
             self._add(output, node.output())
             writes: tuple[str, ...] = (output,)
@@ -370,7 +369,7 @@ class _Lowering:
     def _make_blocked(
         self, node: TypedNode, step: Step, blocks: Blocks, *, output: str | None = None
     ) -> str:
-        """Add a step that makes a blocked value, and lay it out plainly if anybody needs that."""
+        """Add a step that computes a blocked value, and convert it if a step reads it plainly."""
         plain = output or node.node.output[0]
         name = BLOCKED_PREFIX + plain
         size = blocks.size_bytes(node.output()) or 0
@@ -393,7 +392,7 @@ class _Lowering:
         return self._reordered_inputs[source]
 
     def _plain(self, name: str) -> str:
-        """The value in the layout that other kernels read, made now if it is not there yet."""
+        """The value in the plain layout, converted now if necessary."""
         name = self._fusions.resolve(name)
         if name in self._blocked and name not in self._values:
             self.demanded.add(name)
@@ -408,7 +407,7 @@ class _Lowering:
         self._values[name] = Value(size, value.shape, self._is_known.get(name, False))
 
     def _note_known(self, node: TypedNode) -> None:
-        """Note of the outputs whether the runtime knows their shapes before it runs."""
+        """Note for the outputs whether the runtime knows their shapes before it runs."""
         is_known = node.op_type not in _OPEN and all(
             self._is_known.get(name, True) for name in node.node.input if name
         )
@@ -418,7 +417,7 @@ class _Lowering:
             opened = opened.union(*(self._open_axes.get(name, ()) for name in reads))
             if node.op_type in _SHAPED_BY_VALUE:
                 is_known = is_known and all(map(self._usage.is_constant, reads[1:]))
-            # What windows make of an open height or width has no name.
+            # The output size of a window over an open height or width has no name.
             if node.op_type in _WINDOWED and any(axis >= _SPATIAL_FROM for axis in opened):
                 is_known = False
         for name in node.node.output:

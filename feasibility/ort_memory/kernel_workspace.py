@@ -1,8 +1,8 @@
-"""Memory that kernels allocate for themselves while they run.
+"""How much workspace does a kernel allocate while it runs?
 
-Matrix products and most convolutions work in buffers that are too small to matter; counted are
-transposed convolutions and convolutions of few pixels, which unroll their image, Einsum, which
-transposes its operands, and the bodies of control flow.
+Transposed convolutions and convolutions with few pixels unroll their image, and Einsum transposes
+its operands. Control flow needs memory for its bodies. Other kernels use small buffers, which do
+not count.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _FLOAT_BYTES: Final = 4
 
 
 def workspace_bytes(node: TypedNode) -> int:
-    """What the kernel of a node allocates for itself while it runs."""
+    """Workspace of a node's kernel."""
     bodies = [activation_peak(body) for body in node.bodies]
     inner = max((peak.peak_bytes for peak in bodies if peak is not None), default=0)
     if node.domain:
@@ -38,7 +38,7 @@ def workspace_bytes(node: TypedNode) -> int:
 
 
 def _has_few_pixels(node: TypedNode) -> bool:
-    """Whether a convolution unrolls its whole image: fewer pixels than filters."""
+    """Whether a convolution unrolls its image: it has fewer pixels than filters."""
     weights, shape = node.type_of(1).shape, node.output().shape
     if not weights or not shape or None in weights or None in shape:
         return False
@@ -47,7 +47,7 @@ def _has_few_pixels(node: TypedNode) -> bool:
 
 
 def _columns_bytes(node: TypedNode, image: ValueType) -> int:
-    """Size of the unrolled image that a matrix product works on."""
+    """Size of the unrolled image, the operand of a matrix product."""
     weights, shape = node.type_of(1).shape, image.shape
     if weights is None or len(weights) <= _CHANNEL_AXIS or not shape:
         return 0

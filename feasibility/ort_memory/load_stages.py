@@ -1,18 +1,18 @@
-"""Memory while a model is loaded, and what of it stays: weights at every stage.
+"""How much memory does loading need at each stage, and how much stays?
 
-The stages of ONNX Runtime's CPU provider, each with what it holds beside the weights:
+The stages of ONNX Runtime's CPU provider, and what each needs beside the weights:
 
-* parsing: the inline weights, and a second copy of one of them while it becomes a tensor;
-* folding constants: everything computed so far, until what nobody reads any more is dropped;
-* widening half-precision weights, which the CPU provider computes with in single precision;
-* folding batch normalisations into convolutions: the new weights beside the old ones;
-* re-laying convolutions in blocks (x86-64): the new weights beside the old ones, and three
-  more copies of the one at hand;
-* packing the weights of matrix products: one packed matrix beside the one it replaces.
+* parse: a second copy of one inline weight while it becomes a tensor;
+* fold constants: all results, until those that no node reads are dropped;
+* widen half-precision weights: the CPU provider computes in single precision;
+* fold batch normalisations into convolutions: the new weights beside the old ones;
+* convert convolutions to blocks (x86-64): the new weights beside the old ones, and three more
+  copies of the current one;
+* prepack matrices: one packed matrix beside the one that it replaces.
 
-Weights in external files are mapped: pages count once they are read, and those that were
-copied into another layout are let go.
-Source: measured stage by stage with ONNX Runtime 1.31.1; docs/memory-model.md.
+Weights in external files are mapped. Their pages count once they are read; pages of converted
+weights are released.
+Source: measured stage by stage; docs/memory-model.md.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
     from feasibility.graph.typed_graph import TypedGraph, TypedNode
     from feasibility.ort_memory.blocked_layout import Blocks
 
-# Pages of the runtime's library that loading touches, and objects of its own.
+# Pages of the runtime's library that loading reads, and objects of the runtime.
 BASE_BYTES: Final = round(9.2 * MIB)
 NODE_BYTES: Final = 5 * KIB
-# Copies of a convolution's weights beside the old and the new ones while they are re-laid.
+# Copies of a convolution's weights beside the old and new ones during conversion to blocks.
 _RELAYING_COPIES: Final = 3
 _FOLDING_COPIES: Final = 2
-# Small weights that were re-laid leave holes in the heap, which the C library keeps.
+# Small converted weights leave holes in the heap, which the C library retains.
 _HEAP_BYTES: Final = 128 * KIB
 _HEAP_COPIES: Final = 2
-# Columns of a packed matrix are padded to this many.
+# Columns of a packed matrix are padded to a multiple of this.
 _PACKED_COLUMNS: Final = 16
-# Pages that come with one row that is looked up in a mapped file.
+# Mapped pages that become resident for one row that is looked up.
 _LOOKUP_BYTES: Final = 128 * KIB
 _MATRIX_RANK: Final = 2
 _FLOAT_BYTES: Final = 4
@@ -49,13 +49,13 @@ _LOOKUPS: Final = frozenset({"Gather", "GatherElements", "GatherND"})
 
 
 class Loading(NamedTuple):
-    """Memory of loading beyond that of the process.
+    """Memory above the baseline.
 
     Attributes:
-        peak_bytes: Most while the session is created.
-        resident_bytes: What stays.
-        weight_bytes: The part of it that is weights, in the layout that kernels read.
-        own_bytes: The part of it that is the runtime's own code and objects.
+        peak_bytes: Load peak.
+        resident_bytes: What stays after loading.
+        weight_bytes: Its weights, in the layout that the kernels read.
+        own_bytes: Its code and objects of the runtime.
         mapped_bytes: Pages of external files that the runs read.
     """
 
@@ -71,8 +71,8 @@ def loading(graph: TypedGraph, external: frozenset[str], blocks: Blocks | None) 
 
     Args:
         graph: The graph.
-        external: Names of the initializers whose data lies in other files.
-        blocks: The layout of convolutions; None on instruction sets without one.
+        external: Names of the initializers in external files.
+        blocks: The layout of convolutions; None on instruction sets without blocks.
     """
     weights = _Weights(graph, external, blocks)
     own = BASE_BYTES + NODE_BYTES * sum(node.op_type != "Constant" for node in graph.all_nodes())
@@ -102,7 +102,7 @@ class _Weight(NamedTuple):
 
 
 class _Read(NamedTuple):
-    """One input of a node that runs, where it is a weight."""
+    """One input of a node that is a weight."""
 
     usage: Usage
     node: TypedNode
@@ -137,12 +137,12 @@ class _Weights:
         self.renormalised_peak_bytes = _renormalised_peak(self._nodes)
 
     def _collect(self, graph: TypedGraph, outer: ChainMap[str, _Weight]) -> None:
-        """Note the weights of a graph and its bodies, and who reads them.
+        """Collect the weights of a graph and its bodies, and the nodes that read them.
 
         Args:
             graph: The graph.
-            outer: Weights by name in the graphs around it; bodies beside each other may use
-                one name for two weights.
+            outer: Weights by name in the enclosing graphs. Two bodies may use one name for
+                different weights.
         """
         self._scope_count += 1
         scope, names = self._scope_count, outer.new_child()
@@ -153,7 +153,7 @@ class _Weights:
             if not node.is_folded:
                 continue
             is_stored = node.op_type == "Constant" and not node.domain
-            # Equal computations are done once, and their results are one weight.
+            # The runtime does equal computations once; their results are one weight.
             first = node if is_stored else done.setdefault(_computation(node), node)
             if first is not node:
                 pairs = zip(node.node.output, first.node.output, strict=True)
@@ -187,13 +187,13 @@ class _Weights:
                     self._reads.setdefault(names[name], []).append(_Read(usage, node, position))
 
     def _settle(self, weight: _Weight, reads: list[_Read]) -> None:
-        """Count what a weight ends up as: itself, copies in other layouts, or both."""
+        """Count a weight after loading: itself, copies in other layouts, or both."""
         size = self._sizes[weight]
         own = [read for read in reads if _is_renormalised(read.node, read.usage)]
         shared = [read for read in reads if not _is_renormalised(read.node, read.usage)]
         copies = {self._copy_bytes(read) for read in shared}
         copied = sum(copy for copy in copies if copy is not None)
-        # Every convolution that takes in a normalisation gets weights of its own.
+        # Every convolution with a folded normalisation gets its own weights.
         self.separated_bytes += size * (len(own) - (not shared)) if own else 0
         copied += sum(self._copy_bytes(read) or size for read in own)
         self.final_bytes += copied
@@ -210,7 +210,7 @@ class _Weights:
             self.final_bytes += size
 
     def _copy_bytes(self, read: _Read) -> int | None:
-        """Size of the copy that a node reads in place of a weight; None if it reads the weight."""
+        """Size of the copy that a node reads instead of a weight; None if it reads the weight."""
         node, value = read.node, read.node.type_of(read.position)
         if node.domain:
             return None
@@ -231,7 +231,7 @@ class _Weights:
         return None
 
     def _relaid_peak(self, convolutions: list[tuple[TypedNode, Usage]]) -> int:
-        """Most of the weights made anew in blocks, and the copies of the one at hand."""
+        """Highest sum of the weights converted to blocks and the copies of the current one."""
         blocks = self._blocks
         if blocks is None:
             return 0
@@ -244,7 +244,7 @@ class _Weights:
         return peak
 
     def _retained(self, convolutions: list[tuple[TypedNode, Usage]]) -> int:
-        """What the heap keeps of small weights that were re-laid."""
+        """What the heap retains of small converted weights."""
         blocks = self._blocks
         if blocks is None:
             return 0
@@ -257,7 +257,7 @@ class _Weights:
 
 
 def _renormalised_peak(convolutions: list[tuple[TypedNode, Usage]]) -> int:
-    """Most of the weights made anew to take in a normalisation that follows."""
+    """Highest sum of the new weights that contain a folded normalisation."""
     done = peak = 0
     for node, usage in convolutions:
         if _is_renormalised(node, usage):
@@ -268,7 +268,7 @@ def _renormalised_peak(convolutions: list[tuple[TypedNode, Usage]]) -> int:
 
 
 def _is_renormalised(node: TypedNode, usage: Usage) -> bool:
-    """Whether a convolution takes in the batch normalisation that follows it."""
+    """Whether a convolution contains the batch normalisation that follows it."""
     reader = usage.only_reader(node.node.output[0]) if node.op_type == "Conv" else None
     return reader is not None and reader.op_type == "BatchNormalization"
 
@@ -282,16 +282,16 @@ def _packed_bytes(node: TypedNode, shape: tuple[int | None, ...]) -> int:
 
 
 def _read_bytes(read: _Read, size: int) -> int:
-    """How much of a mapped weight a node reads."""
+    """Bytes of a mapped weight that a node reads."""
     if read.node.op_type not in _LOOKUPS or read.position:
         return size
     return min(size, (read.node.type_of(1).element_count or 0) * _LOOKUP_BYTES)
 
 
 def _computation(node: TypedNode) -> tuple[object, ...]:
-    """What tells a computation from others: operator, inputs, attributes and how many outputs.
+    """Key of a computation: operator, inputs, attributes and number of outputs.
 
-    Small inputs are told by their value: equal ones are one constant to the runtime.
+    Small inputs are compared by value: the runtime merges equal constants.
     """
     attributes = sorted(
         (name, value.SerializeToString(deterministic=True))

@@ -1,8 +1,8 @@
-"""The one block that the runtime lays activations out in from the second run on.
+"""How large is the block that holds all activations from the second run on?
 
-After a first run whose inputs were plain tensors it knows every size and lifetime, places
-each value into the smallest gap between those alive, and asks the arena for the whole block
-at the start of each later run with the same input shapes. What the caller gets stays outside.
+After the first run the runtime knows all sizes and lifetimes. It places each value into the
+smallest gap between the values alive, and allocates the whole block at the start of each later
+run with the same input shapes. Outputs are not in the block.
 Source: the memory pattern planner of ONNX Runtime
 (onnxruntime/core/framework/mem_pattern_planner.h).
 """
@@ -21,7 +21,7 @@ _ALIGNMENT_BYTES: Final = 64
 
 
 def pattern_bytes(events: Iterable[Event]) -> int:
-    """Size of the block that holds all values that the caller does not get."""
+    """Size of the block for all values except outputs."""
     layout = _Layout()
     placed: dict[str, list[tuple[int, int]]] = {}
     size = 0
@@ -40,10 +40,9 @@ def pattern_bytes(events: Iterable[Event]) -> int:
 
 
 class _Layout:
-    """Where values are: the end of the last one, and the gaps before it.
+    """Positions of values: the end of the last one, and the gaps before it.
 
-    Gaps are kept by size, because looking at every value alive takes quadratic time in
-    models that hold thousands at once.
+    Gaps are sorted by size; a search of all values takes quadratic time with thousands alive.
     """
 
     def __init__(self) -> None:
@@ -53,7 +52,7 @@ class _Layout:
         self._start_by_end: dict[int, int] = {}
 
     def take(self, needed: int) -> tuple[int, int]:
-        """Start and end in the smallest gap that fits, the first of them; else after the last."""
+        """Start and end in the first of the smallest gaps that fit; else after the last value."""
         index = bisect_left(self._gaps, (needed, 0))
         if index == len(self._gaps):
             start, self.end = self.end, self.end + needed
@@ -65,7 +64,7 @@ class _Layout:
         return start, start + needed
 
     def give_back(self, start: int, end: int) -> None:
-        """Make a gap of what was taken, together with those beside it."""
+        """Turn a value into a gap, joined with its neighbours."""
         if start in self._start_by_end:
             start = self._start_by_end[start]
             self._without(start)
@@ -82,7 +81,7 @@ class _Layout:
         self._start_by_end[end] = start
 
     def _without(self, start: int) -> int:
-        """The end of the gap that begins there, which is none any more."""
+        """Remove the gap with that start, and return its end."""
         end = self._end_by_start.pop(start)
         del self._start_by_end[end]
         del self._gaps[bisect_left(self._gaps, (end - start, start))]

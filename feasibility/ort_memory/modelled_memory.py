@@ -1,4 +1,4 @@
-"""Memory that ONNX Runtime's CPU provider takes for a model, told from the graph alone."""
+"""How much memory does ONNX Runtime need for a graph, on each instruction set?"""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from feasibility.ort_memory.steps import OpenAxes
     from feasibility.records.base import Isa
 
-# Pages of kernels that run for the first time.
+# Code pages of kernels, read when they run for the first time.
 _KERNEL_BYTES: Final = MIB
-# A graph of more nodes than this is left out: planning it takes longer than reading it.
+# Larger graphs are not modelled, because it would take longer than reading them.
 MAX_NODES: Final = 20_000
 
 
@@ -32,19 +32,19 @@ def modelled_memory(
     """Memory on each instruction set, with the steady allocator and one thread.
 
     Args:
-        graph: The graph, all its dims bound as far as they can be.
-        external: Names of the initializers whose data lies in other files.
-        open_axes: Axes of inputs whose size the model leaves open, by name.
+        graph: The graph, with its dims bound.
+        external: Names of the initializers in external files.
+        open_axes: Open axes of inputs, by name.
 
     Returns:
-        One record per instruction set; nothing for a graph without nodes or with very many.
+        One record per instruction set; empty for a graph without nodes or with very many.
     """
     if not graph.nodes or len(graph.nodes) > MAX_NODES:
         return ()
     arm = _on("aarch64", None, graph, external, open_axes)
     if any(node.op_type in BLOCKED_OPERATORS for node in graph.all_nodes()):
         return (_on("x86_64", Blocks(), graph, external, open_axes), arm)
-    # Without images in blocks both instruction sets do the same.
+    # Without blocks there is no difference between the instruction sets.
     return (msgspec.structs.replace(arm, isa="x86_64"), arm)
 
 

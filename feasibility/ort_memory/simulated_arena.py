@@ -1,8 +1,8 @@
-"""The runtime's arena: which of its pages activations have touched.
+"""How does the runtime's arena place tensors, and which of its pages become resident?
 
-The arena takes regions from the system, each twice the size of the last or as large as the
-request needs, and cuts them into chunks of which the smallest that fits is handed out. It
-never gives a region back, so every page that was touched once stays resident.
+The arena allocates regions from the system, each twice the size of the last or as large as the
+request needs. It splits them into chunks and uses the smallest chunk that fits. It never returns
+a region, so every page that was used once stays resident.
 Source: the best-fit-with-coalescing arena of ONNX Runtime
 (onnxruntime/core/framework/bfc_arena.cc), with the settings of its CPU provider.
 """
@@ -16,13 +16,13 @@ from feasibility.units import KIB, MIB
 
 _ALIGNMENT_BYTES: Final = 256
 _FIRST_REGION_BYTES: Final = MIB
-# A larger rest than this is cut off even where it is smaller than what was asked for.
+# A larger rest is split off even if it is smaller than the request.
 _MAX_WASTE_BYTES: Final = 128 * MIB
 _PAGE_BYTES: Final = 4 * KIB
 
 
 class _Chunk:
-    """A piece of a region, linked to those beside it."""
+    """A piece of a region, linked to its neighbours."""
 
     __slots__ = ("after", "before", "is_free", "region", "size", "start")
 
@@ -36,7 +36,7 @@ class _Chunk:
 
     @property
     def rank(self) -> tuple[int, int, int]:
-        """Order in which free chunks are tried: small before large, then by address.
+        """Order in which free chunks are tried: by size, then by address.
 
         The system places later regions at lower addresses.
         """
@@ -44,7 +44,7 @@ class _Chunk:
 
 
 class Arena:
-    """An arena that has not been asked for anything yet."""
+    """An arena that is empty at first."""
 
     def __init__(self) -> None:
         self._next_region_bytes = _FIRST_REGION_BYTES
@@ -55,11 +55,11 @@ class Arena:
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of the regions that it took from the system."""
+        """Bytes of the regions that it allocated from the system."""
         return self._held_bytes
 
     def spans(self) -> dict[str, tuple[int, int, int]]:
-        """What is handed out: region, start and end of each piece in it."""
+        """Region, start and end of each allocated piece."""
         return {
             name: (chunk.region, chunk.start, chunk.start + chunk.size)
             for name, chunk in self._places.items()
@@ -67,12 +67,12 @@ class Arena:
 
     @property
     def touched_bytes(self) -> int:
-        """Bytes of the pages that were handed out at least once."""
+        """Bytes of the pages that were allocated at least once."""
         self._touched = [_merged(spans) for spans in self._touched]
         return sum(end - start for spans in self._touched for start, end in spans)
 
     def take(self, name: str, size_bytes: int) -> None:
-        """Hand out memory, all of which is then written to."""
+        """Allocate memory, all of which is then written."""
         if size_bytes <= 0:
             return
         rounded = -(-size_bytes // _ALIGNMENT_BYTES) * _ALIGNMENT_BYTES
@@ -87,7 +87,7 @@ class Arena:
         self._places[name] = chunk
 
     def give_back(self, name: str) -> None:
-        """Take memory back that was handed out; names without any are let pass."""
+        """Free the memory of a name, if it has any."""
         chunk = self._places.pop(name, None)
         if chunk is None:
             return

@@ -1,4 +1,4 @@
-"""Memory that running a model takes beyond its weights, simulated run by run."""
+"""How much memory do the runs of a model add to its weights? A simulation of two runs."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ class Activations(NamedTuple):
     """Resident memory of the runs.
 
     Attributes:
-        first_run_bytes: Pages of the arena that the first run touches.
-        later_runs_bytes: The same after the second run, which lays out all activations anew.
-        input_bytes: What the caller holds to feed the model.
+        first_run_bytes: Pages of the arena that the first run uses.
+        later_runs_bytes: The same after the second run, which places all activations in one
+            block.
+        input_bytes: Inputs, which the caller holds.
     """
 
     first_run_bytes: int
@@ -30,12 +31,12 @@ class Activations(NamedTuple):
 
     @property
     def peak_bytes(self) -> int:
-        """Most of all runs."""
+        """Highest memory of all runs."""
         return self.later_runs_bytes + self.input_bytes
 
 
 def simulate(program: Program) -> Activations:
-    """What running a program again and again with the same input shapes holds."""
+    """Memory of a program that runs repeatedly with the same input shapes."""
     events = plan(program)
     arena = Arena()
     for index, size_bytes in enumerate(program.packed_bytes):
@@ -54,7 +55,7 @@ def simulate(program: Program) -> Activations:
 
 
 def _run_first(events: tuple[Event, ...], arena: Arena) -> list[str]:
-    """Every value on its own; the values that the caller gets."""
+    """The first run allocates each value. Returns the values that the caller gets."""
     kept: list[str] = []
     for event in events:
         for name, size_bytes in event.taken:
@@ -67,7 +68,7 @@ def _run_first(events: tuple[Event, ...], arena: Arena) -> list[str]:
 
 
 def _run_again(events: tuple[Event, ...], arena: Arena) -> list[str]:
-    """Only what the caller gets and workspaces are allocated beside the one block."""
+    """Later runs allocate only outputs and workspaces beside the one block."""
     kept = []
     for event in events:
         for name, size_bytes in event.taken:

@@ -1,4 +1,4 @@
-"""What the runtime executes: steps that make and read values."""
+"""What is a program of the runtime? Steps that read and compute values."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ if TYPE_CHECKING:
 
     from feasibility.graph.value_types import Shape
 
-    # Axes whose size a model leaves open, by the name of the input; others are declared.
+    # Axes with an open size, by the name of the input.
     OpenAxes: TypeAlias = Mapping[str, frozenset[int]]
 
 
 class Value(NamedTuple):
-    """One tensor that is made while the model runs.
+    """One tensor that is computed while the model runs.
 
     Attributes:
-        size_bytes: Its size in the layout that the runtime gives it; 0 where it is open.
+        size_bytes: Its size in its layout; 0 if unknown.
         shape: Its logical shape.
-        is_known: True if the runtime knows the shape before it runs, so that it may plan for
-            another tensor of that shape to take its place.
+        is_known: True if the runtime knows the shape before it runs, so that another tensor
+            of that shape can reuse the memory.
     """
 
     size_bytes: int
@@ -32,13 +32,12 @@ class Step(NamedTuple):
     """One kernel call.
 
     Attributes:
-        op_type: Operator, for people.
-        reads: Values that it reads, constants left out.
-        writes: Values that it makes.
-        is_view: True if its first output is its first input under another shape.
-        in_place: Position among `reads` of the value that its first output may replace;
-            None if it always makes a new one.
-        workspace_bytes: What it allocates for itself while it runs.
+        op_type: Operator.
+        reads: Values that it reads, without constants.
+        writes: Values that it computes.
+        is_view: True if its first output is its first input with another shape.
+        in_place: Position in `reads` of the value that its first output may overwrite.
+        workspace_bytes: Workspace of the kernel.
     """
 
     op_type: str
@@ -50,14 +49,14 @@ class Step(NamedTuple):
 
 
 class Program(NamedTuple):
-    """Steps in the order in which they run.
+    """Steps in execution order.
 
     Attributes:
         values: All values by name.
         steps: The steps.
         inputs: Values that the caller owns.
         outputs: Values that the caller gets.
-        packed_bytes: Weights that kernels keep in the arena in a layout of their own.
+        packed_bytes: Weights that kernels keep in the arena in their own layout.
     """
 
     values: Mapping[str, Value]

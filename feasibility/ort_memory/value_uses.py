@@ -1,4 +1,4 @@
-"""Who makes and who reads each value of a graph, constants told apart."""
+"""Which node computes a value, and which nodes read it?"""
 
 from __future__ import annotations
 
@@ -12,11 +12,7 @@ if TYPE_CHECKING:
 
 
 class Usage:
-    """Reads and writes of the nodes of a graph that run, those computed while loading left out.
-
-    Args:
-        graph: The graph.
-    """
+    """Reads and writes of the nodes of a graph, without nodes folded while loading."""
 
     def __init__(self, graph: TypedGraph) -> None:
         self._graph = graph
@@ -36,11 +32,11 @@ class Usage:
                 self._makers[name] = index
 
     def is_constant(self, name: str) -> bool:
-        """True for initializers and what is computed from them while loading."""
+        """True for initializers and for results that are computed while loading."""
         return name in self._graph.initializers or self._graph.constants.get(name, False)
 
     def has_constant(self, node: TypedNode, index: int) -> bool:
-        """True if that input of a node is given and constant."""
+        """True if an input of a node is given and constant."""
         return node.is_given(index) and self.is_constant(node.node.input[index])
 
     def variable_inputs(self, node: TypedNode) -> tuple[str, ...]:
@@ -48,34 +44,34 @@ class Usage:
         return tuple(name for name in _given(node.node.input) if not self.is_constant(name))
 
     def count(self, name: str) -> int:
-        """How often a value is read, the caller included."""
+        """Number of reads of a value, by nodes and by the caller."""
         return self._counts[name]
 
     def readers_at(self, name: str) -> tuple[int, ...]:
-        """Positions of the nodes that read a value, in the order in which they run."""
+        """Positions of the nodes that read a value, in execution order."""
         return tuple(self._readers.get(name, ()))
 
     def only_reader(self, name: str) -> TypedNode | None:
-        """The one node that reads a value; None if there are more, or the caller does."""
+        """The only node that reads a value; None if there are more, or the caller reads it."""
         index = self.only_reader_at(name)
         return None if index is None else self.nodes[index]
 
     def only_reader_at(self, name: str) -> int | None:
-        """Position of the one node that reads a value."""
+        """Position of the only node that reads a value."""
         if self._counts[name] != 1 or name in self.outputs or not self._readers[name]:
             return None
         return self._readers[name][0]
 
     def maker(self, name: str) -> TypedNode | None:
-        """The node that makes a value; None for inputs and constants."""
+        """The node that computes a value; None for inputs and constants."""
         index = self._makers.get(name)
         return None if index is None else self.nodes[index]
 
     def maker_at(self, name: str) -> int | None:
-        """Position of the node that makes a value."""
+        """Position of the node that computes a value."""
         return self._makers.get(name)
 
 
 def _given(names: Iterable[str]) -> Iterator[str]:
-    """Names that are not left out."""
+    """Names of inputs or outputs that are not omitted."""
     return (name for name in names if name)

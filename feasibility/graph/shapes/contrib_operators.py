@@ -26,15 +26,10 @@ Rule: TypeAlias = "Callable[[Call], Types]"
 
 
 _FLOAT: Final = TensorProto.FLOAT
-_INT64: Final = TensorProto.INT64
 
 
 def _same(call: Call) -> Types:
     return (call.type_of(0),)
-
-
-def _shaped(call: Call, elem_type: int, *shape: int | None) -> Types:
-    return (ValueType(elem_type or call.type_of(0).elem_type, shape),)
 
 
 def _skip_normalization(call: Call) -> Types:
@@ -186,60 +181,12 @@ def _reorder_output(call: Call) -> Types:
     return (call.type_of(0).with_shape(shape),)
 
 
-def _blocked_upsample(call: Call) -> Types:
-    shape, scales = call.type_of(0).shape, ints_of(call.attributes, "scales")
-    if shape is None or scales is None or len(scales) != len(shape):
-        return (call.type_of(0).with_shape(None),)
-    sizes = (
-        None if dim is None else dim * max(by, 0) for dim, by in zip(shape, scales, strict=True)
-    )
-    return (call.type_of(0).with_shape(sizes),)
-
-
-def _crop_and_resize(call: Call) -> Types:
-    size = call.value(3)
-    height, width = (
-        (int(item) for item in size)
-        if size is not None and size.shape == (2,)
-        else (
-            None,
-            None,
-        )
-    )
-    return _shaped(call, 0, call.dim(1, 0), call.dim(0, 1), height, width)
-
-
-def _rows_of_table(call: Call) -> Types:
-    indices = call.type_of(1).shape
-    width = call.dim(0, -1)
-    return (call.type_of(0).with_shape(None if indices is None else (*indices, width)),)
-
-
-def _relative_bias(call: Call) -> Types:
-    lengths = [call.value(1), call.value(2)]
-    query, key = (None if item is None or item.size != 1 else int(item.item()) for item in lengths)
-    return _shaped(call, 0, 1, call.dim(0, 1), query, key)
-
-
 def _quantize(call: Call) -> Types:
     return (call.type_of(0).with_elem_type(call.type_of(2).elem_type or TensorProto.UINT8),)
 
 
 def _dequantize(call: Call) -> Types:
     return (call.type_of(0).with_elem_type(call.type_of(1).elem_type or _FLOAT),)
-
-
-def _crop(call: Call) -> Types:
-    batch, channels, height, width = call.shape(0, 4)
-    scale, border = ints_of(call.attributes, "scale"), ints_of(call.attributes, "border")
-    if scale is not None and len(scale) == 2:
-        return _shaped(call, 0, batch, channels, *scale)
-    if border is None or len(border) != 4 or height is None or width is None:
-        return _shaped(call, 0, batch, channels, None, None)
-    left, top, right, bottom = border
-    return _shaped(
-        call, 0, batch, channels, max(height - top - bottom, 0), max(width - left - right, 0)
-    )
 
 
 def _comparison(call: Call) -> Types:
@@ -281,15 +228,10 @@ _RULES: Final[dict[tuple[str, str], Rule]] = {
     ("", "LessOrEqual"): _comparison,
     ("", "LayerNormalization"): _layer_normalization,
     ("", "SimplifiedLayerNormalization"): _layer_normalization,
-    ("", "Crop"): _crop,
     ("com.microsoft", "LayerNormalization"): _layer_normalization,
     ("com.microsoft", "SimplifiedLayerNormalization"): _layer_normalization,
     ("com.microsoft", "SkipLayerNormalization"): _skip_normalization,
     ("com.microsoft", "SkipSimplifiedLayerNormalization"): _skip_normalization,
-    ("com.microsoft", "SkipGroupNorm"): lambda call: (call.type_of(0), call.type_of(0)),
-    ("com.microsoft", "BiasSplitGelu"): lambda call: _shaped(
-        call, 0, *call.shape(0, 3)[:2], None if (width := call.dim(0, 2)) is None else width // 2
-    ),
     ("com.microsoft", "EmbedLayerNormalization"): _embed_layer_normalization,
     ("com.microsoft", "Attention"): _attention,
     ("com.microsoft", "QAttention"): _quantized_attention,
@@ -307,13 +249,8 @@ _RULES: Final[dict[tuple[str, str], Rule]] = {
     ("com.microsoft", "QLinearConcat"): _quantized_concat,
     ("com.microsoft", "QuantizeLinear"): _quantize,
     ("com.microsoft", "DequantizeLinear"): _dequantize,
-    ("com.microsoft", "CropAndResize"): _crop_and_resize,
-    ("com.microsoft", "TorchEmbedding"): _rows_of_table,
-    ("com.microsoft", "RelativePositionBias"): _relative_bias,
-    ("com.microsoft", "IsAllFinite"): lambda call: _shaped(call, TensorProto.BOOL),
     ("com.microsoft.nchwc", "ReorderInput"): _reorder_input,
     ("com.microsoft.nchwc", "ReorderOutput"): _reorder_output,
-    ("com.microsoft.nchwc", "Upsample"): _blocked_upsample,
 }
 
 
