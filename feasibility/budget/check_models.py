@@ -36,7 +36,7 @@ class CheckSettings:
         progress_of: Shows the progress of a model, by its name.
         against: The revision to compare with; None for the recorded baselines.
         is_static: True to run nothing.
-        is_strict: True if inconclusive limits fail.
+        is_strict: True if undecided limits fail.
         is_explained: True to explain growth within limits too.
         timeout_s: Time limit of one process.
     """

@@ -58,7 +58,7 @@ class ScopeOptions:
     static: bool = option(
         "--static", "Check sizes, FLOPs and operators only; run nothing.", default=False
     )
-    strict: bool = option("--strict", "Fail on inconclusive limits too.", default=False)
+    strict: bool = option("--strict", "Fail on undecided limits too.", default=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

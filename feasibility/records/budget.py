@@ -158,12 +158,12 @@ class BudgetReport(
     tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
     config: Annotated[str, doc("The budget file, relative to its repository.")]
     baseline: Annotated[str, doc("What the models were compared with.")]
-    strict: Annotated[bool, doc("True if inconclusive limits fail.")] = False
+    strict: Annotated[bool, doc("True if undecided limits fail.")] = False
     models: Annotated[tuple[ModelBudget, ...], doc("Results per model.")]
     errors: Annotated[tuple[BudgetFailure, ...], doc("Models that could not be checked.")] = ()
 
     @property
     def is_broken(self) -> bool:
-        """True if a budget is broken, or inconclusive with `strict`."""
+        """True if a budget is broken, or undecided with `strict`."""
         bad = {"fail", "inconclusive"} if self.strict else {"fail"}
         return any(model.outcome in bad for model in self.models)
