@@ -47,6 +47,9 @@ _NO_MEMORY_WORDS: Final = (
     "failed to allocate memory",
     "out of memory",
     "unable to allocate",
+    "cannot allocate memory",
+    "insufficient memory",
+    "not enough memory",
 )
 _MORE_MEMORY_HINT: Final = (
     "free memory, make the inputs smaller with --dim, or measure on a larger machine"

@@ -1,4 +1,4 @@
-"""Where are percentiles computed? Figures of latency samples; every percentile is a sample."""
+"""What are the percentiles, mean and spread of latency samples? Every percentile is a sample."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What should a reader know before trusting a profile or a proof? Every warning of both.
+"""Which warnings does a profile or a proof contain? All of them, each with a hint.
 
 Warnings that may not apply are returned in a tuple, which is then empty.
 """

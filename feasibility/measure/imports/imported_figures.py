@@ -1,4 +1,4 @@
-"""What did another program measure? Its figures, before they become a profile."""
+"""How do figures of another program become a profile? And readers of numbers in any document."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Reads what each instrument recorded: memray, the profiler, the log, the GPU."""
+"""Reads the records of instruments: memray, the runtime's profile and log, NVML."""

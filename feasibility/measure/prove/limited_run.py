@@ -30,7 +30,6 @@ THRASHING_RATIO: Final = 1.5
 COMFORT_RATIO: Final = 1.1
 
 _MESSAGE_LIMIT: Final = 300
-_NO_MEMORY_WORDS: Final = ("cannot allocate memory", "insufficient memory", "not enough memory")
 _OUTCOMES: Final[dict[EndedBy, Outcome]] = {"itself": "survived", "timeout": "thrashed"}
 _CRASHES: Final = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL})
 
@@ -159,18 +158,13 @@ def _ended_by(child: GroupedChild, model_name: str) -> EndedBy:
         return "timeout"
     if result.ending == "failed":
         failed = result.event(Failed)
-        if failed is not None and _is_about_memory(failed):
+        if failed is not None and is_out_of_memory(failed):
             return "refusal"
     if result.signal_number == signal.SIGKILL and counted.oom_kill_count != 0:
         return "oom-killer"
     if result.signal_number is not None and result.signal_number in _CRASHES:
         return "crash"
     raise child_error(result, model_name, None)
-
-
-def _is_about_memory(failed: Failed) -> bool:
-    text = failed.message.lower()
-    return is_out_of_memory(failed) or any(words in text for words in _NO_MEMORY_WORDS)
 
 
 def _record(

@@ -1,1 +1,1 @@
-"""Reads what this machine is, and measures how fast it is."""
+"""Reads facts of this machine, and measures its speed."""
