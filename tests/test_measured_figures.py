@@ -299,5 +299,5 @@ def test_providers_by_short_and_full_name() -> None:
     assert MeasureOptions(provider="CPU").provider_name == "CPUExecutionProvider"
     full = "CUDAExecutionProvider"
     assert MeasureOptions(provider=full).provider_name == full
-    with pytest.raises(UsageError, match="no execution provider 'gpu'"):
+    with pytest.raises(UsageError, match="Unknown execution provider 'gpu'"):
         MeasureOptions(provider="gpu")
