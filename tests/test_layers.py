@@ -119,6 +119,12 @@ def test_every_module_has_a_layer() -> None:
     assert {name for name in LEVEL if name not in MODULES} == set()
 
 
+def test_the_package_needs_no_development_tool() -> None:
+    """The fit, the benchmarks and their libraries are not part of the wheel."""
+    names = {name.split(".")[0] for path in sources() for name in imported_modules(path)}
+    assert names & {"benchmarks", "calibration", "scipy", "tests"} == set()
+
+
 def test_no_modules_import_each_other() -> None:
     """Inside a room, too, imports form no circle, not even for types."""
     imports = {name: imported(path) - {name} for name, path in MODULES.items()}
@@ -144,7 +150,11 @@ def test_the_child_imports_nothing_of_the_package() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    [p for folder in ("feasibility", "tests", "benchmarks") for p in (ROOT / folder).rglob("*.py")],
+    [
+        p
+        for folder in ("feasibility", "tests", "benchmarks", "calibration")
+        for p in (ROOT / folder).rglob("*.py")
+    ],
     ids=lambda path: str(path.relative_to(ROOT)),
 )
 def test_nothing_imports_tracemalloc(path: Path) -> None:
