@@ -256,7 +256,7 @@ def test_a_command_that_cannot_read_a_model_says_so(
 IN_FORK = ("graph", "ort_memory", "facts", "model_file.skeleton")
 FRONT = {"facts.read_model", "facts.reader_process"}
 # These only write models of their own.
-WRITERS = {"zoo.onnx_file", "zoo.graph", "zoo.kernels", "measure.gpu_pass"}
+WRITERS = {"zoo.onnx_file", "zoo.network", "zoo.single_operator_networks", "measure.gpu_pass"}
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))

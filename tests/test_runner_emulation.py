@@ -29,7 +29,7 @@ from feasibility.runners.emulator.installed_emulator import (
     usable_emulator,
 )
 from feasibility.runners.named_runners import runner_named
-from feasibility.zoo.registry import build
+from feasibility.zoo.architectures import build
 
 MIB = 1024**2
 SMAPS = """\

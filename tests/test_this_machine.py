@@ -35,7 +35,7 @@ from feasibility.predict.latency.measured_rates import KINDS
 from feasibility.records.device import UNVERIFIED, Kind
 from feasibility.runners.child_protocol import Schedule
 from feasibility.units import GIB, KIB, MIB
-from feasibility.zoo.kernels import KERNELS
+from feasibility.zoo.single_operator_networks import KERNELS
 from tests.machine_samples import cpuinfo, written
 
 CATALOGUE = load_catalogue(devices_dir())

@@ -19,10 +19,10 @@ import pytest
 from feasibility import zoo
 from feasibility.errors import HostError, UsageError
 from feasibility.units import format_bytes
-from feasibility.zoo import registry
-from feasibility.zoo.graph import GraphBuilder, Network, Value, Weight
+from feasibility.zoo import architectures
+from feasibility.zoo.architectures import ZooEntry
+from feasibility.zoo.network import GraphBuilder, Network, Value, Weight
 from feasibility.zoo.onnx_file import CHUNK_ELEMENT_COUNT, draw, write_network
-from feasibility.zoo.registry import ZooEntry
 
 DEMO = tuple(entry for entry in zoo.entries() if entry.in_demo)
 LARGE_BYTES = 400_000_000
@@ -141,7 +141,7 @@ def test_outputs_have_the_shape_of_the_published_model(
 )
 def test_parameters_are_those_of_the_published_model(name: str, parameter_count: int):
     """Counted without the scalars that spell out an activation or a normalisation."""
-    network = registry._NETWORKS[name]()
+    network = architectures._NETWORKS[name]()
     counted = sum(weight.element_count for weight in network.weights if weight.shape)
     assert counted == parameter_count
 
@@ -171,7 +171,7 @@ def test_a_file_is_what_onnx_would_save(folder: Path):
 
 
 def test_every_name_in_a_graph_is_its_own(folder: Path):
-    for build_network in registry._NETWORKS.values():
+    for build_network in architectures._NETWORKS.values():
         network = build_network()
         named = (*network.inputs, *network.nodes, *network.weights, *network.integers)
         repeated = [name for name, count in Counter(x.name for x in named).items() if count > 1]
@@ -179,7 +179,7 @@ def test_every_name_in_a_graph_is_its_own(folder: Path):
 
 
 def test_all_weights_are_used():
-    for build_network in registry._NETWORKS.values():
+    for build_network in architectures._NETWORKS.values():
         network = build_network()
         read = {name for node in network.nodes for name in node.inputs}
         assert {each.name for each in (*network.weights, *network.integers)} - read == set()
@@ -317,7 +317,7 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(
         file.write(b"part")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(registry, "write_network", fail)
+    monkeypatch.setattr(architectures, "write_network", fail)
     with pytest.raises(HostError) as caught:
         zoo.build("mobilenet-v2", folder=tmp_path)
     assert caught.value.why == "there is no room for its 13.3 MiB (No space left on device)"
@@ -329,7 +329,7 @@ def test_an_interrupted_build_leaves_nothing(tmp_path: Path, monkeypatch: pytest
         file.write(b"part")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(registry, "write_network", interrupt)
+    monkeypatch.setattr(architectures, "write_network", interrupt)
     with pytest.raises(KeyboardInterrupt):
         zoo.build("mobilenet-v2", folder=tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -29,7 +29,7 @@ def demo(*, details: DetailsOption = False, quiet: QuietOption = False) -> int:
     from feasibility.decide.requirements import Requirements
     from feasibility.measure.measure_options import MeasureOptions
     from feasibility.render.reports.check import check_report
-    from feasibility.zoo.registry import build, entries
+    from feasibility.zoo.architectures import build, entries
 
     devices = chosen_devices(DEVICE_IDS)
     shown = [entry for entry in entries() if entry.in_demo]

@@ -27,7 +27,7 @@ def list_architectures() -> None:
     """List the architectures."""
     from feasibility.render.reports.zoo import zoo_report
     from feasibility.render.terminal.layout import print_report
-    from feasibility.zoo.registry import entries
+    from feasibility.zoo.architectures import entries
 
     listed = ((entry.name, entry.title, entry.description, entry.file_bytes) for entry in entries())
     print_report(stdout_console(), zoo_report(listed))
@@ -49,7 +49,7 @@ def build(
     quiet: QuietOption = False,
 ) -> None:
     """Build architectures and print the paths of their files."""
-    from feasibility.zoo.registry import build as build_one
+    from feasibility.zoo.architectures import build as build_one
 
     for name in names:
         with progress_on(name, quiet=quiet) as progress:

@@ -12,7 +12,7 @@ from feasibility.records.runners import RunnerTrial
 from feasibility.runners.child_protocol import Ready
 from feasibility.runners.host import read_host
 from feasibility.runners.session import Runner
-from feasibility.zoo.registry import build
+from feasibility.zoo.architectures import build
 
 MODEL_NAME = "yamnet"
 

@@ -1,7 +1,7 @@
 """Which device file do the facts and the measured speed of this machine make?
 
 `devices this` writes it: the clusters and memory that the system reports, and rates per kind of
-operator from the times of the models in `feasibility.zoo.kernels`.
+operator from the times of the models in `zoo.single_operator_networks`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from feasibility.records.device import (
 from feasibility.runners.host import this_host
 from feasibility.text import safe_text
 from feasibility.units import MIB, MILLISECOND_NS, SECOND_NS, format_bytes, format_duration
-from feasibility.zoo.kernels import SMALL_LAYER_COUNT, TINY_NODE_COUNT
+from feasibility.zoo.single_operator_networks import SMALL_LAYER_COUNT, TINY_NODE_COUNT
 
 _ROLES: Final[dict[Kind, Role]] = {"sbc": "headless", "server": "service"}
 # As in the catalogue; docs/devices.md states their origin.
@@ -203,7 +203,7 @@ def rates_of(
     alone: Mapping[str, KernelTime],
     source: str,
 ) -> Rates:
-    """The rates of a number of threads, from the times of the models in `feasibility.zoo.kernels`.
+    """Rates of a number of threads, from the times of `zoo.single_operator_networks`.
 
     Args:
         threads: The number of threads.

@@ -6,6 +6,6 @@ memory and time can be measured without a download; what they compute means noth
 
 from __future__ import annotations
 
-from feasibility.zoo.registry import ZooEntry, build, entries
+from feasibility.zoo.architectures import ZooEntry, build, entries
 
 __all__ = ["ZooEntry", "build", "entries"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from feasibility.zoo.graph import GraphBuilder, Network, Value, linear_spread
+from feasibility.zoo.network import GraphBuilder, Network, Value, linear_spread
 
 CLASS_COUNT: Final = 1000
 LAST_CHANNELS: Final = 1280

@@ -1,4 +1,4 @@
-"""Writes a network as an ONNX file, drawing its weights a chunk at a time.
+"""How is a network written as an ONNX file? Its random weights are made chunk by chunk.
 
 protobuf merges messages whose bytes follow each other, so the file is put
 together from small messages that onnx serialises and raw weights between them.
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from feasibility.zoo.graph import Network, Node, Value, Weight
+from feasibility.zoo.network import Network, Node, Value, Weight
 
 if TYPE_CHECKING:
     import numpy as np
@@ -113,7 +113,7 @@ def _value_proto(value: Value) -> onnx.ValueInfoProto:
 
 
 def _initializer_head(weight: Weight) -> bytes:
-    """An initializer up to its raw data, with the lengths that announce them."""
+    """An initializer up to its raw data, with the lengths of the following bytes."""
     from onnx import TensorProto
 
     raw_bytes = weight.element_count * FLOAT_BYTES

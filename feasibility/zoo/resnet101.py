@@ -1,4 +1,4 @@
-"""ResNet-101 v1 as the ONNX model zoo has it, converted from MXNet.
+"""ResNet-101 v1 as in the ONNX model zoo, converted from MXNet.
 
 Source: mxnet/gluon/model_zoo/vision/resnet.py, `BottleneckV1`. Three things tell it from
 PyTorch's: the stride is in the first 1x1 convolution, the 1x1 convolutions have biases,
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from feasibility.zoo.graph import GraphBuilder, Network, Value, linear_spread
+from feasibility.zoo.network import GraphBuilder, Network, Value, linear_spread
 
 CLASS_COUNT: Final = 1000
 STAGES: Final = ((3, 256), (4, 512), (23, 1024), (3, 2048))  # blocks, output channels
@@ -55,7 +55,7 @@ def _bottleneck(g: GraphBuilder, x: str, scope: str, channels: tuple[int, int], 
     y = g.batch_norm(y, f"{scope}.batchnorm2", channels_out, gain=BRANCH_GAIN)
     if channels_in != channels_out:
         x = g.conv(x, f"{scope}.downsample.conv", channels, 1, stride=stride, bias=False)
-        # He's spread doubles the variance for a ReLU to halve it; none follows here.
+        # He initialisation doubles the variance because a ReLU halves it; here is no ReLU.
         x = g.batch_norm(x, f"{scope}.downsample.batchnorm", channels_out, gain=0.5**0.5)
     y = g.node("Add", x, y, name=f"{scope}.plus")
     return g.node("Relu", y, name=f"{scope}.relu2")

@@ -1,4 +1,4 @@
-"""ResNet-18 with the head that fastai puts on it, as PyTorch exports it.
+"""ResNet-18 with the head of fastai, as PyTorch exports it.
 
 Source: He et al. 2015, "Deep Residual Learning for Image Recognition", table 1;
 fastai/vision/learner.py, `create_head`. Exporting in evaluation mode folds the body's
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from feasibility.zoo.graph import GraphBuilder, Network, Value
+from feasibility.zoo.network import GraphBuilder, Network, Value
 
 STAGE_CHANNELS: Final = (64, 128, 256, 512)
 BLOCKS_PER_STAGE: Final = 2

@@ -1,4 +1,4 @@
-"""BERT-like sentence encoders, as PyTorch's exporter writes them at opset 14.
+"""BERT-like sentence encoders, as PyTorch exports them with opset 14.
 
 Source: Devlin et al. 2018, "BERT"; transformers/models/bert/modeling_bert.py and
 xlm_roberta/modeling_xlm_roberta.py. Layer normalisation, GELU and attention are spelt
@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from feasibility.zoo.graph import GraphBuilder, Network, Value
+from feasibility.zoo.network import GraphBuilder, Network, Value
 
 FLOAT32_MIN: Final = -3.4028234663852886e38
 LAYER_NORM_EPSILON: Final = 1e-12
@@ -19,7 +19,7 @@ LAYER_NORM_EPSILON: Final = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class EncoderShape:
-    """Sizes that tell one encoder from another.
+    """Sizes of an encoder.
 
     Args:
         padding_id: The token that positions skip, as RoBERTa counts them; None for

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from feasibility.zoo.graph import GraphBuilder, Network, Value
+from feasibility.zoo.network import GraphBuilder, Network, Value
 
 FRAME_COUNT: Final = 96
 BAND_COUNT: Final = 64

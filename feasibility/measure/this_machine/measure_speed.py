@@ -24,9 +24,9 @@ from feasibility.runners.child_process import ChildResult, run_child
 from feasibility.runners.child_protocol import Event, Failed, Ready, Request, Schedule, Task, Timed
 from feasibility.scratch import scratch_folder
 from feasibility.units import MIB, SECOND_NS
-from feasibility.zoo.graph import Network
-from feasibility.zoo.kernels import KERNELS, bus
+from feasibility.zoo.network import Network
 from feasibility.zoo.onnx_file import write_network
+from feasibility.zoo.single_operator_networks import KERNELS, bus
 
 BUS: Final = "bus"
 MAX_THREADS: Final = 16

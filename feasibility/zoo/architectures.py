@@ -1,4 +1,4 @@
-"""The list of reference architectures, and where their files go."""
+"""Which reference architectures are there, and where are their files?"""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from feasibility.errors import HostError, UsageError
 from feasibility.paths import cache_dir
 from feasibility.text import safe_text
 from feasibility.zoo import transformer
-from feasibility.zoo.cache import is_intact, write_whole
-from feasibility.zoo.graph import Network
 from feasibility.zoo.mobilenet_v2 import mobilenet_v2
+from feasibility.zoo.network import Network
 from feasibility.zoo.onnx_file import write_network
 from feasibility.zoo.resnet18 import resnet18_fastai
 from feasibility.zoo.resnet101 import resnet101
 from feasibility.zoo.transformer import encoder
+from feasibility.zoo.write_once import is_intact, write_whole
 from feasibility.zoo.yamnet import yamnet
 
 
@@ -135,7 +135,7 @@ def entries() -> tuple[ZooEntry, ...]:
 
 
 def build(name: str, *, folder: Path | None = None) -> Path:
-    """Path of the architecture's ONNX file, which is written unless it is there already.
+    """Path of the architecture's ONNX file, which is written if it does not exist.
 
     Args:
         name: Name of an entry.
@@ -148,7 +148,7 @@ def build(name: str, *, folder: Path | None = None) -> Path:
     """
     entry = _find(name)
     path = (folder or cache_dir() / "zoo" / entry.sha256[:8]) / f"{entry.name}.onnx"
-    # Asked first: a file that appears meanwhile is whole, and another builder's work.
+    # Checked first: another process may have written the whole file meanwhile.
     is_taken = folder is not None and path.exists()
     if is_intact(path, entry.file_bytes, entry.sha256):
         return path

@@ -1,4 +1,4 @@
-"""Describes a network as plain data: nodes, and weights that are not there yet.
+"""How is a network described in Python? As nodes and weights without values.
 
 An architecture module builds a `Network` with a `GraphBuilder`; `onnx_file`
 draws the weights while it writes them. So describing a model of a gigabyte
@@ -31,7 +31,7 @@ class Weight:
 
 @dataclass(frozen=True, slots=True)
 class Integers:
-    """A small int64 initializer with stated values, such as a shape or a row of indices."""
+    """A small int64 initializer, such as a shape or a row of indices."""
 
     name: str
     shape: tuple[int, ...]
@@ -40,7 +40,7 @@ class Integers:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """An operator with one output, which bears the node's name."""
+    """An operator with one output, which has the node's name."""
 
     op_type: str
     name: str
@@ -59,7 +59,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """Everything about an ONNX model but the values of its weights."""
+    """An ONNX model without the values of its weights."""
 
     name: str
     opset: int
@@ -170,7 +170,7 @@ class GraphBuilder:
         return self.node("MatMul", x, weight, name=name)
 
     def build(self, *outputs: Value) -> Network:
-        """The network, with these of its values as outputs."""
+        """The network with these outputs."""
         return Network(
             name=self._name,
             opset=self._opset,

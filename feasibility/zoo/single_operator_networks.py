@@ -1,6 +1,6 @@
-"""Small networks that each keep a processor busy with one kind of work.
+"""Which small networks test one operator type each?
 
-`feasibility devices this` runs them to learn what a machine sustains. Shapes are those of
+`feasibility devices this` runs them to measure the speed of a machine. Shapes are those of
 common architectures, because a rate depends on them; the largest takes under half a second
 on an in-order core of 1 GHz.
 """
@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from feasibility.zoo.graph import GraphBuilder, Network, Value, linear_spread
+from feasibility.zoo.network import GraphBuilder, Network, Value, linear_spread
 
 OPSET: Final = 17
 SEQUENCE: Final = 128
@@ -164,7 +164,7 @@ def traffic() -> Network:
 
 
 def layers() -> Network:
-    """A chain of operators on a single element: dispatching them is all that takes time."""
+    """A chain of operators on a single element: measures the time to dispatch them."""
     g = GraphBuilder("layers", opset=OPSET)
     start = g.input("input", 1)
     x = start
@@ -175,7 +175,7 @@ def layers() -> Network:
 
 
 def small() -> Network:
-    """A chain of 1x1 convolutions of 7x7 over 256 channels: the least work that is shared out.
+    """A chain of 1x1 convolutions of 7x7 over 256 channels: the smallest work that is parallel.
 
     With several threads their waiting for each other shows; see `rates_of`.
     """
@@ -229,7 +229,7 @@ def _conv(
 
 
 class _Quantised:
-    """Makes int8 values out of the float32 ones that a network is written with.
+    """Converts the float32 values of a network to int8.
 
     The runtime computes what depends on nothing else once, while it loads.
     """
@@ -255,6 +255,6 @@ class _Quantised:
 
 
 def _pooled(g: GraphBuilder, x: str, channels: int) -> Network:
-    """The network with one mean per channel as its output, so that no large one is copied."""
+    """The network with one mean per channel as its output, to avoid a large copy."""
     x = g.node("GlobalAveragePool", x, name="pool")
     return g.build(Value(x, "float32", (1, channels, 1, 1)))

@@ -1,4 +1,4 @@
-"""Keeps files that can be made again, whole or not at all."""
+"""How is a large file written so that it is complete or absent?"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def is_intact(path: Path, file_bytes: int, sha256: str) -> bool:
-    """True if the file is there with that size and digest, and can be read."""
+    """True if the file exists with that size and digest, and can be read."""
     try:
         if path.stat().st_size != file_bytes:
             return False
