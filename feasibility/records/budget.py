@@ -120,7 +120,7 @@ class BudgetLine(Record, frozen=True, kw_only=True):
     high_ratio: Annotated[float | None, doc("Upper end of the interval of actual to baseline.")] = (
         None
     )
-    outcome: Annotated[Outcome, doc("Outcome of the check.")]
+    outcome: Annotated[Outcome, doc("Outcome; `inconclusive` means undecided.")]
     reason: Annotated[str, doc("Reason in one sentence; may be empty.")] = ""
     line_number: Annotated[Count, doc("Line of the limit in the budget file; 0 if unknown.")] = 0
 
