@@ -121,6 +121,14 @@ def test_check_goes_on_after_a_model_that_fails(cli: Cli, stages: Stages) -> Non
     assert "not assessed, see the errors: broken.onnx, bug.onnx" in result.out
 
 
+def test_a_long_check_shows_each_recommendation_as_it_is_known(cli: Cli, stages: Stages) -> None:
+    """On stderr, for several models that are measured; the report comes at the end."""
+    line = "resnet101.onnx: ON DEVICE: fits on the Samsung Galaxy S24; tight on the Phone, budget"
+    assert cli("check", "a.onnx", "b.onnx").err.splitlines().count(line) == 2
+    assert line not in cli("check", "a.onnx").err
+    assert cli("check", "a.onnx", "b.onnx", "-q").err == ""
+
+
 def test_check_reports_failures_in_its_document(cli: Cli, stages: Stages) -> None:
     result = cli("check", "broken.onnx", "a.onnx", "--json", "-q")
     document = msgspec.json.decode(result.out, type=Assessment)
