@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import feasibility
+
 ROOT = Path(__file__).parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -75,3 +77,29 @@ def test_ci_runs_every_python_that_is_promised() -> None:
     matrix = re.search(r"python: \[(.+)\]", (ROOT / ".github/workflows/ci.yml").read_text("utf-8"))
     assert matrix is not None
     assert re.findall(r"3\.\d+", matrix[1]) == promised
+
+
+PAGES = (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")))
+# Files of a user, or names that a recipe stands for.
+_OTHERS = {"feasibility.toml", "pyproject.toml", "my_board.toml", "devices/my_board.toml"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_documents_name_files_that_exist(page: Path) -> None:
+    """`render/rows/reasons.py`, `judge_limit.py` or `profiles/published.csv` is in the project."""
+    package = Path(feasibility.__file__).parent
+    known = [
+        f"/{path.as_posix()}"
+        for folder in (
+            package,
+            *(ROOT / name for name in ("tests", "benchmarks", "calibration", "profiles")),
+        )
+        for path in folder.rglob("*.*")
+    ]
+    text = page.read_text(encoding="utf-8")
+    named = set(
+        re.findall(r"(?<![\w./-])((?:[a-z_]+/)*[a-z_0-9]+\.(?:py|toml|csv))(?![\w*])", text)
+    )
+    assert {
+        name for name in named - _OTHERS if not any(path.endswith(f"/{name}") for path in known)
+    } == set()
