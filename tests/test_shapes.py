@@ -373,3 +373,15 @@ def test_an_einsum_with_spaces_and_an_ellipsis_has_its_shape() -> None:
         ["y"],
     )
     assert shape_of(made, "y") == (7, 2, 4)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "shape"),
+    [({"border": [1, 2, 3, 4]}, (1, 3, 14, 16)), ({"scale": [5, 6]}, (1, 3, 5, 6))],
+)
+def test_the_experimental_crop_has_its_shape(
+    attributes: dict[str, list[int]], shape: tuple[int, ...]
+) -> None:
+    """Old style transfer models use it; onnx does not know it any more."""
+    made = model([node("Crop", "x", "y", **attributes)], {"x": (FLOAT, [1, 3, 20, 20])}, ["y"])
+    assert shape_of(made, "y") == shape

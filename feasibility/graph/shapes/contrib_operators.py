@@ -189,6 +189,19 @@ def _dequantize(call: Call) -> Types:
     return (call.type_of(0).with_elem_type(call.type_of(1).elem_type or _FLOAT),)
 
 
+def _crop(call: Call) -> Types:
+    batch, channels, height, width = call.shape(0, 4)
+    scale, border = ints_of(call.attributes, "scale"), ints_of(call.attributes, "border")
+    if scale is not None and len(scale) == 2:
+        height, width = scale
+    elif border is None or len(border) != 4 or height is None or width is None:
+        height = width = None
+    else:
+        left, top, right, bottom = border
+        height, width = max(height - top - bottom, 0), max(width - left - right, 0)
+    return (call.type_of(0).with_shape((batch, channels, height, width)),)
+
+
 def _comparison(call: Call) -> Types:
     """Operands broadcast against each other."""
     first, second = call.type_of(0).shape, call.type_of(1).shape
@@ -228,6 +241,7 @@ _RULES: Final[dict[tuple[str, str], Rule]] = {
     ("", "LessOrEqual"): _comparison,
     ("", "LayerNormalization"): _layer_normalization,
     ("", "SimplifiedLayerNormalization"): _layer_normalization,
+    ("", "Crop"): _crop,
     ("com.microsoft", "LayerNormalization"): _layer_normalization,
     ("com.microsoft", "SimplifiedLayerNormalization"): _layer_normalization,
     ("com.microsoft", "SkipLayerNormalization"): _skip_normalization,
