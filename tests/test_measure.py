@@ -35,7 +35,9 @@ def test_every_pass_brings_its_figures(profile: Profile) -> None:
     assert profile.memory is not None
     assert profile.memory.allocator == "steady"
     assert profile.memory.allocated_load_peak_bytes is not None
-    assert profile.memory.arena_in_use_peak_bytes is not None
+    # Older runtimes do not write the arena's state into their profile.
+    has_arena_figures = tiny_models.RUNTIME_VERSION >= (1, 28)
+    assert (profile.memory.arena_in_use_peak_bytes is not None) == has_arena_figures
     assert profile.default_allocator is not None
     assert profile.default_allocator.repeat_count >= 5
     assert profile.latency is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,9 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from feasibility.records.workload import InputSpec
+
+# Major and minor release of the runtime that tests run.
+RUNTIME_VERSION = tuple(int(part) for part in metadata.version("onnxruntime").split(".")[:2])
 
 
 def save(path: Path, graph: onnx.GraphProto, opset: int = 17) -> Path:
