@@ -62,16 +62,7 @@ def encode(record: msgspec.Struct) -> bytes:
 
 
 def decode(data: bytes, record_type: type[RecordT], source: str) -> RecordT:
-    """The record in a JSON document.
-
-    Args:
-        data: The document.
-        record_type: Expected type.
-        source: Name of the document in messages.
-
-    Raises:
-        DocumentError: It is not JSON, not of this type, of a newer version, or not valid.
-    """
+    """The record in a JSON document."""
     what = f"Cannot read {safe_text(source)}"
     wanted = str(record_type.__struct_config__.tag)
     try:
@@ -120,11 +111,7 @@ def is_document_of_this_tool(path: Path) -> bool:
 
 
 def json_schema(name: str) -> dict[str, Any]:
-    """The JSON Schema of a document, by its short name.
-
-    Raises:
-        UsageError: The document does not exist.
-    """
+    """The JSON Schema of a document, by its short name."""
     record_type = DOCUMENTS.get(name)
     if record_type is None:
         raise UsageError(

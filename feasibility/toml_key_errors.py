@@ -29,8 +29,6 @@ class TomlTable:
     """One table of a TOML file.
 
     Args:
-        origin: The file, as errors name it.
-        values: The parsed content of the table.
         lines: Line of every key of the file, from `key_lines`.
         path: Keys that lead to the table.
     """
@@ -137,12 +135,6 @@ def read_toml_text(
     path: Path, what: str, error_type: type[FeasibilityError], most_bytes: int
 ) -> str:
     """The text of a file.
-
-    Args:
-        path: The file.
-        what: The failed job, for the error.
-        error_type: The error to raise.
-        most_bytes: The largest size that is read.
 
     Raises:
         FeasibilityError: It is not a regular file, too large or not UTF-8.

@@ -52,11 +52,7 @@ def read_baseline(folder: Path, name: str) -> Snapshot | None:
 
 
 def write_baseline(folder: Path, snapshot: Snapshot) -> Path:
-    """Write a model's baseline, complete or not at all; returns its path.
-
-    Raises:
-        DocumentError: The file cannot be written.
-    """
+    """Write a model's baseline, complete or not at all; returns its path."""
     path = baseline_path(folder, snapshot.model)
     try:
         with whole_file(path) as file:
@@ -93,15 +89,7 @@ def _has_conflict(path: Path) -> bool:
 
 
 def record_baseline(model: ModelUnderTest, progress: Callable[[int, int, str], None]) -> Snapshot:
-    """The snapshot of a model with every metric; unknown metrics are measured.
-
-    Args:
-        model: The model, opened.
-        progress: Called with the number of done steps, of all steps, and the current step.
-
-    Raises:
-        FeasibilityError: The model cannot be read, loaded or run.
-    """
+    """The snapshot of a model with every metric; unknown metrics are measured."""
     steps: tuple[tuple[Need, Metric, int], ...] = (
         ("memory", "peak", _PROCESS_COUNT),
         ("latency", "latency", _PROCESS_COUNT),

@@ -50,7 +50,6 @@ class OperatorRule:
     Args:
         provider: The provider; None for all operators of the model file.
         allowed: Operator names, with or without a domain; `*` allows all.
-        line: Line in the budget file.
     """
 
     provider: str | None
@@ -75,7 +74,6 @@ class DriftRule:
         limit_ratio: Largest difference, as a share of the largest output.
         reference: Path of the other model, relative to the budget file; None for the model
             of the revision to compare with.
-        line: Line in the budget file.
     """
 
     limit_ratio: float
@@ -89,12 +87,7 @@ class Budget:
 
     Args:
         pattern: Path or glob, relative to the budget file.
-        line: First line of the budget in its file.
-        limits: Limits by metric.
-        operators: Operators that are allowed.
-        devices: Verdicts that devices must have.
         drift: How far outputs may differ from a reference; None for no limit.
-        workload: How its models are run.
     """
 
     pattern: str
@@ -111,11 +104,9 @@ class BudgetConfig:
     """The budgets of a project.
 
     Args:
-        path: The budget file.
         baseline: Folder of the recorded baselines.
         is_dedicated: True if the machine runs nothing else, so that its recorded times can
             be compared.
-        budgets: In the order of the file.
     """
 
     path: Path
@@ -151,11 +142,7 @@ def config_error(path: Path, why: str, hint: str) -> ConfigError:
 
 
 def find_config(start: Path) -> Path:
-    """The budget file in a folder or in the nearest folder above it.
-
-    Raises:
-        ConfigError: There is no budget file.
-    """
+    """The budget file in a folder or in the nearest folder above it."""
     for folder in (start, *start.parents):
         own, project = folder / OWN_FILE, folder / PROJECT_FILE
         if own.is_file():
@@ -173,22 +160,14 @@ def find_config(start: Path) -> Path:
 
 
 def read_config(path: Path) -> BudgetConfig:
-    """The budgets in a file.
-
-    Raises:
-        ConfigError: It cannot be read, is not TOML, or has an unknown key or a wrong value.
-    """
+    """The budgets in a file."""
     what = f"Cannot read budget file {safe_text(str(path))}"
     text = read_toml_text(path, what, ConfigError, _MAX_FILE_BYTES)
     return parse_config(text, path)
 
 
 def parse_config(text: str, path: Path) -> BudgetConfig:
-    """The budgets in the text of a file.
-
-    Raises:
-        ConfigError: It is not TOML, or has an unknown key or a wrong value.
-    """
+    """The budgets in the text of a file."""
     try:
         values: dict[str, object] = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
@@ -217,11 +196,7 @@ def parse_config(text: str, path: Path) -> BudgetConfig:
 
 
 def budget_of(table: BudgetTable) -> Budget:
-    """The budget that a table states.
-
-    Raises:
-        ConfigError: A key is unknown, or a value is wrong.
-    """
+    """The budget that a table states."""
     table.allow(_BUDGET_KEYS)
     budget = Budget(
         pattern=table.text("model"),

@@ -20,8 +20,6 @@ class BudgetedModel:
 
     Args:
         name: Path relative to the budget file, with slashes.
-        path: The model file.
-        budget: Its budget.
     """
 
     name: str
@@ -30,12 +28,7 @@ class BudgetedModel:
 
 
 def budgeted_models(config: BudgetConfig, wanted: Sequence[Path] = ()) -> tuple[BudgetedModel, ...]:
-    """The models of all budgets, or the wanted ones of them, sorted by name.
-
-    Raises:
-        ConfigError: A budget matches no model, two budgets match one model, or a wanted model
-            has no budget.
-    """
+    """The models of all budgets, or the wanted ones of them, sorted by name."""
     owners: dict[str, BudgetedModel] = {}
     for budget in config.budgets:
         for name in _matches(config, budget):
@@ -99,11 +92,7 @@ def _name_of(config: BudgetConfig, path: Path) -> str:
 
 
 def name_below(folder: Path, path: Path) -> str:
-    """The name of a model for a budget file in a folder.
-
-    Raises:
-        ConfigError: The model is not in the folder or below.
-    """
+    """The name of a model for a budget file in a folder."""
     if not path.absolute().is_relative_to(folder.absolute()):
         raise ConfigError(
             f"Cannot set a budget for {safe_text(str(path))}",

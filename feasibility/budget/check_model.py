@@ -33,7 +33,6 @@ class Baseline:
     """What a model is compared with.
 
     Args:
-        snapshot: The recorded baseline; None if there is none.
         other: The model of another revision, measured now; None if there is none.
         missing: Why there is neither; empty if there is one of them.
         is_excused: True if a model may have no baseline, because it is new.
@@ -57,13 +56,8 @@ class Check:
     """One model, its budget and its baseline.
 
     Args:
-        model: The model with its budget.
-        tested: The model, opened.
-        baseline: What it is compared with.
         reference: The model to compare outputs with; None for the baseline.
         may_trust_times: True if recorded times may fail a model.
-        is_static: True to run nothing.
-        progress: Called with the step that is done now.
     """
 
     model: BudgetedModel
@@ -77,14 +71,7 @@ class Check:
     _is_alternating: bool = field(init=False, default=False)
 
     def run(self, *, is_explained: bool) -> ModelBudget:
-        """The outcome of every limit of the model.
-
-        Args:
-            is_explained: True to explain growth within limits too.
-
-        Raises:
-            FeasibilityError: The model or its baseline cannot be read or measured.
-        """
+        """The outcome of every limit of the model."""
         limits = tuple(self._limits())
         self._is_alternating = self._compares_times(limits)
         if self._is_alternating:

@@ -30,15 +30,8 @@ class CheckSettings:
     """How budgets are checked.
 
     Args:
-        config: The budgets.
-        cache: Cache of readings.
         report_failure: Reports why a model could not be checked; returns the error.
-        progress_of: Shows the progress of a model, by its name.
         against: The revision to compare with; None for the recorded baselines.
-        is_static: True to run nothing.
-        is_strict: True if undecided limits fail.
-        is_explained: True to explain growth within limits too.
-        timeout_s: Time limit of one process.
     """
 
     config: BudgetConfig
@@ -53,11 +46,7 @@ class CheckSettings:
 
 
 def check_models(models: Sequence[BudgetedModel], settings: CheckSettings) -> BudgetReport:
-    """The report on all models; models that cannot be checked are among its errors.
-
-    Raises:
-        RevisionError: The revision to compare with cannot be checked out.
-    """
+    """The report on all models; models that cannot be checked are among its errors."""
     results: list[ModelBudget] = []
     failures: list[BudgetFailure] = []
     with _revision(settings) as revision:

@@ -12,17 +12,7 @@ from feasibility.records.facts import ModelFacts
 
 
 def read_snapshot(name: str, path: Path, dims: Mapping[str, int]) -> Snapshot:
-    """The snapshot of a model that is not run.
-
-    Args:
-        name: Name in the report.
-        path: The file.
-        dims: Sizes of symbolic dims by name; other sizes are assumed.
-
-    Raises:
-        ModelError: The file cannot be read, or is not a model.
-        InputError: The model does not have one of the dims.
-    """
+    """The snapshot of a model that is not run."""
     reading = read_model(path, dims=dims, hash_file=False)
     return snapshot_of(name, reading.facts, reading.initializers)
 

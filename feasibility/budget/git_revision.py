@@ -35,8 +35,6 @@ class Revision:
 
     Args:
         name: The revision as the user wrote it.
-        commit: Full hash of the commit.
-        worktree: Folder of its files.
         folder: Folder of the budget file inside the repository.
     """
 
@@ -46,11 +44,7 @@ class Revision:
     folder: PurePosixPath
 
     def model(self, name: str) -> Path | None:
-        """The model of the revision with its external data; None if the revision lacks it.
-
-        Raises:
-            RevisionError: It cannot be checked out or read, for example a Git LFS pointer.
-        """
+        """The model of the revision with its external data; None if the revision lacks it."""
         inside = self.folder / name
         if not self._has(inside):
             return None
@@ -94,12 +88,7 @@ class Revision:
 
 @contextlib.contextmanager
 def revision(folder: Path, name: str) -> Iterator[Revision]:
-    """A revision of the repository of a folder.
-
-    Raises:
-        RevisionError: Git is missing, the folder is not in a repository, or the revision does
-            not exist here.
-    """
+    """A revision of the repository of a folder."""
     what = f"Cannot compare with {safe_text(name)!r}"
     top = _git(folder, "rev-parse", "--show-toplevel")
     if top.returncode:

@@ -34,12 +34,9 @@ class Comparison:
     """Figures of one metric, one per process.
 
     Args:
-        now: Figures of the model; empty if they were not measured.
-        baseline: Figures of the baseline; empty if there are none.
         bound: The limit as a figure; None for a relative limit.
         processor: Processor times of the model and of the baseline, if one thread does all
             the work. Other work on the machine changes them only a little.
-        comparability: Whether the two can be compared.
         is_paired: True if processes of both were measured alternating on this machine.
         quiet: For each time in `now`, whether nothing else used the processor; empty for
             other metrics.

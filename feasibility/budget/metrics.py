@@ -11,13 +11,7 @@ Need: TypeAlias = Literal["file", "memory", "allocations", "latency", "operators
 
 
 class MetricKind(NamedTuple):
-    """Properties of one metric.
-
-    Args:
-        unit: Unit of its figures.
-        need: What measures it.
-        title: Display name.
-    """
+    """Properties of one metric."""
 
     unit: Unit
     need: Need

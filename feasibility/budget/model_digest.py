@@ -23,9 +23,6 @@ def model_digest(path: Path, cache: ReadingCache) -> str:
     """SHA-256 over the model file and its external data, sorted by name.
 
     A file with the size and times of an earlier call is not read again.
-
-    Raises:
-        ModelError: A file cannot be read.
     """
     own = file_digest(path, cache)
     locations = cache.get("external", own.encode(), tuple[str, ...])
@@ -42,11 +39,7 @@ def model_digest(path: Path, cache: ReadingCache) -> str:
 
 
 def file_digest(path: Path, cache: ReadingCache) -> str:
-    """SHA-256 of a file, in hexadecimal.
-
-    Raises:
-        ModelError: It cannot be read.
-    """
+    """SHA-256 of a file, in hexadecimal."""
     descriptor = open_regular(path, f"Cannot read '{safe_text(str(path))}'")
     try:
         status = os.fstat(descriptor)

@@ -46,8 +46,6 @@ class Times(NamedTuple):
     """Latency of one process.
 
     Args:
-        median_ns: Median of its runs.
-        p95_ns: Their 95th percentile.
         processor_ns: Median processor time of a run; None if other threads do the work.
         is_quiet: True if nothing else used the processor.
     """
@@ -65,9 +63,6 @@ class ModelRuns:
     Every method raises a FeasibilityError if the model does not load or run.
 
     Args:
-        name: Name in the report.
-        path: The model file.
-        options: How the model is run.
         plan: Inputs that the model runs with; None to find them.
     """
 

@@ -36,7 +36,6 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
     """Figures of one model, one per process.
 
     Args:
-        snapshot: Facts of the file, the conditions, and times by operator.
         series: Figures by metric, one per measured process.
         quiet: For each timed process, whether nothing else used the processor.
         processor_ns: For each timed process, the median processor time of a run; empty if
@@ -115,11 +114,6 @@ class ModelUnderTest:
     does without them.
 
     Args:
-        name: Name in the report.
-        path: The model file.
-        workload: How the model is run.
-        cache: Cache of readings between checks.
-        timeout_s: Time limit of one process.
         is_p95_wanted: True if a process must take enough samples for a 95th percentile.
     """
 
@@ -135,11 +129,7 @@ class ModelUnderTest:
     _runs: ModelRuns | None = field(init=False, default=None)
 
     def open(self) -> None:
-        """Compute the digest of the model and read its cached readings.
-
-        Raises:
-            ModelError: The file cannot be read, or is not a model.
-        """
+        """Compute the digest of the model and read its cached readings."""
         self.digest = model_digest(self.path, self.cache)
         known = self.cache.get("readings", self.key, Readings)
         self.is_cached = known is not None
@@ -169,11 +159,7 @@ class ModelUnderTest:
         )
 
     def take(self, need: Need) -> None:
-        """Measure one more process with the instrument that a metric needs.
-
-        Raises:
-            FeasibilityError: The model does not load or run.
-        """
+        """Measure one more process with the instrument that a metric needs."""
         add: Callable[[Readings], Readings]
         match need:
             case "memory":
@@ -241,11 +227,7 @@ class ModelUnderTest:
         return self._runs
 
     def profile(self, progress: Callable[[int, int, str], None]) -> Profile:
-        """The whole profile of the model, cached between checks.
-
-        Raises:
-            FeasibilityError: The model does not load or run.
-        """
+        """The whole profile of the model, cached between checks."""
         from feasibility.measure.measure_model import measure_model
         from feasibility.records.profile import Profile
 

@@ -27,13 +27,10 @@ class Limit:
     """One limit on one metric.
 
     Args:
-        text: The limit as the user wrote it.
         kind: `absolute`: limit on the figure; `ratio`, `amount`: limit on its growth over the
             baseline; `device`: the limit of a device.
         value: The limit or the growth; 0 for a device.
         ratio: The growth as a share; 0 unless the kind is `ratio`.
-        device: Name of the device.
-        line: Line in the budget file; 0 if it is not from a file.
     """
 
     text: str

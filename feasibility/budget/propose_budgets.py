@@ -48,11 +48,7 @@ def propose_budgets(
     timeout_s: float,
     progress_of: ProgressOf,
 ) -> str:
-    """The text of a budget file for models; their baselines are recorded beside it.
-
-    Raises:
-        FeasibilityError: A model cannot be measured, or is not below the budget file.
-    """
+    """The text of a budget file for models; their baselines are recorded beside it."""
     folder = config.absolute().parent
     taken = []
     for path in dict.fromkeys(path.absolute() for path in models):
@@ -73,13 +69,7 @@ def propose_budgets(
 def propose_toml(
     snapshots: Sequence[tuple[Snapshot, BudgetedWorkload]], headroom_ratio: float, baseline: str
 ) -> str:
-    """The text of a budget file for these models.
-
-    Args:
-        snapshots: Models with every metric measured, and how they were run.
-        headroom_ratio: Margin of the limits above the figures, as a share.
-        baseline: Folder of the recorded baselines, relative to the budget file.
-    """
+    """The text of a budget file for these models."""
     parts = [_HEADER, f"baseline = {_quoted(baseline)}\n"]
     parts += [_table(snapshot, workload, headroom_ratio) for snapshot, workload in snapshots]
     return "\n".join(parts)

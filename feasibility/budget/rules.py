@@ -66,16 +66,7 @@ def _listed(names: Sequence[str]) -> str:
 def drift_line(
     rule: DriftRule, model: ModelUnderTest, reference: ModelUnderTest | None
 ) -> BudgetLine:
-    """The line on the difference of outputs; both models run now unless it is cached.
-
-    Args:
-        rule: How much they may differ.
-        model: The model.
-        reference: The model to compare with, opened; None if there is none.
-
-    Raises:
-        FeasibilityError: One of the models does not load or run.
-    """
+    """The line on the difference of outputs; both models run now unless it is cached."""
     if reference is None:
         return _drift_line(rule, "inconclusive", _NO_REFERENCE)
     ratio = _output_ratio(model, reference)
@@ -113,20 +104,12 @@ def _drift_line(rule: DriftRule, outcome: Outcome, reason: str) -> BudgetLine:
 
 @functools.cache
 def device_named(name: str) -> Device:
-    """The shipped device that a name means.
-
-    Raises:
-        DeviceError: The catalogue has no such device.
-    """
+    """The shipped device that a name means."""
     return find_device(name, load_catalogue(devices_dir()))
 
 
 def device_bound(name: str, metric: Metric) -> int:
-    """A device's limit for a model in bytes: storage, or memory less what the runtime needs.
-
-    Raises:
-        DeviceError: The device does not exist, or has no such limit.
-    """
+    """A device's limit for a model in bytes: storage, or memory less what the runtime needs."""
     device = device_named(name)
     limits = device.limits
     if metric in _STORAGE_METRICS:

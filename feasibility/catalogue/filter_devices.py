@@ -14,17 +14,7 @@ from feasibility.text import safe_text
 def filtered_devices(
     devices: Sequence[Device], *, kinds: Collection[str] = (), words: Iterable[str] = ()
 ) -> tuple[Device, ...]:
-    """The devices of one of these kinds whose texts contain all of these words, any case.
-
-    Args:
-        devices: The devices to filter; their order is kept.
-        kinds: Kinds of device; empty for all.
-        words: Words that the id, names, chip, system or runtimes must contain.
-
-    Raises:
-        UsageError: A kind does not exist.
-        DeviceError: No device is left.
-    """
+    """The devices of one of these kinds whose texts contain all of these words, any case."""
     kinds = tuple(map(_kind, kinds))
     wanted = tuple(word.casefold() for word in words)
     found = tuple(

@@ -21,12 +21,7 @@ THIS_ID: Final = "this"
 
 
 def load_catalogue(folder: Path) -> tuple[Device, ...]:
-    """The devices of the folder's `*.toml` files, sorted by id.
-
-    Raises:
-        DeviceError: The folder has no device files, a file is not valid, two files
-            have the same id or alias, or a file is not named after its device.
-    """
+    """The devices of the folder's `*.toml` files, sorted by id."""
     paths = sorted(folder.glob("*.toml"))
     if not paths:
         raise DeviceError(
@@ -44,11 +39,7 @@ def load_catalogue(folder: Path) -> tuple[Device, ...]:
 
 
 def known_devices() -> tuple[Device, ...]:
-    """The shipped devices and the user's, by id; a user's file replaces a shipped one.
-
-    Raises:
-        DeviceError: A device file is not valid.
-    """
+    """The shipped devices and the user's, by id; a user's file replaces a shipped one."""
     devices = {device.id: device for device in load_catalogue(devices_dir())}
     own = user_devices_dir()
     if any(own.glob("*.toml")):
@@ -77,12 +68,7 @@ def find_device(text: str, devices: Sequence[Device]) -> Device:
 
 
 def chosen_devices(names: Sequence[str] | None) -> tuple[Device, ...]:
-    """The known devices of these names, each once; without names those of `DEFAULT_DEVICE_IDS`.
-
-    Raises:
-        DeviceError: A name means no device, a device file is not valid, or two device files
-            have the same id.
-    """
+    """The known devices of these names, each once; without names those of `DEFAULT_DEVICE_IDS`."""
     catalogue = known_devices()
     found: dict[str, Device] = {}
     for name in names or DEFAULT_DEVICE_IDS:
@@ -93,11 +79,7 @@ def chosen_devices(names: Sequence[str] | None) -> tuple[Device, ...]:
 
 
 def refuse_shared_id(device: Device, others: Iterable[Device]) -> None:
-    """Refuse a device that has the id of a device from another file.
-
-    Raises:
-        DeviceError: Two files have the same id.
-    """
+    """Refuse a device that has the id of a device from another file."""
     for other in others:
         if other.id == device.id and other.origin != device.origin:
             raise DeviceError(

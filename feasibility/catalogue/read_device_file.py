@@ -48,24 +48,12 @@ def is_id(text: str) -> bool:
 
 
 def read_device(path: Path) -> records.Device:
-    """The device that a file describes.
-
-    Raises:
-        DeviceError: The file cannot be read, or a key is unknown, missing or out of range.
-    """
+    """The device that a file describes."""
     return parse_device(_read_text(path), str(path))
 
 
 def parse_device(text: str, origin: str) -> records.Device:
-    """The device that the text of a device file describes.
-
-    Args:
-        text: Content of the file.
-        origin: The file, as errors name it.
-
-    Raises:
-        DeviceError: It is not TOML, or a key is unknown, missing or out of range.
-    """
+    """The device that the text of a device file describes."""
     try:
         # Without an end of line `tomllib` calls the last line the end of the document.
         values = tomllib.loads(f"{text}\n")
@@ -83,11 +71,7 @@ def parse_device(text: str, origin: str) -> records.Device:
 
 
 def refuse_key(path: Path, key: str, why: str, hint: str) -> NoReturn:
-    """Raise the error about a top key of a file that is valid by itself.
-
-    Raises:
-        DeviceError: Always.
-    """
+    """Raise the error about a top key of a file that is valid by itself."""
     DeviceTable(str(path), {}, key_lines(_read_text(path))).fail(key, why, hint)
 
 

@@ -81,11 +81,7 @@ class CommandTable(TyperGroup):
     def resolve_command(
         self, ctx: Context, args: list[str]
     ) -> tuple[str | None, Command | None, list[str]]:
-        """The command that the arguments name.
-
-        Raises:
-            UsageError: The command does not exist.
-        """
+        """The command that the arguments name."""
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
             raise UsageError(

@@ -27,11 +27,7 @@ class Target:
 
 
 def parse_targets(texts: Sequence[str] | None, *, as_json: bool) -> tuple[Target, ...]:
-    """The targets that `NAME` and `NAME=FILE` mean, the one for stdout last.
-
-    Raises:
-        UsageError: A format does not exist, or two formats go to stdout.
-    """
+    """The targets that `NAME` and `NAME=FILE` mean, the one for stdout last."""
     targets = [_target(text) for text in texts or ()]
     if as_json:
         targets.append(Target("json", None))
@@ -49,11 +45,7 @@ def parse_targets(texts: Sequence[str] | None, *, as_json: bool) -> tuple[Target
 def write_report(
     report: BudgetReport, targets: Sequence[Target], *, output: OutputFile | None, all_lines: bool
 ) -> None:
-    """Write a report into files, and the table or one document on stdout.
-
-    Raises:
-        DocumentError: A file cannot be written.
-    """
+    """Write a report into files, and the table or one document on stdout."""
     from feasibility.render.reports.budget import budget_check_report
 
     for target in targets:

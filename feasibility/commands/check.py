@@ -121,17 +121,7 @@ def assess_paths(
     prove: bool = False,
     quiet: bool,
 ) -> Assessment:
-    """Assessment of all models; the error of a model is printed and the others go on.
-
-    Args:
-        paths: Model files and saved profiles.
-        devices: Where the models may run.
-        options: How to measure.
-        requirements: What the models must keep.
-        on: Where to measure, as `--on` takes it.
-        prove: True to run the models under the memory limit of each device.
-        quiet: True to show no progress.
-    """
+    """Assessment of all models; the error of a model is printed and the others go on."""
     from feasibility.commands.profiles_of_path import profiles_for
     from feasibility.commands.prove_on_devices import with_proofs
     from feasibility.decide.recommendation import assess_model

@@ -112,11 +112,7 @@ class NetworkOptions:
 def read_requirements(
     targets: TargetOptions, places: PlaceOptions, network: NetworkOptions
 ) -> Requirements:
-    """What the options mean; prices still by the name that was typed.
-
-    Raises:
-        UsageError: A text cannot be read.
-    """
+    """What the options mean; prices still by the name that was typed."""
     from feasibility.commands.parse_check_options import (
         parse_network,
         parse_prices,
@@ -147,11 +143,7 @@ def read_requirements(
 
 
 def with_prices_by_id(requirements: Requirements, devices: Sequence[Device]) -> Requirements:
-    """The requirements with each price under the id of its server.
-
-    Raises:
-        UsageError: A price is for a server that is not among the devices.
-    """
+    """The requirements with each price under the id of its server."""
     prices = {
         _server_id(name, devices): price for name, price in requirements.prices_microusd.items()
     }

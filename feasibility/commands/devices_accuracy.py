@@ -23,9 +23,6 @@ def print_accuracy(rows: Path | None, *, as_json: bool) -> None:
         rows: A table of the user's measurements; None for the recorded report on the published
             rows, each projected by a fit that did not see it.
         as_json: True to print one JSON document.
-
-    Raises:
-        FeasibilityError: A table or the recorded report cannot be read.
     """
     from feasibility.commands.output import print_result
     from feasibility.render.reports.accuracy import accuracy_report

@@ -19,11 +19,7 @@ figures such as the free memory; [measured] holds for this machine only."""
 
 
 def destination(output: Path | None, identifier: str) -> Path:
-    """Path of the device file: in the user's device folder unless --output names another.
-
-    Raises:
-        UsageError: The folder cannot be created.
-    """
+    """Path of the device file: in the user's device folder unless --output names another."""
     from feasibility.paths import user_devices_dir
 
     if output is not None:
@@ -41,11 +37,7 @@ def destination(output: Path | None, identifier: str) -> Path:
 
 
 def checked_id(identifier: str) -> str:
-    """The id, if it is valid and does not mean a device of the catalogue.
-
-    Raises:
-        UsageError: The id is not valid or taken.
-    """
+    """The id, if it is valid and does not mean a device of the catalogue."""
     from feasibility.catalogue.device_names import matching
     from feasibility.catalogue.load_catalogue import load_catalogue
     from feasibility.catalogue.read_device_file import is_id
@@ -76,9 +68,6 @@ def measure_this_machine(
         kind: Kind of device; None for a guess from what the system reports.
         quiet: True to show no progress.
         pace: How long measuring takes; None for less than two minutes on any machine.
-
-    Raises:
-        FeasibilityError: The machine cannot be described or measured.
     """
     import datetime as dt
     import os

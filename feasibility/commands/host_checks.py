@@ -24,11 +24,7 @@ _LIMIT_NAMES: Final = {
 
 
 def check_host(root: Path = Path("/")) -> tuple[HostCheck, ...]:
-    """All checks of this machine.
-
-    Args:
-        root: Folder with `proc` and `sys`; other than `/` only in tests.
-    """
+    """All checks of this machine."""
     import psutil
 
     return (
@@ -102,11 +98,7 @@ def check_package(name: str, use: str) -> HostCheck:
 def check_providers(
     available: Callable[[], tuple[str, tuple[str, ...]]] | None = None,
 ) -> HostCheck:
-    """Which execution providers the installed runtime was built with.
-
-    Args:
-        available: Gives the runtime's version and its providers; for tests.
-    """
+    """Which execution providers the installed runtime was built with."""
     subject = "runtime"
     try:
         version, providers = (available or _runtime)()
@@ -126,11 +118,7 @@ def _runtime() -> tuple[str, tuple[str, ...]]:
 
 
 def check_limits(proc: Path) -> HostCheck:
-    """How `prove` can limit the memory of a model.
-
-    Args:
-        proc: Folder of this process.
-    """
+    """How `prove` can limit the memory of a model."""
     from feasibility.runners.limits.strongest_limit import strongest_enforcer
 
     subject = "memory limits"

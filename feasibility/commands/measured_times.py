@@ -26,11 +26,7 @@ class Measured(NamedTuple):
 
 
 def parse_measured(text: str) -> Measured:
-    """The model and time of a text such as `model.onnx=23ms`.
-
-    Raises:
-        UsageError: It has another form, or the time is zero.
-    """
+    """The model and time of a text such as `model.onnx=23ms`."""
     # The last equals sign divides, because file names may contain one.
     name, equals, time = text.rpartition("=")
     if not (name and equals and time):
@@ -43,11 +39,7 @@ def parse_measured(text: str) -> Measured:
 
 
 def read_measured(path: Path) -> Mapping[str, tuple[Measured, ...]]:
-    """Measurements by device id from a TOML file with one table per device.
-
-    Raises:
-        UsageError: The file cannot be read, or does not contain tables of times.
-    """
+    """Measurements by device id from a TOML file with one table per device."""
     what = f"Cannot read --measured {safe_text(str(path))}"
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -76,18 +68,7 @@ def with_measured(
     threads: int | None = None,
     runtime: str = "onnxruntime",
 ) -> tuple[Device, ...]:
-    """The devices with the times of a file as anchors; times of other devices are ignored.
-
-    Args:
-        devices: Devices of the check.
-        path: The file.
-        threads: Threads of the measurements; None for the number that projections assume.
-        runtime: Key of the runtime of the measurements.
-
-    Raises:
-        FeasibilityError: The file or one of its models cannot be read, or one of its devices
-            does not exist.
-    """
+    """The devices with the times of a file as anchors; times of other devices are ignored."""
     from feasibility.catalogue.load_catalogue import find_device, known_devices
 
     # A device given as a file replaces one of the catalogue with the same id.
@@ -119,10 +100,6 @@ def anchored_device(
         measured: Models and their times.
         threads: Threads of the measurements; None for the number that projections assume.
         runtime: Runtime of the measurements, by key or name.
-
-    Raises:
-        UsageError: There are no projections for this runtime.
-        FeasibilityError: A model cannot be read, or its work is not known.
     """
     import msgspec
 
@@ -136,11 +113,7 @@ def anchored_device(
 
 
 def make_anchor(device: Device, measured: Measured, *, threads: int | None, runtime: str) -> Anchor:
-    """The anchor of a measurement.
-
-    Raises:
-        FeasibilityError: The model cannot be read, or its work is not known.
-    """
+    """The anchor of a measurement."""
     import datetime as dt
 
     from feasibility.predict.projected_latency import anchor_of
@@ -160,11 +133,7 @@ def make_anchor(device: Device, measured: Measured, *, threads: int | None, runt
 
 
 def save_anchors(device: Device) -> Path:
-    """Write the device's anchors into the user's copy of its file; returns the path.
-
-    Raises:
-        DeviceError: The file cannot be read or written.
-    """
+    """Write the device's anchors into the user's copy of its file; returns the path."""
     from feasibility.catalogue.read_device_file import parse_device
     from feasibility.catalogue.write_device_file import with_anchors
     from feasibility.paths import user_devices_dir

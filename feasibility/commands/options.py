@@ -112,12 +112,7 @@ class ReportOptions(OutputOptions):
 
 
 def parse_dims(texts: Iterable[str] | None) -> dict[str, int]:
-    """Sizes by dim name from texts such as `batch=4`.
-
-    Raises:
-        UsageError: A text has another form, a size is not a whole number of at least
-            zero, or a name comes twice.
-    """
+    """Sizes by dim name from texts such as `batch=4`."""
     dims: dict[str, int] = {}
     # The last equals sign divides, because exporters name dims by expressions.
     for name, value in _pairs("--dim", texts, "batch=4", str.rpartition):
@@ -134,11 +129,7 @@ def parse_dims(texts: Iterable[str] | None) -> dict[str, int]:
 def measure_options(
     inputs: InputOptions, measuring: MeasuringOptions, threads: int
 ) -> MeasureOptions:
-    """The options of a measurement.
-
-    Raises:
-        UsageError: A text has another form than its option takes.
-    """
+    """The options of a measurement."""
     from feasibility.measure.measure_options import MeasureOptions
 
     files = _pairs("--input", inputs.input_, "pixels=cat.npy", str.partition)

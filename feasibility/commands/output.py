@@ -37,11 +37,7 @@ class OutputFile:
     replace: bool
 
     def write(self, data: bytes) -> None:
-        """Write the document to the temporary file and rename it.
-
-        Raises:
-            DocumentError: The disk is full, or another program has created the file meanwhile.
-        """
+        """Write the document to the temporary file and rename it."""
         try:
             with self.unfinished.open("wb") as file:
                 file.write(data)
@@ -60,9 +56,6 @@ def open_output(path: Path | None, *, force: bool) -> Iterator[OutputFile | None
     """The output file, opened before any work is done, so that a bad path fails at once.
 
     The temporary file is removed if the document is not written.
-
-    Raises:
-        DocumentError: The file exists already, or cannot be created.
     """
     if path is None:
         yield None
@@ -123,11 +116,7 @@ def print_result(
     as_json: bool,
     output: OutputFile | None,
 ) -> None:
-    """Write the document into its file, then print the document or the report on stdout.
-
-    Raises:
-        DocumentError: The file cannot be written.
-    """
+    """Write the document into its file, then print the document or the report on stdout."""
     if output is not None or as_json:
         from feasibility.schema import encode
 

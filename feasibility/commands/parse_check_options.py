@@ -42,9 +42,6 @@ def parse_network(text: str) -> Network | None:
 
     Rates are in Mbit/s unless they say `kbit`, `Mbit` or `Gbit`; the round trip is in
     milliseconds unless it has a unit. For example `10/50/40ms`.
-
-    Raises:
-        UsageError: It is neither, or a figure is zero or too large.
     """
     name = text.strip().casefold()
     name = _NETWORK_ALIASES.get(name, name)
@@ -100,11 +97,7 @@ def _network_error(text: str, why: str) -> UsageError:
 
 
 def parse_rate_per_s(text: str) -> float:
-    """Inferences per second that `30`, `30/s`, `10/min` or `2/h` names.
-
-    Raises:
-        UsageError: It is not a rate, or it is zero or too large.
-    """
+    """Inferences per second that `30`, `30/s`, `10/min` or `2/h` names."""
     match = _RATE.fullmatch(text.strip())
     rate = float(match[1]) / _SECONDS[match[2] or "s"] if match else 0.0
     if not _LOWEST_RATE <= rate <= _HIGHEST_RATE:
@@ -117,11 +110,7 @@ def parse_rate_per_s(text: str) -> float:
 
 
 def parse_realtime_ns(text: str) -> int:
-    """Nanoseconds of signal that `0.975s` names.
-
-    Raises:
-        UsageError: It is not a duration, or it is zero.
-    """
+    """Nanoseconds of signal that `0.975s` names."""
     duration = parse_duration_ns(text)
     if duration == 0:
         raise UsageError(
@@ -136,9 +125,6 @@ def parse_prices(texts: Iterable[str] | None) -> dict[str, int]:
     """Hourly prices by server name, in millionths of a US dollar.
 
     The empty name stands for all servers.
-
-    Raises:
-        UsageError: One is not a price, or a server is given twice.
     """
     prices: dict[str, int] = {}
     for text in texts or ():
@@ -171,11 +157,7 @@ def _price_error(text: str, why: str) -> UsageError:
 
 
 def parse_runtime(text: str) -> str:
-    """Key of the runtime that `ncnn`, `ONNX Runtime` or `LiteRT` names.
-
-    Raises:
-        UsageError: No times can be projected for a runtime of this name.
-    """
+    """Key of the runtime that `ncnn`, `ONNX Runtime` or `LiteRT` names."""
     keys = {_plain(name): key for key, shown in RUNTIME_NAMES.items() for name in (key, shown)}
     keys |= _RUNTIME_ALIASES
     wanted = _plain(text)

@@ -25,9 +25,6 @@ def measure_on(
     """The profile of a model, measured now on the machine that `--on` names.
 
     A profile that was measured under emulation is saved for later checks of the same model.
-
-    Raises:
-        FeasibilityError: The machine cannot be reached, or the model does not run.
     """
     from feasibility.runners.named_runners import runner_named
 
@@ -42,18 +39,7 @@ def profiles_for(
     *,
     quiet: bool,
 ) -> tuple[Profile, tuple[Profile, ...]]:
-    """The profile of a model, and its profiles of other instruction sets, which give memory there.
-
-    Args:
-        path: A model to measure, a saved profile, or the report of another program.
-        devices: Where it may run; their cores are the ones to emulate.
-        options: How to measure.
-        on: Where to measure; an emulator adds to what is measured here.
-        quiet: True to show no progress.
-
-    Raises:
-        FeasibilityError: The model cannot be measured, or the document cannot be read.
-    """
+    """The profile of a model, and its profiles of other instruction sets for their memory."""
     from feasibility.measure.saved_emulations import saved_emulations
 
     if is_document(path):
@@ -110,11 +96,7 @@ def is_document(path: Path) -> bool:
 
 
 def imported(figures: Path, model: Path | None) -> Profile:
-    """The profile in another program's report, with the facts of the model if it is given.
-
-    Raises:
-        FeasibilityError: The report or the model cannot be read.
-    """
+    """The profile in another program's report, with the facts of the model if it is given."""
     from feasibility.measure.imports.import_report import read_figures
 
     if model is None:

@@ -21,11 +21,7 @@ if TYPE_CHECKING:
 
 
 def refuse_saved(paths: Sequence[Path], on: str | None) -> None:
-    """Refuse saved profiles and other machines, which cannot be limited here.
-
-    Raises:
-        UsageError: A path is a saved profile, or --on names another machine.
-    """
+    """Refuse saved profiles and other machines, which cannot be limited here."""
     saved = [path for path in paths if path.suffix == ".json"]
     if saved:
         raise UsageError(
@@ -53,13 +49,6 @@ def with_proofs(
 
     Devices whose models run in GPU memory, and devices without a limit, are left out. If a
     limit cannot be enforced, the error is printed and the assessment stays as it was.
-
-    Args:
-        path: The model.
-        model: Its assessment.
-        devices: The devices of the assessment.
-        options: How it was measured.
-        quiet: True to show no progress.
     """
     on_gpu = {device.id for device in devices if device.runs_on == "gpu"}
     limits = {item.device: _left_bytes(item) for item in model.devices if item.device not in on_gpu}
