@@ -74,8 +74,7 @@ def _free(
 ) -> int:
     """Removes the freed blocks from the list, first those that step `after` has read.
 
-    Returns:
-        The bytes of both amounts that match no block.
+    Returns the bytes of both amounts that match no block.
     """
     if freed_bytes + unmatched_bytes == 0:
         return 0

@@ -35,23 +35,7 @@ from feasibility.runners.host import read_host
 
 @dataclass(slots=True)
 class PassResults:
-    """What the passes measured; None if a pass failed or did not run.
-
-    Args:
-        plan: The inputs.
-        plain: The child of the plain pass.
-        defaults: Memory of all children with the default allocator.
-        steady: The child with the steady allocator.
-        gpu: Memory on the GPU.
-        load: memray's figures of loading.
-        inference: memray's figures of the runs.
-        without_prepacking: A steady child with prepacking off.
-        without_arena: A steady child with the arena off.
-        recorded: A child whose memory was recorded over time.
-        load_phases: Phases of loading in the runtime's log.
-        trace: The runtime's profile.
-        warnings: Warnings of the passes.
-    """
+    """What the passes measured; None if a pass failed or did not run."""
 
     plan: InputPlan
     plain: ChildResult

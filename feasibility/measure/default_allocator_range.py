@@ -29,10 +29,7 @@ def measure_range(
 ) -> tuple[list[ChildMemory], ChildResult | None]:
     """Memory of several children with the default allocator, and the first child that failed.
 
-    Args:
-        passes: The passes over the model.
-        plan: The inputs.
-        first: Memory of a child that ran before.
+    `first` ran before and counts as one of them.
     """
     children = [first]
     unchanged_count, deadline = 0, time.monotonic_ns() + _TIME_NS

@@ -17,11 +17,7 @@ _MODEL_FOLDER = "model"
 
 
 def files_to_stage(reading: ModelReading, options: MeasureOptions) -> tuple[StagedFile, ...]:
-    """What has to be copied to a machine where the model is to run.
-
-    Args:
-        reading: The model.
-        options: May name files of inputs.
+    """The files to copy to a machine where the model is to run.
 
     Raises:
         ModelError: Its external data lies where it cannot be copied to.

@@ -20,12 +20,7 @@ _SMALLEST: Final = InputPlan(inputs=(InputSpec(name="x", dtype="float32", shape=
 
 
 def gpu_memory(passes: Passes, plan: InputPlan) -> tuple[GpuMemory | None, list[Notice]]:
-    """Memory on the GPU while the model loads and runs, and warnings if it is not known.
-
-    Args:
-        passes: The passes over the model.
-        plan: The inputs.
-    """
+    """Memory on the GPU while the model loads and runs, and warnings if it is not known."""
     if passes.options.provider_name not in GPU_PROVIDERS:
         return None, []
     if passes.session.host is not None:

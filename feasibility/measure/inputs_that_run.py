@@ -23,12 +23,7 @@ from feasibility.text import safe_text
 
 
 def read_to_run(path: Path, options: MeasureOptions) -> ModelReading:
-    """A model's facts, and inputs that it may run with.
-
-    Raises:
-        ModelError: The file cannot be read, or is not a model.
-        InputError: The dims or inputs that were given do not match it.
-    """
+    """A model's facts, and inputs that it may run with."""
     return read_model(
         path,
         dims=options.dims,
@@ -45,13 +40,8 @@ def first_that_runs(
 ) -> tuple[InputPlan, ChildResult]:
     """The likeliest plan that works, and the run that showed it.
 
-    Args:
-        reading: The model with its plans.
-        run: Runs it with one plan.
-        ceiling_bytes: Most private memory that the child could have, for the message.
-
     Raises:
-        FeasibilityError: No plan works.
+        FeasibilityError: No plan works; it names `ceiling_bytes` if memory ran out.
     """
     failures: list[ChildResult] = []
     for plan in reading.plans:

@@ -46,21 +46,10 @@ def measure_model(
     progress: Progress = no_progress,
     runner: Runner | None = None,
 ) -> Profile:
-    """The profile of one model with one workload.
+    """The profile of one model with one workload; on this machine if there is no runner.
 
     The plain pass has to succeed. If a later pass fails, its figures are None and a warning
     says why.
-
-    Args:
-        path: The model file.
-        options: How to measure.
-        progress: Called before each step.
-        runner: Where the children run; this machine if None.
-
-    Raises:
-        ModelError: The model cannot be read, or does not load or run.
-        InputError: The inputs or dims that were given do not match the model.
-        HostError: The machine lacks something, such as the execution provider.
     """
     options = options or MeasureOptions()
     progress(0, len(_STEPS), _STEPS[0])

@@ -41,16 +41,8 @@ def no_progress(done: int, total: int, doing: str) -> None:
 class MeasureOptions:
     """How to measure a model.
 
-    Args:
-        dims: Sizes of symbolic dims by name.
-        input_files: .npy file per input name.
-        inputs_archive: .npz file with one array per input.
-        threads: Intra-op threads.
-        warmup_count: Warm-up runs; None for as many as the latency needs to settle.
-        run_count: Latency samples; None for as many as the median needs.
-        timeout_s: Seconds that one pass may take.
-        provider: Execution provider, by its short or its full name.
-        seed: Seed of the generated inputs.
+    `timeout_s` is for one pass. Without a number of warm-up runs, the child runs until the latency
+    settles; without a number of runs, until the median is known well.
     """
 
     dims: Mapping[str, int] = field(default_factory=dict)
@@ -69,11 +61,7 @@ class MeasureOptions:
 
     @property
     def provider_name(self) -> str:
-        """The provider's full name as the runtime knows it.
-
-        Raises:
-            UsageError: The provider is unknown.
-        """
+        """The full name of the provider, whose short or full name was given."""
         wanted = self.provider.lower()
         for short, full in PROVIDERS.items():
             if wanted in (short, full.lower()):

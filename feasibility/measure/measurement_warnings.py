@@ -90,11 +90,7 @@ def failed_pass(
 ) -> Notice:
     """The warning that the figures of one pass are missing.
 
-    Args:
-        name: The pass.
-        why: Why it failed, unless memray is missing or the disk is full.
-        disk: The folder for temporary files; None if it is unknown.
-        failed: The child's report of its failure.
+    `disk` is the folder for temporary files; None if it is unknown.
     """
     if failed is not None and failed.phase == "import" and "'memray'" in failed.message:
         return Notice(
@@ -275,12 +271,7 @@ def long_read_ahead(runs: Sequence[LimitedRun], read_ahead_bytes: int | None) ->
 
 
 def coarse_bisection(points: Sequence[str], precision_ratio: float) -> tuple[Notice, ...]:
-    """A warning if the number of runs was not enough to find a point.
-
-    Args:
-        points: Names of the points that are not known well enough.
-        precision_ratio: The precision that was wanted.
-    """
+    """A warning if the number of runs was not enough to find a point precisely."""
     return _warning_if(
         points,
         "bisection-coarse",

@@ -22,17 +22,9 @@ LARGE_BLOCK_BYTES: Final = 128 * 1024
 
 @dataclass(frozen=True, slots=True)
 class MemorySources:
-    """What the instruments measured.
+    """What the instruments measured; None for a pass that failed.
 
-    Args:
-        kernel: Kernel figures of the steady child.
-        steady: Surveys of the steady child.
-        input_sizes: Bytes of each input.
-        trace: The runtime's profile; None if that pass failed.
-        load: memray's figures of loading; None if that pass failed.
-        without_prepacking: A child with prepacking off; None if it failed.
-        without_arena: A child with the arena off and its surveys; None if it failed.
-        defaults: Children with the default allocator.
+    `kernel` and `steady` are figures of the steady child. `input_sizes` are in bytes.
     """
 
     kernel: ChildMemory

@@ -77,12 +77,7 @@ def steady_memory(
 ) -> Memory:
     """The memory of a profile: figures of the kernel, of memray and of the runtime's profile.
 
-    Args:
-        kernel: Figures of the steady child.
-        load: memray's figures of loading; None if that pass failed.
-        inference: memray's figures of the runs; None if that pass failed.
-        trace: The runtime's profile; None if that pass failed.
-        default_anonymous_bytes: Anonymous memory after loading with the default allocator.
+    `default_anonymous_bytes` is anonymous memory after loading with the default allocator.
     """
     kept = None if load is None else load.kept_bytes
     return Memory(

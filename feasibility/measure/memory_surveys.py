@@ -17,12 +17,8 @@ _HEAP_MAPPINGS: Final = frozenset({"", "[heap]"})
 class SurveyedMemory:
     """One survey of a child, in bytes above its baseline.
 
-    Args:
-        resident_bytes: Resident memory.
-        private_bytes: Anonymous memory, where the heap is.
-        model_file_bytes: Resident pages of the model's files.
-        library_bytes: Resident pages of all other files.
-        heap: The C library's account of its heap; None if it has none.
+    `private_bytes` is anonymous memory, where the heap is. `library_bytes` are resident pages of
+    all files but the model's. `heap` is None if the C library has no account of it.
     """
 
     resident_bytes: int
@@ -66,9 +62,7 @@ class Surveys:
 def surveys_of(result: ChildResult | None, model_files: AbstractSet[str]) -> Surveys | None:
     """The surveys of a child; None if there is no child or no survey.
 
-    Args:
-        result: The child.
-        model_files: Absolute paths of the model and its external data.
+    `model_files` are the absolute paths of the model and its external data.
     """
     if result is None:
         return None
@@ -91,11 +85,7 @@ def surveyed_memory(
 ) -> SurveyedMemory:
     """The difference between a survey and the baseline's survey.
 
-    Args:
-        base: The baseline's survey.
-        now: The survey.
-        resident_bytes: Resident memory above the baseline, 0 if negative.
-        model_files: Absolute paths of the model and its external data.
+    `resident_bytes` is resident memory above the baseline.
     """
     files = {name for name in now.mappings_bytes if name.startswith("/")}
     first, last = base.heap, now.heap

@@ -26,10 +26,7 @@ def timeline(
 ) -> Timeline | None:
     """The recording with named phases and few points; None if phases are missing.
 
-    Args:
-        recording: The child's recording.
-        load_phases: Beginnings of the phases of loading, relative to the first; may be empty.
-        arena_peak: The node at which the arena was fullest.
+    The beginnings of the phases of loading are relative to the first one.
     """
     begins = {name: MemorySample(*figures) for name, *figures in recording.phases}
     if "import" not in begins or "load" not in begins or "end" not in begins:
@@ -70,10 +67,7 @@ def phases(
 ) -> tuple[TimelinePhase, ...]:
     """Phases from their beginnings; loading is divided if its own phases fit into it.
 
-    Args:
-        begins: Each phase with its beginning; the last one is called `end`.
-        load_phases: The same for the phases of loading, relative to the first.
-        samples: Samples in order of time.
+    The last entry of both lists is called `end`. `load_phases` are relative to the first of them.
     """
     divided: list[tuple[str, int]] = []
     for (name, begin), (_, end) in pairwise(begins):

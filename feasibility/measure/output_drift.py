@@ -17,11 +17,7 @@ Outputs: TypeAlias = "Mapping[str, np.ndarray[Any, Any]]"
 
 
 def read_outputs(path: Path) -> Outputs:
-    """The arrays that a child saved, by the position of the output.
-
-    Raises:
-        MeasurementError: The file is missing or damaged.
-    """
+    """The arrays that a child saved, by the position of the output."""
     import numpy as np
 
     try:

@@ -54,12 +54,7 @@ def local_passes(path: Path, options: MeasureOptions) -> Passes:
 def connected_passes(
     reading: ModelReading, options: MeasureOptions, runner: Runner
 ) -> Iterator[Passes]:
-    """The passes over one model on a runner; everything there is removed when the block ends.
-
-    Raises:
-        HostError: The machine cannot be reached or used.
-        ModelError: The files of the model cannot be found.
-    """
+    """The passes over one model on a runner; files there are removed when the block ends."""
     with runner.connect(partial(files_to_stage, reading, options)) as session:
         ceiling = ceiling_bytes() if session.host is None else session.host.free_bytes
         yield Passes(reading.path.absolute(), options, session, ceiling)
@@ -69,12 +64,8 @@ def connected_passes(
 class Passes:
     """The passes over one model; each starts a fresh child and waits for its end.
 
-    Args:
-        model_path: The model, absolute.
-        options: The caller's choices.
-        session: Where the children run, with the model on it.
-        ceiling_bytes: Most private memory that a child may allocate.
-        watch: Makes a watcher of each child; None for the watcher of the session, if it has one.
+    `model_path` is absolute. A child may allocate `ceiling_bytes` of private memory. `watch`
+    replaces the watcher of the session, if it has one.
     """
 
     model_path: Path
@@ -141,10 +132,7 @@ class Passes:
     def memray(self, plan: InputPlan, capture_prefix: str, *, width: int) -> list[ChildResult]:
         """Allocations, written to files with this prefix; and steady memory with prepacking off.
 
-        Args:
-            plan: The inputs.
-            capture_prefix: Start of the paths of the files.
-            width: Number of children that may run at once.
+        At most `width` children run at once.
         """
         without = {"session.disable_prepacking": "1"}
         requests = (
@@ -182,12 +170,7 @@ class Passes:
     ) -> ChildResult:
         """Latency in a child that may thrash under a limit on its memory.
 
-        Args:
-            plan: The inputs.
-            allocator: The C library's allocator.
-            longest_ns: Time after which no further run starts.
-            timeout_s: Seconds after which the child is killed.
-            on_event: Called with each event as it arrives.
+        No further run starts after `longest_ns`.
         """
         schedule = replace(
             self._latency_schedule(),
@@ -252,11 +235,7 @@ class Passes:
         timeout_s: float | None = None,
         on_event: Callable[[Event], None] | None = None,
     ) -> list[ChildResult]:
-        """Results of children that run at once.
-
-        Raises:
-            HostError: The machine failed, not the model.
-        """
+        """Results of children that run at once; raises HostError if the machine failed."""
         slowdown = _EMULATION_SLOWDOWN if self.session.is_emulated else 1
         results = run_children(
             [

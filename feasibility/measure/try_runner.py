@@ -18,11 +18,7 @@ MODEL_NAME = "yamnet"
 
 
 def try_runner(runner: Runner) -> RunnerTrial:
-    """The memory of a zoo model on a runner.
-
-    Raises:
-        FeasibilityError: The model cannot be measured there.
-    """
+    """The memory of a zoo model on a runner."""
     options = MeasureOptions()
     reading = read_to_run(build(MODEL_NAME), options)
     with connected_passes(reading, options, runner) as passes:

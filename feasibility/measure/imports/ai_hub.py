@@ -64,14 +64,8 @@ class _Entry(NamedTuple):
 def read_performance(content: str, choice: str) -> Profile | None:
     """The figures of one device and runtime; None if the text is not such a file.
 
-    Args:
-        content: The text of the file.
-        choice: Precision, component, device or runtime of the wanted entry, separated by
-            slashes; empty for the only device.
-
-    Raises:
-        UnreadableError: No entry matches, or several devices or components do; or the YAML
-            cannot be read.
+    `choice` names precision, component, device or runtime, separated by slashes; it may be empty
+    for a file with one device.
     """
     document = _read_yaml(content) if _MARK in content else None
     is_performance = bool(part(document, "precisions")) or any(
@@ -99,11 +93,7 @@ def read_performance(content: str, choice: str) -> Profile | None:
 
 
 def _read_yaml(content: str) -> object:
-    """The document as dicts, lists and texts; numbers stay texts, so no value is constructed.
-
-    Raises:
-        UnreadableError: PyYAML is not installed, or the text is not plain YAML.
-    """
+    """The document as dicts, lists and texts; numbers stay texts, so no value is constructed."""
     try:
         import yaml
     except ImportError as error:

@@ -31,14 +31,9 @@ _CHOICE: Final = "#"
 
 
 def read_figures(path: Path, model: ProfiledModel | None = None) -> Profile:
-    """The profile of the figures in a file of another program.
+    """The profile of the figures in a file of another program; `model` if the model file is known.
 
-    Args:
-        path: The file; words after a `#` choose one of several devices in it.
-        model: The model that was measured, if it is available.
-
-    Raises:
-        DocumentError: The file cannot be read, or has another format.
+    Words after a `#` in the path choose one of several devices in the file.
     """
     file, choice = divided(path)
     what = f"Cannot read figures from {safe_text(str(file))}"
@@ -84,11 +79,7 @@ def _content(path: Path, what: str) -> str:
 
 
 def _recognised(content: str, choice: str) -> Profile | None:
-    """The profile by the first format that fits; None if no format does.
-
-    Raises:
-        UnreadableError: A format fits, but something is missing.
-    """
+    """The profile by the first format that fits; None if no format does."""
     if perf_test.is_output(content):
         return perf_test.read_output(content)
     if perf_test.is_result_file(content):

@@ -17,9 +17,7 @@ _LARGEST: Final = 2**62
 class UnreadableError(Exception):
     """A file of a known format that cannot be used; the text says why.
 
-    Args:
-        why: What is missing or wrong.
-        hint: What to do about it; empty if another file is needed.
+    An empty hint means that another file is needed.
     """
 
     def __init__(self, why: str, hint: str = "") -> None:

@@ -32,11 +32,7 @@ def is_report(document: object) -> bool:
 
 
 def read_report(document: dict[str, Any]) -> Profile:
-    """The figures of the report.
-
-    Raises:
-        UnreadableError: It has no inference times.
-    """
+    """The figures of the report."""
     report = _report(document)
     config = part(document, "config")
     environment, backend = part(config, "environment"), part(config, "backend")

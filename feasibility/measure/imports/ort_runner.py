@@ -40,11 +40,7 @@ def is_report(document: object) -> bool:
 
 
 def read_report(document: dict[str, Any]) -> Profile:
-    """The figures of the report.
-
-    Raises:
-        UnreadableError: It has another schema version, or no samples.
-    """
+    """The figures of the report."""
     if document.get("schema_version") != _SCHEMA_VERSION:
         raise UnreadableError(f"its schema_version is not {_SCHEMA_VERSION}")
     system, config = part(document, "system"), part(document, "config")

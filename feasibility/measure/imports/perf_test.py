@@ -44,11 +44,7 @@ def is_result_file(content: str) -> bool:
 
 
 def read_output(content: str) -> Profile:
-    """The figures of the output.
-
-    Raises:
-        UnreadableError: It has no average time.
-    """
+    """The figures of the output."""
     mean = _found(_AVERAGE, content, MILLISECOND_NS)
     if mean is None:
         raise UnreadableError("it has no average time cost")
@@ -79,11 +75,7 @@ def read_output(content: str) -> Profile:
 
 
 def read_result_file(content: str) -> Profile:
-    """The figures of the last benchmark in the file, to which the tool appends.
-
-    Raises:
-        UnreadableError: Its times are not seconds.
-    """
+    """The figures of the last benchmark in the file, to which the tool appends."""
     rows = [row for row in _rows(content) if row is not None]
     begins = [index for index, row in enumerate(rows) if _run(row) == 0]
     last = rows[begins[-1] :]

@@ -16,14 +16,8 @@ Scope: TypeAlias = Literal["process", "device"]
 class GpuFigures:
     """Memory of one child on one GPU, in bytes.
 
-    Args:
-        name: The GPU.
-        total_bytes: Its memory.
-        scope: `process` if the driver reports the memory of the child; `device` if it only
-            reports the memory of all processes, whose use before the child is subtracted.
-        load_peak_bytes: Highest while loading.
-        resident_bytes: After loading.
-        inference_peak_bytes: Highest during the runs.
+    `scope` is `process` if the driver reports the memory of the child; `device` if it only
+    reports the memory of all processes, whose use before the child is subtracted.
     """
 
     name: str
@@ -44,11 +38,6 @@ class GpuWatcher:
     """Reads the GPUs while a child runs; the child's events stay unchanged.
 
     All GPUs are read: the runtime chooses one, and its numbers differ from the driver's.
-
-    Args:
-        nvml: The GPUs.
-        process_id: The child.
-        period_s: Seconds between readings.
     """
 
     nvml: Nvml

@@ -28,12 +28,9 @@ _FREE_CALLS: Final = frozenset({"free", "pymalloc_free"})
 class PhaseAllocations:
     """Bytes that one phase requested from allocators.
 
-    Args:
-        peak_bytes: Most heap bytes at once, counting only requests of this phase.
-        kept_bytes: Heap bytes of the phase that were not freed at its end.
-        uses: Allocations at the peak of the heap, by call, mappings included.
-        mapped_bytes: Mappings of the phase at its end, in full size, touched or not.
-        kept_tensor_bytes: The part of `kept_bytes` that is tensors.
+    Peak and kept bytes are heap bytes of this phase only. `uses` are the allocations at the peak
+    of the heap, mappings included. `mapped_bytes` are mappings at the end of the phase, in full
+    size, touched or not.
     """
 
     peak_bytes: int

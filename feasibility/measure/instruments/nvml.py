@@ -10,12 +10,7 @@ _INSTALL_DRIVER = "install the NVIDIA driver, or measure on the machine that has
 
 
 class NvmlError(Exception):
-    """The driver or its Python package is missing, or refuses a request.
-
-    Args:
-        why: The cause.
-        hint: What to do about it.
-    """
+    """The driver or its Python package is missing, or refuses a request."""
 
     def __init__(self, why: str, hint: str = _INSTALL_DRIVER) -> None:
         super().__init__(why)
@@ -25,12 +20,8 @@ class NvmlError(Exception):
 class GpuState(NamedTuple):
     """One GPU, or one instance of a divided GPU, at one moment.
 
-    Args:
-        name: Its name.
-        total_bytes: Its memory.
-        used_bytes: Memory that all processes and the driver hold.
-        by_process: Memory that each process holds, by process id; None if the driver does not
-            report it, as on Windows and under WSL.
+    All processes and the driver hold `used_bytes`. `by_process` is by process id; its values are
+    None if the driver does not report them, as on Windows and under WSL.
     """
 
     name: str
@@ -43,19 +34,11 @@ class Nvml(Protocol):
     """The GPUs of this machine."""
 
     def states(self) -> tuple[GpuState, ...]:
-        """The GPUs now, always in the same order.
-
-        Raises:
-            NvmlError: A GPU does not answer.
-        """
+        """The GPUs now, always in the same order; raises NvmlError if one does not answer."""
 
 
 class _Gpus:
-    """The GPUs of this machine, through the package nvidia-ml-py.
-
-    Args:
-        nvml: The module `pynvml`, initialised.
-    """
+    """The GPUs of this machine, through the module `pynvml` of the package nvidia-ml-py."""
 
     def __init__(self, nvml: Any) -> None:
         self._nvml = nvml
@@ -115,11 +98,7 @@ class _Gpus:
 
 @contextlib.contextmanager
 def open_nvml() -> Iterator[Nvml]:
-    """The GPUs of this machine.
-
-    Raises:
-        NvmlError: The package, the driver or a GPU is missing.
-    """
+    """The GPUs of this machine; raises NvmlError if the package, the driver or a GPU is missing."""
     try:
         import pynvml
     except ImportError as error:

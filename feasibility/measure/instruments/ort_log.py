@@ -24,11 +24,7 @@ _BEGINNINGS: Final = (
 
 
 def read_load_phases(path: Path) -> tuple[tuple[str, int], ...]:
-    """Beginnings of the phases of loading in a log; see `load_phases`.
-
-    Raises:
-        OSError: The log cannot be read.
-    """
+    """Beginnings of the phases of loading in a log; see `load_phases`."""
     with path.open("rb") as file:
         return load_phases(file.read(_MAX_LOG_BYTES).decode("utf-8", "replace"))
 

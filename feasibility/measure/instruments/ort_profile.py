@@ -30,16 +30,10 @@ _ELEMENT_BYTES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class ArenaStep:
-    """The arena at one call of one node.
+    """The arena at one call of one node, in bytes.
 
-    Args:
-        node: Name of the node.
-        op_type: Its operator.
-        in_use_bytes: Arena in use after the call, before its inputs are freed.
-        grown_bytes: Growth during the call; may be negative.
-        high_bytes: Highest use until then.
-        input_sizes: Bytes of each tensor that it reads.
-        output_sizes: Bytes of each tensor that it makes.
+    `in_use_bytes` is after the call, before its inputs are freed; `grown_bytes` may be negative;
+    `high_bytes` is the highest use until then.
     """
 
     node: str
@@ -53,13 +47,10 @@ class ArenaStep:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The runtime's profile.
+    """The runtime's profile: nodes in the order of their first calls, and the arena.
 
-    Args:
-        operators: Nodes in the order of their first calls.
-        arena_held_bytes: Most bytes that the arena held; None if this build does not report it.
-        arena_in_use_peak_bytes: Most bytes of it that were in use.
-        steps: The calls of the first run; empty if this build does not report the arena.
+    `steps` are the calls of the first run. Without a report on the arena, as in some builds, its
+    figures are None and `steps` is empty.
     """
 
     operators: tuple[OperatorProfile, ...]
@@ -73,7 +64,6 @@ def read_trace(path: Path) -> Trace:
 
     Raises:
         ValueError: The file is too large or not JSON.
-        OSError: The file cannot be read.
     """
     if path.stat().st_size > MAX_TRACE_BYTES:
         raise ValueError("the runtime's profile is too large to read")

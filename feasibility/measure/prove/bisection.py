@@ -41,11 +41,8 @@ class LimitResult:
 class Estimate:
     """Estimates from the run without a limit.
 
-    Args:
-        floor_bytes: Likely floor.
-        comfort_bytes: Likely comfort point.
-        least_bytes: A limit below it almost certainly kills the model.
-        most_bytes: A limit above it has no effect.
+    A limit below `least_bytes` almost certainly kills the model; one above `most_bytes` has no
+    effect.
     """
 
     floor_bytes: int
@@ -121,13 +118,8 @@ def _next(
 ) -> int:
     """The estimate, then growing steps away from it, then the middle of the bracket.
 
-    Args:
-        results: Results of other limits.
-        good: States at and above the point.
-        likely_bytes: The estimate of the point.
-        estimate: Limits between which the point must lie.
-        first_growth: Factor of the first step upwards. With 1, that step closes the bracket if
-            the estimate was right.
+    States in `good` are at and above the point. With a first growth of 1, the first step upwards
+    closes the bracket if the estimate was right.
     """
     bracket = _bracket(results, good)
     low, high = bracket.low, bracket.high

@@ -13,13 +13,7 @@ from feasibility.runners.limits.cgroup_folder import PAGE_BYTES
 def baseline_and_estimate(
     unlimited: GroupedChild, kind: LimitKind, files_bytes: int
 ) -> tuple[int, Estimate]:
-    """The baseline, which is added to every limit, and the likely floor and comfort point.
-
-    Args:
-        unlimited: The child without a limit.
-        kind: What enforces the limits.
-        files_bytes: Size of the model's files.
-    """
+    """The baseline, which every limit includes, and the likely floor and comfort point."""
     memory, ready = memory_of(unlimited.result), unlimited.result.event(Ready)
     assert ready is not None
     if kind == "address-space":

@@ -38,12 +38,8 @@ _CRASHES: Final = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, sign
 class GroupedChild:
     """A child, and the counters of the group that it ran in.
 
-    Args:
-        result: The child.
-        enforced_bytes: The limit that the kernel enforced; None for no limit.
-        kept_bytes: Bytes of the model's files that could not be evicted before.
-        usage_at: Counters when an event of each kind arrived.
-        final_usage: Counters after the child's end.
+    `enforced_bytes` is the kernel's limit, None for no limit; `kept_bytes` of the model's files
+    could not be evicted before. `usage_at` holds the counters when an event of each kind arrived.
     """
 
     result: ChildResult
@@ -73,15 +69,7 @@ def run_in_group(
 ) -> GroupedChild:
     """Runs a child in a fresh group, with the model's files evicted from the page cache.
 
-    Args:
-        enforcer: Makes the group.
-        enforced_bytes: The limit of the group; None for no limit.
-        passes: The passes over the model on this machine.
-        run: Runs one pass and calls the function with each event.
-        files: The model's files.
-
-    Raises:
-        HostError: The group cannot be made or entered.
+    `run` runs one pass and calls the function that it gets with each event.
     """
     kept_bytes = evict(files)
     usage_at: dict[type[Event], Usage] = {}
@@ -115,12 +103,6 @@ def limited_run(
 ) -> LimitedRun:
     """The record of a run under a limit.
 
-    Args:
-        child: The child.
-        limit_bytes: The limit on the model.
-        unlimited: The run without a limit, for the ratios.
-        model_name: Name for messages.
-
     Raises:
         FeasibilityError: Something other than the limit ended the child.
     """
@@ -146,11 +128,7 @@ def is_slowed(run: LimitedRun, ratio: float) -> bool:
 
 
 def _ended_by(child: GroupedChild, model_name: str) -> EndedBy:
-    """What ended a limited child.
-
-    Raises:
-        FeasibilityError: Something other than the limit.
-    """
+    """What ended a limited child; raises an error if it was not the limit."""
     result, counted = child.result, child.final_usage
     if result.ending == "done":
         return "itself"

@@ -61,14 +61,7 @@ _SEARCH_TIMEOUT_RATIO: Final = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProveOptions:
-    """What to prove.
-
-    Args:
-        memory_bytes: The limit on the model; None to search only.
-        device: The device that the limit comes from.
-        bisect: True to search the floor and the comfort point.
-        allocator: The C library's allocator.
-    """
+    """What to prove: a limit on the model, which may come from a device, or a search."""
 
     memory_bytes: int | None = None
     device: Device | None = None
@@ -82,19 +75,7 @@ def prove_model(
     wanted: ProveOptions,
     progress: Progress = no_progress,
 ) -> Proof:
-    """The proof: runs of the model under limits, and the run without a limit.
-
-    Args:
-        path: The model file.
-        options: How to run it.
-        wanted: What to prove.
-        progress: Called before each run.
-
-    Raises:
-        ModelError: The model cannot be read, or does not load or run even without a limit.
-        InputError: The inputs or dims that were given do not match the model.
-        HostError: The machine lacks something.
-    """
+    """The proof: runs of the model under limits, and the run without a limit."""
     step_count = 0 if wanted.bisect else 2  # 0: the number of runs of a search is unknown
     progress(0, step_count, "reading the model")
     reading = read_to_run(path, options)

@@ -72,13 +72,10 @@ _EXTENSIONS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class CoreCluster:
-    """Cores of one kind at one clock.
+    """Cores of one kind at one clock, with the number of physical cores that a process may use.
 
-    Args:
-        core: Microarchitecture, or the numbers of the processor.
-        core_count: Physical cores that a process may use.
-        clock_hz: Highest clock; None if unknown.
-        clock_origin: Where the clock was read.
+    `core` is the microarchitecture, or the numbers of the processor; `clock_hz` is the highest
+    clock, None if unknown.
     """
 
     core: str
@@ -92,9 +89,7 @@ def read_clusters(root: Path = Path("/"), allowed: Collection[int] | None = None
 ]:  # fmt: skip
     """Cores by kind, fastest first. Threads of the same core count once.
 
-    Args:
-        root: Folder that holds `proc` and `sys`.
-        allowed: Numbers of the processors that count; None for those that this process may use.
+    `allowed` are the numbers of processors that count; None for those this process may use.
     """
     processors = read_processors(root)
     usable = os.sched_getaffinity(0) if allowed is None else allowed

@@ -42,21 +42,9 @@ _CHASSIS: Final[dict[str, Kind]] = {
 class MachineFacts:
     """Facts of this machine.
 
-    Args:
-        name: Display name.
-        chip: Processor or system on a chip.
-        processor: Processor, as profiles of this machine name it.
-        isa: Instruction set.
-        kind: Kind of device.
-        os: Distribution.
-        libc: C library.
-        clusters: Cores, fastest first.
-        extensions: Instruction set extensions.
-        cache_bytes: Last cache before main memory; None if unknown.
-        memory_bytes: Memory that the kernel manages.
-        grant_bytes: Memory that one process may use now.
-        grant_reason: The reason for that figure, as a clause.
-        storage_bytes: Free storage where the user's files lie.
+    `processor` is the name that profiles of this machine give. `memory_bytes` is all that the
+    kernel manages, `grant_bytes` what one process may use now, for the reason in the clause
+    beside it. `storage_bytes` is free storage where the user's files lie.
     """
 
     name: str
@@ -81,10 +69,7 @@ class MachineFacts:
 
 
 def read_machine(root: Path = Path("/")) -> MachineFacts:
-    """Facts of the machine that this process runs on.
-
-    Args:
-        root: Folder that holds `proc` and `sys`; differs from `/` only in tests.
+    """Facts of the machine that this process runs on; `root` holds `proc` and `sys`.
 
     Raises:
         HostError: Device files cannot describe this instruction set.

@@ -47,11 +47,9 @@ _SEVERAL_THREADS_PERCENT: Final = 10
 class Pace:
     """How much time the measurement takes.
 
-    Args:
-        schedule: Runs of each model.
-        round_count: How often each model is timed, in turns. The shortest time counts, because
-            other programs only make runs slower.
-        time_ns: Time, for all numbers of threads, after which no further round begins.
+    Each model is timed `round_count` times, in turns. The shortest time counts, because other
+    programs only make runs slower. After `time_ns`, which is for all numbers of threads, no
+    further round begins.
     """
 
     schedule: Schedule = field(
@@ -70,12 +68,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class KernelTime:
-    """The time of one small model.
-
-    Args:
-        model: The model.
-        ns: Shortest time of all rounds.
-    """
+    """The shortest time of one small model over all rounds."""
 
     model: ProfiledModel
     ns: int
@@ -83,13 +76,10 @@ class KernelTime:
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """The times of all small models.
+    """The times of all small models, by number of threads and kernel.
 
-    Args:
-        versions: Versions of libraries.
-        baseline_bytes: Resident memory of Python and the runtime.
-        bus_bytes: Length of the vectors that do not fit into a cache.
-        times: Times by number of threads and kernel.
+    `baseline_bytes` is resident memory of Python and the runtime; vectors of `bus_bytes` do not
+    fit into a cache.
     """
 
     versions: Mapping[str, str]
@@ -119,14 +109,7 @@ def measure_speed(
     pace: Pace | None = None,
     progress: Progress = no_progress,
 ) -> Speed:
-    """Times of all kernels with each number of threads.
-
-    Args:
-        counts: Numbers of threads; the first is 1.
-        cache_bytes: The last cache before main memory; None if unknown.
-        free_bytes: Memory that a child may use.
-        pace: How much time the measurement takes.
-        progress: Called before each model.
+    """Times of all kernels with each number of threads; the first number is 1.
 
     Raises:
         MeasurementError: A child did not finish all kernels.
