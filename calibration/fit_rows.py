@@ -8,8 +8,7 @@ from feasibility.predict.validation.cases import (
     Case,
     GpuCase,
     PublishedTables,
-    cpu_case,
-    gpu_case,
+    case_of,
     is_int8,
     published_tables,
 )
@@ -34,25 +33,21 @@ class FitRows(NamedTuple):
 
 
 def read_fit_rows(tables: PublishedTables | None = None) -> FitRows:
-    """The rows of the published tables, by formula.
-
-    Raises:
-        FeasibilityError: A table cannot be read.
-    """
+    """The rows of the published tables, by formula."""
     tables = tables or published_tables()
-    rows = [(row, cpu_case(row, tables)) for row in tables.rows]
-    gpu = (gpu_case(row, tables) for row in tables.rows if row.split in ("gpu", _CALIBRATION))
+    cases = [case for row in tables.rows if (case := case_of(row, tables))]
+    cpu = [case for case in cases if isinstance(case, Case)]
     return FitRows(
         row_count=len(tables.rows),
         floats=tuple(
-            case for row, case in rows
-            if case is not None and row.split == _CALIBRATION and not is_int8(row)
+            case for case in cpu if case.row.split == _CALIBRATION and not is_int8(case.row)
         ),
         int8=tuple(
-            case for row, case in rows
-            if case is not None
-            and row.split in ("int8", _CALIBRATION)
-            and row.precision.startswith("int8")
+            case for case in cpu
+            if case.row.split in ("int8", _CALIBRATION) and case.row.precision.startswith("int8")
         ),
-        gpu=tuple(case for case in gpu if case is not None),
+        gpu=tuple(
+            case for case in cases
+            if isinstance(case, GpuCase) and case.row.split in ("gpu", _CALIBRATION)
+        ),
     )  # fmt: skip

@@ -15,8 +15,7 @@ from feasibility.predict.validation.cases import ROWS_FILE
 from feasibility.predict.validation.misses import (
     Miss,
     cpu_miss,
-    gpu_miss,
-    int8_miss,
+    miss_of,
     misses_with_anchors,
 )
 from feasibility.predict.validation.rows_report import (
@@ -56,8 +55,8 @@ def held_out_misses(rows: FitRows, held_out: HeldOut) -> tuple[Miss, ...]:
                 count,
             )
         ),
-        *(int8_miss(case, seconds) for case, seconds in int8),
-        *(gpu_miss(case, seconds) for case, seconds in gpu),
+        *(miss_of(case, seconds, "int8") for case, seconds in int8),
+        *(miss_of(case, seconds, "gpu") for case, seconds in gpu),
     )
 
 

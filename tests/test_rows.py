@@ -95,7 +95,7 @@ def test_lines_end_only_where_the_file_says_so(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     lines = (HEADER, GOOD.replace("resnet18", "resnet18\u2028\x0b"), GOOD, "")
     path.write_bytes("\r\n".join(lines).encode())
-    rows = read_rows(path)
+    rows, _ = read_rows(path)
     assert [row.line for row in rows] == [2, 3]
     assert rows[0].model == "ncnn resnet18\u2028\x0b"
 

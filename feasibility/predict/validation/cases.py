@@ -49,15 +49,10 @@ class PublishedTables(NamedTuple):
 
 
 def published_tables() -> PublishedTables:
-    """Read the tables.
-
-    Raises:
-        FeasibilityError: One of them cannot be read.
-    """
+    """Read the tables. Rows of memory alone, without a time, are left out."""
     folder = profiles_dir()
-    return PublishedTables(
-        read_rows(folder / ROWS_FILE), read_model_work(folder / WORK_FILE), all_devices()
-    )
+    rows, _ = read_rows(folder / ROWS_FILE)
+    return PublishedTables(rows, read_model_work(folder / WORK_FILE), all_devices())
 
 
 class Case(NamedTuple):
@@ -104,8 +99,7 @@ class Case(NamedTuple):
             clock_ratio=self.clock_ratio,
             year=self.year,
         )
-        if seconds is None:
-            raise AssertionError  # a case has a CPU
+        assert seconds is not None  # a case has a CPU
         return seconds
 
     def int8_seconds(self, fit: CpuFit, int8: Mapping[str, Int8]) -> float:
@@ -135,15 +129,14 @@ class GpuCase(NamedTuple):
         seconds = likely_gpu_seconds(
             self.work, self.device, k, runtime=self.row.build, is_half=self.is_half
         )
-        if seconds is None:
-            raise AssertionError  # gpu_case leaves such rows out
+        assert seconds is not None  # `case_of` leaves such rows out
         return seconds
 
 
-def cpu_case(
+def case_of(
     row: PublishedRow, tables: PublishedTables, *, work: Work | None = None
-) -> Case | None:
-    """The row with its work and device; None if the formula does not apply to it.
+) -> Case | GpuCase | None:
+    """The row with its work and device; None if no formula applies to it.
 
     Args:
         row: The row.
@@ -152,9 +145,12 @@ def cpu_case(
     """
     device = tables.devices.get(row.device_id)
     work = work or work_of(row, tables.models)
-    if row.unit != "CPU" or device is None or device.cpu is None:
+    if device is None or work is None:
         return None
-    if work is None or row.threads is None:
+    if row.unit.startswith("GPU"):
+        has_peak = device.gpu is not None and device.gpu.fp32_flops_per_s is not None
+        return GpuCase(row, work, device) if has_peak and "int8" not in row.precision else None
+    if row.unit != "CPU" or device.cpu is None or row.threads is None:
         return None
     cores = core_count(device)
     clock = max(cluster.clock_hz.value for cluster in device.cpu.clusters)
@@ -167,25 +163,6 @@ def cpu_case(
         clock_ratio=row.clock_hz / clock if row.clock_hz else 1.0,
         year=REFERENCE_YEAR if row.year is None else row.year,
     )
-
-
-def gpu_case(
-    row: PublishedRow, tables: PublishedTables, *, work: Work | None = None
-) -> GpuCase | None:
-    """The row with its work and device; None if the formula does not apply to it.
-
-    Args:
-        row: The row.
-        tables: The tables with models and devices.
-        work: The model's work, if it is known better than from the table.
-    """
-    device = tables.devices.get(row.device_id)
-    work = work or work_of(row, tables.models)
-    if not row.unit.startswith("GPU") or "int8" in row.precision or work is None:
-        return None
-    if device is None or device.gpu is None or device.gpu.fp32_flops_per_s is None:
-        return None
-    return GpuCase(row, work, device)
 
 
 def is_int8(row: PublishedRow) -> bool:

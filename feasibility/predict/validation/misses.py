@@ -41,22 +41,12 @@ class Miss(NamedTuple):
 
 def cpu_miss(case: Case, projected: float, label: str) -> Miss:
     """The miss of a CPU row in floating point."""
-    return _miss(case, projected, f"{label}, {thread_group(case.threads)}")._replace(
-        deviation=doubt(case.device, case.threads)
-    )
+    found = miss_of(case, projected, f"{label}, {thread_group(case.threads)}")
+    return found._replace(deviation=doubt(case.device, case.threads))
 
 
-def int8_miss(case: Case, projected: float) -> Miss:
-    """The miss of a CPU row in int8."""
-    return _miss(case, projected, "int8")
-
-
-def gpu_miss(case: GpuCase, projected: float) -> Miss:
-    """The miss of a GPU row."""
-    return _miss(case, projected, "gpu")
-
-
-def _miss(case: Case | GpuCase, projected: float, group: str) -> Miss:
+def miss_of(case: Case | GpuCase, projected: float, group: str) -> Miss:
+    """The miss of a row whose group has one width of the interval."""
     return Miss(
         group=group,
         kind=case.device.kind,

@@ -7,14 +7,12 @@ to fit the projection and to state its error; reports never recommend them.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Final, cast
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, cast
 
 from msgspec.structs import replace
 
 from feasibility.catalogue.load_catalogue import load_catalogue
-from feasibility.errors import DeviceError
 from feasibility.paths import devices_dir, profiles_dir
 from feasibility.records.device import (
     UNVERIFIED,
@@ -28,52 +26,30 @@ from feasibility.records.device import (
     Kind,
     Limits,
 )
-from feasibility.text import safe_text
 
-FILE_NAME: Final = "validation_devices.csv"
-GPUS_FILE_NAME: Final = "validation_gpus.csv"
-_SOURCE: Final = "profiles/validation_devices.csv"
+DEVICES_FILE: Final = "validation_devices.csv"
+GPUS_FILE: Final = "validation_gpus.csv"
+_SOURCE: Final = f"profiles/{DEVICES_FILE}"
 
 
 def all_devices() -> Mapping[str, Device]:
     """Devices of the catalogue and of the published tables, by id.
 
     Raises:
-        DeviceError: A device file or the table is not valid.
+        DeviceError: A device file is not valid.
     """
     known = {device.id: device for device in load_catalogue(devices_dir())}
-    known |= {device.id: device for device in read_devices(profiles_dir() / FILE_NAME)}
-    for device in read_devices(profiles_dir() / GPUS_FILE_NAME, _gpu_device):
+    known |= {line["id"]: _cpu_device(line) for line in _lines(DEVICES_FILE)}
+    for line in _lines(GPUS_FILE):
         # A phone of the first table gets its GPU from the second.
+        device = _gpu_device(line)
         known[device.id] = replace(known.get(device.id, device), gpu=device.gpu)
     return known
 
 
-def read_devices(
-    path: Path, device_of: Callable[[Mapping[str, str]], Device] | None = None
-) -> tuple[Device, ...]:
-    """The devices of a table.
-
-    Args:
-        path: The table.
-        device_of: The device of a line; None for those of `validation_devices.csv`.
-
-    Raises:
-        DeviceError: The table cannot be read, or a line is not valid.
-    """
-    devices = []
-    build = device_of or _device
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            for line in csv.DictReader(file):
-                devices.append(build(line))  # noqa: PERF401 - their number is in the message
-    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
-        raise DeviceError(
-            f"Cannot read {safe_text(str(path))}",
-            f"line {len(devices) + 2} is not valid: {safe_text(str(error))}",
-            "reinstall feasibility",
-        ) from error
-    return tuple(devices)
+def _lines(name: str) -> Iterator[Mapping[str, str]]:
+    with (profiles_dir() / name).open(encoding="utf-8", newline="") as file:
+        yield from csv.DictReader(file)
 
 
 def chip_of(device: Device) -> str:
@@ -94,15 +70,25 @@ _SAME_CHIP: Final = {
 }
 
 
-def _device(line: Mapping[str, str]) -> Device:
+def _device(line: Mapping[str, str], isa: Isa, **parts: Any) -> Device:
     return Device(
         id=line["id"],
         name=line["name"],
         kind=cast(Kind, line["kind"]),
         os="",
-        isa=cast(Isa, line["isa"]),
+        isa=isa,
         allocator="glibc",
         role="headless",
+        limits=Limits(runtime_bytes=_figure(0)),
+        origin=_SOURCE,
+        **parts,
+    )
+
+
+def _cpu_device(line: Mapping[str, str]) -> Device:
+    return _device(
+        line,
+        cast(Isa, line["isa"]),
         cpu=Cpu(
             soc=line["soc"],
             clusters=tuple(_cluster(text) for text in line["clusters"].split("+")),
@@ -115,30 +101,20 @@ def _device(line: Mapping[str, str]) -> Device:
             ),
             grants=(),
         ),
-        limits=Limits(runtime_bytes=_figure(0)),
-        origin=_SOURCE,
     )
 
 
 def _gpu_device(line: Mapping[str, str]) -> Device:
-    unverified = line["unverified"]
-
     def figure(column: str, factor: float) -> Figure | None:
-        name = column.partition("_")[0]
-        text = line[column]
-        if not text:
+        if not line[column]:
             return None
-        return _figure(round(float(text) * factor), unverified if name in unverified else "")
+        is_unverified = column.partition("_")[0] in line["unverified"]
+        return _figure(round(float(line[column]) * factor), "unverified" if is_unverified else "")
 
-    return Device(
-        id=line["id"],
-        name=line["name"],
-        kind=cast(Kind, line["kind"]),
-        os="",
-        isa="aarch64" if line["kind"] in ("sbc", "phone") else "x86_64",
-        allocator="glibc",
+    return _device(
+        line,
+        "aarch64" if line["kind"] in ("sbc", "phone") else "x86_64",
         runs_on="gpu",
-        role="headless",
         gpu=Gpu(
             name=line["gpu"],
             bandwidth_bytes_per_s=figure("bandwidth_gb_s", 1e9),
@@ -146,8 +122,6 @@ def _gpu_device(line: Mapping[str, str]) -> Device:
             fp16_flops_per_s=figure("fp16_tflops", 1e12),
             launch_ns=figure("launch_us", 1e3),
         ),
-        limits=Limits(runtime_bytes=_figure(0)),
-        origin=_SOURCE,
     )
 
 

@@ -6,16 +6,15 @@ The columns are those of `profiles/published.csv`. Required are only `model`, `g
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from feasibility.errors import UsageError
 from feasibility.predict.latency.cpu_formula import Work
-from feasibility.predict.validation.csv_table import read_table, table_title
+from feasibility.predict.validation.csv_table import read_table
 from feasibility.predict.validation.row_remarks import Remark, RemarkCounts
-from feasibility.text import safe_text
 
 REQUIRED_COLUMNS: Final = (
     "model", "gmacs", "device_id", "unit", "runtime", "threads", "precision", "latency_ms",
@@ -63,24 +62,11 @@ _SAME_MIX: Final = (
 
 
 class _BadCellError(ValueError):
-    """A cell that does not fit its column.
-
-    Args:
-        column: The column.
-        expected: What the column holds.
-        text: The cell.
-    """
+    """A cell that does not fit its column; its argument is the remark on the row."""
 
     def __init__(self, column: str, expected: str, text: str) -> None:
-        super().__init__(column, expected, text)
-        self.column = column
-        self.expected = expected
-        self.text = text
-
-    @property
-    def remark(self) -> Remark:
-        """Why the row is left out."""
-        return Remark(f"whose {self.column} is not {self.expected}", self.text)
+        self.remark = Remark(f"whose {column} is not {expected}", text)
+        super().__init__(self.remark)
 
 
 class ModelWork(NamedTuple):
@@ -101,22 +87,17 @@ class ModelWork(NamedTuple):
 class PublishedRow(NamedTuple):
     """One published measurement.
 
+    Figures are None where the table does not state them.
+
     Attributes:
-        row_id: Identifier, or the line.
-        model: Name as published.
-        device_id: Device of the catalogue or of `validation_devices.csv`.
         unit: CPU, GPU, NPU or other text of the table.
         runtime: Name of the runtime without its version.
         build: The runtime as published, version included.
-        threads: Threads; None where not stated, 0 for all cores.
-        precision: fp32, fp16, int8 or other text of the table.
+        threads: Threads; 0 for all cores.
         seconds: The fastest run if stated, else the mean.
-        clock_hz: Clock during the measurement; None if not stated.
-        year: Year of the measurement, with a fraction; None if not stated.
+        clock_hz: Clock during the measurement.
+        year: Year of the measurement, with a fraction.
         split: Use of the row: `calib` for the fit.
-        operations: Operations of the model, None where not known.
-        weight_count: Parameters, None where not known.
-        source: Where it was published.
         line: Line of the table.
     """
 
@@ -148,26 +129,8 @@ def runtime_name(text: str) -> str:
     return match[0].strip() if match else low.strip()
 
 
-def read_rows(path: Path) -> tuple[PublishedRow, ...]:
-    """The rows of a table of measurements.
-
-    Raises:
-        UsageError: The table cannot be read, a column is missing, it has no rows, or a figure is
-            not a positive number. The message names the line.
-    """
-    rows = []
-    for number, line in read_table(path, REQUIRED_COLUMNS):
-        # Some rows of the published table state memory only.
-        if line["latency_ms"]:
-            try:
-                rows.append(_row(number, line))
-            except _BadCellError as error:
-                raise _bad(path, number, error) from error
-    return tuple(rows)
-
-
-def read_valid_rows(path: Path) -> tuple[tuple[PublishedRow, ...], RemarkCounts]:
-    """The rows of a user's table that can be read, and remarks on the others.
+def read_rows(path: Path) -> tuple[tuple[PublishedRow, ...], RemarkCounts]:
+    """The rows of a table that can be read, and remarks on the others.
 
     Raises:
         UsageError: The table cannot be read, a column is missing, or it has no rows.
@@ -183,29 +146,16 @@ def read_valid_rows(path: Path) -> tuple[tuple[PublishedRow, ...], RemarkCounts]
 
 
 def read_model_work(path: Path) -> Mapping[str, ModelWork]:
-    """Work of the models that the tables name, by name.
-
-    Raises:
-        UsageError: The table cannot be read.
-    """
-    columns = ("model", "gmacs", "params_m", "act_elems_rw_m", "n_layers", "dense_kxk_frac")
-    models = {}
-    for number, line in read_table(path, columns):
-        try:
-            values = {
-                key: _number(key, value)
-                for key, value in line.items()
-                if key not in ("model", "input")
-            }
-        except _BadCellError as error:
-            raise _bad(path, number, error) from error
-        models[line["model"]] = ModelWork(line["model"], _work(values))
-    return models
+    """Work of the models that the tables name, by name."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return {
+            line["model"]: ModelWork(line["model"], _work(line)) for line in csv.DictReader(file)
+        }
 
 
 def work_of(row: PublishedRow, models: Mapping[str, ModelWork]) -> Work | None:
     """Work of the row's model: its own operations with the mix of a model of the table."""
-    found = nearest_mix(row.model, models)
+    found = models.get(architecture(row.model, models))
     if found is None:
         return None
     if row.operations is None:
@@ -215,11 +165,6 @@ def work_of(row: PublishedRow, models: Mapping[str, ModelWork]) -> Work | None:
         weights = max(0.0, row.weight_count - work.vector_weight_count)
         work = work._replace(weight_count=weights)
     return work
-
-
-def nearest_mix(name: str, models: Mapping[str, ModelWork]) -> ModelWork | None:
-    """The model of the table with this name or this architecture."""
-    return models.get(architecture(name, models))
 
 
 def architecture(name: str, models: Mapping[str, ModelWork]) -> str:
@@ -237,26 +182,29 @@ def _plain_name(name: str) -> str:
     return name.removeprefix("ncnn ").removesuffix("_int8")
 
 
-def _work(values: Mapping[str, float]) -> Work:
-    operations = 2e9 * values["gmacs"]
-    winograd = values.get("wino3x3s1_frac", 0.0)
+def _work(line: Mapping[str, str]) -> Work:
+    def value(column: str) -> float:
+        return float(line[column])
+
+    operations = 2e9 * value("gmacs")
+    winograd = value("wino3x3s1_frac")
     shares = {
         "winograd": winograd,
-        "dense": values["dense_kxk_frac"] - winograd + values.get("deconv_frac", 0.0),
-        "pointwise": values.get("dense_1x1_frac", 0.0),
-        "depthwise": values.get("dw_frac", 0.0),
-        "grouped": values.get("group_frac", 0.0),
-        "vector": values.get("fc_frac", 0.0),
-        "matmul": values.get("gemm_frac", 0.0) + values.get("mha_gemm_frac", 0.0),
-        "attention": values.get("mha_attn_frac", 0.0),
+        "dense": value("dense_kxk_frac") - winograd + value("deconv_frac"),
+        "pointwise": value("dense_1x1_frac"),
+        "depthwise": value("dw_frac"),
+        "grouped": value("group_frac"),
+        "vector": value("fc_frac"),
+        "matmul": value("gemm_frac") + value("mha_gemm_frac"),
+        "attention": value("mha_attn_frac"),
     }
     vector_weights = operations * shares["vector"] / 2
     return Work(
         operations={kind: operations * max(0.0, share) for kind, share in shares.items()},
-        activation_count=1e6 * values["act_elems_rw_m"],
-        weight_count=max(0.0, 1e6 * values["params_m"] - vector_weights),
+        activation_count=1e6 * value("act_elems_rw_m"),
+        weight_count=max(0.0, 1e6 * value("params_m") - vector_weights),
         vector_weight_count=vector_weights,
-        layer_count=values["n_layers"],
+        layer_count=value("n_layers"),
     )
 
 
@@ -323,12 +271,3 @@ def _optional(column: str, text: str) -> float | None:
     if 0 < value < _TOO_LITTLE:
         raise _BadCellError(column, f"zero or at least {_TOO_LITTLE:g}", text)
     return value or None
-
-
-def _bad(path: Path, number: int, error: _BadCellError) -> UsageError:
-    return UsageError(
-        table_title(path),
-        f"line {number}, {error.column}: expected {error.expected}, "
-        f"not {safe_text(error.text, 40)!r}",
-        "the columns are those of profiles/published.csv",
-    )

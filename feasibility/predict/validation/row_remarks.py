@@ -25,61 +25,53 @@ class Remark(NamedTuple):
     detail: str = ""
 
 
-class _Group:
-    """Rows with one text and name."""
-
-    def __init__(self, line: int, detail: str) -> None:
-        self.line = line
-        self.detail = detail
-        self.count = 0
-
-
 class RemarkCounts:
     """Counts rows by remark, and by the names under each."""
 
     def __init__(self) -> None:
-        self._groups: dict[str, dict[str, _Group]] = {}
+        self._lines: dict[str, dict[Remark, list[int]]] = {}
 
     def add(self, remark: Remark, line: int) -> None:
         """Count the row of this line."""
-        groups = self._groups.setdefault(remark.text, {})
-        groups.setdefault(remark.name, _Group(line, remark.detail)).count += 1
+        self._lines.setdefault(remark.text, {}).setdefault(remark, []).append(line)
 
     @property
     def total(self) -> int:
         """Number of rows counted."""
-        return sum(group.count for groups in self._groups.values() for group in groups.values())
+        return sum(self.by_sentence().values())
 
     def by_sentence(self) -> dict[str, int]:
         """Rows by remark, each with its most frequent names and their first lines."""
         return {
-            _sentence(text, groups): sum(group.count for group in groups.values())
-            for text, groups in self._groups.items()
+            f"{text}{_names(groups)}": sum(map(len, groups.values()))
+            for text, groups in self._lines.items()
         }
 
 
-def _sentence(text: str, groups: dict[str, _Group]) -> str:
+def _names(groups: dict[Remark, list[int]]) -> str:
+    """The most frequent names, each with its first line."""
     if len(groups) == 1:
-        ((name, group),) = groups.items()
-        where = _where(group, "from " if group.count > 1 else "")
-        return f"{text}: {_quoted(name)} ({where})" if name else f"{text} ({where})"
-    ranked = sorted(groups.items(), key=lambda entry: (-entry[1].count, entry[1].line))
+        ((remark, lines),) = groups.items()
+        where = _where(remark, lines, "from " if len(lines) > 1 else "")
+        return f": {_quoted(remark.name)} ({where})" if remark.name else f" ({where})"
+    ranked = sorted(groups.items(), key=lambda entry: (-len(entry[1]), entry[1][0]))
     shown = ", ".join(
-        f"{_quoted(name)} ({_where(group, _count(group))})" for name, group in ranked[:_SHOWN_NAMES]
+        f"{_quoted(remark.name)} ({_where(remark, lines, _count(lines))})"
+        for remark, lines in ranked[:_SHOWN_NAMES]
     )
     rest = len(ranked) - _SHOWN_NAMES
     others = f" and {rest} {'other' if rest == 1 else 'others'}" if rest > 0 else ""
-    return f"{text}: {shown}{others}"
+    return f": {shown}{others}"
 
 
 def _quoted(name: str) -> str:
     return f"'{safe_text(name, _NAME_LIMIT)}'" if name else "an empty cell"
 
 
-def _count(group: _Group) -> str:
-    return f"{group.count} rows from " if group.count > 1 else ""
+def _count(lines: list[int]) -> str:
+    return f"{len(lines)} rows from " if len(lines) > 1 else ""
 
 
-def _where(group: _Group, before: str) -> str:
-    detail = f": {safe_text(group.detail, _DETAIL_LIMIT)}" if group.detail else ""
-    return f"{before}line {group.line}{detail}"
+def _where(remark: Remark, lines: list[int], before: str) -> str:
+    detail = f": {safe_text(remark.detail, _DETAIL_LIMIT)}" if remark.detail else ""
+    return f"{before}line {lines[0]}{detail}"

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 from feasibility import __version__
 from feasibility.errors import FeasibilityError
@@ -18,26 +19,24 @@ from feasibility.predict.latency.interval import cpu_spread
 from feasibility.predict.latency.model_work import work_of_model
 from feasibility.predict.validation.cases import (
     Case,
+    GpuCase,
     PublishedTables,
+    case_of,
     core_count,
-    cpu_case,
-    gpu_case,
     is_int8,
 )
 from feasibility.predict.validation.misses import (
     Miss,
     cpu_miss,
     factor,
-    gpu_miss,
-    int8_miss,
     median_error,
+    miss_of,
     misses_with_anchors,
     within,
 )
-from feasibility.predict.validation.published_rows import PublishedRow, read_valid_rows, work_of
+from feasibility.predict.validation.published_rows import PublishedRow, read_rows, work_of
 from feasibility.predict.validation.row_remarks import Remark, RemarkCounts
 from feasibility.records.accuracy import Accuracy, AccuracyLine, AccuracyPoint, Scope
-from feasibility.records.device import Device
 from feasibility.units import SECOND_NS
 
 # Names of the groups of misses in reports, in the order of reports.
@@ -57,9 +56,9 @@ SUBJECTS: Final[Mapping[str, str]] = {
 }
 # Rows that the published table keeps for other uses.
 UNSUITABLE_SPLITS: Final = frozenset({"context", "memory", "cpu_fallback", "seed"})
-_UNKNOWN_WORK: Final = "of a model whose work is not known"
 _OTHER_UNIT: Final = "on a unit that is not projected"
 T = TypeVar("T")
+Progress: TypeAlias = Callable[[int, int, str], None]
 
 
 class _Scored(NamedTuple):
@@ -78,7 +77,7 @@ def rows_report(
     path: Path,
     tables: PublishedTables,
     coefficients: Coefficients,
-    progress: Callable[[int, int, str], None] = lambda _done, _total, _doing: None,
+    progress: Progress = lambda _done, _total, _doing: None,
 ) -> Accuracy:
     """The error of the projections for the rows of a table.
 
@@ -93,9 +92,10 @@ def rows_report(
         UsageError: The table cannot be read, a column is missing, or it has no rows. A row that
             cannot be read is counted with the reason.
     """
-    rows, left_out = read_valid_rows(path)
+    rows, left_out = read_rows(path)
     unread_count = left_out.total
-    onnx_work = _OnnxWork(path.parent)
+    # Each file is read once.
+    onnx_work = functools.cache(functools.partial(_onnx_work, path.parent))
     notes = RemarkCounts()
     scored: list[_Scored] = []
     for index, row in enumerate(rows):
@@ -124,14 +124,13 @@ def rows_report(
 
 
 def _lines(
-    scored: Sequence[_Scored],
-    coefficients: Coefficients,
-    progress: Callable[[int, int, str], None],
+    scored: Sequence[_Scored], coefficients: Coefficients, progress: Progress
 ) -> Iterator[AccuracyLine]:
     """Error by group, with one and two anchors, and by kind of device and runtime."""
     yield from _scope_lines("all", ((one.miss, one.spread) for one in scored), _group)
     cases = [one.case for one in scored if one.case is not None]
-    misses = [one.miss for one in scored if one.case is not None]
+    on_cpu = [(one.miss, one.spread) for one in scored if one.case is not None]
+    misses = [miss for miss, _ in on_cpu]
     for count in (1, 2):
         progress(count - 1, 2, "trying rows as anchors")
         remaining = misses_with_anchors(cases, misses, lambda _chip: coefficients.covariance, count)
@@ -140,7 +139,6 @@ def _lines(
             "all", ((miss, spreads[miss.group] ** miss.deviation) for miss in remaining), _group
         )
     for scope, subject in SCOPES:
-        on_cpu = ((one.miss, one.spread) for one in scored if one.case is not None)
         yield from _scope_lines(scope, on_cpu, subject)
 
 
@@ -159,7 +157,10 @@ def _scope_lines(
 
 
 def _score(
-    row: PublishedRow, onnx_work: _OnnxWork, tables: PublishedTables, coefficients: Coefficients
+    row: PublishedRow,
+    onnx_work: Callable[[str], Work | Remark | None],
+    tables: PublishedTables,
+    coefficients: Coefficients,
 ) -> _Scored | Remark:
     """The row's miss, or why there is none."""
     if row.split in UNSUITABLE_SPLITS:
@@ -167,37 +168,33 @@ def _score(
     device = tables.devices.get(row.device_id)
     if device is None:
         return Remark("of a device that is not in the catalogue", row.device_id)
-    work = onnx_work.of(row)
+    work = onnx_work(row.model)
     if isinstance(work, Remark):
         return work
-    gpu = gpu_case(row, tables, work=work)
-    spreads, cpu = coefficients.spreads, coefficients.cpu
-    if gpu is not None:
-        return _Scored(gpu_miss(gpu, gpu.seconds(coefficients.gpu)), spreads["gpu"], row)
-    if row.unit != "CPU":
-        return _unit_remark(row, work or work_of(row, tables.models), device)
-    case = cpu_case(row, tables, work=work)
+    case = case_of(row, tables, work=work)
+    spreads = coefficients.spreads
     if case is None:
-        return Remark("without threads") if row.threads is None else Remark(
-            _UNKNOWN_WORK, row.model
-        )  # fmt: skip
+        return _why_not_projected(row, work or work_of(row, tables.models))
+    if isinstance(case, GpuCase):
+        return _Scored(miss_of(case, case.seconds(coefficients.gpu), "gpu"), spreads["gpu"], row)
     if is_int8(row):
-        seconds = case.int8_seconds(cpu, coefficients.int8)
-        return _Scored(int8_miss(case, seconds), spreads["int8"], row)
+        seconds = case.int8_seconds(coefficients.cpu, coefficients.int8)
+        return _Scored(miss_of(case, seconds, "int8"), spreads["int8"], row)
     spread = cpu_spread(case.work, case.device, case.threads, row.runtime, coefficients)
-    return _Scored(cpu_miss(case, case.seconds(cpu), "cpu"), spread, row, case)
+    return _Scored(cpu_miss(case, case.seconds(coefficients.cpu), "cpu"), spread, row, case)
 
 
-def _unit_remark(row: PublishedRow, work: Work | None, device: Device) -> Remark:
-    """Why a row of another unit than the CPU is not projected."""
+def _why_not_projected(row: PublishedRow, work: Work | None) -> Remark:
     unit = row.unit.split(" ")[0]
-    if unit != "GPU":
+    if row.unit == "CPU" and row.threads is None:
+        return Remark("without threads")
+    if row.unit != "CPU" and unit != "GPU":
         return Remark(_OTHER_UNIT, unit)
-    if work is None:
-        return Remark(_UNKNOWN_WORK, row.model)
+    if row.unit == "CPU" or work is None:
+        return Remark("of a model whose work is not known", row.model)
     if "int8" in row.precision:
         return Remark(_OTHER_UNIT, "GPU in int8")
-    return Remark("on a GPU whose speed the catalogue does not know", device.id)
+    return Remark("on a GPU whose speed the catalogue does not know", row.device_id)
 
 
 def _notes(
@@ -218,30 +215,17 @@ def _notes(
         )
 
 
-class _OnnxWork:
-    """Work of ONNX files that rows name as their model; each file is read once."""
+def _onnx_work(folder: Path, model: str) -> Work | Remark | None:
+    """Work of the ONNX file that a row names, why it cannot be read, or None without a file."""
+    from feasibility.facts.read_model import inspect_model
+    from feasibility.measure.profiled_model import profiled_model
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._known: dict[str, Work | Remark | None] = {}
-
-    def of(self, row: PublishedRow) -> Work | Remark | None:
-        """Work of the row's file, why it cannot be read, or None if the row names no file."""
-        if not row.model.endswith(".onnx"):
-            return None
-        if row.model not in self._known:
-            self._known[row.model] = self._read(row.model)
-        return self._known[row.model]
-
-    def _read(self, name: str) -> Work | Remark | None:
-        from feasibility.facts.read_model import inspect_model
-        from feasibility.measure.profiled_model import profiled_model
-
-        path = self._folder / name
-        try:
-            return work_of_model(profiled_model(inspect_model(path)))
-        except FeasibilityError as error:
-            return Remark("whose ONNX file cannot be read", name, error.why)
+    if not model.endswith(".onnx"):
+        return None
+    try:
+        return work_of_model(profiled_model(inspect_model(folder / model)))
+    except FeasibilityError as error:
+        return Remark("whose ONNX file cannot be read", model, error.why)
 
 
 def _seen_count(scored: Sequence[_Scored], tables: PublishedTables) -> int:
