@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from feasibility.budget.git_revision import revision
+from feasibility.budget.git_revision import revision_of
 from feasibility.errors import RevisionError
 from feasibility.records.budget import Snapshot
 from feasibility.schema import read_document
@@ -131,7 +131,7 @@ def test_external_data_of_the_revision_comes_along(repository: Path) -> None:
     git(repository, "add", "-A")
     git(repository, "commit", "-qm", "external")
     (repository / "models" / "a.data").unlink()
-    with revision(repository, "HEAD") as found:
+    with revision_of(repository, "HEAD") as found:
         model = found.model("models/a.onnx")
         assert model is not None
         assert model.with_name("a.data").stat().st_size > 0
@@ -143,7 +143,7 @@ def test_a_shallow_clone_says_how_to_fetch(repository: Path, tmp_path: Path) -> 
     git(repository, "commit", "-qm", "two")
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "-q", "--depth=1", f"file://{repository}", str(clone))
-    with pytest.raises(RevisionError) as caught, revision(clone, "origin/stable"):
+    with pytest.raises(RevisionError) as caught, revision_of(clone, "origin/stable"):
         pass
     assert "shallow" in caught.value.why
     assert "git fetch --depth=1 origin +refs/heads/stable" in caught.value.hint

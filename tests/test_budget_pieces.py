@@ -13,10 +13,14 @@ from hypothesis import strategies as st
 from feasibility.budget.baseline import KEPT_INITIALIZER_COUNT, read_baseline, write_baseline
 from feasibility.budget.budget_file import BudgetedWorkload, parse_config
 from feasibility.budget.metrics import METRICS
-from feasibility.budget.model_digest import file_digest, model_digest
 from feasibility.budget.model_runs import ModelRuns, ProcessorUse, is_quiet
 from feasibility.budget.propose_budgets import propose_toml
-from feasibility.budget.reading_cache import NO_CACHE, ReadingCache
+from feasibility.budget.reading_cache import (
+    NO_CACHE,
+    ReadingCache,
+    file_digest,
+    model_digest,
+)
 from feasibility.budget.rules import device_bound
 from feasibility.errors import DeviceError
 from feasibility.measure.measure_options import MeasureOptions
@@ -28,14 +32,14 @@ from tests.tiny_models import mlp
 @given(
     st.dictionaries(st.sampled_from(list(METRICS)), st.integers(0, 10**13)),
     st.integers(0, 200),
-    st.text(min_size=1, max_size=20),
+    st.text(min_size=1, max_size=20).filter(str.strip),
 )
 def test_proposed_limits_leave_the_headroom_that_was_asked_for(
     figures: dict[Metric, int], percent: int, name: str
 ) -> None:
     """Whatever the figures and the model's name, the text is a budget file that holds them."""
     told = Snapshot(tool_version="0", model=name, figures={"file_size": 1, **figures})
-    text = propose_toml([(told, BudgetedWorkload(dims={name: 3}))], percent / 100, "profiles")
+    text = propose_toml([told], BudgetedWorkload(dims={name: 3}), percent / 100)
     if tomllib.loads(text)["budget"][0]["model"] != name:
         pytest.fail(text)
     (budget,) = parse_config(text, Path("feasibility.toml")).budgets
@@ -78,7 +82,7 @@ def test_a_file_that_is_known_is_not_read_again(
     young = file_digest(path, cache)
     assert not (tmp_path / "cache").exists()
     an_hour_later = time.time_ns() + 3600 * 10**9
-    monkeypatch.setattr("feasibility.budget.model_digest.time.time_ns", lambda: an_hour_later)
+    monkeypatch.setattr("feasibility.budget.reading_cache.time.time_ns", lambda: an_hour_later)
     assert file_digest(path, cache) == young
     monkeypatch.setattr("os.read", lambda *_: pytest.fail("it was read again"))
     assert file_digest(path, cache) == young

@@ -60,30 +60,17 @@ def _matches(config: BudgetConfig, budget: Budget) -> list[str]:
             f"line {budget.line}: {safe_text(pattern)!r} is outside the budget file's folder",
             "write a path or glob relative to the budget file",
         )
-    if not _GLOB_CHARACTERS & set(pattern):
-        return [PurePosixPath(pattern).as_posix()] if _exists(config, budget) else []
-    found = [
-        path.relative_to(config.folder).as_posix()
-        for path in config.folder.glob(pattern)
-        if path.is_file()
-    ]
+    is_glob = bool(_GLOB_CHARACTERS & set(pattern))
+    paths = config.folder.glob(pattern) if is_glob else (config.folder / pattern,)
+    found = [path.relative_to(config.folder).as_posix() for path in paths if path.is_file()]
     if not found:
+        missing = "nothing matches" if is_glob else "there is no file"
         raise config_error(
             config.path,
-            f"line {budget.line}: nothing matches {safe_text(pattern)!r}",
-            "a budget without a model would always pass; correct the pattern or remove the budget",
+            f"line {budget.line}: {missing} {safe_text(pattern)!r}",
+            "a budget without a model would always pass; correct the path or remove the budget",
         )
     return sorted(found)
-
-
-def _exists(config: BudgetConfig, budget: Budget) -> bool:
-    if (config.folder / budget.pattern).is_file():
-        return True
-    raise config_error(
-        config.path,
-        f"line {budget.line}: there is no file {safe_text(budget.pattern)!r}",
-        "correct the path, or remove the budget",
-    )
 
 
 def _name_of(config: BudgetConfig, path: Path) -> str:

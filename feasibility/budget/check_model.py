@@ -72,7 +72,12 @@ class Check:
 
     def run(self, *, is_explained: bool) -> ModelBudget:
         """The outcome of every limit of the model."""
-        limits = tuple(self._limits())
+        limits = [
+            (metric, limit)
+            for metric, metric_limits in self.model.budget.limits.items()
+            if METRICS[metric].need == "file" or not self.is_static
+            for limit in metric_limits
+        ]
         self._is_alternating = self._compares_times(limits)
         if self._is_alternating:
             self._forget_latency()
@@ -82,7 +87,10 @@ class Check:
         if drift is not None and not self.is_static:
             lines.append(drift_line(drift, self.tested, self.reference or self.baseline.other))
         if not self.is_static:
-            lines += self._device_lines()
+            lines += [
+                device_line(rule, self.tested.profile(self.progress))
+                for rule in self.model.budget.devices
+            ]
         broken = [line.metric for line in lines if line.outcome == "fail"]
         growth = self._growth([metric for metric, _ in limits if is_explained or metric in broken])
         notices = self._notices(lines)
@@ -95,15 +103,6 @@ class Check:
             growth=growth,
             notices=notices,
         )
-
-    def _device_lines(self) -> list[BudgetLine]:
-        rules = self.model.budget.devices
-        return [device_line(rule, self.tested.profile(self.progress)) for rule in rules]
-
-    def _limits(self) -> Iterable[tuple[Metric, Limit]]:
-        for metric, limits in self.model.budget.limits.items():
-            if METRICS[metric].need == "file" or not self.is_static:
-                yield from ((metric, limit) for limit in limits)
 
     def _line(self, metric: Metric, limit: Limit) -> BudgetLine:
         compared = self._compared(metric, limit)
@@ -132,16 +131,13 @@ class Check:
 
     def _take(self, need: Need, *, is_compared: bool) -> None:
         """Measure one more process; the order in a pair changes each time."""
-        models = [self.tested]
-        other = self.baseline.other
         # If any limit compares times, every process is paired with one of the other model.
         is_compared = is_compared or (need == "latency" and self._is_alternating)
-        if is_compared and other is not None:
-            count = len(self.tested.readings.of("latency" if need == "latency" else "peak"))
-            models = [self.tested, other] if count % 2 else [other, self.tested]
+        models = self._models if is_compared else [self.tested]
+        count = len(self.tested.readings.of("latency" if need == "latency" else "peak"))
         self._has_measured = True
         self.progress(0, 1, need)
-        for model in models:
+        for model in models if count % 2 else reversed(models):
             model.take(need)
 
     def _compared(self, metric: Metric, limit: Limit) -> Comparison:
@@ -150,8 +146,11 @@ class Check:
         recorded = self.baseline.snapshot
         before: tuple[int, ...] = ()
         comparable = COMPARABLE
+        processor: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
         if other is not None:
             before = other.readings.of(metric)
+            if metric == "latency":
+                processor = readings.processor_ns, other.readings.processor_ns
             comparable = comparability(metric, other.readings.snapshot, readings.snapshot)
         elif recorded is not None:
             figure = recorded.figures.get(metric)
@@ -164,18 +163,18 @@ class Check:
             now=readings.of(metric),
             baseline=before,
             bound=bound,
-            processor=self._processor_times(metric),
+            processor=processor,
             comparability=comparable,
             is_paired=other is not None and limit.is_relative,
             quiet=readings.quiet,
             may_trust_times=self.may_trust_times,
         )
 
-    def _processor_times(self, metric: Metric) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    @property
+    def _models(self) -> list[ModelUnderTest]:
+        """The model, and that of the other revision if there is one."""
         other = self.baseline.other
-        if metric != "latency" or other is None:
-            return (), ()
-        return self.tested.readings.processor_ns, other.readings.processor_ns
+        return [self.tested] if other is None else [self.tested, other]
 
     def _is_compared(self, limit: Limit) -> bool:
         return limit.is_relative and self.baseline.other is not None
@@ -201,28 +200,24 @@ class Check:
         )
 
     def _forget_latency(self) -> None:
-        self.tested.forget_latency()
-        if self.baseline.other is not None:
-            self.baseline.other.forget_latency()
+        for model in self._models:
+            model.forget_latency()
 
     def _save(self, lines: Iterable[BudgetLine]) -> None:
         """Cache the figures for the next check; times only if they decided their limits."""
         if any(line.unit == "ns" and line.outcome == "inconclusive" for line in lines):
             self._forget_latency()
-        self.tested.save()
-        if self.baseline.other is not None:
-            self.baseline.other.save()
+        for model in self._models:
+            model.save()
 
     def _operator_lines(self) -> tuple[BudgetLine, ...]:
         rules = self.model.budget.operators
         if self.is_static:
             rules = tuple(rule for rule in rules if rule.provider is None)
-        if any(rule.provider for rule in rules) and not self._operator_times():
+        is_measured = bool(self.tested.readings.snapshot.operator_times)
+        if any(rule.provider for rule in rules) and not is_measured:
             self._take("operators", is_compared=False)
         return operator_lines(rules, self.tested.readings.snapshot)
-
-    def _operator_times(self) -> bool:
-        return bool(self.tested.readings.snapshot.operator_times)
 
     def _growth(self, metrics: list[Metric]) -> tuple[Growth, ...]:
         if not metrics or self._is_unchanged("file_size"):

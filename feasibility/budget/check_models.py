@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from feasibility import __version__
+from feasibility.budget.baseline import read_baseline
+from feasibility.budget.budget_file import BudgetConfig
+from feasibility.budget.budgeted_models import BudgetedModel
+from feasibility.budget.check_model import Baseline, Check, Progress
+from feasibility.budget.git_revision import Revision, revision_of
 from feasibility.budget.model_under_test import ModelUnderTest
+from feasibility.budget.reading_cache import ReadingCache
 from feasibility.errors import DocumentError, FeasibilityError
 from feasibility.records.budget import BudgetFailure, BudgetReport, ModelBudget
 
-if TYPE_CHECKING:
-    from feasibility.budget.budget_file import BudgetConfig
-    from feasibility.budget.budgeted_models import BudgetedModel
-    from feasibility.budget.check_model import Baseline
-    from feasibility.budget.git_revision import Revision
-    from feasibility.budget.reading_cache import ReadingCache
-
-Progress: TypeAlias = Callable[[int, int, str], None]
 ProgressOf: TypeAlias = Callable[[str], AbstractContextManager[Progress]]
 
 
@@ -49,7 +47,12 @@ def check_models(models: Sequence[BudgetedModel], settings: CheckSettings) -> Bu
     """The report on all models; models that cannot be checked are among its errors."""
     results: list[ModelBudget] = []
     failures: list[BudgetFailure] = []
-    with _revision(settings) as revision:
+    folder = settings.config.folder.absolute()
+    with (
+        contextlib.nullcontext()
+        if settings.against is None
+        else revision_of(folder, settings.against)
+    ) as revision:
         for model in models:
             try:
                 results.append(_check_model(model, settings, revision))
@@ -85,8 +88,6 @@ def model_under_test(
 
 def is_up_to_date(model: ModelUnderTest, folder: Path) -> bool:
     """Whether the recorded baseline has the bytes of this model and the current conditions."""
-    from feasibility.budget.baseline import read_baseline
-
     try:
         recorded = read_baseline(folder, model.name)
     except DocumentError:
@@ -101,8 +102,6 @@ def is_up_to_date(model: ModelUnderTest, folder: Path) -> bool:
 def _check_model(
     model: BudgetedModel, settings: CheckSettings, revision: Revision | None
 ) -> ModelBudget:
-    from feasibility.budget.check_model import Check
-
     with settings.progress_of(model.name) as progress:
         check = Check(
             model=model,
@@ -133,9 +132,6 @@ def _reference(model: BudgetedModel, settings: CheckSettings) -> ModelUnderTest 
 
 
 def _baseline(model: BudgetedModel, settings: CheckSettings, revision: Revision | None) -> Baseline:
-    from feasibility.budget.baseline import read_baseline
-    from feasibility.budget.check_model import Baseline
-
     if revision is None:
         snapshot = read_baseline(settings.config.baseline, model.name)
         missing = "no baseline is recorded: `feasibility budget update` records one"
@@ -144,14 +140,3 @@ def _baseline(model: BudgetedModel, settings: CheckSettings, revision: Revision 
     if path is None:
         return Baseline(missing=f"new: {revision.name} does not have it", is_excused=True)
     return Baseline(other=_opened(model, path, settings))
-
-
-@contextlib.contextmanager
-def _revision(settings: CheckSettings) -> Iterator[Revision | None]:
-    from feasibility.budget.git_revision import revision
-
-    if settings.against is None:
-        yield None
-        return
-    with revision(settings.config.folder.absolute(), settings.against) as found:
-        yield found

@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-
 from feasibility import __version__
-from feasibility.facts.read_model import read_model
 from feasibility.records.budget import InitializerSize, Metric, OperatorShare, Snapshot
 from feasibility.records.facts import ModelFacts
-
-
-def read_snapshot(name: str, path: Path, dims: Mapping[str, int]) -> Snapshot:
-    """The snapshot of a model that is not run."""
-    reading = read_model(path, dims=dims, hash_file=False)
-    return snapshot_of(name, reading.facts, reading.initializers)
 
 
 def snapshot_of(

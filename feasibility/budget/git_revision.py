@@ -87,7 +87,7 @@ class Revision:
 
 
 @contextlib.contextmanager
-def revision(folder: Path, name: str) -> Iterator[Revision]:
+def revision_of(folder: Path, name: str) -> Iterator[Revision]:
     """A revision of the repository of a folder."""
     what = f"Cannot compare with {safe_text(name)!r}"
     top = _git(folder, "rev-parse", "--show-toplevel")

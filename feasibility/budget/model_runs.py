@@ -84,10 +84,9 @@ class ModelRuns:
 
     def times(self, sample_count: int) -> Times:
         """Latency of one more process, from at least so many samples."""
-        passes = self._passes
         self._settled()
         before = read_processor_use()
-        done = _done_of(self._run(lambda plan: passes.brief(plan, sample_count)))
+        done = _done_of(self._run(lambda plan: self._passes.brief(plan, sample_count)))
         quiet = is_quiet(before, read_processor_use())
         ordered, processor = sorted(done.samples_ns), sorted(done.processor_ns)
         return Times(
@@ -99,28 +98,25 @@ class ModelRuns:
 
     def allocated_peak_bytes(self) -> int:
         """Most bytes requested from allocators at once, loading or running."""
-        passes = self._passes
         with scratch_folder() as folder:
             prefix = folder / "capture-"
-            self._run(lambda plan: passes.memray(plan, str(prefix), width=_MEMRAY_WIDTH)[0])
+            self._run(lambda plan: self._passes.memray(plan, str(prefix), width=_MEMRAY_WIDTH)[0])
             load = read_phase(Path(f"{prefix}load.bin"), "load")
             inference = read_phase(Path(f"{prefix}inference.bin"), "inference")
         return max(load.peak_bytes, load.kept_bytes + inference.peak_bytes)
 
     def operator_times(self) -> tuple[OperatorTime, ...]:
         """Time per inference by operator type and provider, sorted by name."""
-        passes = self._passes
         with scratch_folder() as folder:
             prefix = str(folder / "trace")
-            done = _done_of(self._run(lambda plan: passes.ort_profile(plan, prefix)))
+            done = _done_of(self._run(lambda plan: self._passes.ort_profile(plan, prefix)))
             return () if done.profile_path is None else _summed(read_trace(Path(done.profile_path)))
 
     def outputs(self) -> Outputs:
         """Outputs of one run, by position."""
-        passes = self._passes
         with scratch_folder() as folder:
             path = folder / "outputs.npz"
-            self._run(lambda plan: passes.outputs(plan, str(path)))
+            self._run(lambda plan: self._passes.outputs(plan, str(path)))
             return read_outputs(path)
 
     @property
@@ -140,8 +136,7 @@ class ModelRuns:
     def _settled(self) -> InputPlan:
         """Inputs that the model runs with, found now if they are not known."""
         if self.plan is None:
-            passes = self._passes
-            self._run(lambda plan: passes.brief(plan, 1))
+            self._run(lambda plan: self._passes.brief(plan, 1))
         assert self.plan is not None
         return self.plan
 

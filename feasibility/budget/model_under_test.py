@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,16 +13,16 @@ import msgspec
 from feasibility import __version__
 from feasibility.budget.budget_file import BudgetedWorkload
 from feasibility.budget.comparability import host_conditions
-from feasibility.budget.model_digest import file_digest, model_digest
-from feasibility.budget.reading_cache import ReadingCache
+from feasibility.budget.file_snapshot import snapshot_of
+from feasibility.budget.reading_cache import ReadingCache, file_digest, model_digest
+from feasibility.facts.read_model import read_model
 from feasibility.measure.measure_options import DEFAULT_TIMEOUT_S, MeasureOptions
-from feasibility.measure.memory_figures import ChildMemory
-from feasibility.records.budget import Conditions, Metric, OperatorTime, Snapshot
+from feasibility.records.budget import Conditions, Metric, Snapshot
 from feasibility.records.workload import InputPlan
 
 if TYPE_CHECKING:
     from feasibility.budget.metrics import Need
-    from feasibility.budget.model_runs import ModelRuns, Times
+    from feasibility.budget.model_runs import ModelRuns
     from feasibility.records.profile import Profile
 
 # A 95th percentile of fewer samples would be their maximum.
@@ -54,43 +53,17 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
         figure = self.snapshot.figures.get(metric)
         return () if figure is None else (figure,)
 
-    def with_memory(self, child: ChildMemory) -> Readings:
-        """With the memory of one more process (steady allocator)."""
-        return self._with(
-            {
-                "peak": max(child.load_peak_bytes, child.inference_peak_bytes),
-                "load_peak": child.load_peak_bytes,
-                "inference_peak": child.inference_peak_bytes,
-                "floor": child.floor_bytes,
-                "resident": child.resident_bytes,
-            }
-        )
-
-    def with_latency(self, times: Times, *, has_p95: bool) -> Readings:
-        """With the times of one more process."""
-        figures: dict[Metric, int] = {"latency": times.median_ns}
-        if has_p95:
-            figures["latency_p95"] = times.p95_ns
-        processor = () if times.processor_ns is None else (times.processor_ns,)
-        return msgspec.structs.replace(
-            self._with(figures),
-            quiet=(*self.quiet, times.is_quiet),
-            processor_ns=(*self.processor_ns, *processor),
-        )
-
-    def with_allocations(self, peak_bytes: int) -> Readings:
-        """With the bytes requested from allocators."""
-        return self._with({"allocated_peak": peak_bytes})
-
-    def with_operator_times(self, times: tuple[OperatorTime, ...]) -> Readings:
-        """With the time of each operator type."""
-        snapshot = msgspec.structs.replace(self.snapshot, operator_times=times)
-        return msgspec.structs.replace(self, snapshot=snapshot)
-
     def without_latency(self) -> Readings:
         """Without times, which will be measured again."""
         kept = {name: values for name, values in self.series.items() if name not in LATENCY_METRICS}
         return msgspec.structs.replace(self, series=kept, quiet=(), processor_ns=())
+
+    def with_figures(self, figures: Mapping[Metric, int]) -> Readings:
+        """With the figures of one more process."""
+        series = dict(self.series)
+        for metric, figure in figures.items():
+            series[metric] = (*series.get(metric, ()), figure)
+        return msgspec.structs.replace(self, series=series)
 
     def summary(self) -> Snapshot:
         """One figure per metric: the median of its series; metrics sorted by name."""
@@ -98,12 +71,6 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
         for metric, values in self.series.items():
             figures[metric] = round(statistics.median_low(values))
         return msgspec.structs.replace(self.snapshot, figures=dict(sorted(figures.items())))
-
-    def _with(self, figures: dict[Metric, int]) -> Readings:
-        series = dict(self.series)
-        for metric, figure in figures.items():
-            series[metric] = (*series.get(metric, ()), figure)
-        return msgspec.structs.replace(self, series=series)
 
 
 @dataclass(slots=True)
@@ -141,11 +108,11 @@ class ModelUnderTest:
     def readings(self) -> Readings:
         """The figures that are known; at least the facts of the file."""
         if self._readings is None:
-            from feasibility.budget.file_snapshot import read_snapshot
-
-            snapshot = read_snapshot(self.name, self.path, self.workload.dims)
+            reading = read_model(self.path, dims=self.workload.dims, hash_file=False)
             snapshot = msgspec.structs.replace(
-                snapshot, digest=self.digest or None, conditions=self.conditions
+                snapshot_of(self.name, reading.facts, reading.initializers),
+                digest=self.digest or None,
+                conditions=self.conditions,
             )
             self._readings = Readings(snapshot=snapshot)
         return self._readings
@@ -160,23 +127,40 @@ class ModelUnderTest:
 
     def take(self, need: Need) -> None:
         """Measure one more process with the instrument that a metric needs."""
-        add: Callable[[Readings], Readings]
         match need:
             case "memory":
-                add = partial(Readings.with_memory, child=self.runs.memory())
+                child = self.runs.memory()
+                self._add(
+                    {
+                        "peak": max(child.load_peak_bytes, child.inference_peak_bytes),
+                        "load_peak": child.load_peak_bytes,
+                        "inference_peak": child.inference_peak_bytes,
+                        "floor": child.floor_bytes,
+                        "resident": child.resident_bytes,
+                    }
+                )
             case "allocations":
-                peak_bytes = self.runs.allocated_peak_bytes()
-                add = partial(Readings.with_allocations, peak_bytes=peak_bytes)
+                self._add({"allocated_peak": self.runs.allocated_peak_bytes()})
             case "latency":
-                count = _P95_SAMPLE_COUNT if self.is_p95_wanted else _SAMPLE_COUNT
-                times = self.runs.times(count)
-                add = partial(Readings.with_latency, times=times, has_p95=self.is_p95_wanted)
+                self._take_latency()
             case "operators":
-                add = partial(Readings.with_operator_times, times=self.runs.operator_times())
-            case "file":
-                return
-        self._use_inputs_of_the_run()
-        self._readings = add(self.readings)
+                times = self.runs.operator_times()
+                self._add({})
+                snapshot = msgspec.structs.replace(self.readings.snapshot, operator_times=times)
+                self._readings = msgspec.structs.replace(self.readings, snapshot=snapshot)
+
+    def _take_latency(self) -> None:
+        times = self.runs.times(_P95_SAMPLE_COUNT if self.is_p95_wanted else _SAMPLE_COUNT)
+        self._add({"latency": times.median_ns})
+        if self.is_p95_wanted:
+            self._add({"latency_p95": times.p95_ns})
+        known = self.readings
+        processor = () if times.processor_ns is None else (times.processor_ns,)
+        self._readings = msgspec.structs.replace(
+            known,
+            quiet=(*known.quiet, times.is_quiet),
+            processor_ns=(*known.processor_ns, *processor),
+        )
 
     def forget_latency(self) -> None:
         """Drop cached times, so that the times of both models are from the same minutes."""
@@ -237,15 +221,15 @@ class ModelUnderTest:
             self.cache.put("profile", self.key, known)
         return known
 
-    def _use_inputs_of_the_run(self) -> None:
-        """After the first run, take the facts of the file for the inputs of that run."""
+    def _add(self, figures: Mapping[Metric, int]) -> None:
+        """Add the figures of a run; after the first one, the facts of the file for its inputs."""
         known = self.readings
-        if known.snapshot.inputs:
-            return
-        snapshot = msgspec.structs.replace(
-            self.runs.snapshot(),
-            digest=known.snapshot.digest,
-            conditions=known.snapshot.conditions,
-            operator_times=known.snapshot.operator_times,
-        )
-        self._readings = msgspec.structs.replace(known, snapshot=snapshot)
+        if not known.snapshot.inputs:
+            snapshot = msgspec.structs.replace(
+                self.runs.snapshot(),
+                digest=known.snapshot.digest,
+                conditions=known.snapshot.conditions,
+                operator_times=known.snapshot.operator_times,
+            )
+            known = msgspec.structs.replace(known, snapshot=snapshot)
+        self._readings = known.with_figures(figures)

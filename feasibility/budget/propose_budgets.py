@@ -50,7 +50,7 @@ def propose_budgets(
 ) -> str:
     """The text of a budget file for models; their baselines are recorded beside it."""
     folder = config.absolute().parent
-    taken = []
+    taken: list[Snapshot] = []
     for path in dict.fromkeys(path.absolute() for path in models):
         model = ModelUnderTest(
             name=name_below(folder, path),
@@ -61,17 +61,17 @@ def propose_budgets(
         )
         model.open()
         with progress_of(path.name) as progress:
-            taken.append((record_baseline(model, progress), workload))
-        write_baseline(folder / DEFAULT_BASELINE, taken[-1][0])
-    return propose_toml(taken, headroom_ratio, DEFAULT_BASELINE)
+            taken.append(record_baseline(model, progress))
+        write_baseline(folder / DEFAULT_BASELINE, taken[-1])
+    return propose_toml(taken, workload, headroom_ratio)
 
 
 def propose_toml(
-    snapshots: Sequence[tuple[Snapshot, BudgetedWorkload]], headroom_ratio: float, baseline: str
+    snapshots: Sequence[Snapshot], workload: BudgetedWorkload, headroom_ratio: float
 ) -> str:
     """The text of a budget file for these models."""
-    parts = [_HEADER, f"baseline = {_quoted(baseline)}\n"]
-    parts += [_table(snapshot, workload, headroom_ratio) for snapshot, workload in snapshots]
+    parts = [_HEADER, f"baseline = {_quoted(DEFAULT_BASELINE)}\n"]
+    parts += [_table(snapshot, workload, headroom_ratio) for snapshot in snapshots]
     return "\n".join(parts)
 
 
@@ -112,9 +112,8 @@ def _limit_text(metric: Metric, figure: int, headroom_ratio: float) -> tuple[str
     most = math.ceil(figure * (1 + headroom_ratio))
     if METRICS[metric].unit == "count":
         factor = max(10 ** (len(str(most)) - 3), 1)
-        return format_count(math.ceil(most / factor) * factor).replace(" ", ""), format_count(
-            figure
-        )
+        limit = format_count(math.ceil(most / factor) * factor).replace(" ", "")
+        return limit, format_count(figure)
     name, unit = next(
         (name, unit)
         for name, unit in (("GiB", GIB), ("MiB", MIB), ("KiB", KIB), ("B", 1))
