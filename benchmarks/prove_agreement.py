@@ -24,7 +24,8 @@ from feasibility import zoo
 from feasibility.measure.measure_model import measure_model
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.prove.prove_model import ProveOptions, prove_model
-from feasibility.records.proof import LimitedRun, ProofAllocator
+from feasibility.records.base import AllocatorSetting
+from feasibility.records.proof import LimitedRun
 from feasibility.records.workload import InputSpec
 from feasibility.units import MIB
 
@@ -96,7 +97,7 @@ def print_limits(paths: list[Path]) -> None:
     print_table(heading, rows)
 
 
-def outcome(path: Path, limit_bytes: int, allocator: ProofAllocator) -> LimitedRun:
+def outcome(path: Path, limit_bytes: int, allocator: AllocatorSetting) -> LimitedRun:
     """What `prove` says of one limit."""
     wanted = ProveOptions(memory_bytes=limit_bytes, allocator=allocator)
     run = prove_model(path, MeasureOptions(), wanted).verdict

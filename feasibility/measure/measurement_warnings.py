@@ -11,10 +11,10 @@ from typing import Final, Literal
 
 from feasibility.measure.latency_percentiles import outlier_count
 from feasibility.measure.measure_options import MeasureOptions
-from feasibility.records.base import Notice
+from feasibility.records.base import AllocatorSetting, Notice
 from feasibility.records.device import Device
 from feasibility.records.profile import Latency
-from feasibility.records.proof import LimitedRun, LimitKind, ProofAllocator
+from feasibility.records.proof import LimitedRun, LimitKind
 from feasibility.records.workload import InputPlan
 from feasibility.runners.child_protocol import Failed
 from feasibility.runners.session import FreeSpace
@@ -203,7 +203,7 @@ def kept_files(kept_bytes: int) -> tuple[Notice, ...]:
     )
 
 
-def default_allocator(allocator: ProofAllocator) -> tuple[Notice, ...]:
+def default_allocator(allocator: AllocatorSetting) -> tuple[Notice, ...]:
     """A warning that figures differ between processes."""
     return _warning_if(
         allocator == "default",

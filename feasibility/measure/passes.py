@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from msgspec.structs import replace
 
 from feasibility.measure.files_to_stage import files_to_stage
 from feasibility.measure.measure_options import MeasureOptions
+from feasibility.records.base import AllocatorSetting
 from feasibility.records.model_reading import ModelReading
 from feasibility.records.workload import InputPlan, InputSpec, Workload
 from feasibility.runners.child_command import STEADY_ENVIRONMENT
@@ -163,7 +164,7 @@ class Passes:
         self,
         plan: InputPlan,
         *,
-        allocator: Literal["steady", "default"],
+        allocator: AllocatorSetting,
         longest_ns: int,
         timeout_s: float,
         on_event: Callable[[Event], None],

@@ -15,35 +15,19 @@ TimelinePhaseName: TypeAlias = Literal[
 class MemoryParts(Record, frozen=True, kw_only=True):
     """One figure of the kernel, divided into parts that add up to it exactly."""
 
-    total_bytes: Annotated[
-        Bytes, doc("Resident memory above the baseline, as the kernel counts it.")
-    ]
-    weights_bytes: Annotated[
-        Bytes, doc("Weights in the form that nodes read, in anonymous memory.")
-    ] = 0
+    total_bytes: Annotated[Bytes, doc("Resident above the baseline, as the kernel counts it.")]
+    weights_bytes: Annotated[Bytes, doc("Weights as nodes read them, in anonymous memory.")] = 0
     prepacked_bytes: Annotated[
-        Bytes, doc("Prepacked weights: copied while loading into the layout that a kernel reads.")
+        Bytes, doc("Prepacked weights: copies in the layout for kernels.")
     ] = 0
-    arena_in_use_bytes: Annotated[
-        Bytes, doc("Arena in use at its peak, without prepacked weights.")
-    ] = 0
-    arena_idle_bytes: Annotated[
-        Bytes, doc("Arena held and touched, but not in use at its peak.")
-    ] = 0
+    arena_in_use_bytes: Annotated[Bytes, doc("Arena in use at its peak, prepacked left out.")] = 0
+    arena_idle_bytes: Annotated[Bytes, doc("Arena touched, but not in use at its peak.")] = 0
     inputs_bytes: Annotated[Bytes, doc("Inputs of the runs.")] = 0
-    objects_bytes: Annotated[
-        Bytes, doc("Graph, kernels and everything on the heap except tensors.")
-    ] = 0
+    objects_bytes: Annotated[Bytes, doc("Everything on the heap but tensors: graph, kernels.")] = 0
     retained_bytes: Annotated[Bytes, doc("Freed by the program and kept by the allocator.")] = 0
-    transient_bytes: Annotated[
-        Bytes, doc("Allocated during the runs and returned to the kernel by their end.")
-    ] = 0
-    model_file_bytes: Annotated[
-        Bytes, doc("Mapped pages of the model's files, which the kernel can evict.")
-    ] = 0
-    library_bytes: Annotated[
-        Bytes, doc("Pages of libraries touched after the baseline, code and data.")
-    ] = 0
+    transient_bytes: Annotated[Bytes, doc("Allocated in the runs, returned by their end.")] = 0
+    model_file_bytes: Annotated[Bytes, doc("Mapped pages of the model's files; evictable.")] = 0
+    library_bytes: Annotated[Bytes, doc("Library pages touched after the baseline.")] = 0
     unattributed_bytes: Annotated[Bytes, doc("The rest, which no instrument explains.")] = 0
 
 
@@ -53,9 +37,7 @@ class SettingEffect(Record, frozen=True, kw_only=True):
     setting: Annotated[ChangedSetting, doc("The setting: prepacking off, or arena off.")]
     load_peak_bytes: Annotated[Bytes, doc("Highest resident memory while loading.")]
     resident_bytes: Annotated[Bytes, doc("Resident memory after loading.")]
-    resident_anonymous_bytes: Annotated[
-        Bytes, doc("Anonymous part of the resident memory after loading.")
-    ]
+    resident_anonymous_bytes: Annotated[Bytes, doc("Anonymous part of memory after loading.")]
     inference_peak_bytes: Annotated[Bytes, doc("Highest resident memory during the runs.")]
     inference_anonymous_bytes: Annotated[Bytes, doc("Anonymous memory after the runs.")]
 
@@ -76,12 +58,8 @@ class Anatomy(Record, frozen=True, kw_only=True):
         Bytes | None,
         doc("The same without headers and rounding: bytes that were requested, counted by memray."),
     ] = None
-    mapped_bytes: Annotated[
-        Bytes | None, doc("Mappings that loading kept, in full size, touched or not.")
-    ] = None
-    untouched_bytes: Annotated[
-        Bytes | None, doc("Allocated and never written, so it uses no memory.")
-    ] = None
+    mapped_bytes: Annotated[Bytes | None, doc("Kept mappings in full size, touched or not.")] = None
+    untouched_bytes: Annotated[Bytes | None, doc("Allocated and never written.")] = None
     default_retained_low_bytes: Annotated[
         Bytes | None, doc("Least memory that the default allocator retains after loading.")
     ] = None
@@ -104,9 +82,7 @@ class TimelinePhase(Record, frozen=True, kw_only=True):
     begin_ns: Annotated[Nanoseconds, doc("Beginning of the phase on the timeline.")]
     end_ns: Annotated[Nanoseconds, doc("End of the phase on the timeline.")]
     resident_peak_bytes: Annotated[Bytes, doc("Highest resident memory in the phase.")]
-    allocated_peak_bytes: Annotated[
-        Bytes | None, doc("Most bytes in use on the heap; null if unknown.")
-    ] = None
+    allocated_peak_bytes: Annotated[Bytes | None, doc("Most in use on the heap, if known.")] = None
 
 
 class HeldTensor(Record, frozen=True, kw_only=True):
@@ -123,9 +99,7 @@ class ArenaPeak(Record, frozen=True, kw_only=True):
     node: Annotated[str, doc("Node in the optimised graph; untrusted text.")]
     op_type: Annotated[str, doc("Operator of that node.")]
     in_use_bytes: Annotated[Bytes, doc("Highest use of the arena while the node ran.")]
-    prepacked_bytes: Annotated[
-        Bytes, doc("Arena in use before the first node: prepacked weights.")
-    ] = 0
+    prepacked_bytes: Annotated[Bytes, doc("In use before the first node: prepacked weights.")] = 0
     scratch_bytes: Annotated[Bytes, doc("Part that this node took and freed itself.")] = 0
     tensors: Annotated[
         tuple[HeldTensor, ...],
@@ -141,9 +115,7 @@ class Timeline(Record, frozen=True, kw_only=True):
 
     baseline_bytes: Annotated[Bytes, doc("Resident memory of the child before it loads the model.")]
     phases: Annotated[tuple[TimelinePhase, ...], doc("Phases in order, without gaps.")]
-    at_ns: Annotated[
-        tuple[int, ...], doc("Time of each point, from the beginning of the import of libraries.")
-    ]
+    at_ns: Annotated[tuple[int, ...], doc("Time of each point, from the start of imports.")]
     resident_bytes: Annotated[
         tuple[int, ...], doc("Resident memory at each point, the highest of its time slice.")
     ]

@@ -30,6 +30,8 @@ Isa: TypeAlias = Literal["aarch64", "x86_64"]
 ISA_ALIASES: Final = {"arm64": "aarch64", "amd64": "x86_64"}
 Method: TypeAlias = Literal["measured", "emulated", "projected"]
 Dim: TypeAlias = int | str | None
+AllocatorSetting: TypeAlias = Literal["steady", "default"]
+ValueKind: TypeAlias = Literal["tensor", "sequence", "map", "optional", "sparse"]
 
 
 class Notice(Record, frozen=True, kw_only=True):
@@ -67,8 +69,5 @@ class TensorSpec(Record, frozen=True, kw_only=True):
             "does not say; null as a whole if the rank is unknown."
         ),
     ] = None
-    kind: Annotated[
-        Literal["tensor", "sequence", "map", "optional", "sparse"],
-        doc("Kind of value; nearly always a tensor."),
-    ] = "tensor"
+    kind: Annotated[ValueKind, doc("Kind of value; nearly always a tensor.")] = "tensor"
     type_text: Annotated[str, doc("The full type, for example seq(map(int64,tensor(float))).")] = ""

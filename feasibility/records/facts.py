@@ -115,72 +115,44 @@ class ModelledMemory(Record, frozen=True, kw_only=True):
     mapped_bytes: Annotated[Bytes, doc("File-backed pages of external data that the runs read.")]
 
 
-class ModelFacts(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/facts/1"):
-    """Facts about one model file."""
+class ModelSummary(Record, frozen=True, kw_only=True):
+    """What both the facts and the profile of a model state."""
 
-    tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
     name: Annotated[str, doc("File name.")]
     path: Annotated[str, doc("Path as the user gave it.")]
-    format: Annotated[Literal["onnx", "ort"], doc("Protobuf ONNX, or ONNX Runtime's flatbuffer.")]
+    format: Annotated[Literal["onnx", "ort"], doc("File format.")] = "onnx"
     sha256: Annotated[
         str | None, doc("Digest of the model file; null for large files by default.")
     ] = None
     file_bytes: Annotated[Bytes, doc("Size of the model file itself.")]
     external_bytes: Annotated[Bytes, doc("Size of all external data files together.")] = 0
-    external_files: Annotated[tuple[ExternalFile, ...], doc("The external data files.")] = ()
-    producer: Annotated[str, doc("Program that wrote the file; untrusted text.")] = ""
-    ir_version: Annotated[int | None, doc("ONNX IR version.")] = None
     opset: Annotated[int | None, doc("Version of the default operator set.")] = None
-    opsets: Annotated[dict[str, int], doc("Operator set version by domain.")] = {}
     inputs: Annotated[tuple[TensorSpec, ...], doc("Inputs, initializers left out.")] = ()
     outputs: Annotated[tuple[TensorSpec, ...], doc("Outputs.")] = ()
     parameter_count: Annotated[
         Count | None,
         doc("Elements of all initializers and Constant nodes; null for .ort files."),
     ] = None
-    unique_parameter_count: Annotated[
-        Count | None, doc("The same, with equal initializers counted once.")
-    ] = None
-    initializer_count: Annotated[
-        Count | None, doc("Number of initializers and Constant nodes.")
-    ] = None
-    sparse_initializer_count: Annotated[Count, doc("How many of them are sparse.")] = 0
     initializer_bytes: Annotated[Bytes | None, doc("Bytes of all initializers in memory.")] = None
-    initializer_bytes_by_dtype: Annotated[dict[str, int], doc("The same by element type.")] = {}
     largest_initializer_bytes: Annotated[Bytes | None, doc("Bytes of the largest initializer.")] = (
         None
     )
-    generated_bytes: Annotated[
-        Bytes, doc("Bytes of weights that the graph computes while loading.")
-    ] = 0
+    generated_bytes: Annotated[Bytes, doc("Weights that the graph computes while loading.")] = 0
     node_count: Annotated[
         Count | None, doc("Nodes, those of subgraphs and of used functions included.")
     ] = None
-    subgraph_count: Annotated[Count, doc("Bodies of If, Loop and Scan.")] = 0
-    function_count: Annotated[Count, doc("Functions that the model defines.")] = 0
-    operators: Annotated[
-        tuple[OperatorType, ...], doc("Operator types, most operations first.")
-    ] = ()
     custom_operators: Annotated[
         tuple[str, ...],
         doc("Operators that standard builds of the runtime do not have, as domain:name."),
     ] = ()
-    dims: Annotated[dict[str, int], doc("Symbolic dims and their sizes.")] = {}
-    assumptions: Annotated[tuple[Assumption, ...], doc("Sizes that were assumed, and why.")] = ()
-    flops: Annotated[Count | None, doc("Operations of one run, a multiply-add counted as 2.")] = (
-        None
-    )
+    flops: Annotated[Count | None, doc("Operations of one run; a multiply-add counts 2.")] = None
     macs: Annotated[Count | None, doc("Multiply-adds of one run.")] = None
     moved_bytes: Annotated[
         Bytes | None, doc("Bytes that all nodes read and write, without caches.")
     ] = None
-    unknown_node_count: Annotated[
-        Count, doc("Nodes whose work is unknown because a shape is unknown.")
-    ] = 0
     per_iteration: Annotated[
         bool, doc("True if a loop of unknown trip count counts as one iteration.")
     ] = False
-    nodes: Annotated[tuple[NodeFacts, ...], doc("Work per node, in execution order.")] = ()
     activation_peak: Annotated[
         ActivationPeak | None, doc("Activation peak by liveness; null if unknown.")
     ] = None
@@ -188,4 +160,34 @@ class ModelFacts(Record, frozen=True, kw_only=True, tag_field="schema", tag="fea
         tuple[ModelledMemory, ...],
         doc("Modelled memory per instruction set; empty if the graph is unknown."),
     ] = ()
+
+
+class ModelFacts(
+    ModelSummary, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/facts/1"
+):
+    """Facts about one model file."""
+
+    tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
+    format: Annotated[Literal["onnx", "ort"], doc("Protobuf ONNX, or ONNX Runtime's flatbuffer.")]
+    external_files: Annotated[tuple[ExternalFile, ...], doc("The external data files.")] = ()
+    producer: Annotated[str, doc("Program that wrote the file; untrusted text.")] = ""
+    ir_version: Annotated[int | None, doc("ONNX IR version.")] = None
+    opsets: Annotated[dict[str, int], doc("Operator set version by domain.")] = {}
+    unique_parameter_count: Annotated[
+        Count | None, doc("Elements, equal initializers counted once.")
+    ] = None
+    initializer_count: Annotated[Count | None, doc("Initializers and Constant nodes.")] = None
+    sparse_initializer_count: Annotated[Count, doc("How many of them are sparse.")] = 0
+    initializer_bytes_by_dtype: Annotated[
+        dict[str, int], doc("Initializer bytes by element type.")
+    ] = {}
+    subgraph_count: Annotated[Count, doc("Bodies of If, Loop and Scan.")] = 0
+    function_count: Annotated[Count, doc("Functions that the model defines.")] = 0
+    operators: Annotated[
+        tuple[OperatorType, ...], doc("Operator types, most operations first.")
+    ] = ()
+    dims: Annotated[dict[str, int], doc("Symbolic dims and their sizes.")] = {}
+    assumptions: Annotated[tuple[Assumption, ...], doc("Sizes that were assumed, and why.")] = ()
+    unknown_node_count: Annotated[Count, doc("Nodes whose work is unknown, as a shape is.")] = 0
+    nodes: Annotated[tuple[NodeFacts, ...], doc("Work per node, in execution order.")] = ()
     warnings: Annotated[tuple[Notice, ...], doc("Warnings.")] = ()

@@ -6,66 +6,32 @@ from typing import Annotated, Literal
 
 from feasibility.records.anatomy import Anatomy, Timeline
 from feasibility.records.base import (
+    AllocatorSetting,
     Bytes,
     Count,
     Method,
     Nanoseconds,
     Notice,
     Record,
-    TensorSpec,
     doc,
 )
-from feasibility.records.facts import ActivationPeak, ModelledMemory, OperatorClass
+from feasibility.records.facts import ModelSummary, OperatorClass
 from feasibility.records.workload import Workload
 
 
-class ProfiledModel(Record, frozen=True, kw_only=True):
+class ProfiledModel(ModelSummary, frozen=True, kw_only=True):
     """The model that was measured."""
 
-    name: Annotated[str, doc("File name.")]
-    path: Annotated[str, doc("Path as it was given.")]
-    format: Annotated[Literal["onnx", "ort"], doc("File format.")] = "onnx"
-    sha256: Annotated[str | None, doc("Digest of the model file.")] = None
-    file_bytes: Annotated[Bytes, doc("Size of the model file itself.")]
-    external_bytes: Annotated[Bytes, doc("Size of its external data files.")] = 0
-    parameter_count: Annotated[Count | None, doc("Number of elements of all initializers.")] = None
-    initializer_bytes: Annotated[Bytes | None, doc("Bytes of all initializers.")] = None
-    largest_initializer_bytes: Annotated[Bytes | None, doc("Bytes of the largest initializer.")] = (
-        None
-    )
-    generated_bytes: Annotated[Bytes, doc("Bytes of weights that the graph generates.")] = 0
     weight_bytes_by_operator: Annotated[
         dict[str, int], doc("Initializer bytes by the operator that reads them.")
     ] = {}
-    node_count: Annotated[Count | None, doc("Number of nodes.")] = None
-    opset: Annotated[int | None, doc("Version of the default operator set.")] = None
-    flops: Annotated[
-        Count | None, doc("Floating-point operations of one inference; a multiply-add counts 2.")
-    ] = None
-    macs: Annotated[Count | None, doc("Multiply-adds of one inference.")] = None
-    moved_bytes: Annotated[Bytes | None, doc("Bytes that all nodes read and write.")] = None
     flops_by_class: Annotated[dict[OperatorClass, int], doc("Operations by operator class.")] = {}
     moved_bytes_by_class: Annotated[
         dict[OperatorClass, int], doc("Bytes read and written by operator class.")
     ] = {}
     node_count_by_class: Annotated[dict[OperatorClass, int], doc("Nodes by operator class.")] = {}
-    weight_dtype: Annotated[str | None, doc("Element type that holds most initializer bytes.")] = (
-        None
-    )
-    custom_operators: Annotated[
-        tuple[str, ...], doc("Operators that standard builds do not have, as domain:name.")
-    ] = ()
+    weight_dtype: Annotated[str | None, doc("Element type of most initializer bytes.")] = None
     operator_types: Annotated[tuple[str, ...], doc("Operator types used, as domain:name.")] = ()
-    inputs: Annotated[tuple[TensorSpec, ...], doc("Declared inputs.")] = ()
-    outputs: Annotated[tuple[TensorSpec, ...], doc("Declared outputs.")] = ()
-    per_iteration: Annotated[bool, doc("True if loops count as one iteration.")] = False
-    activation_peak: Annotated[
-        ActivationPeak | None, doc("Activation peak of the graph in the file, by liveness.")
-    ] = None
-    modelled_memory: Annotated[
-        tuple[ModelledMemory, ...],
-        doc("Modelled memory per instruction set; empty if the graph is unknown."),
-    ] = ()
 
 
 class Host(Record, frozen=True, kw_only=True):
@@ -86,8 +52,8 @@ class Memory(Record, frozen=True, kw_only=True):
     """Memory with one allocator, in bytes above the baseline unless stated otherwise."""
 
     allocator: Annotated[
-        Literal["steady", "default"],
-        doc("steady: trim threshold fixed, so figures repeat; default: glibc's defaults."),
+        AllocatorSetting,
+        doc("steady: trim threshold fixed; default: glibc's defaults."),
     ]
     peak_source: Annotated[
         Literal["vmhwm", "sampled"],
@@ -96,19 +62,11 @@ class Memory(Record, frozen=True, kw_only=True):
     baseline_bytes: Annotated[Bytes, doc("Resident memory of the child before it loads the model.")]
     load_peak_bytes: Annotated[Bytes, doc("Highest resident memory while loading.")]
     resident_bytes: Annotated[Bytes, doc("Resident memory after loading.")]
-    resident_anonymous_bytes: Annotated[
-        Bytes, doc("Anonymous part of the resident memory after loading.")
-    ]
-    resident_file_bytes: Annotated[
-        Bytes, doc("File-backed part of the resident memory after loading.")
-    ]
-    inference_peak_bytes: Annotated[
-        Bytes | None, doc("Highest resident memory during the runs.")
-    ] = None
-    inference_anonymous_bytes: Annotated[Bytes | None, doc("Anonymous memory after the runs.")] = (
-        None
-    )
-    inference_file_bytes: Annotated[Bytes | None, doc("File-backed memory after the runs.")] = None
+    resident_anonymous_bytes: Annotated[Bytes, doc("Anonymous part of memory after loading.")]
+    resident_file_bytes: Annotated[Bytes, doc("File-backed part of memory after loading.")]
+    inference_peak_bytes: Annotated[Bytes | None, doc("Most resident memory in the runs.")] = None
+    inference_anonymous_bytes: Annotated[Bytes | None, doc("Anonymous memory after runs.")] = None
+    inference_file_bytes: Annotated[Bytes | None, doc("File-backed memory after runs.")] = None
     inference_pss_bytes: Annotated[
         Bytes | None, doc("Proportional set size after the runs, above the baseline.")
     ] = None
@@ -117,17 +75,11 @@ class Memory(Record, frozen=True, kw_only=True):
     ] = None
     floor_bytes: Annotated[
         Bytes | None,
-        doc(
-            "Highest non-evictable memory at any time, loading included. With less, the "
-            "process is killed."
-        ),
+        doc("Most non-evictable memory, loading included; with less, the process is killed."),
     ] = None
     comfort_bytes: Annotated[
         Bytes | None,
-        doc(
-            "Enough for the floor and for runs with all file pages that they read. With "
-            "less, the process thrashes."
-        ),
+        doc("Floor, and all file pages that runs read; with less, the process thrashes."),
     ] = None
     allocated_load_peak_bytes: Annotated[
         Bytes | None, doc("Bytes requested from allocators at the peak of loading.")
@@ -142,12 +94,8 @@ class Memory(Record, frozen=True, kw_only=True):
         Bytes | None,
         doc("Bytes that the program freed and the default allocator kept after loading."),
     ] = None
-    arena_held_bytes: Annotated[Bytes | None, doc("Most bytes that the runtime's arena held.")] = (
-        None
-    )
-    arena_in_use_peak_bytes: Annotated[
-        Bytes | None, doc("Most bytes of the arena that were in use.")
-    ] = None
+    arena_held_bytes: Annotated[Bytes | None, doc("Most bytes that the arena held.")] = None
+    arena_in_use_peak_bytes: Annotated[Bytes | None, doc("Most bytes of the arena in use.")] = None
 
 
 class DefaultAllocator(Record, frozen=True, kw_only=True):
@@ -158,16 +106,12 @@ class DefaultAllocator(Record, frozen=True, kw_only=True):
     """
 
     repeat_count: Annotated[Count, doc("Number of children.")]
-    load_peak_low_bytes: Annotated[Bytes, doc("Lower end of the load peak.")]
-    load_peak_high_bytes: Annotated[Bytes, doc("Upper end of the load peak.")]
-    resident_low_bytes: Annotated[Bytes, doc("Lower end of the resident memory after loading.")]
-    resident_high_bytes: Annotated[Bytes, doc("Upper end of the resident memory after loading.")]
-    inference_peak_low_bytes: Annotated[Bytes | None, doc("Lower end of the inference peak.")] = (
-        None
-    )
-    inference_peak_high_bytes: Annotated[Bytes | None, doc("Upper end of the inference peak.")] = (
-        None
-    )
+    load_peak_low_bytes: Annotated[Bytes, doc("Low end of the load peak.")]
+    load_peak_high_bytes: Annotated[Bytes, doc("Top end of the load peak.")]
+    resident_low_bytes: Annotated[Bytes, doc("Low end of resident memory after loading.")]
+    resident_high_bytes: Annotated[Bytes, doc("Top end of resident memory after loading.")]
+    inference_peak_low_bytes: Annotated[Bytes | None, doc("Low end of the inference peak.")] = None
+    inference_peak_high_bytes: Annotated[Bytes | None, doc("Top end of the inference peak.")] = None
 
 
 class GpuMemory(Record, frozen=True, kw_only=True):
@@ -183,15 +127,12 @@ class GpuMemory(Record, frozen=True, kw_only=True):
         ),
     ]
     context_bytes: Annotated[
-        Bytes | None,
-        doc("Memory of the context and the libraries, measured with a model of one operator."),
+        Bytes | None, doc("Memory of context and libraries, measured with a model of one operator.")
     ] = None
     load_peak_bytes: Annotated[Bytes, doc("Highest memory while loading, context included.")]
     resident_bytes: Annotated[Bytes, doc("Memory after loading, context included.")]
     inference_peak_bytes: Annotated[Bytes, doc("Highest memory while running, context included.")]
-    weights_bytes: Annotated[
-        Bytes | None, doc("Memory after loading without the context: weights in the arena.")
-    ] = None
+    weights_bytes: Annotated[Bytes | None, doc("Memory after loading without the context.")] = None
     workspace_bytes: Annotated[Bytes, doc("Memory that running added: activations and workspace.")]
 
 
@@ -203,9 +144,7 @@ class Latency(Record, frozen=True, kw_only=True):
 
     load_ns: Annotated[Nanoseconds | None, doc("Time to create the session.")] = None
     first_run_ns: Annotated[Nanoseconds | None, doc("Time of the first run.")] = None
-    samples_ns: Annotated[
-        tuple[int, ...], doc("Time of every run after the warm-up, in order.")
-    ] = ()
+    samples_ns: Annotated[tuple[int, ...], doc("Time of each run after warm-up, in order.")] = ()
     min_ns: Annotated[Nanoseconds | None, doc("Time of the fastest run.")] = None
     median_ns: Annotated[Nanoseconds, doc("Nearest-rank median.")]
     mean_ns: Annotated[Nanoseconds | None, doc("Arithmetic mean, rounded.")] = None
@@ -230,9 +169,7 @@ class OperatorProfile(Record, frozen=True, kw_only=True):
     call_count: Annotated[Count, doc("Calls in the profiled runs.")]
     total_ns: Annotated[Nanoseconds, doc("Time of all calls together.")]
     flops: Annotated[Count | None, doc("Operations per call, if known.")] = None
-    bytes: Annotated[Bytes | None, doc("Bytes of its inputs, weights and outputs, per call.")] = (
-        None
-    )
+    bytes: Annotated[Bytes | None, doc("Bytes of inputs, weights and outputs, per call.")] = None
     arena_in_use_bytes: Annotated[Bytes | None, doc("Arena bytes in use after this node.")] = None
     run_count: Annotated[Count, doc("Number of profiled runs.")] = 1
 
@@ -244,9 +181,7 @@ class AllocatorUse(Record, frozen=True, kw_only=True):
     allocator: Annotated[str, doc("Call, for example posix_memalign.")]
     peak_bytes: Annotated[Bytes, doc("Bytes of these allocations at the peak of the heap.")]
     allocation_count: Annotated[Count, doc("Number of these allocations.")]
-    is_mapping: Annotated[
-        bool, doc("True for file and anonymous mappings, which are not heap.")
-    ] = False
+    is_mapping: Annotated[bool, doc("True for mappings, which are not heap.")] = False
 
 
 class Profile(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/profile/1"):
@@ -254,30 +189,19 @@ class Profile(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasib
 
     tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
     measured_at: Annotated[str, doc("UTC time, ISO 8601.")]
-    method: Annotated[
-        Method, doc("Whether the figures were measured or measured under emulation.")
-    ] = "measured"
+    method: Annotated[Method, doc("Whether measured, or measured under emulation.")] = "measured"
     runner: Annotated[str, doc("Runner as --on takes it; local for this machine.")] = "local"
     source: Annotated[
-        str,
-        doc(
-            "Program and file that the figures were imported from; empty if feasibility "
-            "measured them."
-        ),
+        str, doc("Program and file that figures were imported from; otherwise empty.")
     ] = ""
     model: Annotated[ProfiledModel, doc("The model.")]
     host: Annotated[Host, doc("The machine and its versions.")]
     workload: Annotated[Workload, doc("Dims, inputs, threads and number of runs.")]
     memory: Annotated[Memory | None, doc("Memory with the steady allocator.")] = None
-    gpu: Annotated[GpuMemory | None, doc("Memory on the GPU; null for providers without one.")] = (
-        None
-    )
+    gpu: Annotated[GpuMemory | None, doc("Memory on the GPU; null for other providers.")] = None
     process_peak_bytes: Annotated[
         Bytes | None,
-        doc(
-            "Highest resident memory of the whole process, runtime included, if that is "
-            "all that an imported file states; null otherwise."
-        ),
+        doc("Highest resident memory of the whole process, if an imported file has nothing else."),
     ] = None
     default_allocator: Annotated[
         DefaultAllocator | None, doc("Range of memory with the default allocator.")

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from feasibility.records.base import Bytes, Count, Nanoseconds, Notice, Ratio, Record, doc
+from feasibility.records.base import (
+    AllocatorSetting,
+    Bytes,
+    Count,
+    Nanoseconds,
+    Notice,
+    Ratio,
+    Record,
+    doc,
+)
 from feasibility.records.profile import Host, ProfiledModel
 from feasibility.records.workload import Workload
 
@@ -12,7 +21,6 @@ LimitKind: TypeAlias = Literal["cgroup-v2", "cgroup-v1", "systemd-scope", "addre
 Outcome: TypeAlias = Literal["survived", "thrashed", "killed"]
 EndedBy: TypeAlias = Literal["itself", "oom-killer", "refusal", "crash", "timeout"]
 RunPhase: TypeAlias = Literal["start", "import", "load", "inputs", "run", "end"]
-ProofAllocator: TypeAlias = Literal["steady", "default"]
 
 
 class LimitedRun(Record, frozen=True, kw_only=True):
@@ -40,18 +48,10 @@ class LimitedRun(Record, frozen=True, kw_only=True):
     message: Annotated[str, doc("Why the child did not finish; empty if it did.")] = ""
     load_ns: Annotated[Nanoseconds | None, doc("Time to create the session.")] = None
     first_run_ns: Annotated[Nanoseconds | None, doc("Time of the first run.")] = None
-    median_ns: Annotated[
-        Nanoseconds | None, doc("Nearest-rank median of the runs after the warm-up.")
-    ] = None
-    samples_ns: Annotated[
-        tuple[int, ...], doc("Time of every run after the warm-up, in order.")
-    ] = ()
-    latency_ratio: Annotated[
-        Ratio | None, doc("Median latency divided by the one without a limit.")
-    ] = None
-    load_ratio: Annotated[Ratio | None, doc("Loading time divided by the one without a limit.")] = (
-        None
-    )
+    median_ns: Annotated[Nanoseconds | None, doc("Nearest-rank median of the samples.")] = None
+    samples_ns: Annotated[tuple[int, ...], doc("Time of each run after warm-up, in order.")] = ()
+    latency_ratio: Annotated[Ratio | None, doc("Median over that without a limit.")] = None
+    load_ratio: Annotated[Ratio | None, doc("Loading time over that without a limit.")] = None
     reread_per_run_bytes: Annotated[
         Bytes | None,
         doc(
@@ -59,13 +59,9 @@ class LimitedRun(Record, frozen=True, kw_only=True):
             "this kernel does not count them."
         ),
     ] = None
-    refault_bytes: Annotated[
-        Bytes | None, doc("Evicted file pages that were read again in total, loading included.")
-    ] = None
+    refault_bytes: Annotated[Bytes | None, doc("Evicted file pages read again in total.")] = None
     major_fault_count: Annotated[Count | None, doc("Page faults that waited for the disk.")] = None
-    oom_kill_count: Annotated[
-        Count | None, doc("Processes that the kernel killed because memory ran out.")
-    ] = None
+    oom_kill_count: Annotated[Count | None, doc("Processes killed because memory ran out.")] = None
     charged_peak_bytes: Annotated[
         Bytes | None, doc("Highest charge of the control group, baseline and page cache included.")
     ] = None
@@ -75,9 +71,7 @@ class LimitedRun(Record, frozen=True, kw_only=True):
 class DeviceProof(Record, frozen=True, kw_only=True):
     """A run under the memory limit of one device, on this machine."""
 
-    arch: Annotated[
-        str, doc("Instruction set of this machine, which may differ from the device's.")
-    ]
+    arch: Annotated[str, doc("Instruction set of this machine; the device's may differ.")]
     limit_kind: Annotated[LimitKind, doc("What enforced the limit.")]
     run: Annotated[LimitedRun, doc("Run under the limit.")]
 
@@ -86,30 +80,18 @@ class Bisection(Record, frozen=True, kw_only=True):
     """Floor and comfort point, each between two limits, in bytes for the model."""
 
     floor_bytes: Annotated[Bytes | None, doc("Lowest limit that the model survived.")] = None
-    killed_bytes: Annotated[
-        Bytes | None, doc("Highest limit below the floor; the model did not finish under it.")
-    ] = None
-    comfort_bytes: Annotated[
-        Bytes | None, doc("Lowest limit at which the latency stayed within the comfort ratio.")
-    ] = None
-    slow_bytes: Annotated[
-        Bytes | None,
-        doc("Highest limit below the comfort point; it slowed the model down or killed it."),
-    ] = None
+    killed_bytes: Annotated[Bytes | None, doc("Highest limit below the floor.")] = None
+    comfort_bytes: Annotated[Bytes | None, doc("Lowest limit with comfortable runs.")] = None
+    slow_bytes: Annotated[Bytes | None, doc("Highest limit below the comfort point.")] = None
     floor_precision_ratio: Annotated[
         Ratio | None, doc("Gap between floor and killed, divided by the floor.")
     ] = None
     comfort_precision_ratio: Annotated[
         Ratio | None, doc("Gap between comfort and slow, divided by the comfort point.")
     ] = None
-    predicted_floor_bytes: Annotated[Bytes, doc("Floor estimated from the run without a limit.")]
-    predicted_comfort_bytes: Annotated[
-        Bytes, doc("Comfort point estimated from the run without a limit.")
-    ]
-    comfort_ratio: Annotated[
-        Ratio,
-        doc("Highest latency that counts as comfortable, divided by the one without a limit."),
-    ]
+    predicted_floor_bytes: Annotated[Bytes, doc("Floor, estimated from the run without a limit.")]
+    predicted_comfort_bytes: Annotated[Bytes, doc("Comfort point, estimated from that run.")]
+    comfort_ratio: Annotated[Ratio, doc("Highest latency ratio that counts as comfortable.")]
 
 
 class Proof(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/proof/1"):
@@ -121,8 +103,7 @@ class Proof(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibil
     host: Annotated[Host, doc("The machine and its versions.")]
     workload: Annotated[Workload, doc("Dims, inputs, threads and number of runs.")]
     allocator: Annotated[
-        ProofAllocator,
-        doc("steady: trim threshold fixed, so figures repeat; default: glibc's defaults."),
+        AllocatorSetting, doc("steady: trim threshold fixed; default: glibc's defaults.")
     ]
     limit_kind: Annotated[
         LimitKind,
@@ -131,25 +112,15 @@ class Proof(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibil
             "requested; the others count memory in use, page cache included."
         ),
     ]
-    memory_bytes: Annotated[
-        Bytes | None, doc("Limit from --memory or --device; null with --bisect alone.")
-    ] = None
-    device: Annotated[
-        str | None, doc("Device that the limit comes from; null without --device.")
-    ] = None
-    baseline_bytes: Annotated[
-        Bytes, doc("Charge before the model loads, which is added to every limit.")
-    ]
-    thrashing_ratio: Annotated[
-        Ratio, doc("Lowest latency that counts as thrashing, divided by the one without a limit.")
-    ]
+    memory_bytes: Annotated[Bytes | None, doc("Limit of --memory or --device.")] = None
+    device: Annotated[str | None, doc("Device of the limit; null without --device.")] = None
+    baseline_bytes: Annotated[Bytes, doc("Charge before the model loads, added to every limit.")]
+    thrashing_ratio: Annotated[Ratio, doc("Lowest latency ratio that counts as thrashing.")]
     unlimited: Annotated[LimitedRun, doc("Run without a limit.")]
     needed_bytes: Annotated[Bytes, doc("Highest non-evictable memory in the run without a limit.")]
     verdict: Annotated[LimitedRun | None, doc("Run under the limit from --memory or --device.")] = (
         None
     )
     runs: Annotated[tuple[LimitedRun, ...], doc("All runs with a limit, in order.")] = ()
-    bisection: Annotated[
-        Bisection | None, doc("Floor and comfort point; null without --bisect.")
-    ] = None
+    bisection: Annotated[Bisection | None, doc("Floor and comfort point of --bisect.")] = None
     warnings: Annotated[tuple[Notice, ...], doc("What to know before trusting the figures.")] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from feasibility.records.base import Assumption, Count, Record, doc
+from feasibility.records.base import Assumption, Count, Record, ValueKind, doc
 
 
 class Fill(Record, frozen=True, kw_only=True):
@@ -30,9 +30,7 @@ class InputSpec(Record, frozen=True, kw_only=True):
     name: Annotated[str, doc("Input name; untrusted text.")]
     dtype: Annotated[str, doc("Element type as numpy names it.")]
     shape: Annotated[tuple[int, ...], doc("Concrete shape.")]
-    kind: Annotated[
-        Literal["tensor", "sequence", "map", "optional", "sparse"], doc("Kind of the value.")
-    ] = "tensor"
+    kind: Annotated[ValueKind, doc("Kind of the value.")] = "tensor"
     type_text: Annotated[str, doc("Full type as the runtime writes it.")] = ""
     fill: Annotated[Fill, doc("How the elements are chosen.")] = Fill()
 
@@ -56,7 +54,5 @@ class Workload(Record, frozen=True, kw_only=True):
     run_count: Annotated[Count, doc("Number of latency samples.")] = 0
     runtime: Annotated[str, doc("Runtime and version.")] = ""
     provider: Annotated[str, doc("Execution provider.")] = "CPUExecutionProvider"
-    recipe: Annotated[str, doc("How the model was changed before loading; `as-is`: unchanged.")] = (
-        "as-is"
-    )
+    recipe: Annotated[str, doc("How the model was changed; `as-is`: unchanged.")] = "as-is"
     seed: Annotated[int, doc("Seed of the generated inputs.")] = 0

@@ -36,9 +36,10 @@ from feasibility.measure.prove.limited_run import (
     unlimited_run,
 )
 from feasibility.measure.prove.page_cache import read_ahead_bytes
+from feasibility.records.base import AllocatorSetting
 from feasibility.records.device import Device
 from feasibility.records.model_reading import ModelReading
-from feasibility.records.proof import Bisection, LimitedRun, Proof, ProofAllocator
+from feasibility.records.proof import Bisection, LimitedRun, Proof
 from feasibility.records.workload import InputPlan
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Event, Ready
@@ -66,7 +67,7 @@ class ProveOptions:
     memory_bytes: int | None = None
     device: Device | None = None
     bisect: bool = False
-    allocator: ProofAllocator = "steady"
+    allocator: AllocatorSetting = "steady"
 
 
 def prove_model(
