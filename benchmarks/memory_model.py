@@ -27,9 +27,8 @@ from feasibility.measure.passes import Passes
 from feasibility.records.facts import ModelledMemory
 from feasibility.records.model_reading import ModelReading
 from feasibility.runners.host import ceiling_bytes
-from feasibility.runners.local import LocalSession
 from feasibility.runners.named_runners import runner_named
-from feasibility.runners.session import Session
+from feasibility.runners.session import LocalSession, Session
 from feasibility.units import MIB
 
 # Smaller models are mostly the runtime itself.

@@ -19,7 +19,7 @@ from feasibility.measure.passes import Passes
 from feasibility.records.workload import InputPlan
 from feasibility.runners.child_protocol import Done, Loaded, MemoryReading, Ready
 from feasibility.runners.host import ceiling_bytes
-from feasibility.runners.local import LocalSession
+from feasibility.runners.session import LocalSession
 
 MIB = 1024**2
 PID = 4242

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from feasibility.runners.cgroup_mounts import Hierarchy, memory_hierarchies
+from feasibility.runners.cgroup_mounts import Hierarchy, memory_hierarchies, read_number
 from feasibility.runners.child_command import Command, local_command
 from feasibility.runners.child_process import ChildResult, run_child
 from feasibility.runners.child_protocol import Request
@@ -23,7 +23,6 @@ from feasibility.runners.limits.cgroup_folder import (
     PAGE_BYTES,
     fresh_folder,
     process_ids,
-    read_number,
     read_table,
     remove,
     remove_abandoned_groups,

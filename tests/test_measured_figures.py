@@ -29,7 +29,7 @@ from feasibility.measure.memory_figures import (
 from feasibility.records.workload import InputPlan
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Done, Loaded, MemoryReading, Ready
-from feasibility.runners.local import local_free_space
+from feasibility.runners.session import LocalSession
 
 SAMPLES = st.lists(st.integers(1, 10**10), min_size=1, max_size=150)
 
@@ -286,10 +286,11 @@ def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """A pass that had no room says so instead of what broke because of it."""
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
-    missing = measurement_warnings.failed_pass("allocation", "it broke", local_free_space())
+    session = LocalSession()
+    missing = measurement_warnings.failed_pass("allocation", "it broke", session.free_space())
     assert (missing.code, missing.message[-10:]) == ("pass-failed", ": it broke")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=0))
-    notice = measurement_warnings.failed_pass("allocation", "it broke", local_free_space())
+    notice = measurement_warnings.failed_pass("allocation", "it broke", session.free_space())
     assert f"({tmp_path}) is full" in notice.message
     assert "TMPDIR" in notice.hint
 

@@ -198,7 +198,7 @@ def test_an_emulator_of_the_engine_that_crashes_is_named(engine: Path, tmp_path:
     """Its exit code is what docker reports of a process that a signal ended."""
     path = tiny_models.mlp(tmp_path / "mlp.onnx")
     with ContainerRunner("docker", "my/image").connect(lambda: [StagedFile(path, "m")]) as session:
-        emulated = replace(session, facts={**session.facts, "is_emulated": True})
+        emulated = replace(session, is_emulated=True)
         engine.write_text("#!/bin/sh\nexit 139\n")
         result = run_child(request_for(session.child_path(path)), session.command({}), timeout_s=60)
         fault = emulated.host_error(result)

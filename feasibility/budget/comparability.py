@@ -8,7 +8,7 @@ import platform
 from typing import Final, NamedTuple
 
 from feasibility.records.budget import Conditions, Metric, Snapshot
-from feasibility.runners.host import read_host
+from feasibility.runners.host import read_host, this_host
 
 # Figures of the steady allocator repeat within half a percent on one machine. Another processor
 # of the same instruction set may store weights in other blocks: a few percent difference.
@@ -45,7 +45,8 @@ def host_conditions() -> Conditions:
             "onnxruntime": version,
             "libc": " ".join(platform.libc_ver()).strip(),
             "kernel": f"{platform.system()} {platform.release()}",
-        }
+        },
+        this_host(),
     )
     return Conditions(
         arch=host.arch,

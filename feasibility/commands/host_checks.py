@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from feasibility.records.doctor import HostCheck, State
+from feasibility.records.doctor import HostCheck
 from feasibility.units import GIB, format_bytes, format_number
 
 # The tool and one child run at the same time, each on its own core.
@@ -23,62 +23,62 @@ _LIMIT_NAMES: Final = {
 }
 
 
-def check_host(root: Path = Path("/")) -> tuple[HostCheck, ...]:
+def check_host() -> tuple[HostCheck, ...]:
     """All checks of this machine."""
     import psutil
 
     return (
-        check_peaks(root / "proc/self/clear_refs"),
-        check_page_kinds(root / "proc/self/smaps_rollup"),
+        check_peaks(Path("/proc/self/clear_refs")),
+        check_page_kinds(Path("/proc/self/smaps_rollup")),
         check_allocator(*platform.libc_ver()),
         check_package("memray", "allocations by phase and allocator"),
         check_providers(),
-        check_limits(root / "proc/self"),
+        check_limits(Path("/proc/self")),
         check_cores(len(os.sched_getaffinity(0)), os.getloadavg()[0]),
-        check_governor(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        check_governor(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
         check_free_memory(psutil.virtual_memory().available),
     )
 
 
 def check_peaks(clear_refs: Path) -> HostCheck:
     """Whether the kernel's high-water mark can be reset before each phase."""
-    subject = "memory peaks"
     try:
         clear_refs.write_text("5")
     except OSError as error:
-        return _check(
-            subject,
+        return HostCheck(
+            "memory peaks",
             "limited",
             f"sampled, because the kernel's high-water mark cannot be reset ({_reason(error)})",
             "use a kernel with CONFIG_PROC_PAGE_MONITOR, outside a sandbox that hides /proc",
         )
-    return _check(subject, "ok", "exact (kernel high-water mark)")
+    return HostCheck("memory peaks", "ok", "exact (kernel high-water mark)")
 
 
 def check_page_kinds(smaps_rollup: Path) -> HostCheck:
     """Whether proportional and private memory can be measured."""
-    subject = "shared memory"
     try:
         text = smaps_rollup.read_text()
     except OSError as error:
-        return _check(
-            subject,
+        return HostCheck(
+            "shared memory",
             "limited",
             f"proportional and private memory are not measured ({_reason(error)})",
             "use Linux 4.14 or newer",
         )
-    state: State = "ok" if "Pss:" in text else "limited"
-    return _check(subject, state, "proportional set size and private dirty memory are measured")
+    return HostCheck(
+        "shared memory",
+        "ok" if "Pss:" in text else "limited",
+        "proportional set size and private dirty memory are measured",
+    )
 
 
 def check_allocator(library: str, version: str) -> HostCheck:
     """Whether the C allocator can be made steady."""
-    subject = "C allocator"
     if library == "glibc":
         finding = f"glibc {version}: figures are steady with a fixed trim threshold"
-        return _check(subject, "ok", finding)
-    return _check(
-        subject,
+        return HostCheck("C allocator", "ok", finding)
+    return HostCheck(
+        "C allocator",
         "limited",
         f"{library or 'not glibc'}: figures may differ between runs, because its thresholds "
         "cannot be fixed",
@@ -91,25 +91,12 @@ def check_package(name: str, use: str) -> HostCheck:
     try:
         version = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
-        return _check(name, "missing", f"not installed; needed for {use}", f"pip install {name}")
-    return _check(name, "ok", f"{version}: {use}")
-
-
-def check_providers(
-    available: Callable[[], tuple[str, tuple[str, ...]]] | None = None,
-) -> HostCheck:
-    """Which execution providers the installed runtime was built with."""
-    subject = "runtime"
-    try:
-        version, providers = (available or _runtime)()
-    except ImportError as error:
-        hint = "pip install onnxruntime"
-        return _check(subject, "missing", f"ONNX Runtime cannot be imported: {error}", hint)
-    names = ", ".join(name.removesuffix("ExecutionProvider") for name in providers)
-    return _check(subject, "ok", f"ONNX Runtime {version} with the providers {names}")
+        return HostCheck(name, "missing", f"not installed; needed for {use}", f"pip install {name}")
+    return HostCheck(name, "ok", f"{version}: {use}")
 
 
 def _runtime() -> tuple[str, tuple[str, ...]]:
+    """The runtime's version and its execution providers."""
     # As in the child: no telemetry and no files.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
@@ -117,64 +104,63 @@ def _runtime() -> tuple[str, tuple[str, ...]]:
     return onnxruntime.__version__, tuple(onnxruntime.get_available_providers())
 
 
+def check_providers(runtime: Callable[[], tuple[str, tuple[str, ...]]] = _runtime) -> HostCheck:
+    """Which execution providers the installed runtime was built with."""
+    try:
+        version, providers = runtime()
+    except ImportError as error:
+        finding = f"ONNX Runtime cannot be imported: {error}"
+        return HostCheck("runtime", "missing", finding, "pip install onnxruntime")
+    names = ", ".join(name.removesuffix("ExecutionProvider") for name in providers)
+    return HostCheck("runtime", "ok", f"ONNX Runtime {version} with the providers {names}")
+
+
 def check_limits(proc: Path) -> HostCheck:
-    """How `prove` can limit the memory of a model."""
+    """How `prove` can limit the memory of a model; `proc` is the folder of this process."""
     from feasibility.runners.limits.strongest_limit import strongest_enforcer
 
-    subject = "memory limits"
     with strongest_enforcer(proc) as (enforcer, refusals):
         kind = enforcer.kind
     if kind != "address-space":
-        return _check(subject, "ok", f"enforced by the kernel: {_LIMIT_NAMES[kind]}")
+        return HostCheck("memory limits", "ok", f"enforced by the kernel: {_LIMIT_NAMES[kind]}")
     reasons = "; ".join(dict.fromkeys(map(str, refusals)))
     hint = next((refusal.hint for refusal in refusals if refusal.hint), "")
     finding = f"only a limit on allocated private memory, used or not ({reasons})"
-    return _check(subject, "limited", finding, hint)
+    return HostCheck("memory limits", "limited", finding, hint)
 
 
 def check_cores(core_count: int, load: float) -> HostCheck:
     """Whether the processor is idle enough for exact times."""
-    subject = "processor"
     finding = f"{core_count} core{'s' * (core_count != 1)}, load {format_number(load)}"
     if core_count < _CORES_WANTED:
-        return _check(
-            subject,
-            "limited",
-            finding,
-            "use at least two cores; with one, the tool disturbs the times",
-        )
+        hint = "use at least two cores; with one, the tool disturbs the times"
+        return HostCheck("processor", "limited", finding, hint)
     if load > core_count * _BUSY_LOAD_PER_CORE:
-        return _check(subject, "limited", f"{finding}: busy", "close other programs before timing")
-    return _check(subject, "ok", finding)
+        hint = "close other programs before timing"
+        return HostCheck("processor", "limited", f"{finding}: busy", hint)
+    return HostCheck("processor", "ok", finding)
 
 
 def check_governor(path: Path) -> HostCheck:
     """Whether the clock rate is fixed."""
-    subject = "clock"
     try:
         governor = path.read_text().strip()
     except OSError:
-        return _check(subject, "ok", "unknown (usual in virtual machines)")
+        return HostCheck("clock", "ok", "unknown (usual in virtual machines)")
     if governor == "performance":
-        return _check(subject, "ok", "fixed (governor performance)")
+        return HostCheck("clock", "ok", "fixed (governor performance)")
+    finding = f"may change during a measurement (governor {governor})"
     hint = "for repeatable times: cpupower frequency-set -g performance"
-    return _check(
-        subject, "limited", f"may change during a measurement (governor {governor})", hint
-    )
+    return HostCheck("clock", "limited", finding, hint)
 
 
 def check_free_memory(free_bytes: int) -> HostCheck:
     """Whether there is enough memory for large models."""
-    subject = "free memory"
     if free_bytes < _FREE_MEMORY_WANTED_BYTES:
         hint = "close other programs before measuring large models"
-        return _check(subject, "limited", format_bytes(free_bytes), hint)
-    return _check(subject, "ok", format_bytes(free_bytes))
+        return HostCheck("free memory", "limited", format_bytes(free_bytes), hint)
+    return HostCheck("free memory", "ok", format_bytes(free_bytes))
 
 
 def _reason(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
-
-
-def _check(subject: str, state: State, finding: str, hint: str = "") -> HostCheck:
-    return HostCheck(subject=subject, state=state, finding=finding, hint=hint)

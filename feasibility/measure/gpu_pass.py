@@ -13,6 +13,7 @@ from feasibility.records.base import Notice
 from feasibility.records.profile import GpuMemory
 from feasibility.records.workload import InputPlan, InputSpec
 from feasibility.runners.child_process import Watcher
+from feasibility.runners.session import LocalSession
 from feasibility.scratch import scratch_folder
 
 GPU_PROVIDERS: Final = frozenset({"CUDAExecutionProvider", "TensorrtExecutionProvider"})
@@ -23,7 +24,7 @@ def gpu_memory(passes: Passes, plan: InputPlan) -> tuple[GpuMemory | None, list[
     """Memory on the GPU while the model loads and runs, and warnings if it is not known."""
     if passes.options.provider_name not in GPU_PROVIDERS:
         return None, []
-    if passes.session.host is not None:
+    if not isinstance(passes.session, LocalSession):
         return None, [gpu_memory_missing("the GPU is on another machine")]
     try:
         with open_nvml() as nvml:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,8 +24,7 @@ from feasibility.records.model_reading import ModelReading
 from feasibility.records.profile import Profile
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Done, Failed
-from feasibility.runners.local import LocalRunner
-from feasibility.runners.session import Runner, Session
+from feasibility.runners.session import LocalRunner, Runner, Session
 from feasibility.scratch import scratch_folder
 
 _STEPS: Final = (
@@ -81,9 +79,7 @@ def _run_plain(reading: ModelReading, passes: Passes) -> PassResults:
 def _busy_host(session: Session) -> tuple[Notice, ...]:
     if session.is_emulated:
         return ()
-    if session.host is None:
-        return measurement_warnings.busy_host(os.getloadavg()[0], os.cpu_count() or 1)
-    return measurement_warnings.busy_host(session.host.load, session.host.core_count)
+    return measurement_warnings.busy_host(session.host.load, session.host.cpu_count)
 
 
 @dataclass(slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,9 +19,7 @@ from feasibility.records.workload import InputPlan, InputSpec, Workload
 from feasibility.runners.child_command import STEADY_ENVIRONMENT
 from feasibility.runners.child_process import ChildResult, Watcher, run_children
 from feasibility.runners.child_protocol import Done, Event, Instrument, Ready, Request, Schedule
-from feasibility.runners.host import ceiling_bytes
-from feasibility.runners.local import LocalSession
-from feasibility.runners.session import Runner, Session
+from feasibility.runners.session import LocalSession, Runner, Session
 from feasibility.units import SECOND_NS
 
 # After this share of the time limit the child stops sampling, so that it can still report.
@@ -48,7 +45,8 @@ _ENVIRONMENTS: Final = {"steady": STEADY_ENVIRONMENT, "timeline": STEADY_ENVIRON
 
 def local_passes(path: Path, options: MeasureOptions) -> Passes:
     """The passes over one model on this machine."""
-    return Passes(path.absolute(), options, LocalSession(), ceiling_bytes())
+    session = LocalSession()
+    return Passes(path.absolute(), options, session, session.host.free_bytes)
 
 
 @contextlib.contextmanager
@@ -57,8 +55,7 @@ def connected_passes(
 ) -> Iterator[Passes]:
     """The passes over one model on a runner; files there are removed when the block ends."""
     with runner.connect(partial(files_to_stage, reading, options)) as session:
-        ceiling = ceiling_bytes() if session.host is None else session.host.free_bytes
-        yield Passes(reading.path.absolute(), options, session, ceiling)
+        yield Passes(reading.path.absolute(), options, session, session.host.free_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +75,7 @@ class Passes:
     def concurrency(self, largest_bytes: int) -> int:
         """How many children of this size may run at once without changing their memory figures."""
         fitting = self.ceiling_bytes // (2 * largest_bytes + 1)
-        host = self.session.host
-        core_count = len(os.sched_getaffinity(0)) if host is None else host.core_count
-        return max(1, min(core_count, fitting, _MAX_CONCURRENCY))
+        return max(1, min(self.session.host.core_count, fitting, _MAX_CONCURRENCY))
 
     def workload(self, plan: InputPlan, result: ChildResult) -> Workload:
         """The workload of a child that finished."""

@@ -9,7 +9,7 @@ from feasibility.records.base import Record, doc
 State: TypeAlias = Literal["ok", "limited", "missing"]
 
 
-class HostCheck(Record, frozen=True, kw_only=True):
+class HostCheck(Record, frozen=True):
     """One thing that measurements depend on."""
 
     subject: Annotated[str, doc("What was checked.")]

@@ -12,6 +12,20 @@ _LIMIT_FILES: Final = {2: "memory.max", 1: "memory.limit_in_bytes"}
 _OCTAL: Final = re.compile(r"\\(\d{3})")
 
 
+def read_text(path: Path) -> str:
+    """The stripped content of a control file; empty if it does not exist."""
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def read_number(path: Path) -> int | None:
+    """The number in a control file; None if it does not exist or holds `max`."""
+    text = read_text(path)
+    return int(text) if text.isdigit() else None
+
+
 @dataclass(frozen=True, slots=True)
 class Hierarchy:
     """A tree of control groups that can limit memory.
@@ -28,22 +42,14 @@ class Hierarchy:
 
     def limits_bytes(self) -> tuple[int, ...]:
         """Memory limits of the group of this process and of all groups around it."""
-        folder, found = self.own, []
-        while True:
-            text = _text(folder / _LIMIT_FILES[self.version])
-            if text.isdecimal():
-                found.append(int(text))
-            if folder == self.mount or self.mount not in folder.parents:
-                return tuple(found)
-            folder = folder.parent
+        around = (self.own, *self.own.parents)
+        groups = [group for group in around if group.is_relative_to(self.mount)]
+        limits = (read_number(group / _LIMIT_FILES[self.version]) for group in groups)
+        return tuple(limit for limit in limits if limit is not None)
 
 
 def memory_hierarchies(proc: Path = PROC_SELF) -> tuple[Hierarchy, ...]:
-    """The mounted trees, version 2 first.
-
-    Args:
-        proc: Folder of this process; another one only in tests.
-    """
+    """The mounted trees, version 2 first."""
     try:
         mounts = (proc / "mountinfo").read_text(errors="replace").splitlines()
         groups = (proc / "cgroup").read_text(errors="replace").splitlines()
@@ -82,14 +88,6 @@ def _own(mount: Path, root: str, groups: list[str], controller: str) -> Path:
             return mount
         return own if ".." not in own.parts and own.is_dir() else mount
     return mount
-
-
-def _text(path: Path) -> str:
-    """The content of a file; empty if it does not exist."""
-    try:
-        return path.read_text(errors="replace").strip()
-    except OSError:
-        return ""
 
 
 def _unescape(text: str) -> str:

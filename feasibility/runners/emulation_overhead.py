@@ -26,7 +26,6 @@ class EmulatorWatcher:
     Args:
         process_id: The process; None on another machine. Peaks are then corrected by the size at
             the end of the phase, which makes them a little too low.
-        period_s: Seconds between observations.
     """
 
     process_id: int | None
@@ -36,8 +35,9 @@ class EmulatorWatcher:
 
     def observe(self) -> None:
         """Records the emulator's own size if the high-water mark has risen."""
-        with contextlib.suppress(OSError, ValueError):
-            mark = _field_bytes(self._read("status"), "VmHWM:")
+        # A process that has ended has no memory, and so no mark.
+        with contextlib.suppress(OSError, IndexError):
+            mark = int(self._read("status").split("VmHWM:")[1].split()[0]) * 1024
             if mark < self._mark:  # reset at the start of a phase
                 self._rises.clear()
             if mark != self._mark:
@@ -55,26 +55,20 @@ class EmulatorWatcher:
         return event
 
     def _guest_peak(self, mark: int, own: int) -> int:
-        """Highest guest memory of the phase that ends with this mark.
+        """Highest guest memory of the phase that ends with this high-water mark.
 
-        Args:
-            mark: The high-water mark.
-            own: Memory outside the guest's addresses at the end, from the child.
+        `own` is the memory outside the guest's addresses at the end, from the child.
         """
         rises = [(seen, size) for seen, size in self._rises if seen <= mark]
         self._rises.clear()
         # From outside, tables that are not on the heap look like memory of the guest.
         elsewhere = 0
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError):
             elsewhere = max(0, own - emulator_bytes(self._read("smaps")))
         return max((mark - own, *(seen - size - elsewhere for seen, size in rises)))
 
     def _read(self, name: str) -> str:
-        """A file of the emulator's process.
-
-        Raises:
-            OSError: The process has ended, or runs on another machine.
-        """
+        """A file of the emulator's process; OSError if it has ended or runs elsewhere."""
         if self.process_id is None:
             raise ProcessLookupError
         return Path(f"/proc/{self.process_id}/{name}").read_text()
@@ -104,10 +98,3 @@ def _guest(reading: MemoryReading) -> MemoryReading:
         pss_bytes=None if pss is None else pss - own,
         private_dirty_bytes=None if dirty is None else dirty - own,
     )
-
-
-def _field_bytes(status: str, key: str) -> int:
-    for line in status.splitlines():
-        if line.startswith(key):
-            return int(line.split()[1]) * 1024
-    raise ValueError(f"no {key}")

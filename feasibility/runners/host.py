@@ -27,6 +27,7 @@ class HostFacts:
         free_bytes: Memory that a child may use.
         os: Distribution.
         load: Average number of runnable processes during the last minute.
+        cpu_count: All cores of the machine, which share that load.
     """
 
     cpu: str
@@ -35,6 +36,7 @@ class HostFacts:
     free_bytes: int
     os: str
     load: float
+    cpu_count: int
 
 
 def this_host() -> HostFacts:
@@ -48,6 +50,7 @@ def this_host() -> HostFacts:
         free_bytes=ceiling_bytes(),
         os=_distribution(),
         load=os.getloadavg()[0],
+        cpu_count=os.cpu_count() or 1,
     )
 
 
@@ -60,14 +63,8 @@ def ceiling_bytes() -> int:
     return round(min([free, *limits]) * (1 - _RESERVE_RATIO))
 
 
-def read_host(versions: Mapping[str, str], facts: HostFacts | None = None) -> Host:
-    """The record of a machine.
-
-    Args:
-        versions: Versions of libraries, from the child.
-        facts: Facts of the machine; None for this one.
-    """
-    facts = facts or this_host()
+def read_host(versions: Mapping[str, str], facts: HostFacts) -> Host:
+    """The record of a machine, with the versions of libraries from the child."""
     return Host(
         cpu=facts.cpu,
         arch=versions.get("arch") or platform.machine(),

@@ -13,8 +13,7 @@ from feasibility.runners.container import container_runner
 from feasibility.runners.emulator.arm_cores import DEFAULT_CORE, core_model
 from feasibility.runners.emulator.emulated_runner import EmulatedRunner
 from feasibility.runners.emulator.installed_emulator import ISA, emulator_folder, usable_emulator
-from feasibility.runners.local import LocalRunner
-from feasibility.runners.session import Runner
+from feasibility.runners.session import LocalRunner, Runner
 from feasibility.runners.ssh import ssh_runner
 from feasibility.text import safe_text
 

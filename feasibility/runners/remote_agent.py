@@ -144,6 +144,7 @@ def facts(*, is_alone: bool) -> dict[str, Any]:
         "free_bytes": min([free_bytes, *limits()]),
         "os": read_fields("/etc/os-release", "=").get("PRETTY_NAME", platform.system()).strip('"'),
         "load": os.getloadavg()[0],
+        "cpu_count": os.cpu_count() or 1,
         "is_emulated": is_emulated(),
     }
 

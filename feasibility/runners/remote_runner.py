@@ -7,14 +7,14 @@ import os
 import re
 import subprocess
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, NamedTuple
 
 from feasibility.errors import FeasibilityError, HostError
 from feasibility.runners.child_command import CHILD_FOLDER, Command
-from feasibility.runners.child_process import ChildResult, Watcher
+from feasibility.runners.child_process import ChildResult
 from feasibility.runners.emulation_overhead import EmulatorWatcher
 from feasibility.runners.host import HostFacts
 from feasibility.runners.remote_connection import (
@@ -24,7 +24,7 @@ from feasibility.runners.remote_connection import (
     agent_code,
     open_connection,
 )
-from feasibility.runners.session import FilesToStage, FreeSpace, StagedFile
+from feasibility.runners.session import FilesToStage, FreeSpace, Session, StagedFile
 from feasibility.text import safe_text
 from feasibility.units import format_bytes
 
@@ -109,12 +109,18 @@ class RemoteRunner(ABC):
             with open_connection(argv, self.timeout_s) as connection:
                 facts = _checked_facts(connection, self, what)
                 staged = files()
+                folder = _send_files(connection, self, staged)
+                is_emulated = bool(facts["is_emulated"])
                 yield RemoteSession(
+                    runner_name=self.name,
+                    host=HostFacts(**{key: facts[key] for key in HostFacts.__dataclass_fields__}),
+                    is_emulated=is_emulated,
+                    # The emulator's process cannot be observed from this machine.
+                    watch=(lambda _: EmulatorWatcher(None)) if is_emulated else None,
                     runner=self,
                     connection=connection,
-                    folder=_send_files(connection, self, staged),
+                    folder=folder,
                     names={file.path: file.name for file in staged},
-                    facts=facts,
                 )
         except FileNotFoundError as error:
             if error.filename != argv[0]:
@@ -124,44 +130,20 @@ class RemoteRunner(ABC):
             ) from error
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteSession:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteSession(Session):
     """A folder on another machine.
 
     Args:
-        runner: The machine.
         connection: To the agent that keeps the folder.
         folder: The folder, there.
         names: Names in the folder by path on this machine.
-        facts: The agent's description of the machine.
     """
 
     runner: RemoteRunner
     connection: Connection
     folder: str
     names: Mapping[Path, str]
-    facts: Mapping[str, Any]
-
-    @property
-    def runner_name(self) -> str:
-        """The runner's name, as `--on` takes it."""
-        return self.runner.name
-
-    @property
-    def host(self) -> HostFacts:
-        """The machine."""
-        wanted = HostFacts.__dataclass_fields__
-        return HostFacts(**{name: self.facts[name] for name in wanted})
-
-    @property
-    def is_emulated(self) -> bool:
-        """Whether the container's platform is emulated there."""
-        return bool(self.facts["is_emulated"])
-
-    @property
-    def watch(self) -> Callable[[int], Watcher] | None:
-        """Corrects an emulator's figures; its process cannot be observed from this machine."""
-        return (lambda _: EmulatorWatcher(None)) if self.is_emulated else None
 
     def command(self, variables: Mapping[str, str]) -> Command:
         """The command that leads there, with this process's own environment.

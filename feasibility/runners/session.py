@@ -6,16 +6,20 @@ translates paths, and brings back the files that instruments wrote.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+import shutil
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from feasibility.errors import FeasibilityError
-from feasibility.runners.child_command import Command
+from feasibility.runners.child_command import Command, local_command
 from feasibility.runners.child_process import ChildResult, Watcher
-from feasibility.runners.host import HostFacts
+from feasibility.runners.host import HostFacts, this_host
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,46 +47,64 @@ FilesToStage: TypeAlias = Callable[[], Sequence[StagedFile]]
 """Finds the files of a model; called only by runners that need copies."""
 
 
-class Session(Protocol):
-    """A runner that is connected, with the files of one model on it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session(ABC):
+    """A runner that is connected, with the files of one model on it.
 
-    @property
-    def runner_name(self) -> str:
-        """The runner's name, as `--on` takes it."""
+    Its children read the files of this machine, unless a subclass copies them.
 
-    @property
-    def host(self) -> HostFacts | None:
-        """The machine; None for this one."""
+    Args:
+        runner_name: The runner's name, as `--on` takes it.
+        host: The machine.
+        is_emulated: Whether an emulator executes the children. Then times have no meaning.
+        watch: Makes a watcher from a process id; None if children need no watcher.
+    """
 
-    @property
-    def is_emulated(self) -> bool:
-        """Whether an emulator executes the children. Then times have no meaning."""
+    runner_name: str
+    host: HostFacts
+    is_emulated: bool = False
+    watch: Callable[[int], Watcher] | None = None
 
-    @property
-    def watch(self) -> Callable[[int], Watcher] | None:
-        """Makes a watcher from a process id; None if children need no watcher."""
-
+    @abstractmethod
     def command(self, variables: Mapping[str, str]) -> Command:
         """The command that starts the child program with these environment variables."""
 
     def child_path(self, path: Path) -> str:
         """Path of a staged file, as children see it."""
+        return str(path)
 
     def output_folder(self, folder: Path) -> str:
         """Folder where instruments write; `folder` itself if children share this file system."""
+        return str(folder)
 
     def free_space(self) -> FreeSpace | None:
         """Free space where instruments and libraries write; None if unknown."""
+        folder = tempfile.gettempdir()
+        return FreeSpace(folder, shutil.disk_usage(folder).free)
 
-    def fetch(self, path: str, folder: Path) -> Path:
-        """Copies a file that a child wrote into a folder on this machine, if it is not local.
+    def fetch(self, path: str, folder: Path) -> Path:  # noqa: ARG002
+        """A local copy in `folder` of a file that a child wrote; the file itself if it is local.
 
         Raises:
             OSError: The file does not exist or cannot be copied.
         """
+        return Path(path)
 
-    def host_error(self, result: ChildResult) -> FeasibilityError | None:
+    def host_error(self, result: ChildResult) -> FeasibilityError | None:  # noqa: ARG002
         """The error if the machine, not the model, ended a child."""
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalSession(Session):
+    """This machine, without copies."""
+
+    runner_name: str = "local"
+    host: HostFacts = field(default_factory=this_host)
+
+    def command(self, variables: Mapping[str, str]) -> Command:
+        """The Python that runs now."""
+        return local_command(variables)
 
 
 class Runner(Protocol):
@@ -99,3 +121,15 @@ class Runner(Protocol):
             HostError: The machine cannot be reached or used.
             ModelError: The files of the model cannot be found.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRunner:
+    """This machine."""
+
+    name: str = "local"
+
+    @contextlib.contextmanager
+    def connect(self, files: FilesToStage) -> Iterator[LocalSession]:  # noqa: ARG002
+        """This machine as it is."""
+        yield LocalSession()

@@ -21,7 +21,7 @@ from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Done, Event, Failed, First, Loaded
 from feasibility.runners.limits.cgroup_folder import PAGE_BYTES
 from feasibility.runners.limits.memory_limit import EXIT_NOT_IN_GROUP, Enforcer, Usage
-from feasibility.runners.local import LocalSession
+from feasibility.runners.session import LocalSession
 from feasibility.text import safe_text
 
 # A model at least this much slower thrashes, if it read evicted pages again.
@@ -49,11 +49,11 @@ class GroupedChild:
     final_usage: Usage = field(default_factory=Usage)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _GroupSession(LocalSession):
     """A session on this machine whose children start inside a group."""
 
-    enter: Callable[[Command], Command] = field(kw_only=True)
+    enter: Callable[[Command], Command]
 
     def command(self, variables: Mapping[str, str]) -> Command:
         """The command that enters the group and starts the child program."""
@@ -77,7 +77,7 @@ def run_in_group(
         with enforcer.limit(enforced_bytes) as group:
             grouped = replace(
                 passes,
-                session=_GroupSession(enter=group.command),
+                session=_GroupSession(host=passes.session.host, enter=group.command),
                 ceiling_bytes=group.ceiling_bytes or passes.ceiling_bytes,
             )
             result = run(grouped, lambda event: usage_at.update({type(event): group.usage()}))

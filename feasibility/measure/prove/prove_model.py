@@ -181,7 +181,7 @@ class _Prover:
         facts = facts_for(self.plan, self.reading)
         ready = self.first.event(Ready)
         assert ready is not None
-        host = read_host(ready.versions)
+        host = read_host(ready.versions, self.passes.session.host)
         memory, device = self.wanted.memory_bytes, self.wanted.device
         most_bytes = max((run.enforced_bytes or 0 for run in self.runs), default=0)
         return Proof(

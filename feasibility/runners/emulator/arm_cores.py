@@ -21,24 +21,17 @@ PARTS: Final = {
 DEFAULT_CORE: Final = "cortex-a72"
 
 # The CPU model for cores that the emulator does not know: one with the same vector
-# instructions, because memory depends on those.
+# instructions, because memory depends on those. Other cores have dot products, as cortex-a76 has.
 _MODELS: Final = {
     **dict.fromkeys(("cortex-a35", "cortex-a53"), "cortex-a53"),
-    **dict.fromkeys(("cortex-a57",), "cortex-a57"),
+    "cortex-a57": "cortex-a57",
     **dict.fromkeys(("cortex-a72", "cortex-a73"), "cortex-a72"),
     **dict.fromkeys(("neoverse-n1", "neoverse-n2", "neoverse-v1", "neoverse-v2"), "neoverse-n1"),
 }
-_WITH_DOT_PRODUCTS: Final = "cortex-a76"
-
-_FEATURES: Final = "fp asimd evtstrm aes pmull sha1 sha2 crc32 cpuid"
 
 
 def core_model(name: str) -> str:
-    """The emulator's CPU model of that name.
-
-    Raises:
-        UsageError: The emulator does not know it.
-    """
+    """The name, if it is that of a CPU model of the emulator; else raises `UsageError`."""
     if name not in PARTS:
         raise UsageError(
             f"Cannot emulate the core {safe_text(name)!r}",
@@ -50,16 +43,14 @@ def core_model(name: str) -> str:
 
 def emulated_core(cores: Sequence[str]) -> str:
     """The CPU model for a device with these cores, the fastest first."""
-    if not cores:
-        return DEFAULT_CORE
-    return _MODELS.get(cores[0], _WITH_DOT_PRODUCTS)
+    return _MODELS.get(cores[0], "cortex-a76") if cores else DEFAULT_CORE
 
 
 def cpuinfo(model: str, core_count: int) -> str:
     """The text of /proc/cpuinfo for a core; without it ONNX Runtime's detection crashes."""
     core = (
         "BogoMIPS\t: 108.00\n"
-        f"Features\t: {_FEATURES}\n"
+        "Features\t: fp asimd evtstrm aes pmull sha1 sha2 crc32 cpuid\n"
         "CPU implementer\t: 0x41\n"
         "CPU architecture: 8\n"
         "CPU variant\t: 0x0\n"

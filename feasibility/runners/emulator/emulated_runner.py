@@ -29,9 +29,8 @@ from feasibility.runners.emulator.installed_emulator import (
     incomplete_emulator,
     usable_emulator,
 )
-from feasibility.runners.host import HostFacts, this_host
-from feasibility.runners.local import LocalFiles
-from feasibility.runners.session import FilesToStage
+from feasibility.runners.host import this_host
+from feasibility.runners.session import FilesToStage, Session
 from feasibility.scratch import scratch_folder
 from feasibility.text import safe_text
 
@@ -40,30 +39,19 @@ _MESSAGE_LIMIT: Final = 200
 _FIRST_WITH_SAFE_PATH: Final = (3, 11)
 
 
-@dataclass(frozen=True, slots=True)
-class EmulatedSession(LocalFiles):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmulatedSession(Session):
     """An emulated process that reads the files of this machine.
 
     Args:
-        folder: The installed emulator.
-        manifest: Its contents.
         guest_root: The root folder that the guest sees; other paths are those of this machine.
         core: The emulator's CPU model.
-        host: The emulated machine.
     """
 
     folder: Path
     manifest: Manifest
     guest_root: Path
     core: str
-    host: HostFacts
-    is_emulated: bool = True
-    watch: type[EmulatorWatcher] = EmulatorWatcher
-
-    @property
-    def runner_name(self) -> str:
-        """The runner's name, as `--on` takes it."""
-        return f"emulate:{ISA}:{self.core}"
 
     def command(self, variables: Mapping[str, str]) -> Command:
         """The emulator; the variables are for the guest only, not for the emulator's own heap."""
@@ -100,12 +88,7 @@ class EmulatedSession(LocalFiles):
 
 @dataclass(frozen=True, slots=True)
 class EmulatedRunner:
-    """The instruction set of a device, without the device.
-
-    Args:
-        core: The emulator's CPU model.
-        folder: The installed emulator.
-    """
+    """The instruction set of a device, without the device; `core` is the emulator's CPU model."""
 
     core: str = DEFAULT_CORE
     folder: Path = field(default_factory=emulator_folder)
@@ -117,36 +100,27 @@ class EmulatedRunner:
 
     @contextlib.contextmanager
     def connect(self, files: FilesToStage) -> Iterator[EmulatedSession]:  # noqa: ARG002
-        """A session that reads the files of this machine.
-
-        Raises:
-            HostError: The emulator is missing, incomplete or of another version.
-        """
+        """A session that reads the files of this machine."""
         manifest = usable_emulator(self.folder)
-        _require_start(self.folder / manifest.emulator)
+        try:
+            argv = [str(self.folder / manifest.emulator), "--version"]
+            subprocess.run(argv, capture_output=True, timeout=30, check=True)
+        except (OSError, subprocess.SubprocessError) as error:
+            raise incomplete_emulator(f"Cannot emulate {ISA}", "QEMU does not start") from error
         with scratch_folder() as guest_root:
             host = this_host()
             processors = cpuinfo(self.core, host.core_count)
             _fill_guest_root(guest_root, self.folder / "root", processors)
             yield EmulatedSession(
+                runner_name=self.name,
+                host=replace(host, cpu=f"{self.core} under QEMU {manifest.emulator_version}"),
+                is_emulated=True,
+                watch=EmulatorWatcher,
                 folder=self.folder,
                 manifest=manifest,
                 guest_root=guest_root,
                 core=self.core,
-                host=replace(host, cpu=f"{self.core} under QEMU {manifest.emulator_version}"),
             )
-
-
-def _require_start(emulator: Path) -> None:
-    """Makes sure that the emulator starts.
-
-    Raises:
-        HostError: It does not.
-    """
-    try:
-        subprocess.run([emulator, "--version"], capture_output=True, timeout=30, check=True)
-    except (OSError, subprocess.SubprocessError) as error:
-        raise incomplete_emulator(f"Cannot emulate {ISA}", "QEMU does not start") from error
 
 
 def _failure_text(result: ChildResult) -> str:

@@ -7,7 +7,6 @@ so an installation is either complete or absent.
 
 from __future__ import annotations
 
-import contextlib
 import importlib.metadata
 import os
 import platform
@@ -17,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -34,7 +33,7 @@ Progress: TypeAlias = Callable[[int, int, str], None]
 Run: TypeAlias = Callable[[Sequence[str]], str]
 """Runs a command and returns its standard output; raises `CommandError`."""
 
-WHAT: Final = f"Cannot install the runner {ISA}"
+_WHAT: Final = f"Cannot install the runner {ISA}"
 _STEPS: Final = (
     "reading the package lists",
     "downloading packages",
@@ -42,10 +41,10 @@ _STEPS: Final = (
     "downloading wheels",
     "unpacking wheels",
 )
-_GUEST_PACKAGES: Final = ("python3", "libstdc++6")
 _EMULATOR_PACKAGE: Final = "qemu-user-static"
 _EMULATOR_NAMES: Final = ("qemu-aarch64-static", "qemu-aarch64")
-_HOST_ARCHITECTURES: Final = {"x86_64": "amd64"}
+# Debian's names of the instruction sets of this machine and of the guest.
+_HOST_ARCHITECTURE: Final = "amd64"
 _GUEST_ARCHITECTURE: Final = "arm64"
 _TIMEOUT_S: Final = 1800
 # Oldest to newest glibc that wheels are built for.
@@ -80,46 +79,13 @@ class _Build:
             "Debug::NoLocking": "1",
         }
         settings = [part for key, value in options.items() for part in ("-o", f"{key}={value}")]
-        for architecture in (_GUEST_ARCHITECTURE, _host_architecture()):
+        for architecture in (_GUEST_ARCHITECTURE, _HOST_ARCHITECTURE):
             settings += ["-o", f"APT::Architectures::={architecture}"]
         return self.run(["apt-get", *settings, *arguments])
 
 
-def install(folder: Path, progress: Progress, run: Run | None = None) -> Manifest:
-    """Installs the emulator in a folder, and replaces an older one.
-
-    Args:
-        folder: The folder.
-        progress: Called before each step.
-        run: Runs commands; for tests.
-
-    Raises:
-        HostError: This machine lacks something, or a download failed.
-    """
-    _require_tools()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with _temporary_build(folder, run or run_command) as build:
-        try:
-            manifest = _fill(build, progress)
-        except CommandError as error:
-            raise HostError(WHAT, safe_text(str(error), 300), _hint(str(error))) from error
-        except OSError as error:
-            raise HostError(
-                WHAT,
-                (error.strerror or str(error)).lower(),
-                f"free space in {safe_text(str(folder.parent))}; the installation needs 600 MB",
-            ) from error
-        _put_in_place(build.folder, folder)
-    return manifest
-
-
 def run_command(argv: Sequence[str]) -> str:
-    """Standard output of a command.
-
-    Raises:
-        CommandError: It failed.
-    """
-    environment = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+    """Standard output of a command; raises `CommandError` if it fails."""
     try:
         done = subprocess.run(
             argv,
@@ -128,7 +94,7 @@ def run_command(argv: Sequence[str]) -> str:
             text=True,
             timeout=_TIMEOUT_S,
             check=False,
-            env=environment,
+            env={**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"},
         )
     except subprocess.TimeoutExpired as error:
         raise CommandError(f"{argv[0]} did not finish within {_TIMEOUT_S} s") from error
@@ -146,41 +112,54 @@ def _complaint(stderr: str) -> str:
     return lines[-1] if lines else ""
 
 
-def _require_tools() -> None:
-    """Makes sure that this machine needs the emulator and can install it.
+def install(folder: Path, progress: Progress, run: Run = run_command) -> Manifest:
+    """Installs the emulator in a folder, and replaces an older one.
 
     Raises:
-        HostError: It does not need it, or is not like Debian.
+        HostError: This machine lacks something, or a download failed.
     """
+    _require_tools()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as name:
+            build = _Build(Path(name) / "made", run)
+            manifest = _fill(build, progress)
+            if folder.exists():
+                # The old folder is removed with the temporary one.
+                folder.rename(Path(name) / "replaced")
+            build.folder.rename(folder)
+    except CommandError as error:
+        raise HostError(_WHAT, safe_text(str(error), 300), _hint(str(error))) from error
+    except OSError as error:
+        raise HostError(
+            _WHAT,
+            (error.strerror or str(error)).lower(),
+            f"free space in {safe_text(str(folder.parent))}; the installation needs 600 MB",
+        ) from error
+    return manifest
+
+
+def _require_tools() -> None:
+    """Makes sure that this machine needs the emulator and can install it."""
     machine = platform.machine()
     if machine == ISA:
         raise HostError(
-            WHAT, f"this machine is {ISA} itself", "measure without --on, or with --on local"
+            _WHAT, f"this machine is {ISA} itself", "measure without --on, or with --on local"
         )
-    if machine not in _HOST_ARCHITECTURES or not sys.platform.startswith("linux"):
+    if machine != "x86_64" or not sys.platform.startswith("linux"):
         raise HostError(
-            WHAT,
+            _WHAT,
             f"emulation needs Linux on x86_64, and this is {sys.platform} on {machine}",
             "measure on the device with --on ssh:HOST",
         )
     missing = [tool for tool in ("apt-get", "dpkg-deb") if shutil.which(tool) is None]
     if missing:
         raise HostError(
-            WHAT,
+            _WHAT,
             f"it is built from Debian packages, and this machine lacks {' and '.join(missing)}",
             "install it in a Debian or Ubuntu container, or measure on the device with "
             "--on ssh:HOST",
         )
-
-
-def _host_architecture() -> str:
-    return _HOST_ARCHITECTURES[platform.machine()]
-
-
-@contextlib.contextmanager
-def _temporary_build(folder: Path, run: Run) -> Iterator[_Build]:
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as name:
-        yield _Build(Path(name) / "made", run)
 
 
 def _fill(build: _Build, progress: Progress) -> Manifest:
@@ -194,10 +173,9 @@ def _fill(build: _Build, progress: Progress) -> Manifest:
     step(0)
     build.apt("update")
     step(1)
-    emulator = f"{_EMULATOR_PACKAGE}:{_host_architecture()}"
     build.apt(
         *("--yes", "--no-install-recommends", "--download-only", "install"),
-        *(*_GUEST_PACKAGES, emulator),
+        *("python3", "libstdc++6", f"{_EMULATOR_PACKAGE}:{_HOST_ARCHITECTURE}"),
     )
     step(2)
     _unpack_packages(build, state / "cache" / "archives")
@@ -205,12 +183,18 @@ def _fill(build: _Build, progress: Progress) -> Manifest:
     step(3)
     wheels = _download_wheels(build, python_version)
     step(4)
-    _unpack_wheels(build, wheels)
+    for wheel in wheels.glob("*.whl"):
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(build.folder / "site")
+    shutil.rmtree(wheels)
     shutil.rmtree(state)
+    emulator = _emulator(build.folder)
+    output = build.run([str(build.folder / emulator), "--version"])
+    version = re.search(r"version (\d+(?:\.\d+)*)", output)
     manifest = Manifest(
         format=FORMAT,
-        emulator=_emulator(build.folder),
-        emulator_version=_emulator_version(build),
+        emulator=emulator,
+        emulator_version=version[1] if version else "of unknown version",
         python=python,
         python_version=python_version,
         onnxruntime=importlib.metadata.version("onnxruntime"),
@@ -222,7 +206,7 @@ def _fill(build: _Build, progress: Progress) -> Manifest:
 def _unpack_packages(build: _Build, archives: Path) -> None:
     """Unpacks the guest's packages and the emulator."""
     for archive in sorted(archives.glob("*.deb")):
-        is_host = archive.stem.endswith(f"_{_host_architecture()}")
+        is_host = archive.stem.endswith(f"_{_HOST_ARCHITECTURE}")
         target = build.folder / "emulator" if is_host else build.root
         target.mkdir(exist_ok=True)
         build.run(["dpkg-deb", "--extract", str(archive), str(target)])
@@ -259,13 +243,6 @@ def _download_wheels(build: _Build, python_version: str) -> Path:
     return wheels
 
 
-def _unpack_wheels(build: _Build, wheels: Path) -> None:
-    for wheel in wheels.glob("*.whl"):
-        with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(build.folder / "site")
-    shutil.rmtree(wheels)
-
-
 def _emulator(folder: Path) -> str:
     """The emulator, relative to the folder; removes those of other instruction sets."""
     programs = folder / "emulator" / "usr" / "bin"
@@ -277,19 +254,6 @@ def _emulator(folder: Path) -> str:
                     other.unlink()
             return str(path.relative_to(folder))
     raise CommandError(f"the package {_EMULATOR_PACKAGE} does not contain an emulator for {ISA}")
-
-
-def _emulator_version(build: _Build) -> str:
-    output = build.run([str(build.folder / _emulator(build.folder)), "--version"])
-    match = re.search(r"version (\d+(?:\.\d+)*)", output)
-    return match[1] if match else "of unknown version"
-
-
-def _put_in_place(made: Path, folder: Path) -> None:
-    """Replaces the old folder, which is removed with the temporary one."""
-    if folder.exists():
-        folder.rename(made.with_name("replaced"))
-    made.rename(folder)
 
 
 def _hint(complaint: str) -> str:

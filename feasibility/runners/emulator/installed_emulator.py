@@ -5,6 +5,7 @@ One folder holds the emulator, and a C library, Python and onnxruntime of its in
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 from pathlib import Path
 from typing import Final
@@ -19,17 +20,19 @@ FORMAT: Final = 1
 MANIFEST: Final = "root.json"
 INSTALL_HINT: Final = f"run `feasibility runner install {ISA}`"
 
+_PARTS: Final = (
+    "root/lib/ld-linux-aarch64.so.1",
+    "site/onnxruntime/__init__.py",
+    "site/numpy/__init__.py",
+)
+
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """Contents of the folder.
+    """Programs of the folder, as relative paths, and their versions.
 
     Args:
         format: Layout of the folder.
-        emulator: The emulator, relative to the folder.
-        emulator_version: Its version.
-        python: The Python program, relative to the folder.
-        python_version: Its version, for example `3.11`.
-        onnxruntime: Version of ONNX Runtime.
+        python_version: For example `3.11`.
     """
 
     format: int
@@ -45,15 +48,6 @@ def emulator_folder() -> Path:
     return data_dir() / "runners" / ISA
 
 
-def read_manifest(folder: Path) -> Manifest | None:
-    """Contents of a folder; None if this version of the tool cannot read it."""
-    try:
-        manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
-    except (OSError, msgspec.DecodeError):
-        return None
-    return manifest if manifest.format == FORMAT else None
-
-
 def usable_emulator(folder: Path) -> Manifest:
     """Contents of a folder whose ONNX Runtime has the version of this machine's.
 
@@ -63,14 +57,17 @@ def usable_emulator(folder: Path) -> Manifest:
     what = f"Cannot emulate {ISA}"
     if not folder.exists():
         raise HostError(what, "the emulator is not installed", INSTALL_HINT)
-    manifest = read_manifest(folder)
     if not (folder / MANIFEST).exists():
         raise incomplete_emulator(what, f"{MANIFEST} is missing")
-    if manifest is None:
+    manifest = None
+    with contextlib.suppress(OSError, msgspec.DecodeError):
+        manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+    if manifest is None or manifest.format != FORMAT:
         raise HostError(
             what, "the emulator was installed by another version of feasibility", INSTALL_HINT
         )
-    missing = [part for part in _parts(manifest) if not (folder / part).exists()]
+    parts = (manifest.emulator, manifest.python, *_PARTS)
+    missing = [part for part in parts if not (folder / part).exists()]
     if missing:
         raise incomplete_emulator(what, f"{missing[0]} is missing")
     here = importlib.metadata.version("onnxruntime")
@@ -86,9 +83,3 @@ def usable_emulator(folder: Path) -> Manifest:
 def incomplete_emulator(what: str, why: str) -> HostError:
     """The error if a part is missing or does not work."""
     return HostError(what, f"the emulator is incomplete: {why}", INSTALL_HINT)
-
-
-def _parts(manifest: Manifest) -> tuple[str, ...]:
-    loader = "root/lib/ld-linux-aarch64.so.1"
-    libraries = ("site/onnxruntime/__init__.py", "site/numpy/__init__.py")
-    return (manifest.emulator, manifest.python, loader, *libraries)

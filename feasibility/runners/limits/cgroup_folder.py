@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from feasibility.runners.cgroup_mounts import read_text
+
 PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
 _NAME: Final = re.compile(r"feasibility-(\d+)-\w+", re.ASCII)
@@ -19,20 +21,6 @@ _NAME: Final = re.compile(r"feasibility-(\d+)-\w+", re.ASCII)
 # The kernel frees a killed process's memory before its group can be removed.
 _REMOVAL_S: Final = 10.0
 _PAUSE_S: Final = 0.01
-
-
-def read_text(path: Path) -> str:
-    """The stripped content of a control file; empty if it does not exist."""
-    try:
-        return path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError):
-        return ""
-
-
-def read_number(path: Path) -> int | None:
-    """The number in a control file; None if it does not exist or holds `max`."""
-    text = read_text(path)
-    return int(text) if text.isdigit() else None
 
 
 def read_table(path: Path) -> dict[str, int]:
@@ -56,11 +44,7 @@ def write(path: Path, value: int | str) -> None:
 
 
 def write_if_there(path: Path, value: int | str) -> None:
-    """Writes to a control file that not every kernel has.
-
-    Raises:
-        OSError: It exists, and the kernel refuses the value.
-    """
+    """Writes to a control file that not every kernel has."""
     with contextlib.suppress(FileNotFoundError):
         write(path, value)
 
@@ -87,20 +71,17 @@ def fresh_folder(parent: Path) -> Iterator[Path]:
 def remove(folder: Path, patience_s: float = _REMOVAL_S) -> bool:
     """Kills the processes of a group and removes it; True if it is gone."""
     deadline = time.monotonic() + patience_s
-    while True:
+    while folder.exists():
         try:
             folder.rmdir()
-        except FileNotFoundError:
-            return True
         except OSError:
             if time.monotonic() > deadline:
                 return False
-        else:
-            return True
-        for pid in process_ids(folder):
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(_PAUSE_S)
+            for pid in process_ids(folder):
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(_PAUSE_S)
+    return True
 
 
 def process_ids(folder: Path) -> tuple[int, ...]:
@@ -113,11 +94,7 @@ def remove_abandoned_groups(parent: Path) -> None:
 
     A group with a process stays: its tool may run in another container.
     """
-    try:
-        folders = [path for path in parent.iterdir() if _NAME.fullmatch(path.name)]
-    except OSError:
-        return
-    for folder in folders:
+    for folder in parent.glob("feasibility-*"):
         match = _NAME.fullmatch(folder.name)
         if match and not Path(f"/proc/{match[1]}").exists():
             with contextlib.suppress(OSError):

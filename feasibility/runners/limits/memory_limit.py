@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from feasibility.records.proof import LimitKind
+from feasibility.runners.cgroup_mounts import read_number
 from feasibility.runners.child_command import Command
 from feasibility.runners.limits.cgroup_folder import (
     PAGE_BYTES,
     fresh_folder,
-    read_number,
     read_table,
     write,
     write_if_there,
@@ -79,8 +79,6 @@ class Usage:
     """Counters of a cgroup at one moment; None if this kernel does not count it.
 
     Args:
-        anonymous_bytes: Memory that cannot be evicted while swap is off.
-        file_bytes: Page cache, which can be evicted.
         kernel_bytes: Page tables and other kernel memory of the cgroup.
         peak_bytes: Highest charge so far, with page cache.
         refault_bytes: File pages that were evicted and read again so far.
@@ -98,12 +96,7 @@ class Usage:
 
 
 class EnforcerUnavailableError(Exception):
-    """This kind of limit cannot be used here.
-
-    Args:
-        why: The cause.
-        hint: What would make it available; may be empty.
-    """
+    """This kind of limit cannot be used here, and what would make it available."""
 
     def __init__(self, why: str, hint: str = "") -> None:
         super().__init__(why)
@@ -115,9 +108,9 @@ class MemoryLimit:
     """A limit for one child.
 
     Args:
-        limit_bytes: The limit in whole pages, as the kernel set it; None for no limit.
+        limit_bytes: In whole pages, as the kernel set it; None for no limit.
         ceiling_bytes: Limit that the child has to set on itself; None in a cgroup.
-        cgroup: The folder of the cgroup; None if the child sets the limit.
+        cgroup: Its folder; None if the child sets the limit.
         prefix: A command that starts the shell which enters the cgroup.
     """
 
@@ -159,7 +152,6 @@ class Enforcer:
     """Makes limits of one kind.
 
     Args:
-        kind: The kind.
         parent: The cgroup that new cgroups are made in; None if children limit themselves.
         prefix: A command that starts children.
     """
@@ -170,10 +162,7 @@ class Enforcer:
 
     @contextlib.contextmanager
     def limit(self, limit_bytes: int | None) -> Iterator[MemoryLimit]:
-        """A limit; its cgroup is removed when the block ends.
-
-        Args:
-            limit_bytes: The most memory that can be charged; None for no limit.
+        """A limit, None for no limit; its cgroup is removed when the block ends.
 
         Raises:
             OSError: The kernel refuses.

@@ -18,12 +18,16 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from feasibility.runners.cgroup_mounts import PROC_SELF, Hierarchy, memory_hierarchies
+from feasibility.runners.cgroup_mounts import (
+    PROC_SELF,
+    Hierarchy,
+    memory_hierarchies,
+    read_text,
+)
 from feasibility.runners.child_command import Command
 from feasibility.runners.limits.cgroup_folder import (
     fresh_folder,
     process_ids,
-    read_text,
     remove_abandoned_groups,
     write,
 )
@@ -35,7 +39,6 @@ from feasibility.runners.limits.memory_limit import (
 from feasibility.runners.limits.systemd_scope import require_memory_controller, systemd_enforcer
 
 _TRIAL_S: Final = 10.0
-_HINT: Final = "run as root"
 _TRUE: Final = Command(("true",), {})
 
 _Open: TypeAlias = Callable[[], AbstractContextManager[Enforcer]]
@@ -45,11 +48,7 @@ _Open: TypeAlias = Callable[[], AbstractContextManager[Enforcer]]
 def strongest_enforcer(
     proc: Path = PROC_SELF,
 ) -> Iterator[tuple[Enforcer, tuple[EnforcerUnavailableError, ...]]]:
-    """The first enforcer that works, and why the stronger ones do not.
-
-    Args:
-        proc: Folder of this process; another one only in tests.
-    """
+    """The first enforcer that works, and why the stronger ones do not."""
     refusals: list[EnforcerUnavailableError] = []
     with contextlib.ExitStack() as stack:
         for candidate in _candidates(proc):
@@ -71,42 +70,31 @@ def _candidates(proc: Path) -> Iterator[_Open]:
     Inside cgroups of a service manager, that manager is asked first. The one of root is not
     asked, because a session of root may not have one.
     """
+    kinds = [(2, own_v2_enforcer), (1, v1_enforcer), (2, systemd_enforcer)]
+    kinds.insert(1 if os.geteuid() == 0 else len(kinds), (2, outer_v2_enforcer))
     hierarchies = memory_hierarchies(proc)
-    second, first = ([h for h in hierarchies if h.version == number] for number in (2, 1))
-    is_root = os.geteuid() == 0
-    yield from (partial(own_v2_enforcer, hierarchy) for hierarchy in second)
-    if is_root:
-        yield from (partial(outer_v2_enforcer, hierarchy) for hierarchy in second)
-    yield from (partial(v1_enforcer, hierarchy) for hierarchy in first)
-    yield from (partial(systemd_enforcer, hierarchy) for hierarchy in second)
-    if not is_root:
-        yield from (partial(outer_v2_enforcer, hierarchy) for hierarchy in second)
+    for version, enforcer in kinds:
+        yield from (partial(enforcer, tree) for tree in hierarchies if tree.version == version)
 
 
 @contextlib.contextmanager
 def _tried(candidate: _Open) -> Iterator[Enforcer]:
-    """The enforcer, after a process was started inside a limit.
-
-    Raises:
-        EnforcerUnavailableError: No limit can be made, or no process can enter it.
-    """
+    """The enforcer, after a process was started inside a limit."""
     with candidate() as enforcer:
         try:
             with enforcer.limit(None) as limit:
                 argv = limit.command(_TRUE).argv
                 trial = subprocess.run(argv, capture_output=True, timeout=_TRIAL_S, check=False)
         except (OSError, subprocess.SubprocessError) as error:
-            raise EnforcerUnavailableError(f"{enforcer.kind}: {_reason(error)}", _HINT) from error
+            cause = (getattr(error, "strerror", None) or str(error)).lower()
+            raise EnforcerUnavailableError(
+                f"{enforcer.kind}: no control group can be made ({cause})", "run as root"
+            ) from error
         if trial.returncode != 0:
             raise EnforcerUnavailableError(
                 f"{enforcer.kind}: no process can be moved into a new control group"
             )
         yield enforcer
-
-
-def _reason(error: Exception) -> str:
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return f"no control group can be made ({text.lower()})"
 
 
 @contextlib.contextmanager
@@ -170,11 +158,7 @@ def _passes_memory_on(group: Path) -> bool:
 
 @contextlib.contextmanager
 def _passing_memory_on(own: Path) -> Iterator[None]:
-    """Moves this process into a new cgroup, so that its old one can pass memory on.
-
-    Raises:
-        EnforcerUnavailableError: The kernel does not allow it.
-    """
+    """Moves this process into a new cgroup, so that its old one can pass memory on."""
     remove_abandoned_groups(own)
     try:
         with contextlib.ExitStack() as stack:

@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from feasibility.runners.cgroup_mounts import Hierarchy
-from feasibility.runners.limits.cgroup_folder import fresh_folder, read_text, write
+from feasibility.runners.cgroup_mounts import Hierarchy, read_text
+from feasibility.runners.limits.cgroup_folder import fresh_folder, write
 from feasibility.runners.limits.memory_limit import Enforcer, EnforcerUnavailableError
 
 _SCOPE: Final = ("--user", "--scope", "--quiet", "--collect")
@@ -55,11 +55,7 @@ def systemd_enforcer(hierarchy: Hierarchy) -> Iterator[Enforcer]:
 
 
 def require_memory_controller(group: Path) -> None:
-    """Makes sure that a cgroup of version 2 can limit memory.
-
-    Raises:
-        EnforcerUnavailableError: The memory controller is off, or version 1 uses it.
-    """
+    """Refuses a cgroup of version 2 whose memory controller is off, or used by version 1."""
     if "memory" not in read_text(group / "cgroup.controllers").split():
         raise EnforcerUnavailableError(
             "cgroup v2 has no memory controller here",
