@@ -26,23 +26,14 @@ _INHERITED_PREFIXES: Final = ("LC_", "CUDA_", "NVIDIA_", "XDG_")
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A program to start on this machine.
-
-    Args:
-        argv: The program and its arguments.
-        environment: All its environment variables.
-    """
+    """A program to start on this machine, with all its environment variables."""
 
     argv: tuple[str, ...]
     environment: Mapping[str, str]
 
 
 def local_command(variables: Mapping[str, str] | None = None) -> Command:
-    """Starts the child program on this machine, with the Python that runs now.
-
-    Args:
-        variables: Environment variables on top of the inherited ones.
-    """
+    """Starts the child program with the Python that runs now, and further environment variables."""
     inherited = {
         name: value
         for name, value in os.environ.items()

@@ -42,6 +42,7 @@ _EXIT_GRACE_S: Final = 5.0
 # with the sum. The child's own exit codes are smaller.
 _SIGNAL_EXIT: Final = 128
 _LAST_EVENTS: Final = (Done, Finished, Failed)
+_PHASE_AFTER: Final[dict[type, Phase]] = {Ready: "load", Loaded: "run", First: "run", Done: "end"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +55,8 @@ class ChildResult:
     Args:
         ending: How it ended: `done`, `failed` (with an error message), `signal` (killed or
             crashed), `timeout` (killed by this tool), `silent` (it exited without a last event).
-        events: Its events, in order.
-        signal_number: The signal that ended it, if one did.
-        exit_code: Its exit code, if it exited.
         stderr_tail: The end of what it and its libraries printed.
         wall_ns: Time from its start to its end.
-        timeout_s: Its time limit.
     """
 
     ending: Ending
@@ -77,14 +74,12 @@ class ChildResult:
     @property
     def phase(self) -> Phase:
         """The phase in which it ended."""
-        failed = self.event(Failed)
-        if failed is not None:
-            return failed.phase
-        if self.event(Done) is not None:
-            return "end"
-        if self.event(First) is not None or self.event(Loaded) is not None:
-            return "run"
-        return "load" if self.event(Ready) is not None else "start"
+        for event in reversed(self.events):
+            if isinstance(event, Failed):
+                return event.phase
+            if type(event) in _PHASE_AFTER:
+                return _PHASE_AFTER[type(event)]
+        return "start"
 
 
 class Watcher(Protocol):
@@ -141,10 +136,6 @@ class _Child:
                 self.events.append(self.watcher.corrected(event) if self.watcher else event)
                 if self.on_event is not None:
                     self.on_event(self.events[-1])
-
-    def receive_stderr(self, data: bytes) -> None:
-        self.stderr += data
-        del self.stderr[:-_STDERR_KEPT_BYTES]
 
 
 def run_child(
@@ -204,7 +195,8 @@ def run_children(
             for child in [child for child in running if child.is_over]:
                 running.remove(child)
                 results[id(child)] = _result(child)
-                _unregister(selector, child)
+                for key in [key for key in selector.get_map().values() if key.data is child]:
+                    selector.unregister(key.fileobj)
     return [results[id(child)] for child in children]
 
 
@@ -254,12 +246,8 @@ def _read(selector: selectors.BaseSelector, key: selectors.SelectorKey) -> None:
     elif key.fileobj is child.process.stdout:
         child.receive(data)
     else:
-        child.receive_stderr(data)
-
-
-def _unregister(selector: selectors.BaseSelector, child: _Child) -> None:
-    for key in [key for key in selector.get_map().values() if key.data is child]:
-        selector.unregister(key.fileobj)
+        child.stderr += data
+        del child.stderr[:-_STDERR_KEPT_BYTES]
 
 
 def _result(child: _Child) -> ChildResult:

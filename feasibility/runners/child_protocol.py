@@ -20,12 +20,9 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     """How often the model runs.
 
     Args:
-        run_count_min: Smallest number of samples.
-        run_count_max: Largest number of samples.
         precision_ratio: Sampling ends earlier when the 95 % interval of the median is within
             this share of the median on both sides.
         warmup_count: Fixed number of warm-up runs; None to warm up until times are steady.
-        warmup_count_max: Largest number of warm-up runs if it is not fixed.
         warmup_time_ns: Shortest warm-up if the number of runs is not fixed.
         sampling_time_ns: Shortest time that fewer than `run_count_max` samples may span.
         enough_ns: Time after which `run_count_min` samples are enough.
@@ -174,7 +171,6 @@ class Done(msgspec.Struct, frozen=True, tag_field="event", tag="done"):
     """All runs are over.
 
     Args:
-        first_run_ns: Time of the first run.
         warmup_count: Runs before the samples.
         samples_ns: Time of each run.
         peak_bytes: Highest resident memory during the runs.
@@ -194,15 +190,7 @@ class Done(msgspec.Struct, frozen=True, tag_field="event", tag="done"):
 
 
 class Timed(msgspec.Struct, frozen=True, tag_field="event", tag="timed"):
-    """One task of a series is over.
-
-    Args:
-        index: Number of the task, from 0.
-        first_run_ns: Time of the first run.
-        warmup_count: Runs before the samples.
-        samples_ns: Time of each run.
-        processor_ns: Processor time of the calling thread in each sample.
-    """
+    """The task at `index` of a series is over; the other fields are those of `Done`."""
 
     index: int
     first_run_ns: int

@@ -71,10 +71,7 @@ class ContainerRunner(RemoteRunner):
     """One container without a network, removed after the measurement.
 
     Args:
-        engine: The program.
-        image: The image; the engine pulls it if needed.
-        platform: One of its platforms, for example linux/arm64; empty for the default.
-        container: Name of the container.
+        platform: A platform of the image, for example linux/arm64; empty for the default.
     """
 
     engine: Literal["docker", "podman"]

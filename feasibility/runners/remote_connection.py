@@ -27,11 +27,7 @@ _STDERR_KEPT_BYTES: Final = 8 * 1024
 
 
 class ConnectionEndedError(Exception):
-    """The connection ended; the text is the connecting program's last output.
-
-    Args:
-        exit_code: That of the connecting program; None while it runs.
-    """
+    """The connection ended; the text and the exit code are those of the connecting program."""
 
     def __init__(self, text: str, exit_code: int | None = None) -> None:
         super().__init__(text)
@@ -50,13 +46,12 @@ def agent_code() -> str:
 
 @dataclass(slots=True)
 class Connection:
-    """A running agent.
+    """A running agent, and the program on this machine that leads to it.
+
+    Every request raises `AgentError` if the agent refuses it, and `ConnectionEndedError`.
 
     Args:
-        process: The program on this machine that leads to it.
-        stderr: Error output of that program.
         timeout_s: Longest time to wait for an answer.
-        has_answered: Whether the agent has sent a message.
     """
 
     process: subprocess.Popen[bytes]
@@ -67,36 +62,22 @@ class Connection:
     has_answered: bool = False
 
     def receive(self) -> dict[str, Any]:
-        """The agent's next message.
-
-        Raises:
-            AgentError: The message is an error.
-            ConnectionEndedError: The connection ended.
-        """
-        while True:
+        """The agent's next message."""
+        message: Any = None
+        while not isinstance(message, dict):
             line = self._read_line()
-            try:
-                message: Any = json.loads(line)
-            except ValueError:
-                message = None
+            with contextlib.suppress(ValueError):
+                message = json.loads(line)
             # A login shell may print a greeting before the agent's first message.
-            if isinstance(message, dict):
-                break
-            self._greeting = line or self._greeting
+            if not isinstance(message, dict):
+                self._greeting = line or self._greeting
         self.has_answered = True
         if "error" in message:
             raise AgentError(str(message["error"]))
-        reply: dict[str, Any] = message
-        return reply
+        return message
 
     def send(self, files: Sequence[StagedFile]) -> str:
-        """Copies files there and returns the folder that they are in.
-
-        Raises:
-            AgentError: There is not enough free space.
-            ConnectionEndedError: The connection ended.
-            OSError: A file cannot be read here.
-        """
+        """Copies files there and returns the folder that they are in."""
         assert self.process.stdin is not None
         sizes = [[file.name, file.path.stat().st_size] for file in files]
         try:
@@ -112,12 +93,7 @@ class Connection:
         return str(self.receive()["folder"])
 
     def fetch(self, path: str, target: Path) -> None:
-        """Copies a file from there.
-
-        Raises:
-            AgentError: The file does not exist.
-            ConnectionEndedError: The connection ended.
-        """
+        """Copies a file from there."""
         self._write(json.dumps({"fetch": path}).encode() + b"\n")
         left = int(self.receive()["size"])
         with target.open("wb") as file:
@@ -128,12 +104,7 @@ class Connection:
                 left -= len(data)
 
     def free_bytes(self, folder: str) -> int:
-        """Free bytes in a folder there.
-
-        Raises:
-            AgentError: The folder does not exist.
-            ConnectionEndedError: The connection ended.
-        """
+        """Free bytes in a folder there."""
         self._write(json.dumps({"free_space": folder}).encode() + b"\n")
         return int(self.receive()["free_bytes"])
 
@@ -145,8 +116,7 @@ class Connection:
         self.stderr.seek(0, os.SEEK_END)
         self.stderr.seek(max(0, self.stderr.tell() - _STDERR_KEPT_BYTES))
         text = (self.stderr.read() or self._greeting).decode("utf-8", "replace")
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
-        return "\n".join(lines)
+        return "\n".join(filter(None, map(str.strip, text.splitlines())))
 
     def _read_line(self) -> bytes:
         while b"\n" not in self._pending:
@@ -177,15 +147,7 @@ class Connection:
 
 @contextlib.contextmanager
 def open_connection(argv: Sequence[str], timeout_s: float) -> Iterator[Connection]:
-    """A connection; when the block ends, the agent has removed its files.
-
-    Args:
-        argv: Starts the agent.
-        timeout_s: Longest time to wait for an answer.
-
-    Raises:
-        OSError: The program cannot be started.
-    """
+    """A connection to the agent that a program starts; at the end the agent removes its files."""
     with tempfile.TemporaryFile() as stderr:
         process = subprocess.Popen(
             argv,

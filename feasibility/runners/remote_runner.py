@@ -50,8 +50,7 @@ class Failure(NamedTuple):
 
     Args:
         pattern: A regular expression that the message matches, in any case.
-        why: The cause, with names in braces to fill in.
-        hint: What to do about it, likewise.
+        why: The cause, with names in braces to fill in, as in the hint.
     """
 
     pattern: str
@@ -98,11 +97,7 @@ class RemoteRunner(ABC):
 
     @contextlib.contextmanager
     def connect(self, files: FilesToStage) -> Iterator[RemoteSession]:
-        """A session in a new folder there, with the files in it.
-
-        Raises:
-            HostError: The machine cannot be reached, or lacks something.
-        """
+        """A session in a new folder there, with the files in it."""
         what = f"Cannot measure on {self.name}"
         argv = self.agent_argv(agent_code())
         try:
@@ -135,8 +130,7 @@ class RemoteSession(Session):
     """A folder on another machine.
 
     Args:
-        connection: To the agent that keeps the folder.
-        folder: The folder, there.
+        folder: Its path there.
         names: Names in the folder by path on this machine.
     """
 
@@ -169,11 +163,7 @@ class RemoteSession(Session):
         return None
 
     def fetch(self, path: str, folder: Path) -> Path:
-        """A copy of a file that a child wrote.
-
-        Raises:
-            OSError: The file does not exist, or the connection ended.
-        """
+        """A copy of a file that a child wrote."""
         target = folder / PurePosixPath(path).name
         try:
             self.connection.fetch(path, target)
@@ -186,18 +176,14 @@ class RemoteSession(Session):
         if result.ending in ("done", "failed"):
             return None
         what = f"Cannot continue the measurement on {self.runner_name}"
-        if self._is_lost():
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            # The connection may notice a failure a little later.
+            self.connection.process.wait(_END_DELAY_S)
             return HostError(what, *self.runner.lost)
         if self.is_emulated and result.signal_number is not None and result.phase == "start":
             return HostError(what, *_EMULATOR_CRASHED)
         cause = self.runner.explain_later(result.stderr_tail, result.exit_code)
         return HostError(what, *cause) if cause is not None else None
-
-    def _is_lost(self) -> bool:
-        """Whether the agent has ended; its connection may notice a failure a little later."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.connection.process.wait(_END_DELAY_S)
-        return self.connection.process.returncode is not None
 
     def _path(self, *parts: str) -> str:
         return str(PurePosixPath(self.folder, *parts))
@@ -220,11 +206,7 @@ def complaint(text: str) -> str:
 
 
 def _checked_facts(connection: Connection, runner: RemoteRunner, what: str) -> dict[str, Any]:
-    """The agent's description of a machine where children can run.
-
-    Raises:
-        HostError: They cannot run there.
-    """
+    """The agent's description of a machine, if children can run there."""
     try:
         facts = connection.receive()
     except AgentError as error:
@@ -252,11 +234,7 @@ def _checked_facts(connection: Connection, runner: RemoteRunner, what: str) -> d
 
 
 def _send_files(connection: Connection, runner: RemoteRunner, files: Sequence[StagedFile]) -> str:
-    """Copies the files and the child program there; returns their folder.
-
-    Raises:
-        HostError: They cannot be copied.
-    """
+    """Copies the files and the child program there; returns their folder."""
     program = [
         StagedFile(path, f"probe/{CHILD_FOLDER.name}/{path.name}")
         for path in sorted(CHILD_FOLDER.glob("*.py"))

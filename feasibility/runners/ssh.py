@@ -70,7 +70,6 @@ class SshRunner(RemoteRunner):
 
     Args:
         host: What ssh takes: `host`, `user@host` or `ssh://user@host:port`.
-        python: The Python there.
         options: More options for ssh, such as `-F FILE`.
     """
 
