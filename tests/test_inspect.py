@@ -21,6 +21,7 @@ from feasibility.facts.model_facts import facts_of
 from feasibility.facts.read_model import inspect_model
 from feasibility.graph.inputs.input_plans import choose_sizes
 from feasibility.model_file.skeleton import read_skeleton
+from feasibility.ort_memory import version
 from feasibility.records.facts import ModelFacts
 from feasibility.units import MIB
 from tests.graph_samples import ort_file, weight
@@ -33,6 +34,12 @@ CORPUS = Path(__file__).parents[2] / "shared" / "models"
 
 def codes(facts: ModelFacts) -> list[str]:
     return [notice.code for notice in facts.warnings]
+
+
+@pytest.fixture(autouse=True)
+def modelled_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another version of the runtime adds is tested in test_modelled_version.py."""
+    monkeypatch.setattr(version, "_installed_version", lambda: version.MODELLED_VERSION)
 
 
 @pytest.fixture
