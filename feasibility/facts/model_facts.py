@@ -91,16 +91,7 @@ def _locations(skeleton: Skeleton) -> tuple[str, ...]:
 
 
 def facts_of(skeleton: Skeleton, binding: DimBinding, graph: TypedGraph) -> ModelFacts:
-    """Facts of a model that was read without its weights.
-
-    Args:
-        skeleton: The model.
-        binding: Sizes of its dims.
-        graph: Its graph with them.
-
-    Raises:
-        ModelError: External data cannot be read or belongs to another model.
-    """
+    """Facts of a model that was read without its weights."""
     model = skeleton.model
     weights = skeleton.initializers
     files = resolve_external(skeleton.path, skeleton.tensors, skeleton.what)

@@ -60,13 +60,7 @@ class Analysis:
 
 
 def analyse(model: ModelProto, binding: DimBinding, graph: TypedGraph) -> Analysis:
-    """Static cost of a model.
-
-    Args:
-        model: The model; the weights need not have their data.
-        binding: Sizes of its dims.
-        graph: Its graph with them.
-    """
+    """Static cost of a model."""
     nodes = tuple(_facts(graph, 1, ""))
     known = [node for node in nodes if node.flops is not None]
     return Analysis(

@@ -52,8 +52,6 @@ class OperatorCounts:
         node_counts: Nodes by operator, those of subgraphs and of used functions (once each)
             included. Calls of model-local functions are left out, their bodies are in.
         weight_bytes: Bytes of the initializers that nodes of an operator read first.
-        custom_operators: Operators that no standard build of the runtime has.
-        subgraph_count: Bodies of If, Loop, Scan and the like.
     """
 
     node_counts: Counter[Operator] = field(default_factory=Counter)
@@ -73,12 +71,7 @@ def domain_name(domain: str) -> str:
 
 
 def count_operators(model: ModelProto, weights: Sequence[TensorInfo]) -> OperatorCounts:
-    """Counts of a model.
-
-    Args:
-        model: The model, its weights not needed.
-        weights: Its initializers and constants.
-    """
+    """Counts of a model."""
     return _Counter(model, weights).taken()
 
 

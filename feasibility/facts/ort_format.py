@@ -29,11 +29,7 @@ _DIM_NAME: Final = 2
 
 
 def ort_facts(file: ModelFile) -> tuple[ModelFacts, ModelProto]:
-    """Facts of an ORT-format model, most of them None, and a model with its inputs and no nodes.
-
-    Raises:
-        ModelError: The file is damaged.
-    """
+    """Facts of an ORT-format model, most of them None, and a model with its inputs and no nodes."""
     try:
         session = Flatbuffer(file.descriptor, file.size_bytes).root()
         format_version = session.text(0)

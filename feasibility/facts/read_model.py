@@ -34,11 +34,8 @@ def inspect_model(
 ) -> ModelFacts:
     """Facts of a model file, its weights not loaded.
 
-    Args:
-        path: An .onnx or .ort file.
-        dims: Sizes of symbolic dims by name; the others are assumed.
-        hash_file: Whether to read the whole file for its digest; None does so for files up
-            to `HASHED_BYTES`.
+    Dims that are not in `dims` are assumed. `hash_file` says whether to read the whole file for
+    its digest; None does so for files up to `HASHED_BYTES`.
 
     Raises:
         ModelError: The file or its external data cannot be read, or is not a model.
@@ -59,18 +56,8 @@ def read_model(
 ) -> ModelReading:
     """What a model file says, its weights not loaded.
 
-    Args:
-        path: An .onnx or .ort file.
-        dims: Sizes of symbolic dims by name; the others are assumed.
-        with_plans: Whether to choose inputs to run the model with.
-        input_files: A .npy file by input name.
-        archive: A .npz file with arrays named after inputs.
-        hash_file: As for `inspect_model`.
-        timeout_s: Seconds after which reading is ended, at least 10; None for 60.
-
-    Raises:
-        ModelError: The file or its external data cannot be read, or is not a model.
-        InputError: A dim, a name or an array that does not match the model.
+    Reading is ended after `timeout_s` seconds, at least 10; None for 60. The other arguments are
+    those of `inspect_model` and `choose_sizes`.
     """
 
     def read(file: ModelFile) -> ModelReading:
@@ -94,11 +81,7 @@ def read_model(
 
 
 def facts_for(plan: InputPlan, reading: ModelReading) -> ModelFacts:
-    """Facts with the sizes of a plan that turned out to run.
-
-    Raises:
-        ModelError: The file cannot be read again, or was changed.
-    """
+    """Facts with the sizes of a plan that turned out to run."""
     facts = reading.facts
     if facts.format == "ort" or plan.dims == facts.dims:
         return facts
@@ -116,12 +99,7 @@ def facts_for(plan: InputPlan, reading: ModelReading) -> ModelFacts:
 def external_locations(path: Path, *, must_exist: bool = True) -> tuple[str, ...]:
     """Names of the external data files that a model refers to, sorted.
 
-    Args:
-        path: The model file.
-        must_exist: True to refuse data that is missing or too short.
-
-    Raises:
-        ModelError: The model or its data cannot be read.
+    `must_exist` refuses data that is missing or too short.
     """
 
     def read(file: ModelFile) -> tuple[str, ...]:

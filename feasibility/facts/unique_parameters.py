@@ -39,7 +39,6 @@ class UniqueParameters:
     """Parameters with equal initializers counted once.
 
     Args:
-        parameter_count: Their elements.
         sampled_bytes: Bytes of initializers of which only samples were compared, because
             comparing all bytes would have read too much; 0 if every equality is certain.
     """
@@ -60,15 +59,7 @@ def unique_parameters(
 
     Equal values that are encoded differently (raw and typed) count as different.
 
-    Args:
-        tensors: The initializers.
-        path: The model file.
-        identity: What it was when it was read.
-        files: External data files by location.
-        limit_bytes: How much may be read to compare in full; None for no limit.
-
-    Raises:
-        ModelError: A file was changed or replaced since it was read.
+    `limit_bytes` may be read to compare in full; None for no limit.
     """
     groups = _split([list(tensors)], _form)
     if not groups:

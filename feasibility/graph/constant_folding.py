@@ -83,12 +83,7 @@ def fold(
 ) -> tuple[Array | None, ...]:
     """Values of a node's outputs, one per output type; None if unknown.
 
-    Args:
-        op_type: Operator of the default domain.
-        attributes: The node's attributes.
-        arrays: Values of its inputs; None if unknown or left out.
-        input_types: Types of its inputs.
-        output_types: Inferred types of its outputs; large outputs are not computed.
+    `arrays` has None for inputs that are unknown or left out. Large outputs are not computed.
     """
     nothing = (None,) * len(output_types)
     counts = [value.element_count for value in output_types]

@@ -27,9 +27,7 @@ class Call:
 
     Args:
         node: The node, with attribute references of a function replaced.
-        op_type: Its operator.
         domain: Its operator domain; the default domain is the empty string.
-        attributes: Its attributes by name.
         inputs: Types of its inputs; unknown for omitted ones.
         values: Values of its inputs, if small and known.
     """
@@ -76,7 +74,6 @@ class TypedNode(Call):
     """One node and what is known about its inputs and outputs.
 
     Args:
-        outputs: Types of its outputs.
         bodies: Its subgraphs, or the body of the function that it calls.
         trip_count: Runs of each body per run of the node; None if unknown.
         is_folded: True if all inputs are constants, so the runtime computes it while loading.
@@ -121,7 +118,6 @@ class TypedGraph:
         name: Attribute or function whose body it is; empty for the main graph.
         nodes: Nodes in execution order.
         inputs: Names of the inputs that a caller must give.
-        outputs: Names of the outputs.
         types: Types by value name, with those of enclosing graphs.
         initializers: Names of its own initializers.
         constants: By value name, whether it depends on constants only.

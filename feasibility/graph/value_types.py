@@ -45,7 +45,6 @@ class ValueType:
         elem_type: `TensorProto.DataType`; 0 if unknown. For sequences and optionals, that of
             the tensors inside.
         shape: Shape of the tensor, or of the tensors inside.
-        kind: Tensor or container.
         container: The declared type, if it is not a dense tensor.
     """
 

@@ -108,7 +108,6 @@ class Cutter:
     """Copies one model without its weights.
 
     Args:
-        file: The model file.
         kept_whole_bytes: Messages up to this size are copied without being parsed. 0 parses
             all of them, to find the position of an error.
     """
@@ -120,12 +119,7 @@ class Cutter:
         self._copied_bytes = 0
 
     def model(self) -> bytes:
-        """The model as bytes of a `ModelProto`, with marks in place of the payloads.
-
-        Raises:
-            ModelError: The file is not a complete protobuf message, nests too deeply, or its
-                graph alone is too large.
-        """
+        """The model as bytes of a `ModelProto`, with marks in place of the payloads."""
         return self._message(_Message.MODEL, 0, self._file.size_bytes, 1)
 
     def _message(self, kind: _Message, start: int, end: int, depth: int) -> bytes:

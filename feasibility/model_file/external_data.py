@@ -44,15 +44,7 @@ def resolve_external(
 ) -> dict[str, ResolvedFile]:
     """The external data files by their location in the model, all checked.
 
-    Args:
-        model_path: The model's path as the user gave it; its links decide which folders are
-            allowed.
-        tensors: All tensors of the model.
-        what: First part of error messages.
-
-    Raises:
-        ModelError: A location is outside the model's folder, or its file is missing, is not a
-            regular file, may not be read or is too short.
+    The links of `model_path`, as the user gave it, decide which folders are allowed.
     """
     by_location: dict[str, list[tuple[str, ExternalData]]] = {}
     for tensor in tensors:

@@ -17,13 +17,7 @@ _EXPORT_AGAIN: Final = "the file was damaged or written wrongly; export the mode
 
 @dataclass(frozen=True, slots=True)
 class ExternalData:
-    """Position of one tensor's data in another file.
-
-    Args:
-        location: Path relative to the model, as the model says.
-        offset: First byte.
-        size_bytes: Number of bytes.
-    """
+    """Position of one tensor's data in another file; the location is relative to the model."""
 
     location: str
     offset: int
@@ -40,15 +34,7 @@ def external_data(
 ) -> ExternalData:
     """The entries of a tensor's `external_data`, checked.
 
-    Args:
-        entries: Keys and values; unknown keys are ignored.
-        size_bytes: Bytes that the tensor's type and dims need.
-        noun: The tensor, in messages.
-        what: First part of error messages.
-
-    Raises:
-        ModelError: The location is missing or given twice, an offset or length is not a
-            number, or the length does not match the tensor.
+    `size_bytes` is what the tensor's type and dims need; `noun` names it in messages.
     """
     values: dict[str, str] = {}
     for key, value in entries:

@@ -21,12 +21,7 @@ class FlatbufferError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Flatbuffer:
-    """A flatbuffer in an open file.
-
-    Args:
-        descriptor: The file, open for reading.
-        size_bytes: Its size.
-    """
+    """A flatbuffer in an open file."""
 
     descriptor: int
     size_bytes: int

@@ -81,10 +81,7 @@ _LONGEST_PRODUCER_BYTES: Final = 1000
 def format_of_bytes(head: bytes, size_bytes: int, name: str) -> OtherFormat | None:
     """The other format that a file's first bytes show; None if it may be an ONNX model.
 
-    Args:
-        head: The first bytes, at least 512 if the file is that long.
-        size_bytes: Size of the whole file.
-        name: File name; only the hint depends on it.
+    `head` is at least 512 bytes if the file is that long. Only the hint depends on `name`.
     """
     if not head:
         return OtherFormat("it is empty", "download or export it again")
@@ -175,11 +172,7 @@ def _as_text(head: bytes) -> str | None:
 
 
 def format_of_message(wire: WireFile) -> OtherFormat | None:
-    """The other format that a file's first protobuf fields show; None if it may be a model.
-
-    Raises:
-        ModelError: The file does not begin with complete protobuf fields.
-    """
+    """The other format that a file's first protobuf fields show; None if it may be a model."""
     sizes = {
         (field.number, field.wire_type): field.size_bytes
         for field in islice(wire.fields(0, wire.size_bytes), _TOP_FIELDS)

@@ -62,10 +62,6 @@ def open_model(path: Path) -> Iterator[ModelFile]:
 
     Protobuf has no signature, so `format` is `onnx` for every file whose format is not known;
     reading it decides.
-
-    Raises:
-        ModelError: The path does not lead to a readable regular file, or the file has another
-            format.
     """
     what = f"Cannot read model '{safe_text(str(path))}'"
     descriptor = open_regular(path, what)

@@ -37,12 +37,7 @@ class Field(NamedTuple):
     """Positions of one field in the file, or of a run of equal scalar fields.
 
     Args:
-        number: Field number.
-        wire_type: Encoding of the value.
-        start: Position of the tag.
         value_start: Position of the value, after its length if it has one.
-        end: Position after the field.
-        run_count: Fields in the run.
     """
 
     number: int
@@ -59,13 +54,7 @@ class Field(NamedTuple):
 
 
 class WireFile:
-    """Bounds-checked access to the protobuf fields of an open file.
-
-    Args:
-        descriptor: The file, open for reading; it stays open.
-        size_bytes: Its size when it was opened.
-        what: First part of error messages, for example "Cannot read model 'a.onnx'".
-    """
+    """Bounds-checked access to the protobuf fields of an open file."""
 
     def __init__(self, descriptor: int, size_bytes: int, what: str) -> None:
         self.size_bytes = size_bytes
@@ -78,13 +67,7 @@ class WireFile:
     def fields(self, start: int, end: int, runs: frozenset[int] = frozenset()) -> Iterator[Field]:
         """The fields between two positions within the file.
 
-        Args:
-            start: Position of the first tag.
-            end: End of the message.
-            runs: Numbers of repeated scalar fields; neighbours of them are yielded as one.
-
-        Raises:
-            ModelError: The bytes are not a complete protobuf message.
+        `runs` are numbers of repeated scalar fields; neighbours of them are yielded as one.
         """
         position = start
         while position < end:
@@ -101,11 +84,7 @@ class WireFile:
             position = field.end
 
     def varint(self, position: int, end: int) -> tuple[int, int]:
-        """An unsigned varint and the position after it.
-
-        Raises:
-            ModelError: It does not end before `end`, or is longer than ten bytes.
-        """
+        """An unsigned varint and the position after it."""
         offset = position - self._window_start
         if not 0 <= offset <= len(self._window) - _MAX_VARINT_BYTES:
             self._load(position)
@@ -121,11 +100,7 @@ class WireFile:
         raise self.corrupt(position, "a number there is longer than ten bytes")
 
     def read(self, start: int, end: int) -> bytes:
-        """The bytes between two positions within the file.
-
-        Raises:
-            ModelError: The file became shorter.
-        """
+        """The bytes between two positions within the file."""
         offset = start - self._window_start
         if offset >= 0 and end - self._window_start <= len(self._window):
             return self._window[offset : end - self._window_start]

@@ -31,14 +31,11 @@ class Skeleton:
     """A model read without its weights.
 
     Args:
-        path: The file as the user gave it.
-        identity: Shows whether the path still leads to the same file.
         model: The model. Tensors above `KEPT_PAYLOAD_BYTES` have no data; see
             `payload_dropped`. Do not change it.
         tensors: All initializers and values of attributes, also those of subgraphs and
             functions, in the order of the file.
         payloads: What was cut, in the order of the marks in `model`.
-        what: First part of error messages.
     """
 
     path: Path
@@ -55,12 +52,7 @@ class Skeleton:
 
 
 def read_skeleton(path: Path) -> Skeleton:
-    """The model in a file, read without its weights.
-
-    Raises:
-        ModelError: The path does not lead to a readable ONNX model; the message says what it
-            is instead, or where it is damaged.
-    """
+    """The model in a file, read without its weights."""
     with open_model(path) as file:
         if file.format == "ort":
             raise ModelError(
@@ -72,11 +64,7 @@ def read_skeleton(path: Path) -> Skeleton:
 
 
 def skeleton_of(file: ModelFile) -> Skeleton:
-    """The model in an open file, read without its weights.
-
-    Raises:
-        ModelError: It is not an ONNX model, or is damaged.
-    """
+    """The model in an open file, read without its weights."""
     what = f"Cannot read model '{safe_text(str(file.path))}'"
     wire = WireFile(file.descriptor, file.size_bytes, what)
     other = format_of_message(wire)

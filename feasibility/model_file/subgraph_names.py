@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 def bodies(node: NodeProto, scope: str) -> Iterator[tuple[str, GraphProto]]:
     """The graphs in a node's attributes with their paths, for example `loop_1/body`.
 
-    Args:
-        node: The node.
-        scope: Path of the graph or function that holds the node; empty for the main graph.
+    `scope` is the path of the graph or function that holds the node; empty for the main graph.
     """
     for attribute in node.attribute:
         # By the fields that are set; the declared type may be missing.

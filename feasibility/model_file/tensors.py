@@ -41,18 +41,13 @@ class TensorInfo:
 
     Args:
         name: Its name, or that of the attribute.
-        dtype: Name of the element type in numpy.
-        dims: Its shape.
         element_count: Stored elements; of a sparse tensor those that are not zero.
         size_bytes: Bytes in memory, where sparse tensors are dense. For strings, the bytes of
             their characters.
-        role: Where it is used.
         scope: Path of the subgraph or function; empty in the main graph.
-        is_sparse: True for sparse initializers and attributes.
         encoding: Protobuf fields that hold its data.
         extents: Its (start, end) positions in the model file; empty if the data was kept.
         kept: Its encoded data, if it was small enough to keep.
-        external: Position of its data in another file.
     """
 
     name: str
@@ -75,12 +70,7 @@ def payload_dropped(tensor: TensorProto) -> bool:
 
 
 class TensorReader:
-    """Turns the tensors of a skeleton's model into `TensorInfo`.
-
-    Args:
-        payloads: What was cut out of the file.
-        what: First part of error messages, for example "Cannot read model 'a.onnx'".
-    """
+    """Turns the tensors of a skeleton's model into `TensorInfo`."""
 
     def __init__(self, payloads: Sequence[Payload], what: str) -> None:
         self._payloads = payloads
@@ -89,14 +79,7 @@ class TensorReader:
     def dense(self, tensor: TensorProto, role: Role, scope: str, name: str) -> TensorInfo:
         """Facts of a dense tensor.
 
-        Args:
-            tensor: The tensor in the skeleton's model.
-            role: Where it is used.
-            scope: Path of the subgraph or function that holds it.
-            name: Name to use if it has none.
-
-        Raises:
-            ModelError: Its type is unknown, its dims are impossible or do not match its data.
+        `name` is used if the tensor has none.
         """
         shown = safe_text(tensor.name or name)
         noun = f"{role} '{shown}'" if role != "attribute" else f"the tensor '{shown}'"
@@ -132,11 +115,7 @@ class TensorReader:
         scope: str,
         name: str,
     ) -> TensorInfo:
-        """Facts of a sparse tensor: its stored elements, and the bytes of its dense form.
-
-        Raises:
-            ModelError: Its type is unknown, its dims are impossible or do not match its data.
-        """
+        """Facts of a sparse tensor: its stored elements, and the bytes of its dense form."""
         values = self.dense(tensor.values, role, scope, name)
         self.dense(tensor.indices, role, scope, name)
         dims = tuple(tensor.dims)

@@ -24,15 +24,7 @@ if TYPE_CHECKING:
 
 
 def require_text(model: ModelProto, what: str) -> None:
-    """Refuse a model with a name that is not text.
-
-    Args:
-        model: The model.
-        what: First part of error messages.
-
-    Raises:
-        ModelError: A name is not UTF-8.
-    """
+    """Refuse a model with a name that is not text."""
     for name in _model_names(model):
         if isinstance(name, bytes):
             shown = safe_text(name.decode("utf-8", "backslashreplace"), 60)

@@ -61,10 +61,7 @@ class Fusions:
 def find_fusions(usage: Usage, *, has_known_shapes: bool) -> Fusions:
     """The merges of a graph.
 
-    Args:
-        usage: Its nodes.
-        has_known_shapes: Whether all shapes are known before the model runs. Only then does a
-            matrix product add a bias itself.
+    A matrix product adds a bias itself only if all shapes are known before the model runs.
     """
     found = Fusions()
     for index, node in enumerate(usage.nodes):

@@ -67,10 +67,8 @@ _PAIR: Final = 2
 def lower(graph: TypedGraph, blocks: Blocks | None, open_axes: OpenAxes) -> Program:
     """Steps that the runtime executes for a graph.
 
-    Args:
-        graph: The graph, with its dims bound.
-        blocks: The layout of convolutions; None on instruction sets without blocks.
-        open_axes: Open axes of inputs, by name. The runtime plans without their sizes.
+    `blocks` is None on instruction sets without blocks. The runtime plans without the sizes of
+    `open_axes`.
     """
     usage = Usage(graph)
     fusions = find_fusions(usage, has_known_shapes=not any(open_axes.values()))

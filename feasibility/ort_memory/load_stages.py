@@ -52,8 +52,6 @@ class Loading(NamedTuple):
     """Memory above the baseline.
 
     Attributes:
-        peak_bytes: Load peak.
-        resident_bytes: What stays after loading.
         weight_bytes: Its weights, in the layout that the kernels read.
         own_bytes: Its code and objects of the runtime.
         mapped_bytes: Pages of external files that the runs read.
@@ -69,10 +67,8 @@ class Loading(NamedTuple):
 def loading(graph: TypedGraph, external: frozenset[str], blocks: Blocks | None) -> Loading:
     """Memory while a graph is loaded, and after it.
 
-    Args:
-        graph: The graph.
-        external: Names of the initializers in external files.
-        blocks: The layout of convolutions; None on instruction sets without blocks.
+    `external` are initializers in external files. `blocks` is None on instruction sets without
+    blocks.
     """
     weights = _Weights(graph, external, blocks)
     own = BASE_BYTES + NODE_BYTES * sum(node.op_type != "Constant" for node in graph.all_nodes())
@@ -139,10 +135,8 @@ class _Weights:
     def _collect(self, graph: TypedGraph, outer: ChainMap[str, _Weight]) -> None:
         """Collect the weights of a graph and its bodies, and the nodes that read them.
 
-        Args:
-            graph: The graph.
-            outer: Weights by name in the enclosing graphs. Two bodies may use one name for
-                different weights.
+        `outer` has the weights by name in the enclosing graphs. Two bodies may use one name for
+        different weights.
         """
         self._scope_count += 1
         scope, names = self._scope_count, outer.new_child()

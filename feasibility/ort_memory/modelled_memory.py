@@ -31,10 +31,7 @@ def modelled_memory(
 ) -> tuple[ModelledMemory, ...]:
     """Memory on each instruction set, with the steady allocator and one thread.
 
-    Args:
-        graph: The graph, with its dims bound.
-        external: Names of the initializers in external files.
-        open_axes: Open axes of inputs, by name.
+    `external` are initializers in external files, `open_axes` the open axes of inputs by name.
 
     Returns:
         One record per instruction set; empty for a graph without nodes or with very many.

@@ -22,7 +22,6 @@ class Activations(NamedTuple):
         first_run_bytes: Pages of the arena that the first run uses.
         later_runs_bytes: The same after the second run, which places all activations in one
             block.
-        input_bytes: Inputs, which the caller holds.
     """
 
     first_run_bytes: int

@@ -18,7 +18,6 @@ class Value(NamedTuple):
 
     Attributes:
         size_bytes: Its size in its layout; 0 if unknown.
-        shape: Its logical shape.
         is_known: True if the runtime knows the shape before it runs, so that another tensor
             of that shape can reuse the memory.
     """
@@ -32,12 +31,9 @@ class Step(NamedTuple):
     """One kernel call.
 
     Attributes:
-        op_type: Operator.
         reads: Values that it reads, without constants.
-        writes: Values that it computes.
         is_view: True if its first output is its first input with another shape.
         in_place: Position in `reads` of the value that its first output may overwrite.
-        workspace_bytes: Workspace of the kernel.
     """
 
     op_type: str
@@ -52,8 +48,6 @@ class Program(NamedTuple):
     """Steps in execution order.
 
     Attributes:
-        values: All values by name.
-        steps: The steps.
         inputs: Values that the caller owns.
         outputs: Values that the caller gets.
         packed_bytes: Weights that kernels keep in the arena in their own layout.

@@ -16,8 +16,6 @@ class ModelReading(Record, frozen=True, kw_only=True):
     Args:
         facts: Its facts, with the sizes of the first plan.
         plans: Complete choices of inputs, likeliest first, at most eight; empty if not asked for.
-        initializers: Its weights, in the order of the file.
-        external_locations: Its external data files as the model names them.
     """
 
     facts: ModelFacts

@@ -29,10 +29,6 @@ class ZooEntry:
 
     Args:
         name: What `build` takes, and the name of the file without its suffix.
-        title: Name for people.
-        description: What it computes, in one line.
-        source: The published model that it stands for.
-        file_bytes: Exact size of its file.
         sha256: Digest of its file; the same on every platform.
         in_demo: True if the demo shows it; the others are for tests and benchmarks.
     """
@@ -137,14 +133,8 @@ def entries() -> tuple[ZooEntry, ...]:
 def build(name: str, *, folder: Path | None = None) -> Path:
     """Path of the architecture's ONNX file, which is written if it does not exist.
 
-    Args:
-        name: Name of an entry.
-        folder: Where the file goes, as `NAME.onnx`; by default the user's cache, where a
-            damaged file is replaced. Elsewhere no other file is.
-
-    Raises:
-        UsageError: There is no entry of that name.
-        HostError: The file cannot be written, or the folder has another one of its name.
+    It is `NAME.onnx` in a folder, by default in the user's cache, where a damaged file is
+    replaced. No file is replaced in another folder.
     """
     entry = _find(name)
     path = (folder or cache_dir() / "zoo" / entry.sha256[:8]) / f"{entry.name}.onnx"

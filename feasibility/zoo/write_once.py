@@ -33,10 +33,7 @@ def write_whole(path: Path, file_bytes: int, write: Callable[[BinaryIO], None]) 
     Builders that run at the same time each write a file of their own; the last to
     finish replaces the others' work with the same bytes.
 
-    Args:
-        path: Where the file goes; missing folders are made.
-        file_bytes: Size it is going to have, for the message if there is no room.
-        write: Fills the open file.
+    `file_bytes` is the expected size, for the message if there is no room.
 
     Raises:
         HostError: The folder or the file cannot be written. Nothing is left behind.

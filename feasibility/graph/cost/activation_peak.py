@@ -65,9 +65,7 @@ class _Tensor:
 def _peak(graph: TypedGraph, given: frozenset[str] | None = None) -> _Peak:
     """Peak of one graph.
 
-    Args:
-        graph: The graph.
-        given: For a body, names that the enclosing graph counts; None for the main graph.
+    `given` has the names in a body that the enclosing graph counts; None for the main graph.
     """
     tensors, unknown_count = _tensors(graph, given)
     born: dict[int, int] = {}

@@ -39,9 +39,6 @@ class Accepted:
     """What a graph accepts for the elements of one input.
 
     Args:
-        low: Smallest value, inclusive.
-        high: Largest value, inclusive.
-        reason: The node that asks for it, in words.
         of_dims: True if the bounds follow from sizes that were bound.
     """
 

@@ -33,13 +33,9 @@ class OpenInput:
     """One input that a caller gives, with what is known of its shape.
 
     Args:
-        name: Its name.
         elem_type: Its element type, or that of the tensors inside.
-        kind: What the value is.
-        type: Its declared type.
         shape: Declared shape, one guessed from its consumers where the rank is open.
         keys: For each axis the key of its dim, None where the size is declared.
-        implied: What its consumers say.
         has_rank: False where even the rank was guessed.
     """
 

@@ -77,7 +77,6 @@ class DimBinding:
 
     Args:
         dims: Size by symbolic name, or by `input.axis` for a dim without one.
-        assumptions: Which of them were assumed, and why.
     """
 
     dims: dict[str, int]
@@ -103,14 +102,6 @@ def likely_bindings(
     """Complete choices of sizes, likeliest first, at most `MAX_BINDINGS`.
 
     A choice comes with the typed graph if it was checked against the model. The first always is.
-
-    Args:
-        model: The model; the weights need not have their data.
-        inputs: Its inputs.
-        overrides: Sizes that the user gave, by the name of the dim.
-
-    Raises:
-        InputError: An override for a dim that the model does not have, or a negative size.
     """
     fitting: list[Checked] = []
     others: list[Checked] = []
@@ -239,11 +230,7 @@ def _explained(chosen: DimBinding, usual: DimBinding) -> DimBinding:
 
 
 def _require_known(dims: tuple[OpenDim, ...], overrides: Mapping[str, int]) -> None:
-    """Refuses sizes for dims that the model does not have, and impossible sizes.
-
-    Raises:
-        InputError: Naming the dims that there are.
-    """
+    """Refuses sizes for dims that the model does not have, and impossible sizes."""
     known = [dim.key for dim in dims]
     for key, size in overrides.items():
         shown = safe_text(key, 60)

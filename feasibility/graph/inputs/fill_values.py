@@ -32,7 +32,6 @@ class Choice:
     """A fill, and whether it is a guess.
 
     Args:
-        fill: The fill.
         is_guess: True if only a name suggested the values, or nothing, so that others may be
             needed.
     """
@@ -46,11 +45,8 @@ def choose_fill(
 ) -> Choice:
     """Elements that a model is likely to accept for one input.
 
-    Args:
-        given: The input.
-        shape: Its shape with the dims bound.
-        accepted: What the graph accepts; None where it accepts everything.
-        length: Size of the longest text or sound that is fed.
+    `accepted` is None where the graph accepts everything; `length` is the size of the longest
+    text or sound that is fed.
     """
     if given.elem_type in (TensorProto.STRING, 0):
         return Choice(Fill(kind="constant", low=0, high=0))

@@ -33,10 +33,8 @@ class GivenArray:
     """One array on disk.
 
     Args:
-        path: The .npy or .npz file.
         member: Name of the array in the .npz file.
         dtype: Element type in numpy's words.
-        shape: Its shape.
     """
 
     path: Path
@@ -48,12 +46,7 @@ class GivenArray:
 def given_arrays(
     inputs: tuple[OpenInput, ...], files: Mapping[str, Path], archive: Path | None
 ) -> dict[str, GivenArray]:
-    """The arrays given for a model's inputs by name; single files go before the archive.
-
-    Raises:
-        InputError: An unreadable file, a name that is not an input, or an array whose type or
-            shape is not what the model declares; the message names both sides.
-    """
+    """The arrays given for a model's inputs by name; single files go before the archive."""
     arrays = _archive_headers(archive) if archive is not None else {}
     by_name = {given.name: given for given in inputs}
     for name in (*files, *arrays):
@@ -71,11 +64,7 @@ def given_arrays(
 
 
 def sizes_of(inputs: tuple[OpenInput, ...], arrays: Mapping[str, GivenArray]) -> dict[str, int]:
-    """Sizes that the arrays give to open dims.
-
-    Raises:
-        InputError: Two arrays that give one dim two sizes.
-    """
+    """Sizes that the arrays give to open dims."""
     sizes: dict[str, int] = {}
     sources: dict[str, str] = {}
     for given in inputs:
@@ -149,11 +138,7 @@ def _archive_headers(path: Path) -> dict[str, GivenArray]:
 
 @contextmanager
 def _explained(path: Path, what: str, suffix: str, hint: str) -> Iterator[None]:
-    """Says of any fault of a file what it is.
-
-    Raises:
-        InputError: The file is missing or cannot be read.
-    """
+    """Says of any fault of a file what it is."""
     try:
         if not path.is_file():
             reason = "it is not a regular file" if path.exists() else "there is no such file"

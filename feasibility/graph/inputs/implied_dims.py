@@ -49,9 +49,7 @@ class Implied:
     """What is known of one input from the nodes that read it.
 
     Args:
-        sizes: Sizes by axis.
         reasons: By axis, the node that fixes it.
-        use: What the input is used as.
         rank: Number of dims, if the readers fix it.
     """
 
@@ -114,10 +112,7 @@ class Consumers:
 def implied_dims(consumers: Consumers, name: str, shape: Shape | None) -> Implied:
     """What the nodes that read an input fix of it.
 
-    Args:
-        consumers: All nodes by what they read.
-        name: The input.
-        shape: Its declared shape; None where its rank is open.
+    `shape` is the declared one; None where its rank is open.
     """
     found = Implied()
     first: _Axes | None = None if shape is None else tuple(range(len(shape)))

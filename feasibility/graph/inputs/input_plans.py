@@ -46,9 +46,6 @@ class LikelySizes:
     """The inputs of a model and the likely sizes of their dims.
 
     Args:
-        model: The model; the weights need not have their data.
-        inputs: The inputs that a caller gives.
-        arrays: Arrays that the user gave for some of them.
         choices: Complete choices of sizes, likeliest first, the first with the typed graph.
     """
 
@@ -73,14 +70,7 @@ def choose_sizes(
 ) -> LikelySizes:
     """Likely sizes for the dims that a model leaves open.
 
-    Args:
-        model: The model; the weights need not have their data.
-        dims: Sizes that the user gave, by the name of the dim.
-        files: A .npy file by input name.
-        archive: A .npz file with arrays named after inputs.
-
-    Raises:
-        InputError: A dim, a name or an array that does not match the model.
+    `files` are .npy files by input name, `archive` is a .npz file with arrays named after inputs.
     """
     inputs = open_inputs(model)
     arrays = given_arrays(inputs, files or {}, archive)
@@ -116,11 +106,7 @@ def plan_inputs(sizes: LikelySizes) -> tuple[InputPlan, ...]:
 
 
 def _joined(given: Mapping[str, int], from_arrays: Mapping[str, int]) -> dict[str, int]:
-    """Sizes of both origins.
-
-    Raises:
-        InputError: An array and an option give one dim two sizes.
-    """
+    """Sizes of both origins."""
     for key, size in from_arrays.items():
         if given.get(key, size) != size:
             raise InputError(

@@ -36,8 +36,6 @@ class Flow:
     """Result of typing a control-flow node.
 
     Args:
-        outputs: Types of the node's outputs.
-        bodies: Its typed bodies.
         trip_count: Runs of each body per run of the node; None if unknown.
     """
 
@@ -111,10 +109,7 @@ def loop(call: Call, walk: BodyWalker) -> Flow:
 def scan(call: Call, walk: BodyWalker, *, has_batch: bool = False) -> Flow:
     """A Scan: one iteration per entry of its scan inputs.
 
-    Args:
-        call: The node.
-        walk: Types its body.
-        has_batch: True for operator set 8, which has a batch dim and sequence lengths.
+    Operator set 8 has a batch dim and sequence lengths (`has_batch`).
     """
     graph = graph_of(call.attributes, "body")
     count = int_of(call.attributes, "num_scan_inputs", 0)

@@ -16,9 +16,7 @@ def execution_order(nodes: Sequence[NodeProto], available: Container[str]) -> Se
     The standard requires sorted files; the runtime sorts other files. Nodes in a cycle come
     last, in file order.
 
-    Args:
-        nodes: Nodes of one graph.
-        available: Names that exist before the first node.
+    `available` are the names that exist before the first node.
     """
     producers: dict[str, int] = {}
     for index, node in enumerate(nodes):

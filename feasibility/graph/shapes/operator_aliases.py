@@ -14,9 +14,7 @@ class Alias:
     """A standard operator with the same shapes.
 
     Args:
-        op_type: The standard operator.
         inputs: Positions of the inputs that the standard operator gets.
-        channels_last: True if the channels are last, not second.
         elem_type_of: Input whose element type the output has.
     """
 

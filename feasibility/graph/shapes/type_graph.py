@@ -62,10 +62,7 @@ def type_graph(
 
     Types that cannot be inferred stay unknown; no model raises an error.
 
-    Args:
-        model: The model; its weights need no data.
-        inputs: Types of the inputs with their dims bound, by name.
-        values: Integers that fill certain inputs.
+    `inputs` have their dims bound; `values` are integers that fill certain inputs.
     """
     scope = _Scope()
     for name, value in (values or {}).items():

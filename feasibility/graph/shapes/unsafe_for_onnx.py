@@ -26,12 +26,7 @@ _EQUATION: Final = re.compile(rb"%s(?:,%s)*(?:->%s)?" % (_TERM, _TERM, _TERM))
 
 
 def why_unsafe(node: NodeProto, inputs: Inputs) -> str:
-    """Why onnx's shape inference would hang or crash on a node; empty if it is safe.
-
-    Args:
-        node: The node.
-        inputs: Types of its inputs.
-    """
+    """Why onnx's shape inference would hang or crash on a node; empty if it is safe."""
     for attribute in node.attribute:
         if attribute.name == "axis" and abs(attribute.i) > MAX_RANK:
             return f"its axis is {attribute.i}"
