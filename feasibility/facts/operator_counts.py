@@ -26,12 +26,7 @@ _MAX_OPSET: Final = 2**31 - 1
 # Domains whose operators are in every build of ONNX Runtime. Their schemas are not at hand
 # here (those of ai.onnx.ml are), so any operator in them is taken for a known one.
 _RUNTIME_DOMAINS: Final = frozenset(
-    {
-        "com.microsoft",
-        "com.microsoft.nchwc",
-        "com.ms.internal.nhwc",
-        "ai.onnx.preview.training",
-    }
+    {"com.microsoft", "com.microsoft.nchwc", "com.ms.internal.nhwc", "ai.onnx.preview.training"}
 )
 # Operators that ONNX Runtime has in the default domain though ONNX itself dropped them or
 # took them up later. Source: onnxruntime/core/graph/contrib_ops/contrib_defs.cc.

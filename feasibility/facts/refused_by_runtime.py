@@ -44,10 +44,7 @@ def _version_faults(model: ModelProto) -> Iterator[Notice]:
             message="the model does not say which operator set it uses",
             hint=_EXPORT_AGAIN,
         )
-    newest = {
-        DEFAULT_DOMAIN: defs.onnx_opset_version(),
-        "ai.onnx.ml": defs.onnx_ml_opset_version(),
-    }
+    newest = {DEFAULT_DOMAIN: defs.onnx_opset_version(), "ai.onnx.ml": defs.onnx_ml_opset_version()}
     for opset in model.opset_import:
         domain = domain_name(opset.domain)
         if opset.version > newest.get(domain, opset.version):

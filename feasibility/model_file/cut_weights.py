@@ -241,8 +241,7 @@ class _Collected:
             return self._file.varint_count(field.value_start, field.end)
         if field.size_bytes % width:
             raise self._file.corrupt(
-                field.start,
-                f"a list of {width}-byte numbers takes {field.size_bytes:,} bytes",
+                field.start, f"a list of {width}-byte numbers takes {field.size_bytes:,} bytes"
             )
         return field.size_bytes // width
 

@@ -104,10 +104,7 @@ def _allowed_folders(model_path: Path) -> tuple[Path, ...]:
 
 
 def _resolved(
-    path: Path,
-    folders: tuple[Path, ...],
-    users: Sequence[tuple[str, ExternalData]],
-    what: str,
+    path: Path, folders: tuple[Path, ...], users: Sequence[tuple[str, ExternalData]], what: str
 ) -> ResolvedFile:
     tensor, external = users[0]
     data_what = f"{what} because of its external data '{safe_text(external.location)}'"
@@ -138,10 +135,7 @@ def _resolved(
 
 
 def _identity(
-    path: Path,
-    what: str,
-    tensor: str,
-    users: Sequence[tuple[str, ExternalData]],
+    path: Path, what: str, tensor: str, users: Sequence[tuple[str, ExternalData]]
 ) -> FileIdentity:
     try:
         # By the path as written, so that the message can name a broken link.

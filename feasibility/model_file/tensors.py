@@ -108,13 +108,7 @@ class TensorReader:
             kept=kept,
         )
 
-    def sparse(
-        self,
-        tensor: SparseTensorProto,
-        role: Role,
-        scope: str,
-        name: str,
-    ) -> TensorInfo:
+    def sparse(self, tensor: SparseTensorProto, role: Role, scope: str, name: str) -> TensorInfo:
         """Facts of a sparse tensor: its stored elements, and the bytes of its dense form."""
         values = self.dense(tensor.values, role, scope, name)
         self.dense(tensor.indices, role, scope, name)

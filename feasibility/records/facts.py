@@ -7,22 +7,10 @@ from typing import Annotated, Literal, TypeAlias
 from feasibility.records.base import Assumption, Bytes, Count, Isa, Notice, Record, TensorSpec, doc
 
 OperatorClass: TypeAlias = Literal[
-    "conv",
-    "depthwise_conv",
-    "pointwise_conv",
-    "matmul",
-    "attention",
-    "recurrent",
-    "normalization",
-    "elementwise",
-    "reduction",
-    "data_movement",
-    "lookup",
-    "quantization",
-    "tree",
-    "control_flow",
+    "conv", "depthwise_conv", "pointwise_conv", "matmul", "attention", "recurrent", "normalization",
+    "elementwise", "reduction", "data_movement", "lookup", "quantization", "tree", "control_flow",
     "other",
-]
+]  # fmt: skip
 
 
 class ExternalFile(Record, frozen=True, kw_only=True):
@@ -130,8 +118,7 @@ class ModelSummary(Record, frozen=True, kw_only=True):
     inputs: Annotated[tuple[TensorSpec, ...], doc("Inputs, initializers left out.")] = ()
     outputs: Annotated[tuple[TensorSpec, ...], doc("Outputs.")] = ()
     parameter_count: Annotated[
-        Count | None,
-        doc("Elements of all initializers and Constant nodes; null for .ort files."),
+        Count | None, doc("Elements of all initializers and Constant nodes; null for .ort files.")
     ] = None
     initializer_bytes: Annotated[Bytes | None, doc("Bytes of all initializers in memory.")] = None
     largest_initializer_bytes: Annotated[Bytes | None, doc("Bytes of the largest initializer.")] = (

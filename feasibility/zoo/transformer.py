@@ -193,9 +193,6 @@ class _EncoderBuilder:
         deviation = g.node("Sqrt", variance, name=f"{name}.sqrt")
         y = g.node("Div", centred, deviation, name=f"{name}.div")
         y = g.node(
-            "Mul",
-            y,
-            g.weight(f"{name}.weight", size, centre=1.0, spread=0.1),
-            name=f"{name}.mul",
+            "Mul", y, g.weight(f"{name}.weight", size, centre=1.0, spread=0.1), name=f"{name}.mul"
         )
         return g.node("Add", y, g.weight(f"{name}.bias", size, spread=0.02), name=output or name)

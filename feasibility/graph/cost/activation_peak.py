@@ -102,9 +102,7 @@ def _alive(tensors: Iterable[tuple[int, _Tensor]], index: int) -> tuple[LiveTens
     )
     return tuple(
         LiveTensor(
-            name=tensor.name,
-            size_bytes=min(tensor.size_bytes, LARGEST),
-            producer=tensor.producer,
+            name=tensor.name, size_bytes=min(tensor.size_bytes, LARGEST), producer=tensor.producer
         )
         for tensor in nsmallest(MAX_TENSORS, alive, key=lambda tensor: -tensor.size_bytes)
     )

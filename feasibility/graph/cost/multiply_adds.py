@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from feasibility.graph.attributes import (
-    int_of,
-    list_length,
-    text_of,
-)
+from feasibility.graph.attributes import int_of, list_length, text_of
 from feasibility.graph.value_types import element_count
 
 if TYPE_CHECKING:

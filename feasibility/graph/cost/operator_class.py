@@ -22,101 +22,67 @@ _CONVOLUTIONS: Final = frozenset(
     }
 )  # fmt: skip
 
-_MEMBERS: Final[dict[OperatorClass, frozenset[str]]] = {
-    "matmul": frozenset(
-        {
-            "MatMul", "Gemm", "Einsum", "MatMulInteger", "QLinearMatMul", "FusedMatMul",
-            "FusedGemm", "TransposeMatMul", "FusedMatMulActivation", "DynamicQuantizeMatMul",
-            "MatMulIntegerToFloat", "MatMulInteger16", "MatMulNBits", "MatMulBnb4", "MatMulFpQ4",
-            "QGemm", "GemmFastGelu", "GemmFloat8", "MoE", "QMoE", "QOrderedMatMul",
-            "MatMulNBitsMlp", "MatMulNBitsQkv", "SparseToDenseMatMul", "LinearClassifier",
-            "LinearRegressor", "SVMClassifier", "SVMRegressor", "CDist", "Det", "Inverse",
-        }
-    ),
-    "attention": frozenset(
-        {
-            "Attention", "MultiHeadAttention", "GroupQueryAttention", "QAttention",
-            "DecoderAttention", "DecoderMaskedMultiHeadAttention", "SparseAttention",
-            "DecoderMaskedSelfAttention", "PackedAttention", "PackedMultiHeadAttention",
-            "PagedAttention", "LongformerAttention", "QOrderedAttention", "LinearAttention",
-            "DynamicSparseAttention", "QOrderedLongformerAttention", "GatedDeltaNet",
-        }
-    ),
-    "recurrent": frozenset({"LSTM", "GRU", "RNN", "DynamicQuantizeLSTM", "AttnLSTM"}),
-    "normalization": frozenset(
-        {
-            "BatchNormalization", "InstanceNormalization", "LayerNormalization", "GroupNorm",
-            "GroupNormalization", "RMSNormalization", "SimplifiedLayerNormalization",
-            "SkipLayerNormalization", "SkipSimplifiedLayerNormalization", "SkipGroupNorm",
-            "LpNormalization", "LRN", "MeanVarianceNormalization", "Softmax", "LogSoftmax",
-            "Hardmax", "BiasSoftmax", "QLinearSoftmax", "Normalizer", "Scaler", "ImageScaler",
-            "QOrderedLayerNormalization", "GatedRMSNorm",
-        }
-    ),
-    "reduction": frozenset(
-        {
-            "ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1",
-            "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare", "ReduceSumInteger",
-            "ArgMax", "ArgMin", "GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool",
-            "AveragePool", "MaxPool", "LpPool", "NhwcMaxPool", "QLinearAveragePool",
-            "QLinearGlobalAveragePool", "QLinearReduceMean", "MaxRoiPool", "RoiAlign", "TopK",
-            "CumSum", "CumProd", "NonMaxSuppression", "Unique", "MaxpoolWithMask", "DFT", "STFT",
-            "Rfft", "Irfft",
-        }
-    ),
-    "data_movement": frozenset(
-        {
-            "Reshape", "Transpose", "Concat", "Split", "Slice", "Squeeze", "Unsqueeze", "Flatten",
-            "Expand", "Tile", "Pad", "Identity", "Shape", "Size", "Constant", "ConstantOfShape",
-            "DepthToSpace", "SpaceToDepth", "Resize", "Upsample", "Crop", "CenterCropPad",
-            "ReverseSequence", "Compress", "NonZero", "Range", "EyeLike", "Trilu", "ReorderInput",
-            "ReorderOutput", "QLinearConcat", "SequenceConstruct", "SequenceAt", "SequenceInsert",
-            "SequenceErase", "SequenceEmpty", "SequenceLength", "ConcatFromSequence",
-            "SplitToSequence", "Optional", "OptionalGetElement", "OptionalHasElement", "ZipMap",
-            "FeatureVectorizer", "CropAndResize", "Col2Im", "UnfoldTensor", "ExpandDims",
-            "RemovePadding", "RestorePadding", "MaxUnpool", "GridSample", "AffineGrid",
-        }
-    ),
-    "lookup": frozenset(
-        {
-            "Gather", "GatherElements", "GatherND", "Scatter", "ScatterElements", "ScatterND",
-            "OneHot", "EmbedLayerNormalization", "QEmbedLayerNormalization", "TorchEmbedding",
-            "GatherBlockQuantized", "ArrayFeatureExtractor", "LabelEncoder", "OneHotEncoder",
-            "CategoryMapper", "DictVectorizer", "TfIdfVectorizer", "TensorScatter",
-            "StringNormalizer", "StringConcat", "StringSplit", "RegexFullMatch", "Tokenizer",
-        }
-    ),
-    "quantization": frozenset(
-        {
-            "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QuantizeBFP",
-            "DequantizeBFP", "QuantizeWithOrder", "DequantizeWithOrder",
-        }
-    ),
-    "tree": frozenset({"TreeEnsembleClassifier", "TreeEnsembleRegressor", "TreeEnsemble"}),
-    "control_flow": frozenset({"If", "Loop", "Scan", "SequenceMap"}),
-    "elementwise": frozenset(
-        {
-            "Abs", "Acos", "Acosh", "Add", "Affine", "And", "Asin", "Asinh", "Atan", "Atanh",
-            "Binarizer", "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor", "Cast",
-            "CastLike", "Ceil", "Celu", "Clip", "Cos", "Cosh", "Div", "Dropout", "Elu", "Equal",
-            "Erf", "Exp", "Floor", "Gelu", "Greater", "GreaterOrEqual", "HardSigmoid",
-            "HardSwish", "Imputer", "IsInf", "IsNaN", "LeakyRelu", "Less", "LessOrEqual", "Log",
-            "Max", "Mean", "Min", "Mish", "Mod", "Mul", "Neg", "Not", "Or", "PRelu", "Pow",
-            "Reciprocal", "Relu", "Round", "Selu", "Shrink", "Sigmoid", "Sign", "Sin", "Sinh",
-            "Softplus", "Softsign", "Sqrt", "Sub", "Sum", "Swish", "Tan", "Tanh",
-            "ThresholdedRelu", "Where", "Xor", "Bernoulli", "Multinomial", "RandomNormal",
-            "RandomNormalLike", "RandomUniform", "RandomUniformLike", "ParametricSoftplus",
-            "ScaledTanh", "BiasGelu", "FastGelu", "QuickGelu", "BiasSplitGelu", "BiasAdd",
-            "BiasDropout", "QLinearAdd", "QLinearMul", "QLinearSigmoid", "QLinearLeakyRelu",
-            "QLinearWhere", "MulInteger", "RotaryEmbedding", "GemmaRotaryEmbedding", "ComplexMul",
-            "ComplexMulConj", "ScaledSiLU", "QOrderedGelu", "BlackmanWindow", "HammingWindow",
-            "HannWindow", "MelWeightMatrix", "IsAllFinite", "Scale", "MRotaryEmbedding",
-        }
-    ),
-}  # fmt: skip
+_MEMBERS: Final[dict[OperatorClass, str]] = {
+    "matmul": """
+        MatMul Gemm Einsum MatMulInteger QLinearMatMul FusedMatMul FusedGemm TransposeMatMul
+        FusedMatMulActivation DynamicQuantizeMatMul MatMulIntegerToFloat MatMulInteger16
+        MatMulNBits MatMulBnb4 MatMulFpQ4 QGemm GemmFastGelu GemmFloat8 MoE QMoE QOrderedMatMul
+        MatMulNBitsMlp MatMulNBitsQkv SparseToDenseMatMul LinearClassifier LinearRegressor
+        SVMClassifier SVMRegressor CDist Det Inverse""",
+    "attention": """
+        Attention MultiHeadAttention GroupQueryAttention QAttention DecoderAttention
+        DecoderMaskedMultiHeadAttention SparseAttention DecoderMaskedSelfAttention
+        PackedAttention PackedMultiHeadAttention PagedAttention LongformerAttention
+        QOrderedAttention LinearAttention DynamicSparseAttention QOrderedLongformerAttention
+        GatedDeltaNet""",
+    "recurrent": "LSTM GRU RNN DynamicQuantizeLSTM AttnLSTM",
+    "normalization": """
+        BatchNormalization InstanceNormalization LayerNormalization GroupNorm GroupNormalization
+        RMSNormalization SimplifiedLayerNormalization SkipLayerNormalization
+        SkipSimplifiedLayerNormalization SkipGroupNorm LpNormalization LRN
+        MeanVarianceNormalization Softmax LogSoftmax Hardmax BiasSoftmax QLinearSoftmax
+        Normalizer Scaler ImageScaler QOrderedLayerNormalization GatedRMSNorm""",
+    "reduction": """
+        ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceLogSum
+        ReduceLogSumExp ReduceSumSquare ReduceSumInteger ArgMax ArgMin GlobalAveragePool
+        GlobalMaxPool GlobalLpPool AveragePool MaxPool LpPool NhwcMaxPool QLinearAveragePool
+        QLinearGlobalAveragePool QLinearReduceMean MaxRoiPool RoiAlign TopK CumSum CumProd
+        NonMaxSuppression Unique MaxpoolWithMask DFT STFT Rfft Irfft""",
+    "data_movement": """
+        Reshape Transpose Concat Split Slice Squeeze Unsqueeze Flatten Expand Tile Pad Identity
+        Shape Size Constant ConstantOfShape DepthToSpace SpaceToDepth Resize Upsample Crop
+        CenterCropPad ReverseSequence Compress NonZero Range EyeLike Trilu ReorderInput
+        ReorderOutput QLinearConcat SequenceConstruct SequenceAt SequenceInsert SequenceErase
+        SequenceEmpty SequenceLength ConcatFromSequence SplitToSequence Optional
+        OptionalGetElement OptionalHasElement ZipMap FeatureVectorizer CropAndResize Col2Im
+        UnfoldTensor ExpandDims RemovePadding RestorePadding MaxUnpool GridSample AffineGrid""",
+    "lookup": """
+        Gather GatherElements GatherND Scatter ScatterElements ScatterND OneHot
+        EmbedLayerNormalization QEmbedLayerNormalization TorchEmbedding GatherBlockQuantized
+        ArrayFeatureExtractor LabelEncoder OneHotEncoder CategoryMapper DictVectorizer
+        TfIdfVectorizer TensorScatter StringNormalizer StringConcat StringSplit RegexFullMatch
+        Tokenizer""",
+    "quantization": """
+        QuantizeLinear DequantizeLinear DynamicQuantizeLinear QuantizeBFP DequantizeBFP
+        QuantizeWithOrder DequantizeWithOrder""",
+    "tree": "TreeEnsembleClassifier TreeEnsembleRegressor TreeEnsemble",
+    "control_flow": "If Loop Scan SequenceMap",
+    "elementwise": """
+        Abs Acos Acosh Add Affine And Asin Asinh Atan Atanh Binarizer BitShift BitwiseAnd
+        BitwiseNot BitwiseOr BitwiseXor Cast CastLike Ceil Celu Clip Cos Cosh Div Dropout Elu
+        Equal Erf Exp Floor Gelu Greater GreaterOrEqual HardSigmoid HardSwish Imputer IsInf IsNaN
+        LeakyRelu Less LessOrEqual Log Max Mean Min Mish Mod Mul Neg Not Or PRelu Pow Reciprocal
+        Relu Round Selu Shrink Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Sub Sum Swish Tan
+        Tanh ThresholdedRelu Where Xor Bernoulli Multinomial RandomNormal RandomNormalLike
+        RandomUniform RandomUniformLike ParametricSoftplus ScaledTanh BiasGelu FastGelu QuickGelu
+        BiasSplitGelu BiasAdd BiasDropout QLinearAdd QLinearMul QLinearSigmoid QLinearLeakyRelu
+        QLinearWhere MulInteger RotaryEmbedding GemmaRotaryEmbedding ComplexMul ComplexMulConj
+        ScaledSiLU QOrderedGelu BlackmanWindow HammingWindow HannWindow MelWeightMatrix
+        IsAllFinite Scale MRotaryEmbedding""",
+}
 
 _CLASSES: Final[dict[str, OperatorClass]] = {
-    op_type: name for name, members in _MEMBERS.items() for op_type in members
+    op_type: name for name, members in _MEMBERS.items() for op_type in members.split()
 }
 _DOMAINS: Final = frozenset(
     {"", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc", "com.ms.internal.nhwc"}

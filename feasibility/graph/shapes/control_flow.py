@@ -48,11 +48,7 @@ class BodyWalker(Protocol):
     """Types a body whose inputs have the given types and, by position, values."""
 
     def __call__(
-        self,
-        name: str,
-        graph: GraphProto,
-        inputs: Sequence[ValueType],
-        values: Mapping[int, Array],
+        self, name: str, graph: GraphProto, inputs: Sequence[ValueType], values: Mapping[int, Array]
     ) -> Body:
         """The typed body."""
 

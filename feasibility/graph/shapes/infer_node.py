@@ -5,15 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from onnx import (
-    NodeProto,
-    OperatorSetIdProto,
-    TensorProto,
-    TypeProto,
-    checker,
-    defs,
-    numpy_helper,
-)
+from onnx import NodeProto, OperatorSetIdProto, TensorProto, TypeProto, checker, defs, numpy_helper
 from onnx.shape_inference import InferenceError, infer_node_outputs
 
 from feasibility.graph.attributes import int_of, list_length, tensor_of
@@ -21,13 +13,7 @@ from feasibility.graph.shapes.contrib_operators import contrib_types
 from feasibility.graph.shapes.impossible_shapes import contradiction
 from feasibility.graph.shapes.operator_aliases import ALIASES, Alias
 from feasibility.graph.shapes.unsafe_for_onnx import why_unsafe
-from feasibility.graph.value_types import (
-    UNKNOWN,
-    ValueType,
-    tensor_type,
-    type_proto,
-    value_type,
-)
+from feasibility.graph.value_types import UNKNOWN, ValueType, tensor_type, type_proto, value_type
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

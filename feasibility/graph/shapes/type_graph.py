@@ -54,9 +54,7 @@ _FunctionKey = tuple[str, str, str]
 
 
 def type_graph(
-    model: ModelProto,
-    inputs: Mapping[str, ValueType],
-    values: Mapping[str, int] | None = None,
+    model: ModelProto, inputs: Mapping[str, ValueType], values: Mapping[str, int] | None = None
 ) -> TypedGraph:
     """Types of all values of a model.
 
@@ -234,10 +232,7 @@ class _Walk:
             return Flow((UNKNOWN,) * len(call.node.output))
 
         def walk(
-            name: str,
-            graph: GraphProto,
-            inputs: Sequence[ValueType],
-            values: Mapping[int, Array],
+            name: str, graph: GraphProto, inputs: Sequence[ValueType], values: Mapping[int, Array]
         ) -> Body:
             inner = scope.inner()
             names = [item.name for item in graph.input]
