@@ -13,7 +13,6 @@ import time
 from pathlib import Path
 
 from benchmarks._common import print_table, warm_page_cache
-from feasibility import zoo
 from feasibility.measure.instruments.memray_capture import read_phase
 from feasibility.measure.measure_model import measure_model
 from feasibility.measure.measure_options import MeasureOptions
@@ -22,6 +21,7 @@ from feasibility.records.anatomy import MemoryParts
 from feasibility.records.profile import Profile
 from feasibility.records.workload import InputPlan
 from feasibility.units import MIB, SECOND_NS
+from feasibility.zoo import architectures as zoo
 
 MODELS = ("mobilenet-v2", "minilm-l6", "resnet18-fastai", "resnet101")
 ROUND_COUNT = 3

@@ -22,8 +22,8 @@ from benchmarks._common import (
     spend,
     warm_page_cache,
 )
-from feasibility import zoo
 from feasibility.units import format_bytes, format_duration
+from feasibility.zoo import architectures as zoo
 
 MODEL = "xlmr-base"
 ROUND_COUNT = 3

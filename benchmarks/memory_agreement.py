@@ -13,11 +13,11 @@ from pathlib import Path
 
 from benchmarks._cgroup import memory_cgroup
 from benchmarks._common import STEADY, print_table, run_bare, warm_page_cache
-from feasibility import zoo
 from feasibility.measure.measure_model import measure_model
 from feasibility.records.profile import Memory, Profile
 from feasibility.records.workload import InputPlan
 from feasibility.units import MIB
+from feasibility.zoo import architectures as zoo
 
 MODELS = ("mobilenet-v2", "minilm-l6", "resnet18-fastai", "resnet101")
 PROFILE_COUNT = 5

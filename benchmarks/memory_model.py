@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from feasibility import zoo
 from feasibility.errors import FeasibilityError, ModelError
 from feasibility.measure.inputs_that_run import read_to_run
 from feasibility.measure.measure_options import MeasureOptions
@@ -30,6 +29,7 @@ from feasibility.runners.host import ceiling_bytes
 from feasibility.runners.named_runners import runner_named
 from feasibility.runners.session import LocalSession, Session
 from feasibility.units import MIB
+from feasibility.zoo import architectures as zoo
 
 # Smaller models are mostly the runtime itself.
 LEAST_BYTES = 20 * MIB

@@ -20,7 +20,6 @@ from pathlib import Path
 
 from benchmarks._cgroup import memory_cgroup
 from benchmarks._common import HERE, STEADY, print_table
-from feasibility import zoo
 from feasibility.measure.measure_model import measure_model
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.prove.prove_model import ProveOptions, prove_model
@@ -28,6 +27,7 @@ from feasibility.records.base import AllocatorSetting
 from feasibility.records.proof import LimitedRun
 from feasibility.records.workload import InputSpec
 from feasibility.units import MIB
+from feasibility.zoo import architectures as zoo
 
 MODELS = ("yamnet", "mobilenet-v2", "resnet18-fastai", "minilm-l6", "resnet101")
 EXTERNAL_SUFFIX = "-external"

@@ -19,7 +19,6 @@ from statistics import median
 from msgspec.structs import replace
 
 from benchmarks._common import print_table
-from feasibility import zoo
 from feasibility.catalogue.load_catalogue import THIS_ID
 from feasibility.commands.devices_this import measure_this_machine
 from feasibility.facts.read_model import facts_for
@@ -37,6 +36,7 @@ from feasibility.records.device import Device
 from feasibility.records.profile import ProfiledModel
 from feasibility.runners.child_protocol import Done
 from feasibility.units import SECOND_NS, format_duration
+from feasibility.zoo import architectures as zoo
 
 MODELS = ("yamnet", "mobilenet-v2", "resnet18-fastai", "minilm-l6", "resnet101", "bert-base")
 RUN_COUNT = 10

@@ -30,7 +30,7 @@ WRITES_MESSAGES = {
     "measure.this_machine.machine_facts",
     "predict.this_device",
     "runners.remote_runner",
-    "zoo.write_once",
+    "zoo.architectures",
 }
 
 MODULES = {

@@ -16,10 +16,9 @@ import onnx
 import onnxruntime
 import pytest
 
-from feasibility import zoo
 from feasibility.errors import HostError, UsageError
 from feasibility.units import format_bytes
-from feasibility.zoo import architectures
+from feasibility.zoo import architectures as zoo
 from feasibility.zoo.architectures import ZooEntry
 from feasibility.zoo.network import GraphBuilder, Network, Value, Weight
 from feasibility.zoo.onnx_file import CHUNK_ELEMENT_COUNT, draw, write_network
@@ -141,7 +140,7 @@ def test_outputs_have_the_shape_of_the_published_model(
 )
 def test_parameters_are_those_of_the_published_model(name: str, parameter_count: int):
     """Counted without the scalars that spell out an activation or a normalisation."""
-    network = architectures._NETWORKS[name]()
+    network = zoo._NETWORKS[name]()
     counted = sum(weight.element_count for weight in network.weights if weight.shape)
     assert counted == parameter_count
 
@@ -171,7 +170,7 @@ def test_a_file_is_what_onnx_would_save(folder: Path):
 
 
 def test_every_name_in_a_graph_is_its_own(folder: Path):
-    for build_network in architectures._NETWORKS.values():
+    for build_network in zoo._NETWORKS.values():
         network = build_network()
         named = (*network.inputs, *network.nodes, *network.weights, *network.integers)
         repeated = [name for name, count in Counter(x.name for x in named).items() if count > 1]
@@ -179,7 +178,7 @@ def test_every_name_in_a_graph_is_its_own(folder: Path):
 
 
 def test_all_weights_are_used():
-    for build_network in architectures._NETWORKS.values():
+    for build_network in zoo._NETWORKS.values():
         network = build_network()
         read = {name for node in network.nodes for name in node.inputs}
         assert {each.name for each in (*network.weights, *network.integers)} - read == set()
@@ -208,7 +207,7 @@ def test_building_holds_no_weights_in_memory(tmp_path: Path):
 import sys
 from pathlib import Path
 import numpy, onnx
-from feasibility import zoo
+from feasibility.zoo import architectures as zoo
 
 def peak_kib():
     status = Path("/proc/self/status").read_text()
@@ -228,7 +227,7 @@ print(peak_kib() - before)
 
 def test_listing_the_zoo_imports_nothing_heavy():
     script = (
-        "import sys; from feasibility import zoo; zoo.entries(); "
+        "import sys; from feasibility.zoo import architectures as zoo; zoo.entries(); "
         "print(sorted({'numpy', 'onnx', 'onnxruntime', 'rich'} & sys.modules.keys()))"
     )
     result = subprocess.run(
@@ -317,7 +316,7 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(
         file.write(b"part")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(architectures, "write_network", fail)
+    monkeypatch.setattr(zoo, "write_network", fail)
     with pytest.raises(HostError) as caught:
         zoo.build("mobilenet-v2", folder=tmp_path)
     assert caught.value.why == "there is no room for its 13.3 MiB (No space left on device)"
@@ -329,7 +328,7 @@ def test_an_interrupted_build_leaves_nothing(tmp_path: Path, monkeypatch: pytest
         file.write(b"part")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(architectures, "write_network", interrupt)
+    monkeypatch.setattr(zoo, "write_network", interrupt)
     with pytest.raises(KeyboardInterrupt):
         zoo.build("mobilenet-v2", folder=tmp_path)
     assert list(tmp_path.iterdir()) == []

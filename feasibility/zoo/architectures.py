@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from feasibility.errors import HostError, UsageError
 from feasibility.paths import cache_dir
 from feasibility.text import safe_text
-from feasibility.zoo import transformer
-from feasibility.zoo.mobilenet_v2 import mobilenet_v2
+from feasibility.units import format_bytes
+from feasibility.whole_files import whole_file
+from feasibility.zoo.convolutional_networks import mobilenet_v2, resnet18_fastai, resnet101, yamnet
 from feasibility.zoo.network import Network
 from feasibility.zoo.onnx_file import write_network
-from feasibility.zoo.resnet18 import resnet18_fastai
-from feasibility.zoo.resnet101 import resnet101
-from feasibility.zoo.transformer import encoder
-from feasibility.zoo.write_once import is_intact, write_whole
-from feasibility.zoo.yamnet import yamnet
+from feasibility.zoo.transformer import BERT_BASE, MINILM_L6, XLMR_BASE, encoder
+
+_NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +118,11 @@ _NETWORKS: Final[dict[str, Callable[[], Network]]] = {
     "yamnet": yamnet,
     "resnet18-fastai": partial(resnet18_fastai, 2),
     "resnet18-fastai-37": partial(resnet18_fastai, 37),
-    "minilm-l6": partial(encoder, transformer.MINILM_L6),
+    "minilm-l6": partial(encoder, MINILM_L6),
     "resnet101": resnet101,
     "mobilenet-v2": mobilenet_v2,
-    "bert-base": partial(encoder, transformer.BERT_BASE),
-    "xlmr-base": partial(encoder, transformer.XLMR_BASE),
+    "bert-base": partial(encoder, BERT_BASE),
+    "xlmr-base": partial(encoder, XLMR_BASE),
 }
 
 
@@ -140,7 +141,7 @@ def build(name: str, *, folder: Path | None = None) -> Path:
     path = (folder or cache_dir() / "zoo" / entry.sha256[:8]) / f"{entry.name}.onnx"
     # Checked first: another process may have written the whole file meanwhile.
     is_taken = folder is not None and path.exists()
-    if is_intact(path, entry.file_bytes, entry.sha256):
+    if _is_intact(path, entry.file_bytes, entry.sha256):
         return path
     if is_taken:
         raise HostError(
@@ -148,7 +149,7 @@ def build(name: str, *, folder: Path | None = None) -> Path:
             "another file of that name is there already",
             "remove it or name another folder",
         )
-    write_whole(path, entry.file_bytes, partial(write_network, _NETWORKS[entry.name]()))
+    _write_whole(path, entry.file_bytes, partial(write_network, _NETWORKS[entry.name]()))
     return path
 
 
@@ -162,3 +163,42 @@ def _find(name: str) -> ZooEntry:
         f"the zoo has {', '.join(by_name)}",
         f"did you mean `{close[0]}`?" if close else "run `feasibility zoo list`",
     )
+
+
+def _is_intact(path: Path, file_bytes: int, sha256: str) -> bool:
+    """True if the file exists with that size and digest, and can be read."""
+    try:
+        if path.stat().st_size != file_bytes:
+            return False
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+    except OSError:
+        return False
+
+
+def _write_whole(path: Path, file_bytes: int, write: Callable[[BinaryIO], None]) -> None:
+    """Makes the file appear at once with all that `write` puts into it.
+
+    Builders that run at the same time each write a file of their own; the last to
+    finish replaces the others' work with the same bytes.
+
+    `file_bytes` is the expected size, for the message if there is no room.
+
+    Raises:
+        HostError: The folder or the file cannot be written. Nothing is left behind.
+    """
+    try:
+        with whole_file(path) as file:
+            write(file)
+    except OSError as error:
+        raise _unwritable(path, file_bytes, error) from error
+
+
+def _unwritable(path: Path, file_bytes: int, error: OSError) -> HostError:
+    where = safe_text(str(path))
+    if error.errno in _NO_SPACE:
+        why = f"there is no room for its {format_bytes(file_bytes)} ({error.strerror})"
+    else:
+        why = f"the system says {error.strerror or error}"
+    hint = "name a folder that can be written, or set XDG_CACHE_HOME to one"
+    return HostError(f"Cannot write '{where}'", why, hint)

@@ -1,0 +1,214 @@
+"""How are YAMNet, ResNet and MobileNet built, with the nodes that converters write?"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from feasibility.zoo.network import GraphBuilder, Network, Value, linear_spread
+
+_IMAGENET_CLASSES: Final = 1000
+_YAMNET_LAYERS: Final = (  # stride, output channels
+    *((1, 64), (2, 128), (1, 128), (2, 256), (1, 256), (2, 512)),
+    *((1, 512),) * 5,
+    *((2, 1024), (1, 1024)),
+)
+_MOBILENET_STAGES: Final = (  # expansion, output channels, blocks, stride of the first
+    *((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2)),
+    *((6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)),
+)
+# A residual sum doubles the variance where both sides have the same: 33 of them would
+# add ten digits. Trained networks keep the branch smaller than the sum it joins.
+_BRANCH_GAIN: Final = 0.25
+
+
+def yamnet() -> Network:
+    """YAMNet from log-mel patches of sound to the scores of its classes, as tf2onnx converts it.
+
+    A MobileNet v1 body. Batch normalisation is folded into the convolutions, and TensorFlow's
+    SAME padding puts the odd row after.
+    Source: tensorflow/models, research/audioset/yamnet/yamnet.py.
+    """
+    frame_count, band_count, class_count = 96, 64, 521
+    g = GraphBuilder("yamnet", opset=14)
+    x = g.input("log_mel_patches", "batch", frame_count, band_count)
+    image = g.integers("image_shape", -1, 1, frame_count, band_count)
+    x = g.node("Reshape", x, image, name="image")
+    channels = 32
+    x = _same_conv(g, x, "layer1/conv", (1, channels), kernel=3, stride=2)
+    for number, (stride, channels_out) in enumerate(_YAMNET_LAYERS, start=2):
+        depthwise = f"layer{number}/depthwise"
+        x = _same_conv(
+            g, x, depthwise, (channels, channels), kernel=3, stride=stride, groups=channels
+        )
+        x = _same_conv(g, x, f"layer{number}/pointwise", (channels, channels_out), kernel=1)
+        channels = channels_out
+    x = g.node("GlobalAveragePool", x, name="pool")
+    x = g.node("Squeeze", x, g.integers("spatial_axes", 2, 3), name="embedding")
+    x = g.matmul(x, "logits/matmul", (channels, class_count))
+    x = g.node("Add", x, g.weight("logits/bias", class_count, spread=0.05), name="logits")
+    x = g.node("Sigmoid", x, name="scores")
+    return g.build(Value(x, "float32", ("batch", class_count)))
+
+
+def _same_conv(
+    g: GraphBuilder,
+    x: str,
+    name: str,
+    channels: tuple[int, int],
+    *,
+    kernel: int,
+    stride: int = 1,
+    groups: int = 1,
+) -> str:
+    pads = (0, 0, 1, 1) if stride == 2 else (kernel // 2,) * 4
+    x = g.conv(x, name, channels, kernel, stride=stride, pads=pads, groups=groups)
+    return g.node("Relu", x, name=f"{name}/relu")
+
+
+def resnet18_fastai(class_count: int) -> Network:
+    """ResNet-18 with the head of fastai, for one image of 224 x 224, as PyTorch exports it.
+
+    Exporting in evaluation mode folds the body's batch normalisation into its convolutions and
+    drops the head's dropout.
+    Source: He et al. 2015, "Deep Residual Learning for Image Recognition", table 1;
+    fastai/vision/learner.py, `create_head`.
+    """
+    g = GraphBuilder("resnet18-fastai", opset=14)
+    x = g.input("input", 1, 3, 224, 224)
+    channels = 64
+    x = g.conv(x, "0.0", (3, channels), 7, stride=2)
+    x = g.node("Relu", x, name="0.2")
+    x = g.node("MaxPool", x, name="0.3", kernel_shape=(3, 3), pads=(1, 1, 1, 1), strides=(2, 2))
+    for stage, channels_out in enumerate((64, 128, 256, 512)):
+        for block in range(2):
+            stride = 2 if stage > 0 and block == 0 else 1
+            x = _basic_block(g, x, f"0.{4 + stage}.{block}", (channels, channels_out), stride)
+            channels = channels_out
+    x = _fastai_head(g, x, channels, class_count)
+    return g.build(Value(x, "float32", (1, class_count)))
+
+
+def _basic_block(
+    g: GraphBuilder, x: str, scope: str, channels: tuple[int, int], stride: int
+) -> str:
+    channels_out = channels[1]
+    y = g.conv(x, f"{scope}.conv1", channels, 3, stride=stride)
+    y = g.node("Relu", y, name=f"{scope}.relu1")
+    y = g.conv(y, f"{scope}.conv2", (channels_out, channels_out), 3)
+    if stride != 1:
+        x = g.conv(x, f"{scope}.downsample.0", channels, 1, stride=stride)
+    y = g.node("Add", y, x, name=f"{scope}.add")
+    return g.node("Relu", y, name=f"{scope}.relu2")
+
+
+def _fastai_head(g: GraphBuilder, x: str, channels: int, class_count: int) -> str:
+    largest = g.node("GlobalMaxPool", x, name="1.0.mp")
+    average = g.node("GlobalAveragePool", x, name="1.0.ap")
+    x = g.node("Concat", largest, average, name="1.0", axis=1)
+    x = g.node("Flatten", x, name="1.1", axis=1)
+    x = g.batch_norm(x, "1.2", 2 * channels)
+    x = g.matmul(x, "1.4", (2 * channels, 512))
+    x = g.node("Relu", x, name="1.5")
+    x = g.batch_norm(x, "1.6", 512)
+    return g.matmul(x, "1.8", (512, class_count))
+
+
+def resnet101() -> Network:
+    """ResNet-101 v1 for images of 224 x 224, as in the ONNX model zoo, converted from MXNet.
+
+    Three things differ from PyTorch's: the stride is in the first 1x1 convolution, the 1x1
+    convolutions have biases, and batch normalisation stays a node of its own until the runtime
+    folds it.
+    Source: mxnet/gluon/model_zoo/vision/resnet.py, `BottleneckV1`.
+    """
+    # Blocks and output channels of each stage.
+    stages = ((3, 256), (4, 512), (23, 1024), (3, 2048))
+    g = GraphBuilder("resnet101", opset=17)
+    x = g.input("data", "N", 3, 224, 224)
+    channels = 64
+    x = g.conv(x, "conv0", (3, channels), 7, stride=2, bias=False)
+    x = g.batch_norm(x, "batchnorm0", channels)
+    x = g.node("Relu", x, name="relu0")
+    x = g.node("MaxPool", x, name="pool0", kernel_shape=(3, 3), pads=(1, 1, 1, 1), strides=(2, 2))
+    for stage, (block_count, channels_out) in enumerate(stages, start=1):
+        for block in range(block_count):
+            stride = 2 if stage > 1 and block == 0 else 1
+            scope = f"stage{stage}.block{block}"
+            x = _bottleneck(g, x, scope, (channels, channels_out), stride)
+            channels = channels_out
+    x = g.node("GlobalAveragePool", x, name="pool1")
+    x = g.node("Flatten", x, name="flatten0", axis=1)
+    weight = g.weight("dense0.weight", _IMAGENET_CLASSES, channels, spread=linear_spread(channels))
+    bias = g.weight("dense0.bias", _IMAGENET_CLASSES, spread=0.05)
+    x = g.node("Gemm", x, weight, bias, name="dense0", alpha=1.0, beta=1.0, transA=0, transB=1)
+    return g.build(Value(x, "float32", ("N", _IMAGENET_CLASSES)))
+
+
+def _bottleneck(g: GraphBuilder, x: str, scope: str, channels: tuple[int, int], stride: int) -> str:
+    channels_in, channels_out = channels
+    width = channels_out // 4
+    y = g.conv(x, f"{scope}.conv0", (channels_in, width), 1, stride=stride)
+    y = g.batch_norm(y, f"{scope}.batchnorm0", width)
+    y = g.node("Relu", y, name=f"{scope}.relu0")
+    y = g.conv(y, f"{scope}.conv1", (width, width), 3, bias=False)
+    y = g.batch_norm(y, f"{scope}.batchnorm1", width)
+    y = g.node("Relu", y, name=f"{scope}.relu1")
+    y = g.conv(y, f"{scope}.conv2", (width, channels_out), 1)
+    y = g.batch_norm(y, f"{scope}.batchnorm2", channels_out, gain=_BRANCH_GAIN)
+    if channels_in != channels_out:
+        x = g.conv(x, f"{scope}.downsample.conv", channels, 1, stride=stride, bias=False)
+        # He initialisation doubles the variance because a ReLU halves it; here is no ReLU.
+        x = g.batch_norm(x, f"{scope}.downsample.batchnorm", channels_out, gain=0.5**0.5)
+    y = g.node("Add", x, y, name=f"{scope}.plus")
+    return g.node("Relu", y, name=f"{scope}.relu2")
+
+
+def mobilenet_v2() -> Network:
+    """MobileNet v2 for images of 224 x 224, as PyTorch exports it.
+
+    Batch normalisation is folded, ReLU6 is Clip.
+    Source: Sandler et al. 2018, "MobileNetV2: Inverted Residuals and Linear Bottlenecks",
+    table 2; torchvision/models/mobilenetv2.py.
+    """
+    last_channels = 1280
+    g = GraphBuilder("mobilenet-v2", opset=14)
+    x = g.input("input", "batch", 3, 224, 224)
+    g.weight("relu6.min", centre=0.0)
+    g.weight("relu6.max", centre=6.0)
+    channels = 32
+    x = _relu6(g, g.conv(x, "features.0.0", (3, channels), 3, stride=2))
+    number = 1
+    for expansion, channels_out, block_count, first_stride in _MOBILENET_STAGES:
+        for block in range(block_count):
+            stride = first_stride if block == 0 else 1
+            scope = f"features.{number}.conv"
+            x = _inverted_residual(g, x, scope, (channels, channels_out), expansion, stride)
+            channels = channels_out
+            number += 1
+    x = _relu6(g, g.conv(x, f"features.{number}.0", (channels, last_channels), 1))
+    x = g.node("GlobalAveragePool", x, name="pool")
+    x = g.node("Flatten", x, name="flatten", axis=1)
+    spread = linear_spread(last_channels)
+    weight = g.weight("classifier.1.weight", _IMAGENET_CLASSES, last_channels, spread=spread)
+    bias = g.weight("classifier.1.bias", _IMAGENET_CLASSES, spread=0.05)
+    x = g.node("Gemm", x, weight, bias, name="output", alpha=1.0, beta=1.0, transB=1)
+    return g.build(Value(x, "float32", ("batch", _IMAGENET_CLASSES)))
+
+
+def _inverted_residual(
+    g: GraphBuilder, x: str, scope: str, channels: tuple[int, int], expansion: int, stride: int
+) -> str:
+    channels_in, channels_out = channels
+    width = channels_in * expansion
+    y = x
+    if expansion != 1:
+        y = _relu6(g, g.conv(y, f"{scope}.expand", (channels_in, width), 1))
+    depthwise = g.conv(y, f"{scope}.depthwise", (width, width), 3, stride=stride, groups=width)
+    y = g.conv(_relu6(g, depthwise), f"{scope}.project", (width, channels_out), 1)
+    if stride == 1 and channels_in == channels_out:
+        y = g.node("Add", x, y, name=f"{scope}.add")
+    return y
+
+
+def _relu6(g: GraphBuilder, x: str) -> str:
+    return g.node("Clip", x, "relu6.min", "relu6.max", name=f"{x}.relu6")
