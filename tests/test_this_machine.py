@@ -14,8 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feasibility.catalogue.filter_devices import filtered_devices
-from feasibility.catalogue.load_catalogue import known_devices, load_catalogue
+from feasibility.catalogue.load_catalogue import filtered_devices, known_devices, load_catalogue
 from feasibility.catalogue.read_device_file import read_device
 from feasibility.commands import devices as devices_command
 from feasibility.commands.app import run

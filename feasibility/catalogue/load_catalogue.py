@@ -1,16 +1,17 @@
-"""Which devices are there, and which device does a name mean?"""
+"""Which devices are there, which one does a name mean, and which have these words?"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import difflib
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 from feasibility.catalogue.device_names import matching, suggestions, word_key
 from feasibility.catalogue.read_device_file import read_device, refuse_key
-from feasibility.errors import DeviceError
+from feasibility.errors import DeviceError, UsageError
 from feasibility.paths import devices_dir, user_devices_dir
-from feasibility.records.device import Device
+from feasibility.records.device import Device, Kind
 from feasibility.text import safe_text
 
 # The devices of `check` without --device: two phones, two boards, a server.
@@ -130,3 +131,49 @@ def _names_by_key(device: Device) -> tuple[tuple[str, str, tuple[str, ...]], ...
         ("id", device.id, (device.id,)),
         *((key, text, word_key(text)) for key, text in named),
     )
+
+
+def filtered_devices(
+    devices: Sequence[Device], *, kinds: Collection[str] = (), words: Iterable[str] = ()
+) -> tuple[Device, ...]:
+    """The devices of one of these kinds whose texts contain all of these words, any case."""
+    kinds = tuple(map(_kind, kinds))
+    wanted = tuple(word.casefold() for word in words)
+    found = tuple(
+        device
+        for device in devices
+        if (not kinds or device.kind in kinds) and all(word in _searched(device) for word in wanted)
+    )
+    if not found:
+        asked = ", ".join([*kinds, *(repr(safe_text(word, 40)) for word in wanted)])
+        raise DeviceError(
+            "Cannot list devices",
+            f"no device of {len(devices)} matches {asked}",
+            "`feasibility devices list` shows all devices",
+        )
+    return found
+
+
+def _kind(text: str) -> str:
+    """The kind that a word means, singular or plural, any case."""
+    known = get_args(Kind)
+    word = text.strip().casefold()
+    for kind in known:
+        if word in (kind, f"{kind}s"):
+            return str(kind)
+    near = difflib.get_close_matches(word, known, n=1)
+    raise UsageError(
+        f"Cannot find the kind of device {safe_text(text, 40)!r}",
+        f"the kinds are {', '.join(known)}",
+        f"did you mean --kind {near[0]}?" if near else "repeat --kind for several kinds",
+    )
+
+
+def _searched(device: Device) -> str:
+    """All texts of a device that words are compared with, in lower case."""
+    texts = [device.id, device.name, device.os, device.isa, *device.aliases, *device.runtimes]
+    if device.cpu is not None:
+        texts += [device.cpu.soc, *(cluster.core for cluster in device.cpu.clusters)]
+        texts += device.cpu.features
+    texts += [unit.name for unit in (device.gpu, device.npu) if unit is not None]
+    return "\n".join(texts).casefold()

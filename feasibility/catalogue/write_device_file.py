@@ -22,6 +22,8 @@ from feasibility.records.device import (
 from feasibility.text import safe_text
 from feasibility.units import GIB, KIB, MIB
 
+_TEXT_KEYS: Final = ("id", "name", "kind", "os", "isa", "allocator", "runs_on", "role")
+_LIST_KEYS: Final = ("aliases", "runtimes")
 _ANCHORS_HEADER: Final = "\n[[anchors]]"
 
 
@@ -69,7 +71,13 @@ def device_text(device: Device, source_keys: Mapping[str, str], comment: str = "
     )
     head = "".join(f"# {line}".rstrip() + "\n" for line in comment.splitlines())
     # The figures come first, because they are what the sources are collected from.
-    document = {**_general(device), "sources": sources.used, **figures}
+    document = {
+        "schema": SCHEMA,
+        **{key: getattr(device, key) for key in _TEXT_KEYS},
+        **{key: list(texts) for key in _LIST_KEYS if (texts := getattr(device, key))},
+        "sources": sources.used,
+        **figures,
+    }
     text = f"{head}\n{tomli_w.dumps(document)}" if head else tomli_w.dumps(document)
     return with_anchors(_utf8(text), device.anchors)
 
@@ -136,22 +144,6 @@ class _Sources:
     ) -> dict[str, object] | None:
         """The table of a figure; None if there is none."""
         return None if figure is None else self.required(figure, text)
-
-
-def _general(device: Device) -> dict[str, Any]:
-    lists = {"aliases": device.aliases, "runtimes": device.runtimes}
-    return {
-        "schema": SCHEMA,
-        "id": device.id,
-        "name": device.name,
-        "kind": device.kind,
-        "os": device.os,
-        "isa": device.isa,
-        "allocator": device.allocator,
-        "runs_on": device.runs_on,
-        "role": device.role,
-        **{key: list(texts) for key, texts in lists.items() if texts},
-    }
 
 
 def _cpu(cpu: Cpu, sources: _Sources) -> dict[str, Any]:

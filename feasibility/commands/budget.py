@@ -21,7 +21,16 @@ from feasibility.commands.options import (
     TimeoutOption,
     parse_dims,
 )
-from feasibility.errors import EXIT_CANNOT_DO, EXIT_OK, EXIT_REQUIREMENT_NOT_MET
+from feasibility.commands.output import open_output, write_bytes
+from feasibility.commands.progress import progress_on
+from feasibility.commands.report_error import report_failure
+from feasibility.errors import (
+    EXIT_CANNOT_DO,
+    EXIT_OK,
+    EXIT_REQUIREMENT_NOT_MET,
+    UsageError,
+)
+from feasibility.text import safe_text
 
 if TYPE_CHECKING:
     from feasibility.budget.budget_file import BudgetConfig
@@ -106,9 +115,6 @@ def check(
     from feasibility.budget.budgeted_models import budgeted_models
     from feasibility.budget.check_models import CheckSettings, check_models
     from feasibility.commands.budget_formats import parse_targets, write_report
-    from feasibility.commands.output import open_output
-    from feasibility.commands.progress import progress_on
-    from feasibility.commands.report_error import report_failure
 
     targets = parse_targets(out.format_, as_json=out.json)
     budgets = _config(scope.config)
@@ -146,8 +152,6 @@ def update(
     from feasibility.budget.baseline import baseline_path, record_baseline, write_baseline
     from feasibility.budget.budgeted_models import budgeted_models
     from feasibility.budget.check_models import is_up_to_date, model_under_test
-    from feasibility.commands.output import write_bytes
-    from feasibility.commands.progress import progress_on
     from feasibility.render.reports.sections import name_text
 
     budgets = _config(config)
@@ -189,8 +193,6 @@ def init(
     """
     from feasibility.budget.budget_file import DEFAULT_BASELINE, BudgetedWorkload
     from feasibility.budget.propose_budgets import propose_budgets
-    from feasibility.commands.output import open_output, write_bytes
-    from feasibility.commands.progress import progress_on
     from feasibility.render.reports.sections import name_text
 
     workload = BudgetedWorkload(dims=parse_dims(dim), threads=threads, provider=provider)
@@ -226,9 +228,6 @@ def _cache(*, is_used: bool = True) -> ReadingCache:
 
 
 def _headroom_ratio(text: str) -> float:
-    from feasibility.errors import UsageError
-    from feasibility.text import safe_text
-
     number = text.strip().removesuffix("%").strip()
     if not number.isdecimal():
         raise UsageError(

@@ -62,7 +62,6 @@ def write_report(
             if on_stdout is None or on_stdout.format == "github"
             else ()
         ),
-        as_json=False,
         output=output,
     )
     if on_stdout is not None:

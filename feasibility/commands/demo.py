@@ -45,7 +45,5 @@ def demo(*, details: DetailsOption = False, quiet: QuietOption = False) -> int:
         requirements=Requirements(),
         quiet=quiet,
     )
-    print_result(
-        assessment, lambda: check_report(assessment, details=details), as_json=False, output=None
-    )
+    print_result(assessment, lambda: check_report(assessment, details=details))
     return EXIT_CANNOT_DO if assessment.errors else EXIT_OK

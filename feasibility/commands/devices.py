@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 
 import typer
 
@@ -15,8 +16,11 @@ from feasibility.commands.output import open_output, print_result, write_bytes
 from feasibility.errors import EXIT_CANNOT_DO, EXIT_OK, FeasibilityError, UsageError
 
 if TYPE_CHECKING:
+    from feasibility.records.accuracy import Accuracy
     from feasibility.records.device import Device
 
+# Shorter work shows no progress.
+_PROGRESS_DELAY_S: Final = 1.0
 # As `feasibility.records.device.Kind`, which is not imported for a page of help.
 KindName: TypeAlias = Literal["phone", "tablet", "sbc", "laptop", "desktop", "server"]
 
@@ -51,8 +55,7 @@ def list_devices(
     json: JsonOption = False,
 ) -> None:
     """List the devices of the catalogue, or those that match."""
-    from feasibility.catalogue.filter_devices import filtered_devices
-    from feasibility.catalogue.load_catalogue import known_devices
+    from feasibility.catalogue.load_catalogue import filtered_devices, known_devices
     from feasibility.records.catalogue import Catalogue
     from feasibility.render.reports.devices import catalogue_report
 
@@ -60,7 +63,7 @@ def list_devices(
         tool_version=__version__,
         devices=filtered_devices(known_devices(), kinds=kind or (), words=words or ()),
     )
-    print_result(found, lambda: catalogue_report(found.devices), as_json=json, output=None)
+    print_result(found, lambda: catalogue_report(found.devices), as_json=json)
 
 
 @app.add_command()
@@ -77,7 +80,7 @@ def show(
     from feasibility.render.reports.devices import device_report
 
     found = find_device(device, known_devices())
-    print_result(found, lambda: device_report(found), as_json=json, output=None)
+    print_result(found, lambda: device_report(found), as_json=json)
 
 
 @app.add_command()
@@ -123,7 +126,7 @@ def this(
         found = measure_this_machine(identifier, name, kind, quiet=quiet)
         assert file is not None
         file.write(device_file_text(found).encode())
-        print_result(found, lambda: device_report(found), as_json=json, output=None)
+        print_result(found, lambda: device_report(found), as_json=json)
         if not (json or quiet):
             wanted = identifier if output is None else name_text(str(path), 200)
             where = name_text(str(path), 200)
@@ -165,9 +168,10 @@ def validate(
             "validate the files in a second command",
         )
     if report or rows is not None:
-        from feasibility.commands.devices_accuracy import print_accuracy
+        from feasibility.render.reports.accuracy import accuracy_report
 
-        print_accuracy(rows, as_json=json)
+        found = _recorded_accuracy() if rows is None else _accuracy_on(rows)
+        print_result(found, lambda: accuracy_report(found), as_json=json)
     return _validate_files(files, as_json=json) if files else EXIT_OK
 
 
@@ -209,6 +213,36 @@ def calibrate(
     path = save_anchors(anchored)
     count = counted(len(anchored.anchors), "measured model")
     write_bytes(f"{name_text(found.name)}: {count}, in {name_text(str(path), 200)}\n".encode())
+
+
+def _recorded_accuracy() -> Accuracy:
+    """The error on the published rows, each projected by a fit that did not see it."""
+    import msgspec
+
+    from feasibility.paths import profiles_dir
+    from feasibility.records.accuracy import Accuracy
+    from feasibility.schema import read_document
+
+    # `make calibrate` writes this file.
+    recorded = read_document(profiles_dir() / "accuracy.json", Accuracy)
+    return msgspec.structs.replace(recorded, tool_version=__version__)
+
+
+def _accuracy_on(rows: Path) -> Accuracy:
+    """The error on a table of the user's measurements."""
+    from feasibility.commands.progress import progress_on
+    from feasibility.predict.latency.coefficients import shipped_coefficients
+    from feasibility.predict.validation.cases import published_tables
+    from feasibility.predict.validation.rows_report import rows_report
+
+    start_s = time.monotonic()
+    with progress_on(rows.name, quiet=False) as shown:
+
+        def progress(done: int, total: int, doing: str) -> None:
+            if time.monotonic() - start_s >= _PROGRESS_DELAY_S:
+                shown(done, total, doing)
+
+        return rows_report(rows, published_tables(), shipped_coefficients(), progress)
 
 
 def _validate_files(files: list[Path], *, as_json: bool) -> int:

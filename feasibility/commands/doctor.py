@@ -18,4 +18,4 @@ def doctor(*, json: JsonOption = False) -> None:
     from feasibility.render.reports.doctor import doctor_report
 
     report = HostReport(tool_version=__version__, checks=check_host())
-    print_result(report, lambda: doctor_report(report), as_json=json, output=None)
+    print_result(report, lambda: doctor_report(report), as_json=json)

@@ -113,8 +113,8 @@ def print_result(
     record: msgspec.Struct,
     report: Callable[[], Report],
     *,
-    as_json: bool,
-    output: OutputFile | None,
+    as_json: bool = False,
+    output: OutputFile | None = None,
 ) -> None:
     """Write the document into its file, then print the document or the report on stdout."""
     if output is not None or as_json:

@@ -54,8 +54,9 @@ def parse_network(text: str) -> Network | None:
         raise _network_error(text, "it is neither a known network nor UP/DOWN/RTT")
     up, down = _bits_per_s(text, parts[0]), _bits_per_s(text, parts[1])
     round_trip = _round_trip_ns(text, parts[2])
+    up_text, down_text = (format_count(rate, "bit/s") for rate in (up, down))
     return Network(
-        name=f"a network with {_rate_text(up)} up and {_rate_text(down)} down",
+        name=f"a network with {up_text} up and {down_text} down",
         up_bits_per_s=NetworkRange(worst=up, usual=up, best=up),
         down_bits_per_s=NetworkRange(worst=down, usual=down, best=down),
         round_trip_ns=NetworkRange(worst=round_trip, usual=round_trip, best=round_trip),
@@ -81,10 +82,6 @@ def _round_trip_ns(text: str, part: str) -> int:
     if duration > MINUTE_NS:
         raise _network_error(text, f"a round trip of {safe_text(part)!r} is longer than a minute")
     return duration
-
-
-def _rate_text(bits_per_s: int) -> str:
-    return format_count(bits_per_s, "bit/s")
 
 
 def _network_error(text: str, why: str) -> UsageError:

@@ -86,9 +86,15 @@ def _wanted(asked: LimitOptions) -> ProveOptions:
     from feasibility.units import parse_bytes
 
     what = "Cannot prove anything"
-    allocator, bisect = asked.allocator, asked.bisect
     if asked.memory is not None and asked.device is not None:
         raise UsageError(what, "--memory and --device both set the limit", "give one of them")
+    if asked.memory is None and asked.device is None and not asked.bisect:
+        raise UsageError(
+            what,
+            "no limit is given",
+            "give --memory 200MiB, --device ID, or --bisect to find the lowest limit",
+        )
+    limit, device = None, None
     if asked.memory is not None:
         limit = parse_bytes(asked.memory)
         if limit <= 0:
@@ -97,20 +103,13 @@ def _wanted(asked: LimitOptions) -> ProveOptions:
                 "no model runs under a limit of zero",
                 "give a larger limit, for example --memory 200MiB",
             )
-        return ProveOptions(memory_bytes=limit, bisect=bisect, allocator=allocator)
-    if asked.device is None:
-        if not bisect:
-            raise UsageError(
-                what,
-                "no limit is given",
-                "give --memory 200MiB, --device ID, or --bisect to find the lowest limit",
-            )
-        return ProveOptions(bisect=True, allocator=allocator)
-    from feasibility.catalogue.load_catalogue import chosen_devices
+    if asked.device is not None:
+        from feasibility.catalogue.load_catalogue import chosen_devices
 
-    found = chosen_devices([asked.device])[0]
+        device = chosen_devices([asked.device])[0]
+        limit = _left_for_the_model(device)
     return ProveOptions(
-        memory_bytes=_left_for_the_model(found), device=found, bisect=bisect, allocator=allocator
+        memory_bytes=limit, device=device, bisect=asked.bisect, allocator=asked.allocator
     )
 
 
@@ -119,20 +118,19 @@ def _left_for_the_model(device: Device) -> int:
     from feasibility.decide.constraints import memory_budget_bytes
     from feasibility.decide.requirements import Requirements
 
-    what = f"Cannot use the memory limit of {device.name}"
-    if device.runs_on == "gpu":
-        raise UsageError(
-            what, "its models run in GPU memory", "give the limit itself: --memory SIZE"
-        )
     granted = memory_budget_bytes(device, Requirements())
-    if granted is None:
-        raise UsageError(what, "its file states no limit", "give the limit itself: --memory SIZE")
-    left = granted - device.limits.runtime_bytes.value
-    if left <= 0:
-        raise UsageError(
-            what, "its runtime needs all of it", "give the limit itself: --memory SIZE"
-        )
-    return left
+    left = 0 if granted is None else granted - device.limits.runtime_bytes.value
+    if device.runs_on == "gpu":
+        why = "its models run in GPU memory"
+    elif granted is None:
+        why = "its file states no limit"
+    elif left <= 0:
+        why = "its runtime needs all of it"
+    else:
+        return left
+    raise UsageError(
+        f"Cannot use the memory limit of {device.name}", why, "give the limit itself: --memory SIZE"
+    )
 
 
 def _exit_code(proof: Proof, *, require_speed: bool) -> int:

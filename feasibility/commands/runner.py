@@ -32,7 +32,7 @@ def list_runners(*, json: JsonOption = False) -> None:
     from feasibility.runners.named_runners import runner_forms
 
     found = RunnerForms(tool_version=__version__, runners=runner_forms())
-    print_result(found, lambda: runners_report(found), as_json=json, output=None)
+    print_result(found, lambda: runners_report(found), as_json=json)
 
 
 @app.add_command()
@@ -83,4 +83,4 @@ def check(
     with progress_on(name, quiet=quiet) as progress:
         progress(0, 1, f"running {MODEL_NAME}")
         trial = try_runner(named)
-    print_result(trial, lambda: trial_report(trial), as_json=json, output=None)
+    print_result(trial, lambda: trial_report(trial), as_json=json)
