@@ -525,7 +525,7 @@ def devices() -> tuple[Device, ...]:
             grants=(
                 Grant(
                     role="headless",
-                    memory_bytes=Figure(value=3 * GIB, source="unverified", note="judgement"),
+                    memory_bytes=Figure(value=3 * GIB, source="unverified", note="estimate"),
                     reason="the system keeps the rest",
                 ),
             ),
