@@ -37,10 +37,7 @@ _PARTS: Final = (
     ("library_bytes", "library pages touched later"),
     ("unattributed_bytes", "not attributed"),
 )
-SETTINGS: Final = {
-    "arena-off": "arena off",
-    "prepacking-off": "prepacking off",
-}
+SETTINGS: Final = {"arena-off": "arena off", "prepacking-off": "prepacking off"}
 
 
 def anatomy_sections(profile: Profile) -> Report:

@@ -15,8 +15,8 @@ from feasibility.records.assessment import (
 )
 from feasibility.records.intervals import BytesInterval, DurationInterval
 from feasibility.render.reports.measure import profile_details
-from feasibility.render.reports.places import duration_text, places_section, stream_rows
 from feasibility.render.reports.model_and_machine import host_row, model_row, summary_rows
+from feasibility.render.reports.places import duration_text, places_section, stream_rows
 from feasibility.render.reports.prove import device_proof_grid, device_proof_remark
 from feasibility.render.reports.reasons import upload_text
 from feasibility.render.reports.sections import (
@@ -44,11 +44,7 @@ from feasibility.render.reports.verdict_table import (
     shown_latency,
     verdict_text,
 )
-from feasibility.units import (
-    format_bytes,
-    format_bytes_range,
-    format_duration,
-)
+from feasibility.units import format_bytes, format_bytes_range, format_duration
 
 # A longer name of a model stands on a line of its own.
 _LABEL_LIMIT: Final = 24

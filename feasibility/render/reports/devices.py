@@ -7,7 +7,15 @@ from dataclasses import replace
 from typing import Final, TypeAlias
 
 from feasibility.records.device import Device, Figure
-from feasibility.render.reports.sections import Column, Grid, Report, Row, Section, counted, name_text
+from feasibility.render.reports.sections import (
+    Column,
+    Grid,
+    Report,
+    Row,
+    Section,
+    counted,
+    name_text,
+)
 from feasibility.units import format_bytes, format_count, format_duration
 
 _UNKNOWN: Final = "not known"

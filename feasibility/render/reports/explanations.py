@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from feasibility.units import MIB, format_bytes, format_count, format_duration_range, format_factor, format_number, format_percent
-
 from typing import Final
 
 from feasibility.records.assessment import Candidate
@@ -22,6 +20,15 @@ from feasibility.records.profile import Profile
 from feasibility.render.reports.reasons import upload_text
 from feasibility.render.reports.sections import joined
 from feasibility.text import safe_text
+from feasibility.units import (
+    MIB,
+    format_bytes,
+    format_count,
+    format_duration_range,
+    format_factor,
+    format_number,
+    format_percent,
+)
 
 # Smaller differences and parts are not worth a sentence.
 _NOTEWORTHY_BYTES: Final = 2 * MIB

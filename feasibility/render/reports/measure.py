@@ -12,7 +12,12 @@ from feasibility.render.reports.measure_details import (
     operator_time_section,
     workload_section,
 )
-from feasibility.render.reports.model_and_machine import baseline_text, host_row, model_row, reserve_row
+from feasibility.render.reports.model_and_machine import (
+    baseline_text,
+    host_row,
+    model_row,
+    reserve_row,
+)
 from feasibility.render.reports.sections import (
     Report,
     Row,

@@ -6,7 +6,15 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from feasibility.records.profile import AllocatorUse, OperatorProfile, Profile
-from feasibility.render.reports.sections import Bar, Column, Grid, Row, Section, name_text, share_text
+from feasibility.render.reports.sections import (
+    Bar,
+    Column,
+    Grid,
+    Row,
+    Section,
+    name_text,
+    share_text,
+)
 from feasibility.units import format_bytes, format_count, format_duration
 
 TOP_COUNT = 10
@@ -41,9 +49,7 @@ def operator_time_section(profile: Profile, count: int = TOP_COUNT) -> Section |
     )
     remarks = (_rest_text(len(operators) - len(top), "nodes"), _types_text(operators, total_ns))
     return Section(
-        "nodes by time in one run",
-        grid=Grid(columns, rows),
-        remarks=tuple(filter(None, remarks)),
+        "nodes by time in one run", grid=Grid(columns, rows), remarks=tuple(filter(None, remarks))
     )
 
 
@@ -54,11 +60,7 @@ def operator_memory_section(profile: Profile, count: int = TOP_COUNT) -> Section
         return None
     top = sorted(operators, key=lambda item: item.bytes or 0, reverse=True)[:count]
     rows = tuple(
-        (
-            name_text(item.node, 48),
-            name_text(item.op_type, 24),
-            format_bytes(item.bytes or 0),
-        )
+        (name_text(item.node, 48), name_text(item.op_type, 24), format_bytes(item.bytes or 0))
         for item in top
     )
     columns = (

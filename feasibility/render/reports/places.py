@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from feasibility.records.assessment import (
-    Candidate,
-    DeviceAssessment,
-    ModelAssessment,
-)
+from feasibility.records.assessment import Candidate, DeviceAssessment, ModelAssessment
 from feasibility.records.intervals import (
     CostInterval,
     DurationInterval,

@@ -18,9 +18,7 @@ from feasibility.records.assessment import (
     Reason,
     Verdict,
 )
-from feasibility.records.intervals import (
-    Network,
-)
+from feasibility.records.intervals import Network
 from feasibility.records.profile import Profile
 from feasibility.render.reports.explanations import (
     cost_explanation,

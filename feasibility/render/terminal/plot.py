@@ -11,12 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from feasibility.render.reports.sections import AreaPlot, LatencyPlot, Tone
-from feasibility.render.terminal.text_lines import (
-    TONE_STYLES,
-    fitted,
-    harmless,
-    print_line,
-)
+from feasibility.render.terminal.text_lines import TONE_STYLES, fitted, harmless, print_line
 from feasibility.units import format_bytes, format_duration
 
 _LABEL_WIDTH: Final = 10
