@@ -6,12 +6,7 @@ import math
 from typing import Final
 
 from feasibility.records.accuracy import Accuracy, AccuracyPoint
-from feasibility.render.reports.accuracy import (
-    HEADINGS,
-    accuracy_cells,
-    accuracy_remarks,
-    column_titles,
-)
+from feasibility.render.reports.accuracy import HEADINGS, accuracy_grid, accuracy_remarks
 
 PLOT_NAME: Final = "accuracy.svg"
 _SIZE: Final = 460
@@ -52,10 +47,10 @@ def accuracy_page(accuracy: Accuracy) -> str:
     remarks = "\n".join(f"* {remark}." for remark in accuracy_remarks(accuracy))
     lines = [_INTRODUCTION.format(remarks=remarks)]
     for scope, heading in HEADINGS:
-        titles = (heading, *column_titles())
-        lines.append(f"| {' | '.join(titles)} |")
-        lines.append(f"|{'|'.join(['---', *['---:'] * len(column_titles())])}|")
-        lines += [f"| {' | '.join(cells)} |" for cells in accuracy_cells(accuracy, scope)]
+        grid = accuracy_grid(accuracy, scope, heading)
+        lines.append(f"| {' | '.join(column.title for column in grid.columns)} |")
+        lines.append(f"|{'|'.join(['---', *['---:'] * (len(grid.columns) - 1)])}|")
+        lines += [f"| {' | '.join(map(str, cells))} |" for cells in grid.rows]
         lines.append("")
     lines += [f"![{_TITLE}]({PLOT_NAME})", ""]
     return "\n".join(lines)

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from feasibility.records.accuracy import Accuracy, AccuracyLine, Scope
-from feasibility.render.reports.sections import Column, Grid, Report, Section, counted, name_text
+from feasibility.render.reports.sections import (
+    Column,
+    Grid,
+    Report,
+    Section,
+    counted,
+    name_text,
+    table,
+)
 from feasibility.text import safe_text
 from feasibility.units import format_factor, format_percent
 
@@ -14,37 +22,31 @@ HEADINGS: tuple[tuple[Scope, str], ...] = (
     ("kind", "kind of device"),
     ("runtime", "runtime"),
 )
-_COLUMNS = ("count", "chips", "median error", "90 % within", "in 1.5x", "in 2x", "in interval")
-_REASON_LIMIT = 3000
 
 
 def accuracy_report(accuracy: Accuracy) -> Report:
     """The error by group, by kind of device and by runtime, then what the figures include."""
-    grids = (
-        Section(grid=accuracy_grid(accuracy, scope, heading))
-        for scope, heading in HEADINGS
-        if any(line.scope == scope for line in accuracy.lines)
-    )
-    return (*grids, Section(remarks=accuracy_remarks(accuracy)))
+    grids = (accuracy_grid(accuracy, scope, heading) for scope, heading in HEADINGS)
+    tables = (Section(grid=grid) for grid in grids if grid.rows)
+    return (*tables, Section(remarks=accuracy_remarks(accuracy)))
 
 
 def accuracy_grid(accuracy: Accuracy, scope: Scope, heading: str) -> Grid:
     """One row per group of the scope."""
-    columns = (
-        Column(heading, shrinks=True, min_width=25),
-        *(Column(title, align="right", title_width=8) for title in _COLUMNS),
+    figures: dict[str, Callable[[AccuracyLine], str]] = {
+        "count": lambda line: str(line.row_count),
+        "chips": lambda line: str(line.chip_count),
+        "median error": lambda line: format_percent(line.median_error_ratio),
+        "90 % within": lambda line: format_factor(line.p90_factor_ratio),
+        "in 1.5x": lambda line: format_percent(line.within_1_5_ratio),
+        "in 2x": lambda line: format_percent(line.within_2_ratio),
+        "in interval": lambda line: format_percent(line.coverage_ratio),
+    }
+    return table(
+        [line for line in accuracy.lines if line.scope == scope],
+        (Column(heading, min_width=25), lambda line: name_text(line.subject)),
+        *((Column(title, "right", title_width=8), cell) for title, cell in figures.items()),
     )
-    return Grid(columns, accuracy_cells(accuracy, scope))
-
-
-def accuracy_cells(accuracy: Accuracy, scope: Scope) -> tuple[tuple[str, ...], ...]:
-    """The cells of every group of the scope."""
-    return tuple(_cells(line) for line in accuracy.lines if line.scope == scope)
-
-
-def column_titles() -> Sequence[str]:
-    """Headings of the figures."""
-    return _COLUMNS
 
 
 def accuracy_remarks(accuracy: Accuracy) -> tuple[str, ...]:
@@ -71,20 +73,7 @@ def accuracy_remarks(accuracy: Accuracy) -> tuple[str, ...]:
 def _row_counts(what: str, counts: Mapping[str, int]) -> list[str]:
     # The reasons are sentences in which long names are already shortened.
     return [
-        f"{what}: {counted(count, 'row')} {safe_text(reason, _REASON_LIMIT)}"
+        f"{what}: {counted(count, 'row')} {safe_text(reason, 3000)}"
         for reason, count in counts.items()
         if count
     ]
-
-
-def _cells(line: AccuracyLine) -> tuple[str, ...]:
-    return (
-        name_text(line.subject),
-        str(line.row_count),
-        str(line.chip_count),
-        format_percent(line.median_error_ratio),
-        format_factor(line.p90_factor_ratio),
-        format_percent(line.within_1_5_ratio),
-        format_percent(line.within_2_ratio),
-        format_percent(line.coverage_ratio),
-    )

@@ -18,12 +18,13 @@ from feasibility.render.reports.sections import (
     Section,
     counted,
     name_text,
+    node_text,
     share_text,
+    table,
 )
 from feasibility.units import format_bytes, format_bytes_range, format_change, format_duration
 
 TENSOR_COUNT: Final = 6
-ARENA_LINE_COUNT: Final = 6
 _PARTS: Final = (
     ("weights_bytes", "weights"),
     ("prepacked_bytes", "weights, prepacked"),
@@ -60,7 +61,7 @@ def parts_section(profile: Profile) -> Section | None:
     total = ("total", *(format_bytes(each.total_bytes) for each in moments), "")
     titles = ("after loading", "inference peak")
     columns = (
-        Column("", shrinks=True, min_width=16),
+        Column("", min_width=16),
         *(Column(title, align="right") for title in titles[: len(moments)]),
         Column("", rank=1),
     )
@@ -132,27 +133,15 @@ def timeline_section(timeline: Timeline | None) -> Section | None:
         top=format_bytes(max(timeline.resident_bytes)),
         legend=("allocated", "resident") if timeline.allocated_bytes is not None else (),
     )
-    rows = tuple(
-        (
-            phase.name,
-            format_duration(phase.end_ns - phase.begin_ns),
-            format_bytes(phase.resident_peak_bytes),
-            format_bytes(phase.allocated_peak_bytes),
-        )
-        for phase in timeline.phases
+    grid = table(
+        timeline.phases,
+        (Column("phase"), lambda phase: phase.name),
+        (Column("time", "right"), lambda each: format_duration(each.end_ns - each.begin_ns)),
+        (Column("peak resident", "right"), lambda it: format_bytes(it.resident_peak_bytes)),
+        (Column("peak allocated", "right"), lambda it: format_bytes(it.allocated_peak_bytes)),
     )
-    columns = (
-        Column("phase"),
-        Column("time", align="right"),
-        Column("peak resident", align="right"),
-        Column("peak allocated", align="right"),
-    )
-    return Section(
-        "memory over time, baseline included",
-        plot=plot,
-        grid=Grid(columns, rows),
-        remarks=("one process, steady allocator; recording makes the phases longer",),
-    )
+    remarks = ("one process, steady allocator; recording makes the phases longer",)
+    return Section("memory over time, baseline included", plot=plot, grid=grid, remarks=remarks)
 
 
 def arena_plot_section(profile: Profile) -> Section | None:
@@ -160,7 +149,7 @@ def arena_plot_section(profile: Profile) -> Section | None:
     peak = _arena_peak(profile)
     sizes = [item.arena_in_use_bytes for item in profile.operators]
     known = [max(0, size - peak.prepacked_bytes) for size in sizes if size is not None and peak]
-    if peak is None or len(known) != len(sizes) or not any(known):
+    if len(known) != len(sizes) or not any(known):
         return None
     plot = AreaPlot(
         starts=tuple(index / len(known) for index in range(len(known))),
@@ -168,7 +157,7 @@ def arena_plot_section(profile: Profile) -> Section | None:
         inner=(),
         marks=((0.0, f"nodes 1 to {len(known)} in execution order"),),
         top=format_bytes(max(known)),
-        line_count=ARENA_LINE_COUNT,
+        line_count=6,
     )
     title = "arena in use after each node of the first run, without prepacked weights"
     return Section(title, plot=plot)
@@ -179,28 +168,22 @@ def arena_section(profile: Profile) -> Section | None:
     peak = _arena_peak(profile)
     if peak is None or not peak.in_use_bytes:
         return None
-    rows = tuple(
+    total = peak.in_use_bytes
+    grid = table(
+        peak.tensors[:TENSOR_COUNT],
         (
-            name_text(tensor.producer, 48),
-            name_text(tensor.op_type, 24),
-            format_bytes(tensor.size_bytes),
-            share_text(tensor.size_bytes, peak.in_use_bytes),
-        )
-        for tensor in peak.tensors[:TENSOR_COUNT]
-    )
-    columns = (
-        Column("output of", shrinks=True, min_width=16),
-        Column("operator"),
-        Column("size", align="right"),
-        Column("share", align="right"),
-    )
-    return Section(
-        f"arena in use: at most {format_bytes(peak.in_use_bytes)}, at "
-        f"{name_text(peak.node, 48)} ({name_text(peak.op_type, 24)})",
-        grid=Grid(columns, rows) if rows else None,
-        remarks=tuple(
-            filter(None, (_held_text(peak), _static_text(profile.model.activation_peak, peak)))
+            Column("output of", min_width=16),
+            lambda item: name_text(item.producer, 48),
         ),
+        (Column("operator"), lambda item: name_text(item.op_type, 24)),
+        (Column("size", "right"), lambda item: format_bytes(item.size_bytes)),
+        (Column("share", "right"), lambda item: share_text(item.size_bytes, total)),
+    )
+    remarks = (_held_text(peak), _static_text(profile.model.activation_peak, peak))
+    return Section(
+        f"arena in use: at most {format_bytes(total)}, at {node_text(peak.node, peak.op_type)}",
+        grid=grid if grid.rows else None,
+        remarks=tuple(filter(None, remarks)),
     )
 
 

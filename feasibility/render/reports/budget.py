@@ -98,12 +98,12 @@ def budget_check_report(report: BudgetReport, *, all_lines: bool = False) -> Rep
 def limit_grid(report: BudgetReport, *, all_lines: bool) -> Grid:
     """One row per limit; of many models only limits that are not kept, unless all are wanted."""
     columns = (
-        Column("model", shrinks=True, min_width=24),
+        Column("model", min_width=24),
         Column("limit on"),
-        Column("baseline", align="right", rank=2),
-        Column("now", align="right"),
-        Column("change", align="right", rank=1),
-        Column("limit", align="right"),
+        Column("baseline", "right", rank=2),
+        Column("now", "right"),
+        Column("change", "right", rank=1),
+        Column("limit", "right"),
         Column(""),
     )
     in_full = all_lines or len(report.models) <= _DETAILED_MODEL_COUNT
@@ -211,10 +211,10 @@ def _more(names: Sequence[str]) -> str:
 def growth_grid(growth: Iterable[Growth]) -> Grid:
     """Causes of a change: before, after, difference."""
     columns = (
-        Column("what changed", shrinks=True, min_width=20),
-        Column("before", align="right"),
-        Column("after", align="right"),
-        Column("change", align="right"),
+        Column("what changed", min_width=20),
+        Column("before", "right"),
+        Column("after", "right"),
+        Column("change", "right"),
     )
     return Grid(columns, tuple(growth_cells(part) for part in growth))
 

@@ -10,14 +10,13 @@ from feasibility.records.assessment import (
     Assessment,
     DeviceAssessment,
     ModelAssessment,
-    Reason,
     Storage,
 )
 from feasibility.records.intervals import BytesInterval, DurationInterval
 from feasibility.render.reports.measure import profile_details
 from feasibility.render.reports.model_and_machine import host_row, model_row, summary_rows
 from feasibility.render.reports.places import duration_text, places_section, stream_rows
-from feasibility.render.reports.prove import device_proof_grid, device_proof_remark
+from feasibility.render.reports.prove import device_proof_section
 from feasibility.render.reports.reasons import upload_text
 from feasibility.render.reports.sections import (
     Report,
@@ -25,8 +24,10 @@ from feasibility.render.reports.sections import (
     Section,
     Tone,
     assumption_rows,
+    listed_rows,
     name_text,
     notice_section,
+    section_of,
 )
 from feasibility.render.reports.sentences import (
     SERVER,
@@ -46,7 +47,6 @@ from feasibility.render.reports.verdict_table import (
 )
 from feasibility.units import format_bytes, format_bytes_range, format_duration
 
-# A longer name of a model stands on a line of its own.
 _LABEL_LIMIT: Final = 24
 # Beginnings of the recommendation that are printed in capitals.
 _ANSWERS: Final[dict[str, Tone]] = {
@@ -80,16 +80,12 @@ def _model_sections(
 ) -> Iterator[Section | None]:
     """One model: recommendation, verdicts, next actions, measurement, and everything else."""
     name, (text, tone) = name_text(model.profile.model.name, 200), headline(model)
-    if len(name) > _LABEL_LIMIT:
-        yield Section(name, (Row("", text, tone),))
-    else:
-        yield Section(rows=(Row(name, text, tone),))
+    # A long name stands on a line of its own.
+    title, label = (name, "") if len(name) > _LABEL_LIMIT else ("", name)
+    yield Section(title, (Row(label, text, tone),))
     yield Section(grid=device_grid(model), remarks=remarks)
-    proven = device_proof_grid(model.devices)
-    if proven is not None:
-        yield Section(grid=proven, remarks=(device_proof_remark(model.devices),))
-    actions = next_rows(model)
-    yield Section(rows=actions) if actions else None
+    yield device_proof_section(model.devices)
+    yield section_of("", next_rows(model))
     yield measured_section(model)
     yield notice_section(model.profile.warnings)
     if details:
@@ -116,9 +112,9 @@ def next_rows(model: ModelAssessment) -> tuple[Row, ...]:
         if texts:
             groups.setdefault(texts, []).append(found)
     return tuple(
-        Row(_label(group, model.devices) if number == 0 else "", name_text(text, 400))
+        row
         for texts, group in groups.items()
-        for number, text in enumerate(texts)
+        for row in listed_rows(_label(group, model.devices), [name_text(it, 400) for it in texts])
     )
 
 
@@ -128,12 +124,9 @@ def _hidden_obstacles(found: DeviceAssessment, model: ModelAssessment) -> tuple[
     return tuple(
         reason.text
         for reason in found.reasons
-        if reason.part not in shown and (_is_obstacle(reason) or reason.code == "several-servers")
+        if reason.part not in shown
+        and (reason.verdict not in ("fits", "tight") or reason.code == "several-servers")
     )
-
-
-def _is_obstacle(reason: Reason) -> bool:
-    return reason.verdict not in ("fits", "tight")
 
 
 def _next_texts(found: DeviceAssessment, model: ModelAssessment) -> tuple[str, ...]:
@@ -180,9 +173,9 @@ def _label(group: Sequence[DeviceAssessment], everyone: Sequence[DeviceAssessmen
 def measured_section(model: ModelAssessment) -> Section:
     """What was measured here, and what was assumed for it."""
     profile, host = model.profile, host_row(model.profile)
-    rows = (model_row(profile), *summary_rows(profile))
+    assumed = assumption_rows(profile.workload.assumptions)
     return Section(
-        f"{host.label} {host.text}", (*rows, *assumption_rows(profile.workload.assumptions))
+        f"{host.label} {host.text}", (model_row(profile), *summary_rows(profile), *assumed)
     )
 
 
@@ -198,8 +191,8 @@ def device_section(found: DeviceAssessment) -> Section:
         Row("", name_text(found.latency.explanation, 1000)),
         Row("storage", _storage_text(found.storage)),
         *stream_rows(found),
-        *_listed("because", found.reasons_text),
-        *_listed("change", found.changes),
+        *listed_rows("because", [name_text(text, 400) for text in found.reasons_text]),
+        *listed_rows("change", [name_text(text, 400) for text in found.changes]),
     ]
     kept = tuple(row for row in rows if row.text)
     return Section(f"{name_text(found.name, 40)} ({name_text(found.device, 40)})", kept)
@@ -208,22 +201,18 @@ def device_section(found: DeviceAssessment) -> Section:
 def _storage_text(storage: Storage) -> str:
     if storage.needed_bytes == 0:
         return "not known"
-    limit = storage.budget_bytes
-    text = "no limit known" if limit is None else f"limit {format_bytes(limit)}"
-    return f"{format_bytes(storage.needed_bytes)}; {text}"
+    return f"{format_bytes(storage.needed_bytes)}; {_limit_text(storage.budget_bytes)}"
 
 
-def _listed(label: str, texts: Sequence[str]) -> list[Row]:
-    """One row per text, with the label on the first."""
-    return [Row("" if number else label, name_text(text, 400)) for number, text in enumerate(texts)]
+def _limit_text(budget_bytes: int | None) -> str:
+    return "no limit known" if budget_bytes is None else f"limit {format_bytes(budget_bytes)}"
 
 
 def _memory_text(memory: BytesInterval) -> str:
     text = format_bytes(memory.likely_bytes)
     if memory.low_bytes is not None and memory.high_bytes is not None:
         text = f"{format_bytes_range(memory.low_bytes, memory.high_bytes)}, likely {text}"
-    limit = memory.budget_bytes
-    text += "; no limit known" if limit is None else f"; limit {format_bytes(limit)}"
+    text += f"; {_limit_text(memory.budget_bytes)}"
     if memory.runtime_bytes is not None:
         text += f"; includes {format_bytes(memory.runtime_bytes)} for the runtime"
     return f"{text}; {METHOD_TEXT[memory.method]}"
@@ -248,4 +237,4 @@ def alternative_section(model: ModelAssessment) -> Section | None:
         reason = other.reason.removeprefix(f"{name}: ")
         text = f"{verdict_text(other.where)}: {name_text(reason, 300)}"
         rows.append(Row(name_text(name, 32), text))
-    return Section("also considered", tuple(rows)) if rows else None
+    return section_of("also considered", rows)

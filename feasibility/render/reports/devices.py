@@ -4,51 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from feasibility.records.device import Device, Figure
 from feasibility.render.reports.sections import (
+    NOT_KNOWN,
     Column,
-    Grid,
     Report,
     Row,
     Section,
     counted,
+    known,
     name_text,
+    section_of,
+    table,
 )
 from feasibility.units import format_bytes, format_count, format_duration
 
-_UNKNOWN: Final = "not known"
-
-Format: TypeAlias = Callable[[int], str]
+Format: TypeAlias = "str | Callable[[int], str]"
 
 
 def catalogue_report(devices: Sequence[Device]) -> Report:
     """One row per device: what it is, its memory, what a process gets, its default target."""
-    columns = (
-        Column("id"),
-        Column("name", shrinks=True, min_width=20),
-        Column("kind", rank=1),
-        Column("memory", align="right"),
-        Column("memory limit", align="right", title_width=8),
-        Column("target", align="right", rank=2),
-    )
-    rows = tuple(
+    grid = table(
+        devices,
+        (Column("id"), lambda device: name_text(device.id, 32)),
+        (Column("name", min_width=20), lambda device: name_text(device.name, 40)),
+        (Column("kind", rank=1), lambda device: device.kind),
+        (Column("memory", "right"), lambda device: known(_memory_bytes(device))),
         (
-            name_text(device.id, 32),
-            name_text(device.name, 40),
-            device.kind,
-            _memory_text(device),
-            _known_bytes(device.usable_bytes()),
-            _target_text(device),
-        )
-        for device in devices
+            Column("memory limit", "right", title_width=8),
+            lambda device: known(device.usable_bytes()),
+        ),
+        (Column("target", "right", rank=2), _target_text),
     )
     remarks = (
         "memory limit: what a process may use; target: default time of one run",
         f"{counted(len(devices), 'device')}; sources of all figures: feasibility devices show ID",
     )
-    return (Section(grid=Grid(columns, rows), remarks=remarks),)
+    return (Section(grid=grid, remarks=remarks),)
 
 
 def _target_text(device: Device) -> str:
@@ -56,15 +50,11 @@ def _target_text(device: Device) -> str:
     return "none" if target is None else format_duration(target.value)
 
 
-def _known_bytes(count: int | None) -> str:
-    return _UNKNOWN if count is None else format_bytes(count)
-
-
-def _memory_text(device: Device) -> str:
+def _memory_bytes(device: Device) -> int | None:
     own = device.gpu.memory_bytes if device.gpu is not None else None
     main = device.memory.total_bytes if device.memory is not None else None
     figure = (own or main) if device.runs_on == "gpu" else main
-    return _UNKNOWN if figure is None else format_bytes(figure.value)
+    return None if figure is None else figure.value
 
 
 def device_report(device: Device) -> Report:
@@ -90,10 +80,9 @@ def _general(device: Device) -> Section:
         Row("models run on", device.runs_on),
         Row("process role", device.role),
     ]
-    if device.aliases:
-        rows.append(Row("aliases", ", ".join(name_text(alias, 40) for alias in device.aliases)))
-    if device.runtimes:
-        rows.append(Row("runtimes", ", ".join(name_text(item, 40) for item in device.runtimes)))
+    for label, names in (("aliases", device.aliases), ("runtimes", device.runtimes)):
+        if names:
+            rows.append(Row(label, ", ".join(name_text(name, 40) for name in names)))
     if device.origin:
         rows.append(Row("file", name_text(device.origin, 120)))
     return Section(name_text(device.name), tuple(rows))
@@ -104,10 +93,11 @@ def _processor(device: Device) -> Section | None:
         return None
     rows = [Row("chip", name_text(device.cpu.soc))]
     for cluster in device.cpu.clusters:
+        core = name_text(cluster.core, 24)
         rows += [
-            _row(name_text(cluster.core, 24), cluster.core_count, lambda n: counted(n, "core")),
-            _row("  clock", cluster.clock_hz, _with_unit("Hz")),
-            _row("  peak", cluster.flop_per_cycle, lambda n: f"{n} fp32 FLOP per cycle"),
+            _row(core, cluster.core_count, lambda count: counted(count, "core")),
+            _row("  clock", cluster.clock_hz, "Hz"),
+            _row("  peak", cluster.flop_per_cycle, lambda count: f"{count} fp32 FLOP per cycle"),
         ]
     if device.cpu.features:
         names = ", ".join(name_text(item, 24) for item in device.cpu.features)
@@ -119,7 +109,10 @@ def _memory(device: Device) -> Section | None:
     memory = device.memory
     if memory is None:
         return None
-    rows = [_row("total", memory.total_bytes), _bandwidth_row(memory.bandwidth_bytes_per_s)]
+    rows = [
+        _row("total", memory.total_bytes),
+        _row("bandwidth", memory.bandwidth_bytes_per_s, "B/s"),
+    ]
     for grant in memory.grants:
         row = _row(f"limit, {grant.role}", grant.memory_bytes)
         rows.append(Row(row.label, f"{row.text}; {name_text(grant.reason, 200)}", row.tone))
@@ -133,12 +126,13 @@ def _graphics(device: Device) -> Section | None:
     if gpu.memory_bytes is None:
         memory = [Row("memory", "shared with the processor")]
     else:
-        memory = [_row("memory", gpu.memory_bytes), _bandwidth_row(gpu.bandwidth_bytes_per_s)]
+        bandwidth = _row("bandwidth", gpu.bandwidth_bytes_per_s, "B/s")
+        memory = [_row("memory", gpu.memory_bytes), bandwidth]
     rows = (
         Row("name", name_text(gpu.name)),
         *memory,
-        _row("fp32", gpu.fp32_flops_per_s, _with_unit("FLOP/s")),
-        _row("fp16", gpu.fp16_flops_per_s, _with_unit("FLOP/s")),
+        _row("fp32", gpu.fp32_flops_per_s, "FLOP/s"),
+        _row("fp16", gpu.fp16_flops_per_s, "FLOP/s"),
         _row("context", gpu.context_bytes),
         *_known_rows(("kernel launch", gpu.launch_ns, format_duration)),
     )
@@ -148,10 +142,8 @@ def _graphics(device: Device) -> Section | None:
 def _neural(device: Device) -> Section | None:
     if device.npu is None:
         return None
-    rate = ("int8", device.npu.int8_ops_per_s, _with_unit("OP/s"))
-    return Section(
-        "neural accelerator", (Row("name", name_text(device.npu.name)), *_known_rows(rate))
-    )
+    rate = _known_rows(("int8", device.npu.int8_ops_per_s, "OP/s"))
+    return Section("neural accelerator", (Row("name", name_text(device.npu.name)), *rate))
 
 
 def _limits(device: Device) -> Section:
@@ -166,15 +158,12 @@ def _limits(device: Device) -> Section:
 def _power_and_price(device: Device) -> Section | None:
     price = device.price
     month = "" if price is None else name_text(price.as_of, 10)
+    hourly = None if price is None else price.hourly_microusd
     rows = _known_rows(
         ("power", device.power_mw, lambda mw: f"at most {format_count(mw / 1000, 'W')}"),
-        (
-            "price",
-            None if price is None else price.hourly_microusd,
-            lambda usd: f"{format_count(usd / 10**6, 'USD')} per hour in {month}",
-        ),
+        ("price", hourly, lambda usd: f"{format_count(usd / 10**6, 'USD')} per hour in {month}"),
     )
-    return Section("power and price", rows) if rows else None
+    return section_of("power and price", rows)
 
 
 def _measured(device: Device) -> tuple[Section, ...]:
@@ -184,12 +173,9 @@ def _measured(device: Device) -> tuple[Section, ...]:
     sections: list[Section] = []
     for rates in device.measured.rates:
         rows = (
-            *(
-                _row(kind, figure, _with_unit("FLOP/s"))
-                for kind, figure in rates.operations_per_s.items()
-            ),
-            _row("cache bandwidth", rates.activation_bytes_per_s, _with_unit("B/s")),
-            _row("memory bandwidth", rates.bandwidth_bytes_per_s, _with_unit("B/s")),
+            *(_row(kind, rate, "FLOP/s") for kind, rate in rates.operations_per_s.items()),
+            _row("cache bandwidth", rates.activation_bytes_per_s, "B/s"),
+            _row("memory bandwidth", rates.bandwidth_bytes_per_s, "B/s"),
             _row("per layer", rates.layer_ns, format_duration),
         )
         # The heading of the first section names the source of all rates.
@@ -209,15 +195,7 @@ def _anchored(device: Device) -> Section | None:
         text += f", {name_text(anchor.runtime, 40)} in {anchor.precision}"
         text += f", {name_text(anchor.measured_on, 10)}" if anchor.measured_on else ""
         rows.append(Row(name_text(anchor.model, 40), text))
-    return Section("anchors: latencies measured on the device", tuple(rows)) if rows else None
-
-
-def _with_unit(unit: str) -> Format:
-    return lambda count: format_count(count, unit)
-
-
-def _bandwidth_row(figure: Figure | None) -> Row:
-    return _row("bandwidth", figure, _with_unit("B/s"))
+    return section_of("anchors: latencies measured on the device", rows)
 
 
 def _known_rows(*figures: tuple[str, Figure | None, Format]) -> tuple[Row, ...]:
@@ -225,12 +203,10 @@ def _known_rows(*figures: tuple[str, Figure | None, Format]) -> tuple[Row, ...]:
 
 
 def _row(label: str, figure: Figure | None, form: Format = format_bytes) -> Row:
-    """A figure, its note, and its source in brackets."""
+    """A figure as `form` writes it or with `form` as its unit, its note, and its source."""
     if figure is None:
-        return Row(label, _UNKNOWN, "faint")
+        return Row(label, NOT_KNOWN, "faint")
+    text = format_count(figure.value, form) if isinstance(form, str) else form(figure.value)
     note = f", {name_text(figure.note, 200)}" if figure.note else ""
-    return Row(
-        label,
-        f"{form(figure.value)}{note} [{name_text(figure.source, 160)}]",
-        "plain" if figure.is_verified else "caution",
-    )
+    source = f" [{name_text(figure.source, 160)}]"
+    return Row(label, text + note + source, "plain" if figure.is_verified else "caution")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from feasibility.records.base import TensorSpec
-from feasibility.records.facts import ActivationPeak, ModelFacts, ModelledMemory
+from feasibility.records.facts import ActivationPeak, ModelFacts, ModelledMemory, OperatorType
 from feasibility.render.reports.sections import (
+    NOT_KNOWN,
     Bar,
     Column,
-    Grid,
     Report,
     Row,
     Section,
@@ -17,17 +17,20 @@ from feasibility.render.reports.sections import (
     assumption_section,
     counted,
     disk_text,
+    known,
     limited,
     name_text,
+    node_text,
     notice_rows,
+    section_of,
     share_text,
+    table,
     tensor_text,
 )
 from feasibility.units import format_bytes, format_count
 
 TOP_COUNT = 10
 FIRST_SCREEN_COUNT = 6
-_NOT_KNOWN = "not known"
 _ISA_NAMES = {"x86_64": "x86-64"}
 
 
@@ -87,7 +90,7 @@ def summary_rows(facts: ModelFacts) -> tuple[Row, ...]:
 
 def _weights_text(facts: ModelFacts) -> str:
     if facts.parameter_count is None:
-        return _NOT_KNOWN
+        return NOT_KNOWN
     if not facts.initializer_count and not facts.generated_bytes:
         return "none"
     count = format_count(facts.parameter_count)
@@ -109,7 +112,7 @@ def _weights_text(facts: ModelFacts) -> str:
 
 def _work_text(facts: ModelFacts) -> str:
     if facts.flops is None:
-        return _NOT_KNOWN
+        return NOT_KNOWN
     text = format_count(facts.flops, "FLOP")
     if facts.macs is not None:
         text += f" ({format_count(facts.macs, 'MAC')}; 1 multiply-add = 2 FLOP)"
@@ -124,10 +127,9 @@ def _work_text(facts: ModelFacts) -> str:
 
 def _activation_text(peak: ActivationPeak | None) -> str:
     if peak is None:
-        return _NOT_KNOWN
+        return NOT_KNOWN
     text = (
-        f"at most {format_bytes(peak.peak_bytes)} at once, at "
-        f"{name_text(peak.node, 48)} ({name_text(peak.op_type, 24)})"
+        f"at most {format_bytes(peak.peak_bytes)} at once, at {node_text(peak.node, peak.op_type)}"
     )
     if peak.unknown_tensor_count:
         text += f"; {counted(peak.unknown_tensor_count, 'tensor')} of unknown shape not counted"
@@ -141,7 +143,7 @@ def _memory_text(modelled: Sequence[ModelledMemory]) -> str:
         texts = format_bytes(memory.load_peak_bytes), format_bytes(memory.inference_peak_bytes)
         names.setdefault(texts, []).append(_ISA_NAMES.get(memory.isa, name_text(memory.isa)))
     if not names:
-        return _NOT_KNOWN
+        return NOT_KNOWN
     figures = (
         f"{load} to load and {run} to run on {' and '.join(found)}"
         for (load, run), found in names.items()
@@ -152,7 +154,7 @@ def _memory_text(modelled: Sequence[ModelledMemory]) -> str:
 
 def _graph_text(facts: ModelFacts) -> str:
     if facts.node_count is None:
-        return _NOT_KNOWN
+        return NOT_KNOWN
     parts = [counted(facts.node_count, "node"), counted(len(facts.operators), "operator type")]
     if facts.initializer_count is not None:
         parts.append(counted(facts.initializer_count, "initializer"))
@@ -177,77 +179,68 @@ def operator_section(facts: ModelFacts, count: int = FIRST_SCREEN_COUNT) -> Sect
     if not facts.operators:
         return None
     total = facts.flops or 0
-    rows = tuple(
+    grid = table(
+        facts.operators[:count],
         (
-            name_text(_qualified(item.domain, item.op_type), 40),
-            str(item.node_count),
-            "" if item.flops is None else format_count(item.flops),
-            share_text(item.flops or 0, total),
-            Bar((item.flops or 0) / total if total else None),
-            format_bytes(item.weight_bytes) if item.weight_bytes else "",
-        )
-        for item in facts.operators[:count]
-    )
-    columns = (
-        Column("operator", shrinks=True, min_width=12),
-        Column("nodes", align="right"),
-        Column("FLOP", align="right"),
-        Column("share", align="right"),
-        Column("", rank=1),
-        Column("weights", align="right"),
+            Column("operator", min_width=12),
+            lambda item: name_text(_qualified(item), 40),
+        ),
+        (Column("nodes", "right"), lambda item: str(item.node_count)),
+        (Column("FLOP", "right"), lambda item: known(item.flops, format_count, "")),
+        (Column("share", "right"), lambda item: share_text(item.flops or 0, total)),
+        (Column("", rank=1), lambda item: Bar((item.flops or 0) / total if total else None)),
+        (
+            Column("weights", "right"),
+            lambda item: format_bytes(item.weight_bytes) if item.weight_bytes else "",
+        ),
     )
     rest = len(facts.operators) - count
     remarks = (f"{counted(rest, 'more operator type')} with --details",) if rest > 0 else ()
-    return Section("operators", grid=Grid(columns, rows), remarks=remarks)
+    return Section("operators", grid=grid, remarks=remarks)
 
 
-def _qualified(domain: str, op_type: str) -> str:
-    return op_type if domain in {"", "ai.onnx"} else f"{domain}:{op_type}"
+def _qualified(item: OperatorType) -> str:
+    return item.op_type if item.domain in {"", "ai.onnx"} else f"{item.domain}:{item.op_type}"
 
 
 def node_sections(facts: ModelFacts) -> tuple[Section, ...]:
     """The nodes with most work and those with most bytes."""
-    by_flops = sorted(facts.nodes, key=lambda node: -(node.flops or 0))[:TOP_COUNT]
-    by_bytes = sorted(facts.nodes, key=lambda node: -(node.moved_bytes or 0))[:TOP_COUNT]
-    columns = (
-        Column("node", shrinks=True, min_width=16),
-        Column("operator"),
-        Column("FLOP", align="right"),
-        Column("share", align="right", rank=1),
-        Column("bytes", align="right"),
-    )
-    sections = []
-    for what, nodes in (("work", by_flops), ("bytes read and written", by_bytes)):
-        rows = tuple(
-            (
-                name_text(node.name, 48),
-                name_text(node.op_type, 24),
-                _NOT_KNOWN if node.flops is None else format_count(node.flops),
-                share_text(node.flops or 0, facts.flops or 0),
-                _NOT_KNOWN if node.moved_bytes is None else format_bytes(node.moved_bytes),
-            )
-            for node in nodes
+    if not facts.nodes:
+        return ()
+    by_flops = sorted(facts.nodes, key=lambda node: -(node.flops or 0))
+    by_bytes = sorted(facts.nodes, key=lambda node: -(node.moved_bytes or 0))
+    total = facts.flops or 0
+    return tuple(
+        Section(
+            f"nodes by {what}",
+            grid=table(
+                nodes[:TOP_COUNT],
+                (Column("node", min_width=16), lambda node: name_text(node.name, 48)),
+                (Column("operator"), lambda node: name_text(node.op_type, 24)),
+                (Column("FLOP", "right"), lambda node: known(node.flops, format_count)),
+                (
+                    Column("share", "right", rank=1),
+                    lambda node: share_text(node.flops or 0, total),
+                ),
+                (Column("bytes", "right"), lambda node: known(node.moved_bytes)),
+            ),
         )
-        if rows:
-            sections.append(Section(f"nodes by {what}", grid=Grid(columns, rows)))
-    return tuple(sections)
+        for what, nodes in (("work", by_flops), ("bytes read and written", by_bytes))
+    )
 
 
 def peak_section(peak: ActivationPeak | None) -> Section | None:
     """What is alive at the static activation peak."""
     if peak is None or not peak.tensors:
         return None
-    rows = tuple(
-        (name_text(item.name, 48), name_text(item.producer, 48), format_bytes(item.size_bytes))
-        for item in peak.tensors[:TOP_COUNT]
-    )
-    columns = (
-        Column("tensor", shrinks=True, min_width=16),
-        Column("produced by", shrinks=True, min_width=12),
-        Column("size", align="right"),
+    grid = table(
+        peak.tensors[:TOP_COUNT],
+        (Column("tensor", min_width=16), lambda item: name_text(item.name, 48)),
+        (Column("produced by", min_width=12), lambda it: name_text(it.producer, 48)),
+        (Column("size", "right"), lambda item: format_bytes(item.size_bytes)),
     )
     title = f"tensors of the activation peak of {format_bytes(peak.peak_bytes)}, without weights"
-    return Section(title, grid=Grid(columns, rows))
+    return Section(title, grid=grid)
 
 
 def file_section(facts: ModelFacts) -> Section | None:
@@ -263,4 +256,4 @@ def file_section(facts: ModelFacts) -> Section | None:
     opsets = [f"{name_text(domain, 40)} {version}" for domain, version in facts.opsets.items()]
     if opsets:
         rows.append(Row("operator sets", ", ".join(opsets)))
-    return Section("files and versions", tuple(rows)) if rows else None
+    return section_of("files and versions", rows)

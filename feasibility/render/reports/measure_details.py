@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from feasibility.records.profile import AllocatorUse, OperatorProfile, Profile
+from feasibility.records.profile import OperatorProfile, Profile
+from feasibility.records.workload import Fill
 from feasibility.render.reports.sections import (
     Bar,
     Column,
-    Grid,
     Row,
     Section,
     name_text,
     share_text,
+    table,
 )
 from feasibility.units import format_bytes, format_count, format_duration
 
 TOP_COUNT = 10
 
-_PHASES = (("load", "loading"), ("inference", "running"))
+_PHASES = {"load": "loading", "inference": "running"}
 
 
 def operator_time_section(profile: Profile, count: int = TOP_COUNT) -> Section | None:
@@ -29,50 +30,33 @@ def operator_time_section(profile: Profile, count: int = TOP_COUNT) -> Section |
         return None
     total_ns = sum(map(_per_run_ns, operators))
     top = sorted(operators, key=_per_run_ns, reverse=True)[:count]
-    largest_ns = _per_run_ns(top[0])
-    rows = tuple(
-        (
-            name_text(item.node, 48),
-            name_text(item.op_type, 24),
-            format_duration(_per_run_ns(item)),
-            share_text(_per_run_ns(item), total_ns),
-            Bar(_per_run_ns(item) / largest_ns if largest_ns else 0.0),
-        )
-        for item in top
+    largest_ns = max(_per_run_ns(top[0]), 1)
+    grid = table(
+        top,
+        (Column("node", min_width=16), lambda item: name_text(item.node, 48)),
+        (Column("operator"), lambda item: name_text(item.op_type, 24)),
+        (Column("time", "right"), lambda item: format_duration(_per_run_ns(item))),
+        (Column("share", "right"), lambda item: share_text(_per_run_ns(item), total_ns)),
+        (Column("", rank=1), lambda item: Bar(_per_run_ns(item) / largest_ns)),
     )
-    columns = (
-        Column("node", shrinks=True, min_width=16),
-        Column("operator"),
-        Column("time", align="right"),
-        Column("share", align="right"),
-        Column("", rank=1),
-    )
-    remarks = (_rest_text(len(operators) - len(top), "nodes"), _types_text(operators, total_ns))
-    return Section(
-        "nodes by time in one run", grid=Grid(columns, rows), remarks=tuple(filter(None, remarks))
-    )
+    remarks = (*_rest_remarks(operators, top), _types_text(operators, total_ns))
+    return Section("nodes by time in one run", grid=grid, remarks=remarks)
 
 
-def operator_memory_section(profile: Profile, count: int = TOP_COUNT) -> Section | None:
+def operator_memory_section(profile: Profile) -> Section | None:
     """The nodes that read and write most bytes."""
     operators = [item for item in profile.operators if item.bytes is not None]
     if not operators:
         return None
-    top = sorted(operators, key=lambda item: item.bytes or 0, reverse=True)[:count]
-    rows = tuple(
-        (name_text(item.node, 48), name_text(item.op_type, 24), format_bytes(item.bytes or 0))
-        for item in top
+    top = sorted(operators, key=lambda item: item.bytes or 0, reverse=True)[:TOP_COUNT]
+    grid = table(
+        top,
+        (Column("node", min_width=16), lambda item: name_text(item.node, 48)),
+        (Column("operator"), lambda item: name_text(item.op_type, 24)),
+        (Column("inputs, outputs, weights", "right"), lambda item: format_bytes(item.bytes)),
     )
-    columns = (
-        Column("node", shrinks=True, min_width=16),
-        Column("operator"),
-        Column("inputs, outputs, weights", align="right"),
-    )
-    return Section(
-        "nodes by bytes read and written in one run",
-        grid=Grid(columns, rows),
-        remarks=tuple(filter(None, (_rest_text(len(operators) - len(top), "nodes"),))),
-    )
+    title = "nodes by bytes read and written in one run"
+    return Section(title, grid=grid, remarks=_rest_remarks(operators, top))
 
 
 def allocation_section(profile: Profile) -> Section | None:
@@ -80,31 +64,21 @@ def allocation_section(profile: Profile) -> Section | None:
     uses = sorted(profile.allocations, key=lambda use: -use.peak_bytes)
     if not uses:
         return None
-    rows = tuple(
+    shown = [
+        use for phase in _PHASES for use in [one for one in uses if one.phase == phase][:TOP_COUNT]
+    ]
+    grid = table(
+        shown,
+        (Column("phase"), lambda use: _PHASES[use.phase]),
         (
-            noun,
-            name_text(use.allocator, 30) + (" (mapping)" if use.is_mapping else ""),
-            format_bytes(use.peak_bytes),
-            format_count(use.allocation_count),
-        )
-        for phase, noun in _PHASES
-        for use in _of_phase(uses, phase)
+            Column("function", min_width=12),
+            lambda use: name_text(use.allocator, 30) + " (mapping)" * use.is_mapping,
+        ),
+        (Column("size at the peak", "right"), lambda use: format_bytes(use.peak_bytes)),
+        (Column("allocations", "right"), lambda use: format_count(use.allocation_count)),
     )
-    columns = (
-        Column("phase"),
-        Column("function", shrinks=True, min_width=12),
-        Column("size at the peak", align="right"),
-        Column("allocations", align="right"),
-    )
-    return Section(
-        "allocations at the peak of each phase (memray)",
-        grid=Grid(columns, rows),
-        remarks=("memray counts whole mappings, the kernel only touched pages",),
-    )
-
-
-def _of_phase(uses: Sequence[AllocatorUse], phase: str) -> tuple[AllocatorUse, ...]:
-    return tuple(use for use in uses if use.phase == phase)[:TOP_COUNT]
+    remarks = ("memray counts whole mappings, the kernel only touched pages",)
+    return Section("allocations at the peak of each phase (memray)", grid=grid, remarks=remarks)
 
 
 def _per_run_ns(item: OperatorProfile) -> int:
@@ -121,8 +95,11 @@ def _types_text(operators: Sequence[OperatorProfile], total_ns: int) -> str:
     return f"by operator type: {', '.join(shares)}"
 
 
-def _rest_text(count: int, noun: str) -> str:
-    return f"{count} more {noun} with --json" if count > 0 else ""
+def _rest_remarks(
+    operators: Sequence[OperatorProfile], shown: Sequence[OperatorProfile]
+) -> tuple[str, ...]:
+    count = len(operators) - len(shown)
+    return (f"{count} more nodes with --json",) if count else ()
 
 
 def workload_section(profile: Profile) -> Section:
@@ -132,7 +109,7 @@ def workload_section(profile: Profile) -> Section:
         Row(
             name_text(item.name, 24),
             name_text(f"{item.dtype} {'x'.join(map(str, item.shape)) or 'scalar'}", 60)
-            + f", {_fill_text(item.fill.kind, item.fill.low, item.fill.high, item.fill.path)}"
+            + f", {_fill_text(item.fill)}"
             + (f" ({name_text(item.fill.reason, 120)})" if item.fill.reason else ""),
         )
         for item in workload.inputs[:TOP_COUNT]
@@ -141,13 +118,11 @@ def workload_section(profile: Profile) -> Section:
     return Section("inputs and runs", (*rows, Row("runs", runs)))
 
 
-def _fill_text(kind: str, low: float, high: float, path: str | None) -> str:
-    if kind == "uniform":
-        return f"random from {low:g} to {high:g}"
-    if kind == "integers":
-        return f"random whole numbers from {low:g} to {high:g}"
-    if kind == "constant":
-        return f"every element {low:g}"
-    if kind == "file":
-        return f"from {name_text(path or 'a file')}"
-    return "empty"
+def _fill_text(fill: Fill) -> str:
+    texts = {
+        "uniform": f"random from {fill.low:g} to {fill.high:g}",
+        "integers": f"random whole numbers from {fill.low:g} to {fill.high:g}",
+        "constant": f"every element {fill.low:g}",
+        "file": f"from {name_text(fill.path or 'a file')}",
+    }
+    return texts.get(fill.kind, "empty")

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from feasibility.records.assessment import Candidate, DeviceAssessment, ModelAssessment
 from feasibility.records.intervals import (
-    CostInterval,
     DurationInterval,
     EnergyInterval,
     Network,
     RatioInterval,
 )
-from feasibility.render.reports.sections import Column, Grid, Row, Section, name_text
+from feasibility.render.reports.sections import (
+    NOT_KNOWN,
+    Cell,
+    Column,
+    Row,
+    Section,
+    known,
+    name_text,
+    table,
+)
 from feasibility.units import (
     NOT_MEASURED,
     format_bytes,
@@ -22,7 +31,6 @@ from feasibility.units import (
     format_percent_range,
 )
 
-NOT_KNOWN: Final = "not known"
 _MICRO: Final = 10**6
 
 
@@ -31,67 +39,57 @@ def places_section(model: ModelAssessment) -> Section | None:
     candidates = model.placement.candidates
     if not candidates:
         return None
-    grid = Grid(
-        _columns(candidates), tuple(_cells(item, candidates) for item in candidates), splits=True
-    )
-    return Section("all places", (), grid, _remarks(model))
-
-
-def _columns(candidates: tuple[Candidate, ...]) -> tuple[Column, ...]:
-    columns = [
-        Column("place", shrinks=True, min_width=16),
-        Column("verdict"),
-        Column("time with network", title_width=15),
-        Column("highest memory", title_width=8),
-        Column("to download", title_width=8),
-        Column("sent per request", title_width=11),
-        Column("energy per inference", title_width=13),
+    cloud: list[tuple[Column, Callable[[Candidate], Cell]]] = [
+        (Column("USD per 1,000 requests", title_width=13), _cost_text),
+        (Column("works offline", title_width=7), lambda item: _yes_or_no(item.works_offline)),
+        (Column("inputs leave", title_width=6), lambda item: _yes_or_no(item.data_leaves_device)),
     ]
-    if _has_cloud(candidates):
-        columns.append(Column("USD per 1,000 requests", title_width=13))
-        columns.append(Column("works offline", title_width=7))
-        columns.append(Column("inputs leave", title_width=6))
-    return tuple(columns)
+    grid = table(
+        candidates,
+        (Column("place", min_width=16), lambda item: name_text(item.name, 32)),
+        (Column("verdict"), lambda item: item.verdict.replace("-", " ")),
+        (Column("time with network", title_width=15), lambda item: duration_text(item.latency)),
+        (Column("highest memory", title_width=8), lambda it: format_bytes(it.memory_high_bytes)),
+        (Column("to download", title_width=8), _download_text),
+        (
+            Column("sent per request", title_width=11),
+            lambda item: known(item.upload_bytes) if item.data_leaves_device else "nothing",
+        ),
+        (Column("energy per inference", title_width=13), lambda item: energy_text(item.energy)),
+        *(cloud if any(item.where == "cloud" for item in candidates) else ()),
+        splits=True,
+    )
+    return Section("all places", grid=grid, remarks=_remarks(model))
 
 
 def _download_text(item: Candidate) -> str:
     if item.storage_bytes:
         return format_bytes(item.storage_bytes)
-    return "nothing" if item.where == "cloud" else "not known"
+    return "nothing" if item.where == "cloud" else NOT_KNOWN
 
 
-def _cells(item: Candidate, candidates: tuple[Candidate, ...]) -> tuple[str, ...]:
-    sent = "nothing" if not item.data_leaves_device else _size_text(item.upload_bytes)
-    cells = [
-        name_text(item.name, 32),
-        item.verdict.replace("-", " "),
-        duration_text(item.latency),
-        format_bytes(item.memory_high_bytes),
-        _download_text(item),
-        sent,
-        energy_text(item.energy),
-    ]
-    if _has_cloud(candidates):
-        cells.append("-" if item.where != "cloud" else cost_text(item.cost_per_1000))
-        cells.append("yes" if item.works_offline else "no")
-        cells.append("yes" if item.data_leaves_device else "no")
-    return tuple(cells)
+def _cost_text(item: Candidate) -> str:
+    """US dollars, for example `0.0012 to 0.0025`."""
+    if item.where != "cloud":
+        return "-"
+    if (cost := item.cost_per_1000) is None:
+        return NOT_KNOWN
+    return format_number_range(cost.low_microusd / _MICRO, cost.high_microusd / _MICRO)
 
 
-def _has_cloud(candidates: tuple[Candidate, ...]) -> bool:
-    return any(item.where == "cloud" for item in candidates)
+def _yes_or_no(value: bool) -> str:  # noqa: FBT001  (a cell)
+    return "yes" if value else "no"
 
 
 def _remarks(model: ModelAssessment) -> tuple[str, ...]:
     """Network and prices of the figures, and how to complete or settle them."""
     placed = model.placement
-    remarks = []
-    if placed.network is not None:
-        remarks.append(_network_text(placed.network))
-    for item in placed.candidates:
-        name = name_text(item.name, 32)
-        if item.cost_per_1000 is not None:
-            remarks.append(f"{name}: {name_text(item.cost_per_1000.explanation, 300)}")
+    remarks = [] if placed.network is None else [_network_text(placed.network)]
+    remarks += [
+        f"{name_text(item.name, 32)}: {name_text(item.cost_per_1000.explanation, 300)}"
+        for item in placed.candidates
+        if item.cost_per_1000 is not None
+    ]
     unpriced = [
         item for item in placed.candidates if item.where == "cloud" and item.cost_per_1000 is None
     ]
@@ -150,17 +148,6 @@ def energy_text(energy: EnergyInterval | None) -> str:
     return NOT_KNOWN if energy is None else format_energy_range(energy.low_uj, energy.high_uj)
 
 
-def cost_text(cost: CostInterval | None) -> str:
-    """US dollars, for example `0.0012 to 0.0025`."""
-    if cost is None:
-        return NOT_KNOWN
-    return format_number_range(cost.low_microusd / _MICRO, cost.high_microusd / _MICRO)
-
-
 def factor_text(ratio: RatioInterval) -> str:
     """A real-time factor, for example `0.12 to 0.3`."""
     return format_number_range(ratio.low_ratio, ratio.high_ratio)
-
-
-def _size_text(count: int | None) -> str:
-    return NOT_KNOWN if count is None else format_bytes(count)

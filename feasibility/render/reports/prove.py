@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from feasibility.records.assessment import DeviceAssessment
@@ -10,7 +10,6 @@ from feasibility.records.proof import Bisection, LimitedRun, LimitKind, Proof, R
 from feasibility.render.reports.model_and_machine import host_text, model_row, workload_text
 from feasibility.render.reports.sections import (
     Column,
-    Grid,
     LatencyPlot,
     Report,
     Row,
@@ -18,8 +17,10 @@ from feasibility.render.reports.sections import (
     Tone,
     assumption_rows,
     counted,
+    known,
     name_text,
     notice_section,
+    table,
 )
 from feasibility.units import format_bytes, format_duration, format_factor, format_percent
 
@@ -60,17 +61,15 @@ def prove_report(proof: Proof, *, details: bool = False) -> Report:
     )
 
 
-def _outcome_rows(proof: Proof) -> tuple[Row, ...]:
+def _outcome_rows(proof: Proof) -> Iterator[Row]:
     """The result under the limit, and the limits that a search found."""
-    rows = []
     run, found = proof.verdict, proof.bisection
     if run is not None:
-        rows.append(Row("result", outcome_text(run), _TONES[run.outcome]))
+        yield Row("result", outcome_text(run), _TONES[run.outcome])
     if found is not None:
-        rows.append(Row("floor", _floor_text(found)))
+        yield Row("floor", _floor_text(found))
         if proof.limit_kind != "address-space":
-            rows.append(Row("comfort", _comfort_text(found)))
-    return tuple(rows)
+            yield Row("comfort", _comfort_text(found))
 
 
 def _next_rows(proof: Proof) -> tuple[Row, ...]:
@@ -87,53 +86,39 @@ def _next_rows(proof: Proof) -> tuple[Row, ...]:
     return (Row("next", f"give it about {needed}; --bisect finds the exact limit"),)
 
 
-def _limit_rows(proof: Proof) -> tuple[Row, ...]:
-    place = f"on {host_text(proof.host)}, {workload_text(proof.workload)}"
-    allocator = "steady" if proof.allocator == "steady" else "default"
-    how = f"{_ENFORCED_BY[proof.limit_kind]}; {allocator} allocator"
+def _limit_rows(proof: Proof) -> Iterator[Row]:
+    yield Row("measured", f"on {host_text(proof.host)}, {workload_text(proof.workload)}")
+    how = f"{_ENFORCED_BY[proof.limit_kind]}; {proof.allocator} allocator"
     if proof.verdict is None:
-        return (Row("measured", place), Row("limits", how))
+        yield Row("limits", how)
+        return
     device = "" if proof.device is None else f" (available on {name_text(proof.device, 40)})"
-    sums = (
+    yield Row("limit", f"{format_bytes(proof.memory_bytes)} for the model{device}")
+    yield Row(
+        "",
         f"plus {format_bytes(proof.baseline_bytes)} charged for Python and the runtime "
-        f"= {format_bytes(proof.verdict.enforced_bytes)}"
+        f"= {format_bytes(proof.verdict.enforced_bytes)}",
     )
-    return (
-        Row("measured", place),
-        Row("limit", f"{format_bytes(proof.memory_bytes)} for the model{device}"),
-        Row("", sums),
-        Row("", how),
-    )
+    yield Row("", how)
 
 
-def device_proof_grid(devices: Sequence[DeviceAssessment]) -> Grid | None:
+def device_proof_section(devices: Sequence[DeviceAssessment]) -> Section | None:
     """Each device's memory limit and the run under it; None without such runs."""
-    proven = [(item.name, item.proof.run) for item in devices if item.proof is not None]
+    proven = [(item.name, item.proof) for item in devices if item.proof is not None]
     if not proven:
         return None
-    columns = (
-        Column("device", shrinks=True, min_width=20),
-        Column("memory limit", align="right"),
-        Column("result"),
-        Column("time", align="right"),
+    grid = table(
+        proven,
+        (Column("device", min_width=20), lambda pair: name_text(pair[0], 32)),
+        (Column("memory limit", "right"), lambda pair: format_bytes(pair[1].run.limit_bytes)),
+        (Column("result"), lambda pair: _result_text(pair[1].run)),
+        (Column("time", "right"), lambda pair: _factor_text(pair[1].run.latency_ratio)),
+        tone=lambda pair: _TONES[pair[1].run.outcome],
+        tone_column=2,
     )
-    rows = tuple(
-        (
-            name_text(name, 32),
-            format_bytes(run.limit_bytes),
-            _result_text(run),
-            _factor_text(run.latency_ratio),
-        )
-        for name, run in proven
-    )
-    return Grid(columns, rows, tuple(_TONES[run.outcome] for _, run in proven), tone_column=2)
-
-
-def device_proof_remark(devices: Sequence[DeviceAssessment]) -> str:
-    """What enforced the limits, and on which instruction set the model ran."""
-    proof = next(item.proof for item in devices if item.proof is not None)
-    how = _ENFORCED_BY[proof.limit_kind]
-    return f"run on this machine ({name_text(proof.arch, 20)}), steady allocator; {how}"
+    proof = proven[0][1]
+    where = f"run on this machine ({name_text(proof.arch, 20)}), steady allocator"
+    return Section(grid=grid, remarks=(f"{where}; {_ENFORCED_BY[proof.limit_kind]}",))
 
 
 def _result_text(run: LimitedRun) -> str:
@@ -190,23 +175,25 @@ def _floor_text(found: Bisection) -> str:
     predicted = f"predicted: {format_bytes(found.predicted_floor_bytes)}"
     if found.floor_bytes is None:
         return f"not found, killed under every limit; {predicted}"
-    text = f"{format_bytes(found.floor_bytes)}, survived"
     if found.killed_bytes is None:
-        return f"{text}; no limit killed it; {predicted}"
-    return f"{text}; killed with {format_bytes(found.killed_bytes)}; {predicted}"
+        below = "no limit killed it"
+    else:
+        below = f"killed with {format_bytes(found.killed_bytes)}"
+    return f"{format_bytes(found.floor_bytes)}, survived; {below}; {predicted}"
 
 
 def _comfort_text(found: Bisection) -> str:
     predicted = f"predicted: {format_bytes(found.predicted_comfort_bytes)}"
     if found.comfort_bytes is None:
         return f"not found, slow under every limit; {predicted}"
-    margin = format_percent(found.comfort_ratio - 1)
-    text = f"{format_bytes(found.comfort_bytes)}, at most {margin} slower"
     if found.slow_bytes is None:
-        return f"{text}; no limit made it slower; {predicted}"
-    if found.slow_bytes == found.killed_bytes:
-        return f"{text}; with less it is killed before it slows down; {predicted}"
-    return f"{text}; slow with {format_bytes(found.slow_bytes)}; {predicted}"
+        below = "no limit made it slower"
+    elif found.slow_bytes == found.killed_bytes:
+        below = "with less it is killed before it slows down"
+    else:
+        below = f"slow with {format_bytes(found.slow_bytes)}"
+    margin = format_percent(found.comfort_ratio - 1)
+    return f"{format_bytes(found.comfort_bytes)}, at most {margin} slower; {below}; {predicted}"
 
 
 def latency_plot_section(proof: Proof) -> Section | None:
@@ -222,24 +209,21 @@ def runs_section(proof: Proof) -> Section | None:
     if len(proof.runs) < 2:
         return None
     runs = sorted(proof.runs, key=lambda run: -(run.limit_bytes or 0))
-    rows = tuple(
+    grid = table(
+        runs,
+        (Column("limit", "right"), lambda run: format_bytes(run.limit_bytes)),
+        (Column("result"), _result_text),
         (
-            format_bytes(run.limit_bytes),
-            _result_text(run),
-            "" if run.load_ns is None else format_duration(run.load_ns),
-            "" if run.median_ns is None else format_duration(run.median_ns),
-            _factor_text(run.latency_ratio),
-            format_bytes(run.reread_per_run_bytes) if run.reread_per_run_bytes else "",
-        )
-        for run in runs
+            Column("loading", "right", rank=2),
+            lambda run: known(run.load_ns, format_duration, ""),
+        ),
+        (Column("per run", "right"), lambda run: known(run.median_ns, format_duration, "")),
+        (Column("time", "right"), lambda run: _factor_text(run.latency_ratio)),
+        (
+            Column("read again per run", "right", rank=1),
+            lambda run: format_bytes(run.reread_per_run_bytes) if run.reread_per_run_bytes else "",
+        ),
+        tone=lambda run: _TONES[run.outcome],
+        tone_column=1,
     )
-    columns = (
-        Column("limit", align="right"),
-        Column("result"),
-        Column("loading", align="right", rank=2),
-        Column("per run", align="right"),
-        Column("time", align="right"),
-        Column("read again per run", align="right", rank=1),
-    )
-    tones = tuple(_TONES[run.outcome] for run in runs)
-    return Section("limited runs", grid=Grid(columns, rows, tones, tone_column=1))
+    return Section("limited runs", grid=grid)

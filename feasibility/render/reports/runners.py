@@ -8,6 +8,7 @@ from feasibility.render.reports.sections import (
     Row,
     Section,
     counted,
+    listed_rows,
     name_text,
     notice_rows,
 )
@@ -19,8 +20,7 @@ def runners_report(forms: RunnerForms) -> Report:
     rows: list[Row] = []
     for form in forms.runners:
         finding = "; ".join(filter(None, (form.finding, form.hint)))
-        texts = filter(None, (form.description, form.usage, finding))
-        rows += [Row("" if number else form.form, text) for number, text in enumerate(texts)]
+        rows += listed_rows(form.form, filter(None, (form.description, form.usage, finding)))
     return (Section(rows=tuple(rows)),)
 
 

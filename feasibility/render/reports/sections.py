@@ -6,15 +6,16 @@ is ready to show: every name out of a model has passed through `safe_text`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, TypeVar
 
 from feasibility.records.base import Assumption, Notice, TensorSpec
 from feasibility.text import safe_text
 from feasibility.units import format_bytes, format_percent
 
 NAME_LIMIT: Final = 60
+NOT_KNOWN: Final = "not known"
 
 Align: TypeAlias = Literal["left", "right"]
 Tone: TypeAlias = Literal["plain", "good", "caution", "bad", "faint"]
@@ -38,6 +39,7 @@ class Bar:
 
 
 Cell: TypeAlias = "str | Bar"
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +47,7 @@ class Column:
     """A column of a grid.
 
     Args:
-        title: Its heading.
-        align: Side on which its cells are aligned.
-        shrinks: True if its text may be shortened on a narrow terminal.
-        min_width: Its least width.
+        min_width: Least width of a column that may be shortened; None for other columns.
         rank: On a narrow terminal columns of the highest rank are left out first; columns
             of rank 0 always stay.
         title_width: Width to which a long heading is wrapped.
@@ -57,8 +56,7 @@ class Column:
 
     title: str
     align: Align = "left"
-    shrinks: bool = False
-    min_width: int = 8
+    min_width: int | None = None
     rank: int = 0
     title_width: int | None = None
     gap: int = 2
@@ -69,8 +67,6 @@ class Grid:
     """Rows of cells under headings.
 
     Args:
-        columns: The headings.
-        rows: As many cells per row as there are columns.
         tones: One per row, or empty.
         tone_column: The cell that has its row's tone.
         splits: True if a grid that is too wide continues below, with its first column again.
@@ -83,18 +79,29 @@ class Grid:
     splits: bool = False
 
 
+def table(
+    items: Sequence[_Item],
+    *columns: tuple[Column, Callable[[_Item], Cell]],
+    tone: Callable[[_Item], Tone] | None = None,
+    tone_column: int = -1,
+    splits: bool = False,
+) -> Grid:
+    """One row per item; each column comes with the function that writes its cells."""
+    rows = tuple(tuple(cell(item) for _, cell in columns) for item in items)
+    tones = () if tone is None else tuple(map(tone, items))
+    return Grid(tuple(column for column, _ in columns), rows, tones, tone_column, splits)
+
+
 @dataclass(frozen=True, slots=True)
 class AreaPlot:
     """Heights over a span from 0 to 1, with the names of the span's parts below.
 
     Args:
         starts: Where each height begins, rising.
-        heights: The heights.
-        inner: Heights within them that are drawn darker; may be empty.
+        inner: Heights within the others that are drawn darker; may be empty.
         marks: Beginnings of the span's parts with their names.
         top: The greatest height as text.
         legend: What the two shades are; the darker one first.
-        line_count: Lines of the terminal that it takes.
     """
 
     starts: tuple[float, ...]
@@ -108,23 +115,14 @@ class AreaPlot:
 
 @dataclass(frozen=True, slots=True)
 class LatencyPlot:
-    """Latencies against memory limits.
-
-    Args:
-        points: Limit in bytes and latency in nanoseconds; None for a run that was killed.
-    """
+    """Latencies in ns against memory limits in bytes; None for a run that was killed."""
 
     points: tuple[tuple[int, int | None], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of a report: title, rows, plot, grid and remarks, each of which may be missing.
-
-    Args:
-        title: Heading; what belongs to it is indented.
-        tone: Tone of the title.
-    """
+    """A part of a report: title, rows, plot, grid and remarks, each of which may be missing."""
 
     title: str = ""
     rows: tuple[Row, ...] = ()
@@ -141,6 +139,18 @@ Report: TypeAlias = "tuple[Section | None, ...]"
 def name_text(name: str, limit: int = NAME_LIMIT) -> str:
     """A name out of a model, or a path, on one line and without control characters."""
     return safe_text(name, limit)
+
+
+def node_text(node: str, op_type: str) -> str:
+    """A node with its operator."""
+    return f"{name_text(node, 48)} ({name_text(op_type, 24)})"
+
+
+def known(
+    figure: int | None, form: Callable[[int], str] = format_bytes, unknown: str = NOT_KNOWN
+) -> str:
+    """A figure as `form` writes it, or the text for an unknown one."""
+    return unknown if figure is None else form(figure)
 
 
 def disk_text(file_bytes: int, external_bytes: int) -> str:
@@ -191,6 +201,17 @@ def limited(items: Sequence[str], limit: int, noun: str) -> str:
     return f"{shown} and {rest} more {noun}" if rest > 0 else shown
 
 
+def section_of(title: str, rows: Iterable[Row]) -> Section | None:
+    """A section of rows; None without a row."""
+    rows = tuple(rows)
+    return Section(title, rows) if rows else None
+
+
+def listed_rows(label: str, texts: Iterable[str]) -> tuple[Row, ...]:
+    """One row per text, with the label on the first."""
+    return tuple(Row("" if number else label, text) for number, text in enumerate(texts))
+
+
 def assumption_rows(assumptions: Iterable[Assumption]) -> tuple[Row, ...]:
     """One row with all assumptions, each with the option that overrides it."""
     texts = [
@@ -203,14 +224,14 @@ def assumption_rows(assumptions: Iterable[Assumption]) -> tuple[Row, ...]:
 
 def assumption_section(assumptions: Iterable[Assumption]) -> Section | None:
     """What was assumed, why, and the option that overrides it."""
-    rows = tuple(
+    rows = (
         Row(
             f"{name_text(item.subject, 24)} = {name_text(item.value, 20)}",
             f"{name_text(item.reason, 200)}; set it with {name_text(item.option, 80)}",
         )
         for item in assumptions
     )
-    return Section("assumptions", rows) if rows else None
+    return section_of("assumptions", rows)
 
 
 def notice_rows(notices: Iterable[Notice]) -> tuple[Row, ...]:
@@ -223,5 +244,4 @@ def notice_rows(notices: Iterable[Notice]) -> tuple[Row, ...]:
 
 def notice_section(notices: Iterable[Notice]) -> Section | None:
     """The notices as a section of their own."""
-    rows = notice_rows(notices)
-    return Section(rows=rows) if rows else None
+    return section_of("", notice_rows(notices))

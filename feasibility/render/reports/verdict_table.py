@@ -16,7 +16,16 @@ from feasibility.records.assessment import (
 from feasibility.records.base import Method
 from feasibility.records.intervals import DurationInterval
 from feasibility.render.reports.places import duration_text, factor_text
-from feasibility.render.reports.sections import Column, Grid, Tone, counted, joined, name_text
+from feasibility.render.reports.sections import (
+    Column,
+    Grid,
+    Tone,
+    counted,
+    joined,
+    known,
+    name_text,
+    table,
+)
 from feasibility.render.reports.sentences import candidate_of, kind_text
 from feasibility.units import (
     NOT_MEASURED,
@@ -42,7 +51,6 @@ METHOD_TEXT: Final[dict[Method, str]] = {
 # The runtime that is measured with; memory and operators are always its own.
 ONNX_RUNTIME: Final = "onnxruntime"
 
-_NO_TARGET: Final = "-"
 _MARKS: Final[dict[ReasonCode, str]] = {"over-limit": " !", "limit-inside-interval": " ?"}
 _OTHER_RUNTIME: Final = (
     "memory is that of ONNX Runtime; the other runtime reads its own format, and its operators "
@@ -57,48 +65,34 @@ def verdict_text(verdict: Verdict | Where) -> str:
 
 def device_grid(model: ModelAssessment) -> Grid:
     """One row per device: verdict, time and target, memory and limit."""
-    is_signal = any(found.realtime is not None for found in model.devices)
-    columns = (
-        Column("device", shrinks=True, min_width=16),
-        Column("verdict"),
-        Column("time"),
-        Column("target"),
-        Column("memory / limit"),
-        *((Column("of real time", title_width=9),) if is_signal else ()),
+    signal = (Column("of real time", title_width=9), _realtime_cell)
+    return table(
+        model.devices,
+        (Column("device", min_width=16), lambda found: name_text(found.name, 32)),
+        (Column("verdict"), lambda found: verdict_text(found.verdict)),
+        (Column("time"), lambda found: _time_cell(found, model)),
+        (Column("target"), lambda found: _target_cell(found, model)),
+        (Column("memory / limit"), _memory_cell),
+        *([signal] if any(found.realtime is not None for found in model.devices) else []),
+        tone=lambda found: VERDICT_TONE[found.verdict],
+        tone_column=1,
+        splits=True,
     )
-    rows = tuple(
-        (
-            name_text(found.name, 32),
-            verdict_text(found.verdict),
-            _time_cell(found, model),
-            _target_cell(found, model),
-            _memory_cell(found),
-            *((_realtime_cell(found),) if is_signal else ()),
-        )
-        for found in model.devices
-    )
-    tones = tuple(VERDICT_TONE[found.verdict] for found in model.devices)
-    return Grid(columns, rows, tones, tone_column=1, splits=True)
 
 
 def overview_grid(models: Sequence[ModelAssessment]) -> Grid:
     """Model by device with the verdicts, for several models together."""
     names = {found.device: found.name for model in models for found in model.devices}
     columns = (
-        Column("model", shrinks=True, min_width=10),
+        Column("model", min_width=10),
         Column("recommendation"),
         *(Column(name_text(name, 32), title_width=12) for name in names.values()),
     )
     rows = []
     for model in models:
         verdicts = {found.device: verdict_text(found.verdict) for found in model.devices}
-        rows.append(
-            (
-                name_text(model.profile.model.name, 30),
-                verdict_text(model.placement.where),
-                *(verdicts.get(device, "") for device in names),
-            )
-        )
+        name, where = name_text(model.profile.model.name, 30), verdict_text(model.placement.where)
+        rows.append((name, where, *(verdicts.get(device, "") for device in names)))
     return Grid(columns, tuple(rows), splits=True)
 
 
@@ -118,8 +112,7 @@ def _time_cell(found: DeviceAssessment, model: ModelAssessment) -> str:
 
 
 def _target_cell(found: DeviceAssessment, model: ModelAssessment) -> str:
-    latency, _, _ = shown_latency(found, model)
-    return _NO_TARGET if latency.budget_ns is None else format_duration(latency.budget_ns)
+    return known(shown_latency(found, model)[0].budget_ns, format_duration, "-")
 
 
 def _memory_cell(found: DeviceAssessment) -> str:

@@ -10,8 +10,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from feasibility.render.reports.sections import Align, Bar, Cell, Column, Grid, Tone
-from feasibility.render.terminal.bar import bar_text
+from feasibility.render.reports.sections import Bar, Column, Grid, Tone
 from feasibility.render.terminal.text_lines import (
     TONE_STYLES,
     fitted,
@@ -22,78 +21,124 @@ from feasibility.render.terminal.text_lines import (
 
 NARROWEST_COLUMN: Final = 6
 BAR_WIDTHS: Final = (8, 16)
+_EIGHTHS: Final = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
 
 
 def print_grid(console: Console, grid: Grid, *, indent: int = 2) -> None:
     """Headings and rows; a grid that splits continues below where it is too wide."""
     room = console.width - indent
-    if grid.splits:
-        for part in _split(grid, room):
-            _print_table(console, part, room, indent)
-    else:
-        _print_table(console, grid, room, indent)
+    for part in _split(grid, room) if grid.splits else [grid]:
+        _print_table(console, _narrowed(part, room), room, Text(" " * indent))
 
 
-def _print_table(console: Console, grid: Grid, room: int, indent: int) -> None:
-    kept = _kept_columns(grid, room)
-    widths = _widths(grid, kept, room)
-    columns = [grid.columns[index] for index in kept]
-    for heading in _heading_lines(columns, widths):
-        print_line(console, Text(" " * indent) + Text(heading, style="dim"))
+def _print_table(console: Console, grid: Grid, room: int, margin: Text) -> None:
+    widths = _widths(grid, room)
+    for heading in _heading_lines(grid.columns, widths):
+        print_line(console, margin + Text(heading, style="dim"))
     plain: Tone = "plain"
+    tone_index = grid.tone_column % len(grid.columns)
     for row, tone in zip(grid.rows, grid.tones or (plain,) * len(grid.rows), strict=True):
-        line = Text(" " * indent)
-        tone_index = grid.tone_column % len(grid.columns)
-        for index, width in zip(kept, widths, strict=True):
+        line = margin.copy()
+        for index, (column, width) in enumerate(zip(grid.columns, widths, strict=True)):
+            cell = row[index]
+            if isinstance(cell, Bar):
+                text = bar_text(cell, width, ascii_only=console.options.ascii_only)
+            else:
+                text = fitted(shortened(harmless(cell), width), width, column.align)
             style = TONE_STYLES[tone] if index == tone_index else ""
-            cell = _cell_text(console, row[index], width, grid.columns[index].align)
-            line += Text(cell, style=style) + Text(" " * grid.columns[index].gap)
+            line += Text(text, style=style) + Text(" " * column.gap)
         print_line(console, line)
 
 
-def _kept_columns(grid: Grid, room: int) -> list[int]:
-    """Columns that fit, the highest ranks left out first."""
-    kept = list(range(len(grid.columns)))
-    while _narrowest(grid, kept) > room:
-        rank, index = max((grid.columns[index].rank, index) for index in kept)
+def bar_text(bar: Bar, width: int, *, ascii_only: bool) -> str:
+    """A bar as wide as the limit: full blocks to the value, shaded ones to the possible value.
+
+    Beyond the limit the last character is an arrow: it marks "too much", not "just full".
+    """
+    full, shaded, empty, beyond = ("#", "+", ".", ">") if ascii_only else ("█", "▒", "·", "▶")
+    ratio = bar.filled_ratio
+    if ratio is None:
+        return " " * width
+    if ratio > 1:
+        return full * (width - 1) + beyond
+    # Rounded down, so that only what reaches the limit fills the bar, but up from nothing.
+    eighths = max(int(ratio * width * 8), int(ratio > 0))
+    if ascii_only:
+        filled = full * max(eighths // 8, int(ratio > 0))
+    else:
+        filled = full * (eighths // 8) + _EIGHTHS[eighths % 8]
+    possible = min(int((bar.possible_ratio or 0.0) * width), width)
+    text = filled + shaded * (possible - len(filled))
+    return text + empty * (width - len(text))
+
+
+def _selected(grid: Grid, indexes: Sequence[int]) -> Grid:
+    """The grid with some of its columns."""
+    toned = grid.tone_column % len(grid.columns)
+    return Grid(
+        tuple(grid.columns[index] for index in indexes),
+        tuple(tuple(row[index] for index in indexes) for row in grid.rows),
+        grid.tones if toned in indexes else (),
+        indexes.index(toned) if toned in indexes else -1,
+    )
+
+
+def _split(grid: Grid, room: int) -> list[Grid]:
+    """The grid in parts that fit, each with the first column repeated."""
+    first = grid.columns[0]
+    used = first.min_width or _natural_width(grid, 0)
+    groups: list[list[int]] = [[]]
+    width = used
+    for index in range(1, len(grid.columns)):
+        width += first.gap + _natural_width(grid, index)
+        if width > room and groups[-1]:
+            groups.append([])
+            width = used + first.gap + _natural_width(grid, index)
+        groups[-1].append(index)
+    return [_selected(grid, (0, *group)) for group in groups]
+
+
+def _narrowed(grid: Grid, room: int) -> Grid:
+    """The grid without columns that do not fit, the highest ranks left out first."""
+    while _least_width(grid) > room:
+        rank, last = max((column.rank, index) for index, column in enumerate(grid.columns))
         if rank == 0:
             break
-        kept.remove(index)
-    return kept
+        grid = _selected(grid, [index for index in range(len(grid.columns)) if index != last])
+    return grid
 
 
-def _narrowest(grid: Grid, kept: Sequence[int]) -> int:
+def _least_width(grid: Grid) -> int:
+    widths = [_natural_width(grid, index) for index in range(len(grid.columns))]
     least = (
-        min(_natural_width(grid, index), grid.columns[index].min_width)
-        if grid.columns[index].shrinks
-        else _natural_width(grid, index)
-        for index in kept
+        min(width, column.min_width or width)
+        for width, column in zip(widths, grid.columns, strict=True)
     )
-    return sum(least) + _gaps(grid, kept)
+    return sum(least) + _gaps(grid)
 
 
-def _gaps(grid: Grid, kept: Sequence[int]) -> int:
-    return sum(grid.columns[index].gap for index in kept[:-1])
+def _gaps(grid: Grid) -> int:
+    return sum(column.gap for column in grid.columns[:-1])
 
 
-def _widths(grid: Grid, kept: Sequence[int], room: int) -> list[int]:
+def _widths(grid: Grid, room: int) -> list[int]:
     """Natural widths, shortened where columns allow it; bars take the width that is left."""
-    widths = {index: _natural_width(grid, index) for index in kept}
-    excess = sum(widths.values()) + _gaps(grid, kept) - room
-    shrinking = [index for index in kept if grid.columns[index].shrinks]
+    indexes = range(len(grid.columns))
+    widths = [_natural_width(grid, index) for index in indexes]
+    excess = sum(widths) + _gaps(grid) - room
     # First to the width that still reads well, then as far as necessary.
-    steps = [(index, grid.columns[index].min_width) for index in shrinking]
-    steps += [(index, NARROWEST_COLUMN) for index in (*shrinking, *kept)]
+    steps = [(index, least) for index in indexes if (least := grid.columns[index].min_width)]
+    steps += [(index, NARROWEST_COLUMN) for index in (*(index for index, _ in steps), *indexes)]
     for index, least in steps:
         cut = min(max(excess, 0), max(widths[index] - least, 0))
         widths[index] -= cut
         excess -= cut
-    for index in kept:
+    for index in indexes:
         if excess < 0 and _holds_bars(grid, index):
             grown = min(widths[index] - excess, BAR_WIDTHS[1])
             excess += grown - widths[index]
             widths[index] = grown
-    return [widths[index] for index in kept]
+    return widths
 
 
 def _natural_width(grid: Grid, index: int) -> int:
@@ -116,47 +161,14 @@ def _wrapped_title(column: Column) -> list[str]:
 
 
 def _heading_lines(columns: Sequence[Column], widths: Sequence[int]) -> list[str]:
-    titles = [_wrapped_title(column) for column in columns]
-    height = max(map(len, titles), default=0)
     if not any(column.title for column in columns):
         return []
-    lines = []
-    for number in range(height):
-        parts = []
-        for title, column, width in zip(titles, columns, widths, strict=True):
-            # Headings are on the bottom line, next to their cells.
-            position = number - (height - len(title))
-            text = shortened(title[position] if position >= 0 else "", width)
-            parts.append(fitted(text, width, column.align) + " " * column.gap)
-        lines.append("".join(parts))
+    titles = [_wrapped_title(column) for column in columns]
+    height = max(map(len, titles))
+    lines = [""] * height
+    for title, column, width in zip(titles, columns, widths, strict=True):
+        # Headings are on the bottom line, next to their cells.
+        for number, text in enumerate([""] * (height - len(title)) + title):
+            lines[number] += fitted(shortened(text, width), width, column.align)
+            lines[number] += " " * column.gap
     return lines
-
-
-def _split(grid: Grid, room: int) -> list[Grid]:
-    """The grid in parts that fit, each with the first column repeated."""
-    first = grid.columns[0]
-    used = first.min_width if first.shrinks else _natural_width(grid, 0)
-    groups: list[list[int]] = [[]]
-    width = used
-    for index in range(1, len(grid.columns)):
-        width += first.gap + _natural_width(grid, index)
-        if width > room and groups[-1]:
-            groups.append([])
-            width = used + first.gap + _natural_width(grid, index)
-        groups[-1].append(index)
-    colored = grid.tone_column % len(grid.columns)
-    return [
-        Grid(
-            tuple(grid.columns[index] for index in (0, *group)),
-            tuple(tuple(row[index] for index in (0, *group)) for row in grid.rows),
-            grid.tones if colored in group else (),
-            (0, *group).index(colored) if colored in group else -1,
-        )
-        for group in groups
-    ]
-
-
-def _cell_text(console: Console, cell: Cell, width: int, align: Align) -> str:
-    if isinstance(cell, Bar):
-        return bar_text(cell, width, ascii_only=console.options.ascii_only)
-    return fitted(shortened(harmless(cell), width), width, align)
