@@ -39,13 +39,7 @@ class CloudRequest(NamedTuple):
 def cloud_request(
     profile: Profile, on_server: DurationInterval, requirements: Requirements
 ) -> CloudRequest:
-    """The request that a device would send to a server.
-
-    Args:
-        profile: The model, whose inputs would be sent.
-        on_server: Latency on the server, with its target.
-        requirements: What the user asks.
-    """
+    """The request that a device would send to a server."""
     transfer = raw_tensors(profile)
     if requirements.upload_bytes is not None:
         transfer = Transfer(

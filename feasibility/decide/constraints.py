@@ -79,14 +79,7 @@ def memory_budget_bytes(device: Device, requirements: Requirements) -> int | Non
 def judge_memory(
     memory: BytesInterval, device: Device, requirements: Requirements, change: Reason | None
 ) -> Reason:
-    """Peak memory against the limit.
-
-    Args:
-        memory: The projection, with its budget.
-        device: Where the model would run.
-        requirements: What the user asks.
-        change: A change that makes the memory fit, or None.
-    """
+    """Peak memory against the limit."""
     low, high, budget = memory.low_bytes, memory.high_bytes, memory.budget_bytes
     if low is None or high is None:
         return not_known("memory", budget_bytes=budget)

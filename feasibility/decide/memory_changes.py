@@ -20,13 +20,7 @@ _INLINE_SHARE: Final = 0.5
 
 
 def sufficient_change(profile: Profile, device: Device, memory: BytesInterval) -> Reason | None:
-    """The change that leaves the least memory, if that is certainly within the limit.
-
-    Args:
-        profile: The model as it was measured.
-        device: Where it would run; no change is known to help on GPUs.
-        memory: The projection without a change, with its limit.
-    """
+    """The change that leaves the least memory, if that is certainly within the limit."""
     high, budget = memory.high_bytes, memory.budget_bytes
     if high is None or budget is None or device.runs_on == "gpu":
         return None

@@ -35,12 +35,8 @@ def assess_model(
 ) -> ModelAssessment:
     """The verdict on every device, and where the model should run.
 
-    Args:
-        profile: The model as it was measured.
-        devices: Where it may run.
-        requirements: What the user asks.
-        emulated: The same model measured under emulation of other instruction sets, for
-            the memory of devices with these.
+    `emulated` is the same model measured under emulation of other instruction sets, for the
+    memory of devices with these.
     """
     requirements = with_network(requirements, devices)
     places = [
@@ -82,10 +78,6 @@ def recommend_placement(
 
     A local device comes before a server: it needs no network, and the data stays on it. Among
     equals the best score wins, then the lowest latency; among servers the lowest price comes first.
-
-    Args:
-        assessments: The verdict on each device.
-        candidates: The same places side by side, for the price of servers.
     """
     ordered = sorted(assessments, key=_order)
     prices = {found.device: found.hourly_microusd for found in candidates}

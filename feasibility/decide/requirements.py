@@ -19,15 +19,11 @@ class Requirements:
         latency_budget_ns: Target of one inference; on a server the network is part of it.
         memory_budget_bytes: Limit of the model and its runtime.
         storage_budget_bytes: Limit of the model's files on local devices.
-        role: Role of the process on the device.
         threads: Threads on the device's CPU; None for the best number up to four.
         runtime: What runs the model there, a key of `RUNTIME_NAMES`.
         rate_per_s: Inferences per second to keep up with.
         realtime_ns: Signal that one inference covers.
         upload_bytes: Bytes that one request sends; None for the raw tensors.
-        network: Network to a server; None if the user named none.
-        is_offline: True if no network may be needed.
-        is_private: True if no input may leave the device.
         prices_microusd: Hourly prices by server id, before those of the device files; the
             empty id stands for all servers.
     """

@@ -63,13 +63,7 @@ def assess_place(
     """The verdict on one device, for a server with the request over the network.
 
     The verdict is that of the worst part: speed does not make up for missing memory.
-
-    Args:
-        profile: The model as it was measured.
-        device: Where it would run.
-        requirements: What the user asks.
-        memory_profile: The same model with memory measured closer to the device; None
-            takes the first profile.
+    `memory_profile` is the same model with memory measured closer to the device.
     """
     closest = memory_profile or profile
     memory = _memory(closest, device, requirements)

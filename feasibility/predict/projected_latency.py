@@ -81,17 +81,15 @@ def project_latency(
     threads: int | None = None,
     runtime: str = DEFAULT_RUNTIME,
 ) -> DurationInterval:
-    """Latency of one inference on the device, as an 80 % interval.
+    """Latency of one inference on the device, as an 80 % interval without a target.
+
+    Its ends are None if neither the model's work nor its latency on the host is known.
 
     Args:
         profile: The model's work, and its latency on the machine that measured it.
         device: The device; anchors in its file correct the projection.
         threads: Threads on the device's CPU; None for the best number up to four.
         runtime: Key of the runtime in `RUNTIME_NAMES`; see `runtime_on`.
-
-    Returns:
-        An interval without a budget. Its ends are None if neither the model's work nor its
-        latency on the host is known.
     """
     coefficients = shipped_coefficients()
     work = work_of_model(profile.model)
@@ -298,13 +296,7 @@ def anchor_of(
 ) -> Anchor | None:
     """The anchor for a latency measured on the device; None if the model's work is not known.
 
-    Args:
-        model: The model that was measured.
-        device: Where it was measured.
-        latency_ns: The measured time.
-        threads: Threads; None for as many as projections for this device use.
-        runtime: Runtime.
-        measured_on: Date, ISO 8601.
+    `threads` is None for as many as projections for this device use.
     """
     work = work_of_model(model)
     if work is None:

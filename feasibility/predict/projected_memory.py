@@ -78,13 +78,7 @@ class Phases(NamedTuple):
 def project_memory(profile: Profile, device: Device) -> BytesInterval:
     """Peak of loading and running on the device, the runtime's own memory included.
 
-    Args:
-        profile: The model's measured memory, with the steady and the default allocator.
-        device: The device.
-
-    Returns:
-        An interval without a budget. Its ends are None if nothing was measured and the model's
-        weights are not known.
+    The interval has no limit. Its ends are None if nothing was measured and the graph is unknown.
     """
     if device.runs_on == "gpu" and device.gpu is not None:
         if profile.gpu is not None:
@@ -165,14 +159,7 @@ def _same_isa(profile: Profile, memory: Memory, device: Device) -> Phases:
 
 
 def carried_over(model: ProfiledModel, memory: Memory, host: str, isa: str) -> Phases:
-    """Memory on an instruction set, from memory measured on another one.
-
-    Args:
-        model: The model.
-        memory: Measured with the steady allocator.
-        host: The instruction set that was measured.
-        isa: The instruction set to project onto.
-    """
+    """Memory on an instruction set, from memory measured on another one."""
     run = memory.inference_peak_bytes or memory.resident_bytes
     here, there = modelled_on(model, host), modelled_on(model, isa)
     if here is None or there is None:

@@ -54,14 +54,8 @@ def device_of(
 ) -> Device:
     """The device for a machine's facts and its measured speed.
 
-    Args:
-        facts: Facts that the system reports.
-        speed: The measured speed.
-        identifier: Id of the device.
-        name: Its name; None for the system's name.
-        kind: Its kind; None for the kind that the facts suggest.
-        today: Date, ISO 8601.
-        caveat: Text after the source of every measured figure.
+    Without `name` and `kind` it has those that the facts suggest. `caveat` follows the source of
+    every measured figure.
     """
     runtime = f"ONNX Runtime {speed.versions.get('onnxruntime', '')}".strip()
     sources = _Sources(
@@ -205,11 +199,7 @@ def rates_of(
 ) -> Rates:
     """Rates of a number of threads, from the times of `zoo.single_operator_networks`.
 
-    Args:
-        threads: The number of threads.
-        times: Time of each kernel model.
-        alone: The same with one thread.
-        source: Origin of the figures, for the device file.
+    `alone` has the times with one thread.
     """
     dispatch_ns = times["layers"].ns / TINY_NODE_COUNT
     waiting_ns = _waiting_ns(times, alone)

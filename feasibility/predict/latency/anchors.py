@@ -25,7 +25,6 @@ class Correction(NamedTuple):
     Attributes:
         ratio: Factor on the projected time.
         spread: Half width of the interval as a factor.
-        model_count: Number of anchors.
         other_count: How many of them have another runtime, arithmetic or number of threads.
     """
 
@@ -41,12 +40,7 @@ def correction(
     """The correction of a projection by the anchors in the device's file; None without anchors.
 
     An anchor of a similar model with the same runtime and number of threads counts most.
-
-    Args:
-        target: The projection, from `run_on`.
-        spread: Half width of its interval as a factor, without anchors.
-        device: The device.
-        coefficients: The coefficients.
+    `target` is the projection and `spread` the half width of its interval without anchors.
     """
     runs, errors = [], []
     for anchor in device.anchors:

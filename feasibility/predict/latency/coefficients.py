@@ -33,9 +33,6 @@ class Setting(NamedTuple):
     """How a model runs, apart from the speed of the device.
 
     Attributes:
-        runtime: Name of the runtime.
-        is_threaded: True for several threads.
-        is_half: True if arithmetic is in fp16.
         year: Year of the runtime's build, with a fraction; None for a build of today.
     """
 
@@ -138,12 +135,8 @@ class Coefficients(Struct, frozen=True):
     """Everything that is fitted.
 
     Attributes:
-        written_on: Date, ISO 8601.
         row_count: Rows that the CPU formula was fitted to.
-        cpu: The CPU formula.
         int8: Time of int8 relative to fp32, by the integer unit of the core.
-        gpu: The GPU formula.
-        covariance: How similar the errors of projections onto one device are.
         spreads: Half width of the 80 % interval as a factor, by kind of case. With anchors this
             factor is raised to the power of the standard deviation that remains.
     """

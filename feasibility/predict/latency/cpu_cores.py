@@ -82,15 +82,10 @@ def used_cores(
     is_half: bool,
     clock_ratio: float = 1.0,
 ) -> Cores:
-    """The fastest `threads` cores of a device.
+    """The fastest `threads` cores of a device; all cores for more threads than cores.
 
-    Args:
-        device: The device.
-        cpu: Its processor.
-        threads: Threads, each on its own core as long as there are cores.
-        rates: Rate of each core family relative to its peak.
-        is_half: True if the runtime computes in fp16 where the processor can.
-        clock_ratio: Clock during the measurement, relative to the device file's.
+    `rates` has the rate of each core family relative to its peak. `is_half` asks for fp16 where
+    the processor can. `clock_ratio` is the measured clock relative to that of the device file.
     """
     cores = sorted(
         cores_of(cpu, device.isa),

@@ -64,9 +64,7 @@ class Cores(NamedTuple):
         lead: Peak operations per second of the fastest core, under its family.
         used: The same for all cores that are used, the fastest included.
         slowest: The same for the slowest core that is used.
-        clock_hz: Clock of the fastest core.
         bandwidth_bytes_per_s: Peak of the memory bus.
-        thread_count: Threads.
         element_bytes: Bytes of one value: 4 for fp32, 2 for fp16.
         is_half: 1 if arithmetic is in fp16, else 0.
         is_computer: 1 for laptops, desktops and servers, else 0.
@@ -123,12 +121,8 @@ def cpu_seconds(
 ) -> float:
     """Seconds of one inference. A faster core, clock or bus never makes it longer.
 
-    Args:
-        work: The work.
-        cores: The cores that do it.
-        k: The coefficients.
-        winograd_ratio: Efficiency of the runtime on `winograd` work relative to the runtime of
-            the coefficients.
+    `winograd_ratio` is the efficiency of the runtime on `winograd` work relative to the runtime
+    of the coefficients.
     """
     rate = sustained_rate(cores, k)
     computing = sum(

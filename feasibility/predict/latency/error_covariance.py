@@ -41,7 +41,6 @@ class Run(NamedTuple):
 
     Attributes:
         runtime: Name of the runtime, with the arithmetic if it has its own kernels for it.
-        is_threaded: True for several threads.
         point: The operators of the model, from `model_similarity`.
     """
 
@@ -77,11 +76,7 @@ def posterior(
 ) -> Posterior:
     """The error of one projection, given the errors of others onto the same device.
 
-    Args:
-        target: The projection.
-        measured: The measurements on the device, each of another model or setting.
-        errors: Logarithms of measured over projected, one for each.
-        k: The variances.
+    `errors` are logarithms of measured over projected, one for each of `measured`.
     """
     among = [
         [covariance(one, other, k) + (k.model if row == column else 0.0)

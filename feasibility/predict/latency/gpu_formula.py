@@ -57,9 +57,6 @@ class GpuPeaks(NamedTuple):
     Attributes:
         fp32_per_s: Operations per second in fp32; in fp16 if only that is known.
         fp16_per_s: Operations per second in fp16, 0 if the arithmetic is fp32.
-        bytes_per_s: Peak of its memory.
-        launch_ns: Time to start one kernel.
-        element_bytes: Bytes of one value.
         is_small: 1 for boards and phones, else 0.
     """
 
@@ -72,14 +69,7 @@ class GpuPeaks(NamedTuple):
 
 
 class Interface(NamedTuple):
-    """Coefficients of one kind of runtime.
-
-    Attributes:
-        share: Share of the peak that products reach.
-        launch_ratio: Launches of one layer, in those of the device file.
-        matrix_ratio: Rate of matrix products relative to convolutions.
-        start_ns: Time of an empty inference.
-    """
+    """Coefficients of one kind of runtime."""
 
     share: float
     launch_ratio: float
@@ -134,12 +124,6 @@ def gpu_seconds(work: Work, peaks: GpuPeaks, one: Interface, k: GpuCoefficients)
     """Seconds of one inference.
 
     Small models reach a small share of a GPU's peak, because launches take most of their time.
-
-    Args:
-        work: The work.
-        peaks: The GPU that does it.
-        one: Coefficients of the runtime.
-        k: Coefficients of all runtimes.
     """
     matrix = sum(work.operations.get(kind, 0.0) for kind in _MATRIX_KINDS)
     operations = work.total - matrix + matrix / one.matrix_ratio

@@ -38,15 +38,8 @@ def likely_cpu_seconds(
 ) -> float | None:
     """Likely seconds on the device's CPU in fp32 or fp16; None if its CPU is not described.
 
-    Args:
-        work: The work.
-        device: The device.
-        threads: Threads.
-        fit: The coefficients.
-        runtime: Name of the runtime.
-        is_half: True if the runtime computes in fp16 where the processor can.
-        clock_ratio: Clock relative to the device file's.
-        year: Year of the runtime's build, with a fraction; None for a build of today.
+    `is_half` asks for fp16 where the processor can. `clock_ratio` is relative to the clock of the
+    device file. `year` is that of the runtime's build; None for a build of today.
     """
     if device.cpu is None:
         return None
@@ -95,12 +88,7 @@ def likely_gpu_seconds(
 ) -> float | None:
     """Likely seconds on the device's GPU; None if its speed is not described.
 
-    Args:
-        work: The work.
-        device: The device.
-        k: The coefficients.
-        runtime: Name of the runtime, or of its interface to the GPU.
-        is_half: True for fp16.
+    `runtime` is the name of the runtime, or of its interface to the GPU.
     """
     peaks = peaks_of(device, is_half=is_half)
     if peaks is None:

@@ -38,7 +38,6 @@ class PublishedTables(NamedTuple):
     """The tables that are part of this version.
 
     Attributes:
-        rows: Measured latencies.
         models: Work of the models, by name.
         devices: Devices of the catalogue and of the rows, by id.
     """
@@ -138,10 +137,7 @@ def case_of(
 ) -> Case | GpuCase | None:
     """The row with its work and device; None if no formula applies to it.
 
-    Args:
-        row: The row.
-        tables: The tables with models and devices.
-        work: The model's work, if it is known better than from the table.
+    `work` is the model's work, if it is known better than from the table.
     """
     device = tables.devices.get(row.device_id)
     work = work or work_of(row, tables.models)

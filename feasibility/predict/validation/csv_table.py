@@ -25,10 +25,6 @@ def table_title(path: Path) -> str:
 def read_table(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
     """The lines of a table with their numbers, each by column; a missing cell is empty text.
 
-    Args:
-        path: A regular file of at most `MAX_TABLE_BYTES`.
-        columns: The required columns.
-
     Raises:
         UsageError: It cannot be read, a column is missing, or it has no rows.
     """

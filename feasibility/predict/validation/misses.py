@@ -22,11 +22,8 @@ class Miss(NamedTuple):
 
     Attributes:
         group: Where the row is reported, for example `cpu, one thread`.
-        kind: Kind of the device.
-        runtime: Name of the runtime.
         unit: The chip. Its rows are left out of the fit together.
         error: Logarithm of measured over projected.
-        seconds: The measured time.
         deviation: Factor on the logarithm of the interval's width.
     """
 
@@ -67,12 +64,7 @@ def misses_with_anchors(
 
     A table is one device, build, number of threads and precision. Each set of its rows serves as
     anchors for all its other rows; long tables use an even choice of sets and rows.
-
-    Args:
-        cases: The rows.
-        misses: Their misses without anchors.
-        covariance_for: The covariance to use for a chip.
-        count: Anchors, one or two.
+    `covariance_for` gives the covariance to use for a chip.
     """
     tables: dict[Hashable, list[int]] = {}
     for index, case in enumerate(cases):

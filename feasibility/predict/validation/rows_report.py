@@ -81,16 +81,11 @@ def rows_report(
 ) -> Accuracy:
     """The error of the projections for the rows of a table.
 
-    Args:
-        path: A table with the columns of `profiles/published.csv`. `model` may be the path of an
-            ONNX file, relative to the table.
-        tables: The published tables, for the work of models and for devices.
-        coefficients: The shipped coefficients.
-        progress: Called with the steps done, all steps, and the current activity.
+    The table has the columns of `profiles/published.csv`. `model` may be the path of an ONNX
+    file, relative to the table. A row that cannot be read is counted with the reason.
 
     Raises:
-        UsageError: The table cannot be read, a column is missing, or it has no rows. A row that
-            cannot be read is counted with the reason.
+        UsageError: The table cannot be read, a column is missing, or it has no rows.
     """
     rows, left_out = read_rows(path)
     unread_count = left_out.total
