@@ -20,8 +20,7 @@ from feasibility.predict.validation.misses import (
 )
 from feasibility.predict.validation.rows_report import (
     SCOPES,
-    SUBJECTS,
-    accuracy_line,
+    accuracy_lines,
     accuracy_points,
     grouped,
 )
@@ -62,18 +61,12 @@ def held_out_misses(rows: FitRows, held_out: HeldOut) -> tuple[Miss, ...]:
 
 def held_out_report(rows: FitRows, misses: Sequence[Miss], coefficients: Coefficients) -> Accuracy:
     """The report on the published rows, each projected by a fit that did not see it."""
-    lines = [
-        accuracy_line("all", SUBJECTS[group], members, coverage(members))
-        for group, members in grouped(misses, lambda miss: miss.group)
-    ]
-    direct = [miss for miss in misses if miss.group.startswith("cpu, ")]
+    held = inside(misses)
+    lines = list(accuracy_lines("all", held))
     # A kind of device or a runtime has the interval of all rows.
-    is_inside = inside(direct)
-    for scope, subject in SCOPES:
-        named = [(subject(miss), miss, held) for miss, held in zip(direct, is_inside, strict=True)]
-        for name, members in grouped(named, lambda one: one[0]):
-            share = sum(held for _, _, held in members) / len(members)
-            lines.append(accuracy_line(scope, name, [miss for _, miss, _ in members], share))
+    direct = [pair for pair in held if pair[0].group.startswith("cpu, ")]
+    for scope in SCOPES:
+        lines += accuracy_lines(scope, direct)
     scored = len(rows.floats) + len(rows.int8) + len(rows.gpu)
     is_direct = ("int8", "gpu", "cpu, one thread", "cpu, several threads")
     return Accuracy(
@@ -101,17 +94,13 @@ def spread_of(misses: Iterable[Miss]) -> float:
     return math.exp(sizes[rank - 1])
 
 
-def inside(misses: Sequence[Miss]) -> tuple[bool, ...]:
-    """Whether each is inside the interval that the rows of all other chips in its group give."""
-    limits: dict[tuple[str, str], float] = {}
-    for group, unit in dict.fromkeys((miss.group, miss.unit) for miss in misses):
-        others = [miss for miss in misses if miss.group == group and miss.unit != unit]
-        limits[group, unit] = math.log(spread_of(others)) if others else 0.0
-    return tuple(
-        abs(miss.error) <= limits[miss.group, miss.unit] * miss.deviation for miss in misses
-    )
-
-
-def coverage(misses: Sequence[Miss]) -> float:
-    """Share of the rows inside the interval that the rows of all other chips give."""
-    return sum(inside(misses)) / len(misses)
+def inside(misses: Iterable[Miss]) -> list[tuple[Miss, bool]]:
+    """Each with whether it is inside the interval that all other chips in its group give."""
+    found = []
+    for _, members in grouped(misses, lambda miss: miss.group):
+        limits = {}
+        for unit in {miss.unit for miss in members}:
+            others = [miss for miss in members if miss.unit != unit]
+            limits[unit] = math.log(spread_of(others)) if others else 0.0
+        found += [(miss, abs(miss.error) <= limits[miss.unit] * miss.deviation) for miss in members]
+    return found

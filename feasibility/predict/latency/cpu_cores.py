@@ -8,44 +8,33 @@ from typing import Final, NamedTuple
 from feasibility.predict.latency.cpu_formula import Cores
 from feasibility.records.device import Cpu, Device
 
-FAMILIES: Final = (
-    "in-order", "narrow", "big", "wide", "server", "apple", "sse", "avx2", "avx512",
-)  # fmt: skip
 # Cores of one family reach a similar share of their peak.
-CORE_FAMILIES: Final[dict[str, str]] = {
-    **dict.fromkeys(
-        ("cortex-a53", "cortex-a55", "cortex-a510", "cortex-a520", "tempest", "thunder"),
-        "in-order",
+_CORES_BY_FAMILY: Final = {
+    "in-order": (
+        "cortex-a53", "cortex-a55", "cortex-a510", "cortex-a520", "tempest", "thunder",
     ),
-    **dict.fromkeys(("cortex-a57", "cortex-a72", "cortex-a73", "cortex-a75"), "narrow"),
-    **dict.fromkeys(
-        (
-            "cortex-a76", "cortex-a77", "cortex-a78", "cortex-a78ae", "cortex-a710",
-            "cortex-a715", "cortex-a720", "cortex-a725", "neoverse-n1", "neoverse-n2",
-        ),
-        "big",
+    "narrow": ("cortex-a57", "cortex-a72", "cortex-a73", "cortex-a75"),
+    "big": (
+        "cortex-a76", "cortex-a77", "cortex-a78", "cortex-a78ae", "cortex-a710",
+        "cortex-a715", "cortex-a720", "cortex-a725", "neoverse-n1", "neoverse-n2",
     ),
-    **dict.fromkeys(("cortex-x1", "cortex-x2", "cortex-x3", "cortex-x4", "cortex-x925"), "wide"),
-    **dict.fromkeys(("neoverse-v1", "neoverse-v2", "oryon"), "server"),
-    **dict.fromkeys(
-        (
-            "firestorm", "icestorm", "avalanche", "blizzard", "apple-a17-p", "apple-a17-e",
-            "apple-m3-p", "apple-m3-e", "vortex", "lightning",
-        ),
-        "apple",
+    "wide": ("cortex-x1", "cortex-x2", "cortex-x3", "cortex-x4", "cortex-x925"),
+    "server": ("neoverse-v1", "neoverse-v2", "oryon"),
+    "apple": (
+        "firestorm", "icestorm", "avalanche", "blizzard", "apple-a17-p", "apple-a17-e",
+        "apple-m3-p", "apple-m3-e", "vortex", "lightning",
     ),
-    "tremont": "sse",
-    **dict.fromkeys(
-        ("broadwell", "haswell", "zen-2", "zen-3", "gracemont", "golden-cove", "skylake"), "avx2"
-    ),
-    **dict.fromkeys(
-        (
-            "skylake-sp", "cascade-lake", "ice-lake-sp", "sapphire-rapids", "emerald-rapids",
-            "zen-4", "zen-5",
-        ),
-        "avx512",
+    "sse": ("tremont",),
+    "avx2": ("broadwell", "haswell", "zen-2", "zen-3", "gracemont", "golden-cove", "skylake"),
+    "avx512": (
+        "skylake-sp", "cascade-lake", "ice-lake-sp", "sapphire-rapids", "emerald-rapids",
+        "zen-4", "zen-5",
     ),
 }  # fmt: skip
+FAMILIES: Final = tuple(_CORES_BY_FAMILY)
+CORE_FAMILIES: Final = {
+    core: family for family, cores in _CORES_BY_FAMILY.items() for core in cores
+}
 # Kinds of devices with some megabytes of cache for each core.
 COMPUTERS: Final = ("laptop", "desktop", "server")
 UNKNOWN_CORE: Final = {"aarch64": "narrow", "x86_64": "avx2"}

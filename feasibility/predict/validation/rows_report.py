@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 
+from msgspec.structs import replace
+
 from feasibility import __version__
 from feasibility.errors import FeasibilityError
 from feasibility.predict.latency.coefficients import Coefficients
@@ -122,33 +124,27 @@ def _lines(
     scored: Sequence[_Scored], coefficients: Coefficients, progress: Progress
 ) -> Iterator[AccuracyLine]:
     """Error by group, with one and two anchors, and by kind of device and runtime."""
-    yield from _scope_lines("all", ((one.miss, one.spread) for one in scored), _group)
-    cases = [one.case for one in scored if one.case is not None]
+    yield from _lines_of_user("all", ((one.miss, one.spread) for one in scored))
     on_cpu = [(one.miss, one.spread) for one in scored if one.case is not None]
+    cases = [one.case for one in scored if one.case is not None]
     misses = [miss for miss, _ in on_cpu]
+    spreads = coefficients.spreads
     for count in (1, 2):
         progress(count - 1, 2, "trying rows as anchors")
         remaining = misses_with_anchors(cases, misses, lambda _chip: coefficients.covariance, count)
-        spreads = coefficients.spreads
-        yield from _scope_lines(
-            "all", ((miss, spreads[miss.group] ** miss.deviation) for miss in remaining), _group
+        yield from _lines_of_user(
+            "all", ((miss, spreads[miss.group] ** miss.deviation) for miss in remaining)
         )
-    for scope, subject in SCOPES:
-        yield from _scope_lines(scope, on_cpu, subject)
+    for scope in SCOPES:
+        yield from _lines_of_user(scope, on_cpu)
 
 
-def _scope_lines(
-    scope: Scope, misses: Iterable[tuple[Miss, float]], subject: Callable[[Miss], str]
-) -> Iterator[AccuracyLine]:
-    for name, members in grouped(misses, lambda pair: subject(pair[0])):
-        inside = sum(abs(miss.error) <= math.log(spread) for miss, spread in members)
-        shown = SUBJECTS.get(name, name).replace("device unseen, ", "CPU, ")
-        yield accuracy_line(
-            scope,
-            shown.removesuffix(", device unseen"),
-            [miss for miss, _ in members],
-            inside / len(members),
-        )
+def _lines_of_user(scope: Scope, misses: Iterable[tuple[Miss, float]]) -> Iterator[AccuracyLine]:
+    """Lines of misses with half widths of intervals; their devices are not unseen."""
+    inside = [(miss, abs(miss.error) <= math.log(spread)) for miss, spread in misses]
+    for line in accuracy_lines(scope, inside):
+        shown = line.subject.replace("device unseen, ", "CPU, ").removesuffix(", device unseen")
+        yield replace(line, subject=shown)
 
 
 def _score(
@@ -233,40 +229,36 @@ def _seen_count(scored: Sequence[_Scored], tables: PublishedTables) -> int:
     return sum(key(one.row) in published for one in scored)
 
 
-def _group(miss: Miss) -> str:
-    return miss.group
+def accuracy_lines(scope: Scope, misses: Iterable[tuple[Miss, bool]]) -> Iterator[AccuracyLine]:
+    """Lines of one table of a report, from misses and whether each is inside its interval."""
+    subject = _SUBJECT_OF[scope]
+    for name, members in grouped(misses, lambda pair: subject(pair[0])):
+        own = [miss for miss, _ in members]
+        yield AccuracyLine(
+            scope=scope,
+            subject=SUBJECTS.get(name, name),
+            row_count=len(own),
+            chip_count=len({miss.unit for miss in own}),
+            median_error_ratio=median_error(own),
+            p90_factor_ratio=factor(own, 0.9),
+            within_1_5_ratio=within(own, 1.5),
+            within_2_ratio=within(own, 2.0),
+            coverage_ratio=sum(is_inside for _, is_inside in members) / len(members),
+        )
 
 
-def _kind_subject(miss: Miss) -> str:
-    return f"{miss.kind}, {SUBJECTS[miss.group].partition(', ')[2]}"
+def _threads(miss: Miss) -> str:
+    return SUBJECTS[miss.group].partition(", ")[2]
 
 
-def _runtime_subject(miss: Miss) -> str:
-    return f"{miss.runtime}, {SUBJECTS[miss.group].partition(', ')[2]}"
-
-
-# The tables of a report below the first, with the row that a miss belongs to.
-SCOPES: Final[tuple[tuple[Scope, Callable[[Miss], str]], ...]] = (
-    ("kind", _kind_subject),
-    ("runtime", _runtime_subject),
-)
-
-
-def accuracy_line(
-    scope: Scope, subject: str, misses: Sequence[Miss], coverage: float
-) -> AccuracyLine:
-    """One line of a report."""
-    return AccuracyLine(
-        scope=scope,
-        subject=subject,
-        row_count=len(misses),
-        chip_count=len({miss.unit for miss in misses}),
-        median_error_ratio=median_error(misses),
-        p90_factor_ratio=factor(misses, 0.9),
-        within_1_5_ratio=within(misses, 1.5),
-        within_2_ratio=within(misses, 2.0),
-        coverage_ratio=coverage,
-    )
+# The row of a table that a miss belongs to.
+_SUBJECT_OF: Final[Mapping[Scope, Callable[[Miss], str]]] = {
+    "all": lambda miss: miss.group,
+    "kind": lambda miss: f"{miss.kind}, {_threads(miss)}",
+    "runtime": lambda miss: f"{miss.runtime}, {_threads(miss)}",
+}
+# The tables of a report below the first.
+SCOPES: Final[tuple[Scope, ...]] = ("kind", "runtime")
 
 
 def accuracy_points(misses: Iterable[Miss]) -> tuple[AccuracyPoint, ...]:
