@@ -35,7 +35,7 @@ class FitRows(NamedTuple):
 def read_fit_rows(tables: PublishedTables | None = None) -> FitRows:
     """The rows of the published tables, by formula."""
     tables = tables or published_tables()
-    cases = [case for row in tables.rows if (case := case_of(row, tables))]
+    cases = [case_of(row, tables) for row in tables.rows]
     cpu = [case for case in cases if isinstance(case, Case)]
     return FitRows(
         row_count=len(tables.rows),

@@ -229,6 +229,10 @@ def test_other_rows_are_scored(tmp_path: Path) -> None:
             {"unit": "GPU", "model": "nobody knows"},
             "of a model whose work is not known: 'nobody knows' (line 2)",
         ),
+        (
+            {"device_id": "rtx_3070"},
+            "on a CPU that the catalogue does not describe: 'rtx_3070' (line 2)",
+        ),
         ({"threads": ""}, "without threads (line 2)"),
         ({"model": "nobody knows"}, "of a model whose work is not known: 'nobody knows' (line 2)"),
         ({"split": "context"}, "that their table keeps for other uses: 'context' (line 2)"),

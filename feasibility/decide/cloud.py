@@ -15,6 +15,7 @@ from feasibility.decide.network import (
     Transfer,
     network_time,
     raw_tensors,
+    sum_known,
     transfer_ns,
 )
 from feasibility.decide.requirements import Requirements
@@ -50,9 +51,9 @@ def cloud_request(
         return CloudRequest(transfer, None, DurationInterval(budget_ns=budget_ns))
     added = network_time(network, transfer)
     total = DurationInterval(
-        low_ns=_sum(on_server.low_ns, added.low_ns),
-        likely_ns=_sum(on_server.likely_ns, added.likely_ns),
-        high_ns=_sum(on_server.high_ns, added.high_ns),
+        low_ns=sum_known([on_server.low_ns, added.low_ns]),
+        likely_ns=sum_known([on_server.likely_ns, added.likely_ns]),
+        high_ns=sum_known([on_server.high_ns, added.high_ns]),
         budget_ns=budget_ns,
         is_budget_default=requirements.latency_budget_ns is None and budget_ns is not None,
         confidence_ratio=on_server.confidence_ratio,
@@ -130,10 +131,6 @@ def _request_budget_ns(on_server: DurationInterval, requirements: Requirements) 
     if requirements.network.is_assumed or on_server.budget_ns is None:
         return None
     return REQUEST_TARGET_RATIO * on_server.budget_ns
-
-
-def _sum(one: int | None, other: int | None) -> int | None:
-    return None if one is None or other is None else one + other
 
 
 def _judge_time(total: DurationInterval, budget_ns: int, sent: dict[str, Any]) -> Reason:

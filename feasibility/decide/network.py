@@ -117,7 +117,7 @@ def raw_tensors(profile: Profile) -> Transfer:
     inputs = [_input_bytes(spec) for spec in profile.workload.inputs]
     dims = profile.workload.dims
     return Transfer(
-        _sum(inputs), _sum([_output_bytes(spec, dims) for spec in profile.model.outputs])
+        sum_known(inputs), sum_known([_output_bytes(spec, dims) for spec in profile.model.outputs])
     )
 
 
@@ -148,7 +148,7 @@ def _bytes(dtype: str, shape: tuple[int, ...]) -> int | None:
     return None if bits is None else -(-math.prod(shape) * bits // 8)
 
 
-def _sum(sizes: list[int | None]) -> int | None:
+def sum_known(sizes: list[int | None]) -> int | None:
     """Sum of the sizes; None if the list is empty or one size is not known."""
     known = [size for size in sizes if size is not None]
     return sum(known) if sizes and len(known) == len(sizes) else None

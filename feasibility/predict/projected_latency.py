@@ -99,25 +99,25 @@ def project_latency(
     projection = _on_device(work, device, threads, runtime, dtype, coefficients)
     if projection is None:
         return _without_figures("no-processor")
-    runtime = runtime_on(device, runtime)
-    precision = _precision(device, runtime, dtype)
-    run = run_on(device, work, projection.threads, runtime, precision)
     slowness = _host_slowness(profile, work)
-    anchors = correction(run, projection.spread, device, coefficients)
-    seconds, spread = projection.seconds * slowness, projection.spread
     basis = replace(
         projection.basis,
         host_ratio=slowness,
         is_loop_counted_once=profile.model.per_iteration,
         npu=npu_times(profile.model.name, device),
     )
+    projection = projection._replace(seconds=projection.seconds * slowness, basis=basis)
+    runtime = runtime_on(device, runtime)
+    run = run_on(device, work, projection.threads, runtime, _precision(device, runtime, dtype))
+    anchors = correction(run, projection.spread, device, coefficients)
     if anchors is None:
-        return _interval(projection._replace(seconds=seconds, spread=spread, basis=basis))
-    basis = replace(basis, anchor_ratio=anchors.ratio, other_anchor_count=anchors.other_count)
-    found = _interval(
-        projection._replace(seconds=seconds * anchors.ratio, spread=anchors.spread, basis=basis)
+        return _interval(projection)
+    anchored = projection._replace(
+        seconds=projection.seconds * anchors.ratio,
+        spread=anchors.spread,
+        basis=replace(basis, anchor_ratio=anchors.ratio, other_anchor_count=anchors.other_count),
     )
-    return replace(found, anchor_count=anchors.model_count)
+    return replace(_interval(anchored), anchor_count=anchors.model_count)
 
 
 def runtime_on(device: Device, runtime: str) -> str:
@@ -169,20 +169,16 @@ def _best_threads(
     clusters = device.cpu.clusters if device.cpu is not None else ()
     available = sum(cluster.core_count.value for cluster in clusters)
     most = max(1, min(available, DEFAULT_MAX_THREADS if threads is None else threads))
-    tried = []
-    for count in range(1 if threads is None else most, most + 1):
-        seconds = likely_cpu_seconds(
-            work,
-            device,
+    is_half = _is_half(device, runtime)
+    seconds, used = min(
+        (
+            likely_cpu_seconds(
+                work, device, count, coefficients.cpu, runtime=runtime, is_half=is_half
+            ),
             count,
-            coefficients.cpu,
-            runtime=runtime,
-            is_half=_is_half(device, runtime),
         )
-        if seconds is None:
-            raise AssertionError  # the caller has seen the CPU
-        tried.append((seconds, count))
-    seconds, used = min(tried)
+        for count in range(1 if threads is None else most, most + 1)
+    )
     return used, seconds
 
 

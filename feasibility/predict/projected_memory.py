@@ -136,21 +136,18 @@ def _phases(profile: Profile, device: Device) -> Phases | None:
         return None
     if profile.host.arch == device.isa:
         return _same_isa(profile, profile.memory, device)
-    return carried_over(profile.model, profile.memory, profile.host.arch, device.isa).with_retained(
-        device
-    )
+    phases = carried_over(profile.model, profile.memory, profile.host.arch, device.isa)
+    return phases.with_retained(device)
 
 
 def _same_isa(profile: Profile, memory: Memory, device: Device) -> Phases:
     load, run = memory.load_peak_bytes, memory.inference_peak_bytes or memory.resident_bytes
+    load_high, run_high = float(load), float(run)
     default = profile.default_allocator
-    if device.allocator != "glibc" or default is None:
-        return Phases(Range(load, load, load), Range(run, run, run), memory.resident_bytes)
-    load_high = max(load, default.load_peak_high_bytes * DEFAULT_RANGE_RATIO)
-    run_high = max(
-        run,
-        (default.inference_peak_high_bytes or default.resident_high_bytes) * DEFAULT_RANGE_RATIO,
-    )
+    if device.allocator == "glibc" and default is not None:
+        running = default.inference_peak_high_bytes or default.resident_high_bytes
+        load_high = max(load, default.load_peak_high_bytes * DEFAULT_RANGE_RATIO)
+        run_high = max(run, running * DEFAULT_RANGE_RATIO)
     return Phases(
         load=Range(load, (load + load_high) / 2, load_high),
         run=Range(run, (run + run_high) / 2, run_high),

@@ -91,6 +91,16 @@ class _Sources(NamedTuple):
     system: str
     measured: str
 
+    def reported(self, value: int, note: str = "") -> Figure:
+        return Figure(value=value, source=self.system, note=note)
+
+    def timed(self, value: int, note: str = "") -> Figure:
+        return Figure(value=value, source=self.measured, note=note)
+
+
+def _estimate(value: int, note: str) -> Figure:
+    return Figure(value=value, source=UNVERIFIED, note=note)
+
 
 def _measured(
     facts: MachineFacts, speed: Speed, runtime: str, sources: _Sources
@@ -100,7 +110,7 @@ def _measured(
         runtime=runtime,
         processor=_line(facts.processor),
         core_count=this_host().core_count,
-        cache_bytes=None if cache is None else Figure(value=cache, source=sources.system),
+        cache_bytes=None if cache is None else sources.reported(cache),
         rates=tuple(
             rates_of(count, times, speed.times[1], sources.measured)
             for count, times in speed.times.items()
@@ -115,43 +125,33 @@ def _memory(
     threads = "1 thread" if rates.thread_count == 1 else f"{rates.thread_count} threads"
     granted = _whole_mib(facts.grant_bytes, facts.memory_bytes)
     return DeviceMemory(
-        total_bytes=Figure(
-            value=facts.memory_bytes,
-            source=sources.system,
-            note="memory that the kernel manages, slightly less than installed",
+        total_bytes=sources.reported(
+            facts.memory_bytes, "memory that the kernel manages, slightly less than installed"
         ),
-        bandwidth_bytes_per_s=Figure(
-            value=rates.bandwidth_bytes_per_s.value,
-            source=sources.measured,
-            note=f"sums of tensors of {format_bytes(speed.bus_bytes)} with {threads}; "
+        bandwidth_bytes_per_s=sources.timed(
+            rates.bandwidth_bytes_per_s.value,
+            f"sums of tensors of {format_bytes(speed.bus_bytes)} with {threads}; "
             "the bus's peak is higher",
         ),
         grants=(
-            Grant(
-                role=role,
-                memory_bytes=Figure(value=granted, source=sources.system),
-                reason=facts.grant_reason,
-            ),
+            Grant(role=role, memory_bytes=sources.reported(granted), reason=facts.grant_reason),
         ),
     )
 
 
 def _limits(facts: MachineFacts, speed: Speed, kind: Kind, sources: _Sources) -> Limits:
     return Limits(
-        runtime_bytes=Figure(
-            value=speed.baseline_bytes,
-            source=sources.measured,
-            note="a Python process with numpy and the runtime; a program in C++ needs less",
+        runtime_bytes=sources.timed(
+            speed.baseline_bytes,
+            "a Python process with numpy and the runtime; a program in C++ needs less",
         ),
-        model_storage_bytes=Figure(
-            value=_whole_mib(facts.storage_bytes, _MOST_BYTES),
-            source=sources.system,
-            note="free at that time on the disk of the home folder",
+        model_storage_bytes=sources.reported(
+            _whole_mib(facts.storage_bytes, _MOST_BYTES),
+            "free at that time on the disk of the home folder",
         ),
-        latency_ns=Figure(
-            value=_LATENCY_MS.get(kind, _DEFAULT_LATENCY_MS) * MILLISECOND_NS,
-            source=UNVERIFIED,
-            note="estimate; --latency replaces it",
+        latency_ns=_estimate(
+            _LATENCY_MS.get(kind, _DEFAULT_LATENCY_MS) * MILLISECOND_NS,
+            "estimate; --latency replaces it",
         ),
     )
 
@@ -160,16 +160,13 @@ def _cluster(cluster: CoreCluster, facts: MachineFacts, sources: _Sources) -> Cl
     clock = cluster.clock_hz
     return Cluster(
         core=_line(cluster.core),
-        core_count=Figure(value=cluster.core_count, source=sources.system, note="physical cores"),
-        clock_hz=Figure(
-            value=_UNKNOWN_CLOCK_HZ, source=UNVERIFIED, note="the system does not report it"
-        )
+        core_count=sources.reported(cluster.core_count, "physical cores"),
+        clock_hz=_estimate(_UNKNOWN_CLOCK_HZ, "the system does not report it")
         if clock is None
-        else Figure(value=clock, source=sources.system, note=cluster.clock_origin),
-        flop_per_cycle=Figure(
-            value=_flop_per_cycle(facts.extensions),
-            source=UNVERIFIED,
-            note="usual for its instruction set; ONNX Runtime uses [measured] instead",
+        else sources.reported(clock, cluster.clock_origin),
+        flop_per_cycle=_estimate(
+            _flop_per_cycle(facts.extensions),
+            "usual for its instruction set; ONNX Runtime uses [measured] instead",
         ),
     )
 

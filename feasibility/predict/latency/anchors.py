@@ -92,7 +92,7 @@ def _anchor_seconds(anchor: Anchor, device: Device, coefficients: Coefficients) 
     seconds = likely_cpu_seconds(
         work, device, anchor.threads, coefficients.cpu, runtime=anchor.runtime, is_half=is_half
     )
-    if seconds is not None and anchor.precision == "int8":
+    if anchor.precision == "int8":
         seconds *= int8_ratio(
             work, device, anchor.threads, coefficients.int8, runtime=anchor.runtime
         )

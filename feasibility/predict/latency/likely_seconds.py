@@ -35,14 +35,13 @@ def likely_cpu_seconds(
     is_half: bool,
     clock_ratio: float = 1.0,
     year: float | None = None,
-) -> float | None:
-    """Likely seconds on the device's CPU in fp32 or fp16; None if its CPU is not described.
+) -> float:
+    """Likely seconds in fp32 or fp16 on the device's CPU, which its file describes.
 
     `is_half` asks for fp16 where the processor can. `clock_ratio` is relative to the clock of the
     device file. `year` is that of the runtime's build; None for a build of today.
     """
-    if device.cpu is None:
-        return None
+    assert device.cpu is not None
     if device.measured is not None and has_rates(device, runtime):
         return measured_seconds(work, device.measured, threads)
     cores = used_cores(

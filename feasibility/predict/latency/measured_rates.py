@@ -88,22 +88,15 @@ def measured_seconds(work: Work, machine: MeasuredMachine, threads: int) -> floa
     Never more than with one thread: the runtime runs small operators on one thread.
     """
     alone = seconds_at(work, machine.rates[0], machine)
-    return min(alone, _seconds_of_threads(work, machine, threads))
-
-
-def _seconds_of_threads(work: Work, machine: MeasuredMachine, threads: int) -> float:
-    exact = [rates for rates in machine.rates if rates.thread_count == threads]
-    if exact:
-        return seconds_at(work, exact[0], machine)
-    below = [rates for rates in machine.rates if rates.thread_count < threads]
-    above = [rates for rates in machine.rates if rates.thread_count > threads]
-    low = seconds_at(work, below[-1], machine)
-    if not above:
-        return low
-    high = seconds_at(work, above[0], machine)
-    span = math.log(above[0].thread_count / below[-1].thread_count)
-    share = math.log(threads / below[-1].thread_count) / span
-    return math.exp((1 - share) * math.log(low) + share * math.log(high))
+    below = [rates for rates in machine.rates if rates.thread_count <= threads][-1]
+    above = next((rates for rates in machine.rates if rates.thread_count > threads), None)
+    low = seconds_at(work, below, machine)
+    if above is None or below.thread_count == threads:
+        return min(alone, low)
+    high = seconds_at(work, above, machine)
+    span = math.log(above.thread_count / below.thread_count)
+    share = math.log(threads / below.thread_count) / span
+    return min(alone, math.exp((1 - share) * math.log(low) + share * math.log(high)))
 
 
 def measured_int8_ratio(work: Work, device: Device, runtime: str, threads: int) -> float | None:

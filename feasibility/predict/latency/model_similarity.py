@@ -11,18 +11,17 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from feasibility.predict.latency.cpu_formula import Work
+from feasibility.predict.latency.cpu_formula import FITTED_KINDS, Work
 
 # Two architectures are about one unit apart.
 _SHARE_UNIT: Final = 0.25
 _LENGTH: Final = 1.0
-_SHARES: Final = ("winograd", "dense", "pointwise", "depthwise", "grouped", "vector")
 
 
 def operator_point(work: Work) -> tuple[float, ...]:
     """The model as a point."""
     total = work.total
-    shares = (work.operations.get(kind, 0.0) / total / _SHARE_UNIT for kind in _SHARES)
+    shares = (work.operations.get(kind, 0.0) / total / _SHARE_UNIT for kind in FITTED_KINDS)
     ratios = (
         work.activation_count / total,
         work.layer_count / total * 1e6,

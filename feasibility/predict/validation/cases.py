@@ -5,8 +5,8 @@ A case is a row together with the work of its model and its device.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
 
 from feasibility.paths import profiles_dir
 from feasibility.predict.latency.coefficients import REFERENCE_YEAR, CpuFit, Int8, Setting
@@ -28,10 +28,12 @@ from feasibility.predict.validation.published_rows import (
     read_rows,
     work_of,
 )
+from feasibility.predict.validation.row_remarks import Remark
 from feasibility.records.device import Device
 
 ROWS_FILE = "published.csv"
 WORK_FILE = "ncnn_model_macs.csv"
+_OTHER_UNIT: Final = "on a unit that is not projected"
 
 
 class PublishedTables(NamedTuple):
@@ -88,7 +90,7 @@ class Case(NamedTuple):
 
     def seconds(self, fit: CpuFit) -> float:
         """Projection of the row in floating point."""
-        seconds = likely_cpu_seconds(
+        return likely_cpu_seconds(
             self.work,
             self.device,
             self.threads,
@@ -98,8 +100,6 @@ class Case(NamedTuple):
             clock_ratio=self.clock_ratio,
             year=self.year,
         )
-        assert seconds is not None  # a case has a CPU
-        return seconds
 
     def int8_seconds(self, fit: CpuFit, int8: Mapping[str, Int8]) -> float:
         """Projection of the row in int8."""
@@ -133,21 +133,36 @@ class GpuCase(NamedTuple):
 
 
 def case_of(
-    row: PublishedRow, tables: PublishedTables, *, work: Work | None = None
-) -> Case | GpuCase | None:
-    """The row with its work and device; None if no formula applies to it.
+    row: PublishedRow,
+    tables: PublishedTables,
+    *,
+    own_work: Callable[[str], Work | Remark | None] = lambda _model: None,
+) -> Case | GpuCase | Remark:
+    """The row with its work and device, or why it is not projected.
 
-    `work` is the model's work, if it is known better than from the table.
+    `own_work` gives the work of a row's model where it is known better than from the table.
     """
     device = tables.devices.get(row.device_id)
-    work = work or work_of(row, tables.models)
-    if device is None or work is None:
-        return None
-    if row.unit.startswith("GPU"):
-        has_peak = device.gpu is not None and device.gpu.fp32_flops_per_s is not None
-        return GpuCase(row, work, device) if has_peak and "int8" not in row.precision else None
-    if row.unit != "CPU" or device.cpu is None or row.threads is None:
-        return None
+    if device is None:
+        return Remark("of a device that is not in the catalogue", row.device_id)
+    work = own_work(row.model) or work_of(row, tables.models)
+    is_gpu = row.unit.startswith("GPU")
+    if isinstance(work, Remark):
+        return work
+    if not is_gpu and row.unit != "CPU":
+        return Remark(_OTHER_UNIT, row.unit.split(" ")[0])
+    if not is_gpu and row.threads is None:
+        return Remark("without threads")
+    if work is None:
+        return Remark("of a model whose work is not known", row.model)
+    if is_gpu:
+        if "int8" in row.precision:
+            return Remark(_OTHER_UNIT, "GPU in int8")
+        if device.gpu is None or device.gpu.fp32_flops_per_s is None:
+            return Remark("on a GPU whose speed the catalogue does not know", device.id)
+        return GpuCase(row, work, device)
+    if device.cpu is None:
+        return Remark("on a CPU that the catalogue does not describe", device.id)
     cores = core_count(device)
     clock = max(cluster.clock_hz.value for cluster in device.cpu.clusters)
     return Case(

@@ -36,7 +36,7 @@ from feasibility.predict.validation.misses import (
     misses_with_anchors,
     within,
 )
-from feasibility.predict.validation.published_rows import PublishedRow, read_rows, work_of
+from feasibility.predict.validation.published_rows import PublishedRow, read_rows
 from feasibility.predict.validation.row_remarks import Remark, RemarkCounts
 from feasibility.records.accuracy import Accuracy, AccuracyLine, AccuracyPoint, Scope
 from feasibility.units import SECOND_NS
@@ -58,7 +58,6 @@ SUBJECTS: Final[Mapping[str, str]] = {
 }
 # Rows that the published table keeps for other uses.
 UNSUITABLE_SPLITS: Final = frozenset({"context", "memory", "cpu_fallback", "seed"})
-_OTHER_UNIT: Final = "on a unit that is not projected"
 T = TypeVar("T")
 Progress: TypeAlias = Callable[[int, int, str], None]
 
@@ -156,16 +155,10 @@ def _score(
     """The row's miss, or why there is none."""
     if row.split in UNSUITABLE_SPLITS:
         return Remark("that their table keeps for other uses", row.split)
-    device = tables.devices.get(row.device_id)
-    if device is None:
-        return Remark("of a device that is not in the catalogue", row.device_id)
-    work = onnx_work(row.model)
-    if isinstance(work, Remark):
-        return work
-    case = case_of(row, tables, work=work)
+    case = case_of(row, tables, own_work=onnx_work)
     spreads = coefficients.spreads
-    if case is None:
-        return _why_not_projected(row, work or work_of(row, tables.models))
+    if isinstance(case, Remark):
+        return case
     if isinstance(case, GpuCase):
         return _Scored(miss_of(case, case.seconds(coefficients.gpu), "gpu"), spreads["gpu"], row)
     if is_int8(row):
@@ -173,19 +166,6 @@ def _score(
         return _Scored(miss_of(case, seconds, "int8"), spreads["int8"], row)
     spread = cpu_spread(case.work, case.device, case.threads, row.runtime, coefficients)
     return _Scored(cpu_miss(case, case.seconds(coefficients.cpu), "cpu"), spread, row, case)
-
-
-def _why_not_projected(row: PublishedRow, work: Work | None) -> Remark:
-    unit = row.unit.split(" ")[0]
-    if row.unit == "CPU" and row.threads is None:
-        return Remark("without threads")
-    if row.unit != "CPU" and unit != "GPU":
-        return Remark(_OTHER_UNIT, unit)
-    if row.unit == "CPU" or work is None:
-        return Remark("of a model whose work is not known", row.model)
-    if "int8" in row.precision:
-        return Remark(_OTHER_UNIT, "GPU in int8")
-    return Remark("on a GPU whose speed the catalogue does not know", row.device_id)
 
 
 def _notes(
