@@ -20,7 +20,6 @@ from feasibility.units import MINUTE_NS, parse_bytes, parse_duration_ns
 
 _DECIMAL_PREFIXES: Final = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
 _FIGURE_KEYS: Final = ("value", "source", "note")
-_RATE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kMGTP]?)([A-Za-z]+(?:/s)?)", re.ASCII)
 
 
 class Quantity(NamedTuple):
@@ -58,66 +57,52 @@ def _text(value: object) -> str:
     return value
 
 
-def _rate(unit: str) -> Callable[[object], int]:
-    def parse(value: object) -> int:
-        match = _RATE.fullmatch(_text(value).strip())
-        if match is None or match[3] != unit:
-            raise ValueError
-        return round(Decimal(match[1]) * _DECIMAL_PREFIXES[match[2]])
-
-    return parse
+def _size(value: object) -> int:
+    return parse_bytes(_text(value))
 
 
-def _scaled(unit: str, scale: int) -> Callable[[object], int]:
-    """Reads a quantity in one unit and multiplies it into its base unit."""
-    pattern = re.compile(rf"(\d+(?:\.\d+)?)\s*{re.escape(unit)}", re.ASCII)
+def _duration(value: object) -> int:
+    return parse_duration_ns(_text(value))
+
+
+def _number_of(unit: str, scale: int = 1, prefixes: str = "") -> Callable[[object], int]:
+    """Reads a number with a unit and its prefix, and multiplies it into the base unit."""
+    optional = f"[{prefixes}]?" if prefixes else ""
+    pattern = re.compile(rf"(\d+(?:\.\d+)?)\s*({optional}){re.escape(unit)}", re.ASCII)
 
     def parse(value: object) -> int:
         match = pattern.fullmatch(_text(value).strip())
         if match is None:
             raise ValueError
-        return round(Decimal(match[1]) * scale)
+        return round(Decimal(match[1]) * _DECIMAL_PREFIXES[match[2]] * scale)
 
     return parse
+
+
+def _rate(unit: str) -> Callable[[object], int]:
+    return _number_of(unit, prefixes="kMGTP")
 
 
 COUNT: Final = Quantity("a whole number such as 4", _integer, 1, 1024)
 FLOP_PER_CYCLE: Final = Quantity("a whole number such as 16", _integer, 1, 1024)
 CLOCK: Final = Quantity('a frequency such as "2.4 GHz"', _rate("Hz"), 10**7, 10**10)
-MEMORY: Final = Quantity(
-    'a size such as "8 GiB" or "512 MiB"', lambda value: parse_bytes(_text(value)), 2**20, 2**46
-)
-FOOTPRINT: Final = Quantity(
-    'a size such as "24 MiB"', lambda value: parse_bytes(_text(value)), 0, 2**34
-)
+MEMORY: Final = Quantity('a size such as "8 GiB" or "512 MiB"', _size, 2**20, 2**46)
+FOOTPRINT: Final = Quantity('a size such as "24 MiB"', _size, 0, 2**34)
 BANDWIDTH: Final = Quantity('a rate such as "17 GB/s"', _rate("B/s"), 10**7, 10**14)
 FLOP_RATE: Final = Quantity('a rate such as "20.3 TFLOP/s"', _rate("FLOP/s"), 10**8, 10**17)
 SUSTAINED_RATE: Final = Quantity('a rate such as "38 GFLOP/s"', _rate("FLOP/s"), 10**6, 10**15)
 OP_RATE: Final = Quantity('a rate such as "35 TOP/s"', _rate("OP/s"), 10**8, 10**17)
-CACHE: Final = Quantity(
-    'a size such as "32 MiB"', lambda value: parse_bytes(_text(value)), 2**14, 2**34
-)
-LAUNCH: Final = Quantity(
-    'a duration such as "8 us"', lambda value: parse_duration_ns(_text(value)), 1, 10**9
-)
-LATENCY: Final = Quantity(
-    'a duration such as "100 ms"',
-    lambda value: parse_duration_ns(_text(value)),
-    1_000,
-    60 * MINUTE_NS,
-)
+CACHE: Final = Quantity('a size such as "32 MiB"', _size, 2**14, 2**34)
+LAUNCH: Final = Quantity('a duration such as "8 us"', _duration, 1, 10**9)
+LATENCY: Final = Quantity('a duration such as "100 ms"', _duration, 1_000, 60 * MINUTE_NS)
 WORK: Final = Quantity("a whole number such as 600000000", _integer, 0, 10**18)
-POWER: Final = Quantity('a power such as "15 W"', _scaled("W", 10**3), 1, 10**7)
-PRICE: Final = Quantity('a price such as "0.526 USD/h"', _scaled("USD/h", 10**6), 0, 10**10)
+POWER: Final = Quantity('a power such as "15 W"', _number_of("W", 10**3), 1, 10**7)
+PRICE: Final = Quantity('a price such as "0.526 USD/h"', _number_of("USD/h", 10**6), 0, 10**10)
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceTable(TomlTable):
-    """One table of a device file.
-
-    Args:
-        citations: Sources by their short names.
-    """
+    """One table of a device file; its citations are the sources by their short names."""
 
     citations: Mapping[str, str] = field(default_factory=dict)
     error = DeviceError
@@ -153,12 +138,7 @@ class DeviceTable(TomlTable):
 
     def own_figure(self, quantity: Quantity) -> Figure:
         """The figure whose value and source are keys of this table."""
-        if "value" not in self.values:
-            self.fail("value", f"missing; expected {quantity.expected}")
-        try:
-            number = quantity.read(self.values["value"])
-        except ValueError as error:
-            self.fail("value", f"{error}, not {_shown(self.values['value'])!r}")
+        number = self.quantity("value", quantity)
         return Figure(value=number, source=self._citation(), note=self.text("note", ""))
 
     def _citation(self) -> str:

@@ -65,8 +65,8 @@ def parse_device(text: str, origin: str) -> records.Device:
             "docs/devices.md shows a complete file",
         ) from error
     lines = key_lines(text)
-    plain = DeviceTable(origin, values, lines)
-    citations = _citations(plain)
+    sources = DeviceTable(origin, values, lines).table("sources")
+    citations = {key: sources.text(key) for key in sources.values} if sources else {}
     return _device(DeviceTable(origin, values, lines, citations=citations))
 
 
@@ -78,13 +78,6 @@ def refuse_key(path: Path, key: str, why: str, hint: str) -> NoReturn:
 def _read_text(path: Path) -> str:
     what = f"Cannot read device file {safe_text(str(path))}"
     return read_toml_text(path, what, DeviceError, MAX_FILE_BYTES)
-
-
-def _citations(top: DeviceTable) -> dict[str, str]:
-    sources = top.table("sources")
-    if sources is None:
-        return {}
-    return {key: sources.text(key) for key in sources.values}
 
 
 def _device(top: DeviceTable) -> records.Device:
@@ -112,7 +105,7 @@ def _device(top: DeviceTable) -> records.Device:
         power_mw=top.optional_figure("power", figures.POWER),
         price=_price(top),
         runtimes=top.texts("runtimes"),
-        anchors=_anchors(top),
+        anchors=tuple(_anchor(table) for table in top.tables("anchors")),
         measured=_measured(top),
         origin=top.origin,
     )
@@ -264,12 +257,8 @@ def _rates(table: DeviceTable) -> records.Rates:
     )
 
 
-def _anchors(top: DeviceTable) -> tuple[records.Anchor, ...]:
-    """The times that `devices calibrate` recorded."""
-    return tuple(_anchor(table) for table in top.tables("anchors"))
-
-
 def _anchor(table: DeviceTable) -> records.Anchor:
+    """A time that `devices calibrate` recorded."""
     table.allow(_ANCHOR_KEYS)
     operations = table.required_table("operations")
     operations.allow(WORK_KINDS)
