@@ -73,21 +73,13 @@ class Snapshot(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasi
     tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
     model: Annotated[str, doc("Path relative to the budget file; untrusted text.")]
     digest: Annotated[str | None, doc("SHA-256 over the model file and its external data.")] = None
-    conditions: Annotated[Conditions | None, doc("Conditions; null if the model was not run.")] = (
-        None
-    )
+    conditions: Annotated[Conditions | None, doc("Null if the model was not run.")] = None
     dims: Annotated[dict[str, int], doc("Symbolic dims and their sizes.")] = {}
     inputs: Annotated[tuple[InputSpec, ...], doc("Inputs of the runs.")] = ()
-    figures: Annotated[
-        dict[Metric, int], doc("Figure per metric: bytes, nanoseconds or a count.")
-    ] = {}
+    figures: Annotated[dict[Metric, int], doc("Bytes, nanoseconds or a count, by metric.")] = {}
     operators: Annotated[tuple[OperatorShare, ...], doc("By operator type, sorted by name.")] = ()
-    operator_times: Annotated[
-        tuple[OperatorTime, ...], doc("Time by operator type, sorted by name.")
-    ] = ()
-    initializers: Annotated[
-        tuple[InitializerSize, ...], doc("The largest ones, sorted by name.")
-    ] = ()
+    operator_times: Annotated[tuple[OperatorTime, ...], doc("Per type, sorted by name.")] = ()
+    initializers: Annotated[tuple[InitializerSize, ...], doc("The largest, sorted by name.")] = ()
     are_initializers_cut: Annotated[bool, doc("True if smaller initializers are left out.")] = False
 
 
@@ -99,9 +91,7 @@ class Growth(Record, frozen=True, kw_only=True):
     ]
     name: Annotated[str, doc("Its name; untrusted text.")]
     unit: Annotated[Unit, doc("Unit of the two figures.")]
-    before: Annotated[
-        Count | None, doc("Figure in the baseline; 0 if the part is new, null if unknown.")
-    ]
+    before: Annotated[Count | None, doc("Figure before; 0 if the part is new, null if unknown.")]
     after: Annotated[Count, doc("Figure now; 0 if the part is gone.")]
 
 
@@ -114,12 +104,8 @@ class BudgetLine(Record, frozen=True, kw_only=True):
     limit: Annotated[Count | None, doc("The limit as a number.")] = None
     baseline: Annotated[Count | None, doc("Figure of the baseline.")] = None
     actual: Annotated[Count | None, doc("Figure now.")] = None
-    low_ratio: Annotated[float | None, doc("Lower end of the interval of actual to baseline.")] = (
-        None
-    )
-    high_ratio: Annotated[float | None, doc("Upper end of the interval of actual to baseline.")] = (
-        None
-    )
+    low_ratio: Annotated[float | None, doc("Lower end of actual to baseline.")] = None
+    high_ratio: Annotated[float | None, doc("Upper end of actual to baseline.")] = None
     outcome: Annotated[Outcome, doc("Outcome; `inconclusive` means undecided.")]
     reason: Annotated[str, doc("Reason in one sentence; may be empty.")] = ""
     line_number: Annotated[Count, doc("Line of the limit in the budget file; 0 if unknown.")] = 0

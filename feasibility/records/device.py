@@ -6,8 +6,8 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from msgspec import Meta
 
+from feasibility.records.base import Count, Record, doc
 from feasibility.records.base import Isa as Isa  # noqa: PLC0414  (part of this module)
-from feasibility.records.base import Record, doc
 
 Kind: TypeAlias = Literal["phone", "tablet", "sbc", "laptop", "desktop", "server"]
 Role: TypeAlias = Literal["foreground", "background", "extension", "headless", "service"]
@@ -23,9 +23,7 @@ GPU_USABLE_RATIO: Final = 0.9
 class Figure(Record, frozen=True, kw_only=True):
     """One figure of a device and its source."""
 
-    value: Annotated[
-        int, Meta(ge=0, description="The number, in the unit at the end of its field's name.")
-    ]
+    value: Annotated[Count, doc("The number, in the unit at the end of its field's name.")]
     source: Annotated[str, doc("Where the figure was read; `unverified` if nobody published it.")]
     note: Annotated[str, doc("How the figure follows from the source, or a restriction.")] = ""
 
@@ -41,9 +39,7 @@ class Cluster(Record, frozen=True, kw_only=True):
     core: Annotated[str, doc("Microarchitecture, for example cortex-a76.")]
     core_count: Annotated[Figure, doc("Number of cores.")]
     clock_hz: Annotated[Figure, doc("Clock under load.")]
-    flop_per_cycle: Annotated[
-        Figure, doc("fp32 operations per core and cycle; a multiply-add counts as 2.")
-    ]
+    flop_per_cycle: Annotated[Figure, doc("fp32 operations per core cycle; a multiply-add is two.")]
 
     @property
     def core_flops_per_s(self) -> int:
@@ -71,9 +67,7 @@ class DeviceMemory(Record, frozen=True, kw_only=True):
     """Main memory."""
 
     total_bytes: Annotated[Figure, doc("Installed memory.")]
-    bandwidth_bytes_per_s: Annotated[
-        Figure | None, doc("Peak transfer rate of the memory bus.")
-    ] = None
+    bandwidth_bytes_per_s: Annotated[Figure | None, doc("Peak rate of the memory bus.")] = None
     grants: Annotated[tuple[Grant, ...], doc("Memory limit of one process, by role.")]
 
 
@@ -81,18 +75,12 @@ class Gpu(Record, frozen=True, kw_only=True):
     """A graphics processor."""
 
     name: Annotated[str, doc("Name.")]
-    memory_bytes: Annotated[
-        Figure | None, doc("Its own memory; null if it shares main memory.")
-    ] = None
-    bandwidth_bytes_per_s: Annotated[Figure | None, doc("Peak transfer rate of its memory.")] = None
+    memory_bytes: Annotated[Figure | None, doc("Its own memory; null if it is shared.")] = None
+    bandwidth_bytes_per_s: Annotated[Figure | None, doc("Peak rate of its memory.")] = None
     fp32_flops_per_s: Annotated[Figure | None, doc("Peak fp32 rate.")] = None
-    fp16_flops_per_s: Annotated[
-        Figure | None, doc("Peak dense fp16 rate, including matrix units.")
-    ] = None
+    fp16_flops_per_s: Annotated[Figure | None, doc("Peak fp16 rate of its matrix units.")] = None
     launch_ns: Annotated[Figure | None, doc("Shortest time to start one kernel.")] = None
-    context_bytes: Annotated[
-        Figure | None, doc("Memory that a process needs before its first tensor.")
-    ] = None
+    context_bytes: Annotated[Figure | None, doc("Memory before the first tensor.")] = None
 
 
 class Npu(Record, frozen=True, kw_only=True):
@@ -105,15 +93,9 @@ class Npu(Record, frozen=True, kw_only=True):
 class Limits(Record, frozen=True, kw_only=True):
     """Default limits and target of an application on the device."""
 
-    runtime_bytes: Annotated[
-        Figure, doc("Resident memory of the runtime and the app that calls it.")
-    ]
-    model_storage_bytes: Annotated[
-        Figure | None, doc("Largest storage of a model; null for no limit.")
-    ] = None
-    latency_ns: Annotated[
-        Figure | None, doc("Default target for the time of one inference; null for no target.")
-    ] = None
+    runtime_bytes: Annotated[Figure, doc("Resident memory of the runtime and its app.")]
+    model_storage_bytes: Annotated[Figure | None, doc("Largest size of a model's files.")] = None
+    latency_ns: Annotated[Figure | None, doc("Default target for one inference.")] = None
 
 
 class Price(Record, frozen=True, kw_only=True):
@@ -132,32 +114,20 @@ class Anchor(Record, frozen=True, kw_only=True):
     runtime: Annotated[str, doc("Runtime of the measurement.")] = "onnxruntime"
     precision: Annotated[Precision, doc("Precision of the arithmetic.")] = "fp32"
     measured_on: Annotated[str, doc("Date, ISO 8601; empty if unknown.")] = ""
-    operations: Annotated[
-        dict[str, int], doc("Operations by kind of work; a multiply-add counts as 2.")
-    ]
-    activation_count: Annotated[
-        int, Meta(ge=0, description="Elements of activations, read and written.")
-    ] = 0
-    weight_count: Annotated[
-        int, Meta(ge=0, description="Weights that are used many times each.")
-    ] = 0
-    vector_weight_count: Annotated[int, Meta(ge=0, description="Weights that are used once.")] = 0
-    layer_count: Annotated[int, Meta(ge=0, description="Number of layers.")] = 0
+    operations: Annotated[dict[str, int], doc("By kind of work; a multiply-add counts as 2.")]
+    activation_count: Annotated[Count, doc("Elements of activations, read and written.")] = 0
+    weight_count: Annotated[Count, doc("Weights that are used many times each.")] = 0
+    vector_weight_count: Annotated[Count, doc("Weights that are used once.")] = 0
+    layer_count: Annotated[Count, doc("Number of layers.")] = 0
 
 
 class Rates(Record, frozen=True, kw_only=True):
     """Rates for one number of threads, measured with small models on the device."""
 
     thread_count: Annotated[int, Meta(ge=1, description="Threads of the measurement.")]
-    operations_per_s: Annotated[
-        dict[str, Figure], doc("Operations per second by kind of work; a multiply-add counts as 2.")
-    ]
-    activation_bytes_per_s: Annotated[
-        Figure, doc("Bytes of activations between layers per second, in caches.")
-    ]
-    bandwidth_bytes_per_s: Annotated[
-        Figure, doc("Bytes per second of data larger than the caches.")
-    ]
+    operations_per_s: Annotated[dict[str, Figure], doc("By kind of work; a multiply-add is two.")]
+    activation_bytes_per_s: Annotated[Figure, doc("Rate of activations between layers, in caches.")]
+    bandwidth_bytes_per_s: Annotated[Figure, doc("Rate of data larger than the caches.")]
     layer_ns: Annotated[Figure, doc("Time to start one layer.")]
 
 
@@ -167,9 +137,7 @@ class MeasuredMachine(Record, frozen=True, kw_only=True):
     runtime: Annotated[str, doc("Runtime as profiles name it.")]
     processor: Annotated[str, doc("Processor as profiles name it.")]
     core_count: Annotated[int, Meta(ge=1, description="Cores that a process could use.")]
-    cache_bytes: Annotated[
-        Figure | None, doc("Last cache before main memory; null if unknown.")
-    ] = None
+    cache_bytes: Annotated[Figure | None, doc("Last cache before main memory.")] = None
     rates: Annotated[tuple[Rates, ...], doc("Rates by number of threads, one thread first.")]
 
 
@@ -182,28 +150,19 @@ class Device(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibi
     aliases: Annotated[tuple[str, ...], doc("Other names that users type.")] = ()
     os: Annotated[str, doc("Operating system.")]
     isa: Annotated[Isa, doc("Instruction set.")]
-    allocator: Annotated[
-        Allocator, doc("Allocator of the C library; it sets how much memory is retained.")
-    ]
+    allocator: Annotated[Allocator, doc("Allocator of the C library; sets the retained memory.")]
     runs_on: Annotated[Processor, doc("Processor that projections are for.")] = "cpu"
     role: Annotated[Role, doc("Default role of the process.")]
-    cpu: Annotated[Cpu | None, doc("Processor; null for an accelerator without a host.")] = None
-    memory: Annotated[
-        DeviceMemory | None, doc("Main memory; null for an accelerator without a host.")
-    ] = None
+    cpu: Annotated[Cpu | None, doc("Processor; null for an accelerator.")] = None
+    memory: Annotated[DeviceMemory | None, doc("Main memory; null for an accelerator.")] = None
     gpu: Annotated[Gpu | None, doc("Graphics processor.")] = None
     npu: Annotated[Npu | None, doc("Neural accelerator.")] = None
     limits: Annotated[Limits, doc("Default limits and target of an application.")]
-    power_mw: Annotated[
-        Figure | None, doc("Highest power under load, in milliwatts; null if unknown.")
-    ] = None
+    power_mw: Annotated[Figure | None, doc("Highest power under load, in milliwatts.")] = None
     price: Annotated[Price | None, doc("Rent; null if unknown.")] = None
     runtimes: Annotated[tuple[str, ...], doc("Runtimes that are used on it.")] = ()
     anchors: Annotated[tuple[Anchor, ...], doc("Latencies measured on the device.")] = ()
-    measured: Annotated[
-        MeasuredMachine | None,
-        doc("Rates that `devices this` measured; null if it was not run there."),
-    ] = None
+    measured: Annotated[MeasuredMachine | None, doc("Rates that `devices this` measured.")] = None
     origin: Annotated[str, doc("File of the device; empty if there is none.")] = ""
 
     def grant(self, role: Role | None = None) -> Grant | None:
