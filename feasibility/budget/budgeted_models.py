@@ -16,11 +16,7 @@ _GLOB_CHARACTERS: Final = frozenset("*?[")
 
 @dataclass(frozen=True, slots=True)
 class BudgetedModel:
-    """A model with its budget.
-
-    Args:
-        name: Path relative to the budget file, with slashes.
-    """
+    """A model with its budget; its name is the path relative to the budget file."""
 
     name: str
     path: Path

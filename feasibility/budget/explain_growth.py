@@ -22,10 +22,7 @@ def explain_growth(
 ) -> tuple[Growth, ...]:
     """The changed parts that explain these metrics, largest change first.
 
-    Args:
-        metrics: The metrics to explain.
-        baseline: The model before; None to name the largest parts.
-        now: The model now.
+    Without a baseline, the largest parts.
     """
     before = baseline or Snapshot(tool_version="", model="")
     needs = {METRICS[metric].need for metric in metrics}

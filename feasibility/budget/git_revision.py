@@ -33,9 +33,7 @@ _GIT_VARIABLES: Final = frozenset(
 class Revision:
     """A revision; its files are checked out when they are needed.
 
-    Args:
-        name: The revision as the user wrote it.
-        folder: Folder of the budget file inside the repository.
+    The name is what the user wrote; the folder of the budget file is relative to the repository.
     """
 
     name: str

@@ -60,10 +60,8 @@ class Times(NamedTuple):
 class ModelRuns:
     """Runs of one model, one per call.
 
-    Every method raises a FeasibilityError if the model does not load or run.
-
-    Args:
-        plan: Inputs that the model runs with; None to find them.
+    Every method raises a FeasibilityError if the model does not load or run. Without a plan,
+    the first run finds the inputs.
     """
 
     name: str

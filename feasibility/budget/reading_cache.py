@@ -28,10 +28,9 @@ _RACY_NS: Final = 2 * SECOND_NS
 
 @dataclass(frozen=True, slots=True)
 class ReadingCache:
-    """Small documents by key. A damaged document counts as missing.
+    """Small documents by key, in a folder; without one nothing is cached.
 
-    Args:
-        folder: Folder of the documents, created with the first one; None to cache nothing.
+    A damaged document counts as missing.
     """
 
     folder: Path | None

@@ -28,13 +28,7 @@ _ANCHORS_HEADER: Final = "\n[[anchors]]"
 
 
 def device_text(device: Device, source_keys: Mapping[str, str], comment: str = "") -> str:
-    """Text of a device file.
-
-    Args:
-        device: The device; its origin is not written.
-        source_keys: Short names of sources; other sources are numbered.
-        comment: Lines at the top.
-    """
+    """Text of a device file, with short names for these sources; other sources are numbered."""
     sources = _Sources(source_keys)
     figures = _present(
         cpu=device.cpu and _cpu(device.cpu, sources),
@@ -118,11 +112,7 @@ def duration_text(ns: int) -> str:
 
 
 class _Sources:
-    """Turns figures into tables and gives each source a short name.
-
-    Args:
-        keys: Short names that are known.
-    """
+    """Turns figures into tables and gives each source a short name."""
 
     def __init__(self, keys: Mapping[str, str]) -> None:
         self._keys = keys

@@ -60,14 +60,9 @@ def checked_id(identifier: str) -> str:
 def measure_this_machine(
     identifier: str, name: str | None, kind: Kind | None, *, quiet: bool, pace: Pace | None = None
 ) -> Device:
-    """This machine, described and measured as a device.
+    """This machine, described and measured as a device, by default in less than two minutes.
 
-    Args:
-        identifier: Id of the device.
-        name: Display name; None for the name that the system reports.
-        kind: Kind of device; None for a guess from what the system reports.
-        quiet: True to show no progress.
-        pace: How long measuring takes; None for less than two minutes on any machine.
+    Name and kind are those that the system reports unless they are given.
     """
     import datetime as dt
     import os

@@ -95,11 +95,7 @@ def anchored_device(
 ) -> Device:
     """The device with these times among its anchors; they replace older ones.
 
-    Args:
-        device: The device of the measurements.
-        measured: Models and their times.
-        threads: Threads of the measurements; None for the number that projections assume.
-        runtime: Runtime of the measurements, by key or name.
+    Without a number of threads, the one that projections assume.
     """
     import msgspec
 
