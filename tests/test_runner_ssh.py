@@ -21,9 +21,9 @@ from onnx.external_data_helper import set_external_data
 
 from feasibility.errors import HostError, UsageError
 from feasibility.facts.read_model import read_model
-from feasibility.measure.files_to_stage import files_to_stage
 from feasibility.measure.measure_model import measure_model
 from feasibility.measure.measure_options import MeasureOptions
+from feasibility.measure.passes import files_to_stage
 from feasibility.records.workload import InputSpec
 from feasibility.runners import remote_runner, ssh
 from feasibility.runners.child_command import STEADY_ENVIRONMENT

@@ -34,7 +34,7 @@ def arena_peak(steps: Sequence[ArenaStep]) -> ArenaPeak | None:
     """
     if not steps:
         return None
-    start = max(0, steps[0].in_use_bytes - steps[0].grown_bytes)
+    start = steps[0].before_bytes
     highest = max(step.high_bytes for step in steps)
     index = next(i for i, step in enumerate(steps) if step.high_bytes == highest)
     held: list[_Block] = []
@@ -54,7 +54,12 @@ def arena_peak(steps: Sequence[ArenaStep]) -> ArenaPeak | None:
         in_use_bytes=in_use,
         prepacked_bytes=start,
         scratch_bytes=min(in_use, max(0, highest - peak.in_use_bytes)),
-        tensors=_largest(held),
+        tensors=tuple(
+            HeldTensor(
+                producer=block.step.node, op_type=block.step.op_type, size_bytes=block.size_bytes
+            )
+            for block in sorted(held, key=lambda block: -block.size_bytes)[:MAX_TENSOR_COUNT]
+        ),
     )
 
 
@@ -111,16 +116,6 @@ def _at_most(held: Sequence[_Block], order: Sequence[int], size_bytes: int) -> t
             chosen.append(index)
             size_bytes -= held[index].size_bytes
     return tuple(chosen)
-
-
-def _largest(held: Sequence[_Block]) -> tuple[HeldTensor, ...]:
-    ordered = sorted(held, key=lambda block: -block.size_bytes)[:MAX_TENSOR_COUNT]
-    return tuple(
-        HeldTensor(
-            producer=block.step.node, op_type=block.step.op_type, size_bytes=block.size_bytes
-        )
-        for block in ordered
-    )
 
 
 def _rounded(size_bytes: int) -> int:

@@ -55,8 +55,7 @@ class PassResults:
 def build_profile(reading: ModelReading, passes: Passes, results: PassResults) -> Profile:
     """The profile of a model."""
     facts, session = facts_for(results.plan, reading), passes.session
-    ready = results.plain.event(Ready)
-    assert ready is not None
+    versions = results.plain.sent(Ready).versions
     latency = None if session.is_emulated else _latency(results.plain)
     uses = [phase.uses for phase in (results.load, results.inference) if phase is not None]
     return Profile(
@@ -65,7 +64,7 @@ def build_profile(reading: ModelReading, passes: Passes, results: PassResults) -
         method="emulated" if session.is_emulated else "measured",
         runner=session.runner_name,
         model=profiled_model(facts),
-        host=read_host(ready.versions, session.host),
+        host=read_host(versions, session.host),
         workload=passes.workload(results.plan, results.plain),
         memory=None
         if results.steady is None
@@ -86,7 +85,7 @@ def build_profile(reading: ModelReading, passes: Passes, results: PassResults) -
         warnings=(
             *facts.warnings,
             *results.warnings,
-            *measurement_warnings.other_runtime(ready.versions, session.runner_name),
+            *measurement_warnings.other_runtime(versions, session.runner_name),
             *([measurement_warnings.emulated()] if session.is_emulated else ()),
             *(measurement_warnings.latency_warnings(latency, passes.options) if latency else ()),
         ),
@@ -94,10 +93,8 @@ def build_profile(reading: ModelReading, passes: Passes, results: PassResults) -
 
 
 def _latency(plain: ChildResult) -> Latency:
-    loaded, done = plain.event(Loaded), plain.event(Done)
-    assert loaded is not None
-    assert done is not None
-    return latency_summary(done.samples_ns, loaded.load_ns, done.first_run_ns)
+    done = plain.sent(Done)
+    return latency_summary(done.samples_ns, plain.sent(Loaded).load_ns, done.first_run_ns)
 
 
 def _anatomy(results: PassResults, model_files: frozenset[str]) -> Anatomy | None:

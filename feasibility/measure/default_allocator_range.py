@@ -22,6 +22,7 @@ _EMULATED_COUNT_MIN: Final = 3
 _UNCHANGED_COUNT: Final = 6
 _TIME_NS: Final = 3 * SECOND_NS // 2
 _WIDER_RATIO: Final = 0.01
+_FIGURES: Final = ("load_peak", "resident", "inference_peak")
 
 
 def measure_range(
@@ -57,18 +58,11 @@ def largest_peak_bytes(children: Sequence[ChildMemory]) -> int:
 
 def default_range(children: Sequence[ChildMemory]) -> DefaultAllocator:
     """The range that further children with the default allocator are expected to stay in."""
-    load_low, load_high = _range([child.load_peak_bytes for child in children])
-    resident_low, resident_high = _range([child.resident_bytes for child in children])
-    inference_low, inference_high = _range([child.inference_peak_bytes for child in children])
-    return DefaultAllocator(
-        repeat_count=len(children),
-        load_peak_low_bytes=load_low,
-        load_peak_high_bytes=load_high,
-        resident_low_bytes=resident_low,
-        resident_high_bytes=resident_high,
-        inference_peak_low_bytes=inference_low,
-        inference_peak_high_bytes=inference_high,
-    )
+    ends: dict[str, int] = {}
+    for figure in _FIGURES:
+        low, high = _range([getattr(child, f"{figure}_bytes") for child in children])
+        ends |= {f"{figure}_low_bytes": low, f"{figure}_high_bytes": high}
+    return DefaultAllocator(repeat_count=len(children), **ends)
 
 
 def _range(figures: Sequence[int]) -> tuple[int, int]:
@@ -86,9 +80,9 @@ def _range(figures: Sequence[int]) -> tuple[int, int]:
 
 def _widens(known: Sequence[ChildMemory], new: ChildMemory) -> bool:
     """Whether a child's figures lie outside the range so far by more than the tolerance."""
-    for name in ("load_peak_bytes", "resident_bytes", "inference_peak_bytes"):
-        figures = [getattr(child, name) for child in known]
-        value = getattr(new, name)
+    for figure in _FIGURES:
+        figures = [getattr(child, f"{figure}_bytes") for child in known]
+        value = getattr(new, f"{figure}_bytes")
         if value < min(figures) * (1 - _WIDER_RATIO) or value > max(figures) * (1 + _WIDER_RATIO):
             return True
     return False

@@ -181,39 +181,6 @@ def latency_warnings(latency: Latency, options: MeasureOptions) -> tuple[Notice,
     )
 
 
-def weaker_limit(kind: LimitKind) -> tuple[Notice, ...]:
-    """A warning if the limit is not a control group."""
-    return _warning_if(
-        kind == "address-space",
-        "limit-weaker",
-        "no control group can be made here, so the limit counts private memory that is requested, "
-        "used or not; file-backed memory is not limited, so the model cannot thrash",
-        "`feasibility doctor` says what to allow for a limit that counts memory in use",
-    )
-
-
-def kept_files(kept_bytes: int) -> tuple[Notice, ...]:
-    """A warning if files of the model could not be evicted before a run."""
-    return _warning_if(
-        kept_bytes,
-        "page-cache-kept",
-        f"{format_bytes(kept_bytes)} of the model's files may have stayed in the page cache, "
-        "where they do not count against the limit",
-        "close other programs that have the model open, or prove your own copy of it",
-    )
-
-
-def default_allocator(allocator: AllocatorSetting) -> tuple[Notice, ...]:
-    """A warning that figures differ between processes."""
-    return _warning_if(
-        allocator == "default",
-        "allocator-default",
-        "with the default allocator the memory of one model differs by up to an eighth between "
-        "processes, so another run may have another outcome",
-        "set MALLOC_TRIM_THRESHOLD_=131072 where you deploy, and prove without --allocator default",
-    )
-
-
 def other_instruction_set(device: Device | None, arch: str) -> tuple[Notice, ...]:
     """A warning if the device has another instruction set than this machine."""
     if device is None:
@@ -227,55 +194,81 @@ def other_instruction_set(device: Device | None, arch: str) -> tuple[Notice, ...
     )
 
 
-def limit_above_free(enforced_bytes: int, free_bytes: int) -> tuple[Notice, ...]:
-    """A warning if the machine has less free memory than the limit."""
-    return _warning_if(
-        enforced_bytes > free_bytes,
-        "limit-above-free",
-        f"the limit of {format_bytes(enforced_bytes)} is above the {format_bytes(free_bytes)} of "
-        "free memory here, so the limit itself was not tested",
-        "free memory, or prove it on a larger machine",
-    )
+def proof_warnings(
+    runs: Sequence[LimitedRun],
+    *,
+    limit_kind: LimitKind,
+    allocator: AllocatorSetting,
+    free_bytes: int,
+    kept_bytes: int,
+    read_ahead_bytes: int,
+    coarse_points: Sequence[str],
+    precision_ratio: float,
+) -> tuple[Notice, ...]:
+    """Warnings about the limits of a proof, and about what disturbed its runs.
 
-
-def disturbed_runs(runs: Sequence[LimitedRun]) -> tuple[Notice, ...]:
-    """A warning if a run was slow although it read no evicted page again."""
-    slow = (
+    `kept_bytes` of the model's files stayed in the page cache. The search found `coarse_points`,
+    but not with the precision that was wanted.
+    """
+    most_bytes = max((run.enforced_bytes or 0 for run in runs), default=0)
+    disturbed = any(
         run.outcome == "survived"
         and run.reread_per_run_bytes == 0
         and run.latency_ratio is not None
         and run.latency_ratio > _DISTURBED_RATIO
         for run in runs
     )
-    return _warning_if(
-        any(slow),
-        "slow-without-rereads",
-        "a limited run took longer although it read no evicted page again, so something other "
-        "than its limit slowed it down",
-        "for reliable latencies, prove it on an idle machine",
-    )
-
-
-def long_read_ahead(runs: Sequence[LimitedRun], read_ahead_bytes: int | None) -> tuple[Notice, ...]:
-    """A warning if a disk that reads far ahead made thrashing worse."""
-    if read_ahead_bytes is None or read_ahead_bytes <= _USUAL_READ_AHEAD_BYTES:
-        return ()
-    return _warning_if(
-        any(run.reread_per_run_bytes for run in runs),
-        "disk-reads-ahead",
-        f"for every missing page the disk here reads {format_bytes(read_ahead_bytes)} ahead, where "
-        "phones and boards read 128 KiB; that evicts other pages, so the comfort point is higher "
-        "here",
-        "as root: echo 128 > /sys/block/DISK/queue/read_ahead_kb",
-    )
-
-
-def coarse_bisection(points: Sequence[str], precision_ratio: float) -> tuple[Notice, ...]:
-    """A warning if the number of runs was not enough to find a point precisely."""
-    return _warning_if(
-        points,
-        "bisection-coarse",
-        f"there were not enough runs to find the {' and the '.join(points)} to "
-        f"{format_margin(precision_ratio)}",
-        "run it again on an idle machine",
+    reads_far = read_ahead_bytes > _USUAL_READ_AHEAD_BYTES
+    return (
+        *_warning_if(
+            limit_kind == "address-space",
+            "limit-weaker",
+            "no control group can be made here, so the limit counts private memory that is "
+            "requested, used or not; file-backed memory is not limited, so the model cannot thrash",
+            "`feasibility doctor` says what to allow for a limit that counts memory in use",
+        ),
+        *_warning_if(
+            most_bytes > free_bytes,
+            "limit-above-free",
+            f"the limit of {format_bytes(most_bytes)} is above the {format_bytes(free_bytes)} of "
+            "free memory here, so the limit itself was not tested",
+            "free memory, or prove it on a larger machine",
+        ),
+        *_warning_if(
+            allocator == "default",
+            "allocator-default",
+            "with the default allocator the memory of one model differs by up to an eighth between "
+            "processes, so another run may have another outcome",
+            "set MALLOC_TRIM_THRESHOLD_=131072 where you deploy, and prove without "
+            "--allocator default",
+        ),
+        *_warning_if(
+            kept_bytes,
+            "page-cache-kept",
+            f"{format_bytes(kept_bytes)} of the model's files may have stayed in the page cache, "
+            "where they do not count against the limit",
+            "close other programs that have the model open, or prove your own copy of it",
+        ),
+        *_warning_if(
+            disturbed,
+            "slow-without-rereads",
+            "a limited run took longer although it read no evicted page again, so something other "
+            "than its limit slowed it down",
+            "for reliable latencies, prove it on an idle machine",
+        ),
+        *_warning_if(
+            reads_far and any(run.reread_per_run_bytes for run in runs),
+            "disk-reads-ahead",
+            f"for every missing page the disk here reads {format_bytes(read_ahead_bytes)} ahead, "
+            "where phones and boards read 128 KiB; that evicts other pages, so the comfort point "
+            "is higher here",
+            "as root: echo 128 > /sys/block/DISK/queue/read_ahead_kb",
+        ),
+        *_warning_if(
+            coarse_points,
+            "bisection-coarse",
+            f"there were not enough runs to find the {' and the '.join(coarse_points)} to "
+            f"{format_margin(precision_ratio)}",
+            "run it again on an idle machine",
+        ),
     )

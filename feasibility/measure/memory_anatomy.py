@@ -129,14 +129,6 @@ def peak_parts(sources: MemorySources, loaded: MemoryParts) -> MemoryParts:
     )
 
 
-def arena_start_bytes(trace: Trace | None) -> int | None:
-    """Arena in use before the first node ran: the prepacked weights."""
-    if trace is None or not trace.steps:
-        return None
-    first = trace.steps[0]
-    return max(0, first.in_use_bytes - first.grown_bytes)
-
-
 def _arena(sources: MemorySources, rest: _Remainder, inputs_bytes: int) -> tuple[int, int]:
     """Touched bytes of the arena, in use and idle.
 
@@ -148,10 +140,11 @@ def _arena(sources: MemorySources, rest: _Remainder, inputs_bytes: int) -> tuple
     else:
         added = sources.steady.growth_bytes - inputs_bytes
     touched = rest.take(added)
-    trace, start = sources.trace, arena_start_bytes(sources.trace)
-    if trace is None or trace.arena_in_use_peak_bytes is None or start is None:
+    trace = sources.trace
+    if trace is None or trace.arena_in_use_peak_bytes is None or not trace.steps:
         return touched, 0
-    in_use = max(0, min(touched, trace.arena_in_use_peak_bytes - start))
+    start_bytes = trace.steps[0].before_bytes
+    in_use = max(0, min(touched, trace.arena_in_use_peak_bytes - start_bytes))
     return in_use, touched - in_use
 
 
@@ -181,9 +174,8 @@ def _prepacked_bytes(sources: MemorySources) -> int:
     If the runtime does not report it: the anonymous memory that prepacking adds, which is less
     if the original weights were freed.
     """
-    start = arena_start_bytes(sources.trace)
-    if start is not None:
-        return start
+    if sources.trace is not None and sources.trace.steps:
+        return sources.trace.steps[0].before_bytes
     if sources.without_prepacking is None:
         return 0
     with_it = sources.kernel.resident_anonymous_bytes
@@ -191,11 +183,5 @@ def _prepacked_bytes(sources: MemorySources) -> int:
 
 
 def _effect(setting: ChangedSetting, child: ChildMemory) -> SettingEffect:
-    return SettingEffect(
-        setting=setting,
-        load_peak_bytes=child.load_peak_bytes,
-        resident_bytes=child.resident_bytes,
-        resident_anonymous_bytes=child.resident_anonymous_bytes,
-        inference_peak_bytes=child.inference_peak_bytes,
-        inference_anonymous_bytes=child.inference_anonymous_bytes,
-    )
+    figures = {name: getattr(child, name) for name in SettingEffect.__struct_fields__[1:]}
+    return SettingEffect(setting=setting, **figures)

@@ -46,10 +46,7 @@ class ChildMemory:
 
 def memory_of(result: ChildResult) -> ChildMemory:
     """Figures of a child that finished."""
-    ready, loaded, done = result.event(Ready), result.event(Loaded), result.event(Done)
-    assert ready is not None
-    assert loaded is not None
-    assert done is not None
+    ready, loaded, done = result.sent(Ready), result.sent(Loaded), result.sent(Done)
     base, after_load, after_runs = ready.baseline, loaded.memory, done.memory
     return ChildMemory(
         peak_source=ready.peak_source,

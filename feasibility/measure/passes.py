@@ -1,8 +1,10 @@
-"""What does each pass ask its child to do? One child has one instrument."""
+"""What does each pass ask its child to do, and which files does it need? One instrument each."""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import posixpath
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +13,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from feasibility.measure.files_to_stage import files_to_stage
+from feasibility.errors import ModelError
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.records.base import AllocatorSetting
 from feasibility.records.model_reading import ModelReading
@@ -19,7 +21,8 @@ from feasibility.records.workload import InputPlan, InputSpec, Workload
 from feasibility.runners.child_command import STEADY_ENVIRONMENT
 from feasibility.runners.child_process import ChildResult, Watcher, run_children
 from feasibility.runners.child_protocol import Done, Event, Instrument, Ready, Request, Schedule
-from feasibility.runners.session import LocalSession, Runner, Session
+from feasibility.runners.session import LocalSession, Runner, Session, StagedFile
+from feasibility.text import safe_text
 from feasibility.units import SECOND_NS
 
 # After this share of the time limit the child stops sampling, so that it can still report.
@@ -27,6 +30,7 @@ _SAMPLING_SHARE: Final = 0.7
 # Emulated arithmetic takes about a hundred times as long, but an emulated pass has few runs.
 _EMULATION_SLOWDOWN: Final = 20
 _MAX_CONCURRENCY: Final = 4
+_MODEL_FOLDER: Final = "model"
 
 # The peak is the highest of several runs: the second run can need more than the first, because
 # the runtime then plans its arena ahead.
@@ -58,6 +62,36 @@ def connected_passes(
         yield Passes(reading.path.absolute(), options, session, session.host.free_bytes)
 
 
+def files_to_stage(reading: ModelReading, options: MeasureOptions) -> tuple[StagedFile, ...]:
+    """The files to copy to a machine where the model is to run.
+
+    Raises:
+        ModelError: Its external data lies where it cannot be copied to.
+    """
+    path = Path(reading.facts.path)
+    inputs = [*options.input_files.values(), *filter(None, [options.inputs_archive])]
+    return (
+        StagedFile(path.absolute(), f"{_MODEL_FOLDER}/{path.name}"),
+        *_external_files(path, reading.external_locations),
+        *(
+            StagedFile(file.absolute(), f"inputs/{number}{file.suffix}")
+            for number, file in enumerate(inputs)
+        ),
+    )
+
+
+def _external_files(path: Path, locations: tuple[str, ...]) -> Iterator[StagedFile]:
+    for location in locations:
+        name = posixpath.normpath(f"{_MODEL_FOLDER}/{location}")
+        if not name.startswith(f"{_MODEL_FOLDER}/"):
+            raise ModelError(
+                f"Cannot read model '{safe_text(str(path))}'",
+                f"its external data {safe_text(location)!r} lies outside the folder that is copied",
+                "save the model again with its data beside it",
+            )
+        yield StagedFile(Path(os.path.realpath(path.parent / location)), name)
+
+
 @dataclass(frozen=True, slots=True)
 class Passes:
     """The passes over one model; each starts a fresh child and waits for its end.
@@ -79,9 +113,7 @@ class Passes:
 
     def workload(self, plan: InputPlan, result: ChildResult) -> Workload:
         """The workload of a child that finished."""
-        ready, done = result.event(Ready), result.event(Done)
-        assert ready is not None
-        assert done is not None
+        versions, done = result.sent(Ready).versions, result.sent(Done)
         return Workload(
             dims=plan.dims,
             inputs=plan.inputs,
@@ -89,7 +121,7 @@ class Passes:
             threads=self.options.threads,
             warmup_count=done.warmup_count,
             run_count=len(done.samples_ns),
-            runtime=f"ONNX Runtime {ready.versions.get('onnxruntime', '')}".strip(),
+            runtime=f"ONNX Runtime {versions.get('onnxruntime', '')}".strip(),
             provider=self.options.provider_name,
             seed=self.options.seed,
         )

@@ -24,15 +24,13 @@ def try_runner(runner: Runner) -> RunnerTrial:
     with connected_passes(reading, options, runner) as passes:
         session = passes.session
         _, result = first_that_runs(reading, passes.steady, passes.ceiling_bytes)
-        ready = result.event(Ready)
-        assert ready is not None
-        memory = memory_of(result)
+        versions, memory = result.sent(Ready).versions, memory_of(result)
         return RunnerTrial(
             tool_version=feasibility.__version__,
             runner=runner.name,
             method="emulated" if session.is_emulated else "measured",
             model=MODEL_NAME,
             peak_bytes=max(memory.load_peak_bytes, memory.inference_peak_bytes),
-            host=read_host(ready.versions, session.host),
-            warnings=tuple(other_runtime(ready.versions, runner.name)),
+            host=read_host(versions, session.host),
+            warnings=tuple(other_runtime(versions, runner.name)),
         )

@@ -49,14 +49,11 @@ class Anatomy(Record, frozen=True, kw_only=True):
     inference_peak: Annotated[MemoryParts | None, doc("Inference peak, divided.")] = None
     allocated_bytes: Annotated[
         Bytes | None,
-        doc(
-            "In use on the heap after loading, headers and rounding included, counted by "
-            "the C library; null if it cannot count it."
-        ),
+        doc("In use on the heap after loading, headers and rounding included, if known."),
     ] = None
     requested_bytes: Annotated[
         Bytes | None,
-        doc("The same without headers and rounding: bytes that were requested, counted by memray."),
+        doc("The same without headers and rounding: requested bytes, counted by memray."),
     ] = None
     mapped_bytes: Annotated[Bytes | None, doc("Kept mappings in full size, touched or not.")] = None
     untouched_bytes: Annotated[Bytes | None, doc("Allocated and never written.")] = None
@@ -74,10 +71,7 @@ class TimelinePhase(Record, frozen=True, kw_only=True):
 
     name: Annotated[
         TimelinePhaseName,
-        doc(
-            "The phase. Loading is `parse`, `optimise` and `prepack` if the runtime's log "
-            "has them, otherwise `load`."
-        ),
+        doc("The phase. Loading is `parse`, `optimise` and `prepack` if the log has them."),
     ]
     begin_ns: Annotated[Nanoseconds, doc("Beginning of the phase on the timeline.")]
     end_ns: Annotated[Nanoseconds, doc("End of the phase on the timeline.")]
@@ -103,10 +97,7 @@ class ArenaPeak(Record, frozen=True, kw_only=True):
     scratch_bytes: Annotated[Bytes, doc("Part that this node took and freed itself.")] = 0
     tensors: Annotated[
         tuple[HeldTensor, ...],
-        doc(
-            "Outputs in the arena then, largest first. They are matched by size, because "
-            "the runtime does not report which output it frees."
-        ),
+        doc("Outputs in the arena then, largest first; matched by size, not by name."),
     ] = ()
 
 
@@ -120,7 +111,6 @@ class Timeline(Record, frozen=True, kw_only=True):
         tuple[int, ...], doc("Resident memory at each point, the highest of its time slice.")
     ]
     allocated_bytes: Annotated[
-        tuple[int, ...] | None,
-        doc("Bytes in use on the heap at each point; null if the C library cannot count them."),
+        tuple[int, ...] | None, doc("In use on the heap at each point; null if not counted.")
     ] = None
     arena_peak: Annotated[ArenaPeak | None, doc("The node at which the arena was fullest.")] = None

@@ -57,7 +57,7 @@ class Memory(Record, frozen=True, kw_only=True):
     ]
     peak_source: Annotated[
         Literal["vmhwm", "sampled"],
-        doc("vmhwm: the kernel's high-water mark; sampled: a thread read resident memory."),
+        doc("vmhwm: the kernel's high-water mark; sampled: read by a thread."),
     ] = "vmhwm"
     baseline_bytes: Annotated[Bytes, doc("Resident memory of the child before it loads the model.")]
     load_peak_bytes: Annotated[Bytes, doc("Highest resident memory while loading.")]
@@ -91,8 +91,7 @@ class Memory(Record, frozen=True, kw_only=True):
         Bytes | None, doc("Bytes requested at the peak of the runs.")
     ] = None
     retained_bytes: Annotated[
-        Bytes | None,
-        doc("Bytes that the program freed and the default allocator kept after loading."),
+        Bytes | None, doc("Bytes freed, and kept by the default allocator after loading.")
     ] = None
     arena_held_bytes: Annotated[Bytes | None, doc("Most bytes that the arena held.")] = None
     arena_in_use_peak_bytes: Annotated[Bytes | None, doc("Most bytes of the arena in use.")] = None
@@ -121,10 +120,7 @@ class GpuMemory(Record, frozen=True, kw_only=True):
     total_bytes: Annotated[Bytes, doc("Its memory.")]
     scope: Annotated[
         Literal["process", "device"],
-        doc(
-            "process: the driver reports this process; device: it reports all processes "
-            "together, and their memory before the child is subtracted."
-        ),
+        doc("process: memory of this process; device: of all processes, less before."),
     ]
     context_bytes: Annotated[
         Bytes | None, doc("Memory of context and libraries, measured with a model of one operator.")

@@ -32,10 +32,7 @@ class LimitedRun(Record, frozen=True, kw_only=True):
     ] = None
     outcome: Annotated[
         Outcome,
-        doc(
-            "survived: it finished; thrashed: it finished, but slower than the thrashing "
-            "ratio because it read evicted pages again; killed: it did not finish."
-        ),
+        doc("survived: finished; thrashed: finished, slowed by rereads; killed: not finished."),
     ]
     ended_by: Annotated[
         EndedBy,
@@ -53,11 +50,7 @@ class LimitedRun(Record, frozen=True, kw_only=True):
     latency_ratio: Annotated[Ratio | None, doc("Median over that without a limit.")] = None
     load_ratio: Annotated[Ratio | None, doc("Loading time over that without a limit.")] = None
     reread_per_run_bytes: Annotated[
-        Bytes | None,
-        doc(
-            "Evicted file pages that were read again, per run after the first; null if "
-            "this kernel does not count them."
-        ),
+        Bytes | None, doc("Evicted file pages read again, per run after the first, if counted.")
     ] = None
     refault_bytes: Annotated[Bytes | None, doc("Evicted file pages read again in total.")] = None
     major_fault_count: Annotated[Count | None, doc("Page faults that waited for the disk.")] = None
@@ -72,7 +65,10 @@ class DeviceProof(Record, frozen=True, kw_only=True):
     """A run under the memory limit of one device, on this machine."""
 
     arch: Annotated[str, doc("Instruction set of this machine; the device's may differ.")]
-    limit_kind: Annotated[LimitKind, doc("What enforced the limit.")]
+    limit_kind: Annotated[
+        LimitKind,
+        doc("What enforced the limits. address-space counts requested private memory only."),
+    ]
     run: Annotated[LimitedRun, doc("Run under the limit.")]
 
 
@@ -107,10 +103,7 @@ class Proof(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibil
     ]
     limit_kind: Annotated[
         LimitKind,
-        doc(
-            "What enforced the limits. address-space counts private memory that was "
-            "requested; the others count memory in use, page cache included."
-        ),
+        doc("What enforced the limits. address-space counts requested private memory only."),
     ]
     memory_bytes: Annotated[Bytes | None, doc("Limit of --memory or --device.")] = None
     device: Annotated[str | None, doc("Device of the limit; null without --device.")] = None

@@ -71,6 +71,12 @@ class ChildResult:
         """The first event of one kind; None if the child did not send one."""
         return next((event for event in self.events if isinstance(event, kind)), None)
 
+    def sent(self, kind: type[EventT]) -> EventT:
+        """The first event of a kind that every finished child has sent."""
+        found = self.event(kind)
+        assert found is not None
+        return found
+
     @property
     def phase(self) -> Phase:
         """The phase in which it ended."""

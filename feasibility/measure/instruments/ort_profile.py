@@ -44,6 +44,11 @@ class ArenaStep:
     input_sizes: tuple[int, ...] = ()
     output_sizes: tuple[int, ...] = ()
 
+    @property
+    def before_bytes(self) -> int:
+        """Arena in use before the call; before the first one, the prepacked weights."""
+        return max(0, self.in_use_bytes - self.grown_bytes)
+
 
 @dataclass(frozen=True, slots=True)
 class Trace:

@@ -1,4 +1,7 @@
-"""How is a memory limit proven? Runs the model under limits that the kernel enforces."""
+"""How is a memory limit proven? Runs the model under limits that the kernel enforces.
+
+The run without a limit gives the estimate that the search starts from.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from feasibility.facts.read_model import facts_for
 from feasibility.measure import measurement_warnings
 from feasibility.measure.inputs_that_run import first_that_runs, read_to_run
 from feasibility.measure.measure_options import MeasureOptions, Progress, no_progress
+from feasibility.measure.memory_figures import memory_of
 from feasibility.measure.passes import Passes, local_passes
 from feasibility.measure.profiled_model import profiled_model
 from feasibility.measure.prove.bisection import (
@@ -25,7 +29,6 @@ from feasibility.measure.prove.bisection import (
     floor_bracket,
     next_limit,
 )
-from feasibility.measure.prove.first_estimate import baseline_and_estimate
 from feasibility.measure.prove.limited_run import (
     COMFORT_RATIO,
     THRASHING_RATIO,
@@ -39,11 +42,12 @@ from feasibility.measure.prove.page_cache import read_ahead_bytes
 from feasibility.records.base import AllocatorSetting
 from feasibility.records.device import Device
 from feasibility.records.model_reading import ModelReading
-from feasibility.records.proof import Bisection, LimitedRun, Proof
+from feasibility.records.proof import Bisection, LimitedRun, LimitKind, Proof
 from feasibility.records.workload import InputPlan
 from feasibility.runners.child_process import ChildResult
-from feasibility.runners.child_protocol import Event, Ready
+from feasibility.runners.child_protocol import Done, Event, Ready
 from feasibility.runners.host import ceiling_bytes, read_host
+from feasibility.runners.limits.cgroup_folder import PAGE_BYTES
 from feasibility.runners.limits.memory_limit import Enforcer
 from feasibility.runners.limits.strongest_limit import strongest_enforcer
 from feasibility.units import MIB, SECOND_NS, format_bytes
@@ -124,7 +128,7 @@ class _Prover:
         self.plan, self.first = first_that_runs(self.reading, run, self.passes.ceiling_bytes)
         self.unlimited = unlimited_run(children[-1])
         files_bytes = self.reading.facts.file_bytes + self.reading.facts.external_bytes
-        self.baseline_bytes, self.estimate = baseline_and_estimate(
+        self.baseline_bytes, self.estimate = _baseline_and_estimate(
             children[-1], self.enforcer.kind, files_bytes
         )
 
@@ -179,11 +183,8 @@ class _Prover:
     def proof(self) -> Proof:
         """The record of all runs."""
         facts = facts_for(self.plan, self.reading)
-        ready = self.first.event(Ready)
-        assert ready is not None
-        host = read_host(ready.versions, self.passes.session.host)
+        host = read_host(self.first.sent(Ready).versions, self.passes.session.host)
         memory, device = self.wanted.memory_bytes, self.wanted.device
-        most_bytes = max((run.enforced_bytes or 0 for run in self.runs), default=0)
         return Proof(
             tool_version=feasibility.__version__,
             measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -205,16 +206,17 @@ class _Prover:
                 *facts.warnings,
                 *measurement_warnings.changed_sizes(self.reading.plans[0], self.plan),
                 *measurement_warnings.busy_host(self.load, os.cpu_count() or 1),
-                *measurement_warnings.weaker_limit(self.enforcer.kind),
-                *measurement_warnings.limit_above_free(most_bytes, ceiling_bytes()),
-                *measurement_warnings.other_instruction_set(device, host.arch),
-                *measurement_warnings.default_allocator(self.wanted.allocator),
-                *measurement_warnings.kept_files(self.kept_bytes),
-                *measurement_warnings.disturbed_runs(self.runs),
-                *measurement_warnings.long_read_ahead(
-                    self.runs, read_ahead_bytes(self.reading.path)
+                *measurement_warnings.proof_warnings(
+                    self.runs,
+                    limit_kind=self.enforcer.kind,
+                    allocator=self.wanted.allocator,
+                    free_bytes=ceiling_bytes(),
+                    kept_bytes=self.kept_bytes,
+                    read_ahead_bytes=read_ahead_bytes(self.reading.path) or 0,
+                    coarse_points=self._coarse_points(),
+                    precision_ratio=PRECISION_RATIO,
                 ),
-                *measurement_warnings.coarse_bisection(self._coarse_points(), PRECISION_RATIO),
+                *measurement_warnings.other_instruction_set(device, host.arch),
             ),
         )
 
@@ -245,6 +247,40 @@ class _Prover:
     def _show_progress(self, doing: str) -> None:
         done = len(self.runs) + hasattr(self, "unlimited")
         self.progress(min(done, self.step_count), self.step_count, doing)
+
+
+def _baseline_and_estimate(
+    unlimited: GroupedChild, kind: LimitKind, files_bytes: int
+) -> tuple[int, Estimate]:
+    """The baseline, which every limit includes, and the likely floor and comfort point."""
+    memory, ready = memory_of(unlimited.result), unlimited.result.sent(Ready)
+    if kind == "address-space":
+        baseline, kernel = ready.baseline.data_bytes or ready.baseline.anonymous_bytes, 0
+    else:
+        kernel_before = _kernel_bytes(unlimited, Ready)
+        baseline = ready.baseline.anonymous_bytes + kernel_before
+        # Page tables: a process that maps more memory needs more of them.
+        kernel = max(0, _kernel_bytes(unlimited, Done) - kernel_before)
+    baseline = -(-baseline // PAGE_BYTES) * PAGE_BYTES
+    floor = memory.floor_bytes + kernel
+    comfort = max(floor, memory.inference_peak_bytes + kernel)
+    charged = unlimited.final_usage.peak_bytes
+    most = (
+        max(memory.load_peak_bytes, memory.inference_peak_bytes) + files_bytes
+        if charged is None
+        else charged - baseline
+    )
+    return baseline, Estimate(
+        floor_bytes=floor,
+        comfort_bytes=comfort,
+        least_bytes=memory.inference_anonymous_bytes,
+        most_bytes=max(most, comfort),
+    )
+
+
+def _kernel_bytes(child: GroupedChild, event: type[Ready | Done]) -> int:
+    usage = child.usage_at.get(event)
+    return (usage.kernel_bytes or 0) if usage else 0
 
 
 def _state(run: LimitedRun) -> State:

@@ -149,8 +149,7 @@ def measure_speed(
                 raise _failure(result, free_bytes)
             results[count] = result
     progress(total, total, "")
-    ready = results[counts[0]].event(Ready)
-    assert ready is not None
+    ready = results[counts[0]].sent(Ready)
     return Speed(
         versions=ready.versions,
         baseline_bytes=ready.baseline.resident_bytes,
