@@ -7,14 +7,21 @@ from pathlib import Path
 
 from onnx import ModelProto
 
-from feasibility.facts import node_work
+from feasibility.facts.node_work import with_work
 from feasibility.graph.inputs import input_plans
 from feasibility.graph.inputs.dim_sizes import DimBinding
+from feasibility.graph.typed_graph import TypedGraph
+from feasibility.records.facts import ModelFacts
 from feasibility.records.workload import InputPlan
 
 
-def analyse(model: ModelProto, dims: Mapping[str, int]) -> node_work.Analysis:
-    return node_work.analyse(model, *input_plans.choose_sizes(model, dims).likeliest)
+def analyse(model: ModelProto, dims: Mapping[str, int]) -> ModelFacts:
+    facts = ModelFacts(tool_version="", name="", path="", format="onnx", file_bytes=0, producer="")
+    return with_work(facts, typed(model, dims))
+
+
+def typed(model: ModelProto, dims: Mapping[str, int]) -> TypedGraph:
+    return input_plans.choose_sizes(model, dims).likeliest[1]
 
 
 def bind_dims(model: ModelProto, dims: Mapping[str, int]) -> DimBinding:

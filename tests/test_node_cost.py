@@ -8,8 +8,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from feasibility.facts.node_work import Analysis
-from feasibility.records.facts import NodeFacts
+from feasibility.records.facts import ModelFacts, NodeFacts
 from tests.analysed import analyse
 from tests.analysis_models import BOOL, FLOAT, INT64, constant, dropped, graph, model, node, value
 
@@ -203,7 +202,7 @@ def test_a_tree_ensemble_costs_its_depth_per_tree_and_row() -> None:
     assert (facts.op_class, facts.flops, facts.macs) == ("tree", 5 * 2 * 2, 0)
 
 
-def loop(trips: int | None) -> Analysis:
+def loop(trips: int | None) -> ModelFacts:
     body = graph(
         [node("Identity", "go", "go_on"), node("Relu", "a", "b")],
         [value("i", INT64, []), value("go", BOOL, []), value("a", FLOAT, None)],

@@ -25,7 +25,7 @@ from feasibility.ort_memory.simulated_runs import simulate
 from feasibility.ort_memory.steps import Program, Step, Value
 from feasibility.paths import profiles_dir
 from feasibility.units import KIB, MIB
-from tests.analysed import analyse
+from tests.analysed import typed
 from tests.analysis_models import BOOL, FLOAT, constant, dropped, model, node, weight
 from tests.analysis_models import graph as subgraph
 
@@ -45,7 +45,7 @@ def graph_of(
     outputs: list[str],
     weights: list[TensorProto] | None = None,
 ) -> TypedGraph:
-    return analyse(model(nodes, inputs, outputs, weights or []), {}).graph
+    return typed(model(nodes, inputs, outputs, weights or []), {})
 
 
 def steps_of(graph: TypedGraph, blocks: Blocks | None = None) -> list[str]:

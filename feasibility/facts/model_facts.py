@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from feasibility import __version__
-from feasibility.facts.node_work import Analysis, analyse
+from feasibility.facts.node_work import with_work
 from feasibility.facts.operator_counts import (
     DEFAULT_DOMAIN,
     OperatorCounts,
@@ -28,7 +30,7 @@ from feasibility.ort_memory.modelled_memory import modelled_memory
 from feasibility.ort_memory.version import other_version_installed
 from feasibility.records.base import Notice
 from feasibility.records.budget import InitializerSize
-from feasibility.records.facts import ModelFacts, OperatorType
+from feasibility.records.facts import ModelFacts, NodeFacts, OperatorType
 from feasibility.records.model_reading import ModelReading
 from feasibility.text import safe_text, shorten
 from feasibility.units import format_bytes
@@ -96,24 +98,24 @@ def facts_of(skeleton: Skeleton, binding: DimBinding, graph: TypedGraph) -> Mode
     weights = skeleton.initializers
     files = resolve_external(skeleton.path, skeleton.tensors, skeleton.what)
     external = external_file_facts(files)
-    analysis = analyse(model, binding, graph)
     counts = count_operators(model, weights)
     unique = unique_parameters(weights, skeleton.path, skeleton.identity, files)
     bytes_by_dtype: Counter[str] = Counter()
     for tensor in weights:
         bytes_by_dtype[tensor.dtype] += tensor.size_bytes
     opsets = {domain_name(opset.domain): max(opset.version, 0) for opset in model.opset_import}
+    inputs = declared_inputs(model.graph)
     modelled = modelled_memory(
-        analysis.graph,
+        graph,
         frozenset(tensor.name for tensor in weights if tensor.external is not None),
         {
             spec.name: frozenset(
                 axis for axis, dim in enumerate(spec.shape or ()) if not isinstance(dim, int)
             )
-            for spec in analysis.inputs
+            for spec in inputs
         },
     )
-    return ModelFacts(
+    facts = ModelFacts(
         tool_version=__version__,
         name="",
         path="",
@@ -125,7 +127,7 @@ def facts_of(skeleton: Skeleton, binding: DimBinding, graph: TypedGraph) -> Mode
         ir_version=model.ir_version,
         opset=opsets.get(DEFAULT_DOMAIN),
         opsets=opsets,
-        inputs=declared_inputs(model.graph),
+        inputs=inputs,
         outputs=declared_outputs(model.graph),
         parameter_count=sum(tensor.element_count for tensor in weights),
         unique_parameter_count=unique.parameter_count,
@@ -134,27 +136,20 @@ def facts_of(skeleton: Skeleton, binding: DimBinding, graph: TypedGraph) -> Mode
         initializer_bytes=bytes_by_dtype.total(),
         initializer_bytes_by_dtype=dict(bytes_by_dtype.most_common()),
         largest_initializer_bytes=max((tensor.size_bytes for tensor in weights), default=0),
-        generated_bytes=analysis.generated_bytes,
         node_count=counts.node_count,
         subgraph_count=counts.subgraph_count,
         function_count=len(model.functions),
-        operators=_operators(counts, analysis),
         custom_operators=tuple(f"{domain}:{op}" for domain, op in sorted(counts.custom_operators)),
-        dims=dict(analysis.dims),
-        assumptions=analysis.assumptions,
-        flops=analysis.flops,
-        macs=analysis.macs,
-        moved_bytes=analysis.moved_bytes,
-        unknown_node_count=analysis.unknown_node_count,
-        per_iteration=analysis.per_iteration,
-        nodes=analysis.nodes,
-        activation_peak=analysis.activation_peak,
+        dims=dict(binding.dims),
+        assumptions=binding.assumptions,
         modelled_memory=modelled,
         warnings=(
             *_notices(skeleton, counts, unique),
             *(other_version_installed() if modelled else ()),
         ),
     )
+    facts = with_work(facts, graph)
+    return replace(facts, operators=_operators(counts, facts.nodes))
 
 
 def _producer(model: ModelProto) -> str:
@@ -162,10 +157,10 @@ def _producer(model: ModelProto) -> str:
     return shorten(text, _MAX_PRODUCER_CHARACTERS)
 
 
-def _operators(counts: OperatorCounts, analysis: Analysis) -> tuple[OperatorType, ...]:
+def _operators(counts: OperatorCounts, nodes: tuple[NodeFacts, ...]) -> tuple[OperatorType, ...]:
     """Operator types, most work first; work that is not known for all nodes of one is None."""
     flops: defaultdict[tuple[str, str], int | None] = defaultdict(int)
-    for node in analysis.nodes:
+    for node in nodes:
         operator = (node.domain, node.op_type)
         known = flops[operator]
         runs = node.repeat_count or 1

@@ -2,81 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from feasibility.graph.cost.activation_peak import activation_peak
 from feasibility.graph.cost.generated_weights import generated_bytes
-from feasibility.graph.cost.node_cost import Cost, node_cost
+from feasibility.graph.cost.node_cost import node_cost
 from feasibility.graph.cost.operator_class import operator_class
-from feasibility.graph.declared_inputs import declared_inputs, declared_outputs
 from feasibility.graph.value_types import LARGEST, bounded
 from feasibility.records.facts import NodeFacts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from onnx import ModelProto
-
-    from feasibility.graph.inputs.dim_sizes import DimBinding
     from feasibility.graph.typed_graph import TypedGraph, TypedNode
-    from feasibility.records.base import Assumption, TensorSpec
-    from feasibility.records.facts import ActivationPeak
+    from feasibility.records.facts import ModelFacts
 
 
-@dataclass(frozen=True, slots=True)
-class Analysis:
-    """What a model costs with its dims bound.
+def with_work(facts: ModelFacts, graph: TypedGraph) -> ModelFacts:
+    """The facts with the work of a model whose dims are bound.
 
-    Args:
-        dims: Symbolic dims and the sizes they were bound to.
-        assumptions: Sizes that were assumed, and why.
-        nodes: Work per node in execution order, bodies behind the node that runs them.
-        flops: Operations of one inference; None where no node's work is known.
-        macs: Multiply-adds of one inference.
-        moved_bytes: Bytes read and written by all nodes.
-        unknown_node_count: Nodes whose work is not known and is missing in the totals.
-        per_iteration: True if a loop of unknown trip count was counted as one iteration.
-        activation_peak: Largest sum of tensors alive at once.
-        generated_bytes: Bytes of weights that the graph makes itself.
-        inputs: Declared inputs that a caller gives.
-        outputs: Declared outputs.
-        graph: The graph with the types of all its values.
+    Nodes are in execution order, each followed by those of its bodies.
     """
-
-    dims: dict[str, int]
-    assumptions: tuple[Assumption, ...]
-    nodes: tuple[NodeFacts, ...]
-    flops: int | None
-    macs: int | None
-    moved_bytes: int | None
-    unknown_node_count: int
-    per_iteration: bool
-    activation_peak: ActivationPeak | None
-    generated_bytes: int
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-    graph: TypedGraph
-
-
-def analyse(model: ModelProto, binding: DimBinding, graph: TypedGraph) -> Analysis:
-    """Static cost of a model."""
     nodes = tuple(_facts(graph, 1, ""))
-    known = [node for node in nodes if node.flops is not None]
-    return Analysis(
-        dims=dict(binding.dims),
-        assumptions=binding.assumptions,
+    return replace(
+        facts,
         nodes=nodes,
         flops=_total(nodes, "flops"),
         macs=_total(nodes, "macs"),
         moved_bytes=_total(nodes, "moved_bytes"),
-        unknown_node_count=len(nodes) - len(known),
+        unknown_node_count=sum(node.flops is None for node in nodes),
         per_iteration=any(node.repeat_count is None for node in nodes),
         activation_peak=activation_peak(graph),
         generated_bytes=min(generated_bytes(graph), LARGEST),
-        inputs=declared_inputs(model.graph),
-        outputs=declared_outputs(model.graph),
-        graph=graph,
     )
 
 
@@ -121,7 +80,7 @@ def _body_flops(graph: TypedGraph) -> tuple[int, int]:
 
 
 def _node_facts(node: TypedNode, repeats: int | None, scope: str, graph: TypedGraph) -> NodeFacts:
-    cost: Cost = node_cost(node)
+    cost = node_cost(node)
     sizes = [
         value.size_bytes for name, value in zip(node.node.output, node.outputs, strict=True) if name
     ]

@@ -33,10 +33,8 @@ _FOLDABLE_KINDS: Final = frozenset("biuf")
 _REFUSALS: Final = (
     ValueError,
     TypeError,
-    IndexError,
-    KeyError,
-    OverflowError,
-    ZeroDivisionError,
+    LookupError,
+    ArithmeticError,
     AttributeError,
     MemoryError,
 )

@@ -21,41 +21,20 @@ def product(*factors: int | None) -> int | None:
     return element_count(factors)
 
 
-def _convolution(weight: int) -> Rule:
-    """Each output element takes one multiply-add per element of a filter."""
+def _convolution(node: TypedNode) -> int | None:
+    """Each output element takes one multiply-add per element of a filter.
 
-    def rule(node: TypedNode) -> int | None:
-        filters = node.type_of(weight).shape
-        if not filters:
-            return None
-        return product(node.output().element_count, *filters[1:])
-
-    return rule
+    A transposed one spreads each input element over a filter: weight [in, out / group, ...].
+    """
+    filters = node.type_of(3 if node.op_type.startswith("QLinear") else 1).shape
+    each = node.type_of(0) if "ConvTranspose" in node.op_type else node.output()
+    return product(each.element_count, *filters[1:]) if filters else None
 
 
-def _transposed_convolution(weight: int) -> Rule:
-    """Each input element is spread over one filter: weight [in, out / group, ...]."""
-
-    def rule(node: TypedNode) -> int | None:
-        filters = node.type_of(weight).shape
-        if not filters:
-            return None
-        return product(node.type_of(0).element_count, *filters[1:])
-
-    return rule
-
-
-def _matrix_product(first: int = 0) -> Rule:
+def _matrix_product(node: TypedNode) -> int | None:
     """Each output element takes one multiply-add per column of the first operand."""
-
-    def rule(node: TypedNode) -> int | None:
-        transposed = int_of(node.attributes, "transA", 0) or int_of(
-            node.attributes, "transBatchA", 0
-        )
-        inner = node.dim(first, -2 if transposed else -1)
-        return product(node.output().element_count, inner)
-
-    return rule
+    transposed = any(int_of(node.attributes, name, 0) for name in ("transA", "transBatchA"))
+    return product(node.output().element_count, node.dim(0, -2 if transposed else -1))
 
 
 def _einsum(node: TypedNode) -> int | None:
@@ -79,21 +58,16 @@ def _einsum(node: TypedNode) -> int | None:
     return product(len(terms) - 1 or 1, *sizes.values(), *ellipsis)
 
 
-def _recurrence(gates: int) -> Rule:
+def _recurrence(node: TypedNode) -> int | None:
     """Gates times (input width + state width) times state width, per step and direction."""
-
-    def rule(node: TypedNode) -> int | None:
-        steps, batch, width = node.shape(0, 3)
-        if int_of(node.attributes, "layout", 0):
-            steps, batch = batch, steps
-        hidden = int_of(node.attributes, "hidden_size", 0) or node.dim(2, -1)
-        # The quantised LSTM keeps its recurrence weight transposed; directions come first in both.
-        directions = node.dim(1, 0)
-        if width is None or hidden is None:
-            return None
-        return product(steps, batch, directions, gates, hidden, width + hidden)
-
-    return rule
+    steps, batch, width = node.shape(0, 3)
+    gates = {"RNN": 1, "GRU": 3}.get(node.op_type, 4)
+    hidden = int_of(node.attributes, "hidden_size", 0) or node.dim(2, -1)
+    # The quantised LSTM keeps its recurrence weight transposed; directions come first in both.
+    directions = node.dim(1, 0)
+    if width is None or hidden is None:
+        return None
+    return product(steps, batch, directions, gates, hidden, width + hidden)
 
 
 def _scores(
@@ -159,19 +133,18 @@ def _experts(node: TypedNode) -> int | None:
     return product(2, rows, chosen, width, hidden)
 
 
-def _linear_model(node: TypedNode) -> int | None:
-    rows = node.dim(0, 0) if len(node.type_of(0).shape or ()) > 1 else 1
-    return product(rows, list_length(node.attributes, "coefficients"))
+def _row_count(node: TypedNode) -> int | None:
+    """Rows of the table that a classic operator reads; 1 for a single row."""
+    return node.dim(0, 0) if len(node.type_of(0).shape or ()) > 1 else 1
 
 
-def _support_vectors(node: TypedNode) -> int | None:
-    rows = node.dim(0, 0) if len(node.type_of(0).shape or ()) > 1 else 1
-    return product(rows, list_length(node.attributes, "support_vectors"))
+def _listed(name: str) -> Rule:
+    """Each row takes one multiply-add per entry of an attribute."""
+    return lambda node: product(_row_count(node), list_length(node.attributes, name))
 
 
 def tree_comparisons(node: TypedNode) -> int | None:
     """Comparisons of a tree ensemble: one per level and row, its trees taken as balanced."""
-    rows = node.dim(0, 0) if len(node.type_of(0).shape or ()) > 1 else 1
     ids = node.attributes.get("nodes_treeids")
     tree_count = (
         len(set(ids.ints)) if ids is not None else list_length(node.attributes, "tree_roots")
@@ -181,61 +154,37 @@ def tree_comparisons(node: TypedNode) -> int | None:
     )
     if not tree_count:
         return 0
-    return product(rows, tree_count, max(node_count // tree_count, 1).bit_length())
+    return product(_row_count(node), tree_count, max(node_count // tree_count, 1).bit_length())
 
 
 def _fourier(node: TypedNode) -> int | None:
     """N log2 n multiply-adds per transform."""
     shape = node.output().shape
-    if shape is None or len(shape) < 2:
+    if shape is None or len(shape) < 2 or shape[-2] is None:
         return None
-    length = shape[-2]
-    return (
-        None
-        if length is None
-        else product(node.output().element_count, max(length, 1).bit_length())
-    )
+    return product(node.output().element_count, max(shape[-2], 1).bit_length())
 
 
-MAC_RULES: Final[dict[str, Rule]] = {
-    "Conv": _convolution(1),
-    "FusedConv": _convolution(1),
-    "NhwcConv": _convolution(1),
-    "NhwcFusedConv": _convolution(1),
-    "ConvInteger": _convolution(1),
-    "DeformConv": _convolution(1),
-    "QLinearConv": _convolution(3),
-    "ConvTranspose": _transposed_convolution(1),
-    "ConvTransposeWithDynamicPads": _transposed_convolution(1),
-    "QLinearConvTranspose": _transposed_convolution(3),
-    **dict.fromkeys(
-        (
-            "MatMul", "Gemm", "MatMulInteger", "QLinearMatMul", "FusedMatMul", "FusedGemm",
-            "TransposeMatMul", "FusedMatMulActivation", "DynamicQuantizeMatMul",
-            "MatMulIntegerToFloat", "MatMulInteger16", "QGemm", "GemmFastGelu", "GemmFloat8",
-        ),
-        _matrix_product(),
-    ),
-    "MatMulNBits": _low_bit_product,
-    "MatMulBnb4": _low_bit_product,
-    "MatMulFpQ4": _low_bit_product,
-    "Einsum": _einsum,
-    "MoE": _experts,
-    "QMoE": _experts,
-    "LSTM": _recurrence(4),
-    "GRU": _recurrence(3),
-    "RNN": _recurrence(1),
-    "DynamicQuantizeLSTM": _recurrence(4),
-    "Attention": _standard_attention,
-    "QAttention": _packed_attention,
-    "MultiHeadAttention": _multi_head_attention,
-    "DecoderMaskedMultiHeadAttention": _multi_head_attention,
-    "GroupQueryAttention": _multi_head_attention,
-    "SparseAttention": _multi_head_attention,
-    "LinearClassifier": _linear_model,
-    "LinearRegressor": _linear_model,
-    "SVMClassifier": _support_vectors,
-    "SVMRegressor": _support_vectors,
-    "DFT": _fourier,
-    "STFT": _fourier,
-}  # fmt: skip
+_OPERATORS_BY_RULE: Final[dict[Rule, str]] = {
+    _convolution: """
+        Conv FusedConv NhwcConv NhwcFusedConv ConvInteger DeformConv QLinearConv ConvTranspose
+        ConvTransposeWithDynamicPads QLinearConvTranspose""",
+    _matrix_product: """
+        MatMul Gemm MatMulInteger QLinearMatMul FusedMatMul FusedGemm TransposeMatMul
+        FusedMatMulActivation DynamicQuantizeMatMul MatMulIntegerToFloat MatMulInteger16 QGemm
+        GemmFastGelu GemmFloat8""",
+    _low_bit_product: "MatMulNBits MatMulBnb4 MatMulFpQ4",
+    _einsum: "Einsum",
+    _experts: "MoE QMoE",
+    _recurrence: "LSTM GRU RNN DynamicQuantizeLSTM",
+    _standard_attention: "Attention",
+    _packed_attention: "QAttention",
+    _multi_head_attention: """
+        MultiHeadAttention DecoderMaskedMultiHeadAttention GroupQueryAttention SparseAttention""",
+    _listed("coefficients"): "LinearClassifier LinearRegressor",
+    _listed("support_vectors"): "SVMClassifier SVMRegressor",
+    _fourier: "DFT STFT",
+}
+MAC_RULES: Final = {
+    op_type: rule for rule, names in _OPERATORS_BY_RULE.items() for op_type in names.split()
+}

@@ -2,6 +2,7 @@
 
 Exporters and ONNX Runtime's optimizer write operators of the domains com.microsoft,
 com.microsoft.nchwc and com.ms.internal.nhwc, and a few experimental ones of the default domain.
+Of ai.onnx.ml, onnx knows few output types.
 
 Source: the operator documentation and schemas of ONNX Runtime 1.31 (docs/ContribOperators.md).
 """
@@ -12,8 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from onnx import TensorProto
 
-from feasibility.graph.attributes import int_of, ints_of
-from feasibility.graph.shapes.ml_operators import CLASSIC_RULES
+from feasibility.graph.attributes import int_of, ints_of, list_length
 from feasibility.graph.value_types import ValueType
 
 if TYPE_CHECKING:
@@ -215,62 +215,89 @@ def _comparison(call: Call) -> Types:
     return (ValueType(TensorProto.BOOL, shape),)
 
 
-_SAME: Final = frozenset(
-    {
-        "Gelu", "BiasGelu", "FastGelu", "QuickGelu", "BiasDropout", "BiasAdd", "BiasSoftmax",
-        "RotaryEmbedding", "GemmaRotaryEmbedding", "ScaledSiLU", "QLinearSigmoid",
-        "QLinearLeakyRelu", "QLinearSoftmax", "GroupNorm", "Inverse", "BitmaskDropout",
-        "NGramRepeatBlock", "MoE", "QMoE", "QOrderedGelu", "GatedRMSNorm",
-    }
-)  # fmt: skip
-_SAME_STANDARD: Final = frozenset(
-    {
-        "ImageScaler", "Affine", "ParametricSoftplus", "ScaledTanh", "GroupNormalization",
-        "Scale", "MeanVarianceNormalization", "InstanceNormalization", "BatchNormalization",
-        # Operator set 1: the output has the shape of the first operand.
-        "Abs", "Add", "Ceil", "Clip", "Div", "Dropout", "Elu", "Exp", "Floor", "HardSigmoid",
-        "LeakyRelu", "Log", "Max", "Mean", "Min", "Mul", "Neg", "PRelu", "Reciprocal", "Relu",
-        "Selu", "Sigmoid", "Sqrt", "Sub", "Sum", "Tanh",
-    }
-)  # fmt: skip
+def _row_count(call: Call) -> int | None:
+    shape = call.type_of(0).shape
+    if shape is None:
+        return None
+    return shape[0] if len(shape) > 1 else 1
 
-_RULES: Final[dict[tuple[str, str], Rule]] = {
-    **{("com.microsoft", name): _same for name in _SAME},
-    **{("", name): _same for name in _SAME_STANDARD},
-    ("", "GreaterOrEqual"): _comparison,
-    ("", "LessOrEqual"): _comparison,
-    ("", "LayerNormalization"): _layer_normalization,
-    ("", "SimplifiedLayerNormalization"): _layer_normalization,
-    ("", "Crop"): _crop,
-    ("com.microsoft", "LayerNormalization"): _layer_normalization,
-    ("com.microsoft", "SimplifiedLayerNormalization"): _layer_normalization,
-    ("com.microsoft", "SkipLayerNormalization"): _skip_normalization,
-    ("com.microsoft", "SkipSimplifiedLayerNormalization"): _skip_normalization,
-    ("com.microsoft", "EmbedLayerNormalization"): _embed_layer_normalization,
-    ("com.microsoft", "Attention"): _attention,
-    ("com.microsoft", "QAttention"): _quantized_attention,
-    ("com.microsoft", "MultiHeadAttention"): _multi_head_attention,
-    ("com.microsoft", "DecoderMaskedMultiHeadAttention"): _multi_head_attention,
-    ("com.microsoft", "GroupQueryAttention"): _group_query_attention,
-    ("com.microsoft", "SparseAttention"): _group_query_attention,
-    ("com.microsoft", "MatMulNBits"): _matmul_bits,
-    ("com.microsoft", "MatMulBnb4"): _matmul_bits,
-    ("com.microsoft", "MatMulFpQ4"): _matmul_bits,
-    ("com.microsoft", "FusedMatMul"): _fused_matmul,
-    ("com.microsoft", "TransposeMatMul"): _fused_matmul,
-    ("com.microsoft", "FusedMatMulActivation"): _fused_matmul,
-    ("com.microsoft", "DynamicQuantizeLSTM"): _recurrent_quantized,
-    ("com.microsoft", "QLinearConcat"): _quantized_concat,
-    ("com.microsoft", "QuantizeLinear"): _quantize,
-    ("com.microsoft", "DequantizeLinear"): _dequantize,
-    ("com.microsoft.nchwc", "ReorderInput"): _reorder_input,
-    ("com.microsoft.nchwc", "ReorderOutput"): _reorder_output,
+
+def _class_count(call: Call) -> int | None:
+    names = ("classlabels_strings", "classlabels_int64s", "classlabels_ints")
+    return max((list_length(call.attributes, name) for name in names), default=0) or None
+
+
+def _classifier(call: Call) -> Types:
+    has_texts = list_length(call.attributes, "classlabels_strings")
+    label = TensorProto.STRING if has_texts else TensorProto.INT64
+    rows = _row_count(call)
+    return ValueType(label, (rows,)), ValueType(_FLOAT, (rows, _class_count(call)))
+
+
+def _regressor(call: Call) -> Types:
+    targets = max(int_of(call.attributes, "n_targets", 0), int_of(call.attributes, "targets", 0), 1)
+    return (ValueType(_FLOAT, (_row_count(call), targets)),)
+
+
+def _float_like(call: Call) -> Types:
+    return (call.type_of(0).with_elem_type(_FLOAT),)
+
+
+def _feature_vectorizer(call: Call) -> Types:
+    sizes = ints_of(call.attributes, "inputdimensions")
+    return (ValueType(_FLOAT, (_row_count(call), sum(sizes) if sizes else None)),)
+
+
+_RULES_BY_DOMAIN: Final[dict[str, dict[Rule, str]]] = {
+    "": {
+        # Those after Scale are of operator set 1: the output has the shape of the first operand.
+        _same: """
+            ImageScaler Affine ParametricSoftplus ScaledTanh GroupNormalization
+            MeanVarianceNormalization InstanceNormalization BatchNormalization Scale Abs Add Ceil
+            Clip Div Dropout Elu Exp Floor HardSigmoid LeakyRelu Log Max Mean Min Mul Neg PRelu
+            Reciprocal Relu Selu Sigmoid Sqrt Sub Sum Tanh""",
+        _comparison: "GreaterOrEqual LessOrEqual",
+        _layer_normalization: "LayerNormalization SimplifiedLayerNormalization",
+        _crop: "Crop",
+    },
+    "com.microsoft": {
+        _same: """
+            Gelu BiasGelu FastGelu QuickGelu BiasDropout BiasAdd BiasSoftmax RotaryEmbedding
+            GemmaRotaryEmbedding ScaledSiLU QLinearSigmoid QLinearLeakyRelu QLinearSoftmax
+            GroupNorm Inverse BitmaskDropout NGramRepeatBlock MoE QMoE QOrderedGelu
+            GatedRMSNorm""",
+        _layer_normalization: "LayerNormalization SimplifiedLayerNormalization",
+        _skip_normalization: "SkipLayerNormalization SkipSimplifiedLayerNormalization",
+        _embed_layer_normalization: "EmbedLayerNormalization",
+        _attention: "Attention",
+        _quantized_attention: "QAttention",
+        _multi_head_attention: "MultiHeadAttention DecoderMaskedMultiHeadAttention",
+        _group_query_attention: "GroupQueryAttention SparseAttention",
+        _matmul_bits: "MatMulNBits MatMulBnb4 MatMulFpQ4",
+        _fused_matmul: "FusedMatMul TransposeMatMul FusedMatMulActivation",
+        _recurrent_quantized: "DynamicQuantizeLSTM",
+        _quantized_concat: "QLinearConcat",
+        _quantize: "QuantizeLinear",
+        _dequantize: "DequantizeLinear",
+    },
+    "com.microsoft.nchwc": {_reorder_input: "ReorderInput", _reorder_output: "ReorderOutput"},
+    "ai.onnx.ml": {
+        _classifier: "TreeEnsembleClassifier LinearClassifier SVMClassifier",
+        _regressor: "TreeEnsembleRegressor LinearRegressor SVMRegressor",
+        _float_like: "Scaler Normalizer",
+        _same: "Imputer",
+        _feature_vectorizer: "FeatureVectorizer",
+    },
+}
+_RULES: Final = {
+    (domain, op_type): rule
+    for domain, rules in _RULES_BY_DOMAIN.items()
+    for rule, names in rules.items()
+    for op_type in names.split()
 }
 
 
-def contrib_types(domain: str, op_type: str, call: Call) -> Types | None:
+def contrib_types(call: Call) -> Types | None:
     """Output types; None if there is no rule for the operator."""
-    rule = _RULES.get((domain, op_type)) or (
-        CLASSIC_RULES.get(op_type) if domain == "ai.onnx.ml" else None
-    )
-    return rule(call) if rule is not None else None
+    rule = _RULES.get((call.domain, call.op_type))
+    return None if rule is None else rule(call)

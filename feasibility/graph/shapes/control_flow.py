@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 from onnx import TensorProto
@@ -12,12 +12,17 @@ from feasibility.graph.attributes import graph_of, int_of, ints_of
 from feasibility.graph.value_types import UNKNOWN, ValueType, merge
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from onnx import GraphProto
 
     from feasibility.graph.constant_folding import Array
     from feasibility.graph.typed_graph import Call, TypedGraph
+
+    # Types a body by its name and graph, the types of its inputs and, by position, their values.
+    BodyWalker: TypeAlias = (
+        "Callable[[str, GraphProto, Sequence[ValueType], Mapping[int, Array]], Body]"
+    )
 
 # Loops with a larger trip count are `while` loops whose count is a placeholder.
 MAX_TRIPS: Final = 2**31
@@ -42,15 +47,6 @@ class Flow:
     outputs: tuple[ValueType, ...]
     bodies: tuple[TypedGraph, ...] = ()
     trip_count: int | None = 1
-
-
-class BodyWalker(Protocol):
-    """Types a body whose inputs have the given types and, by position, values."""
-
-    def __call__(
-        self, name: str, graph: GraphProto, inputs: Sequence[ValueType], values: Mapping[int, Array]
-    ) -> Body:
-        """The typed body."""
 
 
 def branches(call: Call, walk: BodyWalker) -> Flow:

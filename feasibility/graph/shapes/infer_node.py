@@ -40,9 +40,8 @@ _REFUSALS: Final = (
     checker.ValidationError,
     RuntimeError,
     ValueError,
-    IndexError,
+    LookupError,
     TypeError,
-    KeyError,
 )
 
 
@@ -70,7 +69,7 @@ class NodeTypes:
         node, op_type, domain = call.node, call.op_type, call.domain
         if op_type == "Constant" and not domain:
             return (_constant_type(call.attributes),), ""
-        own = contrib_types(domain, op_type, call) if domain else None
+        own = contrib_types(call) if domain else None
         if own is None and (alias := ALIASES.get((domain, op_type))) is not None:
             own = self._infer_alias(alias, call)
         refusal = ""
@@ -78,7 +77,7 @@ class NodeTypes:
         if own is None and schema is not None and schema.has_type_and_shape_inference_function:
             own, refusal = self._infer_standard(node, domain, call.inputs, call.values)
         elif own is None and not domain:
-            own = contrib_types(domain, op_type, call)
+            own = contrib_types(call)
         outputs = ((own or ()) + (UNKNOWN,) * len(node.output))[: len(node.output)]
         return outputs, contradiction(call, outputs) or refusal
 
