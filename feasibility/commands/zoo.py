@@ -25,12 +25,16 @@ def zoo(context: typer.Context) -> None:
 @app.add_command("list")
 def list_architectures() -> None:
     """List the architectures."""
-    from feasibility.render.reports.zoo import zoo_report
-    from feasibility.render.terminal.layout import print_report
+    from feasibility.render.reports.sections import Row
+    from feasibility.render.terminal.layout import print_rows
+    from feasibility.units import format_bytes
     from feasibility.zoo.architectures import entries
 
-    listed = ((entry.name, entry.title, entry.description, entry.file_bytes) for entry in entries())
-    print_report(stdout_console(), zoo_report(listed))
+    rows = (
+        Row(entry.name, f"{entry.title}, {format_bytes(entry.file_bytes)}: {entry.description}")
+        for entry in entries()
+    )
+    print_rows(stdout_console(), rows, indent=0)
 
 
 @app.add_command()

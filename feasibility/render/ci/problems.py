@@ -16,9 +16,6 @@ class Problem:
 
     Args:
         rule: Stable identifier of its kind.
-        title: A few words.
-        text: What happened, in one sentence.
-        model: The model, as the budget file names it.
         line: Line in the budget file; 1 for the whole file.
         is_error: True if it fails the check.
     """

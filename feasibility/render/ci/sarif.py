@@ -12,7 +12,7 @@ import msgspec
 
 from feasibility.records.budget import BudgetReport
 from feasibility.render.ci.problems import Problem, problems
-from feasibility.render.reports.budget import METRIC_TEXT
+from feasibility.render.reports.budget import metric_text
 from feasibility.render.reports.sections import name_text
 
 _SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -50,7 +50,7 @@ def render_sarif(report: BudgetReport) -> bytes:
 
 def _rule(rule: str) -> dict[str, object]:
     metric = rule.removeprefix("budget/")
-    text = METRIC_TEXT.get(metric) or _OTHER_RULES.get(metric, metric)
+    text = _OTHER_RULES.get(metric) or metric_text(metric)
     return {
         "id": rule,
         "name": "".join(word.capitalize() for word in metric.split("_")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 from feasibility.records.budget import (
@@ -15,12 +15,14 @@ from feasibility.records.budget import (
     Unit,
 )
 from feasibility.render.reports.sections import (
+    NOT_KNOWN,
     Column,
     Grid,
     Report,
     Section,
     Tone,
     counted,
+    limited,
     name_text,
     notice_section,
 )
@@ -50,19 +52,11 @@ SOURCE_TEXT: Final[dict[Source, str]] = {
     "unchanged": "unchanged",
     "static": "not run",
 }
-METRIC_TEXT: Final = {
-    "file_size": "file size",
-    "parameters": "parameters",
+# Names of metrics whose keys are not enough.
+_METRIC_TEXT: Final = {
     "flops": "FLOPs",
-    "activation_peak": "activation peak",
     "peak": "peak memory",
-    "load_peak": "load peak",
-    "inference_peak": "inference peak",
-    "floor": "floor",
     "resident": "resident after load",
-    "allocated_peak": "allocated peak",
-    "latency": "latency",
-    "latency_p95": "latency p95",
     "drift": "drift of outputs",
 }
 _KIND_TEXT: Final = {
@@ -71,7 +65,6 @@ _KIND_TEXT: Final = {
     "initializer": "initializer",
     "phase": "phase",
 }
-_WEIGHTS_KIND_TEXT: Final = "weights of"
 PROBLEM_OUTCOMES: Final = ("fail", "inconclusive")
 # A report of more models names those that keep to their budgets in one row each.
 _DETAILED_MODEL_COUNT: Final = 3
@@ -143,7 +136,9 @@ def line_cells(line: BudgetLine) -> tuple[str, str, str, str, str, str]:
 
 def metric_text(metric: str) -> str:
     """Name of a metric in reports."""
-    return METRIC_TEXT.get(metric, name_text(metric.replace(".", " on "), 40))
+    if "." in metric:
+        return name_text(metric.replace(".", " on "), 40)
+    return _METRIC_TEXT.get(metric, name_text(metric.replace("_", " "), 40))
 
 
 def figure_text(figure: int | None, unit: Unit | None) -> str:
@@ -198,14 +193,9 @@ def reason_lines(report: BudgetReport) -> tuple[str, ...]:
             if line.reason and line.outcome != "pass":
                 key = f"{metric_text(line.metric)}: {name_text(line.reason, 300)}"
                 reasons.setdefault(key, []).append(name_text(model.model))
-    return tuple(
-        f"{reason}" if len(report.models) == 1 else f"{names[0]}{_more(names)}, {reason}"
-        for reason, names in reasons.items()
-    )
-
-
-def _more(names: Sequence[str]) -> str:
-    return f" and {len(names) - 1} more" if len(names) > 1 else ""
+    if len(report.models) == 1:
+        return tuple(reasons)
+    return tuple(f"{limited(names, 1, '').rstrip()}, {reason}" for reason, names in reasons.items())
 
 
 def growth_grid(growth: Iterable[Growth]) -> Grid:
@@ -221,13 +211,10 @@ def growth_grid(growth: Iterable[Growth]) -> Grid:
 
 def growth_cells(part: Growth) -> tuple[str, str, str, str]:
     """A part's name, its figures before and after, and the difference."""
-    kind = _KIND_TEXT[part.kind]
-    if part.kind == "operator" and part.unit == "bytes":
-        kind = _WEIGHTS_KIND_TEXT
+    has_weights = part.kind == "operator" and part.unit == "bytes"
+    kind = "weights of" if has_weights else _KIND_TEXT[part.kind]
     name = name_text(part.name.removeprefix("ai.onnx:"), 60)
-    before = "not known" if part.before is None else figure_text(part.before, part.unit)
-    if part.before == 0:
-        before = "new"
+    before = "new" if part.before == 0 else figure_text(part.before, part.unit) or NOT_KNOWN
     after = figure_text(part.after, part.unit) if part.after else "gone"
     difference = part.after - (part.before or 0)
     change = f"{'+' if difference > 0 else ''}{figure_text(difference, part.unit)}"

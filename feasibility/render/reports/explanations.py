@@ -14,11 +14,10 @@ from feasibility.records.intervals import (
     LatencyBasisCode,
     MemoryBasis,
     Network,
-    NpuTimes,
 )
 from feasibility.records.profile import Profile
 from feasibility.render.reports.reasons import upload_text
-from feasibility.render.reports.sections import joined
+from feasibility.render.reports.sections import counted, joined
 from feasibility.text import safe_text
 from feasibility.units import (
     MIB,
@@ -35,9 +34,6 @@ _NOTEWORTHY_BYTES: Final = 2 * MIB
 _NOT_MEASURED: Final = "Memory could not be measured here"
 _UNKNOWN_WORK: Final = "The model's work is not known"
 _PARTS: Final = {
-    "weights": "weights",
-    "activations": "activations",
-    "inputs": "inputs",
     "mapped_weights": "mapped weights that are read",
     "runtime": "the runtime itself",
     "context": "the CUDA context",
@@ -104,11 +100,8 @@ def _time_source(latency: DurationInterval, profile: Profile) -> str:
     if basis.code not in ("fitted", "measured-rates"):
         return _TIME_BASIS[basis.code]
     share = format_percent(latency.confidence_ratio or 0)
-    sentences = [
-        f"Projected for {_target_text(latency, basis)} {_TIME_BASIS[basis.code]}".format(
-            share=share
-        )
-    ]
+    source = _TIME_BASIS[basis.code].format(share=share)
+    sentences = [f"Projected for {_target_text(latency, basis)} {source}"]
     if basis.anchor_ratio is not None:
         sentences.append(_anchors_text(latency.anchor_count, basis.anchor_ratio, basis))
     if basis.host_ratio > 1:
@@ -118,8 +111,12 @@ def _time_source(latency: DurationInterval, profile: Profile) -> str:
         )
     if basis.is_loop_counted_once:
         sentences.append("A loop of unknown length was counted once.")
-    if basis.npu is not None:
-        sentences.append(_npu_text(basis.npu))
+    if (npu := basis.npu) is not None:
+        sentences.append(
+            "On its NPU a model of this name took "
+            f"{format_duration_range(npu.low_ns, npu.high_ns)} in published tables (fastest: "
+            f"{npu.runtime}, {npu.precision}). Operators that the NPU does not have run on the CPU."
+        )
     return " ".join(sentences)
 
 
@@ -128,7 +125,7 @@ def _target_text(latency: DurationInterval, basis: LatencyBasis) -> str:
     if basis.gpu:
         text += f" on {basis.gpu}"
     elif latency.threads is not None:
-        text += " with 1 thread" if latency.threads == 1 else f" with {latency.threads} threads"
+        text += f" with {counted(latency.threads, 'thread')}"
     if basis.asked_thread_count is not None:
         text += f" (all its cores; {basis.asked_thread_count} were asked for)"
     text += f" in {basis.precision}"
@@ -138,9 +135,8 @@ def _target_text(latency: DurationInterval, basis: LatencyBasis) -> str:
 
 
 def _anchors_text(count: int, ratio: float, basis: LatencyBasis) -> str:
-    models = "1 model" if count == 1 else f"{count} models"
+    models, other = counted(count, "model"), basis.other_anchor_count
     text = f"Multiplied by {format_number(ratio)} after {models} measured on the device itself"
-    other = basis.other_anchor_count
     if not other:
         return f"{text}."
     which = "" if other == count else f"{other} of them "
@@ -150,22 +146,14 @@ def _anchors_text(count: int, ratio: float, basis: LatencyBasis) -> str:
     )
 
 
-def _npu_text(npu: NpuTimes) -> str:
-    return (
-        f"On its NPU a model of this name took {format_duration_range(npu.low_ns, npu.high_ns)} "
-        f"in published tables (fastest: {npu.runtime}, {npu.precision}). Operators that the NPU "
-        "does not have run on the CPU."
-    )
-
-
 def memory_explanation(memory: BytesInterval) -> str:
     """Where a memory figure comes from, and its parts."""
     basis = memory.basis
     if basis is None:
         return memory.explanation
     sentences = [_memory_source(memory, basis)]
-    if basis.code != "gpu" and (parts := _parts_text(basis)):
-        sentences.append(parts)
+    if basis.code != "gpu" and (parts := _part_texts(basis, MIB)):
+        sentences.append(f"While running: {', '.join(parts)}.")
     if basis.code == "other-isa" and basis.isa == "aarch64":
         sentences.append("To measure it: --on emulate:aarch64, or --on ssh:HOST.")
     if basis.load_bytes is not None and basis.run_bytes is not None:
@@ -206,11 +194,6 @@ def _other_isa_text(basis: MemoryBasis) -> str:
     if abs(loading) >= _NOTEWORTHY_BYTES:
         text += " because x86-64 keeps a copy of convolution weights in another layout"
     return f"{text}, running {_difference(running)}."
-
-
-def _parts_text(basis: MemoryBasis) -> str:
-    shown = _part_texts(basis, MIB)
-    return f"While running: {', '.join(shown)}." if shown else ""
 
 
 def _part_texts(basis: MemoryBasis, least_bytes: int) -> list[str]:

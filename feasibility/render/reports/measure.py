@@ -1,17 +1,23 @@
-"""What does the report of `measure` say? Memory and time of one model on one machine."""
+"""What does the report of `measure` say? Memory and time of one model on one machine.
+
+The tables show which nodes and which allocations need them.
+"""
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Final
 
-from feasibility.records.profile import DefaultAllocator, Latency, Memory, Profile
-from feasibility.render.reports.anatomy import SETTINGS, anatomy_sections
-from feasibility.render.reports.measure_details import (
-    allocation_section,
-    operator_memory_section,
-    operator_time_section,
-    workload_section,
+from feasibility.records.profile import (
+    DefaultAllocator,
+    Latency,
+    Memory,
+    OperatorProfile,
+    Profile,
 )
+from feasibility.records.workload import Fill
+from feasibility.render.reports.anatomy import SETTINGS, anatomy_sections
 from feasibility.render.reports.model_and_machine import (
     baseline_text,
     host_row,
@@ -19,6 +25,8 @@ from feasibility.render.reports.model_and_machine import (
     reserve_row,
 )
 from feasibility.render.reports.sections import (
+    Bar,
+    Column,
     Report,
     Row,
     Section,
@@ -26,18 +34,24 @@ from feasibility.render.reports.sections import (
     assumption_section,
     name_text,
     notice_section,
+    shape_text,
+    share_text,
+    table,
 )
 from feasibility.units import (
     NOT_MEASURED,
     format_bytes,
     format_bytes_range,
+    format_count,
     format_duration,
     format_margin,
 )
 
+TOP_COUNT: Final = 10
 _FIRST_SCREEN_COUNT: Final = 5
 # Peaks with the steady allocator repeat within 0.1 %: a smaller saving may be chance.
 _LEAST_SAVING_RATIO: Final = 0.005
+_PHASES: Final = {"load": "loading", "inference": "running"}
 
 
 def measure_report(profile: Profile, *, details: bool = False) -> Report:
@@ -100,7 +114,12 @@ def memory_section(profile: Profile) -> Section | None:
         return None
     rows = [
         _figure_row("load peak", memory.load_peak_bytes, "highest while loading"),
-        Row("after loading", _resident_text(memory)),
+        Row(
+            "after loading",
+            f"{format_bytes(memory.resident_bytes)}: "
+            f"{format_bytes(memory.resident_anonymous_bytes)} anonymous, "
+            f"{format_bytes(memory.resident_file_bytes)} file-backed",
+        ),
         _figure_row("inference peak", memory.inference_peak_bytes, "highest during the runs"),
         _figure_row("floor", memory.floor_bytes, "with less it is killed"),
         _figure_row(
@@ -127,14 +146,6 @@ def _memory_remark(memory: Memory) -> str:
     if memory.allocator == "default":
         return "default allocator: another run may need more or less"
     return "kernel high-water marks; steady allocator (glibc with its trim threshold fixed)"
-
-
-def _resident_text(memory: Memory) -> str:
-    return (
-        f"{format_bytes(memory.resident_bytes)}: "
-        f"{format_bytes(memory.resident_anonymous_bytes)} anonymous, "
-        f"{format_bytes(memory.resident_file_bytes)} file-backed"
-    )
 
 
 def _default_range_text(default: DefaultAllocator) -> str:
@@ -173,3 +184,108 @@ def _joined(*times: tuple[str, int | None], after: str = "") -> str:
     """The known times, each behind its words; empty without one."""
     known = ", ".join(f"{words}{format_duration(ns)}" for words, ns in times if ns is not None)
     return f"{known}{after}" if known else ""
+
+
+def operator_time_section(profile: Profile, count: int = TOP_COUNT) -> Section | None:
+    """The nodes that take most time, as the runtime ran them."""
+    operators = profile.operators
+    if not operators:
+        return None
+    total_ns = sum(map(_per_run_ns, operators))
+    top = sorted(operators, key=_per_run_ns, reverse=True)[:count]
+    largest_ns = max(_per_run_ns(top[0]), 1)
+    grid = table(
+        top,
+        (Column("node", min_width=16), lambda item: name_text(item.node, 48)),
+        (Column("operator"), lambda item: name_text(item.op_type, 24)),
+        (Column("time", "right"), lambda item: format_duration(_per_run_ns(item))),
+        (Column("share", "right"), lambda item: share_text(_per_run_ns(item), total_ns)),
+        (Column("", rank=1), lambda item: Bar(_per_run_ns(item) / largest_ns)),
+    )
+    remarks = (*_rest_remarks(operators, top), _types_text(operators, total_ns))
+    return Section("nodes by time in one run", grid=grid, remarks=remarks)
+
+
+def operator_memory_section(profile: Profile) -> Section | None:
+    """The nodes that read and write most bytes."""
+    operators = [item for item in profile.operators if item.bytes is not None]
+    if not operators:
+        return None
+    top = sorted(operators, key=lambda item: item.bytes or 0, reverse=True)[:TOP_COUNT]
+    grid = table(
+        top,
+        (Column("node", min_width=16), lambda item: name_text(item.node, 48)),
+        (Column("operator"), lambda item: name_text(item.op_type, 24)),
+        (Column("inputs, outputs, weights", "right"), lambda item: format_bytes(item.bytes)),
+    )
+    title = "nodes by bytes read and written in one run"
+    return Section(title, grid=grid, remarks=_rest_remarks(operators, top))
+
+
+def allocation_section(profile: Profile) -> Section | None:
+    """Memory in use at the peak of each phase, by function of the allocator."""
+    uses = sorted(profile.allocations, key=lambda use: -use.peak_bytes)
+    if not uses:
+        return None
+    shown = [
+        use for phase in _PHASES for use in [one for one in uses if one.phase == phase][:TOP_COUNT]
+    ]
+    grid = table(
+        shown,
+        (Column("phase"), lambda use: _PHASES[use.phase]),
+        (
+            Column("function", min_width=12),
+            lambda use: name_text(use.allocator, 30) + " (mapping)" * use.is_mapping,
+        ),
+        (Column("size at the peak", "right"), lambda use: format_bytes(use.peak_bytes)),
+        (Column("allocations", "right"), lambda use: format_count(use.allocation_count)),
+    )
+    remarks = ("memray counts whole mappings, the kernel only touched pages",)
+    return Section("allocations at the peak of each phase (memray)", grid=grid, remarks=remarks)
+
+
+def _per_run_ns(item: OperatorProfile) -> int:
+    return item.total_ns // max(item.run_count, 1)
+
+
+def _types_text(operators: Sequence[OperatorProfile], total_ns: int) -> str:
+    """The operator types that take most of the time, in a line."""
+    by_type: dict[str, int] = defaultdict(int)
+    for item in operators:
+        by_type[item.op_type] += _per_run_ns(item)
+    top = sorted(by_type.items(), key=lambda pair: -pair[1])[:4]
+    shares = (f"{name_text(name, 24)} {share_text(ns, total_ns)}" for name, ns in top)
+    return f"by operator type: {', '.join(shares)}"
+
+
+def _rest_remarks(
+    operators: Sequence[OperatorProfile], shown: Sequence[OperatorProfile]
+) -> tuple[str, ...]:
+    count = len(operators) - len(shown)
+    return (f"{count} more nodes with --json",) if count else ()
+
+
+def workload_section(profile: Profile) -> Section:
+    """The inputs and how often the model ran."""
+    workload = profile.workload
+    rows = [
+        Row(
+            name_text(item.name, 24),
+            name_text(f"{item.dtype} {shape_text(item.shape)}", 60)
+            + f", {_fill_text(item.fill)}"
+            + (f" ({name_text(item.fill.reason, 120)})" if item.fill.reason else ""),
+        )
+        for item in workload.inputs[:TOP_COUNT]
+    ]
+    runs = f"{workload.warmup_count} warm-up, {workload.run_count} measured; seed {workload.seed}"
+    return Section("inputs and runs", (*rows, Row("runs", runs)))
+
+
+def _fill_text(fill: Fill) -> str:
+    texts = {
+        "uniform": f"random from {fill.low:g} to {fill.high:g}",
+        "integers": f"random whole numbers from {fill.low:g} to {fill.high:g}",
+        "constant": f"every element {fill.low:g}",
+        "file": f"from {name_text(fill.path or 'a file')}",
+    }
+    return texts.get(fill.kind, "empty")

@@ -42,8 +42,7 @@ _MANY_TIMES: Final = 2
 
 def reason_text(reason: Reason) -> str:
     """The reason as a sentence, without the device's name."""
-    by_code = _BY_CODE.get(reason.code)
-    return by_code(reason) if by_code is not None else _BY_PART[reason.part](reason)
+    return (_BY_CODE.get(reason.code) or _BY_PART[reason.part])(reason)
 
 
 def upload_text(upload_bytes: int | None, *, is_given: bool) -> str:
@@ -154,9 +153,8 @@ def _realtime(reason: Reason) -> str:
         text = f"takes {format_percent_range(*factor)} of {signal}"
     else:
         text = f"takes {format_number_range(*factor)} times {signal}"
-    if reason.code == "over-limit":
-        return f"{text}, too slow"
-    return f"{text}: undecided" if reason.code == "limit-inside-interval" else text
+    endings = {"over-limit": ", too slow", "limit-inside-interval": ": undecided"}
+    return text + endings.get(reason.code, "")
 
 
 def _uplink(reason: Reason) -> str:
@@ -165,42 +163,13 @@ def _uplink(reason: Reason) -> str:
         return "size of the inputs not known, so the uplink cannot be checked"
     if reason.upload_bytes == 0:
         return "nothing to send"
-    verb = {"over-limit": "cannot carry", "limit-inside-interval": "may not carry"}.get(
-        reason.code, "carries"
-    )
+    verbs = {"over-limit": "cannot carry", "limit-inside-interval": "may not carry"}
     often = f"{format_count(reason.rate_per_s or 0.0)} times per second"
-    return f"{safe_text(reason.network, 80)} {verb} {sent} {often}"
-
-
-def _missing(reason: Reason) -> str:
-    return f"needs {_names(reason)}, which no standard build of ONNX Runtime has"
-
-
-def _x86_only(reason: Reason) -> str:
-    return (
-        f"contains {_names(reason)}, which exists only on x86-64: the model was optimised there; "
-        "use the file from before the optimisation"
-    )
+    return f"{safe_text(reason.network, 80)} {verbs.get(reason.code, 'carries')} {sent} {often}"
 
 
 def _names(reason: Reason) -> str:
     return safe_text(", ".join(reason.operators), 80)
-
-
-def _external_data(reason: Reason) -> str:
-    return (
-        "store the weights as external data: they are mapped instead of copied, and the peak "
-        f"falls from about {format_bytes(reason.unchanged_bytes)} to at most "
-        f"{format_bytes(reason.actual_high_bytes)} (where measured, 1.02 to 1.07 times the latency)"
-    )
-
-
-def _steady_allocator(reason: Reason) -> str:
-    return (
-        f"start the process with {TRIM_SETTING}: glibc then returns freed memory, and the peak "
-        f"stays at {format_bytes(reason.actual_high_bytes)} (loading takes longer, running does "
-        "not)"
-    )
 
 
 _BY_PART: Final[dict[Part, Callable[[Reason], str]]] = {
@@ -218,10 +187,23 @@ _BY_CODE: Final[dict[ReasonCode, Callable[[Reason], str]]] = {
     "operators-not-checked": lambda reason: (
         f"operators of {safe_text(reason.runtime, 40)} not checked"
     ),
-    "operators-missing": _missing,
-    "operators-x86-only": _x86_only,
+    "operators-missing": lambda reason: (
+        f"needs {_names(reason)}, which no standard build of ONNX Runtime has"
+    ),
+    "operators-x86-only": lambda reason: (
+        f"contains {_names(reason)}, which exists only on x86-64: the model was optimised there; "
+        "use the file from before the optimisation"
+    ),
     "no-network-allowed": lambda _: "it must work without a network (--offline)",
     "inputs-private": lambda _: "inputs may not leave the device (--private)",
-    "external-data": _external_data,
-    "steady-allocator": _steady_allocator,
+    "external-data": lambda reason: (
+        "store the weights as external data: they are mapped instead of copied, and the peak "
+        f"falls from about {format_bytes(reason.unchanged_bytes)} to at most "
+        f"{format_bytes(reason.actual_high_bytes)} (where measured, 1.02 to 1.07 times the latency)"
+    ),
+    "steady-allocator": lambda reason: (
+        f"start the process with {TRIM_SETTING}: glibc then returns freed memory, and the peak "
+        f"stays at {format_bytes(reason.actual_high_bytes)} (loading takes longer, running does "
+        "not)"
+    ),
 }

@@ -157,12 +157,8 @@ def _mark_remarks(models: Sequence[ModelAssessment]) -> tuple[str, ...]:
         return (found,)
     text = f"* with the network: {name_text(network.name, 80)}"
     if network.is_assumed:
-        is_judged = any(
-            reason.part in ("request", "uplink")
-            for model in models
-            for found in model.devices
-            for reason in found.reasons
-        )
+        reasons = (one for model in models for found in model.devices for one in found.reasons)
+        is_judged = any(reason.part in ("request", "uplink") for reason in reasons)
         text += ", assumed" if is_judged else ", assumed and not part of the verdict"
         text += "; set --network"
     return found, text
@@ -173,8 +169,9 @@ def _figures_remark(devices: Sequence[DeviceAssessment], timed: Sequence[DeviceA
     memory = _methods_text([(found.name, found.memory.method) for found in devices])
     time = _methods_text([(found.name, found.latency.method) for found in devices])
     texts = [memory if memory == time else f"memory {memory}; time {time}"]
-    ratio = _confidence_ratio(devices)
-    if ratio is not None:
+    ratios = {one.latency.confidence_ratio for one in devices if one.latency.low_ns is not None}
+    # Intervals that should cover different shares get no remark.
+    if len(ratios) == 1 and (ratio := ratios.pop()) is not None:
         texts.append(f"{format_percent(ratio)} intervals")
     return "; ".join((*texts, *_runtime_texts(timed)))
 
@@ -187,23 +184,13 @@ def _limits_remark(models: Sequence[ModelAssessment], devices: Sequence[DeviceAs
         for found in model.devices
         if shown_latency(found, model)[0].is_budget_default
     )
-    texts = []
-    if kinds:
-        names = joined([kind_text(kind, 2) for kind in kinds])
-        texts.append(f"default targets of {names}")
+    names = joined([kind_text(kind, 2) for kind in kinds])
+    texts = [f"default targets of {names}"] if kinds else []
     runtimes = [one.memory.runtime_bytes for one in devices if one.memory.runtime_bytes]
     if runtimes:
         own = format_bytes_range(min(runtimes), max(runtimes))
         texts.append(f"memory with the runtime ({own})")
     return "; ".join(texts)
-
-
-def _confidence_ratio(devices: Sequence[DeviceAssessment]) -> float | None:
-    """Share of cases that all intervals should cover; None where it differs."""
-    ratios = {
-        found.latency.confidence_ratio for found in devices if found.latency.low_ns is not None
-    }
-    return ratios.pop() if len(ratios) == 1 else None
 
 
 def _runtime_texts(timed: Sequence[DeviceAssessment]) -> tuple[str, ...]:
@@ -242,9 +229,8 @@ def _anchors_remark(timed: Sequence[DeviceAssessment]) -> str:
         for found in timed
         if found.latency.anchor_count
     )
-    return (
-        f"time corrected by models timed on the device: {', '.join(anchored)}" if anchored else ""
-    )
+    text = f"time corrected by models timed on the device: {', '.join(anchored)}"
+    return text if anchored else ""
 
 
 def _methods_text(pairs: Iterable[tuple[str, Method]]) -> str:

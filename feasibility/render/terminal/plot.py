@@ -25,12 +25,12 @@ _LATENCY_LINE_COUNT: Final = 7
 _FLATTEST_RATIO: Final = 1.25
 # An axis that spans more is logarithmic.
 _WIDEST_RATIO: Final = 3.0
-_GLYPHS: Final[dict[Mark, tuple[str, str]]] = {
-    "empty": (" ", " "),
-    "alive": ("●", "o"),
-    "killed": ("x", "x"),
+# Each mark in Unicode and in ASCII, and its tone.
+_GLYPHS: Final[dict[Mark, tuple[str, str, Tone]]] = {
+    "empty": (" ", " ", "plain"),
+    "alive": ("●", "o", "good"),
+    "killed": ("x", "x", "bad"),
 }
-_MARK_TONES: Final[dict[Mark, Tone]] = {"empty": "plain", "alive": "good", "killed": "bad"}
 
 
 def print_area_plot(console: Console, plot: AreaPlot) -> None:
@@ -50,15 +50,13 @@ def area_lines(plot: AreaPlot, width: int, *, ascii_only: bool) -> list[str]:
     greatest = max(plot.heights, default=0)
     outer = _levels(_highest(plot.starts, plot.heights, width), greatest, height)
     inner = _levels(_highest(plot.starts, plot.inner, width), greatest, height)
-    lines = []
-    for row in reversed(range(height)):
-        base = row * _LEVELS
-        cells = (
+    return [
+        "".join(
             _cell(high - base, low - base, two=bool(plot.inner), ascii_only=ascii_only)
             for high, low in zip(outer, inner, strict=True)
         )
-        lines.append("".join(cells))
-    return lines
+        for base in reversed(range(0, height * _LEVELS, _LEVELS))
+    ]
 
 
 def axis_line(marks: Sequence[tuple[float, str]], width: int) -> str:
@@ -116,7 +114,8 @@ def print_latency_plot(console: Console, plot: LatencyPlot) -> None:
     for label, marks in latency_lines(plot, width):
         text = Text(f"{fitted(label, _LABEL_WIDTH + 1, 'right')} {bar}")
         for mark in marks:
-            text.append(_GLYPHS[mark][ascii_only], style=TONE_STYLES[_MARK_TONES[mark]])
+            glyph, ascii_glyph, tone = _GLYPHS[mark]
+            text.append(ascii_glyph if ascii_only else glyph, style=TONE_STYLES[tone])
         print_line(console, text)
     margin = " " * (_LABEL_WIDTH + 2)
     print_line(console, Text(margin + corner + axis * width))
