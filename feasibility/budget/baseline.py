@@ -11,7 +11,7 @@ import msgspec
 from feasibility.budget.metrics import Need
 from feasibility.budget.model_under_test import ModelUnderTest
 from feasibility.errors import DocumentError
-from feasibility.records.budget import InitializerSize, Metric, Snapshot
+from feasibility.records.budget import Metric, Snapshot
 from feasibility.schema import encode, read_document
 from feasibility.text import safe_text
 from feasibility.whole_files import whole_file
@@ -68,17 +68,14 @@ def write_baseline(folder: Path, snapshot: Snapshot) -> Path:
 
 def _committed(snapshot: Snapshot) -> Snapshot:
     """The snapshot for the repository: only the largest initializers, no inputs."""
-    largest = sorted(snapshot.initializers, key=_largest_first)[:KEPT_INITIALIZER_COUNT]
+    by_size = sorted(snapshot.initializers, key=lambda size: (-size.size_bytes, size.name))
+    largest = by_size[:KEPT_INITIALIZER_COUNT]
     return msgspec.structs.replace(
         snapshot,
         inputs=(),
         initializers=tuple(sorted(largest, key=lambda size: size.name)),
         are_initializers_cut=len(largest) < len(snapshot.initializers),
     )
-
-
-def _largest_first(size: InitializerSize) -> tuple[int, str]:
-    return -size.size_bytes, size.name
 
 
 def _has_conflict(path: Path) -> bool:

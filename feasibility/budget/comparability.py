@@ -74,7 +74,8 @@ def comparability(metric: Metric, baseline: Snapshot, now: Snapshot) -> Comparab
     obstacle = obstacle_between(then, here)
     if obstacle:
         return Comparability(obstacle)
-    if metric in _TIME_METRICS and not _is_same_machine(then, here):
+    machines = {(each.cpu, each.core_count, each.os) for each in (then, here)}
+    if metric in _TIME_METRICS and len(machines) > 1:
         return Comparability("the times of the baseline are from another machine")
     same_cpu = then.cpu == here.cpu
     return Comparability("", SAME_HOST_TOLERANCE if same_cpu else OTHER_CPU_TOLERANCE)
@@ -98,10 +99,6 @@ def obstacle_between(then: Conditions, here: Conditions) -> str:
     if (then.provider, then.threads) != (here.provider, here.threads):
         return "the baseline was taken with another provider or number of threads"
     return ""
-
-
-def _is_same_machine(then: Conditions, here: Conditions) -> bool:
-    return (then.cpu, then.core_count, then.os) == (here.cpu, here.core_count, here.os)
 
 
 def _version(package: str) -> str:

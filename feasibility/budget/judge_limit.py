@@ -72,7 +72,9 @@ def judge(metric: Metric, limit: Limit, compared: Comparison) -> Finding:
     if limit.is_relative and compared.comparability.obstacle:
         return Finding("inconclusive", compared.comparability.obstacle)
     if kind.need == "file":
-        return _judge_exactly(limit, compared)
+        bound = limit.above(compared.baseline[0]) if limit.is_relative else compared.bound
+        assert bound is not None
+        return Finding("pass" if compared.now[0] <= bound else "fail")
     if kind.need == "latency":
         return _judge_times(limit, compared)
     return _judge_memory(limit, compared, _PROCESS_COUNTS[kind.need])
@@ -113,12 +115,6 @@ def ratio_interval(metric: Metric, compared: Comparison) -> tuple[float | None, 
         return None, None
     low, high = centre_interval(ratios)
     return math.exp(low), math.exp(high)
-
-
-def _judge_exactly(limit: Limit, compared: Comparison) -> Finding:
-    bound = limit.above(compared.baseline[0]) if limit.is_relative else compared.bound
-    assert bound is not None
-    return Finding("pass" if compared.now[0] <= bound else "fail")
 
 
 def _judge_memory(limit: Limit, compared: Comparison, enough_count: int) -> Finding:

@@ -87,10 +87,12 @@ class ModelRuns:
         done = _done_of(self._run(lambda plan: self._passes.brief(plan, sample_count)))
         quiet = is_quiet(before, read_processor_use())
         ordered, processor = sorted(done.samples_ns), sorted(done.processor_ns)
+        # Then the calling thread does all the work of a run.
+        is_one_thread = self.options.threads == 1 and self.options.provider_name == PROVIDERS["cpu"]
         return Times(
             percentile(ordered, 50),
             percentile(ordered, 95),
-            percentile(processor, 50) if processor and self._is_one_thread else None,
+            percentile(processor, 50) if processor and is_one_thread else None,
             quiet,
         )
 
@@ -116,11 +118,6 @@ class ModelRuns:
             path = folder / "outputs.npz"
             self._run(lambda plan: self._passes.outputs(plan, str(path)))
             return read_outputs(path)
-
-    @property
-    def _is_one_thread(self) -> bool:
-        """Whether the calling thread does all the work of a run."""
-        return self.options.threads == 1 and self.options.provider_name == PROVIDERS["cpu"]
 
     @property
     def _passes(self) -> Passes:

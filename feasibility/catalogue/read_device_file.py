@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final, NoReturn, cast, get_args
+from typing import Final, NoReturn, TypeVar, cast, get_args
 
 from feasibility.catalogue import figures
 from feasibility.catalogue.figures import DeviceTable
@@ -13,6 +14,8 @@ from feasibility.errors import DeviceError
 from feasibility.records import device as records
 from feasibility.text import safe_text
 from feasibility.toml_key_errors import key_lines, read_toml_text
+
+RecordT = TypeVar("RecordT")
 
 SCHEMA: Final = "feasibility/device/1"
 MAX_FILE_BYTES: Final = 256 * 1024
@@ -97,20 +100,25 @@ def _device(top: DeviceTable) -> records.Device:
         allocator=cast(records.Allocator, top.choice("allocator", get_args(records.Allocator))),
         runs_on=cast(records.Processor, top.choice("runs_on", get_args(records.Processor), "cpu")),
         role=cast(records.Role, top.choice("role", get_args(records.Role))),
-        cpu=_cpu(top),
-        memory=_memory(top),
-        gpu=_gpu(top),
-        npu=_npu(top),
+        cpu=_optional(top, "cpu", _cpu),
+        memory=_optional(top, "memory", _memory),
+        gpu=_optional(top, "gpu", _gpu),
+        npu=_optional(top, "npu", _npu),
         limits=_limits(top.required_table("limits")),
         power_mw=top.optional_figure("power", figures.POWER),
-        price=_price(top),
+        price=_optional(top, "price", _price),
         runtimes=top.texts("runtimes"),
         anchors=tuple(_anchor(table) for table in top.tables("anchors")),
-        measured=_measured(top),
+        measured=_optional(top, "measured", _measured),
         origin=top.origin,
     )
     _require_processor(top, device)
     return device
+
+
+def _optional(top: DeviceTable, key: str, read: Callable[[DeviceTable], RecordT]) -> RecordT | None:
+    table = top.table(key)
+    return None if table is None else read(table)
 
 
 def _require_processor(top: DeviceTable, device: records.Device) -> None:
@@ -125,10 +133,7 @@ def _require_processor(top: DeviceTable, device: records.Device) -> None:
             top.fail("gpu", "expected its own memory, or [memory] that it shares")
 
 
-def _cpu(top: DeviceTable) -> records.Cpu | None:
-    table = top.table("cpu")
-    if table is None:
-        return None
+def _cpu(table: DeviceTable) -> records.Cpu:
     table.allow(("soc", "features", "clusters"))
     return records.Cpu(
         soc=table.text("soc"),
@@ -147,10 +152,7 @@ def _cluster(table: DeviceTable) -> records.Cluster:
     )
 
 
-def _memory(top: DeviceTable) -> records.DeviceMemory | None:
-    table = top.table("memory")
-    if table is None:
-        return None
+def _memory(table: DeviceTable) -> records.DeviceMemory:
     table.allow(("total", "bandwidth", "grants"))
     total = table.figure("total", figures.MEMORY)
     grants = table.required_table("grants")
@@ -175,10 +177,7 @@ def _grant(table: DeviceTable, role: records.Role, total_bytes: int) -> records.
     return records.Grant(role=role, memory_bytes=figure, reason=table.text("reason"))
 
 
-def _gpu(top: DeviceTable) -> records.Gpu | None:
-    table = top.table("gpu")
-    if table is None:
-        return None
+def _gpu(table: DeviceTable) -> records.Gpu:
     table.allow(("name", "memory", "bandwidth", "fp32", "fp16", "launch", "context"))
     return records.Gpu(
         name=table.text("name"),
@@ -191,10 +190,7 @@ def _gpu(top: DeviceTable) -> records.Gpu | None:
     )
 
 
-def _npu(top: DeviceTable) -> records.Npu | None:
-    table = top.table("npu")
-    if table is None:
-        return None
+def _npu(table: DeviceTable) -> records.Npu:
     table.allow(("name", "int8"))
     return records.Npu(
         name=table.text("name"), int8_ops_per_s=table.optional_figure("int8", figures.OP_RATE)
@@ -210,10 +206,7 @@ def _limits(table: DeviceTable) -> records.Limits:
     )
 
 
-def _price(top: DeviceTable) -> records.Price | None:
-    table = top.table("price")
-    if table is None:
-        return None
+def _price(table: DeviceTable) -> records.Price:
     table.allow(("value", "source", "note", "as_of"))
     as_of = table.text("as_of")
     if not _DATE.fullmatch(as_of):
@@ -221,11 +214,8 @@ def _price(top: DeviceTable) -> records.Price | None:
     return records.Price(hourly_microusd=table.own_figure(figures.PRICE), as_of=as_of)
 
 
-def _measured(top: DeviceTable) -> records.MeasuredMachine | None:
-    """The rates that `devices this` measured; None in a file written by hand."""
-    table = top.table("measured")
-    if table is None:
-        return None
+def _measured(table: DeviceTable) -> records.MeasuredMachine:
+    """The rates that `devices this` measured."""
     table.allow(("runtime", "processor", "core_count", "cache", "rates"))
     rates = tuple(_rates(entry) for entry in table.tables("rates", required=True))
     counts = [entry.thread_count for entry in rates]

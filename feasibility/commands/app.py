@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from typer.core import TyperGroup
@@ -39,25 +39,19 @@ EXIT_PIPE_CLOSED: Final = 141
 COMPLETION_VARIABLE: Final = "_FEASIBILITY_COMPLETE"
 
 
-class Entry(NamedTuple):
-    """Module of a command, and its line in the help."""
-
-    module: str
-    help: str
-
-
+# The line of each command in the help; its module has the same name.
 COMMANDS: Final = {
-    "demo": Entry("demo", "Check bundled reference architectures; no model file needed."),
-    "inspect": Entry("inspect", "Show facts about a model without running it."),
-    "measure": Entry("measure", "Measure the memory and time of a model."),
-    "check": Entry("check", "Check where models can run: verdicts and one recommendation."),
-    "prove": Entry("prove", "Run a model under a memory limit that the kernel enforces."),
-    "devices": Entry("devices", "List, show and validate devices; measure this machine."),
-    "runner": Entry("runner", "List, install and check other machines to measure on (--on)."),
-    "budget": Entry("budget", "Check models against memory, size and latency budgets in CI."),
-    "zoo": Entry("zoo", "Build reference architectures as ONNX files."),
-    "schema": Entry("schema", "Print the JSON Schema of a document."),
-    "doctor": Entry("doctor", "Check what this machine can measure, and what to install."),
+    "demo": "Check bundled reference architectures; no model file needed.",
+    "inspect": "Show facts about a model without running it.",
+    "measure": "Measure the memory and time of a model.",
+    "check": "Check where models can run: verdicts and one recommendation.",
+    "prove": "Run a model under a memory limit that the kernel enforces.",
+    "devices": "List, show and validate devices; measure this machine.",
+    "runner": "List, install and check other machines to measure on (--on).",
+    "budget": "Check models against memory, size and latency budgets in CI.",
+    "zoo": "Build reference architectures as ONNX files.",
+    "schema": "Print the JSON Schema of a document.",
+    "doctor": "Check what this machine can measure, and what to install.",
 }
 
 
@@ -70,10 +64,9 @@ class CommandTable(TyperGroup):
 
     def get_command(self, ctx: Context, cmd_name: str) -> Command | None:  # noqa: ARG002
         """The command of this name, whose module is imported now; None if there is none."""
-        entry = COMMANDS.get(cmd_name)
-        if entry is None:
+        if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"feasibility.commands.{entry.module}")
+        module = importlib.import_module(f"feasibility.commands.{cmd_name}")
         command = get_command(module.app)
         command.name = cmd_name
         return command
@@ -92,7 +85,7 @@ class CommandTable(TyperGroup):
     def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:  # noqa: ARG002
         """Write the table of commands without importing their modules."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+            formatter.write_dl(list(COMMANDS.items()))
 
 
 def _suggest(name: str) -> str:

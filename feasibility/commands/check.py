@@ -126,6 +126,7 @@ def assess_paths(
     from feasibility.commands.prove_on_devices import with_proofs
     from feasibility.decide.recommendation import assess_model
     from feasibility.records.assessment import Assessment, Failure
+    from feasibility.render.reports.check import headline
     from feasibility.render.reports.sentences import with_sentences
 
     paths = tuple(paths)
@@ -142,18 +143,11 @@ def assess_paths(
             failures.append(Failure(path=str(path), message=error.message, hint=error.hint))
             continue
         models.append(model)
-        # A saved profile is assessed at once: its line would only repeat the report.
+        # One line per model, because the report comes last. A saved profile is assessed at
+        # once: its line would only repeat the report.
         if len(paths) > 1 and path.suffix != ".json" and not quiet:
-            _report_progress(model)
+            report_step(model.profile.model.name, headline(model)[0])
     return Assessment(tool_version=__version__, models=tuple(models), errors=tuple(failures))
-
-
-def _report_progress(model: ModelAssessment) -> None:
-    """Print the recommendation for one of several models on stderr; the report comes last."""
-    from feasibility.render.reports.check import headline
-
-    text, _ = headline(model)
-    report_step(model.profile.model.name, text)
 
 
 def unmet(assessment: Assessment, required: RequiredVerdict) -> tuple[str, ...]:

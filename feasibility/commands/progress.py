@@ -29,12 +29,12 @@ def progress_on(subject: str, *, quiet: bool) -> Iterator[Progress]:
     """
     name = safe_text(subject, _NAME_LIMIT)
     if quiet:
-        yield _show_nothing
+        yield lambda _done, _total, _doing: None
     elif sys.stderr.isatty():
         with _bar(name) as progress:
             yield progress
     else:
-        yield _Lines(name)
+        yield _lines(name)
 
 
 def report_step(subject: str, text: str) -> None:
@@ -43,24 +43,18 @@ def report_step(subject: str, text: str) -> None:
     sys.stderr.flush()
 
 
-def _show_nothing(_done: int, _total: int, _doing: str) -> None:
-    pass
+def _lines(name: str) -> Progress:
+    """Prints one line per step, each step name once."""
+    shown: set[str] = set()
 
+    def progress(done: int, total: int, doing: str) -> None:
+        if done < total and doing not in shown:
+            shown.add(doing)
+            step = f" ({done + 1} of {total})" if total > 1 else ""
+            sys.stderr.write(f"{name}: {safe_text(doing)}{step}\n")
+            sys.stderr.flush()
 
-class _Lines:
-    """One line per step, each step name once."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._shown: set[str] = set()
-
-    def __call__(self, done: int, total: int, doing: str) -> None:
-        if done >= total or doing in self._shown:
-            return
-        self._shown.add(doing)
-        step = f" ({done + 1} of {total})" if total > 1 else ""
-        sys.stderr.write(f"{self._name}: {safe_text(doing)}{step}\n")
-        sys.stderr.flush()
+    return progress
 
 
 @contextlib.contextmanager
