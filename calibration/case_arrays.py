@@ -10,10 +10,10 @@ import numpy as np
 from feasibility.predict.latency.cpu_cores import FAMILIES, used_cores
 from feasibility.predict.latency.cpu_formula import Cores, Work
 from feasibility.predict.latency.gpu_formula import GpuPeaks, peaks_of
-from feasibility.predict.validation.cases import Case, GpuCase
+from feasibility.predict.validation.cases import Case
 
 
-def work_arrays(cases: Sequence[Case | GpuCase]) -> Work:
+def work_arrays(cases: Sequence[Case]) -> Work:
     """The work of all rows."""
     kinds = sorted(
         {kind for case in cases for kind, amount in case.work.operations.items() if amount}
@@ -54,7 +54,7 @@ def core_arrays(cases: Sequence[Case]) -> Cores:
     return Cores(**fields)
 
 
-def peak_arrays(cases: Sequence[GpuCase]) -> GpuPeaks:
+def peak_arrays(cases: Sequence[Case]) -> GpuPeaks:
     """The GPU peaks of all rows."""
     each = (peaks_of(case.device, is_half=case.is_half) for case in cases)
     known = [peaks for peaks in each if peaks is not None]

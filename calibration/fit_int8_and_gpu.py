@@ -20,7 +20,7 @@ from feasibility.predict.latency.gpu_formula import (
     interface,
 )
 from feasibility.predict.latency.likely_seconds import integer_unit
-from feasibility.predict.validation.cases import Case, GpuCase
+from feasibility.predict.validation.cases import Case
 
 INTEGER_UNITS: Final = ("neon", "dotprod", "sse", "vnni")
 _NOISE: Final = 0.3
@@ -67,7 +67,7 @@ def fit_int8(cases: Sequence[Case], fit: CpuFit) -> Mapping[str, Int8]:
     return found
 
 
-def fit_gpu(cases: Sequence[GpuCase]) -> GpuCoefficients:
+def fit_gpu(cases: Sequence[Case]) -> GpuCoefficients:
     """Shares of a GPU's peaks and times of its launches that explain these rows best.
 
     An offset for each table is fitted too and discarded.

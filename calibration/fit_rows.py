@@ -6,7 +6,6 @@ from typing import Final, NamedTuple
 
 from feasibility.predict.validation.cases import (
     Case,
-    GpuCase,
     PublishedTables,
     case_of,
     is_int8,
@@ -29,14 +28,15 @@ class FitRows(NamedTuple):
     row_count: int
     floats: tuple[Case, ...]
     int8: tuple[Case, ...]
-    gpu: tuple[GpuCase, ...]
+    gpu: tuple[Case, ...]
 
 
 def read_fit_rows(tables: PublishedTables | None = None) -> FitRows:
     """The rows of the published tables, by formula."""
     tables = tables or published_tables()
-    cases = [case_of(row, tables) for row in tables.rows]
-    cpu = [case for case in cases if isinstance(case, Case)]
+    projected = (case_of(row, tables) for row in tables.rows)
+    cases = [case for case in projected if isinstance(case, Case)]
+    cpu = [case for case in cases if not case.is_gpu]
     return FitRows(
         row_count=len(tables.rows),
         floats=tuple(
@@ -47,7 +47,6 @@ def read_fit_rows(tables: PublishedTables | None = None) -> FitRows:
             if case.row.split in ("int8", _CALIBRATION) and case.row.precision.startswith("int8")
         ),
         gpu=tuple(
-            case for case in cases
-            if isinstance(case, GpuCase) and case.row.split in ("gpu", _CALIBRATION)
+            case for case in cases if case.is_gpu and case.row.split in ("gpu", _CALIBRATION)
         ),
     )  # fmt: skip

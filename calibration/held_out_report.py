@@ -48,7 +48,6 @@ def held_out_misses(rows: FitRows, held_out: HeldOut) -> tuple[Miss, ...]:
             miss
             for count in (1, 2)
             for miss in misses_with_anchors(
-                rows.floats,
                 misses["chip"],
                 lambda chip: held_out.covariances[group_of[chip]],
                 count,
@@ -98,9 +97,11 @@ def inside(misses: Iterable[Miss]) -> list[tuple[Miss, bool]]:
     """Each with whether it is inside the interval that all other chips in its group give."""
     found = []
     for _, members in grouped(misses, lambda miss: miss.group):
-        limits = {}
-        for unit in {miss.unit for miss in members}:
-            others = [miss for miss in members if miss.unit != unit]
-            limits[unit] = math.log(spread_of(others)) if others else 0.0
-        found += [(miss, abs(miss.error) <= limits[miss.unit] * miss.deviation) for miss in members]
+        by_chip: dict[str, list[Miss]] = {}
+        for miss in members:
+            by_chip.setdefault(miss.case.chip, []).append(miss)
+        for chip, own in by_chip.items():
+            others = [miss for other, theirs in by_chip.items() if other != chip for miss in theirs]
+            limit = math.log(spread_of(others)) if others else 0.0
+            found += [(miss, abs(miss.error) <= limit * miss.deviation) for miss in own]
     return found

@@ -10,7 +10,7 @@ import csv
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 from msgspec.structs import astuple
 
@@ -20,7 +20,7 @@ from calibration.fit_int8_and_gpu import fit_gpu, fit_int8
 from calibration.fit_rows import FitRows
 from feasibility.paths import profiles_dir
 from feasibility.predict.latency.error_covariance import Covariance
-from feasibility.predict.validation.cases import WORK_FILE, Case, GpuCase
+from feasibility.predict.validation.cases import WORK_FILE, Case
 from feasibility.predict.validation.published_rows import architecture, read_model_work
 
 HELD_OUT_FILE: Final = "held_out.csv"
@@ -28,8 +28,6 @@ COVARIANCES_FILE: Final = "held_out_covariances.csv"
 # Chips are divided into groups; each group has the covariance of the errors on the others.
 CHIP_GROUPS: Final = 4
 LEFT_OUT: Final = ("chip", "architecture", "runtime", "int8 chip", "gpu chip")
-
-CaseT = TypeVar("CaseT", Case, GpuCase)
 
 
 class HeldOut(NamedTuple):
@@ -63,9 +61,9 @@ def hold_out(rows: FitRows) -> HeldOut:
         int8 = fit_int8(seen, fit)
         return [case.int8_seconds(fit, int8) for case in unseen]
 
-    def by_gpu(seen: Sequence[GpuCase], unseen: Sequence[GpuCase]) -> Sequence[float]:
+    def by_gpu(seen: Sequence[Case], unseen: Sequence[Case]) -> Sequence[float]:
         k = fit_gpu(seen)
-        return [case.seconds(k) for case in unseen]
+        return [case.gpu_seconds(k) for case in unseen]
 
     seconds = {name: _left_out(floats, key, by_cpu) for name, key in keys.items()}
     seconds["int8 chip"] = _left_out(rows.int8, lambda case: case.chip, by_int8)
@@ -83,9 +81,9 @@ def hold_out(rows: FitRows) -> HeldOut:
 
 
 def _left_out(
-    cases: Sequence[CaseT],
-    key: Callable[[CaseT], Hashable],
-    project: Callable[[Sequence[CaseT], Sequence[CaseT]], Sequence[float]],
+    cases: Sequence[Case],
+    key: Callable[[Case], Hashable],
+    project: Callable[[Sequence[Case], Sequence[Case]], Sequence[float]],
 ) -> tuple[float, ...]:
     """Seconds of every row, projected by a fit to the rows of the other keys."""
     seconds: dict[int, float] = {}
@@ -154,5 +152,5 @@ def read_held_out(folder: Path, rows: FitRows) -> HeldOut:
     return HeldOut(seconds, covariances)
 
 
-def _cases(rows: FitRows, name: str) -> Sequence[Case | GpuCase]:
+def _cases(rows: FitRows, name: str) -> Sequence[Case]:
     return {"int8 chip": rows.int8, "gpu chip": rows.gpu}.get(name, rows.floats)

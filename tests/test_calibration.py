@@ -151,10 +151,8 @@ def test_a_robust_fit_ignores_one_outlier() -> None:
 
 
 def _misses(errors: list[float]) -> list[Miss]:
-    return [
-        Miss("cpu, one thread", "sbc", "ncnn", f"chip {index % 5}", error, 1.0)
-        for index, error in enumerate(errors)
-    ]
+    cases = list({case.chip: case for case in ROWS.floats}.values())
+    return [Miss("cpu, one thread", cases[index % 5], error) for index, error in enumerate(errors)]
 
 
 def test_figures_of_a_table() -> None:
@@ -386,6 +384,6 @@ def test_a_long_table_is_not_compared_row_by_row() -> None:
     case = ROWS.floats[0]
     size = 2000
     miss = cpu_miss(case, case.seconds(SHIPPED.cpu), "cpu")
-    found = misses_with_anchors([case] * size, [miss] * size, lambda _chip: SHIPPED.covariance, 1)
+    found = misses_with_anchors([miss] * size, lambda _chip: SHIPPED.covariance, 1)
     assert 24 * 200 < len(found) <= 47 * 256
     assert len({(one.error, one.deviation) for one in found}) == 1

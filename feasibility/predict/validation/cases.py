@@ -57,15 +57,20 @@ def published_tables() -> PublishedTables:
 
 
 class Case(NamedTuple):
-    """A CPU row with everything that its projection needs."""
+    """A row with everything that its projection needs."""
 
     row: PublishedRow
     work: Work
     device: Device
-    threads: int
     is_half: bool
-    clock_ratio: float
-    year: float
+    threads: int = 1
+    clock_ratio: float = 1.0
+    year: float = REFERENCE_YEAR
+
+    @property
+    def is_gpu(self) -> bool:
+        """Whether the row is of a GPU; it has no threads."""
+        return self.row.unit.startswith("GPU")
 
     @property
     def chip(self) -> str:
@@ -89,7 +94,7 @@ class Case(NamedTuple):
         return Run(self.row.build, self.threads > 1, operator_point(self.work))
 
     def seconds(self, fit: CpuFit) -> float:
-        """Projection of the row in floating point."""
+        """Projection of a CPU row in floating point."""
         return likely_cpu_seconds(
             self.work,
             self.device,
@@ -102,29 +107,11 @@ class Case(NamedTuple):
         )
 
     def int8_seconds(self, fit: CpuFit, int8: Mapping[str, Int8]) -> float:
-        """Projection of the row in int8."""
+        """Projection of a CPU row in int8."""
         return self.seconds(fit) * int8[integer_unit(self.device)].of(self.work)
 
-
-class GpuCase(NamedTuple):
-    """A GPU row with everything that its projection needs."""
-
-    row: PublishedRow
-    work: Work
-    device: Device
-
-    @property
-    def chip(self) -> str:
-        """The chip; its rows are left out of a fit together."""
-        return chip_of(self.device)
-
-    @property
-    def is_half(self) -> bool:
-        """Whether the row is in fp16."""
-        return self.row.precision.startswith("fp16")
-
-    def seconds(self, k: GpuCoefficients) -> float:
-        """Projection of the row."""
+    def gpu_seconds(self, k: GpuCoefficients) -> float:
+        """Projection of a GPU row."""
         seconds = likely_gpu_seconds(
             self.work, self.device, k, runtime=self.row.build, is_half=self.is_half
         )
@@ -137,7 +124,7 @@ def case_of(
     tables: PublishedTables,
     *,
     own_work: Callable[[str], Work | Remark | None] = lambda _model: None,
-) -> Case | GpuCase | Remark:
+) -> Case | Remark:
     """The row with its work and device, or why it is not projected.
 
     `own_work` gives the work of a row's model where it is known better than from the table.
@@ -146,7 +133,7 @@ def case_of(
     if device is None:
         return Remark("of a device that is not in the catalogue", row.device_id)
     work = own_work(row.model) or work_of(row, tables.models)
-    is_gpu = row.unit.startswith("GPU")
+    is_gpu, is_half = row.unit.startswith("GPU"), row.precision.startswith("fp16")
     if isinstance(work, Remark):
         return work
     if not is_gpu and row.unit != "CPU":
@@ -160,7 +147,7 @@ def case_of(
             return Remark(_OTHER_UNIT, "GPU in int8")
         if device.gpu is None or device.gpu.fp32_flops_per_s is None:
             return Remark("on a GPU whose speed the catalogue does not know", device.id)
-        return GpuCase(row, work, device)
+        return Case(row, work, device, is_half)
     if device.cpu is None:
         return Remark("on a CPU that the catalogue does not describe", device.id)
     cores = core_count(device)
@@ -170,7 +157,7 @@ def case_of(
         work=work,
         device=device,
         threads=min(row.threads or cores, cores),
-        is_half=row.precision.startswith("fp16"),
+        is_half=is_half,
         clock_ratio=row.clock_hz / clock if row.clock_hz else 1.0,
         year=REFERENCE_YEAR if row.year is None else row.year,
     )

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from feasibility.predict.latency.error_covariance import Covariance, Posterior, Run, posterior
 from feasibility.predict.latency.interval import doubt, thread_group
-from feasibility.predict.validation.cases import Case, GpuCase
+from feasibility.predict.validation.cases import Case
 
 _LEAST_ROWS_TO_ANCHOR: Final = 4
 _MOST_ANCHOR_SETS: Final = 24
@@ -22,17 +22,14 @@ class Miss(NamedTuple):
 
     Attributes:
         group: Where the row is reported, for example `cpu, one thread`.
-        unit: The chip. Its rows are left out of the fit together.
+        case: The row.
         error: Logarithm of measured over projected.
         deviation: Factor on the logarithm of the interval's width.
     """
 
     group: str
-    kind: str
-    runtime: str
-    unit: str
+    case: Case
     error: float
-    seconds: float
     deviation: float = 1.0
 
 
@@ -42,23 +39,13 @@ def cpu_miss(case: Case, projected: float, label: str) -> Miss:
     return found._replace(deviation=doubt(case.device, case.threads))
 
 
-def miss_of(case: Case | GpuCase, projected: float, group: str) -> Miss:
+def miss_of(case: Case, projected: float, group: str) -> Miss:
     """The miss of a row whose group has one width of the interval."""
-    return Miss(
-        group=group,
-        kind=case.device.kind,
-        runtime=case.row.runtime,
-        unit=case.chip,
-        error=math.log(case.row.seconds / projected),
-        seconds=case.row.seconds,
-    )
+    return Miss(group, case, math.log(case.row.seconds / projected))
 
 
 def misses_with_anchors(
-    cases: Sequence[Case],
-    misses: Sequence[Miss],
-    covariance_for: Callable[[str], Covariance],
-    count: int,
+    misses: Sequence[Miss], covariance_for: Callable[[str], Covariance], count: int
 ) -> tuple[Miss, ...]:
     """Misses that remain when `count` models of the same table are used as anchors.
 
@@ -66,40 +53,38 @@ def misses_with_anchors(
     anchors for all its other rows; long tables use an even choice of sets and rows.
     `covariance_for` gives the covariance to use for a chip.
     """
-    tables: dict[Hashable, list[int]] = {}
-    for index, case in enumerate(cases):
+    tables: dict[Hashable, list[Miss]] = {}
+    for miss in misses:
+        case = miss.case
         key = (case.device.id, case.row.build, case.threads, case.is_half)
-        tables.setdefault(key, []).append(index)
+        tables.setdefault(key, []).append(miss)
     words = "one anchor" if count == 1 else "two anchors"
-    runs = [case.run for case in cases]
     remaining: list[Miss] = []
     for table in tables.values():
         if len(table) >= _LEAST_ROWS_TO_ANCHOR:
-            k = covariance_for(cases[table[0]].chip)
-            group = f"{words}, {misses[table[0]].group.partition(', ')[2]}"
-            remaining += (
-                miss._replace(group=group) for miss in _remaining(table, misses, runs, k, count)
-            )
+            group = f"{words}, {table[0].group.partition(', ')[2]}"
+            k = covariance_for(table[0].case.chip)
+            remaining += (miss._replace(group=group) for miss in _remaining(table, k, count))
     return tuple(remaining)
 
 
-def _remaining(
-    table: Sequence[int], misses: Sequence[Miss], runs: Sequence[Run], k: Covariance, count: int
-) -> Iterator[Miss]:
+def _remaining(table: Sequence[Miss], k: Covariance, count: int) -> Iterator[Miss]:
     """The misses that remain in one table, for every set of anchors."""
-    targets = _evenly(table)
-    for anchors in _anchor_sets(table, count):
-        errors = [misses[index].error for index in anchors]
+    runs = [miss.case.run for miss in table]
+    indices = range(len(table))
+    targets = _evenly(indices)
+    for anchors in _anchor_sets(indices, count):
+        errors = [table[index].error for index in anchors]
         # Rows that share as much with the anchors get the same correction.
         found: dict[Run, Posterior] = {}
         for index in targets:
             if index in anchors:
                 continue
-            run = runs[index]
+            miss, run = table[index], runs[index]
             if run not in found:
                 found[run] = posterior(run, [runs[anchor] for anchor in anchors], errors, k)
             mean, deviation = found[run]
-            yield misses[index]._replace(error=misses[index].error - mean, deviation=deviation)
+            yield miss._replace(error=miss.error - mean, deviation=deviation)
 
 
 def _anchor_sets(table: Sequence[int], count: int) -> Iterator[tuple[int, ...]]:

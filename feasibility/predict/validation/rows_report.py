@@ -9,7 +9,7 @@ import functools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple, TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from msgspec.structs import replace
 
@@ -20,8 +20,6 @@ from feasibility.predict.latency.cpu_formula import Work
 from feasibility.predict.latency.interval import cpu_spread
 from feasibility.predict.latency.model_work import work_of_model
 from feasibility.predict.validation.cases import (
-    Case,
-    GpuCase,
     PublishedTables,
     case_of,
     core_count,
@@ -62,18 +60,6 @@ T = TypeVar("T")
 Progress: TypeAlias = Callable[[int, int, str], None]
 
 
-class _Scored(NamedTuple):
-    """A row with its miss and the half width of its interval as a factor.
-
-    `case` is None for int8 and GPU rows, which no anchors are tried on.
-    """
-
-    miss: Miss
-    spread: float
-    row: PublishedRow
-    case: Case | None = None
-
-
 def rows_report(
     path: Path,
     tables: PublishedTables,
@@ -93,7 +79,8 @@ def rows_report(
     # Each file is read once.
     onnx_work = functools.cache(functools.partial(_onnx_work, path.parent))
     notes = RemarkCounts()
-    scored: list[_Scored] = []
+    # Misses with the half widths of their intervals as factors.
+    scored: list[tuple[Miss, float]] = []
     for index, row in enumerate(rows):
         progress(index, len(rows), "projecting rows")
         found = _score(row, onnx_work, tables, coefficients)
@@ -115,22 +102,22 @@ def rows_report(
         left_out=left_out.by_sentence(),
         notes=notes.by_sentence(),
         lines=tuple(_lines(scored, coefficients, progress)),
-        points=accuracy_points(one.miss for one in scored),
+        points=accuracy_points(miss for miss, _ in scored),
     )
 
 
 def _lines(
-    scored: Sequence[_Scored], coefficients: Coefficients, progress: Progress
+    scored: Sequence[tuple[Miss, float]], coefficients: Coefficients, progress: Progress
 ) -> Iterator[AccuracyLine]:
     """Error by group, with one and two anchors, and by kind of device and runtime."""
-    yield from _lines_of_user("all", ((one.miss, one.spread) for one in scored))
-    on_cpu = [(one.miss, one.spread) for one in scored if one.case is not None]
-    cases = [one.case for one in scored if one.case is not None]
+    yield from _lines_of_user("all", scored)
+    # Anchors are tried on CPU rows in floating point only.
+    on_cpu = [(miss, spread) for miss, spread in scored if miss.group.startswith("cpu, ")]
     misses = [miss for miss, _ in on_cpu]
     spreads = coefficients.spreads
     for count in (1, 2):
         progress(count - 1, 2, "trying rows as anchors")
-        remaining = misses_with_anchors(cases, misses, lambda _chip: coefficients.covariance, count)
+        remaining = misses_with_anchors(misses, lambda _chip: coefficients.covariance, count)
         yield from _lines_of_user(
             "all", ((miss, spreads[miss.group] ** miss.deviation) for miss in remaining)
         )
@@ -151,21 +138,21 @@ def _score(
     onnx_work: Callable[[str], Work | Remark | None],
     tables: PublishedTables,
     coefficients: Coefficients,
-) -> _Scored | Remark:
-    """The row's miss, or why there is none."""
+) -> tuple[Miss, float] | Remark:
+    """The row's miss with the half width of its interval, or why it is not projected."""
     if row.split in UNSUITABLE_SPLITS:
         return Remark("that their table keeps for other uses", row.split)
     case = case_of(row, tables, own_work=onnx_work)
     spreads = coefficients.spreads
     if isinstance(case, Remark):
         return case
-    if isinstance(case, GpuCase):
-        return _Scored(miss_of(case, case.seconds(coefficients.gpu), "gpu"), spreads["gpu"], row)
+    if case.is_gpu:
+        return miss_of(case, case.gpu_seconds(coefficients.gpu), "gpu"), spreads["gpu"]
     if is_int8(row):
         seconds = case.int8_seconds(coefficients.cpu, coefficients.int8)
-        return _Scored(miss_of(case, seconds, "int8"), spreads["int8"], row)
+        return miss_of(case, seconds, "int8"), spreads["int8"]
     spread = cpu_spread(case.work, case.device, case.threads, row.runtime, coefficients)
-    return _Scored(cpu_miss(case, case.seconds(coefficients.cpu), "cpu"), spread, row, case)
+    return cpu_miss(case, case.seconds(coefficients.cpu), "cpu"), spread
 
 
 def _notes(
@@ -199,14 +186,14 @@ def _onnx_work(folder: Path, model: str) -> Work | Remark | None:
         return Remark("whose ONNX file cannot be read", model, error.why)
 
 
-def _seen_count(scored: Sequence[_Scored], tables: PublishedTables) -> int:
+def _seen_count(scored: Sequence[tuple[Miss, float]], tables: PublishedTables) -> int:
     """How many of the rows are among those that the coefficients were fitted to."""
 
     def key(row: PublishedRow) -> tuple[object, ...]:
         return (row.model, row.device_id, row.build, row.threads, row.seconds)
 
     published = {key(row) for row in tables.rows if row.split not in UNSUITABLE_SPLITS}
-    return sum(key(one.row) in published for one in scored)
+    return sum(key(miss.case.row) in published for miss, _ in scored)
 
 
 def accuracy_lines(scope: Scope, misses: Iterable[tuple[Miss, bool]]) -> Iterator[AccuracyLine]:
@@ -218,7 +205,7 @@ def accuracy_lines(scope: Scope, misses: Iterable[tuple[Miss, bool]]) -> Iterato
             scope=scope,
             subject=SUBJECTS.get(name, name),
             row_count=len(own),
-            chip_count=len({miss.unit for miss in own}),
+            chip_count=len({miss.case.chip for miss in own}),
             median_error_ratio=median_error(own),
             p90_factor_ratio=factor(own, 0.9),
             within_1_5_ratio=within(own, 1.5),
@@ -234,8 +221,8 @@ def _threads(miss: Miss) -> str:
 # The row of a table that a miss belongs to.
 _SUBJECT_OF: Final[Mapping[Scope, Callable[[Miss], str]]] = {
     "all": lambda miss: miss.group,
-    "kind": lambda miss: f"{miss.kind}, {_threads(miss)}",
-    "runtime": lambda miss: f"{miss.runtime}, {_threads(miss)}",
+    "kind": lambda miss: f"{miss.case.device.kind}, {_threads(miss)}",
+    "runtime": lambda miss: f"{miss.case.row.runtime}, {_threads(miss)}",
 }
 # The tables of a report below the first.
 SCOPES: Final[tuple[Scope, ...]] = ("kind", "runtime")
@@ -246,8 +233,8 @@ def accuracy_points(misses: Iterable[Miss]) -> tuple[AccuracyPoint, ...]:
     return tuple(
         AccuracyPoint(
             subject=SUBJECTS[miss.group],
-            measured_ns=round(miss.seconds * SECOND_NS),
-            projected_ns=round(miss.seconds * SECOND_NS / math.exp(miss.error)),
+            measured_ns=round(miss.case.row.seconds * SECOND_NS),
+            projected_ns=round(miss.case.row.seconds * SECOND_NS / math.exp(miss.error)),
         )
         for miss in misses
     )
