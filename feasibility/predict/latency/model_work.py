@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from feasibility.predict.latency.cpu_formula import Work
@@ -12,8 +13,12 @@ from feasibility.records.profile import ProfiledModel
 # their operations, bytes and dispatch remain.
 MERGED_CLASSES: Final[frozenset[OperatorClass]] = frozenset({"normalization", "elementwise"})
 MERGED_SHARE: Final = 0.5
-# Share of the nodes that move data; the others rename a buffer or are folded before the runs.
-_MOVEMENT_SHARE: Final = 0.5
+# Share of the nodes of a class that cost a dispatch. Half of the nodes that move data rename a
+# buffer or are folded before the runs.
+_LAYER_SHARES: Final[dict[OperatorClass, float]] = {
+    **dict.fromkeys(MERGED_CLASSES, MERGED_SHARE),
+    "data_movement": 0.5,
+}
 # Share of convolutions that are 3x3 of stride one: the median of the published models with such
 # convolutions. Profiles do not contain window sizes.
 WINOGRAD_SHARE: Final = 0.8
@@ -45,12 +50,12 @@ def work_of_model(model: ProfiledModel) -> Work | None:
         for name, size in model.moved_bytes_by_class.items()
     ) or float(model.moved_bytes or 0)
     streamed = sum(model.weight_bytes_by_operator.values()) or model.initializer_bytes or 0
+    # An inference reads only a few rows of an embedding table.
+    lookup_weights = _weights(model, lambda name: name.startswith("Gather")) / element_bytes
     return Work(
         operations=operations,
         activation_count=max(0.0, moved - streamed) / 4,
-        weight_count=max(
-            0.0, weight_count - vector_weights - _lookup_weights(model, element_bytes)
-        ),
+        weight_count=max(0.0, weight_count - vector_weights - lookup_weights),
         vector_weight_count=vector_weights,
         layer_count=_layers(model),
     )
@@ -76,27 +81,17 @@ def _vector_weights(
     model: ProfiledModel, operations: dict[str, float], element_bytes: int
 ) -> float:
     """Weights of products with so few rows that reading the weights takes most of the time."""
-    weights = (
-        sum(
-            size
-            for operator, size in model.weight_bytes_by_operator.items()
-            if operator.rpartition(":")[2] in _MATRIX_OPERATORS
-        )
-        / element_bytes
-    )
+    weights = _weights(model, _MATRIX_OPERATORS.__contains__) / element_bytes
     multiplied = (operations.get("matmul", 0.0) + operations.get("recurrent", 0.0)) / 2
     return weights if weights and multiplied <= _VECTOR_REUSE * weights else 0.0
 
 
-def _lookup_weights(model: ProfiledModel, element_bytes: int) -> float:
-    """Weights of embedding tables; an inference reads only a few of their rows."""
-    return (
-        sum(
-            size
-            for operator, size in model.weight_bytes_by_operator.items()
-            if operator.rpartition(":")[2].startswith("Gather")
-        )
-        / element_bytes
+def _weights(model: ProfiledModel, is_wanted: Callable[[str], bool]) -> int:
+    """Bytes of the weights of some operators."""
+    return sum(
+        size
+        for operator, size in model.weight_bytes_by_operator.items()
+        if is_wanted(operator.rpartition(":")[2])
     )
 
 
@@ -104,14 +99,4 @@ def _layers(model: ProfiledModel) -> float:
     counts = model.node_count_by_class
     if not counts:
         return float(model.node_count or 0)
-    return sum(
-        count
-        * (
-            MERGED_SHARE
-            if name in MERGED_CLASSES
-            else _MOVEMENT_SHARE
-            if name == "data_movement"
-            else 1.0
-        )
-        for name, count in counts.items()
-    )
+    return sum(count * _LAYER_SHARES.get(name, 1.0) for name, count in counts.items())

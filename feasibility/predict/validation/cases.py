@@ -22,7 +22,6 @@ from feasibility.predict.latency.likely_seconds import (
 from feasibility.predict.latency.model_similarity import operator_point
 from feasibility.predict.validation.published_devices import all_devices, chip_of
 from feasibility.predict.validation.published_rows import (
-    ModelWork,
     PublishedRow,
     read_model_work,
     read_rows,
@@ -45,7 +44,7 @@ class PublishedTables(NamedTuple):
     """
 
     rows: tuple[PublishedRow, ...]
-    models: Mapping[str, ModelWork]
+    models: Mapping[str, Work]
     devices: Mapping[str, Device]
 
 

@@ -69,21 +69,6 @@ class _BadCellError(ValueError):
         super().__init__(self.remark)
 
 
-class ModelWork(NamedTuple):
-    """One line of the table of model work."""
-
-    name: str
-    work: Work
-
-    def scaled(self, operations: float) -> Work:
-        """The same mix with another number of operations; layers and weights stay."""
-        ratio = operations / self.work.total
-        return self.work._replace(
-            operations={kind: amount * ratio for kind, amount in self.work.operations.items()},
-            activation_count=self.work.activation_count * ratio,
-        )
-
-
 class PublishedRow(NamedTuple):
     """One published measurement.
 
@@ -145,29 +130,33 @@ def read_rows(path: Path) -> tuple[tuple[PublishedRow, ...], RemarkCounts]:
     return tuple(rows), bad
 
 
-def read_model_work(path: Path) -> Mapping[str, ModelWork]:
+def read_model_work(path: Path) -> Mapping[str, Work]:
     """Work of the models that the tables name, by name."""
     with path.open(encoding="utf-8", newline="") as file:
-        return {
-            line["model"]: ModelWork(line["model"], _work(line)) for line in csv.DictReader(file)
-        }
+        return {line["model"]: _work(line) for line in csv.DictReader(file)}
 
 
-def work_of(row: PublishedRow, models: Mapping[str, ModelWork]) -> Work | None:
+def work_of(row: PublishedRow, models: Mapping[str, Work]) -> Work | None:
     """Work of the row's model: its own operations with the mix of a model of the table."""
-    found = models.get(architecture(row.model, models))
-    if found is None:
+    name = architecture(row.model, models)
+    work = models.get(name)
+    if work is None:
         return None
     if row.operations is None:
-        return found.work if _plain_name(row.model) == found.name else None
-    work = found.scaled(row.operations)
+        return work if name == _plain_name(row.model) else None
+    # The layers and weights of the model in the table stay.
+    ratio = row.operations / work.total
+    work = work._replace(
+        operations={kind: amount * ratio for kind, amount in work.operations.items()},
+        activation_count=work.activation_count * ratio,
+    )
     if row.weight_count:
         weights = max(0.0, row.weight_count - work.vector_weight_count)
         work = work._replace(weight_count=weights)
     return work
 
 
-def architecture(name: str, models: Mapping[str, ModelWork]) -> str:
+def architecture(name: str, models: Mapping[str, Work]) -> str:
     """The model of the table with the same mix of operators; the name itself if there is none."""
     plain = _plain_name(name)
     if plain in models:
