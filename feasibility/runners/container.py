@@ -5,19 +5,18 @@ from __future__ import annotations
 import platform
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 from feasibility.errors import UsageError
-from feasibility.runners.remote_runner import Failure, RemoteRunner, complaint, explained
+from feasibility.runners.remote_runner import Failure, RemoteRunner
 from feasibility.text import safe_text
 
 _IMAGE: Final = re.compile(r"\w[\w./:@-]*", re.ASCII)
 _PLATFORM: Final = re.compile(r"\w+(?:/\w+){1,2}", re.ASCII)
-_COMMAND_NOT_FOUND: Final = 127
 # Exit codes of docker and podman for failures before the command ran.
-_ENGINE_FAILED: Final = frozenset({125, 126, _COMMAND_NOT_FOUND})
+_ENGINE_FAILED: Final = frozenset({125, 126, 127})
 _WANTED: Final = "use an image with Python, onnxruntime and numpy"
 
 # Source: messages of docker 20.10 and 28.2 and podman 4.3, with runc 1.1 and crun 1.8, and of
@@ -35,7 +34,7 @@ _FAILURES: Final = (
         "start it, and check `{engine} info`",
     ),
     Failure(
-        r"executable file (`[^`]*` )?not found",
+        r"executable file (`[^`]*` )?not found|\[exit code 127\]",
         "python3 is missing in the image {image}",
         _WANTED,
     ),
@@ -63,6 +62,12 @@ _FAILURES: Final = (
         "the image {wanted} is not on this machine, and its registry does not answer",
         "check the name with `{engine} images`, or the network",
     ),
+    Failure(
+        # The agent is the first process of the container, so the container ended with it.
+        r"\[agent lost\]",
+        "the container was stopped by {engine}, a memory limit or a user",
+        "see `{engine} events`, and run it again",
+    ),
 )
 
 
@@ -73,6 +78,10 @@ class ContainerRunner(RemoteRunner):
     Args:
         platform: A platform of the image, for example linux/arm64; empty for the default.
     """
+
+    failures: ClassVar[tuple[Failure, ...]] = _FAILURES
+    unknown_hint: ClassVar[str] = "check `{engine} info`"
+    install_hint: ClassVar[str] = _WANTED
 
     engine: Literal["docker", "podman"]
     image: str
@@ -87,12 +96,15 @@ class ContainerRunner(RemoteRunner):
         return f"{self.engine}:{self.image}{platform}"
 
     @property
-    def lost(self) -> tuple[str, str]:
-        """The agent is the first process of the container, so the container ended with it."""
-        return (
-            f"the container was stopped by {self.engine}, a memory limit or a user",
-            f"see `{self.engine} events`, and run it again",
-        )
+    def names(self) -> dict[str, str]:
+        """The engine, the image and its platform."""
+        image = safe_text(self.image)
+        return {
+            "engine": self.engine,
+            "image": image,
+            "wanted": f"{image} for {self.platform}" if self.platform else image,
+            "platform": self.platform or f"this machine's instruction set ({platform.machine()})",
+        }
 
     def agent_argv(self, code: str) -> list[str]:
         """Starts the container; the agent is its first process."""
@@ -113,30 +125,9 @@ class ContainerRunner(RemoteRunner):
             *("python3", "-X", "utf8", script),
         ]
 
-    def explain(self, text: str, exit_code: int | None) -> tuple[str, str]:
-        """The reason in the engine's output."""
-        image = safe_text(self.image)
-        names = {
-            "engine": self.engine,
-            "image": image,
-            "wanted": f"{image} for {self.platform}" if self.platform else image,
-            "platform": self.platform or f"this machine's instruction set ({platform.machine()})",
-        }
-        if exit_code == _COMMAND_NOT_FOUND:
-            text += "executable file not found"
-        found = explained(text, _FAILURES, **names)
-        return found or (
-            complaint(text) or f"{self.engine} ended with code {exit_code}",
-            f"check `{self.engine} info`",
-        )
-
     def explain_later(self, text: str, exit_code: int | None) -> tuple[str, str] | None:
         """The reason if the engine did not run a command in the container."""
         return self.explain(text, exit_code) if exit_code in _ENGINE_FAILED else None
-
-    def install_hint(self, modules: Sequence[str]) -> str:  # noqa: ARG002
-        """Use another image."""
-        return _WANTED
 
 
 def container_runner(engine: Literal["docker", "podman"], text: str) -> ContainerRunner:

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 from feasibility.errors import FeasibilityError, HostError
 from feasibility.runners.child_command import CHILD_FOLDER, Command
@@ -49,7 +49,9 @@ class Failure(NamedTuple):
     """A known error message of a program, and its meaning.
 
     Args:
-        pattern: A regular expression that the message matches, in any case.
+        pattern: A regular expression that the message matches, in any case. The message of a
+            program that did not start the agent ends with a line such as `[exit code 127]`;
+            if the agent has gone, it is `[agent lost]`.
         why: The cause, with names in braces to fill in, as in the hint.
     """
 
@@ -59,10 +61,19 @@ class Failure(NamedTuple):
 
 
 class RemoteRunner(ABC):
-    """A machine that a command of this machine leads to."""
+    """A machine that a command of this machine leads to.
+
+    Args:
+        failures: What its program reports.
+        unknown_hint: What to do about another failure.
+        install_hint: How to install Python modules there.
+    """
 
     __slots__ = ()
 
+    failures: ClassVar[tuple[Failure, ...]]
+    unknown_hint: ClassVar[str]
+    install_hint: ClassVar[str]
     timeout_s: float
 
     @property
@@ -72,8 +83,8 @@ class RemoteRunner(ABC):
 
     @property
     @abstractmethod
-    def lost(self) -> tuple[str, str]:
-        """Why the agent may have gone, and what to do about it."""
+    def names(self) -> dict[str, str]:
+        """What to fill in for the braces in causes and hints."""
 
     @abstractmethod
     def agent_argv(self, code: str) -> list[str]:
@@ -84,16 +95,28 @@ class RemoteRunner(ABC):
         """Runs a script there, beside the agent."""
 
     @abstractmethod
-    def explain(self, text: str, exit_code: int | None) -> tuple[str, str]:
-        """Why the agent did not start, and what to do about it."""
-
-    @abstractmethod
     def explain_later(self, text: str, exit_code: int | None) -> tuple[str, str] | None:
         """The same for a later command; None if the exit code is that of the command itself."""
 
-    @abstractmethod
-    def install_hint(self, modules: Sequence[str]) -> str:
-        """How to install Python modules there."""
+    @property
+    def lost(self) -> tuple[str, str]:
+        """Why the agent may have gone, and what to do about it."""
+        return self.explain("[agent lost]", None)
+
+    def known(self, text: str) -> tuple[str, str] | None:
+        """Cause and hint of the first known failure in a text."""
+        for failure in self.failures:
+            if re.search(failure.pattern, text, re.IGNORECASE):
+                return failure.why.format(**self.names), failure.hint.format(**self.names)
+        return None
+
+    def explain(self, text: str, exit_code: int | None) -> tuple[str, str]:
+        """Why the agent did not start, and what to do about it."""
+        program, hint = self.agent_argv("")[0], self.unknown_hint.format(**self.names)
+        return self.known(f"{text}\n[exit code {exit_code}]") or (
+            complaint(text) or f"{program} ended with code {exit_code}",
+            hint,
+        )
 
     @contextlib.contextmanager
     def connect(self, files: FilesToStage) -> Iterator[RemoteSession]:
@@ -189,14 +212,6 @@ class RemoteSession(Session):
         return str(PurePosixPath(self.folder, *parts))
 
 
-def explained(text: str, failures: Sequence[Failure], **names: str) -> tuple[str, str] | None:
-    """Cause and hint of the first failure that matches the text; None if none does."""
-    for failure in failures:
-        if re.search(failure.pattern, text, re.IGNORECASE):
-            return failure.why.format(**names), failure.hint.format(**names)
-    return None
-
-
 def complaint(text: str) -> str:
     """The line of a program's output that states the error, without prefixes; or empty."""
     lines = [line for line in text.splitlines() if line.strip() and not _SIDE_NOTES.search(line)]
@@ -220,10 +235,8 @@ def _checked_facts(connection: Connection, runner: RemoteRunner, what: str) -> d
     if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < _OLDEST_PYTHON:
         raise HostError(what, f"the Python there is too old: {version}", _NEWER_PYTHON)
     if facts["missing"]:
-        missing = " and ".join(facts["missing"])
-        raise HostError(
-            what, f"the Python there lacks {missing}", runner.install_hint(facts["missing"])
-        )
+        hint = runner.install_hint.format(**runner.names, modules=" ".join(facts["missing"]))
+        raise HostError(what, f"the Python there lacks {' and '.join(facts['missing'])}", hint)
     if not facts["is_alone"]:
         raise HostError(
             what,

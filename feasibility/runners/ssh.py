@@ -6,10 +6,10 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 from feasibility.errors import UsageError
-from feasibility.runners.remote_runner import Failure, RemoteRunner, complaint, explained
+from feasibility.runners.remote_runner import Failure, RemoteRunner
 from feasibility.text import safe_text
 
 # ssh must not ask questions; they become errors.
@@ -22,8 +22,6 @@ _OPTIONS: Final = (
     *("-o", "ServerAliveCountMax=3"),
 )
 _EXIT_SSH_FAILED: Final = 255
-_EXIT_NOT_EXECUTABLE: Final = 126
-_EXIT_NOT_FOUND: Final = 127
 _OTHER_PYTHON: Final = "install Python on the host, or name one: --on ssh:HOST:/path/to/python"
 _NAME: Final = re.compile(
     r"(?P<host>//(?:[\w.+-]+@)?(?:[\w.-]+|\[[0-9A-Fa-f:.%]+\])(?::\d+)?|(?:[\w.+-]+@)?\w[\w.-]*)"
@@ -31,11 +29,6 @@ _NAME: Final = re.compile(
     re.ASCII,
 )
 
-
-_LOST: Final = (
-    "the connection was lost; the host removes the copied files when it notices",
-    "check the network and run it again",
-)
 _FAILURES: Final = (
     Failure(
         "REMOTE HOST IDENTIFICATION HAS CHANGED",
@@ -54,13 +47,19 @@ _FAILURES: Final = (
     ),
     Failure("Could not resolve hostname", "the host name cannot be resolved", "check the name"),
     Failure("Connection refused", "no ssh server answers on that port", "start sshd on the host"),
-    Failure("closed by remote host|connection reset|broken pipe|connection closed", *_LOST),
+    Failure(
+        r"closed by remote host|connection reset|broken pipe|connection closed|\[agent lost\]",
+        "the connection was lost; the host removes the copied files when it notices",
+        "check the network and run it again",
+    ),
     Failure("timed out", "the host does not answer", "check that the host is on and reachable"),
     Failure(
         "No route to host",
         "the network has no route to the host",
         "check that the host is on and reachable",
     ),
+    Failure(r"\[exit code 126\]", "this user may not run {python} on the host", _OTHER_PYTHON),
+    Failure(r"\[exit code 127\]", "the host has no program {python}", _OTHER_PYTHON),
 )
 
 
@@ -72,6 +71,13 @@ class SshRunner(RemoteRunner):
         host: What ssh takes: `host`, `user@host` or `ssh://user@host:port`.
         options: More options for ssh, such as `-F FILE`.
     """
+
+    failures: ClassVar[tuple[Failure, ...]] = _FAILURES
+    unknown_hint: ClassVar[str] = "try `ssh {host} {python} -V`"
+    install_hint: ClassVar[str] = (
+        "install there: {python} -m pip install {modules}; or name a Python that has them: "
+        "--on ssh:HOST:/path/to/python"
+    )
 
     host: str
     python: str = "python3"
@@ -85,9 +91,9 @@ class SshRunner(RemoteRunner):
         return host if self.python == "python3" else f"{host}:{self.python}"
 
     @property
-    def lost(self) -> tuple[str, str]:
-        """The network or the other side did not answer for longer than ssh waits."""
-        return _LOST
+    def names(self) -> dict[str, str]:
+        """The host and the Python."""
+        return {"host": self.host, "python": safe_text(self.python)}
 
     def agent_argv(self, code: str) -> list[str]:
         """Runs the agent there."""
@@ -100,33 +106,12 @@ class SshRunner(RemoteRunner):
         # ssh does not report the signal that ended a process; a shell there does.
         return self._command(["sh", "-c", f"{child}; exit $?"])
 
-    def explain(self, text: str, exit_code: int | None) -> tuple[str, str]:
-        """The reason in the output of ssh, or of the shell there."""
-        found = explained(text, _FAILURES, host=self.host)
-        if found is not None:
-            return found
-        if exit_code == _EXIT_NOT_EXECUTABLE:
-            return f"this user may not run {safe_text(self.python)} on the host", _OTHER_PYTHON
-        if exit_code == _EXIT_NOT_FOUND:
-            return f"the host has no program {safe_text(self.python)}", _OTHER_PYTHON
-        return (
-            complaint(text) or f"ssh ended with code {exit_code}",
-            f"try `ssh {self.host} {self.python} -V`",
-        )
-
     def explain_later(self, text: str, exit_code: int | None) -> tuple[str, str] | None:
         """The reason of a lost connection; None if ssh itself did not fail."""
         if exit_code != _EXIT_SSH_FAILED:
             return None
         # The text also holds the output of the login shell there.
-        return explained(text, _FAILURES, host=self.host) or _LOST
-
-    def install_hint(self, modules: Sequence[str]) -> str:
-        """How to install Python modules there."""
-        return (
-            f"install there: {self.python} -m pip install {' '.join(modules)}; or name a Python "
-            "that has them: --on ssh:HOST:/path/to/python"
-        )
+        return self.known(text) or self.lost
 
     def _command(self, argv: Sequence[str]) -> list[str]:
         # ssh joins its arguments, and the login shell there splits them again.

@@ -33,11 +33,11 @@ import sys
 import time
 
 from child_inputs import UnusableInput, make_feeds, warm_up
-from child_memory import Meter, Recorder, Surveyor, read_memory
+from child_memory import CLibrary, Meter, Recorder, read_memory, take_survey
 from child_runtime import (
-    Capture,
     ProviderUnavailable,
     bind_run,
+    capture,
     create_session,
     disturb_heap,
     library_versions,
@@ -191,9 +191,9 @@ def measure(job: Job) -> None:
     warm_up(numpy)
     ballast = disturb_heap() if request.get("disturb_heap") else None
     meter = Meter(force_sampling=request.get("force_sampling", False))
-    surveyor = Surveyor() if request.get("survey") else None
+    library = CLibrary() if request.get("survey") else None
     # A survey needs memory; the first one makes that part of the baseline.
-    survey = surveyor.take() if surveyor else None
+    survey = take_survey(library) if library else None
     send(
         "ready",
         versions=library_versions(onnxruntime, numpy),
@@ -212,17 +212,17 @@ def measure(job: Job) -> None:
     log_to(request.get("log_path"))
     if recorder:
         recorder.start_phase("load")
-    with Capture(memray, request, "load"):
+    with capture(memray, request, "load"):
         meter.begin()
         started = time.perf_counter_ns()
         session = create_session(onnxruntime, request)
         load_ns = time.perf_counter_ns() - started
         peak = meter.end()
     memory = read_memory(emulated=emulated)
-    survey = surveyor.take() if surveyor else None
+    survey = take_survey(library) if library else None
     send("loaded", load_ns=load_ns, peak_bytes=peak, memory=memory, survey=survey)
 
-    with Capture(memray, request, "inference"):
+    with capture(memray, request, "inference"):
         job.phase = "inputs"
         if recorder:
             recorder.start_phase("inputs")
@@ -235,7 +235,7 @@ def measure(job: Job) -> None:
         latency = time_runs(run, request["schedule"], after_first)
         peak = meter.end()
     memory = read_memory(emulated=emulated)
-    survey = surveyor.take() if surveyor else None
+    survey = take_survey(library) if library else None
     del ballast
     if recorder:
         send("recording", **recorder.stop())

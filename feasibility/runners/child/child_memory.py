@@ -159,37 +159,30 @@ class CLibrary:
         if self.call is None:
             return None
         info = self.call()
-        used = info.uordblks + info.hblkhd
         return {
-            "in_use_bytes": used,
+            "in_use_bytes": info.uordblks + info.hblkhd,
             "retained_bytes": info.fordblks,
             "mapped_bytes": info.hblkhd,
         }
 
 
-class Surveyor:
-    """All memory of this process, by mapping."""
-
-    def __init__(self) -> None:
-        self.library = CLibrary()
-
-    def take(self) -> dict[str, Any]:
-        """Fields of a `Survey`."""
-        sizes: dict[str, list[int]] = {}
-        entry = [0, 0]
-        try:
-            with open("/proc/self/smaps") as file:
-                for line in file:
-                    if line.startswith("Rss:"):
-                        entry[0] += int(line.split()[1]) * 1024
-                    elif line.startswith("Anonymous:"):
-                        entry[1] += int(line.split()[1]) * 1024
-                    elif not line[0].isupper():  # addresses, permissions, ..., the name
-                        name = (*line.rstrip("\n").split(None, 5), "")[5]
-                        entry = sizes.setdefault(name, [0, 0])
-        except OSError:
-            sizes = {}
-        return {"mappings_bytes": sizes, "heap": self.library.heap()}
+def take_survey(library: CLibrary) -> dict[str, Any]:
+    """Fields of a `Survey`: all memory of this process, by mapping."""
+    sizes: dict[str, list[int]] = {}
+    entry = [0, 0]
+    try:
+        with open("/proc/self/smaps") as file:
+            for line in file:
+                if line.startswith("Rss:"):
+                    entry[0] += int(line.split()[1]) * 1024
+                elif line.startswith("Anonymous:"):
+                    entry[1] += int(line.split()[1]) * 1024
+                elif not line[0].isupper():  # addresses, permissions, ..., the name
+                    name = (*line.rstrip("\n").split(None, 5), "")[5]
+                    entry = sizes.setdefault(name, [0, 0])
+    except OSError:
+        sizes = {}
+    return {"mappings_bytes": sizes, "heap": library.heap()}
 
 
 class Recorder:

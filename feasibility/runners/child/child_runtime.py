@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 TYPE_CHECKING = False
@@ -69,22 +70,12 @@ def save_outputs(numpy: ModuleType, outputs: list[Any], path: str) -> None:
     numpy.savez(path, **arrays)
 
 
-class Capture:
-    """memray during one phase; nothing if memray is None."""
-
-    def __init__(self, memray: ModuleType | None, request: dict[str, Any], phase: str) -> None:
-        self.tracker = None
-        if memray is not None:
-            path = request["capture_prefix"] + phase + ".bin"
-            self.tracker = memray.Tracker(destination=memray.FileDestination(path, overwrite=True))
-
-    def __enter__(self) -> None:
-        if self.tracker is not None:
-            self.tracker.__enter__()
-
-    def __exit__(self, *exception: object) -> None:
-        if self.tracker is not None:
-            self.tracker.__exit__(*exception)
+def capture(memray: ModuleType | None, request: dict[str, Any], phase: str) -> Any:
+    """Memray during one phase; nothing if memray is None."""
+    if memray is None:
+        return contextlib.nullcontext()
+    path = request["capture_prefix"] + phase + ".bin"
+    return memray.Tracker(destination=memray.FileDestination(path, overwrite=True))
 
 
 def log_to(path: str | None) -> None:

@@ -40,7 +40,19 @@ def systemd_enforcer(hierarchy: Hierarchy) -> Iterator[Enforcer]:
     systemd_run = shutil.which("systemd-run")
     if systemd_run is None:
         raise EnforcerUnavailableError("systemd-run is not installed")
-    with _scope(systemd_run, hierarchy) as (scope, waiting), contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
+        # The waiting process ends with this one in every case. Then the manager removes the
+        # scope with all cgroups in it.
+        unit = f"feasibility-{os.getpid()}-{secrets.token_hex(3)}"
+        waiting = subprocess.Popen(
+            [systemd_run, *_SCOPE, f"--unit={unit}", "-p", "Delegate=yes", "--", *_WAIT],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        stack.callback(_end, waiting)
+        scope = _cgroup_of(waiting, hierarchy)
         try:
             leaf = stack.enter_context(fresh_folder(scope))
             stack.callback(_end, waiting)
@@ -61,29 +73,6 @@ def require_memory_controller(group: Path) -> None:
             "cgroup v2 has no memory controller here",
             "boot with cgroup_enable=memory on the kernel's command line",
         )
-
-
-@contextlib.contextmanager
-def _scope(
-    systemd_run: str, hierarchy: Hierarchy
-) -> Iterator[tuple[Path, subprocess.Popen[bytes]]]:
-    """A delegated scope, and the waiting process in it.
-
-    The process ends with this one in every case. Then the manager removes the scope with all
-    cgroups in it.
-    """
-    unit = f"feasibility-{os.getpid()}-{secrets.token_hex(3)}"
-    waiting = subprocess.Popen(
-        [systemd_run, *_SCOPE, f"--unit={unit}", "-p", "Delegate=yes", "--", *_WAIT],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    try:
-        yield _cgroup_of(waiting, hierarchy), waiting
-    finally:
-        _end(waiting)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
