@@ -26,8 +26,6 @@ from feasibility.runners.child_protocol import (
     Phase,
     Ready,
     Request,
-    decode_event,
-    encode_request,
 )
 
 EventT = TypeVar("EventT")
@@ -41,6 +39,7 @@ _EXIT_GRACE_S: Final = 5.0
 # Shells and container engines add this number to the signal that ended a process, and exit
 # with the sum. The child's own exit codes are smaller.
 _SIGNAL_EXIT: Final = 128
+_EVENTS: Final[msgspec.json.Decoder[Event]] = msgspec.json.Decoder(Event)
 _LAST_EVENTS: Final = (Done, Finished, Failed)
 _PHASE_AFTER: Final[dict[type, Phase]] = {Ready: "load", Loaded: "run", First: "run", Done: "end"}
 
@@ -138,7 +137,7 @@ class _Child:
         for line in lines:
             # A library may write to the same descriptor; that spoils its own line only.
             with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
-                event = decode_event(line)
+                event = _EVENTS.decode(line)
                 self.events.append(self.watcher.corrected(event) if self.watcher else event)
                 if self.on_event is not None:
                     self.on_event(self.events[-1])
@@ -186,7 +185,11 @@ def run_children(
             watcher = watch(process.pid) if watch else None
             children.append(_Child(process, timeout_s, on_event, watcher))
         for child, (request, _) in zip(children, jobs, strict=True):
-            _send(child.process, request)
+            assert child.process.stdin is not None
+            # A child that ended at once has closed its pipe; its exit code says more than EPIPE.
+            with contextlib.suppress(BrokenPipeError):
+                child.process.stdin.write(msgspec.json.encode(request) + b"\n")
+                child.process.stdin.flush()
             for stream in (child.process.stdout, child.process.stderr):
                 assert stream is not None
                 selector.register(stream, selectors.EVENT_READ, child)
@@ -234,14 +237,6 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _send(process: subprocess.Popen[bytes], request: Request) -> None:
-    assert process.stdin is not None
-    # A child that ended at once has closed its pipe; its exit code says more than EPIPE.
-    with contextlib.suppress(BrokenPipeError):
-        process.stdin.write(encode_request(request))
-        process.stdin.flush()
-
-
 def _read(selector: selectors.BaseSelector, key: selectors.SelectorKey) -> None:
     """Reads from one stream; unregisters it at its end."""
     child: _Child = key.data
@@ -265,7 +260,9 @@ def _result(child: _Child) -> ChildResult:
             child.process.wait(_EXIT_GRACE_S)
     else:
         _kill_group(child.process)
-    code = _signed_code(child.process.returncode)
+    code = child.process.returncode
+    if code is not None and _SIGNAL_EXIT < code <= _SIGNAL_EXIT + max(signal.Signals):
+        code = _SIGNAL_EXIT - code  # as for a child of this process that a signal ended
     return ChildResult(
         ending=_ending(child.events, code, in_time=in_time),
         events=tuple(child.events),
@@ -275,13 +272,6 @@ def _result(child: _Child) -> ChildResult:
         wall_ns=time.monotonic_ns() - child.started_ns,
         timeout_s=child.timeout_s,
     )
-
-
-def _signed_code(code: int | None) -> int | None:
-    """Exit code; minus the signal number if a signal ended it, on this machine or another."""
-    if code is not None and _SIGNAL_EXIT < code <= _SIGNAL_EXIT + max(signal.Signals):
-        return _SIGNAL_EXIT - code
-    return code
 
 
 def _ending(events: Sequence[Event], code: int | None, *, in_time: bool) -> Ending:

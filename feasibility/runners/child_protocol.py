@@ -6,7 +6,7 @@ names on both sides are the protocol.
 
 from __future__ import annotations
 
-from typing import Final, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -216,20 +216,3 @@ class Failed(msgspec.Struct, frozen=True, tag_field="event", tag="failed"):
 
 
 Event: TypeAlias = Ready | Loaded | First | Recording | Done | Timed | Finished | Failed
-
-_EVENT_DECODER: Final = msgspec.json.Decoder(Event)
-
-
-def encode_request(request: Request) -> bytes:
-    """The request as one line of JSON."""
-    return msgspec.json.encode(request) + b"\n"
-
-
-def decode_event(line: bytes) -> Event:
-    """The event in one line of the child's output.
-
-    Raises:
-        msgspec.DecodeError: The line does not hold an event.
-    """
-    event: Event = _EVENT_DECODER.decode(line)
-    return event

@@ -96,7 +96,7 @@ class RemoteRunner(ABC):
 
     @abstractmethod
     def explain_later(self, text: str, exit_code: int | None) -> tuple[str, str] | None:
-        """The same for a later command; None if the exit code is that of the command itself."""
+        """Why a later command failed; None if the exit code is that of the command itself."""
 
     @property
     def lost(self) -> tuple[str, str]:
@@ -112,10 +112,10 @@ class RemoteRunner(ABC):
 
     def explain(self, text: str, exit_code: int | None) -> tuple[str, str]:
         """Why the agent did not start, and what to do about it."""
-        program, hint = self.agent_argv("")[0], self.unknown_hint.format(**self.names)
+        program = self.agent_argv("")[0]
         return self.known(f"{text}\n[exit code {exit_code}]") or (
             complaint(text) or f"{program} ended with code {exit_code}",
-            hint,
+            self.unknown_hint.format(**self.names),
         )
 
     @contextlib.contextmanager

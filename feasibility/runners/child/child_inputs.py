@@ -44,15 +44,12 @@ def make_feeds(
         except (OSError, ValueError, KeyError) as error:
             raise UnusableInput(spec["name"]) from error
         feeds[spec["name"]] = value
-    if any(needs_ort_value(spec) for spec in request["inputs"]):
+    if any(
+        spec["kind"] == "tensor" and spec["dtype"] in FOREIGN_TYPES for spec in request["inputs"]
+    ):
         for spec in request["inputs"]:
             feeds[spec["name"]] = as_ort_value(onnxruntime, spec, feeds[spec["name"]])
     return feeds
-
-
-def needs_ort_value(spec: dict[str, Any]) -> bool:
-    """Whether numpy does not have the input's element type."""
-    return spec["kind"] == "tensor" and spec["dtype"] in FOREIGN_TYPES
 
 
 def as_ort_value(onnxruntime: ModuleType, spec: dict[str, Any], value: Any) -> Any:
@@ -68,16 +65,11 @@ def make_value(numpy: ModuleType, spec: dict[str, Any], seed: int) -> Any:
     kind, fill = spec["kind"], spec["fill"]
     if kind == "optional" and fill["kind"] == "absent":
         return None
-    if kind == "map":
-        return make_map(spec)
+    if kind == "map":  # one entry, with a key of the model's type
+        key = "0" if "map(string" in spec["type_text"] else 0
+        return {key: "0" if spec["dtype"] == "string" else fill["low"]}
     array = make_array(numpy, spec, seed)
     return [array] if kind == "sequence" or "seq(" in spec["type_text"] else array
-
-
-def make_map(spec: dict[str, Any]) -> dict[Any, Any]:
-    """A map with one entry, with a key of the model's type."""
-    key = "0" if "map(string" in spec["type_text"] else 0
-    return {key: "0" if spec["dtype"] == "string" else spec["fill"]["low"]}
 
 
 def make_array(numpy: ModuleType, spec: dict[str, Any], seed: int) -> Any:

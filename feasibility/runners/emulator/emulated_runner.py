@@ -109,8 +109,11 @@ class EmulatedRunner:
             raise incomplete_emulator(f"Cannot emulate {ISA}", "QEMU does not start") from error
         with scratch_folder() as guest_root:
             host = this_host()
-            processors = cpuinfo(self.core, host.core_count)
-            _fill_guest_root(guest_root, self.folder / "root", processors)
+            for entry in (self.folder / "root").iterdir():
+                if entry.name != "proc":
+                    (guest_root / entry.name).symlink_to(entry)
+            (guest_root / "proc").mkdir()
+            (guest_root / "proc" / "cpuinfo").write_text(cpuinfo(self.core, host.core_count))
             yield EmulatedSession(
                 runner_name=self.name,
                 host=replace(host, cpu=f"{self.core} under QEMU {manifest.emulator_version}"),
@@ -132,12 +135,3 @@ def _failure_text(result: ChildResult) -> str:
     # Python prints lines about its threads after a fatal error.
     errors = [line for line in lines if re.search(r"[Ee]rror.*: \S", line)] or lines
     return safe_text(errors[-1].strip(), _MESSAGE_LIMIT) if errors else "its Python does not start"
-
-
-def _fill_guest_root(guest_root: Path, installed: Path, processors: str) -> None:
-    """Links to the installed files, and a /proc/cpuinfo that describes the emulated core."""
-    for entry in installed.iterdir():
-        if entry.name != "proc":
-            (guest_root / entry.name).symlink_to(entry)
-    (guest_root / "proc").mkdir()
-    (guest_root / "proc" / "cpuinfo").write_text(processors)

@@ -54,11 +54,12 @@ def fresh_folder(parent: Path) -> Iterator[Path]:
     """A new group inside another one; removed when the block ends, and its processes killed.
 
     Its name holds the id of this process, so that a later one can remove the groups of a
-    killed one.
+    killed one, as this function does first.
 
     Raises:
         OSError: The kernel does not allow a group there.
     """
+    remove_abandoned_groups(parent)
     # Containers can share the parent and have equal process ids, hence the second part.
     folder = parent / f"feasibility-{os.getpid()}-{secrets.token_hex(3)}"
     folder.mkdir()

@@ -28,7 +28,6 @@ from feasibility.runners.child_command import Command
 from feasibility.runners.limits.cgroup_folder import (
     fresh_folder,
     process_ids,
-    remove_abandoned_groups,
     write,
 )
 from feasibility.runners.limits.memory_limit import (
@@ -100,7 +99,6 @@ def _tried(candidate: _Open) -> Iterator[Enforcer]:
 @contextlib.contextmanager
 def v1_enforcer(hierarchy: Hierarchy) -> Iterator[Enforcer]:
     """Makes cgroups inside that of this process."""
-    remove_abandoned_groups(hierarchy.own)
     yield Enforcer("cgroup-v1", hierarchy.own)
 
 
@@ -114,7 +112,6 @@ def own_v2_enforcer(hierarchy: Hierarchy) -> Iterator[Enforcer]:
     own = hierarchy.own
     require_memory_controller(own)
     if _passes_memory_on(own):
-        remove_abandoned_groups(own)
         yield Enforcer("cgroup-v2", own)
         return
     if not os.access(own / "cgroup.subtree_control", os.W_OK):
@@ -141,7 +138,6 @@ def outer_v2_enforcer(hierarchy: Hierarchy) -> Iterator[Enforcer]:
     while group != hierarchy.mount:
         group = group.parent
         if _passes_memory_on(group):
-            remove_abandoned_groups(group)
             yield Enforcer("cgroup-v2", group)
             return
     raise EnforcerUnavailableError(
@@ -159,7 +155,6 @@ def _passes_memory_on(group: Path) -> bool:
 @contextlib.contextmanager
 def _passing_memory_on(own: Path) -> Iterator[None]:
     """Moves this process into a new cgroup, so that its old one can pass memory on."""
-    remove_abandoned_groups(own)
     try:
         with contextlib.ExitStack() as stack:
             leaf = stack.enter_context(fresh_folder(own))
