@@ -40,7 +40,7 @@ _EXIT_GRACE_S: Final = 5.0
 # with the sum. The child's own exit codes are smaller.
 _SIGNAL_EXIT: Final = 128
 _EVENTS: Final[msgspec.json.Decoder[Event]] = msgspec.json.Decoder(Event)
-_LAST_EVENTS: Final = (Done, Finished, Failed)
+_ENDINGS: Final[dict[type, Ending]] = {Done: "done", Finished: "done", Failed: "failed"}
 _PHASE_AFTER: Final[dict[type, Phase]] = {Ready: "load", Loaded: "run", First: "run", Done: "end"}
 
 
@@ -126,9 +126,12 @@ class _Child:
         return max(0.0, min(self.left_s, period_s))
 
     @property
+    def reported_ending(self) -> Ending | None:
+        return _ENDINGS.get(type(self.events[-1])) if self.events else None
+
+    @property
     def is_over(self) -> bool:
-        has_last_event = bool(self.events) and isinstance(self.events[-1], _LAST_EVENTS)
-        return self.open_stream_count == 0 or self.left_s <= 0 or has_last_event
+        return self.open_stream_count == 0 or self.left_s <= 0 or self.reported_ending is not None
 
     def receive(self, data: bytes) -> None:
         """Takes bytes of its standard output."""
@@ -263,8 +266,12 @@ def _result(child: _Child) -> ChildResult:
     code = child.process.returncode
     if code is not None and _SIGNAL_EXIT < code <= _SIGNAL_EXIT + max(signal.Signals):
         code = _SIGNAL_EXIT - code  # as for a child of this process that a signal ended
+    ending = child.reported_ending
+    if ending is None:
+        silent: Ending = "signal" if code is not None and code < 0 else "silent"
+        ending = silent if in_time else "timeout"
     return ChildResult(
-        ending=_ending(child.events, code, in_time=in_time),
+        ending=ending,
         events=tuple(child.events),
         signal_number=-code if in_time and code is not None and code < 0 else None,
         exit_code=code if code is not None and code >= 0 else None,
@@ -272,14 +279,3 @@ def _result(child: _Child) -> ChildResult:
         wall_ns=time.monotonic_ns() - child.started_ns,
         timeout_s=child.timeout_s,
     )
-
-
-def _ending(events: Sequence[Event], code: int | None, *, in_time: bool) -> Ending:
-    last = events[-1] if events else None
-    if isinstance(last, (Done, Finished)):
-        return "done"
-    if isinstance(last, Failed):
-        return "failed"
-    if not in_time:
-        return "timeout"
-    return "signal" if code is not None and code < 0 else "silent"

@@ -203,15 +203,17 @@ def measure(job: Job) -> None:
         survey=survey,
     )
 
-    def after_first(first_ns: int) -> None:
+    def start_phase(phase: str) -> None:
         if recorder:
-            recorder.start_phase("runs")
+            recorder.start_phase(phase)
+
+    def after_first(first_ns: int) -> None:
+        start_phase("runs")
         send("first", first_run_ns=first_ns)
 
     job.phase = "load"
     log_to(request.get("log_path"))
-    if recorder:
-        recorder.start_phase("load")
+    start_phase("load")
     with capture(memray, request, "load"):
         meter.begin()
         started = time.perf_counter_ns()
@@ -224,14 +226,12 @@ def measure(job: Job) -> None:
 
     with capture(memray, request, "inference"):
         job.phase = "inputs"
-        if recorder:
-            recorder.start_phase("inputs")
+        start_phase("inputs")
         feeds = make_feeds(numpy, onnxruntime, request)
         job.phase = "run"
         run = bind_run(session, feeds)
         meter.begin()
-        if recorder:
-            recorder.start_phase("first-run")
+        start_phase("first-run")
         latency = time_runs(run, request["schedule"], after_first)
         peak = meter.end()
     memory = read_memory(emulated=emulated)
