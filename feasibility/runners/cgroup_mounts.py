@@ -32,7 +32,6 @@ class Hierarchy:
 
     Args:
         version: 2 for the unified tree, 1 for that of the memory controller.
-        mount: Its root.
         own: The group of this process; the root if that group is not visible.
     """
 

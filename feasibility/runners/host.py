@@ -21,11 +21,8 @@ class HostFacts:
     """The machine that children run on.
 
     Args:
-        cpu: Processor name.
         core_count: Cores that a child may use.
-        memory_bytes: Physical memory.
         free_bytes: Memory that a child may use.
-        os: Distribution.
         load: Average number of runnable processes during the last minute.
         cpu_count: All cores of the machine, which share that load.
     """
@@ -48,7 +45,7 @@ def this_host() -> HostFacts:
         core_count=len(os.sched_getaffinity(0)),
         memory_bytes=psutil.virtual_memory().total,
         free_bytes=ceiling_bytes(),
-        os=_distribution(),
+        os=remote_agent.distribution(),
         load=os.getloadavg()[0],
         cpu_count=os.cpu_count() or 1,
     )
@@ -75,10 +72,3 @@ def read_host(versions: Mapping[str, str], facts: HostFacts) -> Host:
         libraries={name: versions[name] for name in ("numpy", "onnxruntime") if name in versions},
         libc=versions.get("libc", ""),
     )
-
-
-def _distribution() -> str:
-    try:
-        return platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
-    except OSError:
-        return platform.system()

@@ -25,6 +25,7 @@ import socket
 import sys
 import tempfile
 import time
+from importlib.util import find_spec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -137,23 +138,22 @@ def facts(*, is_alone: bool) -> dict[str, Any]:
     return {
         "is_alone": is_alone,
         "python": platform.python_version(),
-        "missing": [name for name in WANTED if not is_installed(name)],
+        "missing": [name for name in WANTED if find_spec(name) is None],
         "cpu": cpu_name(),
         "core_count": len(os.sched_getaffinity(0)),
         "memory_bytes": kibibytes(memory.get("MemTotal")),
         "free_bytes": min([free_bytes, *limits()]),
-        "os": read_fields("/etc/os-release", "=").get("PRETTY_NAME", platform.system()).strip('"'),
+        "os": distribution(),
         "load": os.getloadavg()[0],
         "cpu_count": os.cpu_count() or 1,
         "is_emulated": is_emulated(),
     }
 
 
-def is_installed(name: str) -> bool:
-    """Whether a module can be found, without importing it."""
-    from importlib.util import find_spec
-
-    return find_spec(name) is not None
+def distribution() -> str:
+    """Name and version of the Linux distribution."""
+    fields = read_fields("/etc/os-release", "=") or read_fields("/usr/lib/os-release", "=")
+    return fields.get("PRETTY_NAME", platform.system()).strip("'\"")
 
 
 def read_fields(path: str, separator: str = ":") -> dict[str, str]:

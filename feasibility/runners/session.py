@@ -54,8 +54,7 @@ class Session(ABC):
     Its children read the files of this machine, unless a subclass copies them.
 
     Args:
-        runner_name: The runner's name, as `--on` takes it.
-        host: The machine.
+        runner_name: As `--on` takes it.
         is_emulated: Whether an emulator executes the children. Then times have no meaning.
         watch: Makes a watcher from a process id; None if children need no watcher.
     """

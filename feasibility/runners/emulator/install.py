@@ -63,10 +63,6 @@ class _Build:
     folder: Path
     run: Run
 
-    @property
-    def root(self) -> Path:
-        return self.folder / "root"
-
     def apt(self, *arguments: str) -> str:
         """Runs apt-get with its own state, as if nothing were installed."""
         state = self.folder / "apt"
@@ -179,7 +175,7 @@ def _fill(build: _Build, progress: Progress) -> Manifest:
     )
     step(2)
     _unpack_packages(build, state / "cache" / "archives")
-    python, python_version = _interpreter(build.root)
+    python, python_version = _interpreter(build.folder / "root")
     step(3)
     wheels = _download_wheels(build, python_version)
     step(4)
@@ -207,12 +203,12 @@ def _unpack_packages(build: _Build, archives: Path) -> None:
     """Unpacks the guest's packages and the emulator."""
     for archive in sorted(archives.glob("*.deb")):
         is_host = archive.stem.endswith(f"_{_HOST_ARCHITECTURE}")
-        target = build.folder / "emulator" if is_host else build.root
+        target = build.folder / ("emulator" if is_host else "root")
         target.mkdir(exist_ok=True)
         build.run(["dpkg-deb", "--extract", str(archive), str(target)])
         archive.unlink()
     for name in _NOT_NEEDED:
-        shutil.rmtree(build.root / name, ignore_errors=True)
+        shutil.rmtree(build.folder / "root" / name, ignore_errors=True)
 
 
 def _interpreter(root: Path) -> tuple[str, str]:
