@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from feasibility.records.anatomy import Anatomy, ArenaPeak, MemoryParts, SettingEffect, Timeline
+from feasibility.records.anatomy import Anatomy, ArenaPeak, MemoryParts, Timeline
 from feasibility.records.facts import ActivationPeak
 from feasibility.records.profile import Profile
 from feasibility.render.reports.sections import (
@@ -70,7 +70,12 @@ def parts_section(profile: Profile) -> Section | None:
         grid=Grid(columns, (*(row for row in rows if row is not None), total)),
         remarks=(
             *_allocation_remarks(anatomy),
-            *(_effect_text(effect) for effect in anatomy.settings),
+            *(
+                f"{SETTINGS[effect.setting]}: {format_bytes(effect.load_peak_bytes)} to load, "
+                f"{format_bytes(effect.resident_bytes)} after loading, "
+                f"{format_bytes(effect.inference_peak_bytes)} to run"
+                for effect in anatomy.settings
+            ),
         ),
     )
 
@@ -110,14 +115,6 @@ def _allocation_remarks(anatomy: Anatomy) -> tuple[str, ...]:
             f"{format_bytes(anatomy.loaded.retained_bytes)}"
         )
     return tuple(remarks)
-
-
-def _effect_text(effect: SettingEffect) -> str:
-    return (
-        f"{SETTINGS[effect.setting]}: {format_bytes(effect.load_peak_bytes)} to load, "
-        f"{format_bytes(effect.resident_bytes)} after loading, "
-        f"{format_bytes(effect.inference_peak_bytes)} to run"
-    )
 
 
 def timeline_section(timeline: Timeline | None) -> Section | None:

@@ -110,7 +110,11 @@ def limit_grid(report: BudgetReport, *, all_lines: bool) -> Grid:
 def _model_rows(model: ModelBudget, *, in_full: bool) -> list[tuple[tuple[str, ...], Tone]]:
     """Rows of one model with their tones, its name in the first."""
     shown = [line for line in model.lines if in_full or line.outcome in PROBLEM_OUTCOMES]
-    rows = [(line_cells(line), OUTCOME_TONE[line.outcome]) for line in shown]
+    rows = []
+    for line in shown:
+        figures = figure_text(line.baseline, line.unit), figure_text(line.actual, line.unit)
+        texts = change_text(line), bound_text(line), OUTCOME_TEXT[line.outcome]
+        rows.append(((metric_text(line.metric), *figures, *texts), OUTCOME_TONE[line.outcome]))
     rest = [line for line in model.lines if line not in shown]
     if rest:
         count = counted(len(rest), "more limit" if shown else "limit")
@@ -120,18 +124,6 @@ def _model_rows(model: ModelBudget, *, in_full: bool) -> list[tuple[tuple[str, .
         rows.append(((count, "", SOURCE_TEXT[model.source], "", "", what), "good"))
     names = (name_text(model.model, 60), *[""] * len(rows))
     return [((name, *cells), tone) for name, (cells, tone) in zip(names, rows, strict=False)]
-
-
-def line_cells(line: BudgetLine) -> tuple[str, str, str, str, str, str]:
-    """A limit's name, baseline, figure, change, bound and outcome."""
-    return (
-        metric_text(line.metric),
-        figure_text(line.baseline, line.unit),
-        figure_text(line.actual, line.unit),
-        change_text(line),
-        bound_text(line),
-        OUTCOME_TEXT[line.outcome],
-    )
 
 
 def metric_text(metric: str) -> str:

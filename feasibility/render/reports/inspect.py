@@ -57,15 +57,14 @@ def inspect_report(facts: ModelFacts, *, details: bool = False) -> Report:
 
 def file_row(facts: ModelFacts) -> Row:
     """The file, its format and who wrote it."""
-    parts = [disk_text(facts.file_bytes, facts.external_bytes)]
-    parts.append("ONNX" if facts.format == "onnx" else "ONNX Runtime format")
-    if facts.ir_version is not None:
-        parts.append(f"IR {facts.ir_version}")
-    if facts.opset is not None:
-        parts.append(f"opset {facts.opset}")
-    if facts.producer:
-        parts.append(f"from {name_text(facts.producer, 40)}")
-    return Row("file", ", ".join(parts))
+    parts = (
+        disk_text(facts.file_bytes, facts.external_bytes),
+        "ONNX" if facts.format == "onnx" else "ONNX Runtime format",
+        known(facts.ir_version, "IR {}".format, ""),
+        known(facts.opset, "opset {}".format, ""),
+        f"from {name_text(facts.producer, 40)}" if facts.producer else "",
+    )
+    return Row("file", ", ".join(filter(None, parts)))
 
 
 def summary_rows(facts: ModelFacts) -> tuple[Row, ...]:
@@ -160,11 +159,8 @@ def _graph_text(facts: ModelFacts) -> str:
         parts.append(counted(facts.initializer_count, "initializer"))
     if facts.sparse_initializer_count:
         parts.append(f"{facts.sparse_initializer_count} of them sparse")
-    if facts.subgraph_count:
-        parts.append(counted(facts.subgraph_count, "subgraph"))
-    if facts.function_count:
-        parts.append(counted(facts.function_count, "local function"))
-    return ", ".join(parts)
+    others = ((facts.subgraph_count, "subgraph"), (facts.function_count, "local function"))
+    return ", ".join((*parts, *(counted(count, noun) for count, noun in others if count)))
 
 
 def _tensor_rows(noun: str, specs: Sequence[TensorSpec]) -> tuple[Row, ...]:

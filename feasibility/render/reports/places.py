@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from feasibility.records.assessment import Candidate, DeviceAssessment, ModelAssessment
-from feasibility.records.intervals import (
-    DurationInterval,
-    EnergyInterval,
-    Network,
-    RatioInterval,
-)
+from feasibility.records.intervals import DurationInterval, EnergyInterval, Network, RatioInterval
 from feasibility.render.reports.sections import (
     NOT_KNOWN,
     Cell,
@@ -119,22 +114,20 @@ def _network_text(network: Network) -> str:
     return f"{text}, {ends} up [{name_text(network.source, 400)}]"
 
 
-def stream_rows(found: DeviceAssessment) -> list[Row]:
+def stream_rows(found: DeviceAssessment) -> Iterator[Row]:
     """How busy a rate keeps a device, its real-time factor and its energy."""
-    rows = []
     busy = found.utilisation
-    several = [reason for reason in found.reasons if reason.code == "several-servers"]
-    if several:
-        rows.append(Row("servers", several[0].text))
+    several = next((one for one in found.reasons if one.code == "several-servers"), None)
+    if several is not None:
+        yield Row("servers", several.text)
     elif busy is not None:
         share = format_percent_range(busy.low_ratio, busy.high_ratio)
-        rows.append(Row("busy", f"{share} of the time"))
+        yield Row("busy", f"{share} of the time")
     if found.realtime is not None:
-        rows.append(Row("real time", f"factor {factor_text(found.realtime)}"))
+        yield Row("real time", f"factor {factor_text(found.realtime)}")
     if found.energy is not None:
-        rows.append(Row("energy", f"{energy_text(found.energy)} per inference"))
-        rows.append(Row("", name_text(found.energy.explanation, 300)))
-    return rows
+        yield Row("energy", f"{energy_text(found.energy)} per inference")
+        yield Row("", name_text(found.energy.explanation, 300))
 
 
 def duration_text(latency: DurationInterval) -> str:

@@ -32,10 +32,9 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A quantity and its possible maximum as shares of a limit; None if not known."""
+    """A share, drawn as a bar; empty if it is None."""
 
     filled_ratio: float | None
-    possible_ratio: float | None = None
 
 
 Cell: TypeAlias = "str | Bar"
@@ -51,7 +50,6 @@ class Column:
         rank: On a narrow terminal columns of the highest rank are left out first; columns
             of rank 0 always stay.
         title_width: Width to which a long heading is wrapped.
-        gap: Blanks between it and the next column.
     """
 
     title: str
@@ -59,7 +57,6 @@ class Column:
     min_width: int | None = None
     rank: int = 0
     title_width: int | None = None
-    gap: int = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from typing import Final
 from msgspec.structs import replace
 
 from feasibility.records.assessment import (
-    Action,
     ActionCode,
     Alternative,
     Candidate,
@@ -62,10 +61,11 @@ def with_sentences(model: ModelAssessment) -> ModelAssessment:
     by_device = {found.device: found for found in devices}
     placed = model.placement
     reasons = _told(placed.reasons)
-    actions = tuple(
-        replace(action, text=_action_text(action, by_device[action.device].name, model.profile))
-        for action in placed.actions
-    )
+    actions = []
+    for action in placed.actions:
+        names = {"name": by_device[action.device].name, "device": action.device}
+        text = _ACTIONS[action.code].format(**names, model=model.profile.model.name)
+        actions.append(replace(action, text=text))
     placement = replace(
         placed,
         reasons=reasons,
@@ -74,7 +74,7 @@ def with_sentences(model: ModelAssessment) -> ModelAssessment:
             _candidate(found, placed.network, by_device[found.device])
             for found in placed.candidates
         ),
-        actions=actions,
+        actions=tuple(actions),
         settled_by=tuple(action.text for action in actions),
     )
     placement = replace(
@@ -173,10 +173,6 @@ def _candidate(found: Candidate, network: Network | None, device: DeviceAssessme
         energy=device.energy,
         cost_per_1000=cost and replace(cost, explanation=cost_explanation(cost)),
     )
-
-
-def _action_text(action: Action, name: str, profile: Profile) -> str:
-    return _ACTIONS[action.code].format(name=name, device=action.device, model=profile.model.name)
 
 
 def _summary(devices: Sequence[DeviceAssessment], placed: Placement) -> str:

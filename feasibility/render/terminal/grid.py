@@ -21,6 +21,7 @@ from feasibility.render.terminal.text_lines import (
 
 NARROWEST_COLUMN: Final = 6
 BAR_WIDTHS: Final = (8, 16)
+GAP: Final = 2
 _EIGHTHS: Final = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
 
 
@@ -46,30 +47,25 @@ def _print_table(console: Console, grid: Grid, room: int, margin: Text) -> None:
             else:
                 text = fitted(shortened(harmless(cell), width), width, column.align)
             style = TONE_STYLES[tone] if index == tone_index else ""
-            line += Text(text, style=style) + Text(" " * column.gap)
+            line += Text(text, style=style) + Text(" " * GAP)
         print_line(console, line)
 
 
 def bar_text(bar: Bar, width: int, *, ascii_only: bool) -> str:
-    """A bar as wide as the limit: full blocks to the value, shaded ones to the possible value.
-
-    Beyond the limit the last character is an arrow: it marks "too much", not "just full".
-    """
-    full, shaded, empty, beyond = ("#", "+", ".", ">") if ascii_only else ("█", "▒", "·", "▶")
+    """The bar as blocks; beyond 1 its last character is an arrow."""
+    full, empty, beyond = ("#", ".", ">") if ascii_only else ("█", "·", "▶")
     ratio = bar.filled_ratio
     if ratio is None:
         return " " * width
     if ratio > 1:
         return full * (width - 1) + beyond
-    # Rounded down, so that only what reaches the limit fills the bar, but up from nothing.
+    # Rounded down, so that only 1 fills the bar, but up from nothing.
     eighths = max(int(ratio * width * 8), int(ratio > 0))
     if ascii_only:
         filled = full * max(eighths // 8, int(ratio > 0))
     else:
         filled = full * (eighths // 8) + _EIGHTHS[eighths % 8]
-    possible = min(int((bar.possible_ratio or 0.0) * width), width)
-    text = filled + shaded * (possible - len(filled))
-    return text + empty * (width - len(text))
+    return filled.ljust(width, empty)
 
 
 def _selected(grid: Grid, indexes: Sequence[int]) -> Grid:
@@ -85,15 +81,15 @@ def _selected(grid: Grid, indexes: Sequence[int]) -> Grid:
 
 def _split(grid: Grid, room: int) -> list[Grid]:
     """The grid in parts that fit, each with the first column repeated."""
-    first = grid.columns[0]
-    used = first.min_width or _natural_width(grid, 0)
+    used = grid.columns[0].min_width or _natural_width(grid, 0)
     groups: list[list[int]] = [[]]
     width = used
     for index in range(1, len(grid.columns)):
-        width += first.gap + _natural_width(grid, index)
+        added = GAP + _natural_width(grid, index)
+        width += added
         if width > room and groups[-1]:
             groups.append([])
-            width = used + first.gap + _natural_width(grid, index)
+            width = used + added
         groups[-1].append(index)
     return [_selected(grid, (0, *group)) for group in groups]
 
@@ -114,18 +110,14 @@ def _least_width(grid: Grid) -> int:
         min(width, column.min_width or width)
         for width, column in zip(widths, grid.columns, strict=True)
     )
-    return sum(least) + _gaps(grid)
-
-
-def _gaps(grid: Grid) -> int:
-    return sum(column.gap for column in grid.columns[:-1])
+    return sum(least) + GAP * (len(grid.columns) - 1)
 
 
 def _widths(grid: Grid, room: int) -> list[int]:
     """Natural widths, shortened where columns allow it; bars take the width that is left."""
     indexes = range(len(grid.columns))
     widths = [_natural_width(grid, index) for index in indexes]
-    excess = sum(widths) + _gaps(grid) - room
+    excess = sum(widths) + GAP * (len(widths) - 1) - room
     # First to the width that still reads well, then as far as necessary.
     steps = [(index, least) for index in indexes if (least := grid.columns[index].min_width)]
     steps += [(index, NARROWEST_COLUMN) for index in (*(index for index, _ in steps), *indexes)]
@@ -169,6 +161,5 @@ def _heading_lines(columns: Sequence[Column], widths: Sequence[int]) -> list[str
     for title, column, width in zip(titles, columns, widths, strict=True):
         # Headings are on the bottom line, next to their cells.
         for number, text in enumerate([""] * (height - len(title)) + title):
-            lines[number] += fitted(shortened(text, width), width, column.align)
-            lines[number] += " " * column.gap
+            lines[number] += fitted(shortened(text, width), width, column.align) + " " * GAP
     return lines

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from feasibility.render.reports.sections import AreaPlot, Row, Section, Tone
+from feasibility.render.reports.sections import AreaPlot, Row, Section
 from feasibility.render.terminal.grid import print_grid
 from feasibility.render.terminal.plot import legend_text, print_area_plot, print_latency_plot
 from feasibility.render.terminal.text_lines import (
@@ -40,7 +40,8 @@ def print_section(console: Console, section: Section) -> None:
     plot = section.plot
     if section.title:
         legend = legend_text(console, plot) if isinstance(plot, AreaPlot) else ""
-        print_heading(console, section.title + legend, section.tone)
+        style = f"bold {TONE_STYLES[section.tone]}".strip()
+        print_hanging(console, Text(), Text(harmless(section.title + legend), style=style))
     print_rows(console, section.rows, indent=indent)
     if isinstance(plot, AreaPlot):
         print_area_plot(console, plot)
@@ -48,13 +49,8 @@ def print_section(console: Console, section: Section) -> None:
         print_latency_plot(console, plot)
     if section.grid is not None:
         print_grid(console, section.grid, indent=indent)
-    print_remarks(console, section.remarks)
-
-
-def print_heading(console: Console, text: str, tone: Tone = "plain") -> None:
-    """Print a line that starts a section."""
-    style = f"bold {TONE_STYLES[tone]}".strip()
-    print_hanging(console, Text(), Text(harmless(text), style=style))
+    for remark in section.remarks:
+        print_hanging(console, Text(" " * _INDENT), Text(harmless(remark), style="dim"))
 
 
 def print_rows(console: Console, rows: Iterable[Row], *, indent: int = _INDENT) -> None:
@@ -67,9 +63,3 @@ def print_rows(console: Console, rows: Iterable[Row], *, indent: int = _INDENT) 
         head = Text(" " * indent) + Text(fitted(label, width), style="bold")
         body = Text(harmless(row.text), style=TONE_STYLES[row.tone])
         print_hanging(console, head + Text(" " * GAP) if width else head, body)
-
-
-def print_remarks(console: Console, remarks: Iterable[str]) -> None:
-    """Print what a table needs beside its rows."""
-    for remark in remarks:
-        print_hanging(console, Text(" " * _INDENT), Text(harmless(remark), style="dim"))

@@ -67,7 +67,7 @@ def print_hanging(console: Console, head: Text, body: Text) -> None:
 def print_line(console: Console, line: Text) -> None:
     """Print one line in characters that the terminal has, without trailing blanks."""
     if console.options.ascii_only:
-        line = _asciified(line)
+        line = Text(line.plain.translate(_ASCII), style=line.style, spans=line.spans)
     line.rstrip()
     console.print(line, soft_wrap=True)
 
@@ -91,9 +91,3 @@ def shortened(text: str, width: int) -> str:
         text = shorten(text, limit)
         limit -= 1
     return text
-
-
-def _asciified(line: Text) -> Text:
-    """The line with the few other characters of reports replaced by ASCII."""
-    plain = line.plain.translate(_ASCII)
-    return Text(plain, style=line.style, spans=line.spans)
