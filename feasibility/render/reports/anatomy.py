@@ -168,10 +168,7 @@ def arena_section(profile: Profile) -> Section | None:
     total = peak.in_use_bytes
     grid = table(
         peak.tensors[:TENSOR_COUNT],
-        (
-            Column("output of", min_width=16),
-            lambda item: name_text(item.producer, 48),
-        ),
+        (Column("output of", min_width=16), lambda item: name_text(item.producer, 48)),
         (Column("operator"), lambda item: name_text(item.op_type, 24)),
         (Column("size", "right"), lambda item: format_bytes(item.size_bytes)),
         (Column("share", "right"), lambda item: share_text(item.size_bytes, total)),

@@ -6,12 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from feasibility.records.assessment import (
-    Assessment,
-    DeviceAssessment,
-    ModelAssessment,
-    Storage,
-)
+from feasibility.records.assessment import Assessment, DeviceAssessment, ModelAssessment, Storage
 from feasibility.records.intervals import BytesInterval, DurationInterval
 from feasibility.render.reports.measure import profile_details
 from feasibility.render.reports.model_and_machine import host_row, model_row, summary_rows
@@ -114,7 +109,7 @@ def next_rows(model: ModelAssessment) -> tuple[Row, ...]:
     return tuple(
         row
         for texts, group in groups.items()
-        for row in listed_rows(_label(group, model.devices), [name_text(it, 400) for it in texts])
+        for row in listed_rows(_label(group, model.devices), texts)
     )
 
 
@@ -191,8 +186,8 @@ def device_section(found: DeviceAssessment) -> Section:
         Row("", name_text(found.latency.explanation, 1000)),
         Row("storage", _storage_text(found.storage)),
         *stream_rows(found),
-        *listed_rows("because", [name_text(text, 400) for text in found.reasons_text]),
-        *listed_rows("change", [name_text(text, 400) for text in found.changes]),
+        *listed_rows("because", found.reasons_text),
+        *listed_rows("change", found.changes),
     ]
     kept = tuple(row for row in rows if row.text)
     return Section(f"{name_text(found.name, 40)} ({name_text(found.device, 40)})", kept)

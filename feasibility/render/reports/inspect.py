@@ -177,10 +177,7 @@ def operator_section(facts: ModelFacts, count: int = FIRST_SCREEN_COUNT) -> Sect
     total = facts.flops or 0
     grid = table(
         facts.operators[:count],
-        (
-            Column("operator", min_width=12),
-            lambda item: name_text(_qualified(item), 40),
-        ),
+        (Column("operator", min_width=12), lambda item: name_text(_qualified(item), 40)),
         (Column("nodes", "right"), lambda item: str(item.node_count)),
         (Column("FLOP", "right"), lambda item: known(item.flops, format_count, "")),
         (Column("share", "right"), lambda item: share_text(item.flops or 0, total)),
@@ -214,10 +211,7 @@ def node_sections(facts: ModelFacts) -> tuple[Section, ...]:
                 (Column("node", min_width=16), lambda node: name_text(node.name, 48)),
                 (Column("operator"), lambda node: name_text(node.op_type, 24)),
                 (Column("FLOP", "right"), lambda node: known(node.flops, format_count)),
-                (
-                    Column("share", "right", rank=1),
-                    lambda node: share_text(node.flops or 0, total),
-                ),
+                (Column("share", "right", rank=1), lambda node: share_text(node.flops or 0, total)),
                 (Column("bytes", "right"), lambda node: known(node.moved_bytes)),
             ),
         )

@@ -9,13 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
 
-from feasibility.records.profile import (
-    DefaultAllocator,
-    Latency,
-    Memory,
-    OperatorProfile,
-    Profile,
-)
+from feasibility.records.profile import DefaultAllocator, Latency, Memory, OperatorProfile, Profile
 from feasibility.records.workload import Fill
 from feasibility.render.reports.anatomy import SETTINGS, anatomy_sections
 from feasibility.render.reports.model_and_machine import (

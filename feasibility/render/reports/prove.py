@@ -213,10 +213,7 @@ def runs_section(proof: Proof) -> Section | None:
         runs,
         (Column("limit", "right"), lambda run: format_bytes(run.limit_bytes)),
         (Column("result"), _result_text),
-        (
-            Column("loading", "right", rank=2),
-            lambda run: known(run.load_ns, format_duration, ""),
-        ),
+        (Column("loading", "right", rank=2), lambda run: known(run.load_ns, format_duration, "")),
         (Column("per run", "right"), lambda run: known(run.median_ns, format_duration, "")),
         (Column("time", "right"), lambda run: _factor_text(run.latency_ratio)),
         (

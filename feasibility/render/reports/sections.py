@@ -206,7 +206,9 @@ def section_of(title: str, rows: Iterable[Row]) -> Section | None:
 
 def listed_rows(label: str, texts: Iterable[str]) -> tuple[Row, ...]:
     """One row per text, with the label on the first."""
-    return tuple(Row("" if number else label, text) for number, text in enumerate(texts))
+    return tuple(
+        Row("" if number else label, name_text(text, 400)) for number, text in enumerate(texts)
+    )
 
 
 def assumption_rows(assumptions: Iterable[Assumption]) -> tuple[Row, ...]:
