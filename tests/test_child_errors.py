@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from feasibility.errors import FeasibilityError, HostError, InputError, MeasurementError, ModelError
-from feasibility.measure.child_errors import child_error, running_node
+from feasibility.measure.child_errors import child_error, run_failure
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Failed, Loaded, MemoryReading, Ready
 
@@ -112,7 +112,7 @@ def test_a_failed_run_names_the_node() -> None:
         "'m.onnx' loads, but does not run: node '/up/Concat' (Concat) failed: "
         "Non concat axis dimensions must match"
     )
-    assert running_node("something else") is None
+    assert run_failure("something else") == "something else"
 
 
 def test_an_input_type_that_python_cannot_make() -> None:

@@ -77,10 +77,7 @@ def _taken(step: ArenaStep) -> list[_Block]:
 def _free(
     held: list[_Block], freed_bytes: int, unmatched_bytes: int, after: ArenaStep | None
 ) -> int:
-    """Removes the freed blocks from the list, first those that step `after` has read.
-
-    Returns the bytes of both amounts that match no block.
-    """
+    """Removes freed blocks, first those that `after` has read; returns the bytes not matched."""
     if freed_bytes + unmatched_bytes == 0:
         return 0
     read = () if after is None else after.input_sizes

@@ -26,7 +26,7 @@ from feasibility.model_file.element_types import ELEMENT_TYPES
 from feasibility.records.anatomy import Anatomy, Timeline
 from feasibility.records.base import Notice
 from feasibility.records.model_reading import ModelReading
-from feasibility.records.profile import GpuMemory, Latency, Profile
+from feasibility.records.profile import GpuMemory, Profile
 from feasibility.records.workload import InputPlan, InputSpec
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Done, Loaded, Ready, Recording
@@ -56,7 +56,10 @@ def build_profile(reading: ModelReading, passes: Passes, results: PassResults) -
     """The profile of a model."""
     facts, session = facts_for(results.plan, reading), passes.session
     versions = results.plain.sent(Ready).versions
-    latency = None if session.is_emulated else _latency(results.plain)
+    done, load_ns = results.plain.sent(Done), results.plain.sent(Loaded).load_ns
+    latency = None
+    if not session.is_emulated:
+        latency = latency_summary(done.samples_ns, load_ns, done.first_run_ns)
     uses = [phase.uses for phase in (results.load, results.inference) if phase is not None]
     return Profile(
         tool_version=feasibility.__version__,
@@ -90,11 +93,6 @@ def build_profile(reading: ModelReading, passes: Passes, results: PassResults) -
             *(measurement_warnings.latency_warnings(latency, passes.options) if latency else ()),
         ),
     )
-
-
-def _latency(plain: ChildResult) -> Latency:
-    done = plain.sent(Done)
-    return latency_summary(done.samples_ns, plain.sent(Loaded).load_ns, done.first_run_ns)
 
 
 def _anatomy(results: PassResults, model_files: frozenset[str]) -> Anatomy | None:

@@ -64,7 +64,6 @@ _RUNNING_NODE: Final = re.compile(
     r"while running (?P<op>\S+) node\. Name:'(?P<name>.*?)' Status Message: (?P<why>.*)", re.DOTALL
 )
 
-
 # The runtime's Python interface only makes maps of float.
 _WRONG_TYPE: Final = re.compile(
     r"Unexpected input data type. "
@@ -122,10 +121,12 @@ def child_error(
     )
 
 
-def running_node(message: str) -> tuple[str, str, str] | None:
-    """Operator, node name and cause of a failed run, from the message of the runtime."""
+def run_failure(message: str) -> str:
+    """Why a run failed, with the node if the runtime's message names it."""
     match = _RUNNING_NODE.search(message)
-    return (match["op"], match["name"], cleaned(match["why"])) if match else None
+    if match is None:
+        return cleaned(message)
+    return f"node {safe_text(match['name'])!r} ({match['op']}) failed: {cleaned(match['why'])}"
 
 
 def is_wrong_type(failed: Failed) -> bool:
@@ -182,11 +183,9 @@ def _reported_error(failed: Failed, model_name: str, ceiling: int | None) -> Fea
             f"makes {safe_text(wrong['actual'])}",
             "measure it without this input, or use ONNX Runtime's C or C++ interface",
         )
-    node = running_node(failed.message)
-    why = f"node {safe_text(node[1])!r} ({node[0]}) failed: {node[2]}" if node else None
     return ModelError(
         f"{name} loads, but does not run",
-        why or cleaned(failed.message),
+        run_failure(failed.message),
         "give other sizes or inputs: --dim NAME=N, --input NAME=FILE.npy",
     )
 

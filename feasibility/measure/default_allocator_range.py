@@ -28,10 +28,7 @@ _FIGURES: Final = ("load_peak", "resident", "inference_peak")
 def measure_range(
     passes: Passes, plan: InputPlan, first: ChildMemory
 ) -> tuple[list[ChildMemory], ChildResult | None]:
-    """Memory of several children with the default allocator, and the first child that failed.
-
-    `first` ran before and counts as one of them.
-    """
+    """Memory of `first` and of further children with the default allocator, and a failed child."""
     children = [first]
     unchanged_count, deadline = 0, time.monotonic_ns() + _TIME_NS
     wanted = _EMULATED_COUNT_MIN if passes.session.is_emulated else _CHILD_COUNT_MIN

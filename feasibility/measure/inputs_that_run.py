@@ -9,10 +9,9 @@ from feasibility.errors import FeasibilityError, InputError
 from feasibility.facts.read_model import read_model
 from feasibility.measure.child_errors import (
     child_error,
-    cleaned,
     is_out_of_memory,
     is_wrong_type,
-    running_node,
+    run_failure,
 )
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.records.model_reading import ModelReading
@@ -70,12 +69,6 @@ def _no_plan_runs(
     plan = reading.plans[0]
     if len(failures) < 2 or first is None or not plan.dims or not _may_be_sizes(last):
         return child_error(last, reading.facts.name, ceiling)
-    node = running_node(first.message)
-    where = (
-        f"node {safe_text(node[1])!r} ({node[0]}) failed: {node[2]}"
-        if node
-        else cleaned(first.message)
-    )
     tried = {
         name: sorted({other.dims[name] for other in reading.plans if name in other.dims})
         for name in plan.dims
@@ -85,7 +78,7 @@ def _no_plan_runs(
     )
     return InputError(
         f"{safe_text(reading.facts.name)!r} loads but does not run with any size that was tried",
-        f"with the first one, {where} (tried {sizes})",
+        f"with the first one, {run_failure(first.message)} (tried {sizes})",
         "give the sizes it needs: "
         + " ".join(f"--dim {safe_text(name)}=N" for name in list(plan.dims)[:4]),
     )

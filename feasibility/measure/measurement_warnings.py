@@ -88,10 +88,7 @@ def changed_sizes(first: InputPlan, used: InputPlan) -> tuple[Notice, ...]:
 def failed_pass(
     name: str, why: str, disk: FreeSpace | None, failed: Failed | None = None
 ) -> Notice:
-    """The warning that the figures of one pass are missing.
-
-    `disk` is the folder for temporary files; None if it is unknown.
-    """
+    """The warning that a pass's figures are missing; `disk` is where its files lie, if known."""
     if failed is not None and failed.phase == "import" and "'memray'" in failed.message:
         return Notice(
             code="memray-missing",

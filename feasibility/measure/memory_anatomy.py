@@ -79,21 +79,17 @@ def anatomy(sources: MemorySources) -> Anatomy:
 def loaded_parts(sources: MemorySources) -> MemoryParts:
     """Resident memory after loading, divided into parts."""
     now, rest = sources.steady.loaded, _Remainder(sources.kernel.resident_bytes)
-    library = rest.take(now.library_bytes)
-    model_file = rest.take(now.model_file_bytes)
-    retained = rest.take(now.retained_bytes)
     tensors, others = _heap_parts(sources)
-    prepacked = rest.take(min(_prepacked_bytes(sources), tensors))
-    weights = rest.take(tensors - prepacked)
-    objects = rest.take(others)
+    prepacked = min(_prepacked_bytes(sources), tensors)
+    # Arguments are evaluated in order: what is taken first is certain to be there.
     return MemoryParts(
         total_bytes=sources.kernel.resident_bytes,
-        weights_bytes=weights,
-        prepacked_bytes=prepacked,
-        objects_bytes=objects,
-        retained_bytes=retained,
-        model_file_bytes=model_file,
-        library_bytes=library,
+        library_bytes=rest.take(now.library_bytes),
+        model_file_bytes=rest.take(now.model_file_bytes),
+        retained_bytes=rest.take(now.retained_bytes),
+        prepacked_bytes=rest.take(prepacked),
+        weights_bytes=rest.take(tensors - prepacked),
+        objects_bytes=rest.take(others),
         unattributed_bytes=rest.left_bytes,
     )
 
@@ -103,29 +99,24 @@ def peak_parts(sources: MemorySources, loaded: MemoryParts) -> MemoryParts:
     before, now = sources.steady.loaded, sources.steady.done
     total_bytes = sources.kernel.inference_peak_bytes
     rest = _Remainder(total_bytes)
-    library = rest.take(now.library_bytes)
-    model_file = rest.take(now.model_file_bytes)
-    transient = rest.take(total_bytes - now.resident_bytes)
-    retained = rest.take(now.retained_bytes)
-    prepacked = rest.take(loaded.prepacked_bytes)
-    weights = rest.take(loaded.weights_bytes)
     grown = now.small_bytes - before.small_bytes
-    objects = rest.take(loaded.objects_bytes + grown)
-    inputs = rest.take(sum(s for s in sources.input_sizes if s >= LARGE_BLOCK_BYTES))
-    in_use, idle = _arena(sources, rest, inputs)
+    parts = {
+        "library_bytes": rest.take(now.library_bytes),
+        "model_file_bytes": rest.take(now.model_file_bytes),
+        "transient_bytes": rest.take(total_bytes - now.resident_bytes),
+        "retained_bytes": rest.take(now.retained_bytes),
+        "prepacked_bytes": rest.take(loaded.prepacked_bytes),
+        "weights_bytes": rest.take(loaded.weights_bytes),
+        "objects_bytes": rest.take(loaded.objects_bytes + grown),
+        "inputs_bytes": rest.take(sum(s for s in sources.input_sizes if s >= LARGE_BLOCK_BYTES)),
+    }
+    in_use, idle = _arena(sources, rest, parts["inputs_bytes"])
     return MemoryParts(
         total_bytes=total_bytes,
-        weights_bytes=weights,
-        prepacked_bytes=prepacked,
         arena_in_use_bytes=in_use,
         arena_idle_bytes=idle,
-        inputs_bytes=inputs,
-        objects_bytes=objects,
-        retained_bytes=retained,
-        transient_bytes=transient,
-        model_file_bytes=model_file,
-        library_bytes=library,
         unattributed_bytes=rest.left_bytes,
+        **parts,
     )
 
 

@@ -72,10 +72,7 @@ def steady_memory(
     trace: Trace | None,
     default_anonymous_bytes: int,
 ) -> Memory:
-    """The memory of a profile: figures of the kernel, of memray and of the runtime's profile.
-
-    `default_anonymous_bytes` is anonymous memory after loading with the default allocator.
-    """
+    """The memory of a profile. The last argument is a figure of the default allocator."""
     kept = None if load is None else load.kept_bytes
     return Memory(
         **dataclasses.asdict(kernel),

@@ -60,10 +60,7 @@ class Surveys:
 
 
 def surveys_of(result: ChildResult | None, model_files: AbstractSet[str]) -> Surveys | None:
-    """The surveys of a child; None if there is no child or no survey.
-
-    `model_files` are the absolute paths of the model and its external data.
-    """
+    """The surveys of a child, None without any; `model_files` are absolute paths."""
     if result is None:
         return None
     ready, loaded, done = result.event(Ready), result.event(Loaded), result.event(Done)
@@ -83,10 +80,7 @@ def surveys_of(result: ChildResult | None, model_files: AbstractSet[str]) -> Sur
 def surveyed_memory(
     base: Survey, now: Survey, resident_bytes: int, model_files: AbstractSet[str]
 ) -> SurveyedMemory:
-    """The difference between a survey and the baseline's survey.
-
-    `resident_bytes` is resident memory above the baseline.
-    """
+    """A survey less the baseline's; `resident_bytes` is already above the baseline."""
     files = {name for name in now.mappings_bytes if name.startswith("/")}
     first, last = base.heap, now.heap
     return SurveyedMemory(

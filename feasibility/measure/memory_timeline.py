@@ -24,10 +24,7 @@ class MemorySample(NamedTuple):
 def timeline(
     recording: Recording, load_phases: Sequence[tuple[str, int]], arena_peak: ArenaPeak | None
 ) -> Timeline | None:
-    """The recording with named phases and few points; None if phases are missing.
-
-    The beginnings of the phases of loading are relative to the first one.
-    """
+    """The recording with named phases and few points; None if phases are missing."""
     begins = {name: MemorySample(*figures) for name, *figures in recording.phases}
     if "import" not in begins or "load" not in begins or "end" not in begins:
         return None

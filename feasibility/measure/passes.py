@@ -196,10 +196,7 @@ class Passes:
         timeout_s: float,
         on_event: Callable[[Event], None],
     ) -> ChildResult:
-        """Latency in a child that may thrash under a limit on its memory.
-
-        No further run starts after `longest_ns`.
-        """
+        """Latency in a child that may thrash under a limit; no run starts after `longest_ns`."""
         schedule = replace(
             self._latency_schedule(),
             enough_ns=_LIMITED_ENOUGH_NS,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from pathlib import Path
 
 from feasibility.errors import DocumentError
 from feasibility.paths import data_dir
@@ -19,7 +18,9 @@ def save_emulation(profile: Profile) -> None:
     """Saves a profile; if the disk is full, the next check emulates again."""
     if profile.model.sha256 is None:
         return
-    path = _folder() / f"{_prefix(profile)}{_conditions_digest(profile)}.json"
+    conditions = repr((_conditions(profile), profile.runner))
+    digest = hashlib.sha256(conditions.encode()).hexdigest()[:_DIGEST_CHARACTERS]
+    path = data_dir() / "profiles" / f"{_prefix(profile)}{digest}.json"
     with contextlib.suppress(OSError), whole_file(path) as file:
         file.write(encode(profile))
 
@@ -29,16 +30,12 @@ def saved_emulations(profile: Profile) -> tuple[Profile, ...]:
     if profile.model.sha256 is None:
         return ()
     found = []
-    for path in sorted(_folder().glob(f"{_prefix(profile)}*.json")):
+    for path in sorted((data_dir() / "profiles").glob(f"{_prefix(profile)}*.json")):
         with contextlib.suppress(DocumentError):
             kept = read_document(path, Profile)
             if kept.method == "emulated" and _conditions(kept) == _conditions(profile):
                 found.append(kept)
     return tuple(found)
-
-
-def _folder() -> Path:
-    return data_dir() / "profiles"
 
 
 def _prefix(profile: Profile) -> str:
@@ -58,8 +55,3 @@ def _conditions(profile: Profile) -> tuple[object, ...]:
         workload.provider,
         workload.recipe,
     )
-
-
-def _conditions_digest(profile: Profile) -> str:
-    text = repr((_conditions(profile), profile.runner))
-    return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_CHARACTERS]

@@ -74,7 +74,8 @@ def read_performance(content: str, choice: str) -> Profile | None:
     if not is_performance:
         return None
     every = [*_entries(document), *_older_entries(document)]
-    entries = [entry for entry in every if _is_chosen(entry, choice)]
+    words = {word.strip().casefold() for word in choice.split("/") if word.strip()}
+    entries = [entry for entry in every if words <= {name.casefold() for name in entry[:4]}]
     if not entries:
         found = (_listed(kind, every) for kind in ("device", "runtime", "precision", "component"))
         raise UnreadableError(
@@ -181,11 +182,6 @@ def _number(value: object, factor: int = 1) -> int | None:
         return whole(float(text(value)), factor)
     except ValueError:
         return None
-
-
-def _is_chosen(entry: _Entry, choice: str) -> bool:
-    names = {name.casefold() for name in entry[:4]}
-    return all(word.strip().casefold() in names for word in choice.split("/") if word.strip())
 
 
 def _names(kind: str, entries: Iterable[_Entry]) -> list[str]:

@@ -15,10 +15,7 @@ _LARGEST: Final = 2**62
 
 
 class UnreadableError(Exception):
-    """A file of a known format that cannot be used; the text says why.
-
-    An empty hint means that another file is needed.
-    """
+    """A file of a known format that cannot be used. Without a hint, another file is needed."""
 
     def __init__(self, why: str, hint: str = "") -> None:
         super().__init__(why)

@@ -101,11 +101,7 @@ def unlimited_run(child: GroupedChild) -> LimitedRun:
 def limited_run(
     child: GroupedChild, limit_bytes: int, unlimited: LimitedRun, model_name: str
 ) -> LimitedRun:
-    """The record of a run under a limit.
-
-    Raises:
-        FeasibilityError: Something other than the limit ended the child.
-    """
+    """The record of a run under a limit; raises an error if something else ended it."""
     ended_by = _ended_by(child, model_name)
     outcome = _OUTCOMES.get(ended_by, "killed")
     run = _record(child, limit_bytes, unlimited, outcome, ended_by)

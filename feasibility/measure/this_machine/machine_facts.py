@@ -84,8 +84,9 @@ def read_machine(root: Path = Path("/")) -> MachineFacts:
             "on an Arm board, use a 64-bit system; ONNX Runtime has wheels for it",
         )
     host = this_host()
-    board = _board(root)
+    board = kernel_text(root / "proc/device-tree/model")  # empty without a device tree
     grant_bytes, reason = memory_grant(root)
+    home = next(folder for folder in (Path.home(), *Path.home().parents) if folder.exists())
     return MachineFacts(
         name=_name(board, host.cpu, root),
         chip=_chip(root) or host.cpu,
@@ -100,7 +101,7 @@ def read_machine(root: Path = Path("/")) -> MachineFacts:
         memory_bytes=host.memory_bytes,
         grant_bytes=grant_bytes,
         grant_reason=reason,
-        storage_bytes=shutil.disk_usage(_existing(Path.home())).free,
+        storage_bytes=shutil.disk_usage(home).free,
     )
 
 
@@ -125,11 +126,6 @@ def memory_grant(root: Path = Path("/")) -> tuple[int, str]:
         f"{format_bytes(available)} were available when this was written, and no control group "
         f"sets a lower limit; {kept}"
     )
-
-
-def _board(root: Path) -> str:
-    """The board's name in the device tree; empty without a device tree."""
-    return kernel_text(root / "proc/device-tree/model")
 
 
 def _chip(root: Path) -> str:
@@ -161,8 +157,3 @@ def _kind(root: Path, board: str, isa: Isa) -> Kind:
     if chassis is None or is_virtual:
         return "server" if is_virtual or isa == "x86_64" else "sbc"
     return chassis
-
-
-def _existing(path: Path) -> Path:
-    """The path, or the nearest parent folder that exists."""
-    return next(folder for folder in (path, *path.parents) if folder.exists())

@@ -7,7 +7,7 @@ takes longer than the models.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -41,6 +41,14 @@ _WHAT: Final = "Cannot measure this machine"
 _ENOUGH_TEXT: Final = "200 MiB of free memory"
 _ELEMENT_BYTES: Final = 4
 _SEVERAL_THREADS_PERCENT: Final = 10
+_SCHEDULE: Final = Schedule(
+    run_count_min=2,
+    run_count_max=200,
+    precision_ratio=0.01,
+    warmup_time_ns=SECOND_NS // 20,
+    sampling_time_ns=SECOND_NS // 5,
+    enough_ns=3 * SECOND_NS // 10,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +60,7 @@ class Pace:
     further round begins.
     """
 
-    schedule: Schedule = field(
-        default_factory=lambda: Schedule(
-            run_count_min=2,
-            run_count_max=200,
-            precision_ratio=0.01,
-            warmup_time_ns=SECOND_NS // 20,
-            sampling_time_ns=SECOND_NS // 5,
-            enough_ns=3 * SECOND_NS // 10,
-        )
-    )
+    schedule: Schedule = _SCHEDULE
     round_count: int = 3
     time_ns: int = 60 * SECOND_NS
 
@@ -160,7 +159,11 @@ def measure_speed(
 
 def _task(model: ProfiledModel, network: Network) -> Task:
     inputs = tuple(
-        InputSpec(name=value.name, dtype=value.dtype, shape=_fixed(value.shape))
+        InputSpec(
+            name=value.name,
+            dtype=value.dtype,
+            shape=tuple(dim for dim in value.shape if isinstance(dim, int)),
+        )
         for value in network.inputs
     )
     return Task(model_path=model.path, inputs=inputs)
@@ -221,7 +224,3 @@ def _written(network: Network, folder: Path) -> ProfiledModel:
     with path.open("wb") as file:
         write_network(network, file)
     return profiled_model(inspect_model(path, hash_file=False))
-
-
-def _fixed(shape: Sequence[int | str]) -> tuple[int, ...]:
-    return tuple(dim for dim in shape if isinstance(dim, int))
