@@ -116,10 +116,10 @@ def test_other_work_is_what_this_process_did_not_do(others: int, quiet: bool) ->
 def test_processor_time_is_known_where_one_thread_does_all_the_work(tmp_path: Path) -> None:
     """Another number of threads, and the thread that asks no longer does it all."""
     path = mlp(tmp_path / "a.onnx", width=256)
-    one = ModelRuns("a", path, MeasureOptions()).times(5)
+    one = ModelRuns(path, MeasureOptions()).times(5)
     assert one.processor_ns is not None
     assert one.processor_ns > 0
-    assert ModelRuns("a", path, MeasureOptions(threads=2)).times(5).processor_ns is None
+    assert ModelRuns(path, MeasureOptions(threads=2)).times(5).processor_ns is None
 
 
 def test_a_system_that_does_not_tell_is_taken_as_quiet() -> None:

@@ -9,9 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import msgspec
-
-from feasibility.budget.file_snapshot import snapshot_of
 from feasibility.facts.read_model import facts_for
 from feasibility.measure.child_errors import child_error
 from feasibility.measure.inputs_that_run import first_that_runs, read_to_run
@@ -22,9 +19,10 @@ from feasibility.measure.measure_options import PROVIDERS, MeasureOptions
 from feasibility.measure.memory_figures import ChildMemory, memory_of
 from feasibility.measure.output_drift import Outputs, read_outputs
 from feasibility.measure.passes import Passes, local_passes
-from feasibility.records.budget import OperatorTime, Snapshot
+from feasibility.records.budget import InitializerSize, OperatorTime
+from feasibility.records.facts import ModelFacts
 from feasibility.records.model_reading import ModelReading
-from feasibility.records.workload import InputPlan
+from feasibility.records.workload import InputPlan, InputSpec
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Done
 from feasibility.runners.host import ceiling_bytes
@@ -64,17 +62,15 @@ class ModelRuns:
     the first run finds the inputs.
     """
 
-    name: str
     path: Path
     options: MeasureOptions
     plan: InputPlan | None = None
     _reading: ModelReading | None = field(init=False, default=None)
 
-    def snapshot(self) -> Snapshot:
-        """Facts of the file for the inputs that the model runs with."""
+    def facts(self) -> tuple[ModelFacts, tuple[InitializerSize, ...], tuple[InputSpec, ...]]:
+        """Facts of the file for the inputs that the model runs with, and these inputs."""
         plan, reading = self._settled(), self._known_reading()
-        snapshot = snapshot_of(self.name, facts_for(plan, reading), reading.initializers)
-        return msgspec.structs.replace(snapshot, inputs=plan.inputs)
+        return facts_for(plan, reading), reading.initializers, plan.inputs
 
     def memory(self) -> ChildMemory:
         """Memory of one more process (steady allocator)."""

@@ -13,11 +13,11 @@ import msgspec
 from feasibility import __version__
 from feasibility.budget.budget_file import BudgetedWorkload
 from feasibility.budget.comparability import host_conditions
-from feasibility.budget.file_snapshot import snapshot_of
 from feasibility.budget.reading_cache import ReadingCache, file_digest, model_digest
 from feasibility.facts.read_model import read_model
 from feasibility.measure.measure_options import DEFAULT_TIMEOUT_S, MeasureOptions
-from feasibility.records.budget import Conditions, Metric, Snapshot
+from feasibility.records.budget import Conditions, InitializerSize, Metric, OperatorShare, Snapshot
+from feasibility.records.facts import ModelFacts
 from feasibility.records.workload import InputPlan
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class ModelUnderTest:
         if self._readings is None:
             reading = read_model(self.path, dims=self.workload.dims, hash_file=False)
             snapshot = msgspec.structs.replace(
-                snapshot_of(self.name, reading.facts, reading.initializers),
+                _snapshot_of(self.name, reading.facts, reading.initializers),
                 digest=self.digest or None,
                 conditions=self.conditions,
             )
@@ -207,7 +207,7 @@ class ModelUnderTest:
             plan = (
                 InputPlan(inputs=known.inputs, dims=known.dims) if known and known.inputs else None
             )
-            self._runs = ModelRuns(self.name, self.path, self.options, plan)
+            self._runs = ModelRuns(self.path, self.options, plan)
         return self._runs
 
     def profile(self, progress: Callable[[int, int, str], None]) -> Profile:
@@ -225,11 +225,46 @@ class ModelUnderTest:
         """Add the figures of a run; after the first one, the facts of the file for its inputs."""
         known = self.readings
         if not known.snapshot.inputs:
+            facts, initializers, inputs = self.runs.facts()
             snapshot = msgspec.structs.replace(
-                self.runs.snapshot(),
+                _snapshot_of(self.name, facts, initializers),
+                inputs=inputs,
                 digest=known.snapshot.digest,
                 conditions=known.snapshot.conditions,
                 operator_times=known.snapshot.operator_times,
             )
             known = msgspec.structs.replace(known, snapshot=snapshot)
         self._readings = known.with_figures(figures)
+
+
+def _snapshot_of(
+    name: str, facts: ModelFacts, initializers: tuple[InitializerSize, ...]
+) -> Snapshot:
+    """The snapshot of a model whose facts are known."""
+    figures: dict[Metric, int | None] = {
+        "file_size": facts.file_bytes + facts.external_bytes,
+        "parameters": facts.parameter_count,
+        "flops": facts.flops,
+        "activation_peak": facts.activation_peak.peak_bytes if facts.activation_peak else None,
+    }
+    return Snapshot(
+        tool_version=__version__,
+        model=name,
+        dims=dict(sorted(facts.dims.items())),
+        figures={key: value for key, value in sorted(figures.items()) if value is not None},
+        operators=tuple(
+            sorted(
+                (
+                    OperatorShare(
+                        op_type=f"{kind.domain}:{kind.op_type}",
+                        node_count=kind.node_count,
+                        weight_bytes=kind.weight_bytes,
+                        flops=kind.flops,
+                    )
+                    for kind in facts.operators
+                ),
+                key=lambda share: share.op_type,
+            )
+        ),
+        initializers=tuple(sorted(initializers, key=lambda size: size.name)),
+    )

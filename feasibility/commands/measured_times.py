@@ -170,21 +170,18 @@ def _duration_ns(name: str, time: object, where: str = "") -> int:
     """The time of a model."""
     from feasibility.units import MINUTE_NS, parse_duration_ns
 
-    of = f"the time of {safe_text(name)}{safe_text(where, 200)}"
+    what = f"Cannot read the time of {safe_text(name)}{safe_text(where, 200)}"
     hint = "give the time of one inference, for example 23ms"
     if isinstance(time, dict):
-        raise UsageError(
-            f"Cannot read {of}", "the dot in its name makes it a table",
-            'write the name in quotes: "model.onnx" = "23ms"',
-        )  # fmt: skip
+        example = 'write the name in quotes: "model.onnx" = "23ms"'
+        raise UsageError(what, "the dot in its name makes it a table", example)
     if not isinstance(time, str):
-        raise UsageError(f"Cannot read {of}", "it is not a text such as 23ms", hint)
+        raise UsageError(what, "it is not a text such as 23ms", hint)
     try:
         latency_ns = parse_duration_ns(time)
     except UsageError as error:
-        why = f"{safe_text(time, 40)!r} is not a duration"
-        raise UsageError(f"Cannot read {of}", why, hint) from error
+        raise UsageError(what, f"{safe_text(time, 40)!r} is not a duration", hint) from error
     if not 1000 <= latency_ns <= 60 * MINUTE_NS:
         why = f"{safe_text(time, 40)} is too short or too long for an inference"
-        raise UsageError(f"Cannot use {of}", why, hint)
+        raise UsageError(what, why, hint)
     return latency_ns

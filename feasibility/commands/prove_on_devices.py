@@ -15,7 +15,7 @@ from feasibility.text import safe_text
 
 if TYPE_CHECKING:
     from feasibility.measure.measure_options import MeasureOptions
-    from feasibility.records.assessment import DeviceAssessment, ModelAssessment
+    from feasibility.records.assessment import ModelAssessment
     from feasibility.records.device import Device
     from feasibility.records.proof import DeviceProof
 
@@ -51,27 +51,23 @@ def with_proofs(
     limit cannot be enforced, the error is printed and the assessment stays as it was.
     """
     on_gpu = {device.id for device in devices if device.runs_on == "gpu"}
-    limits = {item.device: _left_bytes(item) for item in model.devices if item.device not in on_gpu}
+    limits = {
+        item.device: item.memory.budget_bytes - (item.memory.runtime_bytes or 0)
+        for item in model.devices
+        if item.device not in on_gpu and item.memory.budget_bytes is not None
+    }
     proofs: dict[int, DeviceProof] = {}
     try:
-        for limit in sorted({limit for limit in limits.values() if limit is not None}):
+        for limit in sorted({limit for limit in limits.values() if limit > 0}):
             proofs[limit] = _prove(path, limit, options, quiet=quiet)
     except FeasibilityError as error:
         report_error(error)
     return replace(
         model,
         devices=tuple(
-            replace(item, proof=proofs.get(limits.get(item.device) or 0)) for item in model.devices
+            replace(item, proof=proofs.get(limits.get(item.device, 0))) for item in model.devices
         ),
     )
-
-
-def _left_bytes(item: DeviceAssessment) -> int | None:
-    """The device's limit less what its runtime needs; None if nothing is left."""
-    if item.memory.budget_bytes is None:
-        return None
-    left = item.memory.budget_bytes - (item.memory.runtime_bytes or 0)
-    return left if left > 0 else None
 
 
 def _prove(path: Path, limit_bytes: int, options: MeasureOptions, *, quiet: bool) -> DeviceProof:
