@@ -12,7 +12,7 @@ from feasibility.commands.parse_check_options import (
     parse_rate_per_s,
     parse_realtime_ns,
 )
-from feasibility.decide.constraints import judge_rate, judge_realtime, realtime_factor
+from feasibility.decide.constraints import judge_rate, judge_realtime, period_share
 from feasibility.decide.energy_and_cost import (
     POWER_LOW_RATIO,
     hourly_cost,
@@ -131,7 +131,7 @@ def test_a_higher_price_never_lowers_the_cost(
 
 
 def test_real_time_factor() -> None:
-    factor = realtime_factor(interval(195, 390), 975 * MILLISECOND_NS)
+    factor = period_share(interval(195, 390), 975 * MILLISECOND_NS)
     assert factor == RatioInterval(low_ratio=0.2, high_ratio=0.4)
     found = judge_realtime(interval(195, 390), 975 * MILLISECOND_NS)
     assert (found.verdict, reason_text(found)) == (

@@ -186,30 +186,21 @@ def judge_operators(profile: Profile, device: Device, requirements: Requirements
     return met("operators", "operators-available" if is_known else "not-known")
 
 
-def utilisation(latency: DurationInterval, rate_per_s: float | None) -> RatioInterval | None:
-    """Share of the time that this rate keeps the device busy; above 1 it falls behind."""
-    return None if rate_per_s is None else _ratio(latency, SECOND_NS / rate_per_s)
-
-
-def realtime_factor(latency: DurationInterval, signal_ns: int | None) -> RatioInterval | None:
-    """Latency divided by the length of signal that one inference covers."""
-    return None if signal_ns is None else _ratio(latency, signal_ns)
-
-
-def _ratio(latency: DurationInterval, span_ns: float) -> RatioInterval | None:
-    if latency.low_ns is None or latency.high_ns is None:
+def period_share(latency: DurationInterval, period_ns: float | None) -> RatioInterval | None:
+    """Latency divided by the period of a rate or signal; above 1 the device falls behind."""
+    if period_ns is None or latency.low_ns is None or latency.high_ns is None:
         return None
-    return RatioInterval(low_ratio=latency.low_ns / span_ns, high_ratio=latency.high_ns / span_ns)
+    return RatioInterval(
+        low_ratio=latency.low_ns / period_ns, high_ratio=latency.high_ns / period_ns
+    )
 
 
 def judge_rate(latency: DurationInterval, rate_per_s: float, *, is_server: bool = False) -> Reason:
     """Whether the device keeps up with a rate; of a server several can be rented."""
-    busy = utilisation(latency, rate_per_s)
-    figures = _times(latency, SECOND_NS / rate_per_s) | {"rate_per_s": rate_per_s}
-    if busy is None:
-        return not_known("rate", **figures)
-    if not is_server or busy.high_ratio <= 1:
-        return compared("rate", busy.low_ratio, busy.high_ratio, 1.0, **figures)
+    period_ns = SECOND_NS / rate_per_s
+    busy = period_share(latency, period_ns)
+    if not is_server or busy is None or busy.high_ratio <= 1:
+        return _judge_period("rate", latency, period_ns, rate_per_s=rate_per_s)
     return Reason(
         code="several-servers",
         part="rate",
@@ -217,16 +208,24 @@ def judge_rate(latency: DurationInterval, rate_per_s: float, *, is_server: bool 
         score=SCORE_TIGHT,
         server_low_count=max(1, math.ceil(busy.low_ratio)),
         server_high_count=math.ceil(busy.high_ratio),
-        **figures,
+        rate_per_s=rate_per_s,
+        **_times(latency, period_ns),
     )
 
 
 def judge_realtime(latency: DurationInterval, signal_ns: int) -> Reason:
     """Whether the device keeps up with a signal."""
-    factor, figures = realtime_factor(latency, signal_ns), _times(latency, signal_ns)
-    if factor is None:
-        return not_known("realtime", **figures)
-    return compared("realtime", factor.low_ratio, factor.high_ratio, 1.0, **figures)
+    return _judge_period("realtime", latency, signal_ns)
+
+
+def _judge_period(
+    part: Part, latency: DurationInterval, period_ns: float, **figures: Any
+) -> Reason:
+    share = period_share(latency, period_ns)
+    figures |= _times(latency, period_ns)
+    if share is None:
+        return not_known(part, **figures)
+    return compared(part, share.low_ratio, share.high_ratio, 1.0, **figures)
 
 
 def _times(latency: DurationInterval, period_ns: float) -> dict[str, Any]:

@@ -21,60 +21,44 @@ _MBIT: Final = 10**6
 _BITS: Final = re.compile(r"[a-z]+?(\d+)(?:_.*|e\dm\d.*)?", re.ASCII)
 
 
-def _preset(
-    name: str,
-    up: tuple[float, float, float],
-    down: tuple[float, float, float],
-    round_trip: tuple[float, float, float],
-    source: str,
-) -> Network:
-    """A network from Mbit/s and milliseconds: worst, usual, best."""
-    return Network(
-        name=name,
-        up_bits_per_s=_range(up, _MBIT),
-        down_bits_per_s=_range(down, _MBIT),
-        round_trip_ns=_range(round_trip, MILLISECOND_NS),
-        source=source,
+def _range(unit: int, worst: float, usual: float, best: float) -> NetworkRange:
+    return NetworkRange(
+        worst=round(worst * unit), usual=round(usual * unit), best=round(best * unit)
     )
-
-
-def _range(values: tuple[float, float, float], factor: int) -> NetworkRange:
-    worst, usual, best = (round(value * factor) for value in values)
-    return NetworkRange(worst=worst, usual=usual, best=best)
 
 
 # Round trips are to a server in the same part of the world.
 PRESETS: Final = {
-    "wifi": _preset(
-        "Wi-Fi",
-        up=(5, 15, 50),
-        down=(10, 30, 200),
-        round_trip=(50, 20, 10),
+    "wifi": Network(
+        name="Wi-Fi",
+        up_bits_per_s=_range(_MBIT, 5, 15, 50),
+        down_bits_per_s=_range(_MBIT, 10, 30, 200),
+        round_trip_ns=_range(MILLISECOND_NS, 50, 20, 10),
         source="usual rates: Firefox's throttling profile Wi-Fi (30 Mbit/s down, 15 up); the rest, "
         "round trips included, unverified judgement",
     ),
-    "4g": _preset(
-        "4G",
-        up=(0.75, 8.06, 12.19),
-        down=(1.6, 90.8, 189),
-        round_trip=(150, 64, 50),
+    "4g": Network(
+        name="4G",
+        up_bits_per_s=_range(_MBIT, 0.75, 8.06, 12.19),
+        down_bits_per_s=_range(_MBIT, 1.6, 90.8, 189),
+        round_trip_ns=_range(MILLISECOND_NS, 150, 64, 50),
         source="worst: Lighthouse's throttling, about the slowest quarter of 4G connections; "
         "usual and best: medians of US networks, all generations together, Speedtest Q4 2023",
     ),
-    "5g": _preset(
-        "5G",
-        up=(8.06, 21.08, 50),
-        down=(50, 166, 500),
-        round_trip=(64, 50, 20),
+    "5g": Network(
+        name="5G",
+        up_bits_per_s=_range(_MBIT, 8.06, 21.08, 50),
+        down_bits_per_s=_range(_MBIT, 50, 166, 500),
+        round_trip_ns=_range(MILLISECOND_NS, 64, 50, 20),
         source="usual rates: Speedtest's worldwide 5G medians, Q3 2021; usual round trip: median "
         "of a US network, Q4 2023; best round trip: reached by 5 % of mobile users, "
         "arXiv 2507.18834; the rest unverified judgement",
     ),
-    "lan": _preset(
-        "LAN",
-        up=(100, 940, 940),
-        down=(100, 940, 940),
-        round_trip=(2, 0.5, 0.2),
+    "lan": Network(
+        name="LAN",
+        up_bits_per_s=_range(_MBIT, 100, 940, 940),
+        down_bits_per_s=_range(_MBIT, 100, 940, 940),
+        round_trip_ns=_range(MILLISECOND_NS, 2, 0.5, 0.2),
         source="gigabit Ethernet less its framing; unverified judgement for the rest",
     ),
 }

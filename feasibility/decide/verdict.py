@@ -17,8 +17,7 @@ from feasibility.decide.constraints import (
     judge_storage,
     memory_budget_bytes,
     missing_operators,
-    realtime_factor,
-    utilisation,
+    period_share,
 )
 from feasibility.decide.energy_and_cost import inference_energy
 from feasibility.decide.memory_changes import sufficient_change
@@ -28,10 +27,11 @@ from feasibility.predict.latency.cpu_cores import CORE_FAMILIES
 from feasibility.predict.latency.measured_rates import is_same_machine
 from feasibility.predict.projected_latency import DEFAULT_RUNTIME, RUNTIME_NAMES, project_latency
 from feasibility.predict.projected_memory import peaks_while_loading, project_memory
-from feasibility.records.assessment import DeviceAssessment, Reason, Storage
+from feasibility.records.assessment import DeviceAssessment, Storage
 from feasibility.records.device import Device
-from feasibility.records.intervals import BytesInterval, DurationInterval
+from feasibility.records.intervals import DurationInterval
 from feasibility.records.profile import Profile
+from feasibility.units import SECOND_NS
 
 NO_REQUIREMENTS: Final = Requirements()
 
@@ -66,24 +66,29 @@ def assess_place(
     `memory_profile` is the same model with memory measured closer to the device.
     """
     closest = memory_profile or profile
-    memory = _memory(closest, device, requirements)
+    memory = msgspec.structs.replace(
+        project_memory(closest, device), budget_bytes=memory_budget_bytes(device, requirements)
+    )
     latency = _latency(profile, device, requirements)
     storage = _storage(profile, device, requirements)
     change = sufficient_change(closest, device, memory)
     request = cloud_request(profile, latency, requirements) if device.kind == SERVER else None
     of_memory = judge_memory(memory, device, requirements, change)
-    reasons = [
-        msgspec.structs.replace(reason, device=device.id)
-        for reason in (
-            msgspec.structs.replace(of_memory, phase=_phase(closest, device)),
-            judge_latency(latency),
-            judge_storage(storage, requirements),
-            judge_operators(profile, device, requirements),
-            *_judge_streams(latency, device, requirements),
-            *(() if request is None else judge_request(request, requirements)),
-        )
+    found = [
+        msgspec.structs.replace(of_memory, phase=_phase(closest, device)),
+        judge_latency(latency),
+        judge_storage(storage, requirements),
+        judge_operators(profile, device, requirements),
     ]
-    found = DeviceAssessment(
+    rate, signal_ns = requirements.rate_per_s, requirements.realtime_ns
+    if rate is not None:
+        found.append(judge_rate(latency, rate, is_server=device.kind == SERVER))
+    if signal_ns is not None:
+        found.append(judge_realtime(latency, signal_ns))
+    if request is not None:
+        found += judge_request(request, requirements)
+    reasons = [msgspec.structs.replace(reason, device=device.id) for reason in found]
+    assessment = DeviceAssessment(
         device=device.id,
         name=device.name,
         kind=device.kind,
@@ -94,19 +99,13 @@ def assess_place(
         memory=memory,
         latency=latency,
         storage=storage,
-        utilisation=utilisation(latency, requirements.rate_per_s),
-        realtime=realtime_factor(latency, requirements.realtime_ns),
+        utilisation=period_share(latency, None if rate is None else SECOND_NS / rate),
+        realtime=period_share(latency, signal_ns),
         energy=inference_energy(device, latency),
         missing_operators=missing_operators(profile.model, device),
         memory_change=change if of_memory.verdict == "fits-with-changes" else None,
     )
-    return AssessedPlace(device, found, request)
-
-
-def _memory(profile: Profile, device: Device, requirements: Requirements) -> BytesInterval:
-    return msgspec.structs.replace(
-        project_memory(profile, device), budget_bytes=memory_budget_bytes(device, requirements)
-    )
+    return AssessedPlace(device, assessment, request)
 
 
 def _phase(profile: Profile, device: Device) -> str | None:
@@ -172,16 +171,4 @@ def _storage(profile: Profile, device: Device, requirements: Requirements) -> St
         budget = device.limits.model_storage_bytes.value
     return Storage(
         needed_bytes=profile.model.file_bytes + profile.model.external_bytes, budget_bytes=budget
-    )
-
-
-def _judge_streams(
-    latency: DurationInterval, device: Device, requirements: Requirements
-) -> tuple[Reason, ...]:
-    """What is said about the rate and the signal, where the user asks for them."""
-    rate, signal_ns = requirements.rate_per_s, requirements.realtime_ns
-    is_server = device.kind == SERVER
-    return (
-        *(() if rate is None else (judge_rate(latency, rate, is_server=is_server),)),
-        *(() if signal_ns is None else (judge_realtime(latency, signal_ns),)),
     )
