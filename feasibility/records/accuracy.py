@@ -12,9 +12,7 @@ Scope: TypeAlias = Literal["all", "kind", "runtime"]
 class AccuracyLine(Record, frozen=True, kw_only=True):
     """Error over one group of measurements."""
 
-    scope: Annotated[
-        Scope, doc("all: a group of rows; kind: a kind of device; runtime: a runtime.")
-    ]
+    scope: Annotated[Scope, doc("all: group of rows; kind: kind of device; runtime: a runtime.")]
     subject: Annotated[str, doc("Name of the group.")]
     row_count: Annotated[Count, doc("Projections compared with a measurement.")]
     chip_count: Annotated[Count, doc("Different chips among them.")]
@@ -40,17 +38,11 @@ class Accuracy(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasi
     source: Annotated[str, doc("Table of the rows.")]
     calibrated_on: Annotated[str, doc("Date of the coefficients, ISO 8601.")]
     calibrated_row_count: Annotated[Count, doc("Rows that the CPU coefficients were fitted to.")]
-    is_held_out: Annotated[
-        bool, doc("True if every row was projected by a fit that did not see it.")
-    ]
+    is_held_out: Annotated[bool, doc("True if the fits did not see the rows.")]
     row_count: Annotated[Count, doc("Rows of the table.")]
     scored_count: Annotated[Count, doc("Rows that could be projected.")]
-    seen_count: Annotated[
-        Count, doc("Scored rows that the shipped coefficients were fitted to.")
-    ] = 0
+    seen_count: Annotated[Count, doc("Scored rows that the coefficients were fitted to.")] = 0
     left_out: Annotated[dict[str, int], doc("Rows that could not be projected, by reason.")] = {}
-    notes: Annotated[
-        dict[str, int], doc("Rows projected with another runtime or number of threads, by reason.")
-    ] = {}
+    notes: Annotated[dict[str, int], doc("Rows projected with another runtime or threads.")] = {}
     lines: Annotated[tuple[AccuracyLine, ...], doc("Error by group.")]
     points: Annotated[tuple[AccuracyPoint, ...], doc("Every compared measurement.")] = ()

@@ -64,9 +64,7 @@ class MemoryLimit(Record, frozen=True, kw_only=True, omit_defaults=True):
     ]
     system: Annotated[SystemName | None, doc("Operating system.")] = None
     role: Annotated[Role | None, doc("Role that the limit is for.")] = None
-    asked_role: Annotated[
-        Role | None, doc("Role that was asked for and has no figure of its own.")
-    ] = None
+    asked_role: Annotated[Role | None, doc("Role asked for that has no figure of its own.")] = None
     total_bytes: Annotated[Bytes | None, doc("Memory of the device or GPU.")] = None
     is_estimate: Annotated[bool, doc("True if nobody published the limit.")] = False
 
@@ -85,12 +83,8 @@ class Reason(Record, frozen=True, kw_only=True, omit_defaults=True):
     unchanged_bytes: Annotated[Bytes | None, doc("Likely memory without the change.")] = None
     actual_low_ns: Annotated[Nanoseconds | None, doc("Lower end of the time.")] = None
     actual_high_ns: Annotated[Nanoseconds | None, doc("Upper end of the time.")] = None
-    budget_ns: Annotated[Nanoseconds | None, doc("Target of the time, or period of the rate.")] = (
-        None
-    )
-    is_budget_asked: Annotated[
-        bool, doc("True if the user set the limit; false for the device's own.")
-    ] = False
+    budget_ns: Annotated[Nanoseconds | None, doc("Target, or period of the rate.")] = None
+    is_budget_asked: Annotated[bool, doc("True if the user set the limit, not the device.")] = False
     rate_per_s: Annotated[float | None, doc("Inferences per second.")] = None
     server_low_count: Annotated[Count | None, doc("Fewest servers needed.")] = None
     server_high_count: Annotated[Count | None, doc("Most servers needed.")] = None
@@ -137,18 +131,10 @@ class DeviceAssessment(Record, frozen=True, kw_only=True):
         RatioInterval | None,
         doc("Share of the time that the device computes at the rate asked for."),
     ] = None
-    realtime: Annotated[RatioInterval | None, doc("Real-time factor; null if not asked for.")] = (
-        None
-    )
-    energy: Annotated[EnergyInterval | None, doc("Energy of one inference; null if not known.")] = (
-        None
-    )
-    missing_operators: Annotated[
-        tuple[str, ...], doc("Operators that the runtime there does not have.")
-    ] = ()
-    memory_change: Annotated[
-        Reason | None, doc("Change that makes the memory fit; null if none does.")
-    ] = None
+    realtime: Annotated[RatioInterval | None, doc("Real-time factor, if asked for.")] = None
+    energy: Annotated[EnergyInterval | None, doc("Energy of one inference, if known.")] = None
+    missing_operators: Annotated[tuple[str, ...], doc("Operators that its runtime lacks.")] = ()
+    memory_change: Annotated[Reason | None, doc("Change that makes the memory fit, if any.")] = None
     changes: Annotated[tuple[str, ...], doc("Changes that make it fit, as sentences.")] = ()
     proof: Annotated[
         DeviceProof | None, doc("A run under the device's memory limit; null without --prove.")
@@ -170,15 +156,11 @@ class Candidate(Record, frozen=True, kw_only=True):
     network_time: Annotated[
         DurationInterval | None, doc("The network's part; null on a device.")
     ] = None
-    upload_bytes: Annotated[
-        Bytes | None, doc("Bytes sent per request; 0 on a device, null unknown.")
-    ] = 0
+    upload_bytes: Annotated[Bytes | None, doc("Bytes sent; 0 on a device, null unknown.")] = 0
     is_upload_given: Annotated[
         bool, doc("True if the user gave the bytes sent; false for raw tensors.")
     ] = False
-    download_bytes: Annotated[
-        Bytes | None, doc("Bytes fetched per request; 0 on a device, null unknown.")
-    ] = 0
+    download_bytes: Annotated[Bytes | None, doc("Bytes fetched; 0 on a device, null unknown.")] = 0
     memory_high_bytes: Annotated[Bytes | None, doc("Upper end of the memory where it runs.")] = None
     storage_bytes: Annotated[Bytes, doc("Bytes stored on the user's device.")] = 0
     energy: Annotated[
@@ -224,9 +206,7 @@ class Placement(Record, frozen=True, kw_only=True):
         tuple[Reason, ...],
         doc("Every obstacle of every device, and what speaks for the best place."),
     ] = ()
-    reasons_text: Annotated[
-        tuple[str, ...], doc("The reasons as sentences, the device's name first.")
-    ] = ()
+    reasons_text: Annotated[tuple[str, ...], doc("The reasons as sentences, device first.")] = ()
     alternatives: Annotated[tuple[Alternative, ...], doc("Other places.")] = ()
     candidates: Annotated[tuple[Candidate, ...], doc("All places side by side, best first.")] = ()
     network: Annotated[Network | None, doc("Network of the figures; null without a server.")] = None
@@ -239,9 +219,7 @@ class ModelAssessment(Record, frozen=True, kw_only=True):
 
     profile: Annotated[Profile, doc("The measurement.")]
     runtime: Annotated[str, doc("Runtime asked for on the devices, as a key.")] = "onnxruntime"
-    threads: Annotated[
-        Count | None, doc("Threads asked for on devices; null for the best number up to four.")
-    ] = None
+    threads: Annotated[Count | None, doc("Threads asked for; null for the best up to four.")] = None
     devices: Annotated[tuple[DeviceAssessment, ...], doc("Per device.")]
     placement: Annotated[Placement, doc("The recommendation.")]
 

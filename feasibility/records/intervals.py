@@ -44,9 +44,7 @@ class BytesInterval(Record, frozen=True, kw_only=True):
     likely_bytes: Annotated[Bytes | None, doc("Most likely value.")] = None
     high_bytes: Annotated[Bytes | None, doc("Upper end.")] = None
     budget_bytes: Annotated[Bytes | None, doc("Limit for the model and its runtime.")] = None
-    runtime_bytes: Annotated[
-        Bytes | None, doc("Part of the figures that the runtime itself takes.")
-    ] = None
+    runtime_bytes: Annotated[Bytes | None, doc("Part that the runtime itself takes.")] = None
     method: Annotated[Method, doc("How the figures were obtained.")] = "projected"
     basis: Annotated[MemoryBasis | None, doc("What the figures were computed from.")] = None
     explanation: Annotated[str, doc("The same in sentences.")] = ""
@@ -67,9 +65,7 @@ class LatencyBasis(Record, frozen=True, kw_only=True):
     code: Annotated[LatencyBasisCode, doc("How it was computed.")]
     precision: Annotated[str, doc("Arithmetic: fp32, fp16 or int8.")] = ""
     gpu: Annotated[str, doc("Name of the GPU; empty on a CPU.")] = ""
-    unknown_runtime: Annotated[
-        str, doc("Runtime that was asked for and is not known on this processor.")
-    ] = ""
+    unknown_runtime: Annotated[str, doc("Runtime asked for, if unknown on this processor.")] = ""
     asked_thread_count: Annotated[
         Count | None, doc("Threads asked for, if more than the device has cores.")
     ] = None
@@ -95,9 +91,7 @@ class DurationInterval(Record, frozen=True, kw_only=True):
     likely_ns: Annotated[Nanoseconds | None, doc("Most likely value.")] = None
     high_ns: Annotated[Nanoseconds | None, doc("Upper end of the interval.")] = None
     budget_ns: Annotated[Nanoseconds | None, doc("Target.")] = None
-    is_budget_default: Annotated[
-        bool, doc("True if the target is the default of the device file.")
-    ] = False
+    is_budget_default: Annotated[bool, doc("True if the target is the device's default.")] = False
     confidence_ratio: Annotated[
         Ratio | None, doc("Share of cases that the interval should cover.")
     ] = None
@@ -137,9 +131,7 @@ class CostInterval(Record, frozen=True, kw_only=True):
     low_microusd: Annotated[Count, doc("Lower end: the server is never idle.")]
     high_microusd: Annotated[Count, doc("Upper end.")]
     hourly_microusd: Annotated[Count, doc("Price of one server per hour.")] = 0
-    price_source: Annotated[
-        str, doc("Source and date of the price; empty if given with --price.")
-    ] = ""
+    price_source: Annotated[str, doc("Source and date; empty for a price from --price.")] = ""
     rate_per_s: Annotated[
         float | None, doc("Requests per second of servers with no other work.")
     ] = None

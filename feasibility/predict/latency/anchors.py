@@ -100,10 +100,5 @@ def _anchor_seconds(anchor: Anchor, device: Device, coefficients: Coefficients) 
 
 
 def _work(anchor: Anchor) -> Work:
-    return Work(
-        operations=dict(anchor.operations),
-        activation_count=anchor.activation_count,
-        weight_count=anchor.weight_count,
-        vector_weight_count=anchor.vector_weight_count,
-        layer_count=anchor.layer_count,
-    )
+    # An anchor has the fields of its model's work.
+    return Work(*(getattr(anchor, name) for name in Work._fields))
