@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -51,17 +52,19 @@ def memory_hierarchies(proc: Path = PROC_SELF) -> tuple[Hierarchy, ...]:
     """The mounted trees, version 2 first."""
     try:
         mounts = (proc / "mountinfo").read_text(errors="replace").splitlines()
-        groups = (proc / "cgroup").read_text(errors="replace").splitlines()
+        lines = (proc / "cgroup").read_text(errors="replace").splitlines()
     except OSError:
         return ()
+    fields = (line.split(":", 2) for line in lines)
+    groups = {name: path for _, names, path in fields for name in names.split(",")}
     found = [hierarchy for line in mounts if (hierarchy := _hierarchy(line, groups)) is not None]
     return tuple(sorted(found, key=lambda hierarchy: -hierarchy.version))
 
 
-def _hierarchy(mount_line: str, groups: list[str]) -> Hierarchy | None:
+def _hierarchy(mount_line: str, groups: Mapping[str, str]) -> Hierarchy | None:
     """The tree in a line of mountinfo; None for other mounts.
 
-    Source: proc(5), /proc/pid/mountinfo.
+    Source: proc(5), /proc/pid/mountinfo and /proc/pid/cgroup. Version 2 is the empty controller.
     """
     before, separator, after = mount_line.partition(" - ")
     fields, kinds = before.split(), after.split()
@@ -69,24 +72,19 @@ def _hierarchy(mount_line: str, groups: list[str]) -> Hierarchy | None:
         return None
     root, mount = _unescape(fields[3]), Path(_unescape(fields[4]))
     if kinds[0] == "cgroup2":
-        return Hierarchy(2, mount, _own(mount, root, groups, ""))
+        return Hierarchy(2, mount, _own(mount, root, groups.get("")))
     if kinds[0] == "cgroup" and "memory" in kinds[2].split(","):
-        return Hierarchy(1, mount, _own(mount, root, groups, "memory"))
+        return Hierarchy(1, mount, _own(mount, root, groups.get("memory")))
     return None
 
 
-def _own(mount: Path, root: str, groups: list[str], controller: str) -> Path:
+def _own(mount: Path, root: str, group: str | None) -> Path:
     """The group of this process in a mount whose root is the group `root`."""
-    for line in groups:
-        _, controllers, path = line.split(":", 2)
-        if controller not in controllers.split(","):
-            continue
-        try:
-            own = mount / Path(path).relative_to(root)
-        except ValueError:  # a container can mount another part of the tree
-            return mount
-        return own if ".." not in own.parts and own.is_dir() else mount
-    return mount
+    # A container can mount another part of the tree.
+    if group is None or not Path(group).is_relative_to(root):
+        return mount
+    own = mount / Path(group).relative_to(root)
+    return own if ".." not in own.parts and own.is_dir() else mount
 
 
 def _unescape(text: str) -> str:
