@@ -131,11 +131,7 @@ class ContainerRunner(RemoteRunner):
 
 
 def container_runner(engine: Literal["docker", "podman"], text: str) -> ContainerRunner:
-    """The runner of a text such as `IMAGE` or `IMAGE,platform=linux/arm64`.
-
-    Raises:
-        UsageError: The text has another form.
-    """
+    """The runner of a text such as `IMAGE` or `IMAGE,platform=linux/arm64`."""
     image, _, option = text.partition(",")
     key, _, platform = option.partition("=")
     if not _IMAGE.fullmatch(image) or (

@@ -42,11 +42,7 @@ _FORMS: Final = (
 
 
 def runner_named(text: str) -> Runner:
-    """The runner that a text such as `ssh:pi@raspberrypi` names.
-
-    Raises:
-        UsageError: The text does not name a runner.
-    """
+    """The runner that a text such as `ssh:pi@raspberrypi` names."""
     kind, _, rest = text.partition(":")
     if text == "local":
         return LocalRunner()

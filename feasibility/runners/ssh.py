@@ -119,11 +119,7 @@ class SshRunner(RemoteRunner):
 
 
 def ssh_runner(text: str) -> SshRunner:
-    """The runner of a text such as `pi@raspberrypi`, `host:/opt/env/bin/python`, `//pi@host:2222`.
-
-    Raises:
-        UsageError: The text has another form.
-    """
+    """The runner of a text: `pi@raspberrypi`, `host:/opt/env/bin/python`, `//pi@host:2222`."""
     match = _NAME.fullmatch(text)
     if match is None:
         raise UsageError(

@@ -109,11 +109,7 @@ def _complaint(stderr: str) -> str:
 
 
 def install(folder: Path, progress: Progress, run: Run = run_command) -> Manifest:
-    """Installs the emulator in a folder, and replaces an older one.
-
-    Raises:
-        HostError: This machine lacks something, or a download failed.
-    """
+    """Installs the emulator in a folder, and replaces an older one."""
     _require_tools()
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:

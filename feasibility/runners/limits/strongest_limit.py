@@ -64,7 +64,7 @@ def strongest_enforcer(
 
 
 def _candidates(proc: Path) -> Iterator[_Open]:
-    """Kinds of limits, the best first.
+    """Kinds of limits, the best first; each raises `EnforcerUnavailableError` if it is refused.
 
     Inside cgroups of a service manager, that manager is asked first. The one of root is not
     asked, because a session of root may not have one.
@@ -104,11 +104,7 @@ def v1_enforcer(hierarchy: Hierarchy) -> Iterator[Enforcer]:
 
 @contextlib.contextmanager
 def own_v2_enforcer(hierarchy: Hierarchy) -> Iterator[Enforcer]:
-    """Makes cgroups inside that of this process.
-
-    Raises:
-        EnforcerUnavailableError: It belongs to another user, or holds other processes.
-    """
+    """Makes cgroups inside that of this process."""
     own = hierarchy.own
     require_memory_controller(own)
     if _passes_memory_on(own):
@@ -128,11 +124,7 @@ def own_v2_enforcer(hierarchy: Hierarchy) -> Iterator[Enforcer]:
 
 @contextlib.contextmanager
 def outer_v2_enforcer(hierarchy: Hierarchy) -> Iterator[Enforcer]:
-    """Makes cgroups inside the nearest one above this process that passes memory on.
-
-    Raises:
-        EnforcerUnavailableError: This user cannot write to any.
-    """
+    """Makes cgroups inside the nearest one above this process that passes memory on."""
     group = hierarchy.own
     require_memory_controller(group)
     while group != hierarchy.mount:

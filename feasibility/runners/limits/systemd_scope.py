@@ -31,11 +31,7 @@ _WAIT: Final = ("/bin/sh", "-c", "echo; exec cat")
 
 @contextlib.contextmanager
 def systemd_enforcer(hierarchy: Hierarchy) -> Iterator[Enforcer]:
-    """Makes cgroups in a scope that the user's service manager delegates.
-
-    Raises:
-        EnforcerUnavailableError: No such manager runs, or it does not delegate memory.
-    """
+    """Makes cgroups in a scope that the user's service manager delegates."""
     require_memory_controller(hierarchy.mount)
     systemd_run = shutil.which("systemd-run")
     if systemd_run is None:
