@@ -35,14 +35,11 @@ _MODEL_FOLDER: Final = "model"
 # The peak is the highest of several runs: the second run can need more than the first, because
 # the runtime then plans its arena ahead.
 _STEADY: Final = Schedule(run_count_min=1, run_count_max=3, warmup_count=0, enough_ns=2 * SECOND_NS)
-_BRIEF_WARMUP_NS: Final = SECOND_NS // 20
-_BRIEF_NS: Final = 2 * SECOND_NS // 5
 _TWO_RUNS: Final = Schedule(run_count_min=1, run_count_max=1, warmup_count=0)
 _ONE_RUN: Final = Schedule(run_count_min=0, run_count_max=0, warmup_count=0)
 _PROFILED: Final = Schedule(
     run_count_min=1, run_count_max=8, warmup_count=0, enough_ns=SECOND_NS // 4
 )
-_LIMITED_ENOUGH_NS: Final = SECOND_NS
 
 _ENVIRONMENTS: Final = {"steady": STEADY_ENVIRONMENT, "timeline": STEADY_ENVIRONMENT}
 
@@ -136,9 +133,9 @@ class Passes:
         schedule = Schedule(
             run_count_min=sample_count,
             run_count_max=8 * sample_count,
-            warmup_time_ns=_BRIEF_WARMUP_NS,
+            warmup_time_ns=SECOND_NS // 20,
             sampling_time_ns=0,
-            enough_ns=_BRIEF_NS,
+            enough_ns=2 * SECOND_NS // 5,
         )
         return self._run(self._request(plan, "plain", schedule))
 
@@ -199,7 +196,7 @@ class Passes:
         """Latency in a child that may thrash under a limit; no run starts after `longest_ns`."""
         schedule = replace(
             self._latency_schedule(),
-            enough_ns=_LIMITED_ENOUGH_NS,
+            enough_ns=SECOND_NS,
             time_limit_ns=min(longest_ns, round(self.options.timeout_s * SECOND_NS / 2)),
         )
         request = self._request(plan, "steady" if allocator == "steady" else "plain", schedule)

@@ -84,12 +84,8 @@ def _recognised(content: str, choice: str) -> Profile | None:
         return perf_test.read_output(content)
     if perf_test.is_result_file(content):
         return perf_test.read_result_file(content)
-    if content.lstrip().startswith("{"):
-        return _from_json(content)
-    return ai_hub.read_performance(content, choice)
-
-
-def _from_json(content: str) -> Profile | None:
+    if not content.lstrip().startswith("{"):
+        return ai_hub.read_performance(content, choice)
     try:
         document: Any = json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -103,31 +99,26 @@ def _from_json(content: str) -> Profile | None:
 
 def _with_model(profile: Profile, path: Path, model: ProfiledModel | None) -> Profile:
     """The profile with the given model, and a warning if none or another one was given."""
-    measured = profile.model
-    warnings = list(profile.warnings)
+    measured, warning = profile.model, None
     if model is None:
-        warnings.append(
-            Notice(
-                code="imported-without-model",
-                message="the model file was not given, so its size and operators are unknown",
-                hint=f"feasibility measure MODEL --import {safe_text(path.name)} -o profile.json",
-            )
+        warning = Notice(
+            code="imported-without-model",
+            message="the model file was not given, so its size and operators are unknown",
+            hint=f"feasibility measure MODEL --import {safe_text(path.name)} -o profile.json",
         )
     elif measured.file_bytes and measured.file_bytes != model.file_bytes:
-        warnings.append(
-            Notice(
-                code="imported-other-model",
-                message=f"{profile.source} measured {safe_text(measured.name) or 'the model'} of "
-                f"{format_bytes(measured.file_bytes)}, but {safe_text(model.name)} has "
-                f"{format_bytes(model.file_bytes)}; size, operators and work in this profile are "
-                f"those of {safe_text(model.name)}",
-                hint="if these are two different models, give the one that was measured",
-            )
+        warning = Notice(
+            code="imported-other-model",
+            message=f"{profile.source} measured {safe_text(measured.name) or 'the model'} of "
+            f"{format_bytes(measured.file_bytes)}, but {safe_text(model.name)} has "
+            f"{format_bytes(model.file_bytes)}; size, operators and work in this profile are "
+            f"those of {safe_text(model.name)}",
+            hint="if these are two different models, give the one that was measured",
         )
     unknown = replace(measured, name=measured.name or path.name, path=str(path))
     return replace(
         profile,
         source=f"{profile.source} ({path.name})",
         model=model or unknown,
-        warnings=tuple(warnings),
+        warnings=(*profile.warnings, *([warning] if warning else [])),
     )

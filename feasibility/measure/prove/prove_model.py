@@ -20,15 +20,7 @@ from feasibility.measure.measure_options import MeasureOptions, Progress, no_pro
 from feasibility.measure.memory_figures import memory_of
 from feasibility.measure.passes import Passes, local_passes
 from feasibility.measure.profiled_model import profiled_model
-from feasibility.measure.prove.bisection import (
-    PRECISION_RATIO,
-    Estimate,
-    LimitResult,
-    State,
-    comfort_bracket,
-    floor_bracket,
-    next_limit,
-)
+from feasibility.measure.prove import bisection
 from feasibility.measure.prove.limited_run import (
     COMFORT_RATIO,
     THRASHING_RATIO,
@@ -106,7 +98,7 @@ class _Prover:
     progress: Progress
     step_count: int
     runs: list[LimitedRun] = field(default_factory=list)
-    results: list[LimitResult] = field(default_factory=list)
+    results: list[bisection.LimitResult] = field(default_factory=list)
     kept_bytes: int = 0
     longest_ns: int = _LONGEST_NS
     load: float = field(default_factory=lambda: os.getloadavg()[0])
@@ -114,7 +106,7 @@ class _Prover:
     first: ChildResult = field(init=False)
     unlimited: LimitedRun = field(init=False)
     baseline_bytes: int = field(init=False)
-    estimate: Estimate = field(init=False)
+    estimate: bisection.Estimate = field(init=False)
 
     def run_unlimited(self) -> None:
         """Finds inputs that the model accepts, and its memory and latency without a limit."""
@@ -138,7 +130,7 @@ class _Prover:
         child = self._run(self.plan, limit_bytes + self.baseline_bytes, timeout_s)
         run = limited_run(child, limit_bytes, self.unlimited, self.reading.path.name)
         self.runs.append(run)
-        self.results.append(LimitResult(limit_bytes, _state(run)))
+        self.results.append(bisection.LimitResult(limit_bytes, _state(run)))
         return run
 
     def search(self) -> None:
@@ -147,7 +139,7 @@ class _Prover:
         timeout_s = min(self.passes.options.timeout_s, _SEARCH_TIMEOUT_S + longest_s)
         self.longest_ns = _LONGEST_IN_SEARCH_NS
         while len(self.runs) < MAX_LIMITED_RUNS:
-            limit = next_limit(self.results, self.estimate)
+            limit = bisection.next_limit(self.results, self.estimate)
             if limit is None:
                 return
             run = self.run_limited(limit, timeout_s)
@@ -214,14 +206,17 @@ class _Prover:
                     kept_bytes=self.kept_bytes,
                     read_ahead_bytes=read_ahead_bytes(self.reading.path) or 0,
                     coarse_points=self._coarse_points(),
-                    precision_ratio=PRECISION_RATIO,
+                    precision_ratio=bisection.PRECISION_RATIO,
                 ),
                 *measurement_warnings.other_instruction_set(device, host.arch),
             ),
         )
 
     def _bisection(self) -> Bisection:
-        floor, comfort = floor_bracket(self.results), comfort_bracket(self.results)
+        floor, comfort = (
+            bisection.floor_bracket(self.results),
+            bisection.comfort_bracket(self.results),
+        )
         can_be_slow = self.enforcer.kind != "address-space"
         return Bisection(
             floor_bytes=floor.high,
@@ -239,9 +234,9 @@ class _Prover:
         """Points that the search found, but not with the wanted precision."""
         if not self.wanted.bisect:
             return []
-        points = [("floor", floor_bracket(self.results))]
+        points = [("floor", bisection.floor_bracket(self.results))]
         if self.enforcer.kind != "address-space":
-            points.append(("comfort point", comfort_bracket(self.results)))
+            points.append(("comfort point", bisection.comfort_bracket(self.results)))
         return [name for name, point in points if point.high is not None and not point.is_narrow]
 
     def _show_progress(self, doing: str) -> None:
@@ -251,7 +246,7 @@ class _Prover:
 
 def _baseline_and_estimate(
     unlimited: GroupedChild, kind: LimitKind, files_bytes: int
-) -> tuple[int, Estimate]:
+) -> tuple[int, bisection.Estimate]:
     """The baseline, which every limit includes, and the likely floor and comfort point."""
     memory, ready = memory_of(unlimited.result), unlimited.result.sent(Ready)
     if kind == "address-space":
@@ -270,7 +265,7 @@ def _baseline_and_estimate(
         if charged is None
         else charged - baseline
     )
-    return baseline, Estimate(
+    return baseline, bisection.Estimate(
         floor_bytes=floor,
         comfort_bytes=comfort,
         least_bytes=memory.inference_anonymous_bytes,
@@ -283,7 +278,7 @@ def _kernel_bytes(child: GroupedChild, event: type[Ready | Done]) -> int:
     return (usage.kernel_bytes or 0) if usage else 0
 
 
-def _state(run: LimitedRun) -> State:
+def _state(run: LimitedRun) -> bisection.State:
     if run.median_ns is None:  # killed, or not finished in time
         return "killed"
     return "slow" if is_slowed(run, COMFORT_RATIO) else "fast"

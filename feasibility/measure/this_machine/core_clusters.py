@@ -105,11 +105,14 @@ def read_clusters(root: Path = Path("/"), allowed: Collection[int] | None = None
         core = "gracemont" if number in small else core_name(fields)
         cores.append((core, *_clock(root, number, fields)))
     found = Counter(_with_one_clock(cores))
-    ordered = sorted(found.items(), key=lambda item: -item[0][1])
-    clusters = [
-        CoreCluster(core, count, clock or None, origin) for (core, clock, origin), count in ordered
-    ]
-    return _within_quota(clusters, cpu_quota(root))
+    left = cpu_quota(root) or len(cores)
+    clusters = []
+    for (core, clock, origin), count in sorted(found.items(), key=lambda item: -item[0][1]):
+        granted = min(count, left)
+        left -= granted
+        if granted:
+            clusters.append(CoreCluster(core, granted, clock or None, origin))
+    return tuple(clusters)
 
 
 def _with_one_clock(cores: list[tuple[str, int, str]]) -> Iterator[tuple[str, int, str]]:
@@ -180,17 +183,6 @@ def cpu_quota(root: Path = Path("/")) -> int | None:
     if quota.isdecimal() and period.isdecimal() and int(period) > 0:
         return max(1, math.ceil(int(quota) / int(period)))
     return None
-
-
-def _within_quota(clusters: list[CoreCluster], quota: int | None) -> tuple[CoreCluster, ...]:
-    left = sum(cluster.core_count for cluster in clusters) if quota is None else quota
-    kept = []
-    for cluster in clusters:
-        count = min(cluster.core_count, left)
-        left -= count
-        if count:
-            kept.append(CoreCluster(cluster.core, count, cluster.clock_hz, cluster.clock_origin))
-    return tuple(kept)
 
 
 def _clock(root: Path, number: int, fields: Mapping[str, str]) -> tuple[int, str]:

@@ -124,7 +124,7 @@ def measure_speed(
     results: dict[int, ChildResult] = {}
     with scratch_folder() as folder:
         models = {name: _written(network, folder) for name, network in networks.items()}
-        tasks = {name: _task(models[name], network) for name, network in networks.items()}
+        tasks = [_task(models[name], networks[name]) for name in order]
         for position, count in enumerate(counts):
             request = Request(
                 action="series",
@@ -134,7 +134,7 @@ def measure_speed(
                 threads=count,
                 schedule=pace.schedule,
                 ceiling_bytes=free_bytes,
-                tasks=tuple(tasks[name] for name in order),
+                tasks=tuple(tasks),
                 tasks_needed=len(models),
                 tasks_time_ns=time_ns,
             )
