@@ -9,7 +9,6 @@ import os
 import re
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -39,7 +38,7 @@ from feasibility.predict.validation.published_rows import REQUIRED_COLUMNS, read
 from feasibility.predict.validation.rows_report import rows_report
 from feasibility.records.accuracy import Accuracy
 from feasibility.render.reports.accuracy import accuracy_remarks
-from feasibility.schema import read_document
+from feasibility.schema import encode
 from tests.tiny_models import mlp
 
 TABLES = published_tables()
@@ -80,11 +79,21 @@ def test_the_coefficients_survive_their_file() -> None:
     assert FILE.read_text(encoding="utf-8") == to_toml(SHIPPED)
 
 
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
+
+
+def assert_same(made: str, stored: str) -> None:
+    """Equal but for the last digits, which other processors and versions of numpy change."""
+    assert NUMBER.sub("#", made) == NUMBER.sub("#", stored)
+    numbers = [float(number) for number in NUMBER.findall(stored)]
+    assert [float(number) for number in NUMBER.findall(made)] == pytest.approx(numbers, rel=1e-3)
+
+
 def test_the_recorded_report_its_page_and_its_plot_are_up_to_date() -> None:
     """They are generated and unchanged since."""
-    assert read_document(profiles_dir() / "accuracy.json", Accuracy) == report()
-    assert (DOCS / "accuracy.md").read_text(encoding="utf-8") == accuracy_page(report())
-    assert (DOCS / PLOT_NAME).read_text(encoding="utf-8") == accuracy_plot(report())
+    assert_same(encode(report()).decode(), (profiles_dir() / "accuracy.json").read_text("utf-8"))
+    assert_same(accuracy_page(report()), (DOCS / "accuracy.md").read_text(encoding="utf-8"))
+    assert_same(accuracy_plot(report()), (DOCS / PLOT_NAME).read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize(
@@ -340,7 +349,7 @@ def test_the_clock_of_a_row(tmp_path: Path) -> None:
 
 def test_the_command_prints_the_recorded_report(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["devices", "validate", "--report", "--json"]) == 0
-    assert msgspec.json.decode(capsys.readouterr().out, type=Accuracy) == report()
+    assert_same(capsys.readouterr().out, encode(report()).decode())
 
 
 @pytest.mark.parametrize(
