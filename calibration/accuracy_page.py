@@ -22,23 +22,26 @@ _TICKS: Final = ((10**3, "1 us"), (10**6, "1 ms"), (10**9, "1 s"))
 _TITLE: Final = "Measured and projected latency of rows that the fit did not see"
 
 _INTRODUCTION: Final = """\
-# How far off projections of latency are
+# Error of projected latency
 
-Written by `make calibrate` together with the coefficients; do not edit.
-`feasibility devices validate --report` prints the same table. `--rows FILE.csv` prints one for
-your own measurements: a table with the columns of `profiles/published.csv`.
+`make calibrate` writes this page together with the coefficients; do not edit it.
+`feasibility devices validate --report` prints the same tables. `--rows FILE.csv` prints them for
+your own measurements, a file with the columns of `profiles/published.csv`.
 
 {remarks}
 * **Device unseen**: the fit did not see any row of the chip. **Model unseen**: no row of the
   architecture. **Runtime unseen**: no row of the runtime.
-* **1 thread** and **several** threads. **Known**: one or two models of the same published table
-  count as measured on the device, and the other models are projected. Every choice of them was
-  tried, up to a fixed number. How similar errors on one device are was fitted on other chips.
-* **In interval**: share of the rows inside the 80 % interval. The rows of all other chips set its
-  width. A kind of device or a runtime uses the interval of all rows.
-* A few spreads of priors were chosen by these errors. `python -m calibration.nested_choice`
-  chooses them again without each chip; docs/scoring.md states the error of that.
-* A time is the fastest run if the table states it, else the mean.
+* **Several** means several threads.
+* **1 or 2 models known**: one or two models of a published table count as measured on the device.
+  The other models of this table are projected. All choices of the known models were tried, up to a
+  fixed number. The similarity of errors on one device was fitted on other chips.
+* **90 % within**: 90 % of the rows have an error of at most this factor. **In 1.5x** and **in 2x**:
+  share of the rows with an error of at most this factor.
+* **In interval**: share of the rows inside the 80 % interval. The rows of all other chips set the
+  width of the interval, also in the tables by kind of device and by runtime.
+* A few spreads of priors were chosen by these errors. `python -m calibration.nested_choice` chooses
+  them again without each chip. [scoring.md](scoring.md#the-interval) states the error of this.
+* A time is the fastest run if the table states it, and the mean otherwise.
 """
 
 
