@@ -59,9 +59,8 @@ class TomlTable:
         names = tuple(known)
         for key in self.values:
             if key not in names:
-                near = difflib.get_close_matches(key, names, n=1)
-                guess = f"; did you mean {near[0]!r}?" if near else ""
-                self.fail(key, f"unknown key{guess}", f"known here: {', '.join(names)}")
+                why = f"unknown key{guess(key, names)}"
+                self.fail(key, why, f"known here: {', '.join(names)}")
 
     def table(self, key: str) -> Self | None:
         """The table of a key; None if it is missing."""
@@ -104,9 +103,7 @@ class TomlTable:
         """One of a few words."""
         value = self.text(key, default)
         if value not in choices:
-            near = difflib.get_close_matches(value, choices, n=1)
-            guess = f"; did you mean {near[0]!r}?" if near else ""
-            self.fail(key, f"expected one of {', '.join(choices)}{guess}")
+            self.fail(key, f"expected one of {', '.join(choices)}{guess(value, choices)}")
         return value
 
     def texts(self, key: str) -> tuple[str, ...]:
@@ -129,6 +126,12 @@ class TomlTable:
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             self.fail(key, f"expected a whole number, {least} or more")
         return value
+
+
+def guess(text: str, known: Iterable[str]) -> str:
+    """The known word that a typo may mean, as the end of a sentence; empty if none is near."""
+    near = difflib.get_close_matches(text, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def read_toml_text(

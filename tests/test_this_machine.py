@@ -204,7 +204,7 @@ def test_an_interrupt_leaves_nothing(home: Path, monkeypatch: pytest.MonkeyPatch
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(speed, "measure_speed", interrupted)
+    monkeypatch.setattr("feasibility.commands.devices_this.measure_speed", interrupted)
     assert run(["devices", "this"]) == 130
     assert list(home.iterdir()) == []
 
@@ -214,7 +214,7 @@ def test_other_numbers_than_measured_are_never_made_up(monkeypatch: pytest.Monke
     facts = read_machine()
     untold = (CoreCluster("arm core 0x41:0xfff", 4, None, "unknown"),)
     monkeypatch.setattr(
-        "feasibility.measure.this_machine.machine_facts.read_machine",
+        "feasibility.commands.devices_this.read_machine",
         lambda: facts.__class__(
             **{name: getattr(facts, name) for name in facts.__slots__} | {"clusters": untold}
         ),

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,7 +14,7 @@ from typing import Final, NamedTuple
 from feasibility.errors import DeviceError, UsageError
 from feasibility.records.device import UNVERIFIED, Figure
 from feasibility.text import safe_text
-from feasibility.toml_key_errors import TomlTable
+from feasibility.toml_key_errors import TomlTable, guess
 from feasibility.units import MINUTE_NS, parse_bytes, parse_duration_ns
 
 _DECIMAL_PREFIXES: Final = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
@@ -146,12 +145,8 @@ class DeviceTable(TomlTable):
         if key == UNVERIFIED:
             return key
         if key not in self.citations:
-            near = difflib.get_close_matches(key, self.citations, n=1)
-            guess = f"; did you mean {near[0]!r}?" if near else ""
-            self.fail(
-                "source",
-                f'expected a name from [sources] or "{UNVERIFIED}", not {safe_text(key)!r}{guess}',
-            )
+            known = f'expected a name from [sources] or "{UNVERIFIED}"'
+            self.fail("source", f"{known}, not {safe_text(key)!r}{guess(key, self.citations)}")
         return self.citations[key]
 
 

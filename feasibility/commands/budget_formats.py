@@ -6,14 +6,14 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from feasibility.commands.output import OutputFile, open_output, print_result, write_bytes
 from feasibility.errors import UsageError
+from feasibility.records.budget import BudgetReport
+from feasibility.render.ci.formats import RENDERERS
+from feasibility.render.reports.budget import budget_check_report
 from feasibility.text import safe_text
-
-if TYPE_CHECKING:
-    from feasibility.records.budget import BudgetReport
 
 _SUMMARY_VARIABLE: Final = "GITHUB_STEP_SUMMARY"
 
@@ -46,13 +46,11 @@ def write_report(
     report: BudgetReport, targets: Sequence[Target], *, output: OutputFile | None, all_lines: bool
 ) -> None:
     """Write a report into files, and the table or one document on stdout."""
-    from feasibility.render.reports.budget import budget_check_report
-
     for target in targets:
         if target.path is not None:
             with open_output(target.path, force=True) as file:
                 assert file is not None
-                file.write(_rendered(report, target.format))
+                file.write(RENDERERS[target.format](report))
     _append_job_summary(report, targets)
     on_stdout = next((target for target in targets if target.path is None), None)
     print_result(
@@ -65,13 +63,7 @@ def write_report(
         output=output,
     )
     if on_stdout is not None:
-        write_bytes(_rendered(report, on_stdout.format))
-
-
-def _rendered(report: BudgetReport, name: str) -> bytes:
-    from feasibility.render.ci.formats import RENDERERS
-
-    return RENDERERS[name](report)
+        write_bytes(RENDERERS[on_stdout.format](report))
 
 
 def _append_job_summary(report: BudgetReport, targets: Sequence[Target]) -> None:
@@ -81,14 +73,12 @@ def _append_job_summary(report: BudgetReport, targets: Sequence[Target]) -> None
         return
     try:
         with Path(path).open("ab") as file:
-            file.write(_rendered(report, "markdown"))
+            file.write(RENDERERS["markdown"](report))
     except OSError:
         return  # the annotations have the same content
 
 
 def _target(text: str) -> Target:
-    from feasibility.render.ci.formats import RENDERERS
-
     name, _, path = text.partition("=")
     if name not in RENDERERS:
         raise UsageError(

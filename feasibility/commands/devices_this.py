@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from feasibility.catalogue.device_names import matching
+from feasibility.catalogue.load_catalogue import load_catalogue
+from feasibility.catalogue.read_device_file import is_id, parse_device
+from feasibility.catalogue.write_device_file import device_text
 from feasibility.commands.progress import progress_on
 from feasibility.errors import UsageError
+from feasibility.measure.measurement_warnings import busy_host
+from feasibility.measure.this_machine.machine_facts import read_machine
+from feasibility.measure.this_machine.measure_speed import Pace, measure_speed, thread_counts
+from feasibility.paths import devices_dir, user_devices_dir
+from feasibility.predict.this_device import device_of
 from feasibility.records.device import Device, Kind
+from feasibility.runners.host import ceiling_bytes
 from feasibility.text import safe_text
-
-if TYPE_CHECKING:
-    from feasibility.measure.this_machine.measure_speed import Pace
 
 _COMMENT: Final = """\
 Written by `feasibility devices this`. docs/devices.md describes every key. You may edit
@@ -20,8 +29,6 @@ figures such as the free memory; [measured] holds for this machine only."""
 
 def destination(output: Path | None, identifier: str) -> Path:
     """Path of the device file: in the user's device folder unless --output names another."""
-    from feasibility.paths import user_devices_dir
-
     if output is not None:
         return output
     folder = user_devices_dir()
@@ -38,11 +45,6 @@ def destination(output: Path | None, identifier: str) -> Path:
 
 def checked_id(identifier: str) -> str:
     """The id, if it is valid and does not mean a device of the catalogue."""
-    from feasibility.catalogue.device_names import matching
-    from feasibility.catalogue.load_catalogue import load_catalogue
-    from feasibility.catalogue.read_device_file import is_id
-    from feasibility.paths import devices_dir
-
     what = f"Cannot write a device with the id {safe_text(identifier, 60)!r}"
     if not is_id(identifier):
         raise UsageError(
@@ -64,15 +66,6 @@ def measure_this_machine(
 
     Name and kind are those that the system reports unless they are given.
     """
-    import datetime as dt
-    import os
-
-    from feasibility.measure.measurement_warnings import busy_host
-    from feasibility.measure.this_machine.machine_facts import read_machine
-    from feasibility.measure.this_machine.measure_speed import measure_speed, thread_counts
-    from feasibility.predict.this_device import device_of
-    from feasibility.runners.host import ceiling_bytes
-
     facts = read_machine()
     busy = busy_host(os.getloadavg()[0], facts.core_count)
     with progress_on("this machine", quiet=quiet) as progress:
@@ -97,9 +90,6 @@ def measure_this_machine(
 
 def device_file_text(device: Device) -> str:
     """The text of the device's file, read back once as a check."""
-    from feasibility.catalogue.read_device_file import parse_device
-    from feasibility.catalogue.write_device_file import device_text
-
     assert device.memory is not None
     assert device.memory.bandwidth_bytes_per_s is not None
     keys = {

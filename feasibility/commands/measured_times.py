@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+import msgspec
+
+from feasibility.catalogue.load_catalogue import find_device, known_devices
+from feasibility.catalogue.read_device_file import parse_device
+from feasibility.catalogue.write_device_file import with_anchors
+from feasibility.commands.parse_check_options import parse_runtime
 from feasibility.errors import DeviceError, UsageError
+from feasibility.facts.read_model import inspect_model
+from feasibility.measure.profiled_model import profiled_model
+from feasibility.paths import user_devices_dir
+from feasibility.predict.projected_latency import anchor_of
+from feasibility.records.device import Anchor, Device
+from feasibility.records.profile import Profile, ProfiledModel
+from feasibility.schema import read_document
 from feasibility.text import safe_text
+from feasibility.units import MINUTE_NS, parse_duration_ns
 from feasibility.whole_files import whole_file
-
-if TYPE_CHECKING:
-    from feasibility.records.device import Anchor, Device
-    from feasibility.records.profile import ProfiledModel
 
 _FILE_HINT = 'write for example: [rpi_5] and below it "model.onnx" = "23ms"'
 
@@ -69,8 +80,6 @@ def with_measured(
     runtime: str = "onnxruntime",
 ) -> tuple[Device, ...]:
     """The devices with the times of a file as anchors; times of other devices are ignored."""
-    from feasibility.catalogue.load_catalogue import find_device, known_devices
-
     # A device given as a file replaces one of the catalogue with the same id.
     known = {device.id: device for device in (*known_devices(), *devices)}
     chosen = {device.id: device for device in devices}
@@ -97,10 +106,6 @@ def anchored_device(
 
     Without a number of threads, the one that projections assume.
     """
-    import msgspec
-
-    from feasibility.commands.parse_check_options import parse_runtime
-
     key = parse_runtime(runtime)
     new = [make_anchor(device, one, threads=threads, runtime=key) for one in measured]
     keys = {(anchor.model, anchor.threads, anchor.runtime) for anchor in new}
@@ -110,10 +115,6 @@ def anchored_device(
 
 def make_anchor(device: Device, measured: Measured, *, threads: int | None, runtime: str) -> Anchor:
     """The anchor of a measurement."""
-    import datetime as dt
-
-    from feasibility.predict.projected_latency import anchor_of
-
     model = _profiled(measured.model)
     today = dt.datetime.now(dt.UTC).date().isoformat()
     anchor = anchor_of(
@@ -130,10 +131,6 @@ def make_anchor(device: Device, measured: Measured, *, threads: int | None, runt
 
 def save_anchors(device: Device) -> Path:
     """Write the device's anchors into the user's copy of its file; returns the path."""
-    from feasibility.catalogue.read_device_file import parse_device
-    from feasibility.catalogue.write_device_file import with_anchors
-    from feasibility.paths import user_devices_dir
-
     copy = user_devices_dir() / f"{device.id}.toml"
     try:
         text = with_anchors(Path(device.origin).read_text(encoding="utf-8"), device.anchors)
@@ -156,20 +153,12 @@ def _profiled(path: Path) -> ProfiledModel:
             "give the .onnx file that was measured, or a saved profile of it",
         )
     if path.suffix.lower() == ".json":
-        from feasibility.records.profile import Profile
-        from feasibility.schema import read_document
-
         return read_document(path, Profile).model
-    from feasibility.facts.read_model import inspect_model
-    from feasibility.measure.profiled_model import profiled_model
-
     return profiled_model(inspect_model(path, hash_file=False))
 
 
 def _duration_ns(name: str, time: object, where: str = "") -> int:
     """The time of a model."""
-    from feasibility.units import MINUTE_NS, parse_duration_ns
-
     what = f"Cannot read the time of {safe_text(name)}{safe_text(where, 200)}"
     hint = "give the time of one inference, for example 23ms"
     if isinstance(time, dict):
