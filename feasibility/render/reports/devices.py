@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 from feasibility.records.device import Device, Figure
@@ -166,25 +165,19 @@ def _power_and_price(device: Device) -> Section | None:
     return section_of("power and price", rows)
 
 
-def _measured(device: Device) -> tuple[Section, ...]:
+def _measured(device: Device) -> Iterator[Section]:
     """Rates measured on the device, one section per number of threads."""
-    if device.measured is None:
-        return ()
-    sections: list[Section] = []
-    for rates in device.measured.rates:
-        rows = (
-            *(_row(kind, rate, "FLOP/s") for kind, rate in rates.operations_per_s.items()),
-            _row("cache bandwidth", rates.activation_bytes_per_s, "B/s"),
-            _row("memory bandwidth", rates.bandwidth_bytes_per_s, "B/s"),
-            _row("per layer", rates.layer_ns, format_duration),
+    for number, rates in enumerate(device.measured.rates if device.measured is not None else ()):
+        figures: tuple[tuple[str, Figure, Format], ...] = (
+            *((kind, rate, "FLOP/s") for kind, rate in rates.operations_per_s.items()),
+            ("cache bandwidth", rates.activation_bytes_per_s, "B/s"),
+            ("memory bandwidth", rates.bandwidth_bytes_per_s, "B/s"),
+            ("per layer", rates.layer_ns, format_duration),
         )
+        rows = tuple(_row(*figure, has_source=False) for figure in figures)
         # The heading of the first section names the source of all rates.
-        source = "" if sections else f" [{name_text(rates.layer_ns.source, 160)}]"
-        title = f"measured with {counted(rates.thread_count, 'thread')}{source}"
-        sections.append(
-            Section(title, tuple(replace(row, text=row.text.rpartition(" [")[0]) for row in rows))
-        )
-    return tuple(sections)
+        source = "" if number else f" [{name_text(rates.layer_ns.source, 160)}]"
+        yield Section(f"measured with {counted(rates.thread_count, 'thread')}{source}", rows)
 
 
 def _anchored(device: Device) -> Section | None:
@@ -202,11 +195,13 @@ def _known_rows(*figures: tuple[str, Figure | None, Format]) -> tuple[Row, ...]:
     return tuple(_row(*item) for item in figures if item[1] is not None)
 
 
-def _row(label: str, figure: Figure | None, form: Format = format_bytes) -> Row:
+def _row(
+    label: str, figure: Figure | None, form: Format = format_bytes, *, has_source: bool = True
+) -> Row:
     """A figure as `form` writes it or with `form` as its unit, its note, and its source."""
     if figure is None:
         return Row(label, NOT_KNOWN, "faint")
     text = format_count(figure.value, form) if isinstance(form, str) else form(figure.value)
     note = f", {name_text(figure.note, 200)}" if figure.note else ""
-    source = f" [{name_text(figure.source, 160)}]"
+    source = f" [{name_text(figure.source, 160)}]" if has_source else ""
     return Row(label, text + note + source, "plain" if figure.is_verified else "caution")

@@ -27,6 +27,7 @@ from feasibility.units import (
 )
 
 _MICRO: Final = 10**6
+_YES_OR_NO: Final = {True: "yes", False: "no"}
 
 
 def places_section(model: ModelAssessment) -> Section | None:
@@ -36,8 +37,8 @@ def places_section(model: ModelAssessment) -> Section | None:
         return None
     cloud: list[tuple[Column, Callable[[Candidate], Cell]]] = [
         (Column("USD per 1,000 requests", title_width=13), _cost_text),
-        (Column("works offline", title_width=7), lambda item: _yes_or_no(item.works_offline)),
-        (Column("inputs leave", title_width=6), lambda item: _yes_or_no(item.data_leaves_device)),
+        (Column("works offline", title_width=7), lambda item: _YES_OR_NO[item.works_offline]),
+        (Column("inputs leave", title_width=6), lambda item: _YES_OR_NO[item.data_leaves_device]),
     ]
     grid = table(
         candidates,
@@ -70,10 +71,6 @@ def _cost_text(item: Candidate) -> str:
     if (cost := item.cost_per_1000) is None:
         return NOT_KNOWN
     return format_number_range(cost.low_microusd / _MICRO, cost.high_microusd / _MICRO)
-
-
-def _yes_or_no(value: bool) -> str:  # noqa: FBT001  (a cell)
-    return "yes" if value else "no"
 
 
 def _remarks(model: ModelAssessment) -> tuple[str, ...]:

@@ -60,7 +60,7 @@ def with_sentences(model: ModelAssessment) -> ModelAssessment:
     devices = tuple(_device(found, model.profile) for found in model.devices)
     by_device = {found.device: found for found in devices}
     placed = model.placement
-    reasons = _told(placed.reasons)
+    reasons, _ = _with_text(placed.reasons)
     actions = []
     for action in placed.actions:
         names = {"name": by_device[action.device].name, "device": action.device}
@@ -69,7 +69,7 @@ def with_sentences(model: ModelAssessment) -> ModelAssessment:
     placement = replace(
         placed,
         reasons=reasons,
-        reasons_text=tuple(f"{by_device[reason.device].name}: {reason.text}" for reason in reasons),
+        reasons_text=tuple(f"{by_device[one.device].name}: {one.text}" for one in reasons),
         candidates=tuple(
             _candidate(found, placed.network, by_device[found.device])
             for found in placed.candidates
@@ -128,31 +128,30 @@ def server_text(server: DeviceAssessment, placed: Placement) -> str:
     return f"{server.name}, up to {count} of them" if count and count > 1 else server.name
 
 
-def _told(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
-    return tuple(replace(reason, text=reason_text(reason)) for reason in reasons)
-
-
-def _texts(reasons: Iterable[Reason]) -> tuple[str, ...]:
-    return tuple(reason.text for reason in reasons)
+def _with_text(reasons: Iterable[Reason]) -> tuple[tuple[Reason, ...], tuple[str, ...]]:
+    """The reasons with their sentences, and the sentences alone."""
+    written = tuple(replace(reason, text=reason_text(reason)) for reason in reasons)
+    return written, tuple(reason.text for reason in written)
 
 
 def _device(found: DeviceAssessment, profile: Profile) -> DeviceAssessment:
-    reasons, energy = _told(found.reasons), found.energy
-    change = _told(() if found.memory_change is None else (found.memory_change,))
+    energy = found.energy
+    reasons, reasons_text = _with_text(found.reasons)
+    change, changes = _with_text(() if found.memory_change is None else (found.memory_change,))
     return replace(
         found,
         reasons=reasons,
-        reasons_text=_texts(reasons),
+        reasons_text=reasons_text,
         memory=replace(found.memory, explanation=memory_explanation(found.memory)),
         latency=replace(found.latency, explanation=latency_explanation(found.latency, profile)),
         energy=energy and replace(energy, explanation=energy_explanation(energy)),
         memory_change=change[0] if change else None,
-        changes=_texts(change),
+        changes=changes,
     )
 
 
 def _candidate(found: Candidate, network: Network | None, device: DeviceAssessment) -> Candidate:
-    reasons = _told(found.reasons)
+    reasons, reasons_text = _with_text(found.reasons)
     latency, network_time, cost = found.latency, found.network_time, found.cost_per_1000
     if found.where != "cloud":
         latency = device.latency
@@ -167,7 +166,7 @@ def _candidate(found: Candidate, network: Network | None, device: DeviceAssessme
     return replace(
         found,
         reasons=reasons,
-        reasons_text=_texts(reasons),
+        reasons_text=reasons_text,
         latency=latency,
         network_time=network_time,
         energy=device.energy,
