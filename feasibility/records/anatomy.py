@@ -17,9 +17,7 @@ class MemoryParts(Record, frozen=True, kw_only=True):
 
     total_bytes: Annotated[Bytes, doc("Resident above the baseline, as the kernel counts it.")]
     weights_bytes: Annotated[Bytes, doc("Weights as nodes read them, in anonymous memory.")] = 0
-    prepacked_bytes: Annotated[
-        Bytes, doc("Prepacked weights: copies in the layout for kernels.")
-    ] = 0
+    prepacked_bytes: Annotated[Bytes, doc("Prepacked weights: copies in a kernel's layout.")] = 0
     arena_in_use_bytes: Annotated[Bytes, doc("Arena in use at its peak, prepacked left out.")] = 0
     arena_idle_bytes: Annotated[Bytes, doc("Arena touched, but not in use at its peak.")] = 0
     inputs_bytes: Annotated[Bytes, doc("Inputs of the runs.")] = 0

@@ -58,16 +58,12 @@ class TensorSpec(Record, frozen=True, kw_only=True):
     dtype: Annotated[
         str,
         doc(
-            "Element type with numpy's names (float32, int64, bool, string, bfloat16); "
-            "for maps and sequences the type of their values."
+            "Element type as in numpy, such as float32 or string; of maps and sequences, of values."
         ),
     ]
     shape: Annotated[
         tuple[Dim, ...] | None,
-        doc(
-            "One entry per dim: a size, a symbolic name, or null if the model "
-            "does not say; null as a whole if the rank is unknown."
-        ),
+        doc("Sizes, symbolic names, or null for unknown dims; null if the rank is unknown."),
     ] = None
     kind: Annotated[ValueKind, doc("Kind of value; nearly always a tensor.")] = "tensor"
     type_text: Annotated[str, doc("The full type, for example seq(map(int64,tensor(float))).")] = ""

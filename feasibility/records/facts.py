@@ -29,9 +29,7 @@ class OperatorType(Record, frozen=True, kw_only=True):
     domain: Annotated[str, doc("Operator domain; ai.onnx is the default one.")]
     node_count: Annotated[Count, doc("Nodes of this type, those of subgraphs included.")]
     flops: Annotated[Count | None, doc("Operations; null if unknown.")] = None
-    weight_bytes: Annotated[
-        Bytes, doc("Bytes of the initializers that nodes of this type read first.")
-    ] = 0
+    weight_bytes: Annotated[Bytes, doc("Bytes of initializers that its nodes read first.")] = 0
 
 
 class NodeFacts(Record, frozen=True, kw_only=True):
@@ -41,26 +39,18 @@ class NodeFacts(Record, frozen=True, kw_only=True):
     op_type: Annotated[str, doc("Operator name.")]
     domain: Annotated[str, doc("Operator domain; ai.onnx is the default one.")]
     op_class: Annotated[OperatorClass, doc("Operator class that latency is projected with.")]
-    flops: Annotated[
-        Count | None, doc("Operations, a multiply-add counted as 2; null if a shape is unknown.")
-    ] = None
+    flops: Annotated[Count | None, doc("Operations, a multiply-add as 2, if known.")] = None
     macs: Annotated[Count | None, doc("Multiply-adds; null if a shape is unknown.")] = None
-    moved_bytes: Annotated[
-        Bytes | None, doc("Bytes of all inputs and outputs, each once; null if unknown.")
-    ] = None
+    moved_bytes: Annotated[Bytes | None, doc("Bytes of inputs and outputs, each once.")] = None
     weight_bytes: Annotated[Bytes, doc("Bytes of the initializers among its inputs.")] = 0
-    output_bytes: Annotated[
-        Bytes | None, doc("Bytes of its outputs; null if a shape is unknown.")
-    ] = None
+    output_bytes: Annotated[Bytes | None, doc("Bytes of its outputs; null if unknown.")] = None
     output_shape: Annotated[
         tuple[int, ...] | None, doc("Shape of its first output; null if unknown.")
     ] = None
     repeat_count: Annotated[
         Count | None, doc("Times it runs per inference; null in a loop of unknown trip count.")
     ] = 1
-    scope: Annotated[
-        str, doc("Path of the subgraph or function that holds it; empty in the main graph.")
-    ] = ""
+    scope: Annotated[str, doc("Path of its subgraph or function; empty in the main graph.")] = ""
 
 
 class LiveTensor(Record, frozen=True, kw_only=True):
@@ -78,9 +68,7 @@ class ActivationPeak(Record, frozen=True, kw_only=True):
     node: Annotated[str, doc("Node that runs at the peak.")]
     op_type: Annotated[str, doc("Operator of that node.")]
     tensors: Annotated[tuple[LiveTensor, ...], doc("Tensors alive then, largest first.")]
-    unknown_tensor_count: Annotated[
-        Count, doc("Tensors of unknown shape, which are not counted.")
-    ] = 0
+    unknown_tensor_count: Annotated[Count, doc("Tensors of unknown shape, not counted.")] = 0
 
 
 class ModelledMemory(Record, frozen=True, kw_only=True):
@@ -90,9 +78,7 @@ class ModelledMemory(Record, frozen=True, kw_only=True):
     """
 
     isa: Annotated[Isa, doc("Instruction set.")]
-    runtime_version: Annotated[
-        str, doc("ONNX Runtime version that is modelled; empty in older documents.")
-    ] = ""
+    runtime_version: Annotated[str, doc("ONNX Runtime version that is modelled, if known.")] = ""
     load_peak_bytes: Annotated[Bytes, doc("Load peak.")]
     resident_bytes: Annotated[Bytes, doc("Resident after loading.")]
     inference_peak_bytes: Annotated[Bytes, doc("Inference peak.")]
@@ -109,40 +95,29 @@ class ModelSummary(Record, frozen=True, kw_only=True):
     name: Annotated[str, doc("File name.")]
     path: Annotated[str, doc("Path as the user gave it.")]
     format: Annotated[Literal["onnx", "ort"], doc("File format.")] = "onnx"
-    sha256: Annotated[
-        str | None, doc("Digest of the model file; null for large files by default.")
-    ] = None
+    sha256: Annotated[str | None, doc("Digest of the file; by default null if it is large.")] = None
     file_bytes: Annotated[Bytes, doc("Size of the model file itself.")]
     external_bytes: Annotated[Bytes, doc("Size of all external data files together.")] = 0
     opset: Annotated[int | None, doc("Version of the default operator set.")] = None
     inputs: Annotated[tuple[TensorSpec, ...], doc("Inputs, initializers left out.")] = ()
     outputs: Annotated[tuple[TensorSpec, ...], doc("Outputs.")] = ()
     parameter_count: Annotated[
-        Count | None, doc("Elements of all initializers and Constant nodes; null for .ort files.")
+        Count | None, doc("Elements of initializers and Constants; null for .ort.")
     ] = None
     initializer_bytes: Annotated[Bytes | None, doc("Bytes of all initializers in memory.")] = None
     largest_initializer_bytes: Annotated[Bytes | None, doc("Bytes of the largest initializer.")] = (
         None
     )
     generated_bytes: Annotated[Bytes, doc("Weights that the graph computes while loading.")] = 0
-    node_count: Annotated[
-        Count | None, doc("Nodes, those of subgraphs and of used functions included.")
-    ] = None
+    node_count: Annotated[Count | None, doc("Nodes, with subgraphs and used functions.")] = None
     custom_operators: Annotated[
-        tuple[str, ...],
-        doc("Operators that standard builds of the runtime do not have, as domain:name."),
+        tuple[str, ...], doc("Operators that standard builds do not have, as domain:name.")
     ] = ()
     flops: Annotated[Count | None, doc("Operations of one run; a multiply-add counts 2.")] = None
     macs: Annotated[Count | None, doc("Multiply-adds of one run.")] = None
-    moved_bytes: Annotated[
-        Bytes | None, doc("Bytes that all nodes read and write, without caches.")
-    ] = None
-    per_iteration: Annotated[
-        bool, doc("True if a loop of unknown trip count counts as one iteration.")
-    ] = False
-    activation_peak: Annotated[
-        ActivationPeak | None, doc("Activation peak by liveness; null if unknown.")
-    ] = None
+    moved_bytes: Annotated[Bytes | None, doc("Bytes that all nodes read and write.")] = None
+    per_iteration: Annotated[bool, doc("True if loops of unknown length count once.")] = False
+    activation_peak: Annotated[ActivationPeak | None, doc("Activation peak by liveness.")] = None
     modelled_memory: Annotated[
         tuple[ModelledMemory, ...],
         doc("Modelled memory per instruction set; empty if the graph is unknown."),
@@ -170,9 +145,7 @@ class ModelFacts(
     ] = {}
     subgraph_count: Annotated[Count, doc("Bodies of If, Loop and Scan.")] = 0
     function_count: Annotated[Count, doc("Functions that the model defines.")] = 0
-    operators: Annotated[
-        tuple[OperatorType, ...], doc("Operator types, most operations first.")
-    ] = ()
+    operators: Annotated[tuple[OperatorType, ...], doc("Operator types, most work first.")] = ()
     dims: Annotated[dict[str, int], doc("Symbolic dims and their sizes.")] = {}
     assumptions: Annotated[tuple[Assumption, ...], doc("Sizes that were assumed, and why.")] = ()
     unknown_node_count: Annotated[Count, doc("Nodes whose work is unknown, as a shape is.")] = 0

@@ -22,13 +22,9 @@ from feasibility.records.workload import Workload
 class ProfiledModel(ModelSummary, frozen=True, kw_only=True):
     """The model that was measured."""
 
-    weight_bytes_by_operator: Annotated[
-        dict[str, int], doc("Initializer bytes by the operator that reads them.")
-    ] = {}
+    weight_bytes_by_operator: Annotated[dict[str, int], doc("Weight bytes by operator.")] = {}
     flops_by_class: Annotated[dict[OperatorClass, int], doc("Operations by operator class.")] = {}
-    moved_bytes_by_class: Annotated[
-        dict[OperatorClass, int], doc("Bytes read and written by operator class.")
-    ] = {}
+    moved_bytes_by_class: Annotated[dict[OperatorClass, int], doc("Bytes moved by class.")] = {}
     node_count_by_class: Annotated[dict[OperatorClass, int], doc("Nodes by operator class.")] = {}
     weight_dtype: Annotated[str | None, doc("Element type of most initializer bytes.")] = None
     operator_types: Annotated[tuple[str, ...], doc("Operator types used, as domain:name.")] = ()
@@ -51,10 +47,7 @@ class Host(Record, frozen=True, kw_only=True):
 class Memory(Record, frozen=True, kw_only=True):
     """Memory with one allocator, in bytes above the baseline unless stated otherwise."""
 
-    allocator: Annotated[
-        AllocatorSetting,
-        doc("steady: trim threshold fixed; default: glibc's defaults."),
-    ]
+    allocator: Annotated[AllocatorSetting, doc("steady: fixed trim threshold; default: unset.")]
     peak_source: Annotated[
         Literal["vmhwm", "sampled"],
         doc("vmhwm: the kernel's high-water mark; sampled: read by a thread."),
@@ -67,9 +60,7 @@ class Memory(Record, frozen=True, kw_only=True):
     inference_peak_bytes: Annotated[Bytes | None, doc("Most resident memory in the runs.")] = None
     inference_anonymous_bytes: Annotated[Bytes | None, doc("Anonymous memory after runs.")] = None
     inference_file_bytes: Annotated[Bytes | None, doc("File-backed memory after runs.")] = None
-    inference_pss_bytes: Annotated[
-        Bytes | None, doc("Proportional set size after the runs, above the baseline.")
-    ] = None
+    inference_pss_bytes: Annotated[Bytes | None, doc("Proportional set size after runs.")] = None
     inference_private_dirty_bytes: Annotated[
         Bytes | None, doc("Private dirty memory after the runs, above the baseline.")
     ] = None
@@ -84,9 +75,7 @@ class Memory(Record, frozen=True, kw_only=True):
     allocated_load_peak_bytes: Annotated[
         Bytes | None, doc("Bytes requested from allocators at the peak of loading.")
     ] = None
-    allocated_resident_bytes: Annotated[
-        Bytes | None, doc("Bytes requested and not freed by the end of loading.")
-    ] = None
+    allocated_resident_bytes: Annotated[Bytes | None, doc("Requested and kept by loading.")] = None
     allocated_inference_peak_bytes: Annotated[
         Bytes | None, doc("Bytes requested at the peak of the runs.")
     ] = None
@@ -187,9 +176,7 @@ class Profile(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasib
     measured_at: Annotated[str, doc("UTC time, ISO 8601.")]
     method: Annotated[Method, doc("Whether measured, or measured under emulation.")] = "measured"
     runner: Annotated[str, doc("Runner as --on takes it; local for this machine.")] = "local"
-    source: Annotated[
-        str, doc("Program and file that figures were imported from; otherwise empty.")
-    ] = ""
+    source: Annotated[str, doc("Program and file of imported figures; otherwise empty.")] = ""
     model: Annotated[ProfiledModel, doc("The model.")]
     host: Annotated[Host, doc("The machine and its versions.")]
     workload: Annotated[Workload, doc("Dims, inputs, threads and number of runs.")]
@@ -206,7 +193,5 @@ class Profile(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasib
     timeline: Annotated[Timeline | None, doc("Memory over time.")] = None
     latency: Annotated[Latency | None, doc("Times of loading and running.")] = None
     operators: Annotated[tuple[OperatorProfile, ...], doc("Nodes in execution order.")] = ()
-    allocations: Annotated[
-        tuple[AllocatorUse, ...], doc("Allocations by phase and call, counted by memray.")
-    ] = ()
+    allocations: Annotated[tuple[AllocatorUse, ...], doc("Allocations by phase and call.")] = ()
     warnings: Annotated[tuple[Notice, ...], doc("What to know before trusting the figures.")] = ()

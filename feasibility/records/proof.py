@@ -98,9 +98,7 @@ class Proof(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibil
     model: Annotated[ProfiledModel, doc("The model.")]
     host: Annotated[Host, doc("The machine and its versions.")]
     workload: Annotated[Workload, doc("Dims, inputs, threads and number of runs.")]
-    allocator: Annotated[
-        AllocatorSetting, doc("steady: trim threshold fixed; default: glibc's defaults.")
-    ]
+    allocator: Annotated[AllocatorSetting, doc("steady: fixed trim threshold; default: unset.")]
     limit_kind: Annotated[
         LimitKind,
         doc("What enforced the limits. address-space counts requested private memory only."),
@@ -111,9 +109,7 @@ class Proof(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibil
     thrashing_ratio: Annotated[Ratio, doc("Lowest latency ratio that counts as thrashing.")]
     unlimited: Annotated[LimitedRun, doc("Run without a limit.")]
     needed_bytes: Annotated[Bytes, doc("Highest non-evictable memory in the run without a limit.")]
-    verdict: Annotated[LimitedRun | None, doc("Run under the limit from --memory or --device.")] = (
-        None
-    )
+    verdict: Annotated[LimitedRun | None, doc("Run under --memory or --device.")] = None
     runs: Annotated[tuple[LimitedRun, ...], doc("All runs with a limit, in order.")] = ()
     bisection: Annotated[Bisection | None, doc("Floor and comfort point of --bisect.")] = None
     warnings: Annotated[tuple[Notice, ...], doc("What to know before trusting the figures.")] = ()
