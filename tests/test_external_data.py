@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 
 from feasibility.errors import ModelError
 from feasibility.model_file.external_data import external_file_facts, resolve_external
-from feasibility.model_file.skeleton import read_skeleton
+from tests.skeletons import read_skeleton
 from tests.tiny_models import RUNTIME_VERSION
 
 if TYPE_CHECKING:

@@ -20,11 +20,11 @@ from feasibility.facts import model_facts, read_model
 from feasibility.facts.model_facts import facts_of
 from feasibility.facts.read_model import inspect_model
 from feasibility.graph.inputs.input_plans import choose_sizes
-from feasibility.model_file.skeleton import read_skeleton
 from feasibility.ort_memory import version
 from feasibility.records.facts import ModelFacts
 from feasibility.units import MIB
 from tests.graph_samples import ort_file, weight
+from tests.skeletons import read_skeleton
 from tests.tiny_models import endless_loop, mlp, save, value
 from tests.wire_bytes import message, number, varint
 

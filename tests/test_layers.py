@@ -40,7 +40,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("runners",),
     ("facts",),
     ("ort_memory.modelled_memory",),
-    ("ort_memory.load_stages", "ort_memory.graph_to_steps", "ort_memory.simulated_runs"),
+    ("ort_memory.load_stages", "ort_memory.graph_to_steps"),
     ("ort_memory",),
     ("graph.inputs", "graph.cost"),
     ("graph.shapes",),

@@ -14,7 +14,7 @@ import pytest
 
 from feasibility.errors import ModelError
 from feasibility.model_file.open_model import open_model
-from feasibility.model_file.skeleton import read_skeleton
+from tests.skeletons import read_skeleton
 from tests.wire_bytes import message, number
 
 

@@ -19,9 +19,8 @@ from feasibility.ort_memory.fusions import Fusions
 from feasibility.ort_memory.graph_to_steps import lower
 from feasibility.ort_memory.load_stages import BASE_BYTES, NODE_BYTES, loading
 from feasibility.ort_memory.memory_pattern import pattern_bytes
-from feasibility.ort_memory.modelled_memory import modelled_memory
+from feasibility.ort_memory.modelled_memory import modelled_memory, simulate
 from feasibility.ort_memory.simulated_arena import Arena
-from feasibility.ort_memory.simulated_runs import simulate
 from feasibility.ort_memory.steps import Program, Step, Value
 from feasibility.paths import profiles_dir
 from feasibility.units import KIB, MIB

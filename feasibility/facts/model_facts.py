@@ -12,7 +12,6 @@ from feasibility.facts.node_work import with_work
 from feasibility.facts.operator_counts import (
     DEFAULT_DOMAIN,
     OperatorCounts,
-    count_operators,
     domain_name,
 )
 from feasibility.facts.ort_format import ort_facts
@@ -98,7 +97,7 @@ def facts_of(skeleton: Skeleton, binding: DimBinding, graph: TypedGraph) -> Mode
     weights = skeleton.initializers
     files = resolve_external(skeleton.path, skeleton.tensors, skeleton.what)
     external = external_file_facts(files)
-    counts = count_operators(model, weights)
+    counts = OperatorCounts(model, weights)
     unique = unique_parameters(weights, skeleton.path, skeleton.identity, files)
     bytes_by_dtype: Counter[str] = Counter()
     for tensor in weights:
@@ -136,7 +135,7 @@ def facts_of(skeleton: Skeleton, binding: DimBinding, graph: TypedGraph) -> Mode
         initializer_bytes=bytes_by_dtype.total(),
         initializer_bytes_by_dtype=dict(bytes_by_dtype.most_common()),
         largest_initializer_bytes=max((tensor.size_bytes for tensor in weights), default=0),
-        node_count=counts.node_count,
+        node_count=counts.node_counts.total(),
         subgraph_count=counts.subgraph_count,
         function_count=len(model.functions),
         custom_operators=tuple(f"{domain}:{op}" for domain, op in sorted(counts.custom_operators)),

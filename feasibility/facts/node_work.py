@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from feasibility.graph.cost.activation_peak import activation_peak
-from feasibility.graph.cost.generated_weights import generated_bytes
 from feasibility.graph.cost.node_cost import node_cost
 from feasibility.graph.cost.operator_class import operator_class
 from feasibility.graph.value_types import LARGEST, bounded
@@ -35,7 +34,7 @@ def with_work(facts: ModelFacts, graph: TypedGraph) -> ModelFacts:
         unknown_node_count=sum(node.flops is None for node in nodes),
         per_iteration=any(node.repeat_count is None for node in nodes),
         activation_peak=activation_peak(graph),
-        generated_bytes=min(generated_bytes(graph), LARGEST),
+        generated_bytes=min(_generated_bytes(graph), LARGEST),
     )
 
 
@@ -116,3 +115,40 @@ def _weight_bytes(node: TypedNode, graph: TypedGraph) -> int:
         for name, value in zip(node.node.input, node.inputs, strict=True)
         if name and graph.constants.get(name, False)
     )
+
+
+def _generated_bytes(graph: TypedGraph) -> int:
+    """Bytes of weights that the runtime computes while loading, minus those that they replace.
+
+    A file of 80 kB can hold a model of 100 MB whose weights come from ConstantOfShape, or weights
+    in half precision that a Cast widens. ONNX Runtime computes nodes whose inputs are all constant
+    once, keeps the results that other nodes read, and drops weights that no other node reads.
+    A constant counts if a node that runs, or the caller, reads it. Tensors of unknown shape do
+    not count.
+    """
+    folded: dict[str, int] = {}
+    stored: dict[str, int] = {}
+    read: set[str] = set(graph.outputs)
+    replaced: set[str] = set()
+    for scope in _graphs(graph):
+        for name in scope.initializers:
+            stored[name] = scope.types[name].size_bytes or 0
+        for node in scope.nodes:
+            if not node.is_folded:
+                read.update(node.node.input)
+                continue
+            replaced.update(node.node.input)
+            kept = stored if node.op_type == "Constant" else folded
+            for name, value in zip(node.node.output, node.outputs, strict=True):
+                kept[name] = value.size_bytes or 0
+    made = sum(size for name, size in folded.items() if name in read)
+    gone = sum(size for name, size in stored.items() if name in replaced and name not in read)
+    return max(made - gone, 0)
+
+
+def _graphs(graph: TypedGraph) -> Iterator[TypedGraph]:
+    """The graph and all its bodies."""
+    yield graph
+    for node in graph.nodes:
+        for body in node.bodies:
+            yield from _graphs(body)

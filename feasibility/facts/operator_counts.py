@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import ChainMap, Counter, defaultdict
-from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -39,43 +38,25 @@ _RUNTIME_OPERATORS: Final = frozenset(
 )  # fmt: skip
 
 
-@dataclass(slots=True)
-class OperatorCounts:
-    """Counts of nodes and weights by operator.
-
-    Args:
-        node_counts: Nodes by operator, those of subgraphs and of used functions (once each)
-            included. Calls of model-local functions are left out, their bodies are in.
-        weight_bytes: Bytes of the initializers that nodes of an operator read first.
-    """
-
-    node_counts: Counter[Operator] = field(default_factory=Counter)
-    weight_bytes: Counter[Operator] = field(default_factory=Counter)
-    custom_operators: set[Operator] = field(default_factory=set)
-    subgraph_count: int = 0
-
-    @property
-    def node_count(self) -> int:
-        """All nodes."""
-        return self.node_counts.total()
-
-
 def domain_name(domain: str) -> str:
     """The domain's name, also for the default one, which files leave empty."""
     return domain or DEFAULT_DOMAIN
 
 
-def count_operators(model: ModelProto, weights: Sequence[TensorInfo]) -> OperatorCounts:
-    """Counts of a model."""
-    return _Counter(model, weights).taken()
+class OperatorCounts:
+    """Counts of nodes and weights by operator, of graphs and used functions, each once.
 
-
-class _Counter:
-    """Walks graphs and used functions, each once, with the weights that are in scope."""
+    Attributes:
+        node_counts: Nodes by operator. Calls of model-local functions are left out, their bodies
+            are in.
+        weight_bytes: Bytes of the initializers that nodes of an operator read first.
+    """
 
     def __init__(self, model: ModelProto, weights: Sequence[TensorInfo]) -> None:
-        self._model = model
-        self._counts = OperatorCounts()
+        self.node_counts: Counter[Operator] = Counter()
+        self.weight_bytes: Counter[Operator] = Counter()
+        self.custom_operators: set[Operator] = set()
+        self.subgraph_count = 0
         self._functions = {
             (domain_name(function.domain), function.name, function.overload): function
             for function in model.functions
@@ -85,16 +66,13 @@ class _Counter:
         self._unread_by_scope: defaultdict[str, dict[str, int]] = defaultdict(dict)
         for tensor in weights:
             self._unread_by_scope[tensor.scope][tensor.name] = tensor.size_bytes
-
-    def taken(self) -> OperatorCounts:
-        opsets = {domain_name(opset.domain): opset.version for opset in self._model.opset_import}
-        self._nodes(self._model.graph.node, "", ChainMap(), opsets)
+        opsets = {domain_name(opset.domain): opset.version for opset in model.opset_import}
+        self._nodes(model.graph.node, "", ChainMap(), opsets)
         # A function's body may call further ones, which then join the end of the list.
         for key in self._called:
             function = self._functions[key]
             own = {domain_name(opset.domain): opset.version for opset in function.opset_import}
             self._nodes(function.node, function_scope(function), ChainMap(), {**opsets, **own})
-        return self._counts
 
     def _nodes(
         self,
@@ -107,7 +85,7 @@ class _Counter:
         for node in nodes:
             self._node(node, unread, opsets)
             for path, graph in bodies(node, scope):
-                self._counts.subgraph_count += 1
+                self.subgraph_count += 1
                 self._nodes(graph.node, path, unread, opsets)
 
     def _node(self, node: NodeProto, unread: ChainMap[str, int], opsets: Mapping[str, int]) -> None:
@@ -119,13 +97,13 @@ class _Counter:
                 self._is_called.add(key)
                 self._called.append(key)
         else:
-            self._counts.node_counts[operator] += 1
+            self.node_counts[operator] += 1
             if not _is_standard(domain, node.op_type, opsets.get(domain)):
-                self._counts.custom_operators.add(operator)
+                self.custom_operators.add(operator)
         for name in node.input:
             size_bytes = _take(unread, name)
             if size_bytes:
-                self._counts.weight_bytes[operator] += size_bytes
+                self.weight_bytes[operator] += size_bytes
 
 
 def _take(weights: ChainMap[str, int], name: str) -> int:

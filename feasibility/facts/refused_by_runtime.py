@@ -68,24 +68,13 @@ def _size_faults(file_bytes: int) -> Iterator[Notice]:
 def _graph_faults(model: ModelProto) -> Iterator[Notice]:
     duplicates, dangling, node_names = Counter[str](), Counter[str](), Counter[str]()
     _check_graph(model.graph, (), "", (duplicates, dangling, node_names))
-    if duplicates:
-        yield Notice(
-            code="duplicate-tensor",
-            message=f"{_named(duplicates)} defined more than once",
-            hint=_EXPORT_AGAIN,
-        )
-    if node_names:
-        yield Notice(
-            code="duplicate-node",
-            message=f"{_named(node_names)} the name of more than one node",
-            hint=_EXPORT_AGAIN,
-        )
-    if dangling:
-        yield Notice(
-            code="dangling-input",
-            message=f"{_named(dangling)} read, but made by no node",
-            hint=_EXPORT_AGAIN,
-        )
+    for names, code, fault in (
+        (duplicates, "duplicate-tensor", "defined more than once"),
+        (node_names, "duplicate-node", "the name of more than one node"),
+        (dangling, "dangling-input", "read, but made by no node"),
+    ):
+        if names:
+            yield Notice(code=code, message=f"{_named(names)} {fault}", hint=_EXPORT_AGAIN)
 
 
 def _check_graph(

@@ -7,6 +7,7 @@ untrusted files, so they are multiplied as Python integers, which cannot overflo
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from onnx import TensorProto, TypeProto
@@ -90,14 +91,9 @@ def bounded(count: int | None) -> int | None:
 
 def element_count(shape: Shape | None) -> int | None:
     """Product of the dims, 1 for a scalar; None if a dim is open."""
-    if shape is None:
+    if shape is None or None in shape:
         return None
-    count = 1
-    for dim in shape:
-        if dim is None:
-            return None
-        count *= dim
-    return count
+    return prod(dim or 0 for dim in shape)
 
 
 def value_type(proto: TypeProto) -> ValueType:
@@ -146,20 +142,16 @@ def tensor_type(tensor: TensorProto) -> ValueType:
 def type_text(proto: TypeProto, depth: int = 0) -> str:
     """The type as ONNX Runtime writes it, for example `seq(map(int64,tensor(float)))`."""
     kind = proto.WhichOneof("value")
-    if depth > 8 or kind is None:
+    if depth > 8 or kind in (None, "opaque_type"):
         return "unknown"
-    if kind == "tensor_type":
-        return f"tensor({_RUNTIME_NAMES.get(proto.tensor_type.elem_type, 'unknown')})"
-    if kind == "sparse_tensor_type":
-        return f"sparse_tensor({_RUNTIME_NAMES.get(proto.sparse_tensor_type.elem_type, 'unknown')})"
-    if kind == "sequence_type":
-        return f"seq({type_text(proto.sequence_type.elem_type, depth + 1)})"
-    if kind == "optional_type":
-        return f"optional({type_text(proto.optional_type.elem_type, depth + 1)})"
     if kind == "map_type":
         key = _RUNTIME_NAMES.get(proto.map_type.key_type, "unknown")
         return f"map({key},{type_text(proto.map_type.value_type, depth + 1)})"
-    return "unknown"
+    name = {"sequence_type": "seq"}.get(kind, kind.removesuffix("_type"))
+    element = getattr(proto, kind).elem_type
+    if isinstance(element, int):
+        return f"{name}({_RUNTIME_NAMES.get(element, 'unknown')})"
+    return f"{name}({type_text(element, depth + 1)})"
 
 
 def _shape(tensor: TypeProto.Tensor | TypeProto.SparseTensor) -> Shape | None:

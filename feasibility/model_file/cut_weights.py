@@ -8,7 +8,7 @@ thousand nodes takes milliseconds. The copy has a mark in place of each payload.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import Enum
 from typing import Final
 
 from feasibility.model_file.protobuf_wire import LENGTH, Field, WireFile
@@ -48,14 +48,7 @@ class Payload:
     entry_count: int
 
 
-class _Message(Enum):
-    MODEL = auto()
-    GRAPH = auto()
-    NODE = auto()
-    ATTRIBUTE = auto()
-    FUNCTION = auto()
-    TENSOR = auto()
-    SPARSE_TENSOR = auto()
+_Message = Enum("_Message", "MODEL GRAPH NODE ATTRIBUTE FUNCTION TENSOR SPARSE_TENSOR")
 
 
 _ENTERED: Final[dict[_Message, dict[int, _Message]]] = {
@@ -63,12 +56,9 @@ _ENTERED: Final[dict[_Message, dict[int, _Message]]] = {
     _Message.GRAPH: {1: _Message.NODE, 5: _Message.TENSOR, 15: _Message.SPARSE_TENSOR},
     _Message.NODE: {5: _Message.ATTRIBUTE},
     _Message.ATTRIBUTE: {
-        5: _Message.TENSOR,
-        6: _Message.GRAPH,
-        10: _Message.TENSOR,
-        11: _Message.GRAPH,
-        22: _Message.SPARSE_TENSOR,
-        23: _Message.SPARSE_TENSOR,
+        **dict.fromkeys((5, 10), _Message.TENSOR),
+        **dict.fromkeys((6, 11), _Message.GRAPH),
+        **dict.fromkeys((22, 23), _Message.SPARSE_TENSOR),
     },
     _Message.FUNCTION: {7: _Message.NODE, 11: _Message.ATTRIBUTE},
     _Message.TENSOR: {},

@@ -54,7 +54,10 @@ def resolve_external(
             )
     if not by_location:
         return {}
-    folders = _allowed_folders(model_path)
+    folders = (
+        Path(os.path.realpath(model_path.parent)),
+        Path(os.path.realpath(model_path)).parent,
+    )
     return {
         location: _resolved(model_path.parent / location, folders, users, what)
         for location, users in by_location.items()
@@ -95,12 +98,6 @@ def _require_relative(location: str, tensor: str, what: str) -> bool:
             "save the model again with its data beside it and a relative location",
         )
     return True
-
-
-def _allowed_folders(model_path: Path) -> tuple[Path, ...]:
-    as_given = Path(os.path.realpath(model_path.parent))
-    of_target = Path(os.path.realpath(model_path)).parent
-    return tuple(dict.fromkeys((as_given, of_target)))
 
 
 def _resolved(

@@ -67,6 +67,10 @@ _SIGNATURES: Final = (
 _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
 _PICKLE: Final = re.compile(rb"\x80[\x02-\x05]")
 _LEGACY_TORCH_MAGIC: Final = b"\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
+_RAW_ADDRESS: Final = (
+    "download it again, signed in if need be, and from the file's raw address "
+    "(on GitHub /raw/ for /blob/, on Hugging Face /resolve/)"
+)
 _DOWNLOAD_AGAIN: Final = "the download failed; look at the file and download it again"
 # Of the fields at the top of a protobuf message, this many are looked at.
 _TOP_FIELDS: Final = 64
@@ -139,7 +143,7 @@ def _text_format(head: bytes, name: str) -> OtherFormat | None:
     lower = start[:1000].lower()
     quote = safe_text(" ".join(start.split())[:200], 60)
     if lower.startswith(("<!doctype html", "<html", "<head", "<body")):
-        return OtherFormat("it is an HTML page, as servers send in place of a file", _page_hint())
+        return OtherFormat("it is an HTML page, as servers send in place of a file", _RAW_ADDRESS)
     if lower.startswith("<"):
         if "<net" in lower:
             return OtherFormat("it is an OpenVINO model", "give the ONNX model it was made from")
@@ -149,13 +153,6 @@ def _text_format(head: bytes, name: str) -> OtherFormat | None:
     if name.lower().endswith((".onnx", ".ort")):
         return OtherFormat(f"it is plain text: {quote}", _DOWNLOAD_AGAIN)
     return OtherFormat(f"it is plain text: {quote}", "give the path of an .onnx or .ort file")
-
-
-def _page_hint() -> str:
-    return (
-        "download it again, signed in if need be, and from the file's raw address "
-        "(on GitHub /raw/ for /blob/, on Hugging Face /resolve/)"
-    )
 
 
 def _as_text(head: bytes) -> str | None:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from feasibility.errors import ModelError
-from feasibility.model_file.cut_weights import KEPT_PAYLOAD_BYTES, Cutter, Payload
+from feasibility.model_file.cut_weights import Cutter, Payload
 from feasibility.model_file.not_a_model import format_of_message
-from feasibility.model_file.open_model import FileIdentity, ModelFile, open_model
+from feasibility.model_file.open_model import FileIdentity, ModelFile
 from feasibility.model_file.protobuf_wire import WireFile
 from feasibility.model_file.subgraph_names import bodies, function_scope
-from feasibility.model_file.tensors import Role, TensorInfo, TensorReader, payload_dropped
+from feasibility.model_file.tensors import Role, TensorInfo, TensorReader
 from feasibility.model_file.utf8_names import require_text
 from feasibility.text import safe_text
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
 
-__all__ = ["KEPT_PAYLOAD_BYTES", "Skeleton", "payload_dropped", "read_skeleton"]
-
 _CONVERT: Final = "check that it is ONNX, or download or export it again"
 
 
@@ -31,8 +29,7 @@ class Skeleton:
     """A model read without its weights.
 
     Args:
-        model: The model. Tensors above `KEPT_PAYLOAD_BYTES` have no data; see
-            `payload_dropped`. Do not change it.
+        model: The model. Tensors above `KEPT_PAYLOAD_BYTES` have no data. Do not change it.
         tensors: All initializers and values of attributes, also those of subgraphs and
             functions, in the order of the file.
         payloads: What was cut, in the order of the marks in `model`.
@@ -49,18 +46,6 @@ class Skeleton:
     def initializers(self) -> tuple[TensorInfo, ...]:
         """The weights: initializers and values of Constant nodes."""
         return tuple(tensor for tensor in self.tensors if tensor.role != "attribute")
-
-
-def read_skeleton(path: Path) -> Skeleton:
-    """The model in a file, read without its weights."""
-    with open_model(path) as file:
-        if file.format == "ort":
-            raise ModelError(
-                f"Cannot read the graph of '{safe_text(str(path))}'",
-                "it is in ONNX Runtime's own format, whose graph this tool does not read",
-                "measure it, or give the .onnx file that it was made from",
-            )
-        return skeleton_of(file)
 
 
 def skeleton_of(file: ModelFile) -> Skeleton:

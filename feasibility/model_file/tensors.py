@@ -64,11 +64,6 @@ class TensorInfo:
     external: ExternalData | None = None
 
 
-def payload_dropped(tensor: TensorProto) -> bool:
-    """True for a tensor of a skeleton whose data is only in the file."""
-    return tensor.data_location == _EXTERNAL or _mark(tensor) is not None
-
-
 class TensorReader:
     """Turns the tensors of a skeleton's model into `TensorInfo`."""
 
@@ -141,22 +136,17 @@ class TensorReader:
         shown = safe_text(str(list(dims[:16])), 80)
         if any(dim < 0 for dim in dims):
             raise ModelError(self._what, f"{noun} has a negative size: {shown}", _EXPORT_AGAIN)
-        if 0 in dims:
-            return 0
-        count = 1
+        count = 0 if 0 in dims else 1
         for dim in dims:
             count *= dim
             if count > _MAX_ELEMENT_COUNT:
-                raise ModelError(
-                    self._what,
-                    f"{noun} has more elements than 64 bits can count: {shown}",
-                    _EXPORT_AGAIN,
-                )
+                why = f"{noun} has more elements than 64 bits can count: {shown}"
+                raise ModelError(self._what, why, _EXPORT_AGAIN)
         return count
 
     def _payload(self, tensor: TensorProto) -> tuple[Payload, bytes]:
         """The tensor's data, and its bytes if they were kept."""
-        index = _mark(tensor)
+        index = payload_mark(tensor)
         if index is not None:
             return self._payloads[index], b""
         if tensor.HasField("raw_data"):
@@ -205,7 +195,8 @@ def _kept_payload(number: int | None, size_bytes: int, entry_count: int) -> Payl
     )
 
 
-def _mark(tensor: TensorProto) -> int | None:
+def payload_mark(tensor: TensorProto) -> int | None:
+    """Number of the payload that was cut out of a skeleton's tensor; None if it has its data."""
     for entry in tensor.metadata_props:
         if entry.key == MARK:
             return int(entry.value)

@@ -5,19 +5,19 @@ Source: onnxruntime/core/optimizer/nchwc_transformer.cc of ONNX Runtime.
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from onnx import TensorProto
 
 from feasibility.graph.attributes import int_of
+from feasibility.graph.value_types import element_count
 
 if TYPE_CHECKING:
     from feasibility.graph.typed_graph import TypedNode
     from feasibility.graph.value_types import ValueType
     from feasibility.ort_memory.value_uses import Usage
 
-_IMAGE_RANK: Final = 4
-_CHANNEL_AXIS: Final = 1
 # The kernels that convert a tensor move this many channels at a time.
 _ALIGNED_CHANNELS: Final = 4
 _FLOAT_BYTES: Final = 4
@@ -35,19 +35,20 @@ class Blocks(NamedTuple):
     def size_bytes(self, value: ValueType) -> int | None:
         """Bytes of an image in blocks; None if its shape is unknown or it is not an image."""
         shape = value.shape
-        if shape is None or len(shape) != _IMAGE_RANK:
+        if shape is None or len(shape) != 4:
             return None
-        batch, channels, height, width = shape
-        if batch is None or channels is None or height is None or width is None:
+        batch, channels, *area = shape
+        if channels is None:
             return None
-        return batch * self.padded(channels) * height * width * _FLOAT_BYTES
+        count = element_count((batch, self.padded(channels), *area))
+        return None if count is None else count * _FLOAT_BYTES
 
     def is_whole(self, value: ValueType) -> bool:
         """True for an image whose channels need no padding."""
         shape = value.shape
-        if shape is None or len(shape) != _IMAGE_RANK:
+        if shape is None or len(shape) != 4:
             return False
-        channels = shape[_CHANNEL_AXIS]
+        channels = shape[1]
         return bool(channels) and channels is not None and channels % self.channels == 0
 
     def takes_plain_image(self, node: TypedNode) -> bool:
@@ -70,13 +71,10 @@ class Blocks(NamedTuple):
         outputs, inputs, *kernel = (dim or 0 for dim in node.type_of(1).shape or (0, 0))
         if inputs >= self.channels and int_of(node.attributes, "group", 1) == 1:
             inputs = self.padded(inputs)
-        size = self.padded(outputs) * inputs * _FLOAT_BYTES
-        for dim in kernel:
-            size *= dim
-        return size
+        return self.padded(outputs) * inputs * prod(kernel) * _FLOAT_BYTES
 
     def _fits(self, weights: ValueType, group: int) -> bool:
-        if weights.shape is None or len(weights.shape) != _IMAGE_RANK:
+        if weights.shape is None or len(weights.shape) != 4:
             return False
         outputs, inputs = weights.shape[0] or 0, weights.shape[1] or 0
         if group <= 1:

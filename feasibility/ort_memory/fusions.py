@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 _NOTHING: Final = frozenset({"Identity", "Dropout"})
 _PADDED: Final = frozenset({"Conv", "MaxPool", "AveragePool"})
-_BATCH_AND_CHANNEL: Final = 2
-_MATRIX_RANK: Final = 2
 # Operators of a cubic polynomial.
 _CUBIC: Final = frozenset({"Add", "Mul", "Pow"})
 _MAX_CUBIC_NODES: Final = 8
@@ -121,7 +119,7 @@ def _moves_into_reader(node: TypedNode, usage: Usage) -> bool:
         and text_of(reader.attributes, "auto_pad", "NOTSET") == "NOTSET"
         and before is not None
         and after is not None
-        and before[:_BATCH_AND_CHANNEL] == after[:_BATCH_AND_CHANNEL]
+        and before[:2] == after[:2]
     )
 
 
@@ -129,7 +127,7 @@ def _is_transposed_operand(node: TypedNode, usage: Usage) -> bool:
     """Whether a matrix product can transpose its operand itself."""
     reader = usage.only_reader(node.node.output[0])
     order = ints_of(node.attributes, "perm")
-    if reader is None or reader.op_type != "MatMul" or order is None or len(order) < _MATRIX_RANK:
+    if reader is None or reader.op_type != "MatMul" or order is None or len(order) < 2:
         return False
     if usage.is_constant(node.node.input[0]):
         return False
@@ -139,29 +137,33 @@ def _is_transposed_operand(node: TypedNode, usage: Usage) -> bool:
 
 def _scaled(node: TypedNode, usage: Usage) -> str:
     """The operand of a scaling that a matrix product does; empty if there is none."""
-    variable = usage.variable_inputs(node)
-    if len(node.node.input) != 2 or len(variable) != 1:
+    variable, index = _operands(node, usage)
+    if index is None:
         return ""
-    index = 1 - list(node.node.input).index(variable[0])
     if node.type_of(index).element_count != 1 or (node.op_type == "Div" and index == 0):
         return ""
-    reader, maker = usage.only_reader(node.node.output[0]), usage.maker(variable[0])
+    reader, maker = usage.only_reader(node.node.output[0]), usage.maker(variable)
     is_before = reader is not None and reader.op_type == "MatMul"
-    is_after = maker is not None and maker.op_type == "MatMul" and usage.count(variable[0]) == 1
-    return variable[0] if is_before or is_after else ""
+    is_after = maker is not None and maker.op_type == "MatMul" and usage.count(variable) == 1
+    return variable if is_before or is_after else ""
 
 
 def _biased(node: TypedNode, usage: Usage) -> str:
     """The matrix product that adds a bias itself; empty if there is none."""
+    variable, index = _operands(node, usage)
+    maker = usage.maker(variable)
+    if index is None or maker is None or maker.op_type != "MatMul" or usage.count(variable) != 1:
+        return ""
+    is_matrix = usage.has_constant(maker, 1) and len(maker.type_of(1).shape or ()) == 2
+    return variable if is_matrix and len(node.type_of(index).shape or ()) == 1 else ""
+
+
+def _operands(node: TypedNode, usage: Usage) -> tuple[str, int | None]:
+    """The value that a node combines with a constant, and the constant's position."""
     variable = usage.variable_inputs(node)
     if len(node.node.input) != 2 or len(variable) != 1:
-        return ""
-    bias = node.type_of(1 - list(node.node.input).index(variable[0]))
-    maker = usage.maker(variable[0])
-    if maker is None or maker.op_type != "MatMul" or usage.count(variable[0]) != 1:
-        return ""
-    is_matrix = usage.has_constant(maker, 1) and len(maker.type_of(1).shape or ()) == _MATRIX_RANK
-    return variable[0] if is_matrix and len(bias.shape or ()) == 1 else ""
+        return "", None
+    return variable[0], 1 - list(node.node.input).index(variable[0])
 
 
 def _merge_quantized(usage: Usage, found: Fusions) -> None:

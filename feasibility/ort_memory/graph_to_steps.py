@@ -60,8 +60,6 @@ _OPEN: Final = frozenset(
 _WINDOWED: Final = frozenset(
     {*_POOLS, "Conv", "ConvTranspose", "LpPool", "MaxUnpool", "Resize", "Upsample"}
 )
-_SPATIAL_FROM: Final = 2
-_PAIR: Final = 2
 
 
 def lower(graph: TypedGraph, blocks: Blocks | None, open_axes: OpenAxes) -> Program:
@@ -236,7 +234,7 @@ class _Lowering:
         self, node: TypedNode, operands: list[str], blocks: Blocks | None
     ) -> bool:
         """Let the convolution that computes one operand add its result to the other operand."""
-        if len(operands) != _PAIR:
+        if len(operands) != 2:
             return False
         for position, name in enumerate(operands):
             source = name.removeprefix(BLOCKED_PREFIX)
@@ -338,7 +336,7 @@ class _Lowering:
         """
         shape = node.output().shape
         reader = self._usage.only_reader(node.node.output[0])
-        if node.op_type != "MatMul" or reader is None or shape is None or len(shape) <= _PAIR:
+        if node.op_type != "MatMul" or reader is None or shape is None or len(shape) <= 2:
             return False
         output, biased = str(node.node.output[0]), str(reader.node.output[0])
         if reader.op_type != "Add" or self._fusions.renamed.get(biased) != output:
@@ -416,7 +414,7 @@ class _Lowering:
             if node.op_type in _SHAPED_BY_VALUE:
                 is_known = is_known and all(map(self._usage.is_constant, reads[1:]))
             # The output size of a window over an open height or width has no name.
-            if node.op_type in _WINDOWED and any(axis >= _SPATIAL_FROM for axis in opened):
+            if node.op_type in _WINDOWED and any(axis >= 2 for axis in opened):
                 is_known = False
         for name in node.node.output:
             self._is_known[name] = is_known

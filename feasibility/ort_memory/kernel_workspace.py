@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from feasibility.graph.typed_graph import TypedNode
     from feasibility.graph.value_types import ValueType
 
-_CHANNEL_AXIS: Final = 1
-_SPATIAL_FROM: Final = 2
 _FLOAT_BYTES: Final = 4
 
 
@@ -42,17 +40,17 @@ def _has_few_pixels(node: TypedNode) -> bool:
     weights, shape = node.type_of(1).shape, node.output().shape
     if not weights or not shape or None in weights or None in shape:
         return False
-    kernel = prod(dim or 0 for dim in weights[_SPATIAL_FROM:])
-    return kernel > 1 and prod(dim or 0 for dim in shape[_SPATIAL_FROM:]) < (weights[0] or 0)
+    kernel = prod(dim or 0 for dim in weights[2:])
+    return kernel > 1 and prod(dim or 0 for dim in shape[2:]) < (weights[0] or 0)
 
 
 def _columns_bytes(node: TypedNode, image: ValueType) -> int:
     """Size of the unrolled image, the operand of a matrix product."""
     weights, shape = node.type_of(1).shape, image.shape
-    if weights is None or len(weights) <= _CHANNEL_AXIS or not shape:
+    if weights is None or len(weights) < 2 or not shape:
         return 0
     if None in weights or None in shape:
         return 0
-    kernel = prod(dim or 0 for dim in weights[_SPATIAL_FROM:])
-    pixels = prod(dim or 0 for dim in shape[_SPATIAL_FROM:])
-    return (weights[_CHANNEL_AXIS] or 0) * kernel * pixels * _FLOAT_BYTES
+    kernel = prod(dim or 0 for dim in weights[2:])
+    pixels = prod(dim or 0 for dim in shape[2:])
+    return (weights[1] or 0) * kernel * pixels * _FLOAT_BYTES

@@ -27,6 +27,8 @@ from feasibility.ort_memory.value_uses import Usage
 from feasibility.units import KIB, MIB
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from feasibility.graph.typed_graph import TypedGraph, TypedNode
     from feasibility.ort_memory.blocked_layout import Blocks
 
@@ -43,7 +45,6 @@ _HEAP_COPIES: Final = 2
 _PACKED_COLUMNS: Final = 16
 # Mapped pages that become resident for one row that is looked up.
 _LOOKUP_BYTES: Final = 128 * KIB
-_MATRIX_RANK: Final = 2
 _FLOAT_BYTES: Final = 4
 _LOOKUPS: Final = frozenset({"Gather", "GatherElements", "GatherND"})
 
@@ -128,9 +129,15 @@ class _Weights:
         self.largest_packed_bytes = 0
         for weight, reads in self._reads.items():
             self._settle(weight, reads)
-        self.relaid_peak_bytes = self._relaid_peak(self._nodes)
-        self.retained_bytes = self._retained(self._nodes)
-        self.renormalised_peak_bytes = _renormalised_peak(self._nodes)
+        self.relaid_peak_bytes = self.retained_bytes = 0
+        if blocks is not None:
+            relaid = [node for node, usage in self._nodes if blocks.convolves(node, usage)]
+            self.relaid_peak_bytes = _peak(map(blocks.weight_bytes, relaid), _RELAYING_COPIES)
+            # What the heap retains of small converted weights.
+            small = (size for node in relaid if (size := _weight_size(node)) < _HEAP_BYTES)
+            self.retained_bytes = _HEAP_COPIES * sum(small)
+        folded = (node for node, usage in self._nodes if _is_renormalised(node, usage))
+        self.renormalised_peak_bytes = _peak(map(_weight_size, folded), _FOLDING_COPIES)
 
     def _collect(self, graph: TypedGraph, outer: ChainMap[str, _Weight]) -> None:
         """Collect the weights of a graph and its bodies, and the nodes that read them.
@@ -216,7 +223,7 @@ class _Weights:
                 return 2 * (value.size_bytes or 0) if is_half else None
             case "MatMul" | "Gemm" if read.position == 1:
                 is_float = value.elem_type in (TensorProto.FLOAT, TensorProto.FLOAT16)
-                if is_float and value.shape is not None and len(value.shape) == _MATRIX_RANK:
+                if is_float and value.shape is not None and len(value.shape) == 2:
                     return _packed_bytes(node, value.shape)
             case "ConvTranspose" if read.position == 1:
                 return value.size_bytes
@@ -224,40 +231,17 @@ class _Weights:
                 return value.size_bytes
         return None
 
-    def _relaid_peak(self, convolutions: list[tuple[TypedNode, Usage]]) -> int:
-        """Highest sum of the weights converted to blocks and the copies of the current one."""
-        blocks = self._blocks
-        if blocks is None:
-            return 0
-        done = peak = 0
-        for node, usage in convolutions:
-            if blocks.convolves(node, usage):
-                size = blocks.weight_bytes(node)
-                done += size
-                peak = max(peak, done + _RELAYING_COPIES * size)
-        return peak
 
-    def _retained(self, convolutions: list[tuple[TypedNode, Usage]]) -> int:
-        """What the heap retains of small converted weights."""
-        blocks = self._blocks
-        if blocks is None:
-            return 0
-        sizes = (
-            node.type_of(1).size_bytes or 0
-            for node, usage in convolutions
-            if blocks.convolves(node, usage)
-        )
-        return _HEAP_COPIES * sum(size for size in sizes if size < _HEAP_BYTES)
+def _weight_size(node: TypedNode) -> int:
+    return node.type_of(1).size_bytes or 0
 
 
-def _renormalised_peak(convolutions: list[tuple[TypedNode, Usage]]) -> int:
-    """Highest sum of the new weights that contain a folded normalisation."""
+def _peak(sizes: Iterable[int], copies: int) -> int:
+    """Highest sum of the weights converted so far and the copies of the current one."""
     done = peak = 0
-    for node, usage in convolutions:
-        if _is_renormalised(node, usage):
-            size = node.type_of(1).size_bytes or 0
-            done += size
-            peak = max(peak, done + _FOLDING_COPIES * size)
+    for size in sizes:
+        done += size
+        peak = max(peak, done + copies * size)
     return peak
 
 

@@ -64,7 +64,7 @@ class Usage:
 
     def maker(self, name: str) -> TypedNode | None:
         """The node that computes a value; None for inputs and constants."""
-        index = self._makers.get(name)
+        index = self.maker_at(name)
         return None if index is None else self.nodes[index]
 
     def maker_at(self, name: str) -> int | None:

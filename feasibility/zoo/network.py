@@ -8,7 +8,7 @@ costs kilobytes, and needs neither onnx nor numpy.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 Attribute: TypeAlias = int | float | tuple[int, ...]
@@ -57,17 +57,17 @@ class Value:
     shape: tuple[int | str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Network:
     """An ONNX model without the values of its weights."""
 
     name: str
     opset: int
-    inputs: tuple[Value, ...]
-    outputs: tuple[Value, ...]
-    nodes: tuple[Node, ...]
-    integers: tuple[Integers, ...]
-    weights: tuple[Weight, ...]
+    inputs: list[Value] = field(default_factory=list)
+    outputs: list[Value] = field(default_factory=list)
+    nodes: list[Node] = field(default_factory=list)
+    integers: list[Integers] = field(default_factory=list)
+    weights: list[Weight] = field(default_factory=list)
 
 
 class GraphBuilder:
@@ -79,33 +79,29 @@ class GraphBuilder:
     """
 
     def __init__(self, name: str, *, opset: int) -> None:
-        self._name = name
-        self._opset = opset
-        self._inputs: list[Value] = []
-        self._nodes: list[Node] = []
-        self._integers: list[Integers] = []
-        self._weights: list[Weight] = []
+        self._network = Network(name, opset)
 
     def input(
         self, name: str, *shape: int | str, dtype: Literal["float32", "int64"] = "float32"
     ) -> str:
         """Declares an input of the network."""
-        self._inputs.append(Value(name, dtype, shape))
+        self._network.inputs.append(Value(name, dtype, shape))
         return name
 
     def node(self, op_type: str, *inputs: str, name: str, **attributes: Attribute) -> str:
         """Adds any operator."""
-        self._nodes.append(Node(op_type, name, inputs, tuple(sorted(attributes.items()))))
+        self._network.nodes.append(Node(op_type, name, inputs, tuple(sorted(attributes.items()))))
         return name
 
     def weight(self, name: str, *shape: int, centre: float = 0.0, spread: float = 0.0) -> str:
         """Adds a float32 initializer; without a spread it is constant."""
-        self._weights.append(Weight(name, shape, centre, spread))
+        self._network.weights.append(Weight(name, shape, centre, spread))
         return name
 
     def integers(self, name: str, *values: int, shape: tuple[int, ...] | None = None) -> str:
         """Adds an int64 initializer, one-dimensional unless a shape is given."""
-        self._integers.append(Integers(name, (len(values),) if shape is None else shape, values))
+        shape = (len(values),) if shape is None else shape
+        self._network.integers.append(Integers(name, shape, values))
         return name
 
     def conv(
@@ -171,15 +167,8 @@ class GraphBuilder:
 
     def build(self, *outputs: Value) -> Network:
         """The network with these outputs."""
-        return Network(
-            name=self._name,
-            opset=self._opset,
-            inputs=tuple(self._inputs),
-            outputs=outputs,
-            nodes=tuple(self._nodes),
-            integers=tuple(self._integers),
-            weights=tuple(self._weights),
-        )
+        self._network.outputs += outputs
+        return self._network
 
 
 def relu_spread(fan_in: int) -> float:

@@ -198,18 +198,11 @@ def bus(element_count: int) -> Network:
 
 
 KERNELS: Final[Mapping[str, Callable[[], Network]]] = {
-    "layers": layers,
-    "small": small,
-    "traffic": traffic,
-    "dense": dense,
-    "pointwise": pointwise,
-    "depthwise": depthwise,
-    "matmul": matmul,
-    "vector": vector,
-    "recurrent": recurrent,
-    "other": other,
-    "int8_dense": int8_dense,
-    "int8_matmul": int8_matmul,
+    network.__name__: network
+    for network in (
+        *(layers, small, traffic, dense, pointwise, depthwise, matmul, vector, recurrent, other),
+        *(int8_dense, int8_matmul),
+    )
 }
 
 

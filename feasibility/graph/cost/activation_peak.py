@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from heapq import nsmallest
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from feasibility.graph.cost.node_cost import VIEWS
 from feasibility.graph.value_types import LARGEST
 from feasibility.records.facts import ActivationPeak, LiveTensor
@@ -25,17 +27,7 @@ if TYPE_CHECKING:
 MAX_TENSORS: Final = 32
 # Position of inputs, before the first node; an input that no node reads stays alive.
 _BEFORE: Final = -1
-
-
-@dataclass(frozen=True, slots=True)
-class _Peak:
-    """Peak of one graph and its bodies: bytes, node, and the tensors alive then."""
-
-    peak_bytes: int = 0
-    node: str = ""
-    op_type: str = ""
-    tensors: tuple[LiveTensor, ...] = ()
-    unknown_count: int = 0
+_NO_PEAK: Final = ActivationPeak(peak_bytes=0, node="", op_type="", tensors=())
 
 
 def activation_peak(graph: TypedGraph) -> ActivationPeak | None:
@@ -43,12 +35,10 @@ def activation_peak(graph: TypedGraph) -> ActivationPeak | None:
     if not graph.nodes:
         return None
     peak = _peak(graph)
-    return ActivationPeak(
+    return replace(
+        peak,
         peak_bytes=min(peak.peak_bytes, LARGEST),
-        node=peak.node,
-        op_type=peak.op_type,
         tensors=tuple(sorted(peak.tensors, key=lambda tensor: -tensor.size_bytes)[:MAX_TENSORS]),
-        unknown_tensor_count=peak.unknown_count,
     )
 
 
@@ -62,7 +52,7 @@ class _Tensor:
     last_use: int
 
 
-def _peak(graph: TypedGraph, given: frozenset[str] | None = None) -> _Peak:
+def _peak(graph: TypedGraph, given: frozenset[str] | None = None) -> ActivationPeak:
     """Peak of one graph.
 
     `given` has the names in a body that the enclosing graph counts; None for the main graph.
@@ -75,22 +65,22 @@ def _peak(graph: TypedGraph, given: frozenset[str] | None = None) -> _Peak:
         if tensor.last_use != _BEFORE:
             dying[tensor.last_use] = dying.get(tensor.last_use, 0) + tensor.size_bytes
     live_bytes = born.get(_BEFORE, 0)
-    best, best_at = _Peak(), None
+    best, best_at = _NO_PEAK, None
     for index, node in enumerate(graph.nodes):
         live_bytes += born.get(index, 0)
         inner = _body_peak(node)
-        unknown_count += inner.unknown_count
+        unknown_count += inner.unknown_tensor_count
         if best_at is None or live_bytes + inner.peak_bytes > best.peak_bytes:
             best_at = index
-            best = _Peak(
-                live_bytes + inner.peak_bytes,
-                inner.node or node.name,
-                inner.op_type or node.op_type,
-                inner.tensors,
+            best = replace(
+                inner,
+                peak_bytes=live_bytes + inner.peak_bytes,
+                node=inner.node or node.name,
+                op_type=inner.op_type or node.op_type,
             )
         live_bytes -= dying.get(index, 0)
     named = () if best_at is None else _alive(tensors, best_at)
-    return _Peak(best.peak_bytes, best.node, best.op_type, (*named, *best.tensors), unknown_count)
+    return replace(best, tensors=(*named, *best.tensors), unknown_tensor_count=unknown_count)
 
 
 def _alive(tensors: Iterable[tuple[int, _Tensor]], index: int) -> tuple[LiveTensor, ...]:
@@ -108,10 +98,10 @@ def _alive(tensors: Iterable[tuple[int, _Tensor]], index: int) -> tuple[LiveTens
     )
 
 
-def _body_peak(node: TypedNode) -> _Peak:
+def _body_peak(node: TypedNode) -> ActivationPeak:
     """Largest peak of the bodies: only one branch of an If runs, a loop has one body."""
     peaks = [_peak(body, _given(node, body)) for body in node.bodies]
-    return max(peaks, key=lambda peak: peak.peak_bytes, default=_Peak())
+    return max(peaks, key=lambda peak: peak.peak_bytes, default=_NO_PEAK)
 
 
 def _given(node: TypedNode, body: TypedGraph) -> frozenset[str]:

@@ -48,6 +48,7 @@ def choose_fill(
     `accepted` is None where the graph accepts everything; `length` is the size of the longest
     text or sound that is fed.
     """
+    name = given.name
     if given.elem_type in (TensorProto.STRING, 0):
         return Choice(Fill(kind="constant", low=0, high=0))
     if given.elem_type == TensorProto.BOOL:
@@ -55,15 +56,15 @@ def choose_fill(
     if ValueType(given.elem_type).is_integer:
         return _integers(given, shape, accepted, length)
     if accepted is not None and accepted.low == accepted.high and abs(accepted.low) < 2**31:
-        return Choice(_constant(accepted.low, accepted.reason))
-    if _MASK.search(given.name) and "input" not in given.name.lower():
-        return Choice(_constant(1, "a mask that hides nothing"))
-    if _LENGTH.search(given.name) and len(shape) <= 1:
-        return Choice(_constant(1, "a length as a share of the whole"), is_guess=True)
-    if RATE_NAME.search(given.name):
-        return Choice(_constant(SAMPLE_RATE, "sound at 16 kHz"))
-    if _STEP.search(given.name) and len(shape) <= 1:
-        return Choice(_constant(1, "a step of a schedule"))
+        return _span(accepted.low, accepted.low, accepted.reason)
+    if _MASK.search(name) and "input" not in name.lower():
+        return _ALL_SEEN
+    if _LENGTH.search(name) and len(shape) <= 1:
+        return _span(1, 1, "a length as a share of the whole", is_guess=True)
+    if RATE_NAME.search(name):
+        return _SAMPLED
+    if _STEP.search(name) and len(shape) <= 1:
+        return _STEP_ONE
     return Choice(Fill(kind="uniform", low=0.0, high=1.0))
 
 
@@ -72,46 +73,51 @@ def _integers(
 ) -> Choice:
     name = given.name
     if accepted is not None and accepted.of_dims:
-        return Choice(_constant(accepted.low, accepted.reason))
+        return _span(accepted.low, accepted.low, accepted.reason)
     if accepted is None and _MASK.search(name):
-        return Choice(_constant(1, "a mask that hides nothing"))
+        return _ALL_SEEN
     if RATE_NAME.search(name):
-        return Choice(_constant(SAMPLE_RATE, "sound at 16 kHz"))
+        return _SAMPLED
     if accepted is not None:
         low, high = accepted.low, accepted.high
         if _POSITION.search(name):
             high = max(min(high, length - 1), low)
-        return Choice(_span(low, high, accepted.reason))
+        return _span(low, high, accepted.reason)
     if _LENGTH.search(name) and len(shape) <= 1:
-        return Choice(_constant(length, "the length of what is fed"), is_guess=True)
+        return _span(length, length, "the length of what is fed", is_guess=True)
     if _POSITION.search(name):
-        return Choice(_span(0, length - 1, "positions in what is fed"), is_guess=True)
+        return _span(0, length - 1, "positions in what is fed", is_guess=True)
     if given.elem_type in _SMALLEST:
         low = _SMALLEST[given.elem_type]
-        return Choice(_span(low, low + 255, "every value of the type"))
+        return _span(low, low + 255, "every value of the type")
     if _STEP.search(name):
-        return Choice(_constant(1, "a step of a schedule"))
+        return _STEP_ONE
     if _TYPES.search(name):
-        return Choice(_constant(0, "one segment"))
+        return _span(0, 0, "one segment")
     if _TOKENS.search(name):
-        return Choice(_span(0, 99, "identifiers that most vocabularies have"), is_guess=True)
-    return Choice(_span(0, 9, "the model does not say which values it takes"), is_guess=True)
+        return _span(0, 99, "identifiers that most vocabularies have", is_guess=True)
+    return _span(0, 9, "the model does not say which values it takes", is_guess=True)
 
 
-def cautious_fill(fill: Fill) -> Fill:
+def cautious_choice(fill: Fill) -> Choice:
     """The fill to try where the likely values make the model fail."""
     low = 1 if fill.low >= 1 else 0
-    return _constant(low, "the likelier values made the model fail")
+    return _span(low, low, "the likelier values made the model fail")
 
 
-def _constant(value: int, reason: str) -> Fill:
-    number = float(max(min(value, _MAX_EXACT), -_MAX_EXACT))
-    return Fill(kind="constant", low=number, high=number, reason=reason)
-
-
-def _span(low: int, high: int, reason: str) -> Fill:
-    if low == high:
-        return _constant(low, reason)
+def _span(low: int, high: int, reason: str, *, is_guess: bool = False) -> Choice:
+    """Integers in a span; one number throughout if its ends are equal."""
     first = max(min(low, _MAX_EXACT), -_MAX_EXACT)
     last = max(min(high, _MAX_EXACT), first)
-    return Fill(kind="integers", low=float(first), high=float(last), reason=reason)
+    fill = Fill(
+        kind="constant" if low == high else "integers",
+        low=float(first),
+        high=float(last),
+        reason=reason,
+    )
+    return Choice(fill, is_guess)
+
+
+_ALL_SEEN: Final = _span(1, 1, "a mask that hides nothing")
+_SAMPLED: Final = _span(SAMPLE_RATE, SAMPLE_RATE, "sound at 16 kHz")
+_STEP_ONE: Final = _span(1, 1, "a step of a schedule")

@@ -15,7 +15,7 @@ from feasibility.errors import InputError
 from feasibility.graph.inputs.accepted_values import Accepted, accepted_values
 from feasibility.graph.inputs.dim_roles import OpenInput, dim_role, open_inputs
 from feasibility.graph.inputs.dim_sizes import bind_inputs, likely_bindings, typed
-from feasibility.graph.inputs.fill_values import Choice, cautious_fill, choose_fill
+from feasibility.graph.inputs.fill_values import Choice, cautious_choice, choose_fill
 from feasibility.graph.inputs.given_arrays import given_arrays, sizes_of
 from feasibility.graph.value_types import type_text
 from feasibility.model_file.element_types import dtype_name
@@ -123,7 +123,7 @@ def _cautious_plans(
     """Plans for when values, optional inputs or guessed ranks were the wrong choice."""
     doubtful = {name: choice for name, choice in chosen.items() if choice.is_guess}
     if doubtful:
-        cautious = {name: Choice(cautious_fill(choice.fill)) for name, choice in doubtful.items()}
+        cautious = {name: cautious_choice(choice.fill) for name, choice in doubtful.items()}
         yield _plan(sizes, shapes, binding, {**chosen, **cautious})
     generated = [given for given in sizes.inputs if given.name in chosen]
     absent = Choice(Fill(kind="absent", reason="an optional input left empty"))

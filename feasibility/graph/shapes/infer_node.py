@@ -11,7 +11,6 @@ from onnx.shape_inference import InferenceError, infer_node_outputs
 from feasibility.graph.attributes import int_of, list_length, tensor_of
 from feasibility.graph.shapes.contrib_operators import contrib_types
 from feasibility.graph.shapes.impossible_shapes import contradiction
-from feasibility.graph.shapes.operator_aliases import ALIASES, Alias
 from feasibility.graph.shapes.unsafe_for_onnx import why_unsafe
 from feasibility.graph.value_types import UNKNOWN, ValueType, tensor_type, type_proto, value_type
 
@@ -33,6 +32,66 @@ _VALUE_DEPENDENT: Final = frozenset(
         "ReduceLogSumExp", "ReduceSumSquare",
     }
 )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Alias:
+    """A standard operator with the same shapes.
+
+    Args:
+        inputs: Positions of the inputs that the standard operator gets.
+        elem_type_of: Input whose element type the output has.
+    """
+
+    op_type: str
+    inputs: tuple[int, ...]
+    channels_last: bool = False
+    elem_type_of: int = 0
+
+
+# Source: the schemas of ONNX Runtime 1.31 (docs/ContribOperators.md).
+_ALIASES: Final = {
+    "com.microsoft": {
+        "FusedConv": _Alias("Conv", (0, 1, 2)),
+        "FusedGemm": _Alias("Gemm", (0, 1, 2)),
+        "QGemm": _Alias("Gemm", (0, 3)),
+        "NhwcConv": _Alias("Conv", (0, 1, 2), channels_last=True),
+        "NhwcFusedConv": _Alias("Conv", (0, 1, 2), channels_last=True),
+        "NhwcMaxPool": _Alias("MaxPool", (0,), channels_last=True),
+        "QLinearConv": _Alias("Conv", (0, 3)),
+        "QLinearAveragePool": _Alias("AveragePool", (0,)),
+        "QLinearGlobalAveragePool": _Alias("GlobalAveragePool", (0,)),
+        "QLinearReduceMean": _Alias("ReduceMean", (0,)),
+        "QLinearAdd": _Alias("Add", (0, 3)),
+        "QLinearMul": _Alias("Mul", (0, 3)),
+        "QLinearWhere": _Alias("Where", (0, 1, 4), elem_type_of=1),
+        "MulInteger": _Alias("Mul", (0, 2)),
+        "ComplexMul": _Alias("Mul", (0, 1)),
+        "ComplexMulConj": _Alias("Mul", (0, 1)),
+        "Pad": _Alias("Pad", (0, 1, 2)),
+        "GatherND": _Alias("GatherND", (0, 1)),
+        "Range": _Alias("Range", (0, 1, 2)),
+        "GridSample": _Alias("GridSample", (0, 1)),
+        "Trilu": _Alias("Trilu", (0, 1)),
+        "DynamicQuantizeMatMul": _Alias("MatMul", (0, 1)),
+        "MatMulIntegerToFloat": _Alias("MatMul", (0, 1), elem_type_of=2),
+        "MatMulInteger16": _Alias("MatMul", (0, 1)),
+        "GatherBlockQuantized": _Alias("Gather", (0, 1), elem_type_of=2),
+    },
+    "com.microsoft.nchwc": {
+        "Conv": _Alias("Conv", (0, 1, 2)),
+        "MaxPool": _Alias("MaxPool", (0,)),
+        "AveragePool": _Alias("AveragePool", (0,)),
+        "GlobalMaxPool": _Alias("GlobalMaxPool", (0,)),
+        "GlobalAveragePool": _Alias("GlobalAveragePool", (0,)),
+    },
+    "com.ms.internal.nhwc": {
+        "Conv": _Alias("Conv", (0, 1, 2), channels_last=True),
+        "MaxPool": _Alias("MaxPool", (0,), channels_last=True),
+        "AveragePool": _Alias("AveragePool", (0,), channels_last=True),
+        "QLinearConv": _Alias("Conv", (0, 3), channels_last=True),
+    },
+}
 
 # What the C++ code raises for a node that is not valid.
 _REFUSALS: Final = (
@@ -70,7 +129,7 @@ class NodeTypes:
         if op_type == "Constant" and not domain:
             return (_constant_type(call.attributes),), ""
         own = contrib_types(call) if domain else None
-        if own is None and (alias := ALIASES.get((domain, op_type))) is not None:
+        if own is None and (alias := _ALIASES.get(domain, {}).get(op_type)) is not None:
             own = self._infer_alias(alias, call)
         refusal = ""
         schema = self._schema(domain, op_type)
@@ -123,7 +182,7 @@ class NodeTypes:
             value_type(found[name]) if name in found else UNKNOWN for name in node.output
         ), ""
 
-    def _infer_alias(self, alias: Alias, call: Call) -> tuple[ValueType, ...]:
+    def _infer_alias(self, alias: _Alias, call: Call) -> tuple[ValueType, ...]:
         """Types by the standard operator that has the same shapes."""
         picked = [call.type_of(index) for index in alias.inputs if index < len(call.inputs)]
         schema = self._schema("", alias.op_type)
