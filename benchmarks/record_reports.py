@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from feasibility import __version__, zoo
+from feasibility import __version__
 from feasibility.catalogue.load_catalogue import find_device, load_catalogue
 from feasibility.commands.demo import DEVICE_IDS
 from feasibility.decide.recommendation import assess_model
@@ -34,6 +34,7 @@ from feasibility.render.reports.measure import measure_report
 from feasibility.render.reports.sentences import with_sentences
 from feasibility.render.terminal.layout import print_report
 from feasibility.schema import encode, read_document
+from feasibility.zoo import architectures as zoo
 
 ROOT = Path(__file__).parent.parent
 PROFILES = ROOT / "profiles" / "zoo"
