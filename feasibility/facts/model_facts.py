@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from onnx import ModelProto
-
     from feasibility.graph.inputs.dim_sizes import DimBinding
     from feasibility.graph.typed_graph import TypedGraph
     from feasibility.model_file.open_model import ModelFile
@@ -94,6 +92,7 @@ def _locations(skeleton: Skeleton) -> tuple[str, ...]:
 def facts_of(skeleton: Skeleton, binding: DimBinding, graph: TypedGraph) -> ModelFacts:
     """Facts of a model that was read without its weights."""
     model = skeleton.model
+    producer = f"{model.producer_name} {model.producer_version}".strip()
     weights = skeleton.initializers
     files = resolve_external(skeleton.path, skeleton.tensors, skeleton.what)
     external = external_file_facts(files)
@@ -122,7 +121,7 @@ def facts_of(skeleton: Skeleton, binding: DimBinding, graph: TypedGraph) -> Mode
         file_bytes=skeleton.identity.size_bytes,
         external_bytes=sum(file.file_bytes for file in external),
         external_files=external,
-        producer=_producer(model),
+        producer=shorten(producer, _MAX_PRODUCER_CHARACTERS),
         ir_version=model.ir_version,
         opset=opsets.get(DEFAULT_DOMAIN),
         opsets=opsets,
@@ -149,11 +148,6 @@ def facts_of(skeleton: Skeleton, binding: DimBinding, graph: TypedGraph) -> Mode
     )
     facts = with_work(facts, graph)
     return replace(facts, operators=_operators(counts, facts.nodes))
-
-
-def _producer(model: ModelProto) -> str:
-    text = f"{model.producer_name} {model.producer_version}".strip()
-    return shorten(text, _MAX_PRODUCER_CHARACTERS)
 
 
 def _operators(counts: OperatorCounts, nodes: tuple[NodeFacts, ...]) -> tuple[OperatorType, ...]:

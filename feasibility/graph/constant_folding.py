@@ -190,23 +190,9 @@ def _axes(attributes: Attributes, arrays: Inputs) -> tuple[int, ...] | None:
     return ints_of(attributes, "axes")
 
 
-def _squeeze(attributes: Attributes, arrays: Inputs) -> Array:
-    data = _known(arrays, 1)[0]
-    return np.squeeze(data, _axes(attributes, arrays))
-
-
-def _unsqueeze(attributes: Attributes, arrays: Inputs) -> Array:
-    data = _known(arrays, 1)[0]
-    return np.expand_dims(data, _axes(attributes, arrays) or ())
-
-
 def _gather(attributes: Attributes, arrays: Inputs) -> Array:
     data, indices = _known(arrays, 2)
     return np.take(data, indices, axis=int_of(attributes, "axis", 0))
-
-
-def _concat(attributes: Attributes, arrays: Inputs) -> Array:
-    return np.concatenate(_known(arrays, len(arrays)), axis=int_of(attributes, "axis", 0))
 
 
 def _slice(attributes: Attributes, arrays: Inputs) -> Array:
@@ -241,10 +227,6 @@ def _reshape(attributes: Attributes, arrays: Inputs) -> Array:
     return data.reshape(shape)
 
 
-def _transpose(attributes: Attributes, arrays: Inputs) -> Array:
-    return np.transpose(_known(arrays, 1)[0], ints_of(attributes, "perm"))
-
-
 def _constant_of_shape(attributes: Attributes, arrays: Inputs) -> Array:
     tensor = tensor_of(attributes, "value")
     value = tensor_value(tensor) if tensor is not None else np.zeros(1, np.float32)
@@ -255,12 +237,8 @@ def _constant_of_shape(attributes: Attributes, arrays: Inputs) -> Array:
 
 def _expand(_: Attributes, arrays: Inputs) -> Array:
     data, shape = _known(arrays, 2)
-    target = tuple(int(size) for size in shape)
-    return (
-        np.asarray(data * np.ones(target, data.dtype))
-        if data.dtype.kind != "b"
-        else (data & np.ones(target, bool))
-    )
+    target = np.broadcast_shapes(data.shape, tuple(int(size) for size in shape))
+    return np.broadcast_to(data, target)
 
 
 def _range(_: Attributes, arrays: Inputs) -> Array:
@@ -313,12 +291,20 @@ _RULES: Final[dict[str, Fold]] = {
     "Sum": _variadic(np.add),
     "Where": lambda _, arrays: np.where(*_known(arrays, 3)),
     "Gather": _gather,
-    "Concat": _concat,
+    "Concat": lambda attributes, arrays: np.concatenate(
+        _known(arrays, len(arrays)), axis=int_of(attributes, "axis", 0)
+    ),
     "Slice": _slice,
-    "Squeeze": _squeeze,
-    "Unsqueeze": _unsqueeze,
+    "Squeeze": lambda attributes, arrays: np.squeeze(
+        _known(arrays, 1)[0], _axes(attributes, arrays)
+    ),
+    "Unsqueeze": lambda attributes, arrays: np.expand_dims(
+        _known(arrays, 1)[0], _axes(attributes, arrays) or ()
+    ),
     "Reshape": _reshape,
-    "Transpose": _transpose,
+    "Transpose": lambda attributes, arrays: np.transpose(
+        _known(arrays, 1)[0], ints_of(attributes, "perm")
+    ),
     "Tile": _binary(lambda data, repeats: np.tile(data, tuple(repeats))),
     "ConstantOfShape": _constant_of_shape,
     "Expand": _expand,

@@ -162,9 +162,8 @@ class Cutter:
         return _encode(16, _encode(1, _MARK_BYTES) + _encode(2, mark))
 
     def _is_long_or_marked(self, field: Field) -> bool:
-        if field.end - field.start > _KEPT_TEXT_BYTES:
-            return True
-        return _MARK_BYTES in self._file.read(field.start, field.end)
+        is_long = field.end - field.start > _KEPT_TEXT_BYTES
+        return is_long or _MARK_BYTES in self._file.read(field.start, field.end)
 
     def _copy(self, start: int, end: int) -> bytes:
         self._copied_bytes += end - start

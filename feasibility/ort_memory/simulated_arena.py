@@ -44,26 +44,14 @@ class _Chunk:
 
 
 class Arena:
-    """An arena that is empty at first."""
+    """An arena that is empty at first; `held_bytes` are its regions, taken from the system."""
 
     def __init__(self) -> None:
         self._next_region_bytes = _FIRST_REGION_BYTES
-        self._held_bytes = 0
+        self.held_bytes = 0
         self._touched: list[list[tuple[int, int]]] = []
         self._free: list[_Chunk] = []
         self._places: dict[str, _Chunk] = {}
-
-    @property
-    def held_bytes(self) -> int:
-        """Bytes of the regions that it allocated from the system."""
-        return self._held_bytes
-
-    def spans(self) -> dict[str, tuple[int, int, int]]:
-        """Region, start and end of each allocated piece."""
-        return {
-            name: (chunk.region, chunk.start, chunk.start + chunk.size)
-            for name, chunk in self._places.items()
-        }
 
     @property
     def touched_bytes(self) -> int:
@@ -105,7 +93,7 @@ class Arena:
         while size > self._next_region_bytes:
             self._next_region_bytes *= 2
         chunk = _Chunk(len(self._touched), 0, self._next_region_bytes)
-        self._held_bytes += chunk.size
+        self.held_bytes += chunk.size
         if not is_larger:
             self._next_region_bytes *= 2
         self._touched.append([])

@@ -32,12 +32,8 @@ def dense() -> Network:
 
     Source: the stages of ResNet-18, He et al. 2015, table 1.
     """
-    g = GraphBuilder("dense", opset=OPSET)
-    x = g.input("input", 1, 64, 56, 56)
     steps = ((64, 64, 1), (64, 128, 2), (128, 128, 1), (128, 256, 2), (256, 256, 1))
-    for number, (before, after, stride) in enumerate(steps):
-        x = _conv(g, x, f"conv{number}", (before, after), kernel=3, stride=stride)
-    return _pooled(g, x, 256)
+    return _convolutions("dense", (64, 56, 56), steps, kernel=3)
 
 
 def pointwise() -> Network:
@@ -45,15 +41,11 @@ def pointwise() -> Network:
 
     Source: the bottlenecks of MobileNet v2, Sandler et al. 2018, table 2, and of ResNet-50.
     """
-    g = GraphBuilder("pointwise", opset=OPSET)
-    x = g.input("input", 1, 64, 28, 28)
     steps = (
         (64, 384, 1), (384, 64, 1), (64, 384, 1), (384, 64, 1),
         (64, 256, 2), (256, 1024, 1), (1024, 256, 1),
     )  # fmt: skip
-    for number, (before, after, stride) in enumerate(steps):
-        x = _conv(g, x, f"conv{number}", (before, after), kernel=1, stride=stride)
-    return _pooled(g, x, 256)
+    return _convolutions("pointwise", (64, 28, 28), steps, kernel=1)
 
 
 def depthwise() -> Network:
@@ -61,11 +53,8 @@ def depthwise() -> Network:
 
     Source: MobileNet v2, Sandler et al. 2018, table 2.
     """
-    g = GraphBuilder("depthwise", opset=OPSET)
-    x = g.input("input", 1, 192, 56, 56)
-    for number, stride in enumerate((1, 1, 2, 1, 1, 2, 1, 1)):
-        x = _conv(g, x, f"conv{number}", (192, 192), kernel=3, stride=stride, groups=192)
-    return _pooled(g, x, 192)
+    steps = tuple((192, 192, stride) for stride in (1, 1, 2, 1, 1, 2, 1, 1))
+    return _convolutions("depthwise", (192, 56, 56), steps, kernel=3, groups=192)
 
 
 def matmul() -> Network:
@@ -179,11 +168,7 @@ def small() -> Network:
 
     With several threads their waiting for each other shows; see `rates_of`.
     """
-    g = GraphBuilder("small", opset=OPSET)
-    x = g.input("input", 1, 256, 7, 7)
-    for number in range(SMALL_LAYER_COUNT):
-        x = _conv(g, x, f"conv{number}", (256, 256), kernel=1)
-    return _pooled(g, x, 256)
+    return _convolutions("small", (256, 7, 7), ((256, 256, 1),) * SMALL_LAYER_COUNT, kernel=1)
 
 
 def bus(element_count: int) -> Network:
@@ -206,19 +191,25 @@ KERNELS: Final[Mapping[str, Callable[[], Network]]] = {
 }
 
 
-def _conv(
-    g: GraphBuilder,
-    x: str,
+def _convolutions(
     name: str,
-    channels: tuple[int, int],
+    image: tuple[int, int, int],
+    steps: tuple[tuple[int, int, int], ...],
     *,
     kernel: int,
-    stride: int = 1,
     groups: int = 1,
-) -> str:
-    """A convolution and the activation that runtimes merge into it."""
-    x = g.conv(x, name, channels, kernel, stride=stride, groups=groups)
-    return g.node("Relu", x, name=f"{name}.relu")
+) -> Network:
+    """Convolutions, each with the activation that runtimes merge into it.
+
+    Steps are channels before and after, and the stride.
+    """
+    g = GraphBuilder(name, opset=OPSET)
+    x = g.input("input", 1, *image)
+    for number, (before, after, stride) in enumerate(steps):
+        conv = f"conv{number}"
+        x = g.conv(x, conv, (before, after), kernel, stride=stride, groups=groups)
+        x = g.node("Relu", x, name=f"{conv}.relu")
+    return _pooled(g, x, after)
 
 
 class _Quantised:

@@ -70,15 +70,11 @@ def _recurrence(node: TypedNode) -> int | None:
     return product(steps, batch, directions, gates, hidden, width + hidden)
 
 
-def _scores(
-    batch: int | None, rows: int | None, columns: int | None, width: int | None
-) -> int | None:
-    """The two matrix products of attention: query by key and weights by value."""
-    return product(2, batch, rows, columns, width)
-
-
 def _packed_attention(node: TypedNode) -> int | None:
-    """com.microsoft.Attention: projects the input first."""
+    """com.microsoft.Attention: projects the input first.
+
+    Then, as in all attention, two products: query by key and weights by value.
+    """
     batch, sequence, width = node.shape(0, 3)
     packed = node.dim(1, -1)
     past = (node.dim(4, 3) if node.is_given(4) else 0) or 0
@@ -86,7 +82,7 @@ def _packed_attention(node: TypedNode) -> int | None:
     hidden = output[-1] if output else None
     projection = product(batch, sequence, width, packed)
     total = None if sequence is None else sequence + past
-    attention = _scores(batch, sequence, total, hidden)
+    attention = product(2, batch, sequence, total, hidden)
     return None if projection is None or attention is None else projection + attention
 
 
@@ -95,7 +91,7 @@ def _multi_head_attention(node: TypedNode) -> int | None:
     if shape is None or len(shape) != 3:
         return None
     batch, sequence, hidden = shape
-    return _scores(batch, sequence, _key_length(node), hidden)
+    return product(2, batch, sequence, _key_length(node), hidden)
 
 
 def _key_length(node: TypedNode) -> int | None:

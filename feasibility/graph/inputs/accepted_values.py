@@ -99,18 +99,14 @@ def _follow(
 
 def _note(node: TypedNode, position: int, origins: _Origins, found: dict[str, Accepted]) -> None:
     """Narrows the inputs that reach one position of a node to what it accepts there."""
-    of_dims = False
-    bounds = _index_bounds(node, position)
-    if bounds is None:
-        bounds = _size_bounds(node, position)
-        of_dims = bounds is not None
-    if bounds is None:
-        bounds = _parameter_bounds(node, position)
+    of_index = _index_bounds(node, position)
+    of_dims = None if of_index else _size_bounds(node, position)
+    bounds = of_index or of_dims or _parameter_bounds(node, position)
     if bounds is None:
         return
     what = f"{node.op_type} '{safe_text(node.name, 40)}' takes {bounds[0]} to {bounds[1]}"
     for name, added in origins:
-        accepted = Accepted(bounds[0] - added, bounds[1] - added, what, of_dims)
+        accepted = Accepted(bounds[0] - added, bounds[1] - added, what, of_dims is not None)
         found[name] = found[name].narrowed(accepted) if name in found else accepted
 
 

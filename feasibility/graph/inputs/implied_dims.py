@@ -16,7 +16,7 @@ from feasibility.graph.value_types import tensor_type
 from feasibility.text import safe_text
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto, NodeProto
+    from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
     from feasibility.graph.value_types import Shape
 
@@ -84,16 +84,16 @@ class Consumers:
 
     def _add(self, graph: GraphProto, depth: int) -> None:
         for tensor in graph.initializer:
-            shape = tensor_type(tensor).shape
-            if shape is not None:
-                self._weights[tensor.name] = shape
+            self._add_weight(tensor.name, tensor)
         for node in graph.node:
             for position, name in enumerate(node.input):
                 if name:
                     self._readers.setdefault(name, []).append((node, position))
             if not node.input or len(node.attribute) == 0:
                 if node.op_type == "Constant":
-                    self._add_constant(node)
+                    for item in node.attribute:
+                        if item.name == "value" and node.output:
+                            self._add_weight(node.output[0], item.t)
                 continue
             if node.op_type in ("If", "Loop", "Scan") and depth < 16:
                 for item in node.attribute:
@@ -101,12 +101,10 @@ class Consumers:
                     if body is not None:
                         self._add(body, depth + 1)
 
-    def _add_constant(self, node: NodeProto) -> None:
-        for item in node.attribute:
-            if item.name == "value" and node.output:
-                shape = tensor_type(item.t).shape
-                if shape is not None:
-                    self._weights[node.output[0]] = shape
+    def _add_weight(self, name: str, tensor: TensorProto) -> None:
+        shape = tensor_type(tensor).shape
+        if shape is not None:
+            self._weights[name] = shape
 
 
 def implied_dims(consumers: Consumers, name: str, shape: Shape | None) -> Implied:

@@ -186,7 +186,8 @@ class _Walk:
             tuple(scope.values.get(name) if name else None for name in node.input),
         )
         refusal = ""
-        if (key := self._function_key(node, domain)) is not None:
+        key = (domain, node.op_type, node.overload)
+        if key in self._functions:
             flow = self._call(call, key, scope)
         elif node.op_type in ("If", "Loop", "Scan") and not domain:
             flow = self._control_flow(call, scope, types, references)
@@ -194,10 +195,6 @@ class _Walk:
             outputs, refusal = types.infer(call)
             flow = Flow(outputs)
         return _typed(call, flow, refusal, scope)
-
-    def _function_key(self, node: NodeProto, domain: str) -> _FunctionKey | None:
-        key = (domain, node.op_type, node.overload)
-        return key if key in self._functions else None
 
     def _call(self, call: Call, key: _FunctionKey, scope: _Scope) -> Flow:
         """Types the body of a function for the types and values of one call."""
