@@ -292,7 +292,7 @@ def anchor_of(
 ) -> Anchor | None:
     """The anchor for a latency measured on the device; None if the model's work is not known.
 
-    `threads` is None for as many as projections for this device use.
+    `threads` is None for the number that projections for this device use.
     """
     work = work_of_model(model)
     if work is None:

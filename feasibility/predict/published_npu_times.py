@@ -9,7 +9,9 @@ from __future__ import annotations
 import csv
 import functools
 import re
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec.structs import replace
 
 from feasibility.paths import profiles_dir
 from feasibility.records.device import Device
@@ -23,57 +25,44 @@ _LEAST_LETTERS: Final = 6
 _SAME_NPU: Final = {"x_sd8gen2_phone": "galaxy_s23"}
 
 
-class _Row(NamedTuple):
-    """One published latency on an NPU."""
-
-    model: str
-    runtime: str
-    precision: str
-    latency_ns: int
-
-
 def npu_times(model: str, device: Device) -> NpuTimes | None:
     """Published latencies of models of this name on the device's NPU; None without any."""
     if device.npu is None:
         return None
     wanted = _plain(model.rpartition(".")[0] or model)
     words = set(re.split(r"[^a-z0-9]+", model.lower()))
-    rows = [
-        row
-        for row in _published().get(_SAME_NPU.get(device.id, device.id), ())
-        if (name := _plain(row.model)) in words or (len(name) >= _LEAST_LETTERS and name in wanted)
+    found = [
+        times
+        for published, times in _published().get(_SAME_NPU.get(device.id, device.id), ())
+        if (name := _plain(published)) in words or (len(name) >= _LEAST_LETTERS and name in wanted)
     ]
-    if not rows:
+    if not found:
         return None
-    fastest = min(rows, key=lambda row: row.latency_ns)
-    return NpuTimes(
-        low_ns=fastest.latency_ns,
-        high_ns=max(row.latency_ns for row in rows),
-        runtime=fastest.runtime,
-        precision=fastest.precision,
-    )
+    fastest = min(found, key=lambda times: times.low_ns)
+    return replace(fastest, high_ns=max(times.high_ns for times in found))
 
 
 @functools.cache
-def _published() -> dict[str, tuple[_Row, ...]]:
-    """NPU rows of the published table by device."""
+def _published() -> dict[str, list[tuple[str, NpuTimes]]]:
+    """Model and time of the NPU rows of the published table, by device."""
     path = profiles_dir() / ROWS_FILE
     with path.open(encoding="utf-8", newline="") as file:
         header = next(csv.reader(file))
         # Only these lines are parsed: a tenth of the table.
         lines = [line for line in file if ",npu," in line]
-    found: dict[str, list[_Row]] = {}
-    for values in csv.DictReader(lines, header):
-        if values["split"] == "npu" and values["latency_ms"]:
-            found.setdefault(values["device_id"], []).append(
-                _Row(
-                    model=values["model"].removeprefix("AIHub "),
-                    runtime=" ".join(values["runtime"].split()),
-                    precision=values["precision"],
-                    latency_ns=round(float(values["latency_ms"]) * MILLISECOND_NS),
-                )
+    found: dict[str, list[tuple[str, NpuTimes]]] = {}
+    for row in csv.DictReader(lines, header):
+        if row["split"] == "npu" and row["latency_ms"]:
+            latency_ns = round(float(row["latency_ms"]) * MILLISECOND_NS)
+            times = NpuTimes(
+                low_ns=latency_ns,
+                high_ns=latency_ns,
+                runtime=" ".join(row["runtime"].split()),
+                precision=row["precision"],
             )
-    return {device: tuple(rows) for device, rows in found.items()}
+            model = row["model"].removeprefix("AIHub ")
+            found.setdefault(row["device_id"], []).append((model, times))
+    return found
 
 
 def _plain(name: str) -> str:

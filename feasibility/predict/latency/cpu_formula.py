@@ -16,8 +16,8 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
-# Kinds of work whose efficiency is fitted. `winograd`: 3x3 convolutions of stride one, which some
-# runtimes have Winograd kernels for. `vector`: products with one row.
+# Kinds of work whose efficiency is fitted. `winograd`: 3x3 convolutions of stride one; some
+# runtimes have Winograd kernels for them. `vector`: products with one row.
 FITTED_KINDS: Final = ("winograd", "dense", "pointwise", "depthwise", "grouped", "vector")
 
 _FP32_BYTES: Final = 4
