@@ -196,13 +196,13 @@ def test_every_run_has_its_place_in_the_plot(
     section = latency_plot_section(proof(runs=runs))
     assert section is not None
     assert isinstance(section.plot, LatencyPlot)
-    lines = [marks for _, marks in latency_lines(section.plot, width)]
+    lines = [marks for _, marks, _ in latency_lines(section.plot, width, "o")]
     assert all(len(line) == width for line in lines)
-    marks = [mark for line in lines for mark in line if mark != "empty"]
+    marks = [mark for line in lines for mark in line if mark != " "]
     assert 1 <= len(marks) <= len(runs)
-    assert ("killed" in marks) == (None in medians)
-    assert any(line[0] != "empty" for line in lines)
-    assert any(line[-1] != "empty" for line in lines)
+    assert ("x" in marks) == (None in medians)
+    assert any(line[0] != " " for line in lines)
+    assert any(line[-1] != " " for line in lines)
 
 
 def test_a_plot_needs_two_limits() -> None:

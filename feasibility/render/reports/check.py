@@ -8,6 +8,7 @@ from typing import Final
 
 from feasibility.records.assessment import Assessment, DeviceAssessment, ModelAssessment, Storage
 from feasibility.records.intervals import BytesInterval, DurationInterval
+from feasibility.records.profile import Profile
 from feasibility.render.reports.measure import profile_details
 from feasibility.render.reports.model_and_machine import host_row, model_row, summary_rows
 from feasibility.render.reports.places import duration_text, places_section, stream_rows
@@ -81,7 +82,7 @@ def _model_sections(
     yield Section(grid=device_grid(model), remarks=remarks)
     yield device_proof_section(model.devices)
     yield section_of("", next_rows(model))
-    yield measured_section(model)
+    yield measured_section(model.profile)
     yield notice_section(model.profile.warnings)
     if details:
         yield from map(device_section, model.devices)
@@ -165,13 +166,11 @@ def _label(group: Sequence[DeviceAssessment], everyone: Sequence[DeviceAssessmen
     return ", ".join(labels)
 
 
-def measured_section(model: ModelAssessment) -> Section:
+def measured_section(profile: Profile) -> Section:
     """What was measured here, and what was assumed for it."""
-    profile, host = model.profile, host_row(model.profile)
-    assumed = assumption_rows(profile.workload.assumptions)
-    return Section(
-        f"{host.label} {host.text}", (model_row(profile), *summary_rows(profile), *assumed)
-    )
+    host, assumed = host_row(profile), assumption_rows(profile.workload.assumptions)
+    rows = (model_row(profile), *summary_rows(profile), *assumed)
+    return Section(f"{host.label} {host.text}", rows)
 
 
 def device_section(found: DeviceAssessment) -> Section:
@@ -229,7 +228,6 @@ def alternative_section(model: ModelAssessment) -> Section | None:
     rows = []
     for other in model.placement.alternatives:
         name = names.get(other.device or "", "")
-        reason = other.reason.removeprefix(f"{name}: ")
-        text = f"{verdict_text(other.where)}: {name_text(reason, 300)}"
-        rows.append(Row(name_text(name, 32), text))
+        reason = name_text(other.reason.removeprefix(f"{name}: "), 300)
+        rows.append(Row(name_text(name, 32), f"{verdict_text(other.where)}: {reason}"))
     return section_of("also considered", rows)

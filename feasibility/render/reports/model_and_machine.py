@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from feasibility.records.profile import Host, Latency, Memory, Profile
 from feasibility.records.proof import Proof
 from feasibility.records.workload import Workload
-from feasibility.render.reports.sections import Row, disk_text, limited, name_text, shape_text
+from feasibility.render.reports.sections import (
+    Row,
+    counted,
+    disk_text,
+    limited,
+    name_text,
+    shape_text,
+)
 from feasibility.units import (
     NOT_MEASURED,
     format_bytes,
@@ -62,10 +69,9 @@ def workload_text(workload: Workload) -> str:
     """Runtime, provider and threads."""
     runtime = name_text(workload.runtime, 40).replace("onnxruntime", "ONNX Runtime")
     provider = name_text(workload.provider, 40).removesuffix("ExecutionProvider")
-    count = workload.threads
-    threads = f"{count} thread{'s' * (count != 1)}" if count else ""
-    recipe = [] if workload.recipe == "as-is" else [name_text(workload.recipe)]
-    return ", ".join(filter(None, (runtime, provider, threads, *recipe)))
+    threads = counted(workload.threads, "thread") if workload.threads else ""
+    recipe = "" if workload.recipe == "as-is" else name_text(workload.recipe)
+    return ", ".join(filter(None, (runtime, provider, threads, recipe)))
 
 
 def summary_rows(profile: Profile) -> tuple[Row, ...]:

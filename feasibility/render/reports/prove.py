@@ -72,18 +72,17 @@ def _outcome_rows(proof: Proof) -> Iterator[Row]:
             yield Row("comfort", _comfort_text(found))
 
 
-def _next_rows(proof: Proof) -> tuple[Row, ...]:
-    """What to do with it; nothing where the result says it all."""
+def _next_rows(proof: Proof) -> Iterator[Row]:
+    """What to do with it; nothing if it survived."""
     found, run = proof.bisection, proof.verdict
     if found is not None and found.floor_bytes is not None:
         enough = format_bytes(found.comfort_bytes or found.floor_bytes)
-        return (Row("next", f"reserve {enough}, plus what the rest of the process needs"),)
-    if run is None or run.outcome == "survived":
-        return ()
-    if run.outcome == "thrashed":
-        return (Row("next", "give it more memory; --bisect finds how much"),)
-    needed = format_bytes(proof.needed_bytes)
-    return (Row("next", f"give it about {needed}; --bisect finds the exact limit"),)
+        yield Row("next", f"reserve {enough}, plus what the rest of the process needs")
+    elif run is not None and run.outcome == "thrashed":
+        yield Row("next", "give it more memory; --bisect finds how much")
+    elif run is not None and run.outcome == "killed":
+        needed = format_bytes(proof.needed_bytes)
+        yield Row("next", f"give it about {needed}; --bisect finds the exact limit")
 
 
 def _limit_rows(proof: Proof) -> Iterator[Row]:
@@ -161,14 +160,10 @@ def _factor_text(ratio: float | None) -> str:
 
 
 def _unlimited_row(proof: Proof) -> Row:
-    unlimited = proof.unlimited
-    return Row(
-        "no limit",
-        f"{format_duration(unlimited.median_ns)} per run "
-        f"({counted(len(unlimited.samples_ns), 'run')}), loading "
-        f"{format_duration(unlimited.load_ns)}; about {format_bytes(proof.needed_bytes)} must "
-        "stay in memory",
-    )
+    run = proof.unlimited
+    text = f"{format_duration(run.median_ns)} per run ({counted(len(run.samples_ns), 'run')}), "
+    text += f"loading {format_duration(run.load_ns)}; "
+    return Row("no limit", f"{text}about {format_bytes(proof.needed_bytes)} must stay in memory")
 
 
 def _floor_text(found: Bisection) -> str:

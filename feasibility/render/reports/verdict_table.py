@@ -215,10 +215,10 @@ def _threads_text(counts: set[int]) -> str:
 
 
 def _threads_remark(asked: int | None, timed: Sequence[DeviceAssessment]) -> str:
-    if asked is None:
-        return ""
     few = dict.fromkeys(
-        name_text(found.name, 32) for found in timed if (found.latency.threads or asked) < asked
+        name_text(found.name, 32)
+        for found in timed
+        if asked and found.latency.threads and found.latency.threads < asked
     )
     return f"fewer than {asked} cores: {', '.join(few)}" if few else ""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 from rich.console import Console
 from rich.text import Text
@@ -18,19 +18,12 @@ _LABEL_WIDTH: Final = 10
 _LEVELS: Final = 8
 _EIGHTHS: Final = " ▁▂▃▄▅▆▇█"
 
-Mark: TypeAlias = Literal["empty", "alive", "killed"]
 _MARK_COUNT_LIMIT: Final = 88
 _LATENCY_LINE_COUNT: Final = 7
 # Latencies that differ by less are on one line.
 _FLATTEST_RATIO: Final = 1.25
 # An axis that spans more is logarithmic.
 _WIDEST_RATIO: Final = 3.0
-# Each mark in Unicode and in ASCII, and its tone.
-_GLYPHS: Final[dict[Mark, tuple[str, str, Tone]]] = {
-    "empty": (" ", " ", "plain"),
-    "alive": ("●", "o", "good"),
-    "killed": ("x", "x", "bad"),
-}
 
 
 def print_area_plot(console: Console, plot: AreaPlot) -> None:
@@ -111,12 +104,9 @@ def print_latency_plot(console: Console, plot: LatencyPlot) -> None:
     ascii_only = console.options.ascii_only
     bar, corner, axis = ("|", "+", "-") if ascii_only else ("│", "└", "─")
     width = min(console.width - _LABEL_WIDTH - 3, _MARK_COUNT_LIMIT)
-    for label, marks in latency_lines(plot, width):
-        text = Text(f"{fitted(label, _LABEL_WIDTH + 1, 'right')} {bar}")
-        for mark in marks:
-            glyph, ascii_glyph, tone = _GLYPHS[mark]
-            text.append(ascii_glyph if ascii_only else glyph, style=TONE_STYLES[tone])
-        print_line(console, text)
+    for label, marks, tone in latency_lines(plot, width, "o" if ascii_only else "●"):
+        head = Text(f"{fitted(label, _LABEL_WIDTH + 1, 'right')} {bar}")
+        print_line(console, head + Text(marks, style=TONE_STYLES[tone]))
     margin = " " * (_LABEL_WIDTH + 2)
     print_line(console, Text(margin + corner + axis * width))
     limits = [limit for limit, _ in plot.points]
@@ -124,12 +114,12 @@ def print_latency_plot(console: Console, plot: LatencyPlot) -> None:
     print_line(console, Text(margin + left + fitted(right, width + 1 - len(left), "right")))
 
 
-def latency_lines(plot: LatencyPlot, width: int) -> list[tuple[str, list[Mark]]]:
-    """Lines of marks from the top down, each with its label; killed runs are on the last one."""
+def latency_lines(plot: LatencyPlot, width: int, mark: str) -> list[tuple[str, str, Tone]]:
+    """Label, marks and tone of each line from the top down; killed runs are `x` on the last."""
     columns = _positions([limit for limit, _ in plot.points], width)
     alive = [(ns, column) for (_, ns), column in zip(plot.points, columns, strict=True) if ns]
     killed = {column for (_, ns), column in zip(plot.points, columns, strict=True) if not ns}
-    lines = []
+    lines: list[tuple[str, str, Tone]] = []
     if alive:
         times = [ns for ns, _ in alive]
         height = _LATENCY_LINE_COUNT if max(times) > _FLATTEST_RATIO * min(times) else 1
@@ -137,14 +127,14 @@ def latency_lines(plot: LatencyPlot, width: int) -> list[tuple[str, list[Mark]]]
         for level in reversed(range(height)):
             here = [pair for pair, own in zip(alive, levels, strict=True) if own == level]
             label = format_duration(min(ns for ns, _ in here)) if here else ""
-            lines.append((label, _marks({column for _, column in here}, width, "alive")))
+            lines.append((label, _marks({column for _, column in here}, width, mark), "good"))
     if killed:
-        lines.append(("killed", _marks(killed, width, "killed")))
+        lines.append(("killed", _marks(killed, width, "x"), "bad"))
     return lines
 
 
-def _marks(columns: set[int], width: int, mark: Mark) -> list[Mark]:
-    return [mark if column in columns else "empty" for column in range(width)]
+def _marks(columns: set[int], width: int, mark: str) -> str:
+    return "".join(mark if column in columns else " " for column in range(width))
 
 
 def _positions(values: Sequence[int], count: int) -> list[int]:
