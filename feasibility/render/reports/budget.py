@@ -22,6 +22,7 @@ from feasibility.render.reports.sections import (
     Section,
     Tone,
     counted,
+    known,
     limited,
     name_text,
     notice_section,
@@ -135,11 +136,8 @@ def metric_text(metric: str) -> str:
 
 def figure_text(figure: int | None, unit: Unit | None) -> str:
     """A figure with its unit; empty if not known."""
-    if figure is None:
-        return ""
-    if unit == "bytes":
-        return format_bytes(figure)
-    return format_duration(figure) if unit == "ns" else format_count(figure)
+    form = format_bytes if unit == "bytes" else format_duration if unit == "ns" else format_count
+    return known(figure, form, "")
 
 
 def change_text(line: BudgetLine) -> str:
