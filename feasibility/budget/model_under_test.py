@@ -75,7 +75,7 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(slots=True)
 class ModelUnderTest:
-    """A model with its readings; each `take_*` measures one more process.
+    """A model with its readings; each `take` measures one more process.
 
     The modules that run a model are imported with the first run: a check of unchanged models
     does without them.
