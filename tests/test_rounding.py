@@ -21,6 +21,7 @@ WRITES_MESSAGES = {
     "budget.rules",
     "commands.host_checks",
     "commands.parse_check_options",
+    "commands.zoo",
     "facts.model_facts",
     "facts.reader_process",
     "measure.child_errors",
