@@ -17,12 +17,12 @@ from statistics import median
 from benchmarks._common import alternate, median_ratio, print_table
 from feasibility.catalogue.load_catalogue import load_catalogue
 from feasibility.decide.recommendation import assess_model
+from feasibility.json_documents import read_document
 from feasibility.paths import devices_dir, profiles_dir
 from feasibility.predict.projected_latency import project_latency
 from feasibility.predict.projected_memory import project_memory
 from feasibility.records.device import Device
 from feasibility.records.profile import Profile
-from feasibility.schema import read_document
 
 ROUND_COUNT = 25
 TARGET_MS = 50

@@ -23,8 +23,8 @@ from benchmarks._common import HERE, STEADY, print_table
 from feasibility.measure.measure_model import measure_model
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.prove.prove_model import ProveOptions, prove_model
-from feasibility.records.base import AllocatorSetting
 from feasibility.records.proof import LimitedRun
+from feasibility.records.shared_fields import AllocatorSetting
 from feasibility.records.workload import InputSpec
 from feasibility.units import MIB
 from feasibility.zoo import architectures as zoo

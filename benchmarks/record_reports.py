@@ -25,15 +25,15 @@ from feasibility.catalogue.load_catalogue import find_device, load_catalogue
 from feasibility.commands.demo import DEVICE_IDS
 from feasibility.decide.recommendation import assess_model
 from feasibility.decide.requirements import Requirements
+from feasibility.json_documents import encode, read_document
 from feasibility.measure.measure_model import measure_model
 from feasibility.paths import devices_dir
 from feasibility.records.assessment import Assessment
 from feasibility.records.profile import Profile
+from feasibility.render.reports.assessment_texts import with_sentences
 from feasibility.render.reports.check import check_report
 from feasibility.render.reports.measure import measure_report
-from feasibility.render.reports.sentences import with_sentences
 from feasibility.render.terminal.layout import print_report
-from feasibility.schema import encode, read_document
 from feasibility.zoo import architectures as zoo
 
 ROOT = Path(__file__).parent.parent

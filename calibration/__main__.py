@@ -28,11 +28,11 @@ from calibration.hold_out import (
     read_held_out,
     write_held_out,
 )
+from feasibility.json_documents import encode
 from feasibility.paths import profiles_dir
 from feasibility.predict.latency.coefficients import FILE, Coefficients
 from feasibility.predict.validation.misses import Miss
 from feasibility.predict.validation.rows_report import grouped
-from feasibility.schema import encode
 
 DOCS: Final = Path(__file__).parent.parent / "docs"
 REPORT_FILE: Final = "accuracy.json"

@@ -24,7 +24,6 @@ from feasibility.records.assessment import (
     Storage,
     Verdict,
 )
-from feasibility.records.base import Assumption, Notice, TensorSpec
 from feasibility.records.device import (
     Cluster,
     Cpu,
@@ -54,8 +53,9 @@ from feasibility.records.profile import (
     Profile,
     ProfiledModel,
 )
+from feasibility.records.shared_fields import Assumption, Notice, TensorSpec
 from feasibility.records.workload import Fill, InputSpec, Workload
-from feasibility.render.reports.sentences import with_sentences
+from feasibility.render.reports.assessment_texts import with_sentences
 from feasibility.units import GIB, KIB, MIB, MILLISECOND_NS, SECOND_NS
 from tests.projection_samples import modelled
 

@@ -11,9 +11,9 @@ from feasibility.catalogue.read_device_file import parse_device, read_device
 from feasibility.commands.app import run
 from feasibility.commands.measured_times import parse_measured, read_measured, with_measured
 from feasibility.errors import DeviceError, FeasibilityError, UsageError
+from feasibility.json_documents import encode
 from feasibility.paths import devices_dir
 from feasibility.predict.projected_latency import project_latency
-from feasibility.schema import encode
 from tests.projection_samples import minilm, resnet101
 
 RPI_5 = find_device("rpi_5", load_catalogue(devices_dir()))

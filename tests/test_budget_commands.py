@@ -12,8 +12,8 @@ import pytest
 
 from feasibility.budget.git_revision import revision_of
 from feasibility.errors import RevisionError
+from feasibility.json_documents import read_document
 from feasibility.records.budget import Snapshot
-from feasibility.schema import read_document
 from tests.cli import Result, cli
 from tests.test_startup import modules_after
 from tests.tiny_models import mlp

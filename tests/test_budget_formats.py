@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from markdown_it import MarkdownIt
 
+from feasibility.json_documents import decode, encode
 from feasibility.records.budget import BudgetReport
 from feasibility.render.ci.github import render_annotations
 from feasibility.render.ci.gitlab import render_code_quality
@@ -21,7 +22,6 @@ from feasibility.render.ci.sarif import render_sarif
 from feasibility.render.reports.budget import budget_check_report
 from feasibility.render.terminal.layout import print_report
 from feasibility.render.terminal.text_lines import make_console
-from feasibility.schema import decode, encode
 from tests.budget_samples import HOSTILE, broken_model, kept_model, report
 from tests.snapshot import assert_matches_snapshot
 

@@ -25,6 +25,7 @@ from calibration.robust_fit import fit_robust
 from feasibility.commands.app import run
 from feasibility.errors import UsageError
 from feasibility.facts.read_model import inspect_model
+from feasibility.json_documents import encode
 from feasibility.measure.profiled_model import profiled_model
 from feasibility.paths import profiles_dir
 from feasibility.predict.latency.coefficients import FILE, shipped_coefficients
@@ -38,7 +39,6 @@ from feasibility.predict.validation.published_rows import REQUIRED_COLUMNS, read
 from feasibility.predict.validation.rows_report import rows_report
 from feasibility.records.accuracy import Accuracy
 from feasibility.render.reports.accuracy import accuracy_remarks
-from feasibility.schema import encode
 from tests.tiny_models import mlp
 
 TABLES = published_tables()

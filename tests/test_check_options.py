@@ -20,9 +20,9 @@ from feasibility.commands.check_options import (
 from feasibility.decide.network import PRESETS
 from feasibility.decide.requirements import Requirements
 from feasibility.errors import UsageError
+from feasibility.json_documents import read_document
 from feasibility.paths import devices_dir, profiles_dir
 from feasibility.records.assessment import Assessment
-from feasibility.schema import read_document
 from feasibility.units import MIB, MILLISECOND_NS
 from tests.cli import Result, cli
 

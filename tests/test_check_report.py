@@ -12,14 +12,14 @@ from feasibility.catalogue.load_catalogue import find_device, load_catalogue
 from feasibility.decide.network import PRESETS
 from feasibility.decide.recommendation import assess_model
 from feasibility.decide.requirements import Requirements
+from feasibility.json_documents import read_document
 from feasibility.paths import devices_dir, profiles_dir
 from feasibility.records.assessment import Assessment, ModelAssessment
 from feasibility.records.device import Device
 from feasibility.records.profile import Profile
+from feasibility.render.reports.assessment_texts import with_sentences
 from feasibility.render.reports.check import check_report, headline
-from feasibility.render.reports.sentences import with_sentences
 from feasibility.render.terminal.layout import print_report
-from feasibility.schema import read_document
 from feasibility.units import MILLISECOND_NS
 from tests.test_render_terminal import drawn, printed
 

@@ -16,10 +16,10 @@ import pytest
 
 from feasibility import __version__
 from feasibility.commands import app
+from feasibility.json_documents import encode
 from feasibility.records.assessment import Assessment, Placement
 from feasibility.records.facts import ModelFacts
 from feasibility.records.profile import Profile
-from feasibility.schema import encode
 from tests import samples
 from tests.cli import Result, Stages, cli, stages
 from tests.tiny_models import endless_loop

@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from feasibility.json_documents import encode
 from feasibility.records.assessment import Assessment
 from feasibility.records.facts import ModelFacts
 from feasibility.records.profile import Profile
-from feasibility.schema import encode
 from tests import samples
 
 DOCUMENTS = [

@@ -19,6 +19,7 @@ from feasibility.decide.requirements import Requirements
 from feasibility.decide.score import SCORE_UNKNOWN
 from feasibility.decide.verdict import assess_device
 from feasibility.errors import DocumentError
+from feasibility.json_documents import decode, encode
 from feasibility.measure.imports import ai_hub
 from feasibility.measure.imports.import_report import read_figures
 from feasibility.measure.imports.imported_figures import UnreadableError
@@ -26,10 +27,9 @@ from feasibility.paths import devices_dir
 from feasibility.records.profile import Profile, ProfiledModel
 from feasibility.render.reports import check as check_rows
 from feasibility.render.reports import model_and_machine
+from feasibility.render.reports.assessment_texts import with_sentences
 from feasibility.render.reports.measure import memory_section
 from feasibility.render.reports.reasons import reason_text
-from feasibility.render.reports.sentences import with_sentences
-from feasibility.schema import decode, encode
 
 MIB = 1024**2
 MS = 1_000_000

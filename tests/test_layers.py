@@ -49,16 +49,16 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("model_file.tensors",),
     ("model_file",),
     ("catalogue", "zoo"),
-    ("schema",),
+    ("json_documents",),
     ("records",),
-    ("paths", "scratch", "toml_key_errors"),
-    ("text", "whole_files"),
+    ("paths", "temporary_folders", "toml_key_errors"),
+    ("text", "write_atomically"),
     ("units",),
     ("errors",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 # The model and device layers hand records to renderers; renderers take nothing else.
-RENDER_MAY_IMPORT = {"render", "records", "units", "text", "schema", "errors"}
+RENDER_MAY_IMPORT = {"render", "records", "units", "text", "json_documents", "errors"}
 
 
 def sources() -> list[Path]:

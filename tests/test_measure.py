@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import pytest
 
-from feasibility import schema
+from feasibility import json_documents as schema
 from feasibility.errors import HostError, InputError, ModelError
 from feasibility.measure.measure_model import measure_model
 from feasibility.measure.measure_options import MeasureOptions

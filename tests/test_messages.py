@@ -19,8 +19,8 @@ from feasibility.commands.host_checks import (
     check_peaks,
     check_providers,
 )
+from feasibility.json_documents import DOCUMENTS
 from feasibility.records.doctor import HostCheck
-from feasibility.schema import DOCUMENTS
 from feasibility.units import GIB, MIB
 from tests.cli import Result, Stages, cli, stages
 

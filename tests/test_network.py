@@ -17,9 +17,9 @@ from feasibility.decide.network import (
     transfer_ns,
 )
 from feasibility.errors import UsageError
-from feasibility.records.base import TensorSpec
 from feasibility.records.intervals import Network, NetworkRange
 from feasibility.records.profile import Profile
+from feasibility.records.shared_fields import TensorSpec
 from feasibility.records.workload import Fill, InputSpec, Workload
 from feasibility.units import MILLISECOND_NS
 from tests.projection_samples import minilm

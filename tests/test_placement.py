@@ -21,8 +21,8 @@ from feasibility.records.assessment import (
     Where,
 )
 from feasibility.records.intervals import BytesInterval, DurationInterval
+from feasibility.render.reports.assessment_texts import with_sentences
 from feasibility.render.reports.reasons import reason_text
-from feasibility.render.reports.sentences import with_sentences
 from feasibility.units import MIB, MILLISECOND_NS
 from tests.projection_samples import minilm, resnet101
 

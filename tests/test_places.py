@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feasibility.catalogue.load_catalogue import find_device, load_catalogue
-from feasibility.decide import cloud, energy_and_cost
+from feasibility.decide import cloud_request as cloud
+from feasibility.decide import energy_and_cost
 from feasibility.decide import network as network_module
 from feasibility.decide.network import PRESETS
 from feasibility.decide.recommendation import assess_model
@@ -20,13 +21,13 @@ from feasibility.decide.requirements import Requirements
 from feasibility.decide.score import verdict_rank
 from feasibility.paths import devices_dir
 from feasibility.records.assessment import Assessment, ModelAssessment, Placement
-from feasibility.records.base import TensorSpec
 from feasibility.records.device import Device
 from feasibility.records.intervals import Network, NetworkRange
 from feasibility.records.profile import Profile
+from feasibility.records.shared_fields import TensorSpec
 from feasibility.records.workload import InputSpec, Workload
+from feasibility.render.reports.assessment_texts import with_sentences
 from feasibility.render.reports.check import check_report
-from feasibility.render.reports.sentences import with_sentences
 from feasibility.units import GIB, MILLISECOND_NS, SECOND_NS
 from tests.projection_samples import board, devices, minilm, profiles, resnet101
 from tests.snapshot import assert_matches_snapshot

@@ -23,7 +23,7 @@ from feasibility.predict.published_npu_times import npu_times
 from feasibility.records.device import Anchor, Cluster, Device, Gpu
 from feasibility.records.intervals import DurationInterval
 from feasibility.records.profile import Profile
-from feasibility.render.reports.explanations import latency_explanation
+from feasibility.render.reports.figure_explanations import latency_explanation
 from feasibility.units import MILLISECOND_NS, SECOND_NS
 from tests.projection_samples import board, figure, latency, minilm, resnet101
 

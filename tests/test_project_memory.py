@@ -15,7 +15,7 @@ from feasibility.predict.projected_memory import (
 from feasibility.records.device import Device, Gpu, Isa
 from feasibility.records.facts import ActivationPeak
 from feasibility.records.profile import GpuMemory, Profile
-from feasibility.render.reports.explanations import memory_explanation
+from feasibility.render.reports.figure_explanations import memory_explanation
 from feasibility.units import GIB, MIB
 from tests.projection_samples import (
     board,

@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feasibility.errors import EXIT_OK, EXIT_REQUIREMENT_NOT_MET
+from feasibility.json_documents import encode
 from feasibility.measure.prove import prove_model as prove_module
 from feasibility.measure.prove.prove_model import ProveOptions
-from feasibility.records.base import Notice
 from feasibility.records.proof import Bisection, LimitedRun, Proof
+from feasibility.records.shared_fields import Notice
 from feasibility.render.reports.prove import latency_plot_section, prove_report
 from feasibility.render.reports.sections import LatencyPlot
 from feasibility.render.terminal.plot import latency_lines
-from feasibility.schema import encode
 from feasibility.units import MIB, MILLISECOND_NS
 from tests import samples
 from tests.cli import Result, cli

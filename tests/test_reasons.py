@@ -13,13 +13,13 @@ from feasibility.catalogue.load_catalogue import find_device, load_catalogue
 from feasibility.decide.recommendation import assess_model, obstacles
 from feasibility.decide.requirements import Requirements
 from feasibility.decide.verdict import assess_device
+from feasibility.json_documents import read_document
 from feasibility.paths import devices_dir, profiles_dir
 from feasibility.records.assessment import MemoryLimit, ModelAssessment, Reason
 from feasibility.records.device import Device
 from feasibility.records.profile import Profile
+from feasibility.render.reports.assessment_texts import with_sentences
 from feasibility.render.reports.reasons import reason_text
-from feasibility.render.reports.sentences import with_sentences
-from feasibility.schema import read_document
 from feasibility.units import MIB, MILLISECOND_NS
 from tests.projection_samples import devices, profiles, resnet101
 

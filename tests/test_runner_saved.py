@@ -12,13 +12,13 @@ import pytest
 
 from feasibility.decide.recommendation import assess_model
 from feasibility.errors import HostError
+from feasibility.json_documents import decode
 from feasibility.measure import measurement_warnings
 from feasibility.measure.saved_emulations import save_emulation, saved_emulations
 from feasibility.records.profile import Profile
 from feasibility.records.runners import RunnerForms, RunnerTrial
 from feasibility.runners.emulator import install
 from feasibility.runners.emulator.installed_emulator import emulator_folder
-from feasibility.schema import decode
 from tests import samples, tiny_models
 from tests.cli import Result, cli
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from feasibility import schema
+from feasibility import json_documents as schema
 from feasibility.errors import DocumentError, UsageError
 from feasibility.records.facts import ModelFacts
 from feasibility.records.profile import Profile

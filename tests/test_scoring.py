@@ -34,8 +34,8 @@ from feasibility.records import device as device_records
 from feasibility.records.assessment import DeviceAssessment, Verdict
 from feasibility.records.device import Device, Figure
 from feasibility.records.profile import Profile
+from feasibility.render.reports.assessment_texts import with_sentences
 from feasibility.render.reports.reasons import reason_text
-from feasibility.render.reports.sentences import with_sentences
 from feasibility.units import GIB, MIB, MILLISECOND_NS
 from tests.projection_samples import board, devices, minilm, profiles, resnet101, xlmr
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from feasibility.scratch import remove_abandoned, scratch_folder
+from feasibility.temporary_folders import remove_abandoned, scratch_folder
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_a_killed_owner_is_cleaned_up_after(parent: Path) -> None:
     """The next folder removes what a killed process left, and nothing that is in use."""
     script = (
         "import os, signal\n"
-        "from feasibility.scratch import scratch_folder\n"
+        "from feasibility.temporary_folders import scratch_folder\n"
         "with scratch_folder() as folder:\n"
         "    (folder / 'capture.bin').write_bytes(b'x')\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"

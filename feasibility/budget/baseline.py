@@ -11,10 +11,10 @@ import msgspec
 from feasibility.budget.metrics import Need
 from feasibility.budget.model_under_test import ModelUnderTest
 from feasibility.errors import DocumentError
+from feasibility.json_documents import encode, read_document
 from feasibility.records.budget import Metric, Snapshot
-from feasibility.schema import encode, read_document
 from feasibility.text import safe_text
-from feasibility.whole_files import whole_file
+from feasibility.write_atomically import whole_file
 
 # Enough to explain growth; all initializers of a large model would make a large file.
 KEPT_INITIALIZER_COUNT: Final = 24

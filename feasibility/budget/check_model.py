@@ -14,7 +14,6 @@ from feasibility.budget.metrics import METRICS, Need
 from feasibility.budget.model_under_test import ModelUnderTest
 from feasibility.budget.parse_limit import Limit
 from feasibility.budget.rules import device_bound, device_line, drift_line, operator_lines
-from feasibility.records.base import Notice
 from feasibility.records.budget import (
     BudgetLine,
     Growth,
@@ -24,6 +23,7 @@ from feasibility.records.budget import (
     Snapshot,
     Source,
 )
+from feasibility.records.shared_fields import Notice
 
 Progress: TypeAlias = Callable[[int, int, str], None]
 

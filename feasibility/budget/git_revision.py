@@ -12,7 +12,7 @@ from typing import Final
 
 from feasibility.errors import ModelError, RevisionError
 from feasibility.facts.read_model import external_locations
-from feasibility.scratch import scratch_folder
+from feasibility.temporary_folders import scratch_folder
 from feasibility.text import safe_text
 
 _TIMEOUT_S: Final = 600

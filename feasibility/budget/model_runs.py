@@ -26,7 +26,7 @@ from feasibility.records.workload import InputPlan, InputSpec
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Done
 from feasibility.runners.host import ceiling_bytes
-from feasibility.scratch import scratch_folder
+from feasibility.temporary_folders import scratch_folder
 
 # The second child of the pass is not needed; at the same time as the first it costs little.
 _MEMRAY_WIDTH: Final = 2

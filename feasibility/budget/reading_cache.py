@@ -17,7 +17,7 @@ from feasibility.model_file.open_model import open_regular
 from feasibility.paths import cache_dir
 from feasibility.text import safe_text
 from feasibility.units import SECOND_NS
-from feasibility.whole_files import whole_file
+from feasibility.write_atomically import whole_file
 
 T = TypeVar("T")
 _MAX_ENTRY_BYTES: Final = 16 * 1024**2

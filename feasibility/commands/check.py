@@ -126,8 +126,8 @@ def assess_paths(
     from feasibility.commands.prove_on_devices import with_proofs
     from feasibility.decide.recommendation import assess_model
     from feasibility.records.assessment import Assessment, Failure
+    from feasibility.render.reports.assessment_texts import with_sentences
     from feasibility.render.reports.check import headline
-    from feasibility.render.reports.sentences import with_sentences
 
     paths = tuple(paths)
     models: list[ModelAssessment] = []

@@ -219,9 +219,9 @@ def _recorded_accuracy() -> Accuracy:
     """The error on the published rows, each projected by a fit that did not see it."""
     import msgspec
 
+    from feasibility.json_documents import read_document
     from feasibility.paths import profiles_dir
     from feasibility.records.accuracy import Accuracy
-    from feasibility.schema import read_document
 
     # `make calibrate` writes this file.
     recorded = read_document(profiles_dir() / "accuracy.json", Accuracy)
@@ -250,9 +250,9 @@ def _validate_files(files: list[Path], *, as_json: bool) -> int:
     from feasibility.catalogue.load_catalogue import refuse_shared_id
     from feasibility.catalogue.read_device_file import read_device
     from feasibility.commands.report_error import report_error
+    from feasibility.json_documents import encode
     from feasibility.records.catalogue import Catalogue
     from feasibility.render.reports.sections import name_text
-    from feasibility.schema import encode
 
     code = EXIT_OK
     valid: list[Device] = []

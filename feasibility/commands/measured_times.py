@@ -16,15 +16,15 @@ from feasibility.catalogue.write_device_file import with_anchors
 from feasibility.commands.parse_check_options import parse_runtime
 from feasibility.errors import DeviceError, UsageError
 from feasibility.facts.read_model import inspect_model
+from feasibility.json_documents import read_document
 from feasibility.measure.profiled_model import profiled_model
 from feasibility.paths import user_devices_dir
 from feasibility.predict.projected_latency import anchor_of
 from feasibility.records.device import Anchor, Device
 from feasibility.records.profile import Profile, ProfiledModel
-from feasibility.schema import read_document
 from feasibility.text import safe_text
 from feasibility.units import MINUTE_NS, parse_duration_ns
-from feasibility.whole_files import whole_file
+from feasibility.write_atomically import whole_file
 
 _FILE_HINT = 'write for example: [rpi_5] and below it "model.onnx" = "23ms"'
 

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 
 from feasibility.errors import DocumentError
 from feasibility.text import safe_text
-from feasibility.whole_files import unfinished_path
+from feasibility.write_atomically import unfinished_path
 
 if TYPE_CHECKING:
     import msgspec
@@ -118,7 +118,7 @@ def print_result(
 ) -> None:
     """Write the document into its file, then print the document or the report on stdout."""
     if output is not None or as_json:
-        from feasibility.schema import encode
+        from feasibility.json_documents import encode
 
         document = encode(record)
         if output is not None:

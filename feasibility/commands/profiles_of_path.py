@@ -109,8 +109,8 @@ def imported(figures: Path, model: Path | None) -> Profile:
 
 def _saved(path: Path) -> Profile:
     """The profile in a file of this tool or of another program."""
+    from feasibility.json_documents import is_document_of_this_tool, read_document
     from feasibility.records.profile import Profile
-    from feasibility.schema import is_document_of_this_tool, read_document
 
     if path.suffix.lower() == ".json" and is_document_of_this_tool(path):
         return read_document(path, Profile)

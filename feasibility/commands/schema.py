@@ -22,7 +22,7 @@ def schema(
     """Print the JSON Schema of a document. It describes every field in a sentence."""
     import msgspec
 
-    from feasibility.schema import DOCUMENTS, json_schema
+    from feasibility.json_documents import DOCUMENTS, json_schema
 
     if name is None:
         write_bytes("".join(f"{document}\n" for document in DOCUMENTS).encode())

@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from feasibility.records.base import TensorSpec
 from feasibility.records.intervals import DurationInterval, Network, NetworkRange
 from feasibility.records.profile import Profile
+from feasibility.records.shared_fields import TensorSpec
 from feasibility.records.workload import InputSpec
 from feasibility.units import MILLISECOND_NS, SECOND_NS
 

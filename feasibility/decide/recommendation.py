@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from feasibility.decide.actions import settling_actions
-from feasibility.decide.candidates import compare_places
-from feasibility.decide.cloud import assumed_network, with_network
+from feasibility.decide.cloud_request import assumed_network, with_network
+from feasibility.decide.compare_devices import compare_places
 from feasibility.decide.constraints import SERVER
 from feasibility.decide.energy_and_cost import by_price
 from feasibility.decide.requirements import Requirements
 from feasibility.decide.score import verdict_rank
+from feasibility.decide.settle_undecided import settling_actions
 from feasibility.decide.verdict import NO_REQUIREMENTS, assess_place
 from feasibility.records.assessment import (
     Alternative,

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from feasibility.decide.cloud import CloudRequest, cloud_request, judge_request
+from feasibility.decide.cloud_request import CloudRequest, cloud_request, judge_request
 from feasibility.decide.constraints import (
     SERVER,
     judge_latency,

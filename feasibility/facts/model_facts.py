@@ -27,10 +27,10 @@ from feasibility.model_file.external_data import external_file_facts, resolve_ex
 from feasibility.model_file.skeleton import Skeleton, skeleton_of
 from feasibility.ort_memory.modelled_memory import modelled_memory
 from feasibility.ort_memory.version import other_version_installed
-from feasibility.records.base import Notice
 from feasibility.records.budget import InitializerSize
 from feasibility.records.facts import ModelFacts, NodeFacts, OperatorType
 from feasibility.records.model_reading import ModelReading
+from feasibility.records.shared_fields import Notice
 from feasibility.text import safe_text, shorten
 from feasibility.units import format_bytes
 

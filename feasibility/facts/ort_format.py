@@ -15,8 +15,8 @@ from feasibility.errors import ModelError
 from feasibility.facts.operator_counts import DEFAULT_DOMAIN, domain_name
 from feasibility.graph.declared_inputs import declared_inputs, declared_outputs
 from feasibility.model_file.flatbuffer import Flatbuffer, FlatbufferError, Table
-from feasibility.records.base import Notice
 from feasibility.records.facts import ModelFacts
+from feasibility.records.shared_fields import Notice
 from feasibility.text import safe_text
 
 if TYPE_CHECKING:

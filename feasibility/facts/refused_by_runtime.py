@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from feasibility.facts.operator_counts import DEFAULT_DOMAIN, domain_name
 from feasibility.model_file.subgraph_names import bodies
-from feasibility.records.base import Notice
+from feasibility.records.shared_fields import Notice
 from feasibility.text import safe_text
 
 if TYPE_CHECKING:

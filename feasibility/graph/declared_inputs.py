@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from feasibility.graph.value_types import MAX_RANK, type_text, value_type
 from feasibility.model_file.element_types import dtype_name
-from feasibility.records.base import Dim, TensorSpec
+from feasibility.records.shared_fields import Dim, TensorSpec
 
 if TYPE_CHECKING:
     from onnx import GraphProto, TypeProto, ValueInfoProto

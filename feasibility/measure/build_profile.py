@@ -24,9 +24,9 @@ from feasibility.measure.passes import Passes
 from feasibility.measure.profiled_model import profiled_model
 from feasibility.model_file.element_types import ELEMENT_TYPES
 from feasibility.records.anatomy import Anatomy, Timeline
-from feasibility.records.base import Notice
 from feasibility.records.model_reading import ModelReading
 from feasibility.records.profile import GpuMemory, Profile
+from feasibility.records.shared_fields import Notice
 from feasibility.records.workload import InputPlan, InputSpec
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Done, Loaded, Ready, Recording

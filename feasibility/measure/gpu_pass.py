@@ -9,12 +9,12 @@ from feasibility.measure.instruments.gpu_watcher import GpuFigures, GpuWatcher
 from feasibility.measure.instruments.nvml import Nvml, NvmlError, open_nvml
 from feasibility.measure.measurement_warnings import gpu_memory_missing
 from feasibility.measure.passes import Passes
-from feasibility.records.base import Notice
 from feasibility.records.profile import GpuMemory
+from feasibility.records.shared_fields import Notice
 from feasibility.records.workload import InputPlan, InputSpec
 from feasibility.runners.child_process import Watcher
 from feasibility.runners.session import LocalSession
-from feasibility.scratch import scratch_folder
+from feasibility.temporary_folders import scratch_folder
 
 GPU_PROVIDERS: Final = frozenset({"CUDAExecutionProvider", "TensorrtExecutionProvider"})
 _SMALLEST: Final = InputPlan(inputs=(InputSpec(name="x", dtype="float32", shape=(1,)),))

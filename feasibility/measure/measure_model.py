@@ -19,13 +19,13 @@ from feasibility.measure.instruments.ort_profile import read_trace
 from feasibility.measure.measure_options import MeasureOptions, Progress, no_progress
 from feasibility.measure.memory_figures import memory_of
 from feasibility.measure.passes import Passes, connected_passes
-from feasibility.records.base import Notice
 from feasibility.records.model_reading import ModelReading
 from feasibility.records.profile import Profile
+from feasibility.records.shared_fields import Notice
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Done, Failed
 from feasibility.runners.session import LocalRunner, Runner, Session
-from feasibility.scratch import scratch_folder
+from feasibility.temporary_folders import scratch_folder
 
 _STEPS: Final = (
     "reading the model",

@@ -11,10 +11,10 @@ from typing import Final, Literal
 
 from feasibility.measure.latency_percentiles import outlier_count
 from feasibility.measure.measure_options import MeasureOptions
-from feasibility.records.base import AllocatorSetting, Notice
 from feasibility.records.device import Device
 from feasibility.records.profile import Latency
 from feasibility.records.proof import LimitedRun, LimitKind
+from feasibility.records.shared_fields import AllocatorSetting, Notice
 from feasibility.records.workload import InputPlan
 from feasibility.runners.child_protocol import Failed
 from feasibility.runners.session import FreeSpace

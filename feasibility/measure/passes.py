@@ -15,8 +15,8 @@ from msgspec.structs import replace
 
 from feasibility.errors import ModelError
 from feasibility.measure.measure_options import MeasureOptions
-from feasibility.records.base import AllocatorSetting
 from feasibility.records.model_reading import ModelReading
+from feasibility.records.shared_fields import AllocatorSetting
 from feasibility.records.workload import InputPlan, InputSpec, Workload
 from feasibility.runners.child_command import STEADY_ENVIRONMENT
 from feasibility.runners.child_process import ChildResult, Watcher, run_children

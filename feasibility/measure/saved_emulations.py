@@ -6,10 +6,10 @@ import contextlib
 import hashlib
 
 from feasibility.errors import DocumentError
+from feasibility.json_documents import encode, read_document
 from feasibility.paths import data_dir
 from feasibility.records.profile import Profile
-from feasibility.schema import encode, read_document
-from feasibility.whole_files import whole_file
+from feasibility.write_atomically import whole_file
 
 _DIGEST_CHARACTERS = 16
 

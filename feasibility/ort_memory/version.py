@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import metadata
 from typing import Final
 
-from feasibility.records.base import Notice
+from feasibility.records.shared_fields import Notice
 
 # The rules and sizes of this package were read from this version and checked against it.
 MODELLED_VERSION: Final = "1.31"

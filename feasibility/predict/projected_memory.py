@@ -12,11 +12,11 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from feasibility.records.base import Method
 from feasibility.records.device import Device, Gpu
 from feasibility.records.facts import ModelledMemory
 from feasibility.records.intervals import BytesInterval, MemoryBasis
 from feasibility.records.profile import GpuMemory, Memory, Profile, ProfiledModel
+from feasibility.records.shared_fields import Method
 from feasibility.units import MIB
 
 # Memory that was measured on one instruction set and modelled for the other: the ends of the

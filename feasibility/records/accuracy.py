@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from feasibility.records.base import Count, Nanoseconds, Ratio, Record, doc
+from feasibility.records.shared_fields import Count, Nanoseconds, Ratio, Record, doc
 
 Scope: TypeAlias = Literal["all", "kind", "runtime"]
 

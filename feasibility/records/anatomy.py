@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from feasibility.records.base import Bytes, Nanoseconds, Record, doc
+from feasibility.records.shared_fields import Bytes, Nanoseconds, Record, doc
 
 ChangedSetting: TypeAlias = Literal["prepacking-off", "arena-off"]
 TimelinePhaseName: TypeAlias = Literal[

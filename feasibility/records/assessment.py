@@ -10,7 +10,6 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta
 
-from feasibility.records.base import Bytes, Count, Nanoseconds, Record, doc
 from feasibility.records.device import Role
 from feasibility.records.intervals import (
     BytesInterval,
@@ -22,6 +21,7 @@ from feasibility.records.intervals import (
 )
 from feasibility.records.profile import Profile
 from feasibility.records.proof import DeviceProof
+from feasibility.records.shared_fields import Bytes, Count, Nanoseconds, Record, doc
 
 Verdict: TypeAlias = Literal["fits", "tight", "fits-with-changes", "does-not-fit", "undecided"]
 Where: TypeAlias = Literal["on-device", "on-device-with-changes", "split", "cloud", "undecided"]

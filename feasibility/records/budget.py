@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from feasibility.records.base import Bytes, Count, Method, Nanoseconds, Notice, Record, doc
+from feasibility.records.shared_fields import Bytes, Count, Method, Nanoseconds, Notice, Record, doc
 from feasibility.records.workload import InputSpec
 
 Metric: TypeAlias = Literal[

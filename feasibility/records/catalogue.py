@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from feasibility.records.base import Record, doc
 from feasibility.records.device import Device
+from feasibility.records.shared_fields import Record, doc
 
 
 class Catalogue(

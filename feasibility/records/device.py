@@ -6,8 +6,8 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from msgspec import Meta
 
-from feasibility.records.base import Count, Record, doc
-from feasibility.records.base import Isa as Isa  # noqa: PLC0414  (part of this module)
+from feasibility.records.shared_fields import Count, Record, doc
+from feasibility.records.shared_fields import Isa as Isa  # noqa: PLC0414  (part of this module)
 
 Kind: TypeAlias = Literal["phone", "tablet", "sbc", "laptop", "desktop", "server"]
 Role: TypeAlias = Literal["foreground", "background", "extension", "headless", "service"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from feasibility.records.base import Record, doc
+from feasibility.records.shared_fields import Record, doc
 
 State: TypeAlias = Literal["ok", "limited", "missing"]
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from feasibility.records.base import Assumption, Bytes, Count, Isa, Notice, Record, TensorSpec, doc
+from feasibility.records.shared_fields import (
+    Assumption,
+    Bytes,
+    Count,
+    Isa,
+    Notice,
+    Record,
+    TensorSpec,
+    doc,
+)
 
 OperatorClass: TypeAlias = Literal[
     "conv", "depthwise_conv", "pointwise_conv", "matmul", "attention", "recurrent", "normalization",

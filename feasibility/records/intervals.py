@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from feasibility.records.base import Bytes, Count, Method, Nanoseconds, Ratio, Record, doc
+from feasibility.records.shared_fields import Bytes, Count, Method, Nanoseconds, Ratio, Record, doc
 
 MemoryBasisCode: TypeAlias = Literal[
     "same-isa", "other-isa", "graph", "gpu", "measured-gpu", "whole-process", "not-measured"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from feasibility.records.base import Record
 from feasibility.records.budget import InitializerSize
 from feasibility.records.facts import ModelFacts
+from feasibility.records.shared_fields import Record
 from feasibility.records.workload import InputPlan
 
 

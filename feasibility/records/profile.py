@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from feasibility.records.anatomy import Anatomy, Timeline
-from feasibility.records.base import (
+from feasibility.records.facts import ModelSummary, OperatorClass
+from feasibility.records.shared_fields import (
     AllocatorSetting,
     Bytes,
     Count,
@@ -15,7 +16,6 @@ from feasibility.records.base import (
     Record,
     doc,
 )
-from feasibility.records.facts import ModelSummary, OperatorClass
 from feasibility.records.workload import Workload
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from feasibility.records.base import (
+from feasibility.records.profile import Host, ProfiledModel
+from feasibility.records.shared_fields import (
     AllocatorSetting,
     Bytes,
     Count,
@@ -14,7 +15,6 @@ from feasibility.records.base import (
     Record,
     doc,
 )
-from feasibility.records.profile import Host, ProfiledModel
 from feasibility.records.workload import Workload
 
 LimitKind: TypeAlias = Literal["cgroup-v2", "cgroup-v1", "systemd-scope", "address-space"]

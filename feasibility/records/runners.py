@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from feasibility.records.base import Bytes, Method, Notice, Record, doc
 from feasibility.records.profile import Host
+from feasibility.records.shared_fields import Bytes, Method, Notice, Record, doc
 
 
 class RunnerForm(Record, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from feasibility.records.base import Assumption, Count, Record, ValueKind, doc
+from feasibility.records.shared_fields import Assumption, Count, Record, ValueKind, doc
 
 
 class Fill(Record, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from feasibility.errors import HostError, UsageError
 from feasibility.paths import cache_dir
 from feasibility.text import safe_text
 from feasibility.units import format_bytes
-from feasibility.whole_files import whole_file
+from feasibility.write_atomically import whole_file
 from feasibility.zoo.convolutional_networks import mobilenet_v2, resnet18_fastai, resnet101, yamnet
 from feasibility.zoo.network import Network
 from feasibility.zoo.onnx_file import write_network

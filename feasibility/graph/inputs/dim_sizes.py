@@ -18,7 +18,7 @@ from feasibility.graph.inputs.dim_names import Role, evaluate, operands, role_of
 from feasibility.graph.inputs.dim_roles import OpenInput, dim_role, known_values
 from feasibility.graph.shapes.type_graph import type_graph
 from feasibility.graph.value_types import LARGEST, ValueType
-from feasibility.records.base import Assumption
+from feasibility.records.shared_fields import Assumption
 from feasibility.text import safe_text
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from feasibility.graph.inputs.fill_values import Choice, cautious_choice, choose
 from feasibility.graph.inputs.given_arrays import given_arrays, sizes_of
 from feasibility.graph.value_types import type_text
 from feasibility.model_file.element_types import dtype_name
-from feasibility.records.base import Assumption
+from feasibility.records.shared_fields import Assumption
 from feasibility.records.workload import Fill, InputPlan, InputSpec
 from feasibility.text import safe_text
 

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from feasibility.errors import DocumentError
 from feasibility.measure.imports import ai_hub, optimum, ort_runner, perf_test
 from feasibility.measure.imports.imported_figures import UnreadableError
-from feasibility.records.base import Notice
 from feasibility.records.profile import Profile, ProfiledModel
+from feasibility.records.shared_fields import Notice
 from feasibility.text import safe_text
 from feasibility.units import format_bytes
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import feasibility
-from feasibility.records.base import Notice
 from feasibility.records.profile import Host, Latency, Memory, Profile, ProfiledModel
+from feasibility.records.shared_fields import Notice
 from feasibility.records.workload import Workload
 
 _LARGEST: Final = 2**62

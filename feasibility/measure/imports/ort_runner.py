@@ -18,8 +18,8 @@ from feasibility.measure.imports.imported_figures import (
     whole,
 )
 from feasibility.measure.latency_percentiles import latency_summary
-from feasibility.records.base import ISA_ALIASES
 from feasibility.records.profile import Latency, Memory, Profile
+from feasibility.records.shared_fields import ISA_ALIASES
 from feasibility.units import MILLISECOND_NS
 
 _SCHEMA_VERSION: Final = 1

@@ -31,10 +31,10 @@ from feasibility.measure.prove.limited_run import (
     unlimited_run,
 )
 from feasibility.measure.prove.page_cache import read_ahead_bytes
-from feasibility.records.base import AllocatorSetting
 from feasibility.records.device import Device
 from feasibility.records.model_reading import ModelReading
 from feasibility.records.proof import Bisection, LimitedRun, LimitKind, Proof
+from feasibility.records.shared_fields import AllocatorSetting
 from feasibility.records.workload import InputPlan
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Done, Event, Ready

@@ -18,8 +18,8 @@ from feasibility.measure.this_machine.core_clusters import (
     read_extensions,
     read_processors,
 )
-from feasibility.records.base import ISA_ALIASES, Isa
 from feasibility.records.device import Kind
+from feasibility.records.shared_fields import ISA_ALIASES, Isa
 from feasibility.runners.cgroup_mounts import memory_hierarchies
 from feasibility.runners.host import this_host
 from feasibility.text import safe_text

@@ -22,7 +22,7 @@ from feasibility.records.workload import InputSpec
 from feasibility.runners.child_command import local_command
 from feasibility.runners.child_process import ChildResult, run_child
 from feasibility.runners.child_protocol import Event, Failed, Ready, Request, Schedule, Task, Timed
-from feasibility.scratch import scratch_folder
+from feasibility.temporary_folders import scratch_folder
 from feasibility.units import MIB, SECOND_NS
 from feasibility.zoo.network import Network
 from feasibility.zoo.onnx_file import write_network

@@ -9,9 +9,16 @@ from typing import Final
 from feasibility.records.assessment import Assessment, DeviceAssessment, ModelAssessment, Storage
 from feasibility.records.intervals import BytesInterval, DurationInterval
 from feasibility.records.profile import Profile
+from feasibility.render.reports.assessment_texts import (
+    SERVER,
+    best_server,
+    candidate_of,
+    kind_text,
+    server_text,
+)
+from feasibility.render.reports.compare_devices import duration_text, places_section, stream_rows
 from feasibility.render.reports.measure import profile_details
 from feasibility.render.reports.model_and_machine import host_row, model_row, summary_rows
-from feasibility.render.reports.places import duration_text, places_section, stream_rows
 from feasibility.render.reports.prove import device_proof_section
 from feasibility.render.reports.reasons import upload_text
 from feasibility.render.reports.sections import (
@@ -24,13 +31,6 @@ from feasibility.render.reports.sections import (
     name_text,
     notice_section,
     section_of,
-)
-from feasibility.render.reports.sentences import (
-    SERVER,
-    best_server,
-    candidate_of,
-    kind_text,
-    server_text,
 )
 from feasibility.render.reports.verdict_table import (
     METHOD_TEXT,

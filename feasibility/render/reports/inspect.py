@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from feasibility.records.base import TensorSpec
 from feasibility.records.facts import ActivationPeak, ModelFacts, ModelledMemory, OperatorType
+from feasibility.records.shared_fields import TensorSpec
 from feasibility.render.reports.sections import (
     NOT_KNOWN,
     Bar,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, TypeVar
 
-from feasibility.records.base import Assumption, Notice, TensorSpec
+from feasibility.records.shared_fields import Assumption, Notice, TensorSpec
 from feasibility.text import safe_text
 from feasibility.units import format_bytes, format_percent
 

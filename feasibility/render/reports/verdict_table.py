@@ -13,9 +13,10 @@ from feasibility.records.assessment import (
     Verdict,
     Where,
 )
-from feasibility.records.base import Method
 from feasibility.records.intervals import DurationInterval
-from feasibility.render.reports.places import duration_text, factor_text
+from feasibility.records.shared_fields import Method
+from feasibility.render.reports.assessment_texts import candidate_of, kind_text
+from feasibility.render.reports.compare_devices import duration_text, factor_text
 from feasibility.render.reports.sections import (
     Column,
     Grid,
@@ -26,7 +27,6 @@ from feasibility.render.reports.sections import (
     name_text,
     table,
 )
-from feasibility.render.reports.sentences import candidate_of, kind_text
 from feasibility.units import (
     NOT_MEASURED,
     format_bytes,

@@ -31,7 +31,7 @@ from feasibility.runners.emulator.installed_emulator import (
 )
 from feasibility.runners.host import this_host
 from feasibility.runners.session import FilesToStage, Session
-from feasibility.scratch import scratch_folder
+from feasibility.temporary_folders import scratch_folder
 from feasibility.text import safe_text
 
 _INHERITED: Final = ("HOME", "LANG", "PATH", "TMPDIR", "TZ", "USER")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from typing import Final
 
-from feasibility.decide.cloud import is_network_wider
+from feasibility.decide.cloud_request import is_network_wider
 from feasibility.decide.score import interval_verdict
 from feasibility.decide.verdict import AssessedPlace
 from feasibility.records.assessment import Action, ActionCode, Candidate

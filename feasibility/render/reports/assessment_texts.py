@@ -19,7 +19,7 @@ from feasibility.records.assessment import (
 )
 from feasibility.records.intervals import Network
 from feasibility.records.profile import Profile
-from feasibility.render.reports.explanations import (
+from feasibility.render.reports.figure_explanations import (
     cost_explanation,
     energy_explanation,
     latency_explanation,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from feasibility.decide.cloud import CloudRequest
+from feasibility.decide.cloud_request import CloudRequest
 from feasibility.decide.energy_and_cost import by_price, hourly_cost, request_cost, servers_needed
 from feasibility.decide.requirements import Requirements
 from feasibility.decide.score import verdict_rank
