@@ -25,7 +25,7 @@ def memory_of(profile: Profile) -> Memory:
 def test_the_reserve_is_the_highest_peak() -> None:
     """Of the default allocator, if a range of it was measured, and of the steady one."""
     assert reserve_row(samples.profile()).text == (
-        "reserve 457 MiB with the default allocator, 366 MiB with its trim threshold fixed; "
+        "reserve 457 MiB with the default allocator, 366 MiB with the steady allocator; "
         "plus 44 MiB for Python and the runtime"
     )
 

@@ -235,8 +235,8 @@ def test_a_close_request_over_a_measured_network_is_settled_on_the_server() -> N
     assert found.devices[1].verdict == "undecided"
     assert found.devices[1].reasons[0].code == "limit-inside-interval"
     assert found.placement.settled_by == (
-        "time it on the NVIDIA T4 server, then `feasibility devices calibrate t4 --measured "
-        "resnet101.onnx=TIME`",
+        "measure its time on the NVIDIA T4 server, then run `feasibility devices calibrate t4 "
+        "--measured resnet101.onnx=TIME`",
     )
 
 
@@ -247,7 +247,7 @@ def test_a_close_latency_is_settled_on_the_device() -> None:
         assess_model(pictures(), (roomy,), Requirements(latency_budget_ns=likely))
     )
     assert found.placement.settled_by == (
-        "time it on the Board, then `feasibility devices calibrate board --measured "
+        "measure its time on the Board, then run `feasibility devices calibrate board --measured "
         "resnet101.onnx=TIME`",
     )
 
@@ -258,7 +258,7 @@ def test_a_device_of_a_file_is_timed_with_a_table() -> None:
     likely = assess_model(pictures(), (own,)).devices[0].latency.likely_ns
     found = with_sentences(assess_model(pictures(), (own,), Requirements(latency_budget_ns=likely)))
     assert found.placement.settled_by == (
-        "time it on the Board and give the time with `--measured TIMES.toml`; the file contains "
+        "measure its time on the Board and give it with `--measured TIMES.toml`; the file contains "
         '[board] and "resnet101.onnx" = "TIME"',
     )
 

@@ -51,12 +51,12 @@ def test_arm_is_modelled_within_five_percent(profile: Callable[[], Profile], arm
 def test_the_explanation_names_what_differs() -> None:
     found = project_memory(resnet101(), board())
     assert memory_explanation(found).startswith(
-        "Modelled for aarch64 from figures measured on x86_64: loading takes 172 MiB less because "
-        "x86-64 keeps a copy of convolution weights in another layout, running 4 MiB more. While "
-        "running: 171 MiB for weights, 15 MiB for activations, 1 MiB for inputs, 10 MiB for the "
-        "runtime itself."
+        "Projected for aarch64 from figures measured on x86_64: 172 MiB less memory to load "
+        "because x86-64 keeps a copy of convolution weights in another layout, 4 MiB more memory to run. "
+        "While running: 171 MiB for weights, 15 MiB for activations, 1 MiB for inputs, 10 MiB for "
+        "buffers of the runtime."
     )
-    assert "loading takes the same, running the same." in (
+    assert "the same memory to load, the same memory to run." in (
         memory_explanation(project_memory(minilm(), board()))
     )
 

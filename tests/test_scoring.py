@@ -244,7 +244,7 @@ def test_the_decisive_reason_comes_first() -> None:
     assert found.verdict == "fits-with-changes"
     assert reason_text(found.reasons[0]) == (
         "needs 1.61 to 1.91 GiB to load, over the limit: "
-        "Linux leaves a process without a desktop 1.5 GiB of 2 GiB"
+        "Linux grants a process (no desktop running) 1.5 GiB of 2 GiB"
     )
 
 

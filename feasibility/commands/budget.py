@@ -62,7 +62,8 @@ class ScopeOptions:
     config: ConfigOption = None
     against: str | None = option(
         "--against REV",
-        "Git revision to compare with: measure both now, alternating; ignore saved profiles.",
+        "Git revision to compare with: measure the models of both revisions now, in turns; "
+        "ignore saved profiles.",
     )
     static: bool = option(
         "--static", "Check sizes, FLOPs and operators only; run nothing.", default=False
@@ -85,7 +86,9 @@ class CheckOutputOptions(OutputOptions):
     """Where the report goes, and what it shows."""
 
     explain: bool = option(
-        "--explain", "Show every limit, and also changes within the limit.", default=False
+        "--explain",
+        "Show every limit, also those that are kept, and every change from the baseline.",
+        default=False,
     )
     format_: list[str] | None = option(
         "--format NAME[=FILE]",

@@ -69,9 +69,9 @@ def check(
 
     Default devices: a budget phone and a flagship phone, Raspberry Pi 4 and 5, and an RTX
     server. A verdict of "does not fit" is a result: the exit code stays 0 unless --require
-    is given. With --on emulate:aarch64, or after `measure` with it, Arm memory is measured
-    with Arm code; times are still measured on this machine. --details compares all places:
-    time with the network, energy, cost, bytes sent.
+    is given. With --on emulate:aarch64, now or in an earlier `measure` of the model, memory
+    on Arm devices is measured with Arm code; times are still measured on this machine.
+    --details also compares all devices: time with the network, energy, cost, bytes sent.
     """
     threads = measuring_threads(places.threads, on)
     options = measure_options(inputs, measuring, threads)

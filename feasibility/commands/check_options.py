@@ -33,7 +33,7 @@ class TargetOptions:
     )
     memory: str | None = option(
         "--memory SIZE",
-        "Most memory of the model and its runtime, for example 200MiB; default: the "
+        "Highest memory of the model with its runtime, for example 200MiB; default: the "
         "device's limit.",
     )
     app_size: str | None = option(
@@ -71,8 +71,8 @@ class PlaceOptions:
     )
     threads: int | None = option(
         "--threads N",
-        "Intra-op threads; on devices: default up to 4; on this machine: at most its "
-        "core count, default 1.",
+        "Intra-op threads on the devices; default: 4, or the core count if it is lower. "
+        "The measurement here uses the same number, at most the core count; default: 1.",
         min=1,
     )
     measured: Path | None = option(

@@ -54,7 +54,7 @@ def list_devices(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """List the devices of the catalogue, or those that match."""
+    """List the devices of the catalogue, or only those that match a search word."""
     from feasibility.catalogue.load_catalogue import filtered_devices, known_devices
     from feasibility.records.catalogue import Catalogue
     from feasibility.render.reports.devices import catalogue_report

@@ -46,11 +46,12 @@ def measure(
 ) -> None:
     """Measure the memory and time of a model.
 
-    Every instrument runs in a fresh process. `feasibility check` takes the profile that
-    --output writes in place of the model.
+    Every instrument runs in a fresh process. `feasibility check` accepts the profile that
+    --output wrote instead of a model.
 
     --import reads reports of ort_runner, onnxruntime_perf_test, optimum-benchmark and
-    Qualcomm AI Hub (docs/imports.md). MODEL then adds the facts of its file.
+    Qualcomm AI Hub (docs/imports.md). If you also give MODEL, facts of the model file are
+    added.
     """
     if model is None and import_ is None:
         raise UsageError(

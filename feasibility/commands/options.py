@@ -58,7 +58,7 @@ QuietOption: TypeAlias = Annotated[
     bool, single_option("--quiet -q", "Show no progress and no notes on stderr.")
 ]
 DetailsOption: TypeAlias = Annotated[
-    bool, single_option("--details", "Show operators, phases, allocations and assumptions too.")
+    bool, single_option("--details", "Also show operators, phases, allocations and assumptions.")
 ]
 
 

@@ -38,13 +38,14 @@ class LimitOptions:
     )
     bisect: bool = option(
         "--bisect",
-        "Find the lowest limit it survives, and the lowest without slowdown.",
+        "Find the lowest limit that the model survives, and the lowest limit that does not "
+        "slow it down.",
         default=False,
     )
     allocator: Literal["steady", "default"] = option(
         "--allocator",
-        "steady: memory repeats within 0.1 %; default: glibc's default settings, more "
-        "memory, and it varies.",
+        "steady: figures repeat within 0.1 %; default: glibc's own settings, which need more "
+        "memory, and not always the same amount.",
         default="steady",
     )
     require_speed: bool = option(

@@ -35,7 +35,7 @@ PRESETS: Final = {
         down_bits_per_s=_range(_MBIT, 10, 30, 200),
         round_trip_ns=_range(MILLISECOND_NS, 50, 20, 10),
         source="usual rates: Firefox's throttling profile Wi-Fi (30 Mbit/s down, 15 up); the rest, "
-        "round trips included, unverified judgement",
+        "round trips included, is an unverified estimate",
     ),
     "4g": Network(
         name="4G",
@@ -52,14 +52,14 @@ PRESETS: Final = {
         round_trip_ns=_range(MILLISECOND_NS, 64, 50, 20),
         source="usual rates: Speedtest's worldwide 5G medians, Q3 2021; usual round trip: median "
         "of a US network, Q4 2023; best round trip: reached by 5 % of mobile users, "
-        "arXiv 2507.18834; the rest unverified judgement",
+        "arXiv 2507.18834; the rest is an unverified estimate",
     ),
     "lan": Network(
         name="LAN",
         up_bits_per_s=_range(_MBIT, 100, 940, 940),
         down_bits_per_s=_range(_MBIT, 100, 940, 940),
         round_trip_ns=_range(MILLISECOND_NS, 2, 0.5, 0.2),
-        source="gigabit Ethernet less its framing; unverified judgement for the rest",
+        source="gigabit Ethernet less its framing; the rest is an unverified estimate",
     ),
 }
 

@@ -43,9 +43,9 @@ _MISSING: Final[dict[ActionCode, str]] = {
     "measure-network": "measured figures of the network to the {name} are missing",
 }
 _ACTIONS: Final[dict[ActionCode, str]] = {
-    "time-on-device": "time it on the {name}, then `feasibility devices calibrate {device} "
-    "--measured {model}=TIME`",
-    "time-in-file": "time it on the {name} and give the time with `--measured TIMES.toml`; the "
+    "time-on-device": "measure its time on the {name}, then run `feasibility devices calibrate "
+    "{device} --measured {model}=TIME`",
+    "time-in-file": "measure its time on the {name} and give it with `--measured TIMES.toml`; the "
     'file contains [{device}] and "{model}" = "TIME"',
     "more-runs": "take more runs with --runs, or set another --latency",
     "measure-memory": "measure its memory for the {name}: `feasibility measure {model}`",

@@ -141,10 +141,10 @@ def _next_texts(found: DeviceAssessment, model: ModelAssessment) -> tuple[str, .
     if server.verdict not in ("fits", "tight"):
         return ()
     candidate = candidate_of(server.device, placed)
-    text = f"cloud instead ({server_text(server, placed)})"
+    text = f"use the cloud: {server_text(server, placed)}"
     if candidate is not None and candidate.upload_bytes:
         sent = upload_text(candidate.upload_bytes, is_given=candidate.is_upload_given)
-        text += f"; upload {sent}"
+        text += f"; each request sends {sent}"
     return (text,)
 
 

@@ -35,15 +35,15 @@ _NOT_MEASURED: Final = "Memory could not be measured here"
 _UNKNOWN_WORK: Final = "The model's work is not known"
 _PARTS: Final = {
     "mapped_weights": "mapped weights that are read",
-    "runtime": "the runtime itself",
+    "runtime": "buffers of the runtime",
     "context": "the CUDA context",
     "workspace": "the work space of the runs",
 }
 _TIME_BASIS: Final[dict[LatencyBasisCode, str]] = {
-    "fitted": "from the model's work by kind of operator; the interval held for {share} of the "
-    "published rows of devices that the fit had not seen.",
-    "measured-rates": "from the model's work and the measured speed of this very machine for each "
-    "kind of operator; the interval held for {share} of the models tried (docs/devices.md).",
+    "fitted": "from the work of each operator type. On devices that the formula was not fitted to, "
+    "{share} of published times are inside such intervals.",
+    "measured-rates": "from the work of each operator type and its speed, measured on this device. "
+    "{share} of the models that were checked are inside such intervals (docs/devices.md).",
     "host-latency": f"{_UNKNOWN_WORK}. Its measured latency was scaled by the speed of both "
     "processors, so the interval is wide.",
     "unknown-work": f"{_UNKNOWN_WORK}, and there is no latency of a machine like this.",
@@ -67,16 +67,16 @@ def latency_explanation(latency: DurationInterval, profile: Profile) -> str:
 def energy_explanation(energy: EnergyInterval) -> str:
     """The power behind an energy, and its source."""
     power = format_count(energy.power_mw / 1000, "W")
-    return f"Latency times 0.3 to 1 of {power} ({energy.power_source})."
+    return f"Latency times 30 to 100 % of {power} ({energy.power_source})."
 
 
 def cost_explanation(cost: CostInterval) -> str:
     """The price behind a cost, its source, and what both ends include."""
     source = cost.price_source or "given with --price"
     hourly = format_count(cost.hourly_microusd / 10**6, "USD")
-    text = f"{hourly} per hour ({source}). Low: never idle."
+    text = f"{hourly} per hour ({source}). The low end is for a server that is never idle."
     if cost.rate_per_s is not None:
-        text += f" High: no other work than {format_count(cost.rate_per_s)} requests per second."
+        text += f" The high end is for {format_count(cost.rate_per_s)} requests per second only."
     return text
 
 
@@ -106,8 +106,8 @@ def _time_source(latency: DurationInterval, profile: Profile) -> str:
         sentences.append(_anchors_text(latency.anchor_count, basis.anchor_ratio, basis))
     if basis.host_ratio > 1:
         sentences.append(
-            f"Multiplied by {format_factor(basis.host_ratio)}: the model ran that much slower "
-            "here than its work explains, even on a slow machine."
+            f"Multiplied by {format_factor(basis.host_ratio)}: on this machine, the model was "
+            "slower than its work explains."
         )
     if basis.is_loop_counted_once:
         sentences.append("A loop of unknown length was counted once.")
@@ -159,7 +159,10 @@ def memory_explanation(memory: BytesInterval) -> str:
     if basis.load_bytes is not None and basis.run_bytes is not None:
         load, run = format_bytes(basis.load_bytes), format_bytes(basis.run_bytes)
         sentences.append(f"About {load} to load and {run} to run.")
-        sentences.append(f"The runtime itself adds {format_bytes(memory.runtime_bytes or 0)}.")
+        sentences.append(
+            f"Before any model is loaded, the runtime takes "
+            f"{format_bytes(memory.runtime_bytes or 0)}."
+        )
     return " ".join(sentences)
 
 
@@ -186,14 +189,14 @@ def _memory_source(memory: BytesInterval, basis: MemoryBasis) -> str:
 
 
 def _other_isa_text(basis: MemoryBasis) -> str:
-    text = f"Modelled for {basis.isa} from figures measured on {basis.measured_isa}:"
+    text = f"Projected for {basis.isa} from figures measured on {basis.measured_isa}:"
     loading, running = basis.load_change_bytes, basis.run_change_bytes
     if loading is None or running is None:
         return f"{text} about the same while running on both; the graph is not known."
-    text += f" loading takes {_difference(loading)}"
+    text += f" {_difference(loading)} to load"
     if abs(loading) >= _NOTEWORTHY_BYTES:
         text += " because x86-64 keeps a copy of convolution weights in another layout"
-    return f"{text}, running {_difference(running)}."
+    return f"{text}, {_difference(running)} to run."
 
 
 def _part_texts(basis: MemoryBasis, least_bytes: int) -> list[str]:
@@ -206,5 +209,5 @@ def _part_texts(basis: MemoryBasis, least_bytes: int) -> list[str]:
 
 def _difference(size: int) -> str:
     if abs(size) < _NOTEWORTHY_BYTES:
-        return "the same"
-    return f"{format_bytes(abs(size))} {'more' if size > 0 else 'less'}"
+        return "the same memory"
+    return f"{format_bytes(abs(size))} {'more' if size > 0 else 'less'} memory"

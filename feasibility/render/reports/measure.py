@@ -115,17 +115,23 @@ def memory_section(profile: Profile) -> Section | None:
             f"{format_bytes(memory.resident_file_bytes)} file-backed",
         ),
         _figure_row("inference peak", memory.inference_peak_bytes, "highest during the runs"),
-        _figure_row("floor", memory.floor_bytes, "with less it is killed"),
+        _figure_row("floor", memory.floor_bytes, "with less, the process is killed"),
         _figure_row(
             "comfort",
             memory.comfort_bytes,
-            "with less it is slow: evicted file pages are read again",
+            _comfort_words(memory),
         ),
     ]
     if profile.default_allocator is not None:
         rows.append(Row("default allocator", _default_range_text(profile.default_allocator)))
     title = f"memory above the baseline of {baseline_text(memory, profile)}"
     return Section(title, tuple(rows), remarks=(_memory_remark(memory),))
+
+
+def _comfort_words(memory: Memory) -> str:
+    if memory.comfort_bytes == memory.floor_bytes:
+        return "the same as the floor: no limit makes it slow without killing it"
+    return "with less, it is slow: evicted file pages are read again"
 
 
 def _figure_row(label: str, size_bytes: int | None, words: str) -> Row:
@@ -139,7 +145,7 @@ def _memory_remark(memory: Memory) -> str:
         return "peaks are sampled: this kernel cannot reset its high-water mark"
     if memory.allocator == "default":
         return "default allocator: another run may need more or less"
-    return "kernel high-water marks; steady allocator (glibc with its trim threshold fixed)"
+    return "kernel high-water marks; steady allocator (glibc with a fixed trim threshold)"
 
 
 def _default_range_text(default: DefaultAllocator) -> str:

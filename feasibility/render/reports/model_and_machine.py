@@ -105,7 +105,7 @@ def reserve_row(profile: Profile) -> Row:
     else:
         most = max(default.load_peak_high_bytes, default.inference_peak_high_bytes or 0)
         text = f"reserve {format_bytes(most)} with the default allocator, "
-        text += f"{format_bytes(measured)} with its trim threshold fixed"
+        text += f"{format_bytes(measured)} with the steady allocator"
     return Row("memory", f"{text}; plus {baseline_text(memory, profile)}")
 
 

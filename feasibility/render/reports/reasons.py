@@ -26,7 +26,7 @@ _ROLES: Final[dict[Role, str]] = {
     "foreground": "a foreground app",
     "background": "a background process",
     "extension": "an extension",
-    "headless": "a process without a desktop",
+    "headless": "a process (no desktop running)",
     "service": "a service",
 }
 _SYSTEMS: Final[dict[SystemName, str]] = {
@@ -81,8 +81,7 @@ def _limit_text(limit: MemoryLimit, budget_bytes: int) -> str:
         return f"{about}{size}{total} of GPU memory can be used"
     if limit.system is None or limit.role is None:
         return f"{size} can be used"
-    verb = "leaves" if limit.system == "linux" else "grants"
-    text = f"{_SYSTEMS[limit.system]} {verb} {_ROLES[limit.role]} {about}{size}{total}"
+    text = f"{_SYSTEMS[limit.system]} grants {_ROLES[limit.role]} {about}{size}{total}"
     if limit.asked_role is not None:
         text += f" (the device file has no figure for {_ROLES[limit.asked_role]})"
     return text

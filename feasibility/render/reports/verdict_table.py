@@ -84,7 +84,7 @@ def overview_grid(models: Sequence[ModelAssessment]) -> Grid:
     """Model by device with the verdicts, for several models together."""
     names = {found.device: found.name for model in models for found in model.devices}
     columns = (
-        Column("model", min_width=10),
+        Column("model", min_width=22),
         Column("recommendation"),
         *(Column(name_text(name, 32), title_width=12) for name in names.values()),
     )
@@ -189,7 +189,7 @@ def _limits_remark(models: Sequence[ModelAssessment], devices: Sequence[DeviceAs
     runtimes = [one.memory.runtime_bytes for one in devices if one.memory.runtime_bytes]
     if runtimes:
         own = format_bytes_range(min(runtimes), max(runtimes))
-        texts.append(f"memory with the runtime ({own})")
+        texts.append(f"memory includes {own} of runtime")
     return "; ".join(texts)
 
 
