@@ -52,9 +52,9 @@ def test_the_explanation_names_what_differs() -> None:
     found = project_memory(resnet101(), board())
     assert memory_explanation(found).startswith(
         "Projected for aarch64 from figures measured on x86_64: 172 MiB less memory to load "
-        "because x86-64 keeps a copy of convolution weights in another layout, 4 MiB more memory to run. "
-        "While running: 171 MiB for weights, 15 MiB for activations, 1 MiB for inputs, 10 MiB for "
-        "buffers of the runtime."
+        "because x86-64 keeps a copy of convolution weights in another layout, 4 MiB more memory "
+        "to run. While running: 171 MiB for weights, 15 MiB for activations, 1 MiB for inputs, "
+        "10 MiB for buffers of the runtime."
     )
     assert "the same memory to load, the same memory to run." in (
         memory_explanation(project_memory(minilm(), board()))
