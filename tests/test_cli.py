@@ -438,7 +438,7 @@ def test_the_help_of_check_lists_options_under_headings(cli: Cli) -> None:
     sections = [line[:-1] for line in out.splitlines() if line and line[0] != " "]
     assert sections[1:] == [
         "Arguments",
-        "What the model must keep",
+        "Targets and limits of the model",
         "Where it may run",
         "Network and cloud",
         "Inputs of the model",

@@ -62,8 +62,8 @@ class ScopeOptions:
     config: ConfigOption = None
     against: str | None = option(
         "--against REV",
-        "Git revision to compare with: measure the models of both revisions now, in turns; "
-        "ignore saved profiles.",
+        "Compare with this Git revision: its models and the current ones are measured now, "
+        "alternating; saved profiles are not used.",
     )
     static: bool = option(
         "--static", "Check sizes, FLOPs and operators only; run nothing.", default=False

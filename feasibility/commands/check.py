@@ -69,8 +69,9 @@ def check(
 
     Default devices: a budget phone and a flagship phone, Raspberry Pi 4 and 5, and an RTX
     server. A verdict of "does not fit" is a result: the exit code stays 0 unless --require
-    is given. With --on emulate:aarch64, now or in an earlier `measure` of the model, memory
-    on Arm devices is measured with Arm code; times are still measured on this machine.
+    is given. Memory on Arm devices is measured with Arm code if you give --on
+    emulate:aarch64 now, or gave it in an earlier `measure` of the model. Times are
+    measured on this machine in both cases.
     --details also compares all devices: time with the network, energy, cost, bytes sent.
     """
     threads = measuring_threads(places.threads, on)

@@ -23,9 +23,9 @@ AppRole: TypeAlias = Literal["foreground", "background", "extension"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetOptions:
-    """What the model must keep."""
+    """Targets and limits of the model."""
 
-    heading: ClassVar = "What the model must keep"
+    heading: ClassVar = "Targets and limits of the model"
 
     latency: str | None = option(
         "--latency TIME",
@@ -33,8 +33,7 @@ class TargetOptions:
     )
     memory: str | None = option(
         "--memory SIZE",
-        "Highest memory of the model with its runtime, for example 200MiB; default: the "
-        "device's limit.",
+        "Highest memory, including the runtime, for example 200MiB; default: the device's limit.",
     )
     app_size: str | None = option(
         "--app-size SIZE",
@@ -47,7 +46,7 @@ class TargetOptions:
         "Seconds of signal per inference, for example 0.975s; inference must be faster than this.",
     )
     require: RequiredVerdict | None = option(
-        "--require", "Exit with 1 if any verdict is worse than this."
+        "--require", "Exit with 1 if any verdict is worse; `undecided` is always worse."
     )
 
 
@@ -63,7 +62,8 @@ class PlaceOptions:
         "boards and a server.",
     )
     role: AppRole | None = option(
-        "--role", "Role of the app; sets its memory limit; default: the device's."
+        "--role",
+        "Role of the app; sets its memory limit; default: the role in the device file.",
     )
     runtime: str | None = option(
         "--runtime NAME",
@@ -71,8 +71,9 @@ class PlaceOptions:
     )
     threads: int | None = option(
         "--threads N",
-        "Intra-op threads on the devices; default: 4, or the core count if it is lower. "
-        "The measurement here uses the same number, at most the core count; default: 1.",
+        "Intra-op threads to project for; default: 4, or the device's core count if lower. "
+        "N is also used for the measurement on this machine, up to its core count; "
+        "without N, it uses 1.",
         min=1,
     )
     measured: Path | None = option(

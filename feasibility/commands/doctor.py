@@ -12,7 +12,7 @@ app = CommandApp()
 
 @app.add_command()
 def doctor(*, json: JsonOption = False) -> None:
-    """Check what this machine can measure, and what would let it measure more."""
+    """Check what this machine can measure, and what to install to measure more."""
     from feasibility.commands.host_checks import check_host
     from feasibility.records.doctor import HostReport
     from feasibility.render.reports.doctor import doctor_report

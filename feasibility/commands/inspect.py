@@ -25,7 +25,7 @@ def inspect(
 ) -> None:
     """Show facts about a model without running it.
 
-    Parameters, operators, inputs and outputs, work and bytes moved per inference, and the
+    Parameters, operators, inputs and outputs, operations and bytes moved per inference, and the
     activation peak: the largest sum of activations that are alive at once. Weights are not
     loaded.
     """

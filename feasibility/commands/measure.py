@@ -34,7 +34,7 @@ def measure(
         Path | None,
         single_option(
             "--import FILE",
-            "Report of another program, written on the device; read instead of measuring.",
+            "Read this report, which another program wrote on the device; measure nothing.",
             heading=MEASURING,
         ),
     ] = None,
@@ -46,8 +46,8 @@ def measure(
 ) -> None:
     """Measure the memory and time of a model.
 
-    Every instrument runs in a fresh process. `feasibility check` accepts the profile that
-    --output wrote instead of a model.
+    Memory, time, allocations and operators are measured in separate processes.
+    `feasibility check` accepts the profile that --output wrote instead of a model.
 
     --import reads reports of ort_runner, onnxruntime_perf_test, optimum-benchmark and
     Qualcomm AI Hub (docs/imports.md). If you also give MODEL, facts of the model file are

@@ -32,7 +32,9 @@ class LimitOptions:
 
     heading: ClassVar = "Limit"
 
-    memory: str | None = option("--memory SIZE", "Limit for the model, for example 200MiB.")
+    memory: str | None = option(
+        "--memory SIZE", "Limit for the model, without the runtime, for example 200MiB."
+    )
     device: str | None = option(
         "--device ID", "Device whose memory limit for the model is enforced."
     )

@@ -19,7 +19,7 @@ def schema(
         typer.Argument(metavar="NAME", help="Name of a document; default: list all names."),
     ] = None,
 ) -> None:
-    """Print the JSON Schema of a document. It describes every field in a sentence."""
+    """Print the JSON Schema of a document. The schema explains each field in one sentence."""
     import msgspec
 
     from feasibility.json_documents import DOCUMENTS, json_schema

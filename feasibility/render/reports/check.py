@@ -155,7 +155,10 @@ def _with_command_below(text: str) -> tuple[str, ...]:
 
 
 def _label(group: Sequence[DeviceAssessment], everyone: Sequence[DeviceAssessment]) -> str:
-    """`boards` or `phone` where the group holds all devices of a kind, else names."""
+    """`boards` or `phone` where the group holds all devices of a kind, else names.
+
+    If these names are long, devices that do not fit are named together.
+    """
     labels: list[str] = []
     for kind in dict.fromkeys(found.kind for found in group):
         members = [found for found in group if found.kind == kind]
@@ -163,7 +166,11 @@ def _label(group: Sequence[DeviceAssessment], everyone: Sequence[DeviceAssessmen
             labels.append(kind_text(kind, len(members)))
         else:
             labels += [name_text(found.name, 32) for found in members]
-    return ", ".join(labels)
+    label, together = ", ".join(labels), "devices that do not fit"
+    is_long = len(labels) > 1 and len(label) > len(together)
+    if is_long and all(found.verdict == "does-not-fit" for found in group):
+        return together
+    return label
 
 
 def measured_section(profile: Profile) -> Section:
