@@ -72,8 +72,12 @@ _WRONG_TYPE: Final = re.compile(
 # Messages of the runtime, and why and hint to show instead.
 _LOAD_RULES: Final = (
     (
-        re.compile(r"only \*guarantees\* support .*?Opset (?P<found>\d+) is under development"),
-        "it uses operator set {found}, which this version of ONNX Runtime does not support",
+        re.compile(
+            r"only \*guarantees\* support .*?Opset (?P<found>\d+) is under development"
+            r"(?:.*official support for domain (?P<domain>\S+) is till opset (?P<newest>\d+))?"
+        ),
+        "it uses operator set {found} of {domain}; this version of ONNX Runtime supports at most "
+        "{newest}",
         "export it with an older operator set, or install a newer onnxruntime",
     ),
     (
@@ -213,8 +217,8 @@ def _load_cause(message: str) -> tuple[str, str]:
     for pattern, why, hint in _LOAD_RULES:
         match = pattern.search(flat)
         if match:
-            found = safe_text(match["found"])
-            return why.format(found=found), hint.format(found=found)
+            found = {name: safe_text(text or "unknown") for name, text in match.groupdict().items()}
+            return why.format_map(found), hint.format_map(found)
     return cleaned(message), "check it with `feasibility inspect`, or export it again"
 
 
