@@ -12,12 +12,12 @@ Scope: TypeAlias = Literal["all", "kind", "runtime"]
 class AccuracyLine(Record, frozen=True, kw_only=True):
     """Error over one group of measurements."""
 
-    scope: Annotated[Scope, doc("all: group of rows; kind: kind of device; runtime: a runtime.")]
+    scope: Annotated[Scope, doc("Kind of group: all rows, a kind of device, or a runtime.")]
     subject: Annotated[str, doc("Name of the group.")]
-    row_count: Annotated[Count, doc("Projections compared with a measurement.")]
-    chip_count: Annotated[Count, doc("Different chips among them.")]
+    row_count: Annotated[Count, doc("Number of compared projections.")]
+    chip_count: Annotated[Count, doc("Number of different chips.")]
     median_error_ratio: Annotated[Ratio, doc("Median of |projected / measured - 1|.")]
-    p90_factor_ratio: Annotated[Ratio, doc("Nine of ten projections are within this factor.")]
+    p90_factor_ratio: Annotated[Ratio, doc("90 % of the projections are within this factor.")]
     within_1_5_ratio: Annotated[Ratio, doc("Share within a factor of 1.5.")]
     within_2_ratio: Annotated[Ratio, doc("Share within a factor of 2.")]
     coverage_ratio: Annotated[Ratio, doc("Share inside the 80 % interval.")]
@@ -35,14 +35,16 @@ class Accuracy(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasi
     """The answer of `devices validate --report`."""
 
     tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
-    source: Annotated[str, doc("Table of the rows.")]
+    source: Annotated[str, doc("File with the rows.")]
     calibrated_on: Annotated[str, doc("Date of the coefficients, ISO 8601.")]
     calibrated_row_count: Annotated[Count, doc("Rows that the CPU coefficients were fitted to.")]
     is_held_out: Annotated[bool, doc("True if the fits did not see the rows.")]
     row_count: Annotated[Count, doc("Rows of the table.")]
     scored_count: Annotated[Count, doc("Rows that could be projected.")]
-    seen_count: Annotated[Count, doc("Scored rows that the coefficients were fitted to.")] = 0
+    seen_count: Annotated[Count, doc("Projected rows that the coefficients were fitted to.")] = 0
     left_out: Annotated[dict[str, int], doc("Rows that could not be projected, by reason.")] = {}
-    notes: Annotated[dict[str, int], doc("Rows projected with another runtime or threads.")] = {}
+    notes: Annotated[
+        dict[str, int], doc("Remarks on projected rows, with the number of rows.")
+    ] = {}
     lines: Annotated[tuple[AccuracyLine, ...], doc("Error by group.")]
     points: Annotated[tuple[AccuracyPoint, ...], doc("Every compared measurement.")] = ()

@@ -54,8 +54,8 @@ class OperatorShare(Record, frozen=True, kw_only=True):
 class OperatorTime(Record, frozen=True, kw_only=True):
     """Time of one operator type in the graph that the runtime optimised."""
 
-    op_type: Annotated[str, doc("Operator, also a fused one; untrusted text.")]
-    provider: Annotated[str, doc("Execution provider that ran it.")]
+    op_type: Annotated[str, doc("Operator, fused or not; untrusted text.")]
+    provider: Annotated[str, doc("Execution provider that ran the operator.")]
     time_ns: Annotated[Nanoseconds, doc("Time per inference.")]
 
 
@@ -68,18 +68,28 @@ class InitializerSize(Record, frozen=True, kw_only=True):
 
 
 class Snapshot(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/baseline/1"):
-    """A model's figures as `budget update` writes them: small, sorted, no machine's paths."""
+    """Figures of a model that `budget update` writes: sorted, without paths of the machine."""
 
     tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
     model: Annotated[str, doc("Path relative to the budget file; untrusted text.")]
     digest: Annotated[str | None, doc("SHA-256 over the model file and its external data.")] = None
-    conditions: Annotated[Conditions | None, doc("Null if the model was not run.")] = None
+    conditions: Annotated[Conditions | None, doc("Conditions of the runs; null without runs.")] = (
+        None
+    )
     dims: Annotated[dict[str, int], doc("Symbolic dims and their sizes.")] = {}
     inputs: Annotated[tuple[InputSpec, ...], doc("Inputs of the runs.")] = ()
-    figures: Annotated[dict[Metric, int], doc("Bytes, nanoseconds or a count, by metric.")] = {}
-    operators: Annotated[tuple[OperatorShare, ...], doc("By operator type, sorted by name.")] = ()
-    operator_times: Annotated[tuple[OperatorTime, ...], doc("Per type, sorted by name.")] = ()
-    initializers: Annotated[tuple[InitializerSize, ...], doc("The largest, sorted by name.")] = ()
+    figures: Annotated[
+        dict[Metric, int], doc("Figure per metric: bytes, nanoseconds or a count.")
+    ] = {}
+    operators: Annotated[
+        tuple[OperatorShare, ...], doc("Work per operator type, sorted by name.")
+    ] = ()
+    operator_times: Annotated[
+        tuple[OperatorTime, ...], doc("Time per operator type, sorted by name.")
+    ] = ()
+    initializers: Annotated[
+        tuple[InitializerSize, ...], doc("The largest initializers, sorted by name.")
+    ] = ()
     are_initializers_cut: Annotated[bool, doc("True if smaller initializers are left out.")] = False
 
 
@@ -89,10 +99,10 @@ class Growth(Record, frozen=True, kw_only=True):
     kind: Annotated[
         Literal["operator", "operator-time", "initializer", "phase"], doc("Kind of part.")
     ]
-    name: Annotated[str, doc("Its name; untrusted text.")]
+    name: Annotated[str, doc("Name of the part; untrusted text.")]
     unit: Annotated[Unit, doc("Unit of the two figures.")]
     before: Annotated[Count | None, doc("Figure before; 0 if the part is new, null if unknown.")]
-    after: Annotated[Count, doc("Figure now; 0 if the part is gone.")]
+    after: Annotated[Count, doc("Figure now; 0 if the part was removed.")]
 
 
 class BudgetLine(Record, frozen=True, kw_only=True):
@@ -104,8 +114,8 @@ class BudgetLine(Record, frozen=True, kw_only=True):
     limit: Annotated[Count | None, doc("The limit as a number.")] = None
     baseline: Annotated[Count | None, doc("Figure of the baseline.")] = None
     actual: Annotated[Count | None, doc("Figure now.")] = None
-    low_ratio: Annotated[float | None, doc("Lower end of actual to baseline.")] = None
-    high_ratio: Annotated[float | None, doc("Upper end of actual to baseline.")] = None
+    low_ratio: Annotated[float | None, doc("Lower end of actual / baseline.")] = None
+    high_ratio: Annotated[float | None, doc("Upper end of actual / baseline.")] = None
     outcome: Annotated[Outcome, doc("Outcome; `inconclusive` means undecided.")]
     reason: Annotated[str, doc("Reason in one sentence; may be empty.")] = ""
     line_number: Annotated[Count, doc("Line of the limit in the budget file; 0 if unknown.")] = 0

@@ -23,9 +23,11 @@ GPU_USABLE_RATIO: Final = 0.9
 class Figure(Record, frozen=True, kw_only=True):
     """One figure of a device and its source."""
 
-    value: Annotated[Count, doc("The number, in the unit at the end of its field's name.")]
+    value: Annotated[
+        Count, doc("The number. Its unit is the end of the field's name, for example bytes.")
+    ]
     source: Annotated[str, doc("Where the figure was read; `unverified` if nobody published it.")]
-    note: Annotated[str, doc("How the figure follows from the source, or a restriction.")] = ""
+    note: Annotated[str, doc("How the figure was computed, or a remark.")] = ""
 
     @property
     def is_verified(self) -> bool:
@@ -39,7 +41,9 @@ class Cluster(Record, frozen=True, kw_only=True):
     core: Annotated[str, doc("Microarchitecture, for example cortex-a76.")]
     core_count: Annotated[Figure, doc("Number of cores.")]
     clock_hz: Annotated[Figure, doc("Clock under load.")]
-    flop_per_cycle: Annotated[Figure, doc("fp32 operations per core cycle; a multiply-add is two.")]
+    flop_per_cycle: Annotated[
+        Figure, doc("fp32 operations per core cycle; a multiply-add counts as 2.")
+    ]
 
     @property
     def core_flops_per_s(self) -> int:
@@ -75,16 +79,18 @@ class Gpu(Record, frozen=True, kw_only=True):
     """A graphics processor."""
 
     name: Annotated[str, doc("Name.")]
-    memory_bytes: Annotated[Figure | None, doc("Its own memory; null if it is shared.")] = None
-    bandwidth_bytes_per_s: Annotated[Figure | None, doc("Peak rate of its memory.")] = None
+    memory_bytes: Annotated[
+        Figure | None, doc("Memory of the GPU; null if it shares main memory.")
+    ] = None
+    bandwidth_bytes_per_s: Annotated[Figure | None, doc("Peak rate of the GPU's memory.")] = None
     fp32_flops_per_s: Annotated[Figure | None, doc("Peak fp32 rate.")] = None
-    fp16_flops_per_s: Annotated[Figure | None, doc("Peak fp16 rate of its matrix units.")] = None
+    fp16_flops_per_s: Annotated[Figure | None, doc("Peak fp16 rate of the matrix units.")] = None
     launch_ns: Annotated[Figure | None, doc("Shortest time to start one kernel.")] = None
     context_bytes: Annotated[Figure | None, doc("Memory before the first tensor.")] = None
 
 
 class Npu(Record, frozen=True, kw_only=True):
-    """A neural accelerator. Its times are looked up in published rows."""
+    """A neural accelerator. Reports quote published times for it; times are not projected."""
 
     name: Annotated[str, doc("Name.")]
     int8_ops_per_s: Annotated[Figure | None, doc("Advertised int8 rate.")] = None
@@ -93,13 +99,15 @@ class Npu(Record, frozen=True, kw_only=True):
 class Limits(Record, frozen=True, kw_only=True):
     """Default limits and target of an application on the device."""
 
-    runtime_bytes: Annotated[Figure, doc("Resident memory of the runtime and its app.")]
+    runtime_bytes: Annotated[
+        Figure, doc("Resident memory of the runtime and of the program around it.")
+    ]
     model_storage_bytes: Annotated[Figure | None, doc("Largest size of a model's files.")] = None
     latency_ns: Annotated[Figure | None, doc("Default target for one inference.")] = None
 
 
 class Price(Record, frozen=True, kw_only=True):
-    """Rent of such a machine."""
+    """Rent of the machine."""
 
     hourly_microusd: Annotated[Figure, doc("Price per hour, in millionths of a US dollar.")]
     as_of: Annotated[str, doc("Date of the price, ISO 8601: a month or a day.")]
@@ -114,10 +122,12 @@ class Anchor(Record, frozen=True, kw_only=True):
     runtime: Annotated[str, doc("Runtime of the measurement.")] = "onnxruntime"
     precision: Annotated[Precision, doc("Precision of the arithmetic.")] = "fp32"
     measured_on: Annotated[str, doc("Date, ISO 8601; empty if unknown.")] = ""
-    operations: Annotated[dict[str, int], doc("By kind of work; a multiply-add counts as 2.")]
+    operations: Annotated[
+        dict[str, int], doc("Operations by kind of work; a multiply-add counts as 2.")
+    ]
     activation_count: Annotated[Count, doc("Elements of activations, read and written.")] = 0
-    weight_count: Annotated[Count, doc("Weights that are used many times each.")] = 0
-    vector_weight_count: Annotated[Count, doc("Weights that are used once.")] = 0
+    weight_count: Annotated[Count, doc("Weights that one inference uses many times.")] = 0
+    vector_weight_count: Annotated[Count, doc("Weights that one inference uses once.")] = 0
     layer_count: Annotated[Count, doc("Number of layers.")] = 0
 
 
@@ -125,7 +135,9 @@ class Rates(Record, frozen=True, kw_only=True):
     """Rates for one number of threads, measured with small models on the device."""
 
     thread_count: Annotated[int, Meta(ge=1, description="Threads of the measurement.")]
-    operations_per_s: Annotated[dict[str, Figure], doc("By kind of work; a multiply-add is two.")]
+    operations_per_s: Annotated[
+        dict[str, Figure], doc("Rate by kind of work; a multiply-add counts as 2.")
+    ]
     activation_bytes_per_s: Annotated[Figure, doc("Rate of activations between layers, in caches.")]
     bandwidth_bytes_per_s: Annotated[Figure, doc("Rate of data larger than the caches.")]
     layer_ns: Annotated[Figure, doc("Time to start one layer.")]
@@ -134,8 +146,8 @@ class Rates(Record, frozen=True, kw_only=True):
 class MeasuredMachine(Record, frozen=True, kw_only=True):
     """Rates that `devices this` measured; projections for the device use them."""
 
-    runtime: Annotated[str, doc("Runtime as profiles name it.")]
-    processor: Annotated[str, doc("Processor as profiles name it.")]
+    runtime: Annotated[str, doc("Runtime, with the name in profiles.")]
+    processor: Annotated[str, doc("Processor, with the name in profiles.")]
     core_count: Annotated[int, Meta(ge=1, description="Cores that a process could use.")]
     cache_bytes: Annotated[Figure | None, doc("Last cache before main memory.")] = None
     rates: Annotated[tuple[Rates, ...], doc("Rates by number of threads, one thread first.")]
@@ -150,8 +162,10 @@ class Device(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibi
     aliases: Annotated[tuple[str, ...], doc("Other names that users type.")] = ()
     os: Annotated[str, doc("Operating system.")]
     isa: Annotated[Isa, doc("Instruction set.")]
-    allocator: Annotated[Allocator, doc("Allocator of the C library; sets the retained memory.")]
-    runs_on: Annotated[Processor, doc("Processor that projections are for.")] = "cpu"
+    allocator: Annotated[
+        Allocator, doc("Allocator of the C library; retained memory depends on it.")
+    ]
+    runs_on: Annotated[Processor, doc("Processor that runs the models.")] = "cpu"
     role: Annotated[Role, doc("Default role of the process.")]
     cpu: Annotated[Cpu | None, doc("Processor; null for an accelerator.")] = None
     memory: Annotated[DeviceMemory | None, doc("Main memory; null for an accelerator.")] = None
@@ -160,10 +174,10 @@ class Device(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibi
     limits: Annotated[Limits, doc("Default limits and target of an application.")]
     power_mw: Annotated[Figure | None, doc("Highest power under load, in milliwatts.")] = None
     price: Annotated[Price | None, doc("Rent; null if unknown.")] = None
-    runtimes: Annotated[tuple[str, ...], doc("Runtimes that are used on it.")] = ()
+    runtimes: Annotated[tuple[str, ...], doc("Runtimes that are used on the device.")] = ()
     anchors: Annotated[tuple[Anchor, ...], doc("Latencies measured on the device.")] = ()
     measured: Annotated[MeasuredMachine | None, doc("Rates that `devices this` measured.")] = None
-    origin: Annotated[str, doc("File of the device; empty if there is none.")] = ""
+    origin: Annotated[str, doc("Path of the device file; empty if there is none.")] = ""
 
     def grant(self, role: Role | None = None) -> Grant | None:
         """Memory limit of a process in this role; the device's role by default.

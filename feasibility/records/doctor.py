@@ -15,11 +15,11 @@ class HostCheck(Record, frozen=True):
     subject: Annotated[str, doc("What was checked.")]
     state: Annotated[State, doc("Whether it is available, limited or missing.")]
     finding: Annotated[str, doc("The result, in words.")]
-    hint: Annotated[str, doc("What to do about it; may be empty.")] = ""
+    hint: Annotated[str, doc("What to do; may be empty.")] = ""
 
 
 class HostReport(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/doctor/1"):
     """The answer of `doctor`."""
 
     tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
-    checks: Annotated[tuple[HostCheck, ...], doc("One per instrument.")]
+    checks: Annotated[tuple[HostCheck, ...], doc("One check per instrument.")]

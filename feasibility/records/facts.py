@@ -25,10 +25,10 @@ OperatorClass: TypeAlias = Literal[
 class ExternalFile(Record, frozen=True, kw_only=True):
     """One file beside the model that holds initializers."""
 
-    location: Annotated[str, doc("Path relative to the model, as the model says.")]
+    location: Annotated[str, doc("Path in the model file, relative to the model.")]
     file_bytes: Annotated[Bytes, doc("Size of the whole file on disk.")]
-    used_bytes: Annotated[Bytes, doc("Bytes of it that initializers use.")]
-    initializer_count: Annotated[Count, doc("Initializers that it holds.")]
+    used_bytes: Annotated[Bytes, doc("Bytes of the file that initializers use.")]
+    initializer_count: Annotated[Count, doc("Number of initializers in the file.")]
 
 
 class OperatorType(Record, frozen=True, kw_only=True):
@@ -36,9 +36,11 @@ class OperatorType(Record, frozen=True, kw_only=True):
 
     op_type: Annotated[str, doc("Operator name, for example Conv.")]
     domain: Annotated[str, doc("Operator domain; ai.onnx is the default one.")]
-    node_count: Annotated[Count, doc("Nodes of this type, those of subgraphs included.")]
+    node_count: Annotated[Count, doc("Number of nodes of this type, subgraphs included.")]
     flops: Annotated[Count | None, doc("Operations; null if unknown.")] = None
-    weight_bytes: Annotated[Bytes, doc("Bytes of initializers that its nodes read first.")] = 0
+    weight_bytes: Annotated[
+        Bytes, doc("Bytes of initializers; each counts for the first node that reads it.")
+    ] = 0
 
 
 class NodeFacts(Record, frozen=True, kw_only=True):
@@ -47,17 +49,19 @@ class NodeFacts(Record, frozen=True, kw_only=True):
     name: Annotated[str, doc("Node name, or its first output if it has no name.")]
     op_type: Annotated[str, doc("Operator name.")]
     domain: Annotated[str, doc("Operator domain; ai.onnx is the default one.")]
-    op_class: Annotated[OperatorClass, doc("Operator class that latency is projected with.")]
-    flops: Annotated[Count | None, doc("Operations, a multiply-add as 2, if known.")] = None
+    op_class: Annotated[OperatorClass, doc("Operator class; latency projections use it.")]
+    flops: Annotated[Count | None, doc("Operations; a multiply-add counts as 2.")] = None
     macs: Annotated[Count | None, doc("Multiply-adds; null if a shape is unknown.")] = None
-    moved_bytes: Annotated[Bytes | None, doc("Bytes of inputs and outputs, each once.")] = None
+    moved_bytes: Annotated[Bytes | None, doc("Bytes of inputs and outputs; each counts once.")] = (
+        None
+    )
     weight_bytes: Annotated[Bytes, doc("Bytes of the initializers among its inputs.")] = 0
     output_bytes: Annotated[Bytes | None, doc("Bytes of its outputs; null if unknown.")] = None
     output_shape: Annotated[
         tuple[int, ...] | None, doc("Shape of its first output; null if unknown.")
     ] = None
     repeat_count: Annotated[
-        Count | None, doc("Times it runs per inference; null in a loop of unknown trip count.")
+        Count | None, doc("Runs per inference; null inside a loop of unknown length.")
     ] = 1
     scope: Annotated[str, doc("Path of its subgraph or function; empty in the main graph.")] = ""
 
@@ -67,16 +71,16 @@ class LiveTensor(Record, frozen=True, kw_only=True):
 
     name: Annotated[str, doc("Tensor name.")]
     size_bytes: Annotated[Bytes, doc("Size for the bound dims.")]
-    producer: Annotated[str, doc("Node that computes it, or `input`.")]
+    producer: Annotated[str, doc("Node that computes the tensor, or `input`.")]
 
 
 class ActivationPeak(Record, frozen=True, kw_only=True):
-    """The largest sum of tensors alive at once, by liveness over the order of the nodes."""
+    """The largest sum of tensors that are alive at one time, in the order of the nodes."""
 
     peak_bytes: Annotated[Bytes, doc("Bytes alive at the peak, without weights.")]
     node: Annotated[str, doc("Node that runs at the peak.")]
     op_type: Annotated[str, doc("Operator of that node.")]
-    tensors: Annotated[tuple[LiveTensor, ...], doc("Tensors alive then, largest first.")]
+    tensors: Annotated[tuple[LiveTensor, ...], doc("Tensors alive at the peak, largest first.")]
     unknown_tensor_count: Annotated[Count, doc("Tensors of unknown shape, not counted.")] = 0
 
 
@@ -99,34 +103,38 @@ class ModelledMemory(Record, frozen=True, kw_only=True):
 
 
 class ModelSummary(Record, frozen=True, kw_only=True):
-    """What both the facts and the profile of a model state."""
+    """Fields that facts and profiles have in common."""
 
     name: Annotated[str, doc("File name.")]
     path: Annotated[str, doc("Path as the user gave it.")]
     format: Annotated[Literal["onnx", "ort"], doc("File format.")] = "onnx"
-    sha256: Annotated[str | None, doc("Digest of the file; by default null if it is large.")] = None
+    sha256: Annotated[str | None, doc("SHA-256 of the file; null by default for large files.")] = (
+        None
+    )
     file_bytes: Annotated[Bytes, doc("Size of the model file itself.")]
     external_bytes: Annotated[Bytes, doc("Size of all external data files together.")] = 0
     opset: Annotated[int | None, doc("Version of the default operator set.")] = None
-    inputs: Annotated[tuple[TensorSpec, ...], doc("Inputs, initializers left out.")] = ()
+    inputs: Annotated[tuple[TensorSpec, ...], doc("Inputs, without initializers.")] = ()
     outputs: Annotated[tuple[TensorSpec, ...], doc("Outputs.")] = ()
     parameter_count: Annotated[
-        Count | None, doc("Elements of initializers and Constants; null for .ort.")
+        Count | None, doc("Elements of initializers and Constant nodes; null for .ort files.")
     ] = None
     initializer_bytes: Annotated[Bytes | None, doc("Bytes of all initializers in memory.")] = None
     largest_initializer_bytes: Annotated[Bytes | None, doc("Bytes of the largest initializer.")] = (
         None
     )
     generated_bytes: Annotated[Bytes, doc("Weights that the graph computes while loading.")] = 0
-    node_count: Annotated[Count | None, doc("Nodes, with subgraphs and used functions.")] = None
+    node_count: Annotated[
+        Count | None, doc("Number of nodes, with subgraphs and used functions.")
+    ] = None
     custom_operators: Annotated[
         tuple[str, ...], doc("Operators that standard builds do not have, as domain:name.")
     ] = ()
-    flops: Annotated[Count | None, doc("Operations of one run; a multiply-add counts 2.")] = None
+    flops: Annotated[Count | None, doc("Operations of one run; a multiply-add counts as 2.")] = None
     macs: Annotated[Count | None, doc("Multiply-adds of one run.")] = None
     moved_bytes: Annotated[Bytes | None, doc("Bytes that all nodes read and write.")] = None
     per_iteration: Annotated[bool, doc("True if loops of unknown length count once.")] = False
-    activation_peak: Annotated[ActivationPeak | None, doc("Activation peak by liveness.")] = None
+    activation_peak: Annotated[ActivationPeak | None, doc("Activation peak.")] = None
     modelled_memory: Annotated[
         tuple[ModelledMemory, ...],
         doc("Modelled memory per instruction set; empty if the graph is unknown."),
@@ -139,24 +147,28 @@ class ModelFacts(
     """Facts about one model file."""
 
     tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
-    format: Annotated[Literal["onnx", "ort"], doc("Protobuf ONNX, or ONNX Runtime's flatbuffer.")]
+    format: Annotated[
+        Literal["onnx", "ort"], doc("onnx: protobuf; ort: ONNX Runtime's flatbuffer.")
+    ]
     external_files: Annotated[tuple[ExternalFile, ...], doc("The external data files.")] = ()
     producer: Annotated[str, doc("Program that wrote the file; untrusted text.")] = ""
     ir_version: Annotated[int | None, doc("ONNX IR version.")] = None
     opsets: Annotated[dict[str, int], doc("Operator set version by domain.")] = {}
     unique_parameter_count: Annotated[
-        Count | None, doc("Elements, equal initializers counted once.")
+        Count | None, doc("Number of elements if equal initializers count once.")
     ] = None
     initializer_count: Annotated[Count | None, doc("Initializers and Constant nodes.")] = None
-    sparse_initializer_count: Annotated[Count, doc("How many of them are sparse.")] = 0
+    sparse_initializer_count: Annotated[Count, doc("Number of sparse initializers.")] = 0
     initializer_bytes_by_dtype: Annotated[
         dict[str, int], doc("Initializer bytes by element type.")
     ] = {}
-    subgraph_count: Annotated[Count, doc("Bodies of If, Loop and Scan.")] = 0
+    subgraph_count: Annotated[Count, doc("Number of bodies of If, Loop and Scan.")] = 0
     function_count: Annotated[Count, doc("Functions that the model defines.")] = 0
     operators: Annotated[tuple[OperatorType, ...], doc("Operator types, most work first.")] = ()
     dims: Annotated[dict[str, int], doc("Symbolic dims and their sizes.")] = {}
     assumptions: Annotated[tuple[Assumption, ...], doc("Sizes that were assumed, and why.")] = ()
-    unknown_node_count: Annotated[Count, doc("Nodes whose work is unknown, as a shape is.")] = 0
+    unknown_node_count: Annotated[
+        Count, doc("Nodes of unknown work, because a shape is unknown.")
+    ] = 0
     nodes: Annotated[tuple[NodeFacts, ...], doc("Work per node, in execution order.")] = ()
     warnings: Annotated[tuple[Notice, ...], doc("Warnings.")] = ()

@@ -15,25 +15,23 @@ LatencyBasisCode: TypeAlias = Literal[
 
 
 class MemoryBasis(Record, frozen=True, kw_only=True):
-    """What a memory figure was computed from."""
+    """The figures and the method that a memory figure was computed with."""
 
-    code: Annotated[MemoryBasisCode, doc("How it was computed.")]
+    code: Annotated[MemoryBasisCode, doc("Method of the computation.")]
     isa: Annotated[str, doc("Instruction set of the device.")] = ""
     measured_isa: Annotated[str, doc("Instruction set that was measured.")] = ""
-    measured_on: Annotated[str, doc("GPU or program that measured it.")] = ""
+    measured_on: Annotated[str, doc("Measured GPU, or program that measured.")] = ""
     load_bytes: Annotated[Bytes | None, doc("Likely memory while loading.")] = None
     run_bytes: Annotated[Bytes | None, doc("Likely memory while running.")] = None
     load_change_bytes: Annotated[
-        int | None, doc("Difference to the measured instruction set while loading.")
+        int | None, doc("Modelled difference between the instruction sets while loading.")
     ] = None
     run_change_bytes: Annotated[
-        int | None, doc("Difference to the measured instruction set while running.")
+        int | None, doc("Modelled difference between the instruction sets while running.")
     ] = None
-    parts_bytes: Annotated[
-        dict[str, int], doc("Parts of the memory while running, largest use first.")
-    ] = {}
+    parts_bytes: Annotated[dict[str, int], doc("Parts of the memory while running, by name.")] = {}
     is_default_allocator: Annotated[
-        bool, doc("True if the upper end is with glibc's default allocator.")
+        bool, doc("True if the upper end is for glibc's default allocator.")
     ] = False
 
 
@@ -44,10 +42,10 @@ class BytesInterval(Record, frozen=True, kw_only=True):
     likely_bytes: Annotated[Bytes | None, doc("Most likely value.")] = None
     high_bytes: Annotated[Bytes | None, doc("Upper end.")] = None
     budget_bytes: Annotated[Bytes | None, doc("Limit for the model and its runtime.")] = None
-    runtime_bytes: Annotated[Bytes | None, doc("Part that the runtime itself takes.")] = None
+    runtime_bytes: Annotated[Bytes | None, doc("Memory of the runtime itself.")] = None
     method: Annotated[Method, doc("How the figures were obtained.")] = "projected"
-    basis: Annotated[MemoryBasis | None, doc("What the figures were computed from.")] = None
-    explanation: Annotated[str, doc("The same in sentences.")] = ""
+    basis: Annotated[MemoryBasis | None, doc("How the figures were computed.")] = None
+    explanation: Annotated[str, doc("The basis in sentences.")] = ""
 
 
 class NpuTimes(Record, frozen=True, kw_only=True):
@@ -56,32 +54,32 @@ class NpuTimes(Record, frozen=True, kw_only=True):
     low_ns: Annotated[Nanoseconds, doc("Fastest time.")]
     high_ns: Annotated[Nanoseconds, doc("Slowest time.")]
     runtime: Annotated[str, doc("Runtime of the fastest time.")]
-    precision: Annotated[str, doc("Arithmetic of the fastest time.")]
+    precision: Annotated[str, doc("Precision of the fastest time.")]
 
 
 class LatencyBasis(Record, frozen=True, kw_only=True):
-    """What a projected time was computed from, and what corrected it."""
+    """How a projected time was computed and corrected."""
 
-    code: Annotated[LatencyBasisCode, doc("How it was computed.")]
-    precision: Annotated[str, doc("Arithmetic: fp32, fp16 or int8.")] = ""
+    code: Annotated[LatencyBasisCode, doc("Method of the computation.")]
+    precision: Annotated[str, doc("Precision: fp32, fp16 or int8.")] = ""
     gpu: Annotated[str, doc("Name of the GPU; empty on a CPU.")] = ""
-    unknown_runtime: Annotated[str, doc("Runtime asked for, if unknown on this processor.")] = ""
+    unknown_runtime: Annotated[str, doc("Requested runtime, if unknown on this processor.")] = ""
     asked_thread_count: Annotated[
-        Count | None, doc("Threads asked for, if more than the device has cores.")
+        Count | None, doc("Requested threads, if the device has fewer cores.")
     ] = None
     host_ratio: Annotated[
-        Ratio, doc("Factor because the model was slower here than its work explains.")
+        Ratio, doc("Factor for a model that ran slower here than its work explains.")
     ] = 1.0
-    anchor_ratio: Annotated[Ratio | None, doc("Factor from models timed on the device itself.")] = (
+    anchor_ratio: Annotated[Ratio | None, doc("Correction from times measured on the device.")] = (
         None
     )
     other_anchor_count: Annotated[
-        Count, doc("How many of these had another runtime, arithmetic or threads.")
+        Count, doc("Number of these times with another runtime, precision or threads.")
     ] = 0
-    is_loop_counted_once: Annotated[
-        bool, doc("True if a loop of unknown length was counted once.")
-    ] = False
-    npu: Annotated[NpuTimes | None, doc("Published times on its NPU.")] = None
+    is_loop_counted_once: Annotated[bool, doc("True if a loop of unknown length counts once.")] = (
+        False
+    )
+    npu: Annotated[NpuTimes | None, doc("Published times on the NPU.")] = None
 
 
 class DurationInterval(Record, frozen=True, kw_only=True):
@@ -93,23 +91,23 @@ class DurationInterval(Record, frozen=True, kw_only=True):
     budget_ns: Annotated[Nanoseconds | None, doc("Target.")] = None
     is_budget_default: Annotated[bool, doc("True if the target is the device's default.")] = False
     confidence_ratio: Annotated[
-        Ratio | None, doc("Share of cases that the interval should cover.")
+        Ratio | None, doc("Share of true values that the interval should contain.")
     ] = None
     method: Annotated[Method, doc("How the figures were obtained.")] = "projected"
     runtime: Annotated[str, doc("Runtime of this time; empty for a network.")] = ""
     threads: Annotated[Count | None, doc("Threads of this time; null on a GPU.")] = None
     anchor_count: Annotated[
-        Count, doc("Models timed on the device itself that correct the figures.")
+        Count, doc("Number of times measured on the device that correct the figures.")
     ] = 0
     unknown_cores: Annotated[
-        tuple[str, ...], doc("Cores of the device that the projection was never fitted to.")
+        tuple[str, ...], doc("Core types of the device that have no published rows in the fit.")
     ] = ()
-    basis: Annotated[LatencyBasis | None, doc("What the figures were computed from.")] = None
-    explanation: Annotated[str, doc("The same in sentences.")] = ""
+    basis: Annotated[LatencyBasis | None, doc("How the figures were computed.")] = None
+    explanation: Annotated[str, doc("The basis in sentences.")] = ""
 
 
 class RatioInterval(Record, frozen=True, kw_only=True):
-    """A share or a factor between two ends."""
+    """Interval of a share or of a factor."""
 
     low_ratio: Annotated[Ratio, doc("Lower end.")]
     high_ratio: Annotated[Ratio, doc("Upper end.")]
@@ -121,7 +119,7 @@ class EnergyInterval(Record, frozen=True, kw_only=True):
     low_uj: Annotated[Count, doc("Lower end, in microjoules.")]
     high_uj: Annotated[Count, doc("Upper end, in microjoules.")]
     power_mw: Annotated[Count, doc("Highest power of the machine.")] = 0
-    power_source: Annotated[str, doc("Where the power was read.")] = ""
+    power_source: Annotated[str, doc("Source of the power.")] = ""
     explanation: Annotated[str, doc("Power and its source, in a sentence.")] = ""
 
 
@@ -133,7 +131,7 @@ class CostInterval(Record, frozen=True, kw_only=True):
     hourly_microusd: Annotated[Count, doc("Price of one server per hour.")] = 0
     price_source: Annotated[str, doc("Source and date; empty for a price from --price.")] = ""
     rate_per_s: Annotated[
-        float | None, doc("Requests per second of servers with no other work.")
+        float | None, doc("Requested rate for the upper end; null: no rate requested.")
     ] = None
     explanation: Annotated[str, doc("Price and its source, in a sentence.")] = ""
 
@@ -141,9 +139,9 @@ class CostInterval(Record, frozen=True, kw_only=True):
 class NetworkRange(Record, frozen=True, kw_only=True):
     """One figure of a network: worst, usual and best."""
 
-    worst: Annotated[Count, doc("Worst that is common.")]
+    worst: Annotated[Count, doc("Worst common value.")]
     usual: Annotated[Count, doc("Usual value.")]
-    best: Annotated[Count, doc("Best that is common.")]
+    best: Annotated[Count, doc("Best common value.")]
 
 
 class Network(Record, frozen=True, kw_only=True):

@@ -47,17 +47,21 @@ class Host(Record, frozen=True, kw_only=True):
 class Memory(Record, frozen=True, kw_only=True):
     """Memory with one allocator, in bytes above the baseline unless stated otherwise."""
 
-    allocator: Annotated[AllocatorSetting, doc("steady: fixed trim threshold; default: unset.")]
+    allocator: Annotated[
+        AllocatorSetting, doc("steady: fixed trim threshold; default: glibc's default settings.")
+    ]
     peak_source: Annotated[
         Literal["vmhwm", "sampled"],
-        doc("vmhwm: the kernel's high-water mark; sampled: read by a thread."),
+        doc("vmhwm: the kernel's high-water mark; sampled: highest value that a thread read."),
     ] = "vmhwm"
     baseline_bytes: Annotated[Bytes, doc("Resident memory of the child before it loads the model.")]
     load_peak_bytes: Annotated[Bytes, doc("Highest resident memory while loading.")]
     resident_bytes: Annotated[Bytes, doc("Resident memory after loading.")]
     resident_anonymous_bytes: Annotated[Bytes, doc("Anonymous part of memory after loading.")]
     resident_file_bytes: Annotated[Bytes, doc("File-backed part of memory after loading.")]
-    inference_peak_bytes: Annotated[Bytes | None, doc("Most resident memory in the runs.")] = None
+    inference_peak_bytes: Annotated[
+        Bytes | None, doc("Highest resident memory during the runs.")
+    ] = None
     inference_anonymous_bytes: Annotated[Bytes | None, doc("Anonymous memory after runs.")] = None
     inference_file_bytes: Annotated[Bytes | None, doc("File-backed memory after runs.")] = None
     inference_pss_bytes: Annotated[Bytes | None, doc("Proportional set size after runs.")] = None
@@ -66,53 +70,64 @@ class Memory(Record, frozen=True, kw_only=True):
     ] = None
     floor_bytes: Annotated[
         Bytes | None,
-        doc("Most non-evictable memory, loading included; with less, the process is killed."),
+        doc(
+            "Highest anonymous memory, loading included. With a lower limit the process is killed."
+        ),
     ] = None
     comfort_bytes: Annotated[
         Bytes | None,
-        doc("Floor, and all file pages that runs read; with less, the process thrashes."),
+        doc("The higher one of floor and inference peak. With a lower limit the process thrashes."),
     ] = None
     allocated_load_peak_bytes: Annotated[
         Bytes | None, doc("Bytes requested from allocators at the peak of loading.")
     ] = None
-    allocated_resident_bytes: Annotated[Bytes | None, doc("Requested and kept by loading.")] = None
+    allocated_resident_bytes: Annotated[
+        Bytes | None, doc("Bytes requested while loading and not freed.")
+    ] = None
     allocated_inference_peak_bytes: Annotated[
         Bytes | None, doc("Bytes requested at the peak of the runs.")
     ] = None
     retained_bytes: Annotated[
-        Bytes | None, doc("Bytes freed, and kept by the default allocator after loading.")
+        Bytes | None, doc("Bytes that the default allocator retains after loading.")
     ] = None
-    arena_held_bytes: Annotated[Bytes | None, doc("Most bytes that the arena held.")] = None
-    arena_in_use_peak_bytes: Annotated[Bytes | None, doc("Most bytes of the arena in use.")] = None
+    arena_held_bytes: Annotated[Bytes | None, doc("Highest number of bytes held by the arena.")] = (
+        None
+    )
+    arena_in_use_peak_bytes: Annotated[
+        Bytes | None, doc("Highest number of bytes in use in the arena.")
+    ] = None
 
 
 class DefaultAllocator(Record, frozen=True, kw_only=True):
     """Range of memory with the default allocator, from several children.
 
-    Each end is the lowest or highest child, moved outwards by 1/(n-1) of the range, because a few
-    children do not reach the extremes.
+    The range is wider than the figures of the n children: each end is moved outwards by 1/(n-1) of
+    their range, because a few children do not reach the extremes.
     """
 
     repeat_count: Annotated[Count, doc("Number of children.")]
     load_peak_low_bytes: Annotated[Bytes, doc("Low end of the load peak.")]
-    load_peak_high_bytes: Annotated[Bytes, doc("Top end of the load peak.")]
+    load_peak_high_bytes: Annotated[Bytes, doc("High end of the load peak.")]
     resident_low_bytes: Annotated[Bytes, doc("Low end of resident memory after loading.")]
-    resident_high_bytes: Annotated[Bytes, doc("Top end of resident memory after loading.")]
+    resident_high_bytes: Annotated[Bytes, doc("High end of resident memory after loading.")]
     inference_peak_low_bytes: Annotated[Bytes | None, doc("Low end of the inference peak.")] = None
-    inference_peak_high_bytes: Annotated[Bytes | None, doc("Top end of the inference peak.")] = None
+    inference_peak_high_bytes: Annotated[Bytes | None, doc("High end of the inference peak.")] = (
+        None
+    )
 
 
 class GpuMemory(Record, frozen=True, kw_only=True):
     """Memory that one process held on a GPU, in bytes."""
 
-    name: Annotated[str, doc("The GPU.")]
-    total_bytes: Annotated[Bytes, doc("Its memory.")]
+    name: Annotated[str, doc("Name of the GPU.")]
+    total_bytes: Annotated[Bytes, doc("Memory of the GPU.")]
     scope: Annotated[
         Literal["process", "device"],
-        doc("process: memory of this process; device: of all processes, less before."),
+        doc("process: memory of this process; device: increase of the whole GPU's memory."),
     ]
     context_bytes: Annotated[
-        Bytes | None, doc("Memory of context and libraries, measured with a model of one operator.")
+        Bytes | None,
+        doc("Memory of CUDA context and libraries, measured with a model of one operator."),
     ] = None
     load_peak_bytes: Annotated[Bytes, doc("Highest memory while loading, context included.")]
     resident_bytes: Annotated[Bytes, doc("Memory after loading, context included.")]
@@ -150,7 +165,7 @@ class OperatorProfile(Record, frozen=True, kw_only=True):
 
     node: Annotated[str, doc("Node name in the optimised graph; untrusted text.")]
     op_type: Annotated[str, doc("Operator, fused ones included.")]
-    provider: Annotated[str, doc("Execution provider that ran it.")]
+    provider: Annotated[str, doc("Execution provider that ran the node.")]
     call_count: Annotated[Count, doc("Calls in the profiled runs.")]
     total_ns: Annotated[Nanoseconds, doc("Time of all calls together.")]
     flops: Annotated[Count | None, doc("Operations per call, if known.")] = None
@@ -174,7 +189,7 @@ class Profile(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasib
 
     tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
     measured_at: Annotated[str, doc("UTC time, ISO 8601.")]
-    method: Annotated[Method, doc("Whether measured, or measured under emulation.")] = "measured"
+    method: Annotated[Method, doc("measured, or emulated: measured under emulation.")] = "measured"
     runner: Annotated[str, doc("Runner as --on takes it; local for this machine.")] = "local"
     source: Annotated[str, doc("Program and file of imported figures; otherwise empty.")] = ""
     model: Annotated[ProfiledModel, doc("The model.")]
@@ -184,7 +199,7 @@ class Profile(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasib
     gpu: Annotated[GpuMemory | None, doc("Memory on the GPU; null for other providers.")] = None
     process_peak_bytes: Annotated[
         Bytes | None,
-        doc("Highest resident memory of the whole process, if an imported file has nothing else."),
+        doc("Highest resident memory of the whole process, if a report has only this figure."),
     ] = None
     default_allocator: Annotated[
         DefaultAllocator | None, doc("Range of memory with the default allocator.")
@@ -194,4 +209,4 @@ class Profile(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasib
     latency: Annotated[Latency | None, doc("Times of loading and running.")] = None
     operators: Annotated[tuple[OperatorProfile, ...], doc("Nodes in execution order.")] = ()
     allocations: Annotated[tuple[AllocatorUse, ...], doc("Allocations by phase and call.")] = ()
-    warnings: Annotated[tuple[Notice, ...], doc("What to know before trusting the figures.")] = ()
+    warnings: Annotated[tuple[Notice, ...], doc("Warnings about the figures.")] = ()

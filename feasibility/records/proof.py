@@ -28,11 +28,14 @@ class LimitedRun(Record, frozen=True, kw_only=True):
 
     limit_bytes: Annotated[Bytes | None, doc("Limit on the model; null for no limit.")] = None
     enforced_bytes: Annotated[
-        Bytes | None, doc("Limit that the kernel enforced: with the baseline, in whole pages.")
+        Bytes | None,
+        doc("Limit that the kernel enforced: limit_bytes plus the baseline, in whole pages."),
     ] = None
     outcome: Annotated[
         Outcome,
-        doc("survived: finished; thrashed: finished, slowed by rereads; killed: not finished."),
+        doc(
+            "survived: finished; thrashed: slow, reads evicted pages again; killed: did not finish."
+        ),
     ]
     ended_by: Annotated[
         EndedBy,
@@ -47,16 +50,27 @@ class LimitedRun(Record, frozen=True, kw_only=True):
     first_run_ns: Annotated[Nanoseconds | None, doc("Time of the first run.")] = None
     median_ns: Annotated[Nanoseconds | None, doc("Nearest-rank median of the samples.")] = None
     samples_ns: Annotated[tuple[int, ...], doc("Time of each run after warm-up, in order.")] = ()
-    latency_ratio: Annotated[Ratio | None, doc("Median over that without a limit.")] = None
-    load_ratio: Annotated[Ratio | None, doc("Loading time over that without a limit.")] = None
-    reread_per_run_bytes: Annotated[
-        Bytes | None, doc("Evicted file pages read again, per run after the first, if counted.")
+    latency_ratio: Annotated[Ratio | None, doc("Median divided by the median without a limit.")] = (
+        None
+    )
+    load_ratio: Annotated[
+        Ratio | None, doc("Loading time divided by the time without a limit.")
     ] = None
-    refault_bytes: Annotated[Bytes | None, doc("Evicted file pages read again in total.")] = None
+    reread_per_run_bytes: Annotated[
+        Bytes | None,
+        doc(
+            "Bytes of evicted pages that each run after the first read again; null if not counted."
+        ),
+    ] = None
+    refault_bytes: Annotated[Bytes | None, doc("Bytes of evicted pages read again, in total.")] = (
+        None
+    )
     major_fault_count: Annotated[Count | None, doc("Page faults that waited for the disk.")] = None
-    oom_kill_count: Annotated[Count | None, doc("Processes killed because memory ran out.")] = None
+    oom_kill_count: Annotated[
+        Count | None, doc("Processes that the out-of-memory killer ended.")
+    ] = None
     charged_peak_bytes: Annotated[
-        Bytes | None, doc("Highest charge of the control group, baseline and page cache included.")
+        Bytes | None, doc("Highest memory charged to the cgroup, baseline and page cache included.")
     ] = None
     wall_ns: Annotated[Nanoseconds, doc("Time from start to end of the child.")]
 
@@ -77,17 +91,19 @@ class Bisection(Record, frozen=True, kw_only=True):
 
     floor_bytes: Annotated[Bytes | None, doc("Lowest limit that the model survived.")] = None
     killed_bytes: Annotated[Bytes | None, doc("Highest limit below the floor.")] = None
-    comfort_bytes: Annotated[Bytes | None, doc("Lowest limit with comfortable runs.")] = None
+    comfort_bytes: Annotated[Bytes | None, doc("Lowest limit with runs at full speed.")] = None
     slow_bytes: Annotated[Bytes | None, doc("Highest limit below the comfort point.")] = None
     floor_precision_ratio: Annotated[
-        Ratio | None, doc("Gap between floor and killed, divided by the floor.")
+        Ratio | None, doc("floor_bytes minus killed_bytes, divided by floor_bytes.")
     ] = None
     comfort_precision_ratio: Annotated[
-        Ratio | None, doc("Gap between comfort and slow, divided by the comfort point.")
+        Ratio | None, doc("comfort_bytes minus slow_bytes, divided by comfort_bytes.")
     ] = None
     predicted_floor_bytes: Annotated[Bytes, doc("Floor, estimated from the run without a limit.")]
-    predicted_comfort_bytes: Annotated[Bytes, doc("Comfort point, estimated from that run.")]
-    comfort_ratio: Annotated[Ratio, doc("Highest latency ratio that counts as comfortable.")]
+    predicted_comfort_bytes: Annotated[
+        Bytes, doc("Comfort point, estimated from the run without a limit.")
+    ]
+    comfort_ratio: Annotated[Ratio, doc("Highest latency ratio that counts as full speed.")]
 
 
 class Proof(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/proof/1"):
@@ -98,18 +114,22 @@ class Proof(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibil
     model: Annotated[ProfiledModel, doc("The model.")]
     host: Annotated[Host, doc("The machine and its versions.")]
     workload: Annotated[Workload, doc("Dims, inputs, threads and number of runs.")]
-    allocator: Annotated[AllocatorSetting, doc("steady: fixed trim threshold; default: unset.")]
+    allocator: Annotated[
+        AllocatorSetting, doc("steady: fixed trim threshold; default: glibc's default settings.")
+    ]
     limit_kind: Annotated[
         LimitKind,
         doc("What enforced the limits. address-space counts requested private memory only."),
     ]
     memory_bytes: Annotated[Bytes | None, doc("Limit of --memory or --device.")] = None
     device: Annotated[str | None, doc("Device of the limit; null without --device.")] = None
-    baseline_bytes: Annotated[Bytes, doc("Charge before the model loads, added to every limit.")]
+    baseline_bytes: Annotated[
+        Bytes, doc("Memory charged before the model is loaded. It is added to every limit.")
+    ]
     thrashing_ratio: Annotated[Ratio, doc("Lowest latency ratio that counts as thrashing.")]
     unlimited: Annotated[LimitedRun, doc("Run without a limit.")]
     needed_bytes: Annotated[Bytes, doc("Highest non-evictable memory in the run without a limit.")]
     verdict: Annotated[LimitedRun | None, doc("Run under --memory or --device.")] = None
     runs: Annotated[tuple[LimitedRun, ...], doc("All runs with a limit, in order.")] = ()
     bisection: Annotated[Bisection | None, doc("Floor and comfort point of --bisect.")] = None
-    warnings: Annotated[tuple[Notice, ...], doc("What to know before trusting the figures.")] = ()
+    warnings: Annotated[tuple[Notice, ...], doc("Warnings about the figures.")] = ()

@@ -12,11 +12,11 @@ class RunnerForm(Record, frozen=True, kw_only=True):
     """One form of `--on`."""
 
     form: Annotated[str, doc("The form, with its variable parts in capitals.")]
-    description: Annotated[str, doc("Where it measures, and what that needs.")]
+    description: Annotated[str, doc("Where the runner measures, and what it needs.")]
     usage: Annotated[str, doc("Other forms; may be empty.")] = ""
-    is_ready: Annotated[bool, doc("Whether this machine has the programs that it needs.")]
+    is_ready: Annotated[bool, doc("True if this machine has the programs that the runner needs.")]
     finding: Annotated[str, doc("What is installed or missing.")] = ""
-    hint: Annotated[str, doc("What to do about it; may be empty.")] = ""
+    hint: Annotated[str, doc("What to do; may be empty.")] = ""
 
 
 class RunnerForms(
@@ -33,8 +33,8 @@ class RunnerTrial(Record, frozen=True, kw_only=True, tag_field="schema", tag="fe
 
     tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
     runner: Annotated[str, doc("The runner, as --on takes it.")]
-    method: Annotated[Method, doc("emulated: only memory can be measured there; else measured.")]
+    method: Annotated[Method, doc("measured, or emulated: only memory can be measured.")]
     model: Annotated[str, doc("The model, one of the zoo.")]
     peak_bytes: Annotated[Bytes, doc("Peak memory while loading and running.")]
     host: Annotated[Host, doc("The machine.")]
-    warnings: Annotated[tuple[Notice, ...], doc("What to know before a measurement.")] = ()
+    warnings: Annotated[tuple[Notice, ...], doc("Warnings about measurements on this runner.")] = ()

@@ -57,13 +57,11 @@ class TensorSpec(Record, frozen=True, kw_only=True):
     name: Annotated[str, doc("Name as the model gives it; untrusted text.")]
     dtype: Annotated[
         str,
-        doc(
-            "Element type as in numpy, such as float32 or string; of maps and sequences, of values."
-        ),
+        doc("Element type as in numpy, for example float32 or string. Maps, sequences: of values."),
     ]
     shape: Annotated[
         tuple[Dim, ...] | None,
         doc("Sizes, symbolic names, or null for unknown dims; null if the rank is unknown."),
     ] = None
-    kind: Annotated[ValueKind, doc("Kind of value; nearly always a tensor.")] = "tensor"
+    kind: Annotated[ValueKind, doc("Kind of value; usually a tensor.")] = "tensor"
     type_text: Annotated[str, doc("The full type, for example seq(map(int64,tensor(float))).")] = ""

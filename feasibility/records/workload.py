@@ -14,14 +14,14 @@ class Fill(Record, frozen=True, kw_only=True):
         Literal["uniform", "integers", "constant", "file", "absent"],
         doc(
             "uniform: floats in [low, high); integers: from low to high inclusive; "
-            "constant: low; file: the array of a file; absent: an empty optional."
+            "constant: the value of low; file: an array from a file; absent: an empty optional."
         ),
     ] = "uniform"
     low: Annotated[float, doc("Lowest value of the elements.")] = 0.0
     high: Annotated[float, doc("Highest value of the elements.")] = 1.0
     path: Annotated[str | None, doc("Path of the .npy or .npz file.")] = None
     member: Annotated[str | None, doc("Array name inside the .npz file.")] = None
-    reason: Annotated[str, doc("Why these values; empty if it is obvious.")] = ""
+    reason: Annotated[str, doc("Why these values were chosen; may be empty.")] = ""
 
 
 class InputSpec(Record, frozen=True, kw_only=True):
