@@ -30,7 +30,7 @@ def arena_peak(steps: Sequence[ArenaStep]) -> ArenaPeak | None:
     """The step at which the arena was fullest, and the blocks then; None without steps.
 
     A step takes one block for each output. Bytes freed between two steps are matched with the
-    blocks by size.
+    blocks by size. If a wrong match left too many blocks, the oldest of them are not listed.
     """
     if not steps:
         return None
@@ -48,17 +48,20 @@ def arena_peak(steps: Sequence[ArenaStep]) -> ArenaPeak | None:
         previous = step
     peak = steps[index]
     in_use = max(0, highest - start)
+    scratch = min(in_use, max(0, highest - peak.in_use_bytes))
+    newest_first = range(len(held) - 1, -1, -1)
+    listed = [held[index] for index in sorted(_at_most(held, newest_first, in_use - scratch))]
     return ArenaPeak(
         node=peak.node,
         op_type=peak.op_type,
         in_use_bytes=in_use,
         prepacked_bytes=start,
-        scratch_bytes=min(in_use, max(0, highest - peak.in_use_bytes)),
+        scratch_bytes=scratch,
         tensors=tuple(
             HeldTensor(
                 producer=block.step.node, op_type=block.step.op_type, size_bytes=block.size_bytes
             )
-            for block in sorted(held, key=lambda block: -block.size_bytes)[:MAX_TENSOR_COUNT]
+            for block in sorted(listed, key=lambda block: -block.size_bytes)[:MAX_TENSOR_COUNT]
         ),
     )
 
