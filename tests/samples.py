@@ -155,7 +155,7 @@ def profile() -> Profile:
                 ),
             ),
             assumptions=(
-                Assumption(subject="N", value="1", reason="a batch of one", option="--dim N=1"),
+                Assumption(subject="N", value="1", reason="a batch of one", option="--dim N=N"),
             ),
             threads=1,
             warmup_count=3,
@@ -452,7 +452,7 @@ def facts() -> ModelFacts:
         custom_operators=("com.example:Fancy",),
         dims={"N": 1},
         assumptions=(
-            Assumption(subject="N", value="1", reason="a batch of one", option="--dim N=1"),
+            Assumption(subject="N", value="1", reason="a batch of one", option="--dim N=N"),
         ),
         flops=15_600_000_000,
         macs=7_800_000_000,

@@ -105,9 +105,35 @@ def test_the_time_of_a_server_includes_the_network() -> None:
 
 
 def test_where_targets_come_from() -> None:
-    assert "default targets of phones and boards" in report(assessed())
+    assert "targets: defaults of phones and boards" in report(assessed())
     asked = Requirements(latency_budget_ns=100 * MILLISECOND_NS)
-    assert "default targets" not in report(assessed(demands=asked))
+    assert "targets: defaults" not in report(assessed(demands=asked))
+
+
+def test_memory_on_a_device_is_shown_as_a_sum() -> None:
+    """The figures of the table, so that a reader can add them up; --details has the same."""
+    text = report(assessed())
+    assert "383 MiB = 359 MiB for the model on aarch64 + 24 MiB for the runtime" in text
+    assert "641 MiB = 241 MiB for the model on the GPU + 400 MiB for the runtime" in text
+    (found,) = assessed(ZERO).devices
+    assert "About 359 MiB to load" in found.memory.explanation
+    # A device's figure is explained once, however many devices share it.
+    assert report(assessed(*CATALOGUE)).count(" for the runtime\n") <= 6
+
+
+def test_a_small_file_has_no_multiple() -> None:
+    assert "368 MiB to load (2.16x the file)" in report(assessed())
+    tiny = msgspec.structs.replace(RESNET.model, file_bytes=200, external_bytes=0)
+    text = report(assessed(profile=msgspec.structs.replace(RESNET, model=tiny)))
+    assert "368 MiB to load, 199 MiB to run" in text
+
+
+def test_marks_are_explained_below_the_table_that_has_them() -> None:
+    text = report(assessed(), assessed(profile=YAMNET))
+    head, _, rest = text.partition("resnet101.onnx  UNDECIDED")
+    first, _, second = rest.partition("yamnet.onnx  ON DEVICE")
+    assert "! over the target or limit   ? target or limit inside the interval" in first
+    assert "! over" not in head + second
 
 
 def test_obstacles_without_a_column_are_listed() -> None:
@@ -126,7 +152,7 @@ def test_the_next_action_can_be_pasted() -> None:
     )
 
 
-def test_several_models_begin_with_all_verdicts_and_one_legend() -> None:
+def test_several_models_begin_with_all_verdicts_and_one_common_legend() -> None:
     text = report(assessed(), assessed(profile=YAMNET))
     head, _, rest = text.partition("resnet101.onnx  UNDECIDED")
     assert "recommendation" in head

@@ -35,8 +35,9 @@ from feasibility.render.reports.sections import (
 from feasibility.render.reports.verdict_table import (
     METHOD_TEXT,
     VERDICT_TONE,
+    common_legend,
     device_grid,
-    legend,
+    model_legend,
     overview_grid,
     shown_latency,
     verdict_text,
@@ -60,9 +61,9 @@ def check_report(assessment: Assessment, *, details: bool = False) -> Report:
     sections: list[Section | None] = []
     is_many = len(models) > 1
     if is_many:
-        sections.append(Section(grid=overview_grid(models), remarks=legend(models)))
+        sections.append(Section(grid=overview_grid(models), remarks=common_legend(models)))
     for model in models:
-        remarks = () if is_many else legend((model,))
+        remarks = model_legend(model) + (() if is_many else common_legend(models))
         sections += _model_sections(model, remarks, details=details)
     if assessment.errors and models:
         # The errors themselves are on stderr.

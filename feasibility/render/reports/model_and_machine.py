@@ -16,6 +16,7 @@ from feasibility.render.reports.sections import (
     shape_text,
 )
 from feasibility.units import (
+    MIB,
     NOT_MEASURED,
     format_bytes,
     format_count,
@@ -81,7 +82,9 @@ def summary_rows(profile: Profile) -> tuple[Row, ...]:
     if memory is not None:
         on_disk = profile.model.file_bytes + profile.model.external_bytes
         text = f"{format_bytes(memory.load_peak_bytes)} to load"
-        text += f" ({format_factor(memory.load_peak_bytes / on_disk)} the file)" if on_disk else ""
+        # Of a small file, the memory is that of the runtime, and a multiple says nothing.
+        if on_disk >= MIB:
+            text += f" ({format_factor(memory.load_peak_bytes / on_disk)} the file)"
         if memory.inference_peak_bytes is not None:
             text += f", {format_bytes(memory.inference_peak_bytes)} to run"
         if memory.floor_bytes is not None:

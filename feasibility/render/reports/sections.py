@@ -6,6 +6,7 @@ is ready to show: every name out of a model has passed through `safe_text`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, TypeVar
@@ -212,13 +213,25 @@ def listed_rows(label: str, texts: Iterable[str]) -> tuple[Row, ...]:
 
 
 def assumption_rows(assumptions: Iterable[Assumption]) -> tuple[Row, ...]:
-    """One row with all assumptions, each with the option that overrides it."""
-    texts = [
-        f"{name_text(item.subject, 40)} = {name_text(item.value, 40)} "
-        f"({name_text(item.option, 60)})"
-        for item in assumptions
-    ]
-    return (Row("assumed", "; ".join(texts)),) if texts else ()
+    """One row per option that overrides assumptions: what was assumed, and how to set it."""
+    by_option: dict[str, list[Assumption]] = {}
+    for item in assumptions:
+        by_option.setdefault(item.option.partition(" ")[0], []).append(item)
+    texts = []
+    for option, items in by_option.items():
+        values = (f"{name_text(one.subject, 40)} = {name_text(one.value, 40)}" for one in items)
+        is_single, is_dim = len(items) == 1, option == "--dim"
+        it = "it" if is_single else "them"
+        why = f", because the model leaves {it} open; set {it}" if is_dim else "; give other values"
+        example = f"{option} NAME={'VALUE' if is_dim else 'FILE.npy'}"
+        how = _option_text(items[0].option) if is_single else example
+        texts.append(f"{', '.join(values)}{why} with {how}")
+    return tuple(Row("" if number else "assumed", text) for number, text in enumerate(texts))
+
+
+def _option_text(option: str) -> str:
+    """The option with a placeholder that cannot be read as the name of the dim."""
+    return name_text(re.sub(r"=N('?)$", r"=VALUE\1", option), 80)
 
 
 def assumption_section(assumptions: Iterable[Assumption]) -> Section | None:
@@ -226,7 +239,7 @@ def assumption_section(assumptions: Iterable[Assumption]) -> Section | None:
     rows = (
         Row(
             f"{name_text(item.subject, 24)} = {name_text(item.value, 20)}",
-            f"{name_text(item.reason, 200)}; set it with {name_text(item.option, 80)}",
+            f"{name_text(item.reason, 200)}; set it with {_option_text(item.option)}",
         )
         for item in assumptions
     )

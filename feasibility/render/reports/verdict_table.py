@@ -13,7 +13,7 @@ from feasibility.records.assessment import (
     Verdict,
     Where,
 )
-from feasibility.records.intervals import DurationInterval
+from feasibility.records.intervals import DurationInterval, MemoryBasis
 from feasibility.records.shared_fields import Method
 from feasibility.render.reports.assessment_texts import candidate_of, kind_text
 from feasibility.render.reports.compare_devices import duration_text, factor_text
@@ -31,7 +31,6 @@ from feasibility.units import (
     NOT_MEASURED,
     format_bytes,
     format_bytes_of,
-    format_bytes_range,
     format_duration,
     format_percent,
 )
@@ -53,7 +52,7 @@ ONNX_RUNTIME: Final = "onnxruntime"
 
 _MARKS: Final[dict[ReasonCode, str]] = {"over-limit": " !", "limit-inside-interval": " ?"}
 _OTHER_RUNTIME: Final = (
-    "memory is that of ONNX Runtime; the other runtime reads its own format, and its operators "
+    "memory is for ONNX Runtime; the other runtime reads another file format, and its operators "
     "were not checked"
 )
 
@@ -133,14 +132,18 @@ def _mark(found: DeviceAssessment, part: Part) -> str:
     return "" if reason is None else _MARKS.get(reason.code, "")
 
 
-def legend(models: Sequence[ModelAssessment]) -> tuple[str, ...]:
-    """What the marks, the figures and the targets of the tables mean."""
+def model_legend(model: ModelAssessment) -> tuple[str, ...]:
+    """What the marks in a model's table mean, and what its memory figures are the sum of."""
+    return tuple(filter(None, (*_mark_remarks(model), *_memory_remarks(model.devices))))
+
+
+def common_legend(models: Sequence[ModelAssessment]) -> tuple[str, ...]:
+    """Where the figures and targets in the tables of all models come from."""
     devices = [found for model in models for found in model.devices]
     timed = [found for found in devices if found.latency.runtime]
     remarks = (
-        *_mark_remarks(models),
-        _figures_remark(devices, timed),
-        _limits_remark(models, devices),
+        *_method_remarks(devices, timed),
+        _targets_remark(models),
         _threads_remark(models[0].threads, timed),
         _anchors_remark(timed),
         "" if models[0].runtime == ONNX_RUNTIME else _OTHER_RUNTIME,
@@ -148,36 +151,62 @@ def legend(models: Sequence[ModelAssessment]) -> tuple[str, ...]:
     return tuple(filter(None, remarks))
 
 
-def _mark_remarks(models: Sequence[ModelAssessment]) -> tuple[str, ...]:
-    cells = [str(cell) for model in models for row in device_grid(model).rows for cell in row[2:]]
+def _mark_remarks(model: ModelAssessment) -> tuple[str, ...]:
+    cells = [str(cell) for row in device_grid(model).rows for cell in row[2:]]
     marks = {" !": "! over the target or limit", " ?": "? target or limit inside the interval"}
     found = "   ".join(text for mark, text in marks.items() if any(mark in cell for cell in cells))
-    network = next((one.placement.network for one in models if one.placement.network), None)
+    network = model.placement.network
     if network is None or not any(cell.endswith(" *") for cell in cells):
         return (found,)
     text = f"* with the network: {name_text(network.name, 80)}"
     if network.is_assumed:
-        reasons = (one for model in models for found in model.devices for one in found.reasons)
+        reasons = (reason for found in model.devices for reason in found.reasons)
         is_judged = any(reason.part in ("request", "uplink") for reason in reasons)
         text += ", assumed" if is_judged else ", assumed and not part of the verdict"
         text += "; set --network"
     return found, text
 
 
-def _figures_remark(devices: Sequence[DeviceAssessment], timed: Sequence[DeviceAssessment]) -> str:
-    """How the figures were obtained, and for which runtime."""
+def _memory_remarks(devices: Sequence[DeviceAssessment]) -> tuple[str, ...]:
+    """Each memory figure as a sum, for example `383 MiB = 359 MiB for the model + ...`."""
+    sums: dict[str, None] = {}
+    for memory in (found.memory for found in devices):
+        total, runtime, basis = memory.likely_bytes, memory.runtime_bytes, memory.basis
+        if total is None or not runtime or (basis and basis.code == "whole-process"):
+            continue
+        own, where = format_bytes(total - runtime), _where_text(basis)
+        text = f"{format_bytes(total)} = {own} for the model{where} + {format_bytes(runtime)}"
+        sums[f"{text} for the runtime"] = None
+    return tuple(sums)
+
+
+def _where_text(basis: MemoryBasis | None) -> str:
+    """On which hardware a model needs this much memory, if it is known."""
+    if basis is None:
+        return ""
+    if basis.code in ("gpu", "measured-gpu"):
+        return " on the GPU"
+    return f" on {name_text(basis.isa, 20)}" if basis.isa else ""
+
+
+def _method_remarks(
+    devices: Sequence[DeviceAssessment], timed: Sequence[DeviceAssessment]
+) -> tuple[str, ...]:
+    """How memory and times were obtained, and for which runtime."""
     memory = _methods_text([(found.name, found.memory.method) for found in devices])
     time = _methods_text([(found.name, found.latency.method) for found in devices])
-    texts = [memory if memory == time else f"memory {memory}; time {time}"]
     ratios = {one.latency.confidence_ratio for one in devices if one.latency.low_ns is not None}
     # Intervals that should cover different shares get no remark.
-    if len(ratios) == 1 and (ratio := ratios.pop()) is not None:
-        texts.append(f"{format_percent(ratio)} intervals")
-    return "; ".join((*texts, *_runtime_texts(timed)))
+    ratio = ratios.pop() if len(ratios) == 1 else None
+    interval = () if ratio is None else (f"{format_percent(ratio)} intervals",)
+    runtimes = _runtime_texts(timed)
+    if memory == time:
+        times = "; ".join((*interval, *runtimes))
+        return f"memory and time: {memory}", f"times: {times}" if times else ""
+    return f"memory: {memory}", "; ".join((f"time: {time}", *interval, *runtimes))
 
 
-def _limits_remark(models: Sequence[ModelAssessment], devices: Sequence[DeviceAssessment]) -> str:
-    """Where targets come from, and what memory includes."""
+def _targets_remark(models: Sequence[ModelAssessment]) -> str:
     kinds = dict.fromkeys(
         found.kind
         for model in models
@@ -185,12 +214,7 @@ def _limits_remark(models: Sequence[ModelAssessment], devices: Sequence[DeviceAs
         if shown_latency(found, model)[0].is_budget_default
     )
     names = joined([kind_text(kind, 2) for kind in kinds])
-    texts = [f"default targets of {names}"] if kinds else []
-    runtimes = [one.memory.runtime_bytes for one in devices if one.memory.runtime_bytes]
-    if runtimes:
-        own = format_bytes_range(min(runtimes), max(runtimes))
-        texts.append(f"memory includes {own} of runtime")
-    return "; ".join(texts)
+    return f"targets: defaults of {names}; set --latency" if kinds else ""
 
 
 def _runtime_texts(timed: Sequence[DeviceAssessment]) -> tuple[str, ...]:
