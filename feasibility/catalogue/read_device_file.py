@@ -24,8 +24,7 @@ _DATE: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?", re.
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9_]*")
 _TOP_KEYS: Final = (
     "schema", "id", "name", "kind", "aliases", "os", "isa", "allocator", "runs_on", "role",
-    "runtimes", "sources", "cpu", "memory", "gpu", "npu", "limits", "power", "price",
-    "anchors", "measured",
+    "runtimes", "sources", "cpu", "memory", "gpu", "npu", "limits", "price", "anchors", "measured",
 )  # fmt: skip
 
 
@@ -84,13 +83,14 @@ def _read_text(path: Path) -> str:
 
 
 def _device(top: DeviceTable) -> records.Device:
-    top.allow(_TOP_KEYS)
+    power = top.figures(records.Device, *_TOP_KEYS)
     if top.text("schema") != SCHEMA:
         top.fail("schema", f'expected "{SCHEMA}"', "a newer file needs a newer feasibility")
     identifier = top.text("id")
     if not is_id(identifier):
         top.fail("id", "expected small letters, digits and underscores, such as rpi_5")
     device = records.Device(
+        **power,
         id=identifier,
         name=top.text("name"),
         kind=cast(records.Kind, top.choice("kind", get_args(records.Kind))),
@@ -104,8 +104,7 @@ def _device(top: DeviceTable) -> records.Device:
         memory=_optional(top, "memory", _memory),
         gpu=_optional(top, "gpu", _gpu),
         npu=_optional(top, "npu", _npu),
-        limits=_limits(top.required_table("limits")),
-        power_mw=top.optional_figure("power", figures.POWER),
+        limits=records.Limits(**top.required_table("limits").figures(records.Limits)),
         price=_optional(top, "price", _price),
         runtimes=top.texts("runtimes"),
         anchors=tuple(_anchor(table) for table in top.tables("anchors")),
@@ -143,27 +142,21 @@ def _cpu(table: DeviceTable) -> records.Cpu:
 
 
 def _cluster(table: DeviceTable) -> records.Cluster:
-    table.allow(("core", "count", "clock", "flop_per_cycle"))
-    return records.Cluster(
-        core=table.text("core"),
-        core_count=table.figure("count", figures.COUNT),
-        clock_hz=table.figure("clock", figures.CLOCK),
-        flop_per_cycle=table.figure("flop_per_cycle", figures.FLOP_PER_CYCLE),
-    )
+    return records.Cluster(**table.figures(records.Cluster, "core"), core=table.text("core"))
 
 
 def _memory(table: DeviceTable) -> records.DeviceMemory:
-    table.allow(("total", "bandwidth", "grants"))
-    total = table.figure("total", figures.MEMORY)
+    found = table.figures(records.DeviceMemory, "grants")
     grants = table.required_table("grants")
     grants.allow(get_args(records.Role))
     if not grants.values:
         table.fail("grants", "expected at least one role, such as [memory.grants.foreground]")
     return records.DeviceMemory(
-        total_bytes=total,
-        bandwidth_bytes_per_s=table.optional_figure("bandwidth", figures.BANDWIDTH),
+        **found,
         grants=tuple(
-            _grant(grants.required_table(role), cast(records.Role, role), total.value)
+            _grant(
+                grants.required_table(role), cast(records.Role, role), found["total_bytes"].value
+            )
             for role in grants.values
         ),
     )
@@ -178,32 +171,11 @@ def _grant(table: DeviceTable, role: records.Role, total_bytes: int) -> records.
 
 
 def _gpu(table: DeviceTable) -> records.Gpu:
-    table.allow(("name", "memory", "bandwidth", "fp32", "fp16", "launch", "context"))
-    return records.Gpu(
-        name=table.text("name"),
-        memory_bytes=table.optional_figure("memory", figures.MEMORY),
-        bandwidth_bytes_per_s=table.optional_figure("bandwidth", figures.BANDWIDTH),
-        fp32_flops_per_s=table.optional_figure("fp32", figures.FLOP_RATE),
-        fp16_flops_per_s=table.optional_figure("fp16", figures.FLOP_RATE),
-        launch_ns=table.optional_figure("launch", figures.LAUNCH),
-        context_bytes=table.optional_figure("context", figures.FOOTPRINT),
-    )
+    return records.Gpu(**table.figures(records.Gpu, "name"), name=table.text("name"))
 
 
 def _npu(table: DeviceTable) -> records.Npu:
-    table.allow(("name", "int8"))
-    return records.Npu(
-        name=table.text("name"), int8_ops_per_s=table.optional_figure("int8", figures.OP_RATE)
-    )
-
-
-def _limits(table: DeviceTable) -> records.Limits:
-    table.allow(("runtime", "storage", "latency"))
-    return records.Limits(
-        runtime_bytes=table.figure("runtime", figures.FOOTPRINT),
-        model_storage_bytes=table.optional_figure("storage", figures.MEMORY),
-        latency_ns=table.optional_figure("latency", figures.LATENCY),
-    )
+    return records.Npu(**table.figures(records.Npu, "name"), name=table.text("name"))
 
 
 def _price(table: DeviceTable) -> records.Price:
@@ -216,34 +188,32 @@ def _price(table: DeviceTable) -> records.Price:
 
 def _measured(table: DeviceTable) -> records.MeasuredMachine:
     """The rates that `devices this` measured."""
-    table.allow(("runtime", "processor", "core_count", "cache", "rates"))
+    cache = table.figures(records.MeasuredMachine, "runtime", "processor", "core_count", "rates")
     rates = tuple(_rates(entry) for entry in table.tables("rates", required=True))
     counts = [entry.thread_count for entry in rates]
     if counts != sorted(set(counts)) or counts[0] != 1:
         table.fail("rates", "expected one table per number of threads, that of one thread first")
     return records.MeasuredMachine(
+        **cache,
         runtime=table.text("runtime"),
         processor=table.text("processor"),
         core_count=table.quantity("core_count", figures.COUNT),
-        cache_bytes=table.optional_figure("cache", figures.CACHE),
         rates=rates,
     )
 
 
 def _rates(table: DeviceTable) -> records.Rates:
-    table.allow(("threads", "operations", "activations", "bandwidth", "layer"))
+    found = table.figures(records.Rates, "threads", "operations")
     operations = table.required_table("operations")
     operations.allow((*WORK_KINDS, *INT8_KINDS))
     for kind in REQUIRED_KINDS:
         operations.figure(kind, figures.SUSTAINED_RATE)
     return records.Rates(
+        **found,
         thread_count=table.quantity("threads", figures.COUNT),
         operations_per_s={
             kind: operations.figure(kind, figures.SUSTAINED_RATE) for kind in operations.values
         },
-        activation_bytes_per_s=table.figure("activations", figures.BANDWIDTH),
-        bandwidth_bytes_per_s=table.figure("bandwidth", figures.BANDWIDTH),
-        layer_ns=table.figure("layer", figures.LAUNCH),
     )
 
 
