@@ -25,7 +25,7 @@ from feasibility.graph.declared_inputs import declared_inputs, declared_outputs
 from feasibility.graph.inputs.input_plans import choose_sizes, plan_inputs
 from feasibility.model_file.external_data import external_file_facts, resolve_external
 from feasibility.model_file.skeleton import Skeleton, skeleton_of
-from feasibility.ort_memory.modelled_memory import modelled_memory
+from feasibility.ort_memory.modelled_memory import USUAL_CHANGES, MemoryModel
 from feasibility.ort_memory.version import other_version_installed
 from feasibility.records.budget import InitializerSize
 from feasibility.records.facts import ModelFacts, NodeFacts, OperatorType
@@ -103,7 +103,7 @@ def facts_of(skeleton: Skeleton, binding: DimBinding, graph: TypedGraph) -> Mode
         bytes_by_dtype[tensor.dtype] += tensor.size_bytes
     opsets = {domain_name(opset.domain): max(opset.version, 0) for opset in model.opset_import}
     inputs = declared_inputs(model.graph)
-    modelled = modelled_memory(
+    memory = MemoryModel(
         graph,
         frozenset(tensor.name for tensor in weights if tensor.external is not None),
         {
@@ -113,6 +113,7 @@ def facts_of(skeleton: Skeleton, binding: DimBinding, graph: TypedGraph) -> Mode
             for spec in inputs
         },
     )
+    modelled = memory.with_changes()
     facts = ModelFacts(
         tool_version=__version__,
         name="",
@@ -141,6 +142,9 @@ def facts_of(skeleton: Skeleton, binding: DimBinding, graph: TypedGraph) -> Mode
         dims=dict(binding.dims),
         assumptions=binding.assumptions,
         modelled_memory=modelled,
+        changed_memory=tuple(
+            each for changes in USUAL_CHANGES for each in memory.with_changes(changes)
+        ),
         warnings=(
             *_notices(skeleton, counts, unique),
             *(other_version_installed() if modelled else ()),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from feasibility.errors import UsageError
+from feasibility.records.workload import RuntimeSettings
 from feasibility.text import safe_text
 
 Progress: TypeAlias = Callable[[int, int, str], None]
@@ -41,6 +42,7 @@ def no_progress(done: int, total: int, doing: str) -> None:
 class MeasureOptions:
     """How to measure a model.
 
+    `recipe` names how the model was changed, `settings` say how the runtime is set up for it.
     `timeout_s` is for one pass. Without a number of warm-up runs, the child runs until the latency
     settles; without a number of runs, until the median is known well.
     """
@@ -54,6 +56,8 @@ class MeasureOptions:
     timeout_s: float = DEFAULT_TIMEOUT_S
     provider: str = "cpu"
     seed: int = 0
+    recipe: str = "as-is"
+    settings: RuntimeSettings = RuntimeSettings()
 
     def __post_init__(self) -> None:
         """Refuses an unknown provider before the model is read."""

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from feasibility.model_file.tensors import TensorInfo
 
+# Smaller weights stay in the model file: the runtime reads shapes from them while loading.
+LEAST_EXTERNAL_BYTES: Final = 1024
 _MAX_LOCATION_CHARACTERS: Final = 4096
 # Memory of the process that made the model; meaningless in a file.
 _MEMORY_LOCATION: Final = "*/_ORT_MEM_ADDR_/*"

@@ -11,7 +11,9 @@ The stages of ONNX Runtime's CPU provider, and what each needs beside the weight
 * prepack matrices: one packed matrix beside the one that it replaces.
 
 Weights in external files are mapped. Their pages count once they are read; pages of converted
-weights are released.
+weights are released. Changes of how a model is stored and loaded skip stages: in a file that the
+optimizer wrote, weights are folded and converted already; without prepacking, kernels read the
+weights where they are.
 Source: measured stage by stage; docs/memory-model.md.
 """
 
@@ -23,17 +25,21 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from onnx import TensorProto
 
 from feasibility.graph.attributes import int_of
+from feasibility.model_file.external_data import LEAST_EXTERNAL_BYTES
 from feasibility.ort_memory.value_uses import Usage
 from feasibility.units import KIB, MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from feasibility.graph.typed_graph import TypedGraph, TypedNode
     from feasibility.ort_memory.blocked_layout import Blocks
+    from feasibility.records.facts import Changes
 
 # Pages of the runtime's library that loading reads, and objects of the runtime.
 BASE_BYTES: Final = round(9.2 * MIB)
+# The same for an optimised model, for which the optimizer does not run.
+_OPTIMISED_BASE_BYTES: Final = round(8.7 * MIB)
 NODE_BYTES: Final = 5 * KIB
 # Copies of a convolution's weights beside the old and new ones during conversion to blocks.
 _RELAYING_COPIES: Final = 3
@@ -65,25 +71,39 @@ class Loading(NamedTuple):
     mapped_bytes: int
 
 
-def loading(graph: TypedGraph, external: frozenset[str], blocks: Blocks | None) -> Loading:
+def loading(
+    graph: TypedGraph,
+    external: frozenset[str],
+    blocks: Blocks | None,
+    changes: Changes = (),
+    step_count: int = 0,
+) -> Loading:
     """Memory while a graph is loaded, and after it.
 
     `external` are initializers in external files. `blocks` is None on instruction sets without
-    blocks.
+    blocks. An optimised graph has `step_count` nodes.
     """
-    weights = _Weights(graph, external, blocks)
-    own = BASE_BYTES + NODE_BYTES * sum(node.op_type != "Constant" for node in graph.all_nodes())
-    resident = own + weights.final_bytes + weights.retained_bytes
-    peaks = (
-        own + weights.inline_bytes + weights.largest_inline_bytes,
-        own + weights.inline_bytes + weights.folded_bytes,
-        own + weights.held_bytes + weights.renormalised_peak_bytes,
-        own + weights.held_bytes + weights.separated_bytes + weights.relaid_peak_bytes,
-        own + weights.held_bytes + weights.widened_bytes,
-        resident + weights.largest_packed_bytes,
-    )
+    if "external-data" in changes:
+        external = external.union(_movable(graph))
+    weights = _Weights(graph, external, blocks, changes)
+    if "optimised-offline" in changes:
+        own = _OPTIMISED_BASE_BYTES + NODE_BYTES * step_count
+        resident = own + weights.final_bytes
+        stored = weights.inline_bytes
+        stages = [own + stored + weights.largest_inline_bytes if stored else 0]
+    else:
+        nodes = sum(node.op_type != "Constant" for node in graph.all_nodes())
+        own = BASE_BYTES + NODE_BYTES * nodes
+        resident = own + weights.final_bytes + weights.retained_bytes
+        stages = [
+            own + weights.inline_bytes + weights.largest_inline_bytes,
+            own + weights.inline_bytes + weights.folded_bytes,
+            own + weights.held_bytes + weights.renormalised_peak_bytes,
+            own + weights.held_bytes + weights.separated_bytes + weights.relaid_peak_bytes,
+            own + weights.held_bytes + weights.widened_bytes,
+        ]
     return Loading(
-        peak_bytes=max(peaks),
+        peak_bytes=max(*stages, resident + weights.largest_packed_bytes),
         resident_bytes=resident,
         weight_bytes=weights.final_bytes,
         own_bytes=resident - weights.final_bytes,
@@ -106,12 +126,30 @@ class _Read(NamedTuple):
     position: int
 
 
+class _Copy(NamedTuple):
+    """What a node reads instead of a weight; it is made while loading.
+
+    Attributes:
+        is_packed: True if a kernel makes it, false if the optimizer does, which may run before.
+    """
+
+    size_bytes: int
+    is_packed: bool
+
+
 class _Weights:
     """Bytes of the weights of a graph at each stage."""
 
-    def __init__(self, graph: TypedGraph, external: frozenset[str], blocks: Blocks | None) -> None:
+    def __init__(
+        self,
+        graph: TypedGraph,
+        external: frozenset[str],
+        blocks: Blocks | None,
+        changes: Changes,
+    ) -> None:
         self._external = external
         self._blocks = blocks
+        self._changes = changes
         self._sizes: dict[_Weight, int] = {}
         self._stored: list[_Weight] = []
         self._reads: dict[_Weight, list[_Read]] = {}
@@ -119,16 +157,20 @@ class _Weights:
         self._nodes: list[tuple[TypedNode, Usage]] = []
         self.folded_bytes = 0
         self._collect(graph, ChainMap())
-        inline = [self._sizes[weight] for weight in self._stored if weight.name not in external]
-        self.inline_bytes = sum(inline)
-        self.largest_inline_bytes = max(inline, default=0)
+        self._inline = [
+            self._sizes[weight] for weight in self._stored if weight.name not in external
+        ]
         self.held_bytes = sum(
             self._sizes[weight] for weight in self._reads if weight.name not in external
         )
         self.final_bytes = self.mapped_bytes = self.widened_bytes = self.separated_bytes = 0
         self.largest_packed_bytes = 0
+        if "optimised-offline" in changes:
+            self._inline = []
         for weight, reads in self._reads.items():
             self._settle(weight, reads)
+        self.inline_bytes = sum(self._inline)
+        self.largest_inline_bytes = max(self._inline, default=0)
         self.relaid_peak_bytes = self.retained_bytes = 0
         if blocks is not None:
             relaid = [node for node, usage in self._nodes if blocks.convolves(node, usage)]
@@ -190,46 +232,75 @@ class _Weights:
     def _settle(self, weight: _Weight, reads: list[_Read]) -> None:
         """Count a weight after loading: itself, copies in other layouts, or both."""
         size = self._sizes[weight]
+        is_external = weight.name in self._external
+        # Every convolution with a folded normalisation gets its own weights.
         own = [read for read in reads if _is_renormalised(read.node, read.usage)]
         shared = [read for read in reads if not _is_renormalised(read.node, read.usage)]
-        copies = {self._copy_bytes(read) for read in shared}
-        copied = sum(copy for copy in copies if copy is not None)
-        # Every convolution with a folded normalisation gets its own weights.
-        self.separated_bytes += size * (len(own) - (not shared)) if own else 0
-        copied += sum(self._copy_bytes(read) or size for read in own)
-        self.final_bytes += copied
-        if reads and reads[0].node.type_of(reads[0].position).elem_type == TensorProto.FLOAT16:
-            self.widened_bytes += copied
-        self.largest_packed_bytes = max(
-            self.largest_packed_bytes, max((copy for copy in copies if copy), default=0)
-        )
-        if reads and None not in copies:
+        copies = {self._copy(read) for read in shared}
+        packed = [copy.size_bytes for copy in copies if copy is not None and copy.is_packed]
+        converted = [copy.size_bytes for copy in copies if copy is not None and not copy.is_packed]
+        converted += [(self._copy(read) or _Copy(size, is_packed=False)).size_bytes for read in own]
+        is_read = not reads or None in copies
+        read_bytes = max((_read_bytes(read, size) for read in reads), default=0) if is_read else 0
+        self.final_bytes += sum(packed)
+        self.largest_packed_bytes = max(self.largest_packed_bytes, *packed, 0)
+        if "optimised-offline" in self._changes:
+            self._settle_stored(converted, size if is_read or packed else 0, read_bytes)
             return
-        if weight.name in self._external:
-            self.mapped_bytes += max((_read_bytes(read, size) for read in reads), default=0)
-        else:
+        if own:
+            self.separated_bytes += size * (len(own) - (not shared and not is_external))
+        self.final_bytes += sum(converted)
+        self.largest_packed_bytes = max(self.largest_packed_bytes, *converted, 0)
+        if reads and reads[0].node.type_of(reads[0].position).elem_type == TensorProto.FLOAT16:
+            self.widened_bytes += sum(packed) + sum(converted)
+        if is_external:
+            self.mapped_bytes += read_bytes
+        elif is_read:
             self.final_bytes += size
 
-    def _copy_bytes(self, read: _Read) -> int | None:
-        """Size of the copy that a node reads instead of a weight; None if it reads the weight."""
+    def _settle_stored(self, converted: list[int], plain_bytes: int, read_bytes: int) -> None:
+        """Count a weight that the file holds in the layout that the kernels read.
+
+        A plain weight that kernels only pack is released after that.
+        """
+        if "external-data" in self._changes:
+            self.mapped_bytes += sum(converted) + read_bytes
+            return
+        self._inline += [*converted, *filter(None, [plain_bytes])]
+        self.final_bytes += sum(converted) + (plain_bytes if read_bytes else 0)
+
+    def _copy(self, read: _Read) -> _Copy | None:
+        """The copy that a node reads instead of a weight; None if it reads the weight."""
         node, value = read.node, read.node.type_of(read.position)
         if node.domain:
             return None
         match node.op_type:
             case "Conv" if read.position == 1:
                 if self._blocks is not None and self._blocks.convolves(node, read.usage):
-                    return self._blocks.weight_bytes(node)
-                is_half = value.elem_type == TensorProto.FLOAT16
-                return 2 * (value.size_bytes or 0) if is_half else None
+                    return _Copy(self._blocks.weight_bytes(node), is_packed=False)
+                if value.elem_type == TensorProto.FLOAT16:
+                    return _Copy(2 * (value.size_bytes or 0), is_packed=False)
+                return None
+            case _ if "prepacking-off" in self._changes:
+                return None
             case "MatMul" | "Gemm" if read.position == 1:
                 is_float = value.elem_type in (TensorProto.FLOAT, TensorProto.FLOAT16)
                 if is_float and value.shape is not None and len(value.shape) == 2:
-                    return _packed_bytes(node, value.shape)
+                    return _Copy(_packed_bytes(node, value.shape), is_packed=True)
             case "ConvTranspose" if read.position == 1:
-                return value.size_bytes
+                return _Copy(value.size_bytes or 0, is_packed=True)
             case "LSTM" | "GRU" if read.position in (1, 2):
-                return value.size_bytes
+                return _Copy(value.size_bytes or 0, is_packed=True)
         return None
+
+
+def _movable(graph: TypedGraph) -> Iterator[str]:
+    """Initializers that can move to an external file: the runtime needs small ones while loading."""
+    return (
+        name
+        for name in graph.initializers
+        if (graph.types[name].size_bytes or 0) >= LEAST_EXTERNAL_BYTES
+    )
 
 
 def _weight_size(node: TypedNode) -> int:

@@ -84,6 +84,13 @@ class ActivationPeak(Record, frozen=True, kw_only=True):
     unknown_tensor_count: Annotated[Count, doc("Tensors of unknown shape, not counted.")] = 0
 
 
+LoadingChange: TypeAlias = Literal[
+    "external-data", "optimised-offline", "prepacking-off", "pattern-off", "arena-off"
+]
+"""A change of how a model is stored or loaded; its arithmetic stays the same."""
+Changes: TypeAlias = tuple[LoadingChange, ...]
+
+
 class ModelledMemory(Record, frozen=True, kw_only=True):
     """Memory of ONNX Runtime's CPU provider on one instruction set, computed from the graph.
 
@@ -91,6 +98,7 @@ class ModelledMemory(Record, frozen=True, kw_only=True):
     """
 
     isa: Annotated[Isa, doc("Instruction set.")]
+    changes: Annotated[Changes, doc("Changes of the model that are assumed.")] = ()
     runtime_version: Annotated[str, doc("ONNX Runtime version that is modelled, if known.")] = ""
     load_peak_bytes: Annotated[Bytes, doc("Load peak.")]
     resident_bytes: Annotated[Bytes, doc("Resident after loading.")]
@@ -138,6 +146,9 @@ class ModelSummary(Record, frozen=True, kw_only=True):
     modelled_memory: Annotated[
         tuple[ModelledMemory, ...],
         doc("Modelled memory per instruction set; empty if the graph is unknown."),
+    ] = ()
+    changed_memory: Annotated[
+        tuple[ModelledMemory, ...], doc("The same after changes that lower memory.")
     ] = ()
 
 

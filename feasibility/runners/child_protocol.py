@@ -51,6 +51,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One job for one child.
 
     Args:
+        optimize: False if the runtime takes the graph as it is.
         ceiling_bytes: Limit on private memory that the child sets on itself.
         tasks: The models of a series, instead of `model_path` and `inputs`.
         tasks_needed: How many of them run however long they take.
@@ -71,7 +72,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     profile_prefix: str | None = None
     force_sampling: bool = False
     disturb_heap: bool = False
+    optimize: bool = True
     arena: bool = True
+    memory_pattern: bool = True
     survey: bool = False
     record: bool = False
     log_path: str | None = None
