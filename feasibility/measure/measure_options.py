@@ -57,7 +57,7 @@ class MeasureOptions:
     provider: str = "cpu"
     seed: int = 0
     recipe: str = "as-is"
-    settings: RuntimeSettings = RuntimeSettings()
+    settings: RuntimeSettings = field(default_factory=RuntimeSettings)
 
     def __post_init__(self) -> None:
         """Refuses an unknown provider before the model is read."""

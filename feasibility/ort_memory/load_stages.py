@@ -165,8 +165,6 @@ class _Weights:
         )
         self.final_bytes = self.mapped_bytes = self.widened_bytes = self.separated_bytes = 0
         self.largest_packed_bytes = 0
-        if "optimised-offline" in changes:
-            self._inline = []
         for weight, reads in self._reads.items():
             self._settle(weight, reads)
         self.inline_bytes = sum(self._inline)
@@ -295,7 +293,7 @@ class _Weights:
 
 
 def _movable(graph: TypedGraph) -> Iterator[str]:
-    """Initializers that can move to an external file: the runtime needs small ones while loading."""
+    """Initializers that can move to an external file."""
     return (
         name
         for name in graph.initializers
