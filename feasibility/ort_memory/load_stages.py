@@ -157,8 +157,11 @@ class _Weights:
         self._nodes: list[tuple[TypedNode, Usage]] = []
         self.folded_bytes = 0
         self._collect(graph, ChainMap())
+        is_optimised = "optimised-offline" in changes
         self._inline = [
-            self._sizes[weight] for weight in self._stored if weight.name not in external
+            self._sizes[weight]
+            for weight in self._stored
+            if weight.name not in external and not is_optimised
         ]
         self.held_bytes = sum(
             self._sizes[weight] for weight in self._reads if weight.name not in external
