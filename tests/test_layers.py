@@ -21,6 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("commands",),
     ("render.terminal", "render.ci"),
     ("render.reports",),
+    ("fit",),
     ("budget",),
     # Words of a verdict's reasons: reports and lines of budgets print them.
     ("render.reports.reasons",),
@@ -35,6 +36,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("measure.prove", "measure.imports", "measure.this_machine"),
     ("measure",),
     ("measure.instruments",),
+    ("rewrite.external_weights",),
+    ("rewrite.forked",),
+    ("rewrite",),
     ("runners.named_runners",),
     ("runners.emulator", "runners.limits"),
     ("runners",),

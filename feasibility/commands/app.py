@@ -46,6 +46,7 @@ COMMANDS: Final = {
     "measure": "Measure the memory and time of a model.",
     "check": "Check where models can run: verdicts and one recommendation.",
     "prove": "Run a model under a memory limit that the kernel enforces.",
+    "fit": "Find the smallest change with which a model meets a budget.",
     "devices": "List, show and validate devices; measure this machine.",
     "runner": "List, install and check other machines to measure on (--on).",
     "budget": "Check models against memory, size and latency budgets in CI.",

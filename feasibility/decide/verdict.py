@@ -69,7 +69,7 @@ def assess_place(
     memory = msgspec.structs.replace(
         project_memory(closest, device), budget_bytes=memory_budget_bytes(device, requirements)
     )
-    latency = _latency(profile, device, requirements)
+    latency = latency_on(profile, device, requirements)
     storage = _storage(profile, device, requirements)
     change = sufficient_change(closest, device, memory)
     request = cloud_request(profile, latency, requirements) if device.kind == SERVER else None
@@ -113,7 +113,7 @@ def _phase(profile: Profile, device: Device) -> str | None:
     return None if is_load is None else "load" if is_load else "run"
 
 
-def _latency(profile: Profile, device: Device, requirements: Requirements) -> DurationInterval:
+def latency_on(profile: Profile, device: Device, requirements: Requirements) -> DurationInterval:
     """Latency on the device with its target: measured there if possible, else projected."""
     latency = _measured_latency(profile, device, requirements) or _projected_latency(
         profile, device, requirements

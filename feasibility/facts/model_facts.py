@@ -25,7 +25,7 @@ from feasibility.graph.declared_inputs import declared_inputs, declared_outputs
 from feasibility.graph.inputs.input_plans import choose_sizes, plan_inputs
 from feasibility.model_file.external_data import external_file_facts, resolve_external
 from feasibility.model_file.skeleton import Skeleton, skeleton_of
-from feasibility.ort_memory.modelled_memory import USUAL_CHANGES, MemoryModel
+from feasibility.ort_memory.modelled_memory import ALL_CHANGES, USUAL_CHANGES, MemoryModel
 from feasibility.ort_memory.version import other_version_installed
 from feasibility.records.budget import InitializerSize
 from feasibility.records.facts import ModelFacts, NodeFacts, OperatorType
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from feasibility.graph.inputs.dim_sizes import DimBinding
     from feasibility.graph.typed_graph import TypedGraph
     from feasibility.model_file.open_model import ModelFile
+    from feasibility.records.facts import Changes
 
 _MAX_PRODUCER_CHARACTERS: Final = 100
 _MAX_NAMED: Final = 5
@@ -55,6 +56,7 @@ def reading_of(
     with_plans: bool,
     files: Mapping[str, Path],
     archive: Path | None,
+    all_changes: bool = False,
 ) -> ModelReading:
     """What an open model file says; `feasibility.facts.read_model` explains the arguments."""
     if file.format == "ort":
@@ -64,7 +66,7 @@ def reading_of(
     skeleton = skeleton_of(file)
     sizes = choose_sizes(skeleton.model, dims, files, archive)
     return ModelReading(
-        facts=facts_of(skeleton, *sizes.likeliest),
+        facts=facts_of(skeleton, *sizes.likeliest, ALL_CHANGES if all_changes else USUAL_CHANGES),
         plans=plan_inputs(sizes) if with_plans else (),
         initializers=tuple(
             InitializerSize(name=tensor.name, dtype=tensor.dtype, size_bytes=tensor.size_bytes)
@@ -89,8 +91,10 @@ def _locations(skeleton: Skeleton) -> tuple[str, ...]:
     return tuple(sorted(named))
 
 
-def facts_of(skeleton: Skeleton, binding: DimBinding, graph: TypedGraph) -> ModelFacts:
-    """Facts of a model that was read without its weights."""
+def facts_of(
+    skeleton: Skeleton, binding: DimBinding, graph: TypedGraph, changes: tuple[Changes, ...]
+) -> ModelFacts:
+    """Facts of a model that was read without its weights; memory also after `changes`."""
     model = skeleton.model
     producer = f"{model.producer_name} {model.producer_version}".strip()
     weights = skeleton.initializers
@@ -143,7 +147,7 @@ def facts_of(skeleton: Skeleton, binding: DimBinding, graph: TypedGraph) -> Mode
         assumptions=binding.assumptions,
         modelled_memory=modelled,
         changed_memory=tuple(
-            each for changes in USUAL_CHANGES for each in memory.with_changes(changes)
+            each for change in changes for each in memory.with_changes(change)
         ),
         warnings=(
             *_notices(skeleton, counts, unique),

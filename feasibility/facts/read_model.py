@@ -53,10 +53,11 @@ def read_model(
     archive: Path | None = None,
     hash_file: bool | None = None,
     timeout_s: float | None = None,
+    all_changes: bool = False,
 ) -> ModelReading:
     """What a model file says, its weights not loaded.
 
-    Reading is ended after `timeout_s` seconds, at least 10; None for 60. The other arguments are
+    `all_changes` models memory after all changes of how it is stored and loaded. Reading is ended after `timeout_s` seconds, at least 10; None for 60. The other arguments are
     those of `inspect_model` and `choose_sizes`.
     """
 
@@ -64,7 +65,12 @@ def read_model(
         from feasibility.facts.model_facts import reading_of
 
         return reading_of(
-            file, dims or {}, with_plans=with_plans, files=input_files or {}, archive=archive
+            file,
+            dims or {},
+            with_plans=with_plans,
+            files=input_files or {},
+            archive=archive,
+            all_changes=all_changes,
         )
 
     def hash_if_wanted(file: ModelFile) -> None:

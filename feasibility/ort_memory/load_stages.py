@@ -87,10 +87,10 @@ def loading(
         external = external.union(_movable(graph))
     weights = _Weights(graph, external, blocks, changes)
     if "optimised-offline" in changes:
+        # The optimizer wrote the weights into an external file.
         own = _OPTIMISED_BASE_BYTES + NODE_BYTES * step_count
         resident = own + weights.final_bytes
-        stored = weights.inline_bytes
-        stages = [own + stored + weights.largest_inline_bytes if stored else 0]
+        stages = [resident]
     else:
         nodes = sum(node.op_type != "Constant" for node in graph.all_nodes())
         own = BASE_BYTES + NODE_BYTES * nodes
@@ -157,12 +157,9 @@ class _Weights:
         self._nodes: list[tuple[TypedNode, Usage]] = []
         self.folded_bytes = 0
         self._collect(graph, ChainMap())
-        is_optimised = "optimised-offline" in changes
-        self._inline = [
-            self._sizes[weight]
-            for weight in self._stored
-            if weight.name not in external and not is_optimised
-        ]
+        inline = [self._sizes[weight] for weight in self._stored if weight.name not in external]
+        self.inline_bytes = sum(inline)
+        self.largest_inline_bytes = max(inline, default=0)
         self.held_bytes = sum(
             self._sizes[weight] for weight in self._reads if weight.name not in external
         )
@@ -170,8 +167,6 @@ class _Weights:
         self.largest_packed_bytes = 0
         for weight, reads in self._reads.items():
             self._settle(weight, reads)
-        self.inline_bytes = sum(self._inline)
-        self.largest_inline_bytes = max(self._inline, default=0)
         self.relaid_peak_bytes = self.retained_bytes = 0
         if blocks is not None:
             relaid = [node for node, usage in self._nodes if blocks.convolves(node, usage)]
@@ -246,7 +241,8 @@ class _Weights:
         self.final_bytes += sum(packed)
         self.largest_packed_bytes = max(self.largest_packed_bytes, *packed, 0)
         if "optimised-offline" in self._changes:
-            self._settle_stored(converted, size if is_read or packed else 0, read_bytes)
+            # Stored in the layout that the kernels read, and mapped.
+            self.mapped_bytes += sum(converted) + read_bytes
             return
         if own:
             self.separated_bytes += size * (len(own) - (not shared and not is_external))
@@ -258,17 +254,6 @@ class _Weights:
             self.mapped_bytes += read_bytes
         elif is_read:
             self.final_bytes += size
-
-    def _settle_stored(self, converted: list[int], plain_bytes: int, read_bytes: int) -> None:
-        """Count a weight that the file holds in the layout that the kernels read.
-
-        A plain weight that kernels only pack is released after that.
-        """
-        if "external-data" in self._changes:
-            self.mapped_bytes += sum(converted) + read_bytes
-            return
-        self._inline += [*converted, *filter(None, [plain_bytes])]
-        self.final_bytes += sum(converted) + (plain_bytes if read_bytes else 0)
 
     def _copy(self, read: _Read) -> _Copy | None:
         """The copy that a node reads instead of a weight; None if it reads the weight."""

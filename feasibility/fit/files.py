@@ -1,0 +1,95 @@
+"""Which files does a set of changes need? Made once, each from the file with one change less."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from feasibility.errors import HostError
+from feasibility.fit.candidate_runs import Variant
+from feasibility.fit.changes import ChangeSet, file_changes, precision_of, recipe_of
+from feasibility.records.fit import ChangeCode
+from feasibility.records.model_reading import ModelReading
+from feasibility.units import format_bytes
+
+# A changed copy, its predecessor, and room for other programs.
+_COPIES: Final = 2.5
+
+
+@dataclass(slots=True)
+class Files:
+    """Changed copies of one model in a scratch folder.
+
+    Attributes:
+        rewrite: Writes a changed copy: source, target, change.
+        read: Reads a copy whose arithmetic changed.
+        is_portable: True if the target has another instruction set than this machine.
+    """
+
+    original: ModelReading
+    folder: Path
+    rewrite: Callable[[Path, Path, ChangeCode], None]
+    read: Callable[[Path], ModelReading]
+    is_portable: bool
+    _made: dict[ChangeSet, Variant] = field(default_factory=dict)
+
+    def variant(self, changes: ChangeSet) -> Variant:
+        """The files for a set of changes, made now if they are missing.
+
+        Raises:
+            FeasibilityError: A change cannot be applied, or the disk is full.
+        """
+        wanted = _steps(changes)
+        if not wanted:
+            return Variant(self.original.path, self.original)
+        if wanted not in self._made:
+            self._made[wanted] = self._make(wanted)
+        return self._made[wanted]
+
+    def keep(self, *wanted: ChangeSet) -> None:
+        """Remove all files except those for these sets, and files with other arithmetic alone."""
+        kept = {_steps(changes) for changes in wanted}
+        for changes in [*self._made]:
+            if changes not in kept and (len(changes) > 1 or precision_of(changes) is None):
+                shutil.rmtree(self._made.pop(changes).path.parent, ignore_errors=True)
+
+    def _make(self, wanted: ChangeSet) -> Variant:
+        before = self.variant(wanted[:-1])
+        self._require_space(before)
+        folder = self.folder / recipe_of(wanted)
+        folder.mkdir()
+        # The file name is part of the references to external data, so it is final.
+        path = folder / self.original.path.with_suffix(".onnx").name
+        try:
+            self.rewrite(before.path, path, wanted[-1])
+            reading = before.reading
+            if precision_of(wanted[-1:]) is not None:
+                reading = self.read(path)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        is_portable = self.is_portable or "optimised-offline" not in wanted
+        return replace(Variant(path, reading), changes=wanted, is_portable=is_portable)
+
+    def _require_space(self, before: Variant) -> None:
+        facts = before.facts
+        needed = round((facts.file_bytes + facts.external_bytes) * _COPIES)
+        free = shutil.disk_usage(self.folder).free
+        if free < needed:
+            raise HostError(
+                "Cannot write changed copies of the model",
+                f"they need {format_bytes(needed)} in {self.folder.parent}, and "
+                f"{format_bytes(free)} are free",
+                "free space on this disk, or set TMPDIR to a folder on another one",
+            )
+
+
+def _steps(changes: ChangeSet) -> ChangeSet:
+    """The changes that write a file. The optimizer writes weights into an external file itself."""
+    wanted = file_changes(changes)
+    if "optimised-offline" in wanted:
+        return tuple(code for code in wanted if code != "external-data")
+    return wanted

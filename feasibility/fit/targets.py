@@ -1,0 +1,121 @@
+"""Which targets does a candidate miss, and by how much?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from msgspec.structs import replace
+
+from feasibility.decide.constraints import judge_operators, memory_budget_bytes
+from feasibility.decide.requirements import Requirements
+from feasibility.decide.verdict import latency_on
+from feasibility.predict.projected_memory import project_memory
+from feasibility.records.device import Device
+from feasibility.records.fit import Drift, Figure, FitCandidate, FitFigures, FitTargets
+from feasibility.records.intervals import BytesInterval, DurationInterval
+from feasibility.records.profile import Profile
+
+# A device that lacks an operator of the changed model is as far away as this.
+_IMPOSSIBLE: Final = 100.0
+
+
+class OnDevice(NamedTuple):
+    """Figures of a candidate on the device."""
+
+    memory: BytesInterval
+    latency: DurationInterval
+    lacks_operators: bool
+
+
+def on_device(
+    profile: Profile, baseline: Profile, latency_ratio: float | None, device: Device
+) -> OnDevice:
+    """Memory and latency of a changed model on a device, with the device's limit and target.
+
+    The latency is that of the unchanged model, times the ratio that was measured here.
+    """
+    requirements = Requirements(threads=baseline.workload.threads)
+    latency = latency_on(baseline, device, requirements)
+    ratio = 1.0 if latency_ratio is None else latency_ratio
+    scaled = {
+        name: None if value is None else round(value * ratio)
+        for name in ("low_ns", "likely_ns", "high_ns")
+        for value in (getattr(latency, name),)
+    }
+    memory = project_memory(profile, device)
+    operators = judge_operators(profile, device, requirements)
+    return OnDevice(
+        replace(memory, budget_bytes=memory_budget_bytes(device, requirements)),
+        replace(latency, **scaled),
+        operators.verdict == "does-not-fit",
+    )
+
+
+def missed(
+    figures: FitFigures, targets: FitTargets, drift: Drift | None, there: OnDevice | None
+) -> dict[Figure, float]:
+    """Targets that figures miss: figure divided by target, above 1.
+
+    On a device, memory and latency are the figures there. A figure that is not known misses
+    nothing.
+    """
+    peak: int | None = figures.peak_bytes
+    latency = figures.median_ns
+    ratios: list[tuple[Figure, float | None, float | None]] = []
+    if there is not None:
+        high, runtime = there.memory.high_bytes, there.memory.runtime_bytes or 0
+        peak = None if high is None else high - runtime
+        latency = there.latency.likely_ns
+        ratios.append(("device", high, there.memory.budget_bytes))
+        if targets.latency_ns is None:
+            ratios.append(("device", latency, there.latency.budget_ns))
+        if there.lacks_operators:
+            ratios.append(("device", _IMPOSSIBLE, 1))
+    ratios += [
+        ("memory", peak, targets.memory_bytes),
+        ("floor", figures.floor_bytes, targets.floor_bytes),
+        ("latency", latency, targets.latency_ns),
+        ("size", figures.file_bytes, targets.size_bytes),
+        ("drift", None if drift is None else drift.relative_ratio, targets.drift_ratio),
+    ]
+    found: dict[Figure, float] = {}
+    for figure, value, target in ratios:
+        if value is not None and target is not None and value > target:
+            found[figure] = max(found.get(figure, 0.0), value / target if target else _IMPOSSIBLE)
+    return found
+
+
+def nearest(candidates: Iterable[FitCandidate]) -> FitCandidate | None:
+    """The measured candidate whose worst miss is smallest."""
+    measured = [each for each in candidates if each.measured is not None]
+    return min(measured, key=lambda each: max(each.missed.values(), default=0.0), default=None)
+
+
+def not_beaten(candidates: Iterable[FitCandidate]) -> tuple[FitCandidate, ...]:
+    """Measured candidates that no other beats in memory, floor, latency, size and drift at once."""
+    measured = [each for each in candidates if each.measured is not None]
+    points = {id(each): _point(each) for each in measured}
+
+    def is_beaten(each: FitCandidate) -> bool:
+        own = points[id(each)]
+        return any(
+            other != own and all(a <= b for a, b in zip(other, own, strict=True))
+            for other in points.values()
+        )
+
+    return tuple(each for each in measured if not is_beaten(each))
+
+
+def _point(candidate: FitCandidate) -> tuple[float, ...]:
+    figures = candidate.measured
+    assert figures is not None
+    ratio = 1.0 if figures.latency_ratio is None else figures.latency_ratio
+    drift = candidate.drift
+    return (
+        figures.peak_bytes,
+        figures.floor_bytes or 0,
+        ratio,
+        figures.file_bytes or 0,
+        0.0 if drift is None else drift.relative_ratio,
+    )
