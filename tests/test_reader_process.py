@@ -253,8 +253,13 @@ def test_a_command_that_cannot_read_a_model_says_so(
 
 
 # Rooms whose code runs in the fork, and the two modules that lead to it.
-IN_FORK = ("graph", "ort_memory", "facts", "model_file.skeleton")
-FRONT = {"facts.read_model", "facts.reader_process"}
+IN_FORK = ("graph", "ort_memory", "facts", "model_file.skeleton", "rewrite.forked")
+FRONT = {
+    "facts.read_model",
+    "facts.reader_process",
+    "rewrite.external_weights",
+    "rewrite.rewrite_model",
+}
 # These only write models of their own.
 WRITERS = {"zoo.onnx_file", "zoo.network", "zoo.single_operator_networks", "measure.gpu_pass"}
 
