@@ -24,6 +24,8 @@ WRITES_MESSAGES = {
     "commands.zoo",
     "facts.model_facts",
     "facts.reader_process",
+    "fit.deploy.model_card",
+    "fit.deploy.unset_options",
     "measure.child_errors",
     "measure.imports.import_report",
     "measure.measurement_warnings",

@@ -41,7 +41,7 @@ _PROFILED: Final = Schedule(
     run_count_min=1, run_count_max=8, warmup_count=0, enough_ns=SECOND_NS // 4
 )
 
-_WITHOUT_PREPACKING: Final = {"session.disable_prepacking": "1"}
+WITHOUT_PREPACKING: Final = {"session.disable_prepacking": "1"}
 _ENVIRONMENTS: Final = {"steady": STEADY_ENVIRONMENT, "timeline": STEADY_ENVIRONMENT}
 
 
@@ -164,7 +164,7 @@ class Passes:
         """
         requests = (
             self._request(plan, "memray", _TWO_RUNS, capture_prefix=capture_prefix),
-            self._request(plan, "steady", _TWO_RUNS, session_config=_WITHOUT_PREPACKING),
+            self._request(plan, "steady", _TWO_RUNS, session_config=WITHOUT_PREPACKING),
         )
         return self._run_beside(requests, width)
 
@@ -230,7 +230,7 @@ class Passes:
             "optimize": settings.optimization_level == "all",
             "arena": settings.arena,
             "memory_pattern": settings.memory_pattern,
-            "session_config": {} if settings.prepacking else _WITHOUT_PREPACKING,
+            "session_config": {} if settings.prepacking else WITHOUT_PREPACKING,
             **further,
         }
         return Request(
