@@ -15,7 +15,8 @@ from onnx.external_data_helper import load_external_data_for_model
 
 from feasibility.errors import ChangeError, ModelError
 from feasibility.rewrite import external_weights
-from feasibility.rewrite.external_weights import data_path, move_weights
+from feasibility.rewrite.change_process import data_path
+from feasibility.rewrite.external_weights import move_weights
 from tests.tiny_models import mlp, value
 
 X = np.linspace(-1, 1, 64, dtype=np.float32).reshape(1, 64)

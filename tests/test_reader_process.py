@@ -103,8 +103,8 @@ def test_a_bug_is_not_taken_for_a_fault_of_the_model() -> None:
     ("read", "why"),
     [
         (hang, r"reading took more than 0\.3 s and was stopped"),
-        (crash, r"the process that read it crashed \(SIGSEGV\)"),
-        (lambda: os._exit(3), "the process that read it ended with exit code 3"),
+        (crash, r"the process reading it crashed \(SIGSEGV\)"),
+        (lambda: os._exit(3), "the process reading it ended with exit code 3"),
     ],
     ids=["hang", "crash", "exit"],
 )

@@ -15,17 +15,13 @@ from typing import Final
 from feasibility.errors import ChangeError, ModelError
 from feasibility.facts.reader_process import in_reader_process
 from feasibility.model_file.open_model import FileIdentity, ModelFile, open_model, open_regular
+from feasibility.rewrite.change_process import data_path
 from feasibility.rewrite.weights_plan import DataFile, WeightsPlan
 from feasibility.text import safe_text
 from feasibility.write_atomically import whole_file
 
 # One call copies this much, so that Ctrl-C ends it soon.
 _CHUNK_BYTES: Final = 32 * 1024 * 1024
-
-
-def data_path(model: Path) -> Path:
-    """The file with the weights of a model that this room writes."""
-    return model.with_name(f"{model.name}.data")
 
 
 def move_weights(source: Path, target: Path) -> None:

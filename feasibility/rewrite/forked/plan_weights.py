@@ -98,8 +98,7 @@ class _Planner:
         }
         resolved = resolve_external(file.path, skeleton.tensors, skeleton.what)
         self.plan.files.extend(
-            DataFile(os.fsencode(each.path), each.identity)
-            for each in resolved.values()
+            DataFile(os.fsencode(each.path), each.identity) for each in resolved.values()
         )
         self._files = {location: index for index, location in enumerate(resolved)}
         self._external: dict[tuple[int, int, int], MovedBytes] = {}
