@@ -10,7 +10,6 @@ import pytest
 from feasibility.predict.projected_memory import (
     peaks_while_loading,
     project_memory,
-    running_peak_bytes,
 )
 from feasibility.records.device import Device, Gpu, Isa
 from feasibility.records.facts import ActivationPeak
@@ -204,8 +203,6 @@ def test_phases() -> None:
     assert peaks_while_loading(resnet101(), board()) is False
     assert peaks_while_loading(resnet101(), board(isa="x86_64")) is True
     assert peaks_while_loading(resnet101(), _gpu_server()) is None
-    phone = replace(board(), allocator="scudo")
-    assert running_peak_bytes(minilm(), phone) == pytest.approx(106 * MIB * 1.07 + RUNTIME, abs=2)
 
 
 def test_range_of_default_allocator_never_below_steady() -> None:

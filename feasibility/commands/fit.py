@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from feasibility.commands.progress import Progress
     from feasibility.fit.fit_model import FitOptions
     from feasibility.fit.search import Report
-    from feasibility.records.fit import ChangeCode, FitCandidate
+    from feasibility.records.changes import ChangeCode
+from feasibility.records.fit import FitCandidate
 
 app = CommandApp()
 

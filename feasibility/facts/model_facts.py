@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from feasibility.graph.inputs.dim_sizes import DimBinding
     from feasibility.graph.typed_graph import TypedGraph
     from feasibility.model_file.open_model import ModelFile
-    from feasibility.records.facts import Changes
+    from feasibility.records.changes import Changes
 
 _MAX_PRODUCER_CHARACTERS: Final = 100
 _MAX_NAMED: Final = 5
@@ -146,9 +146,7 @@ def facts_of(
         dims=dict(binding.dims),
         assumptions=binding.assumptions,
         modelled_memory=modelled,
-        changed_memory=tuple(
-            each for change in changes for each in memory.with_changes(change)
-        ),
+        changed_memory=tuple(each for change in changes for each in memory.with_changes(change)),
         warnings=(
             *_notices(skeleton, counts, unique),
             *(other_version_installed() if modelled else ()),

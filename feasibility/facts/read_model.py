@@ -57,8 +57,9 @@ def read_model(
 ) -> ModelReading:
     """What a model file says, its weights not loaded.
 
-    `all_changes` models memory after all changes of how it is stored and loaded. Reading is ended after `timeout_s` seconds, at least 10; None for 60. The other arguments are
-    those of `inspect_model` and `choose_sizes`.
+    `all_changes` models memory after every change of how the model is stored and loaded. Reading
+    is ended after `timeout_s` seconds, at least 10; None for 60. The other arguments are those of
+    `inspect_model` and `choose_sizes`.
     """
 
     def read(file: ModelFile) -> ModelReading:

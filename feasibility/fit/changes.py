@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
-from feasibility.records.facts import LoadingChange
-from feasibility.records.fit import ChangeCode, Precision
+from feasibility.records.changes import ChangeCode, LoadingChange, Precision
 from feasibility.records.workload import RuntimeSettings
 
 ChangeSet: TypeAlias = tuple[ChangeCode, ...]

@@ -11,7 +11,7 @@ from typing import Final
 from feasibility.errors import HostError
 from feasibility.fit.candidate_runs import Variant
 from feasibility.fit.changes import ChangeSet, file_changes, precision_of, recipe_of
-from feasibility.records.fit import ChangeCode
+from feasibility.records.changes import ChangeCode
 from feasibility.records.model_reading import ModelReading
 from feasibility.units import format_bytes
 

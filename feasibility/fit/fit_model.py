@@ -30,10 +30,11 @@ from feasibility.measure.inputs_that_run import first_that_runs, read_to_run
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.memory_figures import memory_of
 from feasibility.measure.passes import local_passes
+from feasibility.measure.profiled_model import profiled_model
 from feasibility.measure.prove.prove_model import ProveOptions, prove_model
 from feasibility.paths import cache_dir
 from feasibility.records.device import Device
-from feasibility.records.fit import Fit, FitTargets
+from feasibility.records.fit import Fit, FitTargets, Offer
 from feasibility.records.model_reading import ModelReading
 from feasibility.records.profile import Profile
 from feasibility.records.proof import Outcome
@@ -82,8 +83,7 @@ def fit_model(
     """The smallest change that meets the targets; files of it exist until the block ends."""
     deadline = time.monotonic() + wanted.max_time_s
     with scratch_folder() as folder:
-        reading = read_to_run(path, options, all_changes=True)
-        plan, baseline, original = _baseline(reading, options, wanted)
+        reading, plan, baseline, original = _baseline(path, options, wanted)
         workshop = _workshop(reading, plan, baseline, original, options, wanted, folder, deadline)
         first = workshop.judged((), baseline)
         search = Search(
@@ -98,18 +98,21 @@ def fit_model(
         )
         was_interrupted = False
         try:
-            search.run(baseline.profile.model)
+            search.run(profiled_model(reading.facts))
         except KeyboardInterrupt:
             was_interrupted = True
         yield _found(search, workshop, reading, was_interrupted=was_interrupted)
 
 
 def _baseline(
-    reading: ModelReading, options: MeasureOptions, wanted: FitOptions
-) -> tuple[InputPlan, Measured, CandidateRuns]:
-    """Inputs that the model runs with, and the figures of the model as it is."""
+    path: Path, options: MeasureOptions, wanted: FitOptions
+) -> tuple[ModelReading, InputPlan, Measured, CandidateRuns]:
+    """What the file says, inputs that the model runs with, and its figures as it is."""
+    reading = read_to_run(path, options, all_changes=True)
     passes = local_passes(reading.path, options)
     plan, plain = first_that_runs(reading, lambda each: passes.brief(each, 1), passes.ceiling_bytes)
+    if plan.dims != reading.facts.dims:
+        reading = read_to_run(path, dataclasses.replace(options, dims=plan.dims), all_changes=True)
     runs = CandidateRuns(Variant(reading.path.absolute(), reading), (), options, plan)
     children, _ = measure_range(passes, plan, memory_of(plain))
     profile = runs.profile(children)
@@ -122,7 +125,7 @@ def _baseline(
             load_peak_bytes=high.load_peak_high_bytes,
             inference_peak_bytes=high.inference_peak_high_bytes or figures.inference_peak_bytes,
         )
-    return plan, Measured(profile=profile, figures=figures), runs
+    return reading, plan, Measured(profile=profile, figures=figures), runs
 
 
 def _workshop(
@@ -183,7 +186,8 @@ def _found(
     chosen, baseline, targets = search.chosen, workshop.baseline.profile, workshop.targets
     if not search.baseline.missed:
         chosen = search.baseline
-    offers, model, outcome, profile = (), None, None, None
+    model, outcome, profile = None, None, None
+    offers: tuple[Offer, ...] = ()
     loads_on: tuple[str, ...] = ()
     if chosen is not None and not was_interrupted:
         measured = workshop.measured_by_changes.get(chosen.changes, workshop.baseline)

@@ -15,7 +15,8 @@ from typing import Final, Protocol, TypeAlias
 from feasibility.errors import FeasibilityError, HostError
 from feasibility.fit.candidates import loading_candidates, may_meet, precisions_for
 from feasibility.fit.changes import ChangeSet
-from feasibility.records.fit import FitCandidate, FitFigures, FitTargets, Precision
+from feasibility.records.changes import Precision
+from feasibility.records.fit import FitCandidate, FitFigures, FitTargets
 from feasibility.records.profile import ProfiledModel
 
 # Changes of loading do not make a model faster than by this, and never smaller.

@@ -18,14 +18,9 @@ from feasibility.fit.on_target import can_emulate, run_on_target
 from feasibility.fit.targets import missed, on_device
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.profiled_model import profiled_model
+from feasibility.records.changes import Precision
 from feasibility.records.device import Device
-from feasibility.records.fit import (
-    Drift,
-    FitCandidate,
-    FitFigures,
-    FitTargets,
-    Precision,
-)
+from feasibility.records.fit import Drift, FitCandidate, FitFigures, FitTargets
 from feasibility.records.profile import Profile, ProfiledModel
 from feasibility.records.shared_fields import Record
 from feasibility.records.workload import InputPlan

@@ -21,9 +21,7 @@ from feasibility.runners.child_protocol import Failed
 from feasibility.text import safe_text
 
 
-def read_to_run(
-    path: Path, options: MeasureOptions, *, all_changes: bool = False
-) -> ModelReading:
+def read_to_run(path: Path, options: MeasureOptions, *, all_changes: bool = False) -> ModelReading:
     """A model's facts, and inputs that it may run with; see `read_model`."""
     return read_model(
         path,

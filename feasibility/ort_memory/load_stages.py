@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from feasibility.graph.typed_graph import TypedGraph, TypedNode
     from feasibility.ort_memory.blocked_layout import Blocks
-    from feasibility.records.facts import Changes
+    from feasibility.records.changes import Changes
 
 # Pages of the runtime's library that loading reads, and objects of the runtime.
 BASE_BYTES: Final = round(9.2 * MIB)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from feasibility.graph.typed_graph import TypedGraph
     from feasibility.ort_memory.buffer_reuse import Event
     from feasibility.ort_memory.steps import OpenAxes, Program
-    from feasibility.records.facts import Changes
+    from feasibility.records.changes import Changes
     from feasibility.records.shared_fields import Isa
 
 # Code pages of kernels, read when they run for the first time.

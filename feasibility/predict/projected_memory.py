@@ -106,19 +106,6 @@ def project_memory(profile: Profile, device: Device) -> BytesInterval:
     return _interval(phases, device, "projected", basis)
 
 
-def running_peak_bytes(profile: Profile, device: Device) -> int | None:
-    """Upper end of memory on the device's CPU while running; None if it was not measured.
-
-    This is the peak of a process that loads the model without a second copy of its weights.
-    """
-    phases = _phases(profile, device)
-    if phases is None or profile.memory is None:
-        return None
-    if profile.host.arch != device.isa:
-        phases = carried_over(profile.model, profile.memory, profile.host.arch, device.isa)
-    return math.ceil(phases.run.high) + device.limits.runtime_bytes.value
-
-
 def peaks_while_loading(profile: Profile, device: Device) -> bool | None:
     """True if loading needs more than running on the device's CPU; None if not measured."""
     phases = _phases(profile, device)

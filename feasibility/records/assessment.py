@@ -10,6 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta
 
+from feasibility.records.changes import ChangeCode
 from feasibility.records.device import Role
 from feasibility.records.intervals import (
     BytesInterval,
@@ -99,6 +100,9 @@ class Reason(Record, frozen=True, kw_only=True, omit_defaults=True):
     memory_limit: Annotated[MemoryLimit | None, doc("Who sets the limit.")] = None
     operators: Annotated[tuple[str, ...], doc("Operators that the finding is about.")] = ()
     runtime: Annotated[str, doc("Runtime, as in --runtime.")] = ""
+    changes: Annotated[
+        tuple[ChangeCode, ...], doc("Changes of the model that are meant; `fit` makes them.")
+    ] = ()
     text: Annotated[str, doc("The finding as a sentence.")] = ""
 
 

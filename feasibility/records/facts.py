@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
+from feasibility.records.changes import Changes
 from feasibility.records.shared_fields import (
     Assumption,
     Bytes,
@@ -82,13 +83,6 @@ class ActivationPeak(Record, frozen=True, kw_only=True):
     op_type: Annotated[str, doc("Operator of that node.")]
     tensors: Annotated[tuple[LiveTensor, ...], doc("Tensors alive at the peak, largest first.")]
     unknown_tensor_count: Annotated[Count, doc("Tensors of unknown shape, not counted.")] = 0
-
-
-LoadingChange: TypeAlias = Literal[
-    "external-data", "optimised-offline", "prepacking-off", "pattern-off", "arena-off"
-]
-"""A change of how a model is stored or loaded; its arithmetic stays the same."""
-Changes: TypeAlias = tuple[LoadingChange, ...]
 
 
 class ModelledMemory(Record, frozen=True, kw_only=True):

@@ -5,16 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Literal, TypeAlias
 
 from feasibility.records.assessment import Verdict
-from feasibility.records.facts import LoadingChange
+from feasibility.records.changes import ChangeCode
 from feasibility.records.profile import Host, ProfiledModel
 from feasibility.records.shared_fields import Bytes, Count, Nanoseconds, Notice, Ratio, Record, doc
 from feasibility.records.workload import RuntimeSettings, Workload
 
-Precision: TypeAlias = Literal[
-    "fp16", "int8-dynamic", "int8-static", "int8-weights", "int4-weights"
-]
-"""A change of the arithmetic; outputs differ from those of the original."""
-ChangeCode: TypeAlias = LoadingChange | Literal["steady-allocator"] | Precision
 CandidateStatus: TypeAlias = Literal["modelled", "failed", "misses", "meets"]
 Figure: TypeAlias = Literal["memory", "floor", "latency", "size", "drift", "device"]
 

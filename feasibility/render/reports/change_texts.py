@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from feasibility.records.fit import ChangeCode
+from feasibility.records.changes import ChangeCode
 
 
 class ChangeText(NamedTuple):

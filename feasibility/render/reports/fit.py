@@ -5,15 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from feasibility.records.fit import (
-    CandidateStatus,
-    ChangeCode,
-    Drift,
-    Figure,
-    Fit,
-    FitCandidate,
-    FitFigures,
-)
+from feasibility.records.changes import ChangeCode
+from feasibility.records.fit import CandidateStatus, Drift, Figure, Fit, FitCandidate, FitFigures
 from feasibility.records.proof import Outcome
 from feasibility.render.reports.change_texts import CHANGE_TEXTS, changes_text
 from feasibility.render.reports.model_and_machine import host_text, workload_text

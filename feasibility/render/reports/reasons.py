@@ -7,6 +7,7 @@ from typing import Final
 
 from feasibility.records.assessment import MemoryLimit, Part, Reason, ReasonCode, SystemName
 from feasibility.records.device import Role
+from feasibility.render.reports.change_texts import changes_text
 from feasibility.text import safe_text
 from feasibility.units import (
     SECOND_NS,
@@ -196,9 +197,11 @@ _BY_CODE: Final[dict[ReasonCode, Callable[[Reason], str]]] = {
     "no-network-allowed": lambda _: "it must work without a network (--offline)",
     "inputs-private": lambda _: "inputs may not leave the device (--private)",
     "external-data": lambda reason: (
-        "store the weights as external data: they are mapped instead of copied, and the peak "
-        f"falls from about {format_bytes(reason.unchanged_bytes)} to at most "
-        f"{format_bytes(reason.actual_high_bytes)} (where measured, 1.02 to 1.07 times the latency)"
+        f"{changes_text(reason.changes)}: the modelled peak falls from about "
+        f"{format_bytes(reason.unchanged_bytes)} to at most "
+        f"{format_bytes(reason.actual_high_bytes)}; "
+        f"`feasibility fit MODEL --device {safe_text(reason.device, 40)}` measures it and writes "
+        "the files"
     ),
     "steady-allocator": lambda reason: (
         f"start the process with {TRIM_SETTING}: glibc then returns freed memory, and the peak "
