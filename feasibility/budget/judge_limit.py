@@ -12,7 +12,7 @@ from typing import Final
 from feasibility.budget.comparability import COMPARABLE, Comparability
 from feasibility.budget.metrics import METRICS
 from feasibility.budget.parse_limit import Limit
-from feasibility.budget.significance import (
+from feasibility.measure.significance import (
     LOOKS,
     Decision,
     Test,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feasibility.budget.significance import (
+from feasibility.measure.significance import (
     FALSE_ALARM_CHANCE,
     LOOKS,
     centre_interval,
