@@ -471,7 +471,7 @@ def test_external_weights_are_mapped_unless_they_are_laid_out_anew() -> None:
     packed = 1024 * 256 * 4
     assert found.resident_bytes == own + packed
     assert found.peak_bytes == own + 2 * packed
-    assert found.mapped_bytes == 4 * 128 * KIB
+    assert found.mapped_bytes == 4 * 64 * KIB
 
 
 def test_only_blocks_need_convolution_weights_twice() -> None:

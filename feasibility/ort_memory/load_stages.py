@@ -49,8 +49,9 @@ _HEAP_BYTES: Final = 128 * KIB
 _HEAP_COPIES: Final = 2
 # Columns of a packed matrix are padded to a multiple of this.
 _PACKED_COLUMNS: Final = 16
-# Mapped pages that become resident for one row that is looked up.
-_LOOKUP_BYTES: Final = 128 * KIB
+# Mapped pages that become resident for one row that is looked up: the fault-around of Linux. More
+# where the page cache holds the file in larger pieces.
+_LOOKUP_BYTES: Final = 64 * KIB
 _FLOAT_BYTES: Final = 4
 _LOOKUPS: Final = frozenset({"Gather", "GatherElements", "GatherND"})
 
