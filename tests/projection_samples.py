@@ -125,7 +125,7 @@ def modelled(isa: Isa, load: int, resident: int, run: int, changes: Changes = ()
         own_bytes=10 * MIB,
         activation_bytes=15 * MIB,
         input_bytes=MIB,
-        mapped_bytes=0,
+        mapped_bytes=max(0, run - resident - 15) * MIB if changes else 0,
     )
 
 
