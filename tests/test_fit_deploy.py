@@ -256,9 +256,9 @@ def test_all_files_are_there_and_the_documents_read_back(tmp_path: Path) -> None
     assert options.runtime_version == "1.31.1"
     assert options.isa == "x86_64"
     assert options.outputs[0].name == "x out"
-    assert encode(read_document(folder / "profile.json", Profile)) == encode(
-        profile(inputs_of(("x",)), threads=2)
-    )
+    given = profile(inputs_of(("x",)), threads=2)
+    written = read_document(folder / "profile.json", Profile)
+    assert written == replace(given, model=replace(given.model, path="model.onnx"))
 
 
 def test_nothing_but_the_folder_is_left(tmp_path: Path) -> None:

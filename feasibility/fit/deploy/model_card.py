@@ -8,6 +8,7 @@ from pathlib import Path
 from string import Template
 from typing import Final
 
+from feasibility.fit.deploy.loading_code import TRIM_THRESHOLD
 from feasibility.records.fit import Drift, Fit, FitCandidate, FitFigures
 from feasibility.records.profile import Profile
 from feasibility.records.session_options import SessionOptions
@@ -170,6 +171,7 @@ def _measured_lines(result: Fit, options: SessionOptions, profile: Profile) -> I
     libraries = ", ".join(f"{name} {version}" for name, version in sorted(host.libraries.items()))
     yield f"Versions: {safe_text(libraries, 300)}; Python {safe_text(host.python)}."
     yield f"Threads: {options.threads}. Runs after warm-up: {profile.workload.run_count}."
+    yield from _allocator_lines(options, profile)
     for spec in profile.workload.inputs:
         size = " x ".join(map(str, spec.shape)) or "scalar"
         yield f"Input {code_span(spec.name)}: {size}, {safe_text(spec.dtype)}."
@@ -178,6 +180,19 @@ def _measured_lines(result: Fit, options: SessionOptions, profile: Profile) -> I
     if result.proof_outcome is not None:
         yield _PROOFS[result.proof_outcome]
     yield from (safe_text(notice.message, 500) for notice in result.warnings)
+
+
+def _allocator_lines(options: SessionOptions, profile: Profile) -> Iterator[str]:
+    """What glibc's default allocator needs more, if the trim threshold is not among the options."""
+    default = profile.default_allocator
+    if default is None or TRIM_THRESHOLD in options.settings.environment:
+        return
+    peaks = (default.load_peak_high_bytes, default.inference_peak_high_bytes or 0)
+    yield (
+        "Memory is that of the steady allocator, as on systems that return freed memory. With "
+        f"glibc's default settings, the process needs up to {format_bytes(max(peaks))}; "
+        f"{code_span(TRIM_THRESHOLD + '=131072')} in its environment prevents that."
+    )
 
 
 def code_span(text: str) -> str:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from msgspec.structs import replace
+
 from feasibility.errors import DocumentError
 from feasibility.facts.read_model import external_locations
 from feasibility.fit.deploy.loading_code import LANGUAGES, loading_code
@@ -103,7 +105,9 @@ def _texts(
     for name in LANGUAGES:
         yield name, loading_code(name, options, profile.workload.inputs, unset).encode()
     yield _CARD_NAME, model_card(result, chosen, options, profile, unset).encode()
-    yield _PROFILE_NAME, encode(profile)
+    # The file was measured in another folder, which does not exist any more.
+    moved = replace(profile, model=replace(profile.model, path=options.model))
+    yield _PROFILE_NAME, encode(moved)
     yield OPTIONS_NAME, encode(options)
 
 
