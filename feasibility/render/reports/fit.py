@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from feasibility.records.changes import ChangeCode
-from feasibility.records.fit import CandidateStatus, Drift, Figure, Fit, FitCandidate, FitFigures
+from feasibility.records.fit import CandidateStatus, Figure, Fit, FitCandidate, FitFigures
 from feasibility.records.proof import Outcome
 from feasibility.render.reports.change_texts import CHANGE_TEXTS, changes_text
+from feasibility.render.reports.drift_texts import ROUNDING_RATIO, drift_percent, drift_text
 from feasibility.render.reports.model_and_machine import host_text, workload_text
 from feasibility.render.reports.sections import (
     Column,
@@ -31,7 +32,6 @@ from feasibility.units import (
     format_duration,
     format_factor,
     format_number,
-    format_percent,
 )
 
 _FIGURES: Final[dict[Figure, str]] = {
@@ -55,8 +55,6 @@ _PROOFS: Final[dict[Outcome, str]] = {
     "killed": "killed under this limit: the kernel counts page tables and library pages too",
 }
 _FAR_RATIO: Final = 100.0
-# Without --details, the candidates that were only modelled are counted.
-_ROUNDING_RATIO: Final = 1e-4
 
 
 def fit_report(fit: Fit, *, details: bool = False) -> Report:
@@ -109,7 +107,10 @@ def _answer_rows(fit: Fit) -> Iterator[Row]:
         yield Row("as is", _figures_text(fit.baseline))
     yield Row("then" if shown.changes else "as is", _figures_text(shown))
     if shown.drift is not None:
-        yield Row("outputs", _drift_text(shown.drift, shown))
+        is_rounding = shown.drift.relative_ratio < ROUNDING_RATIO
+        remark = "other kernels add in another order"
+        is_explained = is_rounding and not _has_other_arithmetic(shown)
+        yield Row("outputs", drift_text(shown.drift, remark if is_explained else ""))
     if fit.proof_outcome is not None:
         limit = min(
             each
@@ -165,30 +166,8 @@ def _figures_text(candidate: FitCandidate) -> str:
     return ", ".join(parts)
 
 
-def _drift_text(drift: Drift, candidate: FitCandidate) -> str:
-    if drift.is_identical:
-        return f"identical bit by bit ({counted(drift.sample_count, 'input')})"
-    text = f"differ by at most {_percent(drift.relative_ratio)} of the largest value"
-    tops = [each.top1_ratio for each in drift.outputs if each.top1_ratio is not None]
-    cosines = [each.cosine for each in drift.outputs if each.cosine is not None]
-    if cosines:
-        text += f"; cosine similarity at least {min(cosines):.4f}"
-    if tops:
-        text += f"; same largest element in {format_percent(min(tops))} of the rows"
-    text += f" ({counted(drift.sample_count, 'input')})"
-    if drift.relative_ratio < _ROUNDING_RATIO and not _has_other_arithmetic(candidate):
-        text += "; other kernels add in another order"
-    if drift.first_node is not None:
-        text += f"; grows first at {name_text(drift.first_node, 48)}"
-    return text
-
-
 def _has_other_arithmetic(candidate: FitCandidate) -> bool:
     return any(code.startswith(("int", "fp")) for code in candidate.changes)
-
-
-def _percent(ratio: float) -> str:
-    return format_number(100 * ratio, "%") if ratio >= _ROUNDING_RATIO else "0.01 %"
 
 
 def _misses_text(candidate: FitCandidate) -> str:
@@ -295,9 +274,9 @@ def _short_drift(candidate: FitCandidate) -> str:
     return (
         "none"
         if drift.is_identical
-        else f"<{_percent(_ROUNDING_RATIO)}"
-        if (drift.relative_ratio < _ROUNDING_RATIO)
-        else _percent(drift.relative_ratio)
+        else f"<{drift_percent(ROUNDING_RATIO)}"
+        if (drift.relative_ratio < ROUNDING_RATIO)
+        else drift_percent(drift.relative_ratio)
     )
 
 
