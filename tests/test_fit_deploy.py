@@ -232,6 +232,8 @@ def test_inputs_that_cannot_be_made_are_named(tmp_path: Path) -> None:
     assert '        // Add the input "y\\u000a" here; its type is "tensor of uint16".\n' in kotlin
     assert '// Add the input "s" here; its type is "seq(tensor(float))".\n' in kotlin
     assert "np.full([2], 0" in loading_code("load_model.py", options, (spec, inside), "")
+    too_large = replace(spec, dtype="float16", fill=Fill(kind="constant", low=1e6))
+    assert "{ 31743 }" in loading_code("LoadModel.kt", options, (too_large,), "")
 
 
 def test_all_files_are_there_and_the_documents_read_back(tmp_path: Path) -> None:
@@ -453,12 +455,30 @@ def test_a_failed_move_is_undone(
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    """The system's reason is passed on."""
+    """Before any work is done, too."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(
-        DocumentError, match=r"Cannot write the folder '.*file/out'.*a part of the path is a file"
-    ):
+    why = r"Cannot write the folder '.*file/out'.*a part of the path is a file"
+    with pytest.raises(DocumentError, match=why):
+        refuse_existing(tmp_path / "file" / "out", force=False)
+    with pytest.raises(DocumentError, match=why):
         deploy(tmp_path / "file" / "out", tmp_path / "scratch")
+
+
+def test_the_systems_reason_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For example on a disk that is read-only."""
+
+    def no_folder(path: Path, mode: int = 0o777, *, parents: bool = False) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "mkdir", no_folder)
+    with pytest.raises(DocumentError, match="read-only file system"):
+        refuse_existing(tmp_path / "out", force=False)
+
+
+def test_a_look_beforehand_leaves_nothing(tmp_path: Path) -> None:
+    """Folders that it made on the way are removed again."""
+    refuse_existing(tmp_path / "a" / "b" / "out", force=False)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_model_is_linked_and_never_read(

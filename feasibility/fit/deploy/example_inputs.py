@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 
 from feasibility.records.workload import InputSpec
 
+_LARGEST_HALF: Final = 65504.0
 # Code of one input by element type. $bits are those of a half-precision value.
 Elements: TypeAlias = Mapping[str, str]
 
@@ -94,7 +95,7 @@ def example_code(spec: InputSpec, elements: Elements) -> str | None:
     value = _value(spec)
     return Template(code).substitute(
         value=value,
-        bits=struct.unpack("<h", struct.pack("<e", value))[0] if spec.dtype == "float16" else 0,
+        bits=_half_bits(value),
         count=math.prod(spec.shape),
         shape=", ".join(map(str, spec.shape)),
     )
@@ -107,3 +108,10 @@ def _value(spec: InputSpec) -> float | int:
     if not spec.dtype.startswith("float"):
         return int(low)
     return float((low + fill.high) / 2 if fill.kind == "uniform" else low)
+
+
+def _half_bits(value: float) -> int:
+    """Bits of the value in half precision, as a signed integer."""
+    nearest = max(-_LARGEST_HALF, min(value, _LARGEST_HALF))
+    bits: int = struct.unpack("<h", struct.pack("<e", nearest))[0]
+    return bits

@@ -45,21 +45,20 @@ def staged_folder(folder: Path) -> Iterator[Path]:
     Raises:
         DocumentError: It cannot be written, or an `OSError` ended the block.
     """
+    # A folder that exists can be a file system of its own.
+    place = folder.resolve()
+    staged = unfinished_path(place / "deploy" if folder.is_dir() else place)
+    missing = [parent for parent in staged.parents if not parent.exists()]
     try:
-        if folder.is_dir():  # it can be a file system of its own
-            staged = unfinished_path(folder.resolve() / "deploy")
-        else:
-            staged = unfinished_path(folder.resolve())
-            staged.parent.mkdir(parents=True, exist_ok=True)
-        staged.mkdir()
-    except OSError as error:
-        raise _cannot_write(folder, error) from error
-    try:
+        staged.mkdir(parents=True)
         yield staged
     except OSError as error:
         raise _cannot_write(folder, error) from error
     finally:
         shutil.rmtree(staged, ignore_errors=True)
+        for parent in missing:
+            with contextlib.suppress(OSError):  # it is not empty
+                parent.rmdir()
 
 
 def move_into_place(staged: Path, folder: Path, names: Sequence[str], *, force: bool) -> None:

@@ -33,16 +33,19 @@ _CARD_NAME: Final = "MODELCARD.md"
 _PROFILE_NAME: Final = "profile.json"
 _OWN_NAMES: Final = (*LANGUAGES, _CARD_NAME, _PROFILE_NAME, OPTIONS_NAME)
 # What a hard link cannot do, and a copy can.
-_NO_LINK: Final = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.EACCES)
+_NO_LINK: Final = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK)
 
 
 def refuse_existing(folder: Path, *, force: bool) -> None:
-    """Fails if the folder may not be written, before any work is done.
+    """Fails if the folder cannot or may not be written, before any work is done.
 
     Raises:
-        DocumentError: The path is a file, or a folder that may not be replaced.
+        DocumentError: The path is a file, a folder that may not be replaced, or a place where
+            nothing can be written.
     """
     require_free_folder(folder, force=force)
+    with staged_folder(folder):
+        pass
 
 
 def write_deployment(
