@@ -26,7 +26,7 @@ class SessionOptions(
     inputs: Annotated[tuple[TensorSpec, ...], doc("Inputs of the model.")] = ()
     outputs: Annotated[tuple[TensorSpec, ...], doc("Outputs of the model.")] = ()
     runtime_version: Annotated[str, doc("ONNX Runtime version that it was measured with.")]
-    isa: Annotated[str, doc("Instruction set that the files were made for and measured on.")]
+    isa: Annotated[str, doc("Instruction set that it was measured on; loads_on has all.")]
     loads_on: Annotated[
         tuple[str, ...], doc("Instruction sets on which the files were loaded and run.")
     ] = ()

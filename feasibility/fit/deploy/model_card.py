@@ -50,7 +50,9 @@ def model_card(
         options="\n".join(_option_rows(options)),
         limits=_limits(unset),
         tensors="\n".join(_tensor_rows(options)),
-        measured="\n".join(f"* {line}" for line in _measured_lines(result, options, profile)),
+        measured="\n".join(
+            f"* {line}" for line in _measured_lines(result, chosen, options, profile)
+        ),
     )
 
 
@@ -165,13 +167,16 @@ def _shape(tensor: TensorSpec) -> str:
     )
 
 
-def _measured_lines(result: Fit, options: SessionOptions, profile: Profile) -> Iterator[str]:
+def _measured_lines(
+    result: Fit, chosen: FitCandidate, options: SessionOptions, profile: Profile
+) -> Iterator[str]:
     host = profile.host
     yield f"Machine: {safe_text(host.cpu)} ({safe_text(host.arch)}), {safe_text(host.os)}."
     libraries = ", ".join(f"{name} {version}" for name, version in sorted(host.libraries.items()))
     yield f"Versions: {safe_text(libraries, 300)}; Python {safe_text(host.python)}."
     yield f"Threads: {options.threads}. Runs after warm-up: {profile.workload.run_count}."
-    yield from _allocator_lines(options, profile)
+    if chosen.changes:  # the figures of an unchanged model are those of the default allocator
+        yield from _allocator_lines(options, profile)
     for spec in profile.workload.inputs:
         size = " x ".join(map(str, spec.shape)) or "scalar"
         yield f"Input {code_span(spec.name)}: {size}, {safe_text(spec.dtype)}."
