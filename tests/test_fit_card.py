@@ -121,7 +121,7 @@ def test_the_card_states_drift_per_output() -> None:
     assert "on 3 inputs, outputs differ from those of the original by at most 1.23 %" in text
     assert (
         "* `` a\\|`b` ``: at most 1.23 %, cosine distance 0.00013, "
-        "the same first class in 75 % of rows"
+        "same largest element in 75 % of the rows"
     ) in text
 
 

@@ -100,7 +100,7 @@ def _drift_sentence(drift: Drift | None) -> str:
         if output.cosine is not None:
             parts.append(f"cosine distance {format_number(max(0.0, 1 - output.cosine))}")
         if output.top1_ratio is not None:
-            parts.append(f"the same first class in {format_percent(output.top1_ratio)} of rows")
+            parts.append(f"same largest element in {format_percent(output.top1_ratio)} of the rows")
         lines.append(f"* {code_span(output.name)}: {', '.join(parts)}")
     return "\n".join(lines)
 
