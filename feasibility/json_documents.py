@@ -8,7 +8,8 @@ meaning. New fields keep the version, because readers ignore unknown fields.
 * feasibility/profile/1, feasibility/assessment/1, feasibility/facts/1,
   feasibility/catalogue/1, feasibility/device/1, feasibility/doctor/1,
   feasibility/proof/1, feasibility/baseline/1, feasibility/budget/1, feasibility/runners/1,
-  feasibility/trial/1, feasibility/session_options/1: first.
+  feasibility/trial/1, feasibility/session_options/1,
+  feasibility/comparison/1: first.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from feasibility.records.accuracy import Accuracy
 from feasibility.records.assessment import Assessment
 from feasibility.records.budget import BudgetReport, Snapshot
 from feasibility.records.catalogue import Catalogue
+from feasibility.records.comparison import Comparison
 from feasibility.records.device import Device
 from feasibility.records.doctor import HostReport
 from feasibility.records.facts import ModelFacts
@@ -49,6 +51,7 @@ DOCUMENTS: Final[dict[str, type[msgspec.Struct]]] = {
     "runners": RunnerForms,
     "trial": RunnerTrial,
     "session_options": SessionOptions,
+    "comparison": Comparison,
 }
 _MAX_DOCUMENT_BYTES: Final = 256 * 1024**2
 _SCHEMA_NAME: Final = re.compile(r"feasibility/([a-z_]+)/(\d+)", re.ASCII)

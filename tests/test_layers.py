@@ -21,6 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("commands",),
     ("render.terminal", "render.ci"),
     ("render.reports",),
+    ("compare",),
     ("fit",),
     ("fit.deploy",),
     ("budget",),

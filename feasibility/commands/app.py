@@ -47,6 +47,7 @@ COMMANDS: Final = {
     "check": "Check where models can run: verdicts and one recommendation.",
     "prove": "Run a model under a memory limit that the kernel enforces.",
     "fit": "Find the smallest change with which a model meets a budget.",
+    "compare": "Compare models or profiles: figures, operators, outputs.",
     "devices": "List, show and validate devices; measure this machine.",
     "runner": "List, install and check other machines to measure on (--on).",
     "budget": "Check models against memory, size and latency budgets in CI.",

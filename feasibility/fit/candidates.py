@@ -79,7 +79,7 @@ def precisions_for(missed: Iterable[str]) -> tuple[Precision, ...]:
     return tuple(code for code, helped in _HELPS.items() if wanted & helped)
 
 
-_MEMORY: Final = frozenset({"memory", "floor", "device"})
+_MEMORY: Final = frozenset({"memory", "floor"})
 # On a CPU, half precision is computed in single precision: it saves space in files only.
 _HELPS: Final[dict[Precision, frozenset[str]]] = {
     "fp16": frozenset({"size"}),

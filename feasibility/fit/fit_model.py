@@ -176,6 +176,7 @@ def _workshop(
         cache=cache,
         key=key,
         has_time=lambda: time.monotonic() < deadline,
+        measures_all=wanted.measures_all,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from msgspec.structs import replace
 
@@ -21,20 +21,34 @@ _IMPOSSIBLE: Final = 100.0
 
 
 class OnDevice(NamedTuple):
-    """Figures of a candidate on the device."""
+    """Figures of a candidate on the device.
+
+    Attributes:
+        memory: With the runtime's own memory and the device's limit.
+        latency: That of the unchanged model, times the ratio that was measured here.
+    """
 
     memory: BytesInterval
     latency: DurationInterval
     lacks_operators: bool
 
+    @property
+    def model_bytes(self) -> tuple[int, int] | None:
+        """Lower and upper end of memory without the runtime; None if it is not known."""
+        low, high, runtime = (
+            self.memory.low_bytes,
+            self.memory.high_bytes,
+            self.memory.runtime_bytes,
+        )
+        return (
+            None if low is None or high is None else (low - (runtime or 0), high - (runtime or 0))
+        )
+
 
 def on_device(
     profile: Profile, baseline: Profile, latency_ratio: float | None, device: Device
 ) -> OnDevice:
-    """Memory and latency of a changed model on a device, with the device's limit and target.
-
-    The latency is that of the unchanged model, times the ratio that was measured here.
-    """
+    """Memory and latency of a changed model on a device."""
     requirements = Requirements(threads=baseline.workload.threads)
     latency = latency_on(baseline, device, requirements)
     ratio = 1.0 if latency_ratio is None else latency_ratio
@@ -43,47 +57,50 @@ def on_device(
         for name in ("low_ns", "likely_ns", "high_ns")
         for value in (getattr(latency, name),)
     }
-    memory = project_memory(profile, device)
-    operators = judge_operators(profile, device, requirements)
+    limit = memory_budget_bytes(device, requirements)
     return OnDevice(
-        replace(memory, budget_bytes=memory_budget_bytes(device, requirements)),
+        replace(project_memory(profile, device), budget_bytes=limit),
         replace(latency, **scaled),
-        operators.verdict == "does-not-fit",
+        judge_operators(profile, device, requirements).verdict == "does-not-fit",
     )
 
 
 def missed(
-    figures: FitFigures, targets: FitTargets, drift: Drift | None, there: OnDevice | None
+    figures: FitFigures,
+    targets: FitTargets,
+    drift: Drift | None,
+    there: OnDevice | None,
+    *,
+    end: Literal[0, 1] = 1,
 ) -> dict[Figure, float]:
     """Targets that figures miss: figure divided by target, above 1.
 
-    On a device, memory and latency are the figures there. A figure that is not known misses
-    nothing.
+    On a device, memory and latency are the figures there; of memory the upper end (`end` 1) or the
+    lower one (`end` 0). A figure that is not known misses nothing.
     """
     peak: int | None = figures.peak_bytes
-    latency = figures.median_ns
-    ratios: list[tuple[Figure, float | None, float | None]] = []
+    latency, memory_target = figures.median_ns, targets.memory_bytes
+    lacks_operators = False
     if there is not None:
-        high, runtime = there.memory.high_bytes, there.memory.runtime_bytes or 0
-        peak = None if high is None else high - runtime
-        latency = there.latency.likely_ns
-        ratios.append(("device", high, there.memory.budget_bytes))
-        if targets.latency_ns is None:
-            ratios.append(("device", latency, there.latency.budget_ns))
-        if there.lacks_operators:
-            ratios.append(("device", _IMPOSSIBLE, 1))
-    ratios += [
-        ("memory", peak, targets.memory_bytes),
+        peak = None if there.model_bytes is None else there.model_bytes[end]
+        latency, lacks_operators = there.latency.likely_ns, there.lacks_operators
+        granted = there.memory.budget_bytes
+        if granted is not None:
+            left = max(1, granted - (there.memory.runtime_bytes or 0))
+            memory_target = left if memory_target is None else min(left, memory_target)
+    ratios: tuple[tuple[Figure, float | None, float | None], ...] = (
+        ("memory", peak, memory_target),
         ("floor", figures.floor_bytes, targets.floor_bytes),
         ("latency", latency, targets.latency_ns),
         ("size", figures.file_bytes, targets.size_bytes),
         ("drift", None if drift is None else drift.relative_ratio, targets.drift_ratio),
-    ]
-    found: dict[Figure, float] = {}
-    for figure, value, target in ratios:
-        if value is not None and target is not None and value > target:
-            found[figure] = max(found.get(figure, 0.0), value / target if target else _IMPOSSIBLE)
-    return found
+        ("operators", _IMPOSSIBLE if lacks_operators else None, 1),
+    )
+    return {
+        figure: value / target if target else _IMPOSSIBLE
+        for figure, value, target in ratios
+        if value is not None and target is not None and value > target
+    }
 
 
 def nearest(candidates: Iterable[FitCandidate]) -> FitCandidate | None:

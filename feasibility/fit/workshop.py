@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 from msgspec.structs import replace
@@ -15,12 +15,12 @@ from feasibility.fit.changes import ChangeSet, precision_of
 from feasibility.fit.drift import drift_between
 from feasibility.fit.files import Files
 from feasibility.fit.on_target import can_emulate, run_on_target
-from feasibility.fit.targets import missed, on_device
+from feasibility.fit.targets import OnDevice, missed, on_device
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.profiled_model import profiled_model
 from feasibility.records.changes import Precision
 from feasibility.records.device import Device
-from feasibility.records.fit import Drift, FitCandidate, FitFigures, FitTargets
+from feasibility.records.fit import Drift, Figure, FitCandidate, FitFigures, FitTargets
 from feasibility.records.profile import Profile, ProfiledModel
 from feasibility.records.shared_fields import Record
 from feasibility.records.workload import InputPlan
@@ -32,9 +32,8 @@ if TYPE_CHECKING:
 
     Outputs = Mapping[str, np.ndarray[Any, Any]]
 
-# Pairs of processes that compare the time of two models; more where a target depends on it.
-_PAIRS: Final = 3
-_PAIRS_OF_TARGET: Final = 7
+# Pairs of processes that compare the time of two models.
+_PAIR_COUNT: Final = 5
 # Inputs whose outputs are compared, if the arithmetic changed and the user gave no samples.
 SEEDED_COUNT: Final = 4
 
@@ -71,6 +70,7 @@ class CandidateWorkshop:
     cache: ReadingCache
     key: bytes
     has_time: Callable[[], bool]
+    measures_all: bool
     kept: ChangeSet = ()
     measured_by_changes: dict[ChangeSet, Measured] = field(default_factory=dict)
     _references: dict[int, Outputs] = field(default_factory=dict)
@@ -80,18 +80,19 @@ class CandidateWorkshop:
         return profiled_model(self.files.variant((precision,)).reading.facts)
 
     def measured(self, changes: ChangeSet, modelled: FitFigures | None) -> FitCandidate:
-        """One candidate, made and run now or taken from the cache."""
+        """One candidate, made and run now or taken from the cache.
+
+        What takes long is left out of a candidate that misses a target already.
+        """
         key = self.key + msgspec.json.encode(changes)
         found = self.cache.get("candidate", key, Measured)
-        if found is None:
-            found = self._measure(changes)
-            self.cache.put("candidate", key, found)
-        candidate = self.judged(changes, found, modelled)
-        if candidate.status == "meets" and found.emulated is None and can_emulate(self.device):
-            found = self._with_emulation(changes, found)
-            self.cache.put("candidate", key, found)
-            candidate = self.judged(changes, found, modelled)
+        for step in (self._memory, self._time_and_outputs, self._on_target):
+            if found is None or self.measures_all or not self._misses(found, end=0):
+                found = step(changes, found)
+        assert found is not None
+        self.cache.put("candidate", key, found)
         self.measured_by_changes[changes] = found
+        candidate = self.judged(changes, found, modelled)
         if candidate.status == "meets" and not self.kept:
             self.kept = changes
         return candidate
@@ -100,22 +101,14 @@ class CandidateWorkshop:
         self, changes: ChangeSet, found: Measured, modelled: FitFigures | None = None
     ) -> FitCandidate:
         """The candidate with what it misses."""
-        there = None
-        if self.device is not None:
-            there = on_device(
-                found.emulated or found.profile,
-                self.baseline.profile,
-                found.figures.latency_ratio,
-                self.device,
-            )
-        drift = found.drift
-        misses = missed(found.figures, self.targets, drift, there)
+        there = self._there(found)
+        misses = self._misses(found, end=1)
         return FitCandidate(
             changes=changes,
             status="misses" if misses else "meets",
             modelled=modelled,
             measured=found.figures,
-            drift=drift,
+            drift=found.drift,
             device_memory_bytes=None if there is None else there.memory.high_bytes,
             device_latency_ns=None if there is None else there.latency.likely_ns,
             missed=misses,
@@ -127,16 +120,40 @@ class CandidateWorkshop:
         self.files.keep(changes, self.kept)
         return CandidateRuns(variant, changes, self.options, self.original.plan)
 
-    def _measure(self, changes: ChangeSet) -> Measured:
+    def _misses(self, found: Measured, end: Literal[0, 1]) -> dict[Figure, float]:
+        return missed(found.figures, self.targets, found.drift, self._there(found), end=end)
+
+    def _there(self, found: Measured) -> OnDevice | None:
+        """Figures on the device, those of an emulated run if there are any."""
+        if self.device is None:
+            return None
+        profile, ratio = found.emulated or found.profile, found.figures.latency_ratio
+        return on_device(profile, self.baseline.profile, ratio, self.device)
+
+    def _memory(self, changes: ChangeSet, found: Measured | None) -> Measured:
+        if found is not None:
+            return found
+        profile = self.runs(changes).profile()
+        return Measured(profile=profile, figures=figures_of(profile, None, self.baseline.figures))
+
+    def _time_and_outputs(self, changes: ChangeSet, found: Measured | None) -> Measured:
+        assert found is not None
+        if found.drift is not None:
+            return found
         runs = self.runs(changes)
-        profile = runs.profile()
-        pairs = _PAIRS if self.targets.latency_ns is None else _PAIRS_OF_TARGET
-        ratio = latency_ratio(runs, self.original, pairs, self.has_time)
-        return Measured(
-            profile=profile,
-            figures=figures_of(profile, ratio, self.baseline.figures),
-            drift=self._drift(runs),
-        )
+        ratio = latency_ratio(runs, self.original, _PAIR_COUNT, self.has_time)
+        figures = figures_of(found.profile, ratio, self.baseline.figures)
+        return replace(found, figures=figures, drift=self._drift(runs))
+
+    def _on_target(self, changes: ChangeSet, found: Measured | None) -> Measured:
+        """A run on the instruction set of the device, if it can be emulated here."""
+        assert found is not None
+        device = self.device
+        if found.emulated is not None or device is None or not can_emulate(device):
+            return found
+        run = run_on_target(self.runs(changes), device, self.folder / "outputs.npz")
+        drift = drift_between([self._reference(0)], [run.outputs])
+        return replace(found, emulated=run.profile, emulated_drift=drift)
 
     def _drift(self, runs: CandidateRuns) -> Drift:
         is_same = precision_of(runs.changes) is None
@@ -164,12 +181,12 @@ class CandidateWorkshop:
         )
 
 
-def figures_of(profile: Profile, ratio: float, baseline: FitFigures | None) -> FitFigures:
-    """The figures of a profile. The time is that of the baseline times the measured ratio."""
+def figures_of(profile: Profile, ratio: float | None, baseline: FitFigures | None) -> FitFigures:
+    """The figures of a profile; with a measured ratio, the time is the baseline's times it."""
     memory, latency = profile.memory, profile.latency
     assert memory is not None
     median_ns = None if latency is None else latency.median_ns
-    if baseline is not None and baseline.median_ns is not None:
+    if ratio is not None and baseline is not None and baseline.median_ns is not None:
         median_ns = round(baseline.median_ns * ratio)
     return FitFigures(
         load_peak_bytes=memory.load_peak_bytes,

@@ -36,6 +36,7 @@ _STEPS: Final = (
     "memory over time",
     "operators (ONNX Runtime profile)",
 )
+STEP_COUNT: Final = len(_STEPS)
 
 
 def measure_model(
@@ -50,13 +51,22 @@ def measure_model(
     says why.
     """
     options = options or MeasureOptions()
-    progress(0, len(_STEPS), _STEPS[0])
-    reading = read_to_run(path, options)
+    progress(0, STEP_COUNT, _STEPS[0])
+    return measure_reading(read_to_run(path, options), options, progress, runner)
+
+
+def measure_reading(
+    reading: ModelReading,
+    options: MeasureOptions,
+    progress: Progress = no_progress,
+    runner: Runner | None = None,
+) -> Profile:
+    """The profile of a model that was read, with its first plan of inputs that runs."""
     with contextlib.ExitStack() as stack:
         connection = connected_passes(reading, options, runner or LocalRunner())
         passes = stack.enter_context(connection)
         folder = stack.enter_context(scratch_folder())
-        progress(1, len(_STEPS), _STEPS[1])
+        progress(1, STEP_COUNT, _STEPS[1])
         results = _run_plain(reading, passes)
         further = _FurtherPasses(reading, passes, results, folder, progress)
         further.run_memory()
@@ -64,7 +74,7 @@ def measure_model(
             further.run_memray()
             further.run_timeline()
             further.run_ort_profile()
-        progress(len(_STEPS), len(_STEPS), "")
+        progress(STEP_COUNT, STEP_COUNT, "")
         return build_profile(reading, passes, results)
 
 
@@ -167,7 +177,7 @@ class _FurtherPasses:
 
     def _next_step(self) -> None:
         self.step += 1
-        self.progress(self.step, len(_STEPS), _STEPS[self.step])
+        self.progress(self.step, STEP_COUNT, _STEPS[self.step])
 
     def _finished(self, result: ChildResult, name: str) -> ChildResult | None:
         """The child of a later pass; None with a warning if it did not finish."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from feasibility.records.assessment import Verdict
 from feasibility.records.changes import ChangeCode
 from feasibility.records.profile import Host, ProfiledModel
 from feasibility.records.shared_fields import Bytes, Count, Nanoseconds, Notice, Ratio, Record, doc
 from feasibility.records.workload import RuntimeSettings, Workload
 
 CandidateStatus: TypeAlias = Literal["modelled", "failed", "misses", "meets"]
-Figure: TypeAlias = Literal["memory", "floor", "latency", "size", "drift", "device"]
+Figure: TypeAlias = Literal["memory", "floor", "latency", "size", "drift", "operators"]
 
 
 class FitTargets(Record, frozen=True, kw_only=True, omit_defaults=True):
@@ -28,7 +27,7 @@ class FitTargets(Record, frozen=True, kw_only=True, omit_defaults=True):
     drift_ratio: Annotated[
         Ratio | None, doc("Largest difference of an output, relative to its largest value.")
     ] = None
-    device: Annotated[str | None, doc("Device whose memory limit and target apply.")] = None
+    device: Annotated[str | None, doc("Device whose memory limit applies.")] = None
 
 
 class FitFigures(Record, frozen=True, kw_only=True):
@@ -94,7 +93,6 @@ class FitCandidate(Record, frozen=True, kw_only=True):
     modelled: Annotated[FitFigures | None, doc("Figures computed from the graph.")] = None
     measured: Annotated[FitFigures | None, doc("Measured figures; null if it did not run.")] = None
     drift: Annotated[Drift | None, doc("Difference of the outputs.")] = None
-    verdict: Annotated[Verdict | None, doc("Verdict on the device; null without one.")] = None
     device_memory_bytes: Annotated[Bytes | None, doc("Upper end on the device.")] = None
     device_latency_ns: Annotated[Nanoseconds | None, doc("Likely latency on the device.")] = None
     missed: Annotated[

@@ -25,7 +25,7 @@ from feasibility.render.reports.sections import (
 from feasibility.units import format_bytes, format_bytes_range, format_change, format_duration
 
 TENSOR_COUNT: Final = 6
-_PARTS: Final = (
+PARTS: Final = (
     ("weights_bytes", "weights"),
     ("prepacked_bytes", "weights, prepacked"),
     ("arena_in_use_bytes", "arena, in use"),
@@ -57,7 +57,7 @@ def parts_section(profile: Profile) -> Section | None:
     if anatomy is None:
         return None
     moments = [anatomy.loaded] + ([anatomy.inference_peak] if anatomy.inference_peak else [])
-    rows = [_part_row(name, label, moments) for name, label in _PARTS]
+    rows = [_part_row(name, label, moments) for name, label in PARTS]
     total = ("total", *(format_bytes(each.total_bytes) for each in moments), "")
     titles = ("after loading", "inference peak")
     columns = (

@@ -40,7 +40,7 @@ _FIGURES: Final[dict[Figure, str]] = {
     "latency": "time",
     "size": "size of the files",
     "drift": "drift",
-    "device": "the device's limits",
+    "operators": "operators",
 }
 _TONES: Final[dict[CandidateStatus, Tone]] = {
     "meets": "good",
@@ -253,11 +253,11 @@ def _grid(shown: list[FitCandidate], fit: Fit) -> Grid:
 
 
 def _short_text(candidate: FitCandidate) -> str:
-    return (
-        changes_text(code for code in candidate.changes if code != "steady-allocator")
-        if (set(candidate.changes) != {"steady-allocator"})
-        else CHANGE_TEXTS["steady-allocator"].title
-    )
+    """Changes in few characters; an optimised file always has its weights outside."""
+    names = [CHANGE_TEXTS[code].short for code in candidate.changes]
+    if "optimised-offline" in candidate.changes:
+        names.remove(CHANGE_TEXTS["external-data"].short)
+    return " ".join(filter(None, names)) or changes_text(candidate.changes)
 
 
 def _time_text(candidate: FitCandidate) -> str:
