@@ -183,6 +183,11 @@ def format_change_range(low_ratio: float, high_ratio: float) -> str:
     return f"{100 * (low_ratio - 1):+.0f} to {100 * (high_ratio - 1):+.0f} %"
 
 
+def format_similarity(cosine: float) -> str:
+    """A cosine similarity with four decimals, for example `0.9991`."""
+    return f"{cosine:.4f}"
+
+
 def format_factor(ratio: float) -> str:
     """How many times one figure is another, for example `1.03x` or `12.3x`."""
     return f"{_digits(ratio, _SINGLE_DIGITS)}x"

@@ -10,6 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "feasibility"
 
 # Modules that round numbers, each with its reason. All other figures are for people.
 ROUNDS_NUMBERS = {
+    "compare.noise": "removes floating-point noise before a test",
     "budget.judge_limit": "removes floating-point noise before a comparison",
     "predict.this_device": "digits of figures in a device file",
     "predict.latency.model_similarity": "shares in the coefficients file",

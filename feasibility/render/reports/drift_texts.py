@@ -6,7 +6,7 @@ from typing import Final
 
 from feasibility.records.fit import Drift
 from feasibility.render.reports.sections import counted, name_text
-from feasibility.units import format_number, format_percent
+from feasibility.units import format_number, format_percent, format_similarity
 
 ROUNDING_RATIO: Final = 1e-4
 
@@ -19,7 +19,7 @@ def drift_text(drift: Drift, remark: str = "") -> str:
     tops = [each.top1_ratio for each in drift.outputs if each.top1_ratio is not None]
     cosines = [each.cosine for each in drift.outputs if each.cosine is not None]
     if cosines:
-        text += f"; cosine similarity at least {min(cosines):.4f}"
+        text += f"; cosine similarity at least {format_similarity(min(cosines))}"
     if tops:
         text += f"; same largest element in {format_percent(min(tops))} of the rows"
     text += f" ({counted(drift.sample_count, 'input')})"
