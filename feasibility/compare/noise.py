@@ -53,7 +53,7 @@ def in_turns(reference: Sequence[int], other: Sequence[int]) -> FigureDifference
     return FigureDifference(
         outcome=outcome,
         evidence="in-turns",
-        ratio=math.exp(statistics.median(logs)),
+        value_ratio=math.exp(statistics.median(logs)),
         low_ratio=math.exp(low),
         high_ratio=math.exp(high),
     )
@@ -78,7 +78,7 @@ def by_samples(reference: Sequence[int], other: Sequence[int]) -> FigureDifferen
     return FigureDifference(
         outcome=outcome,
         evidence="samples",
-        ratio=ratio_of(before, after),
+        value_ratio=ratio_of(before, after),
         tolerance_ratio=_OTHER_TIME_RATIO,
     )
 
@@ -110,7 +110,7 @@ def by_repeats(
     return FigureDifference(
         outcome=_outcome(before, after, is_real=abs(after - before) > tolerance * before),
         evidence="repeats",
-        ratio=ratio_of(before, after),
+        value_ratio=ratio_of(before, after),
         tolerance_ratio=tolerance,
     )
 
@@ -121,7 +121,7 @@ def by_ranges(reference: tuple[int, int], other: tuple[int, int]) -> FigureDiffe
     return FigureDifference(
         outcome=_outcome(reference[1], other[1], is_real=is_apart),
         evidence="ranges",
-        ratio=ratio_of(reference[1], other[1]),
+        value_ratio=ratio_of(reference[1], other[1]),
     )
 
 
@@ -130,14 +130,14 @@ def exact(reference: int, other: int) -> FigureDifference:
     return FigureDifference(
         outcome=_outcome(reference, other, is_real=True) if reference != other else "equal",
         evidence="exact",
-        ratio=ratio_of(reference, other),
+        value_ratio=ratio_of(reference, other),
     )
 
 
 def single(reference: int, other: int) -> FigureDifference:
     """One figure each, of which nobody knows how well it repeats."""
     return FigureDifference(
-        outcome="undecided", evidence="single", ratio=ratio_of(reference, other)
+        outcome="undecided", evidence="single", value_ratio=ratio_of(reference, other)
     )
 
 

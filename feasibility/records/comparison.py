@@ -86,7 +86,7 @@ class FigureDifference(Record, frozen=True, kw_only=True):
             "each, which decides nothing."
         ),
     ]
-    ratio: Annotated[
+    value_ratio: Annotated[
         Ratio | None, doc("The figure divided by that of the reference; null if that is 0.")
     ] = None
     low_ratio: Annotated[

@@ -159,7 +159,11 @@ def answer_text(differences: Sequence[tuple[FigureName, FigureDifference]]) -> s
     for outcome, words in _GROUPS.items():
         names = [
             _FIGURES[name]
-            + (f" ({change_text(each.ratio)})" if outcome in _TONES and each.ratio else "")
+            + (
+                f" ({change_text(each.value_ratio)})"
+                if outcome in _TONES and each.value_ratio
+                else ""
+            )
             for name, each in differences
             if each.outcome == outcome
         ]
@@ -265,8 +269,8 @@ def _figure_cells(figure: ComparedFigure, *, is_pair: bool) -> tuple[Cell, ...]:
     cells: list[Cell] = [_FIGURES[figure.name], texts[0]]
     for text, difference in zip(texts[1:], figure.differences, strict=True):
         ratio = "-"
-        if difference is not None and difference.ratio is not None:
-            ratio = format_factor(difference.ratio)
+        if difference is not None and difference.value_ratio is not None:
+            ratio = format_factor(difference.value_ratio)
             if not is_pair and difference.outcome in _MARKS:
                 ratio += f" {_MARKS[difference.outcome]}"
         cells += [text, ratio]
@@ -290,7 +294,7 @@ def _difference_text(difference: FigureDifference | None) -> str:
     if difference is None:
         return ""
     text = _OUTCOMES[difference.outcome]
-    if difference.outcome in _TONES and abs((difference.ratio or 0) - 1) < _LEAST_SHOWN_RATIO:
+    if difference.outcome in _TONES and abs((difference.value_ratio or 0) - 1) < _LEAST_SHOWN_RATIO:
         return f"{text} by less than {format_number(100 * _LEAST_SHOWN_RATIO, '%')}"
     low, high = difference.low_ratio, difference.high_ratio
     if low is None or high is None or difference.outcome == "not-comparable":
