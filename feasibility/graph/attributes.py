@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Mapping
+from typing import TypeAlias
 
-from onnx import AttributeProto
+from onnx import AttributeProto, GraphProto, NodeProto, TensorProto
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from onnx import GraphProto, NodeProto, TensorProto
-
-Attributes: TypeAlias = "Mapping[str, AttributeProto]"
+Attributes: TypeAlias = Mapping[str, AttributeProto]
 
 # Longest list of integers that is read from an attribute.
 _MAX_LIST = 4096

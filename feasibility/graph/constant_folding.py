@@ -8,25 +8,21 @@ computed here, because the shape behind a Reshape depends on them. Only tensors 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from feasibility.graph.attributes import Attributes, int_of, ints_of, tensor_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from numpy.typing import NDArray
-
-    from feasibility.graph.value_types import ValueType
+from feasibility.graph.value_types import ValueType
 
 MAX_ELEMENTS: Final = 1024
 
-Array: TypeAlias = "NDArray[Any]"
-Inputs: TypeAlias = "Sequence[Array | None]"
-Fold: TypeAlias = "Callable[[Attributes, Inputs], Array | None]"
+Array: TypeAlias = NDArray[Any]
+Inputs: TypeAlias = Sequence[Array | None]
+Fold: TypeAlias = Callable[[Attributes, Inputs], Array | None]
 
 _FOLDABLE_KINDS: Final = frozenset("biuf")
 # What numpy raises for malformed operands; the value then stays unknown.

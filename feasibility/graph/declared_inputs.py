@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from onnx import GraphProto, TypeProto, ValueInfoProto
 
 from feasibility.graph.value_types import MAX_RANK, type_text, value_type
 from feasibility.model_file.element_types import dtype_name
 from feasibility.records.shared_fields import Dim, TensorSpec
-
-if TYPE_CHECKING:
-    from onnx import GraphProto, TypeProto, ValueInfoProto
 
 
 def declared_inputs(graph: GraphProto) -> tuple[TensorSpec, ...]:

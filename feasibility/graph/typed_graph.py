@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from feasibility.graph.value_types import UNKNOWN, ValueType
+from onnx import NodeProto
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from onnx import NodeProto
-
-    from feasibility.graph.attributes import Attributes
-    from feasibility.graph.constant_folding import Array
-    from feasibility.graph.value_types import Shape
-
+from feasibility.graph.attributes import Attributes
+from feasibility.graph.constant_folding import Array
+from feasibility.graph.value_types import UNKNOWN, Shape, ValueType
 
 # Operators whose bodies can read values of the enclosing graphs.
 _CONTROL_FLOW: Final = frozenset({"If", "Loop", "Scan"})

@@ -6,16 +6,14 @@ untrusted files, so they are multiplied as Python integers, which cannot overflo
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import prod
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from onnx import TensorProto, TypeProto
 
 from feasibility.model_file.element_types import ELEMENT_TYPES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 Shape: TypeAlias = tuple[int | None, ...]
 Kind: TypeAlias = Literal["tensor", "sequence", "map", "optional", "sparse"]

@@ -17,19 +17,16 @@ published FLOP tables, in which ResNet-50 at 224x224 has 4.1 GMAC.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from feasibility.graph.attributes import ints_of
 from feasibility.graph.cost.multiply_adds import MAC_RULES, tree_comparisons
 from feasibility.graph.cost.operator_class import operator_class
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from feasibility.graph.typed_graph import TypedNode
-    from feasibility.graph.value_types import ValueType
-    from feasibility.records.facts import OperatorClass
+from feasibility.graph.typed_graph import TypedNode
+from feasibility.graph.value_types import ValueType
+from feasibility.records.facts import OperatorClass
 
 _CHEAP: Final = 1
 _ROOT: Final = 4

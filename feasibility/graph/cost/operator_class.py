@@ -6,13 +6,11 @@ recurrence.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from feasibility.graph.attributes import int_of
-
-if TYPE_CHECKING:
-    from feasibility.graph.typed_graph import Call
-    from feasibility.records.facts import OperatorClass
+from feasibility.graph.typed_graph import Call
+from feasibility.records.facts import OperatorClass
 
 _CONVOLUTIONS: Final = frozenset(
     {

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from onnx import TensorProto
+from onnx import ModelProto, TensorProto, TypeProto
 
 from feasibility.graph.inputs.dim_names import Role, is_placeholder, role_of
 from feasibility.graph.inputs.implied_dims import Consumers, Implied, implied_dims
 from feasibility.graph.value_types import MAX_RANK, Kind, Shape, ValueType, value_type
-
-if TYPE_CHECKING:
-    from onnx import ModelProto, TypeProto
 
 # Words in the name of an input that say what it is.
 _CACHE: Final = re.compile(r"past|cache|key_values|(^|[._/])(k|v|key|value)s?([._/]|\d|$)", re.I)

@@ -8,25 +8,21 @@ from __future__ import annotations
 
 import difflib
 import shlex
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from msgspec import structs
+from onnx import ModelProto
 
 from feasibility.errors import InputError
 from feasibility.graph.inputs.dim_names import Role, evaluate, operands, role_of
 from feasibility.graph.inputs.dim_roles import OpenInput, dim_role, known_values
 from feasibility.graph.shapes.type_graph import type_graph
+from feasibility.graph.typed_graph import TypedGraph
 from feasibility.graph.value_types import LARGEST, ValueType
 from feasibility.records.shared_fields import Assumption
 from feasibility.text import safe_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from onnx import ModelProto
-
-    from feasibility.graph.typed_graph import TypedGraph
 
 MAX_BINDINGS: Final = 8
 # Looking for sizes that fit ends after this many nodes. Time would depend on the machine.
@@ -93,7 +89,7 @@ class OpenDim:
     reason: str = ""
 
 
-Checked: TypeAlias = "tuple[DimBinding, TypedGraph | None]"
+Checked: TypeAlias = tuple[DimBinding, TypedGraph | None]
 
 
 def likely_bindings(

@@ -9,16 +9,13 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
+
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
 from feasibility.graph.attributes import attributes_of, graph_of, int_of, ints_of, list_length
-from feasibility.graph.value_types import tensor_type
+from feasibility.graph.value_types import Shape, tensor_type
 from feasibility.text import safe_text
-
-if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto, NodeProto, TensorProto
-
-    from feasibility.graph.value_types import Shape
 
 Use = Literal[
     "image", "image_last", "signal", "indices", "recurrent", "table", "volume", "dense", "unknown"

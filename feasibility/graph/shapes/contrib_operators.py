@@ -9,20 +9,17 @@ Source: the operator documentation and schemas of ONNX Runtime 1.31 (docs/Contri
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeAlias
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
 from onnx import TensorProto
 
 from feasibility.graph.attributes import int_of, ints_of, list_length
+from feasibility.graph.typed_graph import Call
 from feasibility.graph.value_types import ValueType
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from feasibility.graph.typed_graph import Call
-
 Types: TypeAlias = tuple[ValueType, ...]
-Rule: TypeAlias = "Callable[[Call], Types]"
+Rule: TypeAlias = Callable[[Call], Types]
 
 
 _FLOAT: Final = TensorProto.FLOAT

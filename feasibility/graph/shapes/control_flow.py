@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
-from onnx import TensorProto
+from onnx import GraphProto, TensorProto
 
 from feasibility.graph.attributes import graph_of, int_of, ints_of
+from feasibility.graph.constant_folding import Array
+from feasibility.graph.typed_graph import Call, TypedGraph
 from feasibility.graph.value_types import UNKNOWN, ValueType, merge
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from onnx import GraphProto
-
-    from feasibility.graph.constant_folding import Array
-    from feasibility.graph.typed_graph import Call, TypedGraph
-
-    # Types a body by its name and graph, the types of its inputs and, by position, their values.
-    BodyWalker: TypeAlias = (
-        "Callable[[str, GraphProto, Sequence[ValueType], Mapping[int, Array]], Body]"
-    )
 
 # Loops with a larger trip count are `while` loops whose count is a placeholder.
 MAX_TRIPS: Final = 2**31
@@ -34,6 +24,10 @@ class Body:
 
     graph: TypedGraph
     values: tuple[Array | None, ...]
+
+
+# Types a body by its name and graph, the types of its inputs and, by position, their values.
+BodyWalker: TypeAlias = Callable[[str, GraphProto, Sequence[ValueType], Mapping[int, Array]], Body]
 
 
 @dataclass(frozen=True, slots=True)

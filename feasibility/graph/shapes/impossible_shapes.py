@@ -6,18 +6,14 @@ example, a dense layer behind a flattened image fits only one image size.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Final
 
 from feasibility.graph.attributes import int_of
-from feasibility.graph.value_types import element_count
+from feasibility.graph.typed_graph import Call
+from feasibility.graph.value_types import Shape, ValueType, element_count
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from feasibility.graph.typed_graph import Call
-    from feasibility.graph.value_types import Shape, ValueType
-
-    Outputs = tuple[ValueType, ...]
+Outputs = tuple[ValueType, ...]
 
 _WINDOWED: Final = frozenset({"Conv", "ConvInteger", "MaxPool", "AveragePool", "LpPool"})
 

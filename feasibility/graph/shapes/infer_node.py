@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from onnx import NodeProto, OperatorSetIdProto, TensorProto, TypeProto, checker, defs, numpy_helper
 from onnx.shape_inference import InferenceError, infer_node_outputs
 
-from feasibility.graph.attributes import int_of, list_length, tensor_of
+from feasibility.graph.attributes import Attributes, int_of, list_length, tensor_of
+from feasibility.graph.constant_folding import Array
 from feasibility.graph.shapes.contrib_operators import contrib_types
 from feasibility.graph.shapes.impossible_shapes import contradiction
 from feasibility.graph.shapes.unsafe_for_onnx import why_unsafe
+from feasibility.graph.typed_graph import Call
 from feasibility.graph.value_types import UNKNOWN, ValueType, tensor_type, type_proto, value_type
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from feasibility.graph.attributes import Attributes
-    from feasibility.graph.constant_folding import Array
-    from feasibility.graph.typed_graph import Call
 
 # Operators whose output shape depends on the value of an input.
 _VALUE_DEPENDENT: Final = frozenset(

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Container, Sequence
 
-if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
-
-    from onnx import NodeProto
+from onnx import NodeProto
 
 
 def execution_order(nodes: Sequence[NodeProto], available: Container[str]) -> Sequence[NodeProto]:

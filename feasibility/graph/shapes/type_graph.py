@@ -8,26 +8,33 @@ are typed at each use, with the types of that use.
 from __future__ import annotations
 
 from collections import ChainMap
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
-from onnx import FunctionProto, GraphProto, ModelProto, NodeProto
+from onnx import (
+    AttributeProto,
+    FunctionProto,
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    OperatorSetIdProto,
+)
 
 from feasibility.graph.attributes import Attributes, attributes_of
-from feasibility.graph.constant_folding import constant_value, fold, is_foldable, tensor_value
+from feasibility.graph.constant_folding import (
+    Array,
+    constant_value,
+    fold,
+    is_foldable,
+    tensor_value,
+)
 from feasibility.graph.shapes.control_flow import Body, Flow, branches, loop, scan
 from feasibility.graph.shapes.infer_node import NodeTypes
 from feasibility.graph.shapes.node_order import execution_order
 from feasibility.graph.typed_graph import Call, TypedGraph, TypedNode
 from feasibility.graph.value_types import UNKNOWN, ValueType, element_count, tensor_type, value_type
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, MutableMapping, Sequence
-
-    from onnx import AttributeProto, OperatorSetIdProto
-
-    from feasibility.graph.constant_folding import Array
 
 # A few kilobytes of nested functions can expand to billions of nodes. Beyond these limits the
 # rest stays unknown.
