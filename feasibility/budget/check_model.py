@@ -1,4 +1,4 @@
-"""Does one model keep to its budget? Measures only what its limits need."""
+"""Does one model keep its budget? Measures only what its limits need."""
 
 from __future__ import annotations
 

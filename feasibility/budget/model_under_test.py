@@ -1,4 +1,4 @@
-"""Which figures of one model are known, and how are more of them measured?"""
+"""Which figures of a model does a check have so far, and how does it measure more?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which devices are there, which one does a name mean, and which have these words?"""
+"""Which devices are in the catalogue, and which of them does a name or a search mean?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How are a device file and its anchors written? What is written reads back equal."""
+"""How are a device file and its anchors written, so that reading gives the same device?"""
 
 from __future__ import annotations
 

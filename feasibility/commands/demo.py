@@ -1,4 +1,4 @@
-"""`feasibility demo`: `check` on bundled reference architectures."""
+"""What does `feasibility demo` do? Runs `check` on reference architectures of the zoo."""
 
 from __future__ import annotations
 

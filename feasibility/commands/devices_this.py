@@ -1,4 +1,4 @@
-"""`feasibility devices this`: measures this machine and writes its device file."""
+"""What does `feasibility devices this` do? Measures this machine and writes its device file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`feasibility inspect`: facts about a model without running it."""
+"""What does `feasibility inspect` do? Shows facts about a model without running it."""
 
 from __future__ import annotations
 

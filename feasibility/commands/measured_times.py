@@ -1,4 +1,4 @@
-"""How are times that were measured on a device read, and kept as anchors in its file?"""
+"""How are times measured on a device read, and saved as anchors in its file?"""
 
 from __future__ import annotations
 

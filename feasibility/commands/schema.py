@@ -1,4 +1,4 @@
-"""`feasibility schema`: the JSON Schema of a document."""
+"""What does `feasibility schema` do? Prints the JSON Schema of a document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`feasibility zoo`: lists and builds reference architectures as ONNX files."""
+"""What does `feasibility zoo` do? Lists and builds reference architectures as ONNX files."""
 
 from __future__ import annotations
 

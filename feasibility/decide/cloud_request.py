@@ -1,4 +1,4 @@
-"""How long does a request to a server take, and what rules the server out?"""
+"""How long does a request to a server take, and why can a server not be used?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How do all places compare, side by side and in order?"""
+"""How do all devices and servers compare? One row each, the best first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does the user ask of a place, beyond what the device files say?"""
+"""What does the user require, beyond the targets and limits of the device files?"""
 
 from __future__ import annotations
 

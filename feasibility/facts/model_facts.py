@@ -1,4 +1,4 @@
-"""Which facts does an open model file have? Collected in the process that reads it."""
+"""Which facts does a model file have? Collected in the reader process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which device file do the facts and the measured speed of this machine make?
+"""Which device file describes this machine, from its facts and its measured speed?
 
 `devices this` writes it: the clusters and memory that the system reports, and rates per kind of
 operator from the times of the models in `zoo.single_operator_networks`.

@@ -1,4 +1,4 @@
-"""The error of projections on measured rows, as `devices validate --report` prints it."""
+"""How large is the error of projections on measured rows?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where is the memory of a model, and how did it get there? Parts and timeline of a profile."""
+"""Where is the memory of a model, and how does it change over time? Parts and timeline."""
 
 from __future__ import annotations
 

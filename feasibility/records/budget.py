@@ -1,4 +1,4 @@
-"""Budgets: a model's figures at one time, and the outcome of a check."""
+"""Which figures of a model does a budget compare, and what is the result of a check?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The devices that models can be checked against."""
+"""Which devices can models be checked against?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A device as its device file describes it; each figure has its source."""
+"""What does a device file say? Each figure has its source."""
 
 from __future__ import annotations
 

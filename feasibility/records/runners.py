@@ -1,4 +1,4 @@
-"""Runners: the forms of `--on`, and the result of a trial."""
+"""Which forms of `--on` are there, and what did a trial of a runner find?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The base class of records and the field types that they share."""
+"""Which base class and which field types do all records share?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""BERT-like sentence encoders, as PyTorch exports them with opset 14.
+"""How are BERT-like sentence encoders built? As PyTorch exports them with opset 14.
 
 Source: Devlin et al. 2018, "BERT"; transformers/models/bert/modeling_bert.py and
 xlm_roberta/modeling_xlm_roberta.py. Layer normalisation, GELU and attention are spelt

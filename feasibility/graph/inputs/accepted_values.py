@@ -1,4 +1,4 @@
-"""Which values does a graph accept for its inputs? Those that the nodes reading them take.
+"""Which values does a graph accept for its inputs? The nodes that read them limit the values.
 
 An index must be below the rows of its table, a sequence length is the length of
 the sequence. Inputs are followed through nodes that keep their elements (Cast,

@@ -1,4 +1,4 @@
-"""Which role has an open dim? From its name, else from its input and its place there."""
+"""Which role has an open dim? Its name shows it, or its position in its input."""
 
 from __future__ import annotations
 

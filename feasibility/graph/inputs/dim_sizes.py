@@ -1,4 +1,4 @@
-"""Which sizes do the dims get that a model leaves open? Complete choices, likeliest first.
+"""Which sizes do open dims get? Complete choices, the likeliest first.
 
 The same name always gets the same size. Each size that the user did not give is an assumption
 with the option that sets it. Sizes with which a node of the graph cannot run go last.

@@ -1,4 +1,4 @@
-"""Reads perf.yaml of Qualcomm AI Hub models: hosted phones and boards, mostly on the NPU.
+"""How is perf.yaml of Qualcomm AI Hub read? Times on hosted phones and boards, mostly on NPUs.
 
 A file holds many devices and runtimes. The words after a `#` behind its path choose one. There
 are two layouts: `precisions` with milliseconds and MB, and the older `models` with microseconds

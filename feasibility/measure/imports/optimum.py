@@ -1,4 +1,4 @@
-"""Reads reports of optimum-benchmark: `benchmark.json`, or `benchmark_report.json` without a host.
+"""How are reports of optimum-benchmark read? Two formats: with and without facts of the host.
 
 Source: optimum-benchmark's `Benchmark` and `BenchmarkReport`; its MB are 10^6 bytes.
 """

@@ -1,4 +1,4 @@
-"""Reads the output of onnxruntime_perf_test, and the results file that it writes.
+"""How are the output and the results file of onnxruntime_perf_test read?
 
 Source: ONNX Runtime's own tool, onnxruntime/test/perftest. The wording differs between versions;
 all of them are read. A results file has one line for each run: the model's folder, seconds, peak

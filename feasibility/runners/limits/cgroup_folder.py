@@ -1,4 +1,4 @@
-"""How is a control group made, read, written and removed? Each is a folder of the kernel's."""
+"""How is a cgroup made, read, written and removed? Each cgroup is a folder of the kernel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does a user without rights get cgroups of their own? From their service manager.
+"""How does a user without root rights get a cgroup? From the user's service manager.
 
 The kernel lets a user move a process only between cgroups inside one that belongs to that user,
 and the cgroup of a login session does not. So this module asks the service manager for a
