@@ -1,4 +1,4 @@
-"""What is the answer for a model: verdicts with typed reasons, and a recommendation.
+"""What is the answer for a model? Verdicts with typed reasons, and a recommendation.
 
 The code that decides fills codes and figures. The sentences (`text`, `reasons_text`, `summary`,
 `reason`, `changes`, `settled_by`) are added by the renderer.

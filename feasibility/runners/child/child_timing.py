@@ -1,4 +1,4 @@
-"""How often the model runs: warm-up, samples, and when the median is exact enough."""
+"""How often does the model run? Warm-up, and samples until the median is exact enough."""
 
 from __future__ import annotations
 
