@@ -1,4 +1,4 @@
-"""How much work is a model with these sizes? Per node and in total, with the activation peak."""
+"""How much work does one inference take? Per node and in total, with the activation peak."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is a graph with the types of all its values? The data structure of all analyses."""
+"""Which data structure holds a graph with the types of all its values?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How is a child started, listened to, and ended in every case?"""
+"""How is a child process started, read and ended in every case?"""
 
 from __future__ import annotations
 

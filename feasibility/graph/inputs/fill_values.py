@@ -1,4 +1,4 @@
-"""Which values is a generated input filled with?"""
+"""With which values are generated inputs filled?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""With which shapes can a node not run, although onnx's shape inference accepts them?
+"""Which shapes does onnx's shape inference accept, although the node cannot run with them?
 
 They show which of several likely sizes for an open dim are wrong, before anything runs. For
 example, a dense layer behind a flattened image fits only one image size.

@@ -1,4 +1,4 @@
-"""How is a table of comma-separated values read that a person may have written?"""
+"""How is a CSV file read that a user wrote?"""
 
 from __future__ import annotations
 

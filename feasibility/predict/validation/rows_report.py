@@ -1,4 +1,4 @@
-"""How far off are the shipped projections for the rows of a user's table?
+"""How large is the error of the shipped projections for the rows of a user's table?
 
 `devices validate --rows FILE.csv` prints this report.
 """

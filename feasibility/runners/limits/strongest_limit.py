@@ -1,4 +1,4 @@
-"""Which is the strongest memory limit that this machine offers? Found by trying.
+"""Which memory limit of this machine is the strongest? Tries each kind in order.
 
 A cgroup of version 2 can hold processes, or pass its controllers on to cgroups inside it, but
 not both (the root can). So new cgroups are made inside the cgroup of this process if that holds
