@@ -53,7 +53,7 @@ V1_FILES = {
     "memory.oom_control": "oom_kill_disable 1\nunder_oom 0\noom_kill 3\n",
     "memory.max_usage_in_bytes": "1000\n",
     "memory.kmem.usage_in_bytes": "300\n",
-    "memory.stat": "cache 20\nrss 10\nworkingset_refault_file 2\npgmajfault 5\n",
+    "memory.stat": "workingset_refault_file 2\npgmajfault 5\n",
 }
 V2_FILES = {
     "cgroup.procs": "",
@@ -63,7 +63,7 @@ V2_FILES = {
     "memory.swap.max": "max\n",
     "memory.peak": "1000\n",
     "memory.events": "low 0\nmax 7\noom 1\noom_kill 3\n",
-    "memory.stat": "anon 10\nfile 20\nkernel 300\nworkingset_refault_file 2\npgmajfault 5\n",
+    "memory.stat": "kernel 300\nworkingset_refault_file 2\npgmajfault 5\n",
 }
 
 
@@ -288,8 +288,6 @@ def test_v1_counts(v1: Hierarchy) -> None:
         (limit.cgroup / "memory.oom_control").write_text(V1_FILES["memory.oom_control"])
         assert limit.limit_bytes is None
         assert limit.usage() == Usage(
-            anonymous_bytes=10,
-            file_bytes=20,
             kernel_bytes=300,
             peak_bytes=1000,
             refault_bytes=2 * PAGE_BYTES,
@@ -316,8 +314,6 @@ def test_v2_counts(v2: Hierarchy) -> None:
     with own_v2_enforcer(v2) as enforcer, enforcer.limit(None) as limit:
         assert limit.limit_bytes is None
         assert limit.usage() == Usage(
-            anonymous_bytes=10,
-            file_bytes=20,
             kernel_bytes=300,
             peak_bytes=1000,
             refault_bytes=2 * PAGE_BYTES,
@@ -544,7 +540,7 @@ def test_a_real_group_takes_its_processes_with_it(enforcer: Enforcer) -> None:
         command = limit.command(shell("exec sleep 600")).argv
         sleeper = subprocess.Popen(command, start_new_session=True)
         deadline = time.monotonic() + 30
-        while not (limit.usage().anonymous_bytes or 0) and time.monotonic() < deadline:
+        while not process_ids(limit.cgroup) and time.monotonic() < deadline:
             time.sleep(0.01)
     assert sleeper.wait(30) == -signal.SIGKILL
 

@@ -98,9 +98,6 @@ def surveyed_memory(
     )
 
 
-def _grown(
-    base: Mapping[str, tuple[int, int]], now: Mapping[str, tuple[int, int]], names: AbstractSet[str]
-) -> int:
+def _grown(base: Mapping[str, int], now: Mapping[str, int], names: AbstractSet[str]) -> int:
     """Resident bytes that the named mappings gained."""
-    nothing = (0, 0)
-    return max(0, sum(now.get(name, nothing)[0] - base.get(name, nothing)[0] for name in names))
+    return max(0, sum(now.get(name, 0) - base.get(name, 0) for name in names))

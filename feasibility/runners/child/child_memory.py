@@ -1,4 +1,4 @@
-"""Memory of this process, from the kernel and the C library."""
+"""How much memory does this process use? From the kernel and the C library."""
 
 from __future__ import annotations
 
@@ -168,18 +168,15 @@ class CLibrary:
 
 def take_survey(library: CLibrary) -> dict[str, Any]:
     """Fields of a `Survey`: all memory of this process, by mapping."""
-    sizes: dict[str, list[int]] = {}
-    entry = [0, 0]
+    sizes: dict[str, int] = {}
+    name = ""
     try:
         with open("/proc/self/smaps") as file:
             for line in file:
                 if line.startswith("Rss:"):
-                    entry[0] += int(line.split()[1]) * 1024
-                elif line.startswith("Anonymous:"):
-                    entry[1] += int(line.split()[1]) * 1024
+                    sizes[name] = sizes.get(name, 0) + split_line(line)[1]
                 elif not line[0].isupper():  # addresses, permissions, ..., the name
                     name = (*line.rstrip("\n").split(None, 5), "")[5]
-                    entry = sizes.setdefault(name, [0, 0])
     except OSError:
         sizes = {}
     return {"mappings_bytes": sizes, "heap": library.heap()}
