@@ -116,7 +116,7 @@ def test_memory_on_a_device_is_shown_as_a_sum() -> None:
     assert "383 MiB = 359 MiB for the model on aarch64 + 24 MiB for the runtime" in text
     assert "641 MiB = 241 MiB for the model on the GPU + 400 MiB for the runtime" in text
     (found,) = assessed(ZERO).devices
-    assert "About 359 MiB to load" in found.memory.explanation
+    assert "about 359 MiB to load" in found.memory.explanation
     # A device's figure is explained once, however many devices share it.
     assert report(assessed(*CATALOGUE)).count(" for the runtime\n") <= 6
 

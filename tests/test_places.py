@@ -280,7 +280,7 @@ def test_a_close_memory_is_settled_under_its_limit() -> None:
 
 @pytest.mark.parametrize(
     ("rate", "verdict", "words"),
-    [(1.0, "fits", "LAN carries 588 KiB"), (190.0, "does-not-fit", "LAN cannot carry")],
+    [(1.0, "fits", "LAN is fast enough to send 588 KiB"), (190.0, "does-not-fit", "LAN is too slow to send 588 KiB")],
 )
 def test_the_uplink_carries_a_stream_or_not(rate: float, verdict: str, words: str) -> None:
     fast = replace(LAN, up_bits_per_s=fixed(900_000_000, 1, 1).up_bits_per_s)

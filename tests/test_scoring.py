@@ -299,7 +299,7 @@ def test_custom_operators_run_nowhere() -> None:
     assert (found.verdict, found.score) == ("does-not-fit", 0)
     assert found.missing_operators == ("com.a:Own\x1b",)
     assert reason_text(found.reasons[0]) == (
-        "needs com.a:Own\\x1b, which no standard build of ONNX Runtime has"
+        "needs com.a:Own\\x1b, missing in standard builds of ONNX Runtime"
     )
 
 

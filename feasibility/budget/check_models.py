@@ -1,4 +1,4 @@
-"""How are the models of a budget file checked? One after the other; one failure stops no other."""
+"""How are all models of a budget file checked? A failure of one does not stop the others."""
 
 from __future__ import annotations
 
@@ -138,5 +138,7 @@ def _baseline(model: BudgetedModel, settings: CheckSettings, revision: Revision 
         return Baseline(snapshot=snapshot, missing="" if snapshot else missing)
     path = revision.model(model.name)
     if path is None:
-        return Baseline(missing=f"new: {revision.name} does not have it", is_excused=True)
+        return Baseline(
+            missing=f"the model is new: {revision.name} does not contain it", is_excused=True
+        )
     return Baseline(other=_opened(model, path, settings))

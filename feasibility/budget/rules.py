@@ -24,7 +24,7 @@ _ALL_OPERATORS: Final = "*"
 _NAMED_COUNT: Final = 5
 _STORAGE_METRICS: Final[frozenset[Metric]] = frozenset({"file_size"})
 _NO_REFERENCE: Final = (
-    "a recorded baseline has no outputs: name a reference, or compare with --against REV"
+    "recorded baselines contain no outputs; name a reference, or compare with --against REV"
 )
 
 
@@ -73,7 +73,7 @@ def drift_line(
     if ratio == float("inf"):
         return _drift_line(rule, "fail", "outputs differ in number or shape, or are not finite")
     outcome: Outcome = "pass" if ratio <= rule.limit_ratio else "fail"
-    text = f"outputs differ by up to {format_number(100 * ratio, '%')} of the largest"
+    text = f"outputs differ by up to {format_number(100 * ratio, '%')} of the largest output"
     return _drift_line(rule, outcome, text if outcome == "fail" else "")
 
 

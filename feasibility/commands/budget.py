@@ -1,4 +1,4 @@
-"""`feasibility budget`: checks, records and proposes budgets of models."""
+"""What does `feasibility budget` do? Checks, records and proposes budgets of models."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class CheckOutputOptions(OutputOptions):
 
     explain: bool = option(
         "--explain",
-        "Show every limit, also those that are kept, and every change from the baseline.",
+        "Show all limits and all changes from the baseline.",
         default=False,
     )
     format_: list[str] | None = option(
@@ -150,7 +150,7 @@ def update(
 ) -> None:
     """Record the baselines of relative limits.
 
-    Commit the files that it writes. Files of unchanged models stay as they are.
+    Writes one file per model, except for unchanged models. Commit these files.
     """
     from feasibility.budget.baseline import baseline_path, record_baseline, write_baseline
     from feasibility.budget.budgeted_models import budgeted_models

@@ -1,4 +1,4 @@
-"""`feasibility check`: where models can run, with a verdict per device and one recommendation."""
+"""What does `feasibility check` do? Gives a verdict per device and one recommendation."""
 
 from __future__ import annotations
 
@@ -69,9 +69,8 @@ def check(
 
     Default devices: a budget phone and a flagship phone, Raspberry Pi 4 and 5, and an RTX
     server. A verdict of "does not fit" is a result: the exit code stays 0 unless --require
-    is given. Memory on Arm devices is measured with Arm code if you give --on
-    emulate:aarch64 now, or gave it in an earlier `measure` of the model. Times are
-    measured on this machine in both cases.
+    is given. --on emulate:aarch64 measures memory on Arm devices with Arm code; later
+    checks of the model use these figures again. Times are always measured on this machine.
     --details also compares all devices: time with the network, energy, cost, bytes sent.
     """
     threads = measuring_threads(places.threads, on)

@@ -1,4 +1,4 @@
-"""Which options does only `check` take, and which requirements do they mean?"""
+"""Which options does only `check` have, and which requirements do they set?"""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ class TargetOptions:
         "Largest size of the model's files in an app, for example 30MB; default: the "
         "device's limit.",
     )
-    rate: str | None = option("--rate N", "Inferences per second, for example 5; or 10/min, 2/h.")
+    rate: str | None = option(
+        "--rate N", "Requested inferences, for example 5 (per second), 10/min or 2/h."
+    )
     realtime: str | None = option(
         "--realtime TIME",
         "Seconds of signal per inference, for example 0.975s; inference must be faster than this.",
@@ -71,9 +73,8 @@ class PlaceOptions:
     )
     threads: int | None = option(
         "--threads N",
-        "Intra-op threads to project for; default: 4, or the device's core count if lower. "
-        "N is also used for the measurement on this machine, up to its core count; "
-        "without N, it uses 1.",
+        "Intra-op threads on the device; default: the fastest number from 1 to 4. This machine "
+        "measures with N threads too, at most its core count; default: 1.",
         min=1,
     )
     measured: Path | None = option(

@@ -1,4 +1,4 @@
-"""`feasibility devices`: lists, shows and validates devices, measures this machine."""
+"""What does `feasibility devices` do? Lists, shows and validates devices, measures this machine."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def calibrate(
         int | None,
         single_option(
             "--threads N",
-            "Threads of the measurement; default: those that projections assume.",
+            "Threads of the measurement; default: the fastest number from 1 to 4.",
             min=1,
         ),
     ] = None,

@@ -1,4 +1,4 @@
-"""Which options do several commands share, and what do their texts mean?"""
+"""Which options do several commands share, and how are their values read?"""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ ThreadsOption: TypeAlias = Annotated[
     int, single_option("--threads N", "Intra-op threads.", min=1, heading=MEASURING)
 ]
 TimeoutOption: TypeAlias = Annotated[
-    float, single_option("--timeout SECONDS", "Time limit of one pass.", min=0.1, heading=MEASURING)
+    float,
+    single_option(
+        "--timeout SECONDS", "Time limit of each measuring process.", min=0.1, heading=MEASURING
+    ),
 ]
 ProviderOption: TypeAlias = Annotated[
     str,
@@ -99,7 +102,7 @@ class OutputOptions:
     heading: ClassVar = OUTPUT
 
     json: JsonOption = False
-    output: Path | None = option("--output -o FILE", "Also write the JSON document here.")
+    output: Path | None = option("--output -o FILE", "Also write the JSON document to this file.")
     force: ForceOption = False
     quiet: QuietOption = False
 

@@ -1,4 +1,4 @@
-"""`feasibility prove`: runs a model under a memory limit that the kernel enforces."""
+"""What does `feasibility prove` do? Runs a model under a memory limit that the kernel enforces."""
 
 from __future__ import annotations
 
@@ -46,12 +46,14 @@ class LimitOptions:
     )
     allocator: Literal["steady", "default"] = option(
         "--allocator",
-        "steady: figures repeat within 0.1 %; default: glibc's own settings, which need more "
-        "memory, and not always the same amount.",
+        "steady: fixed trim threshold of glibc, figures repeat within 0.1 %; default: glibc's "
+        "default settings, more memory, and it varies.",
         default="steady",
     )
     require_speed: bool = option(
-        "--require-speed", "Exit with 1 also if the limit makes the model thrash.", default=False
+        "--require-speed",
+        "Also exit with 1 if the limit makes the model slow (thrashed).",
+        default=False,
     )
 
 
@@ -67,7 +69,7 @@ def prove(
 ) -> int:
     """Run a model under a memory limit that the kernel enforces.
 
-    The limit is for the model; the Python and runtime baseline is added to the limit.
+    The limit is for the model. The memory of Python and the runtime is added to it.
     The exit code is 1 if the limit killed the model.
     """
     options = measure_options(inputs, measuring, threads)

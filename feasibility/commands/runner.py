@@ -1,4 +1,4 @@
-"""`feasibility runner`: lists, installs and checks other machines to measure on."""
+"""What does `feasibility runner` do? Lists, installs and checks other machines to measure on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def runner(context: typer.Context) -> None:
 
 @app.add_command("list")
 def list_runners(*, json: JsonOption = False) -> None:
-    """List what --on takes, and what this machine needs for it."""
+    """List the values of --on, and what this machine needs for each."""
     from feasibility.records.runners import RunnerForms
     from feasibility.render.reports.runners import runners_report
     from feasibility.runners.named_runners import runner_forms

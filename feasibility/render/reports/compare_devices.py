@@ -1,4 +1,4 @@
-"""How do all places compare: time, energy, cost, and what is sent?"""
+"""What does the table of all devices and servers show? Time, energy, cost and bytes sent."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ def places_section(model: ModelAssessment) -> Section | None:
     cloud: list[tuple[Column, Callable[[Candidate], Cell]]] = [
         (Column("USD per 1,000 requests", title_width=13), _cost_text),
         (Column("works offline", title_width=7), lambda item: _YES_OR_NO[item.works_offline]),
-        (Column("inputs leave", title_width=6), lambda item: _YES_OR_NO[item.data_leaves_device]),
+        (
+            Column("inputs leave device", title_width=7),
+            lambda item: _YES_OR_NO[item.data_leaves_device],
+        ),
     ]
     grid = table(
         candidates,
@@ -94,8 +97,8 @@ def _remarks(model: ModelAssessment) -> tuple[str, ...]:
         )
     if any(item.energy is not None for item in placed.candidates):
         remarks.append(
-            "energy: power of the machine times latency, radio not included; low: shortest time x "
-            "30 % power, high: longest time x full power"
+            "energy: latency multiplied by power, radio not included; low: shortest time at 30 % "
+            "of the power, high: longest time at full power"
         )
     remarks += [name_text(text, 300) for text in placed.settled_by]
     return tuple(remarks)
@@ -121,7 +124,7 @@ def stream_rows(found: DeviceAssessment) -> Iterator[Row]:
         share = format_percent_range(busy.low_ratio, busy.high_ratio)
         yield Row("busy", f"{share} of the time")
     if found.realtime is not None:
-        yield Row("real time", f"factor {factor_text(found.realtime)}")
+        yield Row("real-time factor", factor_text(found.realtime))
     if found.energy is not None:
         yield Row("energy", f"{energy_text(found.energy)} per inference")
         yield Row("", name_text(found.energy.explanation, 300))

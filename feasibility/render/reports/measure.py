@@ -130,7 +130,7 @@ def memory_section(profile: Profile) -> Section | None:
 
 def _comfort_words(memory: Memory) -> str:
     if memory.comfort_bytes == memory.floor_bytes:
-        return "the same as the floor: no limit makes it slow without killing it"
+        return "equal to the floor: below it, the process is killed"
     return "with less, it is slow: evicted file pages are read again"
 
 
@@ -173,8 +173,10 @@ def time_section(latency: Latency | None) -> Section:
         "median": median,
         "mean": _joined(("", latency.mean_ns), ("standard deviation ", latency.stdev_ns)),
         "percentiles": _joined(("fastest ", latency.min_ns), *percentiles),
-        "first run": _joined(("", latency.first_run_ns), after=", not one of the runs above"),
-        "loading": _joined(("", latency.load_ns), after=", creating the session"),
+        "first run": _joined(
+            ("", latency.first_run_ns), after=", not included in the figures above"
+        ),
+        "loading": _joined(("", latency.load_ns), after=", to create the session"),
     }
     # Figures of other programs may hold only the median.
     return Section("time of one run", tuple(Row(*item) for item in texts.items() if item[1]))

@@ -79,10 +79,10 @@ def _next_rows(proof: Proof) -> Iterator[Row]:
         enough = format_bytes(found.comfort_bytes or found.floor_bytes)
         yield Row("next", f"reserve {enough}, plus what the rest of the process needs")
     elif run is not None and run.outcome == "thrashed":
-        yield Row("next", "give it more memory; --bisect finds how much")
+        yield Row("next", "give the model more memory; --bisect finds how much")
     elif run is not None and run.outcome == "killed":
         needed = format_bytes(proof.needed_bytes)
-        yield Row("next", f"give it about {needed}; --bisect finds the exact limit")
+        yield Row("next", f"give the model about {needed}; --bisect finds the exact limit")
 
 
 def _limit_rows(proof: Proof) -> Iterator[Row]:
@@ -184,7 +184,7 @@ def _comfort_text(found: Bisection) -> str:
     if found.slow_bytes is None:
         below = "no limit made it slower"
     elif found.slow_bytes == found.killed_bytes:
-        below = "with less it is killed before it slows down"
+        below = "with less, it is killed"
     else:
         below = f"slow with {format_bytes(found.slow_bytes)}"
     margin = format_percent(found.comfort_ratio - 1)

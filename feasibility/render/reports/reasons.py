@@ -137,13 +137,13 @@ def _rate(reason: Reason) -> str:
     if reason.code == "within-limit":
         return f"{asked} keep it busy {format_percent_range(*busy)} of the time"
     done = format_number_range(rate / busy[1], rate / busy[0])
-    ending = ", too slow" if reason.code == "over-limit" else ": the rate lies inside this interval"
-    return f"does {done} of the {asked} asked for{ending}"
+    ending = "too slow" if reason.code == "over-limit" else "the target lies inside this interval"
+    return f"reaches {done} of {asked}: {ending}"
 
 
 def _realtime(reason: Reason) -> str:
     signal_ns = reason.budget_ns or 1
-    signal = f"the {format_duration(signal_ns)} of signal per inference"
+    signal = f"the length of the signal ({format_duration(signal_ns)} per inference)"
     low, high = reason.actual_low_ns, reason.actual_high_ns
     if low is None or high is None:
         return f"time not known, so {signal} cannot be checked"
@@ -152,7 +152,7 @@ def _realtime(reason: Reason) -> str:
         text = f"takes {format_percent_range(*factor)} of {signal}"
     else:
         text = f"takes {format_number_range(*factor)} times {signal}"
-    endings = {"over-limit": ", too slow", "limit-inside-interval": ": undecided"}
+    endings = {"over-limit": ": too slow", "limit-inside-interval": ": undecided"}
     return text + endings.get(reason.code, "")
 
 
@@ -162,9 +162,10 @@ def _uplink(reason: Reason) -> str:
         return "size of the inputs not known, so the uplink cannot be checked"
     if reason.upload_bytes == 0:
         return "nothing to send"
-    verbs = {"over-limit": "cannot carry", "limit-inside-interval": "may not carry"}
+    speeds = {"over-limit": "is too slow", "limit-inside-interval": "may be too slow"}
     often = f"{format_count(reason.rate_per_s or 0.0)} times per second"
-    return f"{safe_text(reason.network, 80)} {verbs.get(reason.code, 'carries')} {sent} {often}"
+    speed = speeds.get(reason.code, "is fast enough")
+    return f"{safe_text(reason.network, 80)} {speed} to send {sent} {often}"
 
 
 def _names(reason: Reason) -> str:
@@ -182,16 +183,16 @@ _BY_PART: Final[dict[Part, Callable[[Reason], str]]] = {
     "uplink": _uplink,
 }
 _BY_CODE: Final[dict[ReasonCode, Callable[[Reason], str]]] = {
-    "operators-available": lambda _: "all operators are in the standard build",
+    "operators-available": lambda _: "standard builds of ONNX Runtime have all its operators",
     "operators-not-checked": lambda reason: (
         f"operators of {safe_text(reason.runtime, 40)} not checked"
     ),
     "operators-missing": lambda reason: (
-        f"needs {_names(reason)}, which no standard build of ONNX Runtime has"
+        f"needs {_names(reason)}, missing in standard builds of ONNX Runtime"
     ),
     "operators-x86-only": lambda reason: (
-        f"contains {_names(reason)}, which exists only on x86-64: the model was optimised there; "
-        "use the file from before the optimisation"
+        f"contains {_names(reason)}, which exists only on x86-64, because the model was optimised "
+        "there; use the file from before the optimisation"
     ),
     "no-network-allowed": lambda _: "it must work without a network (--offline)",
     "inputs-private": lambda _: "inputs may not leave the device (--private)",

@@ -64,7 +64,7 @@ def verdict_text(verdict: Verdict | Where) -> str:
 
 def device_grid(model: ModelAssessment) -> Grid:
     """One row per device: verdict, time and target, memory and limit."""
-    signal = (Column("of real time", title_width=9), _realtime_cell)
+    signal = (Column("real-time factor", title_width=9), _realtime_cell)
     return table(
         model.devices,
         (Column("device", min_width=16), lambda found: name_text(found.name, 32)),
