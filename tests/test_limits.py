@@ -14,7 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from feasibility.runners.cgroup_mounts import Hierarchy, memory_hierarchies, read_number
+from feasibility.runners.cgroup_mounts import (
+    Hierarchy,
+    memory_hierarchies,
+    memory_limits,
+    read_number,
+)
 from feasibility.runners.child_command import Command, local_command
 from feasibility.runners.child_process import ChildResult, run_child
 from feasibility.runners.child_protocol import Request
@@ -547,12 +552,20 @@ def test_a_real_group_takes_its_processes_with_it(enforcer: Enforcer) -> None:
 
 def test_limits_of_all_groups_around_this_process_count(tmp_path: Path) -> None:
     """A session may be unlimited while the slice that it is in is not."""
-    own = tmp_path / "user.slice" / "session.scope"
+    own = tmp_path / "cg" / "user.slice" / "session.scope"
     own.mkdir(parents=True)
+    mounts = (
+        f"31 22 0:28 / {tmp_path}/cg rw - cgroup cgroup rw,memory\n"
+        f"32 22 0:29 / {tmp_path}/cg rw - cgroup2 cgroup2 rw\n"
+    )
+    proc = proc_with(tmp_path, mounts, "4:memory:/\n0::/user.slice/session.scope\n")
+    assert memory_limits(proc) == []
     (own / "memory.max").write_text("max\n")
     (own.parent / "memory.max").write_text("1073741824\n")
-    assert Hierarchy(2, tmp_path, own).limits_bytes() == (GIB,)
-    assert Hierarchy(2, tmp_path, tmp_path).limits_bytes() == ()
-    (tmp_path / "memory.limit_in_bytes").write_text("2147483648\n")
+    (tmp_path / "memory.max").write_text("1\n")  # outside of the mount
+    assert memory_limits(proc) == [GIB]
+    (tmp_path / "cg" / "memory.limit_in_bytes").write_text("2147483648\n")
     (own / "memory.limit_in_bytes").write_text("1073741824\n")
-    assert Hierarchy(1, tmp_path, own).limits_bytes() == (GIB, 2 * GIB)
+    assert memory_limits(proc) == [GIB, 2 * GIB]
+    (proc / "cgroup").write_text("4:memory:/user.slice/session.scope\n")
+    assert memory_limits(proc) == [GIB, 2 * GIB]

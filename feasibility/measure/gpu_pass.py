@@ -69,12 +69,12 @@ def _watched(passes: Passes, plan: InputPlan, nvml: Nvml) -> GpuFigures | None:
 
 def _context(passes: Passes, nvml: Nvml) -> GpuFigures | None:
     """Memory of a model of one operator: the context and the handles of libraries."""
-    from onnx import TensorProto, helper
+    from onnx import parser
 
-    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy"]
-    node = helper.make_node("Relu", ["x"], ["y"])
-    graph = helper.make_graph([node], "smallest", value[:1], value[1:])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    model = parser.parse_model(
+        '<ir_version: 8, opset_import: ["": 17]> '
+        "smallest (float[1] x) => (float[1] y) { y = Relu(x) }"
+    )
     with scratch_folder() as folder:
         path = folder / "smallest.onnx"
         path.write_bytes(model.SerializeToString())

@@ -74,7 +74,7 @@ def skeleton_of(file: ModelFile) -> Skeleton:
 
 def _parsed(data: bytes, wire: WireFile) -> ModelProto:
     import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
 
     model = onnx.ModelProto()
     try:

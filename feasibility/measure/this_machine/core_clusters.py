@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from feasibility.runners.cgroup_mounts import kernel_text
 from feasibility.units import KIB, MIB
 
 _CPUS: Final = "sys/devices/system/cpu"
@@ -212,11 +213,3 @@ def _number(text: str) -> int:
         return int(text, 0)
     except ValueError:
         return 0
-
-
-def kernel_text(path: Path) -> str:
-    """The stripped content of a file of the kernel; empty if it does not exist."""
-    try:
-        return path.read_text(errors="replace").strip().strip("\0")
-    except OSError:
-        return ""

@@ -12,7 +12,6 @@ from typing import Final, get_args
 from feasibility.errors import HostError
 from feasibility.measure.this_machine.core_clusters import (
     CoreCluster,
-    kernel_text,
     last_cache_bytes,
     read_clusters,
     read_extensions,
@@ -20,7 +19,7 @@ from feasibility.measure.this_machine.core_clusters import (
 )
 from feasibility.records.device import Kind
 from feasibility.records.shared_fields import ISA_ALIASES, Isa
-from feasibility.runners.cgroup_mounts import memory_hierarchies
+from feasibility.runners.cgroup_mounts import kernel_text, memory_limits
 from feasibility.runners.host import this_host
 from feasibility.text import safe_text
 from feasibility.units import format_bytes, format_percent
@@ -111,11 +110,7 @@ def memory_grant(root: Path = Path("/")) -> tuple[int, str]:
 
     memory = psutil.virtual_memory()
     available: int = memory.available
-    limits = [
-        limit
-        for hierarchy in memory_hierarchies(root / "proc/self")
-        for limit in hierarchy.limits_bytes()
-    ]
+    limits = memory_limits(root / "proc/self")
     limit = min((limit for limit in limits if limit < memory.total), default=None)
     kept = f"{format_percent(_RESERVE_RATIO)} of it are left for other programs"
     if limit is not None and limit < available:

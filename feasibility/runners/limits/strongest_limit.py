@@ -21,8 +21,8 @@ from typing import Final, TypeAlias
 from feasibility.runners.cgroup_mounts import (
     PROC_SELF,
     Hierarchy,
+    kernel_text,
     memory_hierarchies,
-    read_text,
 )
 from feasibility.runners.child_command import Command
 from feasibility.runners.limits.cgroup_folder import (
@@ -140,7 +140,7 @@ def outer_v2_enforcer(hierarchy: Hierarchy) -> Iterator[Enforcer]:
 
 def _passes_memory_on(group: Path) -> bool:
     """Whether this user can make cgroups inside one, and they can limit memory."""
-    controllers = read_text(group / "cgroup.subtree_control").split()
+    controllers = kernel_text(group / "cgroup.subtree_control").split()
     return "memory" in controllers and os.access(group, os.W_OK)
 
 

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from feasibility.runners.cgroup_mounts import Hierarchy, read_text
+from feasibility.runners.cgroup_mounts import Hierarchy, kernel_text
 from feasibility.runners.limits.cgroup_folder import fresh_folder, write
 from feasibility.runners.limits.memory_limit import Enforcer, EnforcerUnavailableError
 
@@ -64,7 +64,7 @@ def systemd_enforcer(hierarchy: Hierarchy) -> Iterator[Enforcer]:
 
 def require_memory_controller(group: Path) -> None:
     """Refuses a cgroup of version 2 whose memory controller is off, or used by version 1."""
-    if "memory" not in read_text(group / "cgroup.controllers").split():
+    if "memory" not in kernel_text(group / "cgroup.controllers").split():
         raise EnforcerUnavailableError(
             "cgroup v2 has no memory controller here",
             "boot with cgroup_enable=memory on the kernel's command line",
