@@ -9,8 +9,7 @@ from typing import Final
 from onnx import NodeProto
 
 from feasibility.graph.attributes import Attributes
-from feasibility.graph.constant_folding import Array
-from feasibility.graph.value_types import UNKNOWN, Shape, ValueType
+from feasibility.graph.value_types import UNKNOWN, Array, Shape, ValueType
 
 # Operators whose bodies can read values of the enclosing graphs.
 _CONTROL_FLOW: Final = frozenset({"If", "Loop", "Scan"})

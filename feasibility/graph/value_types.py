@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
+from numpy.typing import NDArray
 from onnx import TensorProto, TypeProto
 
 from feasibility.model_file.element_types import ELEMENT_TYPES
 
 Shape: TypeAlias = tuple[int | None, ...]
+Array: TypeAlias = NDArray[Any]
 Kind: TypeAlias = Literal["tensor", "sequence", "map", "optional", "sparse"]
 
 # Largest integer of a document or a TensorProto; products of hostile dims are larger.

@@ -178,12 +178,9 @@ def _reorder_output(call: Call) -> Types:
     return (call.type_of(0).with_shape(shape),)
 
 
-def _quantize(call: Call) -> Types:
-    return (call.type_of(0).with_elem_type(call.type_of(2).elem_type or TensorProto.UINT8),)
-
-
-def _dequantize(call: Call) -> Types:
-    return (call.type_of(0).with_elem_type(call.type_of(1).elem_type or _FLOAT),)
+def _typed_as(index: int, default: int) -> Rule:
+    """The shape of the first input with the element type of another one."""
+    return lambda call: (call.type_of(0).with_elem_type(call.type_of(index).elem_type or default),)
 
 
 def _crop(call: Call) -> Types:
@@ -274,8 +271,8 @@ _RULES_BY_DOMAIN: Final[dict[str, dict[Rule, str]]] = {
         _fused_matmul: "FusedMatMul TransposeMatMul FusedMatMulActivation",
         _recurrent_quantized: "DynamicQuantizeLSTM",
         _quantized_concat: "QLinearConcat",
-        _quantize: "QuantizeLinear",
-        _dequantize: "DequantizeLinear",
+        _typed_as(2, TensorProto.UINT8): "QuantizeLinear",
+        _typed_as(1, _FLOAT): "DequantizeLinear",
     },
     "com.microsoft.nchwc": {_reorder_input: "ReorderInput", _reorder_output: "ReorderOutput"},
     "ai.onnx.ml": {

@@ -10,9 +10,8 @@ import numpy as np
 from onnx import GraphProto, TensorProto
 
 from feasibility.graph.attributes import graph_of, int_of, ints_of
-from feasibility.graph.constant_folding import Array
 from feasibility.graph.typed_graph import Call, TypedGraph
-from feasibility.graph.value_types import UNKNOWN, ValueType, merge
+from feasibility.graph.value_types import UNKNOWN, Array, ValueType, merge
 
 # Loops with a larger trip count are `while` loops whose count is a placeholder.
 MAX_TRIPS: Final = 2**31

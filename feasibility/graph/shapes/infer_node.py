@@ -10,12 +10,18 @@ from onnx import NodeProto, OperatorSetIdProto, TensorProto, TypeProto, checker,
 from onnx.shape_inference import InferenceError, infer_node_outputs
 
 from feasibility.graph.attributes import Attributes, int_of, list_length, tensor_of
-from feasibility.graph.constant_folding import Array
 from feasibility.graph.shapes.contrib_operators import contrib_types
 from feasibility.graph.shapes.impossible_shapes import contradiction
 from feasibility.graph.shapes.unsafe_for_onnx import why_unsafe
 from feasibility.graph.typed_graph import Call
-from feasibility.graph.value_types import UNKNOWN, ValueType, tensor_type, type_proto, value_type
+from feasibility.graph.value_types import (
+    UNKNOWN,
+    Array,
+    ValueType,
+    tensor_type,
+    type_proto,
+    value_type,
+)
 
 # Operators whose output shape depends on the value of an input.
 _VALUE_DEPENDENT: Final = frozenset(

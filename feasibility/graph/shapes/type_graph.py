@@ -23,18 +23,19 @@ from onnx import (
 )
 
 from feasibility.graph.attributes import Attributes, attributes_of
-from feasibility.graph.constant_folding import (
-    Array,
-    constant_value,
-    fold,
-    is_foldable,
-    tensor_value,
-)
+from feasibility.graph.constant_folding import fold, tensor_value
 from feasibility.graph.shapes.control_flow import Body, Flow, branches, loop, scan
 from feasibility.graph.shapes.infer_node import NodeTypes
 from feasibility.graph.shapes.node_order import execution_order
 from feasibility.graph.typed_graph import Call, TypedGraph, TypedNode
-from feasibility.graph.value_types import UNKNOWN, ValueType, element_count, tensor_type, value_type
+from feasibility.graph.value_types import (
+    UNKNOWN,
+    Array,
+    ValueType,
+    element_count,
+    tensor_type,
+    value_type,
+)
 
 # A few kilobytes of nested functions can expand to billions of nodes. Beyond these limits the
 # rest stays unknown.
@@ -261,7 +262,7 @@ def _typed(call: Call, flow: Flow, refusal: str, scope: _Scope) -> TypedNode:
     node = call.node
     # In a damaged model a node may have fewer or more outputs than its operator.
     made = (flow.outputs + (UNKNOWN,) * len(node.output))[: len(node.output)]
-    arrays = _known_values(call, made)
+    arrays = fold(call, made)
     outputs = tuple(
         value if array is None else value.with_shape(array.shape)
         for value, array in zip(made, arrays, strict=True)
@@ -290,20 +291,6 @@ def _typed(call: Call, flow: Flow, refusal: str, scope: _Scope) -> TypedNode:
         is_folded,
         refusal,
     )
-
-
-def _known_values(call: Call, outputs: tuple[ValueType, ...]) -> tuple[Array | None, ...]:
-    nothing = (None,) * len(outputs)
-    if call.domain or not outputs:
-        return nothing
-    if call.op_type == "Constant":
-        return (constant_value(call.attributes), *nothing[1:])
-    reads_shape = call.op_type in ("Shape", "Size")
-    if not is_foldable(call.op_type) or not (
-        reads_shape or any(value is not None for value in call.values)
-    ):
-        return nothing
-    return fold(call.op_type, call.attributes, call.values, call.inputs, outputs)
 
 
 def _with_references(node: NodeProto, references: Attributes) -> NodeProto:
