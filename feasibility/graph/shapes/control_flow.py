@@ -31,9 +31,10 @@ BodyWalker: TypeAlias = Callable[[str, GraphProto, Sequence[ValueType], Mapping[
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """Result of typing a control-flow node.
+    """Result of typing a node.
 
     Args:
+        outputs: Types of its outputs; of missing ones nothing is known.
         trip_count: Runs of each body per run of the node; None if unknown.
     """
 
@@ -57,14 +58,14 @@ def branches(call: Call, walk: BodyWalker) -> Flow:
     for body in bodies:
         given = _padded(body.output_types(), len(call.node.output))
         outputs = given if not outputs else tuple(map(merge, outputs, given))
-    return Flow(_padded(outputs, len(call.node.output)), tuple(bodies))
+    return Flow(outputs, tuple(bodies))
 
 
 def loop(call: Call, walk: BodyWalker) -> Flow:
     """A Loop: the types of carried values must hold before and after each iteration."""
     graph = graph_of(call.attributes, "body")
     if graph is None:
-        return Flow(_padded((), len(call.node.output)), trip_count=None)
+        return Flow((), trip_count=None)
     carried = call.inputs[2:]
     condition = call.values[1] if len(call.values) > 1 else None
     starts_true = not call.is_given(1) or _truth(condition)
@@ -87,8 +88,7 @@ def loop(call: Call, walk: BodyWalker) -> Flow:
     stacked = tuple(
         _stacked(value, trip_count, 0) for value in body.graph.output_types()[1 + len(carried) :]
     )
-    outputs = _padded((*settled, *stacked), len(call.node.output))
-    return Flow(outputs, (body.graph,), trip_count)
+    return Flow((*settled, *stacked), (body.graph,), trip_count)
 
 
 def scan(call: Call, walk: BodyWalker, *, has_batch: bool = False) -> Flow:
@@ -100,7 +100,7 @@ def scan(call: Call, walk: BodyWalker, *, has_batch: bool = False) -> Flow:
     count = int_of(call.attributes, "num_scan_inputs", 0)
     inputs = call.inputs[1:] if has_batch else call.inputs
     if graph is None or not 0 < count <= len(inputs):
-        return Flow(_padded((), len(call.node.output)), trip_count=None)
+        return Flow((), trip_count=None)
     states, scanned = inputs[: len(inputs) - count], inputs[len(inputs) - count :]
     axes = ints_of(call.attributes, "scan_input_axes") or (0,) * count
     trip_count: int | None = None
@@ -126,7 +126,7 @@ def scan(call: Call, walk: BodyWalker, *, has_batch: bool = False) -> Flow:
         trip_count = None if trip_count is None or batch is None else trip_count * batch
     if trip_count is not None and trip_count >= MAX_TRIPS:
         trip_count = None
-    return Flow(_padded(outputs, len(call.node.output)), (body.graph,), trip_count)
+    return Flow(outputs, (body.graph,), trip_count)
 
 
 def _truth(value: Array | None) -> bool | None:

@@ -207,9 +207,8 @@ class _Walk:
     def _call(self, call: Call, key: _FunctionKey, scope: _Scope) -> Flow:
         """Types the body of a function for the types and values of one call."""
         function = self._functions[key]
-        unknown = (UNKNOWN,) * len(call.node.output)
         if scope.depth >= MAX_DEPTH:
-            return Flow(unknown)
+            return Flow(())
         if key not in self._function_types:
             self._function_types[key] = NodeTypes(opsets_of(function.opset_import))
         inner = _Scope(depth=scope.depth + 1)
@@ -228,13 +227,13 @@ class _Walk:
         )
         outputs = tuple(inner.types.get(name, UNKNOWN) for name in function.output)
         walked = replace(walked, inputs=tuple(function.input), outputs=tuple(function.output))
-        return Flow((outputs + unknown)[: len(unknown)], (walked,))
+        return Flow(outputs, (walked,))
 
     def _control_flow(
         self, call: Call, scope: _Scope, types: NodeTypes, references: Attributes
     ) -> Flow:
         if scope.depth >= MAX_DEPTH:
-            return Flow((UNKNOWN,) * len(call.node.output))
+            return Flow(())
 
         def walk(
             name: str, graph: GraphProto, inputs: Sequence[ValueType], values: Mapping[int, Array]
