@@ -149,7 +149,7 @@ def test_everything_that_stands_in_the_way_is_said() -> None:
     demands = Requirements(memory_budget_bytes=GIB // 64, storage_budget_bytes=GIB // 64)
     placement = placed(demands, ZERO).placement
     said = placement.reasons_text
-    endings = ("default target of 200 ms", "limit of 16 MiB (--app-size)", "--memory is 16 MiB")
+    endings = ("default target of 200 ms", "limit of 16 MiB (--app-size)", "limit: 16 MiB (--memory)")
     assert all(any(reason.endswith(ending) for reason in said) for ending in endings)
     assert len(said) == len(endings)
 

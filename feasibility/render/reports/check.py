@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from feasibility.records.assessment import Assessment, DeviceAssessment, ModelAssessment, Storage
+from feasibility.records.assessment import Assessment, DeviceAssessment, ModelAssessment
 from feasibility.records.intervals import BytesInterval, DurationInterval
 from feasibility.records.profile import Profile
 from feasibility.render.reports.assessment_texts import (
@@ -16,7 +16,7 @@ from feasibility.render.reports.assessment_texts import (
     kind_text,
     server_text,
 )
-from feasibility.render.reports.compare_devices import duration_text, places_section, stream_rows
+from feasibility.render.reports.compare_devices import duration_text, energy_rows, places_section
 from feasibility.render.reports.measure import profile_details
 from feasibility.render.reports.model_and_machine import host_row, model_row, summary_rows
 from feasibility.render.reports.prove import device_proof_section
@@ -191,8 +191,7 @@ def device_section(found: DeviceAssessment) -> Section:
         Row("", name_text(found.memory.explanation, 1000)),
         Row("time", _latency_text(found.latency)),
         Row("", name_text(found.latency.explanation, 1000)),
-        Row("storage", _storage_text(found.storage)),
-        *stream_rows(found),
+        *energy_rows(found),
         *listed_rows("because", found.reasons_text),
         *listed_rows("change", found.changes),
     ]
@@ -200,21 +199,12 @@ def device_section(found: DeviceAssessment) -> Section:
     return Section(f"{name_text(found.name, 40)} ({name_text(found.device, 40)})", kept)
 
 
-def _storage_text(storage: Storage) -> str:
-    if storage.needed_bytes == 0:
-        return "not known"
-    return f"{format_bytes(storage.needed_bytes)}; {_limit_text(storage.budget_bytes)}"
-
-
-def _limit_text(budget_bytes: int | None) -> str:
-    return "no limit known" if budget_bytes is None else f"limit {format_bytes(budget_bytes)}"
-
-
 def _memory_text(memory: BytesInterval) -> str:
     text = format_bytes(memory.likely_bytes)
     if memory.low_bytes is not None and memory.high_bytes is not None:
         text = f"{format_bytes_range(memory.low_bytes, memory.high_bytes)}, likely {text}"
-    text += f"; {_limit_text(memory.budget_bytes)}"
+    if memory.budget_bytes is not None:
+        text += f"; limit {format_bytes(memory.budget_bytes)}"
     if memory.runtime_bytes is not None:
         text += f"; includes {format_bytes(memory.runtime_bytes)} for the runtime"
     return f"{text}; {METHOD_TEXT[memory.method]}"

@@ -170,10 +170,8 @@ def _floor_text(found: Bisection) -> str:
     predicted = f"predicted: {format_bytes(found.predicted_floor_bytes)}"
     if found.floor_bytes is None:
         return f"not found, killed under every limit; {predicted}"
-    if found.killed_bytes is None:
-        below = "no limit killed it"
-    else:
-        below = f"killed with {format_bytes(found.killed_bytes)}"
+    killed = found.killed_bytes
+    below = "never killed" if killed is None else f"killed with {format_bytes(killed)}"
     return f"{format_bytes(found.floor_bytes)}, survived; {below}; {predicted}"
 
 
@@ -182,7 +180,7 @@ def _comfort_text(found: Bisection) -> str:
     if found.comfort_bytes is None:
         return f"not found, slow under every limit; {predicted}"
     if found.slow_bytes is None:
-        below = "no limit made it slower"
+        below = "never slower"
     elif found.slow_bytes == found.killed_bytes:
         below = "with less, it is killed"
     else:

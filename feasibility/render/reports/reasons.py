@@ -62,25 +62,29 @@ def _memory(reason: Reason) -> str:
         text += f" to {reason.phase}"
     if reason.memory_limit is None or reason.budget_bytes is None:
         return f"{text}; no limit known"
-    limit = _limit_text(reason.memory_limit, reason.budget_bytes)
+    return _judged(reason, text, f"limit: {_limit_text(reason.memory_limit, reason.budget_bytes)}")
+
+
+def _judged(reason: Reason, found: str, limit: str) -> str:
+    """A figure and how it compares with its limit or target."""
     if reason.code == "over-limit":
-        return f"{text}, over the limit: {limit}"
+        return f"{found}, over the {limit}"
     if reason.code == "limit-inside-interval":
-        return f"{text}, and the limit lies inside this interval: {limit}"
-    return f"{text}; {limit}"
+        return f"{found}; this interval contains the {limit}"
+    return f"{found}; {limit}"
 
 
 def _limit_text(limit: MemoryLimit, budget_bytes: int) -> str:
     """Who sets the limit, for example `Android grants a foreground app 2 GiB of 8 GiB`."""
     size = format_bytes(budget_bytes)
     if limit.source == "option":
-        return f"--memory is {size}"
+        return f"{size} (--memory)"
     about = "about " if limit.is_estimate else ""
     total = "" if limit.total_bytes is None else f" of {format_bytes(limit.total_bytes)}"
     if limit.source == "gpu":
-        return f"{about}{size}{total} of GPU memory can be used"
+        return f"{about}{size}{total} of GPU memory"
     if limit.system is None or limit.role is None:
-        return f"{size} can be used"
+        return size
     text = f"{_SYSTEMS[limit.system]} grants {_ROLES[limit.role]} {about}{size}{total}"
     if limit.asked_role is not None:
         text += f" (the device file has no figure for {_ROLES[limit.asked_role]})"
@@ -100,15 +104,12 @@ def _request(reason: Reason) -> str:
 
 
 def _against_target(reason: Reason, takes: str, unknown: str) -> str:
-    target, time = "target" if reason.is_budget_asked else "default target", reason.budget_ns
+    kind = "target" if reason.is_budget_asked else "default target"
+    target = f"{kind} of {format_duration(reason.budget_ns)}"
     if reason.actual_low_ns is None or reason.actual_high_ns is None:
-        return f"{unknown}; {target} {format_duration(time)}"
-    text = f"{takes} {format_duration_range(reason.actual_low_ns, reason.actual_high_ns)}"
-    if reason.code == "over-limit":
-        return f"{text}, over the {target} of {format_duration(time)}"
-    if reason.code == "limit-inside-interval":
-        return f"{text}, and the {target} of {format_duration(time)} lies inside this interval"
-    return f"{text}; {target} {format_duration(time)}"
+        return f"{unknown}; {target}"
+    time = format_duration_range(reason.actual_low_ns, reason.actual_high_ns)
+    return _judged(reason, f"{takes} {time}", target)
 
 
 def _storage(reason: Reason) -> str:
@@ -118,9 +119,8 @@ def _storage(reason: Reason) -> str:
     if reason.budget_bytes is None:
         return text
     limit = format_bytes(reason.budget_bytes)
-    source = f"{limit} (--app-size)" if reason.is_budget_asked else f"{limit} on this device"
-    is_over = reason.code == "over-limit"
-    return f"{text}, over the limit of {source}" if is_over else f"{text}; limit {source}"
+    source = "(--app-size)" if reason.is_budget_asked else "on this device"
+    return _judged(reason, text, f"limit of {limit} {source}")
 
 
 def _rate(reason: Reason) -> str:
