@@ -9,11 +9,7 @@ from msgspec.structs import replace
 
 from feasibility import __version__
 from feasibility.facts.node_work import with_work
-from feasibility.facts.operator_counts import (
-    DEFAULT_DOMAIN,
-    OperatorCounts,
-    domain_name,
-)
+from feasibility.facts.operator_counts import DEFAULT_DOMAIN, OperatorCounts, domain_name
 from feasibility.facts.ort_format import ort_facts
 from feasibility.facts.refused_by_runtime import model_faults
 from feasibility.facts.unique_parameters import (

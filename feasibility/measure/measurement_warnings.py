@@ -134,9 +134,7 @@ def emulated() -> Notice:
 def gpu_memory_missing(why: str, hint: str = _GPU_HINT) -> Notice:
     """The warning that memory on the GPU was not measured."""
     return Notice(
-        code="gpu-memory-unseen",
-        message=f"memory on the GPU was not measured: {why}",
-        hint=hint,
+        code="gpu-memory-unseen", message=f"memory on the GPU was not measured: {why}", hint=hint
     )
 
 

@@ -54,10 +54,7 @@ def resolve_external(
             )
     if not by_location:
         return {}
-    folders = (
-        Path(os.path.realpath(model_path.parent)),
-        Path(os.path.realpath(model_path)).parent,
-    )
+    folders = (Path(os.path.realpath(model_path.parent)), Path(os.path.realpath(model_path)).parent)
     return {
         location: _resolved(model_path.parent / location, folders, users, what)
         for location, users in by_location.items()

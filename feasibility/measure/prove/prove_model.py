@@ -67,10 +67,7 @@ class ProveOptions:
 
 
 def prove_model(
-    path: Path,
-    options: MeasureOptions,
-    wanted: ProveOptions,
-    progress: Progress = no_progress,
+    path: Path, options: MeasureOptions, wanted: ProveOptions, progress: Progress = no_progress
 ) -> Proof:
     """The proof: runs of the model under limits, and the run without a limit."""
     step_count = 0 if wanted.bisect else 2  # 0: the number of runs of a search is unknown
