@@ -12,7 +12,7 @@ from feasibility.commands.parse_check_options import (
     parse_rate_per_s,
     parse_realtime_ns,
 )
-from feasibility.decide.constraints import judge_rate, judge_realtime, period_share
+from feasibility.decide.constraints import judge_period, judge_rate, period_share
 from feasibility.decide.energy_and_cost import (
     POWER_LOW_RATIO,
     hourly_cost,
@@ -133,7 +133,7 @@ def test_a_higher_price_never_lowers_the_cost(
 def test_real_time_factor() -> None:
     factor = period_share(interval(195, 390), 975 * MILLISECOND_NS)
     assert factor == RatioInterval(low_ratio=0.2, high_ratio=0.4)
-    found = judge_realtime(interval(195, 390), 975 * MILLISECOND_NS)
+    found = judge_period("realtime", interval(195, 390), 975 * MILLISECOND_NS)
     assert (found.verdict, reason_text(found)) == (
         "fits",
         "takes 20 to 40 % of the length of the signal (975 ms per inference)",
@@ -141,7 +141,7 @@ def test_real_time_factor() -> None:
 
 
 def test_a_factor_of_several_is_not_written_in_percent() -> None:
-    found = judge_realtime(interval(187, 432), 40 * MILLISECOND_NS)
+    found = judge_period("realtime", interval(187, 432), 40 * MILLISECOND_NS)
     assert (
         reason_text(found)
         == "takes 4.7 to 11 times the length of the signal (40 ms per inference): too slow"
@@ -151,7 +151,7 @@ def test_a_factor_of_several_is_not_written_in_percent() -> None:
 def test_unknown_latency_is_undecided() -> None:
     unknown = DurationInterval()
     assert judge_rate(unknown, 3).verdict == "undecided"
-    assert judge_realtime(unknown, 3).verdict == "undecided"
+    assert judge_period("realtime", unknown, 3).verdict == "undecided"
 
 
 @given(

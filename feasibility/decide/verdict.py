@@ -12,8 +12,8 @@ from feasibility.decide.constraints import (
     judge_latency,
     judge_memory,
     judge_operators,
+    judge_period,
     judge_rate,
-    judge_realtime,
     judge_storage,
     memory_budget_bytes,
     missing_operators,
@@ -84,7 +84,7 @@ def assess_place(
     if rate is not None:
         found.append(judge_rate(latency, rate, is_server=device.kind == SERVER))
     if signal_ns is not None:
-        found.append(judge_realtime(latency, signal_ns))
+        found.append(judge_period("realtime", latency, signal_ns))
     if request is not None:
         found += judge_request(request, requirements)
     reasons = [msgspec.structs.replace(reason, device=device.id) for reason in found]
