@@ -45,9 +45,9 @@ from feasibility.runners.limits.strongest_limit import (
     outer_v2_enforcer,
     own_v2_enforcer,
     strongest_enforcer,
+    systemd_enforcer,
     v1_enforcer,
 )
-from feasibility.runners.limits.systemd_scope import systemd_enforcer
 from feasibility.units import GIB, MIB
 
 V1_FILES = {

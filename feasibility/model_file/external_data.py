@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from feasibility.errors import ModelError
-from feasibility.model_file.external_reference import ExternalData
 from feasibility.model_file.open_model import FileIdentity, open_regular
 from feasibility.records.facts import ExternalFile
 from feasibility.text import safe_text
@@ -22,7 +21,7 @@ from feasibility.text import safe_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from feasibility.model_file.tensors import TensorInfo
+    from feasibility.model_file.tensors import ExternalData, TensorInfo
 
 _MAX_LOCATION_CHARACTERS: Final = 4096
 # Memory of the process that made the model; meaningless in a file.

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from feasibility.errors import ModelError
 from feasibility.model_file.cut_weights import MARK, Payload
 from feasibility.model_file.element_types import ELEMENT_TYPES, ElementType
-from feasibility.model_file.external_reference import ExternalData, external_data
 from feasibility.text import safe_text
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 Role: TypeAlias = Literal["initializer", "constant", "attribute"]
 
 _MAX_ELEMENT_COUNT: Final = 2**63 - 1
+_MAX_OFFSET: Final = 2**63 - 1
 _EXTERNAL: Final = 1
 _RAW_DATA_FIELD: Final = 9
 _STRING_DATA_FIELD: Final = 6
@@ -33,6 +33,20 @@ _DATA_FIELDS: Final = {
     11: "uint64_data",
 }
 _EXPORT_AGAIN: Final = "the file was damaged or written wrongly; export the model again"
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalData:
+    """Position of one tensor's data in another file; the location is relative to the model."""
+
+    location: str
+    offset: int
+    size_bytes: int
+
+    @property
+    def end(self) -> int:
+        """Position after the last byte."""
+        return self.offset + self.size_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +102,7 @@ class TensorReader:
                 raise ModelError(
                     self._what, f"{noun} keeps strings in external data", _EXPORT_AGAIN
                 )
-            entries = [(entry.key, entry.value) for entry in tensor.external_data]
-            external = external_data(entries, size_bytes, noun, self._what)
+            external = self._external(tensor, size_bytes, noun)
             return TensorInfo(*common, size_bytes, role, scope, external=external)
         payload, kept = self._payload(tensor)
         size_bytes = self._checked_size(payload, element_type, dims, element_count, noun)
@@ -122,6 +135,37 @@ class TensorReader:
             is_sparse=True,
         )
 
+    def _external(self, tensor: TensorProto, size_bytes: int, noun: str) -> ExternalData:
+        """Where the data of a tensor of this size lies, as its entries say."""
+        values: dict[str, str] = {}
+        for entry in tensor.external_data:
+            if entry.key in values and entry.key == "location":
+                raise ModelError(self._what, f"{noun} names two external data files", _EXPORT_AGAIN)
+            values[entry.key] = entry.value
+        location = values.get("location", "")
+        if not location:
+            raise ModelError(self._what, f"{noun} is external and names no file", _EXPORT_AGAIN)
+        offset = self._number(values.get("offset", "0"), "offset", noun)
+        length = self._number(values.get("length", "0"), "length", noun)
+        # For the runtime a length of 0 means that none was given.
+        if length not in (0, size_bytes):
+            raise ModelError(
+                self._what,
+                f"{noun} needs {size_bytes:,} bytes, but its external data has {length:,}",
+                _EXPORT_AGAIN,
+            )
+        return ExternalData(location, offset, size_bytes)
+
+    def _number(self, text: str, key: str, noun: str) -> int:
+        value = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1
+        if not 0 <= value <= _MAX_OFFSET:
+            raise ModelError(
+                self._what,
+                f"the external data {key} of {noun} is not a valid number: '{safe_text(text, 40)}'",
+                _EXPORT_AGAIN,
+            )
+        return value
+
     def _element_type(self, tensor: TensorProto, noun: str) -> ElementType:
         element_type = ELEMENT_TYPES.get(tensor.data_type)
         if element_type is None:
@@ -151,14 +195,15 @@ class TensorReader:
             return self._payloads[index], b""
         if tensor.HasField("raw_data"):
             raw = tensor.raw_data
-            return _kept_payload(_RAW_DATA_FIELD, len(raw), len(raw)), raw
+            fields = frozenset({_RAW_DATA_FIELD})
+            return Payload(fields=fields, size_bytes=len(raw), entry_count=len(raw)), raw
         for number, field in _DATA_FIELDS.items():
             if number != _RAW_DATA_FIELD and (entries := getattr(tensor, field)):
-                strings = number == _STRING_DATA_FIELD
-                size_bytes = sum(map(len, entries)) if strings else 0
+                size_bytes = sum(map(len, entries)) if number == _STRING_DATA_FIELD else 0
+                fields, count = frozenset({number}), len(entries)
                 kept = repr(list(entries)).encode()
-                return _kept_payload(number, size_bytes, len(entries)), kept
-        return _kept_payload(None, 0, 0), b""
+                return Payload(fields=fields, size_bytes=size_bytes, entry_count=count), kept
+        return Payload(), b""
 
     def _checked_size(
         self,
@@ -186,13 +231,6 @@ class TensorReader:
                 _EXPORT_AGAIN,
             )
         return payload.size_bytes if size_bytes is None else size_bytes
-
-
-def _kept_payload(number: int | None, size_bytes: int, entry_count: int) -> Payload:
-    fields = frozenset[int]() if number is None else frozenset({number})
-    return Payload(
-        is_list=False, fields=fields, extents=(), size_bytes=size_bytes, entry_count=entry_count
-    )
 
 
 def payload_mark(tensor: TensorProto) -> int | None:
