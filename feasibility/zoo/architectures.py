@@ -191,14 +191,8 @@ def _write_whole(path: Path, file_bytes: int, write: Callable[[BinaryIO], None])
         with whole_file(path) as file:
             write(file)
     except OSError as error:
-        raise _unwritable(path, file_bytes, error) from error
-
-
-def _unwritable(path: Path, file_bytes: int, error: OSError) -> HostError:
-    where = safe_text(str(path))
-    if error.errno in _NO_SPACE:
-        why = f"there is no room for its {format_bytes(file_bytes)} ({error.strerror})"
-    else:
         why = f"the system says {error.strerror or error}"
-    hint = "name a folder that can be written, or set XDG_CACHE_HOME to one"
-    return HostError(f"Cannot write '{where}'", why, hint)
+        if error.errno in _NO_SPACE:
+            why = f"there is no room for its {format_bytes(file_bytes)} ({error.strerror})"
+        hint = "name a folder that can be written, or set XDG_CACHE_HOME to one"
+        raise HostError(f"Cannot write '{safe_text(str(path))}'", why, hint) from error
