@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -177,12 +176,9 @@ def _server_id(name: str, devices: Sequence[Device]) -> str:
     try:
         return find_device(name, servers).id
     except DeviceError as error:
-        names = [server.id for server in servers]
-        near = difflib.get_close_matches(name, names, n=1)
+        names = ", ".join(server.id for server in servers)
         raise UsageError(
             f"Cannot take --price for {safe_text(name)!r}",
             "no server of this name is among the devices of this check",
-            f"did you mean {near[0]}?"
-            if near
-            else f"servers of this check: {', '.join(names) or 'none'}",
+            f"servers of this check: {names or 'none'}",
         ) from error

@@ -88,7 +88,6 @@ def _model_sections(
     if details:
         yield from map(device_section, model.devices)
         yield places_section(model)
-        yield alternative_section(model)
         yield from profile_details(model.profile)
 
 
@@ -218,14 +217,3 @@ def _latency_text(latency: DurationInterval) -> str:
         default = "default " if latency.is_budget_default else ""
         text += f"; {default}target {format_duration(latency.budget_ns)}"
     return f"{text}; {METHOD_TEXT[latency.method]}"
-
-
-def alternative_section(model: ModelAssessment) -> Section | None:
-    """The other places that were considered."""
-    names = {found.device: found.name for found in model.devices}
-    rows = []
-    for other in model.placement.alternatives:
-        name = names.get(other.device or "", "")
-        reason = name_text(other.reason.removeprefix(f"{name}: "), 300)
-        rows.append(Row(name_text(name, 32), f"{verdict_text(other.where)}: {reason}"))
-    return section_of("also considered", rows)
