@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 
 import typer
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from feasibility.records.accuracy import Accuracy
     from feasibility.records.device import Device
 
+# Shorter work shows no progress.
+_PROGRESS_DELAY_S: Final = 1.0
 # As `feasibility.records.device.Kind`, which is not imported for a page of help.
 KindName: TypeAlias = Literal["phone", "tablet", "sbc", "laptop", "desktop", "server"]
 
@@ -232,7 +235,13 @@ def _accuracy_on(rows: Path) -> Accuracy:
     from feasibility.predict.validation.cases import published_tables
     from feasibility.predict.validation.rows_report import rows_report
 
-    with progress_on(rows.name, quiet=False) as progress:
+    start_s = time.monotonic()
+    with progress_on(rows.name, quiet=False) as shown:
+
+        def progress(done: int, total: int, doing: str) -> None:
+            if time.monotonic() - start_s >= _PROGRESS_DELAY_S:
+                shown(done, total, doing)
+
         return rows_report(rows, published_tables(), shipped_coefficients(), progress)
 
 
