@@ -34,7 +34,7 @@ class AccuracyPoint(Record, frozen=True, kw_only=True):
 class Accuracy(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/accuracy/1"):
     """The answer of `devices validate --report`."""
 
-    tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
+    tool_version: Annotated[str, doc("Version of feasibility that wrote this document.")]
     source: Annotated[str, doc("File with the rows.")]
     calibrated_on: Annotated[str, doc("Date of the coefficients, ISO 8601.")]
     calibrated_row_count: Annotated[Count, doc("Rows that the CPU coefficients were fitted to.")]

@@ -54,8 +54,7 @@ class Anatomy(Record, frozen=True, kw_only=True):
         doc("Bytes in use on the heap after loading, with headers and rounding; null if unknown."),
     ] = None
     requested_bytes: Annotated[
-        Bytes | None,
-        doc("Bytes requested and not freed after loading, counted by memray."),
+        Bytes | None, doc("Bytes requested and not freed after loading, counted by memray.")
     ] = None
     mapped_bytes: Annotated[
         Bytes | None, doc("Full size of mappings after loading, touched or not.")

@@ -70,7 +70,7 @@ class InitializerSize(Record, frozen=True, kw_only=True):
 class Snapshot(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/baseline/1"):
     """Figures of a model that `budget update` writes: sorted, without paths of the machine."""
 
-    tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
+    tool_version: Annotated[str, doc("Version of feasibility that wrote this document.")]
     model: Annotated[str, doc("Path relative to the budget file; untrusted text.")]
     digest: Annotated[str | None, doc("SHA-256 over the model file and its external data.")] = None
     conditions: Annotated[Conditions | None, doc("Conditions of the runs; null without runs.")] = (
@@ -151,7 +151,7 @@ class BudgetReport(
 ):
     """The result of `budget check`."""
 
-    tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
+    tool_version: Annotated[str, doc("Version of feasibility that wrote this document.")]
     config: Annotated[str, doc("The budget file, relative to its repository.")]
     baseline: Annotated[str, doc("What the models were compared with.")]
     strict: Annotated[bool, doc("True if undecided limits fail.")] = False

@@ -13,5 +13,5 @@ class Catalogue(
 ):
     """The result of `devices list` and of `devices validate FILE`."""
 
-    tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
+    tool_version: Annotated[str, doc("Version of feasibility that wrote this document.")]
     devices: Annotated[tuple[Device, ...], doc("The devices.")]

@@ -21,5 +21,5 @@ class HostCheck(Record, frozen=True):
 class HostReport(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/doctor/1"):
     """The answer of `doctor`."""
 
-    tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
+    tool_version: Annotated[str, doc("Version of feasibility that wrote this document.")]
     checks: Annotated[tuple[HostCheck, ...], doc("One check per instrument.")]

@@ -187,7 +187,7 @@ class AllocatorUse(Record, frozen=True, kw_only=True):
 class Profile(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/profile/1"):
     """One model measured on one machine with one workload."""
 
-    tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
+    tool_version: Annotated[str, doc("Version of feasibility that wrote this document.")]
     measured_at: Annotated[str, doc("UTC time, ISO 8601.")]
     method: Annotated[Method, doc("measured, or emulated: measured under emulation.")] = "measured"
     runner: Annotated[str, doc("Runner as --on takes it; local for this machine.")] = "local"

@@ -109,7 +109,7 @@ class Bisection(Record, frozen=True, kw_only=True):
 class Proof(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/proof/1"):
     """The result of `prove`."""
 
-    tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
+    tool_version: Annotated[str, doc("Version of feasibility that wrote this document.")]
     measured_at: Annotated[str, doc("UTC time, ISO 8601.")]
     model: Annotated[ProfiledModel, doc("The model.")]
     host: Annotated[Host, doc("The machine and its versions.")]

@@ -24,14 +24,14 @@ class RunnerForms(
 ):
     """The answer of `runner list`."""
 
-    tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
+    tool_version: Annotated[str, doc("Version of feasibility that wrote this document.")]
     runners: Annotated[tuple[RunnerForm, ...], doc("All forms.")]
 
 
 class RunnerTrial(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/trial/1"):
     """The answer of `runner check`: the result of one small model."""
 
-    tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
+    tool_version: Annotated[str, doc("Version of feasibility that wrote this document.")]
     runner: Annotated[str, doc("The runner, as --on takes it.")]
     method: Annotated[Method, doc("measured, or emulated: only memory can be measured.")]
     model: Annotated[str, doc("The model, one of the zoo.")]

@@ -57,7 +57,10 @@ class TensorSpec(Record, frozen=True, kw_only=True):
     name: Annotated[str, doc("Name as the model gives it; untrusted text.")]
     dtype: Annotated[
         str,
-        doc("Element type as in numpy, for example float32 or string. Maps, sequences: of values."),
+        doc(
+            "Element type as in numpy, for example float32 or string. "
+            "For maps and sequences, the type of their values."
+        ),
     ]
     shape: Annotated[
         tuple[Dim, ...] | None,
