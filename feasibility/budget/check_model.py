@@ -13,7 +13,7 @@ from feasibility.budget.judge_limit import Comparison, Finding, judge, line_of
 from feasibility.budget.metrics import METRICS, Need
 from feasibility.budget.model_under_test import ModelUnderTest, Readings
 from feasibility.budget.parse_limit import Limit
-from feasibility.budget.rules import device_bound, device_line, drift_line, operator_lines
+from feasibility.budget.rules import device_bound, device_line, drift_line, operator_line
 from feasibility.records.budget import (
     BudgetLine,
     Growth,
@@ -213,7 +213,7 @@ class Check:
         is_measured = bool(self.tested.readings.snapshot.operator_times)
         if any(rule.provider for rule in rules) and not is_measured:
             self._take("operators", is_compared=False)
-        return operator_lines(rules, self.tested.readings.snapshot)
+        return tuple(operator_line(rule, self.tested.readings.snapshot) for rule in rules)
 
     def _growth(self, metrics: list[Metric]) -> tuple[Growth, ...]:
         if not metrics or self._is_unchanged("file_size"):

@@ -88,10 +88,7 @@ def _table(snapshot: Snapshot, workload: BudgetedWorkload, headroom_ratio: float
         lines.append(f"{metric} = {_quoted(limit)}  # {shown} + {percent} %{remark}")
     if "latency" in snapshot.figures:
         took = format_duration(snapshot.figures["latency"])
-        lines += [
-            *_LATENCY_REMARK.splitlines(),
-            f'latency = "+{percent}%"  # {took} measured here',
-        ]
+        lines += [*_LATENCY_REMARK.splitlines(), f'latency = "+{percent}%"  # {took} measured here']
     return "\n".join(lines) + "\n"
 
 

@@ -28,12 +28,8 @@ _NO_REFERENCE: Final = (
 )
 
 
-def operator_lines(rules: Sequence[OperatorRule], snapshot: Snapshot) -> tuple[BudgetLine, ...]:
-    """One line per rule; it fails with the operators that are not allowed."""
-    return tuple(_operator_line(rule, snapshot) for rule in rules)
-
-
-def _operator_line(rule: OperatorRule, snapshot: Snapshot) -> BudgetLine:
+def operator_line(rule: OperatorRule, snapshot: Snapshot) -> BudgetLine:
+    """The line of a rule; it fails with the operators that are not allowed."""
     used = _used(rule.provider, snapshot)
     refused = [name for name in used if not _is_allowed(name, rule.allowed)]
     where = "the model uses" if rule.provider is None else f"{rule.provider} runs"
@@ -67,14 +63,23 @@ def drift_line(
     rule: DriftRule, model: ModelUnderTest, reference: ModelUnderTest | None
 ) -> BudgetLine:
     """The line on the difference of outputs; both models run now unless it is cached."""
-    if reference is None:
-        return _drift_line(rule, "inconclusive", _NO_REFERENCE)
-    ratio = _output_ratio(model, reference)
-    if ratio == float("inf"):
-        return _drift_line(rule, "fail", "outputs differ in number or shape, or are not finite")
-    outcome: Outcome = "pass" if ratio <= rule.limit_ratio else "fail"
-    text = f"outputs differ by up to {format_number(100 * ratio, '%')} of the largest output"
-    return _drift_line(rule, outcome, text if outcome == "fail" else "")
+    ratio = None if reference is None else _output_ratio(model, reference)
+    outcome: Outcome = "fail"
+    if ratio is None:
+        outcome, reason = "inconclusive", _NO_REFERENCE
+    elif ratio <= rule.limit_ratio:
+        outcome, reason = "pass", ""
+    elif ratio == float("inf"):
+        reason = "outputs differ in number or shape, or are not finite"
+    else:
+        reason = f"outputs differ by up to {format_number(100 * ratio, '%')} of the largest output"
+    return BudgetLine(
+        metric="drift",
+        limit_text=f"{100 * rule.limit_ratio:g}%",
+        outcome=outcome,
+        reason=reason,
+        line_number=rule.line,
+    )
 
 
 def _output_ratio(model: ModelUnderTest, reference: ModelUnderTest) -> float:
@@ -90,16 +95,6 @@ def _output_ratio(model: ModelUnderTest, reference: ModelUnderTest) -> float:
     if ratio != float("inf"):  # JSON has no infinity
         model.cache.put("drift", key, ratio)
     return ratio
-
-
-def _drift_line(rule: DriftRule, outcome: Outcome, reason: str) -> BudgetLine:
-    return BudgetLine(
-        metric="drift",
-        limit_text=f"{100 * rule.limit_ratio:g}%",
-        outcome=outcome,
-        reason=reason,
-        line_number=rule.line,
-    )
 
 
 @functools.cache

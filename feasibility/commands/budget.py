@@ -24,12 +24,7 @@ from feasibility.commands.options import (
 from feasibility.commands.output import open_output, write_bytes
 from feasibility.commands.progress import progress_on
 from feasibility.commands.report_error import report_failure
-from feasibility.errors import (
-    EXIT_CANNOT_DO,
-    EXIT_OK,
-    EXIT_REQUIREMENT_NOT_MET,
-    UsageError,
-)
+from feasibility.errors import EXIT_CANNOT_DO, EXIT_OK, EXIT_REQUIREMENT_NOT_MET, UsageError
 from feasibility.text import safe_text
 
 if TYPE_CHECKING:
@@ -86,9 +81,7 @@ class CheckOutputOptions(OutputOptions):
     """Where the report goes, and what it shows."""
 
     explain: bool = option(
-        "--explain",
-        "Show all limits and all changes from the baseline.",
-        default=False,
+        "--explain", "Show all limits and all changes from the baseline.", default=False
     )
     format_: list[str] | None = option(
         "--format NAME[=FILE]",

@@ -29,11 +29,7 @@ from feasibility.commands.options import (
 from feasibility.commands.output import open_output, print_result
 from feasibility.commands.progress import report_step
 from feasibility.commands.report_error import report_failure, report_message
-from feasibility.errors import (
-    EXIT_CANNOT_DO,
-    EXIT_OK,
-    EXIT_REQUIREMENT_NOT_MET,
-)
+from feasibility.errors import EXIT_CANNOT_DO, EXIT_OK, EXIT_REQUIREMENT_NOT_MET
 from feasibility.text import safe_text
 
 if TYPE_CHECKING:

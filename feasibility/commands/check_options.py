@@ -63,8 +63,7 @@ class PlaceOptions:
         "boards and a server.",
     )
     role: AppRole | None = option(
-        "--role",
-        "Role of the app; sets its memory limit; default: the role in the device file.",
+        "--role", "Role of the app; sets its memory limit; default: the role in the device file."
     )
     runtime: str | None = option(
         "--runtime NAME",

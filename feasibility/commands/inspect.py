@@ -11,12 +11,7 @@ app = CommandApp()
 
 
 @app.add_command()
-def inspect(
-    model: ModelArgument,
-    *,
-    dim: DimOption = None,
-    out: ReportOptions,
-) -> None:
+def inspect(model: ModelArgument, *, dim: DimOption = None, out: ReportOptions) -> None:
     """Show facts about a model without running it.
 
     Parameters, operators, inputs and outputs, operations and bytes moved per inference, and the
@@ -32,8 +27,5 @@ def inspect(
             progress(0, 1, "reading the graph")
             facts = inspect_model(model, dims=dims)
         print_result(
-            facts,
-            lambda: inspect_report(facts, details=out.details),
-            as_json=out.json,
-            output=file,
+            facts, lambda: inspect_report(facts, details=out.details), as_json=out.json, output=file
         )

@@ -116,11 +116,7 @@ def memory_section(profile: Profile) -> Section | None:
         ),
         _figure_row("inference peak", memory.inference_peak_bytes, "highest during the runs"),
         _figure_row("floor", memory.floor_bytes, "with less, the process is killed"),
-        _figure_row(
-            "comfort",
-            memory.comfort_bytes,
-            _comfort_words(memory),
-        ),
+        _figure_row("comfort", memory.comfort_bytes, _comfort_words(memory)),
     ]
     if profile.default_allocator is not None:
         rows.append(Row("default allocator", _default_range_text(profile.default_allocator)))
