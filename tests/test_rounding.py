@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "feasibility"
 ROUNDS_NUMBERS = {
     "budget.judge_limit": "removes floating-point noise before a comparison",
     "predict.this_device": "digits of figures in a device file",
-    "predict.latency.model_similarity": "shares in the coefficients file",
+    "predict.latency.error_covariance": "shares in the coefficients file",
 }
 # Besides render/, modules that write figures into messages: errors, warnings, hints, notes of
 # device files, the text of budget files.

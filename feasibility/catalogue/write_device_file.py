@@ -8,14 +8,7 @@ from typing import Any, Final
 
 import tomli_w
 
-from feasibility.catalogue.figures import (
-    FIGURES,
-    LATENCY,
-    MEMORY,
-    PRICE,
-    SUSTAINED_RATE,
-    Quantity,
-)
+from feasibility.catalogue.figures import FIGURES, LATENCY, MEMORY, PRICE, SUSTAINED_RATE, Quantity
 from feasibility.catalogue.read_device_file import ANCHOR_COUNTS, SCHEMA
 from feasibility.records.device import (
     UNVERIFIED,

@@ -189,10 +189,7 @@ def _line(text: str) -> str:
 
 
 def rates_of(
-    threads: int,
-    times: Mapping[str, KernelTime],
-    alone: Mapping[str, KernelTime],
-    source: str,
+    threads: int, times: Mapping[str, KernelTime], alone: Mapping[str, KernelTime], source: str
 ) -> Rates:
     """Rates of a number of threads, from the times of `zoo.single_operator_networks`.
 

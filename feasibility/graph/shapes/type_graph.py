@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Final, TypeVar
 
 import numpy as np
@@ -277,18 +277,14 @@ def _typed(call: Call, flow: Flow, refusal: str, scope: _Scope) -> TypedNode:
             scope.constants[name] = is_folded
             if array is not None:
                 scope.values[name] = array
+    known = {item.name: getattr(call, item.name) for item in fields(call)}
     return TypedNode(
-        node,
-        call.op_type,
-        call.domain,
-        call.attributes,
-        call.inputs,
-        call.values,
-        outputs,
-        flow.bodies,
-        flow.trip_count,
-        is_folded,
-        refusal,
+        **known,
+        outputs=outputs,
+        bodies=flow.bodies,
+        trip_count=flow.trip_count,
+        is_folded=is_folded,
+        refusal=refusal,
     )
 
 

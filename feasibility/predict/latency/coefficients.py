@@ -15,9 +15,8 @@ import msgspec
 from msgspec import Struct
 
 from feasibility.predict.latency.cpu_formula import CpuCoefficients, Work
-from feasibility.predict.latency.error_covariance import Covariance
+from feasibility.predict.latency.error_covariance import Covariance, operator_point, similarities
 from feasibility.predict.latency.gpu_formula import GpuCoefficients
-from feasibility.predict.latency.model_similarity import operator_point, similarities
 
 FILE: Final = Path(__file__).with_name("coefficients.toml")
 # Most published rows are of this runtime, from several years of builds.
@@ -80,7 +79,7 @@ class CpuFit(Struct, frozen=True):
         formula: The formula's coefficients, for the reference runtime.
         runtimes: Other runtimes relative to it, and itself.
         yearly_ratio: Time of a build of the reference runtime relative to one a year older.
-        points: The models of the fit, as points of `model_similarity`.
+        points: The models of the fit, as points of `operator_point`.
         weights: Weight of each of them in the correction, under each of `CIRCUMSTANCES`.
     """
 
