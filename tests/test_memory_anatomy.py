@@ -20,8 +20,12 @@ from feasibility.measure.instruments.ort_profile import ArenaStep, Trace
 from feasibility.measure.measure_model import measure_model
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.memory_anatomy import MemorySources, anatomy
-from feasibility.measure.memory_figures import ChildMemory
-from feasibility.measure.memory_surveys import SurveyedMemory, Surveys, surveyed_memory
+from feasibility.measure.memory_figures import (
+    ChildMemory,
+    SurveyedMemory,
+    Surveys,
+    surveyed_memory,
+)
 from feasibility.measure.passes import Passes
 from feasibility.records.anatomy import Anatomy, MemoryParts
 from feasibility.records.profile import Profile

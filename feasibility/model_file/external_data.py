@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from feasibility.errors import ModelError
 from feasibility.model_file.open_model import FileIdentity, open_regular
 from feasibility.records.facts import ExternalFile
@@ -69,9 +71,8 @@ def external_file_facts(files: Mapping[str, ResolvedFile]) -> tuple[ExternalFile
         if known is None:
             merged[file.identity] = file.facts
             continue
-        merged[file.identity] = ExternalFile(
-            location=known.location,
-            file_bytes=known.file_bytes,
+        merged[file.identity] = replace(
+            known,
             used_bytes=min(known.used_bytes + file.facts.used_bytes, known.file_bytes),
             initializer_count=known.initializer_count + file.facts.initializer_count,
         )

@@ -193,8 +193,6 @@ class Timed(msgspec.Struct, frozen=True, tag_field="event", tag="timed"):
     """The task at `index` of a series is over; the other fields are those of `Done`."""
 
     index: int
-    first_run_ns: int
-    warmup_count: int
     samples_ns: tuple[int, ...]
     processor_ns: tuple[int, ...] = ()
 

@@ -28,12 +28,8 @@ def evict(paths: Iterable[Path]) -> int:
     """
     kept_bytes = 0
     for path in paths:
-        with contextlib.suppress(OSError):
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                kept_bytes += _evict(descriptor)
-            finally:
-                os.close(descriptor)
+        with contextlib.suppress(OSError), path.open("rb", buffering=0) as file:
+            kept_bytes += _evict(file.fileno())
     return kept_bytes
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,10 @@ from feasibility.units import format_bytes, format_percent
 # Share of the free memory for other programs.
 _RESERVE_RATIO: Final = 0.1
 _ISAS: Final[dict[str, Isa]] = {isa: isa for isa in get_args(Isa)}
+# What many manufacturers leave in place of a name.
+_PLACEHOLDER: Final = re.compile(
+    "to be filled|default string|system product name|not specified|unknown", re.IGNORECASE
+)
 # Source: DMTF DSP0134, System Management BIOS, section 7.4.1, table 17.
 _CHASSIS: Final[dict[str, Kind]] = {
     **dict.fromkeys(("3", "4", "5", "6", "7", "13", "15", "24", "35", "36"), "desktop"),
@@ -131,13 +136,8 @@ def _chip(root: Path) -> str:
 
 def _name(board: str, cpu: str, root: Path) -> str:
     product = kernel_text(root / "sys/class/dmi/id/product_name")
-    return next(filter(_is_real_name, (board, product, cpu)), "this machine")
-
-
-def _is_real_name(name: str) -> bool:
-    """Whether the name is a real one; many manufacturers leave a placeholder."""
-    words = ("to be filled", "default string", "system product name", "not specified", "unknown")
-    return bool(name) and not any(word in name.lower() for word in words)
+    real = (name for name in (board, product, cpu) if name and not _PLACEHOLDER.search(name))
+    return next(real, "this machine")
 
 
 def _kind(root: Path, board: str, isa: Isa) -> Kind:
