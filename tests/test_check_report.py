@@ -140,7 +140,7 @@ def test_obstacles_without_a_column_are_listed() -> None:
     demands = Requirements(storage_budget_bytes=31_457_280, is_private=True)
     text = report(assessed(demands=demands))
     assert "takes 171 MiB on disk, over the limit of 30 MiB (--app-size)" in text
-    assert "server         inputs may not leave the device (--private)" in text
+    assert "server         inputs must stay on the device (--private)" in text
 
 
 def test_the_next_action_can_be_pasted() -> None:

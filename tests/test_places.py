@@ -85,7 +85,7 @@ def test_a_device_of_ones_own_needs_no_network() -> None:
     ("demands", "summary"),
     [
         (Requirements(is_offline=True), "it must work without a network (--offline)"),
-        (Requirements(is_private=True), "inputs may not leave the device (--private)"),
+        (Requirements(is_private=True), "inputs must stay on the device (--private)"),
     ],
 )
 def test_demands_that_keep_it_from_the_cloud(demands: Requirements, summary: str) -> None:

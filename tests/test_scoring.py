@@ -254,7 +254,7 @@ def test_change_is_offered_where_it_is_known_to_work() -> None:
     assert found.score == SCORE_CHANGES
     assert change_text(found) == (
         "store the weights as external data: they are mapped instead of copied, and the peak "
-        "falls from about 1.78 GiB to at most 450 MiB (where measured, 1.02 to 1.07 times the "
+        "falls from about 1.78 GiB to at most 450 MiB (measured: 1.02 to 1.07 times the "
         "latency)"
     )
 

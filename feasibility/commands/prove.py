@@ -90,7 +90,7 @@ def _wanted(asked: LimitOptions) -> ProveOptions:
     from feasibility.measure.prove.prove_model import ProveOptions
     from feasibility.units import parse_bytes
 
-    what = "Cannot prove anything"
+    what = "Cannot run `feasibility prove`"
     if asked.memory is not None and asked.device is not None:
         raise UsageError(what, "--memory and --device both set the limit", "give one of them")
     if asked.memory is None and asked.device is None and not asked.bisect:
@@ -120,10 +120,7 @@ def _wanted(asked: LimitOptions) -> ProveOptions:
 
 def _left_for_the_model(device: Device) -> int:
     """The device's memory limit for a process, less what its runtime needs."""
-    from feasibility.decide.constraints import memory_budget_bytes
-    from feasibility.decide.requirements import Requirements
-
-    granted = memory_budget_bytes(device, Requirements())
+    granted = device.usable_bytes()
     left = 0 if granted is None else granted - device.limits.runtime_bytes.value
     if device.runs_on == "gpu":
         why = "its models run in GPU memory"

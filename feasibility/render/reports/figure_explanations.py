@@ -24,7 +24,6 @@ from feasibility.units import (
     format_bytes,
     format_count,
     format_duration_range,
-    format_factor,
     format_number,
     format_percent,
 )
@@ -106,8 +105,8 @@ def _time_source(latency: DurationInterval, profile: Profile) -> str:
         sentences.append(_anchors_text(latency.anchor_count, basis.anchor_ratio, basis))
     if basis.host_ratio > 1:
         sentences.append(
-            f"Multiplied by {format_factor(basis.host_ratio)}: on this machine, the model was "
-            "slower than its operations explain."
+            f"Multiplied by {format_number(basis.host_ratio)}, because on this machine the model "
+            "was slower than its operations explain."
         )
     if basis.is_loop_counted_once:
         sentences.append("A loop of unknown length was counted once.")
@@ -136,13 +135,13 @@ def _target_text(latency: DurationInterval, basis: LatencyBasis) -> str:
 
 def _anchors_text(count: int, ratio: float, basis: LatencyBasis) -> str:
     models, other = counted(count, "model"), basis.other_anchor_count
-    text = f"Multiplied by {format_number(ratio)} after {models} measured on the device itself"
+    text = f"Multiplied by {format_number(ratio)} because of {models} timed on the device itself"
     if not other:
         return f"{text}."
     which = "" if other == count else f"{other} of them "
     return (
-        f"{text}, {which}with another runtime, arithmetic or number of threads, which counts for "
-        "less."
+        f"{text}, {which}with another runtime, arithmetic or number of threads and so with less "
+        "weight."
     )
 
 

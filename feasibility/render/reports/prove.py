@@ -95,8 +95,8 @@ def _limit_rows(proof: Proof) -> Iterator[Row]:
     yield Row("limit", f"{format_bytes(proof.memory_bytes)} for the model{device}")
     yield Row(
         "",
-        f"plus {format_bytes(proof.baseline_bytes)} charged for Python and the runtime "
-        f"= {format_bytes(proof.verdict.enforced_bytes)}",
+        f"plus {format_bytes(proof.baseline_bytes)} for Python and the runtime "
+        f"= {format_bytes(proof.verdict.enforced_bytes)}; shared library pages are not counted",
     )
     yield Row("", how)
 

@@ -195,11 +195,11 @@ _BY_CODE: Final[dict[ReasonCode, Callable[[Reason], str]]] = {
         "there; use the file from before the optimisation"
     ),
     "no-network-allowed": lambda _: "it must work without a network (--offline)",
-    "inputs-private": lambda _: "inputs may not leave the device (--private)",
+    "inputs-private": lambda _: "inputs must stay on the device (--private)",
     "external-data": lambda reason: (
         "store the weights as external data: they are mapped instead of copied, and the peak "
         f"falls from about {format_bytes(reason.unchanged_bytes)} to at most "
-        f"{format_bytes(reason.actual_high_bytes)} (where measured, 1.02 to 1.07 times the latency)"
+        f"{format_bytes(reason.actual_high_bytes)} (measured: 1.02 to 1.07 times the latency)"
     ),
     "steady-allocator": lambda reason: (
         f"start the process with {TRIM_SETTING}: glibc then returns freed memory, and the peak "
