@@ -32,7 +32,6 @@ _DATA_FIELDS: Final = {
     10: "double_data",
     11: "uint64_data",
 }
-_EXPORT_AGAIN: Final = "the file was damaged or written wrongly; export the model again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +98,7 @@ class TensorReader:
         if tensor.data_location == _EXTERNAL:
             size_bytes = element_type.size_bytes(element_count)
             if size_bytes is None:
-                raise ModelError(
-                    self._what, f"{noun} keeps strings in external data", _EXPORT_AGAIN
-                )
+                raise self._error(f"{noun} keeps strings in external data")
             external = self._external(tensor, size_bytes, noun)
             return TensorInfo(*common, size_bytes, role, scope, external=external)
         payload, kept = self._payload(tensor)
@@ -140,52 +137,45 @@ class TensorReader:
         values: dict[str, str] = {}
         for entry in tensor.external_data:
             if entry.key in values and entry.key == "location":
-                raise ModelError(self._what, f"{noun} names two external data files", _EXPORT_AGAIN)
+                raise self._error(f"{noun} names two external data files")
             values[entry.key] = entry.value
         location = values.get("location", "")
         if not location:
-            raise ModelError(self._what, f"{noun} is external and names no file", _EXPORT_AGAIN)
+            raise self._error(f"{noun} is external and names no file")
         offset = self._number(values.get("offset", "0"), "offset", noun)
         length = self._number(values.get("length", "0"), "length", noun)
         # For the runtime a length of 0 means that none was given.
         if length not in (0, size_bytes):
-            raise ModelError(
-                self._what,
-                f"{noun} needs {size_bytes:,} bytes, but its external data has {length:,}",
-                _EXPORT_AGAIN,
+            raise self._error(
+                f"{noun} needs {size_bytes:,} bytes, but its external data has {length:,}"
             )
         return ExternalData(location, offset, size_bytes)
 
     def _number(self, text: str, key: str, noun: str) -> int:
         value = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1
         if not 0 <= value <= _MAX_OFFSET:
-            raise ModelError(
-                self._what,
-                f"the external data {key} of {noun} is not a valid number: '{safe_text(text, 40)}'",
-                _EXPORT_AGAIN,
+            raise self._error(
+                f"the external data {key} of {noun} is not a valid number: '{safe_text(text, 40)}'"
             )
         return value
 
     def _element_type(self, tensor: TensorProto, noun: str) -> ElementType:
         element_type = ELEMENT_TYPES.get(tensor.data_type)
         if element_type is None:
-            raise ModelError(
-                self._what,
-                f"{noun} has the element type {tensor.data_type}, which ONNX does not define",
-                _EXPORT_AGAIN,
+            raise self._error(
+                f"{noun} has the element type {tensor.data_type}, which ONNX does not define"
             )
         return element_type
 
     def _element_count(self, dims: tuple[int, ...], noun: str) -> int:
         shown = safe_text(str(list(dims[:16])), 80)
         if any(dim < 0 for dim in dims):
-            raise ModelError(self._what, f"{noun} has a negative size: {shown}", _EXPORT_AGAIN)
+            raise self._error(f"{noun} has a negative size: {shown}")
         count = 0 if 0 in dims else 1
         for dim in dims:
             count *= dim
             if count > _MAX_ELEMENT_COUNT:
-                why = f"{noun} has more elements than 64 bits can count: {shown}"
-                raise ModelError(self._what, why, _EXPORT_AGAIN)
+                raise self._error(f"{noun} has more elements than 64 bits can count: {shown}")
         return count
 
     def _payload(self, tensor: TensorProto) -> tuple[Payload, bytes]:
@@ -224,13 +214,15 @@ class TensorReader:
         if expected != payload.entry_count or len(fields) > 1 or not fields <= fitting:
             shown = safe_text(str(list(dims)), 80)
             held = " and ".join(sorted(fields)) or "no data field"
-            raise ModelError(
-                self._what,
+            raise self._error(
                 f"{noun} is {element_type.name} {shown}, which needs {expected:,} {unit}, "
-                f"but holds {payload.entry_count:,} in {held}",
-                _EXPORT_AGAIN,
+                f"but holds {payload.entry_count:,} in {held}"
             )
         return payload.size_bytes if size_bytes is None else size_bytes
+
+    def _error(self, why: str) -> ModelError:
+        hint = "the file was damaged or written wrongly; export the model again"
+        return ModelError(self._what, why, hint)
 
 
 def payload_mark(tensor: TensorProto) -> int | None:

@@ -25,15 +25,11 @@ _LOADS: Final = ("load_model", "load")
 _FIRSTS: Final = ("first_forward", "first_call", "first_prefill")
 
 
-def is_report(document: object) -> bool:
-    """Whether a JSON document is such a report, with or without its configuration."""
-    report = _report(document)
-    return any("latency" in part(report, name) for name in (*_RUNS, *_LOADS))
-
-
-def read_report(document: dict[str, Any]) -> Profile:
-    """The figures of the report."""
-    report = _report(document)
+def read_report(document: object) -> Profile | None:
+    """The figures of a report with or without its configuration; None for any other document."""
+    report = part(document, "report") or part(document)
+    if not any("latency" in part(report, name) for name in (*_RUNS, *_LOADS)):
+        return None
     config = part(document, "config")
     environment, backend = part(config, "environment"), part(config, "backend")
     name = next((name for name in _RUNS if part(report, name, "latency")), None)
@@ -61,10 +57,6 @@ def read_report(document: dict[str, Any]) -> Profile:
             "memory is the sampled peak of the whole process, Python and its libraries included",
         ),
     )
-
-
-def _report(document: object) -> Any:
-    return part(document, "report") or part(document)
 
 
 def _latency(report: Any, name: str) -> Latency:

@@ -28,13 +28,10 @@ _SCHEMA_VERSION: Final = 1
 _IN_PROCESS: Final = frozenset({"cpu", "xnnpack"})
 
 
-def is_report(document: object) -> bool:
-    """Whether a JSON document is such a report."""
-    return isinstance(document, dict) and "ort_runner_version" in part(document, "system")
-
-
-def read_report(document: dict[str, Any]) -> Profile:
-    """The figures of the report."""
+def read_report(document: dict[str, Any]) -> Profile | None:
+    """The figures of the report; None for any other document."""
+    if "ort_runner_version" not in part(document, "system"):
+        return None
     if document.get("schema_version") != _SCHEMA_VERSION:
         raise UnreadableError(f"its schema_version is not {_SCHEMA_VERSION}")
     system, config = part(document, "system"), part(document, "config")

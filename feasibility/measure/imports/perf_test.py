@@ -32,19 +32,10 @@ _MOST_S: Final = 10_000
 _WHOLE_PROCESS: Final = "memory is the peak of the whole process, runtime and program included"
 
 
-def is_output(content: str) -> bool:
-    """Whether a text is the output of the tool."""
-    return _AVERAGE.search(content) is not None
-
-
-def is_result_file(content: str) -> bool:
-    """Whether a text is a results file: every line is a row, and the first row is run 0."""
-    rows = _rows(content)
-    return bool(rows) and int(rows[0]["run"]) == 0
-
-
-def read_output(content: str) -> Profile:
-    """The figures of the output."""
+def read_output(content: str) -> Profile | None:
+    """The figures of the output; None for any other text."""
+    if not _AVERAGE.search(content):
+        return None
     mean = _found(_AVERAGE, content, MILLISECOND_NS)
     if mean is None:
         raise UnreadableError("it has no average time cost")
@@ -74,9 +65,14 @@ def read_output(content: str) -> Profile:
     )
 
 
-def read_result_file(content: str) -> Profile:
-    """The figures of the last benchmark in the file, to which the tool appends."""
+def read_result_file(content: str) -> Profile | None:
+    """The figures of the last benchmark in the file, to which the tool appends.
+
+    None for any other text: every line of the file is a row, and the first row is run 0.
+    """
     rows = _rows(content)
+    if not rows or int(rows[0]["run"]) != 0:
+        return None
     begins = [index for index, row in enumerate(rows) if int(row["run"]) == 0]
     last = rows[begins[-1] :]
     seconds = [float(row[2]) for row in last]

@@ -177,10 +177,7 @@ def cpu_quota(root: Path = Path("/")) -> int | None:
     quota, _, period = kernel_text(root / "sys/fs/cgroup/cpu.max").partition(" ")
     if not quota:
         folder = root / "sys/fs/cgroup/cpu"
-        quota, period = (
-            kernel_text(folder / "cpu.cfs_quota_us"),
-            kernel_text(folder / "cpu.cfs_period_us"),
-        )
+        quota, period = (kernel_text(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
     if quota.isdecimal() and period.isdecimal() and int(period) > 0:
         return max(1, math.ceil(int(quota) / int(period)))
     return None
