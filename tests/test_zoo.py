@@ -140,7 +140,7 @@ def test_outputs_have_the_shape_of_the_published_model(
 )
 def test_parameters_are_those_of_the_published_model(name: str, parameter_count: int):
     """Counted without the scalars that spell out an activation or a normalisation."""
-    network = zoo._NETWORKS[name]()
+    network = entry_named(name).network()
     counted = sum(weight.element_count for weight in network.weights if weight.shape)
     assert counted == parameter_count
 
@@ -170,16 +170,16 @@ def test_a_file_is_what_onnx_would_save(folder: Path):
 
 
 def test_every_name_in_a_graph_is_its_own(folder: Path):
-    for build_network in zoo._NETWORKS.values():
-        network = build_network()
+    for entry in zoo.entries():
+        network = entry.network()
         named = (*network.inputs, *network.nodes, *network.weights, *network.integers)
         repeated = [name for name, count in Counter(x.name for x in named).items() if count > 1]
         assert repeated == []
 
 
 def test_all_weights_are_used():
-    for build_network in zoo._NETWORKS.values():
-        network = build_network()
+    for entry in zoo.entries():
+        network = entry.network()
         read = {name for node in network.nodes for name in node.inputs}
         assert {each.name for each in (*network.weights, *network.integers)} - read == set()
 

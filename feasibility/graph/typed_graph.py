@@ -115,6 +115,7 @@ class TypedGraph:
         types: Types by value name, with those of enclosing graphs.
         initializers: Names of its own initializers.
         constants: By value name, whether it depends on constants only.
+        output_values: Values of its outputs, if small and known.
     """
 
     name: str
@@ -124,6 +125,7 @@ class TypedGraph:
     types: Mapping[str, ValueType]
     initializers: frozenset[str]
     constants: Mapping[str, bool]
+    output_values: tuple[Array | None, ...]
 
     def output_types(self) -> tuple[ValueType, ...]:
         """Types of its outputs."""

@@ -111,11 +111,9 @@ def running_peak_bytes(profile: Profile, device: Device) -> int | None:
 
     This is the peak of a process that loads the model without a second copy of its weights.
     """
-    phases = _phases(profile, device)
-    if phases is None or profile.memory is None:
+    phases = _phases(profile, device, is_retained=False)
+    if phases is None:
         return None
-    if profile.host.arch != device.isa:
-        phases = carried_over(profile.model, profile.memory, profile.host.arch, device.isa)
     return math.ceil(phases.run.high) + device.limits.runtime_bytes.value
 
 
@@ -130,14 +128,17 @@ def modelled_on(model: ProfiledModel, isa: str) -> ModelledMemory | None:
     return next((memory for memory in model.modelled_memory if memory.isa == isa), None)
 
 
-def _phases(profile: Profile, device: Device) -> Phases | None:
-    """Memory on the device's CPU; None if it was not measured anywhere."""
+def _phases(profile: Profile, device: Device, *, is_retained: bool = True) -> Phases | None:
+    """Memory on the device's CPU; None if it was not measured anywhere.
+
+    `is_retained` adds what the device's allocator retains, if that was not measured.
+    """
     if profile.memory is None or device.runs_on == "gpu":
         return None
     if profile.host.arch == device.isa:
         return _same_isa(profile, profile.memory, device)
     phases = carried_over(profile.model, profile.memory, profile.host.arch, device.isa)
-    return phases.with_retained(device)
+    return phases.with_retained(device) if is_retained else phases
 
 
 def _same_isa(profile: Profile, memory: Memory, device: Device) -> Phases:

@@ -13,20 +13,13 @@ from feasibility.graph.attributes import graph_of, int_of, ints_of
 from feasibility.graph.typed_graph import Call, TypedGraph
 from feasibility.graph.value_types import UNKNOWN, Array, ValueType, merge
 
+# Types a body by its name and graph, the types of its inputs and, by position, their values.
+BodyWalker: TypeAlias = Callable[
+    [str, GraphProto, Sequence[ValueType], Mapping[int, Array]], TypedGraph
+]
+
 # Loops with a larger trip count are `while` loops whose count is a placeholder.
 MAX_TRIPS: Final = 2**31
-
-
-@dataclass(frozen=True, slots=True)
-class Body:
-    """A typed body with the known values of its outputs."""
-
-    graph: TypedGraph
-    values: tuple[Array | None, ...]
-
-
-# Types a body by its name and graph, the types of its inputs and, by position, their values.
-BodyWalker: TypeAlias = Callable[[str, GraphProto, Sequence[ValueType], Mapping[int, Array]], Body]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +43,7 @@ def branches(call: Call, walk: BodyWalker) -> Flow:
     if chosen is not None:
         names = (names[0],) if chosen else (names[1],)
     bodies = [
-        walk(name, graph, (), {}).graph
+        walk(name, graph, (), {})
         for name in names
         if (graph := graph_of(call.attributes, name)) is not None
     ]
@@ -72,11 +65,11 @@ def loop(call: Call, walk: BodyWalker) -> Flow:
     values = {1: np.ones((), bool)} if starts_true else {}
     header = (ValueType(TensorProto.INT64, ()), ValueType(TensorProto.BOOL, ()))
     body = walk("body", graph, (*header, *carried), values)
-    after = _padded(body.graph.output_types()[1:], len(carried))
+    after = _padded(body.output_types()[1:], len(carried))
     settled = tuple(map(_widened, carried, after))
     if settled != carried:
         body = walk("body", graph, (*header, *settled), values)
-    goes_on = body.values[0] if body.values else None
+    goes_on = body.output_values[0] if body.output_values else None
     trip_count = None
     limit = call.number(0)
     if limit is not None and starts_true and _truth(goes_on):
@@ -86,9 +79,9 @@ def loop(call: Call, walk: BodyWalker) -> Flow:
     if trip_count is not None and trip_count >= MAX_TRIPS:
         trip_count = None
     stacked = tuple(
-        _stacked(value, trip_count, 0) for value in body.graph.output_types()[1 + len(carried) :]
+        _stacked(value, trip_count, 0) for value in body.output_types()[1 + len(carried) :]
     )
-    return Flow((*settled, *stacked), (body.graph,), trip_count)
+    return Flow((*settled, *stacked), (body,), trip_count)
 
 
 def scan(call: Call, walk: BodyWalker, *, has_batch: bool = False) -> Flow:
@@ -113,7 +106,7 @@ def scan(call: Call, walk: BodyWalker, *, has_batch: bool = False) -> Flow:
     if has_batch:
         states = tuple(_without(value, 0)[0] for value in states)
     body = walk("body", graph, (*states, *slices), {})
-    found = body.graph.output_types()
+    found = body.output_types()
     settled = tuple(map(_widened, states, _padded(found, len(states))))
     out_axes = ints_of(call.attributes, "scan_output_axes") or ()
     stacked = tuple(
@@ -126,7 +119,7 @@ def scan(call: Call, walk: BodyWalker, *, has_batch: bool = False) -> Flow:
         trip_count = None if trip_count is None or batch is None else trip_count * batch
     if trip_count is not None and trip_count >= MAX_TRIPS:
         trip_count = None
-    return Flow(outputs, (body.graph,), trip_count)
+    return Flow(outputs, (body,), trip_count)
 
 
 def _truth(value: Array | None) -> bool | None:

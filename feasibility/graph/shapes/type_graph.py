@@ -24,7 +24,7 @@ from onnx import (
 
 from feasibility.graph.attributes import Attributes, attributes_of
 from feasibility.graph.constant_folding import fold, tensor_value
-from feasibility.graph.shapes.control_flow import Body, Flow, branches, loop, scan
+from feasibility.graph.shapes.control_flow import Flow, branches, loop, scan
 from feasibility.graph.shapes.infer_node import NodeTypes
 from feasibility.graph.shapes.node_order import execution_order
 from feasibility.graph.typed_graph import Call, TypedGraph, TypedNode
@@ -151,7 +151,14 @@ class _Walk:
                     scope.types[output] = value_type(hints[output].type)
         outputs = tuple(item.name for item in graph.output)
         return TypedGraph(
-            name, tuple(nodes), fed, outputs, scope.types, frozenset(initializers), scope.constants
+            name=name,
+            nodes=tuple(nodes),
+            inputs=fed,
+            outputs=outputs,
+            types=scope.types,
+            initializers=frozenset(initializers),
+            constants=scope.constants,
+            output_values=tuple(scope.values.get(item) for item in outputs),
         )
 
     def _add_initializers(self, graph: GraphProto, scope: _Scope, declared: set[str]) -> set[str]:
@@ -237,7 +244,7 @@ class _Walk:
 
         def walk(
             name: str, graph: GraphProto, inputs: Sequence[ValueType], values: Mapping[int, Array]
-        ) -> Body:
+        ) -> TypedGraph:
             inner = scope.inner()
             names = [item.name for item in graph.input]
             given = dict(zip(names, inputs, strict=False))
@@ -248,8 +255,7 @@ class _Walk:
                     inner.values[item] = values[index]
                 else:
                     inner.values.pop(item, None)
-            walked = self.graph(graph, given, inner, types, references, name)
-            return Body(walked, tuple(inner.values.get(item) for item in walked.outputs))
+            return self.graph(graph, given, inner, types, references, name)
 
         if call.op_type == "Scan":
             return scan(call, walk, has_batch=types.opsets.get("", 0) == 8)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from statistics import geometric_mean
 from typing import Final, NamedTuple
 
 import msgspec
@@ -153,12 +154,6 @@ class Coefficients(Struct, frozen=True):
 WINOGRAD_RUNTIMES: Final = frozenset(
     {"ncnn", "paddle-lite", "tnn", "bolt", "mnn", "opencv", "paddle"}
 )
-
-
-def geometric_mean(values: Iterable[float]) -> float:
-    """Geometric mean of positive numbers."""
-    logs = [math.log(value) for value in values]
-    return math.exp(sum(logs) / len(logs))
 
 
 @functools.cache
