@@ -111,7 +111,7 @@ def device_proof_section(devices: Sequence[DeviceAssessment]) -> Section | None:
         (Column("device", min_width=20), lambda pair: name_text(pair[0], 32)),
         (Column("memory limit", "right"), lambda pair: format_bytes(pair[1].run.limit_bytes)),
         (Column("result"), lambda pair: _result_text(pair[1].run)),
-        (Column("time", "right"), lambda pair: _factor_text(pair[1].run.latency_ratio)),
+        (Column("relative time", "right"), lambda pair: _factor_text(pair[1].run.latency_ratio)),
         tone=lambda pair: _TONES[pair[1].run.outcome],
         tone_column=2,
     )
@@ -208,7 +208,10 @@ def runs_section(proof: Proof) -> Section | None:
         (Column("result"), _result_text),
         (Column("loading", "right", rank=2), lambda run: known(run.load_ns, format_duration, "")),
         (Column("per run", "right"), lambda run: known(run.median_ns, format_duration, "")),
-        (Column("time", "right"), lambda run: _factor_text(run.latency_ratio)),
+        (
+            Column("relative time", "right", title_width=8),
+            lambda run: _factor_text(run.latency_ratio),
+        ),
         (
             Column("read again per run", "right", rank=1),
             lambda run: format_bytes(run.reread_per_run_bytes) if run.reread_per_run_bytes else "",

@@ -137,8 +137,10 @@ def _rate(reason: Reason) -> str:
     if reason.code == "within-limit":
         return f"{asked} keep it busy {format_percent_range(*busy)} of the time"
     done = format_number_range(rate / busy[1], rate / busy[0])
-    ending = "too slow" if reason.code == "over-limit" else "the target lies inside this interval"
-    return f"reaches {done} of {asked}: {ending}"
+    text = f"reaches {done} inferences per second"
+    if reason.code == "over-limit":
+        return f"{text}, below the target of {format_count(rate)}"
+    return f"{text}; this interval contains the target of {format_count(rate)}"
 
 
 def _realtime(reason: Reason) -> str:
