@@ -71,8 +71,8 @@ class PlaceOptions:
     )
     threads: int | None = option(
         "--threads N",
-        "Intra-op threads on the device; default: the fastest number from 1 to 4. This machine "
-        "measures with N threads too, at most its core count; default: 1.",
+        "Intra-op threads on the device; default: the fastest number from 1 to 4. The "
+        "measurement on this machine uses N too, at most its core count; default: 1.",
         min=1,
     )
     measured: Path | None = option(
@@ -99,8 +99,8 @@ class NetworkOptions:
     )
     upload: str | None = option(
         "--upload SIZE",
-        "Bytes that one request sends, for example 60KB for a JPEG; default: raw input "
-        "tensor size.",
+        "Bytes that one request sends, for example 60KB for a JPEG; default: size of "
+        "the raw input tensors.",
     )
     offline: bool = option("--offline", "The model must work without a network.", default=False)
     private: bool = option("--private", "Inputs must stay on the device.", default=False)

@@ -71,7 +71,8 @@ class SectionedCommand(TyperCommand):
             if record is None:
                 continue
             if param.param_type_name == "argument":
-                sections.setdefault("Arguments", []).append(record)
+                # Without its Python type, which says less than the help.
+                sections.setdefault("Arguments", []).append((param.metavar or "", record[1]))
                 continue
             heading = getattr(param, "rich_help_panel", None) or "Options"
             if param.name == "help":

@@ -26,7 +26,9 @@ ModelArgument: TypeAlias = Annotated[
 DimOption: TypeAlias = Annotated[
     list[str] | None,
     single_option(
-        "--dim NAME=N", "Size of a symbolic dim, for example batch=4; repeatable.", heading=INPUTS
+        "--dim NAME=VALUE",
+        "Size of a symbolic dim, for example batch=4; repeatable.",
+        heading=INPUTS,
     ),
 ]
 ThreadsOption: TypeAlias = Annotated[

@@ -81,7 +81,7 @@ def changed_sizes(first: InputPlan, used: InputPlan) -> tuple[Notice, ...]:
         "sizes-changed",
         f"the model did not run with the sizes assumed first; changed: "
         f"{changes or 'the generated inputs'}",
-        "set the sizes that you will use with --dim NAME=N",
+        "set the sizes that you will use with --dim NAME=VALUE",
     )
 
 
