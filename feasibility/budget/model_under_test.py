@@ -13,6 +13,7 @@ import msgspec
 from feasibility import __version__
 from feasibility.budget.budget_file import BudgetedWorkload
 from feasibility.budget.comparability import host_conditions
+from feasibility.budget.metrics import METRICS, Need
 from feasibility.budget.reading_cache import ReadingCache, file_digest, model_digest
 from feasibility.facts.read_model import read_model
 from feasibility.measure.measure_options import DEFAULT_TIMEOUT_S, MeasureOptions
@@ -21,14 +22,12 @@ from feasibility.records.facts import ModelFacts
 from feasibility.records.workload import InputPlan
 
 if TYPE_CHECKING:
-    from feasibility.budget.metrics import Need
     from feasibility.budget.model_runs import ModelRuns
     from feasibility.records.profile import Profile
 
 # A 95th percentile of fewer samples would be their maximum.
 _P95_SAMPLE_COUNT: Final = 20
 _SAMPLE_COUNT: Final = 5
-LATENCY_METRICS: Final[tuple[Metric, ...]] = ("latency", "latency_p95")
 
 
 class Readings(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +54,9 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
 
     def without_latency(self) -> Readings:
         """Without times, which will be measured again."""
-        kept = {name: values for name, values in self.series.items() if name not in LATENCY_METRICS}
+        kept = {
+            name: values for name, values in self.series.items() if METRICS[name].need != "latency"
+        }
         return msgspec.structs.replace(self, series=kept, quiet=(), processor_ns=())
 
     def with_figures(self, figures: Mapping[Metric, int]) -> Readings:

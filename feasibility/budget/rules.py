@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _ALL_OPERATORS: Final = "*"
 _NAMED_COUNT: Final = 5
-_STORAGE_METRICS: Final[frozenset[Metric]] = frozenset({"file_size"})
 _NO_REFERENCE: Final = (
     "recorded baselines contain no outputs; name a reference, or compare with --against REV"
 )
@@ -107,7 +106,7 @@ def device_bound(name: str, metric: Metric) -> int:
     """A device's limit for a model in bytes: storage, or memory less what the runtime needs."""
     device = device_named(name)
     limits = device.limits
-    if metric in _STORAGE_METRICS:
+    if metric == "file_size":
         if limits.model_storage_bytes is not None:
             return limits.model_storage_bytes.value
     else:
