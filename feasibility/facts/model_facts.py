@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from feasibility.graph.inputs.dim_sizes import DimBinding
     from feasibility.graph.typed_graph import TypedGraph
     from feasibility.model_file.open_model import ModelFile
+    from feasibility.records.workload import InputPlan
 
 _MAX_PRODUCER_CHARACTERS: Final = 100
 _MAX_NAMED: Final = 5
@@ -85,7 +85,7 @@ def _locations(skeleton: Skeleton) -> tuple[str, ...]:
     return tuple(sorted(named))
 
 
-def facts_of(skeleton: Skeleton, binding: DimBinding, graph: TypedGraph) -> ModelFacts:
+def facts_of(skeleton: Skeleton, binding: InputPlan, graph: TypedGraph) -> ModelFacts:
     """Facts of a model that was read without its weights."""
     model = skeleton.model
     producer = f"{model.producer_name} {model.producer_version}".strip()

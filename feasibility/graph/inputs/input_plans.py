@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from msgspec import structs
 from onnx import ModelProto
 
 from feasibility.errors import InputError
@@ -20,7 +21,6 @@ from feasibility.graph.inputs.accepted_values import Accepted, accepted_values
 from feasibility.graph.inputs.dim_roles import OpenInput, dim_role, open_inputs
 from feasibility.graph.inputs.dim_sizes import (
     Checked,
-    DimBinding,
     bind_inputs,
     likely_bindings,
     typed,
@@ -56,7 +56,7 @@ class LikelySizes:
     choices: Sequence[Checked]
 
     @property
-    def likeliest(self) -> tuple[DimBinding, TypedGraph]:
+    def likeliest(self) -> tuple[InputPlan, TypedGraph]:
         """The first choice, and the graph with these sizes."""
         binding, graph = self.choices[0]
         assert graph is not None
@@ -119,7 +119,7 @@ def _joined(given: Mapping[str, int], from_arrays: Mapping[str, int]) -> dict[st
 
 
 def _cautious_plans(
-    sizes: LikelySizes, shapes: _Shapes, binding: DimBinding, chosen: Mapping[str, Choice]
+    sizes: LikelySizes, shapes: _Shapes, binding: InputPlan, chosen: Mapping[str, Choice]
 ) -> Iterator[InputPlan]:
     """Plans for when values, optional inputs or guessed ranks were the wrong choice."""
     doubtful = {name: choice for name, choice in chosen.items() if choice.is_guess}
@@ -137,7 +137,7 @@ def _cautious_plans(
 
 
 def _plan(
-    sizes: LikelySizes, shapes: _Shapes, binding: DimBinding, chosen: Mapping[str, Choice]
+    sizes: LikelySizes, shapes: _Shapes, binding: InputPlan, chosen: Mapping[str, Choice]
 ) -> InputPlan:
     specs = []
     assumptions = list(binding.assumptions)
@@ -159,7 +159,7 @@ def _plan(
                 fill=fill,
             )
         )
-    return InputPlan(inputs=tuple(specs), dims=binding.dims, assumptions=tuple(assumptions))
+    return structs.replace(binding, inputs=tuple(specs), assumptions=tuple(assumptions))
 
 
 def _assumptions(given: OpenInput, fill: Fill, shape: tuple[int, ...]) -> Iterator[Assumption]:
