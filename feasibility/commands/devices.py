@@ -56,7 +56,7 @@ def list_devices(
 ) -> None:
     """List the devices of the catalogue, or only those that match a search word."""
     from feasibility.catalogue.load_catalogue import filtered_devices, known_devices
-    from feasibility.records.catalogue import Catalogue
+    from feasibility.records.device import Catalogue
     from feasibility.render.reports.devices import catalogue_report
 
     found = Catalogue(
@@ -251,7 +251,7 @@ def _validate_files(files: list[Path], *, as_json: bool) -> int:
     from feasibility.catalogue.read_device_file import read_device
     from feasibility.commands.report_error import report_error
     from feasibility.json_documents import encode
-    from feasibility.records.catalogue import Catalogue
+    from feasibility.records.device import Catalogue
     from feasibility.render.reports.sections import name_text
 
     code = EXIT_OK

@@ -199,3 +199,12 @@ class Device(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibi
             return round(self.gpu.memory_bytes.value * GPU_USABLE_RATIO)
         grant = self.grant(role)
         return grant.memory_bytes.value if grant else None
+
+
+class Catalogue(
+    Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/catalogue/1"
+):
+    """The result of `devices list` and of `devices validate FILE`."""
+
+    tool_version: Annotated[str, doc("Version of feasibility that wrote this document.")]
+    devices: Annotated[tuple[Device, ...], doc("The devices.")]
