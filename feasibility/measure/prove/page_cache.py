@@ -29,18 +29,12 @@ def evict(paths: Iterable[Path]) -> int:
     kept_bytes = 0
     for path in paths:
         with contextlib.suppress(OSError), path.open("rb", buffering=0) as file:
-            kept_bytes += _evict(file.fileno())
-    return kept_bytes
-
-
-def _evict(descriptor: int) -> int:
-    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-    kept_bytes = cached_bytes(descriptor)
-    if kept_bytes:
-        with contextlib.suppress(OSError):  # a file system that cannot be written to
-            os.fdatasync(descriptor)
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-        kept_bytes = cached_bytes(descriptor)
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            if cached_bytes(file.fileno()):
+                with contextlib.suppress(OSError):  # a file system that cannot be written to
+                    os.fdatasync(file.fileno())
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+                kept_bytes += cached_bytes(file.fileno())
     return kept_bytes
 
 

@@ -119,7 +119,8 @@ def own_v2_enforcer(hierarchy: Hierarchy) -> Iterator[Enforcer]:
         raise EnforcerUnavailableError(
             "cgroup v2: other processes are in the control group of this one"
         )
-    with _passing_memory_on(own):
+    why = "cgroup v2: the control group of this process cannot be changed"
+    with _passing_memory_on(own, os.getpid(), why):
         yield Enforcer("cgroup-v2", own)
 
 
@@ -146,22 +147,23 @@ def _passes_memory_on(group: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _passing_memory_on(own: Path) -> Iterator[None]:
-    """Moves this process into a new cgroup, so that its old one can pass memory on."""
+def _passing_memory_on(group: Path, process_id: int, why: str) -> Iterator[None]:
+    """Moves a process of a cgroup into a new one inside it, so that the old one can pass memory on.
+
+    `why` is the reason to give if that is refused.
+    """
     try:
         with contextlib.ExitStack() as stack:
-            leaf = stack.enter_context(fresh_folder(own))
+            leaf = stack.enter_context(fresh_folder(group))
             # Undone in reverse: a cgroup that passes controllers on cannot take a process back.
-            stack.callback(_write_if_possible, own / "cgroup.procs", os.getpid())
-            write(leaf / "cgroup.procs", os.getpid())
-            stack.callback(_write_if_possible, own / "cgroup.subtree_control", "-memory")
-            write(own / "cgroup.subtree_control", "+memory")
+            stack.callback(_write_if_possible, group / "cgroup.procs", process_id)
+            write(leaf / "cgroup.procs", process_id)
+            stack.callback(_write_if_possible, group / "cgroup.subtree_control", "-memory")
+            write(group / "cgroup.subtree_control", "+memory")
             entered = stack.pop_all()
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise EnforcerUnavailableError(
-            f"cgroup v2: the control group of this process cannot be changed ({reason})"
-        ) from error
+        raise EnforcerUnavailableError(f"{why} ({reason})") from error
     with entered:
         yield
 
@@ -178,30 +180,24 @@ def systemd_enforcer(hierarchy: Hierarchy) -> Iterator[Enforcer]:
     systemd_run = shutil.which("systemd-run")
     if systemd_run is None:
         raise EnforcerUnavailableError("systemd-run is not installed")
-    with contextlib.ExitStack() as stack:
-        # The waiting process ends with this one in every case. Then the manager removes the
-        # scope with all cgroups in it.
-        unit = f"feasibility-{os.getpid()}-{secrets.token_hex(3)}"
-        waiting = subprocess.Popen(
-            [systemd_run, *_SCOPE, f"--unit={unit}", "-p", "Delegate=yes", "--", *_WAIT],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-        stack.callback(_end, waiting)
+    # The waiting process ends with this one in every case. Then the manager removes the scope with
+    # all cgroups in it.
+    unit = f"feasibility-{os.getpid()}-{secrets.token_hex(3)}"
+    waiting = subprocess.Popen(
+        [systemd_run, *_SCOPE, f"--unit={unit}", "-p", "Delegate=yes", "--", *_WAIT],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
         scope = _cgroup_of(waiting, hierarchy)
-        try:
-            leaf = stack.enter_context(fresh_folder(scope))
-            stack.callback(_end, waiting)
-            write(leaf / "cgroup.procs", waiting.pid)
-            write(scope / "cgroup.subtree_control", "+memory")
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise EnforcerUnavailableError(
-                f"the user's service manager does not delegate the memory controller ({reason})"
-            ) from error
-        yield Enforcer("systemd-scope", scope, (systemd_run, *_SCOPE, "--"))
+        why = "the user's service manager does not delegate the memory controller"
+        with _passing_memory_on(scope, waiting.pid, why):
+            yield Enforcer("systemd-scope", scope, (systemd_run, *_SCOPE, "--"))
+    finally:
+        waiting.kill()
+        waiting.communicate()
 
 
 def _require_memory_controller(group: Path) -> None:
@@ -211,12 +207,6 @@ def _require_memory_controller(group: Path) -> None:
             "cgroup v2 has no memory controller here",
             "boot with cgroup_enable=memory on the kernel's command line",
         )
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.returncode is None:
-        process.kill()
-        process.communicate()
 
 
 def _cgroup_of(waiting: subprocess.Popen[bytes], hierarchy: Hierarchy) -> Path:
