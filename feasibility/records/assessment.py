@@ -21,7 +21,7 @@ from feasibility.records.intervals import (
 )
 from feasibility.records.profile import Profile
 from feasibility.records.proof import DeviceProof
-from feasibility.records.shared_fields import Bytes, Count, Nanoseconds, Record, doc
+from feasibility.records.shared_fields import Bytes, Count, Document, Nanoseconds, Record, doc
 
 Verdict: TypeAlias = Literal["fits", "tight", "fits-with-changes", "does-not-fit", "undecided"]
 Where: TypeAlias = Literal["on-device", "on-device-with-changes", "split", "cloud", "undecided"]
@@ -238,11 +238,8 @@ class Failure(Record, frozen=True, kw_only=True):
     hint: Annotated[str, doc("What to do.")] = ""
 
 
-class Assessment(
-    Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/assessment/2"
-):
+class Assessment(Document, frozen=True, kw_only=True, tag="feasibility/assessment/2"):
     """The answer of `check`."""
 
-    tool_version: Annotated[str, doc("Version of feasibility that wrote this document.")]
     models: Annotated[tuple[ModelAssessment, ...], doc("One result per model.")]
     errors: Annotated[tuple[Failure, ...], doc("Models that failed.")] = ()

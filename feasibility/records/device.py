@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from msgspec import Meta
 
-from feasibility.records.shared_fields import Count, Record, doc
+from feasibility.records.shared_fields import Count, Document, Record, doc
 from feasibility.records.shared_fields import Isa as Isa  # noqa: PLC0414  (part of this module)
 
 Kind: TypeAlias = Literal["phone", "tablet", "sbc", "laptop", "desktop", "server"]
@@ -201,10 +201,7 @@ class Device(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibi
         return grant.memory_bytes.value if grant else None
 
 
-class Catalogue(
-    Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/catalogue/1"
-):
+class Catalogue(Document, frozen=True, kw_only=True, tag="feasibility/catalogue/1"):
     """The result of `devices list` and of `devices validate FILE`."""
 
-    tool_version: Annotated[str, doc("Version of feasibility that wrote this document.")]
     devices: Annotated[tuple[Device, ...], doc("The devices.")]

@@ -20,6 +20,12 @@ def doc(description: str) -> Meta:
     return Meta(description=description)
 
 
+class Document(Record, frozen=True, kw_only=True, tag_field="schema"):
+    """A record that is saved or printed as JSON of its own; its tag is name and version."""
+
+    tool_version: Annotated[str, doc("Version of feasibility that wrote this document.")]
+
+
 Bytes: TypeAlias = Annotated[int, Meta(ge=0)]
 Nanoseconds: TypeAlias = Annotated[int, Meta(ge=0)]
 Count: TypeAlias = Annotated[int, Meta(ge=0)]
