@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
 
 from feasibility.budget.budgeted_models import BudgetedModel
 from feasibility.budget.comparability import comparability, obstacle_between
@@ -14,6 +13,7 @@ from feasibility.budget.metrics import METRICS, Need
 from feasibility.budget.model_under_test import ModelUnderTest, Readings
 from feasibility.budget.parse_limit import Limit
 from feasibility.budget.rules import device_bound, device_line, drift_line, operator_line
+from feasibility.measure.measure_options import Progress
 from feasibility.records.budget import (
     BudgetLine,
     Growth,
@@ -24,8 +24,6 @@ from feasibility.records.budget import (
     Source,
 )
 from feasibility.records.shared_fields import Notice
-
-Progress: TypeAlias = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, slots=True)

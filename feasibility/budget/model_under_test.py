@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,7 +16,7 @@ from feasibility.budget.comparability import host_conditions
 from feasibility.budget.metrics import METRICS, Need
 from feasibility.budget.reading_cache import ReadingCache, file_digest, model_digest
 from feasibility.facts.read_model import read_model
-from feasibility.measure.measure_options import DEFAULT_TIMEOUT_S, MeasureOptions
+from feasibility.measure.measure_options import DEFAULT_TIMEOUT_S, MeasureOptions, Progress
 from feasibility.records.budget import Conditions, InitializerSize, Metric, OperatorShare, Snapshot
 from feasibility.records.facts import ModelFacts
 from feasibility.records.workload import InputPlan
@@ -211,7 +211,7 @@ class ModelUnderTest:
             self._runs = ModelRuns(self.path, self.options, plan)
         return self._runs
 
-    def profile(self, progress: Callable[[int, int, str], None]) -> Profile:
+    def profile(self, progress: Progress) -> Profile:
         """The whole profile of the model, cached between checks."""
         from feasibility.measure.measure_model import measure_model
         from feasibility.records.profile import Profile
