@@ -35,7 +35,10 @@ def read_report(document: object) -> Profile | None:
     name = next((name for name in _RUNS if part(report, name, "latency")), None)
     if name is None:
         raise UnreadableError("it has no latency of forward, call or prefill")
-    peaks = [_peak(report, phase) for phase in (name, *_LOADS, *_FIRSTS)]
+    peaks = [
+        whole(part(report, phase, "memory").get("max_ram"), _MB)
+        for phase in (name, *_LOADS, *_FIRSTS)
+    ]
     version = text(environment.get("optimum_benchmark_version"))
     runtime = " ".join(text(backend.get(key)) for key in ("name", "version"))
     return imported_profile(
@@ -72,7 +75,3 @@ def _first_value(report: Any, names: tuple[str, ...]) -> int | None:
         if found:
             return found[0]
     return None
-
-
-def _peak(report: Any, name: str) -> int | None:
-    return whole(part(report, name, "memory").get("max_ram"), _MB)

@@ -20,26 +20,12 @@ class Meter:
 
     def __init__(self, *, force_sampling: bool) -> None:
         self.source = "sampled" if force_sampling or not reset_high_water_mark() else "vmhwm"
-        self.sampler: Sampler | None = None
 
     def begin(self) -> None:
-        """Starts a phase."""
+        """Starts a phase; with frequent samples if the kernel's mark cannot be reset."""
         if self.source == "vmhwm":
             reset_high_water_mark()
-        else:
-            self.sampler = Sampler()
-
-    def end(self) -> int:
-        """Highest resident bytes since `begin`."""
-        if self.sampler is None:
-            return read_status()["VmHWM"]
-        return self.sampler.stop()
-
-
-class Sampler:
-    """Highest resident memory from frequent samples, if the kernel's mark cannot be reset."""
-
-    def __init__(self) -> None:
+            return
         import threading
 
         self.highest = 0
@@ -48,7 +34,7 @@ class Sampler:
         self.thread.start()
 
     def watch(self) -> None:
-        """Takes samples until `stop`."""
+        """Takes samples until `end`."""
         with open("/proc/self/statm") as file:
             while True:
                 file.seek(0)
@@ -56,8 +42,10 @@ class Sampler:
                 if self.stopping.wait(SAMPLING_PERIOD_S):
                     return
 
-    def stop(self) -> int:
-        """Highest resident bytes of all samples."""
+    def end(self) -> int:
+        """Highest resident bytes since `begin`."""
+        if self.source == "vmhwm":
+            return read_status()["VmHWM"]
         self.stopping.set()
         self.thread.join()
         return max(self.highest, read_status()["VmRSS"])
