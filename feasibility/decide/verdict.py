@@ -45,19 +45,16 @@ class AssessedPlace(NamedTuple):
 
 
 def assess_device(
-    profile: Profile,
-    device: Device,
-    requirements: Requirements = NO_REQUIREMENTS,
-    memory_profile: Profile | None = None,
+    profile: Profile, device: Device, requirements: Requirements = NO_REQUIREMENTS
 ) -> DeviceAssessment:
     """The verdict on one device; see `assess_place`."""
-    return assess_place(profile, device, requirements, memory_profile).found
+    return assess_place(profile, device, requirements).found
 
 
 def assess_place(
     profile: Profile,
     device: Device,
-    requirements: Requirements = NO_REQUIREMENTS,
+    requirements: Requirements,
     memory_profile: Profile | None = None,
 ) -> AssessedPlace:
     """The verdict on one device, for a server with the request over the network.

@@ -8,7 +8,7 @@ are typed at each use, with the types of that use.
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Container, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Final, TypeVar
 
@@ -26,7 +26,6 @@ from feasibility.graph.attributes import Attributes, attributes_of
 from feasibility.graph.constant_folding import fold, tensor_value
 from feasibility.graph.shapes.control_flow import Flow, branches, loop, scan
 from feasibility.graph.shapes.infer_node import NodeTypes
-from feasibility.graph.shapes.node_order import execution_order
 from feasibility.graph.typed_graph import Call, TypedGraph, TypedNode
 from feasibility.graph.value_types import (
     UNKNOWN,
@@ -141,7 +140,7 @@ class _Walk:
             if item.name not in scope.types
         }
         nodes = []
-        for node in execution_order(graph.node, scope.types):
+        for node in _execution_order(graph.node, scope.types):
             typed = self._node(node, scope, types, references)
             if typed is None:
                 break
@@ -307,3 +306,53 @@ def _with_references(node: NodeProto, references: Attributes) -> NodeProto:
             filled.attribute.append(given)
             filled.attribute[-1].name = item.name
     return filled
+
+
+def _execution_order(nodes: Sequence[NodeProto], available: Container[str]) -> Sequence[NodeProto]:
+    """The nodes, each after those that compute its inputs; in file order if possible.
+
+    The standard requires sorted files; the runtime sorts other files. Nodes in a cycle come
+    last, in file order.
+
+    `available` are the names that exist before the first node.
+    """
+    producers: dict[str, int] = {}
+    for index, node in enumerate(nodes):
+        for name in node.output:
+            producers.setdefault(name, index)
+    if all(
+        producers.get(name, -1) < index or name in available
+        for index, node in enumerate(nodes)
+        for name in node.input
+        if name
+    ):
+        return nodes
+    return _sorted(nodes, producers, available)
+
+
+def _sorted(
+    nodes: Sequence[NodeProto], producers: dict[str, int], available: Container[str]
+) -> Sequence[NodeProto]:
+    """Depth first from each node in file order, so that sorted parts keep their order."""
+    order: list[int] = []
+    done = bytearray(len(nodes))  # 1 while its inputs are being visited, 2 once placed
+    for root in range(len(nodes)):
+        stack = [root]
+        while stack:
+            index = stack[-1]
+            if done[index] == 2:
+                stack.pop()
+                continue
+            needed = [
+                producers[name]
+                for name in nodes[index].input
+                if name in producers and name not in available and not done[producers[name]]
+            ]
+            if done[index] == 0:
+                done[index] = 1
+                stack.extend(reversed(needed))
+                continue
+            done[index] = 2
+            order.append(index)
+            stack.pop()
+    return [nodes[index] for index in order]
