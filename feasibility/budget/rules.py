@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from feasibility.budget.budget_file import RANKED_VERDICTS, DeviceRule, DriftRule, OperatorRule
@@ -30,7 +30,11 @@ _NO_REFERENCE: Final = (
 def operator_line(rule: OperatorRule, snapshot: Snapshot) -> BudgetLine:
     """The line of a rule; it fails with the operators that are not allowed."""
     used = _used(rule.provider, snapshot)
-    refused = [name for name in used if not _is_allowed(name, rule.allowed)]
+    refused = [
+        name
+        for name in used
+        if not {_ALL_OPERATORS, name, name.rpartition(":")[2]}.intersection(rule.allowed)
+    ]
     where = "the model uses" if rule.provider is None else f"{rule.provider} runs"
     return BudgetLine(
         metric="operators" if rule.provider is None else f"operators.{rule.provider}",
@@ -46,10 +50,6 @@ def _used(provider: str | None, snapshot: Snapshot) -> list[str]:
         return [share.op_type for share in snapshot.operators]
     full = PROVIDERS.get(provider.lower(), provider)
     return sorted({item.op_type for item in snapshot.operator_times if item.provider == full})
-
-
-def _is_allowed(name: str, allowed: Iterable[str]) -> bool:
-    return bool({_ALL_OPERATORS, name, name.rpartition(":")[2]}.intersection(allowed))
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -8,7 +8,6 @@ from typing import Final
 
 from feasibility.records.assessment import Assessment, DeviceAssessment, ModelAssessment
 from feasibility.records.intervals import BytesInterval, DurationInterval
-from feasibility.records.profile import Profile
 from feasibility.render.reports.assessment_texts import (
     SERVER,
     best_server,
@@ -83,12 +82,15 @@ def _model_sections(
     yield Section(grid=device_grid(model), remarks=remarks)
     yield device_proof_section(model.devices)
     yield section_of("", next_rows(model))
-    yield measured_section(model.profile)
-    yield notice_section(model.profile.warnings)
+    profile, host = model.profile, host_row(model.profile)
+    assumed = assumption_rows(profile.workload.assumptions)
+    rows = (model_row(profile), *summary_rows(profile), *assumed)
+    yield Section(f"{host.label} {host.text}", rows)
+    yield notice_section(profile.warnings)
     if details:
         yield from map(device_section, model.devices)
         yield places_section(model)
-        yield from profile_details(model.profile)
+        yield from profile_details(profile)
 
 
 def headline(model: ModelAssessment) -> tuple[str, Tone]:
@@ -171,13 +173,6 @@ def _label(group: Sequence[DeviceAssessment], everyone: Sequence[DeviceAssessmen
     if is_long and all(found.verdict == "does-not-fit" for found in group):
         return together
     return label
-
-
-def measured_section(profile: Profile) -> Section:
-    """What was measured here, and what was assumed for it."""
-    host, assumed = host_row(profile), assumption_rows(profile.workload.assumptions)
-    rows = (model_row(profile), *summary_rows(profile), *assumed)
-    return Section(f"{host.label} {host.text}", rows)
 
 
 def device_section(found: DeviceAssessment) -> Section:
