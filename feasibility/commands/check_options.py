@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 from feasibility.commands.option_groups import option
-from feasibility.errors import UsageError
+from feasibility.errors import DeviceError, UsageError
 from feasibility.text import safe_text
 
 if TYPE_CHECKING:
@@ -143,10 +143,21 @@ def read_requirements(
 
 
 def with_prices_by_id(requirements: Requirements, devices: Sequence[Device]) -> Requirements:
-    """The requirements with each price under the id of its server."""
-    prices = {
-        _server_id(name, devices): price for name, price in requirements.prices_microusd.items()
-    }
+    """The requirements with each price under the id of its server; no name means all servers."""
+    from feasibility.catalogue.load_catalogue import find_device
+
+    servers = tuple(device for device in devices if device.kind == "server")
+    prices = {}
+    for name, price in requirements.prices_microusd.items():
+        try:
+            prices[find_device(name, servers).id if name else ""] = price
+        except DeviceError as error:
+            names = ", ".join(server.id for server in servers)
+            raise UsageError(
+                f"Cannot take --price for {safe_text(name)!r}",
+                "no server of this name is among the devices of this check",
+                f"servers of this check: {names or 'none'}",
+            ) from error
     return replace(requirements, prices_microusd=prices)
 
 
@@ -162,22 +173,3 @@ def _positive(option: str, text: str | None, parse: Callable[[str], int]) -> int
             "leave the option out for the device's own limit",
         )
     return limit
-
-
-def _server_id(name: str, devices: Sequence[Device]) -> str:
-    """Id of the server that a price is for; the empty name stays empty."""
-    from feasibility.catalogue.load_catalogue import find_device
-    from feasibility.errors import DeviceError
-
-    servers = tuple(device for device in devices if device.kind == "server")
-    if not name:
-        return name
-    try:
-        return find_device(name, servers).id
-    except DeviceError as error:
-        names = ", ".join(server.id for server in servers)
-        raise UsageError(
-            f"Cannot take --price for {safe_text(name)!r}",
-            "no server of this name is among the devices of this check",
-            f"servers of this check: {names or 'none'}",
-        ) from error
