@@ -23,7 +23,7 @@ from feasibility.decide.energy_and_cost import inference_energy
 from feasibility.decide.memory_changes import sufficient_change
 from feasibility.decide.requirements import Requirements
 from feasibility.decide.score import weakest
-from feasibility.predict.latency.cpu_cores import CORE_FAMILIES
+from feasibility.predict.latency.cpu_cores import unknown_cores
 from feasibility.predict.latency.measured_rates import is_same_machine
 from feasibility.predict.projected_latency import DEFAULT_RUNTIME, RUNTIME_NAMES, project_latency
 from feasibility.predict.projected_memory import peaks_while_loading, project_memory
@@ -154,11 +154,9 @@ def _projected_latency(
     found = project_latency(
         profile, device, threads=requirements.threads, runtime=requirements.runtime
     )
-    if device.runs_on == "gpu" or device.cpu is None or device.measured is not None:
+    if device.runs_on == "gpu" or device.measured is not None:
         return found
-    cores = dict.fromkeys(cluster.core for cluster in device.cpu.clusters)
-    unknown = tuple(core for core in cores if core.lower() not in CORE_FAMILIES)
-    return msgspec.structs.replace(found, unknown_cores=unknown)
+    return msgspec.structs.replace(found, unknown_cores=unknown_cores(device))
 
 
 def _storage(profile: Profile, device: Device, requirements: Requirements) -> Storage:

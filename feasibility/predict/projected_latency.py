@@ -294,8 +294,6 @@ def anchor_of(
         precision=_precision(device, runtime, dtype),
         measured_on=measured_on,
         operations={kind: round(amount) for kind, amount in work.operations.items()},
-        activation_count=round(work.activation_count),
-        weight_count=round(work.weight_count),
-        vector_weight_count=round(work.vector_weight_count),
-        layer_count=round(work.layer_count),
+        # An anchor has the fields of its model's work.
+        **{name: round(getattr(work, name)) for name in Work._fields if name != "operations"},
     )

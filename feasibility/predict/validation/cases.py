@@ -19,6 +19,7 @@ from feasibility.predict.latency.likely_seconds import (
     likely_gpu_seconds,
     setting_of,
 )
+from feasibility.predict.published_npu_times import ROWS_FILE
 from feasibility.predict.validation.published_devices import all_devices, chip_of
 from feasibility.predict.validation.published_rows import (
     PublishedRow,
@@ -29,7 +30,6 @@ from feasibility.predict.validation.published_rows import (
 from feasibility.predict.validation.row_remarks import Remark
 from feasibility.records.device import Device
 
-ROWS_FILE = "published.csv"
 WORK_FILE = "ncnn_model_macs.csv"
 _OTHER_UNIT: Final = "on a unit that is not projected"
 
