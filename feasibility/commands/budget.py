@@ -7,9 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, TypeAlias
 
-import typer
-
-from feasibility.commands.option_groups import CommandApp, option, single_option
+from feasibility.commands.option_groups import CommandApp, argument, option, single_option
 from feasibility.commands.options import (
     MEASURING,
     DimOption,
@@ -41,10 +39,7 @@ ConfigOption: TypeAlias = Annotated[
     ),
 ]
 ModelsArgument: TypeAlias = Annotated[
-    list[Path] | None,
-    typer.Argument(
-        metavar="MODEL", show_default=False, help="Models; default: all in the budget file."
-    ),
+    list[Path] | None, argument("MODEL", "Models; default: all in the budget file.")
 ]
 
 
@@ -165,10 +160,7 @@ def update(
 
 @app.add_command()
 def init(
-    models: Annotated[
-        list[Path],
-        typer.Argument(metavar="MODEL", show_default=False, help="Models to set budgets for."),
-    ],
+    models: Annotated[list[Path], argument("MODEL", "Models to set budgets for.")],
     *,
     output: Annotated[Path, single_option("--output -o FILE", "Budget file to write.")] = Path(
         "feasibility.toml"

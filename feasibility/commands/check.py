@@ -7,8 +7,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
 
-import typer
-
 from feasibility import __version__
 from feasibility.commands.check_options import (
     NetworkOptions,
@@ -18,7 +16,7 @@ from feasibility.commands.check_options import (
     read_requirements,
     with_prices_by_id,
 )
-from feasibility.commands.option_groups import CommandApp
+from feasibility.commands.option_groups import CommandApp, argument
 from feasibility.commands.options import (
     InputOptions,
     MeasuringOptions,
@@ -45,10 +43,9 @@ app = CommandApp()
 def check(
     models: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="MODEL",
-            show_default=False,
-            help=".onnx and .ort files, profiles that `measure -o` saved (.json), and reports "
+        argument(
+            "MODEL",
+            ".onnx and .ort files, profiles that `measure -o` saved (.json), and reports "
             "of other programs.",
         ),
     ],

@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from feasibility.commands.option_groups import CommandApp, single_option
+from feasibility.commands.option_groups import CommandApp, argument, single_option
 from feasibility.commands.options import (
     MEASURING,
     InputOptions,
@@ -25,10 +23,7 @@ app = CommandApp()
 
 @app.add_command()
 def measure(
-    model: Annotated[
-        Path | None,
-        typer.Argument(metavar="MODEL", show_default=False, help="An .onnx or .ort file."),
-    ] = None,
+    model: Annotated[Path | None, argument("MODEL", "An .onnx or .ort file.")] = None,
     *,
     import_: Annotated[
         Path | None,

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final, TypeAlias
 
-import typer
-
-from feasibility.commands.option_groups import option, single_option
+from feasibility.commands.option_groups import argument, option, single_option
 from feasibility.errors import UsageError
 from feasibility.text import safe_text
 
@@ -20,9 +18,7 @@ INPUTS: Final = "Inputs of the model"
 MEASURING: Final = "How to measure"
 OUTPUT: Final = "Output"
 
-ModelArgument: TypeAlias = Annotated[
-    Path, typer.Argument(metavar="MODEL", show_default=False, help="An .onnx or .ort file.")
-]
+ModelArgument: TypeAlias = Annotated[Path, argument("MODEL", "An .onnx or .ort file.")]
 DimOption: TypeAlias = Annotated[
     list[str] | None,
     single_option(

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from feasibility import __version__
-from feasibility.commands.option_groups import CommandApp
+from feasibility.commands.option_groups import CommandApp, argument
 from feasibility.commands.options import JsonOption, QuietOption
 from feasibility.commands.output import print_result
 from feasibility.commands.progress import progress_on
@@ -37,9 +37,7 @@ def list_runners(*, json: JsonOption = False) -> None:
 
 @app.add_command()
 def install(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Instruction set to emulate: aarch64.")
-    ],
+    name: Annotated[str, argument("NAME", "Instruction set to emulate: aarch64.")],
     *,
     quiet: QuietOption = False,
 ) -> None:
@@ -65,10 +63,7 @@ def install(
 
 @app.add_command()
 def check(
-    name: Annotated[
-        str,
-        typer.Argument(metavar="RUNNER", help="Runner as --on takes it, for example ssh:pi@board."),
-    ],
+    name: Annotated[str, argument("RUNNER", "Runner as --on takes it, for example ssh:pi@board.")],
     *,
     json: JsonOption = False,
     quiet: QuietOption = False,
