@@ -285,8 +285,8 @@ def test_a_device_leaves_a_model_what_its_runtime_does_not_take(
         ),
         (
             ("--memory", "0MB"),
-            "error: Cannot run `feasibility prove`: no model runs under a limit of zero\n"
-            "hint: give a larger limit, for example --memory 200MiB\n",
+            "error: Cannot use --memory 0MB: every model is over a limit of zero\n"
+            "hint: give a larger limit, or leave the option out\n",
         ),
         (
             ("--device", "rtx_3070"),

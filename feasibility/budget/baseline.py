@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-import msgspec
+from msgspec.structs import replace
 
 from feasibility.budget.metrics import Need
 from feasibility.budget.model_under_test import ModelUnderTest
@@ -70,7 +70,7 @@ def _committed(snapshot: Snapshot) -> Snapshot:
     """The snapshot for the repository: only the largest initializers, no inputs."""
     by_size = sorted(snapshot.initializers, key=lambda size: (-size.size_bytes, size.name))
     largest = by_size[:KEPT_INITIALIZER_COUNT]
-    return msgspec.structs.replace(
+    return replace(
         snapshot,
         inputs=(),
         initializers=tuple(sorted(largest, key=lambda size: size.name)),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 from feasibility.commands.option_groups import option
+from feasibility.commands.options import positive_limit
 from feasibility.errors import DeviceError, UsageError
 from feasibility.text import safe_text
 
@@ -126,8 +127,8 @@ def read_requirements(
 
     link = None if network.network is None else parse_network(network.network)
     return Requirements(
-        latency_budget_ns=_positive("--latency", targets.latency, parse_duration_ns),
-        memory_budget_bytes=_positive("--memory", targets.memory, parse_bytes),
+        latency_budget_ns=positive_limit("--latency", targets.latency, parse_duration_ns),
+        memory_budget_bytes=positive_limit("--memory", targets.memory, parse_bytes),
         storage_budget_bytes=None if targets.app_size is None else parse_bytes(targets.app_size),
         role=places.role,
         rate_per_s=None if targets.rate is None else parse_rate_per_s(targets.rate),
@@ -159,17 +160,3 @@ def with_prices_by_id(requirements: Requirements, devices: Sequence[Device]) -> 
                 f"servers of this check: {names or 'none'}",
             ) from error
     return replace(requirements, prices_microusd=prices)
-
-
-def _positive(option: str, text: str | None, parse: Callable[[str], int]) -> int | None:
-    """The limit that was given; None if none was."""
-    if text is None:
-        return None
-    limit = parse(text)
-    if limit <= 0:
-        raise UsageError(
-            f"Cannot use {option} {safe_text(text, 40)}",
-            "every model is over a limit of zero",
-            "leave the option out for the device's own limit",
-        )
-    return limit

@@ -147,6 +147,20 @@ def measure_options(
     )
 
 
+def positive_limit(option: str, text: str | None, parse: Callable[[str], int]) -> int | None:
+    """The limit that was given; None if none was."""
+    if text is None:
+        return None
+    limit = parse(text)
+    if limit <= 0:
+        raise UsageError(
+            f"Cannot use {option} {safe_text(text, 40)}",
+            "every model is over a limit of zero",
+            "give a larger limit, or leave the option out",
+        )
+    return limit
+
+
 def _pairs(
     option: str,
     texts: Iterable[str] | None,

@@ -13,6 +13,7 @@ from feasibility.commands.options import (
     ReportOptions,
     ThreadsOption,
     measure_options,
+    positive_limit,
 )
 from feasibility.commands.output import open_output, print_result
 from feasibility.commands.progress import progress_on
@@ -99,15 +100,7 @@ def _wanted(asked: LimitOptions) -> ProveOptions:
             "no limit is given",
             "give --memory 200MiB, --device ID, or --bisect to find the lowest limit",
         )
-    limit, device = None, None
-    if asked.memory is not None:
-        limit = parse_bytes(asked.memory)
-        if limit <= 0:
-            raise UsageError(
-                what,
-                "no model runs under a limit of zero",
-                "give a larger limit, for example --memory 200MiB",
-            )
+    limit, device = positive_limit("--memory", asked.memory, parse_bytes), None
     if asked.device is not None:
         from feasibility.catalogue.load_catalogue import chosen_devices
 
