@@ -1,4 +1,4 @@
-"""Turns many rows into arrays, in the records that the formulas take."""
+"""How are many rows turned into arrays, in the records that the formulas take?"""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from feasibility.predict.latency.coefficients import (
 )
 from feasibility.predict.latency.cpu_cores import FAMILIES
 from feasibility.predict.latency.cpu_formula import CpuCoefficients, cpu_seconds
-from feasibility.predict.latency.model_similarity import operator_point, similarity
+from feasibility.predict.latency.error_covariance import operator_point, similarity
 from feasibility.predict.validation.cases import Case
 
 

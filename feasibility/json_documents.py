@@ -24,9 +24,8 @@ from feasibility.errors import DocumentError, UsageError
 from feasibility.records.accuracy import Accuracy
 from feasibility.records.assessment import Assessment
 from feasibility.records.budget import BudgetReport, Snapshot
-from feasibility.records.catalogue import Catalogue
 from feasibility.records.comparison import Comparison
-from feasibility.records.device import Device
+from feasibility.records.device import Catalogue, Device
 from feasibility.records.doctor import HostReport
 from feasibility.records.facts import ModelFacts
 from feasibility.records.profile import Profile

@@ -130,7 +130,7 @@ def modelled(isa: Isa, load: int, resident: int, run: int, changes: Changes = ()
 
 
 def resnet101() -> Profile:
-    """ResNet-101 as it was measured on x86-64 (docs/scoring.md)."""
+    """ResNet-101 as it was measured on x86-64."""
     model = ProfiledModel(
         name="resnet101.onnx",
         path="resnet101.onnx",

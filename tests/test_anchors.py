@@ -128,7 +128,7 @@ def test_times_of_several_devices_in_a_file(home: Path) -> None:
         ("[pi5]\n'm.onnx' = 23", "it is not a text such as 23ms"),
         ("[pi5]\n'm.onnx' = '-5ms'", r"m.onnx in .*times.toml, \[pi5\]: '-5ms' is not a duration"),
         ("[pi5]\n'm.onnx' = '0ms'", r"\[pi5\]: 0ms is too short or too long for an inference"),
-        ("[pi5]\nm.onnx = '5ms'", "the dot in its name makes it a table"),
+        ("[pi5]\nm.onnx = '5ms'", "TOML reads a name with a dot as a table"),
         ("[pi5", "it is not TOML"),
     ],
 )

@@ -13,7 +13,7 @@ ROUNDS_NUMBERS = {
     "compare.noise": "removes floating-point noise before a test",
     "budget.judge_limit": "removes floating-point noise before a comparison",
     "predict.this_device": "digits of figures in a device file",
-    "predict.latency.model_similarity": "shares in the coefficients file",
+    "predict.latency.error_covariance": "shares in the coefficients file",
 }
 # Besides render/, modules that write figures into messages: errors, warnings, hints, notes of
 # device files, the text of budget files.

@@ -243,9 +243,7 @@ def _device_rules(table: BudgetTable) -> tuple[DeviceRule, ...]:
         return ()
     return tuple(
         DeviceRule(
-            device,
-            cast(Verdict, devices.choice(device, RANKED_VERDICTS)),
-            devices.line(device),
+            device, cast(Verdict, devices.choice(device, RANKED_VERDICTS)), devices.line(device)
         )
         for device in devices.values
     )

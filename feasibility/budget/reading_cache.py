@@ -1,4 +1,4 @@
-"""Which figures of a model are known from earlier checks? Cached by a digest of all its bytes."""
+"""Which figures of a model are known from earlier checks? A cache by digest of all its bytes."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from feasibility.budget.budget_file import RANKED_VERDICTS, DeviceRule, DriftRule, OperatorRule
@@ -22,20 +22,19 @@ if TYPE_CHECKING:
 
 _ALL_OPERATORS: Final = "*"
 _NAMED_COUNT: Final = 5
-_STORAGE_METRICS: Final[frozenset[Metric]] = frozenset({"file_size"})
 _NO_REFERENCE: Final = (
-    "a recorded baseline has no outputs: name a reference, or compare with --against REV"
+    "recorded baselines contain no outputs; name a reference, or compare with --against REV"
 )
 
 
-def operator_lines(rules: Sequence[OperatorRule], snapshot: Snapshot) -> tuple[BudgetLine, ...]:
-    """One line per rule; it fails with the operators that are not allowed."""
-    return tuple(_operator_line(rule, snapshot) for rule in rules)
-
-
-def _operator_line(rule: OperatorRule, snapshot: Snapshot) -> BudgetLine:
+def operator_line(rule: OperatorRule, snapshot: Snapshot) -> BudgetLine:
+    """The line of a rule; it fails with the operators that are not allowed."""
     used = _used(rule.provider, snapshot)
-    refused = [name for name in used if not _is_allowed(name, rule.allowed)]
+    refused = [
+        name
+        for name in used
+        if not {_ALL_OPERATORS, name, name.rpartition(":")[2]}.intersection(rule.allowed)
+    ]
     where = "the model uses" if rule.provider is None else f"{rule.provider} runs"
     return BudgetLine(
         metric="operators" if rule.provider is None else f"operators.{rule.provider}",
@@ -53,10 +52,6 @@ def _used(provider: str | None, snapshot: Snapshot) -> list[str]:
     return sorted({item.op_type for item in snapshot.operator_times if item.provider == full})
 
 
-def _is_allowed(name: str, allowed: Iterable[str]) -> bool:
-    return bool({_ALL_OPERATORS, name, name.rpartition(":")[2]}.intersection(allowed))
-
-
 def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(safe_text(name.removeprefix("ai.onnx:"), 60) for name in names[:_NAMED_COUNT])
     more = len(names) - _NAMED_COUNT
@@ -67,14 +62,23 @@ def drift_line(
     rule: DriftRule, model: ModelUnderTest, reference: ModelUnderTest | None
 ) -> BudgetLine:
     """The line on the difference of outputs; both models run now unless it is cached."""
-    if reference is None:
-        return _drift_line(rule, "inconclusive", _NO_REFERENCE)
-    ratio = _output_ratio(model, reference)
-    if ratio == float("inf"):
-        return _drift_line(rule, "fail", "outputs differ in number or shape, or are not finite")
-    outcome: Outcome = "pass" if ratio <= rule.limit_ratio else "fail"
-    text = f"outputs differ by up to {format_number(100 * ratio, '%')} of the largest"
-    return _drift_line(rule, outcome, text if outcome == "fail" else "")
+    ratio = None if reference is None else _output_ratio(model, reference)
+    outcome: Outcome = "fail"
+    if ratio is None:
+        outcome, reason = "inconclusive", _NO_REFERENCE
+    elif ratio <= rule.limit_ratio:
+        outcome, reason = "pass", ""
+    elif ratio == float("inf"):
+        reason = "outputs differ in number or shape, or are not finite"
+    else:
+        reason = f"outputs differ by up to {format_number(100 * ratio, '%')} of the largest output"
+    return BudgetLine(
+        metric="drift",
+        limit_text=f"{100 * rule.limit_ratio:g}%",
+        outcome=outcome,
+        reason=reason,
+        line_number=rule.line,
+    )
 
 
 def _output_ratio(model: ModelUnderTest, reference: ModelUnderTest) -> float:
@@ -92,16 +96,6 @@ def _output_ratio(model: ModelUnderTest, reference: ModelUnderTest) -> float:
     return ratio
 
 
-def _drift_line(rule: DriftRule, outcome: Outcome, reason: str) -> BudgetLine:
-    return BudgetLine(
-        metric="drift",
-        limit_text=f"{100 * rule.limit_ratio:g}%",
-        outcome=outcome,
-        reason=reason,
-        line_number=rule.line,
-    )
-
-
 @functools.cache
 def device_named(name: str) -> Device:
     """The shipped device that a name means."""
@@ -112,7 +106,7 @@ def device_bound(name: str, metric: Metric) -> int:
     """A device's limit for a model in bytes: storage, or memory less what the runtime needs."""
     device = device_named(name)
     limits = device.limits
-    if metric in _STORAGE_METRICS:
+    if metric == "file_size":
         if limits.model_storage_bytes is not None:
             return limits.model_storage_bytes.value
     else:

@@ -184,10 +184,14 @@ class DeviceTable(TomlTable):
 
     def figure(self, key: str, quantity: Quantity) -> Figure:
         """A figure with its source."""
-        figure = self.optional_figure(key, quantity)
-        if figure is None:
+        if key not in self.values:
             self.fail(key, f"missing; expected {quantity.expected} with its source")
-        return figure
+        value = self.values[key]
+        if not isinstance(value, dict):
+            self.fail(key, 'expected { value = ..., source = "..." }: no figure without its source')
+        entry = replace(self, values=value, path=(*self.path, key))
+        entry.allow(_FIGURE_KEYS)
+        return entry.own_figure(quantity)
 
     def figures(self, record: type[Record], *others: str) -> dict[str, Any]:
         """The figures of a record by field; the table may have the `others` as further keys."""
@@ -195,20 +199,10 @@ class DeviceTable(TomlTable):
         self.allow((*others, *keys))
         required = {field.name for field in fields(record) if field.required}
         return {
-            field: (self.figure if field in required else self.optional_figure)(key, quantity)
+            field: self.figure(key, quantity)
             for key, (field, quantity) in keys.items()
+            if key in self.values or field in required
         }
-
-    def optional_figure(self, key: str, quantity: Quantity) -> Figure | None:
-        """A figure with its source; None if it is missing."""
-        value = self.values.get(key)
-        if value is None:
-            return None
-        if not isinstance(value, dict):
-            self.fail(key, 'expected { value = ..., source = "..." }: no figure without its source')
-        entry = replace(self, values=value, path=(*self.path, key))
-        entry.allow(_FIGURE_KEYS)
-        return entry.own_figure(quantity)
 
     def own_figure(self, quantity: Quantity) -> Figure:
         """The figure whose value and source are keys of this table."""

@@ -1,4 +1,4 @@
-"""How are a device file and its anchors written? What is written reads back equal."""
+"""How are a device file and its anchors written, so that reading gives the same device?"""
 
 from __future__ import annotations
 
@@ -8,14 +8,7 @@ from typing import Any, Final
 
 import tomli_w
 
-from feasibility.catalogue.figures import (
-    FIGURES,
-    LATENCY,
-    MEMORY,
-    PRICE,
-    SUSTAINED_RATE,
-    Quantity,
-)
+from feasibility.catalogue.figures import FIGURES, LATENCY, MEMORY, PRICE, SUSTAINED_RATE, Quantity
 from feasibility.catalogue.read_device_file import ANCHOR_COUNTS, SCHEMA
 from feasibility.records.device import (
     UNVERIFIED,

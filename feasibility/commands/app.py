@@ -122,7 +122,7 @@ def feasibility(
         ),
     ] = False,
 ) -> None:
-    """Check before you deploy where an ONNX model can run, and what it costs there."""
+    """Check where an ONNX model can run, and what it costs there, before you deploy it."""
 
 
 def run(args: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""`feasibility demo`: `check` on bundled reference architectures."""
+"""What does `feasibility demo` do? Runs `check` on reference architectures of the zoo."""
 
 from __future__ import annotations
 
@@ -39,11 +39,7 @@ def demo(*, details: DetailsOption = False, quiet: QuietOption = False) -> int:
             progress(0, 1, "building")
             paths.append(build(entry.name))
     assessment = assess_paths(
-        paths,
-        devices,
-        options=MeasureOptions(),
-        requirements=Requirements(),
-        quiet=quiet,
+        paths, devices, options=MeasureOptions(), requirements=Requirements(), quiet=quiet
     )
     print_result(assessment, lambda: check_report(assessment, details=details))
     return EXIT_CANNOT_DO if assessment.errors else EXIT_OK

@@ -1,4 +1,4 @@
-"""How are times that were measured on a device read, and kept as anchors in its file?"""
+"""How are times measured on a device read, and saved as anchors in its file?"""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def make_anchor(device: Device, measured: Measured, *, threads: int | None, runt
     if anchor is None:
         raise UsageError(
             f"Cannot use the time of {safe_text(str(measured.model))}",
-            "the work of this model is not known, so its time cannot calibrate other models",
+            "the operations of this model are not known, so its time cannot correct other models",
             "give an .onnx file whose shapes are fixed, or a profile made with --dim",
         )
     return anchor
@@ -149,7 +149,7 @@ def _profiled(path: Path) -> ProfiledModel:
     if not path.is_file():
         raise UsageError(
             f"Cannot use the time of {safe_text(str(path))}",
-            "this file does not exist, and without its work a time cannot calibrate other models",
+            "this file does not exist; its operations are needed to use the time for other models",
             "give the .onnx file that was measured, or a saved profile of it",
         )
     if path.suffix.lower() == ".json":
@@ -163,7 +163,7 @@ def _duration_ns(name: str, time: object, where: str = "") -> int:
     hint = "give the time of one inference, for example 23ms"
     if isinstance(time, dict):
         example = 'write the name in quotes: "model.onnx" = "23ms"'
-        raise UsageError(what, "the dot in its name makes it a table", example)
+        raise UsageError(what, "TOML reads a name with a dot as a table", example)
     if not isinstance(time, str):
         raise UsageError(what, "it is not a text such as 23ms", hint)
     try:

@@ -32,12 +32,7 @@ def measure_on(
 
 
 def profiles_for(
-    path: Path,
-    devices: Sequence[Device],
-    options: MeasureOptions,
-    on: str | None,
-    *,
-    quiet: bool,
+    path: Path, devices: Sequence[Device], options: MeasureOptions, on: str | None, *, quiet: bool
 ) -> tuple[Profile, tuple[Profile, ...]]:
     """The profile of a model, and its profiles of other instruction sets for their memory."""
     from feasibility.measure.saved_emulations import saved_emulations

@@ -1,4 +1,4 @@
-"""`feasibility runner`: lists, installs and checks other machines to measure on."""
+"""What does `feasibility runner` do? Lists, installs and checks other machines to measure on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from feasibility import __version__
-from feasibility.commands.option_groups import CommandApp
+from feasibility.commands.option_groups import CommandApp, argument
 from feasibility.commands.options import JsonOption, QuietOption
 from feasibility.commands.output import print_result
 from feasibility.commands.progress import progress_on
@@ -26,7 +26,7 @@ def runner(context: typer.Context) -> None:
 
 @app.add_command("list")
 def list_runners(*, json: JsonOption = False) -> None:
-    """List what --on takes, and what this machine needs for it."""
+    """List the values of --on, and what this machine needs for each."""
     from feasibility.records.runners import RunnerForms
     from feasibility.render.reports.runners import runners_report
     from feasibility.runners.named_runners import runner_forms
@@ -37,9 +37,7 @@ def list_runners(*, json: JsonOption = False) -> None:
 
 @app.add_command()
 def install(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Instruction set to emulate: aarch64.")
-    ],
+    name: Annotated[str, argument("NAME", "Instruction set to emulate: aarch64.")],
     *,
     quiet: QuietOption = False,
 ) -> None:
@@ -65,10 +63,7 @@ def install(
 
 @app.add_command()
 def check(
-    name: Annotated[
-        str,
-        typer.Argument(metavar="RUNNER", help="Runner as --on takes it, for example ssh:pi@board."),
-    ],
+    name: Annotated[str, argument("RUNNER", "Runner as --on takes it, for example ssh:pi@board.")],
     *,
     json: JsonOption = False,
     quiet: QuietOption = False,

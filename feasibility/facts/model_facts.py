@@ -1,4 +1,4 @@
-"""Which facts does an open model file have? Collected in the process that reads it."""
+"""Which facts does a model file have? Collected in the reader process."""
 
 from __future__ import annotations
 
@@ -9,11 +9,7 @@ from msgspec.structs import replace
 
 from feasibility import __version__
 from feasibility.facts.node_work import with_work
-from feasibility.facts.operator_counts import (
-    DEFAULT_DOMAIN,
-    OperatorCounts,
-    domain_name,
-)
+from feasibility.facts.operator_counts import DEFAULT_DOMAIN, OperatorCounts, domain_name
 from feasibility.facts.ort_format import ort_facts
 from feasibility.facts.refused_by_runtime import model_faults
 from feasibility.facts.unique_parameters import (
@@ -38,10 +34,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from feasibility.graph.inputs.dim_sizes import DimBinding
     from feasibility.graph.typed_graph import TypedGraph
     from feasibility.model_file.open_model import ModelFile
     from feasibility.records.changes import Changes
+    from feasibility.records.workload import InputPlan
 
 _MAX_PRODUCER_CHARACTERS: Final = 100
 _MAX_NAMED: Final = 5
@@ -92,7 +88,7 @@ def _locations(skeleton: Skeleton) -> tuple[str, ...]:
 
 
 def facts_of(
-    skeleton: Skeleton, binding: DimBinding, graph: TypedGraph, changes: tuple[Changes, ...]
+    skeleton: Skeleton, binding: InputPlan, graph: TypedGraph, changes: tuple[Changes, ...]
 ) -> ModelFacts:
     """Facts of a model that was read without its weights; memory also after `changes`."""
     model = skeleton.model

@@ -1,4 +1,4 @@
-"""How much work is a model with these sizes? Per node and in total, with the activation peak."""
+"""How much work does one inference take? Per node and in total, with the activation peak."""
 
 from __future__ import annotations
 
@@ -40,14 +40,12 @@ def with_work(facts: ModelFacts, graph: TypedGraph) -> ModelFacts:
 
 def _total(nodes: tuple[NodeFacts, ...], name: str) -> int | None:
     """Sum over all runs; a loop of unknown trip count counts as one iteration."""
-    total = 0
-    is_known = not nodes
-    for node in nodes:
-        amount: int | None = getattr(node, name)
-        if amount is not None:
-            is_known = True
-            total += amount * (1 if node.repeat_count is None else node.repeat_count)
-    return bounded(total) if is_known else None
+    amounts = [
+        amount * (1 if node.repeat_count is None else node.repeat_count)
+        for node in nodes
+        if (amount := getattr(node, name)) is not None
+    ]
+    return bounded(sum(amounts)) if amounts or not nodes else None
 
 
 def _facts(graph: TypedGraph, repeats: int | None, scope: str) -> Iterator[NodeFacts]:

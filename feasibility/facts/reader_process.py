@@ -1,4 +1,4 @@
-"""How is a file from a stranger read without harm? In a forked process that can be ended.
+"""How is an untrusted file read safely? In a forked process with limits on time and memory.
 
 Protobuf's parser and onnx's shape inference are C++ code that a hostile file can send into an
 endless loop or crash, and that no timer or Ctrl-C reaches. So they run in a fork of this

@@ -24,7 +24,7 @@ from feasibility.records.profile import Profile
 from feasibility.records.shared_fields import Notice
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Done, Failed
-from feasibility.runners.session import LocalRunner, Runner, Session
+from feasibility.runners.session import LocalRunner, Runner
 from feasibility.temporary_folders import scratch_folder
 
 _STEPS: Final = (
@@ -80,16 +80,12 @@ def measure_reading(
 
 def _run_plain(reading: ModelReading, passes: Passes) -> PassResults:
     """Latency, with the first inputs that the model accepts."""
-    busy = _busy_host(passes.session)
+    host, warnings = passes.session.host, list[Notice]()
+    if not passes.session.is_emulated:
+        warnings += measurement_warnings.busy_host(host.load, host.cpu_count)
     plan, plain = first_that_runs(reading, passes.plain, passes.ceiling_bytes)
-    changed = measurement_warnings.changed_sizes(reading.plans[0], plan)
-    return PassResults(plan, plain, defaults=[memory_of(plain)], warnings=[*busy, *changed])
-
-
-def _busy_host(session: Session) -> tuple[Notice, ...]:
-    if session.is_emulated:
-        return ()
-    return measurement_warnings.busy_host(session.host.load, session.host.cpu_count)
+    warnings += measurement_warnings.changed_sizes(reading.plans[0], plan)
+    return PassResults(plan, plain, defaults=[memory_of(plain)], warnings=warnings)
 
 
 @dataclass(slots=True)

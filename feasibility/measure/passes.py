@@ -215,11 +215,7 @@ class Passes:
         return replace(schedule, run_count_min=count, run_count_max=count)
 
     def _request(
-        self,
-        plan: InputPlan,
-        instrument: Instrument,
-        schedule: Schedule,
-        **further: Any,
+        self, plan: InputPlan, instrument: Instrument, schedule: Schedule, **further: Any
     ) -> Request:
         """A request with the fields that all passes share, and further ones.
 

@@ -29,23 +29,24 @@ MARK: Final = "feasibility.payload"
 _MARK_BYTES: Final = MARK.encode()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Payload:
-    """Data that was cut out of one tensor or attribute.
+    """Data of one tensor, or data that was cut out of one attribute.
 
     Args:
         is_list: True for an attribute's list or string, False for a tensor's data.
         fields: Numbers of the protobuf fields that held it.
-        extents: Its (start, end) positions in the file. Unpacked lists include their tags.
+        extents: Its (start, end) positions in the file if it was cut out. Unpacked lists include
+            their tags.
         size_bytes: Bytes of the encoded values, without tags and lengths.
         entry_count: Entries of a list, or number of raw bytes.
     """
 
-    is_list: bool
-    fields: frozenset[int]
-    extents: tuple[tuple[int, int], ...]
-    size_bytes: int
-    entry_count: int
+    is_list: bool = False
+    fields: frozenset[int] = frozenset()
+    extents: tuple[tuple[int, int], ...] = ()
+    size_bytes: int = 0
+    entry_count: int = 0
 
 
 Message = Enum("Message", "MODEL GRAPH NODE ATTRIBUTE FUNCTION TENSOR SPARSE_TENSOR")

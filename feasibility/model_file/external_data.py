@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from feasibility.errors import ModelError
-from feasibility.model_file.external_reference import ExternalData
 from feasibility.model_file.open_model import FileIdentity, open_regular
 from feasibility.records.facts import ExternalFile
 from feasibility.text import safe_text
@@ -22,7 +23,7 @@ from feasibility.text import safe_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from feasibility.model_file.tensors import TensorInfo
+    from feasibility.model_file.tensors import ExternalData, TensorInfo
 
 # Smaller weights stay in the model file: the runtime reads shapes from them while loading.
 LEAST_EXTERNAL_BYTES: Final = 1024
@@ -56,10 +57,7 @@ def resolve_external(
             )
     if not by_location:
         return {}
-    folders = (
-        Path(os.path.realpath(model_path.parent)),
-        Path(os.path.realpath(model_path)).parent,
-    )
+    folders = (Path(os.path.realpath(model_path.parent)), Path(os.path.realpath(model_path)).parent)
     return {
         location: _resolved(model_path.parent / location, folders, users, what)
         for location, users in by_location.items()
@@ -75,9 +73,8 @@ def external_file_facts(files: Mapping[str, ResolvedFile]) -> tuple[ExternalFile
         if known is None:
             merged[file.identity] = file.facts
             continue
-        merged[file.identity] = ExternalFile(
-            location=known.location,
-            file_bytes=known.file_bytes,
+        merged[file.identity] = replace(
+            known,
             used_bytes=min(known.used_bytes + file.facts.used_bytes, known.file_bytes),
             initializer_count=known.initializer_count + file.facts.initializer_count,
         )

@@ -159,11 +159,8 @@ def carried_over(model: ProfiledModel, memory: Memory, host: str, isa: str) -> P
     )
 
 
-def from_graph(model: ProfiledModel, isa: str) -> Phases | None:
-    """Memory of a model that was not measured; None if its graph is not known."""
-    there = modelled_on(model, isa)
-    if there is None:
-        return None
+def _from_graph(model: ProfiledModel, there: ModelledMemory) -> Phases:
+    """Memory of a model that was not measured."""
     low, high = GRAPH_LOW_RATIO, GRAPH_HIGH_RATIO
     run = _around(there.inference_peak_bytes, low, high)
     if any(name.endswith(":QuantizeLinear") for name in model.operator_types):
@@ -289,10 +286,10 @@ def _whole_process(profile: Profile, device: Device, peak_bytes: int) -> BytesIn
 
 def _without_measurement(profile: Profile, device: Device) -> BytesInterval:
     """Memory modelled from the graph alone, if the graph is known."""
-    phases = from_graph(profile.model, device.isa)
     there = modelled_on(profile.model, device.isa)
-    if phases is None or there is None:
+    if there is None:
         runtime_bytes = device.limits.runtime_bytes.value
         return BytesInterval(runtime_bytes=runtime_bytes, basis=MemoryBasis(code="not-measured"))
     basis = MemoryBasis(code="graph", isa=device.isa, parts_bytes=_parts(there))
-    return _interval(phases.with_retained(device), device, "projected", basis)
+    phases = _from_graph(profile.model, there).with_retained(device)
+    return _interval(phases, device, "projected", basis)

@@ -26,7 +26,7 @@ OperatorClass: TypeAlias = Literal[
 class ExternalFile(Record, frozen=True, kw_only=True):
     """One file beside the model that holds initializers."""
 
-    location: Annotated[str, doc("Path in the model file, relative to the model.")]
+    location: Annotated[str, doc("Path as written in the model, relative to its folder.")]
     file_bytes: Annotated[Bytes, doc("Size of the whole file on disk.")]
     used_bytes: Annotated[Bytes, doc("Bytes of the file that initializers use.")]
     initializer_count: Annotated[Count, doc("Number of initializers in the file.")]
@@ -151,7 +151,7 @@ class ModelFacts(
 ):
     """Facts about one model file."""
 
-    tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
+    tool_version: Annotated[str, doc("Version of feasibility that wrote this document.")]
     format: Annotated[
         Literal["onnx", "ort"], doc("onnx: protobuf; ort: ONNX Runtime's flatbuffer.")
     ]

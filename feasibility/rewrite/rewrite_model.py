@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from feasibility.errors import ChangeError
 from feasibility.model_file.open_model import open_model
@@ -14,6 +16,9 @@ from feasibility.records.workload import InputPlan
 from feasibility.rewrite.change_process import write_changed
 from feasibility.rewrite.external_weights import move_weights
 from feasibility.text import safe_text
+
+# Inputs for calibration where there are no samples; other ones than drift is measured with.
+_SEEDS: Final = range(1000, 1008)
 
 
 def rewrite_model(
@@ -33,7 +38,7 @@ def rewrite_model(
     Args:
         source: The model.
         target: The changed model.
-        change: What to change.
+        change: What to change; one that is written into files.
         isa: Instruction set of the machines that will load it.
         plan: Inputs that the model runs with.
         samples: Inputs for calibration; if there are none, seeded ones after the plan.
@@ -51,13 +56,29 @@ def rewrite_model(
             )
     if change == "external-data":
         move_weights(source, target)
-    elif change == "optimised-offline":
-        machine = platform.machine().lower()
-        for_this_machine = isa == ISA_ALIASES.get(machine, machine)
+        return
+    machine = platform.machine().lower()
+    is_this_isa = isa == ISA_ALIASES.get(machine, machine)
+    inputs = [(sample, 0) for sample in samples] or [(plan, seed) for seed in _SEEDS]
 
-        def optimise(path: Path) -> None:
-            from feasibility.rewrite.forked.optimise import optimise
+    def make(path: Path) -> None:
+        from feasibility.rewrite.forked.changes import ChangeRequest, apply
 
-            optimise(source, path, what, for_this_machine=for_this_machine)
+        request = ChangeRequest(
+            source=source,
+            what=what,
+            for_this_machine=is_this_isa,
+            reduce_range=is_this_isa and machine in {"x86_64", "amd64"} and not _has_vnni(),
+            samples=tuple(inputs),
+            keep_float=tuple(keep_float),
+        )
+        apply(change, request, path)
 
-        write_changed(target, optimise, what)
+    write_changed(target, make, what)
+
+
+def _has_vnni() -> bool:
+    """Whether this machine adds products of 8-bit numbers without overflow."""
+    with contextlib.suppress(OSError):
+        return "vnni" in Path("/proc/cpuinfo").read_text("utf-8", "replace")
+    return False

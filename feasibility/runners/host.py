@@ -10,10 +10,10 @@ from typing import Final
 
 from feasibility.records.profile import Host
 from feasibility.runners import remote_agent
-from feasibility.runners.cgroup_mounts import memory_hierarchies
+from feasibility.runners.cgroup_mounts import memory_limits
 
 # Share of the free memory for this tool and other programs.
-_RESERVE_RATIO: Final = 0.1
+RESERVE_RATIO: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,7 @@ def ceiling_bytes() -> int:
     import psutil
 
     free: int = psutil.virtual_memory().available
-    limits = [limit for tree in memory_hierarchies() for limit in tree.limits_bytes()]
-    return round(min([free, *limits]) * (1 - _RESERVE_RATIO))
+    return round(min([free, *memory_limits()]) * (1 - RESERVE_RATIO))
 
 
 def read_host(versions: Mapping[str, str], facts: HostFacts) -> Host:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from feasibility.runners.cgroup_mounts import kernel_text
 from feasibility.units import KIB, MIB
 
 _CPUS: Final = "sys/devices/system/cpu"
@@ -176,10 +177,7 @@ def cpu_quota(root: Path = Path("/")) -> int | None:
     quota, _, period = kernel_text(root / "sys/fs/cgroup/cpu.max").partition(" ")
     if not quota:
         folder = root / "sys/fs/cgroup/cpu"
-        quota, period = (
-            kernel_text(folder / "cpu.cfs_quota_us"),
-            kernel_text(folder / "cpu.cfs_period_us"),
-        )
+        quota, period = (kernel_text(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
     if quota.isdecimal() and period.isdecimal() and int(period) > 0:
         return max(1, math.ceil(int(quota) / int(period)))
     return None
@@ -212,11 +210,3 @@ def _number(text: str) -> int:
         return int(text, 0)
     except ValueError:
         return 0
-
-
-def kernel_text(path: Path) -> str:
-    """The stripped content of a file of the kernel; empty if it does not exist."""
-    try:
-        return path.read_text(errors="replace").strip().strip("\0")
-    except OSError:
-        return ""

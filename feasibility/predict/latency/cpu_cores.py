@@ -62,6 +62,13 @@ def cores_of(cpu: Cpu, isa: str) -> tuple[Core, ...]:
     )
 
 
+def unknown_cores(device: Device) -> tuple[str, ...]:
+    """Cores of the device that belong to no known family."""
+    clusters = device.cpu.clusters if device.cpu is not None else ()
+    names = dict.fromkeys(cluster.core for cluster in clusters)
+    return tuple(name for name in names if name.lower() not in CORE_FAMILIES)
+
+
 def used_cores(
     device: Device,
     cpu: Cpu,

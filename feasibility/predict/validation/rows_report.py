@@ -1,4 +1,4 @@
-"""How far off are the shipped projections for the rows of a user's table?
+"""How large is the error of the shipped projections for the rows of a user's table?
 
 `devices validate --rows FILE.csv` prints this report.
 """
@@ -19,12 +19,7 @@ from feasibility.predict.latency.coefficients import Coefficients
 from feasibility.predict.latency.cpu_formula import Work
 from feasibility.predict.latency.interval import cpu_spread
 from feasibility.predict.latency.model_work import work_of_model
-from feasibility.predict.validation.cases import (
-    PublishedTables,
-    case_of,
-    core_count,
-    is_int8,
-)
+from feasibility.predict.validation.cases import PublishedTables, case_of, core_count, is_int8
 from feasibility.predict.validation.misses import (
     Miss,
     cpu_miss,

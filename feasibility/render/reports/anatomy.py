@@ -1,4 +1,4 @@
-"""Where is a measured model's memory, and when was it taken?"""
+"""What does a report say about memory: where it is, and how it changes over time?"""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _allocation_remarks(anatomy: Anatomy) -> tuple[str, ...]:
     remarks = []
     if anatomy.requested_bytes is not None and anatomy.allocated_bytes is not None:
         added = anatomy.allocated_bytes - anatomy.requested_bytes
-        text = f"requested after loading (memray): {format_bytes(anatomy.requested_bytes)}"
+        text = f"allocated after loading (memray): {format_bytes(anatomy.requested_bytes)}"
         if added > 0:
             text += f"; headers and rounding add {format_bytes(added)}"
         if anatomy.untouched_bytes:

@@ -24,6 +24,7 @@ from feasibility.render.reports.sections import (
     counted,
     limited,
     name_text,
+    table,
 )
 from feasibility.units import format_bytes, format_duration
 
@@ -47,28 +48,36 @@ def operator_time_section(comparison: Comparison, *, details: bool) -> Section |
     if not operators:
         return None
     shown = operators[: _DETAILS_COUNT if details else _FIRST_COUNT]
-    is_pair = len(comparison.subjects) == 2
-    columns = [
-        Column("operator", min_width=14),
-        *_letter_columns(comparison, "time"),
-        *_letter_columns(comparison, "nodes"),
-    ]
-    if is_pair:
-        columns.append(Column("B - A", "right"))
-    rows = tuple(
-        (
-            name_text(each.op_type, 24),
-            *_cells(each.uses, _time_text),
-            *_cells(each.uses, lambda use: str(use.node_count)),
-            *([_change_text(each)] if is_pair else []),
+    if len(comparison.subjects) == 2:
+        grid = _pair_grid(shown)
+        remarks = ["each model was profiled once; profiling makes runs slower"]
+    else:
+        columns = (Column("operator", min_width=14), *_letter_columns(comparison, ""))
+        rows = tuple(
+            (name_text(each.op_type, 24), *_cells(each.uses, _time_and_nodes)) for each in shown
         )
-        for each in shown
-    )
-    remarks = ["each model was profiled once; profiling makes runs slower"]
+        grid = Grid(columns, rows, splits=True)
+        remarks = ["with the number of nodes; each model was profiled once"]
     if len(operators) > len(shown):
         remarks.insert(0, f"{counted(len(operators) - len(shown), 'more type')} with --json")
-    grid = Grid(tuple(columns), rows, splits=not is_pair)
     return Section("operators by difference of time in one run", grid=grid, remarks=tuple(remarks))
+
+
+def _pair_grid(operators: Sequence[ComparedOperator]) -> Grid:
+    """Times and numbers of nodes of two subjects, and the difference of the times."""
+
+    def column(text: Callable[[OperatorUse], str], index: int) -> Callable[[ComparedOperator], str]:
+        return lambda each: _cells(each.uses, text)[index]
+
+    return table(
+        operators,
+        (Column("operator", min_width=14), lambda each: name_text(each.op_type, 24)),
+        (Column("time A", "right"), column(_time_text, 0)),
+        (Column("time B", "right"), column(_time_text, 1)),
+        (Column("nodes A", "right"), column(_nodes_count, 0)),
+        (Column("nodes B", "right"), column(_nodes_count, 1)),
+        (Column("B - A", "right"), _change_text),
+    )
 
 
 def operator_memory_section(comparison: Comparison) -> Section | None:
@@ -183,6 +192,14 @@ def _time_text(use: OperatorUse) -> str:
     return format_duration(use.time_ns) if use.node_count else "-"
 
 
+def _nodes_count(use: OperatorUse) -> str:
+    return str(use.node_count)
+
+
+def _time_and_nodes(use: OperatorUse) -> str:
+    return f"{format_duration(use.time_ns)} ({use.node_count})" if use.node_count else "-"
+
+
 def _size_text(size: int | None) -> str:
     return format_bytes(size) if size else "-"
 
@@ -195,4 +212,4 @@ def _change_text(operator: ComparedOperator) -> str:
 
 
 def _signed(change: int, text: Callable[[int], str]) -> str:
-    return f"+{text(change)}" if change > 0 else text(change)
+    return f"+{text(change)}" if change > 0 else text(change) if change else "0"

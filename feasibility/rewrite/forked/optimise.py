@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Final
 from feasibility.errors import ChangeError
 from feasibility.model_file.external_data import LEAST_EXTERNAL_BYTES, resolve_external
 from feasibility.model_file.open_model import open_model
-from feasibility.model_file.skeleton import Skeleton, skeleton_of
+from feasibility.model_file.skeleton import skeleton_of
 from feasibility.model_file.subgraph_names import bodies
 from feasibility.rewrite.change_process import data_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from onnx import NodeProto
+    from onnx import ModelProto, NodeProto
 
 # Convolutions in blocks of channels; other instruction sets do not have these operators.
 _BLOCKED_DOMAIN: Final = "com.microsoft.nchwc"
@@ -32,30 +32,56 @@ def optimise(source: Path, target: Path, what: str, *, for_this_machine: bool) -
         ModelError: The runtime refuses the model, or what was written cannot be read.
         ChangeError: The result needs operators of this instruction set.
     """
-    with open_model(source) as file:
-        weights = {each.name for each in skeleton_of(file).model.graph.initializer}
-    _write(source, target, for_this_machine=for_this_machine)
-    with open_model(target) as file:
-        skeleton = skeleton_of(file)
-    # The runtime does not notice a full disk.
-    resolve_external(target, skeleton.tensors, skeleton.what)
-    domains = {node.domain for node in _nodes(skeleton)}
+    domains = write_optimised(source, target, "ALL" if for_this_machine else "EXTENDED")
     if _BLOCKED_DOMAIN in domains and not for_this_machine:
         raise ChangeError(
             what,
             "the runtime wrote operators that only this machine's instruction set has",
             "optimise it on a machine of the target's instruction set",
         )
+
+
+def write_optimised(source: Path, target: Path, level: str) -> set[str]:
+    """Writes the graph after the optimisations of one level of the runtime.
+
+    Returns:
+        The domains of its operators.
+
+    Raises:
+        ModelError: What was written cannot be read.
+    """
+    with open_model(source) as file:
+        weights = {each.name for each in skeleton_of(file).model.graph.initializer}
+    _write(source, target, level)
+    with open_model(target) as file:
+        skeleton = skeleton_of(file)
+    # The runtime does not notice a full disk.
+    resolve_external(target, skeleton.tensors, skeleton.what)
+    domains = {node.domain for node in every_node(skeleton.model)}
     _remove_unused(target, domains, weights)
+    return domains
 
 
-def _write(source: Path, target: Path, *, for_this_machine: bool) -> None:
+def every_node(model: ModelProto) -> Iterator[NodeProto]:
+    """The nodes of the graph, of bodies in it and of functions."""
+
+    def below(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:
+        for node in nodes:
+            yield node
+            for _, body in bodies(node, ""):
+                yield from below(body.node)
+
+    yield from below(model.graph.node)
+    for function in model.functions:
+        yield from below(function.node)
+
+
+def _write(source: Path, target: Path, level: str) -> None:
     import onnxruntime
 
-    levels = onnxruntime.GraphOptimizationLevel
     options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = (
-        levels.ORT_ENABLE_ALL if for_this_machine else levels.ORT_ENABLE_EXTENDED
+    options.graph_optimization_level = getattr(
+        onnxruntime.GraphOptimizationLevel, f"ORT_ENABLE_{level}"
     )
     options.intra_op_num_threads = 1
     options.optimized_model_filepath = str(target)
@@ -67,18 +93,6 @@ def _write(source: Path, target: Path, *, for_this_machine: bool) -> None:
     for key, value in settings.items():
         options.add_session_config_entry(key, str(value))
     onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-
-
-def _nodes(skeleton: Skeleton) -> Iterator[NodeProto]:
-    def below(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:
-        for node in nodes:
-            yield node
-            for _, body in bodies(node, ""):
-                yield from below(body.node)
-
-    yield from below(skeleton.model.graph.node)
-    for function in skeleton.model.functions:
-        yield from below(function.node)
 
 
 def _remove_unused(path: Path, domains: set[str], weights: set[str]) -> None:

@@ -1,4 +1,4 @@
-"""ONNX Runtime in the child: its session, its instruments and its version."""
+"""How is ONNX Runtime used in the child? Its session, its instruments and its version."""
 
 from __future__ import annotations
 
