@@ -12,7 +12,7 @@ from feasibility.records.workload import Fill
 
 class _Condition(NamedTuple):
     code: ConditionCode
-    text: Callable[[Profile], str]
+    text: Callable[[Profile], str | None]
     affects: tuple[Affected, ...]
 
 
@@ -23,7 +23,7 @@ def condition_differences(
     differences = []
     for condition in _CONDITIONS:
         before, after = condition.text(reference), condition.text(other)
-        if before != after:
+        if before is not None and after is not None and before != after:
             differences.append(
                 ConditionDifference(
                     subject=label,
@@ -70,11 +70,12 @@ def _processor(profile: Profile) -> str:
     return ", ".join(filter(None, (host.device, host.cpu, cores)))
 
 
-def _peaks(profile: Profile) -> str:
+def _peaks(profile: Profile) -> str | None:
     memory = profile.memory
-    return "" if memory is None else f"{memory.allocator} allocator, {memory.peak_source}"
+    return None if memory is None else f"{memory.allocator} allocator, {memory.peak_source}"
 
 
+_OWN: Final = "feasibility"
 _WORK: Final[tuple[Affected, ...]] = ("work", "memory", "time")
 _RUNS: Final[tuple[Affected, ...]] = ("memory", "time")
 _CONDITIONS: Final = (
@@ -88,6 +89,6 @@ _CONDITIONS: Final = (
     _Condition("provider", lambda profile: profile.workload.provider, _RUNS),
     _Condition("threads", lambda profile: str(profile.workload.threads), _RUNS),
     _Condition("allocator", lambda profile: profile.host.libc, ("memory",)),
-    _Condition("instrument", lambda profile: profile.source, _RUNS),
+    _Condition("instrument", lambda profile: profile.source or _OWN, _RUNS),
     _Condition("peaks", _peaks, ("memory",)),
 )

@@ -105,10 +105,11 @@ def by_repeats(
         tolerance = max(_spread(reference), _spread(other), _LEAST_REPEAT_RATIO)
     else:
         pages = 0 if is_counted else _REPEAT_BYTES
-        tolerance = max(_REPEAT_RATIO, pages / max(before, after, 1))
+        tolerance = max(_REPEAT_RATIO, pages / max(min(before, after), 1))
     tolerance = max(tolerance, least_ratio)
+    is_real = abs(after - before) > tolerance * min(before, after)
     return FigureDifference(
-        outcome=_outcome(before, after, is_real=abs(after - before) > tolerance * before),
+        outcome=_outcome(before, after, is_real=is_real),
         evidence="repeats",
         value_ratio=ratio_of(before, after),
         tolerance_ratio=tolerance,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from feasibility.compare.runs_in_turns import ModelInTurn
 from feasibility.compare.subjects import LABELS
-from feasibility.measure.output_drift import Outputs, drift_ratio
+from feasibility.errors import ChangeError
+from feasibility.fit.drift import drift_between
+from feasibility.measure.output_drift import Outputs
 from feasibility.records.comparison import ComparedOutputs
 from feasibility.records.fit import Drift
 from feasibility.records.shared_fields import Notice
@@ -23,26 +26,58 @@ def compared_outputs(
 ) -> tuple[list[ComparedOutputs], list[Notice]]:
     """The outputs of each model against those of the one at position 0, for the same inputs."""
     found, notices = [], []
-    reference = models[0]
-    names = [each.name for each in reference.reading.facts.outputs]
     with scratch_folder() as folder:
-        expected = [_outputs(reference, reference.options.seed, names, folder)]
+        reference = _Reference(models[0], folder)
         for position, model in models.items():
             if position == 0:
                 continue
-            outputs = [_outputs(model, model.options.seed, names, folder)]
-            if _shapes(outputs[0]) != _shapes(expected[0]):
-                notices.append(_other_outputs(position))
-                continue
-            drift = _drift(expected[:1], outputs)
-            if not drift.is_identical:
-                for seed in _further_seeds(model):
-                    outputs.append(_outputs(model, seed, names, folder))
-                    if len(expected) < len(outputs):
-                        expected.append(_outputs(reference, seed, names, folder))
-                drift = _drift(expected[: len(outputs)], outputs)
-            found.append(ComparedOutputs(subject=LABELS[position], drift=drift))
+            try:
+                drift = _drift(reference, model)
+            except ChangeError as error:
+                notices.append(
+                    Notice(code="other-outputs", message=f"{LABELS[position]}: {error.message}")
+                )
+            else:
+                found.append(ComparedOutputs(subject=LABELS[position], drift=drift))
     return found, notices
+
+
+@dataclass(slots=True)
+class _Reference:
+    """The first model with its outputs by seed."""
+
+    model: ModelInTurn
+    folder: Path
+    _known: dict[int, Outputs] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of its outputs by position."""
+        return [each.name for each in self.model.reading.facts.outputs]
+
+    def outputs(self, seed: int) -> Outputs:
+        """Its outputs for the inputs of one seed, computed once."""
+        if seed not in self._known:
+            self._known[seed] = _outputs(self.model, seed, self.names, self.folder)
+        return self._known[seed]
+
+
+def _drift(reference: _Reference, model: ModelInTurn) -> Drift:
+    """The drift for one seed, and for more of them unless outputs are equal bit by bit.
+
+    Raises:
+        ChangeError: An output is missing, has another shape, or is not finite in one of both.
+    """
+    first = model.options.seed
+    seeds = [first]
+    outputs = [_outputs(model, first, reference.names, reference.folder)]
+    drift = drift_between([reference.outputs(first)], outputs)
+    if drift.is_identical or not _has_generated_inputs(model):
+        return drift
+    for seed in range(first + 1, first + _SAMPLE_COUNT):
+        seeds.append(seed)
+        outputs.append(_outputs(model, seed, reference.names, reference.folder))
+    return drift_between([reference.outputs(seed) for seed in seeds], outputs)
 
 
 def _outputs(model: ModelInTurn, seed: int, names: Sequence[str], folder: Path) -> Outputs:
@@ -54,25 +89,6 @@ def _outputs(model: ModelInTurn, seed: int, names: Sequence[str], folder: Path) 
     }
 
 
-def _shapes(outputs: Outputs) -> dict[str, tuple[int, ...]]:
-    return {name: array.shape for name, array in outputs.items()}
-
-
-def _drift(references: Sequence[Outputs], outputs: Sequence[Outputs]) -> Drift:
-    ratio = max(map(drift_ratio, references, outputs))
-    return Drift(sample_count=len(outputs), is_identical=ratio == 0.0, relative_ratio=ratio)
-
-
-def _further_seeds(model: ModelInTurn) -> Iterable[int]:
-    """Seeds of other inputs; none if all inputs are from files."""
-    if all(each.fill.kind in ("file", "constant", "absent") for each in model.plan.inputs):
-        return ()
-    return range(model.options.seed + 1, model.options.seed + _SAMPLE_COUNT)
-
-
-def _other_outputs(position: int) -> Notice:
-    return Notice(
-        code="other-outputs",
-        message=f"{LABELS[position]}: its outputs have other shapes than those of {LABELS[0]}, or "
-        "there are more or fewer of them; they were not compared",
-    )
+def _has_generated_inputs(model: ModelInTurn) -> bool:
+    """Whether another seed gives other inputs."""
+    return any(each.fill.kind in ("uniform", "integers") for each in model.plan.inputs)
