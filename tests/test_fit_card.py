@@ -11,17 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from feasibility.fit.deploy.literals import (
+from feasibility.deploy.literals import (
     cpp_literal,
     javascript_literal,
     kotlin_literal,
     python_literal,
     swift_literal,
 )
-from feasibility.fit.deploy.loading_code import LANGUAGES, loading_code
-from feasibility.fit.deploy.model_card import code_span, model_card
-from feasibility.fit.deploy.unset_options import unset_in_swift
-from feasibility.fit.deploy.write_deployment import session_options
+from feasibility.deploy.loading_code import LANGUAGES, loading_code
+from feasibility.deploy.model_card import code_span, model_card
+from feasibility.deploy.unset_options import unset_in_swift
+from feasibility.deploy.write_deployment import session_options
 from feasibility.records.fit import Fit, FitCandidate, FitFigures, OutputDrift
 from feasibility.records.shared_fields import Notice
 from feasibility.records.workload import RuntimeSettings

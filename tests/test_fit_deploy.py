@@ -17,10 +17,10 @@ from msgspec.structs import replace
 from onnx import TensorProto, helper
 
 from feasibility.errors import DocumentError
-from feasibility.fit.deploy import place_files
-from feasibility.fit.deploy import write_deployment as writing
-from feasibility.fit.deploy.loading_code import LANGUAGES, loading_code
-from feasibility.fit.deploy.write_deployment import (
+from feasibility.deploy import place_files
+from feasibility.deploy import write_deployment as writing
+from feasibility.deploy.loading_code import LANGUAGES, loading_code
+from feasibility.deploy.write_deployment import (
     refuse_existing,
     session_options,
     write_deployment,

@@ -23,7 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("render.reports",),
     ("compare",),
     ("fit",),
-    ("fit.deploy",),
+    ("deploy",),
     ("budget",),
     # Words of a verdict's reasons: reports and lines of budgets print them.
     ("render.reports.reasons",),

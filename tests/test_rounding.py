@@ -25,8 +25,8 @@ WRITES_MESSAGES = {
     "commands.zoo",
     "facts.model_facts",
     "facts.reader_process",
-    "fit.deploy.model_card",
-    "fit.deploy.unset_options",
+    "deploy.model_card",
+    "deploy.unset_options",
     "measure.child_errors",
     "measure.imports.import_report",
     "measure.measurement_warnings",
@@ -35,6 +35,8 @@ WRITES_MESSAGES = {
     "predict.this_device",
     "runners.remote_runner",
     "zoo.architectures",
+    "commands.fit",
+    "fit.files",
 }
 
 MODULES = {

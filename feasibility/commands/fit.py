@@ -123,7 +123,7 @@ def fit(
     wanted = _wanted(targets, search)
     from msgspec.structs import replace
 
-    from feasibility.fit.deploy.write_deployment import refuse_existing, write_deployment
+    from feasibility.deploy.write_deployment import refuse_existing, write_deployment
     from feasibility.fit.fit_model import fit_model
     from feasibility.render.reports.fit import fit_report
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from string import Template
 from typing import Final, NamedTuple
 
-from feasibility.fit.deploy import example_inputs
-from feasibility.fit.deploy.example_inputs import Elements, example_code
-from feasibility.fit.deploy.literals import (
+from feasibility.deploy import example_inputs
+from feasibility.deploy.example_inputs import Elements, example_code
+from feasibility.deploy.literals import (
     cpp_literal,
     javascript_literal,
     kotlin_literal,

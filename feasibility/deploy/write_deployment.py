@@ -13,15 +13,15 @@ from msgspec.structs import replace
 
 from feasibility.errors import DocumentError
 from feasibility.facts.read_model import external_locations
-from feasibility.fit.deploy.loading_code import LANGUAGES, loading_code
-from feasibility.fit.deploy.model_card import model_card
-from feasibility.fit.deploy.place_files import (
+from feasibility.deploy.loading_code import LANGUAGES, loading_code
+from feasibility.deploy.model_card import model_card
+from feasibility.deploy.place_files import (
     OPTIONS_NAME,
     move_into_place,
     require_free_folder,
     staged_folder,
 )
-from feasibility.fit.deploy.unset_options import unset_in_swift
+from feasibility.deploy.unset_options import unset_in_swift
 from feasibility.json_documents import encode
 from feasibility.measure.passes import WITHOUT_PREPACKING
 from feasibility.records.fit import Fit, FitCandidate

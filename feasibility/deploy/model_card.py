@@ -8,7 +8,7 @@ from pathlib import Path
 from string import Template
 from typing import Final
 
-from feasibility.fit.deploy.loading_code import TRIM_THRESHOLD
+from feasibility.deploy.loading_code import TRIM_THRESHOLD
 from feasibility.records.fit import Drift, Fit, FitCandidate, FitFigures
 from feasibility.records.profile import Profile
 from feasibility.records.session_options import SessionOptions
