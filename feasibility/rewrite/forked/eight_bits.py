@@ -33,6 +33,7 @@ _DYNAMIC_OPERATORS: Final = ["MatMul", "Gather", "LSTM", "Attention", "EmbedLaye
 _CONVOLUTIONS: Final = frozenset({"Conv", "ConvTranspose"})
 # Per-channel weights are an attribute of these operators since then.
 _PER_CHANNEL_OPSET: Final = 13
+_NOTHING_TO_QUANTIZE: Final = "none of its operators can be quantized this way"
 
 
 def quantize_dynamic(
@@ -70,7 +71,8 @@ def quantize_dynamic(
         weight_type=quantization.QuantType.QInt8,
         nodes_to_exclude=list(keep_float),
         use_external_data_format=True,
-        extra_options={"EnableSubgraph": True},
+        # In bodies of nodes, convolutions are not supported.
+        extra_options={"EnableSubgraph": not is_mostly_convolutions},
     )
     _finish(changed, target, what)
 
@@ -102,7 +104,10 @@ def quantize_static(
 
     path = prepared(source, target.parent, what)
     path = with_newer_operators(path, _PER_CHANNEL_OPSET)
-    has_convolutions = any(kind in _CONVOLUTIONS for kind, _ in every_weight(path))
+    kinds = {kind for kind, _ in every_weight(path)}
+    has_convolutions = not kinds.isdisjoint(_CONVOLUTIONS)
+    if not has_convolutions and kinds.isdisjoint(_MATRIX_OPERATORS):
+        raise ChangeError(what, _NOTHING_TO_QUANTIZE, "try another change")
     methods = quantization.CalibrationMethod
     changed = path.with_name("changed.onnx")
     quantization.quantize_static(
@@ -127,9 +132,7 @@ def quantize_static(
 
 def _finish(changed: Path, target: Path, what: str) -> None:
     if not has_integer_operators(read_graph(changed)):
-        raise ChangeError(
-            what, "none of its operators can be quantized this way", "try another change"
-        )
+        raise ChangeError(what, _NOTHING_TO_QUANTIZE, "try another change")
     finish_file(changed, target)
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # Parts of the names of operators on integers, for example QLinearConv and MatMulNBits.
 _INTEGER_OPERATORS: Final = ("quantize", "qlinear", "integer", "nbits", "qgemm", "qattention")
 _FOLDER: Final = "work"
+# Since then, weights need not be inputs.
+_LEAST_IR_VERSION: Final = 4
 
 
 def prepared(source: Path, folder: Path, what: str) -> Path:
@@ -33,12 +35,24 @@ def prepared(source: Path, folder: Path, what: str) -> Path:
         ModelError: The model cannot be read.
         ChangeError: It is quantized already.
     """
+    with open_model(source) as file:
+        is_quantized = has_integer_operators(skeleton_of(file).model)
+    if is_quantized:
+        raise ChangeError(what, "it is quantized already", "give the float model it was made from")
     work = folder / _FOLDER
     work.mkdir()
     path = work / "prepared.onnx"
     write_optimised(source, path, "BASIC")
-    if has_integer_operators(read_graph(path)):
-        raise ChangeError(what, "it is quantized already", "give the float model it was made from")
+    model = read_graph(path)
+    weights = {each.name for each in model.graph.initializer}
+    # Weights that are inputs, too, could be replaced by the caller; the libraries refuse that.
+    inputs = [each for each in model.graph.input if each.name not in weights]
+    del model.graph.input[:]
+    model.graph.input.extend(inputs)
+    model.ir_version = max(model.ir_version, _LEAST_IR_VERSION)
+    # The libraries infer these again, and refuse those of the runtime where theirs differ.
+    del model.graph.value_info[:]
+    path.write_bytes(model.SerializeToString())
     return path
 
 
