@@ -231,7 +231,7 @@ def test_a_modelled_figure_far_above_a_target_needs_no_run() -> None:
 
 
 def test_precisions_help_with_what_is_missed() -> None:
-    assert precisions_for({"latency"}) == ("int8-dynamic", "int8-static")
+    assert precisions_for({"latency_ratio"}) == precisions_for({"latency"}) == ("int8-dynamic", "int8-static")
     assert precisions_for({"size"})[0] == "fp16"
     assert "fp16" not in precisions_for({"memory"})
     assert precisions_for({"drift"}) == ()

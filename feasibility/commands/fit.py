@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -39,6 +40,7 @@ app = CommandApp()
 
 # Pages of its library that any model loads.
 LEAST_BYTES: Final = 9 * MIB
+_FACTOR: Final = re.compile(r"(\d+(?:\.\d+)?)x")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +58,11 @@ class FitTargetOptions:
         "--floor SIZE",
         "Highest memory that must stay in memory; pages that the kernel can evict do not count.",
     )
-    latency: str | None = option("--latency TIME", "Longest time of one run, for example 50ms.")
+    latency: str | None = option(
+        "--latency TIME",
+        "Longest time of one run, for example 50ms; 0.5x means half the time of the model as it "
+        "is, measured in turns.",
+    )
     size: str | None = option("--size SIZE", "Largest size of all files, for example 40MB.")
     max_drift: float | None = option(
         "--max-drift SHARE",
@@ -160,10 +166,12 @@ def _wanted(asked: FitTargetOptions, search: SearchOptions) -> FitOptions:
                 "its models run on a GPU, and the changes are for CPUs",
                 "choose a device without one, or give targets such as --memory 200MiB",
             )
+    factor = _FACTOR.fullmatch(asked.latency or "")
     targets = FitTargets(
         memory_bytes=_size("--memory", asked.memory),
         floor_bytes=_size("--floor", asked.floor),
-        latency_ns=None if asked.latency is None else parse_duration_ns(asked.latency),
+        latency_ns=None if factor or not asked.latency else parse_duration_ns(asked.latency),
+        latency_ratio=float(factor[1]) if factor else None,
         size_bytes=_size("--size", asked.size),
         drift_ratio=asked.max_drift,
         device=None if device is None else device.id,

@@ -84,8 +84,8 @@ _MEMORY: Final = frozenset({"memory", "floor"})
 _HELPS: Final[dict[Precision, frozenset[str]]] = {
     "fp16": frozenset({"size"}),
     "int8-weights": _MEMORY | {"size"},
-    "int8-dynamic": _MEMORY | {"size", "latency"},
-    "int8-static": _MEMORY | {"size", "latency"},
+    "int8-dynamic": _MEMORY | {"size", "latency", "latency_ratio"},
+    "int8-static": _MEMORY | {"size", "latency", "latency_ratio"},
     "int4-weights": _MEMORY | {"size"},
 }
 

@@ -21,7 +21,7 @@ from feasibility.records.profile import ProfiledModel
 
 # Changes of loading do not make a model faster than by this, and never smaller.
 _FASTER_RATIO: Final = 1.1
-_ONLY_PRECISION: Final = frozenset({"latency", "size"})
+_ONLY_PRECISION: Final = frozenset({"latency", "latency_ratio", "size"})
 
 Report: TypeAlias = Callable[[ChangeSet, FitCandidate | None, float], None]
 """Called before each candidate: its changes, the nearest one so far, seconds left."""
@@ -79,13 +79,19 @@ class Search:
     def _try_loading(
         self, model: ProfiledModel, precision: Precision | None, first: FitCandidate | None
     ) -> None:
-        """Try ways to store and load one model; `first` is the one measured before, if any."""
+        """Try ways to store and load one model; `first` is the one measured before, if any.
+
+        Of a model with other arithmetic, the first way is always tried: what quantized operators
+        need is modelled badly.
+        """
         candidates = loading_candidates(
             model, self.isa, precision=precision, has_glibc=self.has_glibc
         )
         for changes, modelled in candidates.items():
-            is_hopeless = first is not None and _is_out_of_reach(first)
-            if self._is_over() or is_hopeless or not may_meet(modelled, self.targets):
+            is_hopeless = first is not None and (
+                _is_out_of_reach(first) or not may_meet(modelled, self.targets)
+            )
+            if self._is_over() or is_hopeless:
                 self.tried.append(
                     FitCandidate(changes=changes, status="modelled", modelled=modelled)
                 )
@@ -140,7 +146,7 @@ def _failed(
 def _is_out_of_reach(candidate: FitCandidate) -> bool:
     """Whether no change of loading can repair what a candidate misses."""
     return any(
-        ratio > (_FASTER_RATIO if figure == "latency" else 1.0)
+        ratio > (1.0 if figure == "size" else _FASTER_RATIO)
         for figure, ratio in candidate.missed.items()
         if figure in _ONLY_PRECISION
     )

@@ -82,11 +82,14 @@ def missed(
     lower one (`end` 0). A figure that is not known misses nothing.
     """
     peak: int | None = figures.peak_bytes
-    latency, memory_target = figures.median_ns, targets.memory_bytes
+    # A time of one process alone says little, so it decides nothing.
+    is_timed = figures.latency_ratio is not None
+    latency, memory_target = figures.median_ns if is_timed else None, targets.memory_bytes
     lacks_operators = False
     if there is not None:
         peak = None if there.model_bytes is None else there.model_bytes[end]
-        latency, lacks_operators = there.latency.likely_ns, there.lacks_operators
+        latency = there.latency.likely_ns if is_timed else None
+        lacks_operators = there.lacks_operators
         granted = there.memory.budget_bytes
         if granted is not None:
             left = max(1, granted - (there.memory.runtime_bytes or 0))
@@ -95,6 +98,7 @@ def missed(
         ("memory", peak, memory_target),
         ("floor", figures.floor_bytes, targets.floor_bytes),
         ("latency", latency, targets.latency_ns),
+        ("latency_ratio", figures.latency_ratio, targets.latency_ratio),
         ("size", figures.file_bytes, targets.size_bytes),
         ("drift", None if drift is None else drift.relative_ratio, targets.drift_ratio),
         ("operators", _IMPOSSIBLE if lacks_operators else None, 1),

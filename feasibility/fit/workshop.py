@@ -85,11 +85,10 @@ class CandidateWorkshop:
         What takes long is left out of a candidate that misses a target already.
         """
         key = self.key + msgspec.json.encode(changes)
-        found = self.cache.get("candidate", key, Measured)
-        for step in (self._memory, self._time_and_outputs, self._on_target):
-            if found is None or self.measures_all or not self._misses(found, end=0):
+        found = self._memory(changes, self.cache.get("candidate", key, Measured))
+        for step in (self._time_and_outputs, self._on_target):
+            if self.measures_all or not self._misses(found, end=0):
                 found = step(changes, found)
-        assert found is not None
         self.cache.put("candidate", key, found)
         self.measured_by_changes[changes] = found
         candidate = self.judged(changes, found, modelled)
@@ -132,12 +131,13 @@ class CandidateWorkshop:
 
     def _memory(self, changes: ChangeSet, found: Measured | None) -> Measured:
         if found is not None:
-            return found
+            # The machine may be faster or slower now than when this was measured.
+            ratio = found.figures.latency_ratio
+            return replace(found, figures=figures_of(found.profile, ratio, self.baseline.figures))
         profile = self.runs(changes).profile()
         return Measured(profile=profile, figures=figures_of(profile, None, self.baseline.figures))
 
-    def _time_and_outputs(self, changes: ChangeSet, found: Measured | None) -> Measured:
-        assert found is not None
+    def _time_and_outputs(self, changes: ChangeSet, found: Measured) -> Measured:
         if found.drift is not None:
             return found
         runs = self.runs(changes)
@@ -145,9 +145,8 @@ class CandidateWorkshop:
         figures = figures_of(found.profile, ratio, self.baseline.figures)
         return replace(found, figures=figures, drift=self._drift(runs))
 
-    def _on_target(self, changes: ChangeSet, found: Measured | None) -> Measured:
+    def _on_target(self, changes: ChangeSet, found: Measured) -> Measured:
         """A run on the instruction set of the device, if it can be emulated here."""
-        assert found is not None
         device = self.device
         if found.emulated is not None or device is None or not can_emulate(device):
             return found

@@ -10,7 +10,9 @@ from feasibility.records.shared_fields import Bytes, Count, Nanoseconds, Notice,
 from feasibility.records.workload import RuntimeSettings, Workload
 
 CandidateStatus: TypeAlias = Literal["modelled", "failed", "misses", "meets"]
-Figure: TypeAlias = Literal["memory", "floor", "latency", "size", "drift", "operators"]
+Figure: TypeAlias = Literal[
+    "memory", "floor", "latency", "latency_ratio", "size", "drift", "operators"
+]
 
 
 class FitTargets(Record, frozen=True, kw_only=True, omit_defaults=True):
@@ -23,6 +25,9 @@ class FitTargets(Record, frozen=True, kw_only=True, omit_defaults=True):
         Bytes | None, doc("Highest memory that must stay in memory, above the baseline.")
     ] = None
     latency_ns: Annotated[Nanoseconds | None, doc("Median latency.")] = None
+    latency_ratio: Annotated[
+        Ratio | None, doc("Median latency over that of the model as it is.")
+    ] = None
     size_bytes: Annotated[Bytes | None, doc("Size of all files together.")] = None
     drift_ratio: Annotated[
         Ratio | None, doc("Largest difference of an output, relative to its largest value.")

@@ -38,6 +38,7 @@ _FIGURES: Final[dict[Figure, str]] = {
     "memory": "memory",
     "floor": "memory that must stay",
     "latency": "time",
+    "latency_ratio": "time",
     "size": "size of the files",
     "drift": "drift",
     "operators": "operators",
@@ -132,6 +133,8 @@ def _targets_text(fit: Fit) -> str:
         parts.append(f"at most {format_bytes(wanted.floor_bytes)} must stay in memory")
     if wanted.latency_ns is not None:
         parts.append(f"time at most {format_duration(wanted.latency_ns)}")
+    if wanted.latency_ratio is not None:
+        parts.append(f"time at most {format_factor(wanted.latency_ratio)} of that as it is")
     if wanted.size_bytes is not None:
         parts.append(f"files at most {format_bytes(wanted.size_bytes)}")
     if wanted.drift_ratio is not None:
@@ -282,7 +285,7 @@ def _short_drift(candidate: FitCandidate) -> str:
 
 def _status_text(candidate: FitCandidate) -> str:
     if candidate.status == "misses":
-        return "misses " + ", ".join(_FIGURES[figure] for figure in candidate.missed)
+        return "misses " + ", ".join(dict.fromkeys(_FIGURES[figure] for figure in candidate.missed))
     return candidate.status
 
 
