@@ -66,7 +66,7 @@ def folder_subject(folder: Path) -> Subject:
             "give the path of the model itself",
         )
     options = read_document(file, SessionOptions)
-    if Path(options.model).name != options.model:
+    if Path(options.model).name != options.model or options.model in ("", ".."):
         raise DocumentError(
             what,
             f"its {OPTIONS_NAME} names a model outside: {safe_text(options.model)!r}",
