@@ -28,6 +28,7 @@ from feasibility.records.comparison import Comparison
 from feasibility.records.device import Catalogue, Device
 from feasibility.records.doctor import HostReport
 from feasibility.records.facts import ModelFacts
+from feasibility.records.fit import Fit
 from feasibility.records.profile import Profile
 from feasibility.records.proof import Proof
 from feasibility.records.runners import RunnerForms, RunnerTrial
@@ -51,6 +52,7 @@ DOCUMENTS: Final[dict[str, type[msgspec.Struct]]] = {
     "trial": RunnerTrial,
     "session_options": SessionOptions,
     "comparison": Comparison,
+    "fit": Fit,
 }
 _MAX_DOCUMENT_BYTES: Final = 256 * 1024**2
 _SCHEMA_NAME: Final = re.compile(r"feasibility/([a-z_]+)/(\d+)", re.ASCII)

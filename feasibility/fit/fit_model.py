@@ -19,11 +19,11 @@ import feasibility
 from feasibility.budget.reading_cache import ReadingCache, model_digest
 from feasibility.errors import FeasibilityError
 from feasibility.fit.candidate_runs import CandidateRuns, Variant
-from feasibility.fit.changes import settings_of
+from feasibility.fit.changes import precision_of, settings_of
 from feasibility.fit.files import Files
 from feasibility.fit.offers import smaller_workloads
 from feasibility.fit.search import Report, Search
-from feasibility.fit.targets import nearest
+from feasibility.fit.targets import missed, nearest
 from feasibility.fit.workshop import SEEDED_COUNT, CandidateWorkshop, Measured, figures_of
 from feasibility.measure.default_allocator_range import measure_range
 from feasibility.measure.inputs_that_run import first_that_runs, read_to_run
@@ -34,10 +34,11 @@ from feasibility.measure.profiled_model import profiled_model
 from feasibility.measure.prove.prove_model import ProveOptions, prove_model
 from feasibility.paths import cache_dir
 from feasibility.records.device import Device
-from feasibility.records.fit import Fit, FitTargets, Offer
+from feasibility.records.fit import Fit, FitCandidate, FitTargets, Offer
 from feasibility.records.model_reading import ModelReading
 from feasibility.records.profile import Profile
-from feasibility.records.proof import Outcome
+from feasibility.records.proof import Proof
+from feasibility.records.shared_fields import Notice
 from feasibility.records.workload import InputPlan
 from feasibility.rewrite.rewrite_model import rewrite_model
 from feasibility.rewrite.samples import sample_plans
@@ -114,16 +115,20 @@ def _baseline(
     if plan.dims != reading.facts.dims:
         reading = read_to_run(path, dataclasses.replace(options, dims=plan.dims), all_changes=True)
     runs = CandidateRuns(Variant(reading.path.absolute(), reading), (), options, plan)
-    children, _ = measure_range(passes, plan, memory_of(plain))
-    profile = runs.profile(children)
+    profile = runs.profile()
     figures = figures_of(profile, 1.0, None)
-    high = profile.default_allocator
-    if high is not None and _has_glibc(profile, wanted.device):
-        # Without changes a process gets the default allocator.
+    if _has_glibc(profile, wanted.device):
+        # Without changes a process gets the default allocator. Its range takes many processes,
+        # and decides nothing for a model that needs too much without it.
+        if not missed(figures, wanted.targets, None, None):
+            children, _ = measure_range(passes, plan, memory_of(plain))
+            profile = runs.profile(children)
+        default = profile.default_allocator
+        assert default is not None
         figures = replace(
             figures,
-            load_peak_bytes=high.load_peak_high_bytes,
-            inference_peak_bytes=high.inference_peak_high_bytes or figures.inference_peak_bytes,
+            load_peak_bytes=default.load_peak_high_bytes,
+            inference_peak_bytes=default.inference_peak_high_bytes or figures.inference_peak_bytes,
         )
     return reading, plan, Measured(profile=profile, figures=figures), runs
 
@@ -173,6 +178,7 @@ def _workshop(
         device=device,
         baseline=baseline,
         samples=tuple((each, options.seed) for each in samples) or seeded,
+        has_samples=bool(samples),
         cache=cache,
         key=key,
         has_time=lambda: time.monotonic() < deadline,
@@ -187,7 +193,7 @@ def _found(
     chosen, baseline, targets = search.chosen, workshop.baseline.profile, workshop.targets
     if not search.baseline.missed:
         chosen = search.baseline
-    model, outcome, profile = None, None, None
+    model, proof, profile = None, None, None
     offers: tuple[Offer, ...] = ()
     loads_on: tuple[str, ...] = ()
     if chosen is not None and not was_interrupted:
@@ -195,7 +201,7 @@ def _found(
         profile = measured.profile
         runs = workshop.runs(chosen.changes) if chosen.changes else workshop.original
         model = runs.variant.path
-        outcome = _proved(runs, targets, search.isa, baseline.host.arch)
+        proof = _proved(runs, targets, search.isa, baseline.host.arch)
         emulated = () if measured.emulated is None else (measured.emulated.host.arch,)
         loads_on = (baseline.host.arch, *emulated)
     elif chosen is None:
@@ -214,25 +220,42 @@ def _found(
         chosen=chosen,
         nearest=nearest(search.tried) if chosen is None else None,
         settings=settings_of(() if chosen is None else chosen.changes),
-        proof_outcome=outcome,
+        proof_outcome=None if proof is None or proof.verdict is None else proof.verdict.outcome,
         loads_on=loads_on,
         offers=offers,
         is_complete=search.is_complete and not was_interrupted,
+        warnings=(
+            *(reading.facts.warnings if proof is None else proof.warnings),
+            *_seeded_warning(chosen, workshop),
+        ),
     )
     return Found(fit, model, profile, was_interrupted)
 
 
-def _proved(runs: CandidateRuns, targets: FitTargets, isa: str, arch: str) -> Outcome | None:
-    """What a run under the memory target showed; None without a target or on another machine."""
+def _proved(runs: CandidateRuns, targets: FitTargets, isa: str, arch: str) -> Proof | None:
+    """A run under the lower memory target; None without a target or on another machine."""
     limits = [each for each in (targets.memory_bytes, targets.floor_bytes) if each is not None]
     if not limits or isa != arch:
         return None
     options = dataclasses.replace(runs.passes.options, dims=runs.plan.dims)
     try:
-        proof = prove_model(runs.variant.path, options, ProveOptions(memory_bytes=min(limits)))
+        return prove_model(runs.variant.path, options, ProveOptions(memory_bytes=min(limits)))
     except FeasibilityError:
         return None
-    return None if proof.verdict is None else proof.verdict.outcome
+
+
+def _seeded_warning(chosen: FitCandidate | None, workshop: CandidateWorkshop) -> tuple[Notice, ...]:
+    """What random inputs do not show about other arithmetic."""
+    if chosen is None or precision_of(chosen.changes) is None or workshop.has_samples:
+        return ()
+    return (
+        Notice(
+            code="seeded-samples",
+            message="outputs were compared on seeded random inputs, which say little about "
+            "accuracy on real ones",
+            hint="give real inputs with --samples before you deploy this",
+        ),
+    )
 
 
 def _has_glibc(profile: Profile, device: Device | None) -> bool:

@@ -56,6 +56,7 @@ class CandidateWorkshop:
         original: Runs of the model as it is.
         baseline: Its figures and profile.
         samples: Inputs of the drift, each with its seed.
+        has_samples: True if they are the user's.
         key: What a cached measurement depends on, apart from the changes.
     """
 
@@ -67,6 +68,7 @@ class CandidateWorkshop:
     device: Device | None
     baseline: Measured
     samples: tuple[tuple[InputPlan, int], ...]
+    has_samples: bool
     cache: ReadingCache
     key: bytes
     has_time: Callable[[], bool]

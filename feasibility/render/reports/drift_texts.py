@@ -18,9 +18,10 @@ def drift_text(drift: Drift, remark: str = "") -> str:
     text = f"differ by at most {drift_percent(drift.relative_ratio)} of the largest value"
     tops = [each.top1_ratio for each in drift.outputs if each.top1_ratio is not None]
     cosines = [each.cosine for each in drift.outputs if each.cosine is not None]
-    if cosines:
+    is_rounding = drift.relative_ratio < ROUNDING_RATIO
+    if cosines and not is_rounding:
         text += f"; cosine similarity at least {format_similarity(min(cosines))}"
-    if tops:
+    if tops and not is_rounding:
         text += f"; same largest element in {format_percent(min(tops))} of the rows"
     text += f" ({counted(drift.sample_count, 'input')})"
     if remark:
