@@ -45,6 +45,8 @@ from feasibility.rewrite.samples import sample_plans
 from feasibility.temporary_folders import scratch_folder
 
 DEFAULT_MAX_TIME_S: Final = 300.0
+# Each sample costs two processes per candidate.
+_COMPARED_COUNT: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +160,7 @@ def _workshop(
             plan,
             options.threads,
             options.seed,
-            str(wanted.samples),
+            _identity(wanted.samples),
         )
     )
     return CandidateWorkshop(
@@ -177,13 +179,21 @@ def _workshop(
         targets=wanted.targets,
         device=device,
         baseline=baseline,
-        samples=tuple((each, options.seed) for each in samples) or seeded,
+        samples=tuple((each, options.seed) for each in samples[:_COMPARED_COUNT]) or seeded,
         has_samples=bool(samples),
         cache=cache,
         key=key,
         has_time=lambda: time.monotonic() < deadline,
         measures_all=wanted.measures_all,
     )
+
+
+def _identity(samples: Path | None) -> list[tuple[str, int, int]]:
+    """Files of the samples with their sizes and times."""
+    if samples is None:
+        return []
+    files = sorted(samples.iterdir()) if samples.is_dir() else [samples]
+    return [(str(each), each.stat().st_size, each.stat().st_mtime_ns) for each in files]
 
 
 def _found(
