@@ -12,11 +12,18 @@ from feasibility.compare.conditions import affected, condition_differences
 from feasibility.compare.figures import Side
 from feasibility.compare.operators import compared_operators, node_replacements
 from feasibility.compare.subjects import Subject
-from feasibility.records.comparison import ComparedOutputs, Comparison, FigureName
+from feasibility.records.comparison import (
+    ComparedOutcome,
+    ComparedOutputs,
+    Comparison,
+    FigureDifference,
+    FigureName,
+)
 from feasibility.records.fit import Drift, OutputDrift
 from feasibility.records.profile import Latency, Profile
 from feasibility.records.shared_fields import Notice
-from feasibility.render.reports.compare import compare_report
+from feasibility.render.reports.compare import answer_text, compare_report
+from feasibility.render.reports.compare_figures import difference_text
 from feasibility.units import MIB
 from tests import comparison_samples, samples
 from tests.comparison_samples import (
@@ -277,6 +284,49 @@ def test_graphs_of_thousands_of_nodes_are_not_aligned(monkeypatch: pytest.Monkey
 def test_parts_of_memory_need_two_anatomies() -> None:
     assert {each.part for each in saved(changed()).parts} >= {"total", "weights", "prepacked"}
     assert saved(imported()).parts == ()
+
+
+def found(outcome: ComparedOutcome, ratio: float | None = None, **ends: float) -> FigureDifference:
+    return FigureDifference(outcome=outcome, evidence="exact", value_ratio=ratio, **ends)
+
+
+def test_the_answer_names_what_is_lower_higher_and_the_same() -> None:
+    """With its change: a percentage, and a factor from twice on."""
+    text = answer_text(
+        [
+            ("load_peak", found("lower", 0.5)),
+            ("inference_peak", found("higher", 1.00003)),
+            ("floor", found("lower", 0.85)),
+            ("process_peak", found("not-comparable", 2.0)),
+            ("latency", found("higher", 5.7)),
+            ("first_run", found("undecided", 5.7)),
+            ("load", found("no-difference", 1.1)),
+            ("file_size", found("equal", 1.0)),
+        ]
+    )
+    assert text == (
+        "lower load peak (-50 %) and floor (-15 %); higher inference peak (<0.1 %) and median "
+        "time (5.7x); the same file size; no difference seen in loading time; undecided: first "
+        "run; not comparable: whole process"
+    )
+    assert answer_text([]) == "no figure in common"
+
+
+@pytest.mark.parametrize(
+    ("difference", "text"),
+    [
+        (None, ""),
+        (found("lower", 0.5), "lower"),
+        (found("higher", 1.0004), "higher by less than 0.1 %"),
+        (found("lower", 0.8, low_ratio=0.75, high_ratio=0.85), "lower (-25 to -15 %)"),
+        (found("lower", 0.042, low_ratio=0.0416, high_ratio=0.0424), "lower (-96 %)"),
+        (found("higher", 5.7, low_ratio=5.5, high_ratio=6.2), "higher (5.5 to 6.2x)"),
+        (found("no-difference", 1.0, low_ratio=0.98, high_ratio=1.03), "none seen (-2 to +3 %)"),
+        (found("not-comparable", 2.0, low_ratio=1.5, high_ratio=3.0), "not comparable"),
+    ],
+)
+def test_a_difference_has_its_interval(difference: FigureDifference | None, text: str) -> None:
+    assert difference_text(difference) == text
 
 
 def test_subject_kinds_are_stated() -> None:

@@ -19,6 +19,7 @@ from feasibility.records.workload import RuntimeSettings
 from feasibility.render.reports.compare_figures import (
     CLEAR_FACTOR,
     FIGURES,
+    LEAST_SHOWN_RATIO,
     TONES,
     figure_sections,
 )
@@ -40,10 +41,7 @@ from feasibility.render.reports.sections import (
     name_text,
     notice_section,
 )
-from feasibility.units import (
-    format_change,
-    format_factor,
-)
+from feasibility.units import format_change, format_factor, format_number
 
 _HEADLINE: Final[tuple[FigureName, ...]] = (
     "load_peak", "inference_peak", "floor", "process_peak", "gpu_peak", "latency", "file_size",
@@ -142,6 +140,8 @@ def _answer_tone(differences: Sequence[FigureDifference]) -> Tone:
 
 def change_text(ratio: float) -> str:
     """Growth in percent; a factor from twice on."""
+    if abs(ratio - 1) < LEAST_SHOWN_RATIO:
+        return f"<{format_number(100 * LEAST_SHOWN_RATIO, '%')}"
     return format_factor(ratio) if ratio >= CLEAR_FACTOR else format_change(ratio)
 
 

@@ -61,7 +61,7 @@ _MARKS: Final[dict[ComparedOutcome, str]] = {
 TONES: Final[dict[ComparedOutcome, Tone]] = {"lower": "good", "higher": "bad"}
 CLEAR_FACTOR: Final = 2.0
 # A ratio nearer to one is printed as `1x`.
-_LEAST_SHOWN_RATIO: Final = 0.001
+LEAST_SHOWN_RATIO: Final = 0.001
 
 
 def figure_sections(comparison: Comparison) -> Report:
@@ -98,7 +98,7 @@ def _pair_grid(figures: Sequence[ComparedFigure]) -> Grid:
         (Column("A", "right"), lambda item: _value_text(item[0], 0)),
         (Column("B", "right"), lambda item: _value_text(item[0], 1)),
         (Column("B / A", "right"), lambda item: _ratio_text(item[1])),
-        (Column("difference"), lambda item: _difference_text(item[1])),
+        (Column("difference"), lambda item: difference_text(item[1])),
         tone=lambda item: "plain" if item[1] is None else TONES.get(item[1].outcome, "faint"),
     )
 
@@ -146,12 +146,13 @@ def _value_text(figure: ComparedFigure, index: int) -> str:
     return format_duration(value) if figure.unit == "ns" else format_count(value)
 
 
-def _difference_text(difference: FigureDifference | None) -> str:
+def difference_text(difference: FigureDifference | None) -> str:
+    """What was found, with the interval of the ratio."""
     if difference is None:
         return ""
     text = _OUTCOMES[difference.outcome]
-    if difference.outcome in TONES and abs((difference.value_ratio or 0) - 1) < _LEAST_SHOWN_RATIO:
-        return f"{text} by less than {format_number(100 * _LEAST_SHOWN_RATIO, '%')}"
+    if difference.outcome in TONES and abs((difference.value_ratio or 0) - 1) < LEAST_SHOWN_RATIO:
+        return f"{text} by less than {format_number(100 * LEAST_SHOWN_RATIO, '%')}"
     low, high = difference.low_ratio, difference.high_ratio
     if low is None or high is None or difference.outcome == "not-comparable":
         return text

@@ -30,6 +30,7 @@ from feasibility.units import format_bytes, format_duration
 
 _FIRST_COUNT: Final = 6
 _DETAILS_COUNT: Final = 20
+_ONCE: Final = "each model was profiled once, so a small difference may be noise"
 _REPLACEMENT_COUNT: Final = 5
 _TYPE_COUNT: Final = 5
 _MOMENTS: Final[dict[PartMoment, str]] = {
@@ -50,14 +51,14 @@ def operator_time_section(comparison: Comparison, *, details: bool) -> Section |
     shown = operators[: _DETAILS_COUNT if details else _FIRST_COUNT]
     if len(comparison.subjects) == 2:
         grid = _pair_grid(shown)
-        remarks = ["each model was profiled once; profiling makes runs slower"]
+        remarks = [_ONCE]
     else:
         columns = (Column("operator", min_width=14), *_letter_columns(comparison, ""))
         rows = tuple(
             (name_text(each.op_type, 24), *_cells(each.uses, _time_and_nodes)) for each in shown
         )
         grid = Grid(columns, rows, splits=True)
-        remarks = ["with the number of nodes; each model was profiled once"]
+        remarks = [f"with the number of nodes; {_ONCE}"]
     if len(operators) > len(shown):
         remarks.insert(0, f"{counted(len(operators) - len(shown), 'more type')} with --json")
     return Section("operators by difference of time in one run", grid=grid, remarks=tuple(remarks))
