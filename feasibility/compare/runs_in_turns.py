@@ -25,8 +25,9 @@ from feasibility.runners.child_protocol import Done, Loaded
 
 # Samples of a process; its median is one observation.
 _SAMPLE_COUNT: Final = 5
-# Rounds in which memory is measured again, to see how well it repeats.
-_MEMORY_ROUNDS: Final = 3
+# Rounds in which memory is measured again, to see how well it repeats. Where it has two usual
+# values, fewer would often show only one of them per model.
+_MEMORY_ROUNDS: Final = 5
 # No round starts after this time, so that slow models do not take hours.
 _LONGEST_S: Final = 150.0
 _MEMORY: Final[tuple[FigureName, ...]] = ("load_peak", "resident", "inference_peak", "floor")
