@@ -11,7 +11,6 @@ from feasibility.compare.compare_profiles import compare_profiles
 from feasibility.compare.conditions import affected, condition_differences
 from feasibility.compare.figures import Side
 from feasibility.compare.operators import compared_operators, node_replacements
-from feasibility.compare.subjects import Subject
 from feasibility.records.comparison import (
     ComparedOutcome,
     ComparedOutputs,
@@ -25,7 +24,7 @@ from feasibility.records.shared_fields import Notice
 from feasibility.render.reports.compare import answer_text, compare_report
 from feasibility.render.reports.compare_figures import difference_text
 from feasibility.units import MIB
-from tests import comparison_samples, samples
+from tests import samples
 from tests.comparison_samples import (
     ROUND_COUNT,
     changed,
@@ -329,8 +328,7 @@ def test_a_difference_has_its_interval(difference: FigureDifference | None, text
     assert difference_text(difference) == text
 
 
-def test_subject_kinds_are_stated() -> None:
-    kinds = [each.kind for each in measured_now().subjects]
-    assert kinds == ["model", "model"]
+def test_subjects_have_kinds_and_labels() -> None:
+    assert [each.kind for each in measured_now().subjects] == ["model", "model"]
+    assert [each.kind for each in saved(changed()).subjects] == ["profile", "profile"]
     assert [each.label for each in saved(changed(), imported()).subjects] == ["A", "B", "C"]
-    assert isinstance(comparison_samples.subject("a.onnx"), Subject)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from feasibility.errors import DocumentError, UsageError
 from feasibility.deploy.place_files import OPTIONS_NAME
+from feasibility.errors import DocumentError, UsageError
 from feasibility.json_documents import read_document
 from feasibility.records.comparison import SubjectKind
 from feasibility.records.profile import Profile
