@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 _SAMPLE_COUNT: Final = 8
+_CLEARLY_SLOW_RATIO: Final = 2.5
 _PORTABLE_ISA: Final = "aarch64"
 
 
@@ -155,13 +156,14 @@ def latency_ratio(
 ) -> float:
     """Median latency over that of the original, from processes that alternate.
 
-    No further pair starts when `go_on` says no.
+    No further pair starts when `go_on` says no, or after the first one if the model is so slow
+    that no other result can be expected.
     """
     ratios: list[float] = []
     for number in range(pairs):
         order = (changed, original) if number % 2 == 0 else (original, changed)
         times = {id(runs): runs.median_ns() for runs in order}
         ratios.append(times[id(changed)] / times[id(original)])
-        if not go_on():
+        if not go_on() or ratios[0] > _CLEARLY_SLOW_RATIO:
             break
     return median(ratios)

@@ -261,8 +261,8 @@ def _seeded_warning(chosen: FitCandidate | None, workshop: CandidateWorkshop) ->
     return (
         Notice(
             code="seeded-samples",
-            message="outputs were compared on seeded random inputs, which say little about "
-            "accuracy on real ones",
+            message="outputs were compared, and ranges for int8 found, with seeded random inputs, "
+            "which say little about accuracy on real ones",
             hint="give real inputs with --samples before you deploy this",
         ),
     )
