@@ -69,7 +69,8 @@ def quantize_dynamic(
         per_channel=True,
         reduce_range=reduce_range,
         weight_type=quantization.QuantType.QInt8,
-        nodes_to_exclude=list(keep_float),
+        # A Gemm becomes a MatMul and an Add first.
+        nodes_to_exclude=[*keep_float, *(f"{name}_MatMul" for name in keep_float)],
         use_external_data_format=True,
         # In bodies of nodes, convolutions are not supported.
         extra_options={"EnableSubgraph": not is_mostly_convolutions},
