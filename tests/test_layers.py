@@ -40,7 +40,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("measure",),
     ("measure.instruments",),
     ("rewrite.rewrite_model",),
-    ("rewrite.external_weights",),
+    ("rewrite.drifting_node", "rewrite.external_weights"),
     ("rewrite.forked",),
     ("rewrite",),
     ("runners.named_runners",),

@@ -257,6 +257,7 @@ IN_FORK = ("graph", "ort_memory", "facts", "model_file.skeleton", "rewrite.forke
 FRONT = {
     "facts.read_model",
     "facts.reader_process",
+    "rewrite.drifting_node",
     "rewrite.external_weights",
     "rewrite.rewrite_model",
 }

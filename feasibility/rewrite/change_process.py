@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import NoneType
 from typing import Final
@@ -17,6 +18,7 @@ from feasibility.write_atomically import unfinished_path
 
 TIMEOUT_S: Final = 600.0
 _MAX_CAUSE_CHARACTERS: Final = 300
+_HINT: Final = "try another change"
 
 
 def data_path(model: Path) -> Path:
@@ -77,12 +79,17 @@ def _run(change: Callable[[], None], what: str) -> None:
 
 def _changed(change: Callable[[Path], None], path: Path, what: str) -> None:
     tempfile.tempdir = str(path.parent)
-    try:
+    with library_errors(what, _HINT):
         change(path)
+
+
+@contextlib.contextmanager
+def library_errors(what: str, hint: str) -> Iterator[None]:
+    """Turns any exception of a library into an error about the model."""
+    try:
+        yield
     except (FeasibilityError, OSError, MemoryError):
         raise
     except Exception as error:
         cause = safe_text(f"{type(error).__name__}: {error}", _MAX_CAUSE_CHARACTERS)
-        raise ChangeError(
-            what, f"ONNX Runtime's tools fail: {cause}", "try another change"
-        ) from error
+        raise ChangeError(what, f"ONNX Runtime's tools fail: {cause}", hint) from error
