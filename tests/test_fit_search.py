@@ -23,7 +23,7 @@ from feasibility.fit.changes import (
     weight,
 )
 from feasibility.fit.search import Search
-from feasibility.fit.targets import missed, nearest, not_beaten
+from feasibility.fit.targets import marked, missed, nearest
 from feasibility.ort_memory.modelled_memory import ALL_CHANGES
 from feasibility.records.changes import ChangeCode, Precision
 from feasibility.records.fit import Drift, FitCandidate, FitFigures, FitTargets
@@ -175,7 +175,8 @@ def test_a_candidate_that_another_beats_in_everything_is_beaten() -> None:
     best = candidate((), figures(100, 10, 10, 100), targets)
     slower = candidate(("arena-off",), figures(90, 10, 12, 100), targets)
     beaten = candidate(("prepacking-off",), figures(110, 10, 12, 100), targets)
-    assert not_beaten([best, slower, beaten]) == (best, slower)
+    found = marked([best, slower, beaten, FitCandidate(changes=(), status="modelled")])
+    assert [each.is_beaten for each in found] == [False, False, True, None]
 
 
 def test_missed_targets_are_figures_over_targets() -> None:
@@ -231,7 +232,11 @@ def test_a_modelled_figure_far_above_a_target_needs_no_run() -> None:
 
 
 def test_precisions_help_with_what_is_missed() -> None:
-    assert precisions_for({"latency_ratio"}) == precisions_for({"latency"}) == ("int8-dynamic", "int8-static")
+    assert (
+        precisions_for({"latency_ratio"})
+        == precisions_for({"latency"})
+        == ("int8-dynamic", "int8-static")
+    )
     assert precisions_for({"size"})[0] == "fp16"
     assert "fp16" not in precisions_for({"memory"})
     assert precisions_for({"drift"}) == ()

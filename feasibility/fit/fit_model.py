@@ -23,7 +23,7 @@ from feasibility.fit.changes import precision_of, settings_of
 from feasibility.fit.files import Files
 from feasibility.fit.offers import smaller_workloads
 from feasibility.fit.search import Report, Search
-from feasibility.fit.targets import missed, nearest
+from feasibility.fit.targets import marked, missed, nearest
 from feasibility.fit.workshop import SEEDED_COUNT, CandidateWorkshop, Measured, figures_of
 from feasibility.measure.default_allocator_range import measure_range
 from feasibility.measure.inputs_that_run import first_that_runs, read_to_run
@@ -218,6 +218,7 @@ def _found(
         offers = smaller_workloads(
             reading.path, workshop.original.plan, targets, search.isa, has_glibc=search.has_glibc
         )
+    every = marked((search.baseline, *search.tried))
     fit = Fit(
         tool_version=feasibility.__version__,
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -225,9 +226,11 @@ def _found(
         host=baseline.host,
         workload=baseline.workload,
         requirements=targets,
-        baseline=search.baseline,
-        candidates=tuple(search.tried),
-        chosen=chosen,
+        baseline=every[0],
+        candidates=every[1:],
+        chosen=None
+        if chosen is None
+        else next(each for each in every if each.changes == chosen.changes),
         nearest=nearest(search.tried) if chosen is None else None,
         settings=settings_of(() if chosen is None else chosen.changes),
         proof_outcome=None if proof is None or proof.verdict is None else proof.verdict.outcome,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from typing import Final, Literal, NamedTuple
 
 from msgspec.structs import replace
@@ -116,30 +117,36 @@ def nearest(candidates: Iterable[FitCandidate]) -> FitCandidate | None:
     return min(measured, key=lambda each: max(each.missed.values(), default=0.0), default=None)
 
 
-def not_beaten(candidates: Iterable[FitCandidate]) -> tuple[FitCandidate, ...]:
-    """Measured candidates that no other beats in memory, floor, latency, size and drift at once."""
-    measured = [each for each in candidates if each.measured is not None]
-    points = {id(each): _point(each) for each in measured}
+def marked(candidates: Sequence[FitCandidate]) -> tuple[FitCandidate, ...]:
+    """The candidates, with a mark on measured ones that another beats.
 
-    def is_beaten(each: FitCandidate) -> bool:
-        own = points[id(each)]
+    What beats is at most as large in memory, floor, latency, size and drift, and not equal.
+    """
+    points = [None if each.measured is None else _point(each) for each in candidates]
+
+    def is_beaten(own: tuple[float, ...]) -> bool:
         return any(
-            other != own and all(a <= b for a, b in zip(other, own, strict=True))
-            for other in points.values()
+            other is not None
+            and other != own
+            and all(a <= b for a, b in zip(other, own, strict=True))
+            for other in points
         )
 
-    return tuple(each for each in measured if not is_beaten(each))
+    return tuple(
+        each if own is None else replace(each, is_beaten=is_beaten(own))
+        for each, own in zip(candidates, points, strict=True)
+    )
 
 
 def _point(candidate: FitCandidate) -> tuple[float, ...]:
     figures = candidate.measured
     assert figures is not None
-    ratio = 1.0 if figures.latency_ratio is None else figures.latency_ratio
     drift = candidate.drift
     return (
         figures.peak_bytes,
         figures.floor_bytes or 0,
-        ratio,
+        # Not compared in turns: then no worse than any other, so that it beats nothing by it.
+        math.inf if figures.latency_ratio is None else figures.latency_ratio,
         figures.file_bytes or 0,
         0.0 if drift is None else drift.relative_ratio,
     )

@@ -103,6 +103,10 @@ class FitCandidate(Record, frozen=True, kw_only=True):
     missed: Annotated[
         dict[Figure, float], doc("Targets that it misses: figure divided by target.")
     ] = {}
+    is_beaten: Annotated[
+        bool | None,
+        doc("True if another candidate is as good in every figure; null if not compared."),
+    ] = None
     message: Annotated[str, doc("Why it failed.")] = ""
 
 

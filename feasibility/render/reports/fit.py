@@ -104,6 +104,8 @@ def _answer_rows(fit: Fit) -> Iterator[Row]:
         return
     if fit.chosen is None:
         yield Row("nearest", f"{changes_text(shown.changes)}: {_misses_text(shown)}", "bad")
+    if fit.chosen is not None and shown.changes:
+        yield Row("why", _why_text(fit, shown))
     if shown.changes:
         yield Row("as is", _figures_text(fit.baseline))
     yield Row("then" if shown.changes else "as is", _figures_text(shown))
@@ -122,6 +124,21 @@ def _answer_rows(fit: Fit) -> Iterator[Row]:
         yield Row("proof", f"{format_bytes(limit)}: {_PROOFS[fit.proof_outcome]}", tone)
     if len(fit.loads_on) > 1:
         yield Row("loads on", f"{' and '.join(fit.loads_on)} (emulated)")
+
+
+def _why_text(fit: Fit, chosen: FitCandidate) -> str:
+    """Why this candidate, in one sentence."""
+    before = [*fit.candidates[: [each.changes for each in fit.candidates].index(chosen.changes)]]
+    measured = [each for each in before if each.status == "misses"]
+    text = "it asks least of all changes that meet the targets"
+    if measured:
+        last = measured[-1]
+        return f"{text}; {changes_text(last.changes)} misses {_missed_text(last)}"
+    if before:
+        known = [each.modelled.peak_bytes for each in before if each.modelled is not None]
+        if known:
+            return f"{text}; smaller changes leave at least {format_bytes(min(known))} (modelled)"
+    return text
 
 
 def _targets_text(fit: Fit) -> str:
@@ -218,6 +235,8 @@ def _candidates_section(fit: Fit, *, details: bool) -> Section:
     remarks = (
         [f"{counted(hidden, 'candidate')} only modelled; --details lists them"] if hidden else []
     )
+    if any(each.is_beaten is False for each in shown):
+        remarks.append("* no other is as good in memory, time, size and drift at once")
     if any("steady-allocator" in each.changes for each in shown):
         remarks.insert(0, "changed models run with the trim threshold fixed")
     remarks += [
@@ -249,7 +268,7 @@ def _grid(shown: list[FitCandidate], fit: Fit) -> Grid:
             lambda each: known(each.measured.file_bytes if each.measured else None, unknown="-"),
         ),
         (Column("drift", "right", rank=1), _short_drift),
-        (Column("result"), lambda each: "chosen" if each is fit.chosen else _status_text(each)),
+        (Column("result"), lambda each: _result_text(each, fit)),
         tone=lambda each: _TONES[each.status],
         tone_column=6,
     )
@@ -260,7 +279,8 @@ def _short_text(candidate: FitCandidate) -> str:
     names = [CHANGE_TEXTS[code].short for code in candidate.changes]
     if "optimised-offline" in candidate.changes:
         names.remove(CHANGE_TEXTS["external-data"].short)
-    return " ".join(filter(None, names)) or changes_text(candidate.changes)
+    text = " ".join(filter(None, names)) or changes_text(candidate.changes)
+    return f"{text} *" if candidate.is_beaten is False else text
 
 
 def _time_text(candidate: FitCandidate) -> str:
@@ -283,10 +303,16 @@ def _short_drift(candidate: FitCandidate) -> str:
     )
 
 
-def _status_text(candidate: FitCandidate) -> str:
+def _result_text(candidate: FitCandidate, fit: Fit) -> str:
+    if fit.chosen is not None and candidate.changes == fit.chosen.changes:
+        return "chosen"
     if candidate.status == "misses":
-        return "misses " + ", ".join(dict.fromkeys(_FIGURES[figure] for figure in candidate.missed))
+        return f"misses {_missed_text(candidate)}"
     return candidate.status
+
+
+def _missed_text(candidate: FitCandidate) -> str:
+    return ", ".join(dict.fromkeys(_FIGURES[figure] for figure in candidate.missed))
 
 
 def _plot_section(fit: Fit) -> Section | None:
