@@ -57,7 +57,9 @@ def compare(path: Path, errors: defaultdict[str, list[float]]) -> None:
         files = Files(
             original=reading,
             folder=folder,
-            rewrite=partial(rewrite_model, isa=isa, plan=plan),
+            rewrite=lambda source, target, change, _: rewrite_model(
+                source, target, change, isa=isa, plan=plan
+            ),
             read=partial(read_to_run, options=OPTIONS),
             is_portable=False,
         )

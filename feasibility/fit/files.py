@@ -24,16 +24,18 @@ class Files:
     """Changed copies of one model in a scratch folder.
 
     Attributes:
-        rewrite: Writes a changed copy: source, target, change.
+        rewrite: Writes a changed copy: source, target, change, nodes that stay in float.
         read: Reads a copy whose arithmetic changed.
         is_portable: True if the target has another instruction set than this machine.
+        float_nodes: Nodes that stay in float where the arithmetic changes.
     """
 
     original: ModelReading
     folder: Path
-    rewrite: Callable[[Path, Path, ChangeCode], None]
+    rewrite: Callable[[Path, Path, ChangeCode, tuple[str, ...]], None]
     read: Callable[[Path], ModelReading]
     is_portable: bool
+    float_nodes: tuple[str, ...] = ()
     _made: dict[ChangeSet, Variant] = field(default_factory=dict)
 
     def variant(self, changes: ChangeSet) -> Variant:
@@ -48,6 +50,14 @@ class Files:
         if wanted not in self._made:
             self._made[wanted] = self._make(wanted)
         return self._made[wanted]
+
+    def leave_in_float(self, nodes: tuple[str, ...]) -> None:
+        """From now on, make files with other arithmetic with these nodes in float."""
+        if nodes != self.float_nodes:
+            self.float_nodes = nodes
+            for changes in [*self._made]:
+                if precision_of(changes) is not None:
+                    shutil.rmtree(self._made.pop(changes).path.parent, ignore_errors=True)
 
     def keep(self, *wanted: ChangeSet) -> None:
         """Remove all files except those for these sets, and files with other arithmetic alone."""
@@ -64,7 +74,7 @@ class Files:
         # The file name is part of the references to external data, so it is final.
         path = folder / self.original.path.with_suffix(".onnx").name
         try:
-            self.rewrite(before.path, path, wanted[-1])
+            self.rewrite(before.path, path, wanted[-1], self.float_nodes)
             reading = before.reading
             if precision_of(wanted[-1:]) is not None:
                 reading = self.read(path)

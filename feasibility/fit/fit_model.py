@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -168,7 +167,15 @@ def _workshop(
         files=Files(
             original=reading,
             folder=folder,
-            rewrite=partial(rewrite_model, isa=isa, plan=plan, samples=samples),
+            rewrite=lambda source, target, change, float_nodes: rewrite_model(
+                source,
+                target,
+                change,
+                isa=isa,
+                plan=plan,
+                samples=samples,
+                keep_float=float_nodes,
+            ),
             read=lambda changed: read_to_run(
                 changed, dataclasses.replace(options, dims=plan.dims), all_changes=True
             ),

@@ -24,6 +24,7 @@ from feasibility.records.fit import Drift, Figure, FitCandidate, FitFigures, Fit
 from feasibility.records.profile import Profile, ProfiledModel
 from feasibility.records.shared_fields import Record
 from feasibility.records.workload import InputPlan
+from feasibility.rewrite.drifting_node import first_drifting_node
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 _PAIR_COUNT: Final = 5
 # Inputs whose outputs are compared, if the arithmetic changed and the user gave no samples.
 SEEDED_COUNT: Final = 4
+_MAX_FLOAT_NODES: Final = 4
 
 
 class Measured(Record, frozen=True, kw_only=True):
@@ -86,17 +88,22 @@ class CandidateWorkshop:
 
         What takes long is left out of a candidate that misses a target already.
         """
-        key = self.key + msgspec.json.encode(changes)
+        candidate = self._judged_anew(changes, modelled)
+        if precision_of(changes) is not None and [*candidate.missed] == ["drift"]:
+            candidate = self._with_float_nodes(changes, modelled, candidate)
+        if candidate.status == "meets" and not self.kept:
+            self.kept = changes
+        return candidate
+
+    def _judged_anew(self, changes: ChangeSet, modelled: FitFigures | None) -> FitCandidate:
+        key = self.key + msgspec.json.encode((changes, self.files.float_nodes))
         found = self._memory(changes, self.cache.get("candidate", key, Measured))
         for step in (self._time_and_outputs, self._on_target):
             if self.measures_all or not self._misses(found, end=0):
                 found = step(changes, found)
         self.cache.put("candidate", key, found)
         self.measured_by_changes[changes] = found
-        candidate = self.judged(changes, found, modelled)
-        if candidate.status == "meets" and not self.kept:
-            self.kept = changes
-        return candidate
+        return self.judged(changes, found, modelled)
 
     def judged(
         self, changes: ChangeSet, found: Measured, modelled: FitFigures | None = None
@@ -113,6 +120,7 @@ class CandidateWorkshop:
             device_memory_bytes=None if there is None else there.memory.high_bytes,
             device_latency_ns=None if there is None else there.latency.likely_ns,
             missed=misses,
+            float_nodes=() if precision_of(changes) is None else self.files.float_nodes,
         )
 
     def runs(self, changes: ChangeSet) -> CandidateRuns:
@@ -171,15 +179,29 @@ class CandidateWorkshop:
             )
         return self._references[index]
 
-    def _with_emulation(self, changes: ChangeSet, found: Measured) -> Measured:
-        assert self.device is not None
-        run = run_on_target(self.runs(changes), self.device, self.folder / "outputs.npz")
-        reference = self.original.outputs(
-            self.original.plan, self.options.seed, self.folder / "reference.npz"
-        )
-        return replace(
-            found, emulated=run.profile, emulated_drift=drift_between([reference], [run.outputs])
-        )
+    def _with_float_nodes(
+        self, changes: ChangeSet, modelled: FitFigures | None, candidate: FitCandidate
+    ) -> FitCandidate:
+        """A candidate that misses the drift only, with the nodes in float that drift first."""
+        target = self.targets.drift_ratio or 0.0
+        nodes: tuple[str, ...] = ()
+        while len(nodes) < _MAX_FLOAT_NODES and [*candidate.missed] == ["drift"]:
+            plan, seed = self.samples[0]
+            node = first_drifting_node(
+                self.original.variant.path,
+                self.files.variant(changes[:1]).path,
+                plan,
+                seed,
+                threshold_ratio=target,
+            )
+            if node is None or node.name in nodes or not self.has_time():
+                break
+            nodes = (*nodes, node.name)
+            self.files.leave_in_float(nodes)
+            candidate = self._judged_anew(changes, modelled)
+        if candidate.status != "meets":
+            self.files.leave_in_float(())
+        return candidate
 
 
 def figures_of(profile: Profile, ratio: float | None, baseline: FitFigures | None) -> FitFigures:

@@ -103,6 +103,9 @@ class FitCandidate(Record, frozen=True, kw_only=True):
     missed: Annotated[
         dict[Figure, float], doc("Targets that it misses: figure divided by target.")
     ] = {}
+    float_nodes: Annotated[
+        tuple[str, ...], doc("Nodes that stay in float, because their values drift first.")
+    ] = ()
     is_beaten: Annotated[
         bool | None,
         doc("True if another candidate is as good in every figure; null if not compared."),

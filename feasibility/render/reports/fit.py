@@ -114,6 +114,9 @@ def _answer_rows(fit: Fit) -> Iterator[Row]:
         remark = "other kernels add in another order"
         is_explained = is_rounding and not _has_other_arithmetic(shown)
         yield Row("outputs", drift_text(shown.drift, remark if is_explained else ""))
+    if shown.float_nodes:
+        names = ", ".join(name_text(name, 48) for name in shown.float_nodes)
+        yield Row("in float", f"{names}, because their values drift first")
     if fit.proof_outcome is not None:
         limit = min(
             each
