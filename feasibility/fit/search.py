@@ -19,9 +19,9 @@ from feasibility.records.changes import Precision
 from feasibility.records.fit import FitCandidate, FitFigures, FitTargets
 from feasibility.records.profile import ProfiledModel
 
-# Changes of loading do not make a model faster than by this, and never smaller.
+# Changes of loading do not make a model faster than by this, never smaller, nor more exact.
 _FASTER_RATIO: Final = 1.1
-_ONLY_PRECISION: Final = frozenset({"latency", "latency_ratio", "size"})
+_ONLY_PRECISION: Final = frozenset({"latency", "latency_ratio", "size", "drift"})
 
 Report: TypeAlias = Callable[[ChangeSet, FitCandidate | None, float], None]
 """Called before each candidate: its changes, the nearest one so far, seconds left."""
@@ -146,7 +146,7 @@ def _failed(
 def _is_out_of_reach(candidate: FitCandidate) -> bool:
     """Whether no change of loading can repair what a candidate misses."""
     return any(
-        ratio > (1.0 if figure == "size" else _FASTER_RATIO)
+        ratio > (_FASTER_RATIO if figure.startswith("latency") else 1.0)
         for figure, ratio in candidate.missed.items()
         if figure in _ONLY_PRECISION
     )

@@ -36,10 +36,10 @@ from feasibility.units import (
 
 _FIGURES: Final[dict[Figure, str]] = {
     "memory": "memory",
-    "floor": "memory that must stay",
+    "floor": "must stay",
     "latency": "time",
     "latency_ratio": "time",
-    "size": "size of the files",
+    "size": "size",
     "drift": "drift",
     "operators": "operators",
 }
