@@ -21,7 +21,7 @@ from feasibility.rewrite.change_process import data_path
 from feasibility.rewrite.forked.block_weights import blocks_of
 from feasibility.rewrite.rewrite_model import rewrite_model
 from feasibility.rewrite.samples import sample_plans
-from tests.tiny_models import identity, save, value
+from tests.tiny_models import RUNTIME_VERSION, identity, save, value
 
 IDS = InputPlan(
     inputs=(
@@ -109,6 +109,11 @@ def changed(source: Path, target: Path, change: ChangeCode, plan: InputPlan, **m
     return target
 
 
+def require_tools_for_bodies(change: ChangeCode) -> None:
+    if RUNTIME_VERSION < (1, 31) and change in {"fp16", "int8-static"}:
+        pytest.skip("tools of ONNX Runtime 1.24 fail on bodies of nodes")
+
+
 def operators(path: Path) -> set[str]:
     model = onnx.ModelProto.FromString(path.read_bytes())
     bodies = [each.g for node in model.graph.node for each in node.attribute if each.HasField("g")]
@@ -148,6 +153,7 @@ def test_a_network_of_matrices(
     tmp_path: Path, change: ChangeCode, wanted: set[str], least_cosine: float, most_bytes: float
 ) -> None:
     """Matrices in bodies and in Constant nodes, embeddings and layers with bias are changed."""
+    require_tools_for_bodies(change)
     source = encoder(tmp_path / "a.onnx")
     target = changed(source, tmp_path / "to" / "b.onnx", change, IDS)
     assert sorted(each.name for each in target.parent.iterdir()) == ["b.onnx", "b.onnx.data"]
@@ -180,6 +186,7 @@ def test_a_network_of_convolutions(
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_nodes_can_stay_in_float(tmp_path: Path, change: ChangeCode) -> None:
+    require_tools_for_bodies(change)
     source = encoder(tmp_path / "a.onnx")
     names = ("embed", "project", "head", "then", "else")
     if change == "fp16":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import ctypes
 import faulthandler
+import gc
 import os
 import re
 import signal
@@ -114,6 +115,22 @@ def test_what_cannot_be_read_is_an_error(read: Callable[[], str], why: str) -> N
     assert caught.value.what == WHAT
     assert "export the model again" in caught.value.hint
     assert children() == []
+
+
+def test_objects_of_this_process_are_not_destroyed_in_the_fork() -> None:
+    """A session of ONNX Runtime would wait for its threads, which are not there."""
+
+    class Session:
+        def __init__(self) -> None:
+            self.cycle = self
+            self.process_id = os.getpid()
+
+        def __del__(self) -> None:
+            if os.getpid() != self.process_id:
+                os._exit(3)
+
+    Session()
+    assert in_reader_process(lambda: gc.collect() >= 0, bool, WHAT)
 
 
 def test_memory_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import gc
 import os
 import resource
 import select
@@ -158,6 +159,9 @@ def _restrict(sending: int, limit_bytes: int) -> None:
     poller.register(sending, 0)
     if poller.poll(0):
         os._exit(1)
+    # What the parent has left to the garbage collector is not removed here: the destructor of a
+    # library's object may wait for a thread, which a fork does not have.
+    gc.freeze()
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in (1, 2):
         os.dup2(nothing, stream)

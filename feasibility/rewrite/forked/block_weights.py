@@ -166,16 +166,35 @@ class _Writer:
         if key not in self._made:
             array = numpy_helper.to_array(weight, str(self._folder))
             parts = blocks_of(array.T if kind == "columns" else array, self._bits, self._block)
-            if kind == "gather":
-                width = columns * self._bits // 8
-                parts = (parts[0].reshape(len(array), -1)[:, :width], *parts[1:])
             suffixes = (f"q{self._bits}", "scales", "zero_points")
             self._made[key] = [f"{key}.{suffix}" for suffix in suffixes]
             graph.initializer.extend(
                 numpy_helper.from_array(part, name)
                 for part, name in zip(parts, self._made[key], strict=True)
             )
+            if kind == "gather":
+                self._make_dense(graph.initializer[-3], (len(array), columns))
+                self._make_dense(graph.initializer[-1], parts[1].shape)
         return self._made[key]
+
+    def _make_dense(self, tensor: TensorProto, shape: tuple[int, ...]) -> None:
+        """Gives a tensor of integers the form that Gather reads: rows without padding.
+
+        Integers of 4 bits have their own type; versions of ONNX Runtime differ in how they read
+        them from bytes.
+        """
+        import numpy as np
+        from onnx import TensorProto
+
+        rows = np.frombuffer(tensor.raw_data, np.uint8).reshape(shape[0], -1)
+        if self._bits == 4:
+            rows = np.stack((rows & 15, rows >> 4), -1).reshape(shape[0], -1)
+        flat = rows[:, : shape[1]].reshape(1, -1)
+        tensor.raw_data = _packed(flat, self._bits).tobytes()
+        del tensor.dims[:]
+        tensor.dims.extend(shape)
+        if self._bits == 4:
+            tensor.data_type = TensorProto.UINT4
 
 
 def blocks_of(rows: Array, bits: int, block: int) -> tuple[Array, Array, Array]:
