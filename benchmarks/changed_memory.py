@@ -24,7 +24,7 @@ from feasibility.fit.files import Files
 from feasibility.measure.inputs_that_run import first_that_runs, read_to_run
 from feasibility.measure.memory_figures import memory_of
 from feasibility.measure.passes import local_passes
-from feasibility.ort_memory.modelled_memory import ALL_CHANGES
+from feasibility.records.changes import ALL_CHANGES
 from feasibility.rewrite.rewrite_model import rewrite_model
 from feasibility.temporary_folders import scratch_folder
 from feasibility.units import MIB

@@ -16,7 +16,6 @@ import pytest
 from msgspec.structs import replace
 from onnx import TensorProto, helper
 
-from feasibility.errors import DocumentError
 from feasibility.deploy import place_files
 from feasibility.deploy import write_deployment as writing
 from feasibility.deploy.loading_code import LANGUAGES, loading_code
@@ -25,6 +24,7 @@ from feasibility.deploy.write_deployment import (
     session_options,
     write_deployment,
 )
+from feasibility.errors import DocumentError
 from feasibility.json_documents import encode, read_document
 from feasibility.records.profile import Profile
 from feasibility.records.session_options import SessionOptions

@@ -24,8 +24,7 @@ from feasibility.fit.changes import (
 )
 from feasibility.fit.search import Search
 from feasibility.fit.targets import marked, missed, nearest
-from feasibility.ort_memory.modelled_memory import ALL_CHANGES
-from feasibility.records.changes import ChangeCode, Precision
+from feasibility.records.changes import ALL_CHANGES, ChangeCode, Precision
 from feasibility.records.fit import Drift, FitCandidate, FitFigures, FitTargets
 from feasibility.records.profile import ProfiledModel
 from feasibility.units import MIB, MILLISECOND_NS

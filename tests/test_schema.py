@@ -59,9 +59,7 @@ def test_unknown_fields_are_ignored() -> None:
 
 def test_an_unknown_schema_name_lists_the_known_ones() -> None:
     """The error tells what there is."""
-    with pytest.raises(
-        UsageError, match="assessment, baseline, budget, catalogue, compari"
-    ):
+    with pytest.raises(UsageError, match="assessment, baseline, budget, catalogue, compari"):
         schema.json_schema("prophecy")
 
 

@@ -11,8 +11,6 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from feasibility.errors import DocumentError
-from feasibility.facts.read_model import external_locations
 from feasibility.deploy.loading_code import LANGUAGES, loading_code
 from feasibility.deploy.model_card import model_card
 from feasibility.deploy.place_files import (
@@ -22,6 +20,8 @@ from feasibility.deploy.place_files import (
     staged_folder,
 )
 from feasibility.deploy.unset_options import unset_in_swift
+from feasibility.errors import DocumentError
+from feasibility.facts.read_model import external_locations
 from feasibility.json_documents import encode
 from feasibility.measure.passes import WITHOUT_PREPACKING
 from feasibility.records.fit import Fit, FitCandidate

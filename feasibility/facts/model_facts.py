@@ -21,9 +21,10 @@ from feasibility.graph.declared_inputs import declared_inputs, declared_outputs
 from feasibility.graph.inputs.input_plans import choose_sizes, plan_inputs
 from feasibility.model_file.external_data import external_file_facts, resolve_external
 from feasibility.model_file.skeleton import Skeleton, skeleton_of
-from feasibility.ort_memory.modelled_memory import ALL_CHANGES, USUAL_CHANGES, MemoryModel
+from feasibility.ort_memory.modelled_memory import MemoryModel
 from feasibility.ort_memory.version import other_version_installed
 from feasibility.records.budget import InitializerSize
+from feasibility.records.changes import ALL_CHANGES, USUAL_CHANGES
 from feasibility.records.facts import ModelFacts, NodeFacts, OperatorType
 from feasibility.records.model_reading import ModelReading
 from feasibility.records.shared_fields import Notice

@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from feasibility.fit.changes import ChangeSet, loading_changes, ordered, weight
-from feasibility.ort_memory.modelled_memory import ALL_CHANGES
 from feasibility.predict.projected_memory import GRAPH_LOW_RATIO
-from feasibility.records.changes import ChangeCode, Precision
+from feasibility.records.changes import ALL_CHANGES, ChangeCode, Precision
 from feasibility.records.facts import ModelledMemory
 from feasibility.records.fit import FitFigures, FitTargets
 from feasibility.records.profile import ProfiledModel

@@ -52,24 +52,6 @@ class Activations(NamedTuple):
         return self.later_runs_bytes + self.input_bytes
 
 
-_OPTIMISED_OUTSIDE: Final[Changes] = ("optimised-offline", "external-data")
-# Changes that lower memory, the smallest first, for reports that offer one. `fit` asks for all.
-USUAL_CHANGES: Final[tuple[Changes, ...]] = (
-    ("external-data",),
-    ("external-data", "prepacking-off"),
-    _OPTIMISED_OUTSIDE,
-    (*_OPTIMISED_OUTSIDE, "prepacking-off"),
-)
-# Every way to store a model and to load it.
-ALL_CHANGES: Final[tuple[Changes, ...]] = tuple(
-    (*stored, *packed, *run)
-    for stored in ((), ("external-data",), _OPTIMISED_OUTSIDE)
-    for packed in ((), ("prepacking-off",))
-    for run in ((), ("pattern-off",), ("arena-off",))
-    if stored or packed or run
-)
-
-
 class MemoryModel:
     """Memory of one graph on each instruction set, with the steady allocator and one thread.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 LoadingChange: TypeAlias = Literal[
     "external-data", "optimised-offline", "prepacking-off", "pattern-off", "arena-off"
@@ -14,3 +14,20 @@ Precision: TypeAlias = Literal[
 ]
 """A change of the arithmetic; outputs differ from those of the original."""
 ChangeCode: TypeAlias = LoadingChange | Literal["steady-allocator"] | Precision
+
+_OPTIMISED_OUTSIDE: Final[Changes] = ("optimised-offline", "external-data")
+# Changes that lower memory, the smallest first, for reports that offer one. `fit` asks for all.
+USUAL_CHANGES: Final[tuple[Changes, ...]] = (
+    ("external-data",),
+    ("external-data", "prepacking-off"),
+    _OPTIMISED_OUTSIDE,
+    (*_OPTIMISED_OUTSIDE, "prepacking-off"),
+)
+# Every way to store a model and to load it.
+ALL_CHANGES: Final[tuple[Changes, ...]] = tuple(
+    (*stored, *packed, *run)
+    for stored in ((), ("external-data",), _OPTIMISED_OUTSIDE)
+    for packed in ((), ("prepacking-off",))
+    for run in ((), ("pattern-off",), ("arena-off",))
+    if stored or packed or run
+)
