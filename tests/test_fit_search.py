@@ -83,6 +83,7 @@ def search(targets: FitTargets, effects: Mapping[str, Any], **further: Any) -> t
         baseline=candidate((), figures(1800, 1790), targets),
         isa="x86_64",
         has_glibc=True,
+        is_here=True,
         deadline=further.pop("deadline", time.monotonic() + 1000),
         measures_all=further.pop("measures_all", False),
         report=lambda *_: None,

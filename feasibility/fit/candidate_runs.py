@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _SAMPLE_COUNT: Final = 8
 _CLEARLY_SLOW_RATIO: Final = 2.5
+_CLEAR_MARGIN: Final = 1.1
 _PORTABLE_ISA: Final = "aarch64"
 
 
@@ -152,18 +153,30 @@ def named_outputs(file: Path, reading: ModelReading) -> dict[str, np.ndarray[Any
 
 
 def latency_ratio(
-    changed: CandidateRuns, original: CandidateRuns, pairs: int, go_on: Callable[[], bool]
+    changed: CandidateRuns,
+    original: CandidateRuns,
+    pairs: int,
+    go_on: Callable[[], bool],
+    target_ratio: float | None,
 ) -> float:
     """Median latency over that of the original, from processes that alternate.
 
-    No further pair starts when `go_on` says no, or after the first one if the model is so slow
-    that no other result can be expected.
+    No further pair starts when `go_on` says no, or when the ratios so far leave no doubt.
     """
     ratios: list[float] = []
     for number in range(pairs):
         order = (changed, original) if number % 2 == 0 else (original, changed)
         times = {id(runs): runs.median_ns() for runs in order}
         ratios.append(times[id(changed)] / times[id(original)])
-        if not go_on() or ratios[0] > _CLEARLY_SLOW_RATIO:
+        if not go_on() or _is_settled(ratios, target_ratio):
             break
     return median(ratios)
+
+
+def _is_settled(ratios: Sequence[float], target_ratio: float | None) -> bool:
+    """Whether the model is clearly slow, or two pairs are clearly on one side of the target."""
+    if min(ratios) > _CLEARLY_SLOW_RATIO:
+        return True
+    if target_ratio is None or len(ratios) < 2:
+        return False
+    return min(ratios) > target_ratio * _CLEAR_MARGIN or max(ratios) * _CLEAR_MARGIN < target_ratio

@@ -22,13 +22,21 @@ _SETTINGS_ONLY: Final = frozenset({"prepacking-off", "pattern-off", "arena-off"}
 
 
 def loading_candidates(
-    model: ProfiledModel, isa: str, *, precision: Precision | None, has_glibc: bool
+    model: ProfiledModel,
+    isa: str,
+    *,
+    precision: Precision | None,
+    has_glibc: bool,
+    is_here: bool = True,
 ) -> dict[ChangeSet, FitFigures | None]:
     """Sets of changes with their modelled figures, those that ask least first.
 
     A set is left out if a smaller part of it needs as little memory. Without a modelled graph,
-    settings are left, and their figures are None.
+    settings are left, and their figures are None. Weights are packed for the processor that packs
+    them, so `is_here` says whether the target has this machine's instruction set. Kernels for
+    quantized weights pack them for one kind of processor, so these are not packed offline.
     """
+    can_pack = is_here and precision is None
     always: tuple[ChangeCode, ...] = ("steady-allocator",) if has_glibc else ()
     always += (precision,) if precision is not None else ()
     known = {
@@ -36,7 +44,11 @@ def loading_candidates(
         for memory in (*model.modelled_memory, *model.changed_memory)
         if memory.isa == isa
     }
-    sets = (frozenset[ChangeCode](changes) for changes in ((), *ALL_CHANGES))
+    sets = (
+        frozenset[ChangeCode](changes)
+        for changes in ((), *ALL_CHANGES)
+        if can_pack or "prepacked-offline" not in changes
+    )
     found: dict[frozenset[ChangeCode], FitFigures | None] = {}
     for changes in sorted(sets, key=weight):
         figures = known.get(frozenset(loading_changes(changes)))

@@ -38,6 +38,7 @@ CHANGES: Final[dict[ChangeCode, Change]] = {
     "fp16": Change(120, "precision"),
     "int8-static": Change(130, "precision"),
     "int4-weights": Change(140, "precision"),
+    "prepacked-offline": Change(6, "file"),
     "optimised-offline": Change(20, "file"),
     "external-data": Change(10, "file"),
     "steady-allocator": Change(1, "setting"),

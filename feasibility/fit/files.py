@@ -81,8 +81,7 @@ class Files:
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        is_portable = self.is_portable or "optimised-offline" not in wanted
-        return replace(Variant(path, reading), changes=wanted, is_portable=is_portable)
+        return replace(Variant(path, reading), changes=wanted, is_portable=self.is_portable)
 
     def _require_space(self, before: Variant) -> None:
         facts = before.facts
@@ -98,8 +97,14 @@ class Files:
 
 
 def _steps(changes: ChangeSet) -> ChangeSet:
-    """The changes that write a file. The optimizer writes weights into an external file itself."""
+    """The changes that write a file, without those that a later or larger one includes."""
     wanted = file_changes(changes)
-    if "optimised-offline" in wanted:
-        return tuple(code for code in wanted if code != "external-data")
-    return wanted
+    included = {each for code in wanted for each in _INCLUDES.get(code, ())}
+    return tuple(code for code in wanted if code not in included)
+
+
+# The optimizer writes weights into an external file itself, and packed weights beside them.
+_INCLUDES: Final[dict[ChangeCode, ChangeSet]] = {
+    "optimised-offline": ("external-data",),
+    "prepacked-offline": ("optimised-offline", "external-data"),
+}

@@ -94,6 +94,7 @@ def fit_model(
             baseline=first,
             isa=wanted.device.isa if wanted.device else baseline.profile.host.arch,
             has_glibc=_has_glibc(baseline.profile, wanted.device),
+            is_here=wanted.device is None or wanted.device.isa == baseline.profile.host.arch,
             deadline=deadline,
             measures_all=wanted.measures_all,
             report=report,

@@ -42,6 +42,7 @@ class Search:
     """A search and what it found so far.
 
     Attributes:
+        is_here: True if the target has the instruction set of this machine.
         measures_all: True to go on after a candidate that meets the targets.
         is_complete: False if time ran out.
     """
@@ -51,6 +52,7 @@ class Search:
     baseline: FitCandidate
     isa: str
     has_glibc: bool
+    is_here: bool
     deadline: float
     measures_all: bool
     report: Report
@@ -85,7 +87,11 @@ class Search:
         need is modelled badly.
         """
         candidates = loading_candidates(
-            model, self.isa, precision=precision, has_glibc=self.has_glibc
+            model,
+            self.isa,
+            precision=precision,
+            has_glibc=self.has_glibc,
+            is_here=self.is_here,
         )
         for changes, modelled in candidates.items():
             is_hopeless = first is not None and (

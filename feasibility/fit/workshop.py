@@ -151,7 +151,7 @@ class CandidateWorkshop:
         if found.drift is not None:
             return found
         runs = self.runs(changes)
-        ratio = latency_ratio(runs, self.original, _PAIR_COUNT, self.has_time)
+        ratio = latency_ratio(runs, self.original, _PAIR_COUNT, self.has_time, self._target_ratio())
         figures = figures_of(found.profile, ratio, self.baseline.figures)
         return replace(found, figures=figures, drift=self._drift(runs))
 
@@ -163,6 +163,13 @@ class CandidateWorkshop:
         run = run_on_target(self.runs(changes), device, self.folder / "outputs.npz")
         drift = drift_between([self._reference(0)], [run.outputs])
         return replace(found, emulated=run.profile, emulated_drift=drift)
+
+    def _target_ratio(self) -> float | None:
+        """The target of the time over the time of the model as it is; None without a target."""
+        wanted, now = self.targets.latency_ns, self.baseline.figures.median_ns
+        if self.device is not None or wanted is None or not now:
+            return self.targets.latency_ratio
+        return wanted / now
 
     def _drift(self, runs: CandidateRuns) -> Drift:
         is_same = precision_of(runs.changes) is None

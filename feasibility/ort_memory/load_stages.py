@@ -239,8 +239,14 @@ class _Weights:
         converted += [(self._copy(read) or _Copy(size, is_packed=False)).size_bytes for read in own]
         is_read = not reads or None in copies
         read_bytes = max((_read_bytes(read, size) for read in reads), default=0) if is_read else 0
-        self.final_bytes += sum(packed)
-        self.largest_packed_bytes = max(self.largest_packed_bytes, *packed, 0)
+        loading_bytes = max(packed, default=0)
+        if "prepacked-offline" in self._changes:
+            # The runtime packs each weight once more, finds the same in the file and frees its own.
+            self.mapped_bytes += sum(packed)
+            loading_bytes *= 2
+        else:
+            self.final_bytes += sum(packed)
+        self.largest_packed_bytes = max(self.largest_packed_bytes, loading_bytes)
         if "optimised-offline" in self._changes:
             # Stored in the layout that the kernels read, and mapped.
             self.mapped_bytes += sum(converted) + read_bytes

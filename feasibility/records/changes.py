@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import Final, Literal, TypeAlias
 
 LoadingChange: TypeAlias = Literal[
-    "external-data", "optimised-offline", "prepacking-off", "pattern-off", "arena-off"
+    "external-data",
+    "optimised-offline",
+    "prepacked-offline",
+    "prepacking-off",
+    "pattern-off",
+    "arena-off",
 ]
 """A change of how a model is stored or loaded; its arithmetic stays the same."""
 Changes: TypeAlias = tuple[LoadingChange, ...]
@@ -23,11 +28,12 @@ USUAL_CHANGES: Final[tuple[Changes, ...]] = (
     _OPTIMISED_OUTSIDE,
     (*_OPTIMISED_OUTSIDE, "prepacking-off"),
 )
+_PREPACKED: Final[Changes] = ("prepacked-offline",)
 # Every way to store a model and to load it.
 ALL_CHANGES: Final[tuple[Changes, ...]] = tuple(
     (*stored, *packed, *run)
     for stored in ((), ("external-data",), _OPTIMISED_OUTSIDE)
-    for packed in ((), ("prepacking-off",))
+    for packed in ((), ("prepacking-off",), ("prepacked-offline",))
     for run in ((), ("pattern-off",), ("arena-off",))
-    if stored or packed or run
+    if (stored or packed or run) and (stored == _OPTIMISED_OUTSIDE or packed != _PREPACKED)
 )

@@ -35,6 +35,13 @@ CHANGE_TEXTS: Final[dict[ChangeCode, ChangeText]] = {
         "the runtime's optimizer ran before; loading converts no weights",
         "the file is for this instruction set and this version of ONNX Runtime or a newer one",
     ),
+    "prepacked-offline": ChangeText(
+        "prepacked offline",
+        "packed",
+        "the weights are also in the file in the layout that kernels read fastest, so no copies "
+        "are in memory that must stay",
+        "the file is larger, and for this kind of processor; another one makes its own copies",
+    ),
     "prepacking-off": ChangeText(
         "prepacking off",
         "-prepack",

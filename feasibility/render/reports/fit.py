@@ -278,10 +278,13 @@ def _grid(shown: list[FitCandidate], fit: Fit) -> Grid:
 
 
 def _short_text(candidate: FitCandidate) -> str:
-    """Changes in few characters; an optimised file always has its weights outside."""
-    names = [CHANGE_TEXTS[code].short for code in candidate.changes]
+    """Changes in few characters, without those that another one includes."""
+    included: set[ChangeCode] = set()
     if "optimised-offline" in candidate.changes:
-        names.remove(CHANGE_TEXTS["external-data"].short)
+        included.add("external-data")
+    if "prepacked-offline" in candidate.changes:
+        included.add("optimised-offline")
+    names = [CHANGE_TEXTS[code].short for code in candidate.changes if code not in included]
     text = " ".join(filter(None, names)) or changes_text(candidate.changes)
     return f"{text} *" if candidate.is_beaten is False else text
 

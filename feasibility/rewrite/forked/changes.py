@@ -49,6 +49,16 @@ def _optimise(request: ChangeRequest, target: Path) -> None:
     optimise(request.source, target, request.what, for_this_machine=request.for_this_machine)
 
 
+def _pack(request: ChangeRequest, target: Path) -> None:
+    optimise(
+        request.source,
+        target,
+        request.what,
+        for_this_machine=request.for_this_machine,
+        packs=True,
+    )
+
+
 def _halve(request: ChangeRequest, target: Path) -> None:
     halve(request.source, target, request.what, keep_float=request.keep_float)
 
@@ -80,6 +90,7 @@ def _quantize_weights(request: ChangeRequest, target: Path, *, bits: int) -> Non
 
 _FUNCTIONS: Final[dict[ChangeCode, Callable[[ChangeRequest, Path], None]]] = {
     "optimised-offline": _optimise,
+    "prepacked-offline": _pack,
     "fp16": _halve,
     "int8-dynamic": _quantize_dynamic,
     "int8-static": _quantize_static,

@@ -25,14 +25,26 @@ if TYPE_CHECKING:
 _BLOCKED_DOMAIN: Final = "com.microsoft.nchwc"
 
 
-def optimise(source: Path, target: Path, what: str, *, for_this_machine: bool) -> None:
+def optimise(
+    source: Path, target: Path, what: str, *, for_this_machine: bool, packs: bool = False
+) -> None:
     """Writes the optimised graph; `for_this_machine` allows operators that others do not have.
+
+    `packs` also writes weights in the layout that the kernels of this machine copy them into. The
+    runtime compares them with its own before it uses them.
 
     Raises:
         ModelError: The runtime refuses the model, or what was written cannot be read.
         ChangeError: The result needs operators of this instruction set.
     """
-    domains = write_optimised(source, target, "ALL" if for_this_machine else "EXTENDED")
+    if packs and not for_this_machine:
+        raise ChangeError(
+            what,
+            "weights are packed for the machine that packs them",
+            "pack them on a machine of the target's instruction set",
+        )
+    level = "ALL" if for_this_machine else "EXTENDED"
+    domains = write_optimised(source, target, level, packs=packs)
     if _BLOCKED_DOMAIN in domains and not for_this_machine:
         raise ChangeError(
             what,
@@ -41,7 +53,7 @@ def optimise(source: Path, target: Path, what: str, *, for_this_machine: bool) -
         )
 
 
-def write_optimised(source: Path, target: Path, level: str) -> set[str]:
+def write_optimised(source: Path, target: Path, level: str, *, packs: bool = False) -> set[str]:
     """Writes the graph after the optimisations of one level of the runtime.
 
     Returns:
@@ -52,7 +64,7 @@ def write_optimised(source: Path, target: Path, level: str) -> set[str]:
     """
     with open_model(source) as file:
         weights = {each.name for each in skeleton_of(file).model.graph.initializer}
-    _write(source, target, level)
+    _write(source, target, level, packs=packs)
     with open_model(target) as file:
         skeleton = skeleton_of(file)
     # The runtime does not notice a full disk.
@@ -76,7 +88,7 @@ def every_node(model: ModelProto) -> Iterator[NodeProto]:
         yield from below(function.node)
 
 
-def _write(source: Path, target: Path, level: str) -> None:
+def _write(source: Path, target: Path, level: str, *, packs: bool) -> None:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -88,7 +100,9 @@ def _write(source: Path, target: Path, level: str) -> None:
     settings = {
         "session.optimized_model_external_initializers_file_name": data_path(target).name,
         "session.optimized_model_external_initializers_min_size_in_bytes": LEAST_EXTERNAL_BYTES,
-        "session.disable_prepacking": 1,  # saves memory here, and changes nothing in the file
+        # Not packing saves memory here.
+        "session.disable_prepacking": int(not packs),
+        "session.save_external_prepacked_constant_initializers": int(packs),
     }
     for key, value in settings.items():
         options.add_session_config_entry(key, str(value))
