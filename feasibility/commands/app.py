@@ -47,7 +47,7 @@ COMMANDS: Final = {
     "check": "Check where models can run: verdicts and one recommendation.",
     "prove": "Run a model under a memory limit that the kernel enforces.",
     "devices": "List, show and validate devices; measure this machine.",
-    "runner": "List, install and check other machines to measure on (--on).",
+    "runner": "List and check machines to measure on; install an emulator.",
     "budget": "Check models against memory, size and latency budgets in CI.",
     "zoo": "Build reference architectures as ONNX files.",
     "schema": "Print the JSON Schema of a document.",
