@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Literal, NoReturn, TypeVar, get_args, get_origin
 
@@ -17,7 +17,6 @@ from feasibility.catalogue.figures import (
     Entry,
     entries,
 )
-from feasibility.errors import DeviceError
 from feasibility.records.device import (
     Anchor,
     Device,
@@ -30,13 +29,10 @@ from feasibility.records.device import (
     Role,
 )
 from feasibility.records.shared_fields import Record
-from feasibility.text import safe_text
-from feasibility.toml_key_errors import key_lines, read_toml_text
 
 RecordT = TypeVar("RecordT", bound=Record)
 
 SCHEMA: Final = "feasibility/device/1"
-MAX_FILE_BYTES: Final = 256 * 1024
 
 _DATE: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?", re.ASCII)
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9_]*")
@@ -58,35 +54,20 @@ def is_id(text: str) -> bool:
 
 def read_device(path: Path) -> Device:
     """The device that a file describes."""
-    return parse_device(_read_text(path), str(path))
+    return parse_device(DeviceTable.read(path), str(path))
 
 
 def parse_device(text: str, origin: str) -> Device:
     """The device that the text of a device file describes."""
-    try:
-        # Without an end of line `tomllib` calls the last line the end of the document.
-        values = tomllib.loads(f"{text}\n")
-    # A whole number of thousands of digits is a plain ValueError.
-    except (ValueError, RecursionError) as error:
-        raise DeviceError(
-            f"Device file {safe_text(origin)} is not valid",
-            f"it is not TOML: {safe_text(str(error))}",
-            "docs/devices.md shows a complete file",
-        ) from error
-    lines = key_lines(text)
-    sources = DeviceTable(origin, values, lines).table("sources")
+    top = DeviceTable.parsed(text, origin)
+    sources = top.table("sources")
     citations = {key: sources.text(key) for key in sources.values} if sources else {}
-    return _device(DeviceTable(origin, values, lines, citations=citations))
+    return _device(replace(top, citations=citations))
 
 
 def refuse_key(path: Path, key: str, why: str, hint: str) -> NoReturn:
     """Raise the error about a top key of a file that is valid by itself."""
-    DeviceTable(str(path), {}, key_lines(_read_text(path))).fail(key, why, hint)
-
-
-def _read_text(path: Path) -> str:
-    what = f"Cannot read device file {safe_text(str(path))}"
-    return read_toml_text(path, what, DeviceError, MAX_FILE_BYTES)
+    DeviceTable.parsed(DeviceTable.read(path), str(path)).fail(key, why, hint)
 
 
 def _device(top: DeviceTable) -> Device:
