@@ -136,7 +136,7 @@ def update(
     timeout: TimeoutOption = 60.0,
     quiet: QuietOption = False,
 ) -> None:
-    """Record the figures that relative limits compare with (baselines).
+    """Record baselines: the figures that limits such as +5% compare with.
 
     Writes one file per model, except for unchanged models. Commit these files.
     """

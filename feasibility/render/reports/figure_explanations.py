@@ -39,10 +39,10 @@ _PARTS: Final = {
     "workspace": "the work space of the runs",
 }
 _TIME_BASIS: Final[dict[LatencyBasisCode, str]] = {
-    "fitted": "from the work of each operator type. On devices that the formula was not fitted to, "
-    "{share} of published times are inside such intervals.",
+    "fitted": "from the work of each operator type. On devices that were left out of the fit, "
+    "{share} of published times were inside their intervals.",
     "measured-rates": "from the work of each operator type and its speed, measured on this device. "
-    "{share} of the models that were checked are inside such intervals (docs/devices.md).",
+    "{share} of the checked models were inside their intervals (docs/devices.md).",
     "host-latency": f"{_UNKNOWN_WORK}. Its measured latency was scaled by the ratio of the "
     "speeds of both processors, so the interval is wide.",
     "unknown-work": f"{_UNKNOWN_WORK}, and there is no latency of a machine like this.",
