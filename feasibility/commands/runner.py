@@ -41,7 +41,7 @@ def install(
     *,
     quiet: QuietOption = False,
 ) -> None:
-    """Install an emulator with ONNX Runtime for another instruction set.
+    """Install an emulator with ONNX Runtime for 64-bit Arm.
 
     Unpacks Debian packages and Python wheels into the user's folder; the system stays as it
     is. Runs a small model at the end as a test.
