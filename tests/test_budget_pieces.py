@@ -21,7 +21,7 @@ from feasibility.budget.reading_cache import (
     file_digest,
     model_digest,
 )
-from feasibility.budget.rules import device_bound
+from feasibility.budget.drift_and_device_rules import device_bound
 from feasibility.errors import DeviceError
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.records.budget import InitializerSize, Metric, Snapshot

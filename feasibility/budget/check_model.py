@@ -12,7 +12,7 @@ from feasibility.budget.judge_limit import Comparison, Finding, judge, line_of
 from feasibility.budget.metrics import METRICS, Need
 from feasibility.budget.model_under_test import ModelUnderTest, Readings
 from feasibility.budget.parse_limit import Limit
-from feasibility.budget.rules import device_bound, device_line, drift_line, operator_line
+from feasibility.budget.drift_and_device_rules import device_bound, device_line, drift_line, operator_line
 from feasibility.measure.measure_options import Progress, no_progress
 from feasibility.records.budget import (
     BudgetLine,
