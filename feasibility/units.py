@@ -166,8 +166,8 @@ def format_percent_range(low_ratio: float, high_ratio: float) -> str:
 
 
 def format_margin(ratio: float) -> str:
-    """How far a figure may be off, for example `+/- 0.3 %`."""
-    return f"+/- {_digits(100 * ratio, _INTERVAL_DIGITS)} %"
+    """How far a figure may be off, for example `+/- 0.3 %`; at least 0.1 %, never 0."""
+    return f"+/- {_digits(100 * max(ratio, 0.001), _INTERVAL_DIGITS)} %"
 
 
 def format_change(ratio: float) -> str:

@@ -96,10 +96,10 @@ def test_the_time_of_a_server_includes_the_network() -> None:
     assert server.latency.high_ns is not None
     text = report(model)
     assert "0.11 to 1 s * " in text
-    assert "* with the network: Wi-Fi, assumed and not part of the verdict; set --network" in text
+    assert "* includes the network (Wi-Fi, assumed); the verdict ignores it; set --network" in text
     named = Requirements(network=PRESETS["4g"], latency_budget_ns=100 * MILLISECOND_NS)
     text = report(assessed(demands=named))
-    assert "* with the network: 4G\n" in text
+    assert "* includes the network (4G)\n" in text
     assert " to 6.6 s ! *  100 ms" in text
     assert "*" not in report(assessed(ZERO, SERVER, demands=Requirements(is_offline=True)))
 

@@ -239,8 +239,8 @@ def test_a_close_request_over_a_measured_network_is_settled_on_the_server() -> N
     assert found.devices[1].verdict == "undecided"
     assert found.devices[1].reasons[0].code == "limit-inside-interval"
     assert found.placement.settled_by == (
-        "measure its time on the NVIDIA T4 server, then run `feasibility devices calibrate t4 "
-        "--measured resnet101.onnx=TIME`",
+        "measure the model's time on the NVIDIA T4 server, then run `feasibility devices "
+        "calibrate t4 --measured resnet101.onnx=TIME`",
     )
 
 
@@ -251,8 +251,8 @@ def test_a_close_latency_is_settled_on_the_device() -> None:
         assess_model(pictures(), (roomy,), Requirements(latency_budget_ns=likely))
     )
     assert found.placement.settled_by == (
-        "measure its time on the Board, then run `feasibility devices calibrate board --measured "
-        "resnet101.onnx=TIME`",
+        "measure the model's time on the Board, then run `feasibility devices calibrate board "
+        "--measured resnet101.onnx=TIME`",
     )
 
 
@@ -262,8 +262,8 @@ def test_a_device_of_a_file_is_timed_with_a_table() -> None:
     likely = assess_model(pictures(), (own,)).devices[0].latency.likely_ns
     found = with_sentences(assess_model(pictures(), (own,), Requirements(latency_budget_ns=likely)))
     assert found.placement.settled_by == (
-        "measure its time on the Board and give it with `--measured TIMES.toml`; the file contains "
-        '[board] and "resnet101.onnx" = "TIME"',
+        "measure the model's time on the Board and give it with `--measured TIMES.toml`; the file "
+        'contains [board] and "resnet101.onnx" = "TIME"',
     )
 
 
@@ -277,7 +277,7 @@ def test_a_close_memory_is_settled_under_its_limit() -> None:
     found = with_sentences(assess_model(profile, (roomy,), demands))
     assert found.devices[0].verdict == "undecided"
     assert found.placement.settled_by == (
-        "run it under the memory limit of the Board: "
+        "run the model under the memory limit of the Board: "
         "`feasibility prove minilm.onnx --device board`",
     )
 
@@ -435,7 +435,7 @@ def test_the_report_of_places_looks_as_it_did() -> None:
     report = Assessment(tool_version="0", models=(found,))
     text = drawn(report, printed(check_report), details=True)
     first, _, rest = text.partition("Slow board (slow_board)\n")
-    table = rest[rest.index("all places") : rest.index("memory above the baseline")]
+    table = rest[rest.index("all devices and servers") : rest.index("memory above the baseline")]
     assert_matches_snapshot("places.txt", f"{first[: first.index('measured on')]}{table}")
 
 

@@ -411,7 +411,7 @@ def test_an_npu_is_looked_up_and_not_computed() -> None:
     found = project_latency(resnet101(), phone)
     bare = project_latency(resnet101(), replace(phone, npu=None))
     assert (found.low_ns, found.high_ns) == (bare.low_ns, bare.high_ns)
-    assert "On its NPU a model of this name took" in said(found)
+    assert "a model of this name: on the NPU of this device it took" in said(found)
     assert "run on the CPU" in said(found)
     assert "NPU" not in said(project_latency(minilm(), phone))
     assert npu_times("vits-ljs.onnx", phone) is None

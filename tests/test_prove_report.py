@@ -19,7 +19,7 @@ from feasibility.records.proof import Bisection, LimitedRun, Proof
 from feasibility.records.shared_fields import Notice
 from feasibility.render.reports.prove import latency_plot_section, prove_report
 from feasibility.render.reports.sections import LatencyPlot
-from feasibility.render.terminal.plot import latency_lines
+from feasibility.render.terminal.curves import latency_lines
 from feasibility.units import MIB, MILLISECOND_NS
 from tests import samples
 from tests.cli import Result, cli

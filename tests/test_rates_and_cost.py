@@ -187,7 +187,7 @@ def test_energy_is_power_times_time() -> None:
     assert found is not None
     assert found.high_uj == 7_000_000
     assert found.low_uj == pytest.approx(7_000_000 / 2 * POWER_LOW_RATIO, abs=1)
-    assert (found.power_mw, found.power_source) == (70_000, "of it, sheet")
+    assert (found.power_mw, found.power_source) == (70_000, "of it; sheet")
 
 
 def test_energy_that_is_not_known() -> None:

@@ -19,7 +19,7 @@ ROUNDS_NUMBERS = {
 # device files, the text of budget files.
 WRITES_MESSAGES = {
     "budget.propose_budgets",
-    "budget.rules",
+    "budget.drift_and_device_rules",
     "commands.host_checks",
     "commands.parse_check_options",
     "commands.zoo",

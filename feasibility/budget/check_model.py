@@ -7,13 +7,18 @@ from dataclasses import dataclass, field, replace
 
 from feasibility.budget.budgeted_models import BudgetedModel
 from feasibility.budget.comparability import comparability, obstacle_between
+from feasibility.budget.drift_and_device_rules import (
+    device_bound,
+    device_line,
+    drift_line,
+    operator_line,
+)
 from feasibility.budget.explain_growth import explain_growth
 from feasibility.budget.judge_limit import Comparison, Finding, judge, line_of
 from feasibility.budget.metrics import METRICS, Need
 from feasibility.budget.model_under_test import ModelUnderTest, Readings
 from feasibility.budget.parse_limit import Limit
-from feasibility.budget.rules import device_bound, device_line, drift_line, operator_line
-from feasibility.measure.measure_options import Progress
+from feasibility.measure.measure_options import Progress, no_progress
 from feasibility.records.budget import (
     BudgetLine,
     Growth,
@@ -71,7 +76,7 @@ class Check:
     reference: ModelUnderTest | None = None
     may_trust_times: bool = False
     is_static: bool = False
-    progress: Progress = lambda _done, _total, _doing: None
+    progress: Progress = no_progress
     _has_measured: bool = field(init=False, default=False)
     _is_alternating: bool = field(init=False, default=False)
 

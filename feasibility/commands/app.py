@@ -49,7 +49,7 @@ COMMANDS: Final = {
     "fit": "Find the smallest change with which a model meets a budget.",
     "compare": "Compare models or profiles: figures, operators, outputs.",
     "devices": "List, show and validate devices; measure this machine.",
-    "runner": "List, install and check other machines to measure on (--on).",
+    "runner": "List and check machines to measure on; install an emulator.",
     "budget": "Check models against memory, size and latency budgets in CI.",
     "zoo": "Build reference architectures as ONNX files.",
     "schema": "Print the JSON Schema of a document.",

@@ -136,9 +136,10 @@ def update(
     timeout: TimeoutOption = 60.0,
     quiet: QuietOption = False,
 ) -> None:
-    """Record the baselines of relative limits.
+    """Record baselines for limits such as +5%.
 
-    Writes one file per model, except for unchanged models. Commit these files.
+    A baseline has the figures of one model. Writes one file per model, except for unchanged
+    models. Commit these files.
     """
     from feasibility.budget.baseline import baseline_path, record_baseline, write_baseline
     from feasibility.budget.budgeted_models import budgeted_models
@@ -175,7 +176,7 @@ def init(
     force: ForceOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Measure models and write a budget file with a margin above the measured values.
+    """Measure models, add a margin, and write a budget file.
 
     The file has a comment per limit. The baselines of the models are written beside it.
     """

@@ -62,8 +62,9 @@ def check(
 
     Default devices: a budget phone and a flagship phone, Raspberry Pi 4 and 5, and an RTX
     server. A verdict of "does not fit" is a result: the exit code stays 0 unless --require
-    is given. --on emulate:aarch64 measures memory on Arm devices with Arm code; later
-    checks of the model use these figures again. Times are always measured on this machine.
+    is given. With --on emulate:aarch64, Arm code runs in an emulator to measure the memory
+    for Arm devices; later checks of the model reuse these figures. Times are always measured
+    on this machine.
     --details also compares all devices: time with the network, energy, cost, bytes sent.
     """
     threads = measuring_threads(places.threads, on)

@@ -72,8 +72,8 @@ class PlaceOptions:
     )
     threads: int | None = option(
         "--threads N",
-        "Intra-op threads on the device; default: the fastest number from 1 to 4. The "
-        "measurement on this machine uses N too, at most its core count; default: 1.",
+        "Intra-op threads on the device and on this machine (here at most its core count); "
+        "default: the fastest number from 1 to 4 on the device, 1 on this machine.",
         min=1,
     )
     measured: Path | None = option(

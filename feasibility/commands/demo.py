@@ -21,7 +21,7 @@ DEVICE_IDS: Final = ["galaxy_s24", "rpi_zero2w", "rpi_4b", "rtx_3070"]
 def demo(*, details: DetailsOption = False, quiet: QuietOption = False) -> int:
     """Check bundled reference architectures against a phone, two boards and a server.
 
-    Builds YAMNet, ResNet-18, MiniLM-L6 and ResNet-101 with seeded weights in the user's
+    Builds YAMNet, ResNet-18, MiniLM-L6 and ResNet-101 with random weights in the user's
     cache folder, then checks them as `feasibility check` does. No model file or download
     needed.
     """

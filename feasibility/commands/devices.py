@@ -50,7 +50,7 @@ def list_devices(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """List the devices of the catalogue, or only those that match a search word."""
+    """List all devices of the catalogue, or those with a search word."""
     from feasibility.catalogue.load_catalogue import filtered_devices, known_devices
     from feasibility.records.device import Catalogue
     from feasibility.render.reports.devices import catalogue_report

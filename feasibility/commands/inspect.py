@@ -14,9 +14,9 @@ app = CommandApp()
 def inspect(model: ModelArgument, *, dim: DimOption = None, out: ReportOptions) -> None:
     """Show facts about a model without running it.
 
-    Parameters, operators, inputs and outputs, operations and bytes moved per inference, and the
-    activation peak: the largest sum of activations that are alive at once. Weights are not
-    loaded.
+    Shows parameters, operators, inputs and outputs. Shows how many operations one inference
+    computes, and how many bytes it moves. Also shows the activation peak: the largest sum of
+    activations that are in use at the same time. Weights are not loaded.
     """
     dims = parse_dims(dim)
     with open_output(out.output, force=out.force) as file:

@@ -36,9 +36,7 @@ class LimitOptions:
     memory: str | None = option(
         "--memory SIZE", "Limit for the model, without the runtime, for example 200MiB."
     )
-    device: str | None = option(
-        "--device ID", "Device whose memory limit for the model is enforced."
-    )
+    device: str | None = option("--device ID", "Take the limit for the model from this device.")
     bisect: bool = option(
         "--bisect",
         "Find the lowest limit that the model survives, and the lowest limit that does not "
@@ -47,8 +45,8 @@ class LimitOptions:
     )
     allocator: Literal["steady", "default"] = option(
         "--allocator",
-        "steady: fixed trim threshold of glibc, figures repeat within 0.1 %; default: glibc's "
-        "default settings, more memory, and it varies.",
+        "`steady` is glibc with a fixed trim threshold: figures repeat within 0.1 %. `default` "
+        "is glibc with default settings: it needs more memory, and figures vary.",
         default="steady",
     )
     require_speed: bool = option(

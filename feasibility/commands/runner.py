@@ -1,4 +1,4 @@
-"""What does `feasibility runner` do? Lists, installs and checks other machines to measure on."""
+"""What does `feasibility runner` do? Lists and checks machines, and installs an emulator."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ app = CommandApp()
 
 @app.callback(invoke_without_command=True)
 def runner(context: typer.Context) -> None:
-    """List, install and check the runners that --on can name."""
+    """List and check the runners that --on can name; install an emulator."""
     if context.invoked_subcommand is None:
         list_runners()
 
@@ -41,9 +41,9 @@ def install(
     *,
     quiet: QuietOption = False,
 ) -> None:
-    """Install an emulator with ONNX Runtime of another instruction set.
+    """Install an emulator with ONNX Runtime for 64-bit Arm.
 
-    Unpacks Debian packages and Python wheels in the user's folder; the system stays as it
+    Unpacks Debian packages and Python wheels into the user's folder; the system stays as it
     is. Runs a small model at the end as a test.
     """
     from feasibility.runners.emulator.install import install as install_emulator

@@ -17,7 +17,7 @@ app = CommandApp()
 
 @app.callback(invoke_without_command=True)
 def zoo(context: typer.Context) -> None:
-    """Build reference architectures as ONNX files with seeded weights."""
+    """Build reference architectures as ONNX files with random weights."""
     if context.invoked_subcommand is None:
         list_architectures()
 

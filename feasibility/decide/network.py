@@ -34,8 +34,8 @@ PRESETS: Final = {
         up_bits_per_s=_range(_MBIT, 5, 15, 50),
         down_bits_per_s=_range(_MBIT, 10, 30, 200),
         round_trip_ns=_range(MILLISECOND_NS, 50, 20, 10),
-        source="usual rates: Firefox's throttling profile Wi-Fi (30 Mbit/s down, 15 up); the rest, "
-        "round trips included, is an unverified estimate",
+        source="usual rates from Firefox's throttling profile Wi-Fi (30 Mbit/s down, 15 up); "
+        "other figures are unverified estimates",
     ),
     "4g": Network(
         name="4G",

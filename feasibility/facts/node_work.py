@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from msgspec.structs import replace
 
 from feasibility.graph.cost.activation_peak import activation_peak
 from feasibility.graph.cost.node_cost import node_cost
 from feasibility.graph.cost.operator_class import operator_class
+from feasibility.graph.typed_graph import TypedGraph, TypedNode
 from feasibility.graph.value_types import LARGEST, bounded
-from feasibility.records.facts import NodeFacts
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from feasibility.graph.typed_graph import TypedGraph, TypedNode
-    from feasibility.records.facts import ModelFacts
+from feasibility.records.facts import ModelFacts, NodeFacts
 
 
 def with_work(facts: ModelFacts, graph: TypedGraph) -> ModelFacts:

@@ -7,17 +7,15 @@ Each check was compared with ONNX Runtime 1.31.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from collections.abc import Container, Iterator
+from typing import Final
+
+from onnx import IR_VERSION, GraphProto, ModelProto, defs
 
 from feasibility.facts.operator_counts import DEFAULT_DOMAIN, domain_name
 from feasibility.model_file.subgraph_names import bodies
 from feasibility.records.shared_fields import Notice
 from feasibility.text import safe_text
-
-if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
-
-    from onnx import GraphProto, ModelProto
 
 _MAX_INLINE_BYTES: Final = 2**31 - 1
 _EXPORT_AGAIN: Final = "the runtime refuses such a model; export it again"
@@ -26,8 +24,6 @@ _MAX_NAMED: Final = 3
 
 def model_faults(model: ModelProto, file_bytes: int) -> Iterator[Notice]:
     """Faults that keep the runtime from loading the model, the most basic first."""
-    from onnx import IR_VERSION, defs
-
     if model.ir_version > IR_VERSION:
         yield Notice(
             code="ir-version-unknown",

@@ -10,18 +10,15 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self, TypeAlias
+from pathlib import Path
+from typing import Final, Self, TypeAlias
 
 from feasibility.errors import ModelError
+from feasibility.model_file.external_data import ResolvedFile
 from feasibility.model_file.open_model import FileIdentity, open_regular
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-    from pathlib import Path
-
-    from feasibility.model_file.external_data import ResolvedFile
-    from feasibility.model_file.tensors import TensorInfo
+from feasibility.model_file.tensors import TensorInfo
 
 FULL_COMPARISON_BYTES: Final = 64 * 1024 * 1024
 _SAMPLE_BYTES: Final = 64

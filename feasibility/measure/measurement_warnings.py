@@ -157,7 +157,7 @@ def latency_warnings(latency: Latency, options: MeasureOptions) -> tuple[Notice,
             len(samples) >= FEW_SAMPLES and varies,
             "latency-noisy",
             f"latency varies: the standard deviation is {format_percent(spread)} of the median; "
-            f"95 % confidence of the median: {format_margin(max(reach / max(median, 1), 0.01))}",
+            f"95 % confidence of the median: {format_margin(reach / max(median, 1))}",
             f"close other programs, or measure more runs: --runs "
             f"{max(_MORE_RUNS, 2 * len(samples))}",
         ),

@@ -9,21 +9,18 @@ model and data are both links into one folder of blobs.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from msgspec.structs import replace
 
 from feasibility.errors import ModelError
 from feasibility.model_file.open_model import FileIdentity, open_regular
+from feasibility.model_file.tensors import ExternalData, TensorInfo
 from feasibility.records.facts import ExternalFile
 from feasibility.text import safe_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from feasibility.model_file.tensors import ExternalData, TensorInfo
 
 # Smaller weights stay in the model file: the runtime reads shapes from them while loading.
 LEAST_EXTERNAL_BYTES: Final = 1024

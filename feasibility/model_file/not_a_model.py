@@ -9,13 +9,10 @@ from __future__ import annotations
 import codecs
 import re
 from itertools import islice
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from feasibility.model_file.protobuf_wire import LENGTH, VARINT
+from feasibility.model_file.protobuf_wire import LENGTH, VARINT, WireFile
 from feasibility.text import safe_text
-
-if TYPE_CHECKING:
-    from feasibility.model_file.protobuf_wire import WireFile
 
 _TF2ONNX: Final = "convert it with `python -m tf2onnx.convert {option} --output model.onnx`"
 _TORCH: Final = "export it to ONNX with `torch.onnx.export(model, inputs, 'model.onnx')`"

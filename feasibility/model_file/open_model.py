@@ -9,18 +9,16 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Final, Literal
+from pathlib import Path
+from typing import Final, Literal
 
 from feasibility.errors import ModelError
 from feasibility.model_file.not_a_model import format_of_bytes
 from feasibility.text import safe_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 HEAD_BYTES: Final = 4096
 _ORT_IDENTIFIER: Final = b"ORTM"

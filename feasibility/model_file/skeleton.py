@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
+
+from google.protobuf.message import DecodeError, Message  # type: ignore[import-untyped]
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
 
 from feasibility.errors import ModelError
 from feasibility.model_file.cut_weights import Cutter, Payload
@@ -13,13 +18,6 @@ from feasibility.model_file.protobuf_wire import WireFile
 from feasibility.model_file.subgraph_names import bodies, function_scope
 from feasibility.model_file.tensors import Role, TensorInfo, TensorReader
 from feasibility.text import safe_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
-
-    from google.protobuf.message import Message  # type: ignore[import-untyped]
-    from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
 
 _CONVERT: Final = "check that it is ONNX, or download or export it again"
 # Fields with text or names that are never read.
@@ -73,10 +71,7 @@ def skeleton_of(file: ModelFile) -> Skeleton:
 
 
 def _parsed(data: bytes, wire: WireFile) -> ModelProto:
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    model = onnx.ModelProto()
+    model = ModelProto()
     try:
         model.ParseFromString(data)
     except DecodeError as error:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
+
+from onnx import SparseTensorProto, TensorProto
 
 from feasibility.errors import ModelError
 from feasibility.model_file.cut_weights import MARK, Payload
 from feasibility.model_file.element_types import ELEMENT_TYPES, ElementType
 from feasibility.text import safe_text
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from onnx import SparseTensorProto, TensorProto
 
 # A Constant node's tensor is a `constant`; the runtime turns it into an initializer.
 Role: TypeAlias = Literal["initializer", "constant", "attribute"]

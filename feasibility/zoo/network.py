@@ -116,17 +116,8 @@ class Network:
         """
         channels_in, channels_out = channels
         fan_in = channels_in // groups * kernel**2
-        inputs = [
-            x,
-            self.weight(
-                f"{name}.weight",
-                channels_out,
-                channels_in // groups,
-                kernel,
-                kernel,
-                spread=relu_spread(fan_in),
-            ),
-        ]
+        shape = (channels_out, channels_in // groups, kernel, kernel)
+        inputs = [x, self.weight(f"{name}.weight", *shape, spread=relu_spread(fan_in))]
         if bias:
             inputs.append(self.weight(f"{name}.bias", channels_out, spread=0.05))
         return self.node(

@@ -113,14 +113,8 @@ class _EncoderBuilder:
         row = g.integers("embeddings.position_ids", *range(count), shape=(1, count))
         size = g.node("Shape", tokens, name="embeddings.shape")
         length = g.node("Gather", size, g.integers("length_axis", 1), name="embeddings.length")
-        return g.node(
-            "Slice",
-            row,
-            g.integers("slice_start", 0),
-            length,
-            g.integers("slice_axis", 1),
-            name="embeddings.positions",
-        )
+        start, axis = g.integers("slice_start", 0), g.integers("slice_axis", 1)
+        return g.node("Slice", row, start, length, axis, name="embeddings.positions")
 
     def _positions_without_padding(self, tokens: str, padding_id: int) -> str:
         """Numbers from `padding_id` + 1 on for tokens, `padding_id` for padding."""

@@ -9,8 +9,8 @@ from typing import Final
 from onnx import ModelProto, TensorProto, TypeProto
 
 from feasibility.graph.declared_inputs import required_inputs
-from feasibility.graph.inputs.dim_names import Role, is_placeholder, role_of
 from feasibility.graph.inputs.implied_dims import Consumers, Implied, implied_dims
+from feasibility.graph.inputs.role_of_dim_name import Role, is_placeholder, role_of
 from feasibility.graph.value_types import MAX_RANK, Kind, Shape, ValueType, value_type
 
 # Words in the name of an input that say what it is.

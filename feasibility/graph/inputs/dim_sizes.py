@@ -16,8 +16,8 @@ from msgspec import structs
 from onnx import ModelProto
 
 from feasibility.errors import InputError
-from feasibility.graph.inputs.dim_names import Role, evaluate, operands, role_of
 from feasibility.graph.inputs.dim_roles import OpenInput, dim_role, known_values
+from feasibility.graph.inputs.role_of_dim_name import Role, evaluate, operands, role_of
 from feasibility.graph.shapes.type_graph import type_graph
 from feasibility.graph.typed_graph import TypedGraph
 from feasibility.graph.value_types import LARGEST, ValueType

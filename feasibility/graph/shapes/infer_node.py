@@ -82,10 +82,10 @@ _ALIASES: Final = {
     },
     "com.microsoft.nchwc": {
         "Conv": _Alias("Conv", (0, 1, 2)),
-        "MaxPool": _Alias("MaxPool", (0,)),
-        "AveragePool": _Alias("AveragePool", (0,)),
-        "GlobalMaxPool": _Alias("GlobalMaxPool", (0,)),
-        "GlobalAveragePool": _Alias("GlobalAveragePool", (0,)),
+        **{
+            name: _Alias(name, (0,))
+            for name in ("MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool")
+        },
     },
     "com.ms.internal.nhwc": {
         "Conv": _Alias("Conv", (0, 1, 2), channels_last=True),

@@ -108,7 +108,4 @@ def _statistic(name: str, content: str) -> int | None:
 
 def _found(pattern: re.Pattern[str], content: str, factor: float) -> int | None:
     match = pattern.search(content)
-    try:
-        return whole(float(match[1]), factor) if match else None
-    except ValueError:
-        return None
+    return whole(float(match[1]), factor) if match else None

@@ -35,7 +35,7 @@ PARTS: Final = (
     ("retained_bytes", "retained by the allocator"),
     ("transient_bytes", "freed after the runs"),
     ("model_file_bytes", "model files, evictable"),
-    ("library_bytes", "library pages touched later"),
+    ("library_bytes", "library pages"),
     ("unattributed_bytes", "not attributed"),
 )
 SETTINGS: Final = {"arena-off": "arena off", "prepacking-off": "prepacking off"}
@@ -175,7 +175,8 @@ def arena_section(profile: Profile) -> Section | None:
     )
     remarks = (_held_text(peak), _static_text(profile.model.activation_peak, peak))
     return Section(
-        f"arena in use: at most {format_bytes(total)}, at {node_text(peak.node, peak.op_type)}",
+        f"arena in use in the first run: at most {format_bytes(total)}, at "
+        f"{node_text(peak.node, peak.op_type)}",
         grid=grid if grid.rows else None,
         remarks=tuple(filter(None, remarks)),
     )

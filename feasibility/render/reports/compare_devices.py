@@ -30,7 +30,7 @@ _YES_OR_NO: Final = {True: "yes", False: "no"}
 
 
 def places_section(model: ModelAssessment) -> Section | None:
-    """All places in one table, then what the figures include."""
+    """All devices and servers in one table, then what the figures include."""
     candidates = model.placement.candidates
     if not candidates:
         return None
@@ -44,7 +44,7 @@ def places_section(model: ModelAssessment) -> Section | None:
     ]
     grid = table(
         candidates,
-        (Column("place", min_width=16), lambda item: name_text(item.name, 32)),
+        (Column("device", min_width=16), lambda item: name_text(item.name, 32)),
         (Column("verdict"), lambda item: item.verdict.replace("-", " ")),
         (Column("time with network", title_width=15), lambda item: duration_text(item.latency)),
         (Column("highest memory", title_width=8), lambda it: format_bytes(it.memory_high_bytes)),
@@ -57,7 +57,7 @@ def places_section(model: ModelAssessment) -> Section | None:
         *(cloud if any(item.where == "cloud" for item in candidates) else ()),
         splits=True,
     )
-    return Section("all places", grid=grid, remarks=_remarks(model))
+    return Section("all devices and servers", grid=grid, remarks=_remarks(model))
 
 
 def _download_text(item: Candidate) -> str:

@@ -39,12 +39,12 @@ _PARTS: Final = {
     "workspace": "the work space of the runs",
 }
 _TIME_BASIS: Final[dict[LatencyBasisCode, str]] = {
-    "fitted": "from the work of each operator type. On devices that the formula was not fitted to, "
-    "{share} of published times are inside such intervals.",
+    "fitted": "from the work of each operator type. On devices that were left out of the fit, "
+    "{share} of published times were inside their intervals.",
     "measured-rates": "from the work of each operator type and its speed, measured on this device. "
-    "{share} of the models that were checked are inside such intervals (docs/devices.md).",
-    "host-latency": f"{_UNKNOWN_WORK}. Its measured latency was scaled by the speed of both "
-    "processors, so the interval is wide.",
+    "{share} of the checked models were inside their intervals (docs/devices.md).",
+    "host-latency": f"{_UNKNOWN_WORK}. Its measured latency was scaled by the ratio of the "
+    "speeds of both processors, so the interval is wide.",
     "unknown-work": f"{_UNKNOWN_WORK}, and there is no latency of a machine like this.",
     "unknown-work-gpu": f"{_UNKNOWN_WORK}, and a time on a CPU cannot be scaled to a GPU.",
     "no-processor": "The device file does not state the speed of its processor.",
@@ -112,9 +112,9 @@ def _time_source(latency: DurationInterval, profile: Profile) -> str:
         sentences.append("A loop of unknown length was counted once.")
     if (npu := basis.npu) is not None:
         sentences.append(
-            "On its NPU a model of this name took "
-            f"{format_duration_range(npu.low_ns, npu.high_ns)} in published tables (fastest: "
-            f"{npu.runtime}, {npu.precision}). Operators that the NPU does not have run on the CPU."
+            "Published tables have a model of this name: on the NPU of this device it took "
+            f"{format_duration_range(npu.low_ns, npu.high_ns)} (fastest: {npu.runtime}, "
+            f"{npu.precision}). Operators that the NPU does not have run on the CPU."
         )
     return " ".join(sentences)
 
@@ -177,8 +177,8 @@ def _memory_source(memory: BytesInterval, basis: MemoryBasis) -> str:
         parts = ", ".join(_part_texts(basis, 0))
         arena = format_bytes((memory.likely_bytes or 0) - (memory.runtime_bytes or 0))
         return (
-            f"GPU memory: {parts}. The arena holds about {arena} for weights and activations, at "
-            "most twice their size."
+            f"GPU memory: {parts}. The arena needs about {arena} for weights and activations, and "
+            "at most twice their sum."
         )
     if basis.code == "measured-gpu":
         return f"GPU memory: peak of {format_bytes(basis.run_bytes or 0)} on {basis.measured_on}."

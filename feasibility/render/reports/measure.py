@@ -106,7 +106,7 @@ def memory_section(profile: Profile) -> Section | None:
     memory = profile.memory
     if memory is None:
         return None
-    comfort = "with less, it is slow: evicted file pages are read again"
+    comfort = "with less, the process is slow: evicted file pages are read again"
     if memory.comfort_bytes == memory.floor_bytes:
         comfort = "equal to the floor: below it, the process is killed"
     rows = [

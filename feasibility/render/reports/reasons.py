@@ -186,7 +186,9 @@ _BY_PART: Final[dict[Part, Callable[[Reason], str]]] = {
     "uplink": _uplink,
 }
 _BY_CODE: Final[dict[ReasonCode, Callable[[Reason], str]]] = {
-    "operators-available": lambda _: "standard builds of ONNX Runtime have all its operators",
+    "operators-available": lambda _: (
+        "standard builds of ONNX Runtime have all operators of the model"
+    ),
     "operators-not-checked": lambda reason: (
         f"operators of {safe_text(reason.runtime, 40)} not checked"
     ),

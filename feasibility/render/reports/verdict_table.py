@@ -156,13 +156,13 @@ def _mark_remarks(model: ModelAssessment) -> tuple[str, ...]:
     network = model.placement.network
     if network is None or not any(cell.endswith(" *") for cell in cells):
         return (found,)
-    text = f"* with the network: {name_text(network.name, 80)}"
+    text = f"* includes the network ({name_text(network.name, 80)}"
     if network.is_assumed:
         reasons = (reason for found in model.devices for reason in found.reasons)
         is_judged = any(reason.part in ("request", "uplink") for reason in reasons)
-        text += ", assumed" if is_judged else ", assumed and not part of the verdict"
-        text += "; set --network"
-    return found, text
+        ignored = "" if is_judged else "; the verdict ignores it"
+        return found, f"{text}, assumed){ignored}; set --network"
+    return found, f"{text})"
 
 
 def _memory_remarks(devices: Sequence[DeviceAssessment]) -> tuple[str, ...]:
