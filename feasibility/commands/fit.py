@@ -30,9 +30,9 @@ from feasibility.errors import (
 from feasibility.units import MIB, format_bytes, parse_bytes, parse_duration_ns
 
 if TYPE_CHECKING:
-    from feasibility.commands.progress import Progress
     from feasibility.fit.fit_model import FitOptions
     from feasibility.fit.search import Report
+    from feasibility.measure.measure_options import Progress
     from feasibility.records.changes import ChangeCode
 from feasibility.records.fit import FitCandidate
 
