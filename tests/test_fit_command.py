@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -76,7 +77,7 @@ def test_a_budget_that_nothing_meets_names_the_nearest(cli: Cli, model: Path) ->
     assert result.code == 1
     assert "DOES NOT FIT with any change that was tried" in result.out
     assert "nearest   int4 weights" in result.out
-    assert "over the target" in " ".join(result.out.split())
+    assert "at most 1 MiB, missed by" in result.out
 
 
 def test_a_search_goes_on_from_what_was_measured_before(
@@ -148,8 +149,48 @@ def test_an_interrupt_shows_what_was_found_and_ends_with_130(
     monkeypatch.setattr(fit_module.CandidateWorkshop, "measured", interrupted)
     result = cli("fit", model, "--floor", "10MiB", *FAST)
     assert result.code == 130
-    assert "NOT FOUND before the search ended" in result.out
+    assert "UNDECIDED: the search ended early" in result.out
     assert not list(Path(os.environ.get("TMPDIR", "/tmp")).glob(f"feasibility-*{os.getpid()}*"))
+
+
+def test_an_interrupt_of_the_proof_shows_what_was_found(
+    cli: Cli, model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fit_module, "_proved", interrupted)
+    result = cli("fit", model, "--floor", "10MiB", "--json", "-o", tmp_path / "out", *FAST)
+    assert result.code == 130
+    found = json.loads(result.out)
+    assert "external-data" in found["chosen"]["changes"]
+    assert not found["is_complete"]
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_chosen_model_is_made_again_with_its_nodes_in_float(
+    cli: Cli, model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A later candidate with other nodes in float removes files of the earlier one."""
+    kept: list[tuple[str, ...]] = []
+    rewrite_model = fit_module.rewrite_model
+
+    def rewrite(*arguments: Any, **options: Any) -> None:
+        kept.append(options["keep_float"])
+        rewrite_model(*arguments, **options)
+
+    def run(search: Any, _: object) -> None:
+        files = search.workshop.files
+        files.leave_in_float(("MatMul_0",))
+        search.chosen = search.workshop.measured(("int8-weights", "steady-allocator"), None)
+        search.tried.append(search.chosen)
+        files.leave_in_float(())
+
+    monkeypatch.setattr(fit_module, "rewrite_model", rewrite)
+    monkeypatch.setattr(fit_module.Search, "run", run)
+    result = cli("fit", model, "--size", "12MB", "-o", tmp_path / "out", "--json", *FAST)
+    assert result.code == 0, result.err
+    assert kept == [("MatMul_0",)] * 2
 
 
 def test_the_document_has_every_figure_by_its_name(cli: Cli, model: Path, tmp_path: Path) -> None:

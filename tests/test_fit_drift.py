@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from feasibility.errors import ChangeError
-from feasibility.fit.drift import drift_between
+from feasibility.fit.drift import drift_between, require_comparable
 from feasibility.records.fit import Drift
 
 FLOATS = arrays.arrays(
@@ -120,6 +120,14 @@ def test_the_same_bits_in_another_type_are_not_identical() -> None:
 def test_any_of_equal_classes_is_right() -> None:
     assert of([[1.0, 1.0, 0.0]], [[0.9, 1.1, 0.0]]).outputs[0].top1_ratio == 1
     assert of([[1.0, 1.0, 0.0]], [[0.9, 1.1, 2.0]]).outputs[0].top1_ratio == 0
+
+
+@pytest.mark.parametrize("odd", [np.full((1, 3), np.nan), np.full((1, 3), np.inf), np.zeros((0,))])
+def test_outputs_without_a_finite_number_prove_nothing_about_other_arithmetic(odd: Any) -> None:
+    with pytest.raises(ChangeError, match="gives no finite number"):
+        require_comparable([{"y": odd}, {"y": odd}])
+    require_comparable([{"y": odd}, {"y": np.zeros(1)}])
+    require_comparable([{"y": odd, "text": np.array(["a"])}])
 
 
 @pytest.mark.parametrize(

@@ -198,6 +198,7 @@ def test_an_error_of_the_machine_ends_the_search() -> None:
 def test_no_candidate_starts_after_the_time() -> None:
     found, bench = search(FitTargets(memory_bytes=400 * MIB), {}, deadline=time.monotonic() - 1)
     assert (bench.runs, found.is_complete, found.chosen) == ([], False, None)
+    assert {"int8-weights", "int8-static"} <= {precision_of(each.changes) for each in found.tried}
 
 
 def test_the_nearest_is_the_one_whose_worst_miss_is_smallest() -> None:

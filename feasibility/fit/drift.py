@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Outputs: TypeAlias = "Mapping[str, Array]"
 
 _WHAT: Final = "Cannot compare the outputs with those of the original"
+_OTHER_INPUTS: Final = "give other inputs with --samples"
 _HINT: Final = "try another change, or keep the nodes before this output in float"
 
 
@@ -47,6 +48,21 @@ def drift_between(reference: Sequence[Outputs], changed: Sequence[Outputs]) -> D
         relative_ratio=max((each.relative_ratio for each in outputs), default=0.0),
         outputs=outputs,
     )
+
+
+def require_comparable(reference: Sequence[Outputs]) -> None:
+    """Fails if a comparison with these outputs would say nothing about other arithmetic.
+
+    Raises:
+        ChangeError: They hold no number that is finite, and no text.
+    """
+    import numpy as np
+
+    arrays = [array for outputs in reference for array in outputs.values()]
+    if not any(array.dtype.kind in "OSU" or np.isfinite(array).any() for array in arrays):
+        raise ChangeError(
+            _WHAT, "for these inputs, the original gives no finite number", _OTHER_INPUTS
+        )
 
 
 def _arrays(name: str, before: Outputs, after: Outputs) -> tuple[Array, Array]:

@@ -99,12 +99,12 @@ def fit_model(
             measures_all=wanted.measures_all,
             report=report,
         )
-        was_interrupted = False
         try:
             search.run(profiled_model(reading.facts))
+            found = _found(search, workshop, reading)
         except KeyboardInterrupt:
-            was_interrupted = True
-        yield _found(search, workshop, reading, was_interrupted=was_interrupted)
+            found = _found(search, workshop, reading, was_interrupted=True)
+        yield found
 
 
 def _baseline(
@@ -205,7 +205,11 @@ def _identity(samples: Path | None) -> list[tuple[str, int, int]]:
 
 
 def _found(
-    search: Search, workshop: CandidateWorkshop, reading: ModelReading, *, was_interrupted: bool
+    search: Search,
+    workshop: CandidateWorkshop,
+    reading: ModelReading,
+    *,
+    was_interrupted: bool = False,
 ) -> Found:
     """The answer of a search that ended, with the proof of what was chosen."""
     chosen, baseline, targets = search.chosen, workshop.baseline.profile, workshop.targets
@@ -217,12 +221,14 @@ def _found(
     if chosen is not None and not was_interrupted:
         measured = workshop.measured_by_changes.get(chosen.changes, workshop.baseline)
         profile = measured.profile
+        # Later candidates may have left other nodes in float.
+        workshop.files.leave_in_float(chosen.float_nodes)
         runs = workshop.runs(chosen.changes) if chosen.changes else workshop.original
         model = runs.variant.path
         proof = _proved(runs, targets, search.isa, baseline.host.arch)
         emulated = () if measured.emulated is None else (measured.emulated.host.arch,)
         loads_on = (baseline.host.arch, *emulated)
-    elif chosen is None:
+    elif chosen is None and not was_interrupted:
         offers = smaller_workloads(
             reading.path, workshop.original.plan, targets, search.isa, has_glibc=search.has_glibc
         )
@@ -239,7 +245,7 @@ def _found(
         chosen=None
         if chosen is None
         else next(each for each in every if each.changes == chosen.changes),
-        nearest=nearest(search.tried) if chosen is None else None,
+        nearest=_nearest(search) if chosen is None else None,
         settings=settings_of(() if chosen is None else chosen.changes),
         proof_outcome=None if proof is None or proof.verdict is None else proof.verdict.outcome,
         loads_on=loads_on,
@@ -251,6 +257,12 @@ def _found(
         ),
     )
     return Found(fit, model, profile, was_interrupted)
+
+
+def _nearest(search: Search) -> FitCandidate | None:
+    """The nearest changed model; None if the model as it is comes as near."""
+    found = nearest((search.baseline, *search.tried))
+    return found if found is not None and found.changes else None
 
 
 def _proved(runs: CandidateRuns, targets: FitTargets, isa: str, arch: str) -> Proof | None:

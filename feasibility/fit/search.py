@@ -76,7 +76,9 @@ class Search:
         self._try_loading(model, None, self.baseline)
         for precision in precisions_for(self._missed_by_nearest()):
             if self._is_over(precision):
-                return
+                if not self.is_complete:
+                    self.tried.append(FitCandidate(changes=(precision,), status="modelled"))
+                continue
             self.report((precision,), self._nearest(), self._seconds_left())
             try:
                 changed = self.workshop.model_with(precision)

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from feasibility.budget.reading_cache import ReadingCache
 from feasibility.fit.candidate_runs import CandidateRuns, latency_ratio
 from feasibility.fit.changes import ChangeSet, precision_of
-from feasibility.fit.drift import drift_between
+from feasibility.fit.drift import drift_between, require_comparable
 from feasibility.fit.files import Files
 from feasibility.fit.on_target import can_emulate, run_on_target
 from feasibility.fit.targets import OnDevice, missed, on_device
@@ -80,7 +80,8 @@ class CandidateWorkshop:
     _references: dict[int, Outputs] = field(default_factory=dict)
 
     def model_with(self, precision: Precision) -> ProfiledModel:
-        """The model with other arithmetic, made now."""
+        """The model with other arithmetic, made now with all nodes changed."""
+        self.files.leave_in_float(())
         return profiled_model(self.files.variant((precision,)).reading.facts)
 
     def measured(self, changes: ChangeSet, modelled: FitFigures | None) -> FitCandidate:
@@ -175,6 +176,8 @@ class CandidateWorkshop:
         is_same = precision_of(runs.changes) is None
         samples = self.samples[:1] if is_same else self.samples
         references = [self._reference(index) for index in range(len(samples))]
+        if not is_same:
+            require_comparable(references)
         outputs = [runs.outputs(plan, seed, self.folder / "outputs.npz") for plan, seed in samples]
         return drift_between(references, outputs)
 
