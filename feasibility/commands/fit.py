@@ -155,7 +155,7 @@ def _wanted(asked: FitTargetOptions, search: SearchOptions) -> FitOptions:
     from feasibility.fit.fit_model import FitOptions
     from feasibility.records.fit import FitTargets
 
-    device = None
+    device, limit_bytes = None, None
     if asked.device is not None:
         from feasibility.catalogue.load_catalogue import chosen_devices
 
@@ -166,6 +166,10 @@ def _wanted(asked: FitTargetOptions, search: SearchOptions) -> FitOptions:
                 "its models run on a GPU, and the changes are for CPUs",
                 "choose a device without one, or give targets such as --memory 200MiB",
             )
+        from feasibility.decide.constraints import memory_budget_bytes
+        from feasibility.decide.requirements import Requirements
+
+        limit_bytes = memory_budget_bytes(device, Requirements())
     factor = _FACTOR.fullmatch(asked.latency or "")
     targets = FitTargets(
         memory_bytes=_size("--memory", asked.memory),
@@ -175,6 +179,7 @@ def _wanted(asked: FitTargetOptions, search: SearchOptions) -> FitOptions:
         size_bytes=_size("--size", asked.size),
         drift_ratio=asked.max_drift,
         device=None if device is None else device.id,
+        device_limit_bytes=limit_bytes,
     )
     if targets == FitTargets(drift_ratio=asked.max_drift):
         raise UsageError(

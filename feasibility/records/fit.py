@@ -33,6 +33,9 @@ class FitTargets(Record, frozen=True, kw_only=True, omit_defaults=True):
         Ratio | None, doc("Largest difference of an output, relative to its largest value.")
     ] = None
     device: Annotated[str | None, doc("Device whose memory limit applies.")] = None
+    device_limit_bytes: Annotated[
+        Bytes | None, doc("Memory limit of the device, for the model and its runtime.")
+    ] = None
 
 
 class FitFigures(Record, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from feasibility.records.changes import ChangeCode
@@ -12,7 +12,7 @@ class ChangeText(NamedTuple):
     """Words for one change.
 
     Attributes:
-        short: Its name in tables; empty for what all changed models have.
+        short: Its name in tables.
     """
 
     title: str
@@ -25,78 +25,93 @@ CHANGE_TEXTS: Final[dict[ChangeCode, ChangeText]] = {
     "external-data": ChangeText(
         "external data",
         "external",
-        "the weights are in a file beside the model, which the runtime maps; the kernel can evict "
-        "their pages, and loading needs no second copy",
+        "the weights are in a file beside the model, and the runtime maps this file. The kernel "
+        "can evict the pages of the file, and loading needs no second copy",
         "one more file; the first run reads the weights from disk",
     ),
     "optimised-offline": ChangeText(
         "optimised offline",
         "optimised",
-        "the runtime's optimizer ran before; loading converts no weights",
-        "the file is for this instruction set and this version of ONNX Runtime or a newer one",
+        "the runtime's optimizer has changed the file already, so it does not run while loading",
+        "the file is for this instruction set, and for this version of ONNX Runtime or a newer one",
     ),
     "prepacked-offline": ChangeText(
         "prepacked offline",
-        "packed",
-        "the weights are also in the file in the layout that kernels read fastest, so no copies "
-        "are in memory that must stay",
-        "the file is larger, and for this kind of processor; another one makes its own copies",
+        "prepacked",
+        "the file also has the weights in the layout that kernels read fastest, so kernels make no "
+        "copies that must stay in memory",
+        "a larger file; on another kind of processor, kernels make these copies again",
     ),
     "prepacking-off": ChangeText(
         "prepacking off",
-        "-prepack",
-        "kernels read the weights where they are, without copies in a faster layout",
+        "no prepack",
+        "kernels make no copies of the weights in a faster layout",
         "runs are slower",
     ),
     "pattern-off": ChangeText(
         "memory pattern off",
-        "-pattern",
-        "activations are not placed in one block from the second run on",
+        "no pattern",
+        "the runtime does not place all activations in one block",
         "usually none",
     ),
     "arena-off": ChangeText(
         "arena off",
-        "-arena",
+        "no arena",
         "activations come from the C library, which returns freed memory to the system",
         "runs can be slower",
     ),
     "steady-allocator": ChangeText(
         "trim threshold fixed",
-        "",
-        "glibc returns freed memory to the system (MALLOC_TRIM_THRESHOLD_ or mallopt)",
+        "trim threshold fixed",
+        "glibc returns freed memory to the system (variable MALLOC_TRIM_THRESHOLD_, or mallopt)",
         "loading can be slower",
     ),
     "fp16": ChangeText(
         "half precision",
         "fp16",
         "weights have 16 bits in the file",
-        "on a CPU, memory does not become lower; outputs differ slightly",
+        "outputs differ slightly; on a CPU, the model needs no less memory",
     ),
     "int8-dynamic": ChangeText(
-        "int8, dynamic",
-        "int8-dynamic",
-        "weights have 8 bits; activations are quantized while the model runs",
+        "dynamic int8",
+        "dynamic int8",
+        "weights have 8 bits; activations are quantized in each run",
         "outputs differ; convolutions usually become slower",
     ),
     "int8-static": ChangeText(
-        "int8, static",
-        "int8-static",
-        "weights and activations have 8 bits, with ranges from samples",
-        "outputs differ; needs samples of real inputs",
+        "static int8",
+        "static int8",
+        "weights and activations have 8 bits; samples gave the ranges of the activations",
+        "outputs differ; it needs samples of real inputs",
     ),
     "int8-weights": ChangeText(
         "int8 weights",
-        "int8-weights",
+        "int8 weights",
         "weights of matrix products have 8 bits; the arithmetic stays in float",
         "outputs differ slightly",
     ),
     "int4-weights": ChangeText(
         "int4 weights",
-        "int4-weights",
+        "int4 weights",
         "weights of matrix products have 4 bits; the arithmetic stays in float",
         "outputs differ",
     ),
 }
+_INCLUDED: Final[dict[ChangeCode, ChangeCode]] = {
+    "optimised-offline": "external-data",
+    "prepacked-offline": "optimised-offline",
+}
+
+
+def main_changes(changes: Sequence[ChangeCode]) -> tuple[ChangeCode, ...]:
+    """Changes without those that another one includes.
+
+    The trim threshold is left out too, unless it is the only change: all changed models have it.
+    """
+    included = {_INCLUDED[code] for code in changes if code in _INCLUDED}
+    if len(changes) > 1:
+        included.add("steady-allocator")
+    return tuple(code for code in changes if code not in included)
 
 
 def changes_text(changes: Iterable[ChangeCode]) -> str:

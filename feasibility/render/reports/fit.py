@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, NamedTuple
 
 from feasibility.records.changes import ChangeCode
-from feasibility.records.fit import CandidateStatus, Figure, Fit, FitCandidate, FitFigures
+from feasibility.records.fit import CandidateStatus, Figure, Fit, FitCandidate, FitTargets
 from feasibility.records.proof import Outcome
-from feasibility.render.reports.change_texts import CHANGE_TEXTS, changes_text
+from feasibility.render.reports.change_texts import CHANGE_TEXTS, changes_text, main_changes
 from feasibility.render.reports.drift_texts import ROUNDING_RATIO, drift_percent, drift_text
 from feasibility.render.reports.model_and_machine import host_text, workload_text
 from feasibility.render.reports.sections import (
@@ -39,7 +39,7 @@ _FIGURES: Final[dict[Figure, str]] = {
     "floor": "must stay",
     "latency": "time",
     "latency_ratio": "time",
-    "size": "size",
+    "size": "files",
     "drift": "drift",
     "operators": "operators",
 }
@@ -50,27 +50,35 @@ _TONES: Final[dict[CandidateStatus, Tone]] = {
     "modelled": "faint",
 }
 _PROOFS: Final[dict[Outcome, str]] = {
-    "survived": "ran under this limit, enforced by the kernel, without a slowdown",
-    "thrashed": "survived under this limit, enforced by the kernel, but thrashes: evicted pages "
-    "are read again in every run",
-    "killed": "killed under this limit: the kernel counts page tables and library pages too",
+    "survived": "runs without a slowdown",
+    "thrashed": "runs, but thrashes: each run reads evicted pages again, so it takes longer than "
+    "the time above",
+    "killed": "is killed: the kernel also counts page tables and pages of libraries",
 }
 _FAR_RATIO: Final = 100.0
+_NONE: Final = "-"
 
 
 def fit_report(fit: Fit, *, details: bool = False) -> Report:
-    """The answer and its figures, the candidates, and with details all of them."""
+    """The answer and its figures, then the candidates; `details` adds those that did not run."""
     rows = (
         *_answer_rows(fit),
         *_next_rows(fit),
         Row("measured", f"on {host_text(fit.host)}, {workload_text(fit.workload)}"),
         *assumption_rows(fit.workload.assumptions),
     )
+    tone: Tone = "good" if fit.chosen is not None else "bad"
     return (
-        Section(f"{name_text(fit.model.name, 200)}  {headline(fit)}", rows),
+        Section(
+            f"{name_text(fit.model.name, 200)}  {headline(fit)}",
+            grid=_figures_grid(fit),
+            remarks=tuple(_figure_remarks(fit)),
+            tone=tone if fit.is_complete else "caution",
+        ),
+        Section("", rows),
         _changes_section(fit),
         _candidates_section(fit, details=details),
-        _plot_section(fit),
+        _plot_section(fit) if details else None,
         notice_section(fit.warnings),
     )
 
@@ -80,141 +88,255 @@ def headline(fit: Fit) -> str:
     if fit.chosen is not None and not fit.chosen.changes:
         return "FITS as it is"
     if fit.chosen is not None:
-        return f"FITS with {changes_text(fit.chosen.changes)}"
+        return f"FITS WITH CHANGES: {_main_text(fit.chosen)} ({_price_text(fit.chosen)})"
     if not fit.is_complete:
-        return "NOT FOUND before the search ended"
+        return "UNDECIDED: the search ended early and found no change so far"
     return "DOES NOT FIT with any change that was tried"
+
+
+def _main_text(candidate: FitCandidate) -> str:
+    return changes_text(main_changes(candidate.changes))
+
+
+def _price_text(candidate: FitCandidate) -> str:
+    """What the changes do to time and outputs."""
+    figures, drift = candidate.measured, candidate.drift
+    parts = []
+    if figures is not None and figures.latency_ratio is not None:
+        parts.append(f"time {format_factor(figures.latency_ratio)}")
+    if drift is None:
+        parts.append("outputs not compared")
+    elif drift.relative_ratio < ROUNDING_RATIO:
+        parts.append("same outputs" if drift.is_identical else "same outputs but for rounding")
+    else:
+        parts.append(f"outputs differ by up to {drift_percent(drift.relative_ratio)}")
+    return ", ".join(parts)
 
 
 def search_text(
     changes: Iterable[ChangeCode], nearest: FitCandidate | None, seconds_left: float
 ) -> str:
     """What a search does now, for the progress display."""
-    text = changes_text(code for code in changes if code != "steady-allocator")
+    text = changes_text(main_changes(tuple(changes)))
     if nearest is not None and nearest.measured is not None:
         text += f"; best so far {format_bytes(nearest.measured.peak_bytes)}"
     return f"{text}; {max(0, round(seconds_left))} s left"
 
 
+class _Line(NamedTuple):
+    """One figure of the model as it is and of a candidate.
+
+    Attributes:
+        figures: Targets that are compared with it.
+    """
+
+    label: str
+    form: Callable[[Any], str]
+    value: Callable[[FitCandidate], float | None]
+    figures: tuple[Figure, ...] = ()
+
+
+def _measured(field: str) -> Callable[[FitCandidate], int | None]:
+    return lambda candidate: getattr(candidate.measured, field, None)
+
+
+_TIME: Final = _measured("median_ns")
+_HERE: Final = (
+    _Line("memory", format_bytes, _measured("peak_bytes"), ("memory",)),
+    _Line("  load peak", format_bytes, _measured("load_peak_bytes")),
+    _Line("  inference peak", format_bytes, _measured("inference_peak_bytes")),
+    _Line("must stay", format_bytes, _measured("floor_bytes"), ("floor",)),
+    _Line("time of one run", format_duration, _TIME, ("latency", "latency_ratio")),
+    _Line("files", format_bytes, _measured("file_bytes"), ("size",)),
+)
+_DRIFT: Final = _Line(
+    "drift",
+    lambda ratio: drift_percent(ratio) if ratio else "none",
+    lambda candidate: None if candidate.drift is None else candidate.drift.relative_ratio,
+    ("drift",),
+)
+_THERE: Final = (
+    _Line(
+        "memory on the device",
+        format_bytes,
+        lambda candidate: candidate.device_memory_bytes,
+        ("memory",),
+    ),
+    _Line(
+        "time on the device",
+        format_duration,
+        lambda candidate: candidate.device_latency_ns,
+        ("latency",),
+    ),
+)
+
+
+def _figures_grid(fit: Fit) -> Grid:
+    """Figures of the model as it is and of the chosen or nearest candidate, with the targets."""
+    shown = fit.chosen or fit.nearest or fit.baseline
+    columns = [Column(""), Column("as it is", "right")]
+    if shown.changes:
+        columns.append(Column("nearest" if fit.chosen is None else "changed", "right"))
+        columns.append(Column("ratio", "right"))
+    lines = _HERE if fit.requirements.drift_ratio is None else (*_HERE, _DRIFT)
+    lines = lines if fit.requirements.device is None else (*_THERE, *lines)
+    rows = []
+    for line in lines:
+        old, new = line.value(fit.baseline), line.value(shown)
+        cells = [line.label, _form(line, old)]
+        if shown.changes:
+            ratio = new / old if old and new is not None else None
+            if line.value is _TIME and shown.measured is not None:
+                # Measured in turns, which the two times are not.
+                ratio = shown.measured.latency_ratio
+            cells += [_form(line, new), _NONE if ratio is None else format_factor(ratio)]
+        rows.append((*cells, _target_text(fit, shown, line)))
+    return Grid((*columns, Column("target")), tuple(rows))
+
+
+def _form(line: _Line, figure: float | None) -> str:
+    return _NONE if figure is None else line.form(figure)
+
+
+def _target_text(fit: Fit, shown: FitCandidate, line: _Line) -> str:
+    """The target of a figure and by how much it is missed; empty without a target.
+
+    With a device, memory and latency are compared there.
+    """
+    is_there = line in _THERE
+    elsewhere = {"memory", "latency"} if fit.requirements.device and not is_there else set()
+    texts = {
+        figure: text
+        for figure, text in _targets(fit.requirements).items()
+        if figure in line.figures and figure not in elsewhere
+    }
+    ratios = [shown.missed[figure] for figure in texts if figure in shown.missed]
+    missed = ""
+    if ratios:
+        far = max(ratios) >= _FAR_RATIO
+        # On a device, memory without the runtime is compared, so the share is another one.
+        by = "" if is_there else " by far" if far else f" by {format_change(max(ratios))[1:]}"
+        missed = f", missed{by}"
+    return f"{'; '.join(texts.values())}{missed}"
+
+
+def _targets(wanted: FitTargets) -> dict[Figure, str]:
+    memory = [] if wanted.memory_bytes is None else [format_bytes(wanted.memory_bytes)]
+    if memory and wanted.device is not None:
+        memory = [f"{memory[0]} without the runtime"]
+    if wanted.device_limit_bytes is not None:
+        memory.append(format_bytes(wanted.device_limit_bytes))
+    figures: dict[Figure, str | None] = {
+        "memory": " and ".join(memory) or None,
+        "floor": known(wanted.floor_bytes, unknown=""),
+        "latency": known(wanted.latency_ns, format_duration, unknown=""),
+        "latency_ratio": ""
+        if wanted.latency_ratio is None
+        else format_factor(wanted.latency_ratio),
+        "size": known(wanted.size_bytes, unknown=""),
+        "drift": "" if wanted.drift_ratio is None else format_number(100 * wanted.drift_ratio, "%"),
+    }
+    return {figure: f"at most {text}" for figure, text in figures.items() if text}
+
+
+def _figure_remarks(fit: Fit) -> Iterator[str]:
+    """What the figures include, and how they were measured."""
+    yield "memory: highest resident memory, without the baseline (Python and the runtime)"
+    if _has_default_allocator(fit):
+        yield (
+            "peaks as it is: default allocator, which varies by up to 20 %; other memory: steady "
+            "allocator"
+        )
+    if fit.requirements.device is not None:
+        yield (
+            f"on the device ({name_text(fit.requirements.device)}): projected; memory with its "
+            "runtime, upper end of the 80 % interval; likely time"
+        )
+
+
+def _has_default_allocator(fit: Fit) -> bool:
+    """Whether the model as it is was measured with glibc's default allocator."""
+    if fit.candidates:
+        return any("steady-allocator" in each.changes for each in fit.candidates)
+    return fit.requirements.device is None and fit.host.libc.startswith("glibc")
+
+
 def _answer_rows(fit: Fit) -> Iterator[Row]:
-    yield Row("target", _targets_text(fit))
+    """The changes and why, outputs, and the run under the limit."""
     shown = fit.chosen or fit.nearest
     if shown is None:
-        yield Row("as is", _figures_text(fit.baseline))
         return
     if fit.chosen is None:
-        yield Row("nearest", f"{changes_text(shown.changes)}: {_misses_text(shown)}", "bad")
-    if fit.chosen is not None and shown.changes:
+        yield Row("nearest", f"{_main_text(shown)}: misses {_missed_text(shown)}")
+    elif shown.changes:
         yield Row("why", _why_text(fit, shown))
-    if shown.changes:
-        yield Row("as is", _figures_text(fit.baseline))
-    yield Row("then" if shown.changes else "as is", _figures_text(shown))
-    if shown.drift is not None:
+    if "operators" in shown.missed:
+        yield Row("operators", "the device lacks an operator of the changed model", "bad")
+    if shown.drift is not None and shown.changes:
         is_rounding = shown.drift.relative_ratio < ROUNDING_RATIO
-        remark = "other kernels add in another order"
+        remark = "rounding: other kernels add numbers in another order"
         is_explained = is_rounding and not _has_other_arithmetic(shown)
         yield Row("outputs", drift_text(shown.drift, remark if is_explained else ""))
     if shown.float_nodes:
         names = ", ".join(name_text(name, 48) for name in shown.float_nodes)
-        yield Row("in float", f"{names}, because their values drift first")
-    if fit.proof_outcome is not None:
-        limit = min(
-            each
-            for each in (fit.requirements.memory_bytes, fit.requirements.floor_bytes)
-            if each is not None
-        )
+        yield Row("in float", f"{names}; their values drift first")
+    limits = [
+        each
+        for each in (fit.requirements.memory_bytes, fit.requirements.floor_bytes)
+        if each is not None
+    ]
+    if fit.proof_outcome is not None and limits:
         tone: Tone = "good" if fit.proof_outcome == "survived" else "caution"
-        yield Row("proof", f"{format_bytes(limit)}: {_PROOFS[fit.proof_outcome]}", tone)
+        limit = f"with {format_bytes(min(limits))} above the baseline, enforced by the kernel"
+        yield Row("proof", f"{limit}, it {_PROOFS[fit.proof_outcome]}", tone)
+    elif fit.chosen is not None and limits and fit.is_complete:
+        yield Row("proof", "none: no run under an enforced limit was possible", "caution")
     if len(fit.loads_on) > 1:
         yield Row("loads on", f"{' and '.join(fit.loads_on)} (emulated)")
 
 
 def _why_text(fit: Fit, chosen: FitCandidate) -> str:
     """Why this candidate, in one sentence."""
-    before = [*fit.candidates[: [each.changes for each in fit.candidates].index(chosen.changes)]]
+    text = "the smallest change that meets the targets"
+    before = fit.candidates[: [each.changes for each in fit.candidates].index(chosen.changes)]
+    slower = [
+        (each.measured.latency_ratio or 1.0, _short_text(each))
+        for each in before
+        if each.status == "meets" and each.measured is not None
+    ]
+    if slower:
+        ratio, name = min(slower)
+        return f"{name} meets the targets too, but is slower (time {format_factor(ratio)})"
     measured = [each for each in before if each.status == "misses"]
-    text = "it asks least of all changes that meet the targets"
     if measured:
         last = measured[-1]
-        return f"{text}; {changes_text(last.changes)} misses {_missed_text(last)}"
-    if before:
-        known = [each.modelled.peak_bytes for each in before if each.modelled is not None]
-        if known:
-            return f"{text}; smaller changes leave at least {format_bytes(min(known))} (modelled)"
+        return f"{text}; the next smaller one ({_short_text(last)}) misses {_missed_text(last)}"
+    modelled = [each.modelled for each in before if each.modelled is not None]
+    if modelled and fit.requirements.memory_bytes is not None:
+        least = min(each.peak_bytes for each in modelled)
+        return f"{text}; smaller ones need {format_bytes(least)} or more (modelled)"
     return text
-
-
-def _targets_text(fit: Fit) -> str:
-    wanted = fit.requirements
-    parts = []
-    if wanted.memory_bytes is not None:
-        parts.append(f"memory at most {format_bytes(wanted.memory_bytes)}")
-    if wanted.floor_bytes is not None:
-        parts.append(f"at most {format_bytes(wanted.floor_bytes)} must stay in memory")
-    if wanted.latency_ns is not None:
-        parts.append(f"time at most {format_duration(wanted.latency_ns)}")
-    if wanted.latency_ratio is not None:
-        parts.append(f"time at most {format_factor(wanted.latency_ratio)} of that as it is")
-    if wanted.size_bytes is not None:
-        parts.append(f"files at most {format_bytes(wanted.size_bytes)}")
-    if wanted.drift_ratio is not None:
-        parts.append(f"drift at most {format_number(100 * wanted.drift_ratio, '%')}")
-    if wanted.device is not None:
-        parts.append(f"limits of {name_text(wanted.device, 40)}")
-    return "; ".join(parts)
-
-
-def _figures_text(candidate: FitCandidate) -> str:
-    figures = candidate.measured
-    if figures is None:
-        return "not measured"
-    parts = [
-        f"{format_bytes(figures.load_peak_bytes)} to load",
-        f"{format_bytes(figures.inference_peak_bytes)} to run",
-    ]
-    if figures.floor_bytes is not None:
-        parts.append(f"{format_bytes(figures.floor_bytes)} must stay")
-    if figures.median_ns is not None:
-        time = format_duration(figures.median_ns)
-        if candidate.changes and figures.latency_ratio is not None:
-            time += f" per run ({format_factor(figures.latency_ratio)})"
-        parts.append(time)
-    if figures.file_bytes is not None:
-        parts.append(f"{format_bytes(figures.file_bytes)} on disk")
-    if candidate.device_memory_bytes is not None:
-        there = f"on the device up to {format_bytes(candidate.device_memory_bytes)}"
-        if candidate.device_latency_ns is not None:
-            there += f" with its runtime, likely {format_duration(candidate.device_latency_ns)}"
-        parts.append(there)
-    return ", ".join(parts)
 
 
 def _has_other_arithmetic(candidate: FitCandidate) -> bool:
     return any(code.startswith(("int", "fp")) for code in candidate.changes)
 
 
-def _misses_text(candidate: FitCandidate) -> str:
-    parts = [
-        f"{_FIGURES[figure]} is "
-        + ("out of reach" if ratio >= _FAR_RATIO else f"{format_change(ratio)} over the target")
-        for figure, ratio in candidate.missed.items()
-    ]
-    return "; ".join(parts)
-
-
 def _next_rows(fit: Fit) -> Iterator[Row]:
     if fit.folder:
         yield Row("files", f"{name_text(fit.folder, 200)}: {', '.join(fit.files)}")
     elif fit.chosen is not None and fit.chosen.changes:
-        yield Row("next", "write the files and the loading code with -o DIR")
-    if fit.chosen is None and not fit.is_complete:
-        yield Row("next", "go on with a longer --max-time; measured candidates are kept")
+        yield Row("next", "write the files and the loading code: run this again with -o DIR")
+    elif fit.chosen is None and not fit.is_complete:
+        yield Row("next", "run this again with a longer --max-time; measurements are kept")
+    elif fit.chosen is None:
+        yield Row("next", "raise the target, or choose a smaller model or workload")
     for offer in fit.offers:
         dims = " ".join(f"--dim {name_text(name, 40)}={size}" for name, size in offer.dims.items())
+        changes = changes_text(main_changes(offer.changes))
         yield Row(
-            "possible",
-            f"with {dims}, if you can live with it: {format_bytes(offer.memory_bytes)} "
-            f"({changes_text(offer.changes)}; modelled)",
+            "smaller",
+            f"with {dims}: {format_bytes(offer.memory_bytes)} of memory ({changes}; modelled)",
         )
 
 
@@ -235,40 +357,56 @@ def _candidates_section(fit: Fit, *, details: bool) -> Section:
     every = [fit.baseline, *fit.candidates]
     shown = [each for each in every if details or each.status != "modelled"]
     hidden = len(every) - len(shown)
-    remarks = (
-        [f"{counted(hidden, 'candidate')} only modelled; --details lists them"] if hidden else []
-    )
-    if any(each.is_beaten is False for each in shown):
-        remarks.append("* no other is as good in memory, time, size and drift at once")
+    remarks = []
     if any("steady-allocator" in each.changes for each in shown):
-        remarks.insert(0, "changed models run with the trim threshold fixed")
+        remarks.append("all changed models run with the trim threshold fixed")
+    if any(_is_timed_alone(each) for each in shown):
+        remarks.append("~ measured in one process, not in turns, because it misses another target")
+    if _stars(fit):
+        remarks.append("* no other row is at least as good in every figure")
+    if hidden:
+        remarks.append(f"{counted(hidden, 'candidate')} only modelled; --details lists them")
     remarks += [
-        f"{changes_text(each.changes)}: {name_text(each.message, 300)}"
+        f"{_short_text(each)}: {name_text(each.message, 300)}"
         for each in shown
         if each.status == "failed"
     ]
+    if fit.requirements.device is not None:
+        remarks.insert(0, "memory and time: projected for the device; must stay: measured here")
     return Section("candidates", grid=_grid(shown, fit), remarks=tuple(remarks))
 
 
+def _stars(fit: Fit) -> bool:
+    """Whether some measured candidates are beaten and others not; else marks say nothing."""
+    return {True, False} <= {each.is_beaten for each in (fit.baseline, *fit.candidates)}
+
+
 def _grid(shown: list[FitCandidate], fit: Fit) -> Grid:
-    def figure(candidate: FitCandidate) -> FitFigures | None:
-        return candidate.measured or candidate.modelled
+    """One row per candidate; on a narrow terminal, figures without a target are left out first."""
+    wanted = fit.requirements
+    stars = _stars(fit)
+
+    def name(candidate: FitCandidate) -> str:
+        return (
+            f"{_short_text(candidate)}*"
+            if stars and candidate.is_beaten is False
+            else _short_text(candidate)
+        )
 
     return table(
         shown,
-        (Column("changes", min_width=24), _short_text),
+        (Column("changes", min_width=34), name),
+        (Column("memory", "right"), lambda each: _memory_text(each, fit)),
         (
-            Column("memory", "right"),
-            lambda each: known(found.peak_bytes if (found := figure(each)) else None, unknown="-"),
+            Column("must stay", "right", rank=0 if wanted.floor_bytes else 2),
+            lambda each: known(
+                getattr(each.measured or each.modelled, "floor_bytes", None), unknown=_NONE
+            ),
         ),
+        (Column("time", "right"), lambda each: _time_text(each, fit)),
         (
-            Column("must stay", "right"),
-            lambda each: known(found.floor_bytes if (found := figure(each)) else None, unknown="-"),
-        ),
-        (Column("time", "right"), _time_text),
-        (
-            Column("files", "right", rank=2),
-            lambda each: known(each.measured.file_bytes if each.measured else None, unknown="-"),
+            Column("files", "right", rank=0 if wanted.size_bytes else 3),
+            lambda each: known(getattr(each.measured, "file_bytes", None), unknown=_NONE),
         ),
         (Column("drift", "right", rank=1), _short_drift),
         (Column("result"), lambda each: _result_text(each, fit)),
@@ -278,35 +416,42 @@ def _grid(shown: list[FitCandidate], fit: Fit) -> Grid:
 
 
 def _short_text(candidate: FitCandidate) -> str:
-    """Changes in few characters, without those that another one includes."""
-    included: set[ChangeCode] = set()
-    if "optimised-offline" in candidate.changes:
-        included.add("external-data")
-    if "prepacked-offline" in candidate.changes:
-        included.add("optimised-offline")
-    names = [CHANGE_TEXTS[code].short for code in candidate.changes if code not in included]
-    text = " ".join(filter(None, names)) or changes_text(candidate.changes)
-    return f"{text} *" if candidate.is_beaten is False else text
+    """Changes in few words."""
+    names = [CHANGE_TEXTS[code].short for code in main_changes(candidate.changes)]
+    return ", ".join(names) or "as it is"
 
 
-def _time_text(candidate: FitCandidate) -> str:
+def _memory_text(candidate: FitCandidate, fit: Fit) -> str:
+    if fit.requirements.device is not None:
+        return known(candidate.device_memory_bytes, unknown=_NONE)
+    figures = candidate.measured or candidate.modelled
+    return _NONE if figures is None else format_bytes(figures.peak_bytes)
+
+
+def _time_text(candidate: FitCandidate, fit: Fit) -> str:
     figures = candidate.measured
-    return (
-        "-" if figures is None or figures.median_ns is None else format_duration(figures.median_ns)
-    )
+    if figures is None or figures.median_ns is None:
+        return _NONE
+    if fit.requirements.device is not None:
+        is_compared = figures.latency_ratio is not None
+        time = candidate.device_latency_ns if is_compared else None
+        return known(time, format_duration, unknown=_NONE)
+    return f"{'~' * _is_timed_alone(candidate)}{format_duration(figures.median_ns)}"
+
+
+def _is_timed_alone(candidate: FitCandidate) -> bool:
+    figures = candidate.measured
+    return figures is not None and figures.median_ns is not None and figures.latency_ratio is None
 
 
 def _short_drift(candidate: FitCandidate) -> str:
     drift = candidate.drift
     if drift is None:
-        return "-"
-    return (
-        "none"
-        if drift.is_identical
-        else f"<{drift_percent(ROUNDING_RATIO)}"
-        if (drift.relative_ratio < ROUNDING_RATIO)
-        else drift_percent(drift.relative_ratio)
-    )
+        return _NONE
+    if drift.is_identical:
+        return "none"
+    below = "<" if drift.relative_ratio < ROUNDING_RATIO else ""
+    return f"{below}{drift_percent(drift.relative_ratio)}"
 
 
 def _result_text(candidate: FitCandidate, fit: Fit) -> str:
@@ -329,4 +474,4 @@ def _plot_section(fit: Fit) -> Section | None:
     points = tuple((each.peak_bytes, each.median_ns) for each in measured if each.median_ns)
     if len({memory for memory, _ in points}) < 3:
         return None
-    return Section("time of one run against memory, measured", plot=LatencyPlot(points))
+    return Section("time of one run against memory, both measured here", plot=LatencyPlot(points))

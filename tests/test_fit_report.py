@@ -1,0 +1,234 @@
+"""The report of `fit`: found, found for a device, nothing found, with details."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from rich.console import Console
+
+from feasibility.records.changes import ChangeCode
+from feasibility.records.fit import (
+    Drift,
+    Fit,
+    FitCandidate,
+    FitFigures,
+    FitTargets,
+    Offer,
+    OutputDrift,
+)
+from feasibility.records.shared_fields import Notice
+from feasibility.render.reports.change_texts import CHANGE_TEXTS, main_changes
+from feasibility.render.reports.fit import fit_report, headline, search_text
+from feasibility.render.terminal.layout import print_report
+from feasibility.units import MIB, MILLISECOND_NS
+from tests import deploy_samples
+from tests.deploy_samples import inputs_of, profile
+from tests.snapshot import assert_matches_snapshot
+
+STEADY: ChangeCode = "steady-allocator"
+
+
+def figures(
+    memory: int, floor: int, time_ms: float | None, ratio: float | None, files: int = 84
+) -> FitFigures:
+    """Measured figures, sizes in MiB."""
+    return FitFigures(
+        load_peak_bytes=memory * MIB,
+        inference_peak_bytes=(memory - 4) * MIB,
+        floor_bytes=floor * MIB,
+        file_bytes=files * MIB,
+        median_ns=None if time_ms is None else round(time_ms * MILLISECOND_NS),
+        latency_ratio=ratio,
+    )
+
+
+def candidate(*changes: ChangeCode, measured: FitFigures | None, **fields: Any) -> FitCandidate:
+    known: dict[str, Any] = {"status": "misses", **fields}
+    return FitCandidate(changes=changes, measured=measured, **known)
+
+
+AS_IT_IS = candidate(measured=figures(140, 132, 12.5, 1.0), missed={"memory": 2.8}, is_beaten=False)
+MODELLED = FitCandidate(
+    changes=("external-data", STEADY, "prepacking-off"),
+    status="modelled",
+    modelled=figures(58, 6, None, None),
+)
+EXTERNAL = candidate(
+    "external-data",
+    STEADY,
+    measured=figures(58, 45, 11.2, None),
+    missed={"memory": 1.16},
+    is_beaten=True,
+)
+FAILED = FitCandidate(
+    changes=("int8-static", STEADY), status="failed", message="Cannot change the model: \x1b[2J no"
+)
+INT8 = candidate(
+    "int8-dynamic",
+    STEADY,
+    "arena-off",
+    measured=figures(30, 16, 5.0, 0.4, 22),
+    status="meets",
+    is_beaten=False,
+    drift=Drift(
+        sample_count=4,
+        is_identical=False,
+        relative_ratio=0.0217,
+        outputs=(
+            OutputDrift(
+                name="y",
+                max_difference=0.1,
+                mean_difference=0.01,
+                relative_ratio=0.0217,
+                cosine=0.99981,
+                top1_ratio=0.97,
+            ),
+        ),
+    ),
+)
+
+
+def answer(**fields: object) -> Fit:
+    """An answer of `fit` for a target of 50 MiB."""
+    base = deploy_samples.fit(profile(inputs_of(("x",))), original="models/minilm.onnx")
+    known = {
+        "requirements": FitTargets(memory_bytes=50 * MIB),
+        "baseline": AS_IT_IS,
+        "candidates": (MODELLED, EXTERNAL, FAILED, INT8),
+        "chosen": INT8,
+        "proof_outcome": "survived",
+        "warnings": (Notice(code="seeded-samples", message="random inputs", hint="set --samples"),),
+    }
+    return replace(base, **(known | fields))
+
+
+def found() -> Fit:
+    return answer()
+
+
+def found_for_device() -> Fit:
+    there = {"device_memory_bytes": 69 * MIB, "device_latency_ns": 231 * MILLISECOND_NS}
+    changed = {"device_memory_bytes": 49 * MIB, "device_latency_ns": 51 * MILLISECOND_NS}
+    chosen = replace(INT8, **changed)
+    return answer(
+        requirements=FitTargets(
+            latency_ns=60 * MILLISECOND_NS, device="rpi_zero2w", device_limit_bytes=250 * MIB
+        ),
+        baseline=replace(AS_IT_IS, missed={"latency": 3.9}, **there),
+        candidates=(MODELLED, chosen),
+        chosen=chosen,
+        proof_outcome=None,
+        loads_on=("x86_64", "aarch64"),
+    )
+
+
+def not_found() -> Fit:
+    nearest = replace(INT8, status="misses", missed={"memory": 3.0, "drift": 2.17})
+    return answer(
+        requirements=FitTargets(memory_bytes=10 * MIB, drift_ratio=0.01),
+        candidates=(MODELLED, EXTERNAL, nearest),
+        chosen=None,
+        nearest=nearest,
+        proof_outcome=None,
+        offers=(Offer(dims={"sequence": 32}, changes=("external-data",), memory_bytes=9 * MIB),),
+    )
+
+
+def printed(fit: Fit, *, details: bool = False, width: int = 80) -> str:
+    console = Console(
+        file=StringIO(), width=width, color_system=None, legacy_windows=False, _environ={}
+    )
+    print_report(console, fit_report(fit, details=details))
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "fit", "details"),
+    [
+        ("fit", found(), False),
+        ("fit-details", found(), True),
+        ("fit-device", found_for_device(), False),
+        ("fit-not-found", not_found(), False),
+    ],
+)
+def test_the_report_looks_as_it_did(name: str, fit: Fit, *, details: bool) -> None:
+    text = printed(fit, details=details)
+    assert max(map(len, text.splitlines())) <= 80
+    assert_matches_snapshot(f"{name}.txt", text)
+
+
+@pytest.mark.parametrize("width", [40, 60, 200])
+def test_other_widths_are_kept(width: int) -> None:
+    assert max(map(len, printed(found(), details=True, width=width).splitlines())) <= width
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"chosen": AS_IT_IS}, "FITS as it is"),
+        ({"chosen": None, "nearest": INT8}, "DOES NOT FIT with any change that was tried"),
+        (
+            {"chosen": None, "is_complete": False},
+            "UNDECIDED: the search ended early and found no change so far",
+        ),
+        (
+            {},
+            "FITS WITH CHANGES: dynamic int8, arena off "
+            "(time 0.4x, outputs differ by up to 2.17 %)",
+        ),
+    ],
+)
+def test_the_first_line_is_the_answer(fields: dict[str, object], text: str) -> None:
+    assert headline(answer(**fields)) == text
+
+
+def test_a_model_that_fits_shows_its_figures_beside_the_targets() -> None:
+    text = printed(answer(chosen=replace(AS_IT_IS, missed={}), candidates=()))
+    assert "memory             140 MiB  at most 50 MiB\n" in text
+    assert "changed" not in text
+
+
+def test_a_slower_smaller_change_is_named() -> None:
+    """The chosen one is not the smallest that meets the targets, so the report says why."""
+    slow = replace(EXTERNAL, status="meets", missed={}, measured=figures(40, 30, 90.0, 7.2))
+    text = " ".join(printed(answer(candidates=(slow, INT8))).split())
+    assert "external meets the targets too, but is slower (time 7.2x)" in text
+
+
+def test_a_proof_that_was_not_possible_is_said() -> None:
+    assert "none: no run under an enforced limit was possible" in printed(
+        answer(proof_outcome=None)
+    )
+
+
+def test_the_search_names_what_it_runs() -> None:
+    assert search_text(("external-data", STEADY), INT8, 12.4) == (
+        "external data; best so far 30 MiB; 12 s left"
+    )
+
+
+def test_main_changes_leave_out_what_others_include() -> None:
+    codes: tuple[ChangeCode, ...] = (
+        "prepacked-offline",
+        "optimised-offline",
+        "external-data",
+        STEADY,
+        "arena-off",
+    )
+    assert main_changes(codes) == ("prepacked-offline", "arena-off")
+    assert main_changes((STEADY,)) == (STEADY,)
+
+
+def test_titles_and_short_names_are_unique() -> None:
+    for field in ("title", "short"):
+        assert len({getattr(text, field) for text in CHANGE_TEXTS.values()}) == len(CHANGE_TEXTS)
+
+
+def test_a_hostile_name_stays_on_its_line() -> None:
+    fit = answer()
+    text = printed(replace(fit, model=replace(fit.model, name="a\x1b[2J\nb.onnx")))
+    assert "\x1b" not in text
