@@ -42,7 +42,7 @@ def compare(
         int | None,
         single_option(
             "--threads N",
-            "Intra-op threads of all models; default: as the folders state, otherwise 1.",
+            "Intra-op threads of all models; default: that of the folders, otherwise 1.",
             min=1,
             heading=MEASURING,
         ),
@@ -52,9 +52,8 @@ def compare(
 ) -> None:
     """Compare models, saved profiles or folders that `fit` wrote.
 
-    Models and folders are measured now with the same inputs, and timed in turns. A folder is
-    measured with the settings in its session_options.json. A difference that may be noise is
-    called that.
+    Models and folders are measured now, in turns and with the same inputs. A folder is measured
+    with the settings in its session_options.json. The report says which differences may be noise.
     """
     options = measure_options(inputs, measuring, threads or 1)
     from feasibility.compare.compare_models import compare_subjects

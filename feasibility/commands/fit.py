@@ -1,4 +1,4 @@
-"""`feasibility fit`: the smallest change with which a model meets a budget, and its files."""
+"""`feasibility fit`: the smallest change with which a model meets its targets, and its files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from feasibility.commands.option_groups import CommandApp, option
 from feasibility.commands.options import (
     OUTPUT,
-    DetailsOption,
     InputOptions,
     JsonOption,
     MeasuringOptions,
@@ -56,21 +55,22 @@ class FitTargetOptions:
     )
     floor: str | None = option(
         "--floor SIZE",
-        "Highest memory that must stay in memory; pages that the kernel can evict do not count.",
+        "Highest memory that the kernel cannot evict, without Python and the runtime, for example "
+        "50MiB.",
     )
     latency: str | None = option(
         "--latency TIME",
-        "Longest time of one run, for example 50ms; 0.5x means half the time of the model as it "
-        "is, measured in turns.",
+        "Longest time of one run, for example 50ms, or 0.5x for half the time of the unchanged "
+        "model.",
     )
     size: str | None = option("--size SIZE", "Largest size of all files, for example 40MB.")
     max_drift: float | None = option(
         "--max-drift SHARE",
-        "Largest difference of an output, as a share of its largest value, for example 0.01.",
+        "Largest difference of the outputs, divided by the largest output, for example 0.01.",
         min=0.0,
     )
     device: str | None = option(
-        "--device ID", "Device whose limits the model must keep; times and memory are for it."
+        "--device ID", "Device to fit: --latency and its memory limit then apply to this device."
     )
 
 
@@ -82,14 +82,14 @@ class SearchOptions:
 
     samples: Path | None = option(
         "--samples PATH",
-        "Real inputs, for int8 and for the comparison of outputs: an .npz file, or a folder of "
-        "such files; default: seeded random inputs.",
+        "Real inputs to quantize and to compare outputs: an .npz file, or a folder of .npz files; "
+        "default: seeded random inputs.",
     )
     max_time: float = option(
-        "--max-time SECONDS", "Time after which no candidate starts.", default=300.0, min=1.0
+        "--max-time SECONDS", "After this time, no candidate starts.", default=300.0, min=1.0
     )
     measure_all: bool = option(
-        "--all", "Also measure candidates after the first that meets the targets.", default=False
+        "--all", "Measure all candidates, not only until one meets the targets.", default=False
     )
 
 
@@ -105,7 +105,11 @@ class FolderOptions:
     force: bool = option("--force", "Replace the files of an earlier run.", default=False)
     json: JsonOption = False
     quiet: QuietOption = False
-    details: DetailsOption = False
+    details: bool = option(
+        "--details",
+        "Also show candidates that did not run, and a plot of time against memory.",
+        default=False,
+    )
 
 
 @app.add_command()
@@ -121,9 +125,9 @@ def fit(
 ) -> int:
     """Find the smallest change with which a model meets its targets.
 
-    Candidates are ranked by modelled memory; the promising ones are made and measured, those that
-    change least first: settings, then files with the same arithmetic, then other arithmetic.
-    Exit code 1: no candidate meets the targets.
+    A candidate is the model with a set of changes. Candidates run until one meets the targets,
+    first those with other settings, then with other files, then with other arithmetic. Candidates
+    whose modelled memory is too high do not run. Exit code 1: no candidate meets the targets.
     """
     options = measure_options(inputs, measuring, threads)
     wanted = _wanted(targets, search)
@@ -197,7 +201,7 @@ def _wanted(asked: FitTargetOptions, search: SearchOptions) -> FitOptions:
 
 
 def _size(name: str, text: str | None) -> int | None:
-    """Bytes of a target above what the runtime itself needs."""
+    """Bytes of a target; memory below what the runtime itself needs is an error."""
     if text is None:
         return None
     size = parse_bytes(text)

@@ -1,4 +1,4 @@
-"""What does `fit` answer: the changes it tried, their figures, and the one to deploy."""
+"""What does `fit` answer? The changes that it tried, their figures, and the ones to deploy."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ Figure: TypeAlias = Literal[
 
 
 class FitTargets(Record, frozen=True, kw_only=True, omit_defaults=True):
-    """What the model must keep; figures that were not asked for are left out."""
+    """The targets of the user; without a target, the field is missing."""
 
     memory_bytes: Annotated[
         Bytes | None, doc("Highest resident memory while loading and running, above the baseline.")
     ] = None
     floor_bytes: Annotated[
-        Bytes | None, doc("Highest memory that must stay in memory, above the baseline.")
+        Bytes | None, doc("Highest memory that the kernel cannot evict, above the baseline.")
     ] = None
     latency_ns: Annotated[Nanoseconds | None, doc("Median latency.")] = None
     latency_ratio: Annotated[
-        Ratio | None, doc("Median latency over that of the model as it is.")
+        Ratio | None, doc("Median latency, divided by that of the unchanged model.")
     ] = None
     size_bytes: Annotated[Bytes | None, doc("Size of all files together.")] = None
     drift_ratio: Annotated[
-        Ratio | None, doc("Largest difference of an output, relative to its largest value.")
+        Ratio | None, doc("Largest difference of an output, divided by its largest value.")
     ] = None
     device: Annotated[str | None, doc("Device whose memory limit applies.")] = None
     device_limit_bytes: Annotated[
@@ -41,16 +41,16 @@ class FitTargets(Record, frozen=True, kw_only=True, omit_defaults=True):
 class FitFigures(Record, frozen=True, kw_only=True):
     """Figures of the model with one set of changes, on this machine."""
 
-    load_peak_bytes: Annotated[Bytes, doc("Load peak.")]
-    inference_peak_bytes: Annotated[Bytes, doc("Inference peak.")]
-    floor_bytes: Annotated[Bytes | None, doc("Most memory that must stay in memory.")] = None
-    comfort_bytes: Annotated[Bytes | None, doc("With less memory, the process thrashes.")] = None
+    load_peak_bytes: Annotated[Bytes, doc("Highest resident memory during loading.")]
+    inference_peak_bytes: Annotated[Bytes, doc("Highest resident memory during the runs.")]
+    floor_bytes: Annotated[Bytes | None, doc("Memory that the kernel cannot evict.")] = None
+    comfort_bytes: Annotated[Bytes | None, doc("Comfort point: with less memory, the process thrashes.")] = None
     file_bytes: Annotated[Bytes | None, doc("Size of all files together.")] = None
     load_ns: Annotated[Nanoseconds | None, doc("Time to create the session.")] = None
     median_ns: Annotated[Nanoseconds | None, doc("Median latency.")] = None
     latency_ratio: Annotated[
         Ratio | None,
-        doc("Median latency over that of the unchanged model, measured in alternating processes."),
+        doc("Median latency, divided by that of the unchanged model; measured in turns."),
     ] = None
 
     @property
@@ -79,10 +79,10 @@ class Drift(Record, frozen=True, kw_only=True):
 
     sample_count: Annotated[Count, doc("Number of different inputs.")]
     is_identical: Annotated[bool, doc("True if all outputs are equal bit by bit.")]
-    relative_ratio: Annotated[Ratio, doc("Largest of all outputs.")]
+    relative_ratio: Annotated[Ratio, doc("Largest relative difference of all outputs.")]
     outputs: Annotated[tuple[OutputDrift, ...], doc("Per output.")] = ()
     first_node: Annotated[
-        str | None, doc("First node whose output differs much; null if not searched.")
+        str | None, doc("First node whose output drifts; null if not searched.")
     ] = None
     first_node_ratio: Annotated[Ratio | None, doc("Relative difference of its output.")] = None
 
@@ -94,33 +94,33 @@ class FitCandidate(Record, frozen=True, kw_only=True):
     status: Annotated[
         CandidateStatus,
         doc(
-            "modelled: not run; failed: it does not load or run; misses, meets: measured, and "
-            "compared with the targets."
+            "modelled: it did not run; failed: it does not load or run; misses, meets: it was "
+            "measured, and misses a target or meets all."
         ),
     ]
     modelled: Annotated[FitFigures | None, doc("Figures computed from the graph.")] = None
     measured: Annotated[FitFigures | None, doc("Measured figures; null if it did not run.")] = None
     drift: Annotated[Drift | None, doc("Difference of the outputs.")] = None
-    device_memory_bytes: Annotated[Bytes | None, doc("Upper end on the device.")] = None
+    device_memory_bytes: Annotated[Bytes | None, doc("Upper end of memory on the device, with its runtime.")] = None
     device_latency_ns: Annotated[Nanoseconds | None, doc("Likely latency on the device.")] = None
     missed: Annotated[
-        dict[Figure, float], doc("Targets that it misses: figure divided by target.")
+        dict[Figure, float], doc("Missed targets: figure divided by target.")
     ] = {}
     float_nodes: Annotated[
         tuple[str, ...], doc("Nodes that stay in float, because their values drift first.")
     ] = ()
     is_beaten: Annotated[
         bool | None,
-        doc("True if another candidate is as good in every figure; null if not compared."),
+        doc("True if another candidate is at least as good in every figure; null if not run."),
     ] = None
-    message: Annotated[str, doc("Why it failed.")] = ""
+    message: Annotated[str, doc("Why the candidate failed.")] = ""
 
 
 class Offer(Record, frozen=True, kw_only=True):
     """A smaller workload, which only the user can decide on."""
 
     dims: Annotated[dict[str, int], doc("Sizes of open dims.")]
-    changes: Annotated[tuple[ChangeCode, ...], doc("Changes beside the smaller workload.")] = ()
+    changes: Annotated[tuple[ChangeCode, ...], doc("Changes that the smaller workload needs too.")] = ()
     memory_bytes: Annotated[Bytes, doc("Modelled peak.")]
 
 
@@ -134,25 +134,25 @@ class Fit(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibilit
     workload: Annotated[Workload, doc("Dims, inputs and threads.")]
     requirements: Annotated[FitTargets, doc("The targets.")]
     baseline: Annotated[FitCandidate, doc("The model as it is.")]
-    candidates: Annotated[tuple[FitCandidate, ...], doc("Changed models, in order of trial.")] = ()
+    candidates: Annotated[tuple[FitCandidate, ...], doc("Changed models, in the order of the search.")] = ()
     chosen: Annotated[
-        FitCandidate | None, doc("Smallest change that meets all targets; null if none does.")
+        FitCandidate | None, doc("The candidate to deploy; null if none meets the targets.")
     ] = None
     nearest: Annotated[
-        FitCandidate | None, doc("Nearest candidate where none meets the targets.")
+        FitCandidate | None, doc("If none meets the targets: the one that misses them least.")
     ] = None
     settings: Annotated[RuntimeSettings, doc("Settings of the chosen candidate.")] = (
         RuntimeSettings()
     )
     proof_outcome: Annotated[
         Literal["survived", "thrashed", "killed"] | None,
-        doc("The chosen candidate under the memory target, enforced by the kernel."),
+        doc("Run of the chosen candidate under the memory target, enforced by the kernel."),
     ] = None
     loads_on: Annotated[
         tuple[str, ...], doc("Instruction sets on which the result was loaded and run.")
     ] = ()
-    offers: Annotated[tuple[Offer, ...], doc("Smaller workloads that would meet them.")] = ()
+    offers: Annotated[tuple[Offer, ...], doc("Smaller workloads that would meet the targets.")] = ()
     files: Annotated[tuple[str, ...], doc("Files written, relative to the folder.")] = ()
     folder: Annotated[str, doc("Folder of the files; empty if none was written.")] = ""
     is_complete: Annotated[bool, doc("False if time ran out or the search was stopped.")] = True
-    warnings: Annotated[tuple[Notice, ...], doc("What to know before trusting this.")] = ()
+    warnings: Annotated[tuple[Notice, ...], doc("Warnings about these figures.")] = ()

@@ -16,7 +16,7 @@ class SessionOptions(
     tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
     model: Annotated[str, doc("File name of the model, in the folder of this document.")]
     data_files: Annotated[
-        tuple[str, ...], doc("Files with its weights, relative to the folder; often none.")
+        tuple[str, ...], doc("Files with its weights, relative to the folder; empty if the model has them.")
     ] = ()
     settings: Annotated[RuntimeSettings, doc("Settings of ONNX Runtime and of the process.")]
     threads: Annotated[Count, doc("Number of intra-op threads.")]
@@ -25,8 +25,8 @@ class SessionOptions(
     ] = {}
     inputs: Annotated[tuple[TensorSpec, ...], doc("Inputs of the model.")] = ()
     outputs: Annotated[tuple[TensorSpec, ...], doc("Outputs of the model.")] = ()
-    runtime_version: Annotated[str, doc("ONNX Runtime version that it was measured with.")]
-    isa: Annotated[str, doc("Instruction set that it was measured on; loads_on has all.")]
+    runtime_version: Annotated[str, doc("ONNX Runtime version of the measurement.")]
+    isa: Annotated[str, doc("Instruction set of the measurement; loads_on has all.")]
     loads_on: Annotated[
         tuple[str, ...], doc("Instruction sets on which the files were loaded and run.")
     ] = ()
