@@ -90,9 +90,10 @@ def test_the_card_has_the_figures_before_and_after() -> None:
     """With the changes and their cost, and how to set what no file can."""
     text = card(fit(PROFILE))
     assert "| load peak | 1.76 GiB | 344 MiB | 0.191x |" in text
-    assert "| memory that must stay in memory | 1.22 GiB | 333 MiB | 0.267x |" in text
-    assert "| latency, both models in alternating processes | | | 1.07x |" in text
-    assert "equal those of the original bit by bit, on 1 input." in text
+    assert "| floor (must stay in memory) | 1.22 GiB | 333 MiB | 0.267x |" in text
+    assert "| median latency | 60 ms | 64 ms | 1.07x |" in text
+    assert "Peaks before: default allocator of glibc" in text
+    assert "identical to those of the original bit by bit (1 input)." in text
     assert "* **external data**: the weights are in a file beside the model" in text
     assert "set `MALLOC_TRIM_THRESHOLD_=131072` before the process starts" in text
     assert "onnxruntime 1.31.1" in text
@@ -103,8 +104,8 @@ def test_the_card_says_what_the_default_allocator_needs() -> None:
     """Where the trim threshold is not among the changes."""
     text = card(fit(PROFILE, changes=("external-data",), settings=RuntimeSettings()))
     assert "No environment variable is needed." in text
-    assert "With glibc's default settings, the process needs up to 457 MiB" in text
-    assert "default settings" not in card(fit(PROFILE))
+    assert "With the default allocator of glibc, the process needs up to 457 MiB" in text
+    assert "needs up to" not in card(fit(PROFILE))
 
 
 def test_the_card_states_drift_per_output() -> None:
@@ -118,9 +119,9 @@ def test_the_card_states_drift_per_output() -> None:
         top1_ratio=0.75,
     )
     text = card(drifted(fit(PROFILE), worst))
-    assert "on 3 inputs, outputs differ from those of the original by at most 1.23 %" in text
+    assert "differ from those of the original by at most 1.23 % of the largest value (3 inp" in text
     assert (
-        "* `` a\\|`b` ``: at most 1.23 %, cosine distance 0.00013, "
+        "* `` a\\|`b` ``: at most 1.23 %, cosine similarity 0.9999, "
         "same largest element in 75 % of the rows"
     ) in text
 
@@ -138,8 +139,8 @@ def test_the_card_states_what_was_not_measured() -> None:
     text = card(bare)
     assert "| load peak | 1.76 GiB | not measured |  |" in text
     assert "were not compared" in text
-    assert "None: the model is as it was." in text
-    assert "it ran but read evicted pages again in each run." in text
+    assert "None: this is the original model." in text
+    assert "Each run reads evicted pages again" in text
     assert "* Samples were\\x1b made up." in text
 
 
@@ -153,12 +154,12 @@ def test_what_swift_cannot_set_is_said_with_its_cost() -> None:
     other = FitCandidate(changes=("external-data",), status="misses", measured=on)
     told = unset_in_swift(replace(result, candidates=(other, result.chosen)), result.chosen)
     assert told == (
-        "The model was measured with arena and memory pattern off. Swift and Objective-C cannot "
-        "turn them off; C++ can. So the inference peak is 400 MiB instead of 344 MiB."
+        "In the measurement, arena and memory pattern were off. Swift and Objective-C cannot turn "
+        "them off; C++ can. With Swift, the inference peak is 400 MiB instead of 344 MiB."
     )
     options = session_options(NAMES, result, PROFILE)
     swift = loading_code("LoadModel.swift", options, (), told)
-    assert "// The model was measured with arena and memory pattern off. Swift" in swift
+    assert "// In the measurement, arena and memory pattern were off. Swift" in swift
     assert told in card(result, told)
     assert unset_in_swift(fit(PROFILE), result.chosen) == ""
 

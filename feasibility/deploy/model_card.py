@@ -13,7 +13,7 @@ from feasibility.records.fit import Drift, Fit, FitCandidate, FitFigures
 from feasibility.records.profile import Profile
 from feasibility.records.session_options import SessionOptions
 from feasibility.records.shared_fields import TensorSpec
-from feasibility.render.reports.change_texts import CHANGE_TEXTS
+from feasibility.render.reports.change_texts import CHANGE_TEXTS, has_default_allocator
 from feasibility.text import safe_text
 from feasibility.units import (
     format_bytes,
@@ -21,16 +21,17 @@ from feasibility.units import (
     format_factor,
     format_number,
     format_percent,
+    format_similarity,
 )
 
 _TEMPLATE: Final = Path(__file__).with_name("templates") / "MODELCARD.md.template"
 _PROOFS: Final = {
-    "survived": "It ran at full speed under the memory target, enforced by the kernel.",
+    "survived": "Under the memory target, enforced by the kernel: it runs without a slowdown.",
     "thrashed": (
-        "Under the memory target, enforced by the kernel, it ran but read evicted pages again in "
-        "each run."
+        "Under the memory target, enforced by the kernel: it runs, but thrashes. Each run reads "
+        "evicted pages again, so it takes longer than the time above."
     ),
-    "killed": "Under the memory target, enforced by the kernel, it was killed.",
+    "killed": "Under the memory target, enforced by the kernel: the process is killed.",
 }
 
 
@@ -44,6 +45,7 @@ def model_card(
         original=_original(result),
         day=safe_text(result.measured_at[:10]),
         figures="\n".join(_figure_rows(result, chosen)),
+        allocator=_baseline_allocator(result),
         drift=_drift_sentence(chosen.drift),
         changes="\n".join(_change_lines(chosen)),
         load_note=_load_note(options),
@@ -66,17 +68,27 @@ def _figure_rows(result: Fit, chosen: FitCandidate) -> Iterator[str]:
     for title, field, show in (
         ("load peak", "load_peak_bytes", format_bytes),
         ("inference peak", "inference_peak_bytes", format_bytes),
-        ("memory that must stay in memory", "floor_bytes", format_bytes),
+        ("floor (must stay in memory)", "floor_bytes", format_bytes),
         ("median latency", "median_ns", format_duration),
         ("time to load", "load_ns", format_duration),
         ("size of all files", "file_bytes", format_bytes),
     ):
         old, new = _figure(before, field), _figure(after, field)
-        ratio = format_factor(new / old) if old and new is not None else ""
+        factor = new / old if old and new is not None else None
+        if field == "median_ns" and after is not None and after.latency_ratio is not None:
+            factor = after.latency_ratio  # measured in turns, which the two times are not
+        ratio = "" if factor is None else format_factor(factor)
         yield f"| {title} | {show(old)} | {show(new)} | {ratio} |"
-    if after is not None and after.latency_ratio is not None:
-        ratio = format_factor(after.latency_ratio)
-        yield f"| latency, both models in alternating processes | | | {ratio} |"
+
+
+def _baseline_allocator(result: Fit) -> str:
+    """With which allocator the model as it is was measured; empty if no other one is known."""
+    if not has_default_allocator(result):
+        return ""
+    return (
+        "Peaks before: default allocator of glibc, which vary by up to 20 %. All other memory: "
+        "steady allocator."
+    )
 
 
 def _figure(figures: FitFigures | None, field: str) -> int | None:
@@ -86,19 +98,19 @@ def _figure(figures: FitFigures | None, field: str) -> int | None:
 
 def _drift_sentence(drift: Drift | None) -> str:
     if drift is None:
-        return "The outputs were not compared with those of the original."
+        return "The outputs of this model and of the original were not compared."
     count = f"{drift.sample_count} input{'s' if drift.sample_count != 1 else ''}"
     if drift.is_identical:
-        return f"The outputs equal those of the original bit by bit, on {count}."
+        return f"The outputs are identical to those of the original bit by bit ({count})."
     lines = [
-        f"Drift: on {count}, outputs differ from those of the original by at most "
-        f"{_share(drift.relative_ratio)} of the largest value.",
+        "The outputs differ from those of the original by at most "
+        f"{_share(drift.relative_ratio)} of the largest value ({count}).",
         "",
     ]
     for output in drift.outputs:
         parts = [f"at most {_share(output.relative_ratio)}"]
         if output.cosine is not None:
-            parts.append(f"cosine distance {format_number(max(0.0, 1 - output.cosine))}")
+            parts.append(f"cosine similarity {format_similarity(output.cosine)}")
         if output.top1_ratio is not None:
             parts.append(f"same largest element in {format_percent(output.top1_ratio)} of the rows")
         lines.append(f"* {code_span(output.name)}: {', '.join(parts)}")
@@ -111,7 +123,7 @@ def _share(ratio: float) -> str:
 
 def _change_lines(chosen: FitCandidate) -> Iterator[str]:
     if not chosen.changes:
-        yield "None: the model is as it was."
+        yield "None: this is the original model."
     for change in chosen.changes:
         text = CHANGE_TEXTS[change]
         yield f"* **{text.title}**: {text.effect}. Cost: {text.cost}."
@@ -125,8 +137,8 @@ def _load_note(options: SessionOptions) -> str:
     )
     return (
         f"On Linux with glibc, set {variables} before the process starts. The Python and C++ files "
-        "do the same by `mallopt`, so they need no variable. Android, iOS and browsers have other "
-        "allocators and need nothing."
+        "call `mallopt`, which does the same, so they need no variable. Android, iOS and browsers "
+        "have other allocators, which need no setting."
     )
 
 
@@ -146,8 +158,8 @@ def _on(*, is_on: bool) -> str:
 
 def _limits(unset: str) -> str:
     in_browser = (
-        "A browser has no mapped files: onnxruntime-web copies all weights into memory, so the "
-        "figures above do not hold there."
+        "A browser cannot map files: onnxruntime-web copies all weights into memory, so the "
+        "figures above are not valid there."
     )
     return f"{unset} {in_browser}".lstrip()
 
@@ -184,7 +196,9 @@ def _measured_lines(
         yield f"Loaded and run on: {', '.join(options.loads_on)}."
     if result.proof_outcome is not None:
         yield _PROOFS[result.proof_outcome]
-    yield from (safe_text(notice.message, 500) for notice in result.warnings)
+    for notice in result.warnings:
+        message = safe_text(notice.message.rstrip("."), 500)
+        yield f"{message[:1].upper()}{message[1:]}."
 
 
 def _allocator_lines(options: SessionOptions, profile: Profile) -> Iterator[str]:
@@ -194,9 +208,9 @@ def _allocator_lines(options: SessionOptions, profile: Profile) -> Iterator[str]
         return
     peaks = (default.load_peak_high_bytes, default.inference_peak_high_bytes or 0)
     yield (
-        "Memory is that of the steady allocator, as on systems that return freed memory. With "
-        f"glibc's default settings, the process needs up to {format_bytes(max(peaks))}; "
-        f"{code_span(TRIM_THRESHOLD + '=131072')} in its environment prevents that."
+        "Memory was measured with the steady allocator. With the default allocator of glibc, the "
+        f"process needs up to {format_bytes(max(peaks))}. To prevent that, set "
+        f"{code_span(TRIM_THRESHOLD + '=131072')} in its environment."
     )
 
 

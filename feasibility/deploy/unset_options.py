@@ -27,8 +27,9 @@ def unset_in_swift(result: Fit, chosen: FitCandidate) -> str:
     if not names:
         return ""
     return (
-        f"The model was measured with {' and '.join(names)} off. Swift and Objective-C cannot turn "
-        f"{'them' if len(names) > 1 else 'it'} off; C++ can. {_cost(result, chosen)}"
+        f"In the measurement, {' and '.join(names)} {'were' if len(names) > 1 else 'was'} off. "
+        f"Swift and Objective-C cannot turn {'them' if len(names) > 1 else 'it'} off; C++ can. "
+        f"{_cost(result, chosen)}"
     )
 
 
@@ -38,8 +39,8 @@ def _cost(result: Fit, chosen: FitCandidate) -> str:
     alike = (each for each in (result.baseline, *result.candidates) if each.changes == left)
     figures = next((each.measured or each.modelled for each in alike), None)
     if figures is None or chosen.measured is None:
-        return "So the inference peak is higher than measured."
+        return "With Swift, the inference peak is higher than measured."
     return (
-        f"So the inference peak is {format_bytes(figures.inference_peak_bytes)} instead of "
-        f"{format_bytes(chosen.measured.inference_peak_bytes)}."
+        f"With Swift, the inference peak is {format_bytes(figures.inference_peak_bytes)} "
+        f"instead of {format_bytes(chosen.measured.inference_peak_bytes)}."
     )

@@ -61,9 +61,9 @@ class ConditionDifference(Record, frozen=True, kw_only=True):
 
     subject: Annotated[str, doc("Label of the subject.")]
     code: Annotated[ConditionCode, doc("The condition.")]
-    reference: Annotated[str, doc("The condition of the reference.")]
-    other: Annotated[str, doc("The condition of the subject.")]
-    affects: Annotated[tuple[Affected, ...], doc("Figures that cannot be compared.")]
+    reference: Annotated[str, doc("What it is for the reference.")]
+    other: Annotated[str, doc("What it is for the subject.")]
+    affects: Annotated[tuple[Affected, ...], doc("Figures that are not comparable because of it.")]
 
 
 class FigureDifference(Record, frozen=True, kw_only=True):
@@ -72,16 +72,15 @@ class FigureDifference(Record, frozen=True, kw_only=True):
     outcome: Annotated[
         ComparedOutcome,
         doc(
-            "lower, higher: a real difference; equal: the same figure; no-difference: none was "
-            "seen, it is within the noise; undecided: too little was measured; not-comparable: "
-            "see `conditions`."
+            "lower, higher: a real difference; equal: the same figure; no-difference: a difference "
+            "may be noise; undecided: too little was measured; not-comparable: see `conditions`."
         ),
     ]
     evidence: Annotated[
         Evidence,
         doc(
-            "exact: read from the file; repeats: compared with the repeatability of memory; "
-            "ranges: ranges that overlap or not; in-turns: processes that alternated, "
+            "exact: read from the file; repeats: compared with the noise of repeated processes; "
+            "ranges: ranges overlap or not; in-turns: processes of the models alternated, "
             "signed-rank test; samples: samples of saved profiles, sign test; single: one value "
             "each, which decides nothing."
         ),
@@ -93,9 +92,9 @@ class FigureDifference(Record, frozen=True, kw_only=True):
         Ratio | None, doc("Lower end of the 95 % confidence interval of the ratio.")
     ] = None
     high_ratio: Annotated[Ratio | None, doc("Upper end of this interval.")] = None
-    tolerance_ratio: Annotated[
-        Ratio | None, doc("A difference up to this share is within the noise.")
-    ] = None
+    tolerance_ratio: Annotated[Ratio | None, doc("A difference up to this share may be noise.")] = (
+        None
+    )
 
 
 class ComparedFigure(Record, frozen=True, kw_only=True):
@@ -138,8 +137,8 @@ class NodeReplacement(Record, frozen=True, kw_only=True):
 
     subject: Annotated[str, doc("Label of the subject.")]
     before: Annotated[dict[str, int], doc("Nodes of the reference, by operator type.")]
-    after: Annotated[dict[str, int], doc("Nodes of the subject; empty if they only vanished.")]
-    place_count: Annotated[Count, doc("Number of places in the graph.")]
+    after: Annotated[dict[str, int], doc("Nodes of the subject in their place; may be empty.")]
+    place_count: Annotated[Count, doc("In how many places of the graph this happens.")]
 
 
 class ComparedPart(Record, frozen=True, kw_only=True):
@@ -154,7 +153,7 @@ class ComparedOutputs(Record, frozen=True, kw_only=True):
     """Outputs of a subject against those of the reference, for the same inputs."""
 
     subject: Annotated[str, doc("Label of the subject.")]
-    drift: Annotated[Drift, doc("How far they differ.")]
+    drift: Annotated[Drift, doc("How far the outputs differ.")]
 
 
 class Comparison(
@@ -166,18 +165,23 @@ class Comparison(
     compared_at: Annotated[str, doc("UTC time, ISO 8601.")]
     subjects: Annotated[tuple[ComparedSubject, ...], doc("At least two, the reference first.")]
     conditions: Annotated[
-        tuple[ConditionDifference, ...], doc("What makes figures not comparable.")
+        tuple[ConditionDifference, ...],
+        doc("Different conditions, which make figures not comparable."),
     ] = ()
-    figures: Annotated[tuple[ComparedFigure, ...], doc("All figures that a subject has.")] = ()
-    outputs: Annotated[tuple[ComparedOutputs, ...], doc("Only of models measured now.")] = ()
+    figures: Annotated[
+        tuple[ComparedFigure, ...], doc("All figures that at least one subject has.")
+    ] = ()
+    outputs: Annotated[
+        tuple[ComparedOutputs, ...], doc("Drift; only for models that are measured now.")
+    ] = ()
     operators: Annotated[
         tuple[ComparedOperator, ...], doc("Operator types, largest difference of time first.")
     ] = ()
     replacements: Annotated[
         tuple[NodeReplacement, ...], doc("Nodes that were fused or replaced, most nodes first.")
     ] = ()
-    parts: Annotated[tuple[ComparedPart, ...], doc("Where the memory is.")] = ()
+    parts: Annotated[tuple[ComparedPart, ...], doc("Parts of memory, as in the anatomy.")] = ()
     round_count: Annotated[
         Count, doc("Rounds in which one process per model was timed; 0 for saved profiles.")
     ] = 0
-    warnings: Annotated[tuple[Notice, ...], doc("What to know before trusting this.")] = ()
+    warnings: Annotated[tuple[Notice, ...], doc("Warnings about these figures.")] = ()

@@ -44,7 +44,9 @@ class FitFigures(Record, frozen=True, kw_only=True):
     load_peak_bytes: Annotated[Bytes, doc("Highest resident memory during loading.")]
     inference_peak_bytes: Annotated[Bytes, doc("Highest resident memory during the runs.")]
     floor_bytes: Annotated[Bytes | None, doc("Memory that the kernel cannot evict.")] = None
-    comfort_bytes: Annotated[Bytes | None, doc("Comfort point: with less memory, the process thrashes.")] = None
+    comfort_bytes: Annotated[
+        Bytes | None, doc("Comfort point: with less memory, the process thrashes.")
+    ] = None
     file_bytes: Annotated[Bytes | None, doc("Size of all files together.")] = None
     load_ns: Annotated[Nanoseconds | None, doc("Time to create the session.")] = None
     median_ns: Annotated[Nanoseconds | None, doc("Median latency.")] = None
@@ -101,11 +103,11 @@ class FitCandidate(Record, frozen=True, kw_only=True):
     modelled: Annotated[FitFigures | None, doc("Figures computed from the graph.")] = None
     measured: Annotated[FitFigures | None, doc("Measured figures; null if it did not run.")] = None
     drift: Annotated[Drift | None, doc("Difference of the outputs.")] = None
-    device_memory_bytes: Annotated[Bytes | None, doc("Upper end of memory on the device, with its runtime.")] = None
+    device_memory_bytes: Annotated[
+        Bytes | None, doc("Upper end of memory on the device, with its runtime.")
+    ] = None
     device_latency_ns: Annotated[Nanoseconds | None, doc("Likely latency on the device.")] = None
-    missed: Annotated[
-        dict[Figure, float], doc("Missed targets: figure divided by target.")
-    ] = {}
+    missed: Annotated[dict[Figure, float], doc("Missed targets: figure divided by target.")] = {}
     float_nodes: Annotated[
         tuple[str, ...], doc("Nodes that stay in float, because their values drift first.")
     ] = ()
@@ -120,7 +122,9 @@ class Offer(Record, frozen=True, kw_only=True):
     """A smaller workload, which only the user can decide on."""
 
     dims: Annotated[dict[str, int], doc("Sizes of open dims.")]
-    changes: Annotated[tuple[ChangeCode, ...], doc("Changes that the smaller workload needs too.")] = ()
+    changes: Annotated[
+        tuple[ChangeCode, ...], doc("Changes that the smaller workload needs too.")
+    ] = ()
     memory_bytes: Annotated[Bytes, doc("Modelled peak.")]
 
 
@@ -134,7 +138,9 @@ class Fit(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibilit
     workload: Annotated[Workload, doc("Dims, inputs and threads.")]
     requirements: Annotated[FitTargets, doc("The targets.")]
     baseline: Annotated[FitCandidate, doc("The model as it is.")]
-    candidates: Annotated[tuple[FitCandidate, ...], doc("Changed models, in the order of the search.")] = ()
+    candidates: Annotated[
+        tuple[FitCandidate, ...], doc("Changed models, in the order of the search.")
+    ] = ()
     chosen: Annotated[
         FitCandidate | None, doc("The candidate to deploy; null if none meets the targets.")
     ] = None

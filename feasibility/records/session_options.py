@@ -16,7 +16,7 @@ class SessionOptions(
     tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
     model: Annotated[str, doc("File name of the model, in the folder of this document.")]
     data_files: Annotated[
-        tuple[str, ...], doc("Files with its weights, relative to the folder; empty if the model has them.")
+        tuple[str, ...], doc("Files with its weights, relative to the folder; may be empty.")
     ] = ()
     settings: Annotated[RuntimeSettings, doc("Settings of ONNX Runtime and of the process.")]
     threads: Annotated[Count, doc("Number of intra-op threads.")]

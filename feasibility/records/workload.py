@@ -48,7 +48,7 @@ class RuntimeSettings(Record, frozen=True, kw_only=True):
 
     optimization_level: Annotated[
         Literal["all", "disabled"],
-        doc("all: the runtime optimises the graph while loading; disabled: it takes it as it is."),
+        doc("all: the runtime optimises the graph while loading; disabled: it does not."),
     ] = "all"
     prepacking: Annotated[bool, doc("True if kernels copy weights into their own layout.")] = True
     arena: Annotated[bool, doc("True if activations are in an arena that keeps memory.")] = True

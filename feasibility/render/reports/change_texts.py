@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from feasibility.records.changes import ChangeCode
+from feasibility.records.fit import Fit
 
 
 class ChangeText(NamedTuple):
@@ -117,3 +118,10 @@ def main_changes(changes: Sequence[ChangeCode]) -> tuple[ChangeCode, ...]:
 def changes_text(changes: Iterable[ChangeCode]) -> str:
     """Titles of changes, as a list; `as it is` for none."""
     return ", ".join(CHANGE_TEXTS[code].title for code in changes) or "as it is"
+
+
+def has_default_allocator(fit: Fit) -> bool:
+    """Whether the model as it is was measured with glibc's default allocator."""
+    if fit.candidates:
+        return any("steady-allocator" in each.changes for each in fit.candidates)
+    return fit.requirements.device is None and fit.host.libc.startswith("glibc")

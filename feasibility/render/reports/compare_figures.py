@@ -84,7 +84,7 @@ def _default_section(comparison: Comparison) -> Section | None:
     if not shown:
         return None
     is_pair = len(comparison.subjects) == 2
-    remark = "ranges of several processes; ranges that overlap show no difference"
+    remark = "ranges over several processes; if two ranges overlap, no difference is seen"
     grid = _pair_grid(shown) if is_pair else _value_grid(shown, comparison)
     return Section("memory with the default allocator", grid=grid, remarks=(remark,))
 
@@ -176,8 +176,8 @@ def _remarks(comparison: Comparison) -> Iterator[str]:
         yield "= no difference seen   ? undecided   ! not comparable"
     if "in-turns" in by_evidence:
         yield (
-            f"times: {comparison.round_count} processes per model, in turns; the ratio is the "
-            "median of all rounds, with its 95 % interval"
+            f"times: {comparison.round_count} processes per model, in turns; ratios are medians of "
+            "all rounds; in brackets, the 95 % interval"
         )
     if "samples" in by_evidence:
         margin = format_number(100 * (by_evidence["samples"].tolerance_ratio or 0), "%")

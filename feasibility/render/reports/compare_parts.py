@@ -61,7 +61,9 @@ def operator_time_section(comparison: Comparison, *, details: bool) -> Section |
         remarks = [f"with the number of nodes; {_ONCE}"]
     if len(operators) > len(shown):
         remarks.insert(0, f"{counted(len(operators) - len(shown), 'more type')} with --json")
-    return Section("operators by difference of time in one run", grid=grid, remarks=tuple(remarks))
+    return Section(
+        "operators, largest difference of time in one run first", grid=grid, remarks=tuple(remarks)
+    )
 
 
 def _pair_grid(operators: Sequence[ComparedOperator]) -> Grid:
@@ -115,7 +117,7 @@ def replacements_section(comparison: Comparison, *, details: bool) -> Section | 
         for subject in comparison.subjects[1:]
         for row in _replacement_rows(comparison, subject.label, details=details)
     ]
-    title = "nodes of A that were fused or replaced, in the optimised graphs"
+    title = "nodes of A that are fused or replaced in the optimised graph"
     return Section(title, tuple(rows)) if rows else None
 
 

@@ -8,7 +8,12 @@ from typing import Any, Final, NamedTuple
 from feasibility.records.changes import ChangeCode
 from feasibility.records.fit import CandidateStatus, Figure, Fit, FitCandidate, FitTargets
 from feasibility.records.proof import Outcome
-from feasibility.render.reports.change_texts import CHANGE_TEXTS, changes_text, main_changes
+from feasibility.render.reports.change_texts import (
+    CHANGE_TEXTS,
+    changes_text,
+    has_default_allocator,
+    main_changes,
+)
 from feasibility.render.reports.drift_texts import ROUNDING_RATIO, drift_percent, drift_text
 from feasibility.render.reports.model_and_machine import host_text, workload_text
 from feasibility.render.reports.sections import (
@@ -242,7 +247,7 @@ def _targets(wanted: FitTargets) -> dict[Figure, str]:
 def _figure_remarks(fit: Fit) -> Iterator[str]:
     """What the figures include, and how they were measured."""
     yield "memory: highest resident memory, without the baseline (Python and the runtime)"
-    if _has_default_allocator(fit):
+    if has_default_allocator(fit):
         yield (
             "peaks as it is: default allocator, which varies by up to 20 %; other memory: steady "
             "allocator"
@@ -252,13 +257,6 @@ def _figure_remarks(fit: Fit) -> Iterator[str]:
             f"on the device ({name_text(fit.requirements.device)}): projected; memory with its "
             "runtime, upper end of the 80 % interval; likely time"
         )
-
-
-def _has_default_allocator(fit: Fit) -> bool:
-    """Whether the model as it is was measured with glibc's default allocator."""
-    if fit.candidates:
-        return any("steady-allocator" in each.changes for each in fit.candidates)
-    return fit.requirements.device is None and fit.host.libc.startswith("glibc")
 
 
 def _answer_rows(fit: Fit) -> Iterator[Row]:
