@@ -112,8 +112,6 @@ class _Planner:
             is_last = self._reads_left[owner] == 1 and owner not in self._inputs
             if is_last and owner not in self._outputs and self._is_alike(source, name):
                 return owner
-        if name.startswith(BLOCKED_PREFIX):
-            return None
         kind = self._kind(name)
         free = None if kind is None else self._free.get(kind)
         return free.pop() if free else None

@@ -19,7 +19,9 @@ from feasibility.graph.value_types import ValueType
 from feasibility.ort_memory.buffer_reuse import BLOCKED_PREFIX
 from feasibility.ort_memory.fusions import Fusions, find_fusions
 from feasibility.ort_memory.kernel_workspace import workspace_bytes
-from feasibility.ort_memory.steps import Program, Step, Value
+from feasibility.ort_memory.known_shapes import KnownShapes
+from feasibility.ort_memory.runtime_order import in_runtime_order
+from feasibility.ort_memory.steps import Program, Stage, Step, Value
 from feasibility.ort_memory.value_uses import Usage
 
 if TYPE_CHECKING:
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
 _VIEWS: Final = frozenset({"Reshape", "Squeeze", "Unsqueeze", "Flatten"})
 # Activations that a convolution can apply itself.
 _FUSED: Final = frozenset({"Relu", "Sigmoid", "Tanh", "LeakyRelu", "Clip", "HardSigmoid"})
+# Activations that work on blocks on their own.
+_ACTIVATIONS_IN_BLOCKS: Final = frozenset({"Gelu", "HardSigmoid", "Relu", "Sigmoid", "Tanh"})
+# Nodes that stay the same when they work on blocks.
+_KEPT_IN_BLOCKS: Final = _ACTIVATIONS_IN_BLOCKS | {"Add", "Concat", "Mul", "Sum"}
 # Kernels that can write over their input.
 _IN_PLACE: Final = _FUSED | {
     *("Abs", "Cast", "Ceil", "Celu", "Cos", "Elu", "Erf", "Exp", "Floor", "HardSwish", "Log"),
@@ -42,24 +48,6 @@ BLOCKED_OPERATORS: Final = _WINDOW_POOLS | {"Conv"}
 _POOLS: Final = _WINDOW_POOLS | {"GlobalAveragePool", "GlobalMaxPool"}
 _SUMS: Final = frozenset({"Add", "Sum"})
 _PRODUCTS: Final = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm"})
-# Operators whose output shape depends on the value of an input.
-_SHAPED_BY_VALUE: Final = frozenset(
-    {
-        *("ConstantOfShape", "Expand", "OneHot", "Pad", "Range", "Reshape", "Resize", "Slice"),
-        *("Tile", "TopK", "Upsample"),
-    }
-)
-# Operators whose output shape the runtime never knows before it runs.
-_OPEN: Final = frozenset(
-    {
-        *("Affine", "Compress", "Crop", "If", "ImageScaler", "Loop", "NonMaxSuppression"),
-        *("NonZero", "ParametricSoftplus", "Scan", "ScaledTanh", "Unique"),
-    }
-)
-# Operators that slide a window over an image.
-_WINDOWED: Final = frozenset(
-    {*_POOLS, "Conv", "ConvTranspose", "LpPool", "MaxUnpool", "Resize", "Upsample"}
-)
 
 
 def lower(graph: TypedGraph, blocks: Blocks | None, open_axes: OpenAxes) -> Program:
@@ -70,15 +58,9 @@ def lower(graph: TypedGraph, blocks: Blocks | None, open_axes: OpenAxes) -> Prog
     """
     usage = Usage(graph)
     fusions = find_fusions(usage, has_known_shapes=not any(open_axes.values()))
-    first = _Lowering(graph, usage, fusions, blocks, open_axes)
-    first.run()
-    if not first.demanded:
-        return first.program()
-    # A value that any step reads in the plain layout is converted right after it is computed.
-    second = _Lowering(graph, usage, fusions, blocks, open_axes)
-    second.laid_out_early = frozenset(first.demanded)
-    second.run()
-    return second.program()
+    lowering = _Lowering(graph, usage, fusions, blocks, open_axes)
+    lowering.run()
+    return lowering.program()
 
 
 class _Lowering:
@@ -96,30 +78,27 @@ class _Lowering:
         self._usage = usage
         self._fusions = fusions
         self._blocks = blocks
-        self._open_axes = dict(open_axes)
-        self._has_open_shapes = any(open_axes.values())
+        self._shapes = KnownShapes(open_axes, usage.is_constant)
         self._computes_halves_as_floats = any(
             node.op_type in _PRODUCTS and node.type_of(1).elem_type == TensorProto.FLOAT16
             for node in usage.nodes
         )
         self._values: dict[str, Value] = {}
         self._steps: list[Step | None] = []
+        self._at = 0
         self._done: set[int] = set()
-        self._is_known: dict[str, bool] = {}
         # Name of the blocked value by name of the plain one, and the step of a convolution.
         self._blocked: dict[str, str] = {}
         self._convolution_at: dict[str, int] = {}
         self._activated: set[str] = set()
         self._reordered_inputs: dict[str, str] = {}
-        self.demanded: set[str] = set()
-        self.laid_out_early: frozenset[str] = frozenset()
 
     def program(self) -> Program:
         """The program, with outputs in the plain layout."""
         outputs = tuple(dict.fromkeys(self._plain(name) for name in self._graph.outputs))
         return Program(
             self._values,
-            tuple(step for step in self._steps if step is not None),
+            in_runtime_order([step for step in self._steps if step is not None]),
             tuple(name for name in self._graph.inputs if name in self._values),
             tuple(name for name in outputs if name in self._values),
             packed_bytes=tuple(
@@ -132,12 +111,12 @@ class _Lowering:
     def run(self) -> None:
         """Lower all nodes."""
         for name in self._graph.inputs:
-            self._is_known[name] = True
             self._add(name, self._graph.types.get(name, ValueType()))
         for index, node in enumerate(self._usage.nodes):
+            self._at = index
             if index in self._done:
                 continue
-            self._note_known(node)
+            self._shapes.note(node)
             if index in self._fusions.absorbed:
                 continue
             if index in self._fusions.merged:
@@ -179,9 +158,10 @@ class _Lowering:
         if not self._stays_blocked(node, sources, blocks):
             return False
         reads = [self._blocked[name] for name in sources if name in self._blocked]
-        if node.op_type in _SUMS and self._add_in_convolution(node, reads, blocks):
+        is_alike = len({value.shape for value in node.inputs}) == 1
+        if node.op_type in _SUMS and is_alike and self._add_in_convolution(node, reads, blocks):
             return True
-        in_place = 0 if node.op_type in _FUSED else None
+        in_place = 0 if node.op_type in _ACTIVATIONS_IN_BLOCKS else None
         self._make_blocked(node, Step(node.op_type, tuple(reads), (), in_place=in_place), blocks)
         return True
 
@@ -204,15 +184,21 @@ class _Lowering:
         match node.op_type:
             case name if name in _POOLS:
                 return len(node.outputs) == 1 and blocks.is_whole(node.type_of(0))
-            case "BatchNormalization":
-                return blocks.is_whole(node.type_of(0))
             case "Add" | "Sum" | "Mul":
-                is_alike = len({value.shape for value in node.inputs}) == 1
-                return is_alike and all(name in self._blocked for name in sources)
+                # Only a sum repeats the values of a smaller image.
+                alike = {
+                    value.shape if node.op_type == "Mul" else (value.shape or ())[1:2]
+                    for value in node.inputs
+                }
+                return len(alike) == 1 and all(name in self._blocked for name in sources)
             case "Concat" if int_of(node.attributes, "axis", 0) == 1:
                 are_blocked = all(name in self._blocked for name in sources)
                 return are_blocked and all(blocks.is_whole(value) for value in node.inputs)
-            case name if name in _FUSED:
+            case "Resize" | "Upsample":
+                return blocks.resizes(node)
+            case "BatchNormalization":
+                return True
+            case name if name in _ACTIVATIONS_IN_BLOCKS:
                 return True
         return False
 
@@ -224,11 +210,7 @@ class _Lowering:
             read = self._blocked.get(source) or self._reorder_input(node, source, blocks)
         step = Step("Conv", (read,), ())
         name = self._make_blocked(node, step, blocks, output=output)
-        self._convolution_at[name] = next(
-            index
-            for index in range(len(self._steps) - 1, -1, -1)
-            if (made := self._steps[index]) is not None and name in made.writes
-        )
+        self._convolution_at[name] = len(self._steps) - 1
 
     def _add_in_convolution(
         self, node: TypedNode, operands: list[str], blocks: Blocks | None
@@ -245,7 +227,7 @@ class _Lowering:
                 continue
             if len(step.reads) != 1:
                 continue
-            # It runs in place of the sum, when the other operand exists.
+            # It runs when the other operand exists.
             self._steps[index] = None
             del self._values[name]
             reads = (*step.reads, operands[1 - position])
@@ -264,7 +246,7 @@ class _Lowering:
         if index is None or not self._is_activation(index):
             return output
         self._done.add(index)
-        self._note_known(self._usage.nodes[index])
+        self._shapes.note(self._usage.nodes[index])
         activated = str(self._usage.nodes[index].node.output[0])
         self._activated.add(activated)
         return activated
@@ -288,7 +270,7 @@ class _Lowering:
             if not is_affine and not self._is_activation(index):
                 break
             self._done.add(index)
-            self._note_known(reader)
+            self._shapes.note(reader)
             output = str(reader.node.output[0])
             if not is_affine:
                 self._activated.add(output)
@@ -345,8 +327,9 @@ class _Lowering:
         rows = prod(dim or 0 for dim in shape[:-1])
         self._make(node, output, step)
         self._values[flat] = self._values[output]._replace(shape=(rows, shape[-1]))
-        self._steps[-1] = step._replace(writes=(flat,))
-        self._steps.append(Step("Reshape", (flat,), (output,), is_view=True))
+        self._steps.pop()
+        self._append(step._replace(writes=(flat,)), Stage.MERGED)
+        self._append(Step("Reshape", (flat,), (output,), is_view=True), Stage.MERGED)
         return True
 
     def _make(self, node: TypedNode, output: str | None, step: Step) -> None:
@@ -360,20 +343,23 @@ class _Lowering:
             for name, value in named:
                 self._add(name, value)
             writes = tuple(name for name, _ in named)
-        self._steps.append(step._replace(writes=writes))
+        is_merged = output not in (None, node.node.output[0]) or self._at in self._fusions.merged
+        self._append(step._replace(writes=writes), Stage.MERGED if is_merged else Stage.READ)
+
+    def _append(self, step: Step, stage: Stage) -> None:
+        self._steps.append(step._replace(age=(stage, self._at)))
 
     def _make_blocked(
         self, node: TypedNode, step: Step, blocks: Blocks, *, output: str | None = None
     ) -> str:
-        """Add a step that computes a blocked value, and convert it if a step reads it plainly."""
+        """Add a step that computes a blocked value."""
         plain = output or node.node.output[0]
         name = BLOCKED_PREFIX + plain
         size = blocks.size_bytes(node.output()) or 0
-        self._values[name] = Value(size, node.output().shape, self._is_known.get(plain, False))
-        self._steps.append(step._replace(writes=(name,)))
+        self._values[name] = Value(size, node.output().shape, self._shapes.knows(plain))
+        is_same = node.op_type in _KEPT_IN_BLOCKS
+        self._append(step._replace(writes=(name,)), Stage.READ if is_same else Stage.BLOCKED)
         self._blocked[plain] = name
-        if plain in self.laid_out_early:
-            self._plain(plain)
         return name
 
     def _reorder_input(self, node: TypedNode, source: str, blocks: Blocks) -> str:
@@ -382,8 +368,8 @@ class _Lowering:
             name = f"{BLOCKED_PREFIX}input:{source}"
             image = node.type_of(0)
             size = blocks.size_bytes(image) or 0
-            self._values[name] = Value(size, image.shape, self._is_known.get(source, False))
-            self._steps.append(Step("ReorderInput", (read,), (name,)))
+            self._values[name] = Value(size, image.shape, self._shapes.knows(source))
+            self._append(Step("ReorderInput", (read,), (name,)), Stage.BLOCKED)
             self._reordered_inputs[source] = name
         return self._reordered_inputs[source]
 
@@ -391,31 +377,13 @@ class _Lowering:
         """The value in the plain layout, converted now if necessary."""
         name = self._fusions.resolve(name)
         if name in self._blocked and name not in self._values:
-            self.demanded.add(name)
             self._add(name, self._graph.types[name])
-            self._steps.append(Step("ReorderOutput", (self._blocked[name],), (name,)))
+            step = Step("ReorderOutput", (self._blocked[name],), (name,))
+            self._append(step, Stage.UNBLOCKED)
         return name
 
     def _add(self, name: str, value: ValueType) -> None:
         size = value.size_bytes or 0
         if self._computes_halves_as_floats and value.elem_type == TensorProto.FLOAT16:
             size *= 2
-        self._values[name] = Value(size, value.shape, self._is_known.get(name, False))
-
-    def _note_known(self, node: TypedNode) -> None:
-        """Note for the outputs whether the runtime knows their shapes before it runs."""
-        is_known = node.op_type not in _OPEN and all(
-            self._is_known.get(name, True) for name in node.node.input if name
-        )
-        opened: frozenset[int] = frozenset()
-        if self._has_open_shapes:
-            reads = [name for name in node.node.input if name]
-            opened = opened.union(*(self._open_axes.get(name, ()) for name in reads))
-            if node.op_type in _SHAPED_BY_VALUE:
-                is_known = is_known and all(map(self._usage.is_constant, reads[1:]))
-            # The output size of a window over an open height or width has no name.
-            if node.op_type in _WINDOWED and any(axis >= 2 for axis in opened):
-                is_known = False
-        for name in node.node.output:
-            self._is_known[name] = is_known
-            self._open_axes[name] = opened
+        self._values[name] = Value(size, value.shape, self._shapes.knows(name))

@@ -100,15 +100,15 @@ def simulate(program: Program) -> Activations:
     arena = Arena()
     for index, size_bytes in enumerate(program.packed_bytes):
         arena.take(f"packed {index}", size_bytes)
-    loaded_bytes = arena.touched_bytes
+    loaded_bytes = arena.resident_bytes
     kept = _run_first(events, arena)
-    first_run_bytes = arena.touched_bytes - loaded_bytes
+    first_run_bytes = arena.resident_bytes - loaded_bytes
     _give_back(kept, arena)
     arena.take("all activations", pattern_bytes(events))
     _give_back(_run_again(events, arena), arena)
     return Activations(
         first_run_bytes=first_run_bytes,
-        later_runs_bytes=arena.touched_bytes - loaded_bytes,
+        later_runs_bytes=arena.resident_bytes - loaded_bytes,
         input_bytes=sum(program.values[name].size_bytes for name in program.inputs),
     )
 

@@ -19,6 +19,8 @@ _FIRST_REGION_BYTES: Final = MIB
 # A larger rest is split off even if it is smaller than the request.
 _MAX_WASTE_BYTES: Final = 128 * MIB
 _PAGE_BYTES: Final = 4 * KIB
+# The arena has a table with a handle for each possible position of a chunk.
+_HANDLE_BYTES: Final = 8
 
 
 class _Chunk:
@@ -58,6 +60,11 @@ class Arena:
         """Bytes of the pages that were allocated at least once."""
         self._touched = [_merged(spans) for spans in self._touched]
         return sum(end - start for spans in self._touched for start, end in spans)
+
+    @property
+    def resident_bytes(self) -> int:
+        """Bytes of these pages and of the tables of handles."""
+        return self.touched_bytes + self.held_bytes // _ALIGNMENT_BYTES * _HANDLE_BYTES
 
     def take(self, name: str, size_bytes: int) -> None:
         """Allocate memory, all of which is then written."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
@@ -11,6 +12,15 @@ if TYPE_CHECKING:
 
     # Axes with an open size, by the name of the input.
     OpenAxes: TypeAlias = Mapping[str, frozenset[int]]
+
+
+class Stage(IntEnum):
+    """When a node comes into being: with the file, or in an optimisation while loading."""
+
+    READ = 0
+    MERGED = 1
+    BLOCKED = 2
+    UNBLOCKED = 3
 
 
 class Value(NamedTuple):
@@ -34,6 +44,7 @@ class Step(NamedTuple):
         reads: Values that it reads, without constants.
         is_view: True if its first output is its first input with another shape.
         in_place: Position in `reads` of the value that its first output may overwrite.
+        age: The stage of loading that creates its node, and the position among these nodes.
     """
 
     op_type: str
@@ -42,6 +53,7 @@ class Step(NamedTuple):
     is_view: bool = False
     in_place: int | None = None
     workspace_bytes: int = 0
+    age: tuple[Stage, int] = (Stage.READ, 0)
 
 
 class Program(NamedTuple):
