@@ -133,7 +133,7 @@ def events(*lifetimes: tuple[int, int, int]) -> list[Event]:
                 (str(at), size) for at, (first, _, size) in enumerate(lifetimes) if first == step
             ),
             kept=frozenset(),
-            workspace_bytes=0,
+            workspace=(),
             released=tuple(str(at) for at, (_, last, _) in enumerate(lifetimes) if last == step),
         )
         for step in range(count)

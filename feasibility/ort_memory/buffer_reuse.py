@@ -27,13 +27,13 @@ class Event(NamedTuple):
     Attributes:
         taken: Values that get their own memory, with their sizes.
         kept: Those of them that the caller gets.
-        workspace_bytes: What the step allocates and frees itself.
+        workspace: Sizes of what the step allocates and frees itself.
         released: Values whose memory is freed after the step.
     """
 
     taken: tuple[tuple[str, int], ...]
     kept: frozenset[str]
-    workspace_bytes: int
+    workspace: tuple[int, ...]
     released: tuple[str, ...]
 
 
@@ -47,7 +47,7 @@ def plan(program: Program) -> tuple[Event, ...]:
         Event(
             taken=tuple((name, program.values[name].size_bytes) for name in names),
             kept=outputs.intersection(names),
-            workspace_bytes=step.workspace_bytes,
+            workspace=step.workspace,
             released=tuple(released.get(index, ())),
         )
         for index, (step, names) in enumerate(zip(program.steps, own, strict=True))

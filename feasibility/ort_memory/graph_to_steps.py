@@ -18,7 +18,7 @@ from feasibility.graph.attributes import int_of
 from feasibility.graph.value_types import ValueType
 from feasibility.ort_memory.buffer_reuse import BLOCKED_PREFIX
 from feasibility.ort_memory.fusions import Fusions, find_fusions
-from feasibility.ort_memory.kernel_workspace import workspace_bytes
+from feasibility.ort_memory.kernel_workspace import workspace
 from feasibility.ort_memory.known_shapes import KnownShapes
 from feasibility.ort_memory.runtime_order import in_runtime_order
 from feasibility.ort_memory.steps import Program, Stage, Step, Value
@@ -231,7 +231,7 @@ class _Lowering:
             self._steps[index] = None
             del self._values[name]
             reads = (*step.reads, operands[1 - position])
-            fused = Step("Conv", reads, (), in_place=1, workspace_bytes=step.workspace_bytes)
+            fused = Step("Conv", reads, (), in_place=1, workspace=step.workspace)
             output = self._activation_after(str(node.node.output[0]))
             if blocks is not None:
                 self._make_blocked(node, fused, blocks, output=output)
@@ -302,7 +302,7 @@ class _Lowering:
             (),
             is_view=is_default and node.op_type in _VIEWS and first_is_read,
             in_place=0 if is_default and node.op_type in _IN_PLACE and reads else None,
-            workspace_bytes=workspace_bytes(node),
+            workspace=workspace(node),
         )
         if is_default and node.op_type == "Conv":
             output = self._end_of_chain(node)

@@ -139,8 +139,10 @@ def _run_again(events: tuple[Event, ...], arena: Arena) -> list[str]:
 
 
 def _work(event: Event, arena: Arena) -> None:
-    arena.take("workspace", event.workspace_bytes)
-    arena.give_back("workspace")
+    names = [f"workspace {index}" for index in range(len(event.workspace))]
+    for name, size_bytes in zip(names, event.workspace, strict=True):
+        arena.take(name, size_bytes)
+    _give_back(names, arena)
 
 
 def _give_back(names: list[str], arena: Arena) -> None:

@@ -44,6 +44,7 @@ class Step(NamedTuple):
         reads: Values that it reads, without constants.
         is_view: True if its first output is its first input with another shape.
         in_place: Position in `reads` of the value that its first output may overwrite.
+        workspace: Buffers that the kernel allocates while it runs.
         age: The stage of loading that creates its node, and the position among these nodes.
     """
 
@@ -52,7 +53,7 @@ class Step(NamedTuple):
     writes: tuple[str, ...]
     is_view: bool = False
     in_place: int | None = None
-    workspace_bytes: int = 0
+    workspace: tuple[int, ...] = ()
     age: tuple[Stage, int] = (Stage.READ, 0)
 
 
