@@ -38,9 +38,8 @@ _ACTIVATIONS_IN_BLOCKS: Final = frozenset({"Gelu", "HardSigmoid", "Relu", "Sigmo
 _KEPT_IN_BLOCKS: Final = _ACTIVATIONS_IN_BLOCKS | {"Add", "Concat", "Mul", "Sum"}
 # Kernels that can write over their input.
 _IN_PLACE: Final = _FUSED | {
-    *("Abs", "Cast", "Ceil", "Celu", "Cos", "Elu", "Erf", "Exp", "Floor", "HardSwish", "Log"),
-    *("LogSoftmax", "Neg", "Not", "Reciprocal", "Round", "Selu", "Sign", "Sin", "Softmax"),
-    *("Softplus", "Softsign", "Sqrt", "ThresholdedRelu"),
+    *("Cast", "Celu", "Elu", "LogSoftmax", "ScatterElements", "Selu", "Shrink", "Softmax"),
+    *("Softplus", "Softsign", "ThresholdedRelu", "Trilu"),
 }
 _WINDOW_POOLS: Final = frozenset({"MaxPool", "AveragePool"})
 # Operators that can be the first to use blocks.
@@ -355,8 +354,7 @@ class _Lowering:
         """Add a step that computes a blocked value."""
         plain = output or node.node.output[0]
         name = BLOCKED_PREFIX + plain
-        size = blocks.size_bytes(node.output()) or 0
-        self._values[name] = Value(size, node.output().shape, self._shapes.knows(plain))
+        self._values[name] = blocks.value(node.output(), self._shapes.knows(plain))
         is_same = node.op_type in _KEPT_IN_BLOCKS
         self._append(step._replace(writes=(name,)), Stage.READ if is_same else Stage.BLOCKED)
         self._blocked[plain] = name
@@ -366,9 +364,7 @@ class _Lowering:
         if source not in self._reordered_inputs:
             read = self._plain(source)
             name = f"{BLOCKED_PREFIX}input:{source}"
-            image = node.type_of(0)
-            size = blocks.size_bytes(image) or 0
-            self._values[name] = Value(size, image.shape, self._shapes.knows(source))
+            self._values[name] = blocks.value(node.type_of(0), self._shapes.knows(source))
             self._append(Step("ReorderInput", (read,), (name,)), Stage.BLOCKED)
             self._reordered_inputs[source] = name
         return self._reordered_inputs[source]
