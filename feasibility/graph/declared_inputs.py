@@ -28,6 +28,24 @@ def declared_outputs(graph: GraphProto) -> tuple[TensorSpec, ...]:
     return tuple(tensor_spec(value) for value in graph.output)
 
 
+def open_axes(graph: GraphProto) -> dict[str, frozenset[int]]:
+    """Axes without a number, by the name of the input.
+
+    Also those of other values, if each axis that they declare has a number or a name.
+    """
+    found = {}
+    for value in (*graph.value_info, *graph.output):
+        shape = _shape(value.type)
+        if shape is not None and None not in shape:
+            found[value.name] = _open(shape)
+    found.update((spec.name, _open(spec.shape or ())) for spec in declared_inputs(graph))
+    return found
+
+
+def _open(shape: tuple[Dim, ...]) -> frozenset[int]:
+    return frozenset(axis for axis, dim in enumerate(shape) if not isinstance(dim, int))
+
+
 def tensor_spec(value: ValueInfoProto) -> TensorSpec:
     """One declared input or output, its symbolic dims by name."""
     known = value_type(value.type)

@@ -1,7 +1,8 @@
 """Which shapes does the runtime know before it runs?
 
-It knows a shape if each size is a number or the name of an open size of an input. Names survive
-elementwise operators, but not windows, joins or cuts along an open axis.
+It knows a shape if each size is a number or a name. Names are those of the open axes of inputs.
+They survive elementwise operators, but not windows, joins or cuts along an open axis. A file can
+declare the shapes of other values too.
 Source: the shape inference of ONNX, which ONNX Runtime uses without the sizes of open axes.
 """
 
@@ -44,10 +45,11 @@ _WINDOWED: Final = frozenset(
 class KnownShapes:
     """Whether each value so far has a shape that the runtime knows.
 
-    `open_axes` are the open axes of inputs by name.
+    `open_axes` are the open axes of inputs, and of values with a declared shape, by name.
     """
 
     def __init__(self, open_axes: OpenAxes, is_constant: Callable[[str], bool]) -> None:
+        self._declared = open_axes
         self._open_axes = dict(open_axes)
         self._has_open_axes = any(open_axes.values())
         self._is_constant = is_constant
@@ -71,6 +73,8 @@ class KnownShapes:
             )
             is_known = is_known and self._keeps_names(node, reads, opened)
         for name in node.node.output:
+            if name in self._declared:
+                continue
             self._open_axes[name] = opened
             if not is_known:
                 self._unknown.add(name)
