@@ -90,8 +90,7 @@ class Blocks(NamedTuple):
             mode in ("nearest", "linear")
             and is_supported
             and all(
-                one and other and other % one == 0
-                for one, other in zip(before, after, strict=True)
+                one and other and other % one == 0 for one, other in zip(before, after, strict=True)
             )
         )
 

@@ -8,9 +8,10 @@ the graphs that it writes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from feasibility.graph.attributes import ints_of, text_of
+from feasibility.ort_memory.kernel_workspace import quantized_workspace
 
 if TYPE_CHECKING:
     from feasibility.graph.typed_graph import TypedNode
@@ -31,18 +32,26 @@ _QUANTIZED: Final = frozenset(
 )
 
 
+class Merge(NamedTuple):
+    """One kernel for a chain of nodes: what it reads, and the buffers that it allocates."""
+
+    op_type: str
+    reads: tuple[str, ...]
+    workspace: tuple[int, ...] = ()
+
+
 class Fusions:
     """The merges of a graph.
 
     Attributes:
         absorbed: Positions of nodes that do not run on their own.
-        merged: Values that a chain reads, by the position of its last node.
+        merged: The kernel for a chain, by the position of its last node.
         renamed: The value that replaces an output of a removed node.
     """
 
     def __init__(self) -> None:
         self.absorbed: set[int] = set()
-        self.merged: dict[int, tuple[str, ...]] = {}
+        self.merged: dict[int, Merge] = {}
         self.renamed: dict[str, str] = {}
 
     def resolve(self, name: str) -> str:
@@ -84,6 +93,7 @@ def find_fusions(usage: Usage, *, has_known_shapes: bool) -> Fusions:
         if source and is_plain and output not in usage.outputs:
             found.renamed[output] = source
             found.absorbed.add(index)
+    _add_bias_in_gelu(usage, found)
     return found
 
 
@@ -189,7 +199,8 @@ def _merge_quantized(usage: Usage, found: Fusions) -> None:
             continue
         if sources and len(sources) == len(makers):
             found.absorbed.update(chain)
-            found.merged[last_at] = tuple(sources)
+            buffers = quantized_workspace(node)
+            found.merged[last_at] = Merge(f"QLinear{node.op_type}", tuple(sources), buffers)
     for index, node in enumerate(usage.nodes):
         if node.op_type != "DequantizeLinear" or node.node.output[0] in usage.outputs:
             continue
@@ -207,7 +218,7 @@ def _merge_gated_sigmoid(index: int, usage: Usage, found: Fusions) -> None:
     source, gate = str(node.node.input[0]), usage.nodes[gate_at]
     if gate.op_type == "Mul" and set(gate.node.input) == {source, node.node.output[0]}:
         found.absorbed.add(index)
-        found.merged[gate_at] = (source,)
+        found.merged[gate_at] = Merge("QuickGelu", (source,))
 
 
 def _merge_gelu(erf_at: int, usage: Usage, found: Fusions) -> None:
@@ -226,7 +237,7 @@ def _merge_gelu(erf_at: int, usage: Usage, found: Fusions) -> None:
     gates = _gates(operands[0], plus_at, usage)
     if gates:
         found.absorbed.update([scale_at, erf_at, plus_at, *gates[:-1]])
-        found.merged[gates[-1]] = (operands[0],)
+        found.merged[gates[-1]] = Merge("Gelu", (operands[0],))
 
 
 def _merge_tanh_gelu(tanh_at: int, usage: Usage, found: Fusions) -> None:
@@ -246,10 +257,39 @@ def _merge_tanh_gelu(tanh_at: int, usage: Usage, found: Fusions) -> None:
         return
     source = sources.pop()
     gates = _gates(source, plus_at, usage)
-    if gates and len(inner) > 1:
+    has_power = any(usage.nodes[index].op_type == "Pow" for index in inner)
+    if gates and has_power and len(inner) > 1:
         chain = [*inner, tanh_at, plus_at, *gates]
         found.absorbed.update(chain[:-1])
-        found.merged[chain[-1]] = (source,)
+        found.merged[chain[-1]] = Merge("Gelu", (source,))
+
+
+def _add_bias_in_gelu(usage: Usage, found: Fusions) -> None:
+    """Let a GELU add the bias of the matrix product before it, in a buffer of its own.
+
+    Source: onnxruntime/contrib_ops/cpu/bert/bias_gelu.cc.
+    """
+    gelus = [
+        (index, str(node.node.input[0]))
+        for index, node in enumerate(usage.nodes)
+        if node.op_type == "Gelu" and not node.domain and node.is_given(0)
+    ]
+    gelus += [
+        (index, merge.reads[0]) for index, merge in found.merged.items() if merge.op_type == "Gelu"
+    ]
+    for index, source in gelus:
+        add_at = usage.maker_at(source)
+        if add_at is None or add_at in found.absorbed or usage.nodes[add_at].op_type != "Add":
+            continue
+        node = usage.nodes[add_at]
+        variable, constant = _operands(node, usage)
+        readers = found.absorbed.union([index])
+        if constant is None or not readers.issuperset(usage.readers_at(source)):
+            continue
+        if len(node.type_of(constant).shape or ()) == 1 and source not in usage.outputs:
+            found.absorbed.add(add_at)
+            buffer = node.output().size_bytes or 0
+            found.merged[index] = Merge("BiasGelu", (variable,), (buffer,))
 
 
 def _gates(source: str, index: int, usage: Usage) -> list[int]:
@@ -307,4 +347,4 @@ def _merge_layer_norm(mean_at: int, usage: Usage, found: Fusions) -> None:
         chain.append(index)
     if usage.nodes[chain[-1]].op_type in ("Mul", "Add") and len(chain) > 6:
         found.absorbed.update(chain[:-1])
-        found.merged[chain[-1]] = (source,)
+        found.merged[chain[-1]] = Merge("LayerNormalization", (source,))

@@ -17,7 +17,7 @@ from onnx import TensorProto
 from feasibility.graph.attributes import int_of
 from feasibility.graph.value_types import ValueType
 from feasibility.ort_memory.buffer_reuse import BLOCKED_PREFIX
-from feasibility.ort_memory.fusions import Fusions, find_fusions
+from feasibility.ort_memory.fusions import find_fusions
 from feasibility.ort_memory.kernel_workspace import workspace
 from feasibility.ort_memory.known_shapes import KnownShapes
 from feasibility.ort_memory.runtime_order import in_runtime_order
@@ -27,6 +27,7 @@ from feasibility.ort_memory.value_uses import Usage
 if TYPE_CHECKING:
     from feasibility.graph.typed_graph import TypedGraph, TypedNode
     from feasibility.ort_memory.blocked_layout import Blocks
+    from feasibility.ort_memory.fusions import Fusions, Merge
     from feasibility.ort_memory.steps import OpenAxes
 
 _VIEWS: Final = frozenset({"Reshape", "Squeeze", "Unsqueeze", "Flatten"})
@@ -34,6 +35,7 @@ _VIEWS: Final = frozenset({"Reshape", "Squeeze", "Unsqueeze", "Flatten"})
 _FUSED: Final = frozenset({"Relu", "Sigmoid", "Tanh", "LeakyRelu", "Clip", "HardSigmoid"})
 # Activations that work on blocks on their own.
 _ACTIVATIONS_IN_BLOCKS: Final = frozenset({"Gelu", "HardSigmoid", "Relu", "Sigmoid", "Tanh"})
+_MERGED_IN_BLOCKS: Final = frozenset({"Gelu", "QuickGelu"})
 # Nodes that stay the same when they work on blocks.
 _KEPT_IN_BLOCKS: Final = _ACTIVATIONS_IN_BLOCKS | {"Add", "Concat", "Mul", "Sum"}
 # Kernels that can write over their input.
@@ -123,18 +125,17 @@ class _Lowering:
             elif not self._lower_in_blocks(node):
                 self._lower_plainly(node)
 
-    def _lower_merged(self, node: TypedNode, names: tuple[str, ...]) -> None:
+    def _lower_merged(self, node: TypedNode, merge: Merge) -> None:
         """One kernel for a chain of nodes, in the layout of its input."""
-        sources = [self._fusions.resolve(name) for name in names]
-        size = None if self._blocks is None else self._blocks.size_bytes(node.output())
-        if self._blocks is not None and len(sources) == 1 and size is not None:
-            blocked = self._blocked.get(sources[0])
-            if blocked is not None:
-                self._make_blocked(node, Step(node.op_type, (blocked,), ()), self._blocks)
-                return
+        sources = [self._fusions.resolve(name) for name in merge.reads]
+        step = Step(merge.op_type, (), (), workspace=merge.workspace)
+        blocked = self._blocked.get(sources[0])
+        if self._blocks is not None and blocked is not None and merge.op_type in _MERGED_IN_BLOCKS:
+            self._make_blocked(node, step._replace(reads=(blocked,)), self._blocks)
+            return
         reads = tuple(dict.fromkeys(self._plain(source) for source in sources))
         known = tuple(name for name in reads if name in self._values)
-        self._make(node, str(node.node.output[0]), Step(node.op_type, known, ()))
+        self._make(node, str(node.node.output[0]), step._replace(reads=known))
 
     def _lower_in_blocks(self, node: TypedNode) -> bool:
         """Lower a node to the blocked layout; False if it does not use it."""
@@ -183,6 +184,8 @@ class _Lowering:
         match node.op_type:
             case name if name in _POOLS:
                 return len(node.outputs) == 1 and blocks.is_whole(node.type_of(0))
+            case "Mul" if self._usage.has_constant(node, 1):
+                return node.type_of(1).element_count == (node.output().shape or (0, 0))[1]
             case "Add" | "Sum" | "Mul":
                 # Only a sum repeats the values of a smaller image.
                 alike = {
@@ -261,11 +264,7 @@ class _Lowering:
             others = [name for name in reader.node.input if name and name != output]
             if not all(self._usage.is_constant(name) for name in others):
                 break
-            is_affine = reader.op_type == "BatchNormalization" or (
-                reader.op_type in ("Add", "Mul")
-                and bool(others)
-                and reader.output().shape == node.output().shape
-            )
+            is_affine = reader.op_type == "BatchNormalization" or self._is_affine(reader, others)
             if not is_affine and not self._is_activation(index):
                 break
             self._done.add(index)
@@ -275,6 +274,14 @@ class _Lowering:
                 self._activated.add(output)
                 break
         return output
+
+    def _is_affine(self, node: TypedNode, constants: list[str]) -> bool:
+        """Whether a sum or product has one constant per channel; a factor can be one number."""
+        if node.op_type not in ("Add", "Mul") or len(constants) != 1:
+            return False
+        count = node.type_of(list(node.node.input).index(constants[0])).element_count
+        channels = (node.output().shape or (None, None))[1:2]
+        return (count,) == channels or (node.op_type == "Mul" and count == 1)
 
     def _is_activation(self, index: int) -> bool:
         node = self._usage.nodes[index]
@@ -292,7 +299,8 @@ class _Lowering:
         is_default = not node.domain
         is_alike = len({value.shape for value in node.inputs}) == 1
         can_add = is_default and node.op_type == "Add" and is_alike
-        if can_add and self._add_in_convolution(node, reads, None):
+        # With blocks only convolutions that use them do this.
+        if can_add and self._blocks is None and self._add_in_convolution(node, reads, None):
             return
         first_is_read = bool(reads) and not self._usage.has_constant(node, 0)
         step = Step(

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     _Buffers: TypeAlias = tuple[int, ...]
 
 _FLOAT_BYTES: Final = 4
+_SUM_BYTES: Final = 4
+_ADDRESS_BYTES: Final = 8
 # Working buffer of a convolution that unrolls its image piece by piece.
 _PIECE_BYTES: Final = 64 * KIB
 
@@ -51,6 +53,22 @@ def _convolution(node: TypedNode) -> _Buffers:
         # A matrix product reads the image as it is.
         return ()
     return (pixels * depth * _FLOAT_BYTES if count > pixels else _PIECE_BYTES,)
+
+
+def quantized_workspace(node: TypedNode) -> _Buffers:
+    """Sums of a quantized convolution, and columns of its image or addresses of its pixels.
+
+    Source: core/providers/cpu/quantization/qlinearconv.cc.
+    """
+    filters, image = _dims(node.type_of(1)), _dims(node.output())
+    if node.op_type != "Conv" or len(filters) < 3 or len(image) < 3:
+        return ()
+    pixels, kernel = prod(image[2:]), prod(filters[2:])
+    sums = image[1] * pixels * _SUM_BYTES
+    if filters[1] == 1 and int_of(node.attributes, "group", 1) == filters[0]:
+        return (sums, kernel * pixels * _ADDRESS_BYTES)
+    is_pointwise = kernel == 1 and node.type_of(0).shape == (*image[:1], filters[1], *image[2:])
+    return (sums,) if is_pointwise else (sums, filters[1] * kernel * pixels)
 
 
 def _transposed_convolution(node: TypedNode) -> _Buffers:
