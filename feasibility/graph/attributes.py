@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from onnx import AttributeProto
 
+from feasibility.model_file.cut_weights import MARK
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -67,4 +69,7 @@ def list_length(attributes: Attributes, name: str) -> int:
     attribute = attributes.get(name)
     if attribute is None:
         return 0
+    if attribute.doc_string.startswith(MARK):
+        # A long list, which was cut.
+        return int(attribute.doc_string.rpartition(":")[2])
     return len(attribute.ints) or len(attribute.floats) or len(attribute.strings)

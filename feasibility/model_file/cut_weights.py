@@ -158,7 +158,7 @@ class Cutter:
         mark = str(len(self.payloads)).encode()
         self.payloads.append(payload)
         if kind is _Message.ATTRIBUTE:
-            return _encode(13, _MARK_BYTES + b":" + mark)
+            return _encode(13, b":".join([_MARK_BYTES, mark, b"%d" % payload.entry_count]))
         return _encode(16, _encode(1, _MARK_BYTES) + _encode(2, mark))
 
     def _is_long_or_marked(self, field: Field) -> bool:

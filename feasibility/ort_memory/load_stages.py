@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from onnx import TensorProto
 
 from feasibility.graph.attributes import int_of
+from feasibility.ort_memory.tree_nodes import trees_of
 from feasibility.ort_memory.value_uses import Usage
 from feasibility.units import KIB, MIB
 
@@ -73,8 +74,11 @@ def loading(graph: TypedGraph, external: frozenset[str], blocks: Blocks | None) 
     """
     weights = _Weights(graph, external, blocks)
     own = BASE_BYTES + NODE_BYTES * sum(node.op_type != "Constant" for node in graph.all_nodes())
-    resident = own + weights.final_bytes + weights.retained_bytes
+    trees = trees_of(graph)
+    weight_bytes = weights.final_bytes + trees.resident_bytes
+    resident = own + weight_bytes + weights.retained_bytes
     peaks = (
+        own + weights.inline_bytes + trees.loading_bytes,
         own + weights.inline_bytes + weights.largest_inline_bytes,
         own + weights.inline_bytes + weights.folded_bytes,
         own + weights.held_bytes + weights.renormalised_peak_bytes,
@@ -85,8 +89,8 @@ def loading(graph: TypedGraph, external: frozenset[str], blocks: Blocks | None) 
     return Loading(
         peak_bytes=max(peaks),
         resident_bytes=resident,
-        weight_bytes=weights.final_bytes,
-        own_bytes=resident - weights.final_bytes,
+        weight_bytes=weight_bytes,
+        own_bytes=resident - weight_bytes,
         mapped_bytes=weights.mapped_bytes,
     )
 
