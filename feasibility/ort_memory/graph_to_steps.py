@@ -48,19 +48,23 @@ _WINDOW_POOLS: Final = frozenset({"MaxPool", "AveragePool"})
 BLOCKED_OPERATORS: Final = _WINDOW_POOLS | {"Conv"}
 _POOLS: Final = _WINDOW_POOLS | {"GlobalAveragePool", "GlobalMaxPool"}
 _SUMS: Final = frozenset({"Add", "Sum"})
-_PRODUCTS: Final = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm"})
 
 
-def lower(graph: TypedGraph, blocks: Blocks | None, open_axes: OpenAxes) -> Program:
+def lower(
+    graph: TypedGraph,
+    blocks: Blocks | None,
+    open_axes: OpenAxes,
+    halves: frozenset[str] = frozenset(),
+) -> Program:
     """Steps that the runtime executes for a graph.
 
     `blocks` is None on instruction sets without blocks. The runtime plans without the sizes of
-    `open_axes`.
+    `open_axes`. Inputs and outputs that are `halves` are cast.
     """
     usage = Usage(graph)
     fusions = find_fusions(usage, has_known_shapes=not any(open_axes.values()))
     lowering = _Lowering(graph, usage, fusions, blocks, open_axes)
-    lowering.run()
+    lowering.run(halves)
     return lowering.program()
 
 
@@ -80,12 +84,10 @@ class _Lowering:
         self._fusions = fusions
         self._blocks = blocks
         self._shapes = KnownShapes(open_axes, usage.is_constant)
-        self._computes_halves_as_floats = any(
-            node.op_type in _PRODUCTS and node.type_of(1).elem_type == TensorProto.FLOAT16
-            for node in usage.nodes
-        )
         self._values: dict[str, Value] = {}
         self._steps: list[Step | None] = []
+        self._cast_inputs: dict[str, str] = {}
+        self._cast_outputs: dict[str, str] = {}
         self._at = 0
         self._done: set[int] = set()
         # Name of the blocked value by name of the plain one, and the step of a convolution.
@@ -96,11 +98,16 @@ class _Lowering:
 
     def program(self) -> Program:
         """The program, with outputs in the plain layout."""
-        outputs = tuple(dict.fromkeys(self._plain(name) for name in self._graph.outputs))
+        named = [self._plain(name) for name in self._graph.outputs]
+        outputs = tuple(dict.fromkeys(self._cast_outputs.get(name, name) for name in named))
         return Program(
             self._values,
             in_runtime_order([step for step in self._steps if step is not None]),
-            tuple(name for name in self._graph.inputs if name in self._values),
+            tuple(
+                self._cast_inputs.get(name, name)
+                for name in self._graph.inputs
+                if name in self._values
+            ),
             tuple(name for name in outputs if name in self._values),
             packed_bytes=tuple(
                 node.type_of(1).size_bytes or 0
@@ -109,10 +116,11 @@ class _Lowering:
             ),
         )
 
-    def run(self) -> None:
+    def run(self, halves: frozenset[str]) -> None:
         """Lower all nodes."""
         for name in self._graph.inputs:
             self._add(name, self._graph.types.get(name, ValueType()))
+        self._cast(halves.intersection(self._graph.inputs))
         for index, node in enumerate(self._usage.nodes):
             self._at = index
             if index in self._done:
@@ -124,6 +132,19 @@ class _Lowering:
                 self._lower_merged(node, self._fusions.merged[index])
             elif not self._lower_in_blocks(node):
                 self._lower_plainly(node)
+        self._cast(halves.intersection(self._graph.outputs), is_output=True)
+
+    def _cast(self, names: frozenset[str], *, is_output: bool = False) -> None:
+        """Add casts of half-precision inputs and outputs."""
+        for name in sorted(names):
+            plain = self._plain(name) if is_output else name
+            if plain not in self._values:
+                continue
+            half, value = f"half:{name}", self._values[plain]
+            self._values[half] = value._replace(size_bytes=value.size_bytes // 2)
+            ends = (plain, half) if is_output else (half, plain)
+            (self._cast_outputs if is_output else self._cast_inputs)[name] = half
+            self._append(Step("Cast", ends[:1], ends[1:]), Stage.MERGED)
 
     def _lower_merged(self, node: TypedNode, merge: Merge) -> None:
         """One kernel for a chain of nodes, in the layout of its input."""
@@ -388,6 +409,4 @@ class _Lowering:
 
     def _add(self, name: str, value: ValueType) -> None:
         size = value.size_bytes or 0
-        if self._computes_halves_as_floats and value.elem_type == TensorProto.FLOAT16:
-            size *= 2
         self._values[name] = Value(size, value.shape, self._shapes.knows(name))

@@ -4,7 +4,6 @@ The stages of ONNX Runtime's CPU provider, and what each needs beside the weight
 
 * parse: a second copy of one inline weight while it becomes a tensor;
 * fold constants: all results, until those that no node reads are dropped;
-* widen half-precision weights: the CPU provider computes in single precision;
 * fold batch normalisations into convolutions: the new weights beside the old ones;
 * convert convolutions to blocks (x86-64): the new weights beside the old ones, and three more
   copies of the current one;
@@ -66,13 +65,18 @@ class Loading(NamedTuple):
     mapped_bytes: int
 
 
-def loading(graph: TypedGraph, external: frozenset[str], blocks: Blocks | None) -> Loading:
+def loading(
+    graph: TypedGraph,
+    external: frozenset[str],
+    blocks: Blocks | None,
+    halves: frozenset[str] = frozenset(),
+) -> Loading:
     """Memory while a graph is loaded, and after it.
 
-    `external` are initializers in external files. `blocks` is None on instruction sets without
-    blocks.
+    `external` are initializers in external files, and `halves` those that are stored in half
+    precision. `blocks` is None on instruction sets without blocks.
     """
-    weights = _Weights(graph, external, blocks)
+    weights = _Weights(graph, external, blocks, halves)
     own = BASE_BYTES + NODE_BYTES * sum(node.op_type != "Constant" for node in graph.all_nodes())
     trees = trees_of(graph)
     weight_bytes = weights.final_bytes + trees.resident_bytes
@@ -83,7 +87,6 @@ def loading(graph: TypedGraph, external: frozenset[str], blocks: Blocks | None) 
         own + weights.inline_bytes + weights.folded_bytes,
         own + weights.held_bytes + weights.renormalised_peak_bytes,
         own + weights.held_bytes + weights.separated_bytes + weights.relaid_peak_bytes,
-        own + weights.held_bytes + weights.widened_bytes,
         resident + weights.largest_packed_bytes,
     )
     return Loading(
@@ -113,8 +116,15 @@ class _Read(NamedTuple):
 class _Weights:
     """Bytes of the weights of a graph at each stage."""
 
-    def __init__(self, graph: TypedGraph, external: frozenset[str], blocks: Blocks | None) -> None:
-        self._external = external
+    def __init__(
+        self,
+        graph: TypedGraph,
+        external: frozenset[str],
+        blocks: Blocks | None,
+        halves: frozenset[str],
+    ) -> None:
+        # Halves are copied, so they are not mapped.
+        self._external = external - halves
         self._blocks = blocks
         self._sizes: dict[_Weight, int] = {}
         self._stored: list[_Weight] = []
@@ -123,13 +133,17 @@ class _Weights:
         self._nodes: list[tuple[TypedNode, Usage]] = []
         self.folded_bytes = 0
         self._collect(graph, ChainMap())
-        inline = [self._sizes[weight] for weight in self._stored if weight.name not in external]
+        inline = [
+            self._sizes[weight] // (2 if weight.name in halves else 1)
+            for weight in self._stored
+            if weight.name not in external
+        ]
         self.inline_bytes = sum(inline)
         self.largest_inline_bytes = max(inline, default=0)
         self.held_bytes = sum(
-            self._sizes[weight] for weight in self._reads if weight.name not in external
+            self._sizes[weight] for weight in self._reads if weight.name not in self._external
         )
-        self.final_bytes = self.mapped_bytes = self.widened_bytes = self.separated_bytes = 0
+        self.final_bytes = self.mapped_bytes = self.separated_bytes = 0
         self.largest_packed_bytes = 0
         for weight, reads in self._reads.items():
             self._settle(weight, reads)
@@ -202,8 +216,6 @@ class _Weights:
         self.separated_bytes += size * (len(own) - (not shared)) if own else 0
         copied += sum(self._copy_bytes(read) or size for read in own)
         self.final_bytes += copied
-        if reads and reads[0].node.type_of(reads[0].position).elem_type == TensorProto.FLOAT16:
-            self.widened_bytes += copied
         self.largest_packed_bytes = max(
             self.largest_packed_bytes, max((copy for copy in copies if copy), default=0)
         )
@@ -223,10 +235,9 @@ class _Weights:
             case "Conv" if read.position == 1:
                 if self._blocks is not None and self._blocks.convolves(node, read.usage):
                     return self._blocks.weight_bytes(node)
-                is_half = value.elem_type == TensorProto.FLOAT16
-                return 2 * (value.size_bytes or 0) if is_half else None
+                return None
             case "MatMul" | "Gemm" if read.position == 1:
-                is_float = value.elem_type in (TensorProto.FLOAT, TensorProto.FLOAT16)
+                is_float = value.elem_type == TensorProto.FLOAT
                 if is_float and value.shape is not None and len(value.shape) == 2:
                     return _packed_bytes(node, value.shape)
             case "ConvTranspose" if read.position == 1:

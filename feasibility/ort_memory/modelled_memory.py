@@ -13,6 +13,7 @@ from feasibility.graph.value_types import LARGEST
 from feasibility.ort_memory.blocked_layout import Blocks
 from feasibility.ort_memory.buffer_reuse import plan
 from feasibility.ort_memory.graph_to_steps import BLOCKED_OPERATORS, lower
+from feasibility.ort_memory.half_precision import widened
 from feasibility.ort_memory.load_stages import loading
 from feasibility.ort_memory.memory_pattern import pattern_bytes
 from feasibility.ort_memory.runtime_order import in_runtime_order
@@ -82,8 +83,9 @@ def _on(
     external: frozenset[str],
     open_axes: OpenAxes,
 ) -> ModelledMemory:
-    weights = loading(graph, external, blocks)
-    runs = _usual_runs(lower(graph, blocks, open_axes))
+    wide, halves = widened(graph)
+    weights = loading(wide, external, blocks, halves)
+    runs = _usual_runs(lower(wide, blocks, open_axes, halves))
     running = runs.peak_bytes + weights.mapped_bytes + _KERNEL_BYTES
     return ModelledMemory(
         isa=isa,
@@ -102,7 +104,7 @@ def _on(
 def _usual_runs(program: Program) -> Activations:
     """The median of several processes, whose order of steps differs."""
     unblocked = sum(step.age[0] == Stage.UNBLOCKED for step in program.steps)
-    count = _PROCESSES if 1 < unblocked and len(program.steps) <= _MAX_REPEATED_STEPS else 1
+    count = _PROCESSES if unblocked > 1 and len(program.steps) <= _MAX_REPEATED_STEPS else 1
     runs = [
         simulate(program._replace(steps=in_runtime_order(program.steps, process)))
         for process in range(count)
