@@ -82,6 +82,9 @@ def find_fusions(usage: Usage, *, has_known_shapes: bool) -> Fusions:
             _merge_tanh_gelu(index, usage, found)
         elif node.op_type == "ReduceMean":
             _merge_layer_norm(index, usage, found)
+            _merge_root_mean_square_norm(index, usage, found)
+        elif node.op_type == "MatMulInteger":
+            _merge_integer_product(index, usage, found)
     _merge_quantized(usage, found)
     for index, node in enumerate(usage.nodes):
         if index in found.absorbed or index in found.merged or node.domain:
@@ -207,6 +210,58 @@ def _merge_quantized(usage: Usage, found: Fusions) -> None:
         readers = usage.readers_at(node.node.output[0])
         if readers and all(reader in found.absorbed for reader in readers):
             found.absorbed.add(index)
+
+
+def _merge_integer_product(index: int, usage: Usage, found: Fusions) -> None:
+    """Positions of DynamicQuantizeLinear -> MatMulInteger -> Cast -> * scales -> + bias.
+
+    The kernel quantizes its input itself, in a buffer, if no other node reads the result.
+    Source: onnxruntime/core/optimizer/matmul_integer_to_float.cc,
+    onnxruntime/contrib_ops/cpu/quantization/dynamic_quantize_matmul.cc.
+    """
+    chain = [index]
+    for wanted in ("Cast", "Mul", "Add"):
+        reader_at = usage.only_reader_at(usage.nodes[chain[-1]].node.output[0])
+        if reader_at is None or usage.nodes[reader_at].op_type != wanted:
+            break
+        others = [name for name in usage.nodes[reader_at].node.input if usage.is_constant(name)]
+        if wanted == "Add" and not others:
+            break
+        chain.append(reader_at)
+    if len(chain) < 3:
+        return
+    quantized = str(usage.nodes[index].node.input[0])
+    maker_at = usage.maker_at(quantized)
+    scales = [usage.maker_at(name) for name in usage.variable_inputs(usage.nodes[chain[2]])]
+    absorbed = [at for at in scales if at is not None and usage.nodes[at].op_type == "Mul"]
+    merge = Merge("MatMulIntegerToFloat", (quantized,))
+    if maker_at is not None and usage.nodes[maker_at].op_type == "DynamicQuantizeLinear":
+        maker = usage.nodes[maker_at]
+        if usage.count(quantized) == 1:
+            absorbed.append(maker_at)
+            buffer = maker.output().element_count or 0
+            merge = Merge("DynamicQuantizeMatMul", (str(maker.node.input[0]),), (buffer,))
+    found.absorbed.update([*chain[:-1], *absorbed])
+    found.merged[chain[-1]] = merge
+
+
+def _merge_root_mean_square_norm(mean_at: int, usage: Usage, found: Fusions) -> None:
+    """Positions of x^2 -> mean -> + tiny -> Sqrt -> x / it -> * scale."""
+    square_at = usage.maker_at(usage.nodes[mean_at].node.input[0])
+    if square_at is None or usage.nodes[square_at].op_type not in ("Pow", "Mul"):
+        return
+    source = str(usage.nodes[square_at].node.input[0])
+    chain = [square_at, mean_at]
+    for wanted in (("Add",), ("Sqrt",), ("Div", "Reciprocal"), ("Mul",), ("Mul",)):
+        index = usage.only_reader_at(usage.nodes[chain[-1]].node.output[0])
+        if index is None or usage.nodes[index].op_type not in wanted:
+            break
+        chain.append(index)
+    reads = {name for at in chain for name in usage.variable_inputs(usage.nodes[at])}
+    inner = {str(usage.nodes[at].node.output[0]) for at in chain}
+    if len(chain) > 5 and reads - inner == {source}:
+        found.absorbed.update(chain[:-1])
+        found.merged[chain[-1]] = Merge("SimplifiedLayerNormalization", (source,))
 
 
 def _merge_gated_sigmoid(index: int, usage: Usage, found: Fusions) -> None:

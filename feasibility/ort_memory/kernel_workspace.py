@@ -35,7 +35,7 @@ def workspace(node: TypedNode) -> _Buffers:
     if node.bodies:
         peaks = filter(None, map(activation_peak, node.bodies))
         return (max((peak.peak_bytes for peak in peaks), default=0),)
-    buffers = None if node.domain else _BUFFERS.get(node.op_type)
+    buffers = _BUFFERS.get(node.op_type)
     return () if buffers is None else buffers(node)
 
 
@@ -79,6 +79,12 @@ def _transposed_convolution(node: TypedNode) -> _Buffers:
     return (prod(filters[1:]) * prod(image[2:]) * _FLOAT_BYTES,)
 
 
+def _integer_convolution(node: TypedNode) -> _Buffers:
+    """Columns of the image of one group. Source: core/providers/cpu/quantization/conv_integer.cc."""
+    filters, image = _dims(node.type_of(1)), _dims(node.output())
+    return (prod(filters[1:]) * prod(image[2:]),) if len(filters) > 2 else ()
+
+
 def _einsum(node: TypedNode) -> _Buffers:
     """The largest operand transposed, the product, and the transposed product.
 
@@ -95,13 +101,13 @@ def _recurrent(gates: int) -> Callable[[TypedNode], _Buffers]:
     """
 
     def buffers(node: TypedNode) -> _Buffers:
-        sequence, weights = _dims(node.type_of(0)), _dims(node.type_of(2))
-        if len(sequence) != 3 or len(weights) != 3:
+        sequence, hidden = _dims(node.type_of(0)), int_of(node.attributes, "hidden_size", 0)
+        if len(sequence) != 3:
             return ()
         size = sequence[0] * sequence[1] * _FLOAT_BYTES
-        state = sequence[1] * weights[2] * _FLOAT_BYTES
-        forward = (state, size * gates * weights[2])
-        backward = (*forward, size * sequence[2], size * weights[2])
+        state = sequence[1] * hidden * _FLOAT_BYTES
+        forward = (state, size * gates * hidden)
+        backward = (*forward, size * sequence[2], size * hidden)
         match text_of(node.attributes, "direction", "forward"):
             case "forward":
                 return forward
@@ -149,7 +155,9 @@ def _dims(value: ValueType) -> tuple[int, ...]:
 
 _BUFFERS: Final[Mapping[str, Callable[[TypedNode], _Buffers]]] = {
     "Conv": _convolution,
+    "ConvInteger": _integer_convolution,
     "ConvTranspose": _transposed_convolution,
+    "DynamicQuantizeLSTM": _recurrent(gates=4),
     "Einsum": _einsum,
     "GRU": _recurrent(gates=3),
     "Hardmax": _softmax,

@@ -16,6 +16,8 @@ from feasibility.units import KIB, MIB
 
 _ALIGNMENT_BYTES: Final = 256
 _FIRST_REGION_BYTES: Final = MIB
+# Regions do not double beyond this size.
+_MAX_DOUBLED_BYTES: Final = 1024 * MIB
 # A larger rest is split off even if it is smaller than the request.
 _MAX_WASTE_BYTES: Final = 128 * MIB
 _PAGE_BYTES: Final = 4 * KIB
@@ -102,7 +104,7 @@ class Arena:
         chunk = _Chunk(len(self._touched), 0, self._next_region_bytes)
         self.held_bytes += chunk.size
         if not is_larger:
-            self._next_region_bytes *= 2
+            self._next_region_bytes = min(self._next_region_bytes * 2, _MAX_DOUBLED_BYTES)
         self._touched.append([])
         return chunk
 
