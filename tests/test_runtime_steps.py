@@ -102,11 +102,11 @@ def test_names_of_open_axes_survive_until_a_window_or_a_join() -> None:
         node("Concat", "b b", "y", axis=2),
     ]
     graph = graph_of(nodes, [dropped("w", 16, 8, 3, 3)])
-    shapes = KnownShapes({"x": frozenset({1})}, lambda name: name == "w")
+    shapes = KnownShapes({"x": {1: "t"}}, lambda name: name == "w")
     for each in graph.nodes:
         shapes.note(each)
     assert [shapes.knows(name) for name in "abcy"] == [True, True, False, False]
-    batch = KnownShapes({"x": frozenset({0})}, lambda name: name == "w")
+    batch = KnownShapes({"x": {0: "n"}}, lambda name: name == "w")
     for each in graph.nodes:
         batch.note(each)
     assert all(map(batch.knows, "abcy"))
@@ -119,7 +119,7 @@ def test_joined_axes_are_open_if_one_of_them_is() -> None:
     ]
     weights = [constant("two", [2]), constant("flat", [1, -1, 8])]
     graph = graph_of(nodes, weights)
-    shapes = KnownShapes({"x": frozenset({2})}, lambda _: True)
+    shapes = KnownShapes({"x": {2: "t"}}, lambda _: True)
     for each in graph.nodes:
         shapes.note(each)
     assert shapes._open_axes["a"] == {3}

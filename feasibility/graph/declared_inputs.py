@@ -28,8 +28,8 @@ def declared_outputs(graph: GraphProto) -> tuple[TensorSpec, ...]:
     return tuple(tensor_spec(value) for value in graph.output)
 
 
-def open_axes(graph: GraphProto) -> dict[str, frozenset[int]]:
-    """Axes without a number, by the name of the input.
+def open_axes(graph: GraphProto) -> dict[str, dict[int, str]]:
+    """Names of the axes without a number, by the name of the input; empty for axes without any.
 
     Also those of other values, if each axis that they declare has a number or a name.
     """
@@ -42,8 +42,8 @@ def open_axes(graph: GraphProto) -> dict[str, frozenset[int]]:
     return found
 
 
-def _open(shape: tuple[Dim, ...]) -> frozenset[int]:
-    return frozenset(axis for axis, dim in enumerate(shape) if not isinstance(dim, int))
+def _open(shape: tuple[Dim, ...]) -> dict[int, str]:
+    return {axis: dim or "" for axis, dim in enumerate(shape) if not isinstance(dim, int)}
 
 
 def tensor_spec(value: ValueInfoProto) -> TensorSpec:

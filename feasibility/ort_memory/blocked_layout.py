@@ -12,7 +12,6 @@ from onnx import TensorProto
 
 from feasibility.graph.attributes import int_of, text_of
 from feasibility.graph.value_types import element_count
-from feasibility.ort_memory.steps import Value
 
 if TYPE_CHECKING:
     from feasibility.graph.typed_graph import TypedNode
@@ -45,12 +44,6 @@ class Blocks(NamedTuple):
             return None
         count = element_count((batch, self.padded(channels), *area))
         return None if count is None else count * _FLOAT_BYTES
-
-    def value(self, image: ValueType, is_known: bool) -> Value:
-        """An image in blocks, whose shape has the padded channels."""
-        batch, channels, *area = image.shape or (None, None)
-        shape = (batch, None if channels is None else self.padded(channels), *area)
-        return Value(self.size_bytes(image) or 0, shape, is_known)
 
     def is_whole(self, value: ValueType) -> bool:
         """True for an image whose channels need no padding."""

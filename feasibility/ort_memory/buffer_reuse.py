@@ -12,10 +12,9 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from feasibility.graph.value_types import Shape
-    from feasibility.ort_memory.steps import Program, Step
+    from feasibility.ort_memory.steps import NamedShape, Program, Step
 
-    _Kind: TypeAlias = tuple[Shape, int]
+    _Kind: TypeAlias = tuple[NamedShape, int]
 
 # The runtime does not compare the shapes of values in the blocked layout.
 BLOCKED_PREFIX = "blocked:"

@@ -383,7 +383,7 @@ class _Lowering:
         """Add a step that computes a blocked value."""
         plain = output or node.node.output[0]
         name = BLOCKED_PREFIX + plain
-        self._values[name] = blocks.value(node.output(), self._shapes.knows(plain))
+        self._values[name] = self._in_blocks(plain, node.output(), blocks)
         is_same = node.op_type in _KEPT_IN_BLOCKS
         self._append(step._replace(writes=(name,)), Stage.READ if is_same else Stage.BLOCKED)
         self._blocked[plain] = name
@@ -393,10 +393,17 @@ class _Lowering:
         if source not in self._reordered_inputs:
             read = self._plain(source)
             name = f"{BLOCKED_PREFIX}input:{source}"
-            self._values[name] = blocks.value(node.type_of(0), self._shapes.knows(source))
+            self._values[name] = self._in_blocks(source, node.type_of(0), blocks)
             self._append(Step("ReorderInput", (read,), (name,)), Stage.BLOCKED)
             self._reordered_inputs[source] = name
         return self._reordered_inputs[source]
+
+    def _in_blocks(self, name: str, image: ValueType, blocks: Blocks) -> Value:
+        """An image in blocks, whose shape has the padded channels."""
+        batch, channels, *area = self._shapes.named(name, image.shape) or (None, None)
+        padded = blocks.padded(channels) if isinstance(channels, int) else channels
+        size = blocks.size_bytes(image) or 0
+        return Value(size, (batch, padded, *area), self._shapes.knows(name))
 
     def _plain(self, name: str) -> str:
         """The value in the plain layout, converted now if necessary."""
@@ -409,4 +416,5 @@ class _Lowering:
 
     def _add(self, name: str, value: ValueType) -> None:
         size = value.size_bytes or 0
-        self._values[name] = Value(size, value.shape, self._shapes.knows(name))
+        shape = self._shapes.named(name, value.shape)
+        self._values[name] = Value(size, shape, self._shapes.knows(name))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from feasibility.graph.typed_graph import TypedNode
     from feasibility.graph.value_types import Shape
-    from feasibility.ort_memory.steps import OpenAxes
+    from feasibility.ort_memory.steps import NamedShape, OpenAxes
 
 # Operators whose output shape depends on the value of an input.
 _SHAPED_BY_VALUE: Final = frozenset(
@@ -50,7 +50,7 @@ class KnownShapes:
 
     def __init__(self, open_axes: OpenAxes, is_constant: Callable[[str], bool]) -> None:
         self._declared = open_axes
-        self._open_axes = dict(open_axes)
+        self._open_axes = {name: frozenset(axes) for name, axes in open_axes.items()}
         self._has_open_axes = any(open_axes.values())
         self._is_constant = is_constant
         self._unknown: set[str] = set()
@@ -58,6 +58,13 @@ class KnownShapes:
     def knows(self, name: str) -> bool:
         """Whether the runtime knows the shape of a value."""
         return name not in self._unknown
+
+    def named(self, name: str, shape: Shape | None) -> NamedShape | None:
+        """The shape of a value with the names that the file declares for its axes."""
+        names = self._declared.get(name)
+        if names is None or shape is None:
+            return shape
+        return tuple(names.get(axis) or dim for axis, dim in enumerate(shape))
 
     def note(self, node: TypedNode) -> None:
         """Note it for the outputs of a node."""

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from feasibility.graph.value_types import Shape
-
-    # Axes with an open size, by the name of the input.
-    OpenAxes: TypeAlias = Mapping[str, frozenset[int]]
+    # Names of the axes with an open size, by the name of the input.
+    OpenAxes: TypeAlias = Mapping[str, Mapping[int, str]]
+    # The shape of a value as the runtime knows it, with the names of open axes.
+    NamedShape: TypeAlias = tuple[int | str | None, ...]
 
 
 class Stage(IntEnum):
@@ -33,7 +33,7 @@ class Value(NamedTuple):
     """
 
     size_bytes: int
-    shape: Shape | None
+    shape: NamedShape | None
     is_known: bool
 
 
