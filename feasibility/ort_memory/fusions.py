@@ -12,16 +12,20 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from feasibility.graph.attributes import ints_of, text_of
 from feasibility.ort_memory.kernel_workspace import quantized_workspace
+from feasibility.ort_memory.value_uses import computation
 
 if TYPE_CHECKING:
     from feasibility.graph.typed_graph import TypedNode
     from feasibility.ort_memory.value_uses import Usage
 
 _NOTHING: Final = frozenset({"Identity", "Dropout"})
+_NEUTRAL: Final = {"Add": 0, "Div": 1, "Mul": 1, "Sub": 0}
 _PADDED: Final = frozenset({"Conv", "MaxPool", "AveragePool"})
 # Operators of a cubic polynomial.
 _CUBIC: Final = frozenset({"Add", "Mul", "Pow"})
 _MAX_CUBIC_NODES: Final = 8
+# Elements of a value that can be a shape.
+_MAX_SHAPE: Final = 64
 # Operators that have a form for quantized values.
 _QUANTIZED: Final = frozenset(
     {
@@ -71,6 +75,7 @@ def find_fusions(usage: Usage, *, has_known_shapes: bool) -> Fusions:
     A matrix product adds a bias itself only if all shapes are known before the model runs.
     """
     found = Fusions()
+    _merge_equal(usage, found)
     for index, node in enumerate(usage.nodes):
         if index in found.absorbed or node.domain:
             continue
@@ -100,6 +105,25 @@ def find_fusions(usage: Usage, *, has_known_shapes: bool) -> Fusions:
     return found
 
 
+def _merge_equal(usage: Usage, found: Fusions) -> None:
+    """Let equal computations of shapes share one result.
+
+    Larger results do so too, but that is rare, and the other merges would have to know it.
+    Source: onnxruntime/core/optimizer/common_subexpression_elimination.cc.
+    """
+    first: dict[tuple[object, ...], str] = {}
+    for index, node in enumerate(usage.nodes):
+        output, value = str(node.node.output[0]), node.output()
+        is_small = value.is_integer and (value.element_count or _MAX_SHAPE) < _MAX_SHAPE
+        if not is_small or len(node.outputs) > 1 or node.bodies or output in usage.outputs:
+            continue
+        same = first.setdefault(computation(node, usage.is_constant, found.resolve), output)
+        # A broken graph may give one name to two values.
+        if same != output and output not in found.renamed and found.resolve(same) != output:
+            found.absorbed.add(index)
+            found.renamed[output] = same
+
+
 def _stand_in(node: TypedNode, usage: Usage, *, has_known_shapes: bool) -> str:
     """The value that replaces the output of a node; empty if the node stays."""
     if not usage.variable_inputs(node):
@@ -108,6 +132,8 @@ def _stand_in(node: TypedNode, usage: Usage, *, has_known_shapes: bool) -> str:
     match node.op_type:
         case name if name in _NOTHING:
             return source
+        case name if name in _NEUTRAL and _is_neutral(node, usage):
+            return usage.variable_inputs(node)[0]
         case "Cast" if node.type_of(0).elem_type == node.output().elem_type:
             return source
         case "Pad" if _moves_into_reader(node, usage):
@@ -119,6 +145,16 @@ def _stand_in(node: TypedNode, usage: Usage, *, has_known_shapes: bool) -> str:
         case "Add" if has_known_shapes:
             return _biased(node, usage)
     return ""
+
+
+def _is_neutral(node: TypedNode, usage: Usage) -> bool:
+    """Whether a node adds zero, or multiplies by one."""
+    _, constant = _operands(node, usage)
+    if constant is None or (constant == 0 and node.op_type in ("Sub", "Div")):
+        return False
+    value = node.value(constant)
+    is_alike = node.type_of(1 - constant).shape == node.output().shape
+    return value is not None and value.size == 1 and is_alike and bool(value == _NEUTRAL[node.op_type])
 
 
 def _moves_into_reader(node: TypedNode, usage: Usage) -> bool:

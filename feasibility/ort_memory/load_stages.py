@@ -23,7 +23,7 @@ from onnx import TensorProto
 
 from feasibility.graph.attributes import int_of
 from feasibility.ort_memory.tree_nodes import trees_of
-from feasibility.ort_memory.value_uses import Usage
+from feasibility.ort_memory.value_uses import Usage, computation
 from feasibility.units import KIB, MIB
 
 if TYPE_CHECKING:
@@ -173,7 +173,9 @@ class _Weights:
                 continue
             is_stored = node.op_type == "Constant" and not node.domain
             # The runtime does equal computations once; their results are one weight.
-            first = node if is_stored else done.setdefault(_computation(node), node)
+            first = (
+                node if is_stored else done.setdefault(computation(node, lambda _: True, str), node)
+            )
             if first is not node:
                 pairs = zip(node.node.output, first.node.output, strict=True)
                 names.update({name: names[same] for name, same in pairs})
@@ -279,19 +281,3 @@ def _read_bytes(read: _Read, size: int) -> int:
     if read.node.op_type not in _LOOKUPS or read.position:
         return size
     return min(size, (read.node.type_of(1).element_count or 0) * _LOOKUP_BYTES)
-
-
-def _computation(node: TypedNode) -> tuple[object, ...]:
-    """Key of a computation: operator, inputs, attributes and number of outputs.
-
-    Small inputs are compared by value: the runtime merges equal constants.
-    """
-    attributes = sorted(
-        (name, value.SerializeToString(deterministic=True))
-        for name, value in node.attributes.items()
-    )
-    inputs = (
-        name if value is None else (value.dtype.str, value.shape, value.tobytes())
-        for name, value in zip(node.node.input, node.values, strict=True)
-    )
-    return (node.domain, node.op_type, len(node.node.output), *inputs, *attributes)
