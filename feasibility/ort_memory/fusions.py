@@ -154,7 +154,9 @@ def _is_neutral(node: TypedNode, usage: Usage) -> bool:
         return False
     value = node.value(constant)
     is_alike = node.type_of(1 - constant).shape == node.output().shape
-    return value is not None and value.size == 1 and is_alike and bool(value == _NEUTRAL[node.op_type])
+    return (
+        value is not None and value.size == 1 and is_alike and bool(value == _NEUTRAL[node.op_type])
+    )
 
 
 def _moves_into_reader(node: TypedNode, usage: Usage) -> bool:

@@ -68,6 +68,19 @@ def lower(
     return lowering.program()
 
 
+def _as_steps(usage: Usage) -> list[Step]:
+    """A step for each node of a graph."""
+    return [
+        Step(
+            node.op_type,
+            (*usage.variable_inputs(node), *node.outer_reads()),
+            tuple(filter(None, node.node.output)),
+            age=(Stage.READ, index),
+        )
+        for index, node in enumerate(usage.nodes)
+    ]
+
+
 class _Lowering:
     """The steps so far, and the layout of each value."""
 
@@ -89,6 +102,10 @@ class _Lowering:
         self._cast_inputs: dict[str, str] = {}
         self._cast_outputs: dict[str, str] = {}
         self._at = 0
+        # The optimizer creates nodes in the order in which the graph would run before.
+        self._rank = {
+            step.age[1]: rank for rank, step in enumerate(in_runtime_order(_as_steps(usage)))
+        }
         self._done: set[int] = set()
         # Name of the blocked value by name of the plain one, and the step of a convolution.
         self._blocked: dict[str, str] = {}
@@ -375,7 +392,8 @@ class _Lowering:
         self._append(step._replace(writes=writes), Stage.MERGED if is_merged else Stage.READ)
 
     def _append(self, step: Step, stage: Stage) -> None:
-        self._steps.append(step._replace(age=(stage, self._at)))
+        at = self._at if stage == Stage.READ else self._rank.get(self._at, self._at)
+        self._steps.append(step._replace(age=(stage, at)))
 
     def _make_blocked(
         self, node: TypedNode, step: Step, blocks: Blocks, *, output: str | None = None

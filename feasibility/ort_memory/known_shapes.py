@@ -8,6 +8,7 @@ Source: the shape inference of ONNX, which ONNX Runtime uses without the sizes o
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from feasibility.graph.attributes import int_of, ints_of
@@ -15,8 +16,8 @@ from feasibility.graph.attributes import int_of, ints_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from feasibility.graph.typed_graph import TypedNode
-    from feasibility.graph.value_types import Shape
+    from feasibility.graph.typed_graph import TypedGraph, TypedNode
+    from feasibility.graph.value_types import Shape, ValueType
     from feasibility.ort_memory.steps import NamedShape, OpenAxes
 
 # Operators whose output shape depends on the value of an input.
@@ -42,6 +43,31 @@ _WINDOWED: Final = frozenset(
 )
 
 
+def fold_fixed_shapes(graph: TypedGraph, open_axes: OpenAxes) -> TypedGraph:
+    """The graph with the nodes folded that only read shapes without open axes.
+
+    Source: onnxruntime/core/optimizer/constant_folding.cc.
+    """
+    constants = dict(graph.constants)
+
+    def is_constant(name: str) -> bool:
+        return name in graph.initializers or constants.get(name, False)
+
+    shapes = KnownShapes(open_axes, is_constant)
+    nodes = []
+    for node in graph.nodes:
+        reads = [name for name in node.node.input if name]
+        if not node.is_folded and reads:
+            shapes.note(node)
+            is_fixed = node.op_type == "Shape" and shapes.is_fixed(reads[0], node.type_of(0))
+            is_made_of_constants = all(map(is_constant, reads)) and not node.bodies
+            if is_fixed or (is_made_of_constants and not node.op_type.startswith("Random")):
+                constants.update(dict.fromkeys(node.node.output, True))
+                node = replace(node, is_folded=True)
+        nodes.append(node)
+    return replace(graph, nodes=tuple(nodes), constants=constants)
+
+
 class KnownShapes:
     """Whether each value so far has a shape that the runtime knows.
 
@@ -58,6 +84,11 @@ class KnownShapes:
     def knows(self, name: str) -> bool:
         """Whether the runtime knows the shape of a value."""
         return name not in self._unknown
+
+    def is_fixed(self, name: str, value: ValueType) -> bool:
+        """Whether all sizes of a value are numbers."""
+        is_open = bool(self._open_axes.get(name)) or not self.knows(name)
+        return value.element_count is not None and not is_open
 
     def named(self, name: str, shape: Shape | None) -> NamedShape | None:
         """The shape of a value with the names that the file declares for its axes."""
