@@ -22,12 +22,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from onnx import TensorProto
 
 from feasibility.graph.attributes import int_of
+from feasibility.ort_memory.idle_branches import idle_branches, stored_sizes, with_inner_graphs
 from feasibility.ort_memory.tree_nodes import trees_of
 from feasibility.ort_memory.value_uses import Usage, computation
 from feasibility.units import KIB, MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+
+    from onnx import GraphProto
 
     from feasibility.graph.typed_graph import TypedGraph, TypedNode
     from feasibility.ort_memory.blocked_layout import Blocks
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
 # Pages of the runtime's library that loading reads, and objects of the runtime.
 BASE_BYTES: Final = round(9.2 * MIB)
 NODE_BYTES: Final = 5 * KIB
+# A body of If, Loop or Scan has tables of its own: kernels, plans and names.
+_BODY_BYTES: Final = 150 * KIB
 # Copies of a convolution's weights beside the old and new ones during conversion to blocks.
 _RELAYING_COPIES: Final = 3
 _FOLDING_COPIES: Final = 2
@@ -77,7 +82,7 @@ def loading(
     precision. `blocks` is None on instruction sets without blocks.
     """
     weights = _Weights(graph, external, blocks, halves)
-    own = BASE_BYTES + NODE_BYTES * sum(node.op_type != "Constant" for node in graph.all_nodes())
+    own = BASE_BYTES + NODE_BYTES * weights.node_count + _BODY_BYTES * weights.body_count
     trees = trees_of(graph)
     weight_bytes = weights.final_bytes + trees.resident_bytes
     resident = own + weight_bytes + weights.retained_bytes
@@ -130,6 +135,7 @@ class _Weights:
         self._stored: list[_Weight] = []
         self._reads: dict[_Weight, list[_Read]] = {}
         self._scope_count = 0
+        self.node_count = 0
         self._nodes: list[tuple[TypedNode, Usage]] = []
         self.folded_bytes = 0
         self._collect(graph, ChainMap())
@@ -186,8 +192,28 @@ class _Weights:
                 self.folded_bytes += 0 if is_stored else size
         self._note_reads(graph, names)
         for node in graph.nodes:
+            self.node_count += node.op_type != "Constant"
             for body in node.bodies:
                 self._collect(body, names)
+            for branch in idle_branches(node):
+                self._collect_idle(branch, names)
+
+    @property
+    def body_count(self) -> int:
+        """Number of all bodies."""
+        return self._scope_count - 1
+
+    def _collect_idle(self, branch: GraphProto, names: Mapping[str, _Weight]) -> None:
+        """Collect the weights of a branch that is not analysed; it keeps them as they are."""
+        for graph in with_inner_graphs(branch):
+            self._scope_count += 1
+            for name, size in stored_sizes(graph):
+                self._reads[self._note(self._scope_count, name, size, is_stored=True)] = []
+            for node in graph.node:
+                self.node_count += node.op_type != "Constant"
+                for name in node.input:
+                    if name in names:
+                        self._reads.setdefault(names[name], [])
 
     def _note(self, scope: int, name: str, size: int, *, is_stored: bool) -> _Weight:
         weight = _Weight(scope, name)
