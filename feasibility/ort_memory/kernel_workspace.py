@@ -80,7 +80,10 @@ def _transposed_convolution(node: TypedNode) -> _Buffers:
 
 
 def _integer_convolution(node: TypedNode) -> _Buffers:
-    """Columns of the image of one group. Source: core/providers/cpu/quantization/conv_integer.cc."""
+    """Columns of the image of one group.
+
+    Source: core/providers/cpu/quantization/conv_integer.cc.
+    """
     filters, image = _dims(node.type_of(1)), _dims(node.output())
     return (prod(filters[1:]) * prod(image[2:]),) if len(filters) > 2 else ()
 

@@ -63,7 +63,8 @@ def fold_fixed_shapes(graph: TypedGraph, open_axes: OpenAxes) -> TypedGraph:
             is_made_of_constants = all(map(is_constant, reads)) and not node.bodies
             if is_fixed or (is_made_of_constants and not node.op_type.startswith("Random")):
                 constants.update(dict.fromkeys(node.node.output, True))
-                node = replace(node, is_folded=True)
+                nodes.append(replace(node, is_folded=True))
+                continue
         nodes.append(node)
     return replace(graph, nodes=tuple(nodes), constants=constants)
 

@@ -14,6 +14,7 @@ from feasibility.ort_memory.blocked_layout import Blocks
 from feasibility.ort_memory.buffer_reuse import plan
 from feasibility.ort_memory.graph_to_steps import BLOCKED_OPERATORS, lower
 from feasibility.ort_memory.half_precision import widened
+from feasibility.ort_memory.inlined_functions import inlined
 from feasibility.ort_memory.known_shapes import fold_fixed_shapes
 from feasibility.ort_memory.load_stages import loading
 from feasibility.ort_memory.memory_pattern import pattern_bytes
@@ -84,7 +85,7 @@ def _on(
     external: frozenset[str],
     open_axes: OpenAxes,
 ) -> ModelledMemory:
-    wide, halves = widened(fold_fixed_shapes(graph, open_axes))
+    wide, halves = widened(inlined(fold_fixed_shapes(graph, open_axes)))
     weights = loading(wide, external, blocks, halves)
     runs = _usual_runs(lower(wide, blocks, open_axes, halves))
     running = runs.peak_bytes + weights.mapped_bytes + _KERNEL_BYTES

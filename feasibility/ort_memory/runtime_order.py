@@ -27,7 +27,7 @@ def in_runtime_order(steps: Sequence[Step], process: int = 0) -> tuple[Step, ...
     `process` stands for one of the processes, which convert values from blocks in other orders.
     """
     makers = {name: index for index, step in enumerate(steps) for name in step.writes}
-    chance = Random(process).random
+    chance = Random(process).random  # noqa: S311 - no secret, and the same in every run
     ages = [
         (stage, chance() if stage == Stage.UNBLOCKED else at)
         for stage, at in (step.age for step in steps)
