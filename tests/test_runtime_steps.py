@@ -1,4 +1,4 @@
-"""Which steps the runtime executes for a graph, and in which order; compared with its own traces."""
+"""Which steps the runtime executes for a graph, in which order, with which buffers."""
 
 from __future__ import annotations
 

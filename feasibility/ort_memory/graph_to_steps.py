@@ -18,7 +18,7 @@ from feasibility.graph.attributes import int_of
 from feasibility.graph.value_types import ValueType
 from feasibility.ort_memory.buffer_reuse import BLOCKED_PREFIX
 from feasibility.ort_memory.fusions import find_fusions
-from feasibility.ort_memory.kernel_workspace import workspace
+from feasibility.ort_memory.kernel_workspace import scratch_bytes, workspace
 from feasibility.ort_memory.known_shapes import KnownShapes
 from feasibility.ort_memory.runtime_order import in_runtime_order
 from feasibility.ort_memory.steps import Program, Stage, Step, Value
@@ -126,6 +126,7 @@ class _Lowering:
                 if name in self._values
             ),
             tuple(name for name in outputs if name in self._values),
+            scratch_bytes=max(map(scratch_bytes, self._usage.nodes), default=0),
             packed_bytes=tuple(
                 node.type_of(1).size_bytes or 0
                 for node in self._usage.nodes

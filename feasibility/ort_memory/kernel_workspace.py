@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _FLOAT_BYTES: Final = 4
 _SUM_BYTES: Final = 4
 _ADDRESS_BYTES: Final = 8
+_BYTES_PER_CUBIC_SUM: Final = 41
+_BYTES_PER_GRID_POINT: Final = 55
 # Working buffer of a convolution that unrolls its image piece by piece.
 _PIECE_BYTES: Final = 64 * KIB
 
@@ -146,6 +148,24 @@ def _resize(node: TypedNode) -> _Buffers:
     image = _dims(node.output())
     is_linear = text_of(node.attributes, "mode", "nearest") == "linear"
     return _results(1)(node) if is_linear and len(image) == 4 and image[0] == 1 else ()
+
+
+def scratch_bytes(node: TypedNode) -> int:
+    """Memory outside the arena that a kernel needs while it runs.
+
+    Cubic scaling keeps the weighted sums of rows, and GridSample the positions and weights of the
+    four neighbours of each point of a bilinear grid.
+    Source: measured; core/providers/cpu/tensor/upsample.cc and grid_sample.cc.
+    """
+    image, result = _dims(node.type_of(0)), _dims(node.output())
+    if node.domain or len(image) != 4 or len(result) != 4:
+        return 0
+    mode = text_of(node.attributes, "mode", "")
+    if node.op_type == "Resize" and mode == "cubic":
+        return _BYTES_PER_CUBIC_SUM * image[2] * result[3]
+    if node.op_type == "GridSample" and mode not in ("nearest", "bicubic", "cubic"):
+        return _BYTES_PER_GRID_POINT * prod(result[2:])
+    return 0
 
 
 def _dims(value: ValueType) -> tuple[int, ...]:

@@ -128,7 +128,7 @@ def simulate(program: Program) -> Activations:
     _give_back(_run_again(events, arena), arena)
     return Activations(
         first_run_bytes=first_run_bytes,
-        later_runs_bytes=arena.resident_bytes - loaded_bytes,
+        later_runs_bytes=arena.resident_bytes - loaded_bytes + program.scratch_bytes,
         input_bytes=sum(program.values[name].size_bytes for name in program.inputs),
     )
 

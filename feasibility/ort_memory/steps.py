@@ -63,6 +63,7 @@ class Program(NamedTuple):
     Attributes:
         inputs: Values that the caller owns.
         outputs: Values that the caller gets.
+        scratch_bytes: The largest memory that a kernel needs outside the arena.
         packed_bytes: Weights that kernels keep in the arena in their own layout.
     """
 
@@ -70,4 +71,5 @@ class Program(NamedTuple):
     steps: tuple[Step, ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    scratch_bytes: int = 0
     packed_bytes: tuple[int, ...] = ()
