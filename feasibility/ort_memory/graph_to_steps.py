@@ -244,7 +244,7 @@ class _Lowering:
         return False
 
     def _convolve_in_blocks(self, node: TypedNode, source: str, blocks: Blocks) -> None:
-        output = self._end_of_chain(node)
+        output = self._hard_swish_after(self._end_of_chain(node))
         if blocks.takes_plain_image(node):
             read = self._plain(source)
         else:
@@ -275,6 +275,7 @@ class _Lowering:
             fused = Step("Conv", reads, (), in_place=1, workspace=step.workspace)
             output = self._activation_after(str(node.node.output[0]))
             if blocks is not None:
+                output = self._hard_swish_after(output)
                 self._make_blocked(node, fused, blocks, output=output)
             else:
                 self._make(node, output, fused)
@@ -289,6 +290,22 @@ class _Lowering:
         self._done.add(index)
         self._shapes.note(self._usage.nodes[index])
         activated = str(self._usage.nodes[index].node.output[0])
+        self._activated.add(activated)
+        return activated
+
+    def _hard_swish_after(self, output: str) -> str:
+        """Output of HardSigmoid(x) * x, which a convolution in blocks applies too."""
+        at = {self._usage.nodes[index].op_type: index for index in self._usage.readers_at(output)}
+        is_pair = set(at) == {"HardSigmoid", "Mul"} and self._usage.count(output) == 2
+        if not is_pair or output in self._activated:
+            return output
+        gate, product = (self._usage.nodes[at[name]] for name in ("HardSigmoid", "Mul"))
+        if self._usage.only_reader_at(gate.node.output[0]) != at["Mul"]:
+            return output
+        self._done.update(at.values())
+        self._shapes.note(gate)
+        self._shapes.note(product)
+        activated = str(product.node.output[0])
         self._activated.add(activated)
         return activated
 

@@ -51,7 +51,7 @@ def fold_fixed_shapes(graph: TypedGraph, open_axes: OpenAxes) -> TypedGraph:
     constants = dict(graph.constants)
 
     def is_constant(name: str) -> bool:
-        return name in graph.initializers or constants.get(name, False)
+        return constants.get(name, name in graph.initializers)
 
     shapes = KnownShapes(open_axes, is_constant)
     nodes = []

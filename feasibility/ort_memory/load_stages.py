@@ -177,6 +177,9 @@ class _Weights:
         for node in graph.nodes:
             if not node.is_folded:
                 continue
+            if node.op_type == "Identity" and node.node.input[0] in names:
+                names[node.node.output[0]] = names[node.node.input[0]]
+                continue
             is_stored = node.op_type == "Constant" and not node.domain
             # The runtime does equal computations once; their results are one weight.
             first = (
@@ -266,7 +269,8 @@ class _Weights:
                 return None
             case "MatMul" | "Gemm" if read.position == 1:
                 is_float = value.elem_type == TensorProto.FLOAT
-                if is_float and value.shape is not None and len(value.shape) == 2:
+                is_packed = is_float and read.usage.has_constant(node, 1)
+                if is_packed and value.shape is not None and len(value.shape) == 2:
                     return _packed_bytes(node, value.shape)
             case "ConvTranspose" if read.position == 1:
                 return value.size_bytes

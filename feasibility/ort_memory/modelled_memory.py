@@ -18,6 +18,7 @@ from feasibility.ort_memory.inlined_functions import inlined
 from feasibility.ort_memory.known_shapes import fold_fixed_shapes
 from feasibility.ort_memory.load_stages import loading
 from feasibility.ort_memory.memory_pattern import pattern_bytes
+from feasibility.ort_memory.quantized_weights import with_quantized_weights
 from feasibility.ort_memory.runtime_order import in_runtime_order
 from feasibility.ort_memory.simulated_arena import Arena
 from feasibility.ort_memory.steps import Stage
@@ -85,7 +86,8 @@ def _on(
     external: frozenset[str],
     open_axes: OpenAxes,
 ) -> ModelledMemory:
-    wide, halves = widened(inlined(fold_fixed_shapes(graph, open_axes)))
+    folded = with_quantized_weights(fold_fixed_shapes(graph, open_axes))
+    wide, halves = widened(inlined(folded))
     weights = loading(wide, external, blocks, halves)
     runs = _usual_runs(lower(wide, blocks, open_axes, halves))
     running = runs.peak_bytes + weights.mapped_bytes + _KERNEL_BYTES

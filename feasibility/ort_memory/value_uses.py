@@ -33,7 +33,7 @@ class Usage:
 
     def is_constant(self, name: str) -> bool:
         """True for initializers and for results that are computed while loading."""
-        return name in self._graph.initializers or self._graph.constants.get(name, False)
+        return self._graph.constants.get(name, name in self._graph.initializers)
 
     def has_constant(self, node: TypedNode, index: int) -> bool:
         """True if an input of a node is given and constant."""
