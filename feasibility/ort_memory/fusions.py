@@ -372,7 +372,8 @@ def _add_bias_in_gelu(usage: Usage, found: Fusions) -> None:
     ]
     for index, source in gelus:
         add_at = usage.maker_at(source)
-        if add_at is None or add_at in found.absorbed or usage.nodes[add_at].op_type != "Add":
+        taken = found.absorbed.union(found.merged)
+        if add_at is None or add_at in taken or usage.nodes[add_at].op_type != "Add":
             continue
         node = usage.nodes[add_at]
         variable, constant = _operands(node, usage)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 BASE_BYTES: Final = round(9.2 * MIB)
 NODE_BYTES: Final = 5 * KIB
 # A body of If, Loop or Scan has tables of its own: kernels, plans and names.
-_BODY_BYTES: Final = 150 * KIB
+BODY_BYTES: Final = 150 * KIB
 # Copies of a convolution's weights beside the old and new ones during conversion to blocks.
 _RELAYING_COPIES: Final = 3
 _FOLDING_COPIES: Final = 2
@@ -82,7 +82,7 @@ def loading(
     precision. `blocks` is None on instruction sets without blocks.
     """
     weights = _Weights(graph, external, blocks, halves)
-    own = BASE_BYTES + NODE_BYTES * weights.node_count + _BODY_BYTES * weights.body_count
+    own = BASE_BYTES + NODE_BYTES * weights.node_count + BODY_BYTES * weights.body_count
     trees = trees_of(graph)
     weight_bytes = weights.final_bytes + trees.resident_bytes
     resident = own + weight_bytes + weights.retained_bytes
@@ -177,8 +177,8 @@ class _Weights:
         for node in graph.nodes:
             if not node.is_folded:
                 continue
-            if node.op_type == "Identity" and node.node.input[0] in names:
-                names[node.node.output[0]] = names[node.node.input[0]]
+            if node.op_type == "Identity" and node.is_given(0) and node.node.input[0] in names:
+                names.update(dict.fromkeys(node.node.output, names[node.node.input[0]]))
                 continue
             is_stored = node.op_type == "Constant" and not node.domain
             # The runtime does equal computations once; their results are one weight.
