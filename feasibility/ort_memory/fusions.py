@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from onnx import TensorProto
+
 from feasibility.graph.attributes import ints_of, text_of
 from feasibility.ort_memory.kernel_workspace import quantized_workspace
 from feasibility.ort_memory.value_uses import computation
@@ -231,6 +233,8 @@ def _merge_quantized(usage: Usage, found: Fusions) -> None:
             for maker in makers
             if maker is not None and maker.op_type == "DequantizeLinear" and maker.is_given(0)
         ]
+        if not makers or makers[0] is None:
+            continue
         last_at = usage.only_reader_at(node.node.output[0])
         chain = [index]
         if last_at is not None and usage.nodes[last_at].op_type in ("Relu", "Clip"):
@@ -240,7 +244,8 @@ def _merge_quantized(usage: Usage, found: Fusions) -> None:
             continue
         if sources and len(sources) == len(makers):
             found.absorbed.update(chain)
-            buffers = quantized_workspace(node)
+            is_unsigned = makers[0].type_of(0).elem_type == TensorProto.UINT8
+            buffers = quantized_workspace(node, is_unsigned=is_unsigned)
             found.merged[last_at] = Merge(f"QLinear{node.op_type}", tuple(sources), buffers)
     for index, node in enumerate(usage.nodes):
         if node.op_type != "DequantizeLinear" or node.node.output[0] in usage.outputs:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from onnx import TensorProto
+
 from feasibility.graph.attributes import int_of, text_of
 from feasibility.graph.cost.activation_peak import activation_peak
 from feasibility.graph.value_types import element_count
@@ -57,17 +59,20 @@ def _convolution(node: TypedNode) -> _Buffers:
     return (pixels * depth * _FLOAT_BYTES if count > pixels else _PIECE_BYTES,)
 
 
-def quantized_workspace(node: TypedNode) -> _Buffers:
+def quantized_workspace(node: TypedNode, *, is_unsigned: bool) -> _Buffers:
     """Sums of a quantized convolution, and columns of its image or addresses of its pixels.
 
+    The kernel for unsigned images and signed weights has no sums.
     Source: core/providers/cpu/quantization/qlinearconv.cc.
     """
     filters, image = _dims(node.type_of(1)), _dims(node.output())
     if node.op_type != "Conv" or len(filters) < 3 or len(image) < 3:
         return ()
     pixels, kernel = prod(image[2:]), prod(filters[2:])
-    sums = image[1] * pixels * _SUM_BYTES
-    if filters[1] == 1 and int_of(node.attributes, "group", 1) == filters[0]:
+    is_symmetric = is_unsigned and node.type_of(1).elem_type == TensorProto.INT8
+    sums = 0 if is_symmetric else image[1] * pixels * _SUM_BYTES
+    is_depthwise = filters[1] == 1 and int_of(node.attributes, "group", 1) == filters[0]
+    if is_depthwise or (is_symmetric and kernel > 1):
         return (sums, kernel * pixels * _ADDRESS_BYTES)
     is_pointwise = kernel == 1 and node.type_of(0).shape == (*image[:1], filters[1], *image[2:])
     return (sums,) if is_pointwise else (sums, filters[1] * kernel * pixels)

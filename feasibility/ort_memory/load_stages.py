@@ -51,6 +51,8 @@ _PACKED_COLUMNS: Final = 16
 # Mapped pages that become resident for one row that is looked up.
 _LOOKUP_BYTES: Final = 128 * KIB
 _FLOAT_BYTES: Final = 4
+# Operators whose result is the stored weight, if its type stays the same.
+_SAME: Final = frozenset({"DequantizeLinear", "Identity"})
 _LOOKUPS: Final = frozenset({"Gather", "GatherElements", "GatherND"})
 
 
@@ -177,7 +179,8 @@ class _Weights:
         for node in graph.nodes:
             if not node.is_folded:
                 continue
-            if node.op_type == "Identity" and node.is_given(0) and node.node.input[0] in names:
+            is_same = node.op_type in _SAME and node.type_of(0).elem_type == node.output().elem_type
+            if is_same and node.is_given(0) and node.node.input[0] in names:
                 names.update(dict.fromkeys(node.node.output, names[node.node.input[0]]))
                 continue
             is_stored = node.op_type == "Constant" and not node.domain
