@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from feasibility.ort_memory.blocked_layout import Blocks
 from feasibility.ort_memory.buffer_reuse import Event, plan
-from feasibility.ort_memory.fusions import Fusions
 from feasibility.ort_memory.graph_to_steps import lower
 from feasibility.ort_memory.load_stages import BASE_BYTES, BODY_BYTES, NODE_BYTES, loading
 from feasibility.ort_memory.memory_pattern import pattern_bytes
+from feasibility.ort_memory.merges import Fusions
 from feasibility.ort_memory.modelled_memory import modelled_memory, simulate
 from feasibility.ort_memory.simulated_arena import Arena
 from feasibility.ort_memory.steps import Program, Step, Value

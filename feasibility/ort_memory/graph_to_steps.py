@@ -17,6 +17,7 @@ from onnx import TensorProto
 from feasibility.graph.attributes import int_of
 from feasibility.graph.value_types import ValueType
 from feasibility.ort_memory.buffer_reuse import BLOCKED_PREFIX
+from feasibility.ort_memory.convolution_chains import FUSED, ConvolutionChains
 from feasibility.ort_memory.fusions import find_fusions
 from feasibility.ort_memory.kernel_workspace import scratch_bytes, workspace
 from feasibility.ort_memory.known_shapes import KnownShapes
@@ -27,19 +28,17 @@ from feasibility.ort_memory.value_uses import Usage
 if TYPE_CHECKING:
     from feasibility.graph.typed_graph import TypedGraph, TypedNode
     from feasibility.ort_memory.blocked_layout import Blocks
-    from feasibility.ort_memory.fusions import Fusions, Merge
+    from feasibility.ort_memory.merges import Fusions, Merge
     from feasibility.ort_memory.steps import OpenAxes
 
 _VIEWS: Final = frozenset({"Reshape", "Squeeze", "Unsqueeze", "Flatten"})
-# Activations that a convolution can apply itself.
-_FUSED: Final = frozenset({"Relu", "Sigmoid", "Tanh", "LeakyRelu", "Clip", "HardSigmoid"})
 # Activations that work on blocks on their own.
 _ACTIVATIONS_IN_BLOCKS: Final = frozenset({"Gelu", "HardSigmoid", "Relu", "Sigmoid", "Tanh"})
 _MERGED_IN_BLOCKS: Final = frozenset({"Gelu", "QuickGelu"})
 # Nodes that stay the same when they work on blocks.
 _KEPT_IN_BLOCKS: Final = _ACTIVATIONS_IN_BLOCKS | {"Add", "Concat", "Mul", "Sum"}
 # Kernels that can write over their input.
-_IN_PLACE: Final = _FUSED | {
+_IN_PLACE: Final = FUSED | {
     *("Cast", "Celu", "Elu", "LogSoftmax", "ScatterElements", "Selu", "Shrink", "Softmax"),
     *("Softplus", "Softsign", "ThresholdedRelu", "Trilu"),
 }
@@ -97,6 +96,7 @@ class _Lowering:
         self._fusions = fusions
         self._blocks = blocks
         self._shapes = KnownShapes(open_axes, usage.is_constant)
+        self._chains = ConvolutionChains(usage, fusions, self._shapes)
         self._values: dict[str, Value] = {}
         self._steps: list[Step | None] = []
         self._cast_inputs: dict[str, str] = {}
@@ -106,11 +106,9 @@ class _Lowering:
         self._rank = {
             step.age[1]: rank for rank, step in enumerate(in_runtime_order(_as_steps(usage)))
         }
-        self._done: set[int] = set()
         # Name of the blocked value by name of the plain one, and the step of a convolution.
         self._blocked: dict[str, str] = {}
         self._convolution_at: dict[str, int] = {}
-        self._activated: set[str] = set()
         self._reordered_inputs: dict[str, str] = {}
 
     def program(self) -> Program:
@@ -141,7 +139,7 @@ class _Lowering:
         self._cast(halves.intersection(self._graph.inputs))
         for index, node in enumerate(self._usage.nodes):
             self._at = index
-            if index in self._done:
+            if index in self._chains.done:
                 continue
             self._shapes.note(node)
             if index in self._fusions.absorbed:
@@ -244,7 +242,7 @@ class _Lowering:
         return False
 
     def _convolve_in_blocks(self, node: TypedNode, source: str, blocks: Blocks) -> None:
-        output = self._hard_swish_after(self._end_of_chain(node))
+        output = self._chains.hard_swish_after(self._chains.end(node))
         if blocks.takes_plain_image(node):
             read = self._plain(source)
         else:
@@ -264,7 +262,7 @@ class _Lowering:
             index = self._convolution_at.get(name)
             step = self._steps[index] if index is not None else None
             is_needed = self._usage.count(source) != 1 or source in self._usage.outputs
-            if step is None or index is None or is_needed or source in self._activated:
+            if step is None or index is None or is_needed or source in self._chains.activated:
                 continue
             if len(step.reads) != 1:
                 continue
@@ -273,77 +271,14 @@ class _Lowering:
             del self._values[name]
             reads = (*step.reads, operands[1 - position])
             fused = Step("Conv", reads, (), in_place=1, workspace=step.workspace)
-            output = self._activation_after(str(node.node.output[0]))
+            output = self._chains.after_sum(str(node.node.output[0]))
             if blocks is not None:
-                output = self._hard_swish_after(output)
+                output = self._chains.hard_swish_after(output)
                 self._make_blocked(node, fused, blocks, output=output)
             else:
                 self._make(node, output, fused)
             return True
         return False
-
-    def _activation_after(self, output: str) -> str:
-        """Output of the activation that a convolution applies; the name itself if none."""
-        index = self._usage.only_reader_at(output)
-        if index is None or not self._is_activation(index):
-            return output
-        self._done.add(index)
-        self._shapes.note(self._usage.nodes[index])
-        activated = str(self._usage.nodes[index].node.output[0])
-        self._activated.add(activated)
-        return activated
-
-    def _hard_swish_after(self, output: str) -> str:
-        """Output of HardSigmoid(x) * x, which a convolution in blocks applies too."""
-        at = {self._usage.nodes[index].op_type: index for index in self._usage.readers_at(output)}
-        is_pair = set(at) == {"HardSigmoid", "Mul"} and self._usage.count(output) == 2
-        if not is_pair or output in self._activated:
-            return output
-        gate, product = (self._usage.nodes[at[name]] for name in ("HardSigmoid", "Mul"))
-        if self._usage.only_reader_at(gate.node.output[0]) != at["Mul"]:
-            return output
-        self._done.update(at.values())
-        self._shapes.note(gate)
-        self._shapes.note(product)
-        activated = str(product.node.output[0])
-        self._activated.add(activated)
-        return activated
-
-    def _end_of_chain(self, node: TypedNode) -> str:
-        """Output of the last normalisation or activation that a convolution applies."""
-        output = str(node.node.output[0])
-        while (index := self._usage.only_reader_at(output)) is not None:
-            reader = self._usage.nodes[index]
-            # In a damaged graph the chain may contain itself.
-            if index in self._fusions.absorbed or index in self._done or reader.domain:
-                break
-            others = [name for name in reader.node.input if name and name != output]
-            if not all(self._usage.is_constant(name) for name in others):
-                break
-            is_affine = reader.op_type == "BatchNormalization" or self._is_affine(reader, others)
-            if not is_affine and not self._is_activation(index):
-                break
-            self._done.add(index)
-            self._shapes.note(reader)
-            output = str(reader.node.output[0])
-            if not is_affine:
-                self._activated.add(output)
-                break
-        return output
-
-    def _is_affine(self, node: TypedNode, constants: list[str]) -> bool:
-        """Whether a sum or product has one constant per channel; a factor can be one number."""
-        if node.op_type not in ("Add", "Mul") or len(constants) != 1:
-            return False
-        count = node.type_of(list(node.node.input).index(constants[0])).element_count
-        channels = (node.output().shape or (None, None))[1:2]
-        return (count,) == channels or (node.op_type == "Mul" and count == 1)
-
-    def _is_activation(self, index: int) -> bool:
-        node = self._usage.nodes[index]
-        others = [name for name in node.node.input[1:] if name]
-        is_fused = node.op_type in _FUSED and not node.domain
-        return is_fused and all(self._usage.is_constant(name) for name in others)
 
     def _lower_plainly(self, node: TypedNode) -> None:
         reads = [self._plain(name) for name in self._usage.variable_inputs(node)]
@@ -368,7 +303,7 @@ class _Lowering:
             workspace=workspace(node),
         )
         if is_default and node.op_type == "Conv":
-            output = self._end_of_chain(node)
+            output = self._chains.end(node)
             self._convolution_at[output] = len(self._steps)
             self._make(node, output, step)
         elif not self._multiply_flat(node, step):
