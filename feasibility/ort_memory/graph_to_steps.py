@@ -19,6 +19,7 @@ from feasibility.graph.value_types import ValueType
 from feasibility.ort_memory.buffer_reuse import BLOCKED_PREFIX
 from feasibility.ort_memory.convolution_chains import FUSED, ConvolutionChains
 from feasibility.ort_memory.fusions import find_fusions
+from feasibility.ort_memory.image_grids import grid_of
 from feasibility.ort_memory.kernel_workspace import scratch_bytes, workspace
 from feasibility.ort_memory.known_shapes import KnownShapes
 from feasibility.ort_memory.runtime_order import in_runtime_order
@@ -28,6 +29,7 @@ from feasibility.ort_memory.value_uses import Usage
 if TYPE_CHECKING:
     from feasibility.graph.typed_graph import TypedGraph, TypedNode
     from feasibility.ort_memory.blocked_layout import Blocks
+    from feasibility.ort_memory.image_grids import Grid
     from feasibility.ort_memory.merges import Fusions, Merge
     from feasibility.ort_memory.steps import OpenAxes
 
@@ -109,6 +111,7 @@ class _Lowering:
         # Name of the blocked value by name of the plain one, and the step of a convolution.
         self._blocked: dict[str, str] = {}
         self._convolution_at: dict[str, int] = {}
+        self._grids: dict[str, Grid] = {}
         self._reordered_inputs: dict[str, str] = {}
 
     def program(self) -> Program:
@@ -195,8 +198,8 @@ class _Lowering:
         if not self._stays_blocked(node, sources, blocks):
             return False
         reads = [self._blocked[name] for name in sources if name in self._blocked]
-        is_alike = len({value.shape for value in node.inputs}) == 1
-        if node.op_type in _SUMS and is_alike and self._add_in_convolution(node, reads, blocks):
+        is_sum = node.op_type in _SUMS and self._are_alike(node, reads)
+        if is_sum and self._add_in_convolution(node, reads, blocks):
             return True
         in_place = 0 if node.op_type in _ACTIVATIONS_IN_BLOCKS else None
         self._make_blocked(node, Step(node.op_type, tuple(reads), (), in_place=in_place), blocks)
@@ -234,12 +237,20 @@ class _Lowering:
                 are_blocked = all(name in self._blocked for name in sources)
                 return are_blocked and all(blocks.is_whole(value) for value in node.inputs)
             case "Resize" | "Upsample":
-                return blocks.resizes(node)
+                scales = [name for name in node.node.input[1:] if name]
+                return all(map(self._usage.is_constant, scales)) and blocks.resizes(node)
             case "BatchNormalization":
                 return True
             case name if name in _ACTIVATIONS_IN_BLOCKS:
                 return True
         return False
+
+    def _are_alike(self, node: TypedNode, reads: list[str]) -> bool:
+        """Whether the runtime knows that the images that a node reads have the same shape."""
+        if len({value.shape for value in node.inputs}) != 1:
+            return False
+        are_known = all(self._values[name].is_known for name in reads)
+        return are_known or len({self._grids.get(name) for name in reads}) == 1
 
     def _convolve_in_blocks(self, node: TypedNode, source: str, blocks: Blocks) -> None:
         output = self._chains.hard_swish_after(self._chains.end(node))
@@ -355,6 +366,7 @@ class _Lowering:
         plain = output or node.node.output[0]
         name = BLOCKED_PREFIX + plain
         self._values[name] = self._in_blocks(plain, node.output(), blocks)
+        self._grids[name] = grid_of(node, name, self._grids.get(step.reads[0]))
         is_same = node.op_type in _KEPT_IN_BLOCKS
         self._append(step._replace(writes=(name,)), Stage.READ if is_same else Stage.BLOCKED)
         self._blocked[plain] = name
