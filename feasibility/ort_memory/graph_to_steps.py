@@ -237,13 +237,18 @@ class _Lowering:
                 are_blocked = all(name in self._blocked for name in sources)
                 return are_blocked and all(blocks.is_whole(value) for value in node.inputs)
             case "Resize" | "Upsample":
-                scales = [name for name in node.node.input[1:] if name]
-                return all(map(self._usage.is_constant, scales)) and blocks.resizes(node)
+                return not self._is_scaled_by_value(node) and blocks.resizes(node)
             case "BatchNormalization":
                 return True
             case name if name in _ACTIVATIONS_IN_BLOCKS:
                 return True
         return False
+
+    def _is_scaled_by_value(self, node: TypedNode) -> bool:
+        """Whether the size of an image is computed while the model runs."""
+        sizes = [name for name in node.node.input[1:] if name]
+        is_scaling = node.op_type in ("Resize", "Upsample")
+        return is_scaling and not all(map(self._usage.is_constant, sizes))
 
     def _are_alike(self, node: TypedNode, reads: list[str]) -> bool:
         """Whether the runtime knows that the images that a node reads have the same shape."""
@@ -311,7 +316,7 @@ class _Lowering:
             (),
             is_view=is_default and node.op_type in _VIEWS and first_is_read,
             in_place=0 if is_default and node.op_type in _IN_PLACE and reads else None,
-            workspace=workspace(node),
+            workspace=() if self._is_scaled_by_value(node) else workspace(node),
         )
         if is_default and node.op_type == "Conv":
             output = self._chains.end(node)

@@ -149,10 +149,10 @@ def _variadic(node: TypedNode) -> _Buffers:
 
 
 def _resize(node: TypedNode) -> _Buffers:
-    """A linearly scaled single image. Source: core/providers/cpu/tensor/upsample.cc."""
+    """One or two linearly scaled images, if their size is known. Source: measured."""
     image = _dims(node.output())
     is_linear = text_of(node.attributes, "mode", "nearest") == "linear"
-    return _results(1)(node) if is_linear and len(image) == 4 and image[0] == 1 else ()
+    return _results(1)(node) if is_linear and len(image) == 4 and image[0] <= 2 else ()
 
 
 def scratch_bytes(node: TypedNode) -> int:
