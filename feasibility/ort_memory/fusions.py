@@ -78,13 +78,20 @@ def _merge_root_mean_square_norm(mean_at: int, usage: Usage, found: Fusions) -> 
 
 
 def _merge_gated_sigmoid(index: int, usage: Usage, found: Fusions) -> None:
-    """Positions of Sigmoid(x) -> * x."""
+    """Positions of Sigmoid(x) -> * x, also with x scaled before."""
     node = usage.nodes[index]
     gate_at = usage.only_reader_at(node.node.output[0])
-    if gate_at is None:
+    if gate_at is None or usage.nodes[gate_at].op_type != "Mul":
         return
-    source, gate = str(node.node.input[0]), usage.nodes[gate_at]
-    if gate.op_type == "Mul" and set(gate.node.input) == {source, node.node.output[0]}:
+    source, reads = str(node.node.input[0]), set(usage.nodes[gate_at].node.input)
+    scale_at = usage.maker_at(source)
+    if source not in reads and scale_at is not None and usage.count(source) == 1:
+        scaled, constant = operands(usage.nodes[scale_at], usage)
+        is_product = usage.nodes[scale_at].op_type == "Mul" and constant is not None
+        if is_product and scaled in reads:
+            found.absorbed.add(scale_at)
+            source = scaled
+    if reads == {source, str(node.node.output[0])}:
         found.absorbed.add(index)
         found.merged[gate_at] = Merge("QuickGelu", (source,))
 
