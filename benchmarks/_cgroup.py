@@ -1,4 +1,4 @@
-"""A memory cgroup of one's own, where the system lets one be made."""
+"""How does a benchmark get a memory cgroup of its own, if the system allows one?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the benchmarks share.
+"""What do several benchmarks use?
 
 A benchmark prints ratios of things that ran in turns on one machine within minutes. What
 the machine was doing meanwhile it did to both; no figure here holds for another machine.

@@ -1,4 +1,4 @@
-"""Runs one command and writes what it spent: nanoseconds, peak bytes, exit code.
+"""How much time and memory does one command take? Writes nanoseconds, peak bytes, exit code.
 
 Linux counts the parent's high-water mark into a child's `ru_maxrss`, because the child
 is a copy of the parent until it calls `execve`. So the parent has to be this small

@@ -1,4 +1,4 @@
-"""Loads and runs one model inside a control group that its caller has limited.
+"""How does one model load and run inside a cgroup that the caller has limited?
 
 Shares no code with the tool, on purpose: it is what the tool's findings are compared with.
 Takes the model and its inputs as JSON; prints one line of JSON when it has imported

@@ -1,4 +1,4 @@
-"""How much of the memory the anatomy accounts for, whether its instruments agree, what they cost.
+"""How much memory does the anatomy explain, do its instruments agree, and how long do they take?
 
 For every model: the part that nothing accounts for; what memray saw asked for against what
 the C library says is in use; and the time of the memray pass, its capture read, against a

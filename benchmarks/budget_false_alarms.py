@@ -1,4 +1,4 @@
-"""How often budgets break on nothing, and how often they miss what they should find.
+"""How often do budgets fail without a change, and how often do they miss a change?
 
 Two files of one model that differ in a comment stand for an unchanged model, since equal files
 would be passed without measuring. A second process keeps one processor busy meanwhile, unless

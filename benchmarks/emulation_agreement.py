@@ -1,4 +1,4 @@
-"""Compares guest memory under emulation with a run that reads the emulator's mappings by hand.
+"""Does guest memory under emulation agree with a run that reads the emulator's mappings?
 
 The run by hand has a guest program of its own, which stops after every phase, says which
 addresses the guest has, and waits until it is told to go on: the sizes between phases are

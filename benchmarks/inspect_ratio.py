@@ -1,4 +1,4 @@
-"""`feasibility inspect` on a model of a gigabyte against loading it with other tools.
+"""How fast is `feasibility inspect` on a model of a gigabyte, compared with other tools?
 
     python -m benchmarks.inspect_ratio [PYTHON]
 

@@ -1,4 +1,4 @@
-"""The plain pass's median latency against a bare loop in a process of its own."""
+"""Does the plain pass measure the same median latency as a bare loop in its own process?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far the profile's memory figures repeat, and agree with counters that are not ours.
+"""Do the profile's memory figures repeat, and do they agree with independent counters?
 
 For every model: the spread of five profiles; the steady figures against a bare child with
 the same allocator setting and against the peak of a cgroup; and how many independent

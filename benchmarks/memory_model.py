@@ -1,4 +1,4 @@
-"""Compares memory modelled from the graph with memory that the kernel counts.
+"""How far is memory modelled from the graph from memory that the kernel counts?
 
 Each model is loaded and run in one fresh process with the steady allocator: here and, with `--on`,
 under emulation of 64-bit Arm. Then figures projected from here to Arm are compared too. Without

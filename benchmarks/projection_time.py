@@ -1,4 +1,4 @@
-"""Measures the time to project saved profiles onto the whole catalogue, after start-up.
+"""How long does it take to project saved profiles onto the whole catalogue?
 
     python -m benchmarks.projection_time
 

@@ -1,4 +1,4 @@
-"""How far `prove` agrees with the profile, and with control groups that are not its own.
+"""Does `prove` agree with the profile, and with cgroups that the benchmark made itself?
 
 For every model: whether it survives under its reported peak and 5 % more, and not under
 85 % of its reported floor; and the floor and comfort point of `prove --bisect` beside those

@@ -1,4 +1,4 @@
-"""Start-up of the command line against that of Python with its largest import."""
+"""How long does the command line take to start, against Python with its largest import?"""
 
 from __future__ import annotations
 

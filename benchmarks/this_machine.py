@@ -1,4 +1,4 @@
-"""Latency projected from `feasibility devices this` against latency measured on the same machine.
+"""How far is latency projected with `devices this` from latency measured on this machine?
 
 Projected as though each model had only been measured elsewhere: from its work alone, without
 its time here. Further models can be named:

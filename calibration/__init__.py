@@ -1,1 +1,1 @@
-"""Fits the latency projection to published measurements; a development tool, not in the wheel."""
+"""How is the latency projection fitted to published measurements? Not in the wheel."""

@@ -34,14 +34,14 @@ your own measurements, a file with the columns of `profiles/published.csv`.
 * **Several** means several threads.
 * **1 or 2 models known**: one or two models of a published table count as measured on the device.
   The other models of this table are projected. All choices of the known models were tried, up to a
-  fixed number. The similarity of errors on one device was fitted on other chips.
+  fixed number, so these lines have more projections than rows.
 * **90 % within**: 90 % of the rows have an error of at most this factor. **In 1.5x** and **in 2x**:
   share of the rows with an error of at most this factor.
 * **In interval**: share of the rows inside the 80 % interval. The rows of all other chips set the
-  width of the interval, also in the tables by kind of device and by runtime.
-* A few spreads of priors were chosen by these errors. `python -m calibration.nested_choice` chooses
-  them again without each chip. [scoring.md](scoring.md#the-interval) states the error of this.
-* A time is the fastest run if the table states it, and the mean otherwise.
+  width of the interval.
+* Two parameters of the fit were chosen by these errors, so the errors are somewhat too low.
+  [scoring.md](scoring.md#the-interval) states by how much.
+* A time is the fastest run if the table states it. Otherwise it is the mean.
 """
 
 

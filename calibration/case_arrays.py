@@ -1,4 +1,4 @@
-"""Turns many rows into arrays, in the records that the formulas take."""
+"""How are many rows turned into arrays, in the records that the formulas take?"""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from feasibility.predict.latency.cpu_cores import FAMILIES, used_cores
+from feasibility.catalogue.cores import FAMILIES
+from feasibility.predict.latency.cpu_cores import used_cores
 from feasibility.predict.latency.cpu_formula import Cores, Work
 from feasibility.predict.latency.gpu_formula import GpuPeaks, peaks_of
 from feasibility.predict.validation.cases import Case

@@ -16,6 +16,7 @@ import numpy as np
 
 from calibration.case_arrays import core_arrays, work_arrays
 from calibration.robust_fit import Vector, fit_robust
+from feasibility.catalogue.cores import FAMILIES
 from feasibility.predict.latency.coefficients import (
     CIRCUMSTANCES,
     REFERENCE_RUNTIME,
@@ -23,9 +24,8 @@ from feasibility.predict.latency.coefficients import (
     CpuFit,
     RuntimeRatios,
 )
-from feasibility.predict.latency.cpu_cores import FAMILIES
 from feasibility.predict.latency.cpu_formula import CpuCoefficients, cpu_seconds
-from feasibility.predict.latency.model_similarity import operator_point, similarity
+from feasibility.predict.latency.error_covariance import operator_point, similarity
 from feasibility.predict.validation.cases import Case
 
 

@@ -11,7 +11,7 @@ from calibration.hold_out import HeldOut, chip_groups
 from feasibility import __version__
 from feasibility.predict.latency.coefficients import Coefficients
 from feasibility.predict.latency.interval import CONFIDENCE
-from feasibility.predict.validation.cases import ROWS_FILE
+from feasibility.predict.published_npu_times import ROWS_FILE
 from feasibility.predict.validation.misses import (
     Miss,
     cpu_miss,

@@ -1,4 +1,4 @@
-"""Checks before you deploy where an ONNX model can run."""
+"""Where can an ONNX model run? Checked before you deploy the model."""
 
 from __future__ import annotations
 

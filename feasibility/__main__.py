@@ -1,4 +1,4 @@
-"""Entry point of the `feasibility` command and of `python -m feasibility`."""
+"""How does a program start: the `feasibility` command, and `python -m feasibility`?"""
 
 from __future__ import annotations
 

@@ -46,6 +46,10 @@ class ModelError(FeasibilityError):
     """A model file that cannot be read, or that the runtime cannot load or run."""
 
 
+class ChangeError(FeasibilityError):
+    """A change that does not apply to a model, or a changed model that cannot be written."""
+
+
 class InputError(FeasibilityError):
     """Input data that does not match the model, or dims for which no value works."""
 

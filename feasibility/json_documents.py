@@ -8,7 +8,8 @@ meaning. New fields keep the version, because readers ignore unknown fields.
 * feasibility/profile/1, feasibility/assessment/1, feasibility/facts/1,
   feasibility/catalogue/1, feasibility/device/1, feasibility/doctor/1,
   feasibility/proof/1, feasibility/baseline/1, feasibility/budget/1, feasibility/runners/1,
-  feasibility/trial/1: first.
+  feasibility/trial/1, feasibility/session_options/1,
+  feasibility/comparison/1: first.
 """
 
 from __future__ import annotations
@@ -23,13 +24,15 @@ from feasibility.errors import DocumentError, UsageError
 from feasibility.records.accuracy import Accuracy
 from feasibility.records.assessment import Assessment
 from feasibility.records.budget import BudgetReport, Snapshot
-from feasibility.records.catalogue import Catalogue
-from feasibility.records.device import Device
+from feasibility.records.comparison import Comparison
+from feasibility.records.device import Catalogue, Device
 from feasibility.records.doctor import HostReport
 from feasibility.records.facts import ModelFacts
+from feasibility.records.fit import Fit
 from feasibility.records.profile import Profile
 from feasibility.records.proof import Proof
 from feasibility.records.runners import RunnerForms, RunnerTrial
+from feasibility.records.session_options import SessionOptions
 from feasibility.text import safe_text
 
 RecordT = TypeVar("RecordT", bound=msgspec.Struct)
@@ -47,9 +50,12 @@ DOCUMENTS: Final[dict[str, type[msgspec.Struct]]] = {
     "proof": Proof,
     "runners": RunnerForms,
     "trial": RunnerTrial,
+    "session_options": SessionOptions,
+    "comparison": Comparison,
+    "fit": Fit,
 }
 _MAX_DOCUMENT_BYTES: Final = 256 * 1024**2
-_SCHEMA_NAME: Final = re.compile(r"feasibility/([a-z]+)/(\d+)", re.ASCII)
+_SCHEMA_NAME: Final = re.compile(r"feasibility/([a-z_]+)/(\d+)", re.ASCII)
 
 
 class _Header(msgspec.Struct):

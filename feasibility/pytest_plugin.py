@@ -1,4 +1,4 @@
-"""pytest plugin: `@pytest.mark.model_budget` and the `feasibility` fixture.
+"""How do tests check budgets? With `@pytest.mark.model_budget` or the `feasibility` fixture.
 
 It imports heavy modules only when a test uses one of them. Tests measure one after the other,
 also with several pytest-xdist workers.

@@ -1,4 +1,4 @@
-r"""How are names out of model files made safe to show?
+r"""How are names from model files made safe to print?
 
 A tensor may be named `\x1b[2J`, or have ten thousand characters or a right-to-left override.
 JSON keeps such names, because it escapes them. Every name in a report or message passes

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,6 +41,37 @@ class TomlTable:
     error: ClassVar[type[FeasibilityError]]
     kind: ClassVar[str]
     page: ClassVar[str]
+    most_bytes: ClassVar[int] = 256 * 1024
+
+    @classmethod
+    def read(cls, path: Path) -> str:
+        """The text of a file; an error if it is not a regular file, too large or not UTF-8."""
+        what = f"Cannot read {cls.kind.lower()} {safe_text(str(path))}"
+        try:
+            if path.exists() and not path.is_file():
+                raise cls.error(what, "it is not a file", "give the path of a .toml file")
+            if path.stat().st_size > cls.most_bytes:
+                raise cls.error(what, f"it is larger than {cls.most_bytes // 1024} KiB")
+            return path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise cls.error(what, "it is not UTF-8 text", "save it as UTF-8") from error
+        except OSError as error:
+            raise cls.error(what, error.strerror or str(error), "check the path") from error
+
+    @classmethod
+    def parsed(cls, text: str, origin: str) -> Self:
+        """The whole document as a table."""
+        try:
+            # Without an end of line `tomllib` calls the last line the end of the document.
+            return cls(origin, tomllib.loads(f"{text}\n"), key_lines(text))
+        # A whole number of thousands of digits is a plain ValueError.
+        except (ValueError, RecursionError) as error:
+            merged = "git left conflict markers in it: resolve them" if "<<<<<<<" in text else ""
+            raise cls.error(
+                f"{cls.kind} {safe_text(origin)} is not valid",
+                f"it is not TOML: {safe_text(str(error))}",
+                merged or f"{cls.page} shows a complete file",
+            ) from error
 
     def line(self, key: str = "") -> int:
         """Line of a key, or of the table."""
@@ -132,26 +164,6 @@ def guess(text: str, known: Iterable[str]) -> str:
     """The known word that a typo may mean, as the end of a sentence; empty if none is near."""
     near = difflib.get_close_matches(text, known, n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
-
-
-def read_toml_text(
-    path: Path, what: str, error_type: type[FeasibilityError], most_bytes: int
-) -> str:
-    """The text of a file.
-
-    Raises:
-        FeasibilityError: It is not a regular file, too large or not UTF-8.
-    """
-    try:
-        if path.exists() and not path.is_file():
-            raise error_type(what, "it is not a file", "give the path of a .toml file")
-        if path.stat().st_size > most_bytes:
-            raise error_type(what, f"it is larger than {most_bytes // 1024} KiB")
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise error_type(what, "it is not UTF-8 text", "save it as UTF-8") from error
-    except OSError as error:
-        raise error_type(what, error.strerror or str(error), "check the path") from error
 
 
 def key_lines(text: str) -> dict[KeyPath, int]:

@@ -166,8 +166,8 @@ def format_percent_range(low_ratio: float, high_ratio: float) -> str:
 
 
 def format_margin(ratio: float) -> str:
-    """How far a figure may be off, for example `+/- 0.3 %`."""
-    return f"+/- {_digits(100 * ratio, _INTERVAL_DIGITS)} %"
+    """How far a figure may be off, for example `+/- 0.3 %`; at least 0.1 %, never 0."""
+    return f"+/- {_digits(100 * max(ratio, 0.001), _INTERVAL_DIGITS)} %"
 
 
 def format_change(ratio: float) -> str:
@@ -181,6 +181,11 @@ def format_change(ratio: float) -> str:
 def format_change_range(low_ratio: float, high_ratio: float) -> str:
     """An interval of growth, for example `-1 to +3 %`."""
     return f"{100 * (low_ratio - 1):+.0f} to {100 * (high_ratio - 1):+.0f} %"
+
+
+def format_similarity(cosine: float) -> str:
+    """A cosine similarity with four decimals, for example `0.9991`."""
+    return f"{cosine:.4f}"
 
 
 def format_factor(ratio: float) -> str:

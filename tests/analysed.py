@@ -9,7 +9,6 @@ from onnx import ModelProto
 
 from feasibility.facts.node_work import with_work
 from feasibility.graph.inputs import input_plans
-from feasibility.graph.inputs.dim_sizes import DimBinding
 from feasibility.graph.typed_graph import TypedGraph
 from feasibility.records.facts import ModelFacts
 from feasibility.records.workload import InputPlan
@@ -24,7 +23,7 @@ def typed(model: ModelProto, dims: Mapping[str, int]) -> TypedGraph:
     return input_plans.choose_sizes(model, dims).likeliest[1]
 
 
-def bind_dims(model: ModelProto, dims: Mapping[str, int]) -> DimBinding:
+def bind_dims(model: ModelProto, dims: Mapping[str, int]) -> InputPlan:
     return input_plans.choose_sizes(model, dims).likeliest[0]
 
 

@@ -48,7 +48,7 @@ def broken_model(name: str = "models/a.onnx") -> ModelBudget:
                 limit_text="+2%",
                 unit="bytes",
                 outcome="skipped",
-                reason="new: main does not have it",
+                reason="the model is new: main does not contain it",
                 line_number=5,
             ),
         ),

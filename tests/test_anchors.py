@@ -97,8 +97,8 @@ def test_measuring_again_replaces(home: Path) -> None:
     ("text", "message"),
     [
         ("model.onnx", "it must be a model, an equals sign and a time"),
-        ("model.onnx=0ms", "0ms is too short or too long for an inference"),
-        ("model.onnx=fast", "is not a duration"),
+        ("model.onnx=0ms", "this much or this little"),
+        ("model.onnx=fast", "expected a duration"),
     ],
 )
 def test_a_time_that_cannot_be(text: str, message: str) -> None:
@@ -125,10 +125,10 @@ def test_times_of_several_devices_in_a_file(home: Path) -> None:
     [
         ("", "it has no table of a device"),
         ("pi5 = 3", "pi5 is not a table of models"),
-        ("[pi5]\n'm.onnx' = 23", "it is not a text such as 23ms"),
-        ("[pi5]\n'm.onnx' = '-5ms'", r"m.onnx in .*times.toml, \[pi5\]: '-5ms' is not a duration"),
-        ("[pi5]\n'm.onnx' = '0ms'", r"\[pi5\]: 0ms is too short or too long for an inference"),
-        ("[pi5]\nm.onnx = '5ms'", "the dot in its name makes it a table"),
+        ("[pi5]\n'm.onnx' = 23", "expected a duration"),
+        ("[pi5]\n'm.onnx' = '-5ms'", r"m.onnx in .*times.toml, \[pi5\]: expected a duration"),
+        ("[pi5]\n'm.onnx' = '0ms'", r"\[pi5\]: expected a duration .* or this little"),
+        ("[pi5]\nm.onnx = '5ms'", "TOML reads a name with a dot as a table"),
         ("[pi5", "it is not TOML"),
     ],
 )

@@ -14,7 +14,7 @@ from feasibility.budget.check_model import Baseline, Check
 from feasibility.budget.metrics import METRICS
 from feasibility.budget.model_under_test import Readings
 from feasibility.budget.parse_limit import parse_limit
-from feasibility.budget.significance import LOOKS
+from feasibility.measure.significance import LOOKS
 from feasibility.records.budget import (
     Conditions,
     Growth,

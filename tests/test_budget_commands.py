@@ -113,7 +113,7 @@ def test_a_model_that_the_revision_does_not_have_is_new(repository: Path, cli: C
     mlp(repository / "models" / "b.onnx")
     found = cli("budget", "check", "models/b.onnx", "--against", "HEAD", "-q", "--static")
     assert found.code == 0
-    assert "new: HEAD does not have it" in found.out
+    assert "the model is new: HEAD does not contain it" in found.out
 
 
 def test_external_data_of_the_revision_comes_along(repository: Path) -> None:

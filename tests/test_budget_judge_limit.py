@@ -17,7 +17,7 @@ from feasibility.budget.comparability import (
 from feasibility.budget.judge_limit import Comparison, judge, line_of
 from feasibility.budget.metrics import METRICS
 from feasibility.budget.parse_limit import parse_limit
-from feasibility.budget.significance import LOOKS
+from feasibility.measure.significance import LOOKS
 from feasibility.records.budget import Conditions, Metric, Outcome, Snapshot
 
 MIB = 2**20

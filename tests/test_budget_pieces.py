@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from feasibility.budget.baseline import KEPT_INITIALIZER_COUNT, read_baseline, write_baseline
 from feasibility.budget.budget_file import BudgetedWorkload, parse_config
+from feasibility.budget.drift_and_device_rules import device_bound
 from feasibility.budget.metrics import METRICS
 from feasibility.budget.model_runs import ModelRuns, ProcessorUse, is_quiet
 from feasibility.budget.propose_budgets import propose_toml
@@ -21,7 +22,6 @@ from feasibility.budget.reading_cache import (
     file_digest,
     model_digest,
 )
-from feasibility.budget.rules import device_bound
 from feasibility.errors import DeviceError
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.records.budget import InitializerSize, Metric, Snapshot

@@ -32,8 +32,9 @@ from feasibility.predict.latency.coefficients import FILE, shipped_coefficients
 from feasibility.predict.latency.cpu_formula import cpu_seconds
 from feasibility.predict.latency.likely_seconds import likely_cpu_seconds
 from feasibility.predict.latency.model_work import work_of_model
+from feasibility.predict.published_npu_times import ROWS_FILE
 from feasibility.predict.validation import misses as miss_figures
-from feasibility.predict.validation.cases import ROWS_FILE, Case, case_of, published_tables
+from feasibility.predict.validation.cases import Case, case_of, published_tables
 from feasibility.predict.validation.misses import Miss, cpu_miss, misses_with_anchors
 from feasibility.predict.validation.published_rows import REQUIRED_COLUMNS, read_rows, runtime_name
 from feasibility.predict.validation.rows_report import rows_report

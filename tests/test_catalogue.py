@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from feasibility.catalogue.cores import CORE_FAMILIES
 from feasibility.catalogue.figures import BANDWIDTH, CLOCK, FLOP_RATE, MEMORY
 from feasibility.catalogue.load_catalogue import (
     DEFAULT_DEVICE_IDS,
@@ -21,7 +22,6 @@ from feasibility.catalogue.load_catalogue import (
 from feasibility.catalogue.read_device_file import parse_device, read_device
 from feasibility.errors import DeviceError
 from feasibility.paths import devices_dir
-from feasibility.predict.latency.cpu_cores import CORE_FAMILIES
 from feasibility.records.device import UNVERIFIED, Device, Figure
 from feasibility.toml_key_errors import key_lines, line_of
 from feasibility.units import GIB, MIB, MILLISECOND_NS

@@ -131,7 +131,7 @@ def test_another_runtime_and_threads_reach_the_projection(cli: Cli, tmp_path: Pa
     text = " ".join(result.out.split())
     assert "ncnn, CPU with 4 threads, GPU with Vulkan" in text
     assert "fewer than 6 cores: Raspberry Pi 4 (4 GB)" in text
-    assert "memory is that of ONNX Runtime" in text
+    assert "memory is for ONNX Runtime" in text
     model = read_document(saved, Assessment).models[0]
     assert (model.runtime, model.threads) == ("ncnn", 6)
     times = [(item.latency.runtime, item.latency.threads) for item in model.devices]

@@ -96,10 +96,10 @@ def test_the_time_of_a_server_includes_the_network() -> None:
     assert server.latency.high_ns is not None
     text = report(model)
     assert "0.11 to 1 s * " in text
-    assert "* with the network: Wi-Fi, assumed and not part of the verdict; set --network" in text
+    assert "* includes the network (Wi-Fi, assumed); the verdict ignores it; set --network" in text
     named = Requirements(network=PRESETS["4g"], latency_budget_ns=100 * MILLISECOND_NS)
     text = report(assessed(demands=named))
-    assert "* with the network: 4G\n" in text
+    assert "* includes the network (4G)\n" in text
     assert " to 6.6 s ! *  100 ms" in text
     assert "*" not in report(assessed(ZERO, SERVER, demands=Requirements(is_offline=True)))
 
@@ -116,7 +116,7 @@ def test_memory_on_a_device_is_shown_as_a_sum() -> None:
     assert "383 MiB = 359 MiB for the model on aarch64 + 24 MiB for the runtime" in text
     assert "641 MiB = 241 MiB for the model on the GPU + 400 MiB for the runtime" in text
     (found,) = assessed(ZERO).devices
-    assert "About 359 MiB to load" in found.memory.explanation
+    assert "about 359 MiB to load" in found.memory.explanation
     # A device's figure is explained once, however many devices share it.
     assert report(assessed(*CATALOGUE)).count(" for the runtime\n") <= 6
 
@@ -140,7 +140,7 @@ def test_obstacles_without_a_column_are_listed() -> None:
     demands = Requirements(storage_budget_bytes=31_457_280, is_private=True)
     text = report(assessed(demands=demands))
     assert "takes 171 MiB on disk, over the limit of 30 MiB (--app-size)" in text
-    assert "server         inputs may not leave the device (--private)" in text
+    assert "server         inputs must stay on the device (--private)" in text
 
 
 def test_the_next_action_can_be_pasted() -> None:

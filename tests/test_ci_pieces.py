@@ -11,7 +11,7 @@ import pytest
 
 from feasibility.budget.budget_file import parse_config
 from feasibility.budget.metrics import METRICS
-from feasibility.render.ci.formats import RENDERERS
+from feasibility.commands.budget_formats import RENDERERS
 from feasibility.render.ci.markdown import MARKER
 
 ROOT = Path(__file__).parents[1]

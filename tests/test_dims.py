@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feasibility.errors import InputError
-from feasibility.graph.inputs.dim_names import evaluate, operands, role_of
 from feasibility.graph.inputs.dim_sizes import MAX_BINDINGS
 from feasibility.graph.inputs.input_plans import choose_sizes
+from feasibility.graph.inputs.role_of_dim_name import evaluate, operands, role_of
 from tests.analysed import bind_dims
 from tests.analysis_models import FLOAT, INT64, constant, dropped, model, node
 

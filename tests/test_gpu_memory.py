@@ -12,10 +12,11 @@ from typing import ClassVar
 import pytest
 
 from feasibility.measure import gpu_pass as gpu
-from feasibility.measure.instruments.gpu_watcher import GpuFigures, GpuWatcher
+from feasibility.measure.gpu_pass import GpuWatcher
 from feasibility.measure.instruments.nvml import GpuState, NvmlError, open_nvml
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.passes import Passes
+from feasibility.records.profile import GpuMemory
 from feasibility.records.workload import InputPlan
 from feasibility.runners.child_protocol import Done, Loaded, MemoryReading, Ready
 from feasibility.runners.host import ceiling_bytes
@@ -47,13 +48,13 @@ def state(used: int, own: int | None = None, *, listed: bool = True) -> GpuState
     return GpuState("NVIDIA T4", 15360 * MIB, used * MIB, processes)
 
 
-def watched(*answers: GpuState | tuple[GpuState, ...]) -> GpuFigures:
+def watched(*answers: GpuState | tuple[GpuState, ...]) -> GpuMemory:
     """Figures of a child that was looked at between its phases only."""
     watcher = GpuWatcher(Recorded(*answers), PID)
     for event in (READY, LOADED, DONE):
         assert watcher.corrected(event) is event
-    assert watcher.figures is not None
-    return watcher.figures
+    assert watcher.memory is not None
+    return watcher.memory
 
 
 def test_the_childs_own_memory_is_followed_through_its_phases() -> None:
@@ -75,9 +76,17 @@ def test_the_childs_own_memory_is_followed_through_its_phases() -> None:
     watcher.corrected(LOADED)
     watcher.observe()
     watcher.corrected(DONE)
-    assert watcher.figures == GpuFigures(
-        "NVIDIA T4", 15360 * MIB, "process", 800 * MIB, 600 * MIB, 1000 * MIB
+    assert watcher.memory == GpuMemory(
+        name="NVIDIA T4",
+        total_bytes=15360 * MIB,
+        scope="process",
+        load_peak_bytes=800 * MIB,
+        resident_bytes=600 * MIB,
+        inference_peak_bytes=1000 * MIB,
+        workspace_bytes=400 * MIB,
     )
+    memory = gpu.without_context(watcher.memory, 350 * MIB)
+    assert (memory.context_bytes, memory.weights_bytes) == (350 * MIB, 250 * MIB)
 
 
 def test_where_processes_are_not_told_apart_the_difference_counts() -> None:
@@ -98,7 +107,7 @@ def test_others_on_the_gpu_do_not_count_once_the_child_is_listed() -> None:
     figures = watched(
         state(1100, listed=False), state(9000, listed=False), state(1500, 400), state(1500, 400)
     )
-    assert (figures.scope, figures.load_peak_bytes) == ("process", 0)
+    assert (figures.scope, figures.load_peak_bytes) == ("process", 400 * MIB)
     assert (figures.resident_bytes, figures.inference_peak_bytes) == (400 * MIB, 400 * MIB)
 
 
@@ -119,7 +128,7 @@ def test_nothing_seen_on_any_gpu_is_no_figure() -> None:
     watcher = GpuWatcher(Recorded(state(1100, listed=False)), PID)
     for event in (READY, LOADED, DONE):
         watcher.corrected(event)
-    assert watcher.figures is None
+    assert watcher.memory is None
 
 
 def test_a_look_that_fails_is_passed_over() -> None:
@@ -130,20 +139,15 @@ def test_a_look_that_fails_is_passed_over() -> None:
     watcher = GpuWatcher(Lost(), PID)
     watcher.corrected(READY)
     watcher.corrected(LOADED)
-    assert watcher.figures is None
+    assert watcher.memory is None
 
 
-def test_context_weights_and_workspace_are_told_apart() -> None:
-    model = GpuFigures("T4", 100, "process", 800 * MIB, 600 * MIB, 1000 * MIB)
-    memory = gpu.combined(model, GpuFigures("T4", 100, "process", 350 * MIB, 350 * MIB, 350 * MIB))
-    assert memory.context_bytes == 350 * MIB
-    assert memory.weights_bytes == 250 * MIB
-    assert memory.workspace_bytes == 400 * MIB
-    assert memory.inference_peak_bytes == 1000 * MIB
-
-
-def test_without_the_context_its_share_is_not_known() -> None:
-    memory = gpu.combined(GpuFigures("T4", 100, "device", 8, 6, 6), None)
+def test_a_look_at_the_runs_alone_may_be_lower_than_after_loading() -> None:
+    """No peak is below what was held after loading, and the context's share is not known."""
+    memory = watched(
+        state(1100, listed=False), state(1600, 400), state(1600, 600), state(1300, 300)
+    )
+    assert (memory.load_peak_bytes, memory.inference_peak_bytes) == (600 * MIB, 600 * MIB)
     assert (memory.context_bytes, memory.weights_bytes) == (None, None)
     assert memory.workspace_bytes == 0
 

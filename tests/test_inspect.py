@@ -358,7 +358,7 @@ def test_a_file_replaced_meanwhile_is_noticed(path: Path) -> None:
     skeleton = read_skeleton(path)
     path.write_bytes(b"something else")
     with pytest.raises(ModelError, match="changed or replaced"):
-        facts_of(skeleton, *choose_sizes(skeleton.model, {}).likeliest)
+        facts_of(skeleton, *choose_sizes(skeleton.model, {}).likeliest, ())
 
 
 def test_loops_are_entered(path: Path) -> None:

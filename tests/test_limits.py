@@ -14,7 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from feasibility.runners.cgroup_mounts import Hierarchy, memory_hierarchies, read_number
+from feasibility.runners.cgroup_mounts import (
+    Hierarchy,
+    memory_hierarchies,
+    memory_limits,
+    read_number,
+)
 from feasibility.runners.child_command import Command, local_command
 from feasibility.runners.child_process import ChildResult, run_child
 from feasibility.runners.child_protocol import Request
@@ -40,9 +45,9 @@ from feasibility.runners.limits.strongest_limit import (
     outer_v2_enforcer,
     own_v2_enforcer,
     strongest_enforcer,
+    systemd_enforcer,
     v1_enforcer,
 )
-from feasibility.runners.limits.systemd_scope import systemd_enforcer
 from feasibility.units import GIB, MIB
 
 V1_FILES = {
@@ -53,7 +58,7 @@ V1_FILES = {
     "memory.oom_control": "oom_kill_disable 1\nunder_oom 0\noom_kill 3\n",
     "memory.max_usage_in_bytes": "1000\n",
     "memory.kmem.usage_in_bytes": "300\n",
-    "memory.stat": "cache 20\nrss 10\nworkingset_refault_file 2\npgmajfault 5\n",
+    "memory.stat": "workingset_refault_file 2\npgmajfault 5\n",
 }
 V2_FILES = {
     "cgroup.procs": "",
@@ -63,7 +68,7 @@ V2_FILES = {
     "memory.swap.max": "max\n",
     "memory.peak": "1000\n",
     "memory.events": "low 0\nmax 7\noom 1\noom_kill 3\n",
-    "memory.stat": "anon 10\nfile 20\nkernel 300\nworkingset_refault_file 2\npgmajfault 5\n",
+    "memory.stat": "kernel 300\nworkingset_refault_file 2\npgmajfault 5\n",
 }
 
 
@@ -288,8 +293,6 @@ def test_v1_counts(v1: Hierarchy) -> None:
         (limit.cgroup / "memory.oom_control").write_text(V1_FILES["memory.oom_control"])
         assert limit.limit_bytes is None
         assert limit.usage() == Usage(
-            anonymous_bytes=10,
-            file_bytes=20,
             kernel_bytes=300,
             peak_bytes=1000,
             refault_bytes=2 * PAGE_BYTES,
@@ -316,8 +319,6 @@ def test_v2_counts(v2: Hierarchy) -> None:
     with own_v2_enforcer(v2) as enforcer, enforcer.limit(None) as limit:
         assert limit.limit_bytes is None
         assert limit.usage() == Usage(
-            anonymous_bytes=10,
-            file_bytes=20,
             kernel_bytes=300,
             peak_bytes=1000,
             refault_bytes=2 * PAGE_BYTES,
@@ -544,19 +545,27 @@ def test_a_real_group_takes_its_processes_with_it(enforcer: Enforcer) -> None:
         command = limit.command(shell("exec sleep 600")).argv
         sleeper = subprocess.Popen(command, start_new_session=True)
         deadline = time.monotonic() + 30
-        while not (limit.usage().anonymous_bytes or 0) and time.monotonic() < deadline:
+        while not process_ids(limit.cgroup) and time.monotonic() < deadline:
             time.sleep(0.01)
     assert sleeper.wait(30) == -signal.SIGKILL
 
 
 def test_limits_of_all_groups_around_this_process_count(tmp_path: Path) -> None:
     """A session may be unlimited while the slice that it is in is not."""
-    own = tmp_path / "user.slice" / "session.scope"
+    own = tmp_path / "cg" / "user.slice" / "session.scope"
     own.mkdir(parents=True)
+    mounts = (
+        f"31 22 0:28 / {tmp_path}/cg rw - cgroup cgroup rw,memory\n"
+        f"32 22 0:29 / {tmp_path}/cg rw - cgroup2 cgroup2 rw\n"
+    )
+    proc = proc_with(tmp_path, mounts, "4:memory:/\n0::/user.slice/session.scope\n")
+    assert memory_limits(proc) == []
     (own / "memory.max").write_text("max\n")
     (own.parent / "memory.max").write_text("1073741824\n")
-    assert Hierarchy(2, tmp_path, own).limits_bytes() == (GIB,)
-    assert Hierarchy(2, tmp_path, tmp_path).limits_bytes() == ()
-    (tmp_path / "memory.limit_in_bytes").write_text("2147483648\n")
+    (tmp_path / "memory.max").write_text("1\n")  # outside of the mount
+    assert memory_limits(proc) == [GIB]
+    (tmp_path / "cg" / "memory.limit_in_bytes").write_text("2147483648\n")
     (own / "memory.limit_in_bytes").write_text("1073741824\n")
-    assert Hierarchy(1, tmp_path, own).limits_bytes() == (GIB, 2 * GIB)
+    assert memory_limits(proc) == [GIB, 2 * GIB]
+    (proc / "cgroup").write_text("4:memory:/user.slice/session.scope\n")
+    assert memory_limits(proc) == [GIB, 2 * GIB]

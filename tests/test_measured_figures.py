@@ -252,7 +252,7 @@ def test_scattered_samples_with_a_sure_median_ask_for_more_runs_than_there_were(
         for notice in measurement_warnings.latency_warnings(figures_of(*samples), MeasureOptions())
         if notice.code == "latency-noisy"
     )
-    assert noisy.message.endswith("95 % confidence of the median: +/- 1 %")
+    assert noisy.message.endswith("95 % confidence of the median: +/- 0.1 %")
     assert noisy.hint == "close other programs, or measure more runs: --runs 200"
 
 

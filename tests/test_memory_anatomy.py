@@ -20,8 +20,12 @@ from feasibility.measure.instruments.ort_profile import ArenaStep, Trace
 from feasibility.measure.measure_model import measure_model
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.memory_anatomy import MemorySources, anatomy
-from feasibility.measure.memory_figures import ChildMemory
-from feasibility.measure.memory_surveys import SurveyedMemory, Surveys, surveyed_memory
+from feasibility.measure.memory_figures import (
+    ChildMemory,
+    SurveyedMemory,
+    Surveys,
+    surveyed_memory,
+)
 from feasibility.measure.passes import Passes
 from feasibility.records.anatomy import Anatomy, MemoryParts
 from feasibility.records.profile import Profile
@@ -228,15 +232,9 @@ def test_untouched_tensors_take_no_memory() -> None:
 
 def test_mappings_are_told_apart_by_what_is_behind_them() -> None:
     """Heap, the model's own files, and everything else that is a file."""
-    base = Survey({"": (10, 10), "[heap]": (5, 5), "/lib/a.so": (100, 3)}, HeapReading(9, 1, 4))
+    base = Survey({"": 10, "[heap]": 5, "/lib/a.so": 100}, HeapReading(9, 1, 4))
     now = Survey(
-        {
-            "": (40, 40),
-            "[heap]": (7, 7),
-            "/lib/a.so": (130, 4),
-            "/m/x.data": (50, 0),
-            "[stack]": (9, 9),
-        },
+        {"": 40, "[heap]": 7, "/lib/a.so": 130, "/m/x.data": 50, "[stack]": 9},
         HeapReading(30, 0, 20),
     )
     found = surveyed_memory(base, now, 140, {"/m/x.data", "/m/x"})

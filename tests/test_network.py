@@ -11,7 +11,6 @@ from feasibility.commands.parse_check_options import parse_network
 from feasibility.decide.network import (
     PRESETS,
     Transfer,
-    element_bits,
     network_time,
     raw_tensors,
     transfer_ns,
@@ -158,6 +157,12 @@ def test_transfers_are_rounded_up(count: int, rate: int) -> None:
     assert (taken - 1) * rate < count * 8 * 10**9 <= taken * rate or count == taken == 0
 
 
+def fed(*inputs: InputSpec, dims: dict[str, int] | None = None, outputs: object = ()) -> Profile:
+    profile = minilm()
+    workload = Workload(inputs=inputs, dims=dims or {})
+    return replace(profile, workload=workload, model=replace(profile.model, outputs=outputs))
+
+
 @pytest.mark.parametrize(
     ("dtype", "bits"),
     [
@@ -167,20 +172,15 @@ def test_transfers_are_rounded_up(count: int, rate: int) -> None:
         ("bool", 8),
         ("bfloat16", 16),
         ("int4", 4),
-        ("float8e4m3fn", 8),
+        ("float8_e4m3fn", 8),
         ("complex64", 64),
         ("string", None),
         ("", None),
     ],
 )
-def test_element_bits(dtype: str, bits: int | None) -> None:
-    assert element_bits(dtype) == bits
-
-
-def fed(*inputs: InputSpec, dims: dict[str, int] | None = None, outputs: object = ()) -> Profile:
-    profile = minilm()
-    workload = Workload(inputs=inputs, dims=dims or {})
-    return replace(profile, workload=workload, model=replace(profile.model, outputs=outputs))
+def test_a_tensor_is_as_large_as_its_elements(dtype: str, bits: int | None) -> None:
+    sent = raw_tensors(fed(InputSpec(name="x", dtype=dtype, shape=(3, 5)))).upload_bytes
+    assert sent == (None if bits is None else (15 * bits + 7) // 8)
 
 
 PIXELS = InputSpec(name="x", dtype="float32", shape=(1, 3, 224, 224))

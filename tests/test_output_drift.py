@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from feasibility.budget.budget_file import BudgetedWorkload, DriftRule
+from feasibility.budget.drift_and_device_rules import drift_line
 from feasibility.budget.model_under_test import ModelUnderTest
 from feasibility.budget.reading_cache import ReadingCache
-from feasibility.budget.rules import drift_line
 from feasibility.measure.output_drift import drift_ratio
 from tests.tiny_models import mlp
 

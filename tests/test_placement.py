@@ -83,7 +83,7 @@ def test_phones_here_boards_in_the_cloud() -> None:
     )
     assert (found.where, found.device) == ("on-device", "p1")
     assert found.summary == "on device: fits on the P1; tight on the P2"
-    text = "all operators are in the standard build"
+    text = "standard builds of ONNX Runtime have all operators of the model"
     assert found.reasons_text == (f"B2: {text}", f"B1: {text}", f"P1: {text}")
     assert [one.device for one in found.reasons] == ["b2", "b1", "p1"]
 

@@ -85,7 +85,7 @@ def test_a_device_of_ones_own_needs_no_network() -> None:
     ("demands", "summary"),
     [
         (Requirements(is_offline=True), "it must work without a network (--offline)"),
-        (Requirements(is_private=True), "inputs may not leave the device (--private)"),
+        (Requirements(is_private=True), "inputs must stay on the device (--private)"),
     ],
 )
 def test_demands_that_keep_it_from_the_cloud(demands: Requirements, summary: str) -> None:
@@ -149,7 +149,11 @@ def test_everything_that_stands_in_the_way_is_said() -> None:
     demands = Requirements(memory_budget_bytes=GIB // 64, storage_budget_bytes=GIB // 64)
     placement = placed(demands, ZERO).placement
     said = placement.reasons_text
-    endings = ("default target of 200 ms", "limit of 16 MiB (--app-size)", "--memory is 16 MiB")
+    endings = (
+        "default target of 200 ms",
+        "limit of 16 MiB (--app-size)",
+        "limit: 16 MiB (--memory)",
+    )
     assert all(any(reason.endswith(ending) for reason in said) for ending in endings)
     assert len(said) == len(endings)
 
@@ -235,8 +239,8 @@ def test_a_close_request_over_a_measured_network_is_settled_on_the_server() -> N
     assert found.devices[1].verdict == "undecided"
     assert found.devices[1].reasons[0].code == "limit-inside-interval"
     assert found.placement.settled_by == (
-        "measure its time on the NVIDIA T4 server, then run `feasibility devices calibrate t4 "
-        "--measured resnet101.onnx=TIME`",
+        "measure the model's time on the NVIDIA T4 server, then run `feasibility devices "
+        "calibrate t4 --measured resnet101.onnx=TIME`",
     )
 
 
@@ -247,8 +251,8 @@ def test_a_close_latency_is_settled_on_the_device() -> None:
         assess_model(pictures(), (roomy,), Requirements(latency_budget_ns=likely))
     )
     assert found.placement.settled_by == (
-        "measure its time on the Board, then run `feasibility devices calibrate board --measured "
-        "resnet101.onnx=TIME`",
+        "measure the model's time on the Board, then run `feasibility devices calibrate board "
+        "--measured resnet101.onnx=TIME`",
     )
 
 
@@ -258,8 +262,8 @@ def test_a_device_of_a_file_is_timed_with_a_table() -> None:
     likely = assess_model(pictures(), (own,)).devices[0].latency.likely_ns
     found = with_sentences(assess_model(pictures(), (own,), Requirements(latency_budget_ns=likely)))
     assert found.placement.settled_by == (
-        "measure its time on the Board and give it with `--measured TIMES.toml`; the file contains "
-        '[board] and "resnet101.onnx" = "TIME"',
+        "measure the model's time on the Board and give it with `--measured TIMES.toml`; the file "
+        'contains [board] and "resnet101.onnx" = "TIME"',
     )
 
 
@@ -273,14 +277,17 @@ def test_a_close_memory_is_settled_under_its_limit() -> None:
     found = with_sentences(assess_model(profile, (roomy,), demands))
     assert found.devices[0].verdict == "undecided"
     assert found.placement.settled_by == (
-        "run it under the memory limit of the Board: "
+        "run the model under the memory limit of the Board: "
         "`feasibility prove minilm.onnx --device board`",
     )
 
 
 @pytest.mark.parametrize(
     ("rate", "verdict", "words"),
-    [(1.0, "fits", "LAN carries 588 KiB"), (190.0, "does-not-fit", "LAN cannot carry")],
+    [
+        (1.0, "fits", "LAN is fast enough to send 588 KiB"),
+        (190.0, "does-not-fit", "LAN is too slow to send 588 KiB"),
+    ],
 )
 def test_the_uplink_carries_a_stream_or_not(rate: float, verdict: str, words: str) -> None:
     fast = replace(LAN, up_bits_per_s=fixed(900_000_000, 1, 1).up_bits_per_s)
@@ -428,7 +435,7 @@ def test_the_report_of_places_looks_as_it_did() -> None:
     report = Assessment(tool_version="0", models=(found,))
     text = drawn(report, printed(check_report), details=True)
     first, _, rest = text.partition("Slow board (slow_board)\n")
-    table = rest[rest.index("all places") : rest.index("also considered")]
+    table = rest[rest.index("all devices and servers") : rest.index("memory above the baseline")]
     assert_matches_snapshot("places.txt", f"{first[: first.index('measured on')]}{table}")
 
 

@@ -265,7 +265,7 @@ def test_an_anchor_moves_and_tightens_all_projections() -> None:
     after = project_latency(model, anchored(model, 2.0, count=2), threads=4)
     assert 1.7 < likely(after) / likely(before) < 2.0
     assert spread(after) < spread(before)
-    assert "2 models measured on the device itself." in said(after)
+    assert "2 models timed on the device itself." in said(after)
     one = project_latency(model, anchored(model, 2.0), threads=4)
     assert likely(before) < likely(one) < likely(after)
     assert spread(after) < spread(one) < spread(before)
@@ -304,7 +304,7 @@ def test_a_model_like_the_anchor_moves_most() -> None:
 
 def test_an_anchor_under_other_conditions_says_so() -> None:
     found = project_latency(resnet101(), anchored(resnet101(), 2.0), threads=4, runtime="ncnn")
-    assert "1 model measured on the device itself, with another runtime" in said(found)
+    assert "1 model timed on the device itself, with another runtime" in said(found)
 
 
 def test_gpu_pays_a_launch_per_node() -> None:
@@ -351,7 +351,7 @@ def test_odd_model_is_slow_elsewhere_too() -> None:
     usual = project_latency(resnet101(), board())
     odd = project_latency(replace(resnet101(), latency=latency(20 * SECOND_NS)), board())
     assert likely(odd) > 10 * likely(usual)
-    assert "slower than its work explains" in said(odd)
+    assert "slower than its operations explain" in said(odd)
 
 
 def test_fast_host_changes_nothing() -> None:
@@ -411,7 +411,7 @@ def test_an_npu_is_looked_up_and_not_computed() -> None:
     found = project_latency(resnet101(), phone)
     bare = project_latency(resnet101(), replace(phone, npu=None))
     assert (found.low_ns, found.high_ns) == (bare.low_ns, bare.high_ns)
-    assert "On its NPU a model of this name took" in said(found)
+    assert "a model of this name: on the NPU of this device it took" in said(found)
     assert "run on the CPU" in said(found)
     assert "NPU" not in said(project_latency(minilm(), phone))
     assert npu_times("vits-ljs.onnx", phone) is None

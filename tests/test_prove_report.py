@@ -19,7 +19,7 @@ from feasibility.records.proof import Bisection, LimitedRun, Proof
 from feasibility.records.shared_fields import Notice
 from feasibility.render.reports.prove import latency_plot_section, prove_report
 from feasibility.render.reports.sections import LatencyPlot
-from feasibility.render.terminal.plot import latency_lines
+from feasibility.render.terminal.curves import latency_lines
 from feasibility.units import MIB, MILLISECOND_NS
 from tests import samples
 from tests.cli import Result, cli
@@ -275,18 +275,18 @@ def test_a_device_leaves_a_model_what_its_runtime_does_not_take(
     [
         (
             (),
-            "error: Cannot prove anything: no limit is given\n"
+            "error: Cannot run `feasibility prove`: no limit is given\n"
             "hint: give --memory 200MiB, --device ID, or --bisect to find the lowest limit\n",
         ),
         (
             ("--memory", "1MiB", "--device", "rpi_4b"),
-            "error: Cannot prove anything: --memory and --device both set the limit\n"
+            "error: Cannot run `feasibility prove`: --memory and --device both set the limit\n"
             "hint: give one of them\n",
         ),
         (
             ("--memory", "0MB"),
-            "error: Cannot prove anything: no model runs under a limit of zero\n"
-            "hint: give a larger limit, for example --memory 200MiB\n",
+            "error: Cannot use --memory 0MB: every model is over a limit of zero\n"
+            "hint: give a larger limit, or leave the option out\n",
         ),
         (
             ("--device", "rtx_3070"),

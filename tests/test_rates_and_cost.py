@@ -12,7 +12,7 @@ from feasibility.commands.parse_check_options import (
     parse_rate_per_s,
     parse_realtime_ns,
 )
-from feasibility.decide.constraints import judge_rate, judge_realtime, period_share
+from feasibility.decide.constraints import judge_period, judge_rate, period_share
 from feasibility.decide.energy_and_cost import (
     POWER_LOW_RATIO,
     hourly_cost,
@@ -67,9 +67,9 @@ def test_realtime() -> None:
     [
         (5, 7.5, "fits", "30 inferences per second keep it busy 15 to 22 % of the time"),
         (20, 30, "tight", "60 to 90 %"),
-        (20, 40, "undecided", "does 25 to 50 of the 30 inferences per second asked for: the"),
-        (40, 50, "does-not-fit", "does 20 to 25 of the 30 inferences per second asked for, too"),
-        (9000, 9000, "does-not-fit", "does 0.111 of the 30 inferences per second asked for, too"),
+        (20, 40, "undecided", "reaches 25 to 50 inferences per second; this interval contains the"),
+        (40, 50, "does-not-fit", "reaches 20 to 25 inferences per second, below the"),
+        (9000, 9000, "does-not-fit", "reaches 0.111 inferences per second, below the"),
     ],
 )
 def test_a_rate_is_kept_up_with(low_ms: float, high_ms: float, verdict: str, words: str) -> None:
@@ -133,22 +133,25 @@ def test_a_higher_price_never_lowers_the_cost(
 def test_real_time_factor() -> None:
     factor = period_share(interval(195, 390), 975 * MILLISECOND_NS)
     assert factor == RatioInterval(low_ratio=0.2, high_ratio=0.4)
-    found = judge_realtime(interval(195, 390), 975 * MILLISECOND_NS)
+    found = judge_period("realtime", interval(195, 390), 975 * MILLISECOND_NS)
     assert (found.verdict, reason_text(found)) == (
         "fits",
-        "takes 20 to 40 % of the 975 ms of signal per inference",
+        "takes 20 to 40 % of the length of the signal (975 ms per inference)",
     )
 
 
 def test_a_factor_of_several_is_not_written_in_percent() -> None:
-    found = judge_realtime(interval(187, 432), 40 * MILLISECOND_NS)
-    assert reason_text(found) == "takes 4.7 to 11 times the 40 ms of signal per inference, too slow"
+    found = judge_period("realtime", interval(187, 432), 40 * MILLISECOND_NS)
+    assert (
+        reason_text(found)
+        == "takes 4.7 to 11 times the length of the signal (40 ms per inference): too slow"
+    )
 
 
 def test_unknown_latency_is_undecided() -> None:
     unknown = DurationInterval()
     assert judge_rate(unknown, 3).verdict == "undecided"
-    assert judge_realtime(unknown, 3).verdict == "undecided"
+    assert judge_period("realtime", unknown, 3).verdict == "undecided"
 
 
 @given(
@@ -184,7 +187,7 @@ def test_energy_is_power_times_time() -> None:
     assert found is not None
     assert found.high_uj == 7_000_000
     assert found.low_uj == pytest.approx(7_000_000 / 2 * POWER_LOW_RATIO, abs=1)
-    assert (found.power_mw, found.power_source) == (70_000, "of it, sheet")
+    assert (found.power_mw, found.power_source) == (70_000, "of it; sheet")
 
 
 def test_energy_that_is_not_known() -> None:

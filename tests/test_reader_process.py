@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import ctypes
 import faulthandler
+import gc
 import os
 import re
 import signal
@@ -103,8 +104,8 @@ def test_a_bug_is_not_taken_for_a_fault_of_the_model() -> None:
     ("read", "why"),
     [
         (hang, r"reading took more than 0\.3 s and was stopped"),
-        (crash, r"the process that read it crashed \(SIGSEGV\)"),
-        (lambda: os._exit(3), "the process that read it ended with exit code 3"),
+        (crash, r"the process reading it crashed \(SIGSEGV\)"),
+        (lambda: os._exit(3), "the process reading it ended with exit code 3"),
     ],
     ids=["hang", "crash", "exit"],
 )
@@ -114,6 +115,22 @@ def test_what_cannot_be_read_is_an_error(read: Callable[[], str], why: str) -> N
     assert caught.value.what == WHAT
     assert "export the model again" in caught.value.hint
     assert children() == []
+
+
+def test_objects_of_this_process_are_not_destroyed_in_the_fork() -> None:
+    """A session of ONNX Runtime would wait for its threads, which are not there."""
+
+    class Session:
+        def __init__(self) -> None:
+            self.cycle = self
+            self.process_id = os.getpid()
+
+        def __del__(self) -> None:
+            if os.getpid() != self.process_id:
+                os._exit(3)
+
+    Session()
+    assert in_reader_process(lambda: gc.collect() >= 0, bool, WHAT)
 
 
 def test_memory_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,8 +270,14 @@ def test_a_command_that_cannot_read_a_model_says_so(
 
 
 # Rooms whose code runs in the fork, and the two modules that lead to it.
-IN_FORK = ("graph", "ort_memory", "facts", "model_file.skeleton")
-FRONT = {"facts.read_model", "facts.reader_process"}
+IN_FORK = ("graph", "ort_memory", "facts", "model_file.skeleton", "rewrite.forked")
+FRONT = {
+    "facts.read_model",
+    "facts.reader_process",
+    "rewrite.drifting_node",
+    "rewrite.external_weights",
+    "rewrite.rewrite_model",
+}
 # These only write models of their own.
 WRITERS = {"zoo.onnx_file", "zoo.network", "zoo.single_operator_networks", "measure.gpu_pass"}
 

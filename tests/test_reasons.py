@@ -140,15 +140,15 @@ def of_memory(**changes: object) -> Reason:
         ),
         (
             of_memory(code="within-limit", phase="run", memory_limit=MemoryLimit(source="option")),
-            "needs 300 to 400 MiB to run; --memory is 200 MiB",
+            "needs 300 to 400 MiB to run; limit: 200 MiB (--memory)",
         ),
         (
             of_memory(
                 code="limit-inside-interval",
                 memory_limit=MemoryLimit(source="gpu", total_bytes=256 * MIB, is_estimate=True),
             ),
-            "needs 300 to 400 MiB, and the limit lies inside this interval: about 200 MiB of "
-            "256 MiB of GPU memory can be used",
+            "needs 300 to 400 MiB; this interval contains the limit: about 200 MiB of "
+            "256 MiB of GPU memory",
         ),
         (of_memory(actual_low_bytes=None), "memory not measured"),
         (of_memory(memory_limit=None), "needs 300 to 400 MiB; no limit known"),

@@ -20,7 +20,8 @@ from feasibility.render.reports.devices import catalogue_report, device_report
 from feasibility.render.reports.inspect import inspect_report
 from feasibility.render.reports.measure import measure_report
 from feasibility.render.reports.sections import Bar, Column, Grid, Report
-from feasibility.render.terminal.grid import bar_text, print_grid
+from feasibility.render.terminal.bar import bar_text
+from feasibility.render.terminal.grid import print_grid
 from feasibility.render.terminal.layout import print_report
 from feasibility.render.terminal.text_lines import make_console
 from tests import samples

@@ -10,20 +10,23 @@ PACKAGE = Path(__file__).parents[1] / "feasibility"
 
 # Modules that round numbers, each with its reason. All other figures are for people.
 ROUNDS_NUMBERS = {
+    "compare.noise": "removes floating-point noise before a test",
     "budget.judge_limit": "removes floating-point noise before a comparison",
     "predict.this_device": "digits of figures in a device file",
-    "predict.latency.model_similarity": "shares in the coefficients file",
+    "predict.latency.error_covariance": "shares in the coefficients file",
 }
 # Besides render/, modules that write figures into messages: errors, warnings, hints, notes of
 # device files, the text of budget files.
 WRITES_MESSAGES = {
     "budget.propose_budgets",
-    "budget.rules",
+    "budget.drift_and_device_rules",
     "commands.host_checks",
     "commands.parse_check_options",
     "commands.zoo",
     "facts.model_facts",
     "facts.reader_process",
+    "deploy.model_card",
+    "deploy.unset_options",
     "measure.child_errors",
     "measure.imports.import_report",
     "measure.measurement_warnings",
@@ -32,6 +35,8 @@ WRITES_MESSAGES = {
     "predict.this_device",
     "runners.remote_runner",
     "zoo.architectures",
+    "commands.fit",
+    "fit.files",
 }
 
 MODULES = {

@@ -187,7 +187,7 @@ def test_a_file_that_is_there_is_kept(home: Path, capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("identifier", "why"),
     [
-        ("My Board", "small letters, digits and underscores"),
+        ("My Board", "lowercase letters, digits and underscores"),
         ("rpi_5", "the catalogue has rpi_5 under this name"),
         ("pi5", "the catalogue has rpi_5 under this name"),
     ],

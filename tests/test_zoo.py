@@ -20,7 +20,7 @@ from feasibility.errors import HostError, UsageError
 from feasibility.units import format_bytes
 from feasibility.zoo import architectures as zoo
 from feasibility.zoo.architectures import ZooEntry
-from feasibility.zoo.network import GraphBuilder, Network, Value, Weight
+from feasibility.zoo.network import Network, Value, Weight
 from feasibility.zoo.onnx_file import CHUNK_ELEMENT_COUNT, draw, write_network
 
 DEMO = tuple(entry for entry in zoo.entries() if entry.in_demo)
@@ -140,7 +140,7 @@ def test_outputs_have_the_shape_of_the_published_model(
 )
 def test_parameters_are_those_of_the_published_model(name: str, parameter_count: int):
     """Counted without the scalars that spell out an activation or a normalisation."""
-    network = zoo._NETWORKS[name]()
+    network = entry_named(name).network()
     counted = sum(weight.element_count for weight in network.weights if weight.shape)
     assert counted == parameter_count
 
@@ -170,18 +170,18 @@ def test_a_file_is_what_onnx_would_save(folder: Path):
 
 
 def test_every_name_in_a_graph_is_its_own(folder: Path):
-    for build_network in zoo._NETWORKS.values():
-        network = build_network()
-        named = (*network.inputs, *network.nodes, *network.weights, *network.integers)
+    for entry in zoo.entries():
+        network = entry.network()
+        named = (*network.inputs, *network.nodes, *network.weights, *network.constants)
         repeated = [name for name, count in Counter(x.name for x in named).items() if count > 1]
         assert repeated == []
 
 
 def test_all_weights_are_used():
-    for build_network in zoo._NETWORKS.values():
-        network = build_network()
+    for entry in zoo.entries():
+        network = entry.network()
         read = {name for node in network.nodes for name in node.inputs}
-        assert {each.name for each in (*network.weights, *network.integers)} - read == set()
+        assert {each.name for each in (*network.weights, *network.constants)} - read == set()
 
 
 def test_draw_stays_within_the_spread_and_fills_it():
@@ -336,12 +336,12 @@ def test_an_interrupted_build_leaves_nothing(tmp_path: Path, monkeypatch: pytest
 
 def test_a_network_of_every_kind_of_part_survives_the_file(tmp_path: Path):
     """Attributes, symbolic dims, integer constants and weights read back as described."""
-    g = GraphBuilder("tiny", opset=17)
+    g = Network("tiny", opset=17)
     x = g.input("x", "n", 4)
     x = g.matmul(x, "m", (4, 6))
     x = g.node("Reshape", x, g.integers("shape", -1, 2, 3), name="y")
     x = g.node("ReduceMean", x, name="z", axes=(2,), keepdims=0)
-    network: Network = g.build(Value(x, "float32", ("n", 2)))
+    network = g.build(Value(x, "float32", ("n", 2)))
     path = tmp_path / "tiny.onnx"
     with path.open("wb") as file:
         write_network(network, file)

@@ -1,1 +1,1 @@
-"""Budgets for CI: what models may cost, and whether they keep to it."""
+"""Do models keep their budgets in CI?"""

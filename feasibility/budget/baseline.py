@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-import msgspec
+from msgspec.structs import replace
 
 from feasibility.budget.metrics import Need
 from feasibility.budget.model_under_test import ModelUnderTest
 from feasibility.errors import DocumentError
 from feasibility.json_documents import encode, read_document
+from feasibility.measure.measure_options import Progress
 from feasibility.records.budget import Metric, Snapshot
 from feasibility.text import safe_text
 from feasibility.write_atomically import whole_file
@@ -70,7 +70,7 @@ def _committed(snapshot: Snapshot) -> Snapshot:
     """The snapshot for the repository: only the largest initializers, no inputs."""
     by_size = sorted(snapshot.initializers, key=lambda size: (-size.size_bytes, size.name))
     largest = by_size[:KEPT_INITIALIZER_COUNT]
-    return msgspec.structs.replace(
+    return replace(
         snapshot,
         inputs=(),
         initializers=tuple(sorted(largest, key=lambda size: size.name)),
@@ -85,7 +85,7 @@ def _has_conflict(path: Path) -> bool:
         return False
 
 
-def record_baseline(model: ModelUnderTest, progress: Callable[[int, int, str], None]) -> Snapshot:
+def record_baseline(model: ModelUnderTest, progress: Progress) -> Snapshot:
     """The snapshot of a model with every metric; unknown metrics are measured."""
     steps: tuple[tuple[Need, Metric, int], ...] = (
         ("memory", "peak", _PROCESS_COUNT),

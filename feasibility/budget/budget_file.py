@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, cast
 
@@ -15,13 +14,12 @@ from feasibility.errors import ConfigError, UsageError
 from feasibility.records.assessment import Verdict
 from feasibility.records.budget import Metric
 from feasibility.text import safe_text
-from feasibility.toml_key_errors import KeyPath, TomlTable, key_lines, read_toml_text
+from feasibility.toml_key_errors import TomlTable
 
 OWN_FILE: Final = "feasibility.toml"
 PROJECT_FILE: Final = "pyproject.toml"
 DEFAULT_BASELINE: Final = "profiles"
 
-_MAX_FILE_BYTES: Final = 4 * 1024**2
 _TOP_KEYS: Final = ("baseline", "dedicated_runner", "budget")
 _WORKLOAD_KEYS: Final = ("dims", "inputs", "threads", "provider", "seed")
 _BUDGET_KEYS: Final = ("model", *METRICS, "operators", "devices", "drift", *_WORKLOAD_KEYS)
@@ -126,6 +124,7 @@ class BudgetTable(TomlTable):
     error = ConfigError
     kind = "Budget file"
     page = "docs/ci.md"
+    most_bytes = 4 * 1024**2
 
 
 class MarkerTable(BudgetTable):
@@ -161,29 +160,21 @@ def find_config(start: Path) -> Path:
 
 def read_config(path: Path) -> BudgetConfig:
     """The budgets in a file."""
-    what = f"Cannot read budget file {safe_text(str(path))}"
-    text = read_toml_text(path, what, ConfigError, _MAX_FILE_BYTES)
-    return parse_config(text, path)
+    return parse_config(BudgetTable.read(path), path)
 
 
 def parse_config(text: str, path: Path) -> BudgetConfig:
     """The budgets in the text of a file."""
-    try:
-        values: dict[str, object] = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        hint = "git left conflict markers in it: resolve them" if "<<<<<<<" in text else ""
-        raise config_error(path, str(error), hint or "correct the line; it must be TOML") from error
-    prefix: KeyPath = ()
+    top = BudgetTable.parsed(text, str(path))
     if path.name == PROJECT_FILE:
         for key in _PROJECT_TABLE:
-            inner = values.get(key, {})
+            inner = top.values.get(key, {})
             values = inner if isinstance(inner, dict) else {}
-        prefix = _PROJECT_TABLE
-    top = BudgetTable(str(path), values, key_lines(text), prefix)
+            top = replace(top, values=values, path=(*top.path, key))
     top.allow(_TOP_KEYS)
     budgets = tuple(budget_of(entry) for entry in top.tables("budget"))
     if not budgets:
-        table = ".".join((*map(str, prefix), "budget"))
+        table = ".".join((*map(str, top.path), "budget"))
         raise config_error(
             path, f"it has no [[{table}]]", "`feasibility budget init MODEL...` proposes budgets"
         )
@@ -243,9 +234,7 @@ def _device_rules(table: BudgetTable) -> tuple[DeviceRule, ...]:
         return ()
     return tuple(
         DeviceRule(
-            device,
-            cast(Verdict, devices.choice(device, RANKED_VERDICTS)),
-            devices.line(device),
+            device, cast(Verdict, devices.choice(device, RANKED_VERDICTS)), devices.line(device)
         )
         for device in devices.values
     )

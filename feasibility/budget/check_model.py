@@ -1,19 +1,24 @@
-"""Does one model keep to its budget? Measures only what its limits need."""
+"""Does one model keep its budget? Measures only what its limits need."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field, replace
 
 from feasibility.budget.budgeted_models import BudgetedModel
-from feasibility.budget.comparability import COMPARABLE, comparability, obstacle_between
+from feasibility.budget.comparability import comparability, obstacle_between
+from feasibility.budget.drift_and_device_rules import (
+    device_bound,
+    device_line,
+    drift_line,
+    operator_line,
+)
 from feasibility.budget.explain_growth import explain_growth
 from feasibility.budget.judge_limit import Comparison, Finding, judge, line_of
 from feasibility.budget.metrics import METRICS, Need
-from feasibility.budget.model_under_test import ModelUnderTest
+from feasibility.budget.model_under_test import ModelUnderTest, Readings
 from feasibility.budget.parse_limit import Limit
-from feasibility.budget.rules import device_bound, device_line, drift_line, operator_lines
+from feasibility.measure.measure_options import Progress, no_progress
 from feasibility.records.budget import (
     BudgetLine,
     Growth,
@@ -24,8 +29,6 @@ from feasibility.records.budget import (
     Source,
 )
 from feasibility.records.shared_fields import Notice
-
-Progress: TypeAlias = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,13 @@ class Baseline:
     other: ModelUnderTest | None = None
     missing: str = ""
     is_excused: bool = False
+
+    @property
+    def readings(self) -> Readings | None:
+        """Its figures; None without a baseline."""
+        if self.other is not None:
+            return self.other.readings
+        return None if self.snapshot is None else Readings(snapshot=self.snapshot)
 
     @property
     def digest(self) -> str | None:
@@ -66,7 +76,7 @@ class Check:
     reference: ModelUnderTest | None = None
     may_trust_times: bool = False
     is_static: bool = False
-    progress: Progress = lambda _done, _total, _doing: None
+    progress: Progress = no_progress
     _has_measured: bool = field(init=False, default=False)
     _is_alternating: bool = field(init=False, default=False)
 
@@ -105,20 +115,16 @@ class Check:
         )
 
     def _line(self, metric: Metric, limit: Limit) -> BudgetLine:
-        compared = self._compared(metric, limit)
         if limit.is_relative and self._is_unchanged(metric):
-            return line_of(metric, limit, compared, Finding("pass", "the model has not changed"))
-        if limit.is_relative and self.baseline.missing:
+            finding = Finding("pass", "the model has not changed")
+        elif limit.is_relative and self.baseline.missing:
             outcome: Outcome = "skipped" if self.baseline.is_excused else "inconclusive"
-            return line_of(metric, limit, compared, Finding(outcome, self.baseline.missing))
-        self._measure(metric, limit)
-        compared = self._compared(metric, limit)
-        finding = judge(metric, limit, compared)
-        while finding.wants_more:
-            self._take(METRICS[metric].need, is_compared=self._is_compared(limit))
-            compared = self._compared(metric, limit)
-            finding = judge(metric, limit, compared)
-        return line_of(metric, limit, compared, finding)
+            finding = Finding(outcome, self.baseline.missing)
+        else:
+            self._measure(metric, limit)
+            while (finding := judge(metric, limit, self._compared(metric, limit))).wants_more:
+                self._take(METRICS[metric].need, is_compared=self._is_compared(limit))
+        return line_of(metric, limit, self._compared(metric, limit), finding)
 
     def _measure(self, metric: Metric, limit: Limit) -> None:
         """Measure the first figures of a metric, of both models if they are compared."""
@@ -141,33 +147,26 @@ class Check:
             model.take(need)
 
     def _compared(self, metric: Metric, limit: Limit) -> Comparison:
-        readings = self.tested.readings
-        other = self.baseline.other
-        recorded = self.baseline.snapshot
-        before: tuple[int, ...] = ()
-        comparable = COMPARABLE
-        processor: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
-        if other is not None:
-            before = other.readings.of(metric)
-            if metric == "latency":
-                processor = readings.processor_ns, other.readings.processor_ns
-            comparable = comparability(metric, other.readings.snapshot, readings.snapshot)
-        elif recorded is not None:
-            figure = recorded.figures.get(metric)
-            before = () if figure is None else (figure,)
-            comparable = comparability(metric, recorded, readings.snapshot)
+        now, before = self.tested.readings, self.baseline.readings
         bound = limit.value if limit.kind == "absolute" else None
         if limit.kind == "device":
             bound = device_bound(limit.device, metric)
-        return Comparison(
-            now=readings.of(metric),
-            baseline=before,
+        compared = Comparison(
+            now=now.of(metric),
+            baseline=(),
             bound=bound,
-            processor=processor,
-            comparability=comparable,
-            is_paired=other is not None and limit.is_relative,
-            quiet=readings.quiet,
+            is_paired=self._is_compared(limit),
+            quiet=now.quiet,
             may_trust_times=self.may_trust_times,
+        )
+        if before is None:
+            return compared
+        return replace(
+            compared,
+            baseline=before.of(metric),
+            # A 95th percentile has no processor time.
+            processor=(now.processor_ns, before.processor_ns) if metric == "latency" else ((), ()),
+            comparability=comparability(metric, before.snapshot, now.snapshot),
         )
 
     @property
@@ -217,16 +216,16 @@ class Check:
         is_measured = bool(self.tested.readings.snapshot.operator_times)
         if any(rule.provider for rule in rules) and not is_measured:
             self._take("operators", is_compared=False)
-        return operator_lines(rules, self.tested.readings.snapshot)
+        return tuple(operator_line(rule, self.tested.readings.snapshot) for rule in rules)
 
     def _growth(self, metrics: list[Metric]) -> tuple[Growth, ...]:
         if not metrics or self._is_unchanged("file_size"):
             return ()
-        other = self.baseline.other
         if any(METRICS[metric].need == "latency" for metric in metrics) and not self.is_static:
-            self._take("operators", is_compared=other is not None)
-        before = other.readings.summary() if other else self.baseline.snapshot
-        return explain_growth(metrics, before, self.tested.readings.summary())
+            self._take("operators", is_compared=self.baseline.other is not None)
+        before = self.baseline.readings
+        old = None if before is None else before.summary()
+        return explain_growth(metrics, old, self.tested.readings.summary())
 
     def _source(self) -> Source:
         if self._has_measured:

@@ -1,4 +1,4 @@
-"""How are the models of a budget file checked? One after the other; one failure stops no other."""
+"""How are all models of a budget file checked? A failure of one does not stop the others."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from feasibility import __version__
 from feasibility.budget.baseline import read_baseline
 from feasibility.budget.budget_file import BudgetConfig
 from feasibility.budget.budgeted_models import BudgetedModel
-from feasibility.budget.check_model import Baseline, Check, Progress
+from feasibility.budget.check_model import Baseline, Check
 from feasibility.budget.git_revision import Revision, revision_of
 from feasibility.budget.model_under_test import ModelUnderTest
 from feasibility.budget.reading_cache import ReadingCache
 from feasibility.errors import DocumentError, FeasibilityError
+from feasibility.measure.measure_options import Progress
 from feasibility.records.budget import BudgetFailure, BudgetReport, ModelBudget
 
 ProgressOf: TypeAlias = Callable[[str], AbstractContextManager[Progress]]
@@ -138,5 +139,7 @@ def _baseline(model: BudgetedModel, settings: CheckSettings, revision: Revision 
         return Baseline(snapshot=snapshot, missing="" if snapshot else missing)
     path = revision.model(model.name)
     if path is None:
-        return Baseline(missing=f"new: {revision.name} does not have it", is_excused=True)
+        return Baseline(
+            missing=f"the model is new: {revision.name} does not contain it", is_excused=True
+        )
     return Baseline(other=_opened(model, path, settings))

@@ -7,6 +7,7 @@ import importlib.metadata
 import platform
 from typing import Final, NamedTuple
 
+from feasibility.budget.metrics import METRICS
 from feasibility.records.budget import Conditions, Metric, Snapshot
 from feasibility.runners.host import read_host, this_host
 
@@ -18,7 +19,6 @@ OTHER_CPU_TOLERANCE: Final = 0.03
 _RUNTIME_PACKAGES: Final = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
 _FILE_METRICS: Final[frozenset[Metric]] = frozenset({"file_size", "parameters"})
 _GRAPH_METRICS: Final[frozenset[Metric]] = frozenset({"flops", "activation_peak"})
-_TIME_METRICS: Final[frozenset[Metric]] = frozenset({"latency", "latency_p95"})
 
 
 class Comparability(NamedTuple):
@@ -75,7 +75,7 @@ def comparability(metric: Metric, baseline: Snapshot, now: Snapshot) -> Comparab
     if obstacle:
         return Comparability(obstacle)
     machines = {(each.cpu, each.core_count, each.os) for each in (then, here)}
-    if metric in _TIME_METRICS and len(machines) > 1:
+    if METRICS[metric].need == "latency" and len(machines) > 1:
         return Comparability("the times of the baseline are from another machine")
     same_cpu = then.cpu == here.cpu
     return Comparability("", SAME_HOST_TOLERANCE if same_cpu else OTHER_CPU_TOLERANCE)

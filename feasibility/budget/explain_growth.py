@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, Literal, TypeAlias
+from collections.abc import Iterable, Mapping
+from typing import Final, Literal, NamedTuple, TypeAlias
 
-import msgspec
+from msgspec.structs import replace
 
 from feasibility.budget.metrics import METRICS
 from feasibility.records.budget import Growth, Metric, Snapshot, Unit
@@ -25,25 +25,49 @@ def explain_growth(
     Without a baseline, the largest parts.
     """
     before = baseline or Snapshot(tool_version="", model="")
-    needs = {METRICS[metric].need for metric in metrics}
-    wanted = set(metrics)
+    old, new = _Parts.of(before), _Parts.of(now)
+    needs, wanted = {METRICS[metric].need for metric in metrics}, set(metrics)
+    has_memory = bool(needs & {"memory", "allocations"})
     parts: list[Growth] = []
-    if "memory" in needs or "allocations" in needs:
-        parts += _changes("phase", "bytes", _phases(before), _phases(now))
-    if needs & {"memory", "allocations"} or wanted & {"file_size", "parameters"}:
-        parts += _top(_initializer_changes(before, now))
-        parts += _top(_changes("operator", "bytes", _weights(before), _weights(now)))
+    if has_memory:
+        parts += _changes("phase", "bytes", old.phases, new.phases)
+    if has_memory or wanted & {"file_size", "parameters"}:
+        initializers = _changes("initializer", "bytes", old.initializers, new.initializers)
+        if before.are_initializers_cut:
+            initializers = _with_unknown(initializers, min(old.initializers.values(), default=0))
+        parts += initializers[:KEPT_PARTS]
+        parts += _changes("operator", "bytes", old.weights, new.weights)[:KEPT_PARTS]
     if "flops" in wanted or "latency" in needs:
-        parts += _top(_changes("operator", "count", _work(before), _work(now)))
-    if "latency" in needs and (baseline is None or before.operator_times):
-        parts += _top(_changes("operator-time", "ns", _times(before), _times(now)))
+        parts += _changes("operator", "count", old.work, new.work)[:KEPT_PARTS]
+    if "latency" in needs and (baseline is None or old.times):
+        parts += _changes("operator-time", "ns", old.times, new.times)[:KEPT_PARTS]
     if baseline is None:
-        return tuple(msgspec.structs.replace(part, before=None) for part in parts)
+        return tuple(replace(part, before=None) for part in parts)
     return tuple(parts)
 
 
-def _top(changes: Sequence[Growth]) -> Sequence[Growth]:
-    return changes[:KEPT_PARTS]
+class _Parts(NamedTuple):
+    """Figures of a model's parts by name: bytes, FLOPs and ns."""
+
+    phases: dict[str, int]
+    initializers: dict[str, int]
+    weights: dict[str, int]
+    work: dict[str, int]
+    times: Counter[str]
+
+    @classmethod
+    def of(cls, snapshot: Snapshot) -> _Parts:
+        """The parts that a snapshot knows; work and weights only of operators that have some."""
+        figures, times = snapshot.figures, Counter[str]()
+        for item in snapshot.operator_times:
+            times[item.op_type] += item.time_ns
+        return cls(
+            {METRICS[name].title: figures[name] for name in _MEMORY_PHASES if name in figures},
+            {item.name: item.size_bytes for item in snapshot.initializers},
+            {each.op_type: each.weight_bytes for each in snapshot.operators if each.weight_bytes},
+            {each.op_type: each.flops for each in snapshot.operators if each.flops},
+            times,
+        )
 
 
 def _changes(
@@ -57,47 +81,21 @@ def _changes(
         for name in {**after, **before}
         if before.get(name, 0) != after.get(name, 0)
     ]
-    return _sorted(found)
+    return sorted(found, key=_order)
 
 
-def _initializer_changes(before: Snapshot, now: Snapshot) -> list[Growth]:
-    """Changed initializers; a recorded baseline has only the largest ones."""
-    changes = _changes("initializer", "bytes", _initializers(before), _initializers(now))
-    if not before.are_initializers_cut:
-        return changes
-    least = min((item.size_bytes for item in before.initializers), default=0)
-    return _sorted(
-        [
-            part if part.before else msgspec.structs.replace(part, before=None)
-            for part in changes
-            if part.before or part.after > least
-        ]
+def _with_unknown(parts: Iterable[Growth], least_bytes: int) -> list[Growth]:
+    """Changes from a baseline that has only its largest initializers, of at least this size.
+
+    Whether a smaller one is new is not known, so it is left out.
+    """
+    known = (
+        part if part.before else replace(part, before=None)
+        for part in parts
+        if part.before or part.after > least_bytes
     )
+    return sorted(known, key=_order)
 
 
-def _sorted(parts: Iterable[Growth]) -> list[Growth]:
-    return sorted(parts, key=lambda part: (-abs(part.after - (part.before or 0)), part.name))
-
-
-def _phases(snapshot: Snapshot) -> dict[str, int]:
-    figures = snapshot.figures
-    return {METRICS[name].title: figures[name] for name in _MEMORY_PHASES if name in figures}
-
-
-def _initializers(snapshot: Snapshot) -> dict[str, int]:
-    return {item.name: item.size_bytes for item in snapshot.initializers}
-
-
-def _weights(snapshot: Snapshot) -> dict[str, int]:
-    return {item.op_type: item.weight_bytes for item in snapshot.operators if item.weight_bytes}
-
-
-def _work(snapshot: Snapshot) -> dict[str, int]:
-    return {item.op_type: item.flops for item in snapshot.operators if item.flops}
-
-
-def _times(snapshot: Snapshot) -> dict[str, int]:
-    times: Counter[str] = Counter()
-    for item in snapshot.operator_times:
-        times[item.op_type] += item.time_ns
-    return times
+def _order(part: Growth) -> tuple[int, str]:
+    return -abs(part.after - (part.before or 0)), part.name

@@ -1,4 +1,4 @@
-"""Does a figure keep to its limit? Which test decides memory, and which latency?"""
+"""Is a limit kept, broken or undecided? Which test decides for memory, and which for latency?"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Final
 from feasibility.budget.comparability import COMPARABLE, Comparability
 from feasibility.budget.metrics import METRICS
 from feasibility.budget.parse_limit import Limit
-from feasibility.budget.significance import (
+from feasibility.measure.significance import (
     LOOKS,
     Decision,
     Test,
@@ -68,7 +68,7 @@ def judge(metric: Metric, limit: Limit, compared: Comparison) -> Finding:
     if not compared.now:
         return Finding("skipped", "not known for this model")
     if limit.is_relative and not compared.baseline:
-        return Finding("inconclusive", "the baseline does not have it")
+        return Finding("inconclusive", "the baseline does not contain this figure")
     if limit.is_relative and compared.comparability.obstacle:
         return Finding("inconclusive", compared.comparability.obstacle)
     if kind.need == "file":
@@ -140,12 +140,12 @@ def _judge_memory(limit: Limit, compared: Comparison, enough_count: int) -> Find
     if not is_enough:
         return Finding("inconclusive", wants_more=True)
     if statistics.median(compared.now) <= (lowest + highest) / 2:
-        return Finding("pass", "within the differences between processes of one model")
+        return Finding("pass", "some processes are above the limit, but not their median")
     return Finding(
         "inconclusive",
-        "above the limit by less than processes of one model differ"
+        "above the limit, but by less than two processes of one model may differ"
         if slack == 0.0
-        else f"above the limit by less than {100 * slack:g} %, the uncertainty of this baseline",
+        else f"above the limit by less than {100 * slack:g} %, which is the error of this baseline",
     )
 
 

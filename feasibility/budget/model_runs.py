@@ -80,7 +80,7 @@ class ModelRuns:
         """Latency of one more process, from at least so many samples."""
         self._settled()
         before = read_processor_use()
-        done = _done_of(self._run(lambda plan: self._passes.brief(plan, sample_count)))
+        done = self._run(lambda plan: self._passes.brief(plan, sample_count)).sent(Done)
         quiet = is_quiet(before, read_processor_use())
         ordered, processor = sorted(done.samples_ns), sorted(done.processor_ns)
         # Then the calling thread does all the work of a run.
@@ -105,7 +105,7 @@ class ModelRuns:
         """Time per inference by operator type and provider, sorted by name."""
         with scratch_folder() as folder:
             prefix = str(folder / "trace")
-            done = _done_of(self._run(lambda plan: self._passes.ort_profile(plan, prefix)))
+            done = self._run(lambda plan: self._passes.ort_profile(plan, prefix)).sent(Done)
             return () if done.profile_path is None else _summed(read_trace(Path(done.profile_path)))
 
     def outputs(self) -> Outputs:
@@ -141,12 +141,6 @@ class ModelRuns:
         if result.ending != "done":
             raise child_error(result, self.path.name, ceiling)
         return result
-
-
-def _done_of(result: ChildResult) -> Done:
-    done = result.event(Done)
-    assert done is not None
-    return done
 
 
 def _summed(trace: Trace) -> tuple[OperatorTime, ...]:

@@ -1,34 +1,34 @@
-"""Which figures of one model are known, and how are more of them measured?"""
+"""Which figures of a model does a check have so far, and how does it measure more?"""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from feasibility import __version__
 from feasibility.budget.budget_file import BudgetedWorkload
 from feasibility.budget.comparability import host_conditions
+from feasibility.budget.metrics import METRICS, Need
 from feasibility.budget.reading_cache import ReadingCache, file_digest, model_digest
 from feasibility.facts.read_model import read_model
-from feasibility.measure.measure_options import DEFAULT_TIMEOUT_S, MeasureOptions
+from feasibility.measure.measure_options import DEFAULT_TIMEOUT_S, MeasureOptions, Progress
 from feasibility.records.budget import Conditions, InitializerSize, Metric, OperatorShare, Snapshot
 from feasibility.records.facts import ModelFacts
 from feasibility.records.workload import InputPlan
 
 if TYPE_CHECKING:
-    from feasibility.budget.metrics import Need
     from feasibility.budget.model_runs import ModelRuns
     from feasibility.records.profile import Profile
 
 # A 95th percentile of fewer samples would be their maximum.
 _P95_SAMPLE_COUNT: Final = 20
 _SAMPLE_COUNT: Final = 5
-LATENCY_METRICS: Final[tuple[Metric, ...]] = ("latency", "latency_p95")
 
 
 class Readings(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,22 +55,24 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
 
     def without_latency(self) -> Readings:
         """Without times, which will be measured again."""
-        kept = {name: values for name, values in self.series.items() if name not in LATENCY_METRICS}
-        return msgspec.structs.replace(self, series=kept, quiet=(), processor_ns=())
+        kept = {
+            name: values for name, values in self.series.items() if METRICS[name].need != "latency"
+        }
+        return replace(self, series=kept, quiet=(), processor_ns=())
 
     def with_figures(self, figures: Mapping[Metric, int]) -> Readings:
         """With the figures of one more process."""
         series = dict(self.series)
         for metric, figure in figures.items():
             series[metric] = (*series.get(metric, ()), figure)
-        return msgspec.structs.replace(self, series=series)
+        return replace(self, series=series)
 
     def summary(self) -> Snapshot:
         """One figure per metric: the median of its series; metrics sorted by name."""
         figures = dict(self.snapshot.figures)
         for metric, values in self.series.items():
             figures[metric] = round(statistics.median_low(values))
-        return msgspec.structs.replace(self.snapshot, figures=dict(sorted(figures.items())))
+        return replace(self.snapshot, figures=dict(sorted(figures.items())))
 
 
 @dataclass(slots=True)
@@ -101,15 +103,15 @@ class ModelUnderTest:
         known = self.cache.get("readings", self.key, Readings)
         self.is_cached = known is not None
         if known is not None:  # cached for these bytes, perhaps under another name
-            snapshot = msgspec.structs.replace(known.snapshot, model=self.name)
-            self._readings = msgspec.structs.replace(known, snapshot=snapshot)
+            snapshot = replace(known.snapshot, model=self.name)
+            self._readings = replace(known, snapshot=snapshot)
 
     @property
     def readings(self) -> Readings:
         """The figures that are known; at least the facts of the file."""
         if self._readings is None:
             reading = read_model(self.path, dims=self.workload.dims, hash_file=False)
-            snapshot = msgspec.structs.replace(
+            snapshot = replace(
                 _snapshot_of(self.name, reading.facts, reading.initializers),
                 digest=self.digest or None,
                 conditions=self.conditions,
@@ -121,9 +123,7 @@ class ModelUnderTest:
     def conditions(self) -> Conditions:
         """Conditions under which the model runs here."""
         provider = self.options.provider_name
-        return msgspec.structs.replace(
-            host_conditions(), provider=provider, threads=self.workload.threads
-        )
+        return replace(host_conditions(), provider=provider, threads=self.workload.threads)
 
     def take(self, need: Need) -> None:
         """Measure one more process with the instrument that a metric needs."""
@@ -146,8 +146,8 @@ class ModelUnderTest:
             case "operators":
                 times = self.runs.operator_times()
                 self._add({})
-                snapshot = msgspec.structs.replace(self.readings.snapshot, operator_times=times)
-                self._readings = msgspec.structs.replace(self.readings, snapshot=snapshot)
+                snapshot = replace(self.readings.snapshot, operator_times=times)
+                self._readings = replace(self.readings, snapshot=snapshot)
 
     def _take_latency(self) -> None:
         times = self.runs.times(_P95_SAMPLE_COUNT if self.is_p95_wanted else _SAMPLE_COUNT)
@@ -156,7 +156,7 @@ class ModelUnderTest:
             self._add({"latency_p95": times.p95_ns})
         known = self.readings
         processor = () if times.processor_ns is None else (times.processor_ns,)
-        self._readings = msgspec.structs.replace(
+        self._readings = replace(
             known,
             quiet=(*known.quiet, times.is_quiet),
             processor_ns=(*known.processor_ns, *processor),
@@ -210,7 +210,7 @@ class ModelUnderTest:
             self._runs = ModelRuns(self.path, self.options, plan)
         return self._runs
 
-    def profile(self, progress: Callable[[int, int, str], None]) -> Profile:
+    def profile(self, progress: Progress) -> Profile:
         """The whole profile of the model, cached between checks."""
         from feasibility.measure.measure_model import measure_model
         from feasibility.records.profile import Profile
@@ -226,14 +226,14 @@ class ModelUnderTest:
         known = self.readings
         if not known.snapshot.inputs:
             facts, initializers, inputs = self.runs.facts()
-            snapshot = msgspec.structs.replace(
+            snapshot = replace(
                 _snapshot_of(self.name, facts, initializers),
                 inputs=inputs,
                 digest=known.snapshot.digest,
                 conditions=known.snapshot.conditions,
                 operator_times=known.snapshot.operator_times,
             )
-            known = msgspec.structs.replace(known, snapshot=snapshot)
+            known = replace(known, snapshot=snapshot)
         self._readings = known.with_figures(figures)
 
 
@@ -247,24 +247,20 @@ def _snapshot_of(
         "flops": facts.flops,
         "activation_peak": facts.activation_peak.peak_bytes if facts.activation_peak else None,
     }
+    operators = (
+        OperatorShare(
+            op_type=f"{kind.domain}:{kind.op_type}",
+            node_count=kind.node_count,
+            weight_bytes=kind.weight_bytes,
+            flops=kind.flops,
+        )
+        for kind in facts.operators
+    )
     return Snapshot(
         tool_version=__version__,
         model=name,
         dims=dict(sorted(facts.dims.items())),
         figures={key: value for key, value in sorted(figures.items()) if value is not None},
-        operators=tuple(
-            sorted(
-                (
-                    OperatorShare(
-                        op_type=f"{kind.domain}:{kind.op_type}",
-                        node_count=kind.node_count,
-                        weight_bytes=kind.weight_bytes,
-                        flops=kind.flops,
-                    )
-                    for kind in facts.operators
-                ),
-                key=lambda share: share.op_type,
-            )
-        ),
+        operators=tuple(sorted(operators, key=lambda share: share.op_type)),
         initializers=tuple(sorted(initializers, key=lambda size: size.name)),
     )

@@ -24,8 +24,8 @@ from feasibility.units import GIB, KIB, MIB, format_bytes, format_count, format_
 
 _BOUNDED: Final[tuple[Metric, ...]] = ("file_size", "peak", "floor", "allocated_peak", "flops")
 _REMARKS: Final[Mapping[Metric, str]] = {
-    "peak": "loading or running, whichever needs more",
-    "floor": "below it the process is killed",
+    "peak": "higher one of load peak and inference peak",
+    "floor": "with less, the process is killed",
     "allocated_peak": "requested from allocators",
 }
 _HEADER: Final = """\
@@ -33,8 +33,8 @@ _HEADER: Final = """\
 # A limit is absolute ("200MiB"), relative to the baseline ("+5%"), or a list of both.
 """
 _LATENCY_REMARK: Final = """\
-# Times are comparable on one machine only: check this limit with `budget check --against REV`,
-# which measures both revisions now. On your own machine use an absolute limit such as "50ms".
+# Times of different machines cannot be compared: `budget check --against REV` measures both
+# revisions now. On a machine of your own, you may write an absolute limit such as "50ms".
 """
 
 
@@ -88,10 +88,7 @@ def _table(snapshot: Snapshot, workload: BudgetedWorkload, headroom_ratio: float
         lines.append(f"{metric} = {_quoted(limit)}  # {shown} + {percent} %{remark}")
     if "latency" in snapshot.figures:
         took = format_duration(snapshot.figures["latency"])
-        lines += [
-            *_LATENCY_REMARK.splitlines(),
-            f'latency = "+{percent}%"  # {took} when this was written',
-        ]
+        lines += [*_LATENCY_REMARK.splitlines(), f'latency = "+{percent}%"  # {took} measured here']
     return "\n".join(lines) + "\n"
 
 

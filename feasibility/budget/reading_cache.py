@@ -1,4 +1,4 @@
-"""Which figures of a model are known from earlier checks? Cached by a digest of all its bytes."""
+"""Which figures of a model are known from earlier checks? A cache by digest of all its bytes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from feasibility.write_atomically import whole_file
 
 T = TypeVar("T")
 _MAX_ENTRY_BYTES: Final = 16 * 1024**2
-_CHUNK_BYTES: Final = 1024 * 1024
 # A file that was written just now may change again within the resolution of its times.
 _RACY_NS: Final = 2 * SECOND_NS
 
@@ -89,25 +88,14 @@ def model_digest(path: Path, cache: ReadingCache) -> str:
 def file_digest(path: Path, cache: ReadingCache) -> str:
     """SHA-256 of a file, in hexadecimal."""
     descriptor = open_regular(path, f"Cannot read '{safe_text(str(path))}'")
-    try:
+    with open(descriptor, "rb") as file:  # noqa: PTH123
         status = os.fstat(descriptor)
-        identity = (
-            status.st_dev,
-            status.st_ino,
-            status.st_size,
-            status.st_mtime_ns,
-            status.st_ctime_ns,
-        )
-        key = repr(identity).encode()
+        times = (status.st_mtime_ns, status.st_ctime_ns)
+        key = repr((status.st_dev, status.st_ino, status.st_size, *times)).encode()
         known = cache.get("file", key, str)
         if known is not None:
             return known
-        hashed = hashlib.sha256()
-        while chunk := os.read(descriptor, _CHUNK_BYTES):
-            hashed.update(chunk)
-        digest = hashed.hexdigest()
-        if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) > _RACY_NS:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if time.time_ns() - max(times) > _RACY_NS:
             cache.put("file", key, digest)
         return digest
-    finally:
-        os.close(descriptor)

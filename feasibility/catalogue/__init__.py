@@ -1,1 +1,1 @@
-"""The device files."""
+"""Which devices are there, and what do their files say?"""

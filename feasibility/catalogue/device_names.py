@@ -1,4 +1,4 @@
-"""Which device does a spelling mean, and which one is near to a typo?
+"""Which device does a user's spelling mean, and which device is similar to a typo?
 
 Names are compared by words and numbers, then without anything between them.
 """

@@ -1,30 +1,36 @@
 """How is a figure of a device file read and written: its quantity (`8 GiB`) and its source?
 
 `feasibility.units` reads sizes and durations; rates have decimal prefixes, as in data sheets.
-`FIGURES` says which figures each table has.
+`QUANTITIES` says which numbers each table has.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from types import UnionType
+from typing import Any, Final, NamedTuple, get_args, get_type_hints
 
+import msgspec
 from msgspec.structs import fields
 
 from feasibility.errors import DeviceError, UsageError
 from feasibility.records.device import (
     UNVERIFIED,
+    Anchor,
     Cluster,
     Device,
     DeviceMemory,
     Figure,
     Gpu,
+    Grant,
     Limits,
     MeasuredMachine,
     Npu,
+    Price,
     Rates,
 )
 from feasibility.records.shared_fields import Record
@@ -33,13 +39,14 @@ from feasibility.toml_key_errors import TomlTable, guess
 from feasibility.units import GIB, KIB, MIB, MINUTE_NS, parse_bytes, parse_duration_ns
 
 _PREFIXES: Final = {"P": 15, "T": 12, "G": 9, "M": 6, "k": 3, "": 0}
-_FIGURE_KEYS: Final = ("value", "source", "note")
+FIGURE_KEYS: Final = ("value", "source", "note")
 
 
 class Form(NamedTuple):
-    """How a value is read from a file, and how it is written so that it reads back equal."""
+    """Type of a value in a file, how it is read, and how it is written to read back equal."""
 
-    parse: Callable[[object], int]
+    kind: type
+    parse: Callable[[Any], int]
     text: Callable[[int], object]
 
 
@@ -58,24 +65,12 @@ class Quantity(NamedTuple):
             ValueError: It has another form, or is outside the range of real devices.
         """
         try:
-            number = self.form.parse(value)
-        except (UsageError, ValueError):
+            number = self.form.parse(msgspec.convert(value, self.form.kind))
+        except (UsageError, ValueError, msgspec.ValidationError):
             raise ValueError(f"expected {self.expected}") from None
         if not self.lowest <= number <= self.highest:
             raise ValueError(f"expected {self.expected}; no device has this much or this little")
         return number
-
-
-def _integer(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError  # noqa: TRY004 - one exception type for "not as expected"
-    return value
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError  # noqa: TRY004 - one exception type for "not as expected"
-    return value
 
 
 def _decimal(unit: str, powers: Mapping[str, int] = _PREFIXES) -> Form:
@@ -83,8 +78,8 @@ def _decimal(unit: str, powers: Mapping[str, int] = _PREFIXES) -> Form:
     pattern = re.compile(rf"(\d+(?:\.\d+)?)\s*({'|'.join(powers)}){re.escape(unit)}", re.ASCII)
     *_, smallest = powers
 
-    def parse(value: object) -> int:
-        match = pattern.fullmatch(_text(value).strip())
+    def parse(value: str) -> int:
+        match = pattern.fullmatch(value.strip())
         if match is None:
             raise ValueError
         return round(Decimal(match[1]).scaleb(powers[match[2]]))
@@ -94,7 +89,7 @@ def _decimal(unit: str, powers: Mapping[str, int] = _PREFIXES) -> Form:
         number = Decimal(value).scaleb(-powers[prefix])
         return f"{number.normalize():f} {prefix}{unit}"
 
-    return Form(parse, text)
+    return Form(str, parse, text)
 
 
 def _size_text(count: int) -> str:
@@ -105,12 +100,10 @@ def _size_text(count: int) -> str:
     return f"{count} B"
 
 
-_COUNT: Final = Form(_integer, int)
-_SIZE: Final = Form(lambda value: parse_bytes(_text(value)), _size_text)
-_DURATION: Final = Form(
-    lambda value: parse_duration_ns(_text(value)),
-    _decimal("s", {"": 9, "m": 6, "u": 3, "n": 0}).text,
-)
+_COUNT: Final = Form(int, int, int)
+_SIZE: Final = Form(str, parse_bytes, _size_text)
+_SECONDS: Final = _decimal("s", {"": 9, "m": 6, "u": 3, "n": 0})
+_DURATION: Final = Form(str, parse_duration_ns, _SECONDS.text)
 
 COUNT: Final = Quantity("a whole number such as 4", _COUNT, 1, 1024)
 FLOP_PER_CYCLE: Final = Quantity("a whole number such as 16", _COUNT, 1, 1024)
@@ -128,40 +121,80 @@ WORK: Final = Quantity("a whole number such as 600000000", _COUNT, 0, 10**18)
 POWER: Final = Quantity('a power such as "15 W"', _decimal("W", {"": 3}), 1, 10**7)
 PRICE: Final = Quantity('a price such as "0.526 USD/h"', _decimal("USD/h", {"": 6}), 0, 10**10)
 
-# The figures of each record: key in the file, field and quantity. Fields with a default may be
-# missing.
-FIGURES: Final[Mapping[type[Record], Mapping[str, tuple[str, Quantity]]]] = {
+# The key in the file and the quantity of each number of a record, by field. A figure with the key
+# `value` stands in the table of its record, with its source and note.
+QUANTITIES: Final[Mapping[type[Record], Mapping[str, tuple[str, Quantity]]]] = {
     Cluster: {
-        "count": ("core_count", COUNT),
-        "clock": ("clock_hz", CLOCK),
+        "core_count": ("count", COUNT),
+        "clock_hz": ("clock", CLOCK),
         "flop_per_cycle": ("flop_per_cycle", FLOP_PER_CYCLE),
     },
+    Grant: {"memory_bytes": ("value", MEMORY)},
     DeviceMemory: {
-        "total": ("total_bytes", MEMORY),
-        "bandwidth": ("bandwidth_bytes_per_s", BANDWIDTH),
+        "total_bytes": ("total", MEMORY),
+        "bandwidth_bytes_per_s": ("bandwidth", BANDWIDTH),
     },
     Gpu: {
-        "memory": ("memory_bytes", MEMORY),
-        "context": ("context_bytes", FOOTPRINT),
-        "bandwidth": ("bandwidth_bytes_per_s", BANDWIDTH),
-        "fp32": ("fp32_flops_per_s", FLOP_RATE),
-        "fp16": ("fp16_flops_per_s", FLOP_RATE),
-        "launch": ("launch_ns", LAUNCH),
+        "memory_bytes": ("memory", MEMORY),
+        "context_bytes": ("context", FOOTPRINT),
+        "bandwidth_bytes_per_s": ("bandwidth", BANDWIDTH),
+        "fp32_flops_per_s": ("fp32", FLOP_RATE),
+        "fp16_flops_per_s": ("fp16", FLOP_RATE),
+        "launch_ns": ("launch", LAUNCH),
     },
-    Npu: {"int8": ("int8_ops_per_s", OP_RATE)},
+    Npu: {"int8_ops_per_s": ("int8", OP_RATE)},
     Limits: {
-        "runtime": ("runtime_bytes", FOOTPRINT),
-        "storage": ("model_storage_bytes", MEMORY),
-        "latency": ("latency_ns", LATENCY),
+        "runtime_bytes": ("runtime", FOOTPRINT),
+        "model_storage_bytes": ("storage", MEMORY),
+        "latency_ns": ("latency", LATENCY),
     },
+    Price: {"hourly_microusd": ("value", PRICE)},
     Rates: {
-        "activations": ("activation_bytes_per_s", BANDWIDTH),
-        "bandwidth": ("bandwidth_bytes_per_s", BANDWIDTH),
-        "layer": ("layer_ns", LAUNCH),
+        "thread_count": ("threads", COUNT),
+        "operations_per_s": ("operations", SUSTAINED_RATE),
+        "activation_bytes_per_s": ("activations", BANDWIDTH),
+        "bandwidth_bytes_per_s": ("bandwidth", BANDWIDTH),
+        "layer_ns": ("layer", LAUNCH),
     },
-    MeasuredMachine: {"cache": ("cache_bytes", CACHE)},
-    Device: {"power": ("power_mw", POWER)},
+    MeasuredMachine: {"core_count": ("core_count", COUNT), "cache_bytes": ("cache", CACHE)},
+    Anchor: {
+        "latency_ns": ("latency", LATENCY),
+        "threads": ("threads", COUNT),
+        "operations": ("operations", WORK),
+        "activation_count": ("activation_count", WORK),
+        "weight_count": ("weight_count", WORK),
+        "vector_weight_count": ("vector_weight_count", WORK),
+        "layer_count": ("layer_count", WORK),
+    },
+    Device: {"power_mw": ("power", POWER)},
 }
+
+
+class Entry(NamedTuple):
+    """How a field of a record stands in a device file.
+
+    `kind` is its type without `| None`; `default` is `NODEFAULT` if it must be there.
+    """
+
+    field: str
+    key: str
+    quantity: Any
+    kind: Any
+    default: Any
+
+
+@functools.cache
+def entries(record: type[Record]) -> tuple[Entry, ...]:
+    """The fields of a record, each under the key of `QUANTITIES` or of its own name."""
+    types, quantities = get_type_hints(record), QUANTITIES.get(record, {})
+    found = []
+    for each in fields(record):
+        kind = types[each.name]
+        if isinstance(kind, UnionType):
+            kind = get_args(kind)[0]
+        key, quantity = quantities.get(each.name, (each.name, None))
+        found.append(Entry(each.name, key, quantity, kind, each.default))
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,30 +217,13 @@ class DeviceTable(TomlTable):
 
     def figure(self, key: str, quantity: Quantity) -> Figure:
         """A figure with its source."""
-        figure = self.optional_figure(key, quantity)
-        if figure is None:
+        if key not in self.values:
             self.fail(key, f"missing; expected {quantity.expected} with its source")
-        return figure
-
-    def figures(self, record: type[Record], *others: str) -> dict[str, Any]:
-        """The figures of a record by field; the table may have the `others` as further keys."""
-        keys = FIGURES[record]
-        self.allow((*others, *keys))
-        required = {field.name for field in fields(record) if field.required}
-        return {
-            field: (self.figure if field in required else self.optional_figure)(key, quantity)
-            for key, (field, quantity) in keys.items()
-        }
-
-    def optional_figure(self, key: str, quantity: Quantity) -> Figure | None:
-        """A figure with its source; None if it is missing."""
-        value = self.values.get(key)
-        if value is None:
-            return None
+        value = self.values[key]
         if not isinstance(value, dict):
             self.fail(key, 'expected { value = ..., source = "..." }: no figure without its source')
         entry = replace(self, values=value, path=(*self.path, key))
-        entry.allow(_FIGURE_KEYS)
+        entry.allow(FIGURE_KEYS)
         return entry.own_figure(quantity)
 
     def own_figure(self, quantity: Quantity) -> Figure:

@@ -1,4 +1,4 @@
-"""Which devices are there, which one does a name mean, and which have these words?"""
+"""Which devices are in the catalogue, and which of them does a name or a search mean?"""
 
 from __future__ import annotations
 
@@ -113,7 +113,14 @@ def _not_found(text: str, devices: Sequence[Device], matches: Sequence[Device]) 
 def _refuse_shared_names(devices: Iterable[Device]) -> None:
     owners: dict[tuple[str, ...], tuple[Device, str]] = {}
     for device in devices:
-        for key, text, words in _names_by_key(device):
+        names = (
+            ("id", device.id),
+            ("name", device.name),
+            *(("aliases", a) for a in device.aliases),
+        )
+        keyed = [(key, text, word_key(text)) for key, text in names]
+        # The whole id too, because all of its words may be fillers.
+        for key, text, words in (("id", device.id, (device.id,)), *keyed):
             owner, theirs = owners.setdefault(words, (device, text))
             if owner is not device:
                 there = safe_text(owner.origin)
@@ -121,16 +128,6 @@ def _refuse_shared_names(devices: Iterable[Device]) -> None:
                 why = f"the name {safe_text(text)!r} already belongs to {there}"
                 hint = "ids, names and aliases must differ between devices"
                 refuse_key(Path(device.origin), key, why, hint)
-
-
-def _names_by_key(device: Device) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
-    """Each name: its key in the file, its text, and the words to compare."""
-    named = (("id", device.id), ("name", device.name), *(("aliases", a) for a in device.aliases))
-    return (
-        # The whole id too, because all of its words may be fillers.
-        ("id", device.id, (device.id,)),
-        *((key, text, word_key(text)) for key, text in named),
-    )
 
 
 def filtered_devices(

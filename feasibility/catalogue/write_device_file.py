@@ -1,4 +1,4 @@
-"""How are a device file and its anchors written? What is written reads back equal."""
+"""How are a device file and its anchors written, so that reading gives the same device?"""
 
 from __future__ import annotations
 
@@ -8,55 +8,22 @@ from typing import Any, Final
 
 import tomli_w
 
-from feasibility.catalogue.figures import (
-    FIGURES,
-    LATENCY,
-    MEMORY,
-    PRICE,
-    SUSTAINED_RATE,
-    Quantity,
-)
-from feasibility.catalogue.read_device_file import ANCHOR_COUNTS, SCHEMA
-from feasibility.records.device import (
-    UNVERIFIED,
-    Anchor,
-    Cpu,
-    Device,
-    DeviceMemory,
-    Figure,
-    MeasuredMachine,
-)
+from feasibility.catalogue.figures import Quantity, entries
+from feasibility.catalogue.read_device_file import SCHEMA
+from feasibility.records.device import UNVERIFIED, Anchor, Device, Figure, Grant
 from feasibility.records.shared_fields import Record
 from feasibility.text import safe_text
 
-_TEXT_KEYS: Final = ("id", "name", "kind", "os", "isa", "allocator", "runs_on", "role")
-_LIST_KEYS: Final = ("aliases", "runtimes")
 _ANCHORS_HEADER: Final = "\n[[anchors]]"
 
 
 def device_text(device: Device, source_keys: Mapping[str, str], comment: str = "") -> str:
     """Text of a device file, with short names for these sources; other sources are numbered."""
     sources = _Sources(source_keys)
-    figures: dict[str, Any] = dict(
-        cpu=device.cpu and _cpu(device.cpu, sources),
-        memory=device.memory and _memory(device.memory, sources),
-        gpu=device.gpu and {"name": device.gpu.name, **sources.figures(device.gpu)},
-        npu=device.npu and {"name": device.npu.name, **sources.figures(device.npu)},
-        limits=sources.figures(device.limits),
-        **sources.figures(device),
-        price=device.price
-        and {**sources.figure(device.price.hourly_microusd, PRICE), "as_of": device.price.as_of},
-        measured=device.measured and _measured(device.measured, sources),
-    )
+    table = sources.table(device, "anchors", "origin")
     head = "".join(f"# {line}".rstrip() + "\n" for line in comment.splitlines())
-    # The figures come first, because they are what the sources are collected from.
-    document = {
-        "schema": SCHEMA,
-        **{key: getattr(device, key) for key in _TEXT_KEYS},
-        **{key: list(texts) for key in _LIST_KEYS if (texts := getattr(device, key))},
-        "sources": sources.used,
-        **{key: table for key, table in figures.items() if table is not None},
-    }
+    plain = {key: value for key, value in table.items() if not isinstance(value, dict)}
+    document = {"schema": SCHEMA, **plain, "sources": sources.used, **table}
     text = f"{head}\n{tomli_w.dumps(document)}" if head else tomli_w.dumps(document)
     return with_anchors(_utf8(text), device.anchors)
 
@@ -68,7 +35,10 @@ def with_anchors(text: str, anchors: Iterable[Anchor]) -> str:
     text, comments included, stays as it is.
     """
     body = text.partition(_ANCHORS_HEADER)[0].rstrip("\n") + "\n"
-    tables = [_anchor(anchor) for anchor in anchors]
+    tables = [
+        {key: safe_text(value, 200) if isinstance(value, str) else value for key, value in each}
+        for each in (_Sources({}).table(anchor).items() for anchor in anchors)
+    ]
     return f"{body}\n{_utf8(tomli_w.dumps({'anchors': tables}))}" if tables else body
 
 
@@ -91,66 +61,31 @@ class _Sources:
         table = {"value": value, "source": self._key_of[figure.source]}
         return {**table, "note": figure.note} if figure.note else table
 
-    def figures(self, record: Record) -> dict[str, object]:
-        """The tables of the figures of a record that are known, by key."""
-        return {
-            key: self.figure(figure, quantity)
-            for key, (field, quantity) in FIGURES[type(record)].items()
-            if (figure := getattr(record, field)) is not None
-        }
+    def table(self, record: Record, *left_out: str) -> dict[str, Any]:
+        """The table of a record, without these fields and what is not known."""
+        table: dict[str, Any] = {}
+        for entry in entries(type(record)):
+            value = getattr(record, entry.field)
+            if entry.field in left_out or value is None or value == ():
+                continue
+            if entry.key == "value":
+                table |= self.figure(value, entry.quantity)
+            else:
+                table[entry.key] = self._value(value, entry.quantity)
+        return table
 
-
-def _cpu(cpu: Cpu, sources: _Sources) -> dict[str, Any]:
-    return {
-        "soc": cpu.soc,
-        "features": list(cpu.features),
-        "clusters": [
-            {"core": cluster.core, **sources.figures(cluster)} for cluster in cpu.clusters
-        ],
-    }
-
-
-def _memory(memory: DeviceMemory, sources: _Sources) -> dict[str, Any]:
-    return {
-        **sources.figures(memory),
-        "grants": {
-            grant.role: {**sources.figure(grant.memory_bytes, MEMORY), "reason": grant.reason}
-            for grant in memory.grants
-        },
-    }
-
-
-def _measured(machine: MeasuredMachine, sources: _Sources) -> dict[str, Any]:
-    return {
-        "runtime": machine.runtime,
-        "processor": machine.processor,
-        "core_count": machine.core_count,
-        **sources.figures(machine),
-        "rates": [
-            {
-                "threads": rates.thread_count,
-                **sources.figures(rates),
-                "operations": {
-                    kind: sources.figure(figure, SUSTAINED_RATE)
-                    for kind, figure in rates.operations_per_s.items()
-                },
-            }
-            for rates in machine.rates
-        ],
-    }
-
-
-def _anchor(anchor: Anchor) -> dict[str, Any]:
-    return {
-        "model": safe_text(anchor.model, 200),
-        "latency": LATENCY.form.text(anchor.latency_ns),
-        "threads": anchor.threads,
-        "runtime": safe_text(anchor.runtime, 200),
-        "precision": anchor.precision,
-        "measured_on": safe_text(anchor.measured_on, 200),
-        **{key: getattr(anchor, key) for key in ANCHOR_COUNTS},
-        "operations": dict(anchor.operations),
-    }
+    def _value(self, value: Any, quantity: Any) -> object:
+        if isinstance(value, Figure):
+            return self.figure(value, quantity)
+        if isinstance(value, Record):
+            return self.table(value)
+        if isinstance(value, Mapping):
+            return {key: self._value(item, quantity) for key, item in value.items()}
+        if isinstance(value, tuple) and isinstance(value[0], Grant):
+            return {grant.role: self.table(grant, "role") for grant in value}
+        if isinstance(value, tuple):
+            return [self._value(item, quantity) for item in value]
+        return value if quantity is None else quantity.form.text(value)
 
 
 def _utf8(text: str) -> str:

@@ -1,1 +1,1 @@
-"""One command per module, thin: parse, call, render."""
+"""What can a user type? One command per module: read options, make one call, print one report."""

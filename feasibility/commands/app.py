@@ -46,8 +46,10 @@ COMMANDS: Final = {
     "measure": "Measure the memory and time of a model.",
     "check": "Check where models can run: verdicts and one recommendation.",
     "prove": "Run a model under a memory limit that the kernel enforces.",
+    "fit": "Find the smallest change with which a model meets a budget.",
+    "compare": "Compare models or profiles: figures, operators, outputs.",
     "devices": "List, show and validate devices; measure this machine.",
-    "runner": "List, install and check other machines to measure on (--on).",
+    "runner": "List and check machines to measure on; install an emulator.",
     "budget": "Check models against memory, size and latency budgets in CI.",
     "zoo": "Build reference architectures as ONNX files.",
     "schema": "Print the JSON Schema of a document.",
@@ -120,7 +122,7 @@ def feasibility(
         ),
     ] = False,
 ) -> None:
-    """Check before you deploy where an ONNX model can run, and what it costs there."""
+    """Check where an ONNX model can run, and what it costs there, before you deploy it."""
 
 
 def run(args: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""`feasibility budget`: checks, records and proposes budgets of models."""
+"""What does `feasibility budget` do? Checks, records and proposes budgets of models."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, TypeAlias
 
-import typer
-
-from feasibility.commands.option_groups import CommandApp, option, single_option
+from feasibility.commands.option_groups import CommandApp, argument, option, single_option
 from feasibility.commands.options import (
     MEASURING,
     DimOption,
@@ -24,12 +22,7 @@ from feasibility.commands.options import (
 from feasibility.commands.output import open_output, write_bytes
 from feasibility.commands.progress import progress_on
 from feasibility.commands.report_error import report_failure
-from feasibility.errors import (
-    EXIT_CANNOT_DO,
-    EXIT_OK,
-    EXIT_REQUIREMENT_NOT_MET,
-    UsageError,
-)
+from feasibility.errors import EXIT_CANNOT_DO, EXIT_OK, EXIT_REQUIREMENT_NOT_MET, UsageError
 from feasibility.text import safe_text
 
 if TYPE_CHECKING:
@@ -46,10 +39,7 @@ ConfigOption: TypeAlias = Annotated[
     ),
 ]
 ModelsArgument: TypeAlias = Annotated[
-    list[Path] | None,
-    typer.Argument(
-        metavar="MODEL", show_default=False, help="Models; default: all in the budget file."
-    ),
+    list[Path] | None, argument("MODEL", "Models; default: all in the budget file.")
 ]
 
 
@@ -86,9 +76,7 @@ class CheckOutputOptions(OutputOptions):
     """Where the report goes, and what it shows."""
 
     explain: bool = option(
-        "--explain",
-        "Show every limit, also those that are kept, and every change from the baseline.",
-        default=False,
+        "--explain", "Show all limits and all changes from the baseline.", default=False
     )
     format_: list[str] | None = option(
         "--format NAME[=FILE]",
@@ -148,9 +136,10 @@ def update(
     timeout: TimeoutOption = 60.0,
     quiet: QuietOption = False,
 ) -> None:
-    """Record the baselines of relative limits.
+    """Record baselines for limits such as +5%.
 
-    Commit the files that it writes. Files of unchanged models stay as they are.
+    A baseline has the figures of one model. Writes one file per model, except for unchanged
+    models. Commit these files.
     """
     from feasibility.budget.baseline import baseline_path, record_baseline, write_baseline
     from feasibility.budget.budgeted_models import budgeted_models
@@ -172,10 +161,7 @@ def update(
 
 @app.add_command()
 def init(
-    models: Annotated[
-        list[Path],
-        typer.Argument(metavar="MODEL", show_default=False, help="Models to set budgets for."),
-    ],
+    models: Annotated[list[Path], argument("MODEL", "Models to set budgets for.")],
     *,
     output: Annotated[Path, single_option("--output -o FILE", "Budget file to write.")] = Path(
         "feasibility.toml"
@@ -190,7 +176,7 @@ def init(
     force: ForceOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Measure models and write a budget file with a margin above the measured values.
+    """Measure models, add a margin, and write a budget file.
 
     The file has a comment per limit. The baselines of the models are written beside it.
     """

@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from feasibility.commands.output import OutputFile, open_output, print_result, write_bytes
 from feasibility.errors import UsageError
+from feasibility.json_documents import encode
 from feasibility.records.budget import BudgetReport
-from feasibility.render.ci.formats import RENDERERS
+from feasibility.render.ci.github import render_annotations
+from feasibility.render.ci.gitlab import render_code_quality
+from feasibility.render.ci.junit import render_junit
+from feasibility.render.ci.markdown import render_markdown
+from feasibility.render.ci.sarif import render_sarif
 from feasibility.render.reports.budget import budget_check_report
 from feasibility.text import safe_text
 
+RENDERERS: Final[Mapping[str, Callable[[BudgetReport], bytes]]] = {
+    "github": render_annotations,
+    "gitlab": render_code_quality,
+    "junit": render_junit,
+    "sarif": render_sarif,
+    "markdown": render_markdown,
+    "json": encode,
+}
 _SUMMARY_VARIABLE: Final = "GITHUB_STEP_SUMMARY"
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """One format and its file; None for stdout."""
 
     format: str

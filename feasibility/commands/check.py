@@ -1,4 +1,4 @@
-"""`feasibility check`: where models can run, with a verdict per device and one recommendation."""
+"""What does `feasibility check` do? Gives a verdict per device and one recommendation."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
-
-import typer
 
 from feasibility import __version__
 from feasibility.commands.check_options import (
@@ -18,7 +16,7 @@ from feasibility.commands.check_options import (
     read_requirements,
     with_prices_by_id,
 )
-from feasibility.commands.option_groups import CommandApp
+from feasibility.commands.option_groups import CommandApp, argument
 from feasibility.commands.options import (
     InputOptions,
     MeasuringOptions,
@@ -29,11 +27,7 @@ from feasibility.commands.options import (
 from feasibility.commands.output import open_output, print_result
 from feasibility.commands.progress import report_step
 from feasibility.commands.report_error import report_failure, report_message
-from feasibility.errors import (
-    EXIT_CANNOT_DO,
-    EXIT_OK,
-    EXIT_REQUIREMENT_NOT_MET,
-)
+from feasibility.errors import EXIT_CANNOT_DO, EXIT_OK, EXIT_REQUIREMENT_NOT_MET
 from feasibility.text import safe_text
 
 if TYPE_CHECKING:
@@ -49,10 +43,9 @@ app = CommandApp()
 def check(
     models: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="MODEL",
-            show_default=False,
-            help=".onnx and .ort files, profiles that `measure -o` saved (.json), and reports "
+        argument(
+            "MODEL",
+            ".onnx and .ort files, profiles that `measure -o` saved (.json), and reports "
             "of other programs.",
         ),
     ],
@@ -69,9 +62,9 @@ def check(
 
     Default devices: a budget phone and a flagship phone, Raspberry Pi 4 and 5, and an RTX
     server. A verdict of "does not fit" is a result: the exit code stays 0 unless --require
-    is given. Memory on Arm devices is measured with Arm code if you give --on
-    emulate:aarch64 now, or gave it in an earlier `measure` of the model. Times are
-    measured on this machine in both cases.
+    is given. With --on emulate:aarch64, Arm code runs in an emulator to measure the memory
+    for Arm devices; later checks of the model reuse these figures. Times are always measured
+    on this machine.
     --details also compares all devices: time with the network, energy, cost, bytes sent.
     """
     threads = measuring_threads(places.threads, on)

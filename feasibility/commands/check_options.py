@@ -1,15 +1,15 @@
-"""Which options does only `check` take, and which requirements do they mean?"""
+"""Which options does only `check` have, and which requirements do they set?"""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 from feasibility.commands.option_groups import option
-from feasibility.errors import UsageError
+from feasibility.commands.options import positive_limit
+from feasibility.errors import DeviceError, UsageError
 from feasibility.text import safe_text
 
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ class TargetOptions:
         "Largest size of the model's files in an app, for example 30MB; default: the "
         "device's limit.",
     )
-    rate: str | None = option("--rate N", "Inferences per second, for example 5; or 10/min, 2/h.")
+    rate: str | None = option(
+        "--rate N", "Requested inferences, for example 5 (per second), 10/min or 2/h."
+    )
     realtime: str | None = option(
         "--realtime TIME",
         "Seconds of signal per inference, for example 0.975s; inference must be faster than this.",
@@ -62,8 +64,7 @@ class PlaceOptions:
         "boards and a server.",
     )
     role: AppRole | None = option(
-        "--role",
-        "Role of the app; sets its memory limit; default: the role in the device file.",
+        "--role", "Role of the app; sets its memory limit; default: the role in the device file."
     )
     runtime: str | None = option(
         "--runtime NAME",
@@ -71,9 +72,8 @@ class PlaceOptions:
     )
     threads: int | None = option(
         "--threads N",
-        "Intra-op threads to project for; default: 4, or the device's core count if lower. "
-        "N is also used for the measurement on this machine, up to its core count; "
-        "without N, it uses 1.",
+        "Intra-op threads on the device and on this machine (here at most its core count); "
+        "default: the fastest number from 1 to 4 on the device, 1 on this machine.",
         min=1,
     )
     measured: Path | None = option(
@@ -100,8 +100,8 @@ class NetworkOptions:
     )
     upload: str | None = option(
         "--upload SIZE",
-        "Bytes that one request sends, for example 60KB for a JPEG; default: raw input "
-        "tensor size.",
+        "Bytes that one request sends, for example 60KB for a JPEG; default: size of "
+        "the raw input tensors.",
     )
     offline: bool = option("--offline", "The model must work without a network.", default=False)
     private: bool = option("--private", "Inputs must stay on the device.", default=False)
@@ -127,8 +127,8 @@ def read_requirements(
 
     link = None if network.network is None else parse_network(network.network)
     return Requirements(
-        latency_budget_ns=_positive("--latency", targets.latency, parse_duration_ns),
-        memory_budget_bytes=_positive("--memory", targets.memory, parse_bytes),
+        latency_budget_ns=positive_limit("--latency", targets.latency, parse_duration_ns),
+        memory_budget_bytes=positive_limit("--memory", targets.memory, parse_bytes),
         storage_budget_bytes=None if targets.app_size is None else parse_bytes(targets.app_size),
         role=places.role,
         rate_per_s=None if targets.rate is None else parse_rate_per_s(targets.rate),
@@ -144,44 +144,19 @@ def read_requirements(
 
 
 def with_prices_by_id(requirements: Requirements, devices: Sequence[Device]) -> Requirements:
-    """The requirements with each price under the id of its server."""
-    prices = {
-        _server_id(name, devices): price for name, price in requirements.prices_microusd.items()
-    }
-    return replace(requirements, prices_microusd=prices)
-
-
-def _positive(option: str, text: str | None, parse: Callable[[str], int]) -> int | None:
-    """The limit that was given; None if none was."""
-    if text is None:
-        return None
-    limit = parse(text)
-    if limit <= 0:
-        raise UsageError(
-            f"Cannot use {option} {safe_text(text, 40)}",
-            "every model is over a limit of zero",
-            "leave the option out for the device's own limit",
-        )
-    return limit
-
-
-def _server_id(name: str, devices: Sequence[Device]) -> str:
-    """Id of the server that a price is for; the empty name stays empty."""
+    """The requirements with each price under the id of its server; no name means all servers."""
     from feasibility.catalogue.load_catalogue import find_device
-    from feasibility.errors import DeviceError
 
     servers = tuple(device for device in devices if device.kind == "server")
-    if not name:
-        return name
-    try:
-        return find_device(name, servers).id
-    except DeviceError as error:
-        names = [server.id for server in servers]
-        near = difflib.get_close_matches(name, names, n=1)
-        raise UsageError(
-            f"Cannot take --price for {safe_text(name)!r}",
-            "no server of this name is among the devices of this check",
-            f"did you mean {near[0]}?"
-            if near
-            else f"servers of this check: {', '.join(names) or 'none'}",
-        ) from error
+    prices = {}
+    for name, price in requirements.prices_microusd.items():
+        try:
+            prices[find_device(name, servers).id if name else ""] = price
+        except DeviceError as error:
+            names = ", ".join(server.id for server in servers)
+            raise UsageError(
+                f"Cannot take --price for {safe_text(name)!r}",
+                "no server of this name is among the devices of this check",
+                f"servers of this check: {names or 'none'}",
+            ) from error
+    return replace(requirements, prices_microusd=prices)

@@ -1,4 +1,4 @@
-"""`feasibility demo`: `check` on bundled reference architectures."""
+"""What does `feasibility demo` do? Runs `check` on reference architectures of the zoo."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DEVICE_IDS: Final = ["galaxy_s24", "rpi_zero2w", "rpi_4b", "rtx_3070"]
 def demo(*, details: DetailsOption = False, quiet: QuietOption = False) -> int:
     """Check bundled reference architectures against a phone, two boards and a server.
 
-    Builds YAMNet, ResNet-18, MiniLM-L6 and ResNet-101 with seeded weights in the user's
+    Builds YAMNet, ResNet-18, MiniLM-L6 and ResNet-101 with random weights in the user's
     cache folder, then checks them as `feasibility check` does. No model file or download
     needed.
     """
@@ -39,11 +39,7 @@ def demo(*, details: DetailsOption = False, quiet: QuietOption = False) -> int:
             progress(0, 1, "building")
             paths.append(build(entry.name))
     assessment = assess_paths(
-        paths,
-        devices,
-        options=MeasureOptions(),
-        requirements=Requirements(),
-        quiet=quiet,
+        paths, devices, options=MeasureOptions(), requirements=Requirements(), quiet=quiet
     )
     print_result(assessment, lambda: check_report(assessment, details=details))
     return EXIT_CANNOT_DO if assessment.errors else EXIT_OK

@@ -1,4 +1,4 @@
-"""`feasibility devices`: lists, shows and validates devices, measures this machine."""
+"""What does `feasibility devices` do? Lists, shows and validates devices, measures this machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 import typer
 
 from feasibility import __version__
-from feasibility.commands.option_groups import CommandApp, single_option
+from feasibility.commands.option_groups import CommandApp, argument, single_option
 from feasibility.commands.options import ForceOption, JsonOption, QuietOption
 from feasibility.commands.output import open_output, print_result, write_bytes
 from feasibility.errors import EXIT_CANNOT_DO, EXIT_OK, FeasibilityError, UsageError
@@ -38,11 +38,7 @@ def devices(context: typer.Context, *, json: JsonOption = False) -> None:
 def list_devices(
     words: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="TEXT",
-            show_default=False,
-            help="Words that the id, names, chip, system or runtimes must contain.",
-        ),
+        argument("TEXT", "Words that the id, names, chip, system or runtimes must contain."),
     ] = None,
     *,
     kind: Annotated[
@@ -54,9 +50,9 @@ def list_devices(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """List the devices of the catalogue, or only those that match a search word."""
+    """List all devices of the catalogue, or those with a search word."""
     from feasibility.catalogue.load_catalogue import filtered_devices, known_devices
-    from feasibility.records.catalogue import Catalogue
+    from feasibility.records.device import Catalogue
     from feasibility.render.reports.devices import catalogue_report
 
     found = Catalogue(
@@ -68,10 +64,7 @@ def list_devices(
 
 @app.add_command()
 def show(
-    device: Annotated[
-        str,
-        typer.Argument(metavar="ID", show_default=False, help="An id, a name, or a device file."),
-    ],
+    device: Annotated[str, argument("ID", "An id, a name, or a device file.")],
     *,
     json: JsonOption = False,
 ) -> None:
@@ -136,10 +129,7 @@ def this(
 
 @app.add_command()
 def validate(
-    files: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="FILE", show_default=False, help="Device files (TOML)."),
-    ] = None,
+    files: Annotated[list[Path] | None, argument("FILE", "Device files (TOML).")] = None,
     *,
     report: Annotated[
         bool, single_option("--report", "Report projection errors on published measurements.")
@@ -177,10 +167,7 @@ def validate(
 
 @app.add_command()
 def calibrate(
-    device: Annotated[
-        str,
-        typer.Argument(metavar="ID", show_default=False, help="An id, a name, or a device file."),
-    ],
+    device: Annotated[str, argument("ID", "An id, a name, or a device file.")],
     *,
     measured: Annotated[
         list[str],
@@ -194,7 +181,7 @@ def calibrate(
         int | None,
         single_option(
             "--threads N",
-            "Threads of the measurement; default: those that projections assume.",
+            "Threads of the measurement; default: the fastest number from 1 to 4.",
             min=1,
         ),
     ] = None,
@@ -251,7 +238,7 @@ def _validate_files(files: list[Path], *, as_json: bool) -> int:
     from feasibility.catalogue.read_device_file import read_device
     from feasibility.commands.report_error import report_error
     from feasibility.json_documents import encode
-    from feasibility.records.catalogue import Catalogue
+    from feasibility.records.device import Catalogue
     from feasibility.render.reports.sections import name_text
 
     code = EXIT_OK

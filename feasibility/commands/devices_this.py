@@ -1,4 +1,4 @@
-"""`feasibility devices this`: measures this machine and writes its device file."""
+"""What does `feasibility devices this` do? Measures this machine and writes its device file."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def checked_id(identifier: str) -> str:
     if not is_id(identifier):
         raise UsageError(
             what,
-            "an id consists of small letters, digits and underscores, such as office_server",
+            "an id consists of lowercase letters, digits and underscores, such as office_server",
             "choose another --id",
         )
     taken = matching(identifier, load_catalogue(devices_dir()))

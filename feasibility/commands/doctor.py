@@ -1,4 +1,4 @@
-"""`feasibility doctor`: what this machine can measure, and what to install for more."""
+"""What does `feasibility doctor` do? Shows what can be measured here, and how to measure more."""
 
 from __future__ import annotations
 

@@ -1,51 +1,31 @@
-"""`feasibility inspect`: facts about a model without running it."""
+"""What does `feasibility inspect` do? Shows facts about a model without running it."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 from feasibility.commands.option_groups import CommandApp
 from feasibility.commands.options import DimOption, ModelArgument, ReportOptions, parse_dims
 from feasibility.commands.output import open_output, print_result
 from feasibility.commands.progress import progress_on
 
-if TYPE_CHECKING:
-    from feasibility.records.facts import ModelFacts
-    from feasibility.render.reports.sections import Report
-
 app = CommandApp()
 
 
 @app.add_command()
-def inspect(
-    model: ModelArgument,
-    *,
-    dim: DimOption = None,
-    out: ReportOptions,
-) -> None:
+def inspect(model: ModelArgument, *, dim: DimOption = None, out: ReportOptions) -> None:
     """Show facts about a model without running it.
 
-    Parameters, operators, inputs and outputs, operations and bytes moved per inference, and the
-    activation peak: the largest sum of activations that are alive at once. Weights are not
-    loaded.
+    Shows parameters, operators, inputs and outputs. Shows how many operations one inference
+    computes, and how many bytes it moves. Also shows the activation peak: the largest sum of
+    activations that are in use at the same time. Weights are not loaded.
     """
     dims = parse_dims(dim)
     with open_output(out.output, force=out.force) as file:
         from feasibility.facts.read_model import inspect_model
+        from feasibility.render.reports.inspect import inspect_report
 
         with progress_on(model.name, quiet=out.quiet) as progress:
             progress(0, 1, "reading the graph")
             facts = inspect_model(model, dims=dims)
         print_result(
-            facts,
-            lambda: _report(facts, details=out.details),
-            as_json=out.json,
-            output=file,
+            facts, lambda: inspect_report(facts, details=out.details), as_json=out.json, output=file
         )
-
-
-def _report(facts: ModelFacts, *, details: bool) -> Report:
-    # Imported here, because --json does not need it.
-    from feasibility.render.reports.inspect import inspect_report
-
-    return inspect_report(facts, details=details)

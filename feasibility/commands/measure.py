@@ -1,13 +1,11 @@
-"""`feasibility measure`: runs a model and writes its profile."""
+"""What does `feasibility measure` do? Runs a model and writes its profile."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from feasibility.commands.option_groups import CommandApp, single_option
+from feasibility.commands.option_groups import CommandApp, argument, single_option
 from feasibility.commands.options import (
     MEASURING,
     InputOptions,
@@ -25,16 +23,13 @@ app = CommandApp()
 
 @app.add_command()
 def measure(
-    model: Annotated[
-        Path | None,
-        typer.Argument(metavar="MODEL", show_default=False, help="An .onnx or .ort file."),
-    ] = None,
+    model: Annotated[Path | None, argument("MODEL", "An .onnx or .ort file.")] = None,
     *,
     import_: Annotated[
         Path | None,
         single_option(
             "--import FILE",
-            "Read this report, which another program wrote on the device; measure nothing.",
+            "Read a report of another program instead of measuring.",
             heading=MEASURING,
         ),
     ] = None,
@@ -47,7 +42,7 @@ def measure(
     """Measure the memory and time of a model.
 
     Memory, time, allocations and operators are measured in separate processes.
-    `feasibility check` accepts the profile that --output wrote instead of a model.
+    --output saves the profile; `feasibility check` takes it in place of the model.
 
     --import reads reports of ort_runner, onnxruntime_perf_test, optimum-benchmark and
     Qualcomm AI Hub (docs/imports.md). If you also give MODEL, facts of the model file are

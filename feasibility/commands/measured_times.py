@@ -1,4 +1,4 @@
-"""How are times that were measured on a device read, and kept as anchors in its file?"""
+"""How are times measured on a device read, and saved as anchors in its file?"""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from feasibility.catalogue.figures import LATENCY
 from feasibility.catalogue.load_catalogue import find_device, known_devices
 from feasibility.catalogue.read_device_file import parse_device
 from feasibility.catalogue.write_device_file import with_anchors
@@ -23,7 +24,6 @@ from feasibility.predict.projected_latency import anchor_of
 from feasibility.records.device import Anchor, Device
 from feasibility.records.profile import Profile, ProfiledModel
 from feasibility.text import safe_text
-from feasibility.units import MINUTE_NS, parse_duration_ns
 from feasibility.write_atomically import whole_file
 
 _FILE_HINT = 'write for example: [rpi_5] and below it "model.onnx" = "23ms"'
@@ -123,7 +123,7 @@ def make_anchor(device: Device, measured: Measured, *, threads: int | None, runt
     if anchor is None:
         raise UsageError(
             f"Cannot use the time of {safe_text(str(measured.model))}",
-            "the work of this model is not known, so its time cannot calibrate other models",
+            "the operations of this model are not known, so its time cannot correct other models",
             "give an .onnx file whose shapes are fixed, or a profile made with --dim",
         )
     return anchor
@@ -149,7 +149,7 @@ def _profiled(path: Path) -> ProfiledModel:
     if not path.is_file():
         raise UsageError(
             f"Cannot use the time of {safe_text(str(path))}",
-            "this file does not exist, and without its work a time cannot calibrate other models",
+            "this file does not exist; its operations are needed to use the time for other models",
             "give the .onnx file that was measured, or a saved profile of it",
         )
     if path.suffix.lower() == ".json":
@@ -160,17 +160,11 @@ def _profiled(path: Path) -> ProfiledModel:
 def _duration_ns(name: str, time: object, where: str = "") -> int:
     """The time of a model."""
     what = f"Cannot read the time of {safe_text(name)}{safe_text(where, 200)}"
-    hint = "give the time of one inference, for example 23ms"
     if isinstance(time, dict):
         example = 'write the name in quotes: "model.onnx" = "23ms"'
-        raise UsageError(what, "the dot in its name makes it a table", example)
-    if not isinstance(time, str):
-        raise UsageError(what, "it is not a text such as 23ms", hint)
+        raise UsageError(what, "TOML reads a name with a dot as a table", example)
     try:
-        latency_ns = parse_duration_ns(time)
-    except UsageError as error:
-        raise UsageError(what, f"{safe_text(time, 40)!r} is not a duration", hint) from error
-    if not 1000 <= latency_ns <= 60 * MINUTE_NS:
-        why = f"{safe_text(time, 40)} is too short or too long for an inference"
-        raise UsageError(what, why, hint)
-    return latency_ns
+        return LATENCY.read(time)
+    except ValueError as error:
+        hint = "give the time of one inference, for example 23ms"
+        raise UsageError(what, str(error), hint) from error

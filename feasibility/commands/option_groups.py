@@ -60,6 +60,11 @@ def single_option(usage: str, text: str, *, heading: str | None = None, **more: 
     return typer.Option(*names, metavar=metavar, help=text, rich_help_panel=heading, **more)
 
 
+def argument(name: str, text: str) -> Any:
+    """An argument, as an annotation: its name in the help, and what the help says about it."""
+    return typer.Argument(metavar=name, show_default=False, help=text)
+
+
 class SectionedCommand(TyperCommand):
     """A command whose help lists its options under their headings."""
 
@@ -71,7 +76,8 @@ class SectionedCommand(TyperCommand):
             if record is None:
                 continue
             if param.param_type_name == "argument":
-                sections.setdefault("Arguments", []).append(record)
+                # Without its Python type, which says less than the help.
+                sections.setdefault("Arguments", []).append((param.metavar or "", record[1]))
                 continue
             heading = getattr(param, "rich_help_panel", None) or "Options"
             if param.name == "help":

@@ -1,4 +1,4 @@
-"""Which options do several commands share, and what do their texts mean?"""
+"""Which options do several commands share, and how are their values read?"""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final, TypeAlias
 
-import typer
-
-from feasibility.commands.option_groups import option, single_option
+from feasibility.commands.option_groups import argument, option, single_option
 from feasibility.errors import UsageError
 from feasibility.text import safe_text
 
@@ -20,20 +18,23 @@ INPUTS: Final = "Inputs of the model"
 MEASURING: Final = "How to measure"
 OUTPUT: Final = "Output"
 
-ModelArgument: TypeAlias = Annotated[
-    Path, typer.Argument(metavar="MODEL", show_default=False, help="An .onnx or .ort file.")
-]
+ModelArgument: TypeAlias = Annotated[Path, argument("MODEL", "An .onnx or .ort file.")]
 DimOption: TypeAlias = Annotated[
     list[str] | None,
     single_option(
-        "--dim NAME=N", "Size of a symbolic dim, for example batch=4; repeatable.", heading=INPUTS
+        "--dim NAME=VALUE",
+        "Size of a symbolic dim, for example batch=4; repeatable.",
+        heading=INPUTS,
     ),
 ]
 ThreadsOption: TypeAlias = Annotated[
     int, single_option("--threads N", "Intra-op threads.", min=1, heading=MEASURING)
 ]
 TimeoutOption: TypeAlias = Annotated[
-    float, single_option("--timeout SECONDS", "Time limit of one pass.", min=0.1, heading=MEASURING)
+    float,
+    single_option(
+        "--timeout SECONDS", "Time limit of each measuring process.", min=0.1, heading=MEASURING
+    ),
 ]
 ProviderOption: TypeAlias = Annotated[
     str,
@@ -99,7 +100,7 @@ class OutputOptions:
     heading: ClassVar = OUTPUT
 
     json: JsonOption = False
-    output: Path | None = option("--output -o FILE", "Also write the JSON document here.")
+    output: Path | None = option("--output -o FILE", "Also write the JSON document to this file.")
     force: ForceOption = False
     quiet: QuietOption = False
 
@@ -144,6 +145,20 @@ def measure_options(
         provider=measuring.provider,
         seed=inputs.seed,
     )
+
+
+def positive_limit(option: str, text: str | None, parse: Callable[[str], int]) -> int | None:
+    """The limit that was given; None if none was."""
+    if text is None:
+        return None
+    limit = parse(text)
+    if limit <= 0:
+        raise UsageError(
+            f"Cannot use {option} {safe_text(text, 40)}",
+            "every model is over a limit of zero",
+            "give a larger limit, or leave the option out",
+        )
+    return limit
 
 
 def _pairs(

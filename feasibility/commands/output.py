@@ -1,4 +1,4 @@
-"""How do results get out: the report or JSON document on stdout, the document in a file?"""
+"""Where does a result go? The report or JSON document to stdout, the document to a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How are --network, --rate, --realtime, --price and --runtime written, and what do they mean?"""
+"""What do the values of --network, --rate, --realtime, --price and --runtime mean?"""
 
 from __future__ import annotations
 

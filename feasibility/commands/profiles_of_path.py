@@ -32,12 +32,7 @@ def measure_on(
 
 
 def profiles_for(
-    path: Path,
-    devices: Sequence[Device],
-    options: MeasureOptions,
-    on: str | None,
-    *,
-    quiet: bool,
+    path: Path, devices: Sequence[Device], options: MeasureOptions, on: str | None, *, quiet: bool
 ) -> tuple[Profile, tuple[Profile, ...]]:
     """The profile of a model, and its profiles of other instruction sets for their memory."""
     from feasibility.measure.saved_emulations import saved_emulations
@@ -49,7 +44,7 @@ def profiles_for(
                 "this file holds figures that were measured before",
                 "give the model itself, or leave out --on",
             )
-        profile = _saved(path)
+        profile = saved_profile(path)
         return profile, saved_emulations(profile)
     if on is None or not on.startswith(_EMULATE):
         profile = measure_on(on, path, options, quiet=quiet)
@@ -107,7 +102,7 @@ def imported(figures: Path, model: Path | None) -> Profile:
     return read_figures(figures, profiled_model(inspect_model(model)))
 
 
-def _saved(path: Path) -> Profile:
+def saved_profile(path: Path) -> Profile:
     """The profile in a file of this tool or of another program."""
     from feasibility.json_documents import is_document_of_this_tool, read_document
     from feasibility.records.profile import Profile

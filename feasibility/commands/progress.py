@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Final, TypeAlias
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
 
+from feasibility.measure.measure_options import Progress, no_progress
 from feasibility.text import safe_text
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
-
-Progress: TypeAlias = Callable[[int, int, str], None]
 
 # A bar for shorter work would only flicker.
 _DELAY_S: Final = 0.4
@@ -29,7 +28,7 @@ def progress_on(subject: str, *, quiet: bool) -> Iterator[Progress]:
     """
     name = safe_text(subject, _NAME_LIMIT)
     if quiet:
-        yield lambda _done, _total, _doing: None
+        yield no_progress
     elif sys.stderr.isatty():
         with _bar(name) as progress:
             yield progress

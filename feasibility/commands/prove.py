@@ -1,4 +1,4 @@
-"""`feasibility prove`: runs a model under a memory limit that the kernel enforces."""
+"""What does `feasibility prove` do? Runs a model under a memory limit that the kernel enforces."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from feasibility.commands.options import (
     ReportOptions,
     ThreadsOption,
     measure_options,
+    positive_limit,
 )
 from feasibility.commands.output import open_output, print_result
 from feasibility.commands.progress import progress_on
@@ -35,9 +36,7 @@ class LimitOptions:
     memory: str | None = option(
         "--memory SIZE", "Limit for the model, without the runtime, for example 200MiB."
     )
-    device: str | None = option(
-        "--device ID", "Device whose memory limit for the model is enforced."
-    )
+    device: str | None = option("--device ID", "Take the limit for the model from this device.")
     bisect: bool = option(
         "--bisect",
         "Find the lowest limit that the model survives, and the lowest limit that does not "
@@ -46,12 +45,14 @@ class LimitOptions:
     )
     allocator: Literal["steady", "default"] = option(
         "--allocator",
-        "steady: figures repeat within 0.1 %; default: glibc's own settings, which need more "
-        "memory, and not always the same amount.",
+        "`steady` is glibc with a fixed trim threshold: figures repeat within 0.1 %. `default` "
+        "is glibc with default settings: it needs more memory, and figures vary.",
         default="steady",
     )
     require_speed: bool = option(
-        "--require-speed", "Exit with 1 also if the limit makes the model thrash.", default=False
+        "--require-speed",
+        "Also exit with 1 if the limit makes the model slow (thrashed).",
+        default=False,
     )
 
 
@@ -67,7 +68,7 @@ def prove(
 ) -> int:
     """Run a model under a memory limit that the kernel enforces.
 
-    The limit is for the model; the Python and runtime baseline is added to the limit.
+    The limit is for the model. The memory of Python and the runtime is added to it.
     The exit code is 1 if the limit killed the model.
     """
     options = measure_options(inputs, measuring, threads)
@@ -88,7 +89,7 @@ def _wanted(asked: LimitOptions) -> ProveOptions:
     from feasibility.measure.prove.prove_model import ProveOptions
     from feasibility.units import parse_bytes
 
-    what = "Cannot prove anything"
+    what = "Cannot run `feasibility prove`"
     if asked.memory is not None and asked.device is not None:
         raise UsageError(what, "--memory and --device both set the limit", "give one of them")
     if asked.memory is None and asked.device is None and not asked.bisect:
@@ -97,15 +98,7 @@ def _wanted(asked: LimitOptions) -> ProveOptions:
             "no limit is given",
             "give --memory 200MiB, --device ID, or --bisect to find the lowest limit",
         )
-    limit, device = None, None
-    if asked.memory is not None:
-        limit = parse_bytes(asked.memory)
-        if limit <= 0:
-            raise UsageError(
-                what,
-                "no model runs under a limit of zero",
-                "give a larger limit, for example --memory 200MiB",
-            )
+    limit, device = positive_limit("--memory", asked.memory, parse_bytes), None
     if asked.device is not None:
         from feasibility.catalogue.load_catalogue import chosen_devices
 
@@ -118,10 +111,7 @@ def _wanted(asked: LimitOptions) -> ProveOptions:
 
 def _left_for_the_model(device: Device) -> int:
     """The device's memory limit for a process, less what its runtime needs."""
-    from feasibility.decide.constraints import memory_budget_bytes
-    from feasibility.decide.requirements import Requirements
-
-    granted = memory_budget_bytes(device, Requirements())
+    granted = device.usable_bytes()
     left = 0 if granted is None else granted - device.limits.runtime_bytes.value
     if device.runs_on == "gpu":
         why = "its models run in GPU memory"

@@ -1,4 +1,4 @@
-"""`check --prove`: does the model survive the memory limit of each device?"""
+"""Does the model survive the memory limit of each device? The option `check --prove`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`feasibility runner`: lists, installs and checks other machines to measure on."""
+"""What does `feasibility runner` do? Lists and checks machines, and installs an emulator."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from feasibility import __version__
-from feasibility.commands.option_groups import CommandApp
+from feasibility.commands.option_groups import CommandApp, argument
 from feasibility.commands.options import JsonOption, QuietOption
 from feasibility.commands.output import print_result
 from feasibility.commands.progress import progress_on
@@ -19,14 +19,14 @@ app = CommandApp()
 
 @app.callback(invoke_without_command=True)
 def runner(context: typer.Context) -> None:
-    """List, install and check the runners that --on can name."""
+    """List and check the runners that --on can name; install an emulator."""
     if context.invoked_subcommand is None:
         list_runners()
 
 
 @app.add_command("list")
 def list_runners(*, json: JsonOption = False) -> None:
-    """List what --on takes, and what this machine needs for it."""
+    """List the values of --on, and what this machine needs for each."""
     from feasibility.records.runners import RunnerForms
     from feasibility.render.reports.runners import runners_report
     from feasibility.runners.named_runners import runner_forms
@@ -37,15 +37,13 @@ def list_runners(*, json: JsonOption = False) -> None:
 
 @app.add_command()
 def install(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Instruction set to emulate: aarch64.")
-    ],
+    name: Annotated[str, argument("NAME", "Instruction set to emulate: aarch64.")],
     *,
     quiet: QuietOption = False,
 ) -> None:
-    """Install an emulator with ONNX Runtime of another instruction set.
+    """Install an emulator with ONNX Runtime for 64-bit Arm.
 
-    Unpacks Debian packages and Python wheels in the user's folder; the system stays as it
+    Unpacks Debian packages and Python wheels into the user's folder; the system stays as it
     is. Runs a small model at the end as a test.
     """
     from feasibility.runners.emulator.install import install as install_emulator
@@ -65,10 +63,7 @@ def install(
 
 @app.add_command()
 def check(
-    name: Annotated[
-        str,
-        typer.Argument(metavar="RUNNER", help="Runner as --on takes it, for example ssh:pi@board."),
-    ],
+    name: Annotated[str, argument("RUNNER", "Runner as --on takes it, for example ssh:pi@board.")],
     *,
     json: JsonOption = False,
     quiet: QuietOption = False,

@@ -1,12 +1,10 @@
-"""`feasibility schema`: the JSON Schema of a document."""
+"""What does `feasibility schema` do? Prints the JSON Schema of a document."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
-from feasibility.commands.option_groups import CommandApp
+from feasibility.commands.option_groups import CommandApp, argument
 from feasibility.commands.output import write_bytes
 
 app = CommandApp()
@@ -15,8 +13,7 @@ app = CommandApp()
 @app.add_command()
 def schema(
     name: Annotated[
-        str | None,
-        typer.Argument(metavar="NAME", help="Name of a document; default: list all names."),
+        str | None, argument("NAME", "Name of a document; default: list all names.")
     ] = None,
 ) -> None:
     """Print the JSON Schema of a document. The schema explains each field in one sentence."""

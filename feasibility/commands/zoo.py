@@ -1,4 +1,4 @@
-"""`feasibility zoo`: lists and builds reference architectures as ONNX files."""
+"""What does `feasibility zoo` do? Lists and builds reference architectures as ONNX files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from feasibility.commands.option_groups import CommandApp, single_option
+from feasibility.commands.option_groups import CommandApp, argument, single_option
 from feasibility.commands.options import QuietOption
 from feasibility.commands.output import stdout_console, write_bytes
 from feasibility.commands.progress import progress_on
@@ -17,7 +17,7 @@ app = CommandApp()
 
 @app.callback(invoke_without_command=True)
 def zoo(context: typer.Context) -> None:
-    """Build reference architectures as ONNX files with seeded weights."""
+    """Build reference architectures as ONNX files with random weights."""
     if context.invoked_subcommand is None:
         list_architectures()
 
@@ -39,12 +39,7 @@ def list_architectures() -> None:
 
 @app.add_command()
 def build(
-    names: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="NAME", show_default=False, help="Architectures, as `zoo list` names them."
-        ),
-    ],
+    names: Annotated[list[str], argument("NAME", "Architectures, as `zoo list` names them.")],
     *,
     folder: Annotated[
         Path | None,

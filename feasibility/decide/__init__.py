@@ -1,1 +1,1 @@
-"""Turns figures into a verdict, a score and a recommendation. Pure functions."""
+"""Which verdict, score and recommendation follow from the figures? Pure functions."""

@@ -1,4 +1,4 @@
-"""How long does a request to a server take, and what rules the server out?"""
+"""How long does a request to a server take, and why can a server not be used?"""
 
 from __future__ import annotations
 
@@ -43,9 +43,7 @@ def cloud_request(
     """The request that a device would send to a server."""
     transfer = raw_tensors(profile)
     if requirements.upload_bytes is not None:
-        transfer = Transfer(
-            requirements.upload_bytes, transfer.download_bytes, is_upload_given=True
-        )
+        transfer = transfer._replace(upload_bytes=requirements.upload_bytes, is_upload_given=True)
     network, budget_ns = assumed_network(requirements), _request_budget_ns(on_server, requirements)
     if network is None:
         return CloudRequest(transfer, None, DurationInterval(budget_ns=budget_ns))

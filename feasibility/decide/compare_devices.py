@@ -1,17 +1,17 @@
-"""How do all places compare, side by side and in order?"""
+"""How do all devices and servers compare? One row each, the best first."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Final
 
-from feasibility.decide.cloud_request import CloudRequest
+from msgspec.structs import replace
+
 from feasibility.decide.energy_and_cost import by_price, hourly_cost, request_cost, servers_needed
 from feasibility.decide.requirements import Requirements
 from feasibility.decide.score import verdict_rank
 from feasibility.decide.verdict import AssessedPlace
-from feasibility.records.assessment import Candidate, DeviceAssessment
-from feasibility.records.device import Device
+from feasibility.records.assessment import Candidate
 
 _NO_TIME: Final = 2**62
 _REQUEST_PARTS: Final = ("demands", "request", "uplink")
@@ -21,18 +21,14 @@ def compare_places(
     places: Iterable[AssessedPlace], requirements: Requirements
 ) -> tuple[Candidate, ...]:
     """Every device that was asked for as a candidate, best first."""
-    found = (
-        _local(place.found)
-        if place.request is None
-        else _server(place.device, place.found, place.request, requirements)
-        for place in places
-    )
+    found = (_candidate(place, requirements) for place in places)
     return tuple(sorted(found, key=_order))
 
 
-def _local(found: DeviceAssessment) -> Candidate:
+def _candidate(place: AssessedPlace, requirements: Requirements) -> Candidate:
+    server, found, request = place
     is_changed = found.verdict == "fits-with-changes"
-    return Candidate(
+    local = Candidate(
         where="on-device-with-changes" if is_changed else "on-device",
         device=found.device,
         name=found.name,
@@ -42,23 +38,17 @@ def _local(found: DeviceAssessment) -> Candidate:
         storage_bytes=found.storage.needed_bytes,
         energy=found.energy,
     )
-
-
-def _server(
-    server: Device, found: DeviceAssessment, request: CloudRequest, requirements: Requirements
-) -> Candidate:
-    return Candidate(
+    if request is None:
+        return local
+    return replace(
+        local,
         where="cloud",
-        device=found.device,
-        name=found.name,
-        verdict=found.verdict,
         reasons=tuple(reason for reason in found.reasons if reason.part in _REQUEST_PARTS),
         latency=request.total,
         network_time=request.network_time,
         upload_bytes=request.transfer.upload_bytes,
         download_bytes=request.transfer.download_bytes,
-        memory_high_bytes=found.memory.high_bytes,
-        energy=found.energy,
+        storage_bytes=0,
         cost_per_1000=request_cost(server, found.latency, requirements),
         server_count=servers_needed(found.latency, requirements),
         hourly_microusd=hourly_cost(server, found.latency, requirements),

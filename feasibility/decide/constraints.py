@@ -200,7 +200,7 @@ def judge_rate(latency: DurationInterval, rate_per_s: float, *, is_server: bool 
     period_ns = SECOND_NS / rate_per_s
     busy = period_share(latency, period_ns)
     if not is_server or busy is None or busy.high_ratio <= 1:
-        return _judge_period("rate", latency, period_ns, rate_per_s=rate_per_s)
+        return judge_period("rate", latency, period_ns, rate_per_s=rate_per_s)
     return Reason(
         code="several-servers",
         part="rate",
@@ -213,14 +213,8 @@ def judge_rate(latency: DurationInterval, rate_per_s: float, *, is_server: bool 
     )
 
 
-def judge_realtime(latency: DurationInterval, signal_ns: int) -> Reason:
-    """Whether the device keeps up with a signal."""
-    return _judge_period("realtime", latency, signal_ns)
-
-
-def _judge_period(
-    part: Part, latency: DurationInterval, period_ns: float, **figures: Any
-) -> Reason:
+def judge_period(part: Part, latency: DurationInterval, period_ns: float, **figures: Any) -> Reason:
+    """Whether the device keeps up with a rate or signal of this period."""
     share = period_share(latency, period_ns)
     figures |= _times(latency, period_ns)
     if share is None:

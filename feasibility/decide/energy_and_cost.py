@@ -31,7 +31,7 @@ def inference_energy(device: Device, latency: DurationInterval) -> EnergyInterva
         low_uj=math.floor(power.value * POWER_LOW_RATIO * latency.low_ns / _MW_NS_PER_UJ),
         high_uj=math.ceil(power.value * latency.high_ns / _MW_NS_PER_UJ),
         power_mw=power.value,
-        power_source=_joined(power.note, power.source),
+        power_source="; ".join(filter(None, (power.note, power.source))),
     )
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from feasibility.model_file.element_types import ELEMENT_TYPES
 from feasibility.records.intervals import DurationInterval, Network, NetworkRange
 from feasibility.records.profile import Profile
 from feasibility.records.shared_fields import TensorSpec
@@ -18,7 +18,7 @@ ASSUMED_NETWORK: Final = "wifi"
 UNKNOWN_ANSWER_RATIO: Final = 1.0
 
 _MBIT: Final = 10**6
-_BITS: Final = re.compile(r"[a-z]+?(\d+)(?:_.*|e\dm\d.*)?", re.ASCII)
+_ELEMENTS: Final = {kind.name: kind for kind in ELEMENT_TYPES.values()}
 
 
 def _range(unit: int, worst: float, usual: float, best: float) -> NetworkRange:
@@ -34,8 +34,8 @@ PRESETS: Final = {
         up_bits_per_s=_range(_MBIT, 5, 15, 50),
         down_bits_per_s=_range(_MBIT, 10, 30, 200),
         round_trip_ns=_range(MILLISECOND_NS, 50, 20, 10),
-        source="usual rates: Firefox's throttling profile Wi-Fi (30 Mbit/s down, 15 up); the rest, "
-        "round trips included, is an unverified estimate",
+        source="usual rates from Firefox's throttling profile Wi-Fi (30 Mbit/s down, 15 up); "
+        "other figures are unverified estimates",
     ),
     "4g": Network(
         name="4G",
@@ -105,14 +105,6 @@ def raw_tensors(profile: Profile) -> Transfer:
     )
 
 
-def element_bits(dtype: str) -> int | None:
-    """Bits of one element; None for strings, whose length varies."""
-    if dtype == "bool":
-        return 8
-    match = _BITS.fullmatch(dtype)
-    return int(match[1]) if match else None
-
-
 def _input_bytes(spec: InputSpec) -> int | None:
     if spec.fill.kind == "absent":
         return 0
@@ -128,8 +120,9 @@ def _output_bytes(spec: TensorSpec, dims: Mapping[str, int]) -> int | None:
 
 
 def _bytes(dtype: str, shape: tuple[int, ...]) -> int | None:
-    bits = element_bits(dtype)
-    return None if bits is None else -(-math.prod(shape) * bits // 8)
+    """Bytes of a tensor; None for strings, whose length varies."""
+    kind = _ELEMENTS.get(dtype)
+    return None if kind is None else kind.size_bytes(math.prod(shape))
 
 
 def sum_known(sizes: list[int | None]) -> int | None:

@@ -1,10 +1,9 @@
-"""What does the user ask of a place, beyond what the device files say?"""
+"""What does the user require, beyond the targets and limits of the device files?"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from feasibility.predict.projected_latency import DEFAULT_RUNTIME
 from feasibility.records.device import Role
@@ -40,4 +39,4 @@ class Requirements:
     network: Network | None = None
     is_offline: bool = False
     is_private: bool = False
-    prices_microusd: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    prices_microusd: Mapping[str, int] = field(default_factory=dict)

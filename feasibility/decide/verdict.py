@@ -12,8 +12,8 @@ from feasibility.decide.constraints import (
     judge_latency,
     judge_memory,
     judge_operators,
+    judge_period,
     judge_rate,
-    judge_realtime,
     judge_storage,
     memory_budget_bytes,
     missing_operators,
@@ -23,7 +23,7 @@ from feasibility.decide.energy_and_cost import inference_energy
 from feasibility.decide.memory_changes import sufficient_change
 from feasibility.decide.requirements import Requirements
 from feasibility.decide.score import weakest
-from feasibility.predict.latency.cpu_cores import CORE_FAMILIES
+from feasibility.predict.latency.cpu_cores import unknown_cores
 from feasibility.predict.latency.measured_rates import is_same_machine
 from feasibility.predict.projected_latency import DEFAULT_RUNTIME, RUNTIME_NAMES, project_latency
 from feasibility.predict.projected_memory import peaks_while_loading, project_memory
@@ -45,19 +45,16 @@ class AssessedPlace(NamedTuple):
 
 
 def assess_device(
-    profile: Profile,
-    device: Device,
-    requirements: Requirements = NO_REQUIREMENTS,
-    memory_profile: Profile | None = None,
+    profile: Profile, device: Device, requirements: Requirements = NO_REQUIREMENTS
 ) -> DeviceAssessment:
     """The verdict on one device; see `assess_place`."""
-    return assess_place(profile, device, requirements, memory_profile).found
+    return assess_place(profile, device, requirements).found
 
 
 def assess_place(
     profile: Profile,
     device: Device,
-    requirements: Requirements = NO_REQUIREMENTS,
+    requirements: Requirements,
     memory_profile: Profile | None = None,
 ) -> AssessedPlace:
     """The verdict on one device, for a server with the request over the network.
@@ -69,7 +66,7 @@ def assess_place(
     memory = msgspec.structs.replace(
         project_memory(closest, device), budget_bytes=memory_budget_bytes(device, requirements)
     )
-    latency = _latency(profile, device, requirements)
+    latency = latency_on(profile, device, requirements)
     storage = _storage(profile, device, requirements)
     change = sufficient_change(closest, device, memory)
     request = cloud_request(profile, latency, requirements) if device.kind == SERVER else None
@@ -84,7 +81,7 @@ def assess_place(
     if rate is not None:
         found.append(judge_rate(latency, rate, is_server=device.kind == SERVER))
     if signal_ns is not None:
-        found.append(judge_realtime(latency, signal_ns))
+        found.append(judge_period("realtime", latency, signal_ns))
     if request is not None:
         found += judge_request(request, requirements)
     reasons = [msgspec.structs.replace(reason, device=device.id) for reason in found]
@@ -113,7 +110,7 @@ def _phase(profile: Profile, device: Device) -> str | None:
     return None if is_load is None else "load" if is_load else "run"
 
 
-def _latency(profile: Profile, device: Device, requirements: Requirements) -> DurationInterval:
+def latency_on(profile: Profile, device: Device, requirements: Requirements) -> DurationInterval:
     """Latency on the device with its target: measured there if possible, else projected."""
     latency = _measured_latency(profile, device, requirements) or _projected_latency(
         profile, device, requirements
@@ -157,11 +154,9 @@ def _projected_latency(
     found = project_latency(
         profile, device, threads=requirements.threads, runtime=requirements.runtime
     )
-    if device.runs_on == "gpu" or device.cpu is None or device.measured is not None:
+    if device.runs_on == "gpu" or device.measured is not None:
         return found
-    cores = dict.fromkeys(cluster.core for cluster in device.cpu.clusters)
-    unknown = tuple(core for core in cores if core.lower() not in CORE_FAMILIES)
-    return msgspec.structs.replace(found, unknown_cores=unknown)
+    return msgspec.structs.replace(found, unknown_cores=unknown_cores(device))
 
 
 def _storage(profile: Profile, device: Device, requirements: Requirements) -> Storage:

@@ -1,1 +1,1 @@
-"""What is known of a model file without running it."""
+"""What is known about a model file without running it?"""

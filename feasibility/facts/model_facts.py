@@ -1,4 +1,4 @@
-"""Which facts does an open model file have? Collected in the process that reads it."""
+"""Which facts does a model file have? Collected in the reader process."""
 
 from __future__ import annotations
 
@@ -9,11 +9,7 @@ from msgspec.structs import replace
 
 from feasibility import __version__
 from feasibility.facts.node_work import with_work
-from feasibility.facts.operator_counts import (
-    DEFAULT_DOMAIN,
-    OperatorCounts,
-    domain_name,
-)
+from feasibility.facts.operator_counts import DEFAULT_DOMAIN, OperatorCounts, domain_name
 from feasibility.facts.ort_format import ort_facts
 from feasibility.facts.refused_by_runtime import model_faults
 from feasibility.facts.unique_parameters import (
@@ -25,9 +21,10 @@ from feasibility.graph.declared_inputs import declared_inputs, declared_outputs,
 from feasibility.graph.inputs.input_plans import choose_sizes, plan_inputs
 from feasibility.model_file.external_data import external_file_facts, resolve_external
 from feasibility.model_file.skeleton import Skeleton, skeleton_of
-from feasibility.ort_memory.modelled_memory import modelled_memory
+from feasibility.ort_memory.modelled_memory import MemoryModel
 from feasibility.ort_memory.version import other_version_installed
 from feasibility.records.budget import InitializerSize
+from feasibility.records.changes import ALL_CHANGES, USUAL_CHANGES
 from feasibility.records.facts import ModelFacts, NodeFacts, OperatorType
 from feasibility.records.model_reading import ModelReading
 from feasibility.records.shared_fields import Notice
@@ -38,9 +35,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from feasibility.graph.inputs.dim_sizes import DimBinding
     from feasibility.graph.typed_graph import TypedGraph
     from feasibility.model_file.open_model import ModelFile
+    from feasibility.records.changes import Changes
+    from feasibility.records.workload import InputPlan
 
 _MAX_PRODUCER_CHARACTERS: Final = 100
 _MAX_NAMED: Final = 5
@@ -55,6 +53,7 @@ def reading_of(
     with_plans: bool,
     files: Mapping[str, Path],
     archive: Path | None,
+    all_changes: bool = False,
 ) -> ModelReading:
     """What an open model file says; `feasibility.facts.read_model` explains the arguments."""
     if file.format == "ort":
@@ -64,7 +63,7 @@ def reading_of(
     skeleton = skeleton_of(file)
     sizes = choose_sizes(skeleton.model, dims, files, archive)
     return ModelReading(
-        facts=facts_of(skeleton, *sizes.likeliest),
+        facts=facts_of(skeleton, *sizes.likeliest, ALL_CHANGES if all_changes else USUAL_CHANGES),
         plans=plan_inputs(sizes) if with_plans else (),
         initializers=tuple(
             InitializerSize(name=tensor.name, dtype=tensor.dtype, size_bytes=tensor.size_bytes)
@@ -89,8 +88,10 @@ def _locations(skeleton: Skeleton) -> tuple[str, ...]:
     return tuple(sorted(named))
 
 
-def facts_of(skeleton: Skeleton, binding: DimBinding, graph: TypedGraph) -> ModelFacts:
-    """Facts of a model that was read without its weights."""
+def facts_of(
+    skeleton: Skeleton, binding: InputPlan, graph: TypedGraph, changes: tuple[Changes, ...]
+) -> ModelFacts:
+    """Facts of a model that was read without its weights; memory also after `changes`."""
     model = skeleton.model
     producer = f"{model.producer_name} {model.producer_version}".strip()
     weights = skeleton.initializers
@@ -103,11 +104,12 @@ def facts_of(skeleton: Skeleton, binding: DimBinding, graph: TypedGraph) -> Mode
         bytes_by_dtype[tensor.dtype] += tensor.size_bytes
     opsets = {domain_name(opset.domain): max(opset.version, 0) for opset in model.opset_import}
     inputs = declared_inputs(model.graph)
-    modelled = modelled_memory(
+    memory = MemoryModel(
         graph,
         frozenset(tensor.name for tensor in weights if tensor.external is not None),
         open_axes(model.graph),
     )
+    modelled = memory.with_changes()
     facts = ModelFacts(
         tool_version=__version__,
         name="",
@@ -136,6 +138,7 @@ def facts_of(skeleton: Skeleton, binding: DimBinding, graph: TypedGraph) -> Mode
         dims=dict(binding.dims),
         assumptions=binding.assumptions,
         modelled_memory=modelled,
+        changed_memory=tuple(each for change in changes for each in memory.with_changes(change)),
         warnings=(
             *_notices(skeleton, counts, unique),
             *(other_version_installed() if modelled else ()),

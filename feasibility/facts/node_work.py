@@ -1,22 +1,17 @@
-"""How much work is a model with these sizes? Per node and in total, with the activation peak."""
+"""How much work does one inference take? Per node and in total, with the activation peak."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from msgspec.structs import replace
 
 from feasibility.graph.cost.activation_peak import activation_peak
 from feasibility.graph.cost.node_cost import node_cost
 from feasibility.graph.cost.operator_class import operator_class
+from feasibility.graph.typed_graph import TypedGraph, TypedNode
 from feasibility.graph.value_types import LARGEST, bounded
-from feasibility.records.facts import NodeFacts
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from feasibility.graph.typed_graph import TypedGraph, TypedNode
-    from feasibility.records.facts import ModelFacts
+from feasibility.records.facts import ModelFacts, NodeFacts
 
 
 def with_work(facts: ModelFacts, graph: TypedGraph) -> ModelFacts:
@@ -40,14 +35,12 @@ def with_work(facts: ModelFacts, graph: TypedGraph) -> ModelFacts:
 
 def _total(nodes: tuple[NodeFacts, ...], name: str) -> int | None:
     """Sum over all runs; a loop of unknown trip count counts as one iteration."""
-    total = 0
-    is_known = not nodes
-    for node in nodes:
-        amount: int | None = getattr(node, name)
-        if amount is not None:
-            is_known = True
-            total += amount * (1 if node.repeat_count is None else node.repeat_count)
-    return bounded(total) if is_known else None
+    amounts = [
+        amount * (1 if node.repeat_count is None else node.repeat_count)
+        for node in nodes
+        if (amount := getattr(node, name)) is not None
+    ]
+    return bounded(sum(amounts)) if amounts or not nodes else None
 
 
 def _facts(graph: TypedGraph, repeats: int | None, scope: str) -> Iterator[NodeFacts]:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections import ChainMap, Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
+
+from onnx import ModelProto, NodeProto, defs
 
 from feasibility.model_file.subgraph_names import bodies, function_scope
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from onnx import ModelProto, NodeProto
-
-    from feasibility.model_file.tensors import TensorInfo
+from feasibility.model_file.tensors import TensorInfo
 
 DEFAULT_DOMAIN: Final = "ai.onnx"
 
@@ -118,8 +115,6 @@ def _take(weights: ChainMap[str, int], name: str) -> int:
 
 @cache
 def _is_standard(domain: str, op_type: str, opset: int | None) -> bool:
-    from onnx import defs
-
     if domain in _RUNTIME_DOMAINS:
         return True
     schema_domain = "" if domain == DEFAULT_DOMAIN else domain

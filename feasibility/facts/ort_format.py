@@ -6,7 +6,7 @@ places in its tables.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from onnx import GraphProto, ModelProto, TensorShapeProto, TypeProto, ValueInfoProto
 
@@ -15,12 +15,10 @@ from feasibility.errors import ModelError
 from feasibility.facts.operator_counts import DEFAULT_DOMAIN, domain_name
 from feasibility.graph.declared_inputs import declared_inputs, declared_outputs
 from feasibility.model_file.flatbuffer import Flatbuffer, FlatbufferError, Table
+from feasibility.model_file.open_model import ModelFile
 from feasibility.records.facts import ModelFacts
 from feasibility.records.shared_fields import Notice
 from feasibility.text import safe_text
-
-if TYPE_CHECKING:
-    from feasibility.model_file.open_model import ModelFile
 
 _TENSOR_TYPE: Final = 1
 _SEQUENCE_TYPE: Final = 2

@@ -1,11 +1,10 @@
-"""What does a model file say? It is read in a process of its own, from here only."""
+"""What does a model file say? Every reading of a model file starts here."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib
 import itertools
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
@@ -23,7 +22,6 @@ from feasibility.units import MIB
 
 # Reading a gigabyte for its digest takes longer than everything else together.
 HASHED_BYTES: Final = 64 * MIB
-_CHUNK_BYTES: Final = 256 * 1024
 _LEAST_TIMEOUT_S: Final = 10.0
 _READINGS: Final = itertools.count()
 ResultT = TypeVar("ResultT")
@@ -53,23 +51,31 @@ def read_model(
     archive: Path | None = None,
     hash_file: bool | None = None,
     timeout_s: float | None = None,
+    all_changes: bool = False,
 ) -> ModelReading:
     """What a model file says, its weights not loaded.
 
-    Reading is ended after `timeout_s` seconds, at least 10; None for 60. The other arguments are
-    those of `inspect_model` and `choose_sizes`.
+    `all_changes` models memory after every change of how the model is stored and loaded. Reading
+    is ended after `timeout_s` seconds, at least 10; None for 60. The other arguments are those of
+    `inspect_model` and `choose_sizes`.
     """
 
     def read(file: ModelFile) -> ModelReading:
         from feasibility.facts.model_facts import reading_of
 
         return reading_of(
-            file, dims or {}, with_plans=with_plans, files=input_files or {}, archive=archive
+            file,
+            dims or {},
+            with_plans=with_plans,
+            files=input_files or {},
+            archive=archive,
+            all_changes=all_changes,
         )
 
     def hash_if_wanted(file: ModelFile) -> None:
         if file.size_bytes <= HASHED_BYTES if hash_file is None else hash_file:
-            digests.append(_digest(file))
+            with open(file.descriptor, "rb", closefd=False) as stream:
+                digests.append(hashlib.file_digest(stream, "sha256").hexdigest())
 
     digests: list[str] = []
     reading = _read(path, read, ModelReading, timeout_s, hash_if_wanted)
@@ -128,13 +134,3 @@ def _read(
             timeout_s=READ_TIMEOUT_S if timeout_s is None else max(timeout_s, _LEAST_TIMEOUT_S),
             meanwhile=lambda: meanwhile(file),
         )
-
-
-def _digest(file: ModelFile) -> str:
-    """SHA-256 of the whole file, in hexadecimal."""
-    hashed = hashlib.sha256()
-    position = 0
-    while chunk := os.pread(file.descriptor, _CHUNK_BYTES, position):
-        hashed.update(chunk)
-        position += len(chunk)
-    return hashed.hexdigest()

@@ -1,4 +1,4 @@
-"""How is a file from a stranger read without harm? In a forked process that can be ended.
+"""How is an untrusted file read safely? In a forked process with limits on time and memory.
 
 Protobuf's parser and onnx's shape inference are C++ code that a hostile file can send into an
 endless loop or crash, and that no timer or Ctrl-C reaches. So they run in a fork of this
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import gc
 import os
 import resource
 import select
@@ -59,7 +60,10 @@ def in_reader_process(
     what: str,
     *,
     timeout_s: float = READ_TIMEOUT_S,
+    memory_bytes: int | None = None,
     meanwhile: Callable[[], None] | None = None,
+    doing: str = "reading",
+    hint: str = _EXPORT_AGAIN,
 ) -> RecordT:
     """What a function returns that runs in a fork of this process.
 
@@ -68,7 +72,10 @@ def in_reader_process(
         kind: Type of its result, one that msgspec can write and read.
         what: First part of the messages of errors, for example "Cannot read model 'a.onnx'".
         timeout_s: Seconds after which the process is ended.
+        memory_bytes: Memory that it may take, at most half of the machine's; None for 4 GiB.
         meanwhile: What this process does before it waits.
+        doing: What the process does with the model, in messages of its end.
+        hint: What to do when its time or memory ran out, or it crashed.
 
     Raises:
         FeasibilityError: The one that the function raised.
@@ -76,6 +83,7 @@ def in_reader_process(
         ModelError: The process used up its time or memory, or crashed.
         HostError: No process can be started.
     """
+    limit_bytes = memory_limit_bytes(memory_bytes)
     receiving, sending = os.pipe()
     process_id = status = 0
     # No handler of this process may run in the fork, nor between the fork and the clean-up.
@@ -85,7 +93,7 @@ def in_reader_process(
             process_id = _fork(what)
             if process_id == 0:
                 os.close(receiving)
-                _answer(read, sending)
+                _answer(read, sending, limit_bytes)
         finally:
             os.close(sending)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
@@ -99,14 +107,16 @@ def in_reader_process(
                 os.kill(process_id, signal.SIGKILL)
             _, status = os.waitpid(process_id, 0)
     if reply is None:
-        raise ModelError(
-            what, f"reading took more than {timeout_s:g} s and was stopped", _EXPORT_AGAIN
-        )
+        raise ModelError(what, f"{doing} took more than {timeout_s:g} s and was stopped", hint)
     if os.waitstatus_to_exitcode(status) != 0:
-        raise ModelError(what, _why_ended(os.waitstatus_to_exitcode(status)), _EXPORT_AGAIN)
+        raise ModelError(what, _why_ended(os.waitstatus_to_exitcode(status), doing), hint)
     if reply[:1] == _RESULT:
         return msgspec.msgpack.decode(reply[1:], type=kind)
-    raise _error_of(msgspec.msgpack.decode(reply[1:], type=_SentError), what)
+    sent = msgspec.msgpack.decode(reply[1:], type=_SentError)
+    if sent.kind == "MemoryError":
+        limit = format_bytes(limit_bytes)
+        raise ModelError(what, f"{doing} it takes more than {limit} of memory", hint)
+    raise _error_of(sent)
 
 
 def _fork(what: str) -> int:
@@ -120,11 +130,11 @@ def _fork(what: str) -> int:
             raise HostError(what, f"no process can be started ({error})", hint) from error
 
 
-def _answer(read: Callable[[], object], sending: int) -> NoReturn:
+def _answer(read: Callable[[], object], sending: int, limit_bytes: int) -> NoReturn:
     """Sends the function's result, and ends this process without any clean-up of the parent's."""
     code = 1
     try:
-        _restrict(sending)
+        _restrict(sending, limit_bytes)
         reply = _outcome(read)
         fcntl.fcntl(sending, fcntl.F_SETFL, 0)
         view = memoryview(reply)
@@ -135,7 +145,7 @@ def _answer(read: Callable[[], object], sending: int) -> NoReturn:
         os._exit(code)
 
 
-def _restrict(sending: int) -> None:
+def _restrict(sending: int, limit_bytes: int) -> None:
     """Gives this process the system's signal handlers, no output and a limit on memory."""
     for number in signal.valid_signals():
         if callable(signal.getsignal(number)):
@@ -149,6 +159,9 @@ def _restrict(sending: int) -> None:
     poller.register(sending, 0)
     if poller.poll(0):
         os._exit(1)
+    # What the parent has left to the garbage collector is not removed here: the destructor of a
+    # library's object may wait for a thread, which a fork does not have.
+    gc.freeze()
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in (1, 2):
         os.dup2(nothing, stream)
@@ -160,12 +173,13 @@ def _restrict(sending: int) -> None:
         Path("/proc/self/oom_score_adj").write_text("1000", "ascii")
         own_bytes = int(Path("/proc/self/statm").read_text("ascii").split()[5]) * _PAGE_BYTES
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        resource.setrlimit(resource.RLIMIT_DATA, (own_bytes + memory_limit_bytes(), hard))
+        resource.setrlimit(resource.RLIMIT_DATA, (own_bytes + limit_bytes, hard))
 
 
-def memory_limit_bytes() -> int:
-    """What reading may take beyond what this process has already."""
-    return min(_MEMORY_BYTES, os.sysconf("SC_PHYS_PAGES") * _PAGE_BYTES // 2)
+def memory_limit_bytes(wanted_bytes: int | None = None) -> int:
+    """What the forked process may take beyond what this process has already."""
+    machine_bytes = os.sysconf("SC_PHYS_PAGES") * _PAGE_BYTES
+    return min(_MEMORY_BYTES if wanted_bytes is None else wanted_bytes, machine_bytes // 2)
 
 
 def _outcome(read: Callable[[], object]) -> bytes:
@@ -201,20 +215,17 @@ def _received(receiving: int, timeout_s: float) -> bytes | None:
     return None
 
 
-def _why_ended(code: int) -> str:
+def _why_ended(code: int, doing: str) -> str:
     if code == -signal.SIGKILL:
-        return "the process that read it was killed, probably because memory ran out"
+        return f"the process {doing} it was killed, probably because memory ran out"
     if code < 0:
-        return f"the process that read it crashed ({signal.Signals(-code).name})"
-    return f"the process that read it ended with exit code {code}"
+        return f"the process {doing} it crashed ({signal.Signals(-code).name})"
+    return f"the process {doing} it ended with exit code {code}"
 
 
-def _error_of(sent: _SentError, what: str) -> Exception:
+def _error_of(sent: _SentError) -> Exception:
     """The exception that ended the function."""
     error: Exception
-    if sent.kind == "MemoryError":
-        limit = format_bytes(memory_limit_bytes())
-        return ModelError(what, f"reading it takes more than {limit} of memory", _EXPORT_AGAIN)
     if sent.kind == "OSError":
         error = OSError(int(sent.what), sent.why)
     elif sent.kind in _ERROR_KINDS:

@@ -7,31 +7,23 @@ Each check was compared with ONNX Runtime 1.31.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from collections.abc import Container, Iterator
+from typing import Final
+
+from onnx import IR_VERSION, GraphProto, ModelProto, defs
 
 from feasibility.facts.operator_counts import DEFAULT_DOMAIN, domain_name
 from feasibility.model_file.subgraph_names import bodies
 from feasibility.records.shared_fields import Notice
 from feasibility.text import safe_text
 
-if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
-
-    from onnx import GraphProto, ModelProto
-
 _MAX_INLINE_BYTES: Final = 2**31 - 1
 _EXPORT_AGAIN: Final = "the runtime refuses such a model; export it again"
 _MAX_NAMED: Final = 3
 
 
-def model_faults(model: ModelProto, file_bytes: int) -> tuple[Notice, ...]:
+def model_faults(model: ModelProto, file_bytes: int) -> Iterator[Notice]:
     """Faults that keep the runtime from loading the model, the most basic first."""
-    return (*_version_faults(model), *_size_faults(file_bytes), *_graph_faults(model))
-
-
-def _version_faults(model: ModelProto) -> Iterator[Notice]:
-    from onnx import IR_VERSION, defs
-
     if model.ir_version > IR_VERSION:
         yield Notice(
             code="ir-version-unknown",
@@ -55,17 +47,12 @@ def _version_faults(model: ModelProto) -> Iterator[Notice]:
                 hint="export the model for an older operator set, or update the runtime",
             )
 
-
-def _size_faults(file_bytes: int) -> Iterator[Notice]:
     if file_bytes > _MAX_INLINE_BYTES:
         yield Notice(
             code="file-too-large",
             message="the file is larger than 2 GiB, which readers of protobuf refuse",
             hint="save the weights as external data",
         )
-
-
-def _graph_faults(model: ModelProto) -> Iterator[Notice]:
     duplicates, dangling, node_names = Counter[str](), Counter[str](), Counter[str]()
     _check_graph(model.graph, (), "", (duplicates, dangling, node_names))
     for names, code, fault in (

@@ -10,18 +10,15 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self, TypeAlias
+from pathlib import Path
+from typing import Final, Self, TypeAlias
 
 from feasibility.errors import ModelError
+from feasibility.model_file.external_data import ResolvedFile
 from feasibility.model_file.open_model import FileIdentity, open_regular
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-    from pathlib import Path
-
-    from feasibility.model_file.external_data import ResolvedFile
-    from feasibility.model_file.tensors import TensorInfo
+from feasibility.model_file.tensors import TensorInfo
 
 FULL_COMPARISON_BYTES: Final = 64 * 1024 * 1024
 _SAMPLE_BYTES: Final = 64
@@ -53,27 +50,23 @@ def unique_parameters(
     identity: FileIdentity,
     files: Mapping[str, ResolvedFile],
     *,
-    limit_bytes: int | None = FULL_COMPARISON_BYTES,
+    limit_bytes: int = FULL_COMPARISON_BYTES,
 ) -> UniqueParameters:
     """Elements of all initializers, those equal in type, shape and bytes counted once.
 
-    Equal values that are encoded differently (raw and typed) count as different.
-
-    `limit_bytes` may be read to compare in full; None for no limit.
+    Equal values that are encoded differently (raw and typed) count as different. `limit_bytes` may
+    be read to compare in full.
     """
     groups = _split([list(tensors)], _form)
-    if not groups:
-        return UniqueParameters(sum(tensor.element_count for tensor in tensors))
-    repeated = 0
-    sampled_bytes = 0
+    total = sum(tensor.element_count for tensor in tensors)
+    repeated = sampled_bytes = 0
     with _Sources(path, identity, files) as sources:
         groups = _split(groups, lambda tensor: sources.sample(tensor, _SAMPLE_BYTES, _SAMPLE_COUNT))
-        budget = limit_bytes
         # Small ones first: many certain answers for the same reading.
         for group in sorted(groups, key=lambda group: group[0].size_bytes):
             needed = sum(tensor.size_bytes for tensor in group)
-            if budget is None or needed <= budget:
-                budget = None if budget is None else budget - needed
+            if needed <= limit_bytes:
+                limit_bytes -= needed
                 equal = _split([group], sources.digest)
             else:
                 equal = _split(
@@ -82,7 +75,6 @@ def unique_parameters(
                 )
                 sampled_bytes += sum(tensor.size_bytes for same in equal for tensor in same)
             repeated += sum(tensor.element_count for same in equal for tensor in same[1:])
-    total = sum(tensor.element_count for tensor in tensors)
     return UniqueParameters(total - repeated, sampled_bytes)
 
 
@@ -125,31 +117,33 @@ class _Sources:
 
     def sample(self, tensor: TensorInfo, sample_bytes: int, count: int) -> bytes:
         """Digest of a few places spread evenly over the payload, its ends among them."""
-        hashed = hashlib.blake2b(digest_size=16)
-        descriptor, extents = self._place(tensor)
-        for start, end in extents:
+
+        def places(start: int, end: int) -> Iterable[int]:
             last = max(end - sample_bytes, start)
-            places = {start + (last - start) * step // (count - 1) for step in range(count)}
-            for place in sorted(places):
-                hashed.update(os.pread(descriptor, min(sample_bytes, end - place), place))
-        hashed.update(tensor.kept)
-        return hashed.digest()
+            return sorted({start + (last - start) * step // (count - 1) for step in range(count)})
+
+        return self._digest(tensor, sample_bytes, places)
 
     def digest(self, tensor: TensorInfo) -> bytes:
         """Digest of the whole payload."""
-        hashed = hashlib.sha256()
-        descriptor, extents = self._place(tensor)
-        for start, end in extents:
-            for position in range(start, end, _CHUNK_BYTES):
-                hashed.update(os.pread(descriptor, min(_CHUNK_BYTES, end - position), position))
-        hashed.update(tensor.kept)
-        return hashed.digest()
+        return self._digest(
+            tensor, _CHUNK_BYTES, lambda start, end: range(start, end, _CHUNK_BYTES)
+        )
 
-    def _place(self, tensor: TensorInfo) -> tuple[int, Iterable[tuple[int, int]]]:
+    def _digest(
+        self, tensor: TensorInfo, size_bytes: int, places: Callable[[int, int], Iterable[int]]
+    ) -> bytes:
+        """Digest of the payload's bytes from each place on, at most `size_bytes` of them."""
+        hashed = hashlib.sha256(tensor.kept)
+        location, extents = None, tensor.extents
         if tensor.external is not None:
-            external = tensor.external
-            return self._descriptor(external.location), ((external.offset, external.end),)
-        return (self._descriptor(None), tensor.extents) if tensor.extents else (-1, ())
+            location = tensor.external.location
+            extents = ((tensor.external.offset, tensor.external.end),)
+        for start, end in extents:
+            for place in places(start, end):
+                size = min(size_bytes, end - place)
+                hashed.update(os.pread(self._descriptor(location), size, place))
+        return hashed.digest()
 
     def _descriptor(self, location: str | None) -> int:
         known = self._descriptors.get(location)

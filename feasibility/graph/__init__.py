@@ -1,1 +1,1 @@
-"""What follows from the graph of a model: types and shapes, input sizes, cost."""
+"""What follows from the graph of a model: types and shapes, input sizes, cost?"""

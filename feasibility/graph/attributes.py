@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Mapping
+from typing import TypeAlias
 
-from onnx import AttributeProto
+from onnx import AttributeProto, GraphProto, NodeProto, TensorProto
 
 from feasibility.model_file.cut_weights import MARK
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from onnx import GraphProto, NodeProto, TensorProto
-
-Attributes: TypeAlias = "Mapping[str, AttributeProto]"
+Attributes: TypeAlias = Mapping[str, AttributeProto]
 
 # Longest list of integers that is read from an attribute.
 _MAX_LIST = 4096
@@ -26,42 +22,37 @@ def attributes_of(node: NodeProto) -> dict[str, AttributeProto]:
 
 def int_of(attributes: Attributes, name: str, default: int) -> int:
     """Value of an integer attribute."""
-    attribute = attributes.get(name)
-    return (
-        attribute.i if attribute is not None and attribute.type == AttributeProto.INT else default
-    )
+    found = _of_type(attributes, name, AttributeProto.INT)
+    return default if found is None else found.i
 
 
 def ints_of(attributes: Attributes, name: str) -> tuple[int, ...] | None:
     """Values of a list of integers; None if there is no such attribute."""
-    attribute = attributes.get(name)
-    if attribute is None or attribute.type != AttributeProto.INTS:
-        return None
-    return tuple(attribute.ints[:_MAX_LIST])
+    found = _of_type(attributes, name, AttributeProto.INTS)
+    return None if found is None else tuple(found.ints[:_MAX_LIST])
 
 
 def text_of(attributes: Attributes, name: str, default: str) -> str:
     """Value of a string attribute; bytes that are not UTF-8 are replaced."""
-    attribute = attributes.get(name)
-    if attribute is None or attribute.type != AttributeProto.STRING:
-        return default
-    return attribute.s.decode("utf-8", "replace")
+    found = _of_type(attributes, name, AttributeProto.STRING)
+    return default if found is None else found.s.decode("utf-8", "replace")
 
 
 def tensor_of(attributes: Attributes, name: str) -> TensorProto | None:
     """Value of a tensor attribute."""
-    attribute = attributes.get(name)
-    if attribute is None or attribute.type != AttributeProto.TENSOR:
-        return None
-    return attribute.t
+    found = _of_type(attributes, name, AttributeProto.TENSOR)
+    return None if found is None else found.t
 
 
 def graph_of(attributes: Attributes, name: str) -> GraphProto | None:
     """Value of a graph attribute, such as the body of a loop."""
-    attribute = attributes.get(name)
-    if attribute is None or attribute.type != AttributeProto.GRAPH:
-        return None
-    return attribute.g
+    found = _of_type(attributes, name, AttributeProto.GRAPH)
+    return None if found is None else found.g
+
+
+def _of_type(attributes: Attributes, name: str, kind: int) -> AttributeProto | None:
+    found = attributes.get(name)
+    return found if found is not None and found.type == kind else None
 
 
 def list_length(attributes: Attributes, name: str) -> int:

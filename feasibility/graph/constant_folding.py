@@ -8,27 +8,22 @@ computed here, because the shape behind a Reshape depends on them. Only tensors 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from feasibility.graph.attributes import Attributes, int_of, ints_of, tensor_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from numpy.typing import NDArray
-
-    from feasibility.graph.value_types import ValueType
+from feasibility.graph.attributes import int_of, ints_of, tensor_of
+from feasibility.graph.typed_graph import Call
+from feasibility.graph.value_types import Array, ValueType
 
 MAX_ELEMENTS: Final = 1024
 
-Array: TypeAlias = "NDArray[Any]"
-Inputs: TypeAlias = "Sequence[Array | None]"
-Fold: TypeAlias = "Callable[[Attributes, Inputs], Array | None]"
+Fold: TypeAlias = Callable[[Call], Array | None]
 
 _FOLDABLE_KINDS: Final = frozenset("biuf")
+_NEED_NO_VALUES: Final = frozenset({"Constant", "Shape", "Size"})
 # What numpy raises for malformed operands; the value then stays unknown.
 _REFUSALS: Final = (
     ValueError,
@@ -53,48 +48,24 @@ def tensor_value(tensor: TensorProto) -> Array | None:
     return array if array.dtype.kind in _FOLDABLE_KINDS else None
 
 
-def constant_value(attributes: Attributes) -> Array | None:
-    """Value of a Constant node; None if it is large or not numeric."""
-    tensor = tensor_of(attributes, "value")
-    if tensor is not None:
-        return tensor_value(tensor)
-    if "value_int" in attributes:
-        return np.array(attributes["value_int"].i, np.int64)
-    if "value_float" in attributes:
-        return np.array(attributes["value_float"].f, np.float32)
-    for name, field, dtype in (
-        ("value_ints", "ints", np.int64),
-        ("value_floats", "floats", np.float32),
-    ):
-        if name in attributes:
-            numbers = getattr(attributes[name], field)
-            return np.array(numbers, dtype) if len(numbers) <= MAX_ELEMENTS else None
-    return None
-
-
-def fold(
-    op_type: str,
-    attributes: Attributes,
-    arrays: Inputs,
-    input_types: Sequence[ValueType],
-    output_types: Sequence[ValueType],
-) -> tuple[Array | None, ...]:
+def fold(call: Call, outputs: Sequence[ValueType]) -> tuple[Array | None, ...]:
     """Values of a node's outputs, one per output type; None if unknown.
 
-    `arrays` has None for inputs that are unknown or left out. Large outputs are not computed.
+    Large outputs are not computed.
     """
-    nothing = (None,) * len(output_types)
-    counts = [value.element_count for value in output_types]
+    nothing = (None,) * len(outputs)
+    counts = [value.element_count for value in outputs]
+    if call.domain or not (call.op_type in _RULES or call.op_type == "Split"):
+        return nothing
     if not counts or any(count is None or count > MAX_ELEMENTS for count in counts):
+        return nothing
+    if call.op_type not in _NEED_NO_VALUES and all(value is None for value in call.values):
         return nothing
     try:
         with np.errstate(all="ignore"):
-            if op_type in ("Shape", "Size"):
-                return (_shape_value(op_type, attributes, input_types[0]), *nothing[1:])
-            if op_type == "Split":
-                return _split(attributes, arrays, output_types)
-            rule = _RULES.get(op_type)
-            result = rule(attributes, arrays) if rule is not None else None
+            if call.op_type == "Split":
+                return _split(call, outputs)
+            result = _RULES[call.op_type](call)
     except _REFUSALS:
         return nothing
     if result is None or result.size > MAX_ELEMENTS or result.dtype.kind not in _FOLDABLE_KINDS:
@@ -102,56 +73,64 @@ def fold(
     return (np.asarray(result), *nothing[1:])
 
 
-def is_foldable(op_type: str) -> bool:
-    """True if `fold` can compute the operator."""
-    return op_type in _RULES or op_type in ("Shape", "Size", "Split")
+def _constant(call: Call) -> Array | None:
+    tensor = tensor_of(call.attributes, "value")
+    if tensor is not None:
+        return tensor_value(tensor)
+    for name, field, dtype in (
+        ("value_int", "i", np.int64),
+        ("value_float", "f", np.float32),
+        ("value_ints", "ints", np.int64),
+        ("value_floats", "floats", np.float32),
+    ):
+        if name in call.attributes:
+            return np.array(getattr(call.attributes[name], field), dtype)
+    return None
 
 
-def _shape_value(op_type: str, attributes: Attributes, value: ValueType) -> Array | None:
-    if op_type == "Size":
-        count = value.element_count
-        return None if count is None or count >= 2**63 else np.array(count, np.int64)
-    if value.shape is None:
+def _size(call: Call) -> Array | None:
+    count = call.inputs[0].element_count
+    return None if count is None or count >= 2**63 else np.array(count, np.int64)
+
+
+def _shape(call: Call) -> Array | None:
+    shape = call.inputs[0].shape
+    if shape is None:
         return None
-    start = int_of(attributes, "start", 0)
-    end = int_of(attributes, "end", len(value.shape))
-    dims = value.shape[start:end]
+    start = int_of(call.attributes, "start", 0)
+    dims = shape[start : int_of(call.attributes, "end", len(shape))]
     if any(dim is None or dim >= 2**63 for dim in dims):
         return None
     return np.array(dims, np.int64)
 
 
-def _split(
-    attributes: Attributes, arrays: Inputs, output_types: Sequence[ValueType]
-) -> tuple[Array | None, ...]:
-    data = arrays[0]
-    axis = int_of(attributes, "axis", 0)
-    if data is None:
-        return (None,) * len(output_types)
-    sizes = [(value.shape or ())[axis] for value in output_types]
-    offsets = np.cumsum([size or 0 for size in sizes])[:-1]
-    return tuple(np.split(data, offsets, axis))
+def _split(call: Call, outputs: Sequence[ValueType]) -> tuple[Array, ...]:
+    (data,) = _known(call, 1)
+    axis = int_of(call.attributes, "axis", 0)
+    sizes = [(value.shape or ())[axis] for value in outputs]
+    return tuple(np.split(data, np.cumsum([size or 0 for size in sizes])[:-1], axis))
 
 
-def _known(arrays: Inputs, count: int) -> tuple[Array, ...]:
-    """The first `count` inputs, all of which must be known."""
-    known = tuple(array for array in arrays[:count] if array is not None)
-    if len(known) != count:
+def _known(call: Call, count: int | None = None) -> tuple[Array, ...]:
+    """The first `count` inputs or all of them, which must be known."""
+    arrays = call.values if count is None else call.values[:count]
+    known = tuple(array for array in arrays if array is not None)
+    if len(known) != (len(arrays) if count is None else count):
         raise ValueError(count)
     return known
 
 
 def _unary(function: Callable[[Array], Any]) -> Fold:
-    return lambda _, arrays: np.asarray(function(*_known(arrays, 1)))
+    return lambda call: np.asarray(function(*_known(call, 1)))
 
 
 def _binary(function: Callable[[Array, Array], Any]) -> Fold:
-    return lambda _, arrays: np.asarray(function(*_known(arrays, 2)))
+    return lambda call: np.asarray(function(*_known(call, 2)))
 
 
 def _variadic(function: Callable[[Array, Array], Any]) -> Fold:
-    def rule(_: Attributes, arrays: Inputs) -> Array:
-        first, *others = _known(arrays, len(arrays))
+    def rule(call: Call) -> Array:
+        first, *others = _known(call)
         for other in others:
             first = function(first, other)
         return np.asarray(first)
@@ -168,58 +147,57 @@ def _divide(one: Array, other: Array) -> Array:
     return np.asarray(np.where((one < 0) ^ (other < 0), -quotient, quotient).astype(one.dtype))
 
 
-def _modulo(attributes: Attributes, arrays: Inputs) -> Array:
-    one, other = _known(arrays, 2)
+def _modulo(call: Call) -> Array:
+    one, other = _known(call, 2)
     if one.dtype.kind != "f" and not np.all(other):
         raise ZeroDivisionError
-    return np.asarray(np.fmod(one, other) if int_of(attributes, "fmod", 0) else np.mod(one, other))
+    return np.asarray(
+        np.fmod(one, other) if int_of(call.attributes, "fmod", 0) else np.mod(one, other)
+    )
 
 
-def _cast(attributes: Attributes, arrays: Inputs) -> Array:
-    (data,) = _known(arrays, 1)
-    target = helper.tensor_dtype_to_np_dtype(int_of(attributes, "to", 0))
+def _cast(call: Call) -> Array:
+    (data,) = _known(call, 1)
+    target = helper.tensor_dtype_to_np_dtype(int_of(call.attributes, "to", 0))
     if data.dtype.kind == "f" and target.kind in "iu" and not np.all(np.isfinite(data)):
         raise ValueError
     return data.astype(target)
 
 
-def _axes(attributes: Attributes, arrays: Inputs) -> tuple[int, ...] | None:
+def _axes(call: Call) -> tuple[int, ...] | None:
     """Axes as attribute (older operator sets) or second input; None if missing."""
-    if len(arrays) > 1 and arrays[1] is not None:
-        return tuple(int(axis) for axis in arrays[1].reshape(-1))
-    return ints_of(attributes, "axes")
+    axes = call.value(1)
+    if axes is not None:
+        return tuple(int(axis) for axis in axes.reshape(-1))
+    return ints_of(call.attributes, "axes")
 
 
-def _gather(attributes: Attributes, arrays: Inputs) -> Array:
-    data, indices = _known(arrays, 2)
-    return np.take(data, indices, axis=int_of(attributes, "axis", 0))
+def _gather(call: Call) -> Array:
+    data, indices = _known(call, 2)
+    return np.take(data, indices, axis=int_of(call.attributes, "axis", 0))
 
 
-def _slice(attributes: Attributes, arrays: Inputs) -> Array:
-    data = _known(arrays, 1)[0]
-    if len(arrays) > 1:
-        starts, ends = (tuple(int(item) for item in array) for array in _known(arrays[1:], 2))
-        options = [
-            None if len(arrays) <= index or arrays[index] is None else _known(arrays[index:], 1)[0]
-            for index in (3, 4)
-        ]
-        axes: Sequence[int] = (
-            range(len(starts)) if options[0] is None else [int(axis) for axis in options[0]]
-        )
-        steps = [1] * len(starts) if options[1] is None else [int(step) for step in options[1]]
+def _slice(call: Call) -> Array:
+    data = _known(call, 1)[0]
+    axes: Sequence[int] | None
+    if len(call.values) > 1:
+        starts, ends = (tuple(int(item) for item in array) for array in _known(call, 3)[1:])
+        given = [call.value(index) for index in (3, 4)]
+        axes, steps = (None if array is None else [int(item) for item in array] for array in given)
     else:
-        starts, ends = ints_of(attributes, "starts") or (), ints_of(attributes, "ends") or ()
-        axes = ints_of(attributes, "axes") or range(len(starts))
-        steps = [1] * len(starts)
+        starts, ends = (ints_of(call.attributes, name) or () for name in ("starts", "ends"))
+        axes, steps = ints_of(call.attributes, "axes"), None
     window = [slice(None)] * data.ndim
-    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+    for axis, start, end, step in zip(
+        axes or range(len(starts)), starts, ends, steps or [1] * len(starts), strict=True
+    ):
         window[axis] = slice(start, end, step)
     return data[tuple(window)]
 
 
-def _reshape(attributes: Attributes, arrays: Inputs) -> Array:
-    data, target = _known(arrays, 2)
-    keep_zero = int_of(attributes, "allowzero", 0)
+def _reshape(call: Call) -> Array:
+    data, target = _known(call, 2)
+    keep_zero = int_of(call.attributes, "allowzero", 0)
     shape = [
         data.shape[index] if size == 0 and not keep_zero else int(size)
         for index, size in enumerate(target)
@@ -227,32 +205,32 @@ def _reshape(attributes: Attributes, arrays: Inputs) -> Array:
     return data.reshape(shape)
 
 
-def _constant_of_shape(attributes: Attributes, arrays: Inputs) -> Array:
-    tensor = tensor_of(attributes, "value")
+def _constant_of_shape(call: Call) -> Array:
+    tensor = tensor_of(call.attributes, "value")
     value = tensor_value(tensor) if tensor is not None else np.zeros(1, np.float32)
     if value is None:
         raise ValueError
-    return np.full([int(size) for size in _known(arrays, 1)[0]], value.reshape(-1)[0], value.dtype)
+    return np.full([int(size) for size in _known(call, 1)[0]], value.reshape(-1)[0], value.dtype)
 
 
-def _expand(_: Attributes, arrays: Inputs) -> Array:
-    data, shape = _known(arrays, 2)
+def _expand(call: Call) -> Array:
+    data, shape = _known(call, 2)
     target = np.broadcast_shapes(data.shape, tuple(int(size) for size in shape))
     return np.broadcast_to(data, target)
 
 
-def _range(_: Attributes, arrays: Inputs) -> Array:
-    start, limit, delta = (array.reshape(-1)[0] for array in _known(arrays, 3))
+def _range(call: Call) -> Array:
+    start, limit, delta = (array.reshape(-1)[0] for array in _known(call, 3))
     return np.arange(start, limit, delta, dtype=start.dtype)
 
 
 def _reduce(function: Callable[..., Any]) -> Fold:
-    def rule(attributes: Attributes, arrays: Inputs) -> Array:
-        data = _known(arrays, 1)[0]
-        axes = _axes(attributes, arrays)
-        if axes == () and int_of(attributes, "noop_with_empty_axes", 0):
+    def rule(call: Call) -> Array:
+        data = _known(call, 1)[0]
+        axes = _axes(call)
+        if axes == () and int_of(call.attributes, "noop_with_empty_axes", 0):
             return data
-        keep = bool(int_of(attributes, "keepdims", 1))
+        keep = bool(int_of(call.attributes, "keepdims", 1))
         result = np.asarray(function(data, axis=axes or None, keepdims=keep))
         return result.astype(data.dtype, copy=False)
 
@@ -260,9 +238,12 @@ def _reduce(function: Callable[..., Any]) -> Fold:
 
 
 _RULES: Final[dict[str, Fold]] = {
+    "Constant": _constant,
+    "Shape": _shape,
+    "Size": _size,
     "Identity": _unary(lambda data: data),
     "Cast": _cast,
-    "CastLike": lambda _, arrays: _known(arrays, 2)[0].astype(_known(arrays, 2)[1].dtype),
+    "CastLike": _binary(lambda data, like: data.astype(like.dtype)),
     "Neg": _unary(np.negative),
     "Abs": _unary(np.abs),
     "Floor": _unary(np.floor),
@@ -289,22 +270,14 @@ _RULES: Final[dict[str, Fold]] = {
     "Min": _variadic(np.minimum),
     "Max": _variadic(np.maximum),
     "Sum": _variadic(np.add),
-    "Where": lambda _, arrays: np.where(*_known(arrays, 3)),
+    "Where": lambda call: np.where(*_known(call, 3)),
     "Gather": _gather,
-    "Concat": lambda attributes, arrays: np.concatenate(
-        _known(arrays, len(arrays)), axis=int_of(attributes, "axis", 0)
-    ),
+    "Concat": lambda call: np.concatenate(_known(call), axis=int_of(call.attributes, "axis", 0)),
     "Slice": _slice,
-    "Squeeze": lambda attributes, arrays: np.squeeze(
-        _known(arrays, 1)[0], _axes(attributes, arrays)
-    ),
-    "Unsqueeze": lambda attributes, arrays: np.expand_dims(
-        _known(arrays, 1)[0], _axes(attributes, arrays) or ()
-    ),
+    "Squeeze": lambda call: np.squeeze(_known(call, 1)[0], _axes(call)),
+    "Unsqueeze": lambda call: np.expand_dims(_known(call, 1)[0], _axes(call) or ()),
     "Reshape": _reshape,
-    "Transpose": lambda attributes, arrays: np.transpose(
-        _known(arrays, 1)[0], ints_of(attributes, "perm")
-    ),
+    "Transpose": lambda call: np.transpose(_known(call, 1)[0], ints_of(call.attributes, "perm")),
     "Tile": _binary(lambda data, repeats: np.tile(data, tuple(repeats))),
     "ConstantOfShape": _constant_of_shape,
     "Expand": _expand,

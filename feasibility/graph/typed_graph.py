@@ -1,21 +1,15 @@
-"""What is a graph with the types of all its values? The data structure of all analyses."""
+"""Which data structure holds a graph with the types of all its values?"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from feasibility.graph.value_types import UNKNOWN, ValueType
+from onnx import NodeProto
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from onnx import NodeProto
-
-    from feasibility.graph.attributes import Attributes
-    from feasibility.graph.constant_folding import Array
-    from feasibility.graph.value_types import Shape
-
+from feasibility.graph.attributes import Attributes
+from feasibility.graph.value_types import UNKNOWN, Array, Shape, ValueType
 
 # Operators whose bodies can read values of the enclosing graphs.
 _CONTROL_FLOW: Final = frozenset({"If", "Loop", "Scan"})
@@ -121,6 +115,7 @@ class TypedGraph:
         types: Types by value name, with those of enclosing graphs.
         initializers: Names of its own initializers.
         constants: By value name, whether it depends on constants only.
+        output_values: Values of its outputs, if small and known.
     """
 
     name: str
@@ -130,6 +125,7 @@ class TypedGraph:
     types: Mapping[str, ValueType]
     initializers: frozenset[str]
     constants: Mapping[str, bool]
+    output_values: tuple[Array | None, ...]
 
     def output_types(self) -> tuple[ValueType, ...]:
         """Types of its outputs."""

@@ -6,18 +6,19 @@ untrusted files, so they are multiplied as Python integers, which cannot overflo
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import prod
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
+from numpy.typing import NDArray
 from onnx import TensorProto, TypeProto
 
 from feasibility.model_file.element_types import ELEMENT_TYPES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from feasibility.records.shared_fields import Dim
 
 Shape: TypeAlias = tuple[int | None, ...]
+Array: TypeAlias = NDArray[Any]
 Kind: TypeAlias = Literal["tensor", "sequence", "map", "optional", "sparse"]
 
 # Largest integer of a document or a TensorProto; products of hostile dims are larger.
@@ -154,15 +155,22 @@ def type_text(proto: TypeProto, depth: int = 0) -> str:
     return f"{name}({type_text(element, depth + 1)})"
 
 
-def _shape(tensor: TypeProto.Tensor | TypeProto.SparseTensor) -> Shape | None:
-    if not tensor.HasField("shape"):
+def declared_dims(tensor: TypeProto.Tensor | TypeProto.SparseTensor) -> tuple[Dim, ...] | None:
+    """Size or symbolic name of each dim, None for an open one; None if the rank is unknown."""
+    if not tensor.HasField("shape") or len(tensor.shape.dim) > MAX_RANK:
         return None
-    dims = tensor.shape.dim
-    if len(dims) > MAX_RANK:
-        return None
+    # Exporters write -1 for an open dim. 0 is a size.
     return tuple(
-        dim.dim_value if dim.HasField("dim_value") and dim.dim_value >= 0 else None for dim in dims
+        (dim.dim_value if dim.dim_value >= 0 else None)
+        if dim.HasField("dim_value")
+        else dim.dim_param or None
+        for dim in tensor.shape.dim
     )
+
+
+def _shape(tensor: TypeProto.Tensor | TypeProto.SparseTensor) -> Shape | None:
+    dims = declared_dims(tensor)
+    return None if dims is None else tuple(dim if isinstance(dim, int) else None for dim in dims)
 
 
 def merge(first: ValueType, second: ValueType) -> ValueType:

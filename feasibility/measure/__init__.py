@@ -1,1 +1,1 @@
-"""Runs the passes over one model and builds its profile."""
+"""How is a model measured? In passes, from which a profile is built."""

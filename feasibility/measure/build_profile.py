@@ -17,8 +17,7 @@ from feasibility.measure.instruments.memray_capture import PhaseAllocations
 from feasibility.measure.instruments.ort_profile import Trace
 from feasibility.measure.latency_percentiles import latency_summary
 from feasibility.measure.memory_anatomy import MemorySources, anatomy
-from feasibility.measure.memory_figures import ChildMemory, memory_of, steady_memory
-from feasibility.measure.memory_surveys import surveys_of
+from feasibility.measure.memory_figures import ChildMemory, memory_of, steady_memory, surveys_of
 from feasibility.measure.memory_timeline import timeline
 from feasibility.measure.passes import Passes
 from feasibility.measure.profiled_model import profiled_model

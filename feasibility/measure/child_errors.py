@@ -190,7 +190,7 @@ def _reported_error(failed: Failed, model_name: str, ceiling: int | None) -> Fea
     return ModelError(
         f"{name} loads, but does not run",
         run_failure(failed.message),
-        "give other sizes or inputs: --dim NAME=N, --input NAME=FILE.npy",
+        "give other sizes or inputs: --dim NAME=VALUE, --input NAME=FILE.npy",
     )
 
 

@@ -21,8 +21,8 @@ from feasibility.runners.child_protocol import Failed
 from feasibility.text import safe_text
 
 
-def read_to_run(path: Path, options: MeasureOptions) -> ModelReading:
-    """A model's facts, and inputs that it may run with."""
+def read_to_run(path: Path, options: MeasureOptions, *, all_changes: bool = False) -> ModelReading:
+    """A model's facts, and inputs that it may run with; see `read_model`."""
     return read_model(
         path,
         dims=options.dims,
@@ -31,6 +31,7 @@ def read_to_run(path: Path, options: MeasureOptions) -> ModelReading:
         archive=options.inputs_archive,
         hash_file=True,
         timeout_s=options.timeout_s,
+        all_changes=all_changes,
     )
 
 

@@ -24,7 +24,7 @@ from feasibility.records.profile import Profile
 from feasibility.records.shared_fields import Notice
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Done, Failed
-from feasibility.runners.session import LocalRunner, Runner, Session
+from feasibility.runners.session import LocalRunner, Runner
 from feasibility.temporary_folders import scratch_folder
 
 _STEPS: Final = (
@@ -36,6 +36,7 @@ _STEPS: Final = (
     "memory over time",
     "operators (ONNX Runtime profile)",
 )
+STEP_COUNT: Final = len(_STEPS)
 
 
 def measure_model(
@@ -50,13 +51,22 @@ def measure_model(
     says why.
     """
     options = options or MeasureOptions()
-    progress(0, len(_STEPS), _STEPS[0])
-    reading = read_to_run(path, options)
+    progress(0, STEP_COUNT, _STEPS[0])
+    return measure_reading(read_to_run(path, options), options, progress, runner)
+
+
+def measure_reading(
+    reading: ModelReading,
+    options: MeasureOptions,
+    progress: Progress = no_progress,
+    runner: Runner | None = None,
+) -> Profile:
+    """The profile of a model that was read, with its first plan of inputs that runs."""
     with contextlib.ExitStack() as stack:
         connection = connected_passes(reading, options, runner or LocalRunner())
         passes = stack.enter_context(connection)
         folder = stack.enter_context(scratch_folder())
-        progress(1, len(_STEPS), _STEPS[1])
+        progress(1, STEP_COUNT, _STEPS[1])
         results = _run_plain(reading, passes)
         further = _FurtherPasses(reading, passes, results, folder, progress)
         further.run_memory()
@@ -64,22 +74,18 @@ def measure_model(
             further.run_memray()
             further.run_timeline()
             further.run_ort_profile()
-        progress(len(_STEPS), len(_STEPS), "")
+        progress(STEP_COUNT, STEP_COUNT, "")
         return build_profile(reading, passes, results)
 
 
 def _run_plain(reading: ModelReading, passes: Passes) -> PassResults:
     """Latency, with the first inputs that the model accepts."""
-    busy = _busy_host(passes.session)
+    host, warnings = passes.session.host, list[Notice]()
+    if not passes.session.is_emulated:
+        warnings += measurement_warnings.busy_host(host.load, host.cpu_count)
     plan, plain = first_that_runs(reading, passes.plain, passes.ceiling_bytes)
-    changed = measurement_warnings.changed_sizes(reading.plans[0], plan)
-    return PassResults(plan, plain, defaults=[memory_of(plain)], warnings=[*busy, *changed])
-
-
-def _busy_host(session: Session) -> tuple[Notice, ...]:
-    if session.is_emulated:
-        return ()
-    return measurement_warnings.busy_host(session.host.load, session.host.cpu_count)
+    warnings += measurement_warnings.changed_sizes(reading.plans[0], plan)
+    return PassResults(plan, plain, defaults=[memory_of(plain)], warnings=warnings)
 
 
 @dataclass(slots=True)
@@ -167,7 +173,7 @@ class _FurtherPasses:
 
     def _next_step(self) -> None:
         self.step += 1
-        self.progress(self.step, len(_STEPS), _STEPS[self.step])
+        self.progress(self.step, STEP_COUNT, _STEPS[self.step])
 
     def _finished(self, result: ChildResult, name: str) -> ChildResult | None:
         """The child of a later pass; None with a warning if it did not finish."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from feasibility.errors import UsageError
 from feasibility.text import safe_text
+
+if TYPE_CHECKING:
+    from feasibility.records.workload import RuntimeSettings
 
 Progress: TypeAlias = Callable[[int, int, str], None]
 """Called with the number of finished steps, the number of all steps, and the current step."""
@@ -37,10 +40,18 @@ def no_progress(done: int, total: int, doing: str) -> None:
     """Shows nothing."""
 
 
+def _own_settings() -> RuntimeSettings:
+    # Imported here, because the help of commands imports this module.
+    from feasibility.records.workload import RuntimeSettings
+
+    return RuntimeSettings()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasureOptions:
     """How to measure a model.
 
+    `recipe` names how the model was changed, `settings` say how the runtime is set up for it.
     `timeout_s` is for one pass. Without a number of warm-up runs, the child runs until the latency
     settles; without a number of runs, until the median is known well.
     """
@@ -54,6 +65,8 @@ class MeasureOptions:
     timeout_s: float = DEFAULT_TIMEOUT_S
     provider: str = "cpu"
     seed: int = 0
+    recipe: str = "as-is"
+    settings: RuntimeSettings = field(default_factory=_own_settings)
 
     def __post_init__(self) -> None:
         """Refuses an unknown provider before the model is read."""

@@ -81,7 +81,7 @@ def changed_sizes(first: InputPlan, used: InputPlan) -> tuple[Notice, ...]:
         "sizes-changed",
         f"the model did not run with the sizes assumed first; changed: "
         f"{changes or 'the generated inputs'}",
-        "set the sizes that you will use with --dim NAME=N",
+        "set the sizes that you will use with --dim NAME=VALUE",
     )
 
 
@@ -134,9 +134,7 @@ def emulated() -> Notice:
 def gpu_memory_missing(why: str, hint: str = _GPU_HINT) -> Notice:
     """The warning that memory on the GPU was not measured."""
     return Notice(
-        code="gpu-memory-unseen",
-        message=f"memory on the GPU was not measured: {why}",
-        hint=hint,
+        code="gpu-memory-unseen", message=f"memory on the GPU was not measured: {why}", hint=hint
     )
 
 
@@ -159,7 +157,7 @@ def latency_warnings(latency: Latency, options: MeasureOptions) -> tuple[Notice,
             len(samples) >= FEW_SAMPLES and varies,
             "latency-noisy",
             f"latency varies: the standard deviation is {format_percent(spread)} of the median; "
-            f"95 % confidence of the median: {format_margin(max(reach / max(median, 1), 0.01))}",
+            f"95 % confidence of the median: {format_margin(reach / max(median, 1))}",
             f"close other programs, or measure more runs: --runs "
             f"{max(_MORE_RUNS, 2 * len(samples))}",
         ),

@@ -12,8 +12,7 @@ from typing import Final
 
 from feasibility.measure.instruments.memray_capture import PhaseAllocations
 from feasibility.measure.instruments.ort_profile import Trace
-from feasibility.measure.memory_figures import ChildMemory
-from feasibility.measure.memory_surveys import Surveys
+from feasibility.measure.memory_figures import ChildMemory, Surveys
 from feasibility.records.anatomy import Anatomy, ChangedSetting, MemoryParts, SettingEffect
 
 # With fixed thresholds, glibc gives every block of at least this size its own mapping.

@@ -1,4 +1,4 @@
-"""How did the memory get there? Reduces a child's recording to a timeline of few points."""
+"""How does memory change over time? Reduces a child's recording to a timeline of few points."""
 
 from __future__ import annotations
 

@@ -41,6 +41,7 @@ _PROFILED: Final = Schedule(
     run_count_min=1, run_count_max=8, warmup_count=0, enough_ns=SECOND_NS // 4
 )
 
+WITHOUT_PREPACKING: Final = {"session.disable_prepacking": "1"}
 _ENVIRONMENTS: Final = {"steady": STEADY_ENVIRONMENT, "timeline": STEADY_ENVIRONMENT}
 
 
@@ -120,6 +121,8 @@ class Passes:
             run_count=len(done.samples_ns),
             runtime=f"ONNX Runtime {versions.get('onnxruntime', '')}".strip(),
             provider=self.options.provider_name,
+            recipe=self.options.recipe,
+            settings=self.options.settings,
             seed=self.options.seed,
         )
 
@@ -159,10 +162,9 @@ class Passes:
 
         At most `width` children run at once.
         """
-        without = {"session.disable_prepacking": "1"}
         requests = (
             self._request(plan, "memray", _TWO_RUNS, capture_prefix=capture_prefix),
-            self._request(plan, "steady", _TWO_RUNS, session_config=without),
+            self._request(plan, "steady", _TWO_RUNS, session_config=WITHOUT_PREPACKING),
         )
         return self._run_beside(requests, width)
 
@@ -213,13 +215,20 @@ class Passes:
         return replace(schedule, run_count_min=count, run_count_max=count)
 
     def _request(
-        self,
-        plan: InputPlan,
-        instrument: Instrument,
-        schedule: Schedule,
-        **further: Any,
+        self, plan: InputPlan, instrument: Instrument, schedule: Schedule, **further: Any
     ) -> Request:
-        """A request with the fields that all passes share, and further ones."""
+        """A request with the fields that all passes share, and further ones.
+
+        A pass that turns a setting off wins over the settings of the options.
+        """
+        settings = self.options.settings
+        further = {
+            "optimize": settings.optimization_level == "all",
+            "arena": settings.arena,
+            "memory_pattern": settings.memory_pattern,
+            "session_config": {} if settings.prepacking else WITHOUT_PREPACKING,
+            **further,
+        }
         return Request(
             action="measure",
             instrument=instrument,
@@ -233,6 +242,9 @@ class Passes:
             emulated=self.session.is_emulated,
             **further,
         )
+
+    def _environment(self, instrument: Instrument) -> dict[str, str]:
+        return {**self.options.settings.environment, **_ENVIRONMENTS.get(instrument, {})}
 
     def _input_there(self, spec: InputSpec) -> InputSpec:
         """The input with the path of its file where the child runs."""
@@ -261,7 +273,7 @@ class Passes:
         slowdown = _EMULATION_SLOWDOWN if self.session.is_emulated else 1
         results = run_children(
             [
-                (request, self.session.command(_ENVIRONMENTS.get(request.instrument, {})))
+                (request, self.session.command(self._environment(request.instrument)))
                 for request in requests
             ],
             timeout_s=(timeout_s or self.options.timeout_s) * slowdown,

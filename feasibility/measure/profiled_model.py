@@ -1,4 +1,4 @@
-"""The part of the facts that a profile carries, so that it can be projected on its own."""
+"""Which facts of a model file does a profile contain, so that it can be projected alone?"""
 
 from __future__ import annotations
 

@@ -29,68 +29,69 @@ MARK: Final = "feasibility.payload"
 _MARK_BYTES: Final = MARK.encode()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Payload:
-    """Data that was cut out of one tensor or attribute.
+    """Data of one tensor, or data that was cut out of one attribute.
 
     Args:
         is_list: True for an attribute's list or string, False for a tensor's data.
         fields: Numbers of the protobuf fields that held it.
-        extents: Its (start, end) positions in the file. Unpacked lists include their tags.
+        extents: Its (start, end) positions in the file if it was cut out. Unpacked lists include
+            their tags.
         size_bytes: Bytes of the encoded values, without tags and lengths.
         entry_count: Entries of a list, or number of raw bytes.
     """
 
-    is_list: bool
-    fields: frozenset[int]
-    extents: tuple[tuple[int, int], ...]
-    size_bytes: int
-    entry_count: int
+    is_list: bool = False
+    fields: frozenset[int] = frozenset()
+    extents: tuple[tuple[int, int], ...] = ()
+    size_bytes: int = 0
+    entry_count: int = 0
 
 
-_Message = Enum("_Message", "MODEL GRAPH NODE ATTRIBUTE FUNCTION TENSOR SPARSE_TENSOR")
-
-
-_ENTERED: Final[dict[_Message, dict[int, _Message]]] = {
-    _Message.MODEL: {7: _Message.GRAPH, 25: _Message.FUNCTION},
-    _Message.GRAPH: {1: _Message.NODE, 5: _Message.TENSOR, 15: _Message.SPARSE_TENSOR},
-    _Message.NODE: {5: _Message.ATTRIBUTE},
-    _Message.ATTRIBUTE: {
-        **dict.fromkeys((5, 10), _Message.TENSOR),
-        **dict.fromkeys((6, 11), _Message.GRAPH),
-        **dict.fromkeys((22, 23), _Message.SPARSE_TENSOR),
+Message = Enum("Message", "MODEL GRAPH NODE ATTRIBUTE FUNCTION TENSOR SPARSE_TENSOR")
+# Fields of a message that hold messages in which there can be weights.
+ENTERED: Final[dict[Message, dict[int, Message]]] = {
+    Message.MODEL: {7: Message.GRAPH, 25: Message.FUNCTION},
+    Message.GRAPH: {1: Message.NODE, 5: Message.TENSOR, 15: Message.SPARSE_TENSOR},
+    Message.NODE: {5: Message.ATTRIBUTE},
+    Message.ATTRIBUTE: {
+        **dict.fromkeys((5, 10), Message.TENSOR),
+        **dict.fromkeys((6, 11), Message.GRAPH),
+        **dict.fromkeys((22, 23), Message.SPARSE_TENSOR),
     },
-    _Message.FUNCTION: {7: _Message.NODE, 11: _Message.ATTRIBUTE},
-    _Message.TENSOR: {},
-    _Message.SPARSE_TENSOR: {1: _Message.TENSOR, 2: _Message.TENSOR},
+    Message.FUNCTION: {7: Message.NODE, 11: Message.ATTRIBUTE},
+    Message.TENSOR: {},
+    Message.SPARSE_TENSOR: {1: Message.TENSOR, 2: Message.TENSOR},
 }
 # doc_string, metadata_props and the like: dropped where they are long.
-_TEXT: Final[dict[_Message, frozenset[int]]] = {
-    _Message.MODEL: frozenset({6, 14}),
-    _Message.GRAPH: frozenset({10, 16}),
-    _Message.NODE: frozenset({6, 9}),
-    _Message.ATTRIBUTE: frozenset({13}),
-    _Message.FUNCTION: frozenset({8, 14}),
-    _Message.TENSOR: frozenset({12, 16}),
-    _Message.SPARSE_TENSOR: frozenset(),
+_TEXT: Final[dict[Message, frozenset[int]]] = {
+    Message.MODEL: frozenset({6, 14}),
+    Message.GRAPH: frozenset({10, 16}),
+    Message.NODE: frozenset({6, 9}),
+    Message.ATTRIBUTE: frozenset({13}),
+    Message.FUNCTION: frozenset({8, 14}),
+    Message.TENSOR: frozenset({12, 16}),
+    Message.SPARSE_TENSOR: frozenset(),
 }
 # training_info, which ONNX Runtime does not read for inference.
-_IGNORED: Final = {_Message.MODEL: frozenset({20})}
-_PAYLOAD: Final[dict[_Message, frozenset[int]]] = {
-    _Message.ATTRIBUTE: frozenset({4, 7, 8, 9}),  # s, floats, ints, strings
-    _Message.TENSOR: frozenset({4, 5, 6, 7, 9, 10, 11}),  # the typed fields and raw_data
+_IGNORED: Final = {Message.MODEL: frozenset({20})}
+PAYLOAD: Final[dict[Message, frozenset[int]]] = {
+    Message.ATTRIBUTE: frozenset({4, 7, 8, 9}),  # s, floats, ints, strings
+    Message.TENSOR: frozenset({4, 5, 6, 7, 9, 10, 11}),  # the typed fields and raw_data
 }
-_LIMITS: Final = {_Message.ATTRIBUTE: KEPT_LIST_BYTES, _Message.TENSOR: KEPT_PAYLOAD_BYTES}
+_LIMITS: Final = {Message.ATTRIBUTE: KEPT_LIST_BYTES, Message.TENSOR: KEPT_PAYLOAD_BYTES}
 # Lists of numbers with the bytes of one entry, 0 for varints.
-_ENTRY_BYTES: Final[dict[_Message, dict[int, int]]] = {
-    _Message.ATTRIBUTE: {7: 4, 8: 0},
-    _Message.TENSOR: {4: 4, 5: 0, 7: 0, 10: 8, 11: 0},
+_ENTRY_BYTES: Final[dict[Message, dict[int, int]]] = {
+    Message.ATTRIBUTE: {7: 4, 8: 0},
+    Message.TENSOR: {4: 4, 5: 0, 7: 0, 10: 8, 11: 0},
 }
-_RUNS: Final = {
-    kind: frozenset(numbers) | ({1} if kind is _Message.TENSOR else frozenset())  # and dims
+# Repeated scalar fields, which may be millions of neighbours.
+RUNS: Final = {
+    kind: frozenset(numbers) | ({1} if kind is Message.TENSOR else frozenset())  # and dims
     for kind, numbers in _ENTRY_BYTES.items()
 }
-_RAW: Final = {_Message.ATTRIBUTE: 4, _Message.TENSOR: 9}
+_RAW: Final = {Message.ATTRIBUTE: 4, Message.TENSOR: 9}
 _NO_FIELDS: Final[frozenset[int]] = frozenset()
 
 
@@ -110,21 +111,21 @@ class Cutter:
 
     def model(self) -> bytes:
         """The model as bytes of a `ModelProto`, with marks in place of the payloads."""
-        return self._message(_Message.MODEL, 0, self._file.size_bytes, 1)
+        return self._message(Message.MODEL, 0, self._file.size_bytes, 1)
 
-    def _message(self, kind: _Message, start: int, end: int, depth: int) -> bytes:
+    def _message(self, kind: Message, start: int, end: int, depth: int) -> bytes:
         if depth > _MAX_DEPTH:
             raise self._file.error(
                 f"it nests more than {_MAX_DEPTH} messages at byte {start:,}",
                 "runtimes refuse such depth; flatten the If and Loop bodies",
             )
-        entered = _ENTERED[kind]
+        entered = ENTERED[kind]
         text = _TEXT[kind]
         ignored = _IGNORED.get(kind, _NO_FIELDS)
-        payload_numbers = _PAYLOAD.get(kind, _NO_FIELDS)
+        payload_numbers = PAYLOAD.get(kind, _NO_FIELDS)
         parts: list[bytes] = []
         payload = _Collected(kind, self._file)
-        for field in self._file.fields(start, end, _RUNS.get(kind, _NO_FIELDS)):
+        for field in self._file.fields(start, end, RUNS.get(kind, _NO_FIELDS)):
             number = field.number
             child = entered.get(number)
             if child is not None:
@@ -141,7 +142,7 @@ class Cutter:
             parts.extend(self._copy(field.start, field.end) for field in payload.kept)
         return b"".join(parts)
 
-    def _child(self, kind: _Message, field: Field, depth: int) -> bytes:
+    def _child(self, kind: Message, field: Field, depth: int) -> bytes:
         if field.wire_type != LENGTH:
             raise self._file.corrupt(
                 field.start, f"field {field.number} should hold a message and holds a number"
@@ -151,15 +152,15 @@ class Cutter:
             if _MARK_BYTES not in whole:
                 return whole
         body = self._message(kind, field.value_start, field.end, depth + 1)
-        return _encode(field.number, body)
+        return encode_field(field.number, body)
 
-    def _marked(self, kind: _Message, payload: Payload) -> bytes:
+    def _marked(self, kind: Message, payload: Payload) -> bytes:
         """The field that marks a cut payload."""
         mark = str(len(self.payloads)).encode()
         self.payloads.append(payload)
-        if kind is _Message.ATTRIBUTE:
-            return _encode(13, b":".join([_MARK_BYTES, mark, b"%d" % payload.entry_count]))
-        return _encode(16, _encode(1, _MARK_BYTES) + _encode(2, mark))
+        if kind is Message.ATTRIBUTE:
+            return encode_field(13, b":".join([_MARK_BYTES, mark, b"%d" % payload.entry_count]))
+        return encode_field(16, encode_field(1, _MARK_BYTES) + encode_field(2, mark))
 
     def _is_long_or_marked(self, field: Field) -> bool:
         is_long = field.end - field.start > _KEPT_TEXT_BYTES
@@ -179,7 +180,7 @@ class Cutter:
 class _Collected:
     """The payload fields of one message: kept while they are small, otherwise only counted."""
 
-    def __init__(self, kind: _Message, file: WireFile) -> None:
+    def __init__(self, kind: Message, file: WireFile) -> None:
         self.kept: list[Field] = []
         self.is_cut = False
         self._kind = kind
@@ -210,7 +211,7 @@ class _Collected:
 
     def result(self) -> Payload:
         return Payload(
-            is_list=self._kind is _Message.ATTRIBUTE,
+            is_list=self._kind is Message.ATTRIBUTE,
             fields=frozenset(self._numbers),
             extents=tuple(self._extents),
             size_bytes=self._size_bytes,
@@ -235,12 +236,13 @@ class _Collected:
         return field.size_bytes // width
 
 
-def _encode(number: int, body: bytes) -> bytes:
+def encode_field(number: int, body: bytes) -> bytes:
     """A length-delimited field."""
-    return _encode_varint(number << 3 | LENGTH) + _encode_varint(len(body)) + body
+    return encode_varint(number << 3 | LENGTH) + encode_varint(len(body)) + body
 
 
-def _encode_varint(value: int) -> bytes:
+def encode_varint(value: int) -> bytes:
+    """An unsigned varint."""
     encoded = bytearray()
     while value >= 0x80:
         encoded.append(value & 0x7F | 0x80)

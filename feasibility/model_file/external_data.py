@@ -9,21 +9,21 @@ model and data are both links into one folder of blobs.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+from msgspec.structs import replace
 
 from feasibility.errors import ModelError
-from feasibility.model_file.external_reference import ExternalData
 from feasibility.model_file.open_model import FileIdentity, open_regular
+from feasibility.model_file.tensors import ExternalData, TensorInfo
 from feasibility.records.facts import ExternalFile
 from feasibility.text import safe_text
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from feasibility.model_file.tensors import TensorInfo
-
+# Smaller weights stay in the model file: the runtime reads shapes from them while loading.
+LEAST_EXTERNAL_BYTES: Final = 1024
 _MAX_LOCATION_CHARACTERS: Final = 4096
 # Memory of the process that made the model; meaningless in a file.
 _MEMORY_LOCATION: Final = "*/_ORT_MEM_ADDR_/*"
@@ -54,10 +54,7 @@ def resolve_external(
             )
     if not by_location:
         return {}
-    folders = (
-        Path(os.path.realpath(model_path.parent)),
-        Path(os.path.realpath(model_path)).parent,
-    )
+    folders = (Path(os.path.realpath(model_path.parent)), Path(os.path.realpath(model_path)).parent)
     return {
         location: _resolved(model_path.parent / location, folders, users, what)
         for location, users in by_location.items()
@@ -73,9 +70,8 @@ def external_file_facts(files: Mapping[str, ResolvedFile]) -> tuple[ExternalFile
         if known is None:
             merged[file.identity] = file.facts
             continue
-        merged[file.identity] = ExternalFile(
-            location=known.location,
-            file_bytes=known.file_bytes,
+        merged[file.identity] = replace(
+            known,
             used_bytes=min(known.used_bytes + file.facts.used_bytes, known.file_bytes),
             initializer_count=known.initializer_count + file.facts.initializer_count,
         )

@@ -6,15 +6,13 @@ at their top.
 
 from __future__ import annotations
 
+import codecs
 import re
 from itertools import islice
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from feasibility.model_file.protobuf_wire import LENGTH, VARINT
+from feasibility.model_file.protobuf_wire import LENGTH, VARINT, WireFile
 from feasibility.text import safe_text
-
-if TYPE_CHECKING:
-    from feasibility.model_file.protobuf_wire import WireFile
 
 _TF2ONNX: Final = "convert it with `python -m tf2onnx.convert {option} --output model.onnx`"
 _TORCH: Final = "export it to ONNX with `torch.onnx.export(model, inputs, 'model.onnx')`"
@@ -158,12 +156,10 @@ def _text_format(head: bytes, name: str) -> OtherFormat | None:
 def _as_text(head: bytes) -> str | None:
     """The bytes as text if they hold nothing that text would not; None otherwise."""
     try:
-        text = head.decode("utf-8")
-    except UnicodeDecodeError as error:
-        # A multi-byte character may be cut by the end of what was read.
-        if error.start < len(head) - 3 or len(head) < 512:
-            return None
-        text = head[: error.start].decode("utf-8")
+        # A character may be cut by the end of what was read, but not by the end of the file.
+        text = codecs.getincrementaldecoder("utf-8")().decode(head, final=len(head) < 512)
+    except UnicodeDecodeError:
+        return None
     printable = all(character.isprintable() or character in "\t\r\n\f\ufeff" for character in text)
     return text if printable else None
 

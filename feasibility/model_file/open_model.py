@@ -9,18 +9,16 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Final, Literal
+from pathlib import Path
+from typing import Final, Literal
 
 from feasibility.errors import ModelError
 from feasibility.model_file.not_a_model import format_of_bytes
 from feasibility.text import safe_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 HEAD_BYTES: Final = 4096
 _ORT_IDENTIFIER: Final = b"ORTM"
@@ -95,7 +93,7 @@ def open_regular(path: Path, what: str) -> int:
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
         descriptor = os.open(path, flags)
     except (OSError, ValueError) as error:
-        raise _open_error(error, path, what) from error
+        raise ModelError(what, *_open_cause(error, path)) from error
     try:
         _require_regular(os.fstat(descriptor), path, what)
     except ModelError:
@@ -136,27 +134,25 @@ def _directory_hint(path: Path) -> str:
     return "give the path of a model file"
 
 
-def _open_error(error: OSError | ValueError, path: Path, what: str) -> ModelError:
+def _open_cause(error: OSError | ValueError, path: Path) -> tuple[str, str]:
+    """Why a file cannot be opened, and what to do."""
     if isinstance(error, ValueError):
-        return ModelError(what, "its path holds a NUL character", "give a path without it")
+        return "its path holds a NUL character", "give a path without it"
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         if path.is_symlink():
-            target = safe_text(str(path.readlink()))
-            return ModelError(
-                what,
-                f"it is a symbolic link to '{target}', which does not exist",
+            return (
+                f"it is a symbolic link to '{safe_text(str(path.readlink()))}', which does not "
+                "exist",
                 "restore the file that the link leads to, or download the model again",
             )
-        return ModelError(what, "there is no such file", "check the path")
+        return "there is no such file", "check the path"
     if isinstance(error, PermissionError):
-        return ModelError(
-            what, "this user may not read it", "allow reading, for example with `chmod u+r FILE`"
-        )
+        return "this user may not read it", "allow reading, for example with `chmod u+r FILE`"
     if error.errno == errno.ELOOP:
-        return ModelError(what, "its symbolic links lead in a circle", "repair the links")
+        return "its symbolic links lead in a circle", "repair the links"
     if error.errno == errno.ENAMETOOLONG:
-        return ModelError(what, "its path is longer than the system allows", "check the path")
-    return ModelError(what, _reason(error), "check the path and the disk that holds it")
+        return "its path is longer than the system allows", "check the path"
+    return _reason(error), "check the path and the disk that holds it"
 
 
 def _reason(error: OSError) -> str:

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from functools import cache
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from feasibility.errors import ModelError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 VARINT: Final = 0
 FIXED64: Final = 1

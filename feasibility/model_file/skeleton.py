@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
+
+from google.protobuf.message import DecodeError, Message  # type: ignore[import-untyped]
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
 
 from feasibility.errors import ModelError
 from feasibility.model_file.cut_weights import Cutter, Payload
@@ -12,16 +17,16 @@ from feasibility.model_file.open_model import FileIdentity, ModelFile
 from feasibility.model_file.protobuf_wire import WireFile
 from feasibility.model_file.subgraph_names import bodies, function_scope
 from feasibility.model_file.tensors import Role, TensorInfo, TensorReader
-from feasibility.model_file.utf8_names import require_text
 from feasibility.text import safe_text
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
-
-    from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
-
 _CONVERT: Final = "check that it is ONNX, or download or export it again"
+# Fields with text or names that are never read.
+_UNREAD_FIELDS: Final = frozenset(
+    {
+        "doc_string", "metadata_props", "denotation", "quantization_annotation", "configuration",
+        "device_configurations",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +64,14 @@ def skeleton_of(file: ModelFile) -> Skeleton:
     model = _parsed(cutter.model(), wire)
     if not model.HasField("graph"):
         raise ModelError(what, "it holds no graph", "export the model again")
-    require_text(model, what)
+    _require_text(model, what)
     reader = TensorReader(cutter.payloads, what)
     tensors = tuple(_tensors(model, reader))
     return Skeleton(file.path, file.identity, model, tensors, tuple(cutter.payloads), what)
 
 
 def _parsed(data: bytes, wire: WireFile) -> ModelProto:
-    import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-
-    model = onnx.ModelProto()
+    model = ModelProto()
     try:
         model.ParseFromString(data)
     except DecodeError as error:
@@ -77,6 +79,31 @@ def _parsed(data: bytes, wire: WireFile) -> ModelProto:
         Cutter(wire, kept_whole_bytes=0).model()
         raise wire.error(f"the reader of ONNX refuses it: {error}", _CONVERT) from error
     return model
+
+
+def _require_text(model: ModelProto, what: str) -> None:
+    """Refuses a model with a name that is not text; protobuf returns such a name as bytes."""
+    for name in _texts(model):
+        if isinstance(name, bytes):
+            shown = safe_text(name.decode("utf-8", "backslashreplace"), 60)
+            raise ModelError(
+                what,
+                f"it holds a name that is not UTF-8 text: '{shown}'",
+                "the file was damaged or written wrongly; export the model again",
+            )
+
+
+def _texts(message: Message) -> Iterator[str | bytes]:
+    """All texts of a message that are read, those of messages in it too."""
+    for field, value in message.ListFields():
+        if field.name in _UNREAD_FIELDS:
+            continue
+        entries = value if field.is_repeated else (value,)
+        if field.type == field.TYPE_STRING:
+            yield from entries
+        elif field.type == field.TYPE_MESSAGE:
+            for entry in entries:
+                yield from _texts(entry)
 
 
 def _tensors(model: ModelProto, reader: TensorReader) -> Iterator[TensorInfo]:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
+
+from onnx import SparseTensorProto, TensorProto
 
 from feasibility.errors import ModelError
 from feasibility.model_file.cut_weights import MARK, Payload
 from feasibility.model_file.element_types import ELEMENT_TYPES, ElementType
-from feasibility.model_file.external_reference import ExternalData, external_data
 from feasibility.text import safe_text
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from onnx import SparseTensorProto, TensorProto
 
 # A Constant node's tensor is a `constant`; the runtime turns it into an initializer.
 Role: TypeAlias = Literal["initializer", "constant", "attribute"]
 
 _MAX_ELEMENT_COUNT: Final = 2**63 - 1
+_MAX_OFFSET: Final = 2**63 - 1
 _EXTERNAL: Final = 1
 _RAW_DATA_FIELD: Final = 9
 _STRING_DATA_FIELD: Final = 6
@@ -32,7 +30,20 @@ _DATA_FIELDS: Final = {
     10: "double_data",
     11: "uint64_data",
 }
-_EXPORT_AGAIN: Final = "the file was damaged or written wrongly; export the model again"
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalData:
+    """Position of one tensor's data in another file; the location is relative to the model."""
+
+    location: str
+    offset: int
+    size_bytes: int
+
+    @property
+    def end(self) -> int:
+        """Position after the last byte."""
+        return self.offset + self.size_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +96,8 @@ class TensorReader:
         if tensor.data_location == _EXTERNAL:
             size_bytes = element_type.size_bytes(element_count)
             if size_bytes is None:
-                raise ModelError(
-                    self._what, f"{noun} keeps strings in external data", _EXPORT_AGAIN
-                )
-            entries = [(entry.key, entry.value) for entry in tensor.external_data]
-            external = external_data(entries, size_bytes, noun, self._what)
+                raise self._error(f"{noun} keeps strings in external data")
+            external = self._external(tensor, size_bytes, noun)
             return TensorInfo(*common, size_bytes, role, scope, external=external)
         payload, kept = self._payload(tensor)
         size_bytes = self._checked_size(payload, element_type, dims, element_count, noun)
@@ -122,26 +130,50 @@ class TensorReader:
             is_sparse=True,
         )
 
+    def _external(self, tensor: TensorProto, size_bytes: int, noun: str) -> ExternalData:
+        """Where the data of a tensor of this size lies, as its entries say."""
+        values: dict[str, str] = {}
+        for entry in tensor.external_data:
+            if entry.key in values and entry.key == "location":
+                raise self._error(f"{noun} names two external data files")
+            values[entry.key] = entry.value
+        location = values.get("location", "")
+        if not location:
+            raise self._error(f"{noun} is external and names no file")
+        offset = self._number(values.get("offset", "0"), "offset", noun)
+        length = self._number(values.get("length", "0"), "length", noun)
+        # For the runtime a length of 0 means that none was given.
+        if length not in (0, size_bytes):
+            raise self._error(
+                f"{noun} needs {size_bytes:,} bytes, but its external data has {length:,}"
+            )
+        return ExternalData(location, offset, size_bytes)
+
+    def _number(self, text: str, key: str, noun: str) -> int:
+        value = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1
+        if not 0 <= value <= _MAX_OFFSET:
+            raise self._error(
+                f"the external data {key} of {noun} is not a valid number: '{safe_text(text, 40)}'"
+            )
+        return value
+
     def _element_type(self, tensor: TensorProto, noun: str) -> ElementType:
         element_type = ELEMENT_TYPES.get(tensor.data_type)
         if element_type is None:
-            raise ModelError(
-                self._what,
-                f"{noun} has the element type {tensor.data_type}, which ONNX does not define",
-                _EXPORT_AGAIN,
+            raise self._error(
+                f"{noun} has the element type {tensor.data_type}, which ONNX does not define"
             )
         return element_type
 
     def _element_count(self, dims: tuple[int, ...], noun: str) -> int:
         shown = safe_text(str(list(dims[:16])), 80)
         if any(dim < 0 for dim in dims):
-            raise ModelError(self._what, f"{noun} has a negative size: {shown}", _EXPORT_AGAIN)
+            raise self._error(f"{noun} has a negative size: {shown}")
         count = 0 if 0 in dims else 1
         for dim in dims:
             count *= dim
             if count > _MAX_ELEMENT_COUNT:
-                why = f"{noun} has more elements than 64 bits can count: {shown}"
-                raise ModelError(self._what, why, _EXPORT_AGAIN)
+                raise self._error(f"{noun} has more elements than 64 bits can count: {shown}")
         return count
 
     def _payload(self, tensor: TensorProto) -> tuple[Payload, bytes]:
@@ -151,14 +183,15 @@ class TensorReader:
             return self._payloads[index], b""
         if tensor.HasField("raw_data"):
             raw = tensor.raw_data
-            return _kept_payload(_RAW_DATA_FIELD, len(raw), len(raw)), raw
+            fields = frozenset({_RAW_DATA_FIELD})
+            return Payload(fields=fields, size_bytes=len(raw), entry_count=len(raw)), raw
         for number, field in _DATA_FIELDS.items():
             if number != _RAW_DATA_FIELD and (entries := getattr(tensor, field)):
-                strings = number == _STRING_DATA_FIELD
-                size_bytes = sum(map(len, entries)) if strings else 0
+                size_bytes = sum(map(len, entries)) if number == _STRING_DATA_FIELD else 0
+                fields, count = frozenset({number}), len(entries)
                 kept = repr(list(entries)).encode()
-                return _kept_payload(number, size_bytes, len(entries)), kept
-        return _kept_payload(None, 0, 0), b""
+                return Payload(fields=fields, size_bytes=size_bytes, entry_count=count), kept
+        return Payload(), b""
 
     def _checked_size(
         self,
@@ -179,20 +212,15 @@ class TensorReader:
         if expected != payload.entry_count or len(fields) > 1 or not fields <= fitting:
             shown = safe_text(str(list(dims)), 80)
             held = " and ".join(sorted(fields)) or "no data field"
-            raise ModelError(
-                self._what,
+            raise self._error(
                 f"{noun} is {element_type.name} {shown}, which needs {expected:,} {unit}, "
-                f"but holds {payload.entry_count:,} in {held}",
-                _EXPORT_AGAIN,
+                f"but holds {payload.entry_count:,} in {held}"
             )
         return payload.size_bytes if size_bytes is None else size_bytes
 
-
-def _kept_payload(number: int | None, size_bytes: int, entry_count: int) -> Payload:
-    fields = frozenset[int]() if number is None else frozenset({number})
-    return Payload(
-        is_list=False, fields=fields, extents=(), size_bytes=size_bytes, entry_count=entry_count
-    )
+    def _error(self, why: str) -> ModelError:
+        hint = "the file was damaged or written wrongly; export the model again"
+        return ModelError(self._what, why, hint)
 
 
 def payload_mark(tensor: TensorProto) -> int | None:

@@ -10,7 +10,9 @@ The stages of ONNX Runtime's CPU provider, and what each needs beside the weight
 * prepack matrices: one packed matrix beside the one that it replaces.
 
 Weights in external files are mapped. Their pages count once they are read; pages of converted
-weights are released.
+weights are released. Changes of how a model is stored and loaded skip stages: in a file that the
+optimizer wrote, weights are folded and converted already; without prepacking, kernels read the
+weights where they are.
 Source: measured stage by stage; docs/memory-model.md.
 """
 
@@ -22,21 +24,25 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from onnx import TensorProto
 
 from feasibility.graph.attributes import int_of
+from feasibility.model_file.external_data import LEAST_EXTERNAL_BYTES
 from feasibility.ort_memory.idle_branches import idle_branches, stored_sizes, with_inner_graphs
 from feasibility.ort_memory.tree_nodes import trees_of
 from feasibility.ort_memory.value_uses import Usage, computation
 from feasibility.units import KIB, MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from onnx import GraphProto
 
     from feasibility.graph.typed_graph import TypedGraph, TypedNode
     from feasibility.ort_memory.blocked_layout import Blocks
+    from feasibility.records.changes import Changes
 
 # Pages of the runtime's library that loading reads, and objects of the runtime.
 BASE_BYTES: Final = round(9.2 * MIB)
+# The same for an optimised model, for which the optimizer does not run.
+_OPTIMISED_BASE_BYTES: Final = round(8.7 * MIB)
 NODE_BYTES: Final = 5 * KIB
 # A body of If, Loop or Scan has tables of its own: kernels, plans and names.
 BODY_BYTES: Final = 150 * KIB
@@ -48,8 +54,9 @@ _HEAP_BYTES: Final = 128 * KIB
 _HEAP_COPIES: Final = 2
 # Columns of a packed matrix are padded to a multiple of this.
 _PACKED_COLUMNS: Final = 16
-# Mapped pages that become resident for one row that is looked up.
-_LOOKUP_BYTES: Final = 128 * KIB
+# Mapped pages that become resident for one row that is looked up: the fault-around of Linux. More
+# where the page cache holds the file in larger pieces.
+_LOOKUP_BYTES: Final = 64 * KIB
 _FLOAT_BYTES: Final = 4
 # Operators whose result is the stored weight, if its type stays the same.
 _SAME: Final = frozenset({"DequantizeLinear", "Identity"})
@@ -76,28 +83,38 @@ def loading(
     graph: TypedGraph,
     external: frozenset[str],
     blocks: Blocks | None,
+    changes: Changes = (),
+    step_count: int = 0,
     halves: frozenset[str] = frozenset(),
 ) -> Loading:
     """Memory while a graph is loaded, and after it.
 
     `external` are initializers in external files, and `halves` those that are stored in half
-    precision. `blocks` is None on instruction sets without blocks.
+    precision. `blocks` is None on instruction sets without blocks. An optimised graph has
+    `step_count` nodes.
     """
-    weights = _Weights(graph, external, blocks, halves)
-    own = BASE_BYTES + NODE_BYTES * weights.node_count + BODY_BYTES * weights.body_count
+    if "external-data" in changes:
+        external = external.union(_movable(graph))
+    weights = _Weights(graph, external, blocks, changes, halves)
     trees = trees_of(graph)
     weight_bytes = weights.final_bytes + trees.resident_bytes
-    resident = own + weight_bytes + weights.retained_bytes
-    peaks = (
-        own + weights.inline_bytes + trees.loading_bytes,
-        own + weights.inline_bytes + weights.largest_inline_bytes,
-        own + weights.inline_bytes + weights.folded_bytes,
-        own + weights.held_bytes + weights.renormalised_peak_bytes,
-        own + weights.held_bytes + weights.separated_bytes + weights.relaid_peak_bytes,
-        resident + weights.largest_packed_bytes,
-    )
+    if "optimised-offline" in changes:
+        # The optimizer wrote the weights into an external file.
+        own = _OPTIMISED_BASE_BYTES + NODE_BYTES * step_count
+        resident = own + weight_bytes
+        stages = [resident]
+    else:
+        own = BASE_BYTES + NODE_BYTES * weights.node_count + BODY_BYTES * weights.body_count
+        resident = own + weight_bytes + weights.retained_bytes
+        stages = [
+            own + weights.inline_bytes + weights.largest_inline_bytes,
+            own + weights.inline_bytes + weights.folded_bytes,
+            own + weights.held_bytes + weights.renormalised_peak_bytes,
+            own + weights.held_bytes + weights.separated_bytes + weights.relaid_peak_bytes,
+        ]
+    stages.append(own + weights.inline_bytes + trees.loading_bytes)
     return Loading(
-        peak_bytes=max(peaks),
+        peak_bytes=max(*stages, resident + weights.largest_packed_bytes),
         resident_bytes=resident,
         weight_bytes=weight_bytes,
         own_bytes=resident - weight_bytes,
@@ -120,6 +137,17 @@ class _Read(NamedTuple):
     position: int
 
 
+class _Copy(NamedTuple):
+    """What a node reads instead of a weight; it is made while loading.
+
+    Attributes:
+        is_packed: True if a kernel makes it, false if the optimizer does, which may run before.
+    """
+
+    size_bytes: int
+    is_packed: bool
+
+
 class _Weights:
     """Bytes of the weights of a graph at each stage."""
 
@@ -128,11 +156,13 @@ class _Weights:
         graph: TypedGraph,
         external: frozenset[str],
         blocks: Blocks | None,
+        changes: Changes,
         halves: frozenset[str],
     ) -> None:
         # Halves are copied, so they are not mapped.
         self._external = external - halves
         self._blocks = blocks
+        self._changes = changes
         self._sizes: dict[_Weight, int] = {}
         self._stored: list[_Weight] = []
         self._reads: dict[_Weight, list[_Read]] = {}
@@ -242,44 +272,68 @@ class _Weights:
     def _settle(self, weight: _Weight, reads: list[_Read]) -> None:
         """Count a weight after loading: itself, copies in other layouts, or both."""
         size = self._sizes[weight]
+        is_external = weight.name in self._external
+        # Every convolution with a folded normalisation gets its own weights.
         own = [read for read in reads if _is_renormalised(read.node, read.usage)]
         shared = [read for read in reads if not _is_renormalised(read.node, read.usage)]
-        copies = {self._copy_bytes(read) for read in shared}
-        copied = sum(copy for copy in copies if copy is not None)
-        # Every convolution with a folded normalisation gets its own weights.
-        self.separated_bytes += size * (len(own) - (not shared)) if own else 0
-        copied += sum(self._copy_bytes(read) or size for read in own)
-        self.final_bytes += copied
-        self.largest_packed_bytes = max(
-            self.largest_packed_bytes, max((copy for copy in copies if copy), default=0)
-        )
-        if reads and None not in copies:
-            return
-        if weight.name in self._external:
-            self.mapped_bytes += max((_read_bytes(read, size) for read in reads), default=0)
+        copies = {self._copy(read) for read in shared}
+        packed = [copy.size_bytes for copy in copies if copy is not None and copy.is_packed]
+        converted = [copy.size_bytes for copy in copies if copy is not None and not copy.is_packed]
+        converted += [(self._copy(read) or _Copy(size, is_packed=False)).size_bytes for read in own]
+        is_read = not reads or None in copies
+        read_bytes = max((_read_bytes(read, size) for read in reads), default=0) if is_read else 0
+        loading_bytes = max(packed, default=0)
+        if "prepacked-offline" in self._changes:
+            # The runtime packs each weight once more, finds the same in the file and frees its own.
+            self.mapped_bytes += sum(packed)
+            loading_bytes *= 2
         else:
+            self.final_bytes += sum(packed)
+        self.largest_packed_bytes = max(self.largest_packed_bytes, loading_bytes)
+        if "optimised-offline" in self._changes:
+            # Stored in the layout that the kernels read, and mapped.
+            self.mapped_bytes += sum(converted) + read_bytes
+            return
+        if own:
+            self.separated_bytes += size * (len(own) - (not shared and not is_external))
+        self.final_bytes += sum(converted)
+        self.largest_packed_bytes = max(self.largest_packed_bytes, *converted, 0)
+        if is_external:
+            self.mapped_bytes += read_bytes
+        elif is_read:
             self.final_bytes += size
 
-    def _copy_bytes(self, read: _Read) -> int | None:
-        """Size of the copy that a node reads instead of a weight; None if it reads the weight."""
+    def _copy(self, read: _Read) -> _Copy | None:
+        """The copy that a node reads instead of a weight; None if it reads the weight."""
         node, value = read.node, read.node.type_of(read.position)
         if node.domain:
             return None
         match node.op_type:
             case "Conv" if read.position == 1:
                 if self._blocks is not None and self._blocks.convolves(node, read.usage):
-                    return self._blocks.weight_bytes(node)
+                    return _Copy(self._blocks.weight_bytes(node), is_packed=False)
+                return None
+            case _ if "prepacking-off" in self._changes:
                 return None
             case "MatMul" | "Gemm" if read.position == 1:
                 is_float = value.elem_type == TensorProto.FLOAT
                 is_packed = is_float and read.usage.has_constant(node, 1)
                 if is_packed and value.shape is not None and len(value.shape) == 2:
-                    return _packed_bytes(node, value.shape)
+                    return _Copy(_packed_bytes(node, value.shape), is_packed=True)
             case "ConvTranspose" if read.position == 1:
-                return value.size_bytes
+                return _Copy(value.size_bytes or 0, is_packed=True)
             case "LSTM" | "GRU" if read.position in (1, 2):
-                return value.size_bytes
+                return _Copy(value.size_bytes or 0, is_packed=True)
         return None
+
+
+def _movable(graph: TypedGraph) -> Iterator[str]:
+    """Initializers that can move to an external file."""
+    return (
+        name
+        for name in graph.initializers
+        if (graph.types[name].size_bytes or 0) >= LEAST_EXTERNAL_BYTES
+    )
 
 
 def _weight_size(node: TypedNode) -> int:

@@ -20,7 +20,7 @@ from feasibility.ort_memory.load_stages import loading
 from feasibility.ort_memory.memory_pattern import pattern_bytes
 from feasibility.ort_memory.quantized_weights import with_quantized_weights
 from feasibility.ort_memory.runtime_order import in_runtime_order
-from feasibility.ort_memory.simulated_arena import Arena
+from feasibility.ort_memory.simulated_arena import Arena, Heap
 from feasibility.ort_memory.steps import Stage
 from feasibility.ort_memory.version import MODELLED_VERSION
 from feasibility.records.facts import ModelledMemory
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from feasibility.graph.typed_graph import TypedGraph
     from feasibility.ort_memory.buffer_reuse import Event
     from feasibility.ort_memory.steps import OpenAxes, Program
+    from feasibility.records.changes import Changes
     from feasibility.records.shared_fields import Isa
 
 # Code pages of kernels, read when they run for the first time.
@@ -60,74 +61,95 @@ class Activations(NamedTuple):
         return self.later_runs_bytes + self.input_bytes
 
 
-def modelled_memory(
-    graph: TypedGraph, external: frozenset[str], open_axes: OpenAxes
-) -> tuple[ModelledMemory, ...]:
-    """Memory on each instruction set, with the steady allocator and one thread.
+class MemoryModel:
+    """Memory of one graph on each instruction set, with the steady allocator and one thread.
 
     `external` are initializers in external files, `open_axes` the open axes of inputs by name.
-
-    Returns:
-        One record per instruction set; empty for a graph without nodes or with very many.
     """
-    if not graph.nodes or len(graph.nodes) > MAX_NODES:
-        return ()
-    arm = _on("aarch64", None, graph, external, open_axes)
-    if any(node.op_type in BLOCKED_OPERATORS for node in graph.all_nodes()):
-        return (_on("x86_64", Blocks(), graph, external, open_axes), arm)
-    # Without blocks there is no difference between the instruction sets.
-    return (msgspec.structs.replace(arm, isa="x86_64"), arm)
+
+    def __init__(self, graph: TypedGraph, external: frozenset[str], open_axes: OpenAxes) -> None:
+        folded = with_quantized_weights(fold_fixed_shapes(graph, open_axes))
+        self._graph, self._halves = widened(inlined(folded))
+        self._external = external
+        self._open_axes = open_axes
+        self._programs: dict[Blocks | None, Program] = {}
+        self._runs: dict[tuple[Blocks | None, bool, bool], Activations] = {}
+
+    def with_changes(self, changes: Changes = ()) -> tuple[ModelledMemory, ...]:
+        """Memory after changes; () for the model as it is.
+
+        Returns:
+            One record per instruction set; empty for a graph without nodes or with very many.
+        """
+        if not self._graph.nodes or len(self._graph.nodes) > MAX_NODES:
+            return ()
+        arm = self._on("aarch64", None, changes)
+        if any(node.op_type in BLOCKED_OPERATORS for node in self._graph.all_nodes()):
+            return (self._on("x86_64", Blocks(), changes), arm)
+        # Without blocks there is no difference between the instruction sets.
+        return (msgspec.structs.replace(arm, isa="x86_64"), arm)
+
+    def _on(self, isa: Isa, blocks: Blocks | None, changes: Changes) -> ModelledMemory:
+        if blocks not in self._programs:
+            self._programs[blocks] = lower(self._graph, blocks, self._open_axes, self._halves)
+        program = self._programs[blocks]
+        has_arena = "arena-off" not in changes
+        has_pattern = has_arena and "pattern-off" not in changes
+        if (blocks, has_arena, has_pattern) not in self._runs:
+            self._runs[blocks, has_arena, has_pattern] = _usual_runs(
+                program, has_arena=has_arena, has_pattern=has_pattern
+            )
+        runs = self._runs[blocks, has_arena, has_pattern]
+        weights = loading(
+            self._graph, self._external, blocks, changes, len(program.steps), self._halves
+        )
+        running = runs.peak_bytes + weights.mapped_bytes + _KERNEL_BYTES
+        return ModelledMemory(
+            isa=isa,
+            changes=changes,
+            runtime_version=MODELLED_VERSION,
+            load_peak_bytes=min(weights.peak_bytes, LARGEST),
+            resident_bytes=min(weights.resident_bytes, LARGEST),
+            inference_peak_bytes=min(weights.resident_bytes + running, LARGEST),
+            weight_bytes=min(weights.weight_bytes, LARGEST),
+            own_bytes=min(weights.own_bytes + _KERNEL_BYTES, LARGEST),
+            activation_bytes=min(runs.later_runs_bytes, LARGEST),
+            input_bytes=min(runs.input_bytes, LARGEST),
+            mapped_bytes=min(weights.mapped_bytes, LARGEST),
+        )
 
 
-def _on(
-    isa: Isa,
-    blocks: Blocks | None,
-    graph: TypedGraph,
-    external: frozenset[str],
-    open_axes: OpenAxes,
-) -> ModelledMemory:
-    folded = with_quantized_weights(fold_fixed_shapes(graph, open_axes))
-    wide, halves = widened(inlined(folded))
-    weights = loading(wide, external, blocks, halves)
-    runs = _usual_runs(lower(wide, blocks, open_axes, halves))
-    running = runs.peak_bytes + weights.mapped_bytes + _KERNEL_BYTES
-    return ModelledMemory(
-        isa=isa,
-        runtime_version=MODELLED_VERSION,
-        load_peak_bytes=min(weights.peak_bytes, LARGEST),
-        resident_bytes=min(weights.resident_bytes, LARGEST),
-        inference_peak_bytes=min(weights.resident_bytes + running, LARGEST),
-        weight_bytes=min(weights.weight_bytes, LARGEST),
-        own_bytes=min(weights.own_bytes + _KERNEL_BYTES, LARGEST),
-        activation_bytes=min(runs.later_runs_bytes, LARGEST),
-        input_bytes=min(runs.input_bytes, LARGEST),
-        mapped_bytes=min(weights.mapped_bytes, LARGEST),
-    )
-
-
-def _usual_runs(program: Program) -> Activations:
+def _usual_runs(program: Program, *, has_arena: bool, has_pattern: bool) -> Activations:
     """The median of several processes, whose order of steps differs."""
     unblocked = sum(step.age[0] == Stage.UNBLOCKED for step in program.steps)
     count = _PROCESSES if unblocked > 1 and len(program.steps) <= _MAX_REPEATED_STEPS else 1
     runs = [
-        simulate(program._replace(steps=in_runtime_order(program.steps, process)))
+        simulate(
+            program._replace(steps=in_runtime_order(program.steps, process)),
+            has_arena=has_arena,
+            has_pattern=has_pattern,
+        )
         for process in range(count)
     ]
     return sorted(runs, key=lambda run: run.later_runs_bytes)[count // 2]
 
 
-def simulate(program: Program) -> Activations:
-    """Memory of a program that runs repeatedly with the same input shapes."""
+def simulate(program: Program, *, has_arena: bool = True, has_pattern: bool = True) -> Activations:
+    """Memory of a program that runs repeatedly with the same input shapes.
+
+    Without an arena, values come from the C library, which returns what is freed.
+    """
     events = plan(program)
-    arena = Arena()
+    arena = Arena() if has_arena else Heap()
     for index, size_bytes in enumerate(program.packed_bytes):
         arena.take(f"packed {index}", size_bytes)
     loaded_bytes = arena.resident_bytes
     kept = _run_first(events, arena)
     first_run_bytes = arena.resident_bytes - loaded_bytes
-    _give_back(kept, arena)
-    arena.take("all activations", pattern_bytes(events))
-    _give_back(_run_again(events, arena), arena)
+    if has_pattern:
+        _give_back(kept, arena)
+        arena.take("all activations", pattern_bytes(events))
+        _give_back(_run_again(events, arena), arena)
     return Activations(
         first_run_bytes=first_run_bytes,
         later_runs_bytes=arena.resident_bytes - loaded_bytes + program.scratch_bytes,
@@ -135,7 +157,7 @@ def simulate(program: Program) -> Activations:
     )
 
 
-def _run_first(events: tuple[Event, ...], arena: Arena) -> list[str]:
+def _run_first(events: tuple[Event, ...], arena: Arena | Heap) -> list[str]:
     """The first run allocates each value. Returns the values that the caller gets."""
     kept: list[str] = []
     for event in events:
@@ -148,7 +170,7 @@ def _run_first(events: tuple[Event, ...], arena: Arena) -> list[str]:
     return kept
 
 
-def _run_again(events: tuple[Event, ...], arena: Arena) -> list[str]:
+def _run_again(events: tuple[Event, ...], arena: Arena | Heap) -> list[str]:
     """Later runs allocate only outputs and workspaces beside the one block."""
     kept = []
     for event in events:
@@ -160,13 +182,13 @@ def _run_again(events: tuple[Event, ...], arena: Arena) -> list[str]:
     return kept
 
 
-def _work(event: Event, arena: Arena) -> None:
+def _work(event: Event, arena: Arena | Heap) -> None:
     names = [f"workspace {index}" for index in range(len(event.workspace))]
     for name, size_bytes in zip(names, event.workspace, strict=True):
         arena.take(name, size_bytes)
     _give_back(names, arena)
 
 
-def _give_back(names: list[str], arena: Arena) -> None:
+def _give_back(names: list[str], arena: Arena | Heap) -> None:
     for name in names:
         arena.give_back(name)

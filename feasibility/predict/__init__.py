@@ -1,1 +1,1 @@
-"""Predicts memory and latency of a measured model on another machine, as intervals."""
+"""How much memory and time does a measured model need on another machine? Intervals."""

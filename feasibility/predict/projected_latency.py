@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace
 
 from feasibility.predict.latency.anchors import correction, run_on
-from feasibility.predict.latency.coefficients import Coefficients, Setting, shipped_coefficients
+from feasibility.predict.latency.coefficients import Setting, shipped_coefficients
 from feasibility.predict.latency.cpu_formula import Cores, Work, cpu_seconds
 from feasibility.predict.latency.interval import CONFIDENCE, UNKNOWN_WORK_SPREAD, cpu_spread
 from feasibility.predict.latency.likely_seconds import (
@@ -75,11 +75,7 @@ class _Projection(NamedTuple):
 
 
 def project_latency(
-    profile: Profile,
-    device: Device,
-    *,
-    threads: int | None = None,
-    runtime: str = DEFAULT_RUNTIME,
+    profile: Profile, device: Device, *, threads: int | None = None, runtime: str = DEFAULT_RUNTIME
 ) -> DurationInterval:
     """Latency of one inference on the device, as an 80 % interval without a target.
 
@@ -91,12 +87,11 @@ def project_latency(
         threads: Threads on the device's CPU; None for the best number up to four.
         runtime: Key of the runtime in `RUNTIME_NAMES`; see `runtime_on`.
     """
-    coefficients = shipped_coefficients()
     work = work_of_model(profile.model)
     dtype = profile.model.weight_dtype or ""
     if work is None:
         return _from_host_latency(profile, device, threads, runtime)
-    projection = _on_device(work, device, threads, runtime, dtype, coefficients)
+    projection = _on_device(work, device, threads, runtime, dtype)
     if projection is None:
         return _without_figures("no-processor")
     slowness = _host_slowness(profile, work)
@@ -109,7 +104,7 @@ def project_latency(
     projection = projection._replace(seconds=projection.seconds * slowness, basis=basis)
     runtime = runtime_on(device, runtime)
     run = run_on(device, work, projection.threads, runtime, _precision(device, runtime, dtype))
-    anchors = correction(run, projection.spread, device, coefficients)
+    anchors = correction(run, projection.spread, device, shipped_coefficients())
     if anchors is None:
         return _interval(projection)
     anchored = projection._replace(
@@ -131,14 +126,10 @@ def runtime_on(device: Device, runtime: str) -> str:
 
 
 def _on_device(
-    work: Work,
-    device: Device,
-    threads: int | None,
-    asked: str,
-    dtype: str,
-    coefficients: Coefficients,
+    work: Work, device: Device, threads: int | None, asked: str, dtype: str
 ) -> _Projection | None:
     """Projection without anchors; None if the device file does not describe the processor."""
+    coefficients = shipped_coefficients()
     runtime = runtime_on(device, asked)
     basis = LatencyBasis(
         code="measured-rates" if has_rates(device, runtime) else "fitted",
@@ -146,10 +137,10 @@ def _on_device(
         unknown_runtime="" if asked == runtime else RUNTIME_NAMES.get(asked, asked),
     )
     if device.runs_on == "gpu":
-        return _on_gpu(work, device, runtime, basis, coefficients)
+        return _on_gpu(work, device, runtime, basis)
     if device.cpu is None:
         return None
-    used, seconds = _best_threads(work, device, threads, runtime, coefficients)
+    used, seconds = _best_threads(work, device, threads, runtime)
     if has_rates(device, runtime):
         spread = measured_spread(used)
     else:
@@ -163,23 +154,18 @@ def _on_device(
 
 
 def _best_threads(
-    work: Work, device: Device, threads: int | None, runtime: str, coefficients: Coefficients
+    work: Work, device: Device, threads: int | None, runtime: str
 ) -> tuple[int, float]:
     """Threads that are used and the seconds they take."""
     clusters = device.cpu.clusters if device.cpu is not None else ()
     available = sum(cluster.core_count.value for cluster in clusters)
     most = max(1, min(available, DEFAULT_MAX_THREADS if threads is None else threads))
-    is_half = _is_half(device, runtime)
-    seconds, used = min(
-        (
-            likely_cpu_seconds(
-                work, device, count, coefficients.cpu, runtime=runtime, is_half=is_half
-            ),
-            count,
-        )
+    fit, is_half = shipped_coefficients().cpu, _is_half(device, runtime)
+    seconds = {
+        count: likely_cpu_seconds(work, device, count, fit, runtime=runtime, is_half=is_half)
         for count in range(1 if threads is None else most, most + 1)
-    )
-    return used, seconds
+    }
+    return min(seconds.items(), key=lambda item: item[1])
 
 
 def _precision(device: Device, runtime: str, dtype: str) -> Precision:
@@ -194,9 +180,8 @@ def _is_half(device: Device, runtime: str) -> bool:
     return runtime in HALF_RUNTIMES and device.cpu is not None and "fp16" in device.cpu.features
 
 
-def _on_gpu(
-    work: Work, device: Device, runtime: str, basis: LatencyBasis, coefficients: Coefficients
-) -> _Projection | None:
+def _on_gpu(work: Work, device: Device, runtime: str, basis: LatencyBasis) -> _Projection | None:
+    coefficients = shipped_coefficients()
     interface, name = GPU_INTERFACES[runtime], RUNTIME_NAMES[runtime]
     seconds = likely_gpu_seconds(
         work, device, coefficients.gpu, runtime=interface, is_half=basis.precision == "fp16"
@@ -254,7 +239,7 @@ def _from_host_latency(
     if device.runs_on == "gpu":
         return _without_figures("unknown-work-gpu")
     nominal = Work({"pointwise": float(SECOND_NS)}, 0.0, 0.0, 0.0, 0.0)
-    there = _on_device(nominal, device, threads, runtime, "", shipped_coefficients())
+    there = _on_device(nominal, device, threads, runtime, "")
     if there is None:
         return _without_figures("no-processor")
     ratio = there.seconds / _host_seconds(nominal, profile)
@@ -299,7 +284,7 @@ def anchor_of(
         return None
     used = threads or 1
     if device.runs_on == "cpu" and device.cpu is not None:
-        used, _ = _best_threads(work, device, threads, runtime, shipped_coefficients())
+        used, _ = _best_threads(work, device, threads, runtime)
     dtype = model.weight_dtype or ""
     return Anchor(
         model=model.name,
@@ -309,8 +294,6 @@ def anchor_of(
         precision=_precision(device, runtime, dtype),
         measured_on=measured_on,
         operations={kind: round(amount) for kind, amount in work.operations.items()},
-        activation_count=round(work.activation_count),
-        weight_count=round(work.weight_count),
-        vector_weight_count=round(work.vector_weight_count),
-        layer_count=round(work.layer_count),
+        # An anchor has the fields of its model's work.
+        **{name: round(getattr(work, name)) for name in Work._fields if name != "operations"},
     )

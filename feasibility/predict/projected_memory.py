@@ -28,6 +28,8 @@ GRAPH_LOW_RATIO: Final = 0.88
 GRAPH_HIGH_RATIO: Final = 1.17
 UNKNOWN_LOW_RATIO: Final = 0.64
 UNKNOWN_HIGH_RATIO: Final = 1.10
+# Values that loops carry from one iteration to the next can need more than is modelled.
+LOOPS_RATIO: Final = 1.3
 # The modelled memory does not contain tensors of open shape.
 OPEN_SHAPES_RATIO: Final = 2.0
 # Memory that glibc's default allocator retains, relative to the steady allocator: at most 1.46 on
@@ -106,19 +108,6 @@ def project_memory(profile: Profile, device: Device) -> BytesInterval:
     return _interval(phases, device, "projected", basis)
 
 
-def running_peak_bytes(profile: Profile, device: Device) -> int | None:
-    """Upper end of memory on the device's CPU while running; None if it was not measured.
-
-    This is the peak of a process that loads the model without a second copy of its weights.
-    """
-    phases = _phases(profile, device)
-    if phases is None or profile.memory is None:
-        return None
-    if profile.host.arch != device.isa:
-        phases = carried_over(profile.model, profile.memory, profile.host.arch, device.isa)
-    return math.ceil(phases.run.high) + device.limits.runtime_bytes.value
-
-
 def peaks_while_loading(profile: Profile, device: Device) -> bool | None:
     """True if loading needs more than running on the device's CPU; None if not measured."""
     phases = _phases(profile, device)
@@ -172,11 +161,8 @@ def carried_over(model: ProfiledModel, memory: Memory, host: str, isa: str) -> P
     )
 
 
-def from_graph(model: ProfiledModel, isa: str) -> Phases | None:
-    """Memory of a model that was not measured; None if its graph is not known."""
-    there = modelled_on(model, isa)
-    if there is None:
-        return None
+def _from_graph(model: ProfiledModel, there: ModelledMemory) -> Phases:
+    """Memory of a model that was not measured."""
     low, high = GRAPH_LOW_RATIO, GRAPH_HIGH_RATIO
     run = _around(there.inference_peak_bytes, low, high)
     if any(name.endswith(":QuantizeLinear") for name in model.operator_types):
@@ -185,6 +171,8 @@ def from_graph(model: ProfiledModel, isa: str) -> Phases | None:
         run = run._replace(low=min(run.low, least * low))
     if model.activation_peak is not None and model.activation_peak.unknown_tensor_count:
         run = run._replace(high=run.high * OPEN_SHAPES_RATIO)
+    if any(name.endswith((":Loop", ":Scan")) for name in model.operator_types):
+        run = run._replace(high=run.high * LOOPS_RATIO)
     return Phases(_around(there.load_peak_bytes, low, high), run, there.resident_bytes)
 
 
@@ -302,10 +290,10 @@ def _whole_process(profile: Profile, device: Device, peak_bytes: int) -> BytesIn
 
 def _without_measurement(profile: Profile, device: Device) -> BytesInterval:
     """Memory modelled from the graph alone, if the graph is known."""
-    phases = from_graph(profile.model, device.isa)
     there = modelled_on(profile.model, device.isa)
-    if phases is None or there is None:
+    if there is None:
         runtime_bytes = device.limits.runtime_bytes.value
         return BytesInterval(runtime_bytes=runtime_bytes, basis=MemoryBasis(code="not-measured"))
     basis = MemoryBasis(code="graph", isa=device.isa, parts_bytes=_parts(there))
-    return _interval(phases.with_retained(device), device, "projected", basis)
+    phases = _from_graph(profile.model, there).with_retained(device)
+    return _interval(phases, device, "projected", basis)

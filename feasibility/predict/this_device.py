@@ -1,4 +1,4 @@
-"""Which device file do the facts and the measured speed of this machine make?
+"""Which device file describes this machine, from its facts and its measured speed?
 
 `devices this` writes it: the clusters and memory that the system reports, and rates per kind of
 operator from the times of the models in `zoo.single_operator_networks`.
@@ -189,10 +189,7 @@ def _line(text: str) -> str:
 
 
 def rates_of(
-    threads: int,
-    times: Mapping[str, KernelTime],
-    alone: Mapping[str, KernelTime],
-    source: str,
+    threads: int, times: Mapping[str, KernelTime], alone: Mapping[str, KernelTime], source: str
 ) -> Rates:
     """Rates of a number of threads, from the times of `zoo.single_operator_networks`.
 

@@ -1,4 +1,4 @@
-"""The frozen, versioned records that one stage hands to the next.
+"""Which records does one stage hand to the next? They are frozen and have versions.
 
 Every field says what it means in its `description`; `feasibility schema` prints
 those sentences as JSON Schema. Bytes and nanoseconds are integers. `None` means

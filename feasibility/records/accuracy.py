@@ -1,10 +1,10 @@
-"""The error of projections on measured rows, as `devices validate --report` prints it."""
+"""How large is the error of projections on measured rows?"""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from feasibility.records.shared_fields import Count, Nanoseconds, Ratio, Record, doc
+from feasibility.records.shared_fields import Count, Document, Nanoseconds, Ratio, Record, doc
 
 Scope: TypeAlias = Literal["all", "kind", "runtime"]
 
@@ -31,10 +31,9 @@ class AccuracyPoint(Record, frozen=True, kw_only=True):
     projected_ns: Annotated[Nanoseconds, doc("Projected time.")]
 
 
-class Accuracy(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/accuracy/1"):
+class Accuracy(Document, frozen=True, kw_only=True, tag="feasibility/accuracy/1"):
     """The answer of `devices validate --report`."""
 
-    tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
     source: Annotated[str, doc("File with the rows.")]
     calibrated_on: Annotated[str, doc("Date of the coefficients, ISO 8601.")]
     calibrated_row_count: Annotated[Count, doc("Rows that the CPU coefficients were fitted to.")]

@@ -1,4 +1,4 @@
-"""Where is the memory of a model, and how did it get there? Parts and timeline of a profile."""
+"""Where is the memory of a model, and how does it change over time? Parts and timeline."""
 
 from __future__ import annotations
 
@@ -54,8 +54,7 @@ class Anatomy(Record, frozen=True, kw_only=True):
         doc("Bytes in use on the heap after loading, with headers and rounding; null if unknown."),
     ] = None
     requested_bytes: Annotated[
-        Bytes | None,
-        doc("Bytes requested and not freed after loading, counted by memray."),
+        Bytes | None, doc("Bytes requested and not freed after loading, counted by memray.")
     ] = None
     mapped_bytes: Annotated[
         Bytes | None, doc("Full size of mappings after loading, touched or not.")

@@ -1,4 +1,4 @@
-"""What is the answer for a model: verdicts with typed reasons, and a recommendation.
+"""What is the answer for a model? Verdicts with typed reasons, and a recommendation.
 
 The code that decides fills codes and figures. The sentences (`text`, `reasons_text`, `summary`,
 `reason`, `changes`, `settled_by`) are added by the renderer.
@@ -10,6 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta
 
+from feasibility.records.changes import ChangeCode
 from feasibility.records.device import Role
 from feasibility.records.intervals import (
     BytesInterval,
@@ -21,7 +22,7 @@ from feasibility.records.intervals import (
 )
 from feasibility.records.profile import Profile
 from feasibility.records.proof import DeviceProof
-from feasibility.records.shared_fields import Bytes, Count, Nanoseconds, Record, doc
+from feasibility.records.shared_fields import Bytes, Count, Document, Nanoseconds, Record, doc
 
 Verdict: TypeAlias = Literal["fits", "tight", "fits-with-changes", "does-not-fit", "undecided"]
 Where: TypeAlias = Literal["on-device", "on-device-with-changes", "split", "cloud", "undecided"]
@@ -99,6 +100,9 @@ class Reason(Record, frozen=True, kw_only=True, omit_defaults=True):
     memory_limit: Annotated[MemoryLimit | None, doc("Who sets the limit.")] = None
     operators: Annotated[tuple[str, ...], doc("Operators that the finding is about.")] = ()
     runtime: Annotated[str, doc("Runtime, as in --runtime.")] = ""
+    changes: Annotated[
+        tuple[ChangeCode, ...], doc("Changes of the model that are meant; `fit` makes them.")
+    ] = ()
     text: Annotated[str, doc("The finding as a sentence.")] = ""
 
 
@@ -169,8 +173,7 @@ class Candidate(Record, frozen=True, kw_only=True):
     memory_high_bytes: Annotated[Bytes | None, doc("Upper end of the memory needed.")] = None
     storage_bytes: Annotated[Bytes, doc("Bytes stored on the user's device.")] = 0
     energy: Annotated[
-        EnergyInterval | None,
-        doc("Energy per inference without the radio; null if unknown."),
+        EnergyInterval | None, doc("Energy per inference without the radio; null if unknown.")
     ] = None
     cost_per_1000: Annotated[
         CostInterval | None, doc("Cost of 1,000 requests; null without a price.")
@@ -180,7 +183,7 @@ class Candidate(Record, frozen=True, kw_only=True):
         doc("Highest number of servers needed; null for a local device or if unknown."),
     ] = None
     hourly_microusd: Annotated[
-        Count | None, doc("Cost of these servers per hour, in millionths of a US dollar.")
+        Count | None, doc("Cost of all these servers per hour, in millionths of a US dollar.")
     ] = None
     works_offline: Annotated[bool, doc("True if no network is needed.")] = True
     data_leaves_device: Annotated[bool, doc("True if inputs are sent to a server.")] = False
@@ -209,15 +212,14 @@ class Placement(Record, frozen=True, kw_only=True):
     device: Annotated[str | None, doc("Id of the best device or server.")] = None
     summary: Annotated[str, doc("The recommendation as one sentence.")] = ""
     reasons: Annotated[
-        tuple[Reason, ...],
-        doc("All obstacles of all devices, and the reasons for the best one."),
+        tuple[Reason, ...], doc("All obstacles of all devices, and the reasons for the best one.")
     ] = ()
     reasons_text: Annotated[
         tuple[str, ...], doc("The reasons as sentences that begin with the device.")
     ] = ()
     alternatives: Annotated[tuple[Alternative, ...], doc("Other devices and servers.")] = ()
     candidates: Annotated[tuple[Candidate, ...], doc("All devices and servers, best first.")] = ()
-    network: Annotated[Network | None, doc("Network to the server; null without one.")] = None
+    network: Annotated[Network | None, doc("Network to the server; null without a server.")] = None
     actions: Annotated[tuple[Action, ...], doc("Measurements that settle `undecided`.")] = ()
     settled_by: Annotated[tuple[str, ...], doc("The actions as sentences.")] = ()
 
@@ -240,11 +242,8 @@ class Failure(Record, frozen=True, kw_only=True):
     hint: Annotated[str, doc("What to do.")] = ""
 
 
-class Assessment(
-    Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/assessment/2"
-):
+class Assessment(Document, frozen=True, kw_only=True, tag="feasibility/assessment/2"):
     """The answer of `check`."""
 
-    tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
     models: Annotated[tuple[ModelAssessment, ...], doc("One result per model.")]
     errors: Annotated[tuple[Failure, ...], doc("Models that failed.")] = ()

@@ -1,10 +1,19 @@
-"""Budgets: a model's figures at one time, and the outcome of a check."""
+"""Which figures of a model does a budget compare, and what is the result of a check?"""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from feasibility.records.shared_fields import Bytes, Count, Method, Nanoseconds, Notice, Record, doc
+from feasibility.records.shared_fields import (
+    Bytes,
+    Count,
+    Document,
+    Method,
+    Nanoseconds,
+    Notice,
+    Record,
+    doc,
+)
 from feasibility.records.workload import InputSpec
 
 Metric: TypeAlias = Literal[
@@ -67,10 +76,9 @@ class InitializerSize(Record, frozen=True, kw_only=True):
     size_bytes: Annotated[Bytes, doc("Bytes in memory.")]
 
 
-class Snapshot(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/baseline/1"):
+class Snapshot(Document, frozen=True, kw_only=True, tag="feasibility/baseline/1"):
     """Figures of a model that `budget update` writes: sorted, without paths of the machine."""
 
-    tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
     model: Annotated[str, doc("Path relative to the budget file; untrusted text.")]
     digest: Annotated[str | None, doc("SHA-256 over the model file and its external data.")] = None
     conditions: Annotated[Conditions | None, doc("Conditions of the runs; null without runs.")] = (
@@ -146,12 +154,9 @@ class BudgetFailure(Record, frozen=True, kw_only=True):
     hint: Annotated[str, doc("What to do.")] = ""
 
 
-class BudgetReport(
-    Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/budget/1"
-):
+class BudgetReport(Document, frozen=True, kw_only=True, tag="feasibility/budget/1"):
     """The result of `budget check`."""
 
-    tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
     config: Annotated[str, doc("The budget file, relative to its repository.")]
     baseline: Annotated[str, doc("What the models were compared with.")]
     strict: Annotated[bool, doc("True if undecided limits fail.")] = False

@@ -1,4 +1,4 @@
-"""A device as its device file describes it; each figure has its source."""
+"""What does a device file say? Each figure has its source."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from msgspec import Meta
 
-from feasibility.records.shared_fields import Count, Record, doc
+from feasibility.records.shared_fields import Count, Document, Record, doc
 from feasibility.records.shared_fields import Isa as Isa  # noqa: PLC0414  (part of this module)
 
 Kind: TypeAlias = Literal["phone", "tablet", "sbc", "laptop", "desktop", "server"]
@@ -199,3 +199,9 @@ class Device(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibi
             return round(self.gpu.memory_bytes.value * GPU_USABLE_RATIO)
         grant = self.grant(role)
         return grant.memory_bytes.value if grant else None
+
+
+class Catalogue(Document, frozen=True, kw_only=True, tag="feasibility/catalogue/1"):
+    """The result of `devices list` and of `devices validate FILE`."""
+
+    devices: Annotated[tuple[Device, ...], doc("The devices.")]

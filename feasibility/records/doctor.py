@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from feasibility.records.shared_fields import Record, doc
+from feasibility.records.shared_fields import Document, Record, doc
 
 State: TypeAlias = Literal["ok", "limited", "missing"]
 
@@ -18,8 +18,7 @@ class HostCheck(Record, frozen=True):
     hint: Annotated[str, doc("What to do; may be empty.")] = ""
 
 
-class HostReport(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/doctor/1"):
+class HostReport(Document, frozen=True, kw_only=True, tag="feasibility/doctor/1"):
     """The answer of `doctor`."""
 
-    tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
     checks: Annotated[tuple[HostCheck, ...], doc("One check per instrument.")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
+from feasibility.records.changes import Changes
 from feasibility.records.shared_fields import (
     Assumption,
     Bytes,
@@ -25,7 +26,7 @@ OperatorClass: TypeAlias = Literal[
 class ExternalFile(Record, frozen=True, kw_only=True):
     """One file beside the model that holds initializers."""
 
-    location: Annotated[str, doc("Path in the model file, relative to the model.")]
+    location: Annotated[str, doc("Path as written in the model, relative to its folder.")]
     file_bytes: Annotated[Bytes, doc("Size of the whole file on disk.")]
     used_bytes: Annotated[Bytes, doc("Bytes of the file that initializers use.")]
     initializer_count: Annotated[Count, doc("Number of initializers in the file.")]
@@ -91,6 +92,7 @@ class ModelledMemory(Record, frozen=True, kw_only=True):
     """
 
     isa: Annotated[Isa, doc("Instruction set.")]
+    changes: Annotated[Changes, doc("Changes of the model that are assumed.")] = ()
     runtime_version: Annotated[str, doc("ONNX Runtime version that is modelled, if known.")] = ""
     load_peak_bytes: Annotated[Bytes, doc("Load peak.")]
     resident_bytes: Annotated[Bytes, doc("Resident after loading.")]
@@ -139,6 +141,9 @@ class ModelSummary(Record, frozen=True, kw_only=True):
         tuple[ModelledMemory, ...],
         doc("Modelled memory per instruction set; empty if the graph is unknown."),
     ] = ()
+    changed_memory: Annotated[
+        tuple[ModelledMemory, ...], doc("The same after changes that lower memory.")
+    ] = ()
 
 
 class ModelFacts(
@@ -146,7 +151,7 @@ class ModelFacts(
 ):
     """Facts about one model file."""
 
-    tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
+    tool_version: Annotated[str, doc("Version of feasibility that wrote this document.")]
     format: Annotated[
         Literal["onnx", "ort"], doc("onnx: protobuf; ort: ONNX Runtime's flatbuffer.")
     ]

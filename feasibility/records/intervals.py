@@ -1,4 +1,4 @@
-"""What is a projected figure: memory, time, energy or cost as an interval, and the network."""
+"""What does a projected figure hold? Memory, time, energy and cost as intervals; the network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What reading a model file brings, on its way from the process that read it."""
+"""What does the reader process return about a model file?"""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from feasibility.records.shared_fields import (
     AllocatorSetting,
     Bytes,
     Count,
+    Document,
     Method,
     Nanoseconds,
     Notice,
@@ -184,10 +185,9 @@ class AllocatorUse(Record, frozen=True, kw_only=True):
     is_mapping: Annotated[bool, doc("True for mappings, which are not heap.")] = False
 
 
-class Profile(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/profile/1"):
+class Profile(Document, frozen=True, kw_only=True, tag="feasibility/profile/1"):
     """One model measured on one machine with one workload."""
 
-    tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
     measured_at: Annotated[str, doc("UTC time, ISO 8601.")]
     method: Annotated[Method, doc("measured, or emulated: measured under emulation.")] = "measured"
     runner: Annotated[str, doc("Runner as --on takes it; local for this machine.")] = "local"

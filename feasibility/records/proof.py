@@ -9,6 +9,7 @@ from feasibility.records.shared_fields import (
     AllocatorSetting,
     Bytes,
     Count,
+    Document,
     Nanoseconds,
     Notice,
     Ratio,
@@ -106,10 +107,9 @@ class Bisection(Record, frozen=True, kw_only=True):
     comfort_ratio: Annotated[Ratio, doc("Highest latency ratio that counts as full speed.")]
 
 
-class Proof(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/proof/1"):
+class Proof(Document, frozen=True, kw_only=True, tag="feasibility/proof/1"):
     """The result of `prove`."""
 
-    tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
     measured_at: Annotated[str, doc("UTC time, ISO 8601.")]
     model: Annotated[ProfiledModel, doc("The model.")]
     host: Annotated[Host, doc("The machine and its versions.")]

@@ -1,11 +1,11 @@
-"""Runners: the forms of `--on`, and the result of a trial."""
+"""Which forms of `--on` are there, and what did a trial of a runner find?"""
 
 from __future__ import annotations
 
 from typing import Annotated
 
 from feasibility.records.profile import Host
-from feasibility.records.shared_fields import Bytes, Method, Notice, Record, doc
+from feasibility.records.shared_fields import Bytes, Document, Method, Notice, Record, doc
 
 
 class RunnerForm(Record, frozen=True, kw_only=True):
@@ -19,19 +19,15 @@ class RunnerForm(Record, frozen=True, kw_only=True):
     hint: Annotated[str, doc("What to do; may be empty.")] = ""
 
 
-class RunnerForms(
-    Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/runners/1"
-):
+class RunnerForms(Document, frozen=True, kw_only=True, tag="feasibility/runners/1"):
     """The answer of `runner list`."""
 
-    tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
     runners: Annotated[tuple[RunnerForm, ...], doc("All forms.")]
 
 
-class RunnerTrial(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/trial/1"):
+class RunnerTrial(Document, frozen=True, kw_only=True, tag="feasibility/trial/1"):
     """The answer of `runner check`: the result of one small model."""
 
-    tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
     runner: Annotated[str, doc("The runner, as --on takes it.")]
     method: Annotated[Method, doc("measured, or emulated: only memory can be measured.")]
     model: Annotated[str, doc("The model, one of the zoo.")]

@@ -1,4 +1,4 @@
-"""The base class of records and the field types that they share."""
+"""Which base class and which field types do all records share?"""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ class Record(msgspec.Struct, frozen=True):
 def doc(description: str) -> Meta:
     """The sentence about a field that the JSON Schema shows."""
     return Meta(description=description)
+
+
+class Document(Record, frozen=True, kw_only=True, tag_field="schema"):
+    """A record that is saved or printed as JSON of its own; its tag is name and version."""
+
+    tool_version: Annotated[str, doc("Version of feasibility that wrote this document.")]
 
 
 Bytes: TypeAlias = Annotated[int, Meta(ge=0)]
@@ -57,7 +63,10 @@ class TensorSpec(Record, frozen=True, kw_only=True):
     name: Annotated[str, doc("Name as the model gives it; untrusted text.")]
     dtype: Annotated[
         str,
-        doc("Element type as in numpy, for example float32 or string. Maps, sequences: of values."),
+        doc(
+            "Element type as in numpy, for example float32 or string. "
+            "For maps and sequences, the type of their values."
+        ),
     ]
     shape: Annotated[
         tuple[Dim, ...] | None,

@@ -43,6 +43,23 @@ class InputPlan(Record, frozen=True, kw_only=True):
     assumptions: Annotated[tuple[Assumption, ...], doc("Sizes and values that were assumed.")] = ()
 
 
+class RuntimeSettings(Record, frozen=True, kw_only=True):
+    """How ONNX Runtime is set up for a model; the defaults are its own."""
+
+    optimization_level: Annotated[
+        Literal["all", "disabled"],
+        doc("all: the runtime optimises the graph while loading; disabled: it takes it as it is."),
+    ] = "all"
+    prepacking: Annotated[bool, doc("True if kernels copy weights into their own layout.")] = True
+    arena: Annotated[bool, doc("True if activations are in an arena that keeps memory.")] = True
+    memory_pattern: Annotated[
+        bool, doc("True if all activations are placed in one block from the second run on.")
+    ] = True
+    environment: Annotated[
+        dict[str, str], doc("Variables that the process needs before it starts.")
+    ] = {}
+
+
 class Workload(Record, frozen=True, kw_only=True):
     """The conditions of a measurement."""
 
@@ -55,4 +72,5 @@ class Workload(Record, frozen=True, kw_only=True):
     runtime: Annotated[str, doc("Runtime and version.")] = ""
     provider: Annotated[str, doc("Execution provider.")] = "CPUExecutionProvider"
     recipe: Annotated[str, doc("How the model was changed; `as-is`: unchanged.")] = "as-is"
+    settings: Annotated[RuntimeSettings, doc("How the runtime was set up.")] = RuntimeSettings()
     seed: Annotated[int, doc("Seed of the generated inputs.")] = 0

@@ -1,1 +1,1 @@
-"""Reports of records: their rows, and their layout for a terminal and for CI systems."""
+"""How does a record look? Rows of reports, and their layout for terminals and CI systems."""

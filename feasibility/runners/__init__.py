@@ -1,1 +1,1 @@
-"""Runs child processes: on this machine, over ssh, in containers, under emulation."""
+"""Where do child processes run? On this machine, over ssh, in containers, under emulation."""

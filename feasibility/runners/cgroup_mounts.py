@@ -13,18 +13,18 @@ _LIMIT_FILES: Final = {2: "memory.max", 1: "memory.limit_in_bytes"}
 _OCTAL: Final = re.compile(r"\\(\d{3})")
 
 
-def read_text(path: Path) -> str:
-    """The stripped content of a control file; empty if it does not exist."""
+def kernel_text(path: Path) -> str:
+    """The stripped content of a file of the kernel; empty if it does not exist."""
     try:
-        return path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError):
+        return path.read_text(errors="replace").strip().strip("\0")
+    except OSError:
         return ""
 
 
 def read_number(path: Path) -> int | None:
     """The number in a control file; None if it does not exist or holds `max`."""
-    text = read_text(path)
-    return int(text) if text.isdigit() else None
+    text = kernel_text(path)
+    return int(text) if text.isdecimal() else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +40,23 @@ class Hierarchy:
     mount: Path
     own: Path
 
-    def limits_bytes(self) -> tuple[int, ...]:
-        """Memory limits of the group of this process and of all groups around it."""
-        around = (self.own, *self.own.parents)
-        groups = [group for group in around if group.is_relative_to(self.mount)]
-        limits = (read_number(group / _LIMIT_FILES[self.version]) for group in groups)
-        return tuple(limit for limit in limits if limit is not None)
+
+def memory_limits(proc: Path = PROC_SELF) -> list[int]:
+    """Memory limits in bytes of the groups of a process and of all groups around them."""
+    numbers = [
+        read_number(group / _LIMIT_FILES[tree.version])
+        for tree in memory_hierarchies(proc)
+        for group in (tree.own, *tree.own.parents)
+        if group.is_relative_to(tree.mount)
+    ]
+    return [number for number in numbers if number is not None]
 
 
 def memory_hierarchies(proc: Path = PROC_SELF) -> tuple[Hierarchy, ...]:
     """The mounted trees, version 2 first."""
-    try:
-        mounts = (proc / "mountinfo").read_text(errors="replace").splitlines()
-        lines = (proc / "cgroup").read_text(errors="replace").splitlines()
-    except OSError:
-        return ()
-    fields = (line.split(":", 2) for line in lines)
+    fields = (line.split(":", 2) for line in kernel_text(proc / "cgroup").splitlines())
     groups = {name: path for _, names, path in fields for name in names.split(",")}
+    mounts = kernel_text(proc / "mountinfo").splitlines()
     found = [hierarchy for line in mounts if (hierarchy := _hierarchy(line, groups)) is not None]
     return tuple(sorted(found, key=lambda hierarchy: -hierarchy.version))
 

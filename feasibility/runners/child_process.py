@@ -1,4 +1,4 @@
-"""How is a child started, listened to, and ended in every case?"""
+"""How is a child process started, read and ended in every case?"""
 
 from __future__ import annotations
 
@@ -226,15 +226,15 @@ def _started(command: Command) -> Iterator[subprocess.Popen[bytes]]:
     try:
         yield process
     finally:
-        _kill_group(process)
+        kill_group(process)
         for stream in (process.stdin, process.stdout, process.stderr):
             assert stream is not None
             with contextlib.suppress(OSError):
                 stream.close()
 
 
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    """Ends the child and its descendants; a group can outlive its first process."""
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Ends a process and its descendants; a group can outlive its first process."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -262,7 +262,7 @@ def _result(child: _Child) -> ChildResult:
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.process.wait(_EXIT_GRACE_S)
     else:
-        _kill_group(child.process)
+        kill_group(child.process)
     code = child.process.returncode
     if code is not None and _SIGNAL_EXIT < code <= _SIGNAL_EXIT + max(signal.Signals):
         code = _SIGNAL_EXIT - code  # as for a child of this process that a signal ended

@@ -1,4 +1,4 @@
-"""Which messages go between the tool and a child: the request and the events.
+"""Which messages do the tool and a child exchange? One request, then events.
 
 `feasibility.runners.child` is the other side. It does not import this package, so the field
 names on both sides are the protocol.
@@ -51,6 +51,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One job for one child.
 
     Args:
+        optimize: False if the runtime takes the graph as it is.
         ceiling_bytes: Limit on private memory that the child sets on itself.
         tasks: The models of a series, instead of `model_path` and `inputs`.
         tasks_needed: How many of them run however long they take.
@@ -71,7 +72,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     profile_prefix: str | None = None
     force_sampling: bool = False
     disturb_heap: bool = False
+    optimize: bool = True
     arena: bool = True
+    memory_pattern: bool = True
     survey: bool = False
     record: bool = False
     log_path: str | None = None
@@ -117,12 +120,12 @@ class Survey(msgspec.Struct, frozen=True):
     """All memory of the child, by mapping.
 
     Args:
-        mappings_bytes: Resident bytes, and the private part of them, by the mapping's name: a
-            path, a word in brackets, or empty for anonymous memory.
+        mappings_bytes: Resident bytes by the mapping's name: a path, a word in brackets, or empty
+            for anonymous memory.
         heap: State of the heap; None if the C library does not report it.
     """
 
-    mappings_bytes: dict[str, tuple[int, int]]
+    mappings_bytes: dict[str, int]
     heap: HeapReading | None = None
 
 
@@ -193,16 +196,12 @@ class Timed(msgspec.Struct, frozen=True, tag_field="event", tag="timed"):
     """The task at `index` of a series is over; the other fields are those of `Done`."""
 
     index: int
-    first_run_ns: int
-    warmup_count: int
     samples_ns: tuple[int, ...]
     processor_ns: tuple[int, ...] = ()
 
 
 class Finished(msgspec.Struct, frozen=True, tag_field="event", tag="finished"):
-    """The series is over; `task_count` of its tasks started in time."""
-
-    task_count: int
+    """The series is over."""
 
 
 class Failed(msgspec.Struct, frozen=True, tag_field="event", tag="failed"):

@@ -1,4 +1,4 @@
-"""The runners `docker:IMAGE` and `podman:IMAGE`: a container on this machine."""
+"""How is a model measured in a container? The runners `docker:IMAGE` and `podman:IMAGE`."""
 
 from __future__ import annotations
 

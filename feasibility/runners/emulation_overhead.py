@@ -89,12 +89,8 @@ def emulator_bytes(smaps: str) -> int:
 
 def _guest(reading: MemoryReading) -> MemoryReading:
     """The reading without the emulator's part, which is anonymous, private and dirty."""
+    names = ("resident_bytes", "anonymous_bytes", "pss_bytes", "private_dirty_bytes")
+    figures = {name: getattr(reading, name) for name in names}
     own = reading.emulator_bytes or 0
-    pss, dirty = reading.pss_bytes, reading.private_dirty_bytes
-    return msgspec.structs.replace(
-        reading,
-        resident_bytes=reading.resident_bytes - own,
-        anonymous_bytes=reading.anonymous_bytes - own,
-        pss_bytes=None if pss is None else pss - own,
-        private_dirty_bytes=None if dirty is None else dirty - own,
-    )
+    guest = {name: figure - own for name, figure in figures.items() if figure is not None}
+    return msgspec.structs.replace(reading, **guest)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from feasibility.records.profile import Host
 from feasibility.runners import remote_agent
-from feasibility.runners.cgroup_mounts import memory_hierarchies
+from feasibility.runners.cgroup_mounts import memory_limits
 
 # Share of the free memory for this tool and other programs.
-_RESERVE_RATIO: Final = 0.1
+RESERVE_RATIO: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +37,12 @@ class HostFacts:
 
 def this_host() -> HostFacts:
     """Facts of this machine."""
-    import psutil
+    return host_facts({**remote_agent.facts(is_alone=True), "free_bytes": ceiling_bytes()})
 
-    return HostFacts(
-        cpu=remote_agent.cpu_name(),
-        core_count=len(os.sched_getaffinity(0)),
-        memory_bytes=psutil.virtual_memory().total,
-        free_bytes=ceiling_bytes(),
-        os=remote_agent.distribution(),
-        load=os.getloadavg()[0],
-        cpu_count=os.cpu_count() or 1,
-    )
+
+def host_facts(facts: Mapping[str, Any]) -> HostFacts:
+    """The facts of a machine in what the agent says about it."""
+    return HostFacts(**{name: facts[name] for name in HostFacts.__dataclass_fields__})
 
 
 def ceiling_bytes() -> int:
@@ -56,8 +50,7 @@ def ceiling_bytes() -> int:
     import psutil
 
     free: int = psutil.virtual_memory().available
-    limits = [limit for tree in memory_hierarchies() for limit in tree.limits_bytes()]
-    return round(min([free, *limits]) * (1 - _RESERVE_RATIO))
+    return round(min([free, *memory_limits()]) * (1 - RESERVE_RATIO))
 
 
 def read_host(versions: Mapping[str, str], facts: HostFacts) -> Host:

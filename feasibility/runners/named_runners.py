@@ -22,20 +22,20 @@ _FORMS: Final = (
     RunnerForm(
         form="ssh:[USER@]HOST",
         description="a machine that ssh can log in to, with Python, onnxruntime and numpy",
-        usage="ssh:HOST:/path/to/python names its Python, ssh://USER@HOST:PORT its port",
+        usage="with another Python: ssh:HOST:/path/to/python; port: ssh://USER@HOST:PORT",
         is_ready=True,
     ),
     RunnerForm(
         form="docker:IMAGE",
         description="a container of an image with Python, onnxruntime and numpy",
-        usage="docker:IMAGE,platform=linux/arm64 names one of its platforms",
+        usage="with a platform of the image: docker:IMAGE,platform=linux/arm64",
         is_ready=True,
     ),
-    RunnerForm(form="podman:IMAGE", description="the same with podman", is_ready=True),
+    RunnerForm(form="podman:IMAGE", description="as docker:IMAGE, but with podman", is_ready=True),
     RunnerForm(
         form=f"emulate:{ISA}",
-        description="memory on 64-bit Arm without the device",
-        usage=f"emulate:{ISA}:CPU names the core; check takes those of the devices",
+        description="an emulator that measures memory of 64-bit Arm code on this machine",
+        usage=f"with a core: emulate:{ISA}:CPU; default in check: the cores of the devices",
         is_ready=True,
     ),
 )

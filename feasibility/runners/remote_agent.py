@@ -1,4 +1,4 @@
-"""The agent: the script that keeps a model's files on another machine while it is measured.
+"""What keeps a model's files on another machine during a measurement? The agent, a script.
 
 It runs there as `python3 -c`, with Python 3.7 or newer and without other modules of this
 package. It describes the machine, writes the files into a new folder, sends back the files

@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import select
-import signal
 import subprocess
 import tempfile
 import time
@@ -16,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
 
+from feasibility.runners.child_process import kill_group
 from feasibility.runners.session import StagedFile
 
 AGENT_SCRIPT: Final = Path(__file__).with_name("remote_agent.py")
@@ -178,7 +178,5 @@ def _close(process: subprocess.Popen[bytes], timeout_s: float) -> None:
                 break
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(max(0.0, deadline - time.monotonic()))
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    kill_group(process)
     process.stdout.close()

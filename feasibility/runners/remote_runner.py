@@ -16,7 +16,7 @@ from feasibility.errors import FeasibilityError, HostError
 from feasibility.runners.child_command import CHILD_FOLDER, Command
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.emulation_overhead import EmulatorWatcher
-from feasibility.runners.host import HostFacts
+from feasibility.runners.host import host_facts
 from feasibility.runners.remote_connection import (
     AgentError,
     Connection,
@@ -131,7 +131,7 @@ class RemoteRunner(ABC):
                 is_emulated = bool(facts["is_emulated"])
                 yield RemoteSession(
                     runner_name=self.name,
-                    host=HostFacts(**{key: facts[key] for key in HostFacts.__dataclass_fields__}),
+                    host=host_facts(facts),
                     is_emulated=is_emulated,
                     # The emulator's process cannot be observed from this machine.
                     watch=(lambda _: EmulatorWatcher(None)) if is_emulated else None,

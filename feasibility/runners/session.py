@@ -1,4 +1,4 @@
-"""What does every runner offer, and what a session: a connected runner with the model's files?
+"""What does every runner offer, and what a session (a connected runner with a model's files)?
 
 A `Runner` is what `--on` names. Connecting to it gives a `Session`, which starts children,
 translates paths, and brings back the files that instruments wrote.

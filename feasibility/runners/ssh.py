@@ -1,4 +1,4 @@
-"""The runner `ssh:HOST`: another machine, over the user's OpenSSH."""
+"""How is a model measured on another machine over ssh? With the user's OpenSSH."""
 
 from __future__ import annotations
 

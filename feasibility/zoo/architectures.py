@@ -35,6 +35,7 @@ class ZooEntry:
     """
 
     name: str
+    network: Callable[[], Network]
     title: str
     description: str
     source: str
@@ -46,6 +47,7 @@ class ZooEntry:
 _ENTRIES: Final = (
     ZooEntry(
         name="yamnet",
+        network=yamnet,
         title="YAMNet",
         description="sound events, 521 classes from a patch of 96 x 64 log-mel bands",
         source="tfhub.dev/google/yamnet/1, converted by tf2onnx at opset 14",
@@ -55,6 +57,7 @@ _ENTRIES: Final = (
     ),
     ZooEntry(
         name="resnet18-fastai",
+        network=partial(resnet18_fastai, 2),
         title="ResNet-18, fastai head",
         description="image classifier, 2 classes at 224 x 224",
         source="cats_v_dogs.onnx, exported from fastai by PyTorch",
@@ -64,6 +67,7 @@ _ENTRIES: Final = (
     ),
     ZooEntry(
         name="minilm-l6",
+        network=partial(encoder, MINILM_L6),
         title="MiniLM-L6",
         description="sentence encoder, 6 layers of 384, any batch and length up to 512",
         source="sentence-transformers/all-MiniLM-L6-v2, exported by PyTorch",
@@ -73,6 +77,7 @@ _ENTRIES: Final = (
     ),
     ZooEntry(
         name="resnet101",
+        network=resnet101,
         title="ResNet-101 v1",
         description="image classifier, 1000 classes at 224 x 224",
         source="resnet101-v1-7.onnx of the ONNX model zoo, converted from MXNet",
@@ -82,6 +87,7 @@ _ENTRIES: Final = (
     ),
     ZooEntry(
         name="resnet18-fastai-37",
+        network=partial(resnet18_fastai, 37),
         title="ResNet-18, fastai head, 37 classes",
         description="image classifier, 37 classes at 224 x 224",
         source="cat_dog_breeds.onnx, exported from fastai by PyTorch",
@@ -90,6 +96,7 @@ _ENTRIES: Final = (
     ),
     ZooEntry(
         name="mobilenet-v2",
+        network=mobilenet_v2,
         title="MobileNet v2",
         description="image classifier, 1000 classes at 224 x 224",
         source="torchvision's mobilenet_v2, exported by PyTorch",
@@ -98,6 +105,7 @@ _ENTRIES: Final = (
     ),
     ZooEntry(
         name="bert-base",
+        network=partial(encoder, BERT_BASE),
         title="BERT base",
         description="text encoder, 12 layers of 768, any batch and length up to 512",
         source="google-bert/bert-base-uncased, exported by PyTorch",
@@ -106,6 +114,7 @@ _ENTRIES: Final = (
     ),
     ZooEntry(
         name="xlmr-base",
+        network=partial(encoder, XLMR_BASE),
         title="XLM-R base",
         description="multilingual sentence encoder, 12 layers of 768, vocabulary of 250002",
         source="FacebookAI/xlm-roberta-base, exported by PyTorch",
@@ -113,17 +122,6 @@ _ENTRIES: Final = (
         sha256="31ff691a4602471ff3f68736df1d2444cc1b76121fc3ace9b8dc801b9374eb31",
     ),
 )
-
-_NETWORKS: Final[dict[str, Callable[[], Network]]] = {
-    "yamnet": yamnet,
-    "resnet18-fastai": partial(resnet18_fastai, 2),
-    "resnet18-fastai-37": partial(resnet18_fastai, 37),
-    "minilm-l6": partial(encoder, MINILM_L6),
-    "resnet101": resnet101,
-    "mobilenet-v2": mobilenet_v2,
-    "bert-base": partial(encoder, BERT_BASE),
-    "xlmr-base": partial(encoder, XLMR_BASE),
-}
 
 
 def entries() -> tuple[ZooEntry, ...]:
@@ -149,7 +147,7 @@ def build(name: str, *, folder: Path | None = None) -> Path:
             "another file of that name is there already",
             "remove it or name another folder",
         )
-    _write_whole(path, entry.file_bytes, partial(write_network, _NETWORKS[entry.name]()))
+    _write_whole(path, entry.file_bytes, partial(write_network, entry.network()))
     return path
 
 
@@ -191,14 +189,8 @@ def _write_whole(path: Path, file_bytes: int, write: Callable[[BinaryIO], None])
         with whole_file(path) as file:
             write(file)
     except OSError as error:
-        raise _unwritable(path, file_bytes, error) from error
-
-
-def _unwritable(path: Path, file_bytes: int, error: OSError) -> HostError:
-    where = safe_text(str(path))
-    if error.errno in _NO_SPACE:
-        why = f"there is no room for its {format_bytes(file_bytes)} ({error.strerror})"
-    else:
         why = f"the system says {error.strerror or error}"
-    hint = "name a folder that can be written, or set XDG_CACHE_HOME to one"
-    return HostError(f"Cannot write '{where}'", why, hint)
+        if error.errno in _NO_SPACE:
+            why = f"there is no room for its {format_bytes(file_bytes)} ({error.strerror})"
+        hint = "name a folder that can be written, or set XDG_CACHE_HOME to one"
+        raise HostError(f"Cannot write '{safe_text(str(path))}'", why, hint) from error

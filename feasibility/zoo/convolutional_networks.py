@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from feasibility.zoo.network import GraphBuilder, Network, Value, linear_spread
+from feasibility.zoo.network import Network, Value, linear_spread
 
 _IMAGENET_CLASSES: Final = 1000
 _YAMNET_LAYERS: Final = (  # stride, output channels
@@ -29,7 +29,7 @@ def yamnet() -> Network:
     Source: tensorflow/models, research/audioset/yamnet/yamnet.py.
     """
     frame_count, band_count, class_count = 96, 64, 521
-    g = GraphBuilder("yamnet", opset=14)
+    g = Network("yamnet", opset=14)
     x = g.input("log_mel_patches", "batch", frame_count, band_count)
     image = g.integers("image_shape", -1, 1, frame_count, band_count)
     x = g.node("Reshape", x, image, name="image")
@@ -51,7 +51,7 @@ def yamnet() -> Network:
 
 
 def _same_conv(
-    g: GraphBuilder,
+    g: Network,
     x: str,
     name: str,
     channels: tuple[int, int],
@@ -73,7 +73,7 @@ def resnet18_fastai(class_count: int) -> Network:
     Source: He et al. 2015, "Deep Residual Learning for Image Recognition", table 1;
     fastai/vision/learner.py, `create_head`.
     """
-    g = GraphBuilder("resnet18-fastai", opset=14)
+    g = Network("resnet18-fastai", opset=14)
     x = g.input("input", 1, 3, 224, 224)
     channels = 64
     x = g.conv(x, "0.0", (3, channels), 7, stride=2)
@@ -88,9 +88,7 @@ def resnet18_fastai(class_count: int) -> Network:
     return g.build(Value(x, "float32", (1, class_count)))
 
 
-def _basic_block(
-    g: GraphBuilder, x: str, scope: str, channels: tuple[int, int], stride: int
-) -> str:
+def _basic_block(g: Network, x: str, scope: str, channels: tuple[int, int], stride: int) -> str:
     channels_out = channels[1]
     y = g.conv(x, f"{scope}.conv1", channels, 3, stride=stride)
     y = g.node("Relu", y, name=f"{scope}.relu1")
@@ -101,7 +99,7 @@ def _basic_block(
     return g.node("Relu", y, name=f"{scope}.relu2")
 
 
-def _fastai_head(g: GraphBuilder, x: str, channels: int, class_count: int) -> str:
+def _fastai_head(g: Network, x: str, channels: int, class_count: int) -> str:
     largest = g.node("GlobalMaxPool", x, name="1.0.mp")
     average = g.node("GlobalAveragePool", x, name="1.0.ap")
     x = g.node("Concat", largest, average, name="1.0", axis=1)
@@ -123,7 +121,7 @@ def resnet101() -> Network:
     """
     # Blocks and output channels of each stage.
     stages = ((3, 256), (4, 512), (23, 1024), (3, 2048))
-    g = GraphBuilder("resnet101", opset=17)
+    g = Network("resnet101", opset=17)
     x = g.input("data", "N", 3, 224, 224)
     channels = 64
     x = g.conv(x, "conv0", (3, channels), 7, stride=2, bias=False)
@@ -144,7 +142,7 @@ def resnet101() -> Network:
     return g.build(Value(x, "float32", ("N", _IMAGENET_CLASSES)))
 
 
-def _bottleneck(g: GraphBuilder, x: str, scope: str, channels: tuple[int, int], stride: int) -> str:
+def _bottleneck(g: Network, x: str, scope: str, channels: tuple[int, int], stride: int) -> str:
     channels_in, channels_out = channels
     width = channels_out // 4
     y = g.conv(x, f"{scope}.conv0", (channels_in, width), 1, stride=stride)
@@ -171,7 +169,7 @@ def mobilenet_v2() -> Network:
     table 2; torchvision/models/mobilenetv2.py.
     """
     last_channels = 1280
-    g = GraphBuilder("mobilenet-v2", opset=14)
+    g = Network("mobilenet-v2", opset=14)
     x = g.input("input", "batch", 3, 224, 224)
     g.weight("relu6.min", centre=0.0)
     g.weight("relu6.max", centre=6.0)
@@ -196,7 +194,7 @@ def mobilenet_v2() -> Network:
 
 
 def _inverted_residual(
-    g: GraphBuilder, x: str, scope: str, channels: tuple[int, int], expansion: int, stride: int
+    g: Network, x: str, scope: str, channels: tuple[int, int], expansion: int, stride: int
 ) -> str:
     channels_in, channels_out = channels
     width = channels_in * expansion
@@ -210,5 +208,5 @@ def _inverted_residual(
     return y
 
 
-def _relu6(g: GraphBuilder, x: str) -> str:
+def _relu6(g: Network, x: str) -> str:
     return g.node("Clip", x, "relu6.min", "relu6.max", name=f"{x}.relu6")

@@ -1,6 +1,6 @@
 """How is a network described in Python? As nodes and weights without values.
 
-An architecture module builds a `Network` with a `GraphBuilder`; `onnx_file`
+An architecture module fills a `Network`; `onnx_file`
 draws the weights while it writes them. So describing a model of a gigabyte
 costs kilobytes, and needs neither onnx nor numpy.
 """
@@ -59,49 +59,43 @@ class Value:
 
 @dataclass(slots=True)
 class Network:
-    """An ONNX model without the values of its weights."""
+    """An ONNX model without the values of its weights.
+
+    Methods add nodes and weights in execution order. Every method that adds a node returns the
+    name of its output, which is the name it was given. Spreads keep the variance of activations
+    about level from layer to layer, so that seeded weights neither overflow nor fade into
+    denormals, which run slowly.
+    """
 
     name: str
     opset: int
     inputs: list[Value] = field(default_factory=list)
     outputs: list[Value] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)
-    integers: list[Integers] = field(default_factory=list)
+    constants: list[Integers] = field(default_factory=list)
     weights: list[Weight] = field(default_factory=list)
-
-
-class GraphBuilder:
-    """Collects nodes and weights in execution order.
-
-    Every method that adds a node returns the name of its output, which is the name it
-    was given. Spreads keep the variance of activations about level from layer to layer,
-    so that seeded weights neither overflow nor fade into denormals, which run slowly.
-    """
-
-    def __init__(self, name: str, *, opset: int) -> None:
-        self._network = Network(name, opset)
 
     def input(
         self, name: str, *shape: int | str, dtype: Literal["float32", "int64"] = "float32"
     ) -> str:
         """Declares an input of the network."""
-        self._network.inputs.append(Value(name, dtype, shape))
+        self.inputs.append(Value(name, dtype, shape))
         return name
 
     def node(self, op_type: str, *inputs: str, name: str, **attributes: Attribute) -> str:
         """Adds any operator."""
-        self._network.nodes.append(Node(op_type, name, inputs, tuple(sorted(attributes.items()))))
+        self.nodes.append(Node(op_type, name, inputs, tuple(sorted(attributes.items()))))
         return name
 
     def weight(self, name: str, *shape: int, centre: float = 0.0, spread: float = 0.0) -> str:
         """Adds a float32 initializer; without a spread it is constant."""
-        self._network.weights.append(Weight(name, shape, centre, spread))
+        self.weights.append(Weight(name, shape, centre, spread))
         return name
 
     def integers(self, name: str, *values: int, shape: tuple[int, ...] | None = None) -> str:
         """Adds an int64 initializer, one-dimensional unless a shape is given."""
         shape = (len(values),) if shape is None else shape
-        self._network.integers.append(Integers(name, shape, values))
+        self.constants.append(Integers(name, shape, values))
         return name
 
     def conv(
@@ -122,17 +116,8 @@ class GraphBuilder:
         """
         channels_in, channels_out = channels
         fan_in = channels_in // groups * kernel**2
-        inputs = [
-            x,
-            self.weight(
-                f"{name}.weight",
-                channels_out,
-                channels_in // groups,
-                kernel,
-                kernel,
-                spread=relu_spread(fan_in),
-            ),
-        ]
+        shape = (channels_out, channels_in // groups, kernel, kernel)
+        inputs = [x, self.weight(f"{name}.weight", *shape, spread=relu_spread(fan_in))]
         if bias:
             inputs.append(self.weight(f"{name}.bias", channels_out, spread=0.05))
         return self.node(
@@ -167,8 +152,8 @@ class GraphBuilder:
 
     def build(self, *outputs: Value) -> Network:
         """The network with these outputs."""
-        self._network.outputs += outputs
-        return self._network
+        self.outputs += outputs
+        return self
 
 
 def relu_spread(fan_in: int) -> float:

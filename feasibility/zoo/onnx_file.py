@@ -88,7 +88,7 @@ def _graph_ends(network: Network) -> tuple[bytes, bytes]:
         name=network.name,
         initializer=[
             helper.make_tensor(each.name, TensorProto.INT64, each.shape, each.values)
-            for each in network.integers
+            for each in network.constants
         ],
     )
     tail = GraphProto(

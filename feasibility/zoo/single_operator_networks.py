@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from feasibility.zoo.network import GraphBuilder, Network, Value, linear_spread
+from feasibility.zoo.network import Network, Value, linear_spread
 
 OPSET: Final = 17
 SEQUENCE: Final = 128
@@ -62,7 +62,7 @@ def matmul() -> Network:
 
     Source: MiniLM-L6, Wang et al. 2020, section 4.
     """
-    g = GraphBuilder("matmul", opset=OPSET)
+    g = Network("matmul", opset=OPSET)
     x = g.input("input", 1, SEQUENCE, _WIDTH)
     split = g.integers("split", 1, _HEADS, SEQUENCE, _WIDTH // _HEADS)
     turned = g.integers("turned", 1, _HEADS, _WIDTH // _HEADS, SEQUENCE)
@@ -82,7 +82,7 @@ def matmul() -> Network:
 
 def vector() -> Network:
     """Products of one row with two matrices of 4 MiB, as in a classifier's head or a decoder."""
-    g = GraphBuilder("vector", opset=OPSET)
+    g = Network("vector", opset=OPSET)
     x = g.input("input", 1, _VECTOR_WIDTH)
     x = g.matmul(x, "up", (_VECTOR_WIDTH, _VECTOR_WIDTH))
     x = g.matmul(x, "down", (_VECTOR_WIDTH, _VECTOR_WIDTH))
@@ -91,7 +91,7 @@ def vector() -> Network:
 
 def recurrent() -> Network:
     """One LSTM of 256 states over 32 steps."""
-    g = GraphBuilder("recurrent", opset=OPSET)
+    g = Network("recurrent", opset=OPSET)
     x = g.input("input", 32, 1, _RECURRENT_WIDTH)
     spread = linear_spread(_RECURRENT_WIDTH)
     shape = (1, 4 * _RECURRENT_WIDTH, _RECURRENT_WIDTH)
@@ -102,7 +102,7 @@ def recurrent() -> Network:
 
 def other() -> Network:
     """Exponentials and normalisations over 128 rows of 384, as between a transformer's products."""
-    g = GraphBuilder("other", opset=OPSET)
+    g = Network("other", opset=OPSET)
     x = g.input("input", 1, SEQUENCE, _WIDTH)
     scale = g.weight("scale", _WIDTH, centre=1.0, spread=0.1)
     shift = g.weight("shift", _WIDTH, spread=0.1)
@@ -114,7 +114,7 @@ def other() -> Network:
 
 def int8_dense() -> Network:
     """Quantised convolutions of 3x3 and 1x1 from 64 channels at 28x28."""
-    g = GraphBuilder("int8_dense", opset=OPSET)
+    g = Network("int8_dense", opset=OPSET)
     q = _Quantised(g)
     x = q.quantised(g.input("input", 1, 64, 28, 28), "input.q")
     for number, kernel in enumerate((3, 1, 3, 1)):
@@ -131,7 +131,7 @@ def int8_dense() -> Network:
 
 def int8_matmul() -> Network:
     """Quantised products of 128 rows between 384 and 1536 features."""
-    g = GraphBuilder("int8_matmul", opset=OPSET)
+    g = Network("int8_matmul", opset=OPSET)
     q = _Quantised(g)
     x = q.quantised(g.input("input", 1, SEQUENCE, _WIDTH), "input.q")
     for name, before, after in (("up", _WIDTH, 4 * _WIDTH), ("down", 4 * _WIDTH, _WIDTH)):
@@ -144,7 +144,7 @@ def int8_matmul() -> Network:
 
 def traffic() -> Network:
     """Additions of tensors of 784 KiB, which only move data."""
-    g = GraphBuilder("traffic", opset=OPSET)
+    g = Network("traffic", opset=OPSET)
     start = g.input("input", 1, 64, 56, 56)
     x = start
     for number in range(6):
@@ -154,7 +154,7 @@ def traffic() -> Network:
 
 def layers() -> Network:
     """A chain of operators on a single element: measures the time to dispatch them."""
-    g = GraphBuilder("layers", opset=OPSET)
+    g = Network("layers", opset=OPSET)
     start = g.input("input", 1)
     x = start
     for number in range(TINY_NODE_COUNT // 2):
@@ -173,7 +173,7 @@ def small() -> Network:
 
 def bus(element_count: int) -> Network:
     """Two sums and a maximum over tensors so long that no cache holds them."""
-    g = GraphBuilder("bus", opset=OPSET)
+    g = Network("bus", opset=OPSET)
     rows = math.isqrt(element_count)
     start = g.input("input", rows, rows)
     x = g.node("Add", start, start, name="twice")
@@ -203,7 +203,7 @@ def _convolutions(
 
     Steps are channels before and after, and the stride.
     """
-    g = GraphBuilder(name, opset=OPSET)
+    g = Network(name, opset=OPSET)
     x = g.input("input", 1, *image)
     for number, (before, after, stride) in enumerate(steps):
         conv = f"conv{number}"
@@ -218,7 +218,7 @@ class _Quantised:
     The runtime computes what depends on nothing else once, while it loads.
     """
 
-    def __init__(self, g: GraphBuilder) -> None:
+    def __init__(self, g: Network) -> None:
         self._g = g
         scale = g.weight("scale", centre=_SCALE)
         zero = g.integers("zero", 0, shape=())
@@ -238,7 +238,7 @@ class _Quantised:
         return (self._g.node("QuantizeLinear", plain, *pair, name=f"{name}.q"), *pair)
 
 
-def _pooled(g: GraphBuilder, x: str, channels: int) -> Network:
+def _pooled(g: Network, x: str, channels: int) -> Network:
     """The network with one mean per channel as its output, to avoid a large copy."""
     x = g.node("GlobalAveragePool", x, name="pool")
     return g.build(Value(x, "float32", (1, channels, 1, 1)))

@@ -1,4 +1,4 @@
-"""BERT-like sentence encoders, as PyTorch exports them with opset 14.
+"""How are BERT-like sentence encoders built? As PyTorch exports them with opset 14.
 
 Source: Devlin et al. 2018, "BERT"; transformers/models/bert/modeling_bert.py and
 xlm_roberta/modeling_xlm_roberta.py. Layer normalisation, GELU and attention are spelt
@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from feasibility.zoo.network import GraphBuilder, Network, Value
+from feasibility.zoo.network import Network, Value
 
 FLOAT32_MIN: Final = -3.4028234663852886e38
 LAYER_NORM_EPSILON: Final = 1e-12
@@ -49,7 +49,7 @@ def encoder(shape: EncoderShape) -> Network:
 class _EncoderBuilder:
     def __init__(self, shape: EncoderShape) -> None:
         self._shape = shape
-        self._g = GraphBuilder(shape.name, opset=14)
+        self._g = Network(shape.name, opset=14)
 
     def build(self) -> Network:
         g, shape = self._g, self._shape
@@ -113,14 +113,8 @@ class _EncoderBuilder:
         row = g.integers("embeddings.position_ids", *range(count), shape=(1, count))
         size = g.node("Shape", tokens, name="embeddings.shape")
         length = g.node("Gather", size, g.integers("length_axis", 1), name="embeddings.length")
-        return g.node(
-            "Slice",
-            row,
-            g.integers("slice_start", 0),
-            length,
-            g.integers("slice_axis", 1),
-            name="embeddings.positions",
-        )
+        start, axis = g.integers("slice_start", 0), g.integers("slice_axis", 1)
+        return g.node("Slice", row, start, length, axis, name="embeddings.positions")
 
     def _positions_without_padding(self, tokens: str, padding_id: int) -> str:
         """Numbers from `padding_id` + 1 on for tokens, `padding_id` for padding."""

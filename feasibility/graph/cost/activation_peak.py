@@ -8,20 +8,17 @@ that node.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from heapq import nsmallest
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from msgspec.structs import replace
 
 from feasibility.graph.cost.node_cost import VIEWS
+from feasibility.graph.typed_graph import TypedGraph, TypedNode
 from feasibility.graph.value_types import LARGEST
 from feasibility.records.facts import ActivationPeak, LiveTensor
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from feasibility.graph.typed_graph import TypedGraph, TypedNode
 
 # How many of the tensors alive at the peak are named.
 MAX_TENSORS: Final = 32

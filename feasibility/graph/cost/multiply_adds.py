@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Final
 
 from feasibility.graph.attributes import int_of, list_length, text_of
-from feasibility.graph.value_types import element_count
+from feasibility.graph.typed_graph import TypedNode
+from feasibility.graph.value_types import Shape, element_count
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from feasibility.graph.typed_graph import TypedNode
-    from feasibility.graph.value_types import Shape
-
-    Rule = Callable[[TypedNode], int | None]
+Rule = Callable[[TypedNode], int | None]
 
 
 def product(*factors: int | None) -> int | None:

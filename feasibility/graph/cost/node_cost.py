@@ -17,21 +17,17 @@ published FLOP tables, in which ResNet-50 at 224x224 has 4.1 GMAC.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from feasibility.graph.attributes import ints_of
 from feasibility.graph.cost.multiply_adds import MAC_RULES, tree_comparisons
 from feasibility.graph.cost.operator_class import operator_class
+from feasibility.graph.typed_graph import TypedNode
+from feasibility.graph.value_types import ValueType
+from feasibility.records.facts import OperatorClass
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from feasibility.graph.typed_graph import TypedNode
-    from feasibility.graph.value_types import ValueType
-    from feasibility.records.facts import OperatorClass
-
-_CHEAP: Final = 1
 _ROOT: Final = 4
 _EXPONENTIAL: Final = 10
 
@@ -56,8 +52,13 @@ _FLOPS_PER_ELEMENT: Final = {
     **dict.fromkeys(("QuantizeLinear", "DynamicQuantizeLinear"), 3),
     "DequantizeLinear": 2,
 }  # fmt: skip
-_NORMALIZATION_FLOPS: Final = 8
-
+# For operators that are not in the table above.
+_FLOPS_BY_CLASS: Final[dict[OperatorClass, int]] = {
+    "normalization": 8,
+    "elementwise": 1,
+    "quantization": 1,
+}
+# They take one operation for each input except the first.
 _VARIADIC: Final = frozenset({"Sum", "Max", "Min", "Mean"})
 
 # Their output shares the memory of their input: aliases in ONNX Runtime.
@@ -82,36 +83,24 @@ def node_cost(node: TypedNode) -> Cost:
     if node.bodies:
         return Cost(0, 0, 0)  # the nodes of its bodies count on their own
     op_class = operator_class(node)
-    macs = _macs(node, op_class)
-    flops = _flops(node, op_class, macs)
-    return Cost(flops, macs, _moved_bytes(node))
-
-
-def _macs(node: TypedNode, op_class: OperatorClass) -> int | None:
-    rule = MAC_RULES.get(node.op_type)
-    if rule is None or op_class == "other":
-        return None if op_class == "other" else 0
-    return rule(node)
-
-
-def _flops(node: TypedNode, op_class: OperatorClass, macs: int | None) -> int | None:
     if op_class == "other":
-        return None
-    if node.op_type in MAC_RULES:
-        return None if macs is None else 2 * macs
+        return Cost(None, None, _moved_bytes(node))
+    rule = MAC_RULES.get(node.op_type)
+    if rule is None:
+        return Cost(_flops(node, op_class), 0, _moved_bytes(node))
+    macs = rule(node)
+    return Cost(None if macs is None else 2 * macs, macs, _moved_bytes(node))
+
+
+def _flops(node: TypedNode, op_class: OperatorClass) -> int | None:
+    """Operations of a node without multiply-adds."""
     if op_class == "tree":
         return tree_comparisons(node)
     if op_class == "reduction":
         return _reduction_flops(node)
-    per_element = _FLOPS_PER_ELEMENT.get(node.op_type)
-    if per_element is None:
-        if op_class == "normalization":
-            per_element = _NORMALIZATION_FLOPS
-        elif op_class in ("elementwise", "quantization"):
-            # Sum and Max take one operation for each input except the first.
-            per_element = max(len(node.inputs) - 1, 1) if node.op_type in _VARIADIC else _CHEAP
-        else:
-            per_element = 0
+    per_element = _FLOPS_PER_ELEMENT.get(node.op_type, _FLOPS_BY_CLASS.get(op_class, 0))
+    if node.op_type in _VARIADIC:
+        per_element = max(len(node.inputs) - 1, 1)
     if per_element == 0:
         return 0
     count = node.output().element_count

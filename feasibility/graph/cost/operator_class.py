@@ -6,23 +6,17 @@ recurrence.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from feasibility.graph.attributes import int_of
-
-if TYPE_CHECKING:
-    from feasibility.graph.typed_graph import Call
-    from feasibility.records.facts import OperatorClass
-
-_CONVOLUTIONS: Final = frozenset(
-    {
-        "Conv", "ConvTranspose", "ConvInteger", "QLinearConv", "DeformConv", "FusedConv",
-        "NhwcConv", "NhwcFusedConv", "ConvTransposeWithDynamicPads", "QLinearConvTranspose",
-        "CausalConvWithState", "VarlenCausalConvWithState",
-    }
-)  # fmt: skip
+from feasibility.graph.typed_graph import Call
+from feasibility.records.facts import OperatorClass
 
 _MEMBERS: Final[dict[OperatorClass, str]] = {
+    "conv": """
+        Conv ConvTranspose ConvInteger QLinearConv DeformConv FusedConv NhwcConv NhwcFusedConv
+        ConvTransposeWithDynamicPads QLinearConvTranspose CausalConvWithState
+        VarlenCausalConvWithState""",
     "matmul": """
         MatMul Gemm Einsum MatMulInteger QLinearMatMul FusedMatMul FusedGemm TransposeMatMul
         FusedMatMulActivation DynamicQuantizeMatMul MatMulIntegerToFloat MatMulInteger16
@@ -93,9 +87,8 @@ def operator_class(call: Call) -> OperatorClass:
     """Class of a node's operator; that of a convolution depends on its groups and window."""
     if call.domain not in _DOMAINS:
         return "other"
-    if call.op_type in _CONVOLUTIONS:
-        return _convolution_class(call)
-    return _CLASSES.get(call.op_type, "other")
+    found = _CLASSES.get(call.op_type, "other")
+    return _convolution_class(call) if found == "conv" else found
 
 
 def _convolution_class(call: Call) -> OperatorClass:

@@ -1,1 +1,1 @@
-"""Chooses sizes for the dims that a model leaves open, and inputs that it accepts."""
+"""Which sizes do open dims get, and which inputs does a model accept?"""

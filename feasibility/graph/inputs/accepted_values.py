@@ -1,4 +1,4 @@
-"""Which values does a graph accept for its inputs? Those that the nodes reading them take.
+"""Which values does a graph accept for its inputs? The nodes that read them limit the values.
 
 An index must be below the rows of its table, a sequence length is the length of
 the sequence. Inputs are followed through nodes that keep their elements (Cast,
@@ -7,19 +7,16 @@ Reshape, Slice, Concat, adding a constant), into subgraphs and functions.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from feasibility.graph.attributes import int_of
+from feasibility.graph.typed_graph import TypedGraph, TypedNode
 from feasibility.text import safe_text
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from feasibility.graph.typed_graph import TypedGraph, TypedNode
-
-    # Bounds of a value at a node's input, both inclusive; None where the node sets none.
-    Bounds = tuple[int, int] | None
+# Bounds of a value at a node's input, both inclusive; None where the node sets none.
+Bounds = tuple[int, int] | None
 
 _KEEPS_ELEMENTS: Final = frozenset(
     {

@@ -1,19 +1,17 @@
-"""Which role has an open dim? From its name, else from its input and its place there."""
+"""Which role has an open dim? Its name shows it, or its position in its input."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from onnx import TensorProto
+from onnx import ModelProto, TensorProto, TypeProto
 
-from feasibility.graph.inputs.dim_names import Role, is_placeholder, role_of
+from feasibility.graph.declared_inputs import required_inputs
 from feasibility.graph.inputs.implied_dims import Consumers, Implied, implied_dims
+from feasibility.graph.inputs.role_of_dim_name import Role, is_placeholder, role_of
 from feasibility.graph.value_types import MAX_RANK, Kind, Shape, ValueType, value_type
-
-if TYPE_CHECKING:
-    from onnx import ModelProto, TypeProto
 
 # Words in the name of an input that say what it is.
 _CACHE: Final = re.compile(r"past|cache|key_values|(^|[._/])(k|v|key|value)s?([._/]|\d|$)", re.I)
@@ -51,13 +49,10 @@ class OpenInput:
 
 def open_inputs(model: ModelProto) -> tuple[OpenInput, ...]:
     """The inputs that a caller gives, initializers left out, each name once."""
-    graph = model.graph
-    initialized = {tensor.name for tensor in graph.initializer}
-    initialized.update(sparse.values.name for sparse in graph.sparse_initializer)
     consumers = Consumers(model)
     found: dict[str, OpenInput] = {}
-    for item in graph.input:
-        if item.name in initialized or item.name in found:
+    for item in required_inputs(model.graph):
+        if item.name in found:
             continue
         known = value_type(item.type)
         implied = implied_dims(consumers, item.name, known.shape)
@@ -75,14 +70,11 @@ def _keys(name: str, proto: TypeProto, shape: Shape) -> tuple[str | None, ...]:
     """Keys of the open dims: their symbolic names, else `input.axis`."""
     tensor = _tensor(proto)
     dims = tensor.shape.dim if tensor is not None and tensor.HasField("shape") else ()
-    keys: list[str | None] = []
-    for axis, size in enumerate(shape):
-        symbol = dims[axis].dim_param if axis < len(dims) else ""
-        if size is not None:
-            keys.append(None)
-        else:
-            keys.append(f"{name}.{axis}" if is_placeholder(symbol) else symbol)
-    return tuple(keys)
+    symbols = [dim.dim_param for dim in dims] + [""] * len(shape)
+    return tuple(
+        None if size is not None else f"{name}.{axis}" if is_placeholder(symbol) else symbol
+        for axis, (size, symbol) in enumerate(zip(shape, symbols, strict=False))
+    )
 
 
 def _tensor(proto: TypeProto) -> TypeProto.Tensor | TypeProto.SparseTensor | None:

@@ -1,4 +1,4 @@
-"""Which sizes do the dims get that a model leaves open? Complete choices, likeliest first.
+"""Which sizes do open dims get? Complete choices, the likeliest first.
 
 The same name always gets the same size. Each size that the user did not give is an assumption
 with the option that sets it. Sizes with which a node of the graph cannot run go last.
@@ -8,25 +8,22 @@ from __future__ import annotations
 
 import difflib
 import shlex
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from msgspec import structs
+from onnx import ModelProto
 
 from feasibility.errors import InputError
-from feasibility.graph.inputs.dim_names import Role, evaluate, operands, role_of
 from feasibility.graph.inputs.dim_roles import OpenInput, dim_role, known_values
+from feasibility.graph.inputs.role_of_dim_name import Role, evaluate, operands, role_of
 from feasibility.graph.shapes.type_graph import type_graph
+from feasibility.graph.typed_graph import TypedGraph
 from feasibility.graph.value_types import LARGEST, ValueType
 from feasibility.records.shared_fields import Assumption
+from feasibility.records.workload import InputPlan
 from feasibility.text import safe_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from onnx import ModelProto
-
-    from feasibility.graph.typed_graph import TypedGraph
 
 MAX_BINDINGS: Final = 8
 # Looking for sizes that fit ends after this many nodes. Time would depend on the machine.
@@ -72,18 +69,6 @@ _OTHER: Final = "the usual size does not fit this model; this one may"
 
 
 @dataclass(frozen=True, slots=True)
-class DimBinding:
-    """Sizes for all open dims of a model.
-
-    Args:
-        dims: Size by symbolic name, or by `input.axis` for a dim without one.
-    """
-
-    dims: dict[str, int]
-    assumptions: tuple[Assumption, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class OpenDim:
     """One open dim: its key, its role and the size that the model itself implies."""
 
@@ -93,7 +78,8 @@ class OpenDim:
     reason: str = ""
 
 
-Checked: TypeAlias = "tuple[DimBinding, TypedGraph | None]"
+# Sizes, as a plan without inputs yet, and the graph typed with them if it was checked.
+Checked: TypeAlias = tuple[InputPlan, TypedGraph | None]
 
 
 def likely_bindings(
@@ -101,7 +87,7 @@ def likely_bindings(
 ) -> list[Checked]:
     """Complete choices of sizes, likeliest first, at most `MAX_BINDINGS`.
 
-    A choice comes with the typed graph if it was checked against the model. The first always is.
+    Their plans have no inputs yet. The first always comes with the typed graph.
     """
     fitting: list[Checked] = []
     others: list[Checked] = []
@@ -164,7 +150,7 @@ def open_dims(inputs: tuple[OpenInput, ...]) -> tuple[OpenDim, ...]:
     return tuple(found.values())
 
 
-def candidates(dims: tuple[OpenDim, ...], overrides: Mapping[str, int]) -> Iterator[DimBinding]:
+def candidates(dims: tuple[OpenDim, ...], overrides: Mapping[str, int]) -> Iterator[InputPlan]:
     """Choices, each once: all roles take their first sizes, then their second, ..."""
     _require_known(dims, overrides)
     roles = {dim.role for dim in dims if dim.implied_size is None and dim.key not in overrides}
@@ -177,7 +163,7 @@ def candidates(dims: tuple[OpenDim, ...], overrides: Mapping[str, int]) -> Itera
             yield binding
 
 
-def _binding(dims: tuple[OpenDim, ...], overrides: Mapping[str, int], rank: int) -> DimBinding:
+def _binding(dims: tuple[OpenDim, ...], overrides: Mapping[str, int], rank: int) -> InputPlan:
     sizes: dict[str, int] = {}
     assumptions: dict[str, Assumption] = {}
     # Sums come last, when their parts have sizes.
@@ -191,9 +177,10 @@ def _binding(dims: tuple[OpenDim, ...], overrides: Mapping[str, int], rank: int)
         assumptions[dim.key] = Assumption(
             subject=dim.key, value=str(size), reason=reason, option=option
         )
-    return DimBinding(
-        {dim.key: sizes[dim.key] for dim in dims},
-        tuple(assumptions[dim.key] for dim in dims if dim.key in assumptions),
+    return InputPlan(
+        inputs=(),
+        dims={dim.key: sizes[dim.key] for dim in dims},
+        assumptions=tuple(assumptions[dim.key] for dim in dims if dim.key in assumptions),
     )
 
 
@@ -218,7 +205,7 @@ def _size(
     return choices[min(rank, len(choices) - 1)], reason
 
 
-def _explained(chosen: DimBinding, usual: DimBinding) -> DimBinding:
+def _explained(chosen: InputPlan, usual: InputPlan) -> InputPlan:
     """The choice, its assumptions saying where it differs from the usual sizes."""
     assumptions = tuple(
         item
@@ -226,7 +213,7 @@ def _explained(chosen: DimBinding, usual: DimBinding) -> DimBinding:
         else structs.replace(item, reason=_OTHER)
         for item in chosen.assumptions
     )
-    return replace(chosen, assumptions=assumptions)
+    return structs.replace(chosen, assumptions=assumptions)
 
 
 def _require_known(dims: tuple[OpenDim, ...], overrides: Mapping[str, int]) -> None:

@@ -1,20 +1,17 @@
-"""Which values is a generated input filled with?"""
+"""With which values are generated inputs filled?"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from onnx import TensorProto
 
-from feasibility.graph.inputs.dim_roles import RATE_NAME, SAMPLE_RATE
+from feasibility.graph.inputs.accepted_values import Accepted
+from feasibility.graph.inputs.dim_roles import RATE_NAME, SAMPLE_RATE, OpenInput
 from feasibility.graph.value_types import ValueType
 from feasibility.records.workload import Fill
-
-if TYPE_CHECKING:
-    from feasibility.graph.inputs.accepted_values import Accepted
-    from feasibility.graph.inputs.dim_roles import OpenInput
 
 _MASK: Final = re.compile(r"mask", re.I)
 _LENGTH: Final = re.compile(r"len(gth)?s?$|_len(gth)?s?[_.]|seqlens?", re.I)

@@ -7,21 +7,18 @@ runs the model. Files that need Python objects are refused.
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Final
+from pathlib import Path
+from typing import IO, Final
 
 from numpy.lib import format as npy
 
 from feasibility.errors import InputError
+from feasibility.graph.inputs.dim_roles import OpenInput
 from feasibility.model_file.element_types import dtype_name
 from feasibility.text import safe_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
-
-    from feasibility.graph.inputs.dim_roles import OpenInput
 
 _HINT: Final = "write it with numpy.save(path, array)"
 # Element types that numpy does not have, and the unsigned integers that carry their bits.

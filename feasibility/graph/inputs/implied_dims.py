@@ -9,16 +9,13 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
-from feasibility.graph.attributes import attributes_of, graph_of, int_of, ints_of, list_length
-from feasibility.graph.value_types import tensor_type
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
+
+from feasibility.graph.attributes import attributes_of, int_of, ints_of, list_length
+from feasibility.graph.value_types import Shape, tensor_type
 from feasibility.text import safe_text
-
-if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto, NodeProto, TensorProto
-
-    from feasibility.graph.value_types import Shape
 
 Use = Literal[
     "image", "image_last", "signal", "indices", "recurrent", "table", "volume", "dense", "unknown"
@@ -71,7 +68,7 @@ class Consumers:
 
     def __init__(self, model: ModelProto) -> None:
         self._readers: dict[str, list[tuple[NodeProto, int]]] = {}
-        self._weights: dict[str, Shape] = {}
+        self._weights: dict[str, Shape | None] = {}
         self._add(model.graph, 0)
 
     def readers(self, name: str) -> list[tuple[NodeProto, int]]:
@@ -84,27 +81,18 @@ class Consumers:
 
     def _add(self, graph: GraphProto, depth: int) -> None:
         for tensor in graph.initializer:
-            self._add_weight(tensor.name, tensor)
+            self._weights[tensor.name] = tensor_type(tensor).shape
         for node in graph.node:
             for position, name in enumerate(node.input):
                 if name:
                     self._readers.setdefault(name, []).append((node, position))
-            if not node.input or len(node.attribute) == 0:
-                if node.op_type == "Constant":
-                    for item in node.attribute:
-                        if item.name == "value" and node.output:
-                            self._add_weight(node.output[0], item.t)
+            if node.op_type not in ("Constant", "If", "Loop", "Scan"):
                 continue
-            if node.op_type in ("If", "Loop", "Scan") and depth < 16:
-                for item in node.attribute:
-                    body = graph_of({item.name: item}, item.name)
-                    if body is not None:
-                        self._add(body, depth + 1)
-
-    def _add_weight(self, name: str, tensor: TensorProto) -> None:
-        shape = tensor_type(tensor).shape
-        if shape is not None:
-            self._weights[name] = shape
+            for item in node.attribute:
+                if node.op_type == "Constant" and item.name == "value" and node.output:
+                    self._weights[node.output[0]] = tensor_type(item.t).shape
+                elif item.type == AttributeProto.GRAPH and depth < 16:
+                    self._add(item.g, depth + 1)
 
 
 def implied_dims(consumers: Consumers, name: str, shape: Shape | None) -> Implied:

@@ -8,36 +8,37 @@ were guessed, so there are several plans to try one after the other.
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from msgspec import structs
+from onnx import ModelProto
 
 from feasibility.errors import InputError
 from feasibility.graph.inputs.accepted_values import Accepted, accepted_values
 from feasibility.graph.inputs.dim_roles import OpenInput, dim_role, open_inputs
-from feasibility.graph.inputs.dim_sizes import bind_inputs, likely_bindings, typed
+from feasibility.graph.inputs.dim_sizes import (
+    Checked,
+    bind_inputs,
+    likely_bindings,
+    typed,
+)
 from feasibility.graph.inputs.fill_values import Choice, cautious_choice, choose_fill
-from feasibility.graph.inputs.given_arrays import given_arrays, sizes_of
+from feasibility.graph.inputs.given_arrays import GivenArray, given_arrays, sizes_of
+from feasibility.graph.typed_graph import TypedGraph
 from feasibility.graph.value_types import type_text
 from feasibility.model_file.element_types import dtype_name
 from feasibility.records.shared_fields import Assumption
 from feasibility.records.workload import Fill, InputPlan, InputSpec
 from feasibility.text import safe_text
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
-
-    from onnx import ModelProto
-
-    from feasibility.graph.inputs.dim_sizes import Checked, DimBinding
-    from feasibility.graph.inputs.given_arrays import GivenArray
-    from feasibility.graph.typed_graph import TypedGraph
-
 MAX_PLANS: Final = 8
 
 # Shapes to try for an input whose rank is unknown.
 _OTHER_SHAPES: Final = ((1, 1), (), (1, 1, 1), (1, 3, 224, 224))
-_Shapes: TypeAlias = "Mapping[str, tuple[int, ...]]"
+_Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 _LENGTH_ROLES: Final = frozenset({"sequence", "frames", "samples"})
 
 
@@ -55,7 +56,7 @@ class LikelySizes:
     choices: Sequence[Checked]
 
     @property
-    def likeliest(self) -> tuple[DimBinding, TypedGraph]:
+    def likeliest(self) -> tuple[InputPlan, TypedGraph]:
         """The first choice, and the graph with these sizes."""
         binding, graph = self.choices[0]
         assert graph is not None
@@ -118,7 +119,7 @@ def _joined(given: Mapping[str, int], from_arrays: Mapping[str, int]) -> dict[st
 
 
 def _cautious_plans(
-    sizes: LikelySizes, shapes: _Shapes, binding: DimBinding, chosen: Mapping[str, Choice]
+    sizes: LikelySizes, shapes: _Shapes, binding: InputPlan, chosen: Mapping[str, Choice]
 ) -> Iterator[InputPlan]:
     """Plans for when values, optional inputs or guessed ranks were the wrong choice."""
     doubtful = {name: choice for name, choice in chosen.items() if choice.is_guess}
@@ -136,7 +137,7 @@ def _cautious_plans(
 
 
 def _plan(
-    sizes: LikelySizes, shapes: _Shapes, binding: DimBinding, chosen: Mapping[str, Choice]
+    sizes: LikelySizes, shapes: _Shapes, binding: InputPlan, chosen: Mapping[str, Choice]
 ) -> InputPlan:
     specs = []
     assumptions = list(binding.assumptions)
@@ -158,7 +159,7 @@ def _plan(
                 fill=fill,
             )
         )
-    return InputPlan(inputs=tuple(specs), dims=binding.dims, assumptions=tuple(assumptions))
+    return structs.replace(binding, inputs=tuple(specs), assumptions=tuple(assumptions))
 
 
 def _assumptions(given: OpenInput, fill: Fill, shape: tuple[int, ...]) -> Iterator[Assumption]:

@@ -1,1 +1,1 @@
-"""Infers the type and shape of every value of a graph."""
+"""What are the type and shape of every value of a graph?"""

@@ -9,20 +9,17 @@ Source: the operator documentation and schemas of ONNX Runtime 1.31 (docs/Contri
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeAlias
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
 from onnx import TensorProto
 
 from feasibility.graph.attributes import int_of, ints_of, list_length
+from feasibility.graph.typed_graph import Call
 from feasibility.graph.value_types import ValueType
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from feasibility.graph.typed_graph import Call
-
 Types: TypeAlias = tuple[ValueType, ...]
-Rule: TypeAlias = "Callable[[Call], Types]"
+Rule: TypeAlias = Callable[[Call], Types]
 
 
 _FLOAT: Final = TensorProto.FLOAT
@@ -181,12 +178,9 @@ def _reorder_output(call: Call) -> Types:
     return (call.type_of(0).with_shape(shape),)
 
 
-def _quantize(call: Call) -> Types:
-    return (call.type_of(0).with_elem_type(call.type_of(2).elem_type or TensorProto.UINT8),)
-
-
-def _dequantize(call: Call) -> Types:
-    return (call.type_of(0).with_elem_type(call.type_of(1).elem_type or _FLOAT),)
+def _typed_as(index: int, default: int) -> Rule:
+    """The shape of the first input with the element type of another one."""
+    return lambda call: (call.type_of(0).with_elem_type(call.type_of(index).elem_type or default),)
 
 
 def _crop(call: Call) -> Types:
@@ -277,8 +271,8 @@ _RULES_BY_DOMAIN: Final[dict[str, dict[Rule, str]]] = {
         _fused_matmul: "FusedMatMul TransposeMatMul FusedMatMulActivation",
         _recurrent_quantized: "DynamicQuantizeLSTM",
         _quantized_concat: "QLinearConcat",
-        _quantize: "QuantizeLinear",
-        _dequantize: "DequantizeLinear",
+        _typed_as(2, TensorProto.UINT8): "QuantizeLinear",
+        _typed_as(1, _FLOAT): "DequantizeLinear",
     },
     "com.microsoft.nchwc": {_reorder_input: "ReorderInput", _reorder_output: "ReorderOutput"},
     "ai.onnx.ml": {

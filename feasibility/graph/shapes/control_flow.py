@@ -2,45 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
-from onnx import TensorProto
+from onnx import GraphProto, TensorProto
 
 from feasibility.graph.attributes import graph_of, int_of, ints_of
-from feasibility.graph.value_types import UNKNOWN, ValueType, merge
+from feasibility.graph.typed_graph import Call, TypedGraph
+from feasibility.graph.value_types import UNKNOWN, Array, ValueType, merge
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from onnx import GraphProto
-
-    from feasibility.graph.constant_folding import Array
-    from feasibility.graph.typed_graph import Call, TypedGraph
-
-    # Types a body by its name and graph, the types of its inputs and, by position, their values.
-    BodyWalker: TypeAlias = (
-        "Callable[[str, GraphProto, Sequence[ValueType], Mapping[int, Array]], Body]"
-    )
+# Types a body by its name and graph, the types of its inputs and, by position, their values.
+BodyWalker: TypeAlias = Callable[
+    [str, GraphProto, Sequence[ValueType], Mapping[int, Array]], TypedGraph
+]
 
 # Loops with a larger trip count are `while` loops whose count is a placeholder.
 MAX_TRIPS: Final = 2**31
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
-    """A typed body with the known values of its outputs."""
-
-    graph: TypedGraph
-    values: tuple[Array | None, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Flow:
-    """Result of typing a control-flow node.
+    """Result of typing a node.
 
     Args:
+        outputs: Types of its outputs; of missing ones nothing is known.
         trip_count: Runs of each body per run of the node; None if unknown.
     """
 
@@ -56,7 +43,7 @@ def branches(call: Call, walk: BodyWalker) -> Flow:
     if chosen is not None:
         names = (names[0],) if chosen else (names[1],)
     bodies = [
-        walk(name, graph, (), {}).graph
+        walk(name, graph, (), {})
         for name in names
         if (graph := graph_of(call.attributes, name)) is not None
     ]
@@ -64,25 +51,25 @@ def branches(call: Call, walk: BodyWalker) -> Flow:
     for body in bodies:
         given = _padded(body.output_types(), len(call.node.output))
         outputs = given if not outputs else tuple(map(merge, outputs, given))
-    return Flow(_padded(outputs, len(call.node.output)), tuple(bodies))
+    return Flow(outputs, tuple(bodies))
 
 
 def loop(call: Call, walk: BodyWalker) -> Flow:
     """A Loop: the types of carried values must hold before and after each iteration."""
     graph = graph_of(call.attributes, "body")
     if graph is None:
-        return Flow(_padded((), len(call.node.output)), trip_count=None)
+        return Flow((), trip_count=None)
     carried = call.inputs[2:]
     condition = call.values[1] if len(call.values) > 1 else None
     starts_true = not call.is_given(1) or _truth(condition)
     values = {1: np.ones((), bool)} if starts_true else {}
     header = (ValueType(TensorProto.INT64, ()), ValueType(TensorProto.BOOL, ()))
     body = walk("body", graph, (*header, *carried), values)
-    after = _padded(body.graph.output_types()[1:], len(carried))
+    after = _padded(body.output_types()[1:], len(carried))
     settled = tuple(map(_widened, carried, after))
     if settled != carried:
         body = walk("body", graph, (*header, *settled), values)
-    goes_on = body.values[0] if body.values else None
+    goes_on = body.output_values[0] if body.output_values else None
     trip_count = None
     limit = call.number(0)
     if limit is not None and starts_true and _truth(goes_on):
@@ -92,10 +79,9 @@ def loop(call: Call, walk: BodyWalker) -> Flow:
     if trip_count is not None and trip_count >= MAX_TRIPS:
         trip_count = None
     stacked = tuple(
-        _stacked(value, trip_count, 0) for value in body.graph.output_types()[1 + len(carried) :]
+        _stacked(value, trip_count, 0) for value in body.output_types()[1 + len(carried) :]
     )
-    outputs = _padded((*settled, *stacked), len(call.node.output))
-    return Flow(outputs, (body.graph,), trip_count)
+    return Flow((*settled, *stacked), (body,), trip_count)
 
 
 def scan(call: Call, walk: BodyWalker, *, has_batch: bool = False) -> Flow:
@@ -107,7 +93,7 @@ def scan(call: Call, walk: BodyWalker, *, has_batch: bool = False) -> Flow:
     count = int_of(call.attributes, "num_scan_inputs", 0)
     inputs = call.inputs[1:] if has_batch else call.inputs
     if graph is None or not 0 < count <= len(inputs):
-        return Flow(_padded((), len(call.node.output)), trip_count=None)
+        return Flow((), trip_count=None)
     states, scanned = inputs[: len(inputs) - count], inputs[len(inputs) - count :]
     axes = ints_of(call.attributes, "scan_input_axes") or (0,) * count
     trip_count: int | None = None
@@ -120,7 +106,7 @@ def scan(call: Call, walk: BodyWalker, *, has_batch: bool = False) -> Flow:
     if has_batch:
         states = tuple(_without(value, 0)[0] for value in states)
     body = walk("body", graph, (*states, *slices), {})
-    found = body.graph.output_types()
+    found = body.output_types()
     settled = tuple(map(_widened, states, _padded(found, len(states))))
     out_axes = ints_of(call.attributes, "scan_output_axes") or ()
     stacked = tuple(
@@ -133,7 +119,7 @@ def scan(call: Call, walk: BodyWalker, *, has_batch: bool = False) -> Flow:
         trip_count = None if trip_count is None or batch is None else trip_count * batch
     if trip_count is not None and trip_count >= MAX_TRIPS:
         trip_count = None
-    return Flow(_padded(outputs, len(call.node.output)), (body.graph,), trip_count)
+    return Flow(outputs, (body,), trip_count)
 
 
 def _truth(value: Array | None) -> bool | None:

@@ -1,4 +1,4 @@
-"""With which shapes can a node not run, although onnx's shape inference accepts them?
+"""Which shapes does onnx's shape inference accept, although the node cannot run with them?
 
 They show which of several likely sizes for an open dim are wrong, before anything runs. For
 example, a dense layer behind a flattened image fits only one image size.
@@ -6,18 +6,14 @@ example, a dense layer behind a flattened image fits only one image size.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Final
 
 from feasibility.graph.attributes import int_of
-from feasibility.graph.value_types import element_count
+from feasibility.graph.typed_graph import Call
+from feasibility.graph.value_types import Shape, ValueType, element_count
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from feasibility.graph.typed_graph import Call
-    from feasibility.graph.value_types import Shape, ValueType
-
-    Outputs = tuple[ValueType, ...]
+Outputs = tuple[ValueType, ...]
 
 _WINDOWED: Final = frozenset({"Conv", "ConvInteger", "MaxPool", "AveragePool", "LpPool"})
 
@@ -38,8 +34,9 @@ def _window(call: Call, outputs: Outputs) -> str:
     data, found = call.type_of(0).shape, outputs[0].shape if outputs else None
     if call.op_type.startswith("Conv") and data is not None and len(data) > 1:
         per_group, group = call.dim(1, 1), int_of(call.attributes, "group", 1)
-        if per_group is not None and data[1] not in (None, per_group * group):
-            return f"its weight takes {per_group * group} channels, its input has {data[1]}"
+        taken = None if per_group is None else per_group * group
+        if why := _unequal(data[1], taken, "channels"):
+            return why
     # If the window is larger than the input, the output size is negative, which reads as open.
     is_whole = _is_closed(data) and 0 not in (data or ())
     if is_whole and found is not None and any(not dim for dim in found[2:]):
@@ -50,9 +47,7 @@ def _window(call: Call, outputs: Outputs) -> str:
 def _gemm(call: Call, _: Outputs) -> str:
     inner = call.dim(0, 0 if int_of(call.attributes, "transA", 0) else 1)
     rows = call.dim(1, 1 if int_of(call.attributes, "transB", 0) else 0)
-    if inner is None or rows is None or inner == rows:
-        return ""
-    return f"its weight takes {rows} values per row, its input has {inner}"
+    return _unequal(inner, rows, "values per row")
 
 
 def _reshape(call: Call, outputs: Outputs) -> str:
@@ -73,10 +68,13 @@ def _gather(call: Call, _: Outputs) -> str:
 
 
 def _recurrent(call: Call, _: Outputs) -> str:
-    width, taken = call.dim(0, 2), call.dim(1, 2)
-    if width is None or taken is None or width == taken:
+    return _unequal(call.dim(0, 2), call.dim(1, 2), "values per step")
+
+
+def _unequal(given: int | None, taken: int | None, what: str) -> str:
+    if given is None or taken is None or given == taken:
         return ""
-    return f"its weight takes {taken} values per step, its input has {width}"
+    return f"its weight takes {taken} {what}, its input has {given}"
 
 
 _RULES: Final[dict[str, Callable[[Call, Outputs], str]]] = {

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from onnx import NodeProto, OperatorSetIdProto, TensorProto, TypeProto, checker, defs, numpy_helper
 from onnx.shape_inference import InferenceError, infer_node_outputs
 
-from feasibility.graph.attributes import int_of, list_length, tensor_of
+from feasibility.graph.attributes import Attributes, int_of, list_length, tensor_of
 from feasibility.graph.shapes.contrib_operators import contrib_types
 from feasibility.graph.shapes.impossible_shapes import contradiction
 from feasibility.graph.shapes.unsafe_for_onnx import why_unsafe
-from feasibility.graph.value_types import UNKNOWN, ValueType, tensor_type, type_proto, value_type
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from feasibility.graph.attributes import Attributes
-    from feasibility.graph.constant_folding import Array
-    from feasibility.graph.typed_graph import Call
+from feasibility.graph.typed_graph import Call
+from feasibility.graph.value_types import (
+    UNKNOWN,
+    Array,
+    ValueType,
+    tensor_type,
+    type_proto,
+    value_type,
+)
 
 # Operators whose output shape depends on the value of an input.
 _VALUE_DEPENDENT: Final = frozenset(
@@ -80,10 +82,10 @@ _ALIASES: Final = {
     },
     "com.microsoft.nchwc": {
         "Conv": _Alias("Conv", (0, 1, 2)),
-        "MaxPool": _Alias("MaxPool", (0,)),
-        "AveragePool": _Alias("AveragePool", (0,)),
-        "GlobalMaxPool": _Alias("GlobalMaxPool", (0,)),
-        "GlobalAveragePool": _Alias("GlobalAveragePool", (0,)),
+        **{
+            name: _Alias(name, (0,))
+            for name in ("MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool")
+        },
     },
     "com.ms.internal.nhwc": {
         "Conv": _Alias("Conv", (0, 1, 2), channels_last=True),
@@ -104,7 +106,6 @@ _REFUSALS: Final = (
 )
 
 
-@dataclass(slots=True)
 class NodeTypes:
     """Infers nodes under one set of operator versions.
 
@@ -112,19 +113,16 @@ class NodeTypes:
         opsets: Operator set version by domain; the default domain is the empty string.
     """
 
-    opsets: dict[str, int]
-    _imports: list[OperatorSetIdProto] = field(default_factory=list)
-    _schemas: dict[tuple[str, str], defs.OpSchema | None] = field(default_factory=dict)
-    _protos: dict[ValueType, TypeProto] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
+    def __init__(self, opsets: dict[str, int]) -> None:
+        self.opsets = opsets
         self._imports = [
-            OperatorSetIdProto(domain=domain, version=version)
-            for domain, version in self.opsets.items()
+            OperatorSetIdProto(domain=domain, version=version) for domain, version in opsets.items()
         ]
+        self._schemas: dict[tuple[str, str], defs.OpSchema | None] = {}
+        self._protos: dict[ValueType, TypeProto] = {}
 
     def infer(self, call: Call) -> tuple[tuple[ValueType, ...], str]:
-        """Types of a node's outputs, and why it cannot run; empty if it can."""
+        """Types of a node's outputs, none if unknown, and why it cannot run; empty if it can."""
         node, op_type, domain = call.node, call.op_type, call.domain
         if op_type == "Constant" and not domain:
             return (_constant_type(call.attributes),), ""
@@ -134,10 +132,10 @@ class NodeTypes:
         refusal = ""
         schema = self._schema(domain, op_type)
         if own is None and schema is not None and schema.has_type_and_shape_inference_function:
-            own, refusal = self._infer_standard(node, domain, call.inputs, call.values)
+            own, refusal = self._infer_standard(schema, node, call.inputs, call.values)
         elif own is None and not domain:
             own = contrib_types(call)
-        outputs = ((own or ()) + (UNKNOWN,) * len(node.output))[: len(node.output)]
+        outputs = (own or ())[: len(node.output)]
         return outputs, contradiction(call, outputs) or refusal
 
     def _schema(self, domain: str, op_type: str) -> defs.OpSchema | None:
@@ -152,13 +150,11 @@ class NodeTypes:
 
     def _infer_standard(
         self,
+        schema: defs.OpSchema,
         node: NodeProto,
-        domain: str,
         inputs: Sequence[ValueType],
         values: Sequence[Array | None],
     ) -> tuple[tuple[ValueType, ...] | None, str]:
-        schema = self._schema(domain, node.op_type)
-        assert schema is not None
         if reason := why_unsafe(node, inputs):
             return None, reason
         data: dict[str, TensorProto] = {}
@@ -207,7 +203,7 @@ class NodeTypes:
             item for name, item in call.attributes.items() if name in schema.attributes
         )
         known = tuple(call.value(index) for index in alias.inputs if index < len(call.inputs))
-        found, _ = self._infer_standard(node, "", plain, known)
+        found, _ = self._infer_standard(schema, node, plain, known)
         if not found:
             return ()
         shape = found[0].shape
@@ -217,12 +213,11 @@ class NodeTypes:
         return (ValueType(call.type_of(alias.elem_type_of).elem_type, shape),)
 
     def _proto(self, value: ValueType) -> TypeProto:
-        if value.container is not None:
+        if value.container is not None:  # a protobuf message cannot be a key
             return value.container
-        proto = self._protos.get(value)
-        if proto is None:
-            proto = self._protos[value] = type_proto(value)
-        return proto
+        if value not in self._protos:
+            self._protos[value] = type_proto(value)
+        return self._protos[value]
 
 
 def _constant_type(attributes: Attributes) -> ValueType:

@@ -8,26 +8,33 @@ are typed at each use, with the types of that use.
 from __future__ import annotations
 
 from collections import ChainMap
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, TypeVar
+from collections.abc import Container, Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Final, TypeVar
 
 import numpy as np
-from onnx import FunctionProto, GraphProto, ModelProto, NodeProto
+from onnx import (
+    AttributeProto,
+    FunctionProto,
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    OperatorSetIdProto,
+)
 
 from feasibility.graph.attributes import Attributes, attributes_of
-from feasibility.graph.constant_folding import constant_value, fold, is_foldable, tensor_value
-from feasibility.graph.shapes.control_flow import Body, Flow, branches, loop, scan
+from feasibility.graph.constant_folding import fold, tensor_value
+from feasibility.graph.shapes.control_flow import Flow, branches, loop, scan
 from feasibility.graph.shapes.infer_node import NodeTypes
-from feasibility.graph.shapes.node_order import execution_order
 from feasibility.graph.typed_graph import Call, TypedGraph, TypedNode
-from feasibility.graph.value_types import UNKNOWN, ValueType, element_count, tensor_type, value_type
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, MutableMapping, Sequence
-
-    from onnx import AttributeProto, OperatorSetIdProto
-
-    from feasibility.graph.constant_folding import Array
+from feasibility.graph.value_types import (
+    UNKNOWN,
+    Array,
+    ValueType,
+    element_count,
+    tensor_type,
+    value_type,
+)
 
 # A few kilobytes of nested functions can expand to billions of nodes. Beyond these limits the
 # rest stays unknown.
@@ -133,7 +140,7 @@ class _Walk:
             if item.name not in scope.types
         }
         nodes = []
-        for node in execution_order(graph.node, scope.types):
+        for node in _execution_order(graph.node, scope.types):
             typed = self._node(node, scope, types, references)
             if typed is None:
                 break
@@ -143,7 +150,14 @@ class _Walk:
                     scope.types[output] = value_type(hints[output].type)
         outputs = tuple(item.name for item in graph.output)
         return TypedGraph(
-            name, tuple(nodes), fed, outputs, scope.types, frozenset(initializers), scope.constants
+            name=name,
+            nodes=tuple(nodes),
+            inputs=fed,
+            outputs=outputs,
+            types=scope.types,
+            initializers=frozenset(initializers),
+            constants=scope.constants,
+            output_values=tuple(scope.values.get(item) for item in outputs),
         )
 
     def _add_initializers(self, graph: GraphProto, scope: _Scope, declared: set[str]) -> set[str]:
@@ -199,9 +213,8 @@ class _Walk:
     def _call(self, call: Call, key: _FunctionKey, scope: _Scope) -> Flow:
         """Types the body of a function for the types and values of one call."""
         function = self._functions[key]
-        unknown = (UNKNOWN,) * len(call.node.output)
         if scope.depth >= MAX_DEPTH:
-            return Flow(unknown)
+            return Flow(())
         if key not in self._function_types:
             self._function_types[key] = NodeTypes(opsets_of(function.opset_import))
         inner = _Scope(depth=scope.depth + 1)
@@ -220,17 +233,17 @@ class _Walk:
         )
         outputs = tuple(inner.types.get(name, UNKNOWN) for name in function.output)
         walked = replace(walked, inputs=tuple(function.input), outputs=tuple(function.output))
-        return Flow((outputs + unknown)[: len(unknown)], (walked,))
+        return Flow(outputs, (walked,))
 
     def _control_flow(
         self, call: Call, scope: _Scope, types: NodeTypes, references: Attributes
     ) -> Flow:
         if scope.depth >= MAX_DEPTH:
-            return Flow((UNKNOWN,) * len(call.node.output))
+            return Flow(())
 
         def walk(
             name: str, graph: GraphProto, inputs: Sequence[ValueType], values: Mapping[int, Array]
-        ) -> Body:
+        ) -> TypedGraph:
             inner = scope.inner()
             names = [item.name for item in graph.input]
             given = dict(zip(names, inputs, strict=False))
@@ -241,8 +254,7 @@ class _Walk:
                     inner.values[item] = values[index]
                 else:
                     inner.values.pop(item, None)
-            walked = self.graph(graph, given, inner, types, references, name)
-            return Body(walked, tuple(inner.values.get(item) for item in walked.outputs))
+            return self.graph(graph, given, inner, types, references, name)
 
         if call.op_type == "Scan":
             return scan(call, walk, has_batch=types.opsets.get("", 0) == 8)
@@ -254,7 +266,7 @@ def _typed(call: Call, flow: Flow, refusal: str, scope: _Scope) -> TypedNode:
     node = call.node
     # In a damaged model a node may have fewer or more outputs than its operator.
     made = (flow.outputs + (UNKNOWN,) * len(node.output))[: len(node.output)]
-    arrays = _known_values(call, made)
+    arrays = fold(call, made)
     outputs = tuple(
         value if array is None else value.with_shape(array.shape)
         for value, array in zip(made, arrays, strict=True)
@@ -270,33 +282,15 @@ def _typed(call: Call, flow: Flow, refusal: str, scope: _Scope) -> TypedNode:
             scope.constants[name] = is_folded
             if array is not None:
                 scope.values[name] = array
+    known = {item.name: getattr(call, item.name) for item in fields(call)}
     return TypedNode(
-        node,
-        call.op_type,
-        call.domain,
-        call.attributes,
-        call.inputs,
-        call.values,
-        outputs,
-        flow.bodies,
-        flow.trip_count,
-        is_folded,
-        refusal,
+        **known,
+        outputs=outputs,
+        bodies=flow.bodies,
+        trip_count=flow.trip_count,
+        is_folded=is_folded,
+        refusal=refusal,
     )
-
-
-def _known_values(call: Call, outputs: tuple[ValueType, ...]) -> tuple[Array | None, ...]:
-    nothing = (None,) * len(outputs)
-    if call.domain or not outputs:
-        return nothing
-    if call.op_type == "Constant":
-        return (constant_value(call.attributes), *nothing[1:])
-    reads_shape = call.op_type in ("Shape", "Size")
-    if not is_foldable(call.op_type) or not (
-        reads_shape or any(value is not None for value in call.values)
-    ):
-        return nothing
-    return fold(call.op_type, call.attributes, call.values, call.inputs, outputs)
 
 
 def _with_references(node: NodeProto, references: Attributes) -> NodeProto:
@@ -312,3 +306,53 @@ def _with_references(node: NodeProto, references: Attributes) -> NodeProto:
             filled.attribute.append(given)
             filled.attribute[-1].name = item.name
     return filled
+
+
+def _execution_order(nodes: Sequence[NodeProto], available: Container[str]) -> Sequence[NodeProto]:
+    """The nodes, each after those that compute its inputs; in file order if possible.
+
+    The standard requires sorted files; the runtime sorts other files. Nodes in a cycle come
+    last, in file order.
+
+    `available` are the names that exist before the first node.
+    """
+    producers: dict[str, int] = {}
+    for index, node in enumerate(nodes):
+        for name in node.output:
+            producers.setdefault(name, index)
+    if all(
+        producers.get(name, -1) < index or name in available
+        for index, node in enumerate(nodes)
+        for name in node.input
+        if name
+    ):
+        return nodes
+    return _sorted(nodes, producers, available)
+
+
+def _sorted(
+    nodes: Sequence[NodeProto], producers: dict[str, int], available: Container[str]
+) -> Sequence[NodeProto]:
+    """Depth first from each node in file order, so that sorted parts keep their order."""
+    order: list[int] = []
+    done = bytearray(len(nodes))  # 1 while its inputs are being visited, 2 once placed
+    for root in range(len(nodes)):
+        stack = [root]
+        while stack:
+            index = stack[-1]
+            if done[index] == 2:
+                stack.pop()
+                continue
+            needed = [
+                producers[name]
+                for name in nodes[index].input
+                if name in producers and name not in available and not done[producers[name]]
+            ]
+            if done[index] == 0:
+                done[index] = 1
+                stack.extend(reversed(needed))
+                continue
+            done[index] = 2
+            order.append(index)
+            stack.pop()
+    return [nodes[index] for index in order]

@@ -8,18 +8,14 @@ operator of every version.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
-from feasibility.graph.value_types import MAX_RANK
+from onnx import GraphProto, NodeProto
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+from feasibility.graph.value_types import MAX_RANK, ValueType
 
-    from onnx import GraphProto, NodeProto
-
-    from feasibility.graph.value_types import ValueType
-
-    Inputs = Sequence[ValueType]
+Inputs = Sequence[ValueType]
 
 _TERM: Final = rb"[A-Za-z]*(?:\.\.\.[A-Za-z]*)?"
 _EQUATION: Final = re.compile(rb"%s(?:,%s)*(?:->%s)?" % (_TERM, _TERM, _TERM))

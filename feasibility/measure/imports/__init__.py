@@ -1,1 +1,1 @@
-"""Reads measurements of other programs as profiles."""
+"""How do reports of other programs become profiles?"""

@@ -1,4 +1,4 @@
-"""Reads perf.yaml of Qualcomm AI Hub models: hosted phones and boards, mostly on the NPU.
+"""How is perf.yaml of Qualcomm AI Hub read? Times on hosted phones and boards, mostly on NPUs.
 
 A file holds many devices and runtimes. The words after a `#` behind its path choose one. There
 are two layouts: `precisions` with milliseconds and MB, and the older `models` with microseconds
@@ -198,11 +198,9 @@ def _listed(kind: str, entries: Iterable[_Entry]) -> str:
 
 def _preference(entry: _Entry) -> tuple[int, int]:
     """ONNX Runtime and unquantised weights before others."""
-    return _rank(entry.runtime, _PREFERRED_RUNTIMES), _rank(entry.precision, _PREFERRED_PRECISIONS)
-
-
-def _rank(name: str, preferred: tuple[str, ...]) -> int:
-    return preferred.index(name) if name in preferred else len(preferred)
+    runtimes = (*_PREFERRED_RUNTIMES, entry.runtime)
+    precisions = (*_PREFERRED_PRECISIONS, entry.precision)
+    return runtimes.index(entry.runtime), precisions.index(entry.precision)
 
 
 def _figures(entry: _Entry) -> Profile:

@@ -6,7 +6,7 @@ import codecs
 import json
 import os
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -80,21 +80,16 @@ def _content(path: Path, what: str) -> str:
 
 def _recognised(content: str, choice: str) -> Profile | None:
     """The profile by the first format that fits; None if no format does."""
-    if perf_test.is_output(content):
-        return perf_test.read_output(content)
-    if perf_test.is_result_file(content):
-        return perf_test.read_result_file(content)
+    profile = perf_test.read_output(content) or perf_test.read_result_file(content)
+    if profile is not None:
+        return profile
     if not content.lstrip().startswith("{"):
         return ai_hub.read_performance(content, choice)
     try:
-        document: Any = json.loads(content)
+        document = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise UnreadableError(f"it is broken JSON ({error})") from error
-    if ort_runner.is_report(document):
-        return ort_runner.read_report(document)
-    if optimum.is_report(document):
-        return optimum.read_report(document)
-    return None
+    return ort_runner.read_report(document) or optimum.read_report(document)
 
 
 def _with_model(profile: Profile, path: Path, model: ProfiledModel | None) -> Profile:

@@ -1,4 +1,4 @@
-"""How do figures of another program become a profile? And readers of numbers in any document."""
+"""How do figures of another program become a profile, and how are its numbers read?"""
 
 from __future__ import annotations
 

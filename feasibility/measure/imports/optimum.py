@@ -1,4 +1,4 @@
-"""Reads reports of optimum-benchmark: `benchmark.json`, or `benchmark_report.json` without a host.
+"""How are reports of optimum-benchmark read? Two formats: with and without facts of the host.
 
 Source: optimum-benchmark's `Benchmark` and `BenchmarkReport`; its MB are 10^6 bytes.
 """
@@ -25,21 +25,20 @@ _LOADS: Final = ("load_model", "load")
 _FIRSTS: Final = ("first_forward", "first_call", "first_prefill")
 
 
-def is_report(document: object) -> bool:
-    """Whether a JSON document is such a report, with or without its configuration."""
-    report = _report(document)
-    return any("latency" in part(report, name) for name in (*_RUNS, *_LOADS))
-
-
-def read_report(document: dict[str, Any]) -> Profile:
-    """The figures of the report."""
-    report = _report(document)
+def read_report(document: object) -> Profile | None:
+    """The figures of a report with or without its configuration; None for any other document."""
+    report = part(document, "report") or part(document)
+    if not any("latency" in part(report, name) for name in (*_RUNS, *_LOADS)):
+        return None
     config = part(document, "config")
     environment, backend = part(config, "environment"), part(config, "backend")
     name = next((name for name in _RUNS if part(report, name, "latency")), None)
     if name is None:
         raise UnreadableError("it has no latency of forward, call or prefill")
-    peaks = [_peak(report, phase) for phase in (name, *_LOADS, *_FIRSTS)]
+    peaks = [
+        whole(part(report, phase, "memory").get("max_ram"), _MB)
+        for phase in (name, *_LOADS, *_FIRSTS)
+    ]
     version = text(environment.get("optimum_benchmark_version"))
     runtime = " ".join(text(backend.get(key)) for key in ("name", "version"))
     return imported_profile(
@@ -63,10 +62,6 @@ def read_report(document: dict[str, Any]) -> Profile:
     )
 
 
-def _report(document: object) -> Any:
-    return part(document, "report") or part(document)
-
-
 def _latency(report: Any, name: str) -> Latency:
     measured = samples(part(report, name, "latency").get("values"), SECOND_NS)
     if not measured:
@@ -80,7 +75,3 @@ def _first_value(report: Any, names: tuple[str, ...]) -> int | None:
         if found:
             return found[0]
     return None
-
-
-def _peak(report: Any, name: str) -> int | None:
-    return whole(part(report, name, "memory").get("max_ram"), _MB)

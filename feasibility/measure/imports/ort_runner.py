@@ -1,4 +1,4 @@
-"""Reads JSON reports of ort_runner: an Android phone or a Linux board without Python.
+"""How are reports of ort_runner read? It measures on Android phones and Linux boards.
 
 Source: its report of schema version 1, whose `documentation` describes every field.
 """
@@ -18,29 +18,20 @@ from feasibility.measure.imports.imported_figures import (
     whole,
 )
 from feasibility.measure.latency_percentiles import latency_summary
+from feasibility.measure.measure_options import PROVIDERS
 from feasibility.records.profile import Latency, Memory, Profile
 from feasibility.records.shared_fields import ISA_ALIASES
 from feasibility.units import MILLISECOND_NS
 
 _SCHEMA_VERSION: Final = 1
-_PROVIDERS: Final = {
-    "cpu": "CPUExecutionProvider",
-    "xnnpack": "XnnpackExecutionProvider",
-    "nnapi": "NnapiExecutionProvider",
-    "qnn": "QNNExecutionProvider",
-    "webgpu": "WebGpuExecutionProvider",
-}
 # Providers that allocate in the process, so that the kernel's figures include their memory.
 _IN_PROCESS: Final = frozenset({"cpu", "xnnpack"})
 
 
-def is_report(document: object) -> bool:
-    """Whether a JSON document is such a report."""
-    return isinstance(document, dict) and "ort_runner_version" in part(document, "system")
-
-
-def read_report(document: dict[str, Any]) -> Profile:
-    """The figures of the report."""
+def read_report(document: dict[str, Any]) -> Profile | None:
+    """The figures of the report; None for any other document."""
+    if "ort_runner_version" not in part(document, "system"):
+        return None
     if document.get("schema_version") != _SCHEMA_VERSION:
         raise UnreadableError(f"its schema_version is not {_SCHEMA_VERSION}")
     system, config = part(document, "system"), part(document, "config")
@@ -60,7 +51,7 @@ def read_report(document: dict[str, Any]) -> Profile:
         memory_bytes=whole(host.get("total_memory_bytes")) or None,
         system=" ".join(filter(None, (text(host.get("os")), text(host.get("os_version"))))),
         runtime=build if build.startswith("ONNX Runtime") else f"ONNX Runtime {build}".strip(),
-        provider=_PROVIDERS.get(provider, provider),
+        provider=PROVIDERS.get(provider, provider),
         threads=whole(config.get("intra_op_threads")),
         warmup_count=whole(part(document, "bench_config").get("warmup")) or 0,
         measured_at=text(document.get("created_at")),

@@ -1,4 +1,4 @@
-"""Reads the output of onnxruntime_perf_test, and the results file that it writes.
+"""How are the output and the results file of onnxruntime_perf_test read?
 
 Source: ONNX Runtime's own tool, onnxruntime/test/perftest. The wording differs between versions;
 all of them are read. A results file has one line for each run: the model's folder, seconds, peak
@@ -32,19 +32,10 @@ _MOST_S: Final = 10_000
 _WHOLE_PROCESS: Final = "memory is the peak of the whole process, runtime and program included"
 
 
-def is_output(content: str) -> bool:
-    """Whether a text is the output of the tool."""
-    return _AVERAGE.search(content) is not None
-
-
-def is_result_file(content: str) -> bool:
-    """Whether a text is a results file: every line is a row, and the first row is run 0."""
-    rows = _rows(content)
-    return bool(rows) and all(rows) and _run(rows[0]) == 0
-
-
-def read_output(content: str) -> Profile:
-    """The figures of the output."""
+def read_output(content: str) -> Profile | None:
+    """The figures of the output; None for any other text."""
+    if not _AVERAGE.search(content):
+        return None
     mean = _found(_AVERAGE, content, MILLISECOND_NS)
     if mean is None:
         raise UnreadableError("it has no average time cost")
@@ -74,10 +65,15 @@ def read_output(content: str) -> Profile:
     )
 
 
-def read_result_file(content: str) -> Profile:
-    """The figures of the last benchmark in the file, to which the tool appends."""
-    rows = [row for row in _rows(content) if row is not None]
-    begins = [index for index, row in enumerate(rows) if _run(row) == 0]
+def read_result_file(content: str) -> Profile | None:
+    """The figures of the last benchmark in the file, to which the tool appends.
+
+    None for any other text: every line of the file is a row, and the first row is run 0.
+    """
+    rows = _rows(content)
+    if not rows or int(rows[0]["run"]) != 0:
+        return None
+    begins = [index for index, row in enumerate(rows) if int(row["run"]) == 0]
     last = rows[begins[-1] :]
     seconds = [float(row[2]) for row in last]
     if max(seconds) > _MOST_S:
@@ -97,14 +93,12 @@ def read_result_file(content: str) -> Profile:
     )
 
 
-def _rows(content: str) -> list[re.Match[str] | None]:
-    """One match per line, None for a line that is not a row; skips statistics and empty lines."""
-    lines = (line.strip() for line in content.splitlines())
-    return [_ROW.fullmatch(line) for line in lines if line and " Latency" not in line]
-
-
-def _run(row: re.Match[str] | None) -> int | None:
-    return None if row is None else int(row["run"])
+def _rows(content: str) -> list[re.Match[str]]:
+    """One match per line, without statistics and empty lines; none if a line is not a row."""
+    lines = [line.strip() for line in content.splitlines()]
+    lines = [line for line in lines if line and " Latency" not in line]
+    rows = list(filter(None, map(_ROW.fullmatch, lines)))
+    return rows if len(rows) == len(lines) else []
 
 
 def _statistic(name: str, content: str) -> int | None:
@@ -114,7 +108,4 @@ def _statistic(name: str, content: str) -> int | None:
 
 def _found(pattern: re.Pattern[str], content: str, factor: float) -> int | None:
     match = pattern.search(content)
-    try:
-        return whole(float(match[1]), factor) if match else None
-    except ValueError:
-        return None
+    return whole(float(match[1]), factor) if match else None

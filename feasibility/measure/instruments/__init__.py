@@ -1,1 +1,1 @@
-"""Reads the records of instruments: memray, the runtime's profile and log, NVML."""
+"""What did the instruments record: memray, the runtime's profile and log, NVML?"""

@@ -7,15 +7,12 @@ mapped with `mmap` would count as allocated.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final, Literal
 
 from feasibility.records.profile import AllocatorUse
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from typing import Literal
 
 _MAP_CALL: Final = "mmap"
 _UNMAP_CALL: Final = "munmap"

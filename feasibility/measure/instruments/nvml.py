@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 _INSTALL_DRIVER = "install the NVIDIA driver, or measure on the machine that has the GPU"
 
@@ -30,14 +30,7 @@ class GpuState(NamedTuple):
     by_process: dict[int, int | None]
 
 
-class Nvml(Protocol):
-    """The GPUs of this machine."""
-
-    def states(self) -> tuple[GpuState, ...]:
-        """The GPUs now, always in the same order; raises NvmlError if one does not answer."""
-
-
-class _Gpus:
+class Nvml:
     """The GPUs of this machine, through the module `pynvml` of the package nvidia-ml-py."""
 
     def __init__(self, nvml: Any) -> None:
@@ -50,7 +43,7 @@ class _Gpus:
             raise NvmlError("the NVIDIA driver reports no GPU")
 
     def states(self) -> tuple[GpuState, ...]:
-        """The GPUs now."""
+        """The GPUs now, always in the same order; raises NvmlError if one does not answer."""
         try:
             return tuple(map(self._state, self._devices))
         except self._nvml.NVMLError as error:
@@ -112,7 +105,7 @@ def open_nvml() -> Iterator[Nvml]:
             raise NvmlError("the NVIDIA driver's library is not installed here") from error
         raise NvmlError(f"the NVIDIA driver does not answer ({error})") from error
     try:
-        yield _Gpus(pynvml)
+        yield Nvml(pynvml)
     except pynvml.NVMLError as error:
         raise NvmlError(f"the NVIDIA driver reports: {error}") from error
     finally:

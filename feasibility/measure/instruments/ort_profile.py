@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from feasibility.records.profile import OperatorProfile
+from feasibility.units import MICROSECOND_NS
 
 MAX_TRACE_BYTES: Final = 256 * 1024**2
 _KERNEL_SUFFIX: Final = "_kernel_time"
 _RUN_EVENT: Final = "model_run"
-_MICROSECOND_NS: Final = 1000
 _ELEMENT_BYTES: Final = {
     **dict.fromkeys(("bool", "int8", "uint8"), 1),
     **dict.fromkeys(("int16", "uint16", "float16", "bfloat16"), 2),
@@ -111,7 +111,7 @@ def _operator(
         op_type=str(_args(first).get("op_name", "")),
         provider=str(_args(first).get("provider", "")),
         call_count=len(timed),
-        total_ns=sum(int(call["dur"]) for call in timed) * _MICROSECOND_NS,
+        total_ns=sum(int(call["dur"]) for call in timed) * MICROSECOND_NS,
         bytes=sum(sizes) if sizes else None,
         arena_in_use_bytes=_integer(first, "mem_bytes_in_use"),
         run_count=run_count,

@@ -1,1 +1,1 @@
-"""Runs a model under memory limits, and searches the lowest that it survives."""
+"""Which memory limits does a model survive, and which is the lowest?"""

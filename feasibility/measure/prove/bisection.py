@@ -85,13 +85,13 @@ def comfort_bracket(results: Collection[LimitResult]) -> Bracket:
 
 def next_limit(results: Collection[LimitResult], estimate: Estimate) -> int | None:
     """The limit to try next; None if both points are known with the wanted precision."""
-    if not floor_bracket(results).is_narrow:
-        return max(1, _next(results, _ALIVE, estimate.floor_bytes, estimate, first_growth=1))
-    if not comfort_bracket(results).is_narrow:
+    for good, likely_bytes, first_growth in (
+        (_ALIVE, estimate.floor_bytes, 1),
         # The estimate of the comfort point is less exact, so its first step is larger.
-        return max(
-            1, _next(results, _COMFORTABLE, estimate.comfort_bytes, estimate, first_growth=_GROWTH)
-        )
+        (_COMFORTABLE, estimate.comfort_bytes, _GROWTH),
+    ):
+        if not _bracket(results, good).is_narrow:
+            return max(1, _next(results, good, likely_bytes, estimate, first_growth))
     return None
 
 

@@ -1,4 +1,4 @@
-"""What happened to the model under one limit? Runs one child in a group and judges its end."""
+"""What happened to the model under one limit? Runs one child in a cgroup and judges its end."""
 
 from __future__ import annotations
 

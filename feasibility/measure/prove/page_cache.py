@@ -28,23 +28,13 @@ def evict(paths: Iterable[Path]) -> int:
     """
     kept_bytes = 0
     for path in paths:
-        with contextlib.suppress(OSError):
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                kept_bytes += _evict(descriptor)
-            finally:
-                os.close(descriptor)
-    return kept_bytes
-
-
-def _evict(descriptor: int) -> int:
-    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-    kept_bytes = cached_bytes(descriptor)
-    if kept_bytes:
-        with contextlib.suppress(OSError):  # a file system that cannot be written to
-            os.fdatasync(descriptor)
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-        kept_bytes = cached_bytes(descriptor)
+        with contextlib.suppress(OSError), path.open("rb", buffering=0) as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            if cached_bytes(file.fileno()):
+                with contextlib.suppress(OSError):  # a file system that cannot be written to
+                    os.fdatasync(file.fileno())
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+                kept_bytes += cached_bytes(file.fileno())
     return kept_bytes
 
 

@@ -67,10 +67,7 @@ class ProveOptions:
 
 
 def prove_model(
-    path: Path,
-    options: MeasureOptions,
-    wanted: ProveOptions,
-    progress: Progress = no_progress,
+    path: Path, options: MeasureOptions, wanted: ProveOptions, progress: Progress = no_progress
 ) -> Proof:
     """The proof: runs of the model under limits, and the run without a limit."""
     step_count = 0 if wanted.bisect else 2  # 0: the number of runs of a search is unknown
@@ -212,19 +209,22 @@ class _Prover:
             ),
         )
 
+    def _brackets(self) -> tuple[bisection.Bracket, bisection.Bracket]:
+        """The floor and the comfort point; a limit on address space slows nothing down."""
+        comfort = bisection.Bracket(None, None)
+        if self.enforcer.kind != "address-space":
+            comfort = bisection.comfort_bracket(self.results)
+        return bisection.floor_bracket(self.results), comfort
+
     def _bisection(self) -> Bisection:
-        floor, comfort = (
-            bisection.floor_bracket(self.results),
-            bisection.comfort_bracket(self.results),
-        )
-        can_be_slow = self.enforcer.kind != "address-space"
+        floor, comfort = self._brackets()
         return Bisection(
             floor_bytes=floor.high,
             killed_bytes=floor.low,
-            comfort_bytes=comfort.high if can_be_slow else None,
-            slow_bytes=comfort.low if can_be_slow else None,
+            comfort_bytes=comfort.high,
+            slow_bytes=comfort.low,
             floor_precision_ratio=floor.gap_ratio,
-            comfort_precision_ratio=comfort.gap_ratio if can_be_slow else None,
+            comfort_precision_ratio=comfort.gap_ratio,
             predicted_floor_bytes=self.estimate.floor_bytes,
             predicted_comfort_bytes=self.estimate.comfort_bytes,
             comfort_ratio=COMFORT_RATIO,
@@ -234,9 +234,7 @@ class _Prover:
         """Points that the search found, but not with the wanted precision."""
         if not self.wanted.bisect:
             return []
-        points = [("floor", bisection.floor_bracket(self.results))]
-        if self.enforcer.kind != "address-space":
-            points.append(("comfort point", bisection.comfort_bracket(self.results)))
+        points = zip(("floor", "comfort point"), self._brackets(), strict=True)
         return [name for name, point in points if point.high is not None and not point.is_narrow]
 
     def _show_progress(self, doing: str) -> None:

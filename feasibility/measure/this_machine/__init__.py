@@ -1,1 +1,1 @@
-"""Reads facts of this machine, and measures its speed."""
+"""What are the facts and the speed of this machine?"""

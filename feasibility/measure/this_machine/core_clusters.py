@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from feasibility.catalogue.cores import known_core
+from feasibility.runners.cgroup_mounts import kernel_text
 from feasibility.units import KIB, MIB
 
 _CPUS: Final = "sys/devices/system/cpu"
@@ -21,45 +23,6 @@ _CACHE_SIZE: Final = re.compile(r"(\d+)([KM])", re.ASCII)
 # A clock that changes between two readings.
 _MOMENTARY: Final = "/proc/cpuinfo, current clock"
 
-# Source: Linux, arch/arm64/include/asm/cputype.h.
-_ARM_PARTS: Final[Mapping[tuple[int, int], str]] = {
-    **{
-        (0x41, part): name
-        for part, name in {
-            0xD03: "cortex-a53", 0xD04: "cortex-a35", 0xD05: "cortex-a55", 0xD07: "cortex-a57",
-            0xD08: "cortex-a72", 0xD09: "cortex-a73", 0xD0A: "cortex-a75", 0xD0B: "cortex-a76",
-            0xD0C: "neoverse-n1", 0xD0D: "cortex-a77", 0xD40: "neoverse-v1", 0xD41: "cortex-a78",
-            0xD42: "cortex-a78ae", 0xD44: "cortex-x1", 0xD46: "cortex-a510", 0xD47: "cortex-a710",
-            0xD48: "cortex-x2", 0xD49: "neoverse-n2", 0xD4B: "cortex-a78", 0xD4C: "cortex-x1",
-            0xD4D: "cortex-a715", 0xD4E: "cortex-x3", 0xD4F: "neoverse-v2", 0xD80: "cortex-a520",
-            0xD81: "cortex-a720", 0xD82: "cortex-x4", 0xD85: "cortex-x925", 0xD87: "cortex-a725",
-        }.items()
-    },
-    (0x51, 0x001): "oryon", (0x51, 0x800): "cortex-a73", (0x51, 0x801): "cortex-a53",
-    (0x51, 0x802): "cortex-a75", (0x51, 0x803): "cortex-a55", (0x51, 0x804): "cortex-a76",
-    (0x51, 0x805): "cortex-a55",
-    (0x61, 0x022): "icestorm", (0x61, 0x023): "firestorm", (0x61, 0x032): "blizzard",
-    (0x61, 0x033): "avalanche",
-}  # fmt: skip
-# Source: Linux, arch/x86/include/asm/intel-family.h; family 6.
-_INTEL_MODELS: Final[Mapping[int, str]] = {
-    **dict.fromkeys((0x3C, 0x3F, 0x45, 0x46), "haswell"),
-    **dict.fromkeys((0x3D, 0x47, 0x4F, 0x56), "broadwell"),
-    **dict.fromkeys((0x4E, 0x5E, 0x8E, 0x9E, 0xA5, 0xA6), "skylake"),
-    0x55: "skylake-sp",
-    **dict.fromkeys((0x6A, 0x6C), "ice-lake-sp"),
-    0x8F: "sapphire-rapids",
-    0xCF: "emerald-rapids",
-    **dict.fromkeys((0x97, 0x9A, 0xB7, 0xBA, 0xBF), "golden-cove"),
-    0xBE: "gracemont",
-    **dict.fromkeys((0x96, 0x9C), "tremont"),
-}
-# Source: Linux, arch/x86/kernel/cpu/amd.c: family, first and last model.
-_AMD_MODELS: Final = (
-    (0x17, 0x30, 0x4F, "zen-2"), (0x17, 0x60, 0x7F, "zen-2"), (0x17, 0x90, 0xAF, "zen-2"),
-    (0x19, 0x00, 0x0F, "zen-3"), (0x19, 0x20, 0x5F, "zen-3"), (0x19, 0x10, 0x1F, "zen-4"),
-    (0x19, 0x60, 0xAF, "zen-4"), (0x1A, 0x00, 0x7F, "zen-5"),
-)  # fmt: skip
 _CASCADE_LAKE_STEPPING: Final = 5
 
 # Extensions that ONNX Runtime uses, by their names in /proc/cpuinfo.
@@ -140,18 +103,13 @@ def read_processors(root: Path = Path("/")) -> dict[int, dict[str, str]]:
 def core_name(fields: Mapping[str, str]) -> str:
     """The microarchitecture, or the numbers of the processor if they are not in the tables."""
     if "CPU part" in fields:
-        key = (_number(fields.get("CPU implementer", "")), _number(fields["CPU part"]))
-        return _ARM_PARTS.get(key, f"arm core {key[0]:#x}:{key[1]:#x}")
+        maker, part = _number(fields.get("CPU implementer", "")), _number(fields["CPU part"])
+        return known_core(f"{maker:#x}", part) or f"arm core {maker:#x}:{part:#x}"
     family, model = _number(fields.get("cpu family", "")), _number(fields.get("model", ""))
-    if fields.get("vendor_id") == "GenuineIntel" and family == 6 and model in _INTEL_MODELS:
-        name = _INTEL_MODELS[model]
-        newer = _number(fields.get("stepping", "")) >= _CASCADE_LAKE_STEPPING
-        return "cascade-lake" if name == "skylake-sp" and newer else name
-    if fields.get("vendor_id") == "AuthenticAMD":
-        for of_family, first, last, name in _AMD_MODELS:
-            if family == of_family and first <= model <= last:
-                return name
-    return f"x86 family {family} model {model}" if family else "unknown core"
+    name = known_core(fields.get("vendor_id", ""), family, model)
+    if name == "skylake-sp" and _number(fields.get("stepping", "")) >= _CASCADE_LAKE_STEPPING:
+        return "cascade-lake"
+    return name or (f"x86 family {family} model {model}" if family else "unknown core")
 
 
 def read_extensions(root: Path = Path("/")) -> tuple[str, ...]:
@@ -176,10 +134,7 @@ def cpu_quota(root: Path = Path("/")) -> int | None:
     quota, _, period = kernel_text(root / "sys/fs/cgroup/cpu.max").partition(" ")
     if not quota:
         folder = root / "sys/fs/cgroup/cpu"
-        quota, period = (
-            kernel_text(folder / "cpu.cfs_quota_us"),
-            kernel_text(folder / "cpu.cfs_period_us"),
-        )
+        quota, period = (kernel_text(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
     if quota.isdecimal() and period.isdecimal() and int(period) > 0:
         return max(1, math.ceil(int(quota) / int(period)))
     return None
@@ -212,11 +167,3 @@ def _number(text: str) -> int:
         return int(text, 0)
     except ValueError:
         return 0
-
-
-def kernel_text(path: Path) -> str:
-    """The stripped content of a file of the kernel; empty if it does not exist."""
-    try:
-        return path.read_text(errors="replace").strip().strip("\0")
-    except OSError:
-        return ""

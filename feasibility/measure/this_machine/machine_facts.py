@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,6 @@ from typing import Final, get_args
 from feasibility.errors import HostError
 from feasibility.measure.this_machine.core_clusters import (
     CoreCluster,
-    kernel_text,
     last_cache_bytes,
     read_clusters,
     read_extensions,
@@ -20,14 +20,16 @@ from feasibility.measure.this_machine.core_clusters import (
 )
 from feasibility.records.device import Kind
 from feasibility.records.shared_fields import ISA_ALIASES, Isa
-from feasibility.runners.cgroup_mounts import memory_hierarchies
-from feasibility.runners.host import this_host
+from feasibility.runners.cgroup_mounts import kernel_text, memory_limits
+from feasibility.runners.host import RESERVE_RATIO, this_host
 from feasibility.text import safe_text
 from feasibility.units import format_bytes, format_percent
 
-# Share of the free memory for other programs.
-_RESERVE_RATIO: Final = 0.1
 _ISAS: Final[dict[str, Isa]] = {isa: isa for isa in get_args(Isa)}
+# What many manufacturers leave in place of a name.
+_PLACEHOLDER: Final = re.compile(
+    "to be filled|default string|system product name|not specified|unknown", re.IGNORECASE
+)
 # Source: DMTF DSP0134, System Management BIOS, section 7.4.1, table 17.
 _CHASSIS: Final[dict[str, Kind]] = {
     **dict.fromkeys(("3", "4", "5", "6", "7", "13", "15", "24", "35", "36"), "desktop"),
@@ -85,10 +87,12 @@ def read_machine(root: Path = Path("/")) -> MachineFacts:
         )
     host = this_host()
     board = kernel_text(root / "proc/device-tree/model")  # empty without a device tree
+    product = kernel_text(root / "sys/class/dmi/id/product_name")
+    names = [name for name in (board, product, host.cpu) if name and not _PLACEHOLDER.search(name)]
     grant_bytes, reason = memory_grant(root)
     home = next(folder for folder in (Path.home(), *Path.home().parents) if folder.exists())
     return MachineFacts(
-        name=_name(board, host.cpu, root),
+        name=names[0] if names else "this machine",
         chip=_chip(root) or host.cpu,
         processor=host.cpu,
         isa=isa,
@@ -111,17 +115,13 @@ def memory_grant(root: Path = Path("/")) -> tuple[int, str]:
 
     memory = psutil.virtual_memory()
     available: int = memory.available
-    limits = [
-        limit
-        for hierarchy in memory_hierarchies(root / "proc/self")
-        for limit in hierarchy.limits_bytes()
-    ]
+    limits = memory_limits(root / "proc/self")
     limit = min((limit for limit in limits if limit < memory.total), default=None)
-    kept = f"{format_percent(_RESERVE_RATIO)} of it are left for other programs"
+    kept = f"{format_percent(RESERVE_RATIO)} of it are left for other programs"
     if limit is not None and limit < available:
-        grant = round(limit * (1 - _RESERVE_RATIO))
+        grant = round(limit * (1 - RESERVE_RATIO))
         return grant, f"a control group limits this session to {format_bytes(limit)}; {kept}"
-    grant = round(available * (1 - _RESERVE_RATIO))
+    grant = round(available * (1 - RESERVE_RATIO))
     return grant, (
         f"{format_bytes(available)} were available when this was written, and no control group "
         f"sets a lower limit; {kept}"
@@ -132,17 +132,6 @@ def _chip(root: Path) -> str:
     """The chip: the last and most general name in the device tree, such as `brcm,bcm2711`."""
     words = [word for word in kernel_text(root / "proc/device-tree/compatible").split("\0") if word]
     return words[-1].partition(",")[2].upper() if words else ""
-
-
-def _name(board: str, cpu: str, root: Path) -> str:
-    product = kernel_text(root / "sys/class/dmi/id/product_name")
-    return next(filter(_is_real_name, (board, product, cpu)), "this machine")
-
-
-def _is_real_name(name: str) -> bool:
-    """Whether the name is a real one; many manufacturers leave a placeholder."""
-    words = ("to be filled", "default string", "system product name", "not specified", "unknown")
-    return bool(name) and not any(word in name.lower() for word in words)
 
 
 def _kind(root: Path, board: str, isa: Isa) -> Kind:

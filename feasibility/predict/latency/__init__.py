@@ -1,1 +1,1 @@
-"""Predicts latency: formulas, their coefficients, and anchors measured on the device."""
+"""How long does a model take on another machine? Formulas, coefficients and anchors."""

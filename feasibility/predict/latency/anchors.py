@@ -7,14 +7,13 @@ from typing import NamedTuple
 
 from feasibility.predict.latency.coefficients import Coefficients
 from feasibility.predict.latency.cpu_formula import Work
-from feasibility.predict.latency.error_covariance import Run, posterior
+from feasibility.predict.latency.error_covariance import Run, operator_point, posterior
 from feasibility.predict.latency.gpu_formula import gpu_runtime
 from feasibility.predict.latency.likely_seconds import (
     int8_ratio,
     likely_cpu_seconds,
     likely_gpu_seconds,
 )
-from feasibility.predict.latency.model_similarity import operator_point
 from feasibility.records.device import Anchor, Device, Precision
 from feasibility.units import SECOND_NS
 

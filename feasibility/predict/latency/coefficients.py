@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from statistics import geometric_mean
 from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 from feasibility.predict.latency.cpu_formula import CpuCoefficients, Work
-from feasibility.predict.latency.error_covariance import Covariance
+from feasibility.predict.latency.error_covariance import Covariance, operator_point, similarities
 from feasibility.predict.latency.gpu_formula import GpuCoefficients
-from feasibility.predict.latency.model_similarity import operator_point, similarities
 
 FILE: Final = Path(__file__).with_name("coefficients.toml")
 # Most published rows are of this runtime, from several years of builds.
@@ -80,7 +80,7 @@ class CpuFit(Struct, frozen=True):
         formula: The formula's coefficients, for the reference runtime.
         runtimes: Other runtimes relative to it, and itself.
         yearly_ratio: Time of a build of the reference runtime relative to one a year older.
-        points: The models of the fit, as points of `model_similarity`.
+        points: The models of the fit, as points of `operator_point`.
         weights: Weight of each of them in the correction, under each of `CIRCUMSTANCES`.
     """
 
@@ -154,12 +154,6 @@ class Coefficients(Struct, frozen=True):
 WINOGRAD_RUNTIMES: Final = frozenset(
     {"ncnn", "paddle-lite", "tnn", "bolt", "mnn", "opencv", "paddle"}
 )
-
-
-def geometric_mean(values: Iterable[float]) -> float:
-    """Geometric mean of positive numbers."""
-    logs = [math.log(value) for value in values]
-    return math.exp(sum(logs) / len(logs))
 
 
 @functools.cache

@@ -5,36 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from feasibility.catalogue.cores import CORE_FAMILIES
 from feasibility.predict.latency.cpu_formula import Cores
 from feasibility.records.device import Cpu, Device
 
-# Cores of one family reach a similar share of their peak.
-_CORES_BY_FAMILY: Final = {
-    "in-order": (
-        "cortex-a53", "cortex-a55", "cortex-a510", "cortex-a520", "tempest", "thunder",
-    ),
-    "narrow": ("cortex-a57", "cortex-a72", "cortex-a73", "cortex-a75"),
-    "big": (
-        "cortex-a76", "cortex-a77", "cortex-a78", "cortex-a78ae", "cortex-a710",
-        "cortex-a715", "cortex-a720", "cortex-a725", "neoverse-n1", "neoverse-n2",
-    ),
-    "wide": ("cortex-x1", "cortex-x2", "cortex-x3", "cortex-x4", "cortex-x925"),
-    "server": ("neoverse-v1", "neoverse-v2", "oryon"),
-    "apple": (
-        "firestorm", "icestorm", "avalanche", "blizzard", "apple-a17-p", "apple-a17-e",
-        "apple-m3-p", "apple-m3-e", "vortex", "lightning",
-    ),
-    "sse": ("tremont",),
-    "avx2": ("broadwell", "haswell", "zen-2", "zen-3", "gracemont", "golden-cove", "skylake"),
-    "avx512": (
-        "skylake-sp", "cascade-lake", "ice-lake-sp", "sapphire-rapids", "emerald-rapids",
-        "zen-4", "zen-5",
-    ),
-}  # fmt: skip
-FAMILIES: Final = tuple(_CORES_BY_FAMILY)
-CORE_FAMILIES: Final = {
-    core: family for family, cores in _CORES_BY_FAMILY.items() for core in cores
-}
 # Kinds of devices with some megabytes of cache for each core.
 COMPUTERS: Final = ("laptop", "desktop", "server")
 UNKNOWN_CORE: Final = {"aarch64": "narrow", "x86_64": "avx2"}
@@ -60,6 +34,13 @@ def cores_of(cpu: Cpu, isa: str) -> tuple[Core, ...]:
         for cluster in cpu.clusters
         for _ in range(cluster.core_count.value)
     )
+
+
+def unknown_cores(device: Device) -> tuple[str, ...]:
+    """Cores of the device that belong to no known family."""
+    clusters = device.cpu.clusters if device.cpu is not None else ()
+    names = dict.fromkeys(cluster.core for cluster in clusters)
+    return tuple(name for name in names if name.lower() not in CORE_FAMILIES)
 
 
 def used_cores(

@@ -9,7 +9,7 @@ import math
 from typing import Final
 
 from feasibility.predict.latency.coefficients import Coefficients
-from feasibility.predict.latency.cpu_cores import CORE_FAMILIES, cores_of
+from feasibility.predict.latency.cpu_cores import cores_of, unknown_cores
 from feasibility.predict.latency.cpu_formula import ESTIMATED_EFFICIENCY, Work
 from feasibility.records.device import Device
 
@@ -58,6 +58,4 @@ def cpu_spread(
     estimated = sum(work.operations.get(kind, 0.0) for kind in ESTIMATED_EFFICIENCY)
     if 2 * estimated > work.total:
         spread *= ESTIMATED_SPREAD
-    clusters = () if device.cpu is None else device.cpu.clusters
-    is_known = all(cluster.core.lower() in CORE_FAMILIES for cluster in clusters)
-    return spread if is_known else spread * ESTIMATED_SPREAD
+    return spread * ESTIMATED_SPREAD if unknown_cores(device) else spread

@@ -59,8 +59,7 @@ _ELEMENT_BYTES: Final = 4
 
 def has_rates(device: Device, runtime: str) -> bool:
     """Whether the device was measured with this runtime."""
-    runs_here = device.runs_on == "cpu" and runtime == MEASURED_RUNTIME
-    return device.measured is not None and runs_here
+    return device.measured is not None and (device.runs_on, runtime) == ("cpu", MEASURED_RUNTIME)
 
 
 def is_same_machine(profile: Profile, device: Device) -> bool:

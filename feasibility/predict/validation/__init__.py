@@ -1,1 +1,1 @@
-"""Compares predictions with published measurements and states their error."""
+"""How far are predictions from published measurements?"""

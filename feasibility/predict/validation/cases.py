@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from feasibility.paths import profiles_dir
 from feasibility.predict.latency.coefficients import REFERENCE_YEAR, CpuFit, Int8, Setting
 from feasibility.predict.latency.cpu_formula import Work
-from feasibility.predict.latency.error_covariance import Run
+from feasibility.predict.latency.error_covariance import Run, operator_point
 from feasibility.predict.latency.gpu_formula import GpuCoefficients
 from feasibility.predict.latency.likely_seconds import (
     integer_unit,
@@ -19,7 +19,7 @@ from feasibility.predict.latency.likely_seconds import (
     likely_gpu_seconds,
     setting_of,
 )
-from feasibility.predict.latency.model_similarity import operator_point
+from feasibility.predict.published_npu_times import ROWS_FILE
 from feasibility.predict.validation.published_devices import all_devices, chip_of
 from feasibility.predict.validation.published_rows import (
     PublishedRow,
@@ -30,7 +30,6 @@ from feasibility.predict.validation.published_rows import (
 from feasibility.predict.validation.row_remarks import Remark
 from feasibility.records.device import Device
 
-ROWS_FILE = "published.csv"
 WORK_FILE = "ncnn_model_macs.csv"
 _OTHER_UNIT: Final = "on a unit that is not projected"
 

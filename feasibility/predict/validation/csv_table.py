@@ -1,4 +1,4 @@
-"""How is a table of comma-separated values read that a person may have written?"""
+"""How is a CSV file read that a user wrote?"""
 
 from __future__ import annotations
 
@@ -17,18 +17,13 @@ _COLUMNS_HINT: Final = "the columns are those of profiles/published.csv"
 _OTHER_DELIMITERS: Final = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
-def table_title(path: Path) -> str:
-    """The first part of an error message on the table."""
-    return f"Cannot read the table {safe_text(str(path))}"
-
-
 def read_table(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
     """The lines of a table with their numbers, each by column; a missing cell is empty text.
 
     Raises:
         UsageError: It cannot be read, a column is missing, or it has no rows.
     """
-    what = table_title(path)
+    what = f"Cannot read the table {safe_text(str(path))}"
     count = 0
     reader = csv.DictReader(io.StringIO(_content(path, what), newline=""))
     try:

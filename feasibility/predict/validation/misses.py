@@ -1,4 +1,4 @@
-"""How far are projections from measured rows, and how far with one or two models measured there?"""
+"""How large is the error of projections, also if one or two models were measured on a device?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which devices were the published rows measured on, beside those of the catalogue?
+"""Which devices were the published rows measured on, in addition to the catalogue's?
 
 `profiles/validation_devices.csv` and `validation_gpus.csv` have one line per device. They serve
 to fit the projection and to state its error; reports never recommend them.

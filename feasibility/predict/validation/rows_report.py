@@ -1,4 +1,4 @@
-"""How far off are the shipped projections for the rows of a user's table?
+"""How large is the error of the shipped projections for the rows of a user's table?
 
 `devices validate --rows FILE.csv` prints this report.
 """
@@ -9,22 +9,18 @@ import functools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
 from feasibility import __version__
 from feasibility.errors import FeasibilityError
+from feasibility.measure.measure_options import Progress, no_progress
 from feasibility.predict.latency.coefficients import Coefficients
 from feasibility.predict.latency.cpu_formula import Work
 from feasibility.predict.latency.interval import cpu_spread
 from feasibility.predict.latency.model_work import work_of_model
-from feasibility.predict.validation.cases import (
-    PublishedTables,
-    case_of,
-    core_count,
-    is_int8,
-)
+from feasibility.predict.validation.cases import PublishedTables, case_of, core_count, is_int8
 from feasibility.predict.validation.misses import (
     Miss,
     cpu_miss,
@@ -57,14 +53,13 @@ SUBJECTS: Final[Mapping[str, str]] = {
 # Rows that the published table keeps for other uses.
 UNSUITABLE_SPLITS: Final = frozenset({"context", "memory", "cpu_fallback", "seed"})
 T = TypeVar("T")
-Progress: TypeAlias = Callable[[int, int, str], None]
 
 
 def rows_report(
     path: Path,
     tables: PublishedTables,
     coefficients: Coefficients,
-    progress: Progress = lambda _done, _total, _doing: None,
+    progress: Progress = no_progress,
 ) -> Accuracy:
     """The error of the projections for the rows of a table.
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from feasibility.records.budget import BudgetReport
-from feasibility.render.ci.problems import Problem, problems
+from feasibility.render.ci.problems import problems
 from feasibility.render.reports.budget import summary_text
 
 _TEXT_ESCAPES: Final = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
@@ -20,14 +20,13 @@ _PROPERTY_ESCAPES: Final = str.maketrans(
 
 def render_annotations(report: BudgetReport) -> bytes:
     """One command per broken or undecided limit, and a notice with the summary."""
-    lines = [_annotation(problem, report.config) for problem in problems(report)]
+    lines = []
+    for problem in problems(report):
+        properties = {"file": report.config, "line": str(problem.line), "title": problem.title}
+        kind = "error" if problem.is_error else "warning"
+        lines.append(_command(kind, properties, problem.text))
     lines.append(_command("notice", {"title": "feasibility budget"}, summary_text(report)))
     return "".join(f"{line}\n" for line in lines).encode()
-
-
-def _annotation(problem: Problem, config: str) -> str:
-    properties = {"file": config, "line": str(problem.line), "title": problem.title}
-    return _command("error" if problem.is_error else "warning", properties, problem.text)
 
 
 def _command(name: str, properties: Mapping[str, str], text: str) -> str:

@@ -8,20 +8,19 @@ from __future__ import annotations
 import msgspec
 
 from feasibility.records.budget import BudgetReport
-from feasibility.render.ci.problems import Problem, problems
+from feasibility.render.ci.problems import problems
 
 
 def render_code_quality(report: BudgetReport) -> bytes:
     """A JSON list with one issue per broken or undecided limit; empty if all are kept."""
-    issues = [_issue(problem, report.config) for problem in problems(report)]
+    issues = [
+        {
+            "description": problem.text,
+            "check_name": problem.rule,
+            "fingerprint": problem.fingerprint,
+            "severity": "major" if problem.is_error else "info",
+            "location": {"path": report.config, "lines": {"begin": problem.line}},
+        }
+        for problem in problems(report)
+    ]
     return msgspec.json.format(msgspec.json.encode(issues), indent=2) + b"\n"
-
-
-def _issue(problem: Problem, config: str) -> dict[str, object]:
-    return {
-        "description": problem.text,
-        "check_name": problem.rule,
-        "fingerprint": problem.fingerprint,
-        "severity": "major" if problem.is_error else "info",
-        "location": {"path": config, "lines": {"begin": problem.line}},
-    }

@@ -1,4 +1,4 @@
-"""Where is a measured model's memory, and when was it taken?"""
+"""What does a report say about memory: where it is, and how it changes over time?"""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from feasibility.render.reports.sections import (
 from feasibility.units import format_bytes, format_bytes_range, format_change, format_duration
 
 TENSOR_COUNT: Final = 6
-_PARTS: Final = (
+PARTS: Final = (
     ("weights_bytes", "weights"),
     ("prepacked_bytes", "weights, prepacked"),
     ("arena_in_use_bytes", "arena, in use"),
@@ -35,7 +35,7 @@ _PARTS: Final = (
     ("retained_bytes", "retained by the allocator"),
     ("transient_bytes", "freed after the runs"),
     ("model_file_bytes", "model files, evictable"),
-    ("library_bytes", "library pages touched later"),
+    ("library_bytes", "library pages"),
     ("unattributed_bytes", "not attributed"),
 )
 SETTINGS: Final = {"arena-off": "arena off", "prepacking-off": "prepacking off"}
@@ -57,7 +57,7 @@ def parts_section(profile: Profile) -> Section | None:
     if anatomy is None:
         return None
     moments = [anatomy.loaded] + ([anatomy.inference_peak] if anatomy.inference_peak else [])
-    rows = [_part_row(name, label, moments) for name, label in _PARTS]
+    rows = [_part_row(name, label, moments) for name, label in PARTS]
     total = ("total", *(format_bytes(each.total_bytes) for each in moments), "")
     titles = ("after loading", "inference peak")
     columns = (
@@ -98,7 +98,7 @@ def _allocation_remarks(anatomy: Anatomy) -> tuple[str, ...]:
     remarks = []
     if anatomy.requested_bytes is not None and anatomy.allocated_bytes is not None:
         added = anatomy.allocated_bytes - anatomy.requested_bytes
-        text = f"requested after loading (memray): {format_bytes(anatomy.requested_bytes)}"
+        text = f"allocated after loading (memray): {format_bytes(anatomy.requested_bytes)}"
         if added > 0:
             text += f"; headers and rounding add {format_bytes(added)}"
         if anatomy.untouched_bytes:
@@ -175,7 +175,8 @@ def arena_section(profile: Profile) -> Section | None:
     )
     remarks = (_held_text(peak), _static_text(profile.model.activation_peak, peak))
     return Section(
-        f"arena in use: at most {format_bytes(total)}, at {node_text(peak.node, peak.op_type)}",
+        f"arena in use in the first run: at most {format_bytes(total)}, at "
+        f"{node_text(peak.node, peak.op_type)}",
         grid=grid if grid.rows else None,
         remarks=tuple(filter(None, remarks)),
     )

@@ -43,14 +43,14 @@ _MISSING: Final[dict[ActionCode, str]] = {
     "measure-network": "measured figures of the network to the {name} are missing",
 }
 _ACTIONS: Final[dict[ActionCode, str]] = {
-    "time-on-device": "measure its time on the {name}, then run `feasibility devices calibrate "
-    "{device} --measured {model}=TIME`",
-    "time-in-file": "measure its time on the {name} and give it with `--measured TIMES.toml`; the "
-    'file contains [{device}] and "{model}" = "TIME"',
+    "time-on-device": "measure the model's time on the {name}, then run `feasibility devices "
+    "calibrate {device} --measured {model}=TIME`",
+    "time-in-file": "measure the model's time on the {name} and give it with `--measured "
+    'TIMES.toml`; the file contains [{device}] and "{model}" = "TIME"',
     "more-runs": "take more runs with --runs, or set another --latency",
-    "measure-memory": "measure its memory for the {name}: `feasibility measure {model}`",
-    "prove-memory": "run it under the memory limit of the {name}: `feasibility prove {model} "
-    "--device {device}`",
+    "measure-memory": "measure the model's memory for the {name}: `feasibility measure {model}`",
+    "prove-memory": "run the model under the memory limit of the {name}: `feasibility prove "
+    "{model} --device {device}`",
     "measure-network": "measure the network to the {name} and set --network UP/DOWN/RTT",
 }
 

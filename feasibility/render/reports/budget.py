@@ -57,7 +57,7 @@ SOURCE_TEXT: Final[dict[Source, str]] = {
 _METRIC_TEXT: Final = {
     "flops": "FLOPs",
     "peak": "peak memory",
-    "resident": "resident after load",
+    "resident": "resident after loading",
     "drift": "drift of outputs",
 }
 _KIND_TEXT: Final = {
@@ -130,7 +130,7 @@ def _model_rows(model: ModelBudget, *, in_full: bool) -> list[tuple[tuple[str, .
 def metric_text(metric: str) -> str:
     """Name of a metric in reports."""
     if "." in metric:
-        return name_text(metric.replace(".", " on "), 40)
+        return name_text(metric.replace("devices.", "verdict.").replace(".", " on "), 40)
     return _METRIC_TEXT.get(metric, name_text(metric.replace("_", " "), 40))
 
 

@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from feasibility.records.assessment import Assessment, DeviceAssessment, ModelAssessment, Storage
+from feasibility.records.assessment import Assessment, DeviceAssessment, ModelAssessment
 from feasibility.records.intervals import BytesInterval, DurationInterval
-from feasibility.records.profile import Profile
 from feasibility.render.reports.assessment_texts import (
     SERVER,
     best_server,
@@ -16,7 +15,7 @@ from feasibility.render.reports.assessment_texts import (
     kind_text,
     server_text,
 )
-from feasibility.render.reports.compare_devices import duration_text, places_section, stream_rows
+from feasibility.render.reports.compare_devices import duration_text, energy_rows, places_section
 from feasibility.render.reports.measure import profile_details
 from feasibility.render.reports.model_and_machine import host_row, model_row, summary_rows
 from feasibility.render.reports.prove import device_proof_section
@@ -83,13 +82,15 @@ def _model_sections(
     yield Section(grid=device_grid(model), remarks=remarks)
     yield device_proof_section(model.devices)
     yield section_of("", next_rows(model))
-    yield measured_section(model.profile)
-    yield notice_section(model.profile.warnings)
+    profile, host = model.profile, host_row(model.profile)
+    assumed = assumption_rows(profile.workload.assumptions)
+    rows = (model_row(profile), *summary_rows(profile), *assumed)
+    yield Section(f"{host.label} {host.text}", rows)
+    yield notice_section(profile.warnings)
     if details:
         yield from map(device_section, model.devices)
         yield places_section(model)
-        yield alternative_section(model)
-        yield from profile_details(model.profile)
+        yield from profile_details(profile)
 
 
 def headline(model: ModelAssessment) -> tuple[str, Tone]:
@@ -174,13 +175,6 @@ def _label(group: Sequence[DeviceAssessment], everyone: Sequence[DeviceAssessmen
     return label
 
 
-def measured_section(profile: Profile) -> Section:
-    """What was measured here, and what was assumed for it."""
-    host, assumed = host_row(profile), assumption_rows(profile.workload.assumptions)
-    rows = (model_row(profile), *summary_rows(profile), *assumed)
-    return Section(f"{host.label} {host.text}", rows)
-
-
 def device_section(found: DeviceAssessment) -> Section:
     """Everything that led to one device's verdict."""
     parts = ", ".join(f"{name_text(key, 20)} {value}" for key, value in found.score_parts.items())
@@ -191,8 +185,7 @@ def device_section(found: DeviceAssessment) -> Section:
         Row("", name_text(found.memory.explanation, 1000)),
         Row("time", _latency_text(found.latency)),
         Row("", name_text(found.latency.explanation, 1000)),
-        Row("storage", _storage_text(found.storage)),
-        *stream_rows(found),
+        *energy_rows(found),
         *listed_rows("because", found.reasons_text),
         *listed_rows("change", found.changes),
     ]
@@ -200,21 +193,12 @@ def device_section(found: DeviceAssessment) -> Section:
     return Section(f"{name_text(found.name, 40)} ({name_text(found.device, 40)})", kept)
 
 
-def _storage_text(storage: Storage) -> str:
-    if storage.needed_bytes == 0:
-        return "not known"
-    return f"{format_bytes(storage.needed_bytes)}; {_limit_text(storage.budget_bytes)}"
-
-
-def _limit_text(budget_bytes: int | None) -> str:
-    return "no limit known" if budget_bytes is None else f"limit {format_bytes(budget_bytes)}"
-
-
 def _memory_text(memory: BytesInterval) -> str:
     text = format_bytes(memory.likely_bytes)
     if memory.low_bytes is not None and memory.high_bytes is not None:
         text = f"{format_bytes_range(memory.low_bytes, memory.high_bytes)}, likely {text}"
-    text += f"; {_limit_text(memory.budget_bytes)}"
+    if memory.budget_bytes is not None:
+        text += f"; limit {format_bytes(memory.budget_bytes)}"
     if memory.runtime_bytes is not None:
         text += f"; includes {format_bytes(memory.runtime_bytes)} for the runtime"
     return f"{text}; {METHOD_TEXT[memory.method]}"
@@ -228,14 +212,3 @@ def _latency_text(latency: DurationInterval) -> str:
         default = "default " if latency.is_budget_default else ""
         text += f"; {default}target {format_duration(latency.budget_ns)}"
     return f"{text}; {METHOD_TEXT[latency.method]}"
-
-
-def alternative_section(model: ModelAssessment) -> Section | None:
-    """The other places that were considered."""
-    names = {found.device: found.name for found in model.devices}
-    rows = []
-    for other in model.placement.alternatives:
-        name = names.get(other.device or "", "")
-        reason = name_text(other.reason.removeprefix(f"{name}: "), 300)
-        rows.append(Row(name_text(name, 32), f"{verdict_text(other.where)}: {reason}"))
-    return section_of("also considered", rows)

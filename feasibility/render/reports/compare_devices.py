@@ -1,4 +1,4 @@
-"""How do all places compare: time, energy, cost, and what is sent?"""
+"""What does the table of all devices and servers show? Time, energy, cost and bytes sent."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from feasibility.units import (
     format_duration_range,
     format_energy_range,
     format_number_range,
-    format_percent_range,
 )
 
 _MICRO: Final = 10**6
@@ -31,18 +30,21 @@ _YES_OR_NO: Final = {True: "yes", False: "no"}
 
 
 def places_section(model: ModelAssessment) -> Section | None:
-    """All places in one table, then what the figures include."""
+    """All devices and servers in one table, then what the figures include."""
     candidates = model.placement.candidates
     if not candidates:
         return None
     cloud: list[tuple[Column, Callable[[Candidate], Cell]]] = [
         (Column("USD per 1,000 requests", title_width=13), _cost_text),
         (Column("works offline", title_width=7), lambda item: _YES_OR_NO[item.works_offline]),
-        (Column("inputs leave", title_width=6), lambda item: _YES_OR_NO[item.data_leaves_device]),
+        (
+            Column("inputs leave device", title_width=7),
+            lambda item: _YES_OR_NO[item.data_leaves_device],
+        ),
     ]
     grid = table(
         candidates,
-        (Column("place", min_width=16), lambda item: name_text(item.name, 32)),
+        (Column("device", min_width=16), lambda item: name_text(item.name, 32)),
         (Column("verdict"), lambda item: item.verdict.replace("-", " ")),
         (Column("time with network", title_width=15), lambda item: duration_text(item.latency)),
         (Column("highest memory", title_width=8), lambda it: format_bytes(it.memory_high_bytes)),
@@ -55,7 +57,7 @@ def places_section(model: ModelAssessment) -> Section | None:
         *(cloud if any(item.where == "cloud" for item in candidates) else ()),
         splits=True,
     )
-    return Section("all places", grid=grid, remarks=_remarks(model))
+    return Section("all devices and servers", grid=grid, remarks=_remarks(model))
 
 
 def _download_text(item: Candidate) -> str:
@@ -74,7 +76,7 @@ def _cost_text(item: Candidate) -> str:
 
 
 def _remarks(model: ModelAssessment) -> tuple[str, ...]:
-    """Network and prices of the figures, and how to complete or settle them."""
+    """Network and prices of the figures, and how to complete them."""
     placed = model.placement
     remarks = [] if placed.network is None else [_network_text(placed.network)]
     remarks += [
@@ -94,10 +96,9 @@ def _remarks(model: ModelAssessment) -> tuple[str, ...]:
         )
     if any(item.energy is not None for item in placed.candidates):
         remarks.append(
-            "energy: power of the machine times latency, radio not included; low: shortest time x "
-            "30 % power, high: longest time x full power"
+            "energy: latency multiplied by power, radio not included; low: shortest time at 30 % "
+            "of the power, high: longest time at full power"
         )
-    remarks += [name_text(text, 300) for text in placed.settled_by]
     return tuple(remarks)
 
 
@@ -111,17 +112,8 @@ def _network_text(network: Network) -> str:
     return f"{text}, {ends} up [{name_text(network.source, 400)}]"
 
 
-def stream_rows(found: DeviceAssessment) -> Iterator[Row]:
-    """How busy a rate keeps a device, its real-time factor and its energy."""
-    busy = found.utilisation
-    several = next((one for one in found.reasons if one.code == "several-servers"), None)
-    if several is not None:
-        yield Row("servers", several.text)
-    elif busy is not None:
-        share = format_percent_range(busy.low_ratio, busy.high_ratio)
-        yield Row("busy", f"{share} of the time")
-    if found.realtime is not None:
-        yield Row("real time", f"factor {factor_text(found.realtime)}")
+def energy_rows(found: DeviceAssessment) -> Iterator[Row]:
+    """The energy of one inference and how it was computed; nothing if it is not known."""
     if found.energy is not None:
         yield Row("energy", f"{energy_text(found.energy)} per inference")
         yield Row("", name_text(found.energy.explanation, 300))

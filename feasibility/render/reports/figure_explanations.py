@@ -24,7 +24,6 @@ from feasibility.units import (
     format_bytes,
     format_count,
     format_duration_range,
-    format_factor,
     format_number,
     format_percent,
 )
@@ -40,12 +39,12 @@ _PARTS: Final = {
     "workspace": "the work space of the runs",
 }
 _TIME_BASIS: Final[dict[LatencyBasisCode, str]] = {
-    "fitted": "from the work of each operator type. On devices that the formula was not fitted to, "
-    "{share} of published times are inside such intervals.",
+    "fitted": "from the work of each operator type. On devices that were left out of the fit, "
+    "{share} of published times were inside their intervals.",
     "measured-rates": "from the work of each operator type and its speed, measured on this device. "
-    "{share} of the models that were checked are inside such intervals (docs/devices.md).",
-    "host-latency": f"{_UNKNOWN_WORK}. Its measured latency was scaled by the speed of both "
-    "processors, so the interval is wide.",
+    "{share} of the checked models were inside their intervals (docs/devices.md).",
+    "host-latency": f"{_UNKNOWN_WORK}. Its measured latency was scaled by the ratio of the "
+    "speeds of both processors, so the interval is wide.",
     "unknown-work": f"{_UNKNOWN_WORK}, and there is no latency of a machine like this.",
     "unknown-work-gpu": f"{_UNKNOWN_WORK}, and a time on a CPU cannot be scaled to a GPU.",
     "no-processor": "The device file does not state the speed of its processor.",
@@ -67,7 +66,7 @@ def latency_explanation(latency: DurationInterval, profile: Profile) -> str:
 def energy_explanation(energy: EnergyInterval) -> str:
     """The power behind an energy, and its source."""
     power = format_count(energy.power_mw / 1000, "W")
-    return f"Latency times 30 to 100 % of {power} ({energy.power_source})."
+    return f"Latency multiplied by 30 to 100 % of {power} ({energy.power_source})."
 
 
 def cost_explanation(cost: CostInterval) -> str:
@@ -106,16 +105,16 @@ def _time_source(latency: DurationInterval, profile: Profile) -> str:
         sentences.append(_anchors_text(latency.anchor_count, basis.anchor_ratio, basis))
     if basis.host_ratio > 1:
         sentences.append(
-            f"Multiplied by {format_factor(basis.host_ratio)}: on this machine, the model was "
-            "slower than its work explains."
+            f"Multiplied by {format_number(basis.host_ratio)}, because on this machine the model "
+            "was slower than its operations explain."
         )
     if basis.is_loop_counted_once:
         sentences.append("A loop of unknown length was counted once.")
     if (npu := basis.npu) is not None:
         sentences.append(
-            "On its NPU a model of this name took "
-            f"{format_duration_range(npu.low_ns, npu.high_ns)} in published tables (fastest: "
-            f"{npu.runtime}, {npu.precision}). Operators that the NPU does not have run on the CPU."
+            "Published tables have a model of this name: on the NPU of this device it took "
+            f"{format_duration_range(npu.low_ns, npu.high_ns)} (fastest: {npu.runtime}, "
+            f"{npu.precision}). Operators that the NPU does not have run on the CPU."
         )
     return " ".join(sentences)
 
@@ -136,13 +135,13 @@ def _target_text(latency: DurationInterval, basis: LatencyBasis) -> str:
 
 def _anchors_text(count: int, ratio: float, basis: LatencyBasis) -> str:
     models, other = counted(count, "model"), basis.other_anchor_count
-    text = f"Multiplied by {format_number(ratio)} after {models} measured on the device itself"
+    text = f"Multiplied by {format_number(ratio)} because of {models} timed on the device itself"
     if not other:
         return f"{text}."
     which = "" if other == count else f"{other} of them "
     return (
-        f"{text}, {which}with another runtime, arithmetic or number of threads, which counts for "
-        "less."
+        f"{text}, {which}with another runtime, arithmetic or number of threads and so with less "
+        "weight."
     )
 
 
@@ -153,15 +152,14 @@ def memory_explanation(memory: BytesInterval) -> str:
         return memory.explanation
     sentences = [_memory_source(memory, basis)]
     if basis.code != "gpu" and (parts := _part_texts(basis, MIB)):
-        sentences.append(f"While running: {', '.join(parts)}.")
+        sentences.append(f"Largest parts while running: {', '.join(parts)}.")
     if basis.code == "other-isa" and basis.isa == "aarch64":
-        sentences.append("To measure it: --on emulate:aarch64, or --on ssh:HOST.")
+        sentences.append("To measure it, use --on emulate:aarch64 or --on ssh:HOST.")
     if basis.load_bytes is not None and basis.run_bytes is not None:
         load, run = format_bytes(basis.load_bytes), format_bytes(basis.run_bytes)
-        sentences.append(f"About {load} to load and {run} to run.")
+        own = format_bytes(memory.runtime_bytes or 0)
         sentences.append(
-            f"Before any model is loaded, the runtime takes "
-            f"{format_bytes(memory.runtime_bytes or 0)}."
+            f"The model needs about {load} to load and {run} to run; the runtime adds {own}."
         )
     return " ".join(sentences)
 
@@ -177,7 +175,11 @@ def _memory_source(memory: BytesInterval, basis: MemoryBasis) -> str:
         return f"{_NOT_MEASURED}; modelled for {basis.isa} from the graph alone."
     if basis.code == "gpu":
         parts = ", ".join(_part_texts(basis, 0))
-        return f"GPU memory: {parts}. The runtime's arena may hold up to twice the tensors."
+        arena = format_bytes((memory.likely_bytes or 0) - (memory.runtime_bytes or 0))
+        return (
+            f"GPU memory: {parts}. The arena needs about {arena} for weights and activations, and "
+            "at most twice their sum."
+        )
     if basis.code == "measured-gpu":
         return f"GPU memory: peak of {format_bytes(basis.run_bytes or 0)} on {basis.measured_on}."
     if basis.code == "whole-process":
@@ -189,13 +191,15 @@ def _memory_source(memory: BytesInterval, basis: MemoryBasis) -> str:
 
 
 def _other_isa_text(basis: MemoryBasis) -> str:
-    text = f"Projected for {basis.isa} from figures measured on {basis.measured_isa}:"
+    text = f"Projected for {basis.isa} from figures measured on {basis.measured_isa}"
     loading, running = basis.load_change_bytes, basis.run_change_bytes
     if loading is None or running is None:
-        return f"{text} about the same while running on both; the graph is not known."
-    text += f" {_difference(loading)} to load"
+        return (
+            f"{text}. The graph is not known, so both are expected to need the same while running."
+        )
+    text += f": {_difference(loading)} to load"
     if abs(loading) >= _NOTEWORTHY_BYTES:
-        text += " because x86-64 keeps a copy of convolution weights in another layout"
+        text += " (x86-64 keeps a second copy of convolution weights)"
     return f"{text}, {_difference(running)} to run."
 
 

@@ -106,6 +106,9 @@ def memory_section(profile: Profile) -> Section | None:
     memory = profile.memory
     if memory is None:
         return None
+    comfort = "with less, the process is slow: evicted file pages are read again"
+    if memory.comfort_bytes == memory.floor_bytes:
+        comfort = "equal to the floor: below it, the process is killed"
     rows = [
         _figure_row("load peak", memory.load_peak_bytes, "highest while loading"),
         Row(
@@ -116,22 +119,12 @@ def memory_section(profile: Profile) -> Section | None:
         ),
         _figure_row("inference peak", memory.inference_peak_bytes, "highest during the runs"),
         _figure_row("floor", memory.floor_bytes, "with less, the process is killed"),
-        _figure_row(
-            "comfort",
-            memory.comfort_bytes,
-            _comfort_words(memory),
-        ),
+        _figure_row("comfort", memory.comfort_bytes, comfort),
     ]
     if profile.default_allocator is not None:
         rows.append(Row("default allocator", _default_range_text(profile.default_allocator)))
     title = f"memory above the baseline of {baseline_text(memory, profile)}"
     return Section(title, tuple(rows), remarks=(_memory_remark(memory),))
-
-
-def _comfort_words(memory: Memory) -> str:
-    if memory.comfort_bytes == memory.floor_bytes:
-        return "the same as the floor: no limit makes it slow without killing it"
-    return "with less, it is slow: evicted file pages are read again"
 
 
 def _figure_row(label: str, size_bytes: int | None, words: str) -> Row:
@@ -173,8 +166,10 @@ def time_section(latency: Latency | None) -> Section:
         "median": median,
         "mean": _joined(("", latency.mean_ns), ("standard deviation ", latency.stdev_ns)),
         "percentiles": _joined(("fastest ", latency.min_ns), *percentiles),
-        "first run": _joined(("", latency.first_run_ns), after=", not one of the runs above"),
-        "loading": _joined(("", latency.load_ns), after=", creating the session"),
+        "first run": _joined(
+            ("", latency.first_run_ns), after=", not included in the figures above"
+        ),
+        "loading": _joined(("", latency.load_ns), after=", to create the session"),
     }
     # Figures of other programs may hold only the median.
     return Section("time of one run", tuple(Row(*item) for item in texts.items() if item[1]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from feasibility.records.profile import Host, Latency, Memory, Profile
 from feasibility.records.proof import Proof
@@ -23,6 +24,9 @@ from feasibility.units import (
     format_duration,
     format_factor,
 )
+
+# A larger multiple of the file says nothing about the file.
+_HIGHEST_MULTIPLE: Final = 100
 
 
 def model_row(profile: Profile | Proof) -> Row:
@@ -83,7 +87,7 @@ def summary_rows(profile: Profile) -> tuple[Row, ...]:
         on_disk = profile.model.file_bytes + profile.model.external_bytes
         text = f"{format_bytes(memory.load_peak_bytes)} to load"
         # Of a small file, the memory is that of the runtime, and a multiple says nothing.
-        if on_disk >= MIB:
+        if on_disk >= max(MIB, memory.load_peak_bytes // _HIGHEST_MULTIPLE):
             text += f" ({format_factor(memory.load_peak_bytes / on_disk)} the file)"
         if memory.inference_peak_bytes is not None:
             text += f", {format_bytes(memory.inference_peak_bytes)} to run"

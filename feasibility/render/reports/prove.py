@@ -79,10 +79,10 @@ def _next_rows(proof: Proof) -> Iterator[Row]:
         enough = format_bytes(found.comfort_bytes or found.floor_bytes)
         yield Row("next", f"reserve {enough}, plus what the rest of the process needs")
     elif run is not None and run.outcome == "thrashed":
-        yield Row("next", "give it more memory; --bisect finds how much")
+        yield Row("next", "give the model more memory; --bisect finds how much")
     elif run is not None and run.outcome == "killed":
         needed = format_bytes(proof.needed_bytes)
-        yield Row("next", f"give it about {needed}; --bisect finds the exact limit")
+        yield Row("next", f"give the model about {needed}; --bisect finds the exact limit")
 
 
 def _limit_rows(proof: Proof) -> Iterator[Row]:
@@ -95,8 +95,8 @@ def _limit_rows(proof: Proof) -> Iterator[Row]:
     yield Row("limit", f"{format_bytes(proof.memory_bytes)} for the model{device}")
     yield Row(
         "",
-        f"plus {format_bytes(proof.baseline_bytes)} charged for Python and the runtime "
-        f"= {format_bytes(proof.verdict.enforced_bytes)}",
+        f"plus {format_bytes(proof.baseline_bytes)} for Python and the runtime "
+        f"= {format_bytes(proof.verdict.enforced_bytes)}; shared library pages are not counted",
     )
     yield Row("", how)
 
@@ -111,7 +111,7 @@ def device_proof_section(devices: Sequence[DeviceAssessment]) -> Section | None:
         (Column("device", min_width=20), lambda pair: name_text(pair[0], 32)),
         (Column("memory limit", "right"), lambda pair: format_bytes(pair[1].run.limit_bytes)),
         (Column("result"), lambda pair: _result_text(pair[1].run)),
-        (Column("time", "right"), lambda pair: _factor_text(pair[1].run.latency_ratio)),
+        (Column("relative time", "right"), lambda pair: _factor_text(pair[1].run.latency_ratio)),
         tone=lambda pair: _TONES[pair[1].run.outcome],
         tone_column=2,
     )
@@ -170,10 +170,8 @@ def _floor_text(found: Bisection) -> str:
     predicted = f"predicted: {format_bytes(found.predicted_floor_bytes)}"
     if found.floor_bytes is None:
         return f"not found, killed under every limit; {predicted}"
-    if found.killed_bytes is None:
-        below = "no limit killed it"
-    else:
-        below = f"killed with {format_bytes(found.killed_bytes)}"
+    killed = found.killed_bytes
+    below = "never killed" if killed is None else f"killed with {format_bytes(killed)}"
     return f"{format_bytes(found.floor_bytes)}, survived; {below}; {predicted}"
 
 
@@ -182,9 +180,9 @@ def _comfort_text(found: Bisection) -> str:
     if found.comfort_bytes is None:
         return f"not found, slow under every limit; {predicted}"
     if found.slow_bytes is None:
-        below = "no limit made it slower"
+        below = "never slower"
     elif found.slow_bytes == found.killed_bytes:
-        below = "with less it is killed before it slows down"
+        below = "with less, it is killed"
     else:
         below = f"slow with {format_bytes(found.slow_bytes)}"
     margin = format_percent(found.comfort_ratio - 1)
@@ -210,7 +208,10 @@ def runs_section(proof: Proof) -> Section | None:
         (Column("result"), _result_text),
         (Column("loading", "right", rank=2), lambda run: known(run.load_ns, format_duration, "")),
         (Column("per run", "right"), lambda run: known(run.median_ns, format_duration, "")),
-        (Column("time", "right"), lambda run: _factor_text(run.latency_ratio)),
+        (
+            Column("relative time", "right", title_width=8),
+            lambda run: _factor_text(run.latency_ratio),
+        ),
         (
             Column("read again per run", "right", rank=1),
             lambda run: format_bytes(run.reread_per_run_bytes) if run.reread_per_run_bytes else "",

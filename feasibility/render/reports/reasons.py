@@ -7,6 +7,7 @@ from typing import Final
 
 from feasibility.records.assessment import MemoryLimit, Part, Reason, ReasonCode, SystemName
 from feasibility.records.device import Role
+from feasibility.render.reports.change_texts import changes_text
 from feasibility.text import safe_text
 from feasibility.units import (
     SECOND_NS,
@@ -62,25 +63,29 @@ def _memory(reason: Reason) -> str:
         text += f" to {reason.phase}"
     if reason.memory_limit is None or reason.budget_bytes is None:
         return f"{text}; no limit known"
-    limit = _limit_text(reason.memory_limit, reason.budget_bytes)
+    return _judged(reason, text, f"limit: {_limit_text(reason.memory_limit, reason.budget_bytes)}")
+
+
+def _judged(reason: Reason, found: str, limit: str) -> str:
+    """A figure and how it compares with its limit or target."""
     if reason.code == "over-limit":
-        return f"{text}, over the limit: {limit}"
+        return f"{found}, over the {limit}"
     if reason.code == "limit-inside-interval":
-        return f"{text}, and the limit lies inside this interval: {limit}"
-    return f"{text}; {limit}"
+        return f"{found}; this interval contains the {limit}"
+    return f"{found}; {limit}"
 
 
 def _limit_text(limit: MemoryLimit, budget_bytes: int) -> str:
     """Who sets the limit, for example `Android grants a foreground app 2 GiB of 8 GiB`."""
     size = format_bytes(budget_bytes)
     if limit.source == "option":
-        return f"--memory is {size}"
+        return f"{size} (--memory)"
     about = "about " if limit.is_estimate else ""
     total = "" if limit.total_bytes is None else f" of {format_bytes(limit.total_bytes)}"
     if limit.source == "gpu":
-        return f"{about}{size}{total} of GPU memory can be used"
+        return f"{about}{size}{total} of GPU memory"
     if limit.system is None or limit.role is None:
-        return f"{size} can be used"
+        return size
     text = f"{_SYSTEMS[limit.system]} grants {_ROLES[limit.role]} {about}{size}{total}"
     if limit.asked_role is not None:
         text += f" (the device file has no figure for {_ROLES[limit.asked_role]})"
@@ -100,15 +105,12 @@ def _request(reason: Reason) -> str:
 
 
 def _against_target(reason: Reason, takes: str, unknown: str) -> str:
-    target, time = "target" if reason.is_budget_asked else "default target", reason.budget_ns
+    kind = "target" if reason.is_budget_asked else "default target"
+    target = f"{kind} of {format_duration(reason.budget_ns)}"
     if reason.actual_low_ns is None or reason.actual_high_ns is None:
-        return f"{unknown}; {target} {format_duration(time)}"
-    text = f"{takes} {format_duration_range(reason.actual_low_ns, reason.actual_high_ns)}"
-    if reason.code == "over-limit":
-        return f"{text}, over the {target} of {format_duration(time)}"
-    if reason.code == "limit-inside-interval":
-        return f"{text}, and the {target} of {format_duration(time)} lies inside this interval"
-    return f"{text}; {target} {format_duration(time)}"
+        return f"{unknown}; {target}"
+    time = format_duration_range(reason.actual_low_ns, reason.actual_high_ns)
+    return _judged(reason, f"{takes} {time}", target)
 
 
 def _storage(reason: Reason) -> str:
@@ -118,9 +120,8 @@ def _storage(reason: Reason) -> str:
     if reason.budget_bytes is None:
         return text
     limit = format_bytes(reason.budget_bytes)
-    source = f"{limit} (--app-size)" if reason.is_budget_asked else f"{limit} on this device"
-    is_over = reason.code == "over-limit"
-    return f"{text}, over the limit of {source}" if is_over else f"{text}; limit {source}"
+    source = "(--app-size)" if reason.is_budget_asked else "on this device"
+    return _judged(reason, text, f"limit of {limit} {source}")
 
 
 def _rate(reason: Reason) -> str:
@@ -137,13 +138,15 @@ def _rate(reason: Reason) -> str:
     if reason.code == "within-limit":
         return f"{asked} keep it busy {format_percent_range(*busy)} of the time"
     done = format_number_range(rate / busy[1], rate / busy[0])
-    ending = ", too slow" if reason.code == "over-limit" else ": the rate lies inside this interval"
-    return f"does {done} of the {asked} asked for{ending}"
+    text = f"reaches {done} inferences per second"
+    if reason.code == "over-limit":
+        return f"{text}, below the target of {format_count(rate)}"
+    return f"{text}; this interval contains the target of {format_count(rate)}"
 
 
 def _realtime(reason: Reason) -> str:
     signal_ns = reason.budget_ns or 1
-    signal = f"the {format_duration(signal_ns)} of signal per inference"
+    signal = f"the length of the signal ({format_duration(signal_ns)} per inference)"
     low, high = reason.actual_low_ns, reason.actual_high_ns
     if low is None or high is None:
         return f"time not known, so {signal} cannot be checked"
@@ -152,7 +155,7 @@ def _realtime(reason: Reason) -> str:
         text = f"takes {format_percent_range(*factor)} of {signal}"
     else:
         text = f"takes {format_number_range(*factor)} times {signal}"
-    endings = {"over-limit": ", too slow", "limit-inside-interval": ": undecided"}
+    endings = {"over-limit": ": too slow", "limit-inside-interval": ": undecided"}
     return text + endings.get(reason.code, "")
 
 
@@ -162,9 +165,10 @@ def _uplink(reason: Reason) -> str:
         return "size of the inputs not known, so the uplink cannot be checked"
     if reason.upload_bytes == 0:
         return "nothing to send"
-    verbs = {"over-limit": "cannot carry", "limit-inside-interval": "may not carry"}
+    speeds = {"over-limit": "is too slow", "limit-inside-interval": "may be too slow"}
     often = f"{format_count(reason.rate_per_s or 0.0)} times per second"
-    return f"{safe_text(reason.network, 80)} {verbs.get(reason.code, 'carries')} {sent} {often}"
+    speed = speeds.get(reason.code, "is fast enough")
+    return f"{safe_text(reason.network, 80)} {speed} to send {sent} {often}"
 
 
 def _names(reason: Reason) -> str:
@@ -182,23 +186,27 @@ _BY_PART: Final[dict[Part, Callable[[Reason], str]]] = {
     "uplink": _uplink,
 }
 _BY_CODE: Final[dict[ReasonCode, Callable[[Reason], str]]] = {
-    "operators-available": lambda _: "all operators are in the standard build",
+    "operators-available": lambda _: (
+        "standard builds of ONNX Runtime have all operators of the model"
+    ),
     "operators-not-checked": lambda reason: (
         f"operators of {safe_text(reason.runtime, 40)} not checked"
     ),
     "operators-missing": lambda reason: (
-        f"needs {_names(reason)}, which no standard build of ONNX Runtime has"
+        f"needs {_names(reason)}, missing in standard builds of ONNX Runtime"
     ),
     "operators-x86-only": lambda reason: (
-        f"contains {_names(reason)}, which exists only on x86-64: the model was optimised there; "
-        "use the file from before the optimisation"
+        f"contains {_names(reason)}, which exists only on x86-64, because the model was optimised "
+        "there; use the file from before the optimisation"
     ),
     "no-network-allowed": lambda _: "it must work without a network (--offline)",
-    "inputs-private": lambda _: "inputs may not leave the device (--private)",
+    "inputs-private": lambda _: "inputs must stay on the device (--private)",
     "external-data": lambda reason: (
-        "store the weights as external data: they are mapped instead of copied, and the peak "
-        f"falls from about {format_bytes(reason.unchanged_bytes)} to at most "
-        f"{format_bytes(reason.actual_high_bytes)} (where measured, 1.02 to 1.07 times the latency)"
+        f"{changes_text(reason.changes)}: the modelled peak falls from about "
+        f"{format_bytes(reason.unchanged_bytes)} to at most "
+        f"{format_bytes(reason.actual_high_bytes)}; "
+        f"`feasibility fit MODEL --device {safe_text(reason.device, 40)}` measures it and writes "
+        "the files"
     ),
     "steady-allocator": lambda reason: (
         f"start the process with {TRIM_SETTING}: glibc then returns freed memory, and the peak "

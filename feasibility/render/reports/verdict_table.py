@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from feasibility.records.assessment import (
@@ -64,15 +64,21 @@ def verdict_text(verdict: Verdict | Where) -> str:
 
 def device_grid(model: ModelAssessment) -> Grid:
     """One row per device: verdict, time and target, memory and limit."""
-    signal = (Column("of real time", title_width=9), _realtime_cell)
+    factor: tuple[Column, Callable[[DeviceAssessment], str]] = (
+        Column("real-time factor", title_width=9),
+        lambda found: factor_text(found.realtime) if found.realtime else NOT_MEASURED,
+    )
     return table(
         model.devices,
         (Column("device", min_width=16), lambda found: name_text(found.name, 32)),
         (Column("verdict"), lambda found: verdict_text(found.verdict)),
         (Column("time"), lambda found: _time_cell(found, model)),
-        (Column("target"), lambda found: _target_cell(found, model)),
+        (
+            Column("target"),
+            lambda found: known(shown_latency(found, model)[0].budget_ns, format_duration, "-"),
+        ),
         (Column("memory / limit"), _memory_cell),
-        *([signal] if any(found.realtime is not None for found in model.devices) else []),
+        *([factor] if any(found.realtime is not None for found in model.devices) else []),
         tone=lambda found: VERDICT_TONE[found.verdict],
         tone_column=1,
         splits=True,
@@ -110,20 +116,12 @@ def _time_cell(found: DeviceAssessment, model: ModelAssessment) -> str:
     return f"{duration_text(latency)}{_mark(found, part)}{' *' if has_network else ''}"
 
 
-def _target_cell(found: DeviceAssessment, model: ModelAssessment) -> str:
-    return known(shown_latency(found, model)[0].budget_ns, format_duration, "-")
-
-
 def _memory_cell(found: DeviceAssessment) -> str:
     memory = found.memory
     if memory.likely_bytes is None or memory.budget_bytes is None:
         return format_bytes(memory.likely_bytes)
     text = format_bytes_of(memory.likely_bytes, memory.budget_bytes).replace(" of ", " / ")
     return f"{text}{_mark(found, 'memory')}"
-
-
-def _realtime_cell(found: DeviceAssessment) -> str:
-    return NOT_MEASURED if found.realtime is None else factor_text(found.realtime)
 
 
 def _mark(found: DeviceAssessment, part: Part) -> str:
@@ -158,13 +156,13 @@ def _mark_remarks(model: ModelAssessment) -> tuple[str, ...]:
     network = model.placement.network
     if network is None or not any(cell.endswith(" *") for cell in cells):
         return (found,)
-    text = f"* with the network: {name_text(network.name, 80)}"
+    text = f"* includes the network ({name_text(network.name, 80)}"
     if network.is_assumed:
         reasons = (reason for found in model.devices for reason in found.reasons)
         is_judged = any(reason.part in ("request", "uplink") for reason in reasons)
-        text += ", assumed" if is_judged else ", assumed and not part of the verdict"
-        text += "; set --network"
-    return found, text
+        ignored = "" if is_judged else "; the verdict ignores it"
+        return found, f"{text}, assumed){ignored}; set --network"
+    return found, f"{text})"
 
 
 def _memory_remarks(devices: Sequence[DeviceAssessment]) -> tuple[str, ...]:

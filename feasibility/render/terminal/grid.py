@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from feasibility.render.reports.sections import Bar, Column, Grid, Tone
+from feasibility.render.terminal.bar import bar_text
 from feasibility.render.terminal.text_lines import (
     TONE_STYLES,
     fitted,
@@ -22,7 +23,6 @@ from feasibility.render.terminal.text_lines import (
 NARROWEST_COLUMN: Final = 6
 BAR_WIDTHS: Final = (8, 16)
 GAP: Final = 2
-_EIGHTHS: Final = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
 
 
 def print_grid(console: Console, grid: Grid, *, indent: int = 2) -> None:
@@ -49,23 +49,6 @@ def _print_table(console: Console, grid: Grid, room: int, margin: Text) -> None:
             style = TONE_STYLES[tone] if index == tone_index else ""
             line += Text(text, style=style) + Text(" " * GAP)
         print_line(console, line)
-
-
-def bar_text(bar: Bar, width: int, *, ascii_only: bool) -> str:
-    """The bar as blocks; beyond 1 its last character is an arrow."""
-    full, empty, beyond = ("#", ".", ">") if ascii_only else ("█", "·", "▶")
-    ratio = bar.filled_ratio
-    if ratio is None:
-        return " " * width
-    if ratio > 1:
-        return full * (width - 1) + beyond
-    # Rounded down, so that only 1 fills the bar, but up from nothing.
-    eighths = max(int(ratio * width * 8), int(ratio > 0))
-    if ascii_only:
-        filled = full * max(eighths // 8, int(ratio > 0))
-    else:
-        filled = full * (eighths // 8) + _EIGHTHS[eighths % 8]
-    return filled.ljust(width, empty)
 
 
 def _selected(grid: Grid, indexes: Sequence[int]) -> Grid:

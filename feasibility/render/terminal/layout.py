@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.text import Text
 
 from feasibility.render.reports.sections import AreaPlot, Row, Section
+from feasibility.render.terminal.curves import legend_text, print_area_plot, print_latency_plot
 from feasibility.render.terminal.grid import print_grid
-from feasibility.render.terminal.plot import legend_text, print_area_plot, print_latency_plot
 from feasibility.render.terminal.text_lines import (
     TONE_STYLES,
     fitted,

@@ -30,9 +30,12 @@ TONE_STYLES: Final[dict[Tone, str]] = {
 }
 _ASCII: Final = str.maketrans({ELLIPSIS: "~", "µ": "u", "±": "~"})
 _TEXT_LIMIT: Final = 4000
-# A number and its unit stay on one line: the blank between them is replaced while wrapping, by
-# a character that is one column wide and that `safe_text` removes from all names.
-_QUANTITY: Final = re.compile(r"(\d) (?=(?:[KMGT]?i?B|[kMGT]?FLOP|[num]?s|%)(?!\w))")
+# A number and its unit, or an option and its NAME=VALUE, stay on one line: the blank between them
+# is replaced while wrapping, by a character that is one column wide and that `safe_text` removes
+# from all names.
+_PAIR: Final = re.compile(
+    r"(\d) (?=(?:[KMGT]?i?B|[kMGT]?FLOP|[num]?s|%)(?!\w))|(--[a-z-]+) (?=[^ =]+=)"
+)
 _GLUE: Final = "\ue000"
 
 
@@ -57,7 +60,7 @@ def print_hanging(console: Console, head: Text, body: Text) -> None:
     """Print the body wrapped to the width, its further lines below its first."""
     indent = head.cell_len
     room = max(console.width - indent, 16)
-    body.plain = _QUANTITY.sub(rf"\1{_GLUE}", body.plain)
+    body.plain = _PAIR.sub(rf"\1\2{_GLUE}", body.plain)
     lines = body.wrap(console, room, overflow="fold") or [Text()]
     for number, line in enumerate(lines):
         line.plain = line.plain.replace(_GLUE, " ")

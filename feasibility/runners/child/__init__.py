@@ -1,1 +1,1 @@
-"""The program that runs in the child process; it starts in `__main__`."""
+"""Which program runs in the child process? It starts in `__main__`."""

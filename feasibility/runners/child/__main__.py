@@ -1,4 +1,4 @@
-"""The program that runs in the child process: load the model, run it, report what it needs.
+"""What does a model need? This program in the child process loads, runs and reports it.
 
 It imports only the modules in this folder, not the package. Before it reads its
 baseline, it imports only the standard library, numpy and onnxruntime, because other
@@ -161,11 +161,9 @@ def time_series(job: Job) -> None:
         peak_source="sampled",
     )
     deadline = time.perf_counter_ns() + request["tasks_time_ns"]
-    count = 0
     for index, task in enumerate(request["tasks"]):
         if index >= request["tasks_needed"] and time.perf_counter_ns() > deadline:
             break
-        count += 1
         job.phase = "load"
         session = create_session(onnxruntime, dict(request, **task))
         job.phase = "inputs"
@@ -174,7 +172,7 @@ def time_series(job: Job) -> None:
         send("timed", index=index, **time_runs(run, request["schedule"], lambda _first_ns: None))
         # A small machine may not have memory for two models.
         del run, session
-    send("finished", task_count=count)
+    send("finished")
 
 
 def measure(job: Job) -> None:

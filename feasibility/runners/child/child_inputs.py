@@ -1,4 +1,4 @@
-"""Inputs for the model: generated, or read from files, as requested."""
+"""Which inputs does the model get? Generated, or read from files, as requested."""
 
 from __future__ import annotations
 

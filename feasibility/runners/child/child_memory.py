@@ -1,4 +1,4 @@
-"""Memory of this process, from the kernel and the C library."""
+"""How much memory does this process use? From the kernel and the C library."""
 
 from __future__ import annotations
 
@@ -20,26 +20,12 @@ class Meter:
 
     def __init__(self, *, force_sampling: bool) -> None:
         self.source = "sampled" if force_sampling or not reset_high_water_mark() else "vmhwm"
-        self.sampler: Sampler | None = None
 
     def begin(self) -> None:
-        """Starts a phase."""
+        """Starts a phase; with frequent samples if the kernel's mark cannot be reset."""
         if self.source == "vmhwm":
             reset_high_water_mark()
-        else:
-            self.sampler = Sampler()
-
-    def end(self) -> int:
-        """Highest resident bytes since `begin`."""
-        if self.sampler is None:
-            return read_status()["VmHWM"]
-        return self.sampler.stop()
-
-
-class Sampler:
-    """Highest resident memory from frequent samples, if the kernel's mark cannot be reset."""
-
-    def __init__(self) -> None:
+            return
         import threading
 
         self.highest = 0
@@ -48,7 +34,7 @@ class Sampler:
         self.thread.start()
 
     def watch(self) -> None:
-        """Takes samples until `stop`."""
+        """Takes samples until `end`."""
         with open("/proc/self/statm") as file:
             while True:
                 file.seek(0)
@@ -56,8 +42,10 @@ class Sampler:
                 if self.stopping.wait(SAMPLING_PERIOD_S):
                     return
 
-    def stop(self) -> int:
-        """Highest resident bytes of all samples."""
+    def end(self) -> int:
+        """Highest resident bytes since `begin`."""
+        if self.source == "vmhwm":
+            return read_status()["VmHWM"]
         self.stopping.set()
         self.thread.join()
         return max(self.highest, read_status()["VmRSS"])
@@ -168,18 +156,15 @@ class CLibrary:
 
 def take_survey(library: CLibrary) -> dict[str, Any]:
     """Fields of a `Survey`: all memory of this process, by mapping."""
-    sizes: dict[str, list[int]] = {}
-    entry = [0, 0]
+    sizes: dict[str, int] = {}
+    name = ""
     try:
         with open("/proc/self/smaps") as file:
             for line in file:
                 if line.startswith("Rss:"):
-                    entry[0] += int(line.split()[1]) * 1024
-                elif line.startswith("Anonymous:"):
-                    entry[1] += int(line.split()[1]) * 1024
+                    sizes[name] = sizes.get(name, 0) + split_line(line)[1]
                 elif not line[0].isupper():  # addresses, permissions, ..., the name
                     name = (*line.rstrip("\n").split(None, 5), "")[5]
-                    entry = sizes.setdefault(name, [0, 0])
     except OSError:
         sizes = {}
     return {"mappings_bytes": sizes, "heap": library.heap()}

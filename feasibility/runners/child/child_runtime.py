@@ -1,4 +1,4 @@
-"""ONNX Runtime in the child: its session, its instruments and its version."""
+"""How is ONNX Runtime used in the child? Its session, its instruments and its version."""
 
 from __future__ import annotations
 
@@ -35,6 +35,9 @@ def create_session(onnxruntime: ModuleType, request: dict[str, Any]) -> Any:
     # Without a log only errors, because printing warnings would add to the load time.
     options.log_severity_level = 1 if request.get("log_path") else 3
     options.enable_cpu_mem_arena = request.get("arena", True)
+    options.enable_mem_pattern = request.get("memory_pattern", True)
+    if not request.get("optimize", True):
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     for key, value in request.get("session_config", {}).items():
         options.add_session_config_entry(key, value)
     if request.get("profile_prefix"):

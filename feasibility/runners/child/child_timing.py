@@ -1,4 +1,4 @@
-"""How often the model runs: warm-up, samples, and when the median is exact enough."""
+"""How often does the model run? Warm-up, and samples until the median is exact enough."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ if TYPE_CHECKING:
 
 
 def time_runs(
-    run: Callable[[], object],
-    schedule: dict[str, Any],
-    after_first: Callable[[int], None],
+    run: Callable[[], object], schedule: dict[str, Any], after_first: Callable[[int], None]
 ) -> dict[str, Any]:
     """First run, warm-up until steady, then samples until the median is exact enough.
 

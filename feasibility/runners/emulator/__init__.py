@@ -1,1 +1,1 @@
-"""The runner `emulate:aarch64`: ONNX Runtime's aarch64 build in QEMU on this machine."""
+"""How is a model measured as on 64-bit Arm? With ONNX Runtime's aarch64 build in QEMU."""

@@ -1,4 +1,4 @@
-"""The runner `emulate:aarch64`: ONNX Runtime's aarch64 build in QEMU, on this machine.
+"""How does `emulate:aarch64` run a model? ONNX Runtime's aarch64 build in QEMU on this machine.
 
 Its memory is that of the device: the same build, the same kernels for the emulated core, the
 same C library. Its times have no meaning.

@@ -102,10 +102,8 @@ def run_command(argv: Sequence[str]) -> str:
 def _complaint(stderr: str) -> str:
     """The first error line of a program, else its last line."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    for line in lines:
-        if line.startswith(("E:", "ERROR:")):
-            return line.partition(":")[2].strip()
-    return lines[-1] if lines else ""
+    errors = [line.partition(":")[2].strip() for line in lines if line.startswith(("E:", "ERROR:"))]
+    return (errors or lines[-1:] or [""])[0]
 
 
 def install(folder: Path, progress: Progress, run: Run = run_command) -> Manifest:

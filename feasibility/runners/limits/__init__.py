@@ -1,1 +1,1 @@
-"""Memory limits on a child process, enforced by the kernel."""
+"""How does the kernel limit the memory of a child process?"""

@@ -1,4 +1,4 @@
-"""How is a control group made, read, written and removed? Each is a folder of the kernel's."""
+"""How is a cgroup made, read, written and removed? Each cgroup is a folder of the kernel."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from feasibility.runners.cgroup_mounts import read_text
+from feasibility.runners.cgroup_mounts import kernel_text
 
 PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
@@ -25,7 +25,7 @@ _PAUSE_S: Final = 0.01
 
 def read_table(path: Path) -> dict[str, int]:
     """Name and number per line of a control file such as `memory.stat`."""
-    pairs = (line.split() for line in read_text(path).splitlines())
+    pairs = (line.split() for line in kernel_text(path).splitlines())
     return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
 
 
@@ -87,7 +87,7 @@ def remove(folder: Path, patience_s: float = _REMOVAL_S) -> bool:
 
 def process_ids(folder: Path) -> tuple[int, ...]:
     """Processes in the group itself, without those of groups inside it."""
-    return tuple(map(int, read_text(folder / "cgroup.procs").split()))
+    return tuple(map(int, kernel_text(folder / "cgroup.procs").split()))
 
 
 def remove_abandoned_groups(parent: Path) -> None:

@@ -38,14 +38,12 @@ _KERNEL_PARTS: Final = ("kernel_stack", "pagetables", "percpu", "sock", "slab")
 
 
 class _Files(NamedTuple):
-    """Names of a cgroup's files and of the keys in them."""
+    """Names of a cgroup's files."""
 
     limit: str
     no_limit: str | None
     settings: tuple[str, ...]
     swap_limit: str | None
-    anonymous_key: str
-    file_key: str
     peak: str
     kills: str
 
@@ -57,8 +55,6 @@ _V1: Final = _Files(
     no_limit=None,
     settings=("memory.swappiness", "memory.oom_control"),
     swap_limit="memory.memsw.limit_in_bytes",
-    anonymous_key="rss",
-    file_key="cache",
     peak="memory.max_usage_in_bytes",
     kills="memory.oom_control",
 )
@@ -67,8 +63,6 @@ _V2: Final = _Files(
     no_limit="max",
     settings=("memory.swap.max",),
     swap_limit=None,
-    anonymous_key="anon",
-    file_key="file",
     peak="memory.peak",
     kills="memory.events",
 )
@@ -86,8 +80,6 @@ class Usage:
         oom_kill_count: Processes that the kernel killed in the cgroup so far.
     """
 
-    anonymous_bytes: int | None = None
-    file_bytes: int | None = None
     kernel_bytes: int | None = None
     peak_bytes: int | None = None
     refault_bytes: int | None = None
@@ -137,8 +129,6 @@ class MemoryLimit:
         if files is _V2:
             kernel_bytes = stat.get("kernel", sum(stat.get(name, 0) for name in _KERNEL_PARTS))
         return Usage(
-            anonymous_bytes=stat.get(files.anonymous_key),
-            file_bytes=stat.get(files.file_key),
             kernel_bytes=kernel_bytes,
             peak_bytes=read_number(self.cgroup / files.peak),
             refault_bytes=None if refaults is None else refaults * PAGE_BYTES,

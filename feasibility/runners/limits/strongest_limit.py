@@ -1,16 +1,24 @@
-"""Which is the strongest memory limit that this machine offers? Found by trying.
+"""Which memory limit of this machine is the strongest? Tries each kind in order.
 
 A cgroup of version 2 can hold processes, or pass its controllers on to cgroups inside it, but
 not both (the root can). So new cgroups are made inside the cgroup of this process if that holds
 no other process, or inside the nearest one above it that already passes the memory controller on.
 
-Source: Linux, Documentation/admin-guide/cgroup-v2.rst.
+A user without rights gets cgroups from their service manager: the kernel lets a user move a process
+only between cgroups inside one that belongs to that user, and the cgroup of a login session does
+not. So the service manager is asked for a delegated scope, which one waiting process keeps alive.
+Children start in scopes of their own, from where they can enter the cgroups in the first scope.
+
+Source: Linux, Documentation/admin-guide/cgroup-v2.rst; systemd, docs/CGROUP_DELEGATION.md.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import secrets
+import select
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -18,27 +26,20 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from feasibility.runners.cgroup_mounts import (
-    PROC_SELF,
-    Hierarchy,
-    memory_hierarchies,
-    read_text,
-)
+from feasibility.runners.cgroup_mounts import PROC_SELF, Hierarchy, kernel_text, memory_hierarchies
 from feasibility.runners.child_command import Command
-from feasibility.runners.limits.cgroup_folder import (
-    fresh_folder,
-    process_ids,
-    write,
-)
+from feasibility.runners.limits.cgroup_folder import fresh_folder, process_ids, write
 from feasibility.runners.limits.memory_limit import (
     ADDRESS_SPACE,
     Enforcer,
     EnforcerUnavailableError,
 )
-from feasibility.runners.limits.systemd_scope import require_memory_controller, systemd_enforcer
 
 _TRIAL_S: Final = 10.0
 _TRUE: Final = Command(("true",), {})
+_SCOPE: Final = ("--user", "--scope", "--quiet", "--collect")
+_ANSWER_S: Final = 10.0
+_WAIT: Final = ("/bin/sh", "-c", "echo; exec cat")
 
 _Open: TypeAlias = Callable[[], AbstractContextManager[Enforcer]]
 
@@ -106,7 +107,7 @@ def v1_enforcer(hierarchy: Hierarchy) -> Iterator[Enforcer]:
 def own_v2_enforcer(hierarchy: Hierarchy) -> Iterator[Enforcer]:
     """Makes cgroups inside that of this process."""
     own = hierarchy.own
-    require_memory_controller(own)
+    _require_memory_controller(own)
     if _passes_memory_on(own):
         yield Enforcer("cgroup-v2", own)
         return
@@ -118,7 +119,8 @@ def own_v2_enforcer(hierarchy: Hierarchy) -> Iterator[Enforcer]:
         raise EnforcerUnavailableError(
             "cgroup v2: other processes are in the control group of this one"
         )
-    with _passing_memory_on(own):
+    why = "cgroup v2: the control group of this process cannot be changed"
+    with _passing_memory_on(own, os.getpid(), why):
         yield Enforcer("cgroup-v2", own)
 
 
@@ -126,7 +128,7 @@ def own_v2_enforcer(hierarchy: Hierarchy) -> Iterator[Enforcer]:
 def outer_v2_enforcer(hierarchy: Hierarchy) -> Iterator[Enforcer]:
     """Makes cgroups inside the nearest one above this process that passes memory on."""
     group = hierarchy.own
-    require_memory_controller(group)
+    _require_memory_controller(group)
     while group != hierarchy.mount:
         group = group.parent
         if _passes_memory_on(group):
@@ -140,27 +142,28 @@ def outer_v2_enforcer(hierarchy: Hierarchy) -> Iterator[Enforcer]:
 
 def _passes_memory_on(group: Path) -> bool:
     """Whether this user can make cgroups inside one, and they can limit memory."""
-    controllers = read_text(group / "cgroup.subtree_control").split()
+    controllers = kernel_text(group / "cgroup.subtree_control").split()
     return "memory" in controllers and os.access(group, os.W_OK)
 
 
 @contextlib.contextmanager
-def _passing_memory_on(own: Path) -> Iterator[None]:
-    """Moves this process into a new cgroup, so that its old one can pass memory on."""
+def _passing_memory_on(group: Path, process_id: int, why: str) -> Iterator[None]:
+    """Moves a process of a cgroup into a new one inside it, so that the old one can pass memory on.
+
+    `why` is the reason to give if that is refused.
+    """
     try:
         with contextlib.ExitStack() as stack:
-            leaf = stack.enter_context(fresh_folder(own))
+            leaf = stack.enter_context(fresh_folder(group))
             # Undone in reverse: a cgroup that passes controllers on cannot take a process back.
-            stack.callback(_write_if_possible, own / "cgroup.procs", os.getpid())
-            write(leaf / "cgroup.procs", os.getpid())
-            stack.callback(_write_if_possible, own / "cgroup.subtree_control", "-memory")
-            write(own / "cgroup.subtree_control", "+memory")
+            stack.callback(_write_if_possible, group / "cgroup.procs", process_id)
+            write(leaf / "cgroup.procs", process_id)
+            stack.callback(_write_if_possible, group / "cgroup.subtree_control", "-memory")
+            write(group / "cgroup.subtree_control", "+memory")
             entered = stack.pop_all()
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise EnforcerUnavailableError(
-            f"cgroup v2: the control group of this process cannot be changed ({reason})"
-        ) from error
+        raise EnforcerUnavailableError(f"{why} ({reason})") from error
     with entered:
         yield
 
@@ -168,3 +171,53 @@ def _passing_memory_on(own: Path) -> Iterator[None]:
 def _write_if_possible(path: Path, value: int | str) -> None:
     with contextlib.suppress(OSError):
         write(path, value)
+
+
+@contextlib.contextmanager
+def systemd_enforcer(hierarchy: Hierarchy) -> Iterator[Enforcer]:
+    """Makes cgroups in a scope that the user's service manager delegates."""
+    _require_memory_controller(hierarchy.mount)
+    systemd_run = shutil.which("systemd-run")
+    if systemd_run is None:
+        raise EnforcerUnavailableError("systemd-run is not installed")
+    # The waiting process ends with this one in every case. Then the manager removes the scope with
+    # all cgroups in it.
+    unit = f"feasibility-{os.getpid()}-{secrets.token_hex(3)}"
+    waiting = subprocess.Popen(
+        [systemd_run, *_SCOPE, f"--unit={unit}", "-p", "Delegate=yes", "--", *_WAIT],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        scope = _cgroup_of(waiting, hierarchy)
+        why = "the user's service manager does not delegate the memory controller"
+        with _passing_memory_on(scope, waiting.pid, why):
+            yield Enforcer("systemd-scope", scope, (systemd_run, *_SCOPE, "--"))
+    finally:
+        waiting.kill()
+        waiting.communicate()
+
+
+def _require_memory_controller(group: Path) -> None:
+    """Refuses a cgroup of version 2 whose memory controller is off, or used by version 1."""
+    if "memory" not in kernel_text(group / "cgroup.controllers").split():
+        raise EnforcerUnavailableError(
+            "cgroup v2 has no memory controller here",
+            "boot with cgroup_enable=memory on the kernel's command line",
+        )
+
+
+def _cgroup_of(waiting: subprocess.Popen[bytes], hierarchy: Hierarchy) -> Path:
+    """The cgroup of the waiting process, as soon as it runs."""
+    assert waiting.stdout is not None
+    ready, _, _ = select.select([waiting.stdout], [], [], _ANSWER_S)
+    if not ready or not waiting.stdout.readline():
+        raise EnforcerUnavailableError(
+            "no service manager runs for this user",
+            "log in over ssh or at the console, or: loginctl enable-linger USER",
+        )
+    group = Path(f"/proc/{waiting.pid}/cgroup").read_text(encoding="utf-8")
+    path = next(line[3:] for line in group.splitlines() if line.startswith("0::"))
+    return hierarchy.mount / path.lstrip("/")

@@ -1,0 +1,221 @@
+"""`feasibility fit`: the smallest change with which a model meets a budget, and its files."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from feasibility.commands.option_groups import CommandApp, option
+from feasibility.commands.options import (
+    OUTPUT,
+    DetailsOption,
+    InputOptions,
+    JsonOption,
+    MeasuringOptions,
+    ModelArgument,
+    QuietOption,
+    ThreadsOption,
+    measure_options,
+)
+from feasibility.commands.output import print_result
+from feasibility.commands.progress import progress_on
+from feasibility.errors import (
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_REQUIREMENT_NOT_MET,
+    UsageError,
+)
+from feasibility.units import MIB, format_bytes, parse_bytes, parse_duration_ns
+
+if TYPE_CHECKING:
+    from feasibility.fit.fit_model import FitOptions
+    from feasibility.fit.search import Report
+    from feasibility.measure.measure_options import Progress
+    from feasibility.records.changes import ChangeCode
+from feasibility.records.fit import FitCandidate
+
+app = CommandApp()
+
+# Pages of its library that any model loads.
+LEAST_BYTES: Final = 9 * MIB
+_FACTOR: Final = re.compile(r"(\d+(?:\.\d+)?)x")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitTargetOptions:
+    """What the model must keep."""
+
+    heading: ClassVar = "Targets"
+
+    memory: str | None = option(
+        "--memory SIZE",
+        "Highest memory of the model while loading and running, without Python and the runtime, "
+        "for example 200MiB.",
+    )
+    floor: str | None = option(
+        "--floor SIZE",
+        "Highest memory that must stay in memory; pages that the kernel can evict do not count.",
+    )
+    latency: str | None = option(
+        "--latency TIME",
+        "Longest time of one run, for example 50ms; 0.5x means half the time of the model as it "
+        "is, measured in turns.",
+    )
+    size: str | None = option("--size SIZE", "Largest size of all files, for example 40MB.")
+    max_drift: float | None = option(
+        "--max-drift SHARE",
+        "Largest difference of an output, as a share of its largest value, for example 0.01.",
+        min=0.0,
+    )
+    device: str | None = option(
+        "--device ID", "Device whose limits the model must keep; times and memory are for it."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchOptions:
+    """How far to search."""
+
+    heading: ClassVar = "Search"
+
+    samples: Path | None = option(
+        "--samples PATH",
+        "Real inputs, for int8 and for the comparison of outputs: an .npz file, or a folder of "
+        "such files; default: seeded random inputs.",
+    )
+    max_time: float = option(
+        "--max-time SECONDS", "Time after which no candidate starts.", default=300.0, min=1.0
+    )
+    measure_all: bool = option(
+        "--all", "Also measure candidates after the first that meets the targets.", default=False
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderOptions:
+    """Where the result goes."""
+
+    heading: ClassVar = OUTPUT
+
+    output: Path | None = option(
+        "--output -o DIR", "Write the files to deploy and their loading code into this folder."
+    )
+    force: bool = option("--force", "Replace the files of an earlier run.", default=False)
+    json: JsonOption = False
+    quiet: QuietOption = False
+    details: DetailsOption = False
+
+
+@app.add_command()
+def fit(
+    model: ModelArgument,
+    *,
+    targets: FitTargetOptions,
+    search: SearchOptions,
+    inputs: InputOptions,
+    threads: ThreadsOption = 1,
+    measuring: MeasuringOptions,
+    out: FolderOptions,
+) -> int:
+    """Find the smallest change with which a model meets its targets.
+
+    Candidates are ranked by modelled memory; the promising ones are made and measured, those that
+    change least first: settings, then files with the same arithmetic, then other arithmetic.
+    Exit code 1: no candidate meets the targets.
+    """
+    options = measure_options(inputs, measuring, threads)
+    wanted = _wanted(targets, search)
+    from msgspec.structs import replace
+
+    from feasibility.deploy.write_deployment import refuse_existing, write_deployment
+    from feasibility.fit.fit_model import fit_model
+    from feasibility.render.reports.fit import fit_report
+
+    if out.output is not None:
+        refuse_existing(out.output, force=out.force)
+    with (
+        progress_on(model.name, quiet=out.quiet) as progress,
+        fit_model(model, options, wanted, _reporter(progress, search.max_time)) as found,
+    ):
+        answer = found.fit
+        if out.output is not None and found.model is not None and found.profile is not None:
+            files = write_deployment(
+                out.output, found.model, answer, found.profile, force=out.force
+            )
+            answer = replace(answer, files=files, folder=str(out.output))
+    print_result(answer, lambda: fit_report(answer, details=out.details), as_json=out.json)
+    if found.was_interrupted:
+        return EXIT_INTERRUPTED
+    return EXIT_OK if answer.chosen is not None else EXIT_REQUIREMENT_NOT_MET
+
+
+def _wanted(asked: FitTargetOptions, search: SearchOptions) -> FitOptions:
+    from feasibility.fit.fit_model import FitOptions
+    from feasibility.records.fit import FitTargets
+
+    device = None
+    if asked.device is not None:
+        from feasibility.catalogue.load_catalogue import chosen_devices
+
+        device = chosen_devices([asked.device])[0]
+        if device.runs_on == "gpu":
+            raise UsageError(
+                f"Cannot fit a model to {device.name}",
+                "its models run on a GPU, and the changes are for CPUs",
+                "choose a device without one, or give targets such as --memory 200MiB",
+            )
+    factor = _FACTOR.fullmatch(asked.latency or "")
+    targets = FitTargets(
+        memory_bytes=_size("--memory", asked.memory),
+        floor_bytes=_size("--floor", asked.floor),
+        latency_ns=None if factor or not asked.latency else parse_duration_ns(asked.latency),
+        latency_ratio=float(factor[1]) if factor else None,
+        size_bytes=_size("--size", asked.size),
+        drift_ratio=asked.max_drift,
+        device=None if device is None else device.id,
+    )
+    if targets == FitTargets(drift_ratio=asked.max_drift):
+        raise UsageError(
+            "Cannot search for a change",
+            "no target is given",
+            "give --memory 200MiB, --floor 50MiB, --latency 50ms, --size 40MB or --device ID",
+        )
+    return FitOptions(
+        targets=targets,
+        device=device,
+        samples=search.samples,
+        max_time_s=search.max_time,
+        measures_all=search.measure_all,
+    )
+
+
+def _size(name: str, text: str | None) -> int | None:
+    """Bytes of a target above what the runtime itself needs."""
+    if text is None:
+        return None
+    size = parse_bytes(text)
+    if size < LEAST_BYTES and name in ("--memory", "--floor"):
+        raise UsageError(
+            f"Cannot reach {name} {text}",
+            f"ONNX Runtime itself needs about {format_bytes(LEAST_BYTES)} to load any model",
+            "give a larger size",
+        )
+    return size
+
+
+def _reporter(progress: Progress, max_time_s: float) -> Report:
+    """Shows the candidate that is measured, the nearest so far, and the time left."""
+    from feasibility.render.reports.fit import search_text
+
+    def report(
+        changes: tuple[ChangeCode, ...], nearest: FitCandidate | None, seconds_left: float
+    ) -> None:
+        progress(
+            max(0, round(max_time_s - seconds_left)),
+            round(max_time_s),
+            search_text(changes, nearest, seconds_left),
+        )
+
+    return report

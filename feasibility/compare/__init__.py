@@ -1,0 +1,1 @@
+"""How do models or saved profiles differ, and is a difference real?"""

@@ -1,0 +1,212 @@
+"""What does a person have to know who gets the files? The text of MODELCARD.md."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from string import Template
+from typing import Final
+
+from feasibility.deploy.loading_code import TRIM_THRESHOLD
+from feasibility.records.fit import Drift, Fit, FitCandidate, FitFigures
+from feasibility.records.profile import Profile
+from feasibility.records.session_options import SessionOptions
+from feasibility.records.shared_fields import TensorSpec
+from feasibility.render.reports.change_texts import CHANGE_TEXTS
+from feasibility.text import safe_text
+from feasibility.units import (
+    format_bytes,
+    format_duration,
+    format_factor,
+    format_number,
+    format_percent,
+)
+
+_TEMPLATE: Final = Path(__file__).with_name("templates") / "MODELCARD.md.template"
+_PROOFS: Final = {
+    "survived": "It ran at full speed under the memory target, enforced by the kernel.",
+    "thrashed": (
+        "Under the memory target, enforced by the kernel, it ran but read evicted pages again in "
+        "each run."
+    ),
+    "killed": "Under the memory target, enforced by the kernel, it was killed.",
+}
+
+
+def model_card(
+    result: Fit, chosen: FitCandidate, options: SessionOptions, profile: Profile, unset: str
+) -> str:
+    """The text, in Markdown. Names out of the model are shown as code."""
+    return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
+        title=code_span(options.model),
+        tool_version=code_span(result.tool_version),
+        original=_original(result),
+        day=safe_text(result.measured_at[:10]),
+        figures="\n".join(_figure_rows(result, chosen)),
+        drift=_drift_sentence(chosen.drift),
+        changes="\n".join(_change_lines(chosen)),
+        load_note=_load_note(options),
+        options="\n".join(_option_rows(options)),
+        limits=_limits(unset),
+        tensors="\n".join(_tensor_rows(options)),
+        measured="\n".join(
+            f"* {line}" for line in _measured_lines(result, chosen, options, profile)
+        ),
+    )
+
+
+def _original(result: Fit) -> str:
+    digest = result.model.sha256
+    return code_span(result.model.name) + (f" (SHA-256 {code_span(digest)})" if digest else "")
+
+
+def _figure_rows(result: Fit, chosen: FitCandidate) -> Iterator[str]:
+    before, after = result.baseline.measured, chosen.measured
+    for title, field, show in (
+        ("load peak", "load_peak_bytes", format_bytes),
+        ("inference peak", "inference_peak_bytes", format_bytes),
+        ("memory that must stay in memory", "floor_bytes", format_bytes),
+        ("median latency", "median_ns", format_duration),
+        ("time to load", "load_ns", format_duration),
+        ("size of all files", "file_bytes", format_bytes),
+    ):
+        old, new = _figure(before, field), _figure(after, field)
+        ratio = format_factor(new / old) if old and new is not None else ""
+        yield f"| {title} | {show(old)} | {show(new)} | {ratio} |"
+    if after is not None and after.latency_ratio is not None:
+        ratio = format_factor(after.latency_ratio)
+        yield f"| latency, both models in alternating processes | | | {ratio} |"
+
+
+def _figure(figures: FitFigures | None, field: str) -> int | None:
+    value: int | None = getattr(figures, field, None)
+    return value
+
+
+def _drift_sentence(drift: Drift | None) -> str:
+    if drift is None:
+        return "The outputs were not compared with those of the original."
+    count = f"{drift.sample_count} input{'s' if drift.sample_count != 1 else ''}"
+    if drift.is_identical:
+        return f"The outputs equal those of the original bit by bit, on {count}."
+    lines = [
+        f"Drift: on {count}, outputs differ from those of the original by at most "
+        f"{_share(drift.relative_ratio)} of the largest value.",
+        "",
+    ]
+    for output in drift.outputs:
+        parts = [f"at most {_share(output.relative_ratio)}"]
+        if output.cosine is not None:
+            parts.append(f"cosine distance {format_number(max(0.0, 1 - output.cosine))}")
+        if output.top1_ratio is not None:
+            parts.append(f"same largest element in {format_percent(output.top1_ratio)} of the rows")
+        lines.append(f"* {code_span(output.name)}: {', '.join(parts)}")
+    return "\n".join(lines)
+
+
+def _share(ratio: float) -> str:
+    return format_number(100 * ratio, "%")
+
+
+def _change_lines(chosen: FitCandidate) -> Iterator[str]:
+    if not chosen.changes:
+        yield "None: the model is as it was."
+    for change in chosen.changes:
+        text = CHANGE_TEXTS[change]
+        yield f"* **{text.title}**: {text.effect}. Cost: {text.cost}."
+
+
+def _load_note(options: SessionOptions) -> str:
+    if not options.settings.environment:
+        return "No environment variable is needed."
+    variables = " ".join(
+        code_span(f"{name}={value}") for name, value in options.settings.environment.items()
+    )
+    return (
+        f"On Linux with glibc, set {variables} before the process starts. The Python and C++ files "
+        "do the same by `mallopt`, so they need no variable. Android, iOS and browsers have other "
+        "allocators and need nothing."
+    )
+
+
+def _option_rows(options: SessionOptions) -> Iterator[str]:
+    settings = options.settings
+    yield f"| graph optimisation level | {settings.optimization_level} |"
+    yield f"| arena | {_on(is_on=settings.arena)} |"
+    yield f"| memory pattern | {_on(is_on=settings.memory_pattern)} |"
+    yield f"| intra-op threads | {options.threads} |"
+    for key, value in options.config_entries.items():
+        yield f"| {code_span(key)} | {code_span(value)} |"
+
+
+def _on(*, is_on: bool) -> str:
+    return "on" if is_on else "off"
+
+
+def _limits(unset: str) -> str:
+    in_browser = (
+        "A browser has no mapped files: onnxruntime-web copies all weights into memory, so the "
+        "figures above do not hold there."
+    )
+    return f"{unset} {in_browser}".lstrip()
+
+
+def _tensor_rows(options: SessionOptions) -> Iterator[str]:
+    for direction, tensors in (("input", options.inputs), ("output", options.outputs)):
+        for tensor in tensors:
+            kind = code_span(tensor.type_text or tensor.dtype)
+            yield f"| {direction} | {code_span(tensor.name)} | {kind} | {_shape(tensor)} |"
+
+
+def _shape(tensor: TensorSpec) -> str:
+    if tensor.shape is None:
+        return "any"
+    return code_span(
+        " x ".join("?" if dim is None else str(dim) for dim in tensor.shape) or "scalar"
+    )
+
+
+def _measured_lines(
+    result: Fit, chosen: FitCandidate, options: SessionOptions, profile: Profile
+) -> Iterator[str]:
+    host = profile.host
+    yield f"Machine: {safe_text(host.cpu)} ({safe_text(host.arch)}), {safe_text(host.os)}."
+    libraries = ", ".join(f"{name} {version}" for name, version in sorted(host.libraries.items()))
+    yield f"Versions: {safe_text(libraries, 300)}; Python {safe_text(host.python)}."
+    yield f"Threads: {options.threads}. Runs after warm-up: {profile.workload.run_count}."
+    if chosen.changes:  # the figures of an unchanged model are those of the default allocator
+        yield from _allocator_lines(options, profile)
+    for spec in profile.workload.inputs:
+        size = " x ".join(map(str, spec.shape)) or "scalar"
+        yield f"Input {code_span(spec.name)}: {size}, {safe_text(spec.dtype)}."
+    if options.loads_on:
+        yield f"Loaded and run on: {', '.join(options.loads_on)}."
+    if result.proof_outcome is not None:
+        yield _PROOFS[result.proof_outcome]
+    yield from (safe_text(notice.message, 500) for notice in result.warnings)
+
+
+def _allocator_lines(options: SessionOptions, profile: Profile) -> Iterator[str]:
+    """What glibc's default allocator needs more, if the trim threshold is not among the options."""
+    default = profile.default_allocator
+    if default is None or TRIM_THRESHOLD in options.settings.environment:
+        return
+    peaks = (default.load_peak_high_bytes, default.inference_peak_high_bytes or 0)
+    yield (
+        "Memory is that of the steady allocator, as on systems that return freed memory. With "
+        f"glibc's default settings, the process needs up to {format_bytes(max(peaks))}; "
+        f"{code_span(TRIM_THRESHOLD + '=131072')} in its environment prevents that."
+    )
+
+
+def code_span(text: str) -> str:
+    """Text as code that no character of it can end, also in the cell of a table.
+
+    A backslash before a pipe is the only escape that Markdown knows in the code of a table.
+    """
+    shown = safe_text(text) or " "
+    longest = max((len(run) for run in re.findall("`+", shown)), default=0)
+    fence = "`" * (longest + 1)
+    padding = " " if longest else ""
+    return f"{fence}{padding}{shown}{padding}{fence}".replace("|", r"\|")

@@ -1,0 +1,158 @@
+"""Which candidate is run next, and when is the search over?
+
+What asks least of the people who deploy comes first: settings, then files with the same
+arithmetic, then other arithmetic. A candidate runs only if its modelled memory is near the targets
+and what was measured so far leaves it a chance.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Protocol, TypeAlias
+
+from feasibility.errors import FeasibilityError, HostError
+from feasibility.fit.candidates import loading_candidates, may_meet, precisions_for
+from feasibility.fit.changes import ChangeSet
+from feasibility.records.changes import Precision
+from feasibility.records.fit import FitCandidate, FitFigures, FitTargets
+from feasibility.records.profile import ProfiledModel
+
+# Changes of loading do not make a model faster than by this, never smaller, nor more exact.
+_FASTER_RATIO: Final = 1.1
+_ONLY_PRECISION: Final = frozenset({"latency", "latency_ratio", "size", "drift"})
+
+Report: TypeAlias = Callable[[ChangeSet, FitCandidate | None, float], None]
+"""Called before each candidate: its changes, the nearest one so far, seconds left."""
+
+
+class Workshop(Protocol):
+    """Makes and measures candidates."""
+
+    def model_with(self, precision: Precision) -> ProfiledModel:
+        """The model with other arithmetic, made now; raises FeasibilityError if it cannot be."""
+
+    def measured(self, changes: ChangeSet, modelled: FitFigures | None) -> FitCandidate:
+        """One candidate, made and run now; raises FeasibilityError if it does not run."""
+
+
+@dataclass(slots=True)
+class Search:
+    """A search and what it found so far.
+
+    Attributes:
+        is_here: True if the target has the instruction set of this machine.
+        measures_all: True to go on after a candidate that meets the targets.
+        is_complete: False if time ran out.
+    """
+
+    workshop: Workshop
+    targets: FitTargets
+    baseline: FitCandidate
+    isa: str
+    has_glibc: bool
+    is_here: bool
+    deadline: float
+    measures_all: bool
+    report: Report
+    tried: list[FitCandidate] = field(default_factory=list)
+    chosen: FitCandidate | None = None
+    is_complete: bool = True
+
+    def run(self, model: ProfiledModel) -> None:
+        """Try candidates until one meets the targets."""
+        if not self.baseline.missed and not self.measures_all:
+            return
+        self._try_loading(model, None, self.baseline)
+        for precision in precisions_for(self._missed_by_nearest()):
+            if self._is_over():
+                return
+            self.report((precision,), self._nearest(), self._seconds_left())
+            try:
+                changed = self.workshop.model_with(precision)
+            except HostError:
+                raise
+            except FeasibilityError as error:
+                self.tried.append(_failed((precision,), None, error))
+                continue
+            self._try_loading(changed, precision, None)
+
+    def _try_loading(
+        self, model: ProfiledModel, precision: Precision | None, first: FitCandidate | None
+    ) -> None:
+        """Try ways to store and load one model; `first` is the one measured before, if any.
+
+        Of a model with other arithmetic, the first way is always tried: what quantized operators
+        need is modelled badly.
+        """
+        candidates = loading_candidates(
+            model,
+            self.isa,
+            precision=precision,
+            has_glibc=self.has_glibc,
+            is_here=self.is_here,
+        )
+        for changes, modelled in candidates.items():
+            is_hopeless = first is not None and (
+                _is_out_of_reach(first) or not may_meet(modelled, self.targets)
+            )
+            if self._is_over() or is_hopeless:
+                self.tried.append(
+                    FitCandidate(changes=changes, status="modelled", modelled=modelled)
+                )
+                continue
+            candidate = self._tried(changes, modelled)
+            first = first or candidate
+            if self.chosen is None and candidate.status == "meets":
+                self.chosen = candidate
+
+    def _tried(self, changes: ChangeSet, modelled: FitFigures | None) -> FitCandidate:
+        self.report(changes, self._nearest(), self._seconds_left())
+        try:
+            candidate = self.workshop.measured(changes, modelled)
+        except HostError:
+            raise
+        except FeasibilityError as error:
+            candidate = _failed(changes, modelled, error)
+        self.tried.append(candidate)
+        return candidate
+
+    def _is_over(self) -> bool:
+        """Whether a candidate was found, or time ran out."""
+        if self.chosen is not None and not self.measures_all:
+            return True
+        if self._seconds_left() > 0:
+            return False
+        self.is_complete = False
+        return True
+
+    def _seconds_left(self) -> float:
+        return self.deadline - time.monotonic()
+
+    def _nearest(self) -> FitCandidate | None:
+        from feasibility.fit.targets import nearest
+
+        return self.chosen or nearest(self.tried)
+
+    def _missed_by_nearest(self) -> tuple[str, ...]:
+        """Targets that other arithmetic would have to help with."""
+        if self.measures_all:
+            return ("memory", "size", "latency")
+        found = self._nearest()
+        return tuple((self.baseline if found is None else found).missed)
+
+
+def _failed(
+    changes: ChangeSet, modelled: FitFigures | None, error: FeasibilityError
+) -> FitCandidate:
+    return FitCandidate(changes=changes, status="failed", modelled=modelled, message=error.message)
+
+
+def _is_out_of_reach(candidate: FitCandidate) -> bool:
+    """Whether no change of loading can repair what a candidate misses."""
+    return any(
+        ratio > (_FASTER_RATIO if figure.startswith("latency") else 1.0)
+        for figure, ratio in candidate.missed.items()
+        if figure in _ONLY_PRECISION
+    )

@@ -1,0 +1,230 @@
+"""How does a set of changes become a measured candidate? Made, run, compared with the targets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import msgspec
+from msgspec.structs import replace
+
+from feasibility.budget.reading_cache import ReadingCache
+from feasibility.fit.candidate_runs import CandidateRuns, latency_ratio
+from feasibility.fit.changes import ChangeSet, precision_of
+from feasibility.fit.drift import drift_between
+from feasibility.fit.files import Files
+from feasibility.fit.on_target import can_emulate, run_on_target
+from feasibility.fit.targets import OnDevice, missed, on_device
+from feasibility.measure.measure_options import MeasureOptions
+from feasibility.measure.profiled_model import profiled_model
+from feasibility.records.changes import Precision
+from feasibility.records.device import Device
+from feasibility.records.fit import Drift, Figure, FitCandidate, FitFigures, FitTargets
+from feasibility.records.profile import Profile, ProfiledModel
+from feasibility.records.shared_fields import Record
+from feasibility.records.workload import InputPlan
+from feasibility.rewrite.drifting_node import first_drifting_node
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy as np
+
+    Outputs = Mapping[str, np.ndarray[Any, Any]]
+
+# Pairs of processes that compare the time of two models.
+_PAIR_COUNT: Final = 5
+# Inputs whose outputs are compared, if the arithmetic changed and the user gave no samples.
+SEEDED_COUNT: Final = 4
+_MAX_FLOAT_NODES: Final = 4
+
+
+class Measured(Record, frozen=True, kw_only=True):
+    """What was measured of one candidate; it does not depend on the targets."""
+
+    profile: Profile
+    figures: FitFigures
+    drift: Drift | None = None
+    emulated: Profile | None = None
+    emulated_drift: Drift | None = None
+
+
+@dataclass(slots=True)
+class CandidateWorkshop:
+    """Makes and measures candidates of one model.
+
+    Attributes:
+        original: Runs of the model as it is.
+        baseline: Its figures and profile.
+        samples: Inputs of the drift, each with its seed.
+        has_samples: True if they are the user's.
+        key: What a cached measurement depends on, apart from the changes.
+    """
+
+    original: CandidateRuns
+    files: Files
+    folder: Path
+    options: MeasureOptions
+    targets: FitTargets
+    device: Device | None
+    baseline: Measured
+    samples: tuple[tuple[InputPlan, int], ...]
+    has_samples: bool
+    cache: ReadingCache
+    key: bytes
+    has_time: Callable[[], bool]
+    measures_all: bool
+    kept: ChangeSet = ()
+    measured_by_changes: dict[ChangeSet, Measured] = field(default_factory=dict)
+    _references: dict[int, Outputs] = field(default_factory=dict)
+
+    def model_with(self, precision: Precision) -> ProfiledModel:
+        """The model with other arithmetic, made now."""
+        return profiled_model(self.files.variant((precision,)).reading.facts)
+
+    def measured(self, changes: ChangeSet, modelled: FitFigures | None) -> FitCandidate:
+        """One candidate, made and run now or taken from the cache.
+
+        What takes long is left out of a candidate that misses a target already.
+        """
+        candidate = self._judged_anew(changes, modelled)
+        if precision_of(changes) is not None and [*candidate.missed] == ["drift"]:
+            candidate = self._with_float_nodes(changes, modelled, candidate)
+        if candidate.status == "meets" and not self.kept:
+            self.kept = changes
+        return candidate
+
+    def _judged_anew(self, changes: ChangeSet, modelled: FitFigures | None) -> FitCandidate:
+        key = self.key + msgspec.json.encode((changes, self.files.float_nodes))
+        found = self._memory(changes, self.cache.get("candidate", key, Measured))
+        for step in (self._time_and_outputs, self._on_target):
+            if self.measures_all or not self._misses(found, end=0):
+                found = step(changes, found)
+        self.cache.put("candidate", key, found)
+        self.measured_by_changes[changes] = found
+        return self.judged(changes, found, modelled)
+
+    def judged(
+        self, changes: ChangeSet, found: Measured, modelled: FitFigures | None = None
+    ) -> FitCandidate:
+        """The candidate with what it misses."""
+        there = self._there(found)
+        misses = self._misses(found, end=1)
+        return FitCandidate(
+            changes=changes,
+            status="misses" if misses else "meets",
+            modelled=modelled,
+            measured=found.figures,
+            drift=found.drift,
+            device_memory_bytes=None if there is None else there.memory.high_bytes,
+            device_latency_ns=None if there is None else there.latency.likely_ns,
+            missed=misses,
+            float_nodes=() if precision_of(changes) is None else self.files.float_nodes,
+        )
+
+    def runs(self, changes: ChangeSet) -> CandidateRuns:
+        """Runs of a candidate whose files are made now if they are missing."""
+        variant = self.files.variant(changes)
+        self.files.keep(changes, self.kept)
+        return CandidateRuns(variant, changes, self.options, self.original.plan)
+
+    def _misses(self, found: Measured, end: Literal[0, 1]) -> dict[Figure, float]:
+        return missed(found.figures, self.targets, found.drift, self._there(found), end=end)
+
+    def _there(self, found: Measured) -> OnDevice | None:
+        """Figures on the device, those of an emulated run if there are any."""
+        if self.device is None:
+            return None
+        profile, ratio = found.emulated or found.profile, found.figures.latency_ratio
+        return on_device(profile, self.baseline.profile, ratio, self.device)
+
+    def _memory(self, changes: ChangeSet, found: Measured | None) -> Measured:
+        if found is not None:
+            # The machine may be faster or slower now than when this was measured.
+            ratio = found.figures.latency_ratio
+            return replace(found, figures=figures_of(found.profile, ratio, self.baseline.figures))
+        profile = self.runs(changes).profile()
+        return Measured(profile=profile, figures=figures_of(profile, None, self.baseline.figures))
+
+    def _time_and_outputs(self, changes: ChangeSet, found: Measured) -> Measured:
+        if found.drift is not None:
+            return found
+        runs = self.runs(changes)
+        ratio = latency_ratio(runs, self.original, _PAIR_COUNT, self.has_time, self._target_ratio())
+        figures = figures_of(found.profile, ratio, self.baseline.figures)
+        return replace(found, figures=figures, drift=self._drift(runs))
+
+    def _on_target(self, changes: ChangeSet, found: Measured) -> Measured:
+        """A run on the instruction set of the device, if it can be emulated here."""
+        device = self.device
+        if found.emulated is not None or device is None or not can_emulate(device):
+            return found
+        run = run_on_target(self.runs(changes), device, self.folder / "outputs.npz")
+        drift = drift_between([self._reference(0)], [run.outputs])
+        return replace(found, emulated=run.profile, emulated_drift=drift)
+
+    def _target_ratio(self) -> float | None:
+        """The target of the time over the time of the model as it is; None without a target."""
+        wanted, now = self.targets.latency_ns, self.baseline.figures.median_ns
+        if self.device is not None or wanted is None or not now:
+            return self.targets.latency_ratio
+        return wanted / now
+
+    def _drift(self, runs: CandidateRuns) -> Drift:
+        is_same = precision_of(runs.changes) is None
+        samples = self.samples[:1] if is_same else self.samples
+        references = [self._reference(index) for index in range(len(samples))]
+        outputs = [runs.outputs(plan, seed, self.folder / "outputs.npz") for plan, seed in samples]
+        return drift_between(references, outputs)
+
+    def _reference(self, index: int) -> Outputs:
+        if index not in self._references:
+            plan, seed = self.samples[index]
+            self._references[index] = self.original.outputs(
+                plan, seed, self.folder / "reference.npz"
+            )
+        return self._references[index]
+
+    def _with_float_nodes(
+        self, changes: ChangeSet, modelled: FitFigures | None, candidate: FitCandidate
+    ) -> FitCandidate:
+        """A candidate that misses the drift only, with the nodes in float that drift first."""
+        target = self.targets.drift_ratio or 0.0
+        nodes: tuple[str, ...] = ()
+        while len(nodes) < _MAX_FLOAT_NODES and [*candidate.missed] == ["drift"]:
+            plan, seed = self.samples[0]
+            node = first_drifting_node(
+                self.original.variant.path,
+                self.files.variant(changes[:1]).path,
+                plan,
+                seed,
+                threshold_ratio=target,
+            )
+            if node is None or node.name in nodes or not self.has_time():
+                break
+            nodes = (*nodes, node.name)
+            self.files.leave_in_float(nodes)
+            candidate = self._judged_anew(changes, modelled)
+        if candidate.status != "meets":
+            self.files.leave_in_float(())
+        return candidate
+
+
+def figures_of(profile: Profile, ratio: float | None, baseline: FitFigures | None) -> FitFigures:
+    """The figures of a profile; with a measured ratio, the time is the baseline's times it."""
+    memory, latency = profile.memory, profile.latency
+    assert memory is not None
+    median_ns = None if latency is None else latency.median_ns
+    if ratio is not None and baseline is not None and baseline.median_ns is not None:
+        median_ns = round(baseline.median_ns * ratio)
+    return FitFigures(
+        load_peak_bytes=memory.load_peak_bytes,
+        inference_peak_bytes=memory.inference_peak_bytes or memory.resident_bytes,
+        floor_bytes=memory.floor_bytes,
+        comfort_bytes=memory.comfort_bytes,
+        file_bytes=profile.model.file_bytes + profile.model.external_bytes,
+        load_ns=None if latency is None else latency.load_ns,
+        median_ns=median_ns,
+        latency_ratio=ratio,
+    )

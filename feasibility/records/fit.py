@@ -1,0 +1,155 @@
+"""What does `fit` answer: the changes it tried, their figures, and the one to deploy."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from feasibility.records.changes import ChangeCode
+from feasibility.records.profile import Host, ProfiledModel
+from feasibility.records.shared_fields import Bytes, Count, Nanoseconds, Notice, Ratio, Record, doc
+from feasibility.records.workload import RuntimeSettings, Workload
+
+CandidateStatus: TypeAlias = Literal["modelled", "failed", "misses", "meets"]
+Figure: TypeAlias = Literal[
+    "memory", "floor", "latency", "latency_ratio", "size", "drift", "operators"
+]
+
+
+class FitTargets(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """What the model must keep; figures that were not asked for are left out."""
+
+    memory_bytes: Annotated[
+        Bytes | None, doc("Highest resident memory while loading and running, above the baseline.")
+    ] = None
+    floor_bytes: Annotated[
+        Bytes | None, doc("Highest memory that must stay in memory, above the baseline.")
+    ] = None
+    latency_ns: Annotated[Nanoseconds | None, doc("Median latency.")] = None
+    latency_ratio: Annotated[
+        Ratio | None, doc("Median latency over that of the model as it is.")
+    ] = None
+    size_bytes: Annotated[Bytes | None, doc("Size of all files together.")] = None
+    drift_ratio: Annotated[
+        Ratio | None, doc("Largest difference of an output, relative to its largest value.")
+    ] = None
+    device: Annotated[str | None, doc("Device whose memory limit applies.")] = None
+
+
+class FitFigures(Record, frozen=True, kw_only=True):
+    """Figures of the model with one set of changes, on this machine."""
+
+    load_peak_bytes: Annotated[Bytes, doc("Load peak.")]
+    inference_peak_bytes: Annotated[Bytes, doc("Inference peak.")]
+    floor_bytes: Annotated[Bytes | None, doc("Most memory that must stay in memory.")] = None
+    comfort_bytes: Annotated[Bytes | None, doc("With less memory, the process thrashes.")] = None
+    file_bytes: Annotated[Bytes | None, doc("Size of all files together.")] = None
+    load_ns: Annotated[Nanoseconds | None, doc("Time to create the session.")] = None
+    median_ns: Annotated[Nanoseconds | None, doc("Median latency.")] = None
+    latency_ratio: Annotated[
+        Ratio | None,
+        doc("Median latency over that of the unchanged model, measured in alternating processes."),
+    ] = None
+
+    @property
+    def peak_bytes(self) -> int:
+        """Highest resident memory while loading and running."""
+        return max(self.load_peak_bytes, self.inference_peak_bytes)
+
+
+class OutputDrift(Record, frozen=True, kw_only=True):
+    """Difference of one output to that of the original model, over all samples."""
+
+    name: Annotated[str, doc("Output name; untrusted text.")]
+    max_difference: Annotated[float, doc("Largest absolute difference of an element.")]
+    mean_difference: Annotated[float, doc("Mean absolute difference.")]
+    relative_ratio: Annotated[
+        Ratio, doc("Largest difference, divided by the largest absolute value of the original.")
+    ]
+    cosine: Annotated[float | None, doc("Lowest cosine similarity; null for zeros.")] = None
+    top1_ratio: Annotated[
+        Ratio | None, doc("Share of rows with the same largest element; null if it has no classes.")
+    ] = None
+
+
+class Drift(Record, frozen=True, kw_only=True):
+    """How far the outputs of a changed model are from those of the original."""
+
+    sample_count: Annotated[Count, doc("Number of different inputs.")]
+    is_identical: Annotated[bool, doc("True if all outputs are equal bit by bit.")]
+    relative_ratio: Annotated[Ratio, doc("Largest of all outputs.")]
+    outputs: Annotated[tuple[OutputDrift, ...], doc("Per output.")] = ()
+    first_node: Annotated[
+        str | None, doc("First node whose output differs much; null if not searched.")
+    ] = None
+    first_node_ratio: Annotated[Ratio | None, doc("Relative difference of its output.")] = None
+
+
+class FitCandidate(Record, frozen=True, kw_only=True):
+    """The model with one set of changes."""
+
+    changes: Annotated[tuple[ChangeCode, ...], doc("Changes; empty for the model as it is.")]
+    status: Annotated[
+        CandidateStatus,
+        doc(
+            "modelled: not run; failed: it does not load or run; misses, meets: measured, and "
+            "compared with the targets."
+        ),
+    ]
+    modelled: Annotated[FitFigures | None, doc("Figures computed from the graph.")] = None
+    measured: Annotated[FitFigures | None, doc("Measured figures; null if it did not run.")] = None
+    drift: Annotated[Drift | None, doc("Difference of the outputs.")] = None
+    device_memory_bytes: Annotated[Bytes | None, doc("Upper end on the device.")] = None
+    device_latency_ns: Annotated[Nanoseconds | None, doc("Likely latency on the device.")] = None
+    missed: Annotated[
+        dict[Figure, float], doc("Targets that it misses: figure divided by target.")
+    ] = {}
+    float_nodes: Annotated[
+        tuple[str, ...], doc("Nodes that stay in float, because their values drift first.")
+    ] = ()
+    is_beaten: Annotated[
+        bool | None,
+        doc("True if another candidate is as good in every figure; null if not compared."),
+    ] = None
+    message: Annotated[str, doc("Why it failed.")] = ""
+
+
+class Offer(Record, frozen=True, kw_only=True):
+    """A smaller workload, which only the user can decide on."""
+
+    dims: Annotated[dict[str, int], doc("Sizes of open dims.")]
+    changes: Annotated[tuple[ChangeCode, ...], doc("Changes beside the smaller workload.")] = ()
+    memory_bytes: Annotated[Bytes, doc("Modelled peak.")]
+
+
+class Fit(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/fit/1"):
+    """The answer of `fit`."""
+
+    tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
+    measured_at: Annotated[str, doc("UTC time, ISO 8601.")]
+    model: Annotated[ProfiledModel, doc("The original model.")]
+    host: Annotated[Host, doc("The machine and its versions.")]
+    workload: Annotated[Workload, doc("Dims, inputs and threads.")]
+    requirements: Annotated[FitTargets, doc("The targets.")]
+    baseline: Annotated[FitCandidate, doc("The model as it is.")]
+    candidates: Annotated[tuple[FitCandidate, ...], doc("Changed models, in order of trial.")] = ()
+    chosen: Annotated[
+        FitCandidate | None, doc("Smallest change that meets all targets; null if none does.")
+    ] = None
+    nearest: Annotated[
+        FitCandidate | None, doc("Nearest candidate where none meets the targets.")
+    ] = None
+    settings: Annotated[RuntimeSettings, doc("Settings of the chosen candidate.")] = (
+        RuntimeSettings()
+    )
+    proof_outcome: Annotated[
+        Literal["survived", "thrashed", "killed"] | None,
+        doc("The chosen candidate under the memory target, enforced by the kernel."),
+    ] = None
+    loads_on: Annotated[
+        tuple[str, ...], doc("Instruction sets on which the result was loaded and run.")
+    ] = ()
+    offers: Annotated[tuple[Offer, ...], doc("Smaller workloads that would meet them.")] = ()
+    files: Annotated[tuple[str, ...], doc("Files written, relative to the folder.")] = ()
+    folder: Annotated[str, doc("Folder of the files; empty if none was written.")] = ""
+    is_complete: Annotated[bool, doc("False if time ran out or the search was stopped.")] = True
+    warnings: Annotated[tuple[Notice, ...], doc("What to know before trusting this.")] = ()

@@ -1,0 +1,1 @@
+"""How is a changed copy of a model written?"""

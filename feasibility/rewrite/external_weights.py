@@ -1,0 +1,52 @@
+"""How are weights moved out of a model file without holding them? The kernel copies them.
+
+ONNX Runtime maps weights that lie beside a model, so they are pages of a file instead of memory
+that must stay, and while loading there is no second copy of them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from feasibility.errors import ChangeError
+from feasibility.facts.reader_process import in_reader_process
+from feasibility.model_file.open_model import ModelFile, open_model
+from feasibility.rewrite.change_process import data_path
+from feasibility.rewrite.weights_plan import WeightsPlan, write_planned
+from feasibility.text import safe_text
+
+
+def move_weights(source: Path, target: Path) -> None:
+    """Writes the model with all its weights in one file beside it.
+
+    After an error nothing is left; files that were there before are kept.
+
+    Raises:
+        ModelError: The source cannot be read.
+        ChangeError: It has no weights that can be moved, or the target cannot be written.
+    """
+    with open_model(source) as file:
+        if file.format == "ort":
+            raise ChangeError(
+                f"Cannot move the weights of '{safe_text(str(source))}'",
+                "it is in ORT format, which keeps its weights inside",
+                "give the ONNX model that it was made from",
+            )
+        plan = _plan(file, data_path(target).name)
+        if not plan.moved:
+            raise ChangeError(
+                f"Cannot move the weights of '{safe_text(str(source))}'",
+                "it has no weights of 1 KiB or more, or only such that must stay inside",
+                "try another change",
+            )
+        write_planned(file, plan, target)
+
+
+def _plan(file: ModelFile, location: str) -> WeightsPlan:
+    def read() -> WeightsPlan:
+        from feasibility.rewrite.forked.plan_weights import plan_weights
+
+        return plan_weights(file, location)
+
+    what = f"Cannot read model '{safe_text(str(file.path))}'"
+    return in_reader_process(read, WeightsPlan, what)

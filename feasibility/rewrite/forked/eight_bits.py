@@ -1,0 +1,168 @@
+"""How do weights and activations become 8-bit integers? By ONNX Runtime's quantization tools.
+
+Dynamic: ranges of activations are computed in each run. Static: they come from samples.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from feasibility.errors import ChangeError
+from feasibility.rewrite.forked.prepared_model import (
+    every_weight,
+    finish_file,
+    has_integer_operators,
+    prepared,
+    read_graph,
+    with_newer_operators,
+)
+from feasibility.runners.child.child_inputs import make_feeds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from feasibility.records.workload import InputPlan
+
+# In networks without convolutions, only what multiplies matrices or holds them: between those
+# operators, 8 bits are not enough for the activations of transformers.
+_MATRIX_OPERATORS: Final = ["MatMul", "Gemm", "Gather"]
+_DYNAMIC_OPERATORS: Final = ["MatMul", "Gather", "LSTM", "Attention", "EmbedLayerNormalization"]
+_CONVOLUTIONS: Final = frozenset({"Conv", "ConvTranspose"})
+# Per-channel weights are an attribute of these operators since then.
+_PER_CHANNEL_OPSET: Final = 13
+_NOTHING_TO_QUANTIZE: Final = "none of its operators can be quantized this way"
+
+
+def quantize_dynamic(
+    source: Path, target: Path, what: str, *, reduce_range: bool, keep_float: Sequence[str]
+) -> None:
+    """Writes the model with 8-bit weights; activations are quantized in each run.
+
+    Convolutions stay float if other operators hold more weights: on CPUs they are several times
+    slower this way.
+
+    Args:
+        source: The model.
+        target: The changed model.
+        what: First part of the messages of errors.
+        reduce_range: Whether weights take 7 bits, for CPUs whose 8-bit sums can overflow.
+        keep_float: Names of nodes that stay in float.
+
+    Raises:
+        ModelError: The runtime refuses the model.
+        ChangeError: No operator can be quantized.
+    """
+    from onnxruntime import quantization
+
+    path = prepared(source, target.parent, what)
+    weights = every_weight(path)
+    in_convolutions = sum(size for kind, size in weights if kind in _CONVOLUTIONS)
+    is_mostly_convolutions = 2 * in_convolutions > sum(size for _, size in weights)
+    changed = path.with_name("changed.onnx")
+    quantization.quantize_dynamic(
+        path,
+        changed,
+        op_types_to_quantize=[*_DYNAMIC_OPERATORS, *(["Conv"] if is_mostly_convolutions else [])],
+        per_channel=True,
+        reduce_range=reduce_range,
+        weight_type=quantization.QuantType.QInt8,
+        # A Gemm becomes a MatMul and an Add first.
+        nodes_to_exclude=[*keep_float, *(f"{name}_MatMul" for name in keep_float)],
+        use_external_data_format=True,
+        # In bodies of nodes, convolutions are not supported.
+        extra_options={"EnableSubgraph": not is_mostly_convolutions},
+    )
+    _finish(changed, target, what)
+
+
+def quantize_static(
+    source: Path,
+    target: Path,
+    what: str,
+    *,
+    samples: Sequence[tuple[InputPlan, int]],
+    reduce_range: bool,
+    keep_float: Sequence[str],
+) -> None:
+    """Writes the model with 8-bit weights and activations.
+
+    Args:
+        source: The model.
+        target: The changed model.
+        what: First part of the messages of errors.
+        samples: Inputs for the ranges of activations, each with its seed.
+        reduce_range: Whether weights take 7 bits, for CPUs whose 8-bit sums can overflow.
+        keep_float: Names of nodes that stay in float.
+
+    Raises:
+        ModelError: The runtime refuses the model.
+        ChangeError: No operator can be quantized.
+    """
+    from onnxruntime import quantization
+
+    path = prepared(source, target.parent, what)
+    path = with_newer_operators(path, _PER_CHANNEL_OPSET)
+    kinds = {kind for kind, _ in every_weight(path)}
+    has_convolutions = not kinds.isdisjoint(_CONVOLUTIONS)
+    if not has_convolutions and kinds.isdisjoint(_MATRIX_OPERATORS):
+        raise ChangeError(what, _NOTHING_TO_QUANTIZE, "try another change")
+    methods = quantization.CalibrationMethod
+    changed = path.with_name("changed.onnx")
+    quantization.quantize_static(
+        path,
+        changed,
+        _reader(samples),
+        quant_format=quantization.QuantFormat.QDQ,
+        op_types_to_quantize=None if has_convolutions else _MATRIX_OPERATORS,
+        per_channel=True,
+        reduce_range=reduce_range,
+        activation_type=quantization.QuantType.QUInt8,
+        weight_type=quantization.QuantType.QInt8,
+        nodes_to_exclude=list(keep_float),
+        use_external_data_format=True,
+        # Transformers have a few activations far outside the range of all others.
+        calibrate_method=methods.MinMax if has_convolutions else methods.Percentile,
+        # Activations of one sample at a time are in memory.
+        extra_options={"CalibStridedMinMax": 1},
+    )
+    _finish(changed, target, what)
+
+
+def _finish(changed: Path, target: Path, what: str) -> None:
+    if not has_integer_operators(read_graph(changed)):
+        raise ChangeError(what, _NOTHING_TO_QUANTIZE, "try another change")
+    finish_file(changed, target)
+
+
+def _reader(samples: Sequence[tuple[InputPlan, int]]) -> Any:
+    """The samples as the quantization tools read them: those of a range, one by one."""
+    import numpy as np
+    import onnxruntime
+    from onnxruntime import quantization
+
+    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
+        """Makes one sample at a time."""
+
+        def __init__(self) -> None:
+            self._left = list(samples)
+
+        def __len__(self) -> int:
+            return len(samples)
+
+        def set_range(self, start_index: int, end_index: int) -> None:
+            """Go on with these samples."""
+            self._left = list(samples[start_index:end_index])
+
+        def get_next(self) -> dict[str, Any] | None:
+            """Inputs by name; None after the last sample."""
+            if not self._left:
+                return None
+            plan, seed = self._left.pop(0)
+            request = {"inputs": msgspec.to_builtins(plan.inputs), "seed": seed}
+            feeds = make_feeds(np, onnxruntime, request)
+            return {name: value for name, value in feeds.items() if value is not None}
+
+    return Reader()

@@ -1,0 +1,140 @@
+"""At which node do the values of a changed model leave those of the original?
+
+Values between nodes become outputs, a few at a time, so that those of a large model are never
+held together.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from feasibility.model_file.open_model import open_model
+from feasibility.rewrite.change_process import data_path
+from feasibility.rewrite.forked.plan_weights import plan_weights
+from feasibility.rewrite.forked.prepared_model import read_graph
+from feasibility.rewrite.weights_plan import write_planned
+from feasibility.runners.child.child_inputs import make_feeds
+from feasibility.units import MIB
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from onnx import NodeProto
+
+    from feasibility.records.workload import InputPlan
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+# Quantizing after an operator does the same; without them, their output has values before them.
+_ABSORBED: Final = frozenset({"Relu", "Clip"})
+_FIRST_BATCH: Final = 8
+# What the values of one batch may take, as far as the batch before allows to guess.
+_BATCH_BYTES: Final = 64 * MIB
+
+
+def first_drift(
+    original: Path,
+    changed: Path,
+    folder: Path,
+    plan: InputPlan,
+    seed: int,
+    threshold_ratio: float,
+) -> tuple[str, str, float] | None:
+    """The first node of the original whose values differ by more than the threshold.
+
+    Its name, its operator and the ratio. Values count that have the same name in both models.
+
+    Args:
+        original: The original.
+        changed: The changed model.
+        folder: An empty folder for copies.
+        plan: Inputs.
+        seed: Seed of generated inputs.
+        threshold_ratio: Largest difference of an element, relative to the largest element.
+
+    Raises:
+        FeasibilityError: A model cannot be read, or its copy cannot be written.
+    """
+    before, after = _Exposed(original, folder / "a"), _Exposed(changed, folder / "b")
+    names = [
+        name
+        for name, node in before.makers.items()
+        if name in after.makers
+        and (node.op_type not in _ABSORBED or after.makers[name].op_type == node.op_type)
+    ]
+    start, count = 0, _FIRST_BATCH
+    while start < len(names):
+        batch = names[start : start + count]
+        first, second = (each.values(batch, plan, seed) for each in (before, after))
+        for name, one, other in zip(batch, first, second, strict=True):
+            ratio = _ratio(one, other)
+            if ratio > threshold_ratio:
+                node = before.makers[name]
+                return node.name or name, node.op_type, ratio
+        size_bytes = sum(value.nbytes for value in first if hasattr(value, "nbytes"))
+        start += count
+        count = max(1, min(2 * count, count * _BATCH_BYTES // max(size_bytes, 1)))
+    return None
+
+
+class _Exposed:
+    """A copy of a model with other outputs.
+
+    Attributes:
+        makers: Nodes of the main graph by the names of their outputs, in their order.
+    """
+
+    def __init__(self, source: Path, folder: Path) -> None:
+        folder.mkdir()
+        self._path = folder / "model.onnx"
+        with open_model(source) as file:
+            plan = plan_weights(file, data_path(self._path).name)
+            write_planned(file, plan, self._path)
+        self._model = read_graph(self._path)
+        self.makers: dict[str, NodeProto] = {
+            name: node for node in self._model.graph.node for name in node.output if name
+        }
+
+    def values(self, names: Sequence[str], plan: InputPlan, seed: int) -> list[Any]:
+        """What the model computes for these names."""
+        import numpy as np
+        import onnxruntime
+
+        del self._model.graph.output[:]
+        for name in names:
+            self._model.graph.output.add(name=name)
+        self._path.write_bytes(self._model.SerializeToString())
+        options = onnxruntime.SessionOptions()
+        # Optimisation would rename and remove values; prepacking would copy all weights.
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.add_session_config_entry("session.disable_prepacking", "1")
+        session = onnxruntime.InferenceSession(
+            self._path, options, providers=["CPUExecutionProvider"]
+        )
+        request = {"inputs": msgspec.to_builtins(plan.inputs), "seed": seed}
+        feeds = make_feeds(np, onnxruntime, request)
+        given = {name: value for name, value in feeds.items() if value is not None}
+        outputs: list[Any] = session.run(list(names), given)
+        return outputs
+
+
+def _ratio(first: Any, second: Any) -> float:
+    """Largest difference over the largest element; 0 for values that are no floats."""
+    import numpy as np
+
+    if not all(isinstance(each, np.ndarray) and each.dtype.kind == "f" for each in (first, second)):
+        return 0.0
+    largest = float(np.finfo(np.float64).max)
+    if first.shape != second.shape:
+        return largest
+    one, other = first.astype(np.float64), second.astype(np.float64)
+    is_odd = ~(np.isfinite(one) & np.isfinite(other))
+    if not np.array_equal(one[is_odd], other[is_odd], equal_nan=True):
+        return largest
+    difference = float(np.max(np.abs(one[~is_odd] - other[~is_odd]), initial=0))
+    scale = float(np.max(np.abs(one[~is_odd]), initial=0))
+    return min(difference / scale, largest) if scale else float(difference > 0)

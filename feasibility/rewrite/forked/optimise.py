@@ -1,0 +1,127 @@
+"""How is a graph written as ONNX Runtime optimises it? By the runtime itself, weights beside it.
+
+The result is for loading with optimisation off, by this version of the runtime or a newer one.
+Open dims stay open.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from feasibility.errors import ChangeError
+from feasibility.model_file.external_data import LEAST_EXTERNAL_BYTES, resolve_external
+from feasibility.model_file.open_model import open_model
+from feasibility.model_file.skeleton import skeleton_of
+from feasibility.model_file.subgraph_names import bodies
+from feasibility.rewrite.change_process import data_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from onnx import ModelProto, NodeProto
+
+# Convolutions in blocks of channels; other instruction sets do not have these operators.
+_BLOCKED_DOMAIN: Final = "com.microsoft.nchwc"
+
+
+def optimise(
+    source: Path, target: Path, what: str, *, for_this_machine: bool, packs: bool = False
+) -> None:
+    """Writes the optimised graph; `for_this_machine` allows operators that others do not have.
+
+    `packs` also writes weights in the layout that the kernels of this machine copy them into. The
+    runtime compares them with its own before it uses them.
+
+    Raises:
+        ModelError: The runtime refuses the model, or what was written cannot be read.
+        ChangeError: The result needs operators of this instruction set.
+    """
+    if packs and not for_this_machine:
+        raise ChangeError(
+            what,
+            "weights are packed for the machine that packs them",
+            "pack them on a machine of the target's instruction set",
+        )
+    level = "ALL" if for_this_machine else "EXTENDED"
+    domains = write_optimised(source, target, level, packs=packs)
+    if _BLOCKED_DOMAIN in domains and not for_this_machine:
+        raise ChangeError(
+            what,
+            "the runtime wrote operators that only this machine's instruction set has",
+            "optimise it on a machine of the target's instruction set",
+        )
+
+
+def write_optimised(source: Path, target: Path, level: str, *, packs: bool = False) -> set[str]:
+    """Writes the graph after the optimisations of one level of the runtime.
+
+    Returns:
+        The domains of its operators.
+
+    Raises:
+        ModelError: What was written cannot be read.
+    """
+    with open_model(source) as file:
+        weights = {each.name for each in skeleton_of(file).model.graph.initializer}
+    _write(source, target, level, packs=packs)
+    with open_model(target) as file:
+        skeleton = skeleton_of(file)
+    # The runtime does not notice a full disk.
+    resolve_external(target, skeleton.tensors, skeleton.what)
+    domains = {node.domain for node in every_node(skeleton.model)}
+    _remove_unused(target, domains, weights)
+    return domains
+
+
+def every_node(model: ModelProto) -> Iterator[NodeProto]:
+    """The nodes of the graph, of bodies in it and of functions."""
+
+    def below(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:
+        for node in nodes:
+            yield node
+            for _, body in bodies(node, ""):
+                yield from below(body.node)
+
+    yield from below(model.graph.node)
+    for function in model.functions:
+        yield from below(function.node)
+
+
+def _write(source: Path, target: Path, level: str, *, packs: bool) -> None:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = getattr(
+        onnxruntime.GraphOptimizationLevel, f"ORT_ENABLE_{level}"
+    )
+    options.intra_op_num_threads = 1
+    options.optimized_model_filepath = str(target)
+    settings = {
+        "session.optimized_model_external_initializers_file_name": data_path(target).name,
+        "session.optimized_model_external_initializers_min_size_in_bytes": LEAST_EXTERNAL_BYTES,
+        # Not packing saves memory here.
+        "session.disable_prepacking": int(not packs),
+        "session.save_external_prepacked_constant_initializers": int(packs),
+    }
+    for key, value in settings.items():
+        options.add_session_config_entry(key, str(value))
+    onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+
+
+def _remove_unused(path: Path, domains: set[str], weights: set[str]) -> None:
+    """Removes what no node uses, which an older runtime or a caller would stumble over.
+
+    The runtime lists all operator sets that it knows. Weights that were inputs, too, stay inputs
+    after it has folded them, and a caller would have to give them.
+    """
+    from onnx import ModelProto
+
+    model = ModelProto.FromString(path.read_bytes())
+    sets = [each for each in model.opset_import if not each.domain or each.domain in domains]
+    folded = weights - {each.name for each in model.graph.initializer}
+    inputs = [each for each in model.graph.input if each.name not in folded]
+    del model.opset_import[:], model.graph.input[:]
+    model.opset_import.extend(sets)
+    model.graph.input.extend(inputs)
+    path.write_bytes(model.SerializeToString())

@@ -1,0 +1,162 @@
+"""`feasibility fit` as a user types it: real files, real children, tiny models."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from feasibility.fit import fit_model as fit_module
+from feasibility.json_documents import read_document
+from feasibility.records.fit import Fit
+from feasibility.records.session_options import SessionOptions
+from feasibility.units import MIB
+from tests.cli import Result, cli
+from tests.tiny_models import mlp
+
+__all__ = ["cli"]
+Cli = Callable[..., Result]
+FAST = ("--runs", "3", "--warmup", "1")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measurements of other tests do not count."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """Four matrices of 4 MiB."""
+    return mlp(tmp_path / "model.onnx", width=1024, layers=4)
+
+
+def test_memory_that_must_stay_falls_when_weights_are_mapped(
+    cli: Cli, model: Path, tmp_path: Path
+) -> None:
+    """The files are written, load elsewhere, and give the same outputs."""
+    folder = tmp_path / "out"
+    result = cli("fit", model, "--floor", "10MiB", "-o", folder, "--json", *FAST)
+    assert result.code == 0
+    found = json.loads(result.out)
+    assert found["schema"] == "feasibility/fit/1"
+    chosen = found["chosen"]
+    assert {"external-data", "prepacking-off"} <= set(chosen["changes"])
+    before, after = found["baseline"]["measured"], chosen["measured"]
+    assert after["floor_bytes"] < 10 * MIB < before["floor_bytes"]
+    assert chosen["drift"]["relative_ratio"] < 1e-5
+    assert found["settings"]["prepacking"] is False
+    assert set(found["files"]) == {each.name for each in folder.iterdir()}
+    options = read_document(folder / "session_options.json", SessionOptions)
+    assert options.config_entries == {"session.disable_prepacking": "1"}
+    moved = folder.rename(tmp_path / "elsewhere")
+    model.unlink()
+    ran = subprocess.run(
+        [sys.executable, str(moved / "load_model.py")], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "(1, 1024)" in ran.stdout
+
+
+def test_a_model_that_fits_is_left_as_it_is(cli: Cli, model: Path) -> None:
+    result = cli("fit", model, "--memory", "200MiB", *FAST)
+    assert result.code == 0
+    assert "model.onnx  FITS as it is" in result.out
+
+
+def test_a_budget_that_nothing_meets_names_the_nearest(cli: Cli, model: Path) -> None:
+    """Quantized weights come nearest; the exit code says that the requirement is not met."""
+    result = cli("fit", model, "--size", "1MiB", "--max-time", "60", *FAST)
+    assert result.code == 1
+    assert "DOES NOT FIT with any change that was tried" in result.out
+    assert "nearest   int4 weights" in result.out
+    assert "over the target" in " ".join(result.out.split())
+
+
+def test_a_search_goes_on_from_what_was_measured_before(
+    cli: Cli, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ("fit", model, "--floor", "10MiB", "--json", *FAST)
+    first = json.loads(cli(*arguments).out)
+    monkeypatch.setattr(
+        fit_module, "rewrite_model", lambda *_, **__: pytest.fail("it was made again")
+    )
+    monkeypatch.setattr(fit_module, "_proved", lambda *_: None)
+    monkeypatch.setattr(fit_module.CandidateWorkshop, "runs", lambda self, _changes: self.original)
+    again = json.loads(cli(*arguments).out)
+    assert again["chosen"]["measured"]["floor_bytes"] == first["chosen"]["measured"]["floor_bytes"]
+
+
+def test_samples_of_the_wrong_shape_are_named(cli: Cli, model: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "samples.npz", x=np.zeros((1, 7), np.float32))
+    result = cli("fit", model, "--size", "8MiB", "--samples", tmp_path / "samples.npz", *FAST)
+    assert result.code == 2
+    assert "'x'" in result.err
+    assert "1024" in result.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "no target is given"),
+        (("--memory", "4MiB"), "ONNX Runtime itself needs about 9 MiB"),
+        (("--floor", "100KB"), "ONNX Runtime itself needs about 9 MiB"),
+        (("--device", "rtx_3070"), "its models run on a GPU"),
+        (("--latency", "fast"), "fast"),
+        (("--size", "5 parrots"), "5 parrots"),
+    ],
+)
+def test_targets_that_make_no_sense(
+    cli: Cli, model: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    result = cli("fit", model, *arguments)
+    assert (result.code, result.out) == (2, "")
+    assert message in " ".join(result.err.split())
+
+
+def test_an_output_that_is_a_file_is_refused_before_anything_is_measured(
+    cli: Cli, tmp_path: Path
+) -> None:
+    target = tmp_path / "out"
+    target.write_text("mine")
+    result = cli("fit", tmp_path / "missing.onnx", "--size", "1MiB", "-o", target)
+    assert result.code == 2
+    assert "missing.onnx" not in result.err
+    assert target.read_text() == "mine"
+
+
+def test_a_model_that_does_not_run_is_an_error(cli: Cli, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"\x08\x07nonsense")
+    result = cli("fit", broken, "--size", "1MiB")
+    assert (result.code, result.out) == (2, "")
+    assert "Cannot read model" in result.err
+
+
+def test_an_interrupt_shows_what_was_found_and_ends_with_130(
+    cli: Cli, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fit_module.CandidateWorkshop, "measured", interrupted)
+    result = cli("fit", model, "--floor", "10MiB", *FAST)
+    assert result.code == 130
+    assert "NOT FOUND before the search ended" in result.out
+    assert not list(Path(os.environ.get("TMPDIR", "/tmp")).glob(f"feasibility-*{os.getpid()}*"))
+
+
+def test_the_document_has_every_figure_by_its_name(cli: Cli, model: Path, tmp_path: Path) -> None:
+    saved = tmp_path / "fit.json"
+    saved.write_text(cli("fit", model, "--memory", "200MiB", "--json", *FAST).out)
+    found = read_document(saved, Fit)
+    assert found.requirements.memory_bytes == 200 * MIB
+    assert found.baseline.measured is not None
+    assert found.baseline.measured.latency_ratio == 1.0
+    assert found.chosen == found.baseline

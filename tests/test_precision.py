@@ -1,0 +1,278 @@
+"""Models with fewer bits: they load, their outputs stay near, and what cannot be is said."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from feasibility.errors import ChangeError
+from feasibility.fit.drift import drift_between
+from feasibility.records.fit import ChangeCode
+from feasibility.records.workload import Fill, InputPlan, InputSpec
+from feasibility.rewrite import rewrite_model as module
+from feasibility.rewrite.change_process import data_path
+from feasibility.rewrite.forked.block_weights import blocks_of
+from feasibility.rewrite.rewrite_model import rewrite_model
+from feasibility.rewrite.samples import sample_plans
+from tests.tiny_models import RUNTIME_VERSION, identity, save, value
+
+IDS = InputPlan(
+    inputs=(
+        InputSpec(
+            name="ids", dtype="int64", shape=(2, 8), fill=Fill(kind="integers", low=0, high=99)
+        ),
+    )
+)
+IMAGE = InputPlan(inputs=(InputSpec(name="x", dtype="float32", shape=(1, 3, 16, 16)),))
+CHANGES: tuple[ChangeCode, ...] = (
+    "fp16",
+    "int8-dynamic",
+    "int8-static",
+    "int8-weights",
+    "int4-weights",
+)
+
+
+def random(name: str, *dims: int) -> TensorProto:
+    values = np.random.default_rng(len(name)).standard_normal(dims, dtype=np.float32)
+    return numpy_helper.from_array(values / np.float32(np.sqrt(dims[-1])), name)
+
+
+def encoder(path: Path, opset: int = 17) -> Path:
+    """Embeddings, a matrix in a body, one in a Constant node, and a layer with a bias."""
+    bodies = [
+        helper.make_graph(
+            [helper.make_node("MatMul", ["e", f"inner_{name}"], [f"b_{name}"], name)],
+            name,
+            [],
+            [value(f"b_{name}", TensorProto.FLOAT, None)],
+            [random(f"inner_{name}", 96, 96)],
+        )
+        for name in ("then", "else")
+    ]
+    nodes = [
+        helper.make_node("Gather", ["table", "ids"], ["e"], "embed"),
+        helper.make_node("ReduceMin", ["ids"], ["least"], "least", keepdims=0),
+        helper.make_node("GreaterOrEqual", ["least", "zero"], ["yes"], "compare"),
+        helper.make_node("If", ["yes"], ["i"], "if", then_branch=bodies[0], else_branch=bodies[1]),
+        helper.make_node("Constant", [], ["matrix"], "constant", value=random("c", 96, 80)),
+        helper.make_node("MatMul", ["i", "matrix"], ["m"], "project"),
+        helper.make_node("Reshape", ["m", "rows"], ["r"], "flatten"),
+        helper.make_node("Gemm", ["r", "head", "bias"], ["y"], "head", transB=1),
+    ]
+    weights = [
+        random("table", 100, 96),
+        random("head", 64, 80),
+        random("bias", 64),
+        numpy_helper.from_array(np.array([-1, 80]), "rows"),
+        numpy_helper.from_array(np.array(0), "zero"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "encoder",
+        [value("ids", TensorProto.INT64, ["n", "s"])],
+        [value("y", TensorProto.FLOAT, ["rows", 64])],
+        weights,
+    )
+    return save(path, graph, opset)
+
+
+def classifier(path: Path, opset: int = 17) -> Path:
+    """Convolutions with batch normalisation; almost all weights are in them."""
+    ones = numpy_helper.from_array(np.full(16, 0.9, np.float32), "ones")
+    nodes = [
+        helper.make_node("Conv", ["x", "w0"], ["c0"], "conv0"),
+        helper.make_node("BatchNormalization", ["c0", *["ones"] * 4], ["b"], "bn"),
+        helper.make_node("Relu", ["b"], ["r"], "relu"),
+        helper.make_node("Conv", ["r", "w1"], ["c1"], "conv1"),
+        helper.make_node("GlobalAveragePool", ["c1"], ["y"], "pool"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "classifier",
+        [value("x", TensorProto.FLOAT, [1, 3, 16, 16])],
+        [value("y", TensorProto.FLOAT, [1, 16, 1, 1])],
+        [random("w0", 16, 3, 3, 3), random("w1", 16, 16, 3, 3), ones],
+    )
+    return save(path, graph, opset)
+
+
+def changed(source: Path, target: Path, change: ChangeCode, plan: InputPlan, **more: Any) -> Path:
+    rewrite_model(source, target, change, isa=platform.machine(), plan=plan, **more)
+    return target
+
+
+def require_tools_for_bodies(change: ChangeCode) -> None:
+    if RUNTIME_VERSION < (1, 31) and change in {"fp16", "int8-static"}:
+        pytest.skip("tools of ONNX Runtime 1.24 fail on bodies of nodes")
+
+
+def operators(path: Path) -> set[str]:
+    model = onnx.ModelProto.FromString(path.read_bytes())
+    bodies = [each.g for node in model.graph.node for each in node.attribute if each.HasField("g")]
+    return {node.op_type for graph in (model.graph, *bodies) for node in graph.node}
+
+
+def outputs(path: Path, feeds: dict[str, Any]) -> dict[str, Any]:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(path, options)
+    names = [each.name for each in session.get_outputs()]
+    return dict(zip(names, session.run(None, feeds), strict=True))
+
+
+def cosine(source: Path, target: Path, feeds: dict[str, Any]) -> float:
+    drift = drift_between([outputs(source, feeds)], [outputs(target, feeds)])
+    assert not drift.is_identical
+    assert drift.outputs[0].cosine is not None
+    return drift.outputs[0].cosine
+
+
+def size(path: Path) -> int:
+    return path.stat().st_size + data_path(path).stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted", "least_cosine", "most_bytes"),
+    [
+        ("fp16", {"Cast"}, 0.99999, 0.55),
+        ("int8-dynamic", {"DynamicQuantizeLinear", "MatMulInteger"}, 0.999, 0.45),
+        ("int8-static", {"QuantizeLinear", "DequantizeLinear"}, 0.99, 0.7),
+        ("int8-weights", {"MatMulNBits", "GatherBlockQuantized"}, 0.999, 0.4),
+        ("int4-weights", {"MatMulNBits", "GatherBlockQuantized"}, 0.98, 0.3),
+    ],
+)
+def test_a_network_of_matrices(
+    tmp_path: Path, change: ChangeCode, wanted: set[str], least_cosine: float, most_bytes: float
+) -> None:
+    """Matrices in bodies and in Constant nodes, embeddings and layers with bias are changed."""
+    require_tools_for_bodies(change)
+    source = encoder(tmp_path / "a.onnx")
+    target = changed(source, tmp_path / "to" / "b.onnx", change, IDS)
+    assert sorted(each.name for each in target.parent.iterdir()) == ["b.onnx", "b.onnx.data"]
+    assert wanted <= operators(target)
+    ids = np.random.default_rng(5).integers(0, 100, (3, 5))
+    assert cosine(source, target, {"ids": ids}) > least_cosine
+    assert size(target) < most_bytes * source.stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted"),
+    [
+        ("fp16", {"Conv", "Cast"}),
+        ("int8-dynamic", {"ConvInteger"}),
+        ("int8-static", {"Conv", "DequantizeLinear"}),
+    ],
+)
+@pytest.mark.parametrize("opset", [11, 17])
+def test_a_network_of_convolutions(
+    tmp_path: Path, change: ChangeCode, wanted: set[str], opset: int
+) -> None:
+    """Batch normalisation is folded first; old operator sets have no weights per channel."""
+    source = classifier(tmp_path / "a.onnx", opset)
+    target = changed(source, tmp_path / "b.onnx", change, IMAGE)
+    assert wanted <= operators(target)
+    assert "BatchNormalization" not in operators(target)
+    x = np.random.default_rng(5).random((1, 3, 16, 16), np.float32)
+    assert cosine(source, target, {"x": x}) > 0.99
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_nodes_can_stay_in_float(tmp_path: Path, change: ChangeCode) -> None:
+    require_tools_for_bodies(change)
+    source = encoder(tmp_path / "a.onnx")
+    names = ("embed", "project", "head", "then", "else")
+    if change == "fp16":
+        target = changed(source, tmp_path / "b.onnx", change, IDS, keep_float=names[1:3])
+        kept = onnx.ModelProto.FromString(target.read_bytes()).graph.initializer
+        assert {each.data_type for each in kept if each.name in {"matrix", "head"}} == {1}
+        return
+    with pytest.raises(ChangeError):
+        changed(source, tmp_path / "b.onnx", change, IDS, keep_float=names)
+
+
+def test_static_ranges_come_from_the_samples(tmp_path: Path) -> None:
+    """What lies outside of the samples' range is cut off."""
+    source = classifier(tmp_path / "a.onnx")
+    x = np.random.default_rng(5).random((1, 3, 16, 16), np.float32)
+    found = []
+    for number, factor in enumerate((0.1, 1.0)):
+        np.save(tmp_path / "s.npy", factor * x)
+        samples = sample_plans(tmp_path / "s.npy", IMAGE, tmp_path)
+        target = tmp_path / f"{number}.onnx"
+        changed(source, target, "int8-static", IMAGE, samples=samples)
+        found.append(np.abs(outputs(target, {"x": x})["y"] - outputs(source, {"x": x})["y"]).max())
+    assert found[0] > 10 * found[1]
+
+
+def test_a_cpu_whose_sums_overflow_gets_seven_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_has_vnni", lambda: False)
+    monkeypatch.setattr(module.platform, "machine", lambda: "AMD64")
+    source = encoder(tmp_path / "a.onnx")
+    target = tmp_path / "b.onnx"
+    rewrite_model(source, target, "int8-dynamic", isa="x86_64", plan=IDS)
+    model = onnx.ModelProto.FromString(target.read_bytes())
+    matrix = next(each for each in model.graph.initializer if each.name == "matrix_quantized")
+    values = numpy_helper.to_array(matrix, str(tmp_path))
+    assert 60 <= np.abs(values).max() <= 64
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_quantized_model_is_refused(tmp_path: Path, change: ChangeCode) -> None:
+    target = changed(encoder(tmp_path / "a.onnx"), tmp_path / "b.onnx", "int4-weights", IDS)
+    with pytest.raises(ChangeError, match="it is quantized already") as caught:
+        changed(target, tmp_path / "c.onnx", change, IDS)
+    assert caught.value.hint == "give the float model it was made from"
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ("fp16", "it has no float32 weights of 1 KiB or more"),
+        ("int8-dynamic", "none of its operators can be quantized this way"),
+        ("int8-static", "none of its operators can be quantized this way"),
+        ("int8-weights", "no MatMul, Gemm or Gather has constant float32 weights"),
+        ("int4-weights", "no MatMul, Gemm or Gather has constant float32 weights"),
+    ],
+)
+def test_a_change_that_does_not_apply_is_an_error(
+    tmp_path: Path, change: ChangeCode, why: str
+) -> None:
+    spec = InputSpec(name="x", dtype="float32", shape=(4,))
+    source = identity(tmp_path / "a.onnx", spec)
+    with pytest.raises(ChangeError, match=why) as caught:
+        changed(source, tmp_path / "b.onnx", change, InputPlan(inputs=(spec,)))
+    assert caught.value.what == f"Cannot apply {change} to '{source}'"
+    assert caught.value.hint == "try another change"
+    assert [each.name for each in tmp_path.iterdir()] == ["a.onnx"]
+
+
+@pytest.mark.parametrize(("bits", "block"), [(8, 64), (4, 32)])
+def test_weights_in_blocks_are_within_half_a_step(bits: int, block: int) -> None:
+    """The operator and this test read the packed numbers in the same way."""
+    rows = np.random.default_rng(0).standard_normal((5000, 150), dtype=np.float32)
+    rows[7] = 0
+    rows[8] = 3
+    integers, scales, zeros = blocks_of(rows, bits, block)
+    count = -(-150 // block)
+    assert integers.shape == (5000, count, block * bits // 8)
+    assert zeros.shape == (5000, -(-count * bits // 8))
+    if bits == 4:
+        integers, zeros = (
+            np.stack((each & 15, each >> 4), -1).reshape(*each.shape[:-1], -1)
+            for each in (integers, zeros)
+        )
+    read = (integers.astype(np.float32) - zeros[:, :count, None]) * scales[..., None]
+    error = np.abs(read.reshape(5000, -1)[:, :150] - rows)
+    assert np.all(error <= np.repeat(scales, block, 1)[:, :150] * 1.001)
+    assert error.mean() < 0.3 * scales.mean()
+    assert not read[7].any()
