@@ -130,6 +130,51 @@ def test_other_arithmetic_comes_only_when_loading_cannot_help() -> None:
     assert found.chosen.changes == ("int8-static", "steady-allocator")
 
 
+SLOW = figures(300, ms=100, size=4)
+SMALL = FitTargets(size_bytes=5 * MIB)
+
+
+@pytest.mark.parametrize(
+    ("targets", "static", "chosen"),
+    [
+        (SMALL, figures(300, ms=11, size=4), "int8-static"),
+        (SMALL, figures(300, ms=11, size=6), "int8-dynamic"),
+        (SMALL, figures(300, ms=99, size=4), "int8-dynamic"),
+        (SMALL, ModelError("Cannot run 'm'", "the runtime crashed"), "int8-dynamic"),
+        (
+            FitTargets(size_bytes=5 * MIB, latency_ns=200 * MILLISECOND_NS),
+            figures(300, ms=11, size=4),
+            "int8-dynamic",
+        ),
+    ],
+    ids=["faster", "misses", "as slow", "crashes", "the target allows it"],
+)
+@pytest.mark.parametrize("measures_all", [False, True])
+def test_after_slow_arithmetic_a_faster_one_that_meets_the_targets_is_chosen(
+    targets: FitTargets, static: Any, chosen: Precision, *, measures_all: bool
+) -> None:
+    effects = {"int8-dynamic": SLOW, "int8-static": static}
+    found, bench = search(targets, effects, measures_all=measures_all)
+    assert found.chosen is not None
+    assert precision_of(found.chosen.changes) == chosen
+    if not measures_all:
+        assert ("int8-dynamic", "external-data", "steady-allocator") not in bench.runs
+
+
+def test_a_full_disk_does_not_take_back_what_was_found() -> None:
+    effects = {
+        "external-data": figures(350, 340),
+        "prepacking-off": HostError("Cannot write", "the disk is full", "free space"),
+    }
+    found, bench = search(FitTargets(memory_bytes=400 * MIB), effects, measures_all=True)
+    assert found.chosen is not None
+    assert found.chosen.changes == ("external-data", "steady-allocator")
+    failed = [each.message for each in found.tried if each.status == "failed"]
+    assert failed == ["Cannot write: the disk is full"]
+    assert "prepacking-off" in bench.runs[-1]
+    assert not found.is_complete
+
+
 def test_a_candidate_that_fails_is_noted_and_the_search_goes_on() -> None:
     effects = {
         "external-data": ModelError("Cannot run 'm'", "the runtime crashed"),

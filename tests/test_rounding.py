@@ -6,7 +6,9 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-PACKAGE = Path(__file__).parents[1] / "feasibility"
+import feasibility
+
+PACKAGE = Path(feasibility.__file__).parent
 
 # Modules that round numbers, each with its reason. All other figures are for people.
 ROUNDS_NUMBERS = {

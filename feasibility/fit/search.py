@@ -14,7 +14,7 @@ from typing import Final, Protocol, TypeAlias
 
 from feasibility.errors import FeasibilityError, HostError
 from feasibility.fit.candidates import loading_candidates, may_meet, precisions_for
-from feasibility.fit.changes import ChangeSet
+from feasibility.fit.changes import ChangeSet, precision_of
 from feasibility.records.changes import Precision
 from feasibility.records.fit import FitCandidate, FitFigures, FitTargets
 from feasibility.records.profile import ProfiledModel
@@ -22,6 +22,8 @@ from feasibility.records.profile import ProfiledModel
 # Changes of loading do not make a model faster than by this, never smaller, nor more exact.
 _FASTER_RATIO: Final = 1.1
 _ONLY_PRECISION: Final = frozenset({"latency", "latency_ratio", "size", "drift"})
+# Other arithmetic that takes more than this times as long is chosen only if none is faster.
+_SLOW_RATIO: Final = 1.5
 
 Report: TypeAlias = Callable[[ChangeSet, FitCandidate | None, float], None]
 """Called before each candidate: its changes, the nearest one so far, seconds left."""
@@ -44,7 +46,7 @@ class Search:
     Attributes:
         is_here: True if the target has the instruction set of this machine.
         measures_all: True to go on after a candidate that meets the targets.
-        is_complete: False if time ran out.
+        is_complete: False if time or disk space ran out.
     """
 
     workshop: Workshop
@@ -61,20 +63,25 @@ class Search:
     is_complete: bool = True
 
     def run(self, model: ProfiledModel) -> None:
-        """Try candidates until one meets the targets."""
+        """Try candidates until one meets the targets.
+
+        If its arithmetic makes it slow and there is no target for the time, the next arithmetic is
+        tried too, and chosen if it is faster.
+
+        Raises:
+            HostError: The machine fails, for example the disk is full, and nothing was found.
+        """
         if not self.baseline.missed and not self.measures_all:
             return
         self._try_loading(model, None, self.baseline)
         for precision in precisions_for(self._missed_by_nearest()):
-            if self._is_over():
+            if self._is_over(precision):
                 return
             self.report((precision,), self._nearest(), self._seconds_left())
             try:
                 changed = self.workshop.model_with(precision)
-            except HostError:
-                raise
             except FeasibilityError as error:
-                self.tried.append(_failed((precision,), None, error))
+                self.tried.append(self._failed((precision,), None, error))
                 continue
             self._try_loading(changed, precision, None)
 
@@ -97,31 +104,60 @@ class Search:
             is_hopeless = first is not None and (
                 _is_out_of_reach(first) or not may_meet(modelled, self.targets)
             )
-            if self._is_over() or is_hopeless:
+            if self._is_over(precision) or is_hopeless:
                 self.tried.append(
                     FitCandidate(changes=changes, status="modelled", modelled=modelled)
                 )
                 continue
             candidate = self._tried(changes, modelled)
             first = first or candidate
-            if self.chosen is None and candidate.status == "meets":
+            if candidate.status == "meets" and self._is_preferred(candidate):
                 self.chosen = candidate
 
     def _tried(self, changes: ChangeSet, modelled: FitFigures | None) -> FitCandidate:
         self.report(changes, self._nearest(), self._seconds_left())
         try:
             candidate = self.workshop.measured(changes, modelled)
-        except HostError:
-            raise
         except FeasibilityError as error:
-            candidate = _failed(changes, modelled, error)
+            candidate = self._failed(changes, modelled, error)
         self.tried.append(candidate)
         return candidate
 
-    def _is_over(self) -> bool:
-        """Whether a candidate was found, or time ran out."""
-        if self.chosen is not None and not self.measures_all:
+    def _failed(
+        self, changes: ChangeSet, modelled: FitFigures | None, error: FeasibilityError
+    ) -> FitCandidate:
+        """A candidate that failed. After an error of the machine, no further one starts."""
+        if isinstance(error, HostError):
+            if self.chosen is None:
+                raise error
+            self.deadline = time.monotonic()
+        return FitCandidate(
+            changes=changes, status="failed", modelled=modelled, message=error.message
+        )
+
+    def _is_preferred(self, candidate: FitCandidate) -> bool:
+        """Whether a candidate that meets the targets is better than the chosen one."""
+        if self.chosen is None:
             return True
+        return (
+            self._is_slow(self.chosen)
+            and precision_of(candidate.changes) != precision_of(self.chosen.changes)
+            and _latency_ratio(candidate) * _FASTER_RATIO < _latency_ratio(self.chosen)
+        )
+
+    def _is_slow(self, candidate: FitCandidate) -> bool:
+        """Whether other arithmetic made a model slow, and no target says how slow it may be."""
+        has_target = (self.targets.latency_ns, self.targets.latency_ratio) != (None, None)
+        has_other_arithmetic = precision_of(candidate.changes) is not None
+        return has_other_arithmetic and not has_target and _latency_ratio(candidate) > _SLOW_RATIO
+
+    def _is_over(self, precision: Precision | None) -> bool:
+        """Whether no candidate with this arithmetic is wanted any more, or time ran out."""
+        if self.chosen is not None and not self.measures_all:
+            # Changes of loading make no arithmetic faster.
+            is_same = precision_of(self.chosen.changes) == precision
+            if is_same or not self._is_slow(self.chosen):
+                return True
         if self._seconds_left() > 0:
             return False
         self.is_complete = False
@@ -143,10 +179,10 @@ class Search:
         return tuple((self.baseline if found is None else found).missed)
 
 
-def _failed(
-    changes: ChangeSet, modelled: FitFigures | None, error: FeasibilityError
-) -> FitCandidate:
-    return FitCandidate(changes=changes, status="failed", modelled=modelled, message=error.message)
+def _latency_ratio(candidate: FitCandidate) -> float:
+    """Time over that of the model as it is; 1 if it was not compared."""
+    figures = candidate.measured
+    return 1.0 if figures is None or figures.latency_ratio is None else figures.latency_ratio
 
 
 def _is_out_of_reach(candidate: FitCandidate) -> bool:
