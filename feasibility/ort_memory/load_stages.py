@@ -328,12 +328,16 @@ class _Weights:
 
 
 def _movable(graph: TypedGraph) -> Iterator[str]:
-    """Initializers that can move to an external file."""
-    return (
-        name
-        for name in graph.initializers
-        if (graph.types[name].size_bytes or 0) >= LEAST_EXTERNAL_BYTES
-    )
+    """Weights of a graph and its bodies that can move to an external file."""
+    for name in graph.initializers:
+        if (graph.types[name].size_bytes or 0) >= LEAST_EXTERNAL_BYTES:
+            yield name
+    for node in graph.nodes:
+        if node.op_type == "Constant" and not node.domain:
+            if (node.output().size_bytes or 0) >= LEAST_EXTERNAL_BYTES:
+                yield str(node.node.output[0])
+        for body in node.bodies:
+            yield from _movable(body)
 
 
 def _weight_size(node: TypedNode) -> int:
