@@ -333,9 +333,9 @@ def _movable(graph: TypedGraph) -> Iterator[str]:
         if (graph.types[name].size_bytes or 0) >= LEAST_EXTERNAL_BYTES:
             yield name
     for node in graph.nodes:
-        if node.op_type == "Constant" and not node.domain:
-            if (node.output().size_bytes or 0) >= LEAST_EXTERNAL_BYTES:
-                yield str(node.node.output[0])
+        is_weight = node.op_type == "Constant" and not node.domain
+        if is_weight and (node.output().size_bytes or 0) >= LEAST_EXTERNAL_BYTES:
+            yield str(node.node.output[0])
         for body in node.bodies:
             yield from _movable(body)
 
