@@ -127,9 +127,7 @@ def compare(
             errors[f"{name} {what}"].append(getattr(model_, what) / getattr(seen, what) - 1)
 
 
-def measured(
-    reading: ModelReading, path: Path, options: MeasureOptions, session: Session
-) -> Peaks:
+def measured(reading: ModelReading, path: Path, options: MeasureOptions, session: Session) -> Peaks:
     """Figures of one process, with the first inputs that the model accepts."""
     passes = Passes(path.absolute(), options, session, ceiling_bytes())
     for plan in reading.plans:
