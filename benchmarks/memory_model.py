@@ -4,17 +4,19 @@ Each model is loaded and run in one fresh process with the steady allocator: her
 under emulation of 64-bit Arm. Then figures projected from here to Arm are compared too. Without
 arguments the models of the demo are used.
 
-    python -m benchmarks.memory_model [--on emulate:aarch64] [MODEL...]
+    python -m benchmarks.memory_model [--on emulate:aarch64] [--dim NAME=N] [--work F] [MODEL...]
 
-docs/memory-model.md contains its output.
+`--work` scales the open dims that matter most, so that one run has F times the default work; it
+can be given several times. docs/memory-model.md contains its output.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
+import math
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -50,30 +52,59 @@ class Peaks:
 
 
 def main() -> None:
-    """Print a line per model and a summary of the errors."""
-    arguments = sys.argv[1:]
-    runner = arguments.pop(1) if arguments[:1] == ["--on"] else None
-    paths = [Path(name) for name in (arguments[1:] if runner else arguments)]
-    paths = paths or [zoo.build(entry.name) for entry in zoo.entries() if entry.in_demo]
+    """Print a line per model and size, and a summary of the errors."""
+    parser = argparse.ArgumentParser(description="Compare modelled with measured memory.")
+    parser.add_argument("models", nargs="*", type=Path, metavar="MODEL")
+    parser.add_argument("--on", dest="runner")
+    parser.add_argument("--dim", action="append", default=[], metavar="NAME=N")
+    parser.add_argument("--work", action="append", default=[], type=float, metavar="F")
+    chosen = parser.parse_args()
+    dims = {name: int(size) for name, size in (text.rsplit("=", 1) for text in chosen.dim)}
+    paths = chosen.models or [zoo.build(entry.name) for entry in zoo.entries() if entry.in_demo]
     errors: defaultdict[str, list[float]] = defaultdict(list)
     for path in paths:
-        try:
-            compare(path, runner, errors)
-        except FeasibilityError as error:
-            print(error.message, flush=True)
+        for work in chosen.work or [1.0]:
+            try:
+                compare(path, chosen.runner, dims, work, errors)
+            except FeasibilityError as error:
+                print(error.message, flush=True)
     for what, found in errors.items():
         print(summary(what, found))
 
 
-def compare(path: Path, runner: str | None, errors: defaultdict[str, list[float]]) -> None:
+def scaled(dims: Mapping[str, int], work: float) -> dict[str, int]:
+    """The sizes with `work` times the product: of two image sides, or of the largest size."""
+    largest = sorted(dims, key=lambda name: -dims[name])
+    sides = [name for name in largest if dims[name] == dims[largest[0]] and dims[name] > 1][:2]
+    step = 32 if sides and all(dims[name] % 32 == 0 for name in sides) else 1
+    factor = math.pow(work, 1 / max(len(sides), 1))
+    changed = {name: max(step, round(dims[name] * factor / step) * step) for name in sides}
+    if not sides and largest:
+        changed = {largest[0]: max(1, round(dims[largest[0]] * work))}
+    return {**dims, **changed}
+
+
+def compare(
+    path: Path,
+    runner: str | None,
+    dims: Mapping[str, int],
+    work: float,
+    errors: defaultdict[str, list[float]],
+) -> None:
     """Print one model's figures and record its errors if it is large enough."""
-    reading = read_to_run(path, OPTIONS)
-    here = measured(reading, path, LocalSession())
+    options = replace(OPTIONS, dims=dims)
+    reading = read_to_run(path, options)
+    if work != 1.0:
+        if not reading.facts.dims:
+            return
+        options = replace(options, dims=scaled(reading.facts.dims, work))
+        reading = read_to_run(path, options)
+    here = measured(reading, path, options, LocalSession())
     pairs = {"x86_64": (here, modelled(reading, "x86_64"))}
     if runner is not None:
         # An emulator reads the files where they are.
         with runner_named(runner).connect(lambda: ()) as session:
-            there = measured(reading, path, session)
+            there = measured(reading, path, options, session)
         pairs["aarch64"] = (there, modelled(reading, "aarch64"))
         by_isa = {isa: pair[1] for isa, pair in pairs.items()}
         pairs["carried over"] = (
@@ -83,10 +114,11 @@ def compare(path: Path, runner: str | None, errors: defaultdict[str, list[float]
                 here.run + by_isa["aarch64"].run - by_isa["x86_64"].run,
             ),
         )
+    sizes = " ".join(f"{name}={size}" for name, size in reading.facts.dims.items())
     for name, (seen, model_) in pairs.items():
         print(
             f"{path.name:40.40} {name:12} load {seen.load / MIB:7.1f} / {model_.load / MIB:7.1f}"
-            f"   run {seen.run / MIB:7.1f} / {model_.run / MIB:7.1f} MiB",
+            f"   run {seen.run / MIB:7.1f} / {model_.run / MIB:7.1f} MiB  {sizes}",
             flush=True,
         )
         if seen.peak < LEAST_BYTES:
@@ -95,9 +127,9 @@ def compare(path: Path, runner: str | None, errors: defaultdict[str, list[float]
             errors[f"{name} {what}"].append(getattr(model_, what) / getattr(seen, what) - 1)
 
 
-def measured(reading: ModelReading, path: Path, session: Session) -> Peaks:
+def measured(reading: ModelReading, path: Path, options: MeasureOptions, session: Session) -> Peaks:
     """Figures of one process, with the first inputs that the model accepts."""
-    passes = Passes(path.absolute(), OPTIONS, session, ceiling_bytes())
+    passes = Passes(path.absolute(), options, session, ceiling_bytes())
     for plan in reading.plans:
         result = passes.steady(plan)
         if result.ending == "done":

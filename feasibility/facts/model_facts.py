@@ -17,7 +17,7 @@ from feasibility.facts.unique_parameters import (
     UniqueParameters,
     unique_parameters,
 )
-from feasibility.graph.declared_inputs import declared_inputs, declared_outputs
+from feasibility.graph.declared_inputs import declared_inputs, declared_outputs, open_axes
 from feasibility.graph.inputs.input_plans import choose_sizes, plan_inputs
 from feasibility.model_file.external_data import external_file_facts, resolve_external
 from feasibility.model_file.skeleton import Skeleton, skeleton_of
@@ -107,12 +107,7 @@ def facts_of(
     memory = MemoryModel(
         graph,
         frozenset(tensor.name for tensor in weights if tensor.external is not None),
-        {
-            spec.name: frozenset(
-                axis for axis, dim in enumerate(spec.shape or ()) if not isinstance(dim, int)
-            )
-            for spec in inputs
-        },
+        open_axes(model.graph),
     )
     modelled = memory.with_changes()
     facts = ModelFacts(

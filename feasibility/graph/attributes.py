@@ -7,6 +7,8 @@ from typing import TypeAlias
 
 from onnx import AttributeProto, GraphProto, NodeProto, TensorProto
 
+from feasibility.model_file.cut_weights import MARK
+
 Attributes: TypeAlias = Mapping[str, AttributeProto]
 
 # Longest list of integers that is read from an attribute.
@@ -58,4 +60,7 @@ def list_length(attributes: Attributes, name: str) -> int:
     attribute = attributes.get(name)
     if attribute is None:
         return 0
+    if attribute.doc_string.startswith(MARK):
+        # A long list, which was cut.
+        return int(attribute.doc_string.rpartition(":")[2])
     return len(attribute.ints) or len(attribute.floats) or len(attribute.strings)

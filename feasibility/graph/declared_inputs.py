@@ -6,7 +6,7 @@ from onnx import GraphProto, ValueInfoProto
 
 from feasibility.graph.value_types import declared_dims, type_text, value_type
 from feasibility.model_file.element_types import dtype_name
-from feasibility.records.shared_fields import TensorSpec
+from feasibility.records.shared_fields import Dim, TensorSpec
 
 
 def required_inputs(graph: GraphProto) -> tuple[ValueInfoProto, ...]:
@@ -28,6 +28,24 @@ def declared_inputs(graph: GraphProto) -> tuple[TensorSpec, ...]:
 def declared_outputs(graph: GraphProto) -> tuple[TensorSpec, ...]:
     """Outputs of the graph."""
     return tuple(map(tensor_spec, graph.output))
+
+
+def open_axes(graph: GraphProto) -> dict[str, dict[int, str]]:
+    """Names of the axes without a number, by the name of the input; empty for axes without any.
+
+    Also those of other values, if each axis that they declare has a number or a name.
+    """
+    found = {}
+    for spec in map(tensor_spec, (*graph.value_info, *graph.output)):
+        shape = spec.shape
+        if shape is not None and None not in shape:
+            found[spec.name] = _open(shape)
+    found.update((spec.name, _open(spec.shape or ())) for spec in declared_inputs(graph))
+    return found
+
+
+def _open(shape: tuple[Dim, ...]) -> dict[int, str]:
+    return {axis: dim or "" for axis, dim in enumerate(shape) if not isinstance(dim, int)}
 
 
 def tensor_spec(value: ValueInfoProto) -> TensorSpec:

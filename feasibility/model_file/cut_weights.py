@@ -159,7 +159,7 @@ class Cutter:
         mark = str(len(self.payloads)).encode()
         self.payloads.append(payload)
         if kind is Message.ATTRIBUTE:
-            return encode_field(13, _MARK_BYTES + b":" + mark)
+            return encode_field(13, b":".join([_MARK_BYTES, mark, b"%d" % payload.entry_count]))
         return encode_field(16, encode_field(1, _MARK_BYTES) + encode_field(2, mark))
 
     def _is_long_or_marked(self, field: Field) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from onnx import TensorProto
 
-from feasibility.graph.attributes import int_of
+from feasibility.graph.attributes import int_of, text_of
 from feasibility.graph.value_types import element_count
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # The kernels that convert a tensor move this many channels at a time.
 _ALIGNED_CHANNELS: Final = 4
 _FLOAT_BYTES: Final = 4
+# Positions of pixels that the linear scaling of blocks knows.
+_GRIDS: Final = frozenset({"align_corners", "asymmetric", "half_pixel"})
 
 
 class Blocks(NamedTuple):
@@ -65,6 +67,25 @@ class Blocks(NamedTuple):
         if weights.elem_type != TensorProto.FLOAT or self.size_bytes(node.output()) is None:
             return False
         return self._fits(weights, int_of(node.attributes, "group", 1))
+
+    def resizes(self, node: TypedNode) -> bool:
+        """Whether a scaling by whole factors works on blocks."""
+        before, after = node.type_of(0).shape, node.output().shape
+        if before is None or after is None or before[:2] != after[:2]:
+            return False
+        mode = text_of(node.attributes, "mode", "nearest")
+        grid = text_of(node.attributes, "coordinate_transformation_mode", "half_pixel")
+        rounding = text_of(node.attributes, "nearest_mode", "round_prefer_floor")
+        is_supported = node.op_type == "Upsample" or (
+            (grid, rounding) == ("asymmetric", "floor") if mode == "nearest" else grid in _GRIDS
+        )
+        return (
+            mode in ("nearest", "linear")
+            and is_supported
+            and all(
+                one and other and other % one == 0 for one, other in zip(before, after, strict=True)
+            )
+        )
 
     def weight_bytes(self, node: TypedNode) -> int:
         """Bytes of the weights of such a convolution, both channel axes padded."""

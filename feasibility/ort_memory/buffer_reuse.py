@@ -12,10 +12,9 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from feasibility.graph.value_types import Shape
-    from feasibility.ort_memory.steps import Program, Step
+    from feasibility.ort_memory.steps import NamedShape, Program, Step
 
-    _Kind: TypeAlias = tuple[Shape, int]
+    _Kind: TypeAlias = tuple[NamedShape, int]
 
 # The runtime does not compare the shapes of values in the blocked layout.
 BLOCKED_PREFIX = "blocked:"
@@ -27,13 +26,13 @@ class Event(NamedTuple):
     Attributes:
         taken: Values that get their own memory, with their sizes.
         kept: Those of them that the caller gets.
-        workspace_bytes: What the step allocates and frees itself.
+        workspace: Sizes of what the step allocates and frees itself.
         released: Values whose memory is freed after the step.
     """
 
     taken: tuple[tuple[str, int], ...]
     kept: frozenset[str]
-    workspace_bytes: int
+    workspace: tuple[int, ...]
     released: tuple[str, ...]
 
 
@@ -47,7 +46,7 @@ def plan(program: Program) -> tuple[Event, ...]:
         Event(
             taken=tuple((name, program.values[name].size_bytes) for name in names),
             kept=outputs.intersection(names),
-            workspace_bytes=step.workspace_bytes,
+            workspace=step.workspace,
             released=tuple(released.get(index, ())),
         )
         for index, (step, names) in enumerate(zip(program.steps, own, strict=True))
@@ -112,8 +111,6 @@ class _Planner:
             is_last = self._reads_left[owner] == 1 and owner not in self._inputs
             if is_last and owner not in self._outputs and self._is_alike(source, name):
                 return owner
-        if name.startswith(BLOCKED_PREFIX):
-            return None
         kind = self._kind(name)
         free = None if kind is None else self._free.get(kind)
         return free.pop() if free else None

@@ -10,50 +10,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from feasibility.graph.attributes import ints_of, text_of
+from feasibility.ort_memory.integer_merges import merge_integer_product, merge_quantized
+from feasibility.ort_memory.merges import Fusions, Merge
+from feasibility.ort_memory.removed_nodes import merge_equal, operands, stand_in
 
 if TYPE_CHECKING:
-    from feasibility.graph.typed_graph import TypedNode
     from feasibility.ort_memory.value_uses import Usage
 
-_NOTHING: Final = frozenset({"Identity", "Dropout"})
-_PADDED: Final = frozenset({"Conv", "MaxPool", "AveragePool"})
 # Operators of a cubic polynomial.
 _CUBIC: Final = frozenset({"Add", "Mul", "Pow"})
 _MAX_CUBIC_NODES: Final = 8
-# Operators that have a form for quantized values.
-_QUANTIZED: Final = frozenset(
-    {
-        *("Add", "AveragePool", "Clip", "Concat", "Conv", "Flatten", "Gather", "Gemm"),
-        *("GlobalAveragePool", "LeakyRelu", "MatMul", "MaxPool", "Mul", "Relu", "Reshape"),
-        *("Resize", "Sigmoid", "Softmax", "Squeeze", "Transpose", "Unsqueeze"),
-    }
-)
-
-
-class Fusions:
-    """The merges of a graph.
-
-    Attributes:
-        absorbed: Positions of nodes that do not run on their own.
-        merged: Values that a chain reads, by the position of its last node.
-        renamed: The value that replaces an output of a removed node.
-    """
-
-    def __init__(self) -> None:
-        self.absorbed: set[int] = set()
-        self.merged: dict[int, tuple[str, ...]] = {}
-        self.renamed: dict[str, str] = {}
-
-    def resolve(self, name: str) -> str:
-        """The value that replaces a name."""
-        root = name
-        while root in self.renamed:
-            root = self.renamed[root]
-        # Shorten the chain, because long chains would take quadratic time.
-        while name != root:
-            self.renamed[name], name = root, self.renamed[name]
-        return root
 
 
 def find_fusions(usage: Usage, *, has_known_shapes: bool) -> Fusions:
@@ -62,6 +28,7 @@ def find_fusions(usage: Usage, *, has_known_shapes: bool) -> Fusions:
     A matrix product adds a bias itself only if all shapes are known before the model runs.
     """
     found = Fusions()
+    merge_equal(usage, found)
     for index, node in enumerate(usage.nodes):
         if index in found.absorbed or node.domain:
             continue
@@ -73,141 +40,60 @@ def find_fusions(usage: Usage, *, has_known_shapes: bool) -> Fusions:
             _merge_tanh_gelu(index, usage, found)
         elif node.op_type == "ReduceMean":
             _merge_layer_norm(index, usage, found)
-    _merge_quantized(usage, found)
+            _merge_root_mean_square_norm(index, usage, found)
+        elif node.op_type == "MatMulInteger":
+            merge_integer_product(index, usage, found)
+    merge_quantized(usage, found)
     for index, node in enumerate(usage.nodes):
         if index in found.absorbed or index in found.merged or node.domain:
             continue
-        source = _stand_in(node, usage, has_known_shapes=has_known_shapes)
+        source = stand_in(node, usage, has_known_shapes=has_known_shapes)
         output = str(node.node.output[0])
         # A broken graph may give one name to two values.
         is_plain = output not in found.renamed and found.resolve(source) != output
         if source and is_plain and output not in usage.outputs:
             found.renamed[output] = source
             found.absorbed.add(index)
+    _add_bias_in_gelu(usage, found)
     return found
 
 
-def _stand_in(node: TypedNode, usage: Usage, *, has_known_shapes: bool) -> str:
-    """The value that replaces the output of a node; empty if the node stays."""
-    if not usage.variable_inputs(node):
-        return ""
-    source = str(node.node.input[0])
-    match node.op_type:
-        case name if name in _NOTHING:
-            return source
-        case "Cast" if node.type_of(0).elem_type == node.output().elem_type:
-            return source
-        case "Pad" if _moves_into_reader(node, usage):
-            return source
-        case "Transpose" if _is_transposed_operand(node, usage):
-            return source
-        case "Mul" | "Div":
-            return _scaled(node, usage)
-        case "Add" if has_known_shapes:
-            return _biased(node, usage)
-    return ""
-
-
-def _moves_into_reader(node: TypedNode, usage: Usage) -> bool:
-    """Whether a convolution or pooling can do a padding with zeros itself."""
-    before, after = node.type_of(0).shape, node.output().shape
-    reader = usage.only_reader(node.node.output[0])
-    return (
-        text_of(node.attributes, "mode", "constant") == "constant"
-        and reader is not None
-        and reader.op_type in _PADDED
-        and text_of(reader.attributes, "auto_pad", "NOTSET") == "NOTSET"
-        and before is not None
-        and after is not None
-        and before[:2] == after[:2]
-    )
-
-
-def _is_transposed_operand(node: TypedNode, usage: Usage) -> bool:
-    """Whether a matrix product can transpose its operand itself."""
-    reader = usage.only_reader(node.node.output[0])
-    order = ints_of(node.attributes, "perm")
-    if reader is None or reader.op_type != "MatMul" or order is None or len(order) < 2:
-        return False
-    if usage.is_constant(node.node.input[0]):
-        return False
-    rank = len(order)
-    return order == (*range(rank - 2), rank - 1, rank - 2)
-
-
-def _scaled(node: TypedNode, usage: Usage) -> str:
-    """The operand of a scaling that a matrix product does; empty if there is none."""
-    variable, index = _operands(node, usage)
-    if index is None:
-        return ""
-    if node.type_of(index).element_count != 1 or (node.op_type == "Div" and index == 0):
-        return ""
-    reader, maker = usage.only_reader(node.node.output[0]), usage.maker(variable)
-    is_before = reader is not None and reader.op_type == "MatMul"
-    is_after = maker is not None and maker.op_type == "MatMul" and usage.count(variable) == 1
-    return variable if is_before or is_after else ""
-
-
-def _biased(node: TypedNode, usage: Usage) -> str:
-    """The matrix product that adds a bias itself; empty if there is none."""
-    variable, index = _operands(node, usage)
-    maker = usage.maker(variable)
-    if index is None or maker is None or maker.op_type != "MatMul" or usage.count(variable) != 1:
-        return ""
-    is_matrix = usage.has_constant(maker, 1) and len(maker.type_of(1).shape or ()) == 2
-    return variable if is_matrix and len(node.type_of(index).shape or ()) == 1 else ""
-
-
-def _operands(node: TypedNode, usage: Usage) -> tuple[str, int | None]:
-    """The value that a node combines with a constant, and the constant's position."""
-    variable = usage.variable_inputs(node)
-    if len(node.node.input) != 2 or len(variable) != 1:
-        return "", None
-    return variable[0], 1 - list(node.node.input).index(variable[0])
-
-
-def _merge_quantized(usage: Usage, found: Fusions) -> None:
-    """Positions of dequantized inputs -> operator -> activation -> quantized output.
-
-    The operator then works on the quantized values.
-    """
-    for index, node in enumerate(usage.nodes):
-        if node.op_type not in _QUANTIZED or node.domain or index in found.absorbed:
-            continue
-        makers = [usage.maker(name) for name in usage.variable_inputs(node)]
-        sources = [
-            str(maker.node.input[0])
-            for maker in makers
-            if maker is not None and maker.op_type == "DequantizeLinear" and maker.is_given(0)
-        ]
-        last_at = usage.only_reader_at(node.node.output[0])
-        chain = [index]
-        if last_at is not None and usage.nodes[last_at].op_type in ("Relu", "Clip"):
-            chain.append(last_at)
-            last_at = usage.only_reader_at(usage.nodes[last_at].node.output[0])
-        if last_at is None or usage.nodes[last_at].op_type != "QuantizeLinear":
-            continue
-        if sources and len(sources) == len(makers):
-            found.absorbed.update(chain)
-            found.merged[last_at] = tuple(sources)
-    for index, node in enumerate(usage.nodes):
-        if node.op_type != "DequantizeLinear" or node.node.output[0] in usage.outputs:
-            continue
-        readers = usage.readers_at(node.node.output[0])
-        if readers and all(reader in found.absorbed for reader in readers):
-            found.absorbed.add(index)
+def _merge_root_mean_square_norm(mean_at: int, usage: Usage, found: Fusions) -> None:
+    """Positions of x^2 -> mean -> + tiny -> Sqrt -> x / it -> * scale."""
+    square_at = usage.maker_at(usage.nodes[mean_at].node.input[0])
+    if square_at is None or usage.nodes[square_at].op_type not in ("Pow", "Mul"):
+        return
+    source = str(usage.nodes[square_at].node.input[0])
+    chain = [square_at, mean_at]
+    for wanted in (("Add",), ("Sqrt",), ("Div", "Reciprocal"), ("Mul",), ("Mul",)):
+        index = usage.only_reader_at(usage.nodes[chain[-1]].node.output[0])
+        if index is None or usage.nodes[index].op_type not in wanted:
+            break
+        chain.append(index)
+    reads = {name for at in chain for name in usage.variable_inputs(usage.nodes[at])}
+    inner = {str(usage.nodes[at].node.output[0]) for at in chain}
+    if len(chain) > 5 and reads - inner == {source}:
+        found.absorbed.update(chain[:-1])
+        found.merged[chain[-1]] = Merge("SimplifiedLayerNormalization", (source,))
 
 
 def _merge_gated_sigmoid(index: int, usage: Usage, found: Fusions) -> None:
-    """Positions of Sigmoid(x) -> * x."""
+    """Positions of Sigmoid(x) -> * x, also with x scaled before."""
     node = usage.nodes[index]
     gate_at = usage.only_reader_at(node.node.output[0])
-    if gate_at is None:
+    if gate_at is None or usage.nodes[gate_at].op_type != "Mul":
         return
-    source, gate = str(node.node.input[0]), usage.nodes[gate_at]
-    if gate.op_type == "Mul" and set(gate.node.input) == {source, node.node.output[0]}:
+    source, reads = str(node.node.input[0]), set(usage.nodes[gate_at].node.input)
+    scale_at = usage.maker_at(source)
+    if source not in reads and scale_at is not None and usage.count(source) == 1:
+        scaled, constant = operands(usage.nodes[scale_at], usage)
+        is_product = usage.nodes[scale_at].op_type == "Mul" and constant is not None
+        if is_product and scaled in reads:
+            found.absorbed.add(scale_at)
+            source = scaled
+    if reads == {source, str(node.node.output[0])}:
         found.absorbed.add(index)
-        found.merged[gate_at] = (source,)
+        found.merged[gate_at] = Merge("QuickGelu", (source,))
 
 
 def _merge_gelu(erf_at: int, usage: Usage, found: Fusions) -> None:
@@ -226,7 +112,7 @@ def _merge_gelu(erf_at: int, usage: Usage, found: Fusions) -> None:
     gates = _gates(operands[0], plus_at, usage)
     if gates:
         found.absorbed.update([scale_at, erf_at, plus_at, *gates[:-1]])
-        found.merged[gates[-1]] = (operands[0],)
+        found.merged[gates[-1]] = Merge("Gelu", (operands[0],))
 
 
 def _merge_tanh_gelu(tanh_at: int, usage: Usage, found: Fusions) -> None:
@@ -246,10 +132,40 @@ def _merge_tanh_gelu(tanh_at: int, usage: Usage, found: Fusions) -> None:
         return
     source = sources.pop()
     gates = _gates(source, plus_at, usage)
-    if gates and len(inner) > 1:
+    has_power = any(usage.nodes[index].op_type == "Pow" for index in inner)
+    if gates and has_power and len(inner) > 1:
         chain = [*inner, tanh_at, plus_at, *gates]
         found.absorbed.update(chain[:-1])
-        found.merged[chain[-1]] = (source,)
+        found.merged[chain[-1]] = Merge("Gelu", (source,))
+
+
+def _add_bias_in_gelu(usage: Usage, found: Fusions) -> None:
+    """Let a GELU add the bias of the matrix product before it, in a buffer of its own.
+
+    Source: onnxruntime/contrib_ops/cpu/bert/bias_gelu.cc.
+    """
+    gelus = [
+        (index, str(node.node.input[0]))
+        for index, node in enumerate(usage.nodes)
+        if node.op_type == "Gelu" and not node.domain and node.is_given(0)
+    ]
+    gelus += [
+        (index, merge.reads[0]) for index, merge in found.merged.items() if merge.op_type == "Gelu"
+    ]
+    for index, source in gelus:
+        add_at = usage.maker_at(source)
+        taken = found.absorbed.union(found.merged)
+        if add_at is None or add_at in taken or usage.nodes[add_at].op_type != "Add":
+            continue
+        node = usage.nodes[add_at]
+        variable, constant = operands(node, usage)
+        readers = found.absorbed.union([index])
+        if constant is None or not readers.issuperset(usage.readers_at(source)):
+            continue
+        if len(node.type_of(constant).shape or ()) == 1 and source not in usage.outputs:
+            found.absorbed.add(add_at)
+            buffer = node.output().size_bytes or 0
+            found.merged[index] = Merge("BiasGelu", (variable,), (buffer,))
 
 
 def _gates(source: str, index: int, usage: Usage) -> list[int]:
@@ -307,4 +223,4 @@ def _merge_layer_norm(mean_at: int, usage: Usage, found: Fusions) -> None:
         chain.append(index)
     if usage.nodes[chain[-1]].op_type in ("Mul", "Add") and len(chain) > 6:
         found.absorbed.update(chain[:-1])
-        found.merged[chain[-1]] = (source,)
+        found.merged[chain[-1]] = Merge("LayerNormalization", (source,))

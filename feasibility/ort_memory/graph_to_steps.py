@@ -17,68 +17,69 @@ from onnx import TensorProto
 from feasibility.graph.attributes import int_of
 from feasibility.graph.value_types import ValueType
 from feasibility.ort_memory.buffer_reuse import BLOCKED_PREFIX
-from feasibility.ort_memory.fusions import Fusions, find_fusions
-from feasibility.ort_memory.kernel_workspace import workspace_bytes
-from feasibility.ort_memory.steps import Program, Step, Value
+from feasibility.ort_memory.convolution_chains import FUSED, ConvolutionChains
+from feasibility.ort_memory.fusions import find_fusions
+from feasibility.ort_memory.image_grids import grid_of
+from feasibility.ort_memory.kernel_workspace import scratch_bytes, workspace
+from feasibility.ort_memory.known_shapes import KnownShapes
+from feasibility.ort_memory.runtime_order import in_runtime_order
+from feasibility.ort_memory.steps import Program, Stage, Step, Value
 from feasibility.ort_memory.value_uses import Usage
 
 if TYPE_CHECKING:
     from feasibility.graph.typed_graph import TypedGraph, TypedNode
     from feasibility.ort_memory.blocked_layout import Blocks
+    from feasibility.ort_memory.image_grids import Grid
+    from feasibility.ort_memory.merges import Fusions, Merge
     from feasibility.ort_memory.steps import OpenAxes
 
 _VIEWS: Final = frozenset({"Reshape", "Squeeze", "Unsqueeze", "Flatten"})
-# Activations that a convolution can apply itself.
-_FUSED: Final = frozenset({"Relu", "Sigmoid", "Tanh", "LeakyRelu", "Clip", "HardSigmoid"})
+# Activations that work on blocks on their own.
+_ACTIVATIONS_IN_BLOCKS: Final = frozenset({"Gelu", "HardSigmoid", "Relu", "Sigmoid", "Tanh"})
+_MERGED_IN_BLOCKS: Final = frozenset({"Gelu", "QuickGelu"})
+# Nodes that stay the same when they work on blocks.
+_KEPT_IN_BLOCKS: Final = _ACTIVATIONS_IN_BLOCKS | {"Add", "Concat", "Mul", "Sum"}
 # Kernels that can write over their input.
-_IN_PLACE: Final = _FUSED | {
-    *("Abs", "Cast", "Ceil", "Celu", "Cos", "Elu", "Erf", "Exp", "Floor", "HardSwish", "Log"),
-    *("LogSoftmax", "Neg", "Not", "Reciprocal", "Round", "Selu", "Sign", "Sin", "Softmax"),
-    *("Softplus", "Softsign", "Sqrt", "ThresholdedRelu"),
+_IN_PLACE: Final = FUSED | {
+    *("Cast", "Celu", "Elu", "LogSoftmax", "ScatterElements", "Selu", "Shrink", "Softmax"),
+    *("Softplus", "Softsign", "ThresholdedRelu", "Trilu"),
 }
 _WINDOW_POOLS: Final = frozenset({"MaxPool", "AveragePool"})
 # Operators that can be the first to use blocks.
 BLOCKED_OPERATORS: Final = _WINDOW_POOLS | {"Conv"}
 _POOLS: Final = _WINDOW_POOLS | {"GlobalAveragePool", "GlobalMaxPool"}
 _SUMS: Final = frozenset({"Add", "Sum"})
-_PRODUCTS: Final = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm"})
-# Operators whose output shape depends on the value of an input.
-_SHAPED_BY_VALUE: Final = frozenset(
-    {
-        *("ConstantOfShape", "Expand", "OneHot", "Pad", "Range", "Reshape", "Resize", "Slice"),
-        *("Tile", "TopK", "Upsample"),
-    }
-)
-# Operators whose output shape the runtime never knows before it runs.
-_OPEN: Final = frozenset(
-    {
-        *("Affine", "Compress", "Crop", "If", "ImageScaler", "Loop", "NonMaxSuppression"),
-        *("NonZero", "ParametricSoftplus", "Scan", "ScaledTanh", "Unique"),
-    }
-)
-# Operators that slide a window over an image.
-_WINDOWED: Final = frozenset(
-    {*_POOLS, "Conv", "ConvTranspose", "LpPool", "MaxUnpool", "Resize", "Upsample"}
-)
 
 
-def lower(graph: TypedGraph, blocks: Blocks | None, open_axes: OpenAxes) -> Program:
+def lower(
+    graph: TypedGraph,
+    blocks: Blocks | None,
+    open_axes: OpenAxes,
+    halves: frozenset[str] = frozenset(),
+) -> Program:
     """Steps that the runtime executes for a graph.
 
     `blocks` is None on instruction sets without blocks. The runtime plans without the sizes of
-    `open_axes`.
+    `open_axes`. Inputs and outputs that are `halves` are cast.
     """
     usage = Usage(graph)
     fusions = find_fusions(usage, has_known_shapes=not any(open_axes.values()))
-    first = _Lowering(graph, usage, fusions, blocks, open_axes)
-    first.run()
-    if not first.demanded:
-        return first.program()
-    # A value that any step reads in the plain layout is converted right after it is computed.
-    second = _Lowering(graph, usage, fusions, blocks, open_axes)
-    second.laid_out_early = frozenset(first.demanded)
-    second.run()
-    return second.program()
+    lowering = _Lowering(graph, usage, fusions, blocks, open_axes)
+    lowering.run(halves)
+    return lowering.program()
+
+
+def _as_steps(usage: Usage) -> list[Step]:
+    """A step for each node of a graph."""
+    return [
+        Step(
+            node.op_type,
+            (*usage.variable_inputs(node), *node.outer_reads()),
+            tuple(filter(None, node.node.output)),
+            age=(Stage.READ, index),
+        )
+        for index, node in enumerate(usage.nodes)
+    ]
 
 
 class _Lowering:
@@ -96,32 +97,37 @@ class _Lowering:
         self._usage = usage
         self._fusions = fusions
         self._blocks = blocks
-        self._open_axes = dict(open_axes)
-        self._has_open_shapes = any(open_axes.values())
-        self._computes_halves_as_floats = any(
-            node.op_type in _PRODUCTS and node.type_of(1).elem_type == TensorProto.FLOAT16
-            for node in usage.nodes
-        )
+        self._shapes = KnownShapes(open_axes, usage.is_constant)
+        self._chains = ConvolutionChains(usage, fusions, self._shapes)
         self._values: dict[str, Value] = {}
         self._steps: list[Step | None] = []
-        self._done: set[int] = set()
-        self._is_known: dict[str, bool] = {}
+        self._cast_inputs: dict[str, str] = {}
+        self._cast_outputs: dict[str, str] = {}
+        self._at = 0
+        # The optimizer creates nodes in the order in which the graph would run before.
+        self._rank = {
+            step.age[1]: rank for rank, step in enumerate(in_runtime_order(_as_steps(usage)))
+        }
         # Name of the blocked value by name of the plain one, and the step of a convolution.
         self._blocked: dict[str, str] = {}
         self._convolution_at: dict[str, int] = {}
-        self._activated: set[str] = set()
+        self._grids: dict[str, Grid] = {}
         self._reordered_inputs: dict[str, str] = {}
-        self.demanded: set[str] = set()
-        self.laid_out_early: frozenset[str] = frozenset()
 
     def program(self) -> Program:
         """The program, with outputs in the plain layout."""
-        outputs = tuple(dict.fromkeys(self._plain(name) for name in self._graph.outputs))
+        named = [self._plain(name) for name in self._graph.outputs]
+        outputs = tuple(dict.fromkeys(self._cast_outputs.get(name, name) for name in named))
         return Program(
             self._values,
-            tuple(step for step in self._steps if step is not None),
-            tuple(name for name in self._graph.inputs if name in self._values),
+            in_runtime_order([step for step in self._steps if step is not None]),
+            tuple(
+                self._cast_inputs.get(name, name)
+                for name in self._graph.inputs
+                if name in self._values
+            ),
             tuple(name for name in outputs if name in self._values),
+            scratch_bytes=max(map(scratch_bytes, self._usage.nodes), default=0),
             packed_bytes=tuple(
                 node.type_of(1).size_bytes or 0
                 for node in self._usage.nodes
@@ -129,34 +135,47 @@ class _Lowering:
             ),
         )
 
-    def run(self) -> None:
+    def run(self, halves: frozenset[str]) -> None:
         """Lower all nodes."""
         for name in self._graph.inputs:
-            self._is_known[name] = True
             self._add(name, self._graph.types.get(name, ValueType()))
+        self._cast(halves.intersection(self._graph.inputs))
         for index, node in enumerate(self._usage.nodes):
-            if index in self._done:
+            self._at = index
+            if index in self._chains.done:
                 continue
-            self._note_known(node)
+            self._shapes.note(node)
             if index in self._fusions.absorbed:
                 continue
             if index in self._fusions.merged:
                 self._lower_merged(node, self._fusions.merged[index])
             elif not self._lower_in_blocks(node):
                 self._lower_plainly(node)
+        self._cast(halves.intersection(self._graph.outputs), is_output=True)
 
-    def _lower_merged(self, node: TypedNode, names: tuple[str, ...]) -> None:
+    def _cast(self, names: frozenset[str], *, is_output: bool = False) -> None:
+        """Add casts of half-precision inputs and outputs."""
+        for name in sorted(names):
+            plain = self._plain(name) if is_output else name
+            if plain not in self._values:
+                continue
+            half, value = f"half:{name}", self._values[plain]
+            self._values[half] = value._replace(size_bytes=value.size_bytes // 2)
+            ends = (plain, half) if is_output else (half, plain)
+            (self._cast_outputs if is_output else self._cast_inputs)[name] = half
+            self._append(Step("Cast", ends[:1], ends[1:]), Stage.MERGED)
+
+    def _lower_merged(self, node: TypedNode, merge: Merge) -> None:
         """One kernel for a chain of nodes, in the layout of its input."""
-        sources = [self._fusions.resolve(name) for name in names]
-        size = None if self._blocks is None else self._blocks.size_bytes(node.output())
-        if self._blocks is not None and len(sources) == 1 and size is not None:
-            blocked = self._blocked.get(sources[0])
-            if blocked is not None:
-                self._make_blocked(node, Step(node.op_type, (blocked,), ()), self._blocks)
-                return
+        sources = [self._fusions.resolve(name) for name in merge.reads]
+        step = Step(merge.op_type, (), (), workspace=merge.workspace)
+        blocked = self._blocked.get(sources[0])
+        if self._blocks is not None and blocked is not None and merge.op_type in _MERGED_IN_BLOCKS:
+            self._make_blocked(node, step._replace(reads=(blocked,)), self._blocks)
+            return
         reads = tuple(dict.fromkeys(self._plain(source) for source in sources))
         known = tuple(name for name in reads if name in self._values)
-        self._make(node, str(node.node.output[0]), Step(node.op_type, known, ()))
+        self._make(node, str(node.node.output[0]), step._replace(reads=known))
 
     def _lower_in_blocks(self, node: TypedNode) -> bool:
         """Lower a node to the blocked layout; False if it does not use it."""
@@ -179,9 +198,10 @@ class _Lowering:
         if not self._stays_blocked(node, sources, blocks):
             return False
         reads = [self._blocked[name] for name in sources if name in self._blocked]
-        if node.op_type in _SUMS and self._add_in_convolution(node, reads, blocks):
+        is_sum = node.op_type in _SUMS and self._are_alike(node, reads)
+        if is_sum and self._add_in_convolution(node, reads, blocks):
             return True
-        in_place = 0 if node.op_type in _FUSED else None
+        in_place = 0 if node.op_type in _ACTIVATIONS_IN_BLOCKS else None
         self._make_blocked(node, Step(node.op_type, tuple(reads), (), in_place=in_place), blocks)
         return True
 
@@ -204,31 +224,48 @@ class _Lowering:
         match node.op_type:
             case name if name in _POOLS:
                 return len(node.outputs) == 1 and blocks.is_whole(node.type_of(0))
-            case "BatchNormalization":
-                return blocks.is_whole(node.type_of(0))
+            case "Mul" if self._usage.has_constant(node, 1):
+                return node.type_of(1).element_count == (node.output().shape or (0, 0))[1]
             case "Add" | "Sum" | "Mul":
-                is_alike = len({value.shape for value in node.inputs}) == 1
-                return is_alike and all(name in self._blocked for name in sources)
+                # Only a sum repeats the values of a smaller image.
+                alike = {
+                    value.shape if node.op_type == "Mul" else (value.shape or ())[1:2]
+                    for value in node.inputs
+                }
+                return len(alike) == 1 and all(name in self._blocked for name in sources)
             case "Concat" if int_of(node.attributes, "axis", 0) == 1:
                 are_blocked = all(name in self._blocked for name in sources)
                 return are_blocked and all(blocks.is_whole(value) for value in node.inputs)
-            case name if name in _FUSED:
+            case "Resize" | "Upsample":
+                return not self._is_scaled_by_value(node) and blocks.resizes(node)
+            case "BatchNormalization":
+                return True
+            case name if name in _ACTIVATIONS_IN_BLOCKS:
                 return True
         return False
 
+    def _is_scaled_by_value(self, node: TypedNode) -> bool:
+        """Whether the size of an image is computed while the model runs."""
+        sizes = [name for name in node.node.input[1:] if name]
+        is_scaling = node.op_type in ("Resize", "Upsample")
+        return is_scaling and not all(map(self._usage.is_constant, sizes))
+
+    def _are_alike(self, node: TypedNode, reads: list[str]) -> bool:
+        """Whether the runtime knows that the images that a node reads have the same shape."""
+        if len({value.shape for value in node.inputs}) != 1:
+            return False
+        are_known = all(self._values[name].is_known for name in reads)
+        return are_known or len({self._grids.get(name) for name in reads}) == 1
+
     def _convolve_in_blocks(self, node: TypedNode, source: str, blocks: Blocks) -> None:
-        output = self._end_of_chain(node)
+        output = self._chains.hard_swish_after(self._chains.end(node))
         if blocks.takes_plain_image(node):
             read = self._plain(source)
         else:
             read = self._blocked.get(source) or self._reorder_input(node, source, blocks)
         step = Step("Conv", (read,), ())
         name = self._make_blocked(node, step, blocks, output=output)
-        self._convolution_at[name] = next(
-            index
-            for index in range(len(self._steps) - 1, -1, -1)
-            if (made := self._steps[index]) is not None and name in made.writes
-        )
+        self._convolution_at[name] = len(self._steps) - 1
 
     def _add_in_convolution(
         self, node: TypedNode, operands: list[str], blocks: Blocks | None
@@ -241,65 +278,23 @@ class _Lowering:
             index = self._convolution_at.get(name)
             step = self._steps[index] if index is not None else None
             is_needed = self._usage.count(source) != 1 or source in self._usage.outputs
-            if step is None or index is None or is_needed or source in self._activated:
+            if step is None or index is None or is_needed or source in self._chains.activated:
                 continue
             if len(step.reads) != 1:
                 continue
-            # It runs in place of the sum, when the other operand exists.
+            # It runs when the other operand exists.
             self._steps[index] = None
             del self._values[name]
             reads = (*step.reads, operands[1 - position])
-            fused = Step("Conv", reads, (), in_place=1, workspace_bytes=step.workspace_bytes)
-            output = self._activation_after(str(node.node.output[0]))
+            fused = Step("Conv", reads, (), in_place=1, workspace=step.workspace)
+            output = self._chains.after_sum(str(node.node.output[0]))
             if blocks is not None:
+                output = self._chains.hard_swish_after(output)
                 self._make_blocked(node, fused, blocks, output=output)
             else:
                 self._make(node, output, fused)
             return True
         return False
-
-    def _activation_after(self, output: str) -> str:
-        """Output of the activation that a convolution applies; the name itself if none."""
-        index = self._usage.only_reader_at(output)
-        if index is None or not self._is_activation(index):
-            return output
-        self._done.add(index)
-        self._note_known(self._usage.nodes[index])
-        activated = str(self._usage.nodes[index].node.output[0])
-        self._activated.add(activated)
-        return activated
-
-    def _end_of_chain(self, node: TypedNode) -> str:
-        """Output of the last normalisation or activation that a convolution applies."""
-        output = str(node.node.output[0])
-        while (index := self._usage.only_reader_at(output)) is not None:
-            reader = self._usage.nodes[index]
-            # In a damaged graph the chain may contain itself.
-            if index in self._fusions.absorbed or index in self._done or reader.domain:
-                break
-            others = [name for name in reader.node.input if name and name != output]
-            if not all(self._usage.is_constant(name) for name in others):
-                break
-            is_affine = reader.op_type == "BatchNormalization" or (
-                reader.op_type in ("Add", "Mul")
-                and bool(others)
-                and reader.output().shape == node.output().shape
-            )
-            if not is_affine and not self._is_activation(index):
-                break
-            self._done.add(index)
-            self._note_known(reader)
-            output = str(reader.node.output[0])
-            if not is_affine:
-                self._activated.add(output)
-                break
-        return output
-
-    def _is_activation(self, index: int) -> bool:
-        node = self._usage.nodes[index]
-        others = [name for name in node.node.input[1:] if name]
-        is_fused = node.op_type in _FUSED and not node.domain
-        return is_fused and all(self._usage.is_constant(name) for name in others)
 
     def _lower_plainly(self, node: TypedNode) -> None:
         reads = [self._plain(name) for name in self._usage.variable_inputs(node)]
@@ -311,7 +306,8 @@ class _Lowering:
         is_default = not node.domain
         is_alike = len({value.shape for value in node.inputs}) == 1
         can_add = is_default and node.op_type == "Add" and is_alike
-        if can_add and self._add_in_convolution(node, reads, None):
+        # With blocks only convolutions that use them do this.
+        if can_add and self._blocks is None and self._add_in_convolution(node, reads, None):
             return
         first_is_read = bool(reads) and not self._usage.has_constant(node, 0)
         step = Step(
@@ -320,10 +316,10 @@ class _Lowering:
             (),
             is_view=is_default and node.op_type in _VIEWS and first_is_read,
             in_place=0 if is_default and node.op_type in _IN_PLACE and reads else None,
-            workspace_bytes=workspace_bytes(node),
+            workspace=() if self._is_scaled_by_value(node) else workspace(node),
         )
         if is_default and node.op_type == "Conv":
-            output = self._end_of_chain(node)
+            output = self._chains.end(node)
             self._convolution_at[output] = len(self._steps)
             self._make(node, output, step)
         elif not self._multiply_flat(node, step):
@@ -345,8 +341,9 @@ class _Lowering:
         rows = prod(dim or 0 for dim in shape[:-1])
         self._make(node, output, step)
         self._values[flat] = self._values[output]._replace(shape=(rows, shape[-1]))
-        self._steps[-1] = step._replace(writes=(flat,))
-        self._steps.append(Step("Reshape", (flat,), (output,), is_view=True))
+        self._steps.pop()
+        self._append(step._replace(writes=(flat,)), Stage.MERGED)
+        self._append(Step("Reshape", (flat,), (output,), is_view=True), Stage.MERGED)
         return True
 
     def _make(self, node: TypedNode, output: str | None, step: Step) -> None:
@@ -360,62 +357,52 @@ class _Lowering:
             for name, value in named:
                 self._add(name, value)
             writes = tuple(name for name, _ in named)
-        self._steps.append(step._replace(writes=writes))
+        is_merged = output not in (None, node.node.output[0]) or self._at in self._fusions.merged
+        self._append(step._replace(writes=writes), Stage.MERGED if is_merged else Stage.READ)
+
+    def _append(self, step: Step, stage: Stage) -> None:
+        at = self._at if stage == Stage.READ else self._rank.get(self._at, self._at)
+        self._steps.append(step._replace(age=(stage, at)))
 
     def _make_blocked(
         self, node: TypedNode, step: Step, blocks: Blocks, *, output: str | None = None
     ) -> str:
-        """Add a step that computes a blocked value, and convert it if a step reads it plainly."""
+        """Add a step that computes a blocked value."""
         plain = output or node.node.output[0]
         name = BLOCKED_PREFIX + plain
-        size = blocks.size_bytes(node.output()) or 0
-        self._values[name] = Value(size, node.output().shape, self._is_known.get(plain, False))
-        self._steps.append(step._replace(writes=(name,)))
+        self._values[name] = self._in_blocks(plain, node.output(), blocks)
+        self._grids[name] = grid_of(node, name, self._grids.get(step.reads[0]))
+        is_same = node.op_type in _KEPT_IN_BLOCKS
+        self._append(step._replace(writes=(name,)), Stage.READ if is_same else Stage.BLOCKED)
         self._blocked[plain] = name
-        if plain in self.laid_out_early:
-            self._plain(plain)
         return name
 
     def _reorder_input(self, node: TypedNode, source: str, blocks: Blocks) -> str:
         if source not in self._reordered_inputs:
             read = self._plain(source)
             name = f"{BLOCKED_PREFIX}input:{source}"
-            image = node.type_of(0)
-            size = blocks.size_bytes(image) or 0
-            self._values[name] = Value(size, image.shape, self._is_known.get(source, False))
-            self._steps.append(Step("ReorderInput", (read,), (name,)))
+            self._values[name] = self._in_blocks(source, node.type_of(0), blocks)
+            self._append(Step("ReorderInput", (read,), (name,)), Stage.BLOCKED)
             self._reordered_inputs[source] = name
         return self._reordered_inputs[source]
+
+    def _in_blocks(self, name: str, image: ValueType, blocks: Blocks) -> Value:
+        """An image in blocks, whose shape has the padded channels."""
+        batch, channels, *area = self._shapes.named(name, image.shape) or (None, None)
+        padded = blocks.padded(channels) if isinstance(channels, int) else channels
+        size = blocks.size_bytes(image) or 0
+        return Value(size, (batch, padded, *area), self._shapes.knows(name))
 
     def _plain(self, name: str) -> str:
         """The value in the plain layout, converted now if necessary."""
         name = self._fusions.resolve(name)
         if name in self._blocked and name not in self._values:
-            self.demanded.add(name)
             self._add(name, self._graph.types[name])
-            self._steps.append(Step("ReorderOutput", (self._blocked[name],), (name,)))
+            step = Step("ReorderOutput", (self._blocked[name],), (name,))
+            self._append(step, Stage.UNBLOCKED)
         return name
 
     def _add(self, name: str, value: ValueType) -> None:
         size = value.size_bytes or 0
-        if self._computes_halves_as_floats and value.elem_type == TensorProto.FLOAT16:
-            size *= 2
-        self._values[name] = Value(size, value.shape, self._is_known.get(name, False))
-
-    def _note_known(self, node: TypedNode) -> None:
-        """Note for the outputs whether the runtime knows their shapes before it runs."""
-        is_known = node.op_type not in _OPEN and all(
-            self._is_known.get(name, True) for name in node.node.input if name
-        )
-        opened: frozenset[int] = frozenset()
-        if self._has_open_shapes:
-            reads = [name for name in node.node.input if name]
-            opened = opened.union(*(self._open_axes.get(name, ()) for name in reads))
-            if node.op_type in _SHAPED_BY_VALUE:
-                is_known = is_known and all(map(self._usage.is_constant, reads[1:]))
-            # The output size of a window over an open height or width has no name.
-            if node.op_type in _WINDOWED and any(axis >= 2 for axis in opened):
-                is_known = False
-        for name in node.node.output:
-            self._is_known[name] = is_known
-            self._open_axes[name] = opened
+        shape = self._shapes.named(name, value.shape)
+        self._values[name] = Value(size, shape, self._shapes.knows(name))

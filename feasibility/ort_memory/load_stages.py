@@ -4,7 +4,6 @@ The stages of ONNX Runtime's CPU provider, and what each needs beside the weight
 
 * parse: a second copy of one inline weight while it becomes a tensor;
 * fold constants: all results, until those that no node reads are dropped;
-* widen half-precision weights: the CPU provider computes in single precision;
 * fold batch normalisations into convolutions: the new weights beside the old ones;
 * convert convolutions to blocks (x86-64): the new weights beside the old ones, and three more
   copies of the current one;
@@ -26,11 +25,15 @@ from onnx import TensorProto
 
 from feasibility.graph.attributes import int_of
 from feasibility.model_file.external_data import LEAST_EXTERNAL_BYTES
-from feasibility.ort_memory.value_uses import Usage
+from feasibility.ort_memory.idle_branches import idle_branches, stored_sizes, with_inner_graphs
+from feasibility.ort_memory.tree_nodes import trees_of
+from feasibility.ort_memory.value_uses import Usage, computation
 from feasibility.units import KIB, MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from onnx import GraphProto
 
     from feasibility.graph.typed_graph import TypedGraph, TypedNode
     from feasibility.ort_memory.blocked_layout import Blocks
@@ -41,6 +44,8 @@ BASE_BYTES: Final = round(9.2 * MIB)
 # The same for an optimised model, for which the optimizer does not run.
 _OPTIMISED_BASE_BYTES: Final = round(8.7 * MIB)
 NODE_BYTES: Final = 5 * KIB
+# A body of If, Loop or Scan has tables of its own: kernels, plans and names.
+BODY_BYTES: Final = 150 * KIB
 # Copies of a convolution's weights beside the old and new ones during conversion to blocks.
 _RELAYING_COPIES: Final = 3
 _FOLDING_COPIES: Final = 2
@@ -53,6 +58,8 @@ _PACKED_COLUMNS: Final = 16
 # where the page cache holds the file in larger pieces.
 _LOOKUP_BYTES: Final = 64 * KIB
 _FLOAT_BYTES: Final = 4
+# Operators whose result is the stored weight, if its type stays the same.
+_SAME: Final = frozenset({"DequantizeLinear", "Identity"})
 _LOOKUPS: Final = frozenset({"Gather", "GatherElements", "GatherND"})
 
 
@@ -78,36 +85,39 @@ def loading(
     blocks: Blocks | None,
     changes: Changes = (),
     step_count: int = 0,
+    halves: frozenset[str] = frozenset(),
 ) -> Loading:
     """Memory while a graph is loaded, and after it.
 
-    `external` are initializers in external files. `blocks` is None on instruction sets without
-    blocks. An optimised graph has `step_count` nodes.
+    `external` are initializers in external files, and `halves` those that are stored in half
+    precision. `blocks` is None on instruction sets without blocks. An optimised graph has
+    `step_count` nodes.
     """
     if "external-data" in changes:
         external = external.union(_movable(graph))
-    weights = _Weights(graph, external, blocks, changes)
+    weights = _Weights(graph, external, blocks, changes, halves)
+    trees = trees_of(graph)
+    weight_bytes = weights.final_bytes + trees.resident_bytes
     if "optimised-offline" in changes:
         # The optimizer wrote the weights into an external file.
         own = _OPTIMISED_BASE_BYTES + NODE_BYTES * step_count
-        resident = own + weights.final_bytes
+        resident = own + weight_bytes
         stages = [resident]
     else:
-        nodes = sum(node.op_type != "Constant" for node in graph.all_nodes())
-        own = BASE_BYTES + NODE_BYTES * nodes
-        resident = own + weights.final_bytes + weights.retained_bytes
+        own = BASE_BYTES + NODE_BYTES * weights.node_count + BODY_BYTES * weights.body_count
+        resident = own + weight_bytes + weights.retained_bytes
         stages = [
             own + weights.inline_bytes + weights.largest_inline_bytes,
             own + weights.inline_bytes + weights.folded_bytes,
             own + weights.held_bytes + weights.renormalised_peak_bytes,
             own + weights.held_bytes + weights.separated_bytes + weights.relaid_peak_bytes,
-            own + weights.held_bytes + weights.widened_bytes,
         ]
+    stages.append(own + weights.inline_bytes + trees.loading_bytes)
     return Loading(
         peak_bytes=max(*stages, resident + weights.largest_packed_bytes),
         resident_bytes=resident,
-        weight_bytes=weights.final_bytes,
-        own_bytes=resident - weights.final_bytes,
+        weight_bytes=weight_bytes,
+        own_bytes=resident - weight_bytes,
         mapped_bytes=weights.mapped_bytes,
     )
 
@@ -147,24 +157,31 @@ class _Weights:
         external: frozenset[str],
         blocks: Blocks | None,
         changes: Changes,
+        halves: frozenset[str],
     ) -> None:
-        self._external = external
+        # Halves are copied, so they are not mapped.
+        self._external = external - halves
         self._blocks = blocks
         self._changes = changes
         self._sizes: dict[_Weight, int] = {}
         self._stored: list[_Weight] = []
         self._reads: dict[_Weight, list[_Read]] = {}
         self._scope_count = 0
+        self.node_count = 0
         self._nodes: list[tuple[TypedNode, Usage]] = []
         self.folded_bytes = 0
         self._collect(graph, ChainMap())
-        inline = [self._sizes[weight] for weight in self._stored if weight.name not in external]
+        inline = [
+            self._sizes[weight] // (2 if weight.name in halves else 1)
+            for weight in self._stored
+            if weight.name not in external
+        ]
         self.inline_bytes = sum(inline)
         self.largest_inline_bytes = max(inline, default=0)
         self.held_bytes = sum(
-            self._sizes[weight] for weight in self._reads if weight.name not in external
+            self._sizes[weight] for weight in self._reads if weight.name not in self._external
         )
-        self.final_bytes = self.mapped_bytes = self.widened_bytes = self.separated_bytes = 0
+        self.final_bytes = self.mapped_bytes = self.separated_bytes = 0
         self.largest_packed_bytes = 0
         for weight, reads in self._reads.items():
             self._settle(weight, reads)
@@ -192,9 +209,15 @@ class _Weights:
         for node in graph.nodes:
             if not node.is_folded:
                 continue
+            is_same = node.op_type in _SAME and node.type_of(0).elem_type == node.output().elem_type
+            if is_same and node.is_given(0) and node.node.input[0] in names:
+                names.update(dict.fromkeys(node.node.output, names[node.node.input[0]]))
+                continue
             is_stored = node.op_type == "Constant" and not node.domain
             # The runtime does equal computations once; their results are one weight.
-            first = node if is_stored else done.setdefault(_computation(node), node)
+            first = (
+                node if is_stored else done.setdefault(computation(node, lambda _: True, str), node)
+            )
             if first is not node:
                 pairs = zip(node.node.output, first.node.output, strict=True)
                 names.update({name: names[same] for name, same in pairs})
@@ -205,8 +228,28 @@ class _Weights:
                 self.folded_bytes += 0 if is_stored else size
         self._note_reads(graph, names)
         for node in graph.nodes:
+            self.node_count += node.op_type != "Constant"
             for body in node.bodies:
                 self._collect(body, names)
+            for branch in idle_branches(node):
+                self._collect_idle(branch, names)
+
+    @property
+    def body_count(self) -> int:
+        """Number of all bodies."""
+        return self._scope_count - 1
+
+    def _collect_idle(self, branch: GraphProto, names: Mapping[str, _Weight]) -> None:
+        """Collect the weights of a branch that is not analysed; it keeps them as they are."""
+        for graph in with_inner_graphs(branch):
+            self._scope_count += 1
+            for name, size in stored_sizes(graph):
+                self._reads[self._note(self._scope_count, name, size, is_stored=True)] = []
+            for node in graph.node:
+                self.node_count += node.op_type != "Constant"
+                for name in node.input:
+                    if name in names:
+                        self._reads.setdefault(names[name], [])
 
     def _note(self, scope: int, name: str, size: int, *, is_stored: bool) -> _Weight:
         weight = _Weight(scope, name)
@@ -255,8 +298,6 @@ class _Weights:
             self.separated_bytes += size * (len(own) - (not shared and not is_external))
         self.final_bytes += sum(converted)
         self.largest_packed_bytes = max(self.largest_packed_bytes, *converted, 0)
-        if reads and reads[0].node.type_of(reads[0].position).elem_type == TensorProto.FLOAT16:
-            self.widened_bytes += sum(packed) + sum(converted)
         if is_external:
             self.mapped_bytes += read_bytes
         elif is_read:
@@ -271,14 +312,13 @@ class _Weights:
             case "Conv" if read.position == 1:
                 if self._blocks is not None and self._blocks.convolves(node, read.usage):
                     return _Copy(self._blocks.weight_bytes(node), is_packed=False)
-                if value.elem_type == TensorProto.FLOAT16:
-                    return _Copy(2 * (value.size_bytes or 0), is_packed=False)
                 return None
             case _ if "prepacking-off" in self._changes:
                 return None
             case "MatMul" | "Gemm" if read.position == 1:
-                is_float = value.elem_type in (TensorProto.FLOAT, TensorProto.FLOAT16)
-                if is_float and value.shape is not None and len(value.shape) == 2:
+                is_float = value.elem_type == TensorProto.FLOAT
+                is_packed = is_float and read.usage.has_constant(node, 1)
+                if is_packed and value.shape is not None and len(value.shape) == 2:
                     return _Copy(_packed_bytes(node, value.shape), is_packed=True)
             case "ConvTranspose" if read.position == 1:
                 return _Copy(value.size_bytes or 0, is_packed=True)
@@ -288,12 +328,16 @@ class _Weights:
 
 
 def _movable(graph: TypedGraph) -> Iterator[str]:
-    """Initializers that can move to an external file."""
-    return (
-        name
-        for name in graph.initializers
-        if (graph.types[name].size_bytes or 0) >= LEAST_EXTERNAL_BYTES
-    )
+    """Weights of a graph and its bodies that can move to an external file."""
+    for name in graph.initializers:
+        if (graph.types[name].size_bytes or 0) >= LEAST_EXTERNAL_BYTES:
+            yield name
+    for node in graph.nodes:
+        is_weight = node.op_type == "Constant" and not node.domain
+        if is_weight and (node.output().size_bytes or 0) >= LEAST_EXTERNAL_BYTES:
+            yield str(node.node.output[0])
+        for body in node.bodies:
+            yield from _movable(body)
 
 
 def _weight_size(node: TypedNode) -> int:
@@ -328,19 +372,3 @@ def _read_bytes(read: _Read, size: int) -> int:
     if read.node.op_type not in _LOOKUPS or read.position:
         return size
     return min(size, (read.node.type_of(1).element_count or 0) * _LOOKUP_BYTES)
-
-
-def _computation(node: TypedNode) -> tuple[object, ...]:
-    """Key of a computation: operator, inputs, attributes and number of outputs.
-
-    Small inputs are compared by value: the runtime merges equal constants.
-    """
-    attributes = sorted(
-        (name, value.SerializeToString(deterministic=True))
-        for name, value in node.attributes.items()
-    )
-    inputs = (
-        name if value is None else (value.dtype.str, value.shape, value.tobytes())
-        for name, value in zip(node.node.input, node.values, strict=True)
-    )
-    return (node.domain, node.op_type, len(node.node.output), *inputs, *attributes)

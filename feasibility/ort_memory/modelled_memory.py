@@ -13,9 +13,15 @@ from feasibility.graph.value_types import LARGEST
 from feasibility.ort_memory.blocked_layout import Blocks
 from feasibility.ort_memory.buffer_reuse import plan
 from feasibility.ort_memory.graph_to_steps import BLOCKED_OPERATORS, lower
+from feasibility.ort_memory.half_precision import widened
+from feasibility.ort_memory.inlined_functions import inlined
+from feasibility.ort_memory.known_shapes import fold_fixed_shapes
 from feasibility.ort_memory.load_stages import loading
 from feasibility.ort_memory.memory_pattern import pattern_bytes
+from feasibility.ort_memory.quantized_weights import with_quantized_weights
+from feasibility.ort_memory.runtime_order import in_runtime_order
 from feasibility.ort_memory.simulated_arena import Arena, Heap
+from feasibility.ort_memory.steps import Stage
 from feasibility.ort_memory.version import MODELLED_VERSION
 from feasibility.records.facts import ModelledMemory
 from feasibility.units import MIB
@@ -29,6 +35,9 @@ if TYPE_CHECKING:
 
 # Code pages of kernels, read when they run for the first time.
 _KERNEL_BYTES: Final = MIB
+# Processes whose runs are simulated; one for larger programs.
+_PROCESSES: Final = 7
+_MAX_REPEATED_STEPS: Final = 2_000
 # Larger graphs are not modelled, because it would take longer than reading them.
 MAX_NODES: Final = 20_000
 
@@ -59,7 +68,8 @@ class MemoryModel:
     """
 
     def __init__(self, graph: TypedGraph, external: frozenset[str], open_axes: OpenAxes) -> None:
-        self._graph = graph
+        folded = with_quantized_weights(fold_fixed_shapes(graph, open_axes))
+        self._graph, self._halves = widened(inlined(folded))
         self._external = external
         self._open_axes = open_axes
         self._programs: dict[Blocks | None, Program] = {}
@@ -81,16 +91,18 @@ class MemoryModel:
 
     def _on(self, isa: Isa, blocks: Blocks | None, changes: Changes) -> ModelledMemory:
         if blocks not in self._programs:
-            self._programs[blocks] = lower(self._graph, blocks, self._open_axes)
+            self._programs[blocks] = lower(self._graph, blocks, self._open_axes, self._halves)
         program = self._programs[blocks]
         has_arena = "arena-off" not in changes
         has_pattern = has_arena and "pattern-off" not in changes
         if (blocks, has_arena, has_pattern) not in self._runs:
-            self._runs[blocks, has_arena, has_pattern] = simulate(
+            self._runs[blocks, has_arena, has_pattern] = _usual_runs(
                 program, has_arena=has_arena, has_pattern=has_pattern
             )
         runs = self._runs[blocks, has_arena, has_pattern]
-        weights = loading(self._graph, self._external, blocks, changes, len(program.steps))
+        weights = loading(
+            self._graph, self._external, blocks, changes, len(program.steps), self._halves
+        )
         running = runs.peak_bytes + weights.mapped_bytes + _KERNEL_BYTES
         return ModelledMemory(
             isa=isa,
@@ -107,6 +119,21 @@ class MemoryModel:
         )
 
 
+def _usual_runs(program: Program, *, has_arena: bool, has_pattern: bool) -> Activations:
+    """The median of several processes, whose order of steps differs."""
+    unblocked = sum(step.age[0] == Stage.UNBLOCKED for step in program.steps)
+    count = _PROCESSES if unblocked > 1 and len(program.steps) <= _MAX_REPEATED_STEPS else 1
+    runs = [
+        simulate(
+            program._replace(steps=in_runtime_order(program.steps, process)),
+            has_arena=has_arena,
+            has_pattern=has_pattern,
+        )
+        for process in range(count)
+    ]
+    return sorted(runs, key=lambda run: run.later_runs_bytes)[count // 2]
+
+
 def simulate(program: Program, *, has_arena: bool = True, has_pattern: bool = True) -> Activations:
     """Memory of a program that runs repeatedly with the same input shapes.
 
@@ -116,16 +143,16 @@ def simulate(program: Program, *, has_arena: bool = True, has_pattern: bool = Tr
     arena = Arena() if has_arena else Heap()
     for index, size_bytes in enumerate(program.packed_bytes):
         arena.take(f"packed {index}", size_bytes)
-    loaded_bytes = arena.touched_bytes
+    loaded_bytes = arena.resident_bytes
     kept = _run_first(events, arena)
-    first_run_bytes = arena.touched_bytes - loaded_bytes
+    first_run_bytes = arena.resident_bytes - loaded_bytes
     if has_pattern:
         _give_back(kept, arena)
         arena.take("all activations", pattern_bytes(events))
         _give_back(_run_again(events, arena), arena)
     return Activations(
         first_run_bytes=first_run_bytes,
-        later_runs_bytes=arena.touched_bytes - loaded_bytes,
+        later_runs_bytes=arena.resident_bytes - loaded_bytes + program.scratch_bytes,
         input_bytes=sum(program.values[name].size_bytes for name in program.inputs),
     )
 
@@ -156,8 +183,10 @@ def _run_again(events: tuple[Event, ...], arena: Arena | Heap) -> list[str]:
 
 
 def _work(event: Event, arena: Arena | Heap) -> None:
-    arena.take("workspace", event.workspace_bytes)
-    arena.give_back("workspace")
+    names = [f"workspace {index}" for index in range(len(event.workspace))]
+    for name, size_bytes in zip(names, event.workspace, strict=True):
+        arena.take(name, size_bytes)
+    _give_back(names, arena)
 
 
 def _give_back(names: list[str], arena: Arena | Heap) -> None:

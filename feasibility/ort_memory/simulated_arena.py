@@ -16,9 +16,13 @@ from feasibility.units import KIB, MIB
 
 _ALIGNMENT_BYTES: Final = 256
 _FIRST_REGION_BYTES: Final = MIB
+# Regions do not double beyond this size.
+_MAX_DOUBLED_BYTES: Final = 1024 * MIB
 # A larger rest is split off even if it is smaller than the request.
 _MAX_WASTE_BYTES: Final = 128 * MIB
 _PAGE_BYTES: Final = 4 * KIB
+# The arena has a table with a handle for each possible position of a chunk.
+_HANDLE_BYTES: Final = 8
 
 
 class _Chunk:
@@ -59,6 +63,11 @@ class Arena:
         self._touched = [_merged(spans) for spans in self._touched]
         return sum(end - start for spans in self._touched for start, end in spans)
 
+    @property
+    def resident_bytes(self) -> int:
+        """Bytes of these pages and of the tables of handles."""
+        return self.touched_bytes + self.held_bytes // _ALIGNMENT_BYTES * _HANDLE_BYTES
+
     def take(self, name: str, size_bytes: int) -> None:
         """Allocate memory, all of which is then written."""
         if size_bytes <= 0:
@@ -95,7 +104,7 @@ class Arena:
         chunk = _Chunk(len(self._touched), 0, self._next_region_bytes)
         self.held_bytes += chunk.size
         if not is_larger:
-            self._next_region_bytes *= 2
+            self._next_region_bytes = min(self._next_region_bytes * 2, _MAX_DOUBLED_BYTES)
         self._touched.append([])
         return chunk
 
@@ -115,6 +124,11 @@ class Heap:
         self.touched_bytes = 0
         self._in_use_bytes = 0
         self._sizes: dict[str, int] = {}
+
+    @property
+    def resident_bytes(self) -> int:
+        """The most that was in use at one time."""
+        return self.touched_bytes
 
     def take(self, name: str, size_bytes: int) -> None:
         """Allocate memory, all of which is then written."""

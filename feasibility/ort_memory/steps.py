@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from feasibility.graph.value_types import Shape
+    # Names of the axes with an open size, by the name of the input.
+    OpenAxes: TypeAlias = Mapping[str, Mapping[int, str]]
+    # The shape of a value as the runtime knows it, with the names of open axes.
+    NamedShape: TypeAlias = tuple[int | str | None, ...]
 
-    # Axes with an open size, by the name of the input.
-    OpenAxes: TypeAlias = Mapping[str, frozenset[int]]
+
+class Stage(IntEnum):
+    """When a node comes into being: with the file, or in an optimisation while loading."""
+
+    READ = 0
+    MERGED = 1
+    BLOCKED = 2
+    UNBLOCKED = 3
 
 
 class Value(NamedTuple):
@@ -23,7 +33,7 @@ class Value(NamedTuple):
     """
 
     size_bytes: int
-    shape: Shape | None
+    shape: NamedShape | None
     is_known: bool
 
 
@@ -34,6 +44,8 @@ class Step(NamedTuple):
         reads: Values that it reads, without constants.
         is_view: True if its first output is its first input with another shape.
         in_place: Position in `reads` of the value that its first output may overwrite.
+        workspace: Buffers that the kernel allocates while it runs.
+        age: The stage of loading that creates its node, and the position among these nodes.
     """
 
     op_type: str
@@ -41,7 +53,8 @@ class Step(NamedTuple):
     writes: tuple[str, ...]
     is_view: bool = False
     in_place: int | None = None
-    workspace_bytes: int = 0
+    workspace: tuple[int, ...] = ()
+    age: tuple[Stage, int] = (Stage.READ, 0)
 
 
 class Program(NamedTuple):
@@ -50,6 +63,7 @@ class Program(NamedTuple):
     Attributes:
         inputs: Values that the caller owns.
         outputs: Values that the caller gets.
+        scratch_bytes: The largest memory that a kernel needs outside the arena.
         packed_bytes: Weights that kernels keep in the arena in their own layout.
     """
 
@@ -57,4 +71,5 @@ class Program(NamedTuple):
     steps: tuple[Step, ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    scratch_bytes: int = 0
     packed_bytes: tuple[int, ...] = ()

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from feasibility.graph.typed_graph import TypedGraph, TypedNode
 
@@ -33,7 +33,7 @@ class Usage:
 
     def is_constant(self, name: str) -> bool:
         """True for initializers and for results that are computed while loading."""
-        return name in self._graph.initializers or self._graph.constants.get(name, False)
+        return self._graph.constants.get(name, name in self._graph.initializers)
 
     def has_constant(self, node: TypedNode, index: int) -> bool:
         """True if an input of a node is given and constant."""
@@ -70,6 +70,27 @@ class Usage:
     def maker_at(self, name: str) -> int | None:
         """Position of the node that computes a value."""
         return self._makers.get(name)
+
+
+def computation(
+    node: TypedNode, is_constant: Callable[[str], bool], named: Callable[[str], str]
+) -> tuple[object, ...]:
+    """Key of a computation: operator, inputs, attributes and number of outputs.
+
+    Small constants are compared by value: the runtime merges equal ones. `named` gives the name
+    of the value that replaces another input.
+    """
+    attributes = sorted(
+        (name, value.SerializeToString(deterministic=True))
+        for name, value in node.attributes.items()
+    )
+    inputs = (
+        named(name)
+        if value is None or not is_constant(name)
+        else (value.dtype.str, value.shape, value.tobytes())
+        for name, value in zip(node.node.input, node.values, strict=True)
+    )
+    return (node.domain, node.op_type, len(node.node.output), *inputs, *attributes)
 
 
 def _given(names: Iterable[str]) -> Iterator[str]:

@@ -28,6 +28,8 @@ GRAPH_LOW_RATIO: Final = 0.88
 GRAPH_HIGH_RATIO: Final = 1.17
 UNKNOWN_LOW_RATIO: Final = 0.64
 UNKNOWN_HIGH_RATIO: Final = 1.10
+# Values that loops carry from one iteration to the next can need more than is modelled.
+LOOPS_RATIO: Final = 1.3
 # The modelled memory does not contain tensors of open shape.
 OPEN_SHAPES_RATIO: Final = 2.0
 # Memory that glibc's default allocator retains, relative to the steady allocator: at most 1.46 on
@@ -169,6 +171,8 @@ def _from_graph(model: ProfiledModel, there: ModelledMemory) -> Phases:
         run = run._replace(low=min(run.low, least * low))
     if model.activation_peak is not None and model.activation_peak.unknown_tensor_count:
         run = run._replace(high=run.high * OPEN_SHAPES_RATIO)
+    if any(name.endswith((":Loop", ":Scan")) for name in model.operator_types):
+        run = run._replace(high=run.high * LOOPS_RATIO)
     return Phases(_around(there.load_peak_bytes, low, high), run, there.resident_bytes)
 
 

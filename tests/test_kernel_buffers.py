@@ -1,0 +1,196 @@
+"""Buffers of kernels, and weights that are neither stored nor read as they are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from feasibility.graph.attributes import list_length
+from feasibility.ort_memory.blocked_layout import Blocks
+from feasibility.ort_memory.graph_to_steps import lower
+from feasibility.ort_memory.half_precision import widened
+from feasibility.ort_memory.inlined_functions import inlined
+from feasibility.ort_memory.kernel_workspace import (
+    quantized_workspace,
+    scratch_bytes,
+    workspace,
+)
+from feasibility.ort_memory.known_shapes import fold_fixed_shapes
+from feasibility.ort_memory.load_stages import BODY_BYTES, NODE_BYTES, loading
+from feasibility.ort_memory.quantized_weights import with_quantized_weights
+from feasibility.ort_memory.tree_nodes import trees_of
+from tests.analysed import typed
+from tests.analysis_models import BOOL, FLOAT, constant, dropped, model, node, weight
+from tests.analysis_models import graph as subgraph
+
+if TYPE_CHECKING:
+    from onnx import NodeProto
+
+    from feasibility.graph.typed_graph import TypedGraph
+
+HALF = TensorProto.FLOAT16
+
+
+def graph_of(
+    nodes: list[NodeProto],
+    shape: list[int | str | None],
+    weights: list[TensorProto] | None = None,
+    *,
+    elem_type: int = FLOAT,
+    outputs: str = "y",
+    opset: int = 17,
+) -> TypedGraph:
+    inputs = {"x": (elem_type, shape)}
+    return typed(model(nodes, inputs, outputs.split(), weights or [], opset=opset), {})
+
+
+@pytest.mark.parametrize(
+    ("made", "shape", "weights", "buffers"),
+    [
+        (node("Softmax", "x", "y", axis=1), [2, 8, 16], [], (1024, 1024)),
+        (node("Softmax", "x", "y", axis=-1), [2, 8, 16], [], ()),
+        (node("Sum", "x x x", "y"), [2, 8], [], (64,)),
+        (node("Sum", "x x", "y"), [2, 8], [], ()),
+        (node("Conv", "x w", "y", pads=[1] * 4), [1, 3, 2, 2], [dropped("w", 8, 3, 3, 3)], (432,)),
+        (node("Conv", "x w", "y"), [1, 3, 2, 2], [dropped("w", 8, 3, 1, 1)], ()),
+        (
+            node("LSTM", "x w r", "y", hidden_size=4, direction="bidirectional"),
+            [10, 2, 3],
+            [dropped("w", 2, 16, 3), dropped("r", 2, 16, 4)],
+            (32, 1280, 32, 1280, 240, 320),
+        ),
+    ],
+)  # fmt: skip
+def test_buffers_of_kernels(
+    made: NodeProto,
+    shape: list[int | str | None],
+    weights: list[TensorProto],
+    buffers: tuple[int, ...],
+) -> None:
+    assert workspace(graph_of([made], shape, weights).nodes[0]) == buffers
+
+
+def test_a_quantized_convolution_of_signed_weights_has_no_sums() -> None:
+    made = node("Conv", "x w", "y", pads=[1] * 4)
+    found = graph_of([made], [1, 4, 8, 8], [dropped("w", 8, 4, 3, 3)]).nodes[0]
+    image, filters = found.inputs
+    found = replace(found, inputs=(image, filters.with_elem_type(TensorProto.INT8)))
+    assert quantized_workspace(found, is_unsigned=True) == (0, 9 * 64 * 8)
+    assert quantized_workspace(found, is_unsigned=False) == (8 * 64 * 4, 4 * 9 * 64)
+
+
+def test_cubic_scaling_keeps_sums_outside_the_arena() -> None:
+    scales = constant("s", [1, 1, 2, 3], np.float32)
+    made = node("Resize", "x _ s", "y", mode="cubic")
+    assert scratch_bytes(graph_of([made], [1, 3, 10, 10], [scales]).nodes[0]) == 41 * 10 * 30
+
+
+def test_half_precision_is_computed_in_single_precision() -> None:
+    """Inputs and outputs are cast; weights are read as floats, and parsed as halves."""
+    weights = [dropped("w", 64, 64, elem_type=HALF)]
+    graph = graph_of([node("MatMul", "x w", "y")], [8, 64], weights, elem_type=HALF)
+    wide, halves = widened(graph)
+    program = lower(wide, None, {}, halves)
+    assert [step.op_type for step in program.steps] == ["Cast", "MatMul", "Cast"]
+    sizes = [program.values[name].size_bytes for name in (*program.inputs, *program.outputs)]
+    assert sizes == [8 * 64 * 2, 8 * 64 * 2]
+    found = loading(wide, frozenset(), None, halves)
+    assert found.weight_bytes == 64 * 64 * 4
+    assert widened(graph_of([node("Relu", "x", "y")], [8])).halves == frozenset()
+
+
+def test_weights_that_only_dequantization_reads_stay_quantized() -> None:
+    nodes = [node("DequantizeLinear", "q s", "w"), node("MatMul", "x w", "y")]
+    weights = [dropped("q", 64, 64, elem_type=TensorProto.INT8), constant("s", 0.5, np.float32)]
+    graph = with_quantized_weights(fold_fixed_shapes(graph_of(nodes, [8, 64], weights), {}))
+    assert loading(graph, frozenset(), None).weight_bytes == 64 * 64
+
+
+def test_operators_without_a_kernel_are_inlined() -> None:
+    graph = inlined(graph_of([node("HardSwish", "x", "y")], [1, 16, 4, 4]))
+    assert [made.op_type for made in graph.nodes] == ["HardSigmoid", "Mul"]
+    assert list(graph.nodes[1].node.input) == ["x", "y:0"]
+
+
+def test_a_convolution_in_blocks_applies_hard_swish() -> None:
+    nodes = [node("Conv", "x w", "a", pads=[1] * 4), node("HardSwish", "a", "y")]
+    weights = [dropped("w", 16, 16, 3, 3)]
+    graph = inlined(graph_of(nodes, [1, 16, 8, 8], weights))
+    steps = [step.op_type for step in lower(graph, Blocks(), {}).steps]
+    assert steps == ["ReorderInput", "Conv", "ReorderOutput"]
+    assert [step.op_type for step in lower(graph, None, {}).steps] == ["Conv", "HardSigmoid", "Mul"]
+
+
+def test_fixed_shapes_are_folded_and_open_ones_are_not() -> None:
+    nodes = [node("Shape", "x", "s"), node("Neg", "s", "y")]
+    graph = graph_of(nodes, [2, 3])
+    folded = fold_fixed_shapes(graph, {})
+    assert [made.is_folded for made in folded.nodes] == [True, True]
+    opened = fold_fixed_shapes(graph, {"x": {0: "batch"}})
+    assert [made.is_folded for made in opened.nodes] == [False, False]
+
+
+def test_neutral_and_equal_computations_of_shapes_disappear() -> None:
+    nodes = [
+        *(node("Shape", "x", "a"), node("Shape", "x", "b"), node("Mul", "b one", "c")),
+        node("Add", "a c", "y"),
+    ]
+    graph = graph_of(nodes, [2, 3], [constant("one", 1)])
+    program = lower(graph, None, {"x": {0: "batch"}})
+    assert [step.op_type for step in program.steps] == ["Shape", "Add"]
+
+
+def test_a_dynamically_quantized_product_is_one_kernel() -> None:
+    nodes = [
+        node("DynamicQuantizeLinear", "x", "q scale zero"),
+        node("MatMulInteger", "q w zero", "sums"),
+        node("Cast", "sums", "floats", to=FLOAT),
+        node("Mul", "scale s", "scales"),
+        node("Mul", "floats scales", "product"),
+        node("Add", "product bias", "y"),
+    ]
+    weights = [
+        dropped("w", 64, 64, elem_type=TensorProto.UINT8),
+        *(constant("s", 0.5, np.float32), dropped("bias", 64)),
+    ]
+    program = lower(graph_of(nodes, [8, 64], weights), None, {})
+    found = [(step.op_type, step.reads, step.workspace) for step in program.steps]
+    assert found == [("DynamicQuantizeMatMul", ("x",), (8 * 64,))]
+
+
+def test_nodes_and_leaf_values_of_trees_count_even_if_the_lists_were_cut() -> None:
+    lists = {"nodes_treeids": [0] * 3, "class_ids": [0] * 2}
+    made = helper.make_node("TreeEnsembleClassifier", ["x"], ["y"], domain="ai.onnx.ml", **lists)
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
+    proto = model([made], {"x": (FLOAT, [1, 4])}, ["y"])
+    del proto.opset_import[:]
+    proto.opset_import.extend(opsets)
+    assert trees_of(typed(proto, {})).resident_bytes == 3 * 259 + 2 * 46
+    cut = onnx.AttributeProto(name="class_ids", doc_string="feasibility.payload:0:1234")
+    assert list_length({"class_ids": cut}, "class_ids") == 1234
+
+
+def test_a_branch_that_does_not_run_is_loaded() -> None:
+    def body(name: str) -> onnx.GraphProto:
+        return subgraph(
+            [node("Add", f"x {name}_w", name)],
+            [],
+            [onnx.ValueInfoProto(name=name)],
+            [weight(f"{name}_w", 1024)],
+        )
+
+    choice = node("If", "condition", "y", then_branch=body("then"), else_branch=body("otherwise"))
+    known = constant("condition", True, np.bool_)
+    inputs = {"x": (FLOAT, [1024])}
+    one = typed(model([choice], inputs, ["y"], [known]), {})
+    both = typed(model([choice], {**inputs, "condition": (BOOL, [])}, ["y"]), {})
+    assert [len(graph.nodes[0].bodies) for graph in (one, both)] == [1, 2]
+    first, second = (loading(graph, frozenset(), None) for graph in (one, both))
+    assert first.weight_bytes == pytest.approx(second.weight_bytes, abs=1)
+    assert first.own_bytes == second.own_bytes
+    assert first.own_bytes > 2 * BODY_BYTES + 3 * NODE_BYTES
