@@ -69,7 +69,7 @@ def folder_subject(folder: Path) -> Subject:
     if Path(options.model).name != options.model or options.model in ("", ".."):
         raise DocumentError(
             what,
-            f"its {OPTIONS_NAME} names a model outside: {safe_text(options.model)!r}",
+            f"its {OPTIONS_NAME} names a model outside this folder: {safe_text(options.model)!r}",
             "write the folder again with `feasibility fit -o`",
         )
     # A folder from elsewhere must not choose, for example, a library that is loaded.
@@ -101,14 +101,14 @@ def require_several(subjects: Sequence[object]) -> None:
         raise UsageError(
             "Cannot compare",
             "only one model or profile is given" if subjects else "no model or profile is given",
-            "give the reference first, then what to compare with it: feasibility compare A B",
+            "give the reference first, then the others: feasibility compare A B",
         )
     if len(subjects) > SUBJECT_COUNT_MAX:
         raise UsageError(
             "Cannot compare",
-            f"{len(subjects)} models or profiles are given, and a report has room for "
+            f"{len(subjects)} models or profiles are given; the highest number is "
             f"{SUBJECT_COUNT_MAX}",
-            "compare fewer at a time",
+            "compare fewer of them",
         )
 
 
@@ -124,7 +124,7 @@ def common_threads(subjects: Sequence[Subject], wanted: int | None) -> int:
     if len(stated) > 1:
         raise UsageError(
             "Cannot compare the folders",
-            f"they are for different numbers of threads: {', '.join(map(str, sorted(stated)))}",
-            "give one number for all of them, for example --threads 1",
+            f"their {OPTIONS_NAME} have different numbers of threads: {', '.join(map(str, sorted(stated)))}",
+            "set one number for all folders, for example --threads 1",
         )
     return stated.pop() if stated else 1

@@ -109,7 +109,7 @@ def _replaceable(folder: Path, *, force: bool) -> tuple[str, ...]:
     except DocumentError as error:
         raise DocumentError(
             what,
-            f"its {OPTIONS_NAME}, which names the files to replace, cannot be read: {error.why}",
+            f"its {OPTIONS_NAME} lists the files to replace, but cannot be read: {error.why}",
             _ANOTHER,
         ) from error
     return tuple(name for name in dict.fromkeys(old.files) if _is_replaceable(folder, name))
@@ -135,7 +135,7 @@ def _require_own_place(folder: Path, name: str, *, is_old: bool) -> None:
         )
     if not path.parent.resolve().is_relative_to(folder.resolve()):
         raise DocumentError(
-            what, f"{safe_text(name)!r} would be outside it, because of a link", _ANOTHER
+            what, f"a link in it leads outside the folder: {safe_text(name)!r}", _ANOTHER
         )
 
 

@@ -61,7 +61,7 @@ def require_comparable(reference: Sequence[Outputs]) -> None:
     arrays = [array for outputs in reference for array in outputs.values()]
     if not any(array.dtype.kind in "OSU" or np.isfinite(array).any() for array in arrays):
         raise ChangeError(
-            _WHAT, "for these inputs, the original gives no finite number", _OTHER_INPUTS
+            _WHAT, "all outputs of the original are NaN or infinite for these inputs", _OTHER_INPUTS
         )
 
 
@@ -84,8 +84,8 @@ def _arrays(name: str, before: Outputs, after: Outputs) -> tuple[Array, Array]:
     if not np.array_equal(first[is_odd], second[is_odd], equal_nan=True):
         raise ChangeError(
             _WHAT,
-            f"the output '{safe_text(name)}' is not finite where that of the original is, or the "
-            "other way round",
+            f"the output '{safe_text(name)}' and that of the original are not finite in the same "
+            "elements",
             _HINT,
         )
     return np.where(is_odd, 0, first), np.where(is_odd, 0, second)

@@ -284,9 +284,9 @@ def _seeded_warning(chosen: FitCandidate | None, workshop: CandidateWorkshop) ->
     return (
         Notice(
             code="seeded-samples",
-            message="outputs were compared, and ranges for int8 found, with seeded random inputs, "
-            "which say little about accuracy on real ones",
-            hint="give real inputs with --samples before you deploy this",
+            message="seeded random inputs were used to compare outputs and to quantize; they say "
+            "little about the accuracy with real inputs",
+            hint="before you deploy this, run it again with real inputs: --samples PATH",
         ),
     )
 

@@ -85,11 +85,11 @@ def _changed(change: Callable[[Path], None], path: Path, what: str) -> None:
 
 @contextlib.contextmanager
 def library_errors(what: str, hint: str) -> Iterator[None]:
-    """Turns any exception of a library into an error about the model."""
+    """Makes an error about the model of any exception of a library."""
     try:
         yield
     except (FeasibilityError, OSError, MemoryError):
         raise
     except Exception as error:
         cause = safe_text(f"{type(error).__name__}: {error}", _MAX_CAUSE_CHARACTERS)
-        raise ChangeError(what, f"ONNX Runtime's tools fail: {cause}", hint) from error
+        raise ChangeError(what, f"the tools of ONNX Runtime report: {cause}", hint) from error

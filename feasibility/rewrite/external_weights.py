@@ -29,14 +29,14 @@ def move_weights(source: Path, target: Path) -> None:
         if file.format == "ort":
             raise ChangeError(
                 f"Cannot move the weights of '{safe_text(str(source))}'",
-                "it is in ORT format, which keeps its weights inside",
-                "give the ONNX model that it was made from",
+                "it is in ORT format, which has its weights in the model file",
+                "use the ONNX model that it was made from",
             )
         plan = _plan(file, data_path(target).name)
         if not plan.moved:
             raise ChangeError(
                 f"Cannot move the weights of '{safe_text(str(source))}'",
-                "it has no weights of 1 KiB or more, or only such that must stay inside",
+                "no weight of 1 KiB or more can be moved out of the file",
                 "try another change",
             )
         write_planned(file, plan, target)

@@ -52,7 +52,7 @@ def rewrite_model(
     with open_model(source) as file:
         if file.format == "ort":
             raise ChangeError(
-                what, "it is in ORT format", "give the ONNX model that it was made from"
+                what, "it is in ORT format", "use the ONNX model that it was made from"
             )
     if change == "external-data":
         move_weights(source, target)

@@ -107,8 +107,8 @@ def _source(path: Path, inputs: Sequence[InputSpec]) -> _Sample:
                 found = ", ".join(safe_text(name, 40) for name in islice(members, 8)) or "nothing"
                 raise InputError(
                     what,
-                    f"the input '{safe_text(each.name)}' is missing; the file holds {found}",
-                    "name the arrays after the inputs",
+                    f"it has no array for the input '{safe_text(each.name)}'; its arrays: {found}",
+                    "give each array the name of its input",
                 )
         arrays = {each.name: _checked(path, members[each.name], each, what) for each in inputs}
     counts = {array.sample_count for array in arrays.values()} - {1}
@@ -117,7 +117,7 @@ def _source(path: Path, inputs: Sequence[InputSpec]) -> _Sample:
             f"{array.sample_count} of '{safe_text(name)}'" for name, array in arrays.items()
         )
         raise InputError(
-            what, f"its arrays hold different numbers of samples: {numbers}", "use the same N"
+            what, f"the number of samples differs between its arrays: {numbers}", "use one number"
         )
     return arrays
 
@@ -246,7 +246,7 @@ def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, Any]:
 
 @contextlib.contextmanager
 def _explained(what: str) -> Iterator[None]:
-    """Says of any fault of a file what it is."""
+    """Makes an error with the cause of any fault of a file."""
     try:
         yield
     except _FAULTS as error:

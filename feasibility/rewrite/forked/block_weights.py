@@ -48,7 +48,7 @@ def quantize_blocks(
     if not writer.changed:
         raise ChangeError(
             what,
-            "no MatMul, Gemm or Gather has constant float32 weights that can be changed",
+            "no MatMul, Gemm or Gather has constant float32 weights that can be quantized",
             "try another change",
         )
     _remove_unused(model.graph)

@@ -33,7 +33,7 @@ _DYNAMIC_OPERATORS: Final = ["MatMul", "Gather", "LSTM", "Attention", "EmbedLaye
 _CONVOLUTIONS: Final = frozenset({"Conv", "ConvTranspose"})
 # Per-channel weights are an attribute of these operators since then.
 _PER_CHANNEL_OPSET: Final = 13
-_NOTHING_TO_QUANTIZE: Final = "none of its operators can be quantized this way"
+_NOTHING_TO_QUANTIZE: Final = "it has no operator that can be quantized this way"
 
 
 def quantize_dynamic(

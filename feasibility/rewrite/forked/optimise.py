@@ -40,16 +40,16 @@ def optimise(
     if packs and not for_this_machine:
         raise ChangeError(
             what,
-            "weights are packed for the machine that packs them",
-            "pack them on a machine of the target's instruction set",
+            "weights can only be prepacked for the instruction set of this machine",
+            "prepack them on a machine with the instruction set of the device",
         )
     level = "ALL" if for_this_machine else "EXTENDED"
     domains = write_optimised(source, target, level, packs=packs)
     if _BLOCKED_DOMAIN in domains and not for_this_machine:
         raise ChangeError(
             what,
-            "the runtime wrote operators that only this machine's instruction set has",
-            "optimise it on a machine of the target's instruction set",
+            "the optimizer added operators that exist only on this instruction set",
+            "optimise it on a machine with the instruction set of the device",
         )
 
 

@@ -38,7 +38,9 @@ def prepared(source: Path, folder: Path, what: str) -> Path:
     with open_model(source) as file:
         is_quantized = has_integer_operators(skeleton_of(file).model)
     if is_quantized:
-        raise ChangeError(what, "it is quantized already", "give the float model it was made from")
+        raise ChangeError(
+            what, "it is quantized already", "use the float model that it was made from"
+        )
     work = folder / _FOLDER
     work.mkdir()
     path = work / "prepared.onnx"
