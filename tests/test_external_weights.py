@@ -166,7 +166,7 @@ def test_large_weights_begin_at_a_page(tmp_path: Path) -> None:
     ("content", "said"),
     [
         (b"\x08\x07ORTM" + b"\0" * 64, "it is in ORT format"),
-        (helper.make_model(helper.make_graph([], "g", [], [])).SerializeToString(), "no weights"),
+        (helper.make_model(helper.make_graph([], "g", [], [])).SerializeToString(), "no weight"),
     ],
 )
 def test_a_model_without_weights_to_move_is_refused(

@@ -99,7 +99,7 @@ def test_another_instruction_set_gets_no_operators_of_this_one(tmp_path: Path) -
 def test_a_graph_that_has_such_operators_is_refused(tmp_path: Path) -> None:
     """Also if somebody else optimised it."""
     optimise(convolutions(tmp_path / "a.onnx"), tmp_path / "b.onnx")
-    with pytest.raises(ChangeError, match="operators that only this machine's instruction set has"):
+    with pytest.raises(ChangeError, match="operators that exist only on this instruction set"):
         optimise(tmp_path / "b.onnx", tmp_path / "c.onnx", OTHER_ISA)
     assert not (tmp_path / "c.onnx").exists()
 
@@ -112,7 +112,9 @@ def test_a_model_that_the_runtime_refuses_is_an_error(tmp_path: Path) -> None:
         [value("y", TensorProto.FLOAT, [1])],
     )
     source = save(tmp_path / "a.onnx", graph)
-    with pytest.raises(ChangeError, match=r"ONNX Runtime's tools fail: .*com\.acme") as caught:
+    with pytest.raises(
+        ChangeError, match=r"the tools of ONNX Runtime report: .*com\.acme"
+    ) as caught:
         optimise(source, tmp_path / "to" / "b.onnx")
     assert caught.value.what == f"Cannot apply optimised-offline to '{source}'"
     assert caught.value.hint == "try another change"
@@ -124,7 +126,7 @@ def test_a_model_in_ort_format_is_refused(tmp_path: Path) -> None:
     source.write_bytes(b"\x08\0\0\0ORTM" + b"\0" * 64)
     with pytest.raises(ChangeError, match="it is in ORT format") as caught:
         optimise(source, tmp_path / "b.onnx")
-    assert caught.value.hint == "give the ONNX model that it was made from"
+    assert caught.value.hint == "use the ONNX model that it was made from"
 
 
 @pytest.mark.parametrize("limit_bytes", [40 * 1024, 512])

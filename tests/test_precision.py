@@ -231,15 +231,15 @@ def test_a_quantized_model_is_refused(tmp_path: Path, change: ChangeCode) -> Non
     target = changed(encoder(tmp_path / "a.onnx"), tmp_path / "b.onnx", "int4-weights", IDS)
     with pytest.raises(ChangeError, match="it is quantized already") as caught:
         changed(target, tmp_path / "c.onnx", change, IDS)
-    assert caught.value.hint == "give the float model it was made from"
+    assert caught.value.hint == "use the float model that it was made from"
 
 
 @pytest.mark.parametrize(
     ("change", "why"),
     [
         ("fp16", "it has no float32 weights of 1 KiB or more"),
-        ("int8-dynamic", "none of its operators can be quantized this way"),
-        ("int8-static", "none of its operators can be quantized this way"),
+        ("int8-dynamic", "it has no operator that can be quantized this way"),
+        ("int8-static", "it has no operator that can be quantized this way"),
         ("int8-weights", "no MatMul, Gemm or Gather has constant float32 weights"),
         ("int4-weights", "no MatMul, Gemm or Gather has constant float32 weights"),
     ],

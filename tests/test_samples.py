@@ -99,8 +99,8 @@ def test_a_npy_file_is_enough_for_one_input(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arrays", "why"),
     [
-        ({"rate": 1}, "the input 'image' is missing; the file holds rate"),
-        ({}, "the input 'image' is missing; the file holds nothing"),
+        ({"rate": 1}, "it has no array for the input 'image'; its arrays: rate"),
+        ({}, "it has no array for the input 'image'; its arrays: nothing"),
         (
             {"image": IMAGES.astype(np.float64), "rate": 1},
             "the array of the input 'image' is float64, expected float32",
@@ -112,7 +112,7 @@ def test_a_npy_file_is_enough_for_one_input(tmp_path: Path) -> None:
         ),
         (
             {"image": IMAGES, "rate": np.arange(4)},
-            "its arrays hold different numbers of samples: 5 of 'image', 4 of 'rate'",
+            "the number of samples differs between its arrays: 5 of 'image', 4 of 'rate'",
         ),
         (
             {"image": np.asfortranarray(IMAGES), "rate": 1},

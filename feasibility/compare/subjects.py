@@ -124,7 +124,8 @@ def common_threads(subjects: Sequence[Subject], wanted: int | None) -> int:
     if len(stated) > 1:
         raise UsageError(
             "Cannot compare the folders",
-            f"their {OPTIONS_NAME} have different numbers of threads: {', '.join(map(str, sorted(stated)))}",
+            f"their {OPTIONS_NAME} have different numbers of threads: "
+            f"{', '.join(map(str, sorted(stated)))}",
             "set one number for all folders, for example --threads 1",
         )
     return stated.pop() if stated else 1

@@ -123,7 +123,7 @@ def _sources(model: Path) -> dict[str, Path]:
         if name in _OWN_NAMES or ".." in PurePosixPath(name).parts:
             raise DocumentError(
                 what,
-                f"one of its files has the name {safe_text(name)!r}, which feasibility uses for another file",
+                f"one of its files has the name {safe_text(name)!r}, which feasibility uses too",
                 "rename the file and export the model again",
             )
         if not _is_utf8(name):
