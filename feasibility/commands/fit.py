@@ -70,7 +70,8 @@ class FitTargetOptions:
         min=0.0,
     )
     device: str | None = option(
-        "--device ID", "Device to fit: --latency and its memory limit then apply to this device."
+        "--device ID",
+        "Device that must run the model: its memory limit counts, and --latency is the time on it.",
     )
 
 
@@ -125,9 +126,9 @@ def fit(
 ) -> int:
     """Find the smallest change with which a model meets its targets.
 
-    A candidate is the model with a set of changes. Candidates run until one meets the targets,
-    first those with other settings, then with other files, then with other arithmetic. Candidates
-    whose modelled memory is too high do not run. Exit code 1: no candidate meets the targets.
+    A candidate is the model with a set of changes. Candidates with other settings run first, then
+    those with other files, then those with other arithmetic, until one meets the targets. If its
+    modelled memory is too high, a candidate does not run. Exit code 1: none meets the targets.
     """
     options = measure_options(inputs, measuring, threads)
     wanted = _wanted(targets, search)

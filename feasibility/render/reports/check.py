@@ -25,6 +25,7 @@ from feasibility.render.reports.sections import (
     Row,
     Section,
     Tone,
+    answer_section,
     assumption_rows,
     listed_rows,
     name_text,
@@ -43,7 +44,6 @@ from feasibility.render.reports.verdict_table import (
 )
 from feasibility.units import format_bytes, format_bytes_range, format_duration
 
-_LABEL_LIMIT: Final = 24
 # Beginnings of the recommendation that are printed in capitals.
 _ANSWERS: Final[dict[str, Tone]] = {
     "on device with changes": "caution",
@@ -75,10 +75,7 @@ def _model_sections(
     model: ModelAssessment, remarks: tuple[str, ...], *, details: bool
 ) -> Iterator[Section | None]:
     """One model: recommendation, verdicts, next actions, measurement, and everything else."""
-    name, (text, tone) = name_text(model.profile.model.name, 200), headline(model)
-    # A long name stands on a line of its own.
-    title, label = (name, "") if len(name) > _LABEL_LIMIT else ("", name)
-    yield Section(title, (Row(label, text, tone),))
+    yield answer_section(model.profile.model.name, *headline(model))
     yield Section(grid=device_grid(model), remarks=remarks)
     yield device_proof_section(model.devices)
     yield section_of("", next_rows(model))

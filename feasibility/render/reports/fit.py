@@ -24,6 +24,7 @@ from feasibility.render.reports.sections import (
     Row,
     Section,
     Tone,
+    answer_section,
     assumption_rows,
     counted,
     known,
@@ -74,12 +75,8 @@ def fit_report(fit: Fit, *, details: bool = False) -> Report:
     )
     tone: Tone = "good" if fit.chosen is not None else "bad"
     return (
-        Section(
-            f"{name_text(fit.model.name, 200)}  {headline(fit)}",
-            grid=_figures_grid(fit),
-            remarks=tuple(_figure_remarks(fit)),
-            tone=tone if fit.is_complete else "caution",
-        ),
+        answer_section(fit.model.name, headline(fit), tone if fit.is_complete else "caution"),
+        Section(grid=_figures_grid(fit), remarks=tuple(_figure_remarks(fit))),
         Section("", rows),
         _changes_section(fit),
         _candidates_section(fit, details=details),
@@ -351,7 +348,9 @@ def _changes_section(fit: Fit) -> Section | None:
     return Section("what changes", rows)
 
 
-def _candidates_section(fit: Fit, *, details: bool) -> Section:
+def _candidates_section(fit: Fit, *, details: bool) -> Section | None:
+    if not fit.candidates:
+        return None
     every = [fit.baseline, *fit.candidates]
     shown = [each for each in every if details or each.status != "modelled"]
     hidden = len(every) - len(shown)

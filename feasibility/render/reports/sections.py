@@ -17,6 +17,7 @@ from feasibility.units import format_bytes, format_percent
 
 NAME_LIMIT: Final = 60
 NOT_KNOWN: Final = "not known"
+_LABEL_LIMIT: Final = 24
 
 Align: TypeAlias = Literal["left", "right"]
 Tone: TypeAlias = Literal["plain", "good", "caution", "bad", "faint"]
@@ -244,6 +245,13 @@ def assumption_section(assumptions: Iterable[Assumption]) -> Section | None:
         for item in assumptions
     )
     return section_of("assumptions", rows)
+
+
+def answer_section(model: str, text: str, tone: Tone) -> Section:
+    """The first line of a report: the model and the answer. A long name has a line of its own."""
+    name = name_text(model, 200)
+    title, label = (name, "") if len(name) > _LABEL_LIMIT else ("", name)
+    return Section(title, (Row(label, text, tone),))
 
 
 def notice_rows(notices: Iterable[Notice]) -> tuple[Row, ...]:
