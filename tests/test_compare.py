@@ -304,8 +304,8 @@ def test_the_answer_names_what_is_lower_higher_and_the_same() -> None:
         ]
     )
     assert text == (
-        "lower load peak (-50 %) and floor (-15 %); higher inference peak (<0.1 %) and median "
-        "time (5.7x); the same file size; no difference seen in loading time; undecided: first "
+        "lower: load peak (-50 %) and floor (-15 %); higher: inference peak (<0.1 %) and median "
+        "time (5.7x); the same: file size; no difference seen: loading time; undecided: first "
         "run; not comparable: whole process"
     )
     assert answer_text([]) == "no figure in common"

@@ -47,10 +47,10 @@ _HEADLINE: Final[tuple[FigureName, ...]] = (
     "load_peak", "inference_peak", "floor", "process_peak", "gpu_peak", "latency", "file_size",
 )  # fmt: skip
 _GROUPS: Final[dict[ComparedOutcome, str]] = {
-    "lower": "lower",
-    "higher": "higher",
-    "equal": "the same",
-    "no-difference": "no difference seen in",
+    "lower": "lower:",
+    "higher": "higher:",
+    "equal": "the same:",
+    "no-difference": "no difference seen:",
     "undecided": "undecided:",
     "not-comparable": "not comparable:",
 }
