@@ -110,6 +110,11 @@ def test_samples_of_the_wrong_shape_are_named(cli: Cli, model: Path, tmp_path: P
         (("--floor", "100KB"), "ONNX Runtime itself needs about 9 MiB"),
         (("--device", "rtx_3070"), "its models run on a GPU"),
         (("--latency", "fast"), "fast"),
+        (("--latency", ""), "Cannot read the duration ''"),
+        (("--latency", "0ms"), "every run takes time"),
+        (("--latency", "0.0x"), "every run takes time"),
+        (("--size", "1MiB", "--max-time", "inf"), "less than or equal to"),
+        (("--size", "1MiB", "--timeout", "inf"), "less than or equal to"),
         (("--size", "5 parrots"), "5 parrots"),
     ],
 )

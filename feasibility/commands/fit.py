@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from feasibility.commands.option_groups import CommandApp, option
 from feasibility.commands.options import (
+    LONGEST_S,
     OUTPUT,
     InputOptions,
     JsonOption,
@@ -87,7 +88,11 @@ class SearchOptions:
         "default: seeded random inputs.",
     )
     max_time: float = option(
-        "--max-time SECONDS", "After this time, no candidate starts.", default=300.0, min=1.0
+        "--max-time SECONDS",
+        "After this time, no candidate starts.",
+        default=300.0,
+        min=1.0,
+        max=LONGEST_S,
     )
     measure_all: bool = option(
         "--all", "Measure all candidates, not only until one meets the targets.", default=False
@@ -175,12 +180,12 @@ def _wanted(asked: FitTargetOptions, search: SearchOptions) -> FitOptions:
         from feasibility.decide.requirements import Requirements
 
         limit_bytes = memory_budget_bytes(device, Requirements())
-    factor = _FACTOR.fullmatch(asked.latency or "")
+    latency_ns, latency_ratio = _time(asked.latency)
     targets = FitTargets(
         memory_bytes=_size("--memory", asked.memory),
         floor_bytes=_size("--floor", asked.floor),
-        latency_ns=None if factor or not asked.latency else parse_duration_ns(asked.latency),
-        latency_ratio=float(factor[1]) if factor else None,
+        latency_ns=latency_ns,
+        latency_ratio=latency_ratio,
         size_bytes=_size("--size", asked.size),
         drift_ratio=asked.max_drift,
         device=None if device is None else device.id,
@@ -213,6 +218,19 @@ def _size(name: str, text: str | None) -> int | None:
             "give a larger size",
         )
     return size
+
+
+def _time(text: str | None) -> tuple[int | None, float | None]:
+    """A target of the time: nanoseconds, or a factor of the time of the model as it is."""
+    if text is None:
+        return None, None
+    factor = _FACTOR.fullmatch(text)
+    duration_ns, ratio = (None, float(factor[1])) if factor else (parse_duration_ns(text), None)
+    if not (duration_ns or ratio):
+        raise UsageError(
+            f"Cannot reach --latency {text}", "every run takes time", "give a longer time"
+        )
+    return duration_ns, ratio
 
 
 def _reporter(progress: Progress, max_time_s: float) -> Report:

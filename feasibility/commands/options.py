@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 INPUTS: Final = "Inputs of the model"
 MEASURING: Final = "How to measure"
 OUTPUT: Final = "Output"
+# A week; the clocks of some systems end before infinity.
+LONGEST_S: Final = 604_800.0
 
 ModelArgument: TypeAlias = Annotated[Path, argument("MODEL", "An .onnx or .ort file.")]
 DimOption: TypeAlias = Annotated[
@@ -33,7 +35,11 @@ ThreadsOption: TypeAlias = Annotated[
 TimeoutOption: TypeAlias = Annotated[
     float,
     single_option(
-        "--timeout SECONDS", "Time limit of each measuring process.", min=0.1, heading=MEASURING
+        "--timeout SECONDS",
+        "Time limit of each measuring process.",
+        min=0.1,
+        max=LONGEST_S,
+        heading=MEASURING,
     ),
 ]
 ProviderOption: TypeAlias = Annotated[

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.structs import replace
 
-from feasibility.errors import HostError
+from feasibility.errors import HostError, MeasurementError
 from feasibility.fit.candidate_runs import CandidateRuns, named_outputs
 from feasibility.measure.build_profile import PassResults, build_profile
 from feasibility.measure.child_errors import child_error
@@ -56,11 +56,15 @@ def run_on_target(runs: CandidateRuns, device: Device, file: Path) -> TargetRun:
     reading = replace(runs.variant.reading, facts=facts)
     with connected_passes(reading, runs.passes.options, runner) as session_passes:
         passes = dataclasses.replace(session_passes, model_path=runs.variant.path)
-        results = [
-            passes.plain(runs.plan),
-            passes.steady(runs.plan),
-            passes.outputs(runs.plan, str(file)),
-        ]
+        try:
+            results = [
+                passes.plain(runs.plan),
+                passes.steady(runs.plan),
+                passes.outputs(runs.plan, str(file)),
+            ]
+        except HostError as error:
+            # The emulator fails on this model; it may run others.
+            raise MeasurementError(error.what, error.why, error.hint) from error
         for result in results:
             if result.ending != "done":
                 raise child_error(result, f"{facts.name} on {ISA}", passes.ceiling_bytes)
