@@ -1,4 +1,4 @@
-"""Which figures has a model before and after its changes, and which targets are beside them?"""
+"""Which figures does a model have before and after its changes, beside their targets?"""
 
 from __future__ import annotations
 
@@ -6,16 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
 from feasibility.records.fit import Figure, Fit, FitCandidate, FitTargets
-from feasibility.render.reports.change_texts import (
-    has_default_allocator,
-)
+from feasibility.render.reports.change_texts import has_default_allocator
 from feasibility.render.reports.drift_texts import drift_percent
-from feasibility.render.reports.sections import (
-    Column,
-    Grid,
-    known,
-    name_text,
-)
+from feasibility.render.reports.sections import Column, Grid, known, name_text
 from feasibility.units import (
     format_bytes,
     format_change,
