@@ -324,9 +324,7 @@ def test_a_damaged_document_is_not_trusted(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     deploy(folder, tmp_path / "scratch")
     (folder / "session_options.json").write_text("{}")
-    with pytest.raises(
-        DocumentError, match=r"session_options\.json lists .* cannot be read"
-    ):
+    with pytest.raises(DocumentError, match=r"session_options\.json lists .* cannot be read"):
         refuse_existing(folder, force=True)
 
 
