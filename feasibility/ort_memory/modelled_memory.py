@@ -146,10 +146,13 @@ def simulate(program: Program, *, has_arena: bool = True, has_pattern: bool = Tr
     loaded_bytes = arena.resident_bytes
     kept = _run_first(events, arena)
     first_run_bytes = arena.resident_bytes - loaded_bytes
+    _give_back(kept, arena)
     if has_pattern:
-        _give_back(kept, arena)
         arena.take("all activations", pattern_bytes(events))
         _give_back(_run_again(events, arena), arena)
+    else:
+        # The free chunks are others than at first.
+        _give_back(_run_first(events, arena), arena)
     return Activations(
         first_run_bytes=first_run_bytes,
         later_runs_bytes=arena.resident_bytes - loaded_bytes + program.scratch_bytes,
