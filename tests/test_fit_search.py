@@ -57,11 +57,15 @@ class Bench:
         self.targets = targets
         self.effects = effects
         self.runs: list[ChangeSet] = []
+        self.killed: tuple[ChangeSet, ...] = ()
 
     def model_with(self, precision: Precision) -> ProfiledModel:
         if isinstance(self.effects.get(precision), Exception):
             raise self.effects[precision]
         return xlmr().model
+
+    def survives(self, changes: ChangeSet) -> bool:
+        return changes not in self.killed
 
     def measured(self, changes: ChangeSet, modelled: FitFigures | None) -> FitCandidate:
         self.runs.append(changes)
@@ -77,6 +81,7 @@ class Bench:
 
 def search(targets: FitTargets, effects: Mapping[str, Any], **further: Any) -> tuple[Search, Bench]:
     bench = Bench(targets, effects)
+    bench.killed = further.pop("killed", ())
     found = Search(
         workshop=bench,
         targets=targets,
@@ -103,7 +108,7 @@ def test_the_first_that_meets_the_target_is_chosen() -> None:
 
 def test_nothing_runs_if_the_model_fits_as_it_is() -> None:
     found, bench = search(FitTargets(memory_bytes=2000 * MIB), {})
-    assert (bench.runs, found.tried, found.chosen) == ([], [], None)
+    assert (bench.runs, found.tried, found.chosen) == ([], [], found.baseline)
 
 
 def test_all_candidates_are_measured_if_asked_for() -> None:
@@ -128,6 +133,26 @@ def test_other_arithmetic_comes_only_when_loading_cannot_help() -> None:
     ]
     assert found.chosen is not None
     assert found.chosen.changes == ("int8-static", "steady-allocator")
+
+
+def test_what_the_kernel_kills_under_the_target_is_not_chosen() -> None:
+    effects = {"external-data": figures(350, 340), "prepacking-off": figures(340, 9)}
+    killed = ("external-data", "steady-allocator")
+    found, _ = search(FitTargets(memory_bytes=400 * MIB), effects, killed=(killed,))
+    assert found.chosen is not None
+    assert found.chosen.changes == ("external-data", "steady-allocator", "prepacking-off")
+    failed = next(each for each in found.tried if each.changes == killed)
+    assert failed.status == "failed"
+    assert "the kernel kills it" in failed.message
+    assert nearest([failed]) is None
+
+
+def test_a_model_that_the_kernel_kills_as_it_is_does_not_fit_as_it_is() -> None:
+    effects = {"external-data": figures(350, 340)}
+    found, bench = search(FitTargets(memory_bytes=2000 * MIB), effects, killed=((),))
+    assert found.baseline.status == "failed"
+    assert found.chosen is not None
+    assert bench.runs[0] == found.chosen.changes
 
 
 SLOW = figures(300, ms=100, size=4)

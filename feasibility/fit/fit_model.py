@@ -192,6 +192,7 @@ def _workshop(
         cache=cache,
         key=key,
         has_time=lambda: time.monotonic() < deadline,
+        prove=lambda runs: _proved(runs, wanted.targets, isa, host.arch),
         measures_all=wanted.measures_all,
     )
 
@@ -213,9 +214,8 @@ def _found(
 ) -> Found:
     """The answer of a search that ended, with the proof of what was chosen."""
     chosen, baseline, targets = search.chosen, workshop.baseline.profile, workshop.targets
-    if not search.baseline.missed:
-        chosen = search.baseline
-    model, proof, profile = None, None, None
+    proof = None if chosen is None else workshop.proofs.get(chosen.changes)
+    model, profile = None, None
     offers: tuple[Offer, ...] = ()
     loads_on: tuple[str, ...] = ()
     if chosen is not None and not was_interrupted:
@@ -225,7 +225,6 @@ def _found(
         workshop.files.leave_in_float(chosen.float_nodes)
         runs = workshop.runs(chosen.changes) if chosen.changes else workshop.original
         model = runs.variant.path
-        proof = _proved(runs, targets, search.isa, baseline.host.arch)
         emulated = () if measured.emulated is None else (measured.emulated.host.arch,)
         loads_on = (baseline.host.arch, *emulated)
     elif chosen is None and not was_interrupted:

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias
 
+from msgspec.structs import replace
+
 from feasibility.errors import FeasibilityError, HostError
 from feasibility.fit.candidates import loading_candidates, may_meet, precisions_for
 from feasibility.fit.changes import ChangeSet, precision_of
@@ -25,6 +27,11 @@ _ONLY_PRECISION: Final = frozenset({"latency", "latency_ratio", "size", "drift"}
 # Other arithmetic that takes more than this times as long is chosen only if none is faster.
 _SLOW_RATIO: Final = 1.5
 
+_KILLED: Final = (
+    "it meets the targets, but the kernel kills it under them: page tables and pages of libraries "
+    "count there too"
+)
+
 Report: TypeAlias = Callable[[ChangeSet, FitCandidate | None, float], None]
 """Called before each candidate: its changes, the nearest one so far, seconds left."""
 
@@ -37,6 +44,9 @@ class Workshop(Protocol):
 
     def measured(self, changes: ChangeSet, modelled: FitFigures | None) -> FitCandidate:
         """One candidate, made and run now; raises FeasibilityError if it does not run."""
+
+    def survives(self, changes: ChangeSet) -> bool:
+        """Whether the kernel lets a model run under the memory targets; True if unknown."""
 
 
 @dataclass(slots=True)
@@ -71,8 +81,10 @@ class Search:
         Raises:
             HostError: The machine fails, for example the disk is full, and nothing was found.
         """
-        if not self.baseline.missed and not self.measures_all:
-            return
+        if not self.baseline.missed:
+            self.baseline = self._proved(self.baseline)
+            if self.chosen is not None and not self.measures_all:
+                return
         self._try_loading(model, None, self.baseline)
         for precision in precisions_for(self._missed_by_nearest()):
             if self._is_over(precision):
@@ -114,7 +126,7 @@ class Search:
             candidate = self._tried(changes, modelled)
             first = first or candidate
             if candidate.status == "meets" and self._is_preferred(candidate):
-                self.chosen = candidate
+                self.tried[-1] = self._proved(candidate)
 
     def _tried(self, changes: ChangeSet, modelled: FitFigures | None) -> FitCandidate:
         self.report(changes, self._nearest(), self._seconds_left())
@@ -136,6 +148,14 @@ class Search:
         return FitCandidate(
             changes=changes, status="failed", modelled=modelled, message=error.message
         )
+
+    def _proved(self, candidate: FitCandidate) -> FitCandidate:
+        """The candidate, chosen now; or failed, if the kernel kills it under the targets."""
+        before, self.chosen = self.chosen, candidate
+        if self.workshop.survives(candidate.changes):
+            return candidate
+        self.chosen = before
+        return replace(candidate, status="failed", message=_KILLED)
 
     def _is_preferred(self, candidate: FitCandidate) -> bool:
         """Whether a candidate that meets the targets is better than the chosen one."""
@@ -178,7 +198,8 @@ class Search:
         if self.measures_all:
             return ("memory", "size", "latency")
         found = self._nearest()
-        return tuple((self.baseline if found is None else found).missed)
+        # A model that the kernel killed misses no figure.
+        return tuple((self.baseline if found is None else found).missed) or ("memory",)
 
 
 def _latency_ratio(candidate: FitCandidate) -> float:

@@ -19,6 +19,8 @@ from feasibility.records.profile import Profile
 
 # A device that lacks an operator of the changed model is as far away as this.
 _IMPOSSIBLE: Final = 100.0
+# States of candidates with figures that count.
+_RAN: Final = ("meets", "misses")
 
 
 class OnDevice(NamedTuple):
@@ -112,8 +114,8 @@ def missed(
 
 
 def nearest(candidates: Iterable[FitCandidate]) -> FitCandidate | None:
-    """The measured candidate whose worst miss is smallest."""
-    measured = [each for each in candidates if each.measured is not None]
+    """The candidate that ran and whose worst miss is smallest."""
+    measured = [each for each in candidates if each.status in _RAN]
     return min(measured, key=lambda each: max(each.missed.values(), default=0.0), default=None)
 
 
@@ -122,7 +124,7 @@ def marked(candidates: Sequence[FitCandidate]) -> tuple[FitCandidate, ...]:
 
     What beats is at most as large in memory, floor, latency, size and drift, and not equal.
     """
-    points = [None if each.measured is None else _point(each) for each in candidates]
+    points = [_point(each) if each.status in _RAN else None for each in candidates]
 
     def is_beaten(own: tuple[float, ...]) -> bool:
         return any(

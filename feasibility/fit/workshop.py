@@ -22,6 +22,7 @@ from feasibility.records.changes import Precision
 from feasibility.records.device import Device
 from feasibility.records.fit import Drift, Figure, FitCandidate, FitFigures, FitTargets
 from feasibility.records.profile import Profile, ProfiledModel
+from feasibility.records.proof import Proof
 from feasibility.records.shared_fields import Record
 from feasibility.records.workload import InputPlan
 from feasibility.rewrite.drifting_node import first_drifting_node
@@ -60,6 +61,7 @@ class CandidateWorkshop:
         samples: Inputs of the drift, each with its seed.
         has_samples: True if they are the user's.
         key: What a cached measurement depends on, apart from the changes.
+        prove: Runs a model under the memory targets; None where they cannot be enforced.
     """
 
     original: CandidateRuns
@@ -74,9 +76,11 @@ class CandidateWorkshop:
     cache: ReadingCache
     key: bytes
     has_time: Callable[[], bool]
+    prove: Callable[[CandidateRuns], Proof | None]
     measures_all: bool
     kept: ChangeSet = ()
     measured_by_changes: dict[ChangeSet, Measured] = field(default_factory=dict)
+    proofs: dict[ChangeSet, Proof | None] = field(default_factory=dict)
     _references: dict[int, Outputs] = field(default_factory=dict)
 
     def model_with(self, precision: Precision) -> ProfiledModel:
@@ -129,6 +133,12 @@ class CandidateWorkshop:
         variant = self.files.variant(changes)
         self.files.keep(changes, self.kept)
         return CandidateRuns(variant, changes, self.options, self.original.plan)
+
+    def survives(self, changes: ChangeSet) -> bool:
+        """Whether the kernel lets a model run under the memory targets; True if unknown."""
+        proof = self.prove(self.runs(changes) if changes else self.original)
+        self.proofs[changes] = proof
+        return proof is None or proof.verdict is None or proof.verdict.outcome != "killed"
 
     def _misses(self, found: Measured, end: Literal[0, 1]) -> dict[Figure, float]:
         return missed(found.figures, self.targets, found.drift, self._there(found), end=end)

@@ -96,8 +96,9 @@ class FitCandidate(Record, frozen=True, kw_only=True):
     status: Annotated[
         CandidateStatus,
         doc(
-            "modelled: it did not run; failed: it does not load or run; misses, meets: it was "
-            "measured, and misses a target or meets all."
+            "modelled: it did not run; failed: it does not load or run, or the kernel kills it "
+            "under the memory targets; misses, meets: it was measured, and misses a target or "
+            "meets all."
         ),
     ]
     modelled: Annotated[FitFigures | None, doc("Figures computed from the graph.")] = None
