@@ -186,6 +186,27 @@ def test_after_slow_arithmetic_a_faster_one_that_meets_the_targets_is_chosen(
         assert ("int8-dynamic", "external-data", "steady-allocator") not in bench.runs
 
 
+@pytest.mark.parametrize(
+    ("drift", "targets", "preferred"),
+    [
+        (0.01, SMALL, True),
+        (0.06, SMALL, False),
+        (0.06, replace(SMALL, drift_ratio=0.1), True),
+    ],
+    ids=["as exact", "less exact", "the user allows it"],
+)
+def test_a_faster_arithmetic_is_not_chosen_for_much_more_drift(
+    drift: float, targets: FitTargets, *, preferred: bool
+) -> None:
+    found, _ = search(targets, {})
+    exact, rough = (
+        Drift(sample_count=4, is_identical=False, relative_ratio=ratio) for ratio in (0.008, drift)
+    )
+    found.chosen = replace(candidate(("int8-weights",), SLOW, targets), drift=exact)
+    faster = candidate(("int8-static",), figures(300, ms=5, size=4), targets)
+    assert found._is_preferred(replace(faster, drift=rough)) is preferred
+
+
 def test_a_full_disk_does_not_take_back_what_was_found() -> None:
     effects = {
         "external-data": figures(350, 340),

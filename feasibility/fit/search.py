@@ -23,6 +23,7 @@ from feasibility.records.profile import ProfiledModel
 
 # Changes of loading do not make a model faster than by this, never smaller, nor more exact.
 _FASTER_RATIO: Final = 1.1
+_MORE_DRIFT_RATIO: Final = 2.0
 _ONLY_PRECISION: Final = frozenset({"latency", "latency_ratio", "size", "drift"})
 # Other arithmetic that takes more than this times as long is chosen only if none is faster.
 _SLOW_RATIO: Final = 1.5
@@ -165,6 +166,11 @@ class Search:
             self._is_slow(self.chosen)
             and precision_of(candidate.changes) != precision_of(self.chosen.changes)
             and _latency_ratio(candidate) * _FASTER_RATIO < _latency_ratio(self.chosen)
+            # Speed is not bought with accuracy, unless the user said how much may be lost.
+            and (
+                self.targets.drift_ratio is not None
+                or _drift_ratio(candidate) <= _MORE_DRIFT_RATIO * _drift_ratio(self.chosen)
+            )
         )
 
     def _is_slow(self, candidate: FitCandidate) -> bool:
@@ -206,6 +212,10 @@ def _latency_ratio(candidate: FitCandidate) -> float:
     """Time over that of the model as it is; 1 if it was not compared."""
     figures = candidate.measured
     return 1.0 if figures is None or figures.latency_ratio is None else figures.latency_ratio
+
+
+def _drift_ratio(candidate: FitCandidate) -> float:
+    return 0.0 if candidate.drift is None else candidate.drift.relative_ratio
 
 
 def _is_out_of_reach(candidate: FitCandidate) -> bool:
