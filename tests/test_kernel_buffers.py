@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from feasibility.graph.attributes import list_length
-from feasibility.ort_memory.blocked_layout import Blocks
+from feasibility.ort_memory.channel_blocks import Blocks
 from feasibility.ort_memory.graph_to_steps import lower
 from feasibility.ort_memory.half_precision import widened
 from feasibility.ort_memory.inlined_functions import inlined

@@ -24,7 +24,7 @@ from feasibility.runners.child_command import Command, local_command
 from feasibility.runners.child_process import ChildResult, run_child
 from feasibility.runners.child_protocol import Request
 from feasibility.runners.limits import strongest_limit as choose
-from feasibility.runners.limits.cgroup_folder import (
+from feasibility.runners.limits.cgroup_files import (
     PAGE_BYTES,
     fresh_folder,
     process_ids,

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feasibility.ort_memory.blocked_layout import Blocks
 from feasibility.ort_memory.buffer_reuse import Event, plan
+from feasibility.ort_memory.channel_blocks import Blocks
 from feasibility.ort_memory.graph_to_steps import lower
 from feasibility.ort_memory.load_stages import BASE_BYTES, BODY_BYTES, NODE_BYTES, loading
 from feasibility.ort_memory.memory_pattern import pattern_bytes

@@ -34,7 +34,7 @@ from feasibility.runners.child_protocol import (
     Phase,
     Ready,
 )
-from feasibility.runners.limits.cgroup_folder import PAGE_BYTES
+from feasibility.runners.limits.cgroup_files import PAGE_BYTES
 from feasibility.runners.limits.memory_limit import ADDRESS_SPACE, Enforcer, Usage
 from feasibility.runners.limits.strongest_limit import strongest_enforcer
 from feasibility.units import KIB, MIB

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from feasibility.ort_memory.blocked_layout import Blocks
+from feasibility.ort_memory.channel_blocks import Blocks
 from feasibility.ort_memory.graph_to_steps import lower
 from feasibility.ort_memory.known_shapes import KnownShapes
 from feasibility.ort_memory.runtime_order import in_runtime_order

@@ -28,7 +28,7 @@ from feasibility.ort_memory.value_uses import Usage
 
 if TYPE_CHECKING:
     from feasibility.graph.typed_graph import TypedGraph, TypedNode
-    from feasibility.ort_memory.blocked_layout import Blocks
+    from feasibility.ort_memory.channel_blocks import Blocks
     from feasibility.ort_memory.image_grids import Grid
     from feasibility.ort_memory.merges import Fusions, Merge
     from feasibility.ort_memory.steps import OpenAxes

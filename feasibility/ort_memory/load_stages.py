@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from onnx import GraphProto
 
     from feasibility.graph.typed_graph import TypedGraph, TypedNode
-    from feasibility.ort_memory.blocked_layout import Blocks
+    from feasibility.ort_memory.channel_blocks import Blocks
     from feasibility.records.changes import Changes
 
 # Pages of the runtime's library that loading reads, and objects of the runtime.

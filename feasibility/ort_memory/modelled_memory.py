@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from feasibility.graph.value_types import LARGEST
-from feasibility.ort_memory.blocked_layout import Blocks
 from feasibility.ort_memory.buffer_reuse import plan
+from feasibility.ort_memory.channel_blocks import Blocks
 from feasibility.ort_memory.graph_to_steps import BLOCKED_OPERATORS, lower
 from feasibility.ort_memory.half_precision import widened
 from feasibility.ort_memory.inlined_functions import inlined

@@ -19,7 +19,7 @@ from feasibility.records.proof import EndedBy, LimitedRun, Outcome
 from feasibility.runners.child_command import Command, local_command
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Done, Event, Failed, First, Loaded
-from feasibility.runners.limits.cgroup_folder import PAGE_BYTES
+from feasibility.runners.limits.cgroup_files import PAGE_BYTES
 from feasibility.runners.limits.memory_limit import EXIT_NOT_IN_GROUP, Enforcer, Usage
 from feasibility.runners.session import LocalSession
 from feasibility.text import safe_text

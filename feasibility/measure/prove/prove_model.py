@@ -39,7 +39,7 @@ from feasibility.records.workload import InputPlan
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Done, Event, Ready
 from feasibility.runners.host import ceiling_bytes, read_host
-from feasibility.runners.limits.cgroup_folder import PAGE_BYTES
+from feasibility.runners.limits.cgroup_files import PAGE_BYTES
 from feasibility.runners.limits.memory_limit import Enforcer
 from feasibility.runners.limits.strongest_limit import strongest_enforcer
 from feasibility.units import MIB, SECOND_NS, format_bytes

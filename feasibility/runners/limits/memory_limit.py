@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 from feasibility.records.proof import LimitKind
 from feasibility.runners.cgroup_mounts import read_number
 from feasibility.runners.child_command import Command
-from feasibility.runners.limits.cgroup_folder import (
+from feasibility.runners.limits.cgroup_files import (
     PAGE_BYTES,
     fresh_folder,
     read_table,

@@ -28,7 +28,7 @@ from typing import Final, TypeAlias
 
 from feasibility.runners.cgroup_mounts import PROC_SELF, Hierarchy, kernel_text, memory_hierarchies
 from feasibility.runners.child_command import Command
-from feasibility.runners.limits.cgroup_folder import fresh_folder, process_ids, write
+from feasibility.runners.limits.cgroup_files import fresh_folder, process_ids, write
 from feasibility.runners.limits.memory_limit import (
     ADDRESS_SPACE,
     Enforcer,
