@@ -15,7 +15,32 @@ from feasibility.errors import HostError, MeasurementError
 from feasibility.facts.read_model import read_model
 from feasibility.fit import on_target
 from feasibility.fit.candidate_runs import Variant
+from feasibility.fit.workshop import Measured
+from feasibility.records.fit import Drift, FitFigures
+from tests.projection_samples import xlmr
 from tests.tiny_models import mlp
+
+
+def drift(ratio: float) -> Drift:
+    return Drift(sample_count=1, is_identical=ratio == 0, relative_ratio=ratio)
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "larger"),
+    [
+        (drift(0.01), None, drift(0.01)),
+        (None, None, None),
+        (drift(0), drift(5e-5), drift(0)),
+        (drift(0.01), drift(0.3), drift(0.3)),
+        (drift(0.01), drift(0.001), drift(0.01)),
+    ],
+)
+def test_outputs_on_the_device_count_where_they_drift_further_than_by_rounding(
+    here: Drift | None, there: Drift | None, larger: Drift | None
+) -> None:
+    figures = FitFigures(load_peak_bytes=1, inference_peak_bytes=1)
+    found = Measured(profile=xlmr(), figures=figures, drift=here, emulated_drift=there)
+    assert found.larger_drift == larger
 
 
 @dataclasses.dataclass

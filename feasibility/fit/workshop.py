@@ -39,6 +39,7 @@ _PAIR_COUNT: Final = 5
 # Inputs whose outputs are compared, if the arithmetic changed and the user gave no samples.
 SEEDED_COUNT: Final = 4
 _MAX_FLOAT_NODES: Final = 4
+_ROUNDING_RATIO: Final = 1e-4
 
 
 class Measured(Record, frozen=True, kw_only=True):
@@ -49,6 +50,18 @@ class Measured(Record, frozen=True, kw_only=True):
     drift: Drift | None = None
     emulated: Profile | None = None
     emulated_drift: Drift | None = None
+
+    @property
+    def larger_drift(self) -> Drift | None:
+        """The drift here, or on the device's instruction set if it is larger there.
+
+        Kernels for another instruction set round in another way, which is no drift.
+        """
+        here, there = self.drift, self.emulated_drift
+        if here is None or there is None:
+            return here or there
+        is_larger = there.relative_ratio > here.relative_ratio + _ROUNDING_RATIO
+        return there if is_larger else here
 
 
 @dataclass(slots=True)
@@ -121,7 +134,7 @@ class CandidateWorkshop:
             status="misses" if misses else "meets",
             modelled=modelled,
             measured=found.figures,
-            drift=found.drift,
+            drift=found.larger_drift,
             device_memory_bytes=None if there is None else there.memory.high_bytes,
             device_latency_ns=None if there is None else there.latency.likely_ns,
             missed=misses,
@@ -141,7 +154,7 @@ class CandidateWorkshop:
         return proof is None or proof.verdict is None or proof.verdict.outcome != "killed"
 
     def _misses(self, found: Measured, end: Literal[0, 1]) -> dict[Figure, float]:
-        return missed(found.figures, self.targets, found.drift, self._there(found), end=end)
+        return missed(found.figures, self.targets, found.larger_drift, self._there(found), end=end)
 
     def _there(self, found: Measured) -> OnDevice | None:
         """Figures on the device, those of an emulated run if there are any."""
