@@ -24,6 +24,7 @@ from feasibility.ort_memory.known_shapes import fold_fixed_shapes
 from feasibility.ort_memory.load_stages import BODY_BYTES, NODE_BYTES, loading
 from feasibility.ort_memory.quantized_weights import with_quantized_weights
 from feasibility.ort_memory.tree_nodes import trees_of
+from feasibility.ort_memory.weight_reads import WeightReads
 from tests.analysed import typed
 from tests.analysis_models import BOOL, FLOAT, constant, dropped, model, node, weight
 from tests.analysis_models import graph as subgraph
@@ -99,7 +100,7 @@ def test_half_precision_is_computed_in_single_precision() -> None:
     assert [step.op_type for step in program.steps] == ["Cast", "MatMul", "Cast"]
     sizes = [program.values[name].size_bytes for name in (*program.inputs, *program.outputs)]
     assert sizes == [8 * 64 * 2, 8 * 64 * 2]
-    found = loading(wide, frozenset(), None, halves)
+    found = loading(WeightReads(wide), frozenset(), None, halves=halves)
     assert found.weight_bytes == 64 * 64 * 4
     assert widened(graph_of([node("Relu", "x", "y")], [8])).halves == frozenset()
 
@@ -108,7 +109,7 @@ def test_weights_that_only_dequantization_reads_stay_quantized() -> None:
     nodes = [node("DequantizeLinear", "q s", "w"), node("MatMul", "x w", "y")]
     weights = [dropped("q", 64, 64, elem_type=TensorProto.INT8), constant("s", 0.5, np.float32)]
     graph = with_quantized_weights(fold_fixed_shapes(graph_of(nodes, [8, 64], weights), {}))
-    assert loading(graph, frozenset(), None).weight_bytes == 64 * 64
+    assert loading(WeightReads(graph), frozenset(), None).weight_bytes == 64 * 64
 
 
 def test_operators_without_a_kernel_are_inlined() -> None:
@@ -190,7 +191,7 @@ def test_a_branch_that_does_not_run_is_loaded() -> None:
     one = typed(model([choice], inputs, ["y"], [known]), {})
     both = typed(model([choice], {**inputs, "condition": (BOOL, [])}, ["y"]), {})
     assert [len(graph.nodes[0].bodies) for graph in (one, both)] == [1, 2]
-    first, second = (loading(graph, frozenset(), None) for graph in (one, both))
+    first, second = (loading(WeightReads(graph), frozenset(), None) for graph in (one, both))
     assert first.weight_bytes == pytest.approx(second.weight_bytes, abs=1)
     assert first.own_bytes == second.own_bytes
     assert first.own_bytes > 2 * BODY_BYTES + 3 * NODE_BYTES

@@ -22,6 +22,7 @@ from feasibility.ort_memory.merges import Fusions
 from feasibility.ort_memory.modelled_memory import MemoryModel, simulate
 from feasibility.ort_memory.simulated_arena import Arena
 from feasibility.ort_memory.steps import Program, Step, Value
+from feasibility.ort_memory.weight_reads import WeightReads
 from feasibility.paths import profiles_dir
 from feasibility.units import KIB, MIB
 from tests.analysed import typed
@@ -441,7 +442,7 @@ def test_bodies_beside_each_other_may_use_one_name_for_two_weights() -> None:
     choice = node("If", "condition", "y", then_branch=body("then"), else_branch=body("otherwise"))
     graph = graph_of([choice], {"x": (FLOAT, [1024]), "condition": (BOOL, [])}, ["y"])
     own = BASE_BYTES + 3 * NODE_BYTES + 2 * BODY_BYTES
-    assert loading(graph, frozenset(), None).resident_bytes == own + 2 * 4096
+    assert loading(WeightReads(graph), frozenset(), None).resident_bytes == own + 2 * 4096
 
 
 def test_a_stored_weight_is_copied_while_it_is_parsed() -> None:
@@ -452,7 +453,7 @@ def test_a_stored_weight_is_copied_while_it_is_parsed() -> None:
         ["y"],
         [dropped("table", 4096, 1024), dropped("w", 1024, 256)],
     )
-    found = loading(graph, frozenset(), None)
+    found = loading(WeightReads(graph), frozenset(), None)
     own = BASE_BYTES + 2 * NODE_BYTES
     assert found.peak_bytes == own + 16 * MIB + MIB + 16 * MIB
     assert found.resident_bytes == own + 17 * MIB
@@ -467,7 +468,7 @@ def test_external_weights_are_mapped_unless_they_are_laid_out_anew() -> None:
         ["y"],
         [dropped("table", 4096, 1024), dropped("w", 1024, 250)],
     )
-    found = loading(graph, frozenset({"table", "w"}), None)
+    found = loading(WeightReads(graph), frozenset({"table", "w"}), None)
     own = BASE_BYTES + 2 * NODE_BYTES
     packed = 1024 * 256 * 4
     assert found.resident_bytes == own + packed
@@ -484,9 +485,12 @@ def test_only_blocks_need_convolution_weights_twice() -> None:
     )
     one = 256 * 256 * 9 * 4
     own = BASE_BYTES + 2 * NODE_BYTES
-    assert loading(graph, frozenset(), Blocks()).peak_bytes == own + 2 * one + 2 * one + 3 * one
-    assert loading(graph, frozenset(), None).peak_bytes == own + 3 * one
-    assert loading(graph, frozenset(), Blocks()).resident_bytes == own + 2 * one
+    assert (
+        loading(WeightReads(graph), frozenset(), Blocks()).peak_bytes
+        == own + 2 * one + 2 * one + 3 * one
+    )
+    assert loading(WeightReads(graph), frozenset(), None).peak_bytes == own + 3 * one
+    assert loading(WeightReads(graph), frozenset(), Blocks()).resident_bytes == own + 2 * one
 
 
 def test_every_convolution_takes_in_its_normalisation_with_weights_of_its_own() -> None:
@@ -507,10 +511,10 @@ def test_every_convolution_takes_in_its_normalisation_with_weights_of_its_own() 
     graph = graph_of(nodes, {"x": (FLOAT, [1, 256, 8, 8])}, ["y"], weights)
     one, small = 256 * 256 * 9 * 4, KIB
     own = BASE_BYTES + 6 * NODE_BYTES
-    arm = loading(graph, frozenset(), None)
+    arm = loading(WeightReads(graph), frozenset(), None)
     assert arm.resident_bytes == own + 2 * one + small
     assert arm.peak_bytes == own + one + small + 2 * one + 2 * one
-    blocked = loading(graph, frozenset(), Blocks())
+    blocked = loading(WeightReads(graph), frozenset(), Blocks())
     assert blocked.resident_bytes == own + 2 * one + small
     assert blocked.peak_bytes == own + 2 * one + small + 2 * one + 3 * one
 
@@ -524,7 +528,7 @@ def test_computed_weights_replace_what_they_are_made_of() -> None:
         node("MatMul", "a u", "y"),
     ]
     graph = graph_of(nodes, {"x": (FLOAT, [1, 512])}, ["y"], [dropped("w", 512, 512)])
-    found = loading(graph, frozenset(), None)
+    found = loading(WeightReads(graph), frozenset(), None)
     own = BASE_BYTES + 4 * NODE_BYTES
     assert found.resident_bytes == own + MIB
     assert found.peak_bytes == own + 2 * MIB

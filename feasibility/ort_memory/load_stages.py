@@ -18,25 +18,21 @@ Source: measured stage by stage; docs/memory-model.md.
 
 from __future__ import annotations
 
-from collections import ChainMap
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from onnx import TensorProto
 
 from feasibility.graph.attributes import int_of
-from feasibility.model_file.external_data import LEAST_EXTERNAL_BYTES
-from feasibility.ort_memory.idle_branches import idle_branches, stored_sizes, with_inner_graphs
 from feasibility.ort_memory.tree_nodes import trees_of
-from feasibility.ort_memory.value_uses import Usage, computation
+from feasibility.ort_memory.weight_reads import Read, Weight, WeightReads
 from feasibility.units import KIB, MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable
 
-    from onnx import GraphProto
-
-    from feasibility.graph.typed_graph import TypedGraph, TypedNode
+    from feasibility.graph.typed_graph import TypedNode
     from feasibility.ort_memory.channel_blocks import Blocks
+    from feasibility.ort_memory.value_uses import Usage
     from feasibility.records.changes import Changes
 
 # Pages of the runtime's library that loading reads, and objects of the runtime.
@@ -58,8 +54,6 @@ _PACKED_COLUMNS: Final = 16
 # where the page cache holds the file in larger pieces.
 _LOOKUP_BYTES: Final = 64 * KIB
 _FLOAT_BYTES: Final = 4
-# Operators whose result is the stored weight, if its type stays the same.
-_SAME: Final = frozenset({"DequantizeLinear", "Identity"})
 _LOOKUPS: Final = frozenset({"Gather", "GatherElements", "GatherND"})
 
 
@@ -80,7 +74,7 @@ class Loading(NamedTuple):
 
 
 def loading(
-    graph: TypedGraph,
+    reads: WeightReads,
     external: frozenset[str],
     blocks: Blocks | None,
     changes: Changes = (),
@@ -89,14 +83,14 @@ def loading(
 ) -> Loading:
     """Memory while a graph is loaded, and after it.
 
-    `external` are initializers in external files, and `halves` those that are stored in half
-    precision. `blocks` is None on instruction sets without blocks. An optimised graph has
-    `step_count` nodes.
+    `reads` are the weights of the graph, `external` those in external files, and `halves` those
+    that are stored in half precision. `blocks` is None on instruction sets without blocks. An
+    optimised graph has `step_count` nodes.
     """
     if "external-data" in changes:
-        external = external.union(_movable(graph))
-    weights = _Weights(graph, external, blocks, changes, halves)
-    trees = trees_of(graph)
+        external = external.union(reads.movable)
+    weights = _Weights(reads, external, blocks, changes, halves)
+    trees = trees_of(reads.graph)
     weight_bytes = weights.final_bytes + trees.resident_bytes
     if "optimised-offline" in changes:
         # The optimizer wrote the weights into an external file.
@@ -104,11 +98,11 @@ def loading(
         resident = own + weight_bytes
         stages = [resident]
     else:
-        own = BASE_BYTES + NODE_BYTES * weights.node_count + BODY_BYTES * weights.body_count
+        own = BASE_BYTES + NODE_BYTES * reads.node_count + BODY_BYTES * reads.body_count
         resident = own + weight_bytes + weights.retained_bytes
         stages = [
             own + weights.inline_bytes + weights.largest_inline_bytes,
-            own + weights.inline_bytes + weights.folded_bytes,
+            own + weights.inline_bytes + reads.folded_bytes,
             own + weights.held_bytes + weights.renormalised_peak_bytes,
             own + weights.held_bytes + weights.separated_bytes + weights.relaid_peak_bytes,
         ]
@@ -120,21 +114,6 @@ def loading(
         own_bytes=resident - weight_bytes,
         mapped_bytes=weights.mapped_bytes,
     )
-
-
-class _Weight(NamedTuple):
-    """A weight of one graph or body."""
-
-    scope: int
-    name: str
-
-
-class _Read(NamedTuple):
-    """One input of a node that is a weight."""
-
-    usage: Usage
-    node: TypedNode
-    position: int
 
 
 class _Copy(NamedTuple):
@@ -153,7 +132,7 @@ class _Weights:
 
     def __init__(
         self,
-        graph: TypedGraph,
+        weights: WeightReads,
         external: frozenset[str],
         blocks: Blocks | None,
         changes: Changes,
@@ -163,115 +142,32 @@ class _Weights:
         self._external = external - halves
         self._blocks = blocks
         self._changes = changes
-        self._sizes: dict[_Weight, int] = {}
-        self._stored: list[_Weight] = []
-        self._reads: dict[_Weight, list[_Read]] = {}
-        self._scope_count = 0
-        self.node_count = 0
-        self._nodes: list[tuple[TypedNode, Usage]] = []
-        self.folded_bytes = 0
-        self._collect(graph, ChainMap())
         inline = [
-            self._sizes[weight] // (2 if weight.name in halves else 1)
-            for weight in self._stored
+            weights.sizes[weight] // (2 if weight.name in halves else 1)
+            for weight in weights.stored
             if weight.name not in external
         ]
         self.inline_bytes = sum(inline)
         self.largest_inline_bytes = max(inline, default=0)
         self.held_bytes = sum(
-            self._sizes[weight] for weight in self._reads if weight.name not in self._external
+            weights.sizes[weight] for weight in weights.reads if weight.name not in self._external
         )
         self.final_bytes = self.mapped_bytes = self.separated_bytes = 0
         self.largest_packed_bytes = 0
-        for weight, reads in self._reads.items():
-            self._settle(weight, reads)
+        for weight, reads in weights.reads.items():
+            self._settle(weight, weights.sizes[weight], reads)
         self.relaid_peak_bytes = self.retained_bytes = 0
         if blocks is not None:
-            relaid = [node for node, usage in self._nodes if blocks.convolves(node, usage)]
+            relaid = [node for node, usage in weights.nodes if blocks.convolves(node, usage)]
             self.relaid_peak_bytes = _peak(map(blocks.weight_bytes, relaid), _RELAYING_COPIES)
             # What the heap retains of small converted weights.
             small = (size for node in relaid if (size := _weight_size(node)) < _HEAP_BYTES)
             self.retained_bytes = _HEAP_COPIES * sum(small)
-        folded = (node for node, usage in self._nodes if _is_renormalised(node, usage))
+        folded = (node for node, usage in weights.nodes if _is_renormalised(node, usage))
         self.renormalised_peak_bytes = _peak(map(_weight_size, folded), _FOLDING_COPIES)
 
-    def _collect(self, graph: TypedGraph, outer: ChainMap[str, _Weight]) -> None:
-        """Collect the weights of a graph and its bodies, and the nodes that read them.
-
-        `outer` has the weights by name in the enclosing graphs. Two bodies may use one name for
-        different weights.
-        """
-        self._scope_count += 1
-        scope, names = self._scope_count, outer.new_child()
-        for name in graph.initializers:
-            names[name] = self._note(scope, name, graph.types[name].size_bytes or 0, is_stored=True)
-        done: dict[tuple[object, ...], TypedNode] = {}
-        for node in graph.nodes:
-            if not node.is_folded:
-                continue
-            is_same = node.op_type in _SAME and node.type_of(0).elem_type == node.output().elem_type
-            if is_same and node.is_given(0) and node.node.input[0] in names:
-                names.update(dict.fromkeys(node.node.output, names[node.node.input[0]]))
-                continue
-            is_stored = node.op_type == "Constant" and not node.domain
-            # The runtime does equal computations once; their results are one weight.
-            first = (
-                node if is_stored else done.setdefault(computation(node, lambda _: True, str), node)
-            )
-            if first is not node:
-                pairs = zip(node.node.output, first.node.output, strict=True)
-                names.update({name: names[same] for name, same in pairs})
-                continue
-            for name, value in zip(node.node.output, node.outputs, strict=True):
-                size = value.size_bytes or 0
-                names[name] = self._note(scope, name, size, is_stored=is_stored)
-                self.folded_bytes += 0 if is_stored else size
-        self._note_reads(graph, names)
-        for node in graph.nodes:
-            self.node_count += node.op_type != "Constant"
-            for body in node.bodies:
-                self._collect(body, names)
-            for branch in idle_branches(node):
-                self._collect_idle(branch, names)
-
-    @property
-    def body_count(self) -> int:
-        """Number of all bodies."""
-        return self._scope_count - 1
-
-    def _collect_idle(self, branch: GraphProto, names: Mapping[str, _Weight]) -> None:
-        """Collect the weights of a branch that is not analysed; it keeps them as they are."""
-        for graph in with_inner_graphs(branch):
-            self._scope_count += 1
-            for name, size in stored_sizes(graph):
-                self._reads[self._note(self._scope_count, name, size, is_stored=True)] = []
-            for node in graph.node:
-                self.node_count += node.op_type != "Constant"
-                for name in node.input:
-                    if name in names:
-                        self._reads.setdefault(names[name], [])
-
-    def _note(self, scope: int, name: str, size: int, *, is_stored: bool) -> _Weight:
-        weight = _Weight(scope, name)
-        self._sizes[weight] = size
-        if is_stored:
-            self._stored.append(weight)
-        return weight
-
-    def _note_reads(self, graph: TypedGraph, names: ChainMap[str, _Weight]) -> None:
-        usage = Usage(graph)
-        for name in graph.outputs:
-            if name in names:
-                self._reads.setdefault(names[name], [])
-        for node in usage.nodes:
-            self._nodes.append((node, usage))
-            for position, name in enumerate(node.node.input):
-                if name in names:
-                    self._reads.setdefault(names[name], []).append(_Read(usage, node, position))
-
-    def _settle(self, weight: _Weight, reads: list[_Read]) -> None:
+    def _settle(self, weight: Weight, size: int, reads: list[Read]) -> None:
         """Count a weight after loading: itself, copies in other layouts, or both."""
-        size = self._sizes[weight]
         is_external = weight.name in self._external
         # Every convolution with a folded normalisation gets its own weights.
         own = [read for read in reads if _is_renormalised(read.node, read.usage)]
@@ -303,7 +199,7 @@ class _Weights:
         elif is_read:
             self.final_bytes += size
 
-    def _copy(self, read: _Read) -> _Copy | None:
+    def _copy(self, read: Read) -> _Copy | None:
         """The copy that a node reads instead of a weight; None if it reads the weight."""
         node, value = read.node, read.node.type_of(read.position)
         if node.domain:
@@ -325,19 +221,6 @@ class _Weights:
             case "LSTM" | "GRU" if read.position in (1, 2):
                 return _Copy(value.size_bytes or 0, is_packed=True)
         return None
-
-
-def _movable(graph: TypedGraph) -> Iterator[str]:
-    """Weights of a graph and its bodies that can move to an external file."""
-    for name in graph.initializers:
-        if (graph.types[name].size_bytes or 0) >= LEAST_EXTERNAL_BYTES:
-            yield name
-    for node in graph.nodes:
-        is_weight = node.op_type == "Constant" and not node.domain
-        if is_weight and (node.output().size_bytes or 0) >= LEAST_EXTERNAL_BYTES:
-            yield str(node.node.output[0])
-        for body in node.bodies:
-            yield from _movable(body)
 
 
 def _weight_size(node: TypedNode) -> int:
@@ -367,7 +250,7 @@ def _packed_bytes(node: TypedNode, shape: tuple[int | None, ...]) -> int:
     return -(-columns // _PACKED_COLUMNS) * _PACKED_COLUMNS * rows * _FLOAT_BYTES
 
 
-def _read_bytes(read: _Read, size: int) -> int:
+def _read_bytes(read: Read, size: int) -> int:
     """Bytes of a mapped weight that a node reads."""
     if read.node.op_type not in _LOOKUPS or read.position:
         return size

@@ -23,6 +23,7 @@ from feasibility.ort_memory.runtime_order import in_runtime_order
 from feasibility.ort_memory.simulated_arena import Arena, Heap
 from feasibility.ort_memory.steps import Stage
 from feasibility.ort_memory.version import MODELLED_VERSION
+from feasibility.ort_memory.weight_reads import WeightReads
 from feasibility.records.facts import ModelledMemory
 from feasibility.units import MIB
 
@@ -70,6 +71,7 @@ class MemoryModel:
     def __init__(self, graph: TypedGraph, external: frozenset[str], open_axes: OpenAxes) -> None:
         folded = with_quantized_weights(fold_fixed_shapes(graph, open_axes))
         self._graph, self._halves = widened(inlined(folded))
+        self._reads = WeightReads(self._graph)
         self._external = external
         self._open_axes = open_axes
         self._programs: dict[Blocks | None, Program] = {}
@@ -101,7 +103,12 @@ class MemoryModel:
             )
         runs = self._runs[blocks, has_arena, has_pattern]
         weights = loading(
-            self._graph, self._external, blocks, changes, len(program.steps), self._halves
+            self._reads,
+            self._external,
+            blocks,
+            changes,
+            len(program.steps),
+            self._halves,
         )
         running = runs.peak_bytes + weights.mapped_bytes + _KERNEL_BYTES
         return ModelledMemory(

@@ -1,0 +1,151 @@
+"""Which weights does a graph hold, and which nodes read them?
+
+A weight is an initializer, the value of a Constant node, or a result that the runtime computes
+while loading. Bodies have weights of their own.
+"""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from feasibility.model_file.external_data import LEAST_EXTERNAL_BYTES
+from feasibility.ort_memory.idle_branches import idle_branches, stored_sizes, with_inner_graphs
+from feasibility.ort_memory.value_uses import Usage, computation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from onnx import GraphProto
+
+    from feasibility.graph.typed_graph import TypedGraph, TypedNode
+
+# Operators whose result is the stored weight, if its type stays the same.
+_SAME: Final = frozenset({"DequantizeLinear", "Identity"})
+
+
+class Weight(NamedTuple):
+    """A weight of one graph or body."""
+
+    scope: int
+    name: str
+
+
+class Read(NamedTuple):
+    """One input of a node that is a weight."""
+
+    usage: Usage
+    node: TypedNode
+    position: int
+
+
+class WeightReads:
+    """The weights of a graph and its bodies.
+
+    Attributes:
+        sizes: Bytes of each weight.
+        stored: Weights that the file holds; the others are computed while loading.
+        reads: Inputs of nodes that are weights. Empty for a weight that the caller gets.
+        nodes: All nodes that run, with the uses of values in their graph.
+        folded_bytes: Bytes of all computed weights.
+        movable: Names of stored weights that can move to an external file.
+    """
+
+    def __init__(self, graph: TypedGraph) -> None:
+        self.graph = graph
+        self.sizes: dict[Weight, int] = {}
+        self.stored: list[Weight] = []
+        self.reads: dict[Weight, list[Read]] = {}
+        self.nodes: list[tuple[TypedNode, Usage]] = []
+        self.node_count = 0
+        self.folded_bytes = 0
+        self.movable = frozenset(_movable(graph))
+        self._scope_count = 0
+        self._collect(graph, ChainMap())
+
+    def _collect(self, graph: TypedGraph, outer: ChainMap[str, Weight]) -> None:
+        """Collect the weights of a graph and its bodies, and the nodes that read them.
+
+        `outer` has the weights by name in the enclosing graphs. Two bodies may use one name for
+        different weights.
+        """
+        self._scope_count += 1
+        scope, names = self._scope_count, outer.new_child()
+        for name in graph.initializers:
+            names[name] = self._note(scope, name, graph.types[name].size_bytes or 0, is_stored=True)
+        done: dict[tuple[object, ...], TypedNode] = {}
+        for node in graph.nodes:
+            if not node.is_folded:
+                continue
+            is_same = node.op_type in _SAME and node.type_of(0).elem_type == node.output().elem_type
+            if is_same and node.is_given(0) and node.node.input[0] in names:
+                names.update(dict.fromkeys(node.node.output, names[node.node.input[0]]))
+                continue
+            is_stored = node.op_type == "Constant" and not node.domain
+            # The runtime does equal computations once; their results are one weight.
+            first = (
+                node if is_stored else done.setdefault(computation(node, lambda _: True, str), node)
+            )
+            if first is not node:
+                pairs = zip(node.node.output, first.node.output, strict=True)
+                names.update({name: names[same] for name, same in pairs})
+                continue
+            for name, value in zip(node.node.output, node.outputs, strict=True):
+                size = value.size_bytes or 0
+                names[name] = self._note(scope, name, size, is_stored=is_stored)
+                self.folded_bytes += 0 if is_stored else size
+        self._note_reads(graph, names)
+        for node in graph.nodes:
+            self.node_count += node.op_type != "Constant"
+            for body in node.bodies:
+                self._collect(body, names)
+            for branch in idle_branches(node):
+                self._collect_idle(branch, names)
+
+    @property
+    def body_count(self) -> int:
+        """Number of all bodies."""
+        return self._scope_count - 1
+
+    def _collect_idle(self, branch: GraphProto, names: Mapping[str, Weight]) -> None:
+        """Collect the weights of a branch that is not analysed; it keeps them as they are."""
+        for graph in with_inner_graphs(branch):
+            self._scope_count += 1
+            for name, size in stored_sizes(graph):
+                self.reads[self._note(self._scope_count, name, size, is_stored=True)] = []
+            for node in graph.node:
+                self.node_count += node.op_type != "Constant"
+                for name in node.input:
+                    if name in names:
+                        self.reads.setdefault(names[name], [])
+
+    def _note(self, scope: int, name: str, size: int, *, is_stored: bool) -> Weight:
+        weight = Weight(scope, name)
+        self.sizes[weight] = size
+        if is_stored:
+            self.stored.append(weight)
+        return weight
+
+    def _note_reads(self, graph: TypedGraph, names: ChainMap[str, Weight]) -> None:
+        usage = Usage(graph)
+        for name in graph.outputs:
+            if name in names:
+                self.reads.setdefault(names[name], [])
+        for node in usage.nodes:
+            self.nodes.append((node, usage))
+            for position, name in enumerate(node.node.input):
+                if name in names:
+                    self.reads.setdefault(names[name], []).append(Read(usage, node, position))
+
+
+def _movable(graph: TypedGraph) -> Iterator[str]:
+    """Weights of a graph and its bodies that can move to an external file."""
+    for name in graph.initializers:
+        if (graph.types[name].size_bytes or 0) >= LEAST_EXTERNAL_BYTES:
+            yield name
+    for node in graph.nodes:
+        is_weight = node.op_type == "Constant" and not node.domain
+        if is_weight and (node.output().size_bytes or 0) >= LEAST_EXTERNAL_BYTES:
+            yield str(node.node.output[0])
+        for body in node.bodies:
+            yield from _movable(body)
