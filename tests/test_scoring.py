@@ -254,7 +254,8 @@ def test_change_is_offered_where_it_is_known_to_work() -> None:
     assert found.score == SCORE_CHANGES
     assert change_text(found) == (
         "external data, trim threshold fixed: the modelled peak falls from about 1.78 GiB to at "
-        "most 418 MiB; `feasibility fit MODEL --device board` measures it and writes the files"
+        "most 418 MiB; to measure it and write the files, run "
+        "`feasibility fit MODEL --device board`"
     )
     assert found.memory_change is not None
     assert found.memory_change.changes == ("external-data", "steady-allocator")

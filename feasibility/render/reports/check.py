@@ -127,12 +127,12 @@ def _hidden_obstacles(found: DeviceAssessment, model: ModelAssessment) -> tuple[
 def _next_texts(found: DeviceAssessment, model: ModelAssessment) -> tuple[str, ...]:
     """What to do next for one device."""
     placed = model.placement
+    texts = list(found.changes)
     if found.verdict == "undecided":
-        texts = (one.text for one in placed.actions if one.device == found.device)
+        texts += [one.text for one in placed.actions if one.device == found.device]
+    if found.verdict != "does-not-fit":
         return tuple(line for text in texts for line in _with_command_below(text))
-    if found.verdict == "fits-with-changes":
-        return found.changes
-    if found.verdict != "does-not-fit" or found.kind == SERVER:
+    if found.kind == SERVER:
         return ()
     server = best_server(model.devices, placed)
     if server is None:

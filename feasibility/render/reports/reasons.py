@@ -204,9 +204,8 @@ _BY_CODE: Final[dict[ReasonCode, Callable[[Reason], str]]] = {
     "external-data": lambda reason: (
         f"{changes_text(reason.changes)}: the modelled peak falls from about "
         f"{format_bytes(reason.unchanged_bytes)} to at most "
-        f"{format_bytes(reason.actual_high_bytes)}; "
-        f"`feasibility fit MODEL --device {safe_text(reason.device, 40)}` measures it and writes "
-        "the files"
+        f"{format_bytes(reason.actual_high_bytes)}; to measure it and write the files, run "
+        f"`feasibility fit MODEL --device {safe_text(reason.device, 40)}`"
     ),
     "steady-allocator": lambda reason: (
         f"start the process with {TRIM_SETTING}: glibc then returns freed memory, and the peak "

@@ -16,6 +16,7 @@ from feasibility.records.assessment import (
 from feasibility.records.intervals import DurationInterval, MemoryBasis
 from feasibility.records.shared_fields import Method
 from feasibility.render.reports.assessment_texts import candidate_of, kind_text
+from feasibility.render.reports.change_texts import changes_text
 from feasibility.render.reports.compare_devices import duration_text, factor_text
 from feasibility.render.reports.sections import (
     Column,
@@ -132,7 +133,8 @@ def _mark(found: DeviceAssessment, part: Part) -> str:
 
 def model_legend(model: ModelAssessment) -> tuple[str, ...]:
     """What the marks in a model's table mean, and what its memory figures are the sum of."""
-    return tuple(filter(None, (*_mark_remarks(model), *_memory_remarks(model.devices))))
+    remarks = (*_mark_remarks(model), *_memory_remarks(model.devices), *_change_remarks(model))
+    return tuple(filter(None, remarks))
 
 
 def common_legend(models: Sequence[ModelAssessment]) -> tuple[str, ...]:
@@ -163,6 +165,20 @@ def _mark_remarks(model: ModelAssessment) -> tuple[str, ...]:
         ignored = "" if is_judged else "; the verdict ignores it"
         return found, f"{text}, assumed){ignored}; set --network"
     return found, f"{text})"
+
+
+def _change_remarks(model: ModelAssessment) -> tuple[str, ...]:
+    """Changes with which memory would fit on devices that do not fit for another reason."""
+    names: dict[str, list[str]] = {}
+    for found in model.devices:
+        change = found.memory_change
+        if change is not None and found.verdict == "does-not-fit":
+            high = format_bytes(change.actual_high_bytes)
+            text = f"with {changes_text(change.changes)}, at most {high}"
+            names.setdefault(text, []).append(name_text(found.name, 32))
+    return tuple(
+        f"memory alone would fit {text}: {', '.join(devices)}" for text, devices in names.items()
+    )
 
 
 def _memory_remarks(devices: Sequence[DeviceAssessment]) -> tuple[str, ...]:
