@@ -127,7 +127,8 @@ def _hidden_obstacles(found: DeviceAssessment, model: ModelAssessment) -> tuple[
 def _next_texts(found: DeviceAssessment, model: ModelAssessment) -> tuple[str, ...]:
     """What to do next for one device."""
     placed = model.placement
-    texts = list(found.changes)
+    name = name_text(model.profile.model.name, 60)
+    texts = [text.replace(" MODEL ", f" {name} ") for text in found.changes]
     if found.verdict == "undecided":
         texts += [one.text for one in placed.actions if one.device == found.device]
     if found.verdict != "does-not-fit":
