@@ -80,6 +80,15 @@ def test_a_budget_that_nothing_meets_names_the_nearest(cli: Cli, model: Path) ->
     assert "at most 1 MiB, missed by" in result.out
 
 
+def test_a_large_drift_names_the_node_where_it_begins(cli: Cli, model: Path) -> None:
+    found = json.loads(cli("fit", model, "--size", "3MiB", "--json", *FAST).out)
+    drift = found["chosen"]["drift"]
+    assert found["chosen"]["changes"][0] == "int4-weights"
+    assert drift["relative_ratio"] > 0.05
+    assert drift["first_node"].startswith("mm")
+    assert drift["first_node_ratio"] > 0.05
+
+
 def test_a_search_goes_on_from_what_was_measured_before(
     cli: Cli, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

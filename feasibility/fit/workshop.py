@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -10,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from feasibility.budget.reading_cache import ReadingCache
+from feasibility.errors import FeasibilityError
 from feasibility.fit.candidate_runs import CandidateRuns, latency_ratio
 from feasibility.fit.changes import ChangeSet, precision_of
 from feasibility.fit.drift import drift_between, require_comparable
@@ -25,7 +27,7 @@ from feasibility.records.profile import Profile, ProfiledModel
 from feasibility.records.proof import Proof
 from feasibility.records.shared_fields import Record
 from feasibility.records.workload import InputPlan
-from feasibility.rewrite.drifting_node import first_drifting_node
+from feasibility.rewrite.drifting_node import DriftingNode, first_drifting_node
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,6 +41,8 @@ _PAIR_COUNT: Final = 5
 # Inputs whose outputs are compared, if the arithmetic changed and the user gave no samples.
 SEEDED_COUNT: Final = 4
 _MAX_FLOAT_NODES: Final = 4
+# From this drift on, the report says where it begins.
+_LARGE_DRIFT_RATIO: Final = 0.05
 _ROUNDING_RATIO: Final = 1e-4
 
 
@@ -107,8 +111,9 @@ class CandidateWorkshop:
         What takes long is left out of a candidate that misses a target already.
         """
         candidate = self._judged_anew(changes, modelled)
-        if precision_of(changes) is not None and [*candidate.missed] == ["drift"]:
-            candidate = self._with_float_nodes(changes, modelled, candidate)
+        precision = precision_of(changes)
+        if precision is not None and [*candidate.missed] == ["drift"]:
+            candidate = self._with_float_nodes(changes, precision, modelled, candidate)
         if candidate.status == "meets" and not self.kept:
             self.kept = changes
         return candidate
@@ -177,7 +182,28 @@ class CandidateWorkshop:
         runs = self.runs(changes)
         ratio = latency_ratio(runs, self.original, _PAIR_COUNT, self.has_time, self._target_ratio())
         figures = figures_of(found.profile, ratio, self.baseline.figures)
-        return replace(found, figures=figures, drift=self._drift(runs))
+        return replace(found, figures=figures, drift=self._explained(changes, self._drift(runs)))
+
+    def _explained(self, changes: ChangeSet, drift: Drift) -> Drift:
+        """A large drift of other arithmetic with the node where it begins, if it can be found."""
+        precision = precision_of(changes)
+        if precision is None or drift.relative_ratio < _LARGE_DRIFT_RATIO:
+            return drift
+        with contextlib.suppress(FeasibilityError):
+            node = self._first_drifting(precision, _LARGE_DRIFT_RATIO)
+            if node is not None:
+                return replace(drift, first_node=node.name, first_node_ratio=node.ratio)
+        return drift
+
+    def _first_drifting(self, precision: Precision, threshold_ratio: float) -> DriftingNode | None:
+        plan, seed = self.samples[0]
+        return first_drifting_node(
+            self.original.variant.path,
+            self.files.variant((precision,)).path,
+            plan,
+            seed,
+            threshold_ratio=threshold_ratio,
+        )
 
     def _on_target(self, changes: ChangeSet, found: Measured) -> Measured:
         """A run on the instruction set of the device, if it can be emulated here."""
@@ -213,20 +239,17 @@ class CandidateWorkshop:
         return self._references[index]
 
     def _with_float_nodes(
-        self, changes: ChangeSet, modelled: FitFigures | None, candidate: FitCandidate
+        self,
+        changes: ChangeSet,
+        precision: Precision,
+        modelled: FitFigures | None,
+        candidate: FitCandidate,
     ) -> FitCandidate:
         """A candidate that misses the drift only, with the nodes in float that drift first."""
         target = self.targets.drift_ratio or 0.0
         nodes: tuple[str, ...] = ()
         while len(nodes) < _MAX_FLOAT_NODES and [*candidate.missed] == ["drift"]:
-            plan, seed = self.samples[0]
-            node = first_drifting_node(
-                self.original.variant.path,
-                self.files.variant(changes[:1]).path,
-                plan,
-                seed,
-                threshold_ratio=target,
-            )
+            node = self._first_drifting(precision, target)
             if node is None or node.name in nodes or not self.has_time():
                 break
             nodes = (*nodes, node.name)
