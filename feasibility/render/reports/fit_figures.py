@@ -55,13 +55,13 @@ _DRIFT: Final = _Line(
 )
 _THERE: Final = (
     _Line(
-        "memory on the device",
+        "memory, device",
         format_bytes,
         lambda candidate: candidate.device_memory_bytes,
         ("memory",),
     ),
     _Line(
-        "time on the device",
+        "time, device",
         format_duration,
         lambda candidate: candidate.device_latency_ns,
         ("latency",),
@@ -121,11 +121,11 @@ def _target_text(fit: Fit, shown: FitCandidate, line: _Line) -> str:
 def _targets(wanted: FitTargets) -> dict[Figure, str]:
     memory = [] if wanted.memory_bytes is None else [format_bytes(wanted.memory_bytes)]
     if memory and wanted.device is not None:
-        memory = [f"{memory[0]} without the runtime"]
+        memory = [f"{memory[0]} + runtime"]
     if wanted.device_limit_bytes is not None:
         memory.append(format_bytes(wanted.device_limit_bytes))
     figures: dict[Figure, str | None] = {
-        "memory": " and ".join(memory) or None,
+        "memory": ", ".join(memory) or None,
         "floor": known(wanted.floor_bytes, unknown=""),
         "latency": known(wanted.latency_ns, format_duration, unknown=""),
         "latency_ratio": ""
