@@ -31,7 +31,7 @@ def optimise(
     """Writes the optimised graph; `for_this_machine` allows operators that others do not have.
 
     `packs` also writes weights in the layout that the kernels of this machine copy them into. The
-    runtime compares them with its own before it uses them.
+    runtime packs each weight again while loading, and then uses the copy in the file.
 
     Raises:
         ModelError: The runtime refuses the model, or what was written cannot be read.
