@@ -41,7 +41,7 @@ CHANGE_TEXTS: Final[dict[ChangeCode, ChangeText]] = {
         "prepacked",
         "the file also has the weights in the layout that kernels read fastest, so kernels make no "
         "copies that must stay in memory",
-        "a larger file; on another kind of processor, kernels make these copies again",
+        "a larger file, for this kind of processor",
     ),
     "prepacking-off": ChangeText(
         "prepacking off",
