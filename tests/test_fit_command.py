@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -155,16 +155,21 @@ def test_a_model_that_does_not_run_is_an_error(cli: Cli, tmp_path: Path) -> None
 
 
 def test_an_interrupt_shows_what_was_found_and_ends_with_130(
-    cli: Cli, model: Path, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    folders: list[Path] = []
+
     def interrupted(*_: object) -> None:
+        folders.extend(tmp_path.glob("feasibility-*"))
         raise KeyboardInterrupt
 
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(fit_module.CandidateWorkshop, "measured", interrupted)
     result = cli("fit", model, "--floor", "10MiB", *FAST)
     assert result.code == 130
     assert "UNDECIDED: the search ended early" in result.out
-    assert not list(Path(os.environ.get("TMPDIR", "/tmp")).glob(f"feasibility-*{os.getpid()}*"))
+    assert folders
+    assert not any(folder.exists() for folder in folders)
 
 
 def test_an_interrupt_of_the_proof_shows_what_was_found(

@@ -253,8 +253,8 @@ def test_change_is_offered_where_it_is_known_to_work() -> None:
     found = assess_device(xlmr(), board(memory_bytes=2 * GIB, latency_ns=None))
     assert found.score == SCORE_CHANGES
     assert change_text(found) == (
-        "external data, trim threshold fixed: the modelled peak falls from about 1.78 GiB to at "
-        "most 418 MiB; to measure it and write the files, run "
+        "external data, steady allocator: the modelled peak falls from about 1.78 GiB to at most "
+        "418 MiB; to measure it and write the files, run "
         "`feasibility fit MODEL --device board`"
     )
     assert found.memory_change is not None

@@ -30,7 +30,7 @@ from feasibility.temporary_folders import scratch_folder
 _STEPS: Final = (
     "reading the model",
     "latency",
-    "memory, allocator steady",
+    "memory, steady allocator",
     "memory, default allocator",
     "allocations (memray)",
     "memory over time",

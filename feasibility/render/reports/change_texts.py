@@ -62,9 +62,10 @@ CHANGE_TEXTS: Final[dict[ChangeCode, ChangeText]] = {
         "runs can be slower",
     ),
     "steady-allocator": ChangeText(
-        "trim threshold fixed",
-        "trim threshold fixed",
-        "glibc returns freed memory to the system (variable MALLOC_TRIM_THRESHOLD_, or mallopt)",
+        "steady allocator",
+        "steady allocator",
+        "glibc with a fixed trim threshold returns freed memory to the system (variable "
+        "MALLOC_TRIM_THRESHOLD_, or mallopt)",
         "loading can be slower",
     ),
     "fp16": ChangeText(
@@ -107,7 +108,7 @@ _INCLUDED: Final[dict[ChangeCode, ChangeCode]] = {
 def main_changes(changes: Sequence[ChangeCode]) -> tuple[ChangeCode, ...]:
     """Changes without those that another one includes.
 
-    The trim threshold is left out too, unless it is the only change: all changed models have it.
+    The steady allocator is left out too, unless it is the only change: all changed models have it.
     """
     included = {_INCLUDED[code] for code in changes if code in _INCLUDED}
     if len(changes) > 1:

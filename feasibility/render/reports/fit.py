@@ -165,7 +165,8 @@ def _next_rows(fit: Fit) -> Iterator[Row]:
     elif fit.chosen is not None and fit.chosen.changes:
         yield Row("next", "write the files and the loading code: run this again with -o DIR")
     elif fit.chosen is None and not fit.is_complete:
-        yield Row("next", "run this again with a longer --max-time; measurements are kept")
+        text = "run this again: measurements are kept. If time ran out, give a longer --max-time"
+        yield Row("next", text)
     elif fit.chosen is None:
         yield Row("next", "raise the target, or choose a smaller model or workload")
     for offer in fit.offers:

@@ -47,7 +47,7 @@ def candidates_section(fit: Fit, *, details: bool) -> Section | None:
     hidden = len(every) - len(shown)
     remarks = []
     if any("steady-allocator" in each.changes for each in shown):
-        remarks.append("all changed models run with the trim threshold fixed")
+        remarks.append("all changed models run with the steady allocator")
     if any(_is_timed_alone(each) for each in shown):
         remarks.append("~ measured in one process, not in turns, because it misses another target")
     if _stars(fit):

@@ -16,7 +16,7 @@ from feasibility.records.assessment import (
 from feasibility.records.intervals import DurationInterval, MemoryBasis
 from feasibility.records.shared_fields import Method
 from feasibility.render.reports.assessment_texts import candidate_of, kind_text
-from feasibility.render.reports.change_texts import changes_text
+from feasibility.render.reports.change_texts import CHANGE_TEXTS
 from feasibility.render.reports.compare_devices import duration_text, factor_text
 from feasibility.render.reports.sections import (
     Column,
@@ -173,11 +173,12 @@ def _change_remarks(model: ModelAssessment) -> tuple[str, ...]:
     for found in model.devices:
         change = found.memory_change
         if change is not None and found.verdict == "does-not-fit":
+            titles = joined([CHANGE_TEXTS[code].title for code in change.changes])
             high = format_bytes(change.actual_high_bytes)
-            text = f"with {changes_text(change.changes)}, at most {high}"
+            text = f"with {titles}: at most {high} with the runtime (modelled)"
             names.setdefault(text, []).append(name_text(found.name, 32))
     return tuple(
-        f"memory alone would fit {text}: {', '.join(devices)}" for text, devices in names.items()
+        f"memory alone would fit on {joined(devices)} {text}" for text, devices in names.items()
     )
 
 
