@@ -19,7 +19,6 @@ from typing import Any, TypeVar
 from feasibility.records.workload import InputPlan
 
 HERE = Path(__file__).parent
-STEADY = {"MALLOC_TRIM_THRESHOLD_": "131072"}
 T = TypeVar("T")
 
 

@@ -76,7 +76,7 @@ def compare(path: Path, errors: defaultdict[str, list[float]]) -> None:
                 print(f"{path.name:32.32} {'+'.join(changes):60} left out", flush=True)
                 continue
             seen, figures = memory_of(result), modelled_figures(model)
-            peak = max(seen.load_peak_bytes, seen.inference_peak_bytes)
+            peak = seen.peak_bytes
             print(
                 f"{path.name:32.32} {'+'.join(changes) or 'as is':60} "
                 f"load {seen.load_peak_bytes / MIB:7.1f} / {figures.load_peak_bytes / MIB:7.1f}  "

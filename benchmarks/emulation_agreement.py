@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from feasibility.measure.measure_model import measure_model
-from feasibility.runners.child_command import STEADY_ENVIRONMENT
+from feasibility.records.workload import STEADY_ENVIRONMENT
 from feasibility.runners.emulator.emulated_runner import EmulatedRunner
 from feasibility.units import MIB
 

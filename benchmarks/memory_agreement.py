@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks._cgroup import memory_cgroup
-from benchmarks._common import STEADY, print_table, run_bare, warm_page_cache
+from benchmarks._common import print_table, run_bare, warm_page_cache
 from feasibility.measure.measure_model import measure_model
 from feasibility.records.profile import Memory, Profile
-from feasibility.records.workload import InputPlan
+from feasibility.records.workload import STEADY_ENVIRONMENT, InputPlan
 from feasibility.units import MIB
 from feasibility.zoo import architectures as zoo
 
@@ -69,7 +69,7 @@ def print_spread(name: str, profiles: Sequence[Profile]) -> None:
 
 def print_agreement(name: str, memory: Memory, path: Path, plan: InputPlan) -> None:
     """Prints the steady peaks beside those of a bare child and of a cgroup."""
-    bare = run_bare(path, plan, environment=STEADY)
+    bare = run_bare(path, plan, environment=STEADY_ENVIRONMENT)
     rows = [
         ("load peak, bare child", *difference(memory.load_peak_bytes, bare["load_peak_bytes"])),
         (
@@ -81,7 +81,7 @@ def print_agreement(name: str, memory: Memory, path: Path, plan: InputPlan) -> N
         if cgroup is None:
             rows.append(("no cgroup can be made here", "", "", ""))
         else:
-            group = run_bare(path, plan, environment=STEADY, cgroup=cgroup)
+            group = run_bare(path, plan, environment=STEADY_ENVIRONMENT, cgroup=cgroup)
             load = memory.load_peak_bytes - memory.resident_file_bytes
             inference = (memory.inference_peak_bytes or 0) - (memory.inference_file_bytes or 0)
             rows += [

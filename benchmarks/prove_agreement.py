@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks._cgroup import memory_cgroup
-from benchmarks._common import HERE, STEADY, print_table
+from benchmarks._common import HERE, print_table
 from feasibility.measure.measure_model import measure_model
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.prove.prove_model import ProveOptions, prove_model
 from feasibility.records.proof import LimitedRun
 from feasibility.records.shared_fields import AllocatorSetting
-from feasibility.records.workload import InputSpec
+from feasibility.records.workload import STEADY_ENVIRONMENT, InputSpec
 from feasibility.units import MIB
 from feasibility.zoo import architectures as zoo
 
@@ -75,7 +75,7 @@ def print_limits(paths: list[Path]) -> None:
         assert memory is not None
         assert default is not None
         assert memory.floor_bytes is not None
-        peak = max(memory.load_peak_bytes, memory.inference_peak_bytes or 0)
+        peak = memory.peak_bytes
         high = max(default.load_peak_high_bytes, default.inference_peak_high_bytes or 0)
         roomy = outcome(path, round(peak * PEAK_RATIO), "steady")
         unprepared = [
@@ -223,7 +223,7 @@ def starve(path: Path, inputs: str, limit: int | None) -> tuple[int, int, int | 
                 str(path),
                 inputs,
             ],
-            env={**os.environ, **STEADY},
+            env={**os.environ, **STEADY_ENVIRONMENT},
             stdout=subprocess.PIPE,
             check=False,
         )

@@ -10,22 +10,15 @@ from msgspec.structs import replace
 from onnx import TensorProto, helper, numpy_helper
 
 from feasibility.records.changes import ChangeCode
-from feasibility.records.fit import (
-    Drift,
-    Fit,
-    FitCandidate,
-    FitFigures,
-    FitTargets,
-    OutputDrift,
-)
+from feasibility.records.drift import Drift, OutputDrift
+from feasibility.records.fit import Fit, FitCandidate, FitFigures, FitTargets
 from feasibility.records.profile import Profile
 from feasibility.records.shared_fields import TensorSpec
-from feasibility.records.workload import Fill, InputSpec, RuntimeSettings
+from feasibility.records.workload import STEADY_ENVIRONMENT, Fill, InputSpec, RuntimeSettings
 from feasibility.units import MIB, MILLISECOND_NS
 from tests import samples
 from tests.tiny_models import value
 
-STEADY = {"MALLOC_TRIM_THRESHOLD_": "131072"}
 # Names that would be code, or end a string, a comment or a line.
 HOSTILE_NAMES = (
     "quote \" ' `",
@@ -119,9 +112,10 @@ def fit(
         workload=of.workload,
         requirements=FitTargets(memory_bytes=400 * MIB),
         baseline=FitCandidate(changes=(), status="misses", measured=before),
+        baseline_allocator="default",
         candidates=(chosen,),
         chosen=chosen,
-        settings=RuntimeSettings(environment=STEADY) if settings is None else settings,
+        settings=RuntimeSettings(environment=STEADY_ENVIRONMENT) if settings is None else settings,
         loads_on=("x86_64",),
     )
 

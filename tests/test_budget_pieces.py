@@ -14,7 +14,7 @@ from feasibility.budget.baseline import KEPT_INITIALIZER_COUNT, read_baseline, w
 from feasibility.budget.budget_file import BudgetedWorkload, parse_config
 from feasibility.budget.drift_and_device_rules import device_bound
 from feasibility.budget.metrics import METRICS
-from feasibility.budget.model_runs import ModelRuns, ProcessorUse, is_quiet
+from feasibility.budget.model_runs import ModelRuns
 from feasibility.budget.propose_budgets import propose_toml
 from feasibility.budget.reading_cache import (
     NO_CACHE,
@@ -24,6 +24,7 @@ from feasibility.budget.reading_cache import (
 )
 from feasibility.errors import DeviceError
 from feasibility.measure.measure_options import MeasureOptions
+from feasibility.measure.processor_use import ProcessorUse, is_quiet
 from feasibility.records.budget import InitializerSize, Metric, Snapshot
 from feasibility.records.workload import Fill, InputSpec
 from tests.tiny_models import mlp
@@ -109,7 +110,7 @@ def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_other_work_is_what_this_process_did_not_do(others: int, quiet: bool) -> None:
     """Ticks of two processors over one second, one of them used by the model."""
-    after = ProcessorUse(busy=100 + others, total=200, own=100)
+    after = ProcessorUse(busy_ticks=100 + others, total_ticks=200, own_ticks=100)
     assert is_quiet(ProcessorUse(0, 0, 0), after) is quiet
 
 

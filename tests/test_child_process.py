@@ -14,11 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feasibility.records.workload import Fill, InputSpec
+from feasibility.records.workload import STEADY_ENVIRONMENT, Fill, InputSpec
 from feasibility.runners.child import child_inputs, child_timing
 from feasibility.runners.child_command import (
     CHILD_FOLDER,
-    STEADY_ENVIRONMENT,
     Command,
     local_command,
 )

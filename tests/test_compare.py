@@ -18,7 +18,7 @@ from feasibility.records.comparison import (
     FigureDifference,
     FigureName,
 )
-from feasibility.records.fit import Drift, OutputDrift
+from feasibility.records.drift import Drift, OutputDrift
 from feasibility.records.profile import Latency, Profile
 from feasibility.records.shared_fields import Notice
 from feasibility.render.reports.compare import answer_text, compare_report

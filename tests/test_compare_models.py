@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -28,10 +29,10 @@ from feasibility.errors import DocumentError, FeasibilityError, InputError, Usag
 from feasibility.facts.read_model import read_model
 from feasibility.json_documents import encode, read_document
 from feasibility.measure.measure_options import MeasureOptions
+from feasibility.measure.model_outputs import ModelOutputs
 from feasibility.records.comparison import Comparison, FigureDifference, FigureName
 from feasibility.records.session_options import SessionOptions
-from feasibility.records.workload import RuntimeSettings
-from feasibility.runners.child_command import STEADY_ENVIRONMENT
+from feasibility.records.workload import STEADY_ENVIRONMENT, RuntimeSettings
 from tests import samples, tiny_models
 from tests.cli import Result, cli
 
@@ -176,13 +177,18 @@ def test_inputs_keep_their_values_and_take_the_other_names(tmp_path: Path) -> No
     assert [(each.name, each.fill.high) for each in plan.inputs] == [("pixels", 7.0)]
 
 
+def found_outputs(array: Any) -> ModelOutputs:
+    result: Any = SimpleNamespace()
+    return ModelOutputs({"0": array}, result)
+
+
 def test_equal_outputs_need_one_input(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Outputs that are equal bit by bit, for the first inputs."""
     import numpy as np
 
     reading = read_model(folder / "two.onnx", with_plans=True)
     models = {number: ModelInTurn(reading, QUICK, samples.profile()) for number in range(3)}
-    monkeypatch.setattr(ModelInTurn, "outputs", lambda *_: {"0": np.ones((1, 2))})
+    monkeypatch.setattr(outputs, "model_outputs", lambda *_: found_outputs(np.ones((1, 2))))
     found, notices = outputs.compared_outputs(models)
     assert [(each.subject, each.drift.is_identical) for each in found] == [("B", True), ("C", True)]
     assert {each.drift.sample_count for each in found} == {1}
@@ -195,8 +201,8 @@ def test_other_outputs_are_a_warning(folder: Path, monkeypatch: pytest.MonkeyPat
 
     reading = read_model(folder / "two.onnx", with_plans=True)
     models = {number: ModelInTurn(reading, QUICK, samples.profile()) for number in range(2)}
-    arrays = iter(({"0": np.zeros((1, 2))}, {"0": np.zeros((1, 3))}))
-    monkeypatch.setattr(ModelInTurn, "outputs", lambda *_: next(arrays))
+    arrays = iter((np.zeros((1, 2)), np.zeros((1, 3))))
+    monkeypatch.setattr(outputs, "model_outputs", lambda *_: found_outputs(next(arrays)))
     found, notices = outputs.compared_outputs(models)
     assert found == []
     assert [each.code for each in notices] == ["other-outputs"]

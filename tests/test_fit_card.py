@@ -22,11 +22,12 @@ from feasibility.deploy.loading_code import LANGUAGES, loading_code
 from feasibility.deploy.model_card import code_span, model_card
 from feasibility.deploy.unset_options import unset_in_swift
 from feasibility.deploy.write_deployment import session_options
-from feasibility.records.fit import Fit, FitCandidate, FitFigures, OutputDrift
+from feasibility.records.drift import OutputDrift
+from feasibility.records.fit import Fit, FitCandidate, FitFigures
 from feasibility.records.shared_fields import Notice
-from feasibility.records.workload import RuntimeSettings
+from feasibility.records.workload import STEADY_ENVIRONMENT, RuntimeSettings
 from feasibility.units import MIB
-from tests.deploy_samples import HOSTILE_NAMES, STEADY, drifted, fit, inputs_of, profile
+from tests.deploy_samples import HOSTILE_NAMES, drifted, fit, inputs_of, profile
 
 PROFILE = profile(inputs_of(("x",)))
 NAMES = ("model.onnx", "model.onnx.data")
@@ -146,7 +147,7 @@ def test_the_card_states_what_was_not_measured() -> None:
 
 def test_what_swift_cannot_set_is_said_with_its_cost() -> None:
     """The measured candidate with the arena on tells the difference."""
-    settings = RuntimeSettings(arena=False, memory_pattern=False, environment=STEADY)
+    settings = RuntimeSettings(arena=False, memory_pattern=False, environment=STEADY_ENVIRONMENT)
     result = fit(PROFILE, changes=("external-data", "arena-off"), settings=settings)
     assert result.chosen is not None
     assert unset_in_swift(result, result.chosen).endswith("is higher than measured.")
@@ -180,7 +181,7 @@ def test_every_option_is_in_every_language(name: str) -> None:
         "prepacking": RuntimeSettings(prepacking=False),
         "arena": RuntimeSettings(arena=False),
         "memory_pattern": RuntimeSettings(memory_pattern=False),
-        "environment": RuntimeSettings(environment=STEADY),
+        "environment": RuntimeSettings(environment=STEADY_ENVIRONMENT),
     }
     assert changed.keys() == set(RuntimeSettings.__struct_fields__)
     plain = text(RuntimeSettings())

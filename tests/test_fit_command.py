@@ -23,7 +23,6 @@ from tests.tiny_models import mlp
 
 __all__ = ["cli"]
 Cli = Callable[..., Result]
-FAST = ("--runs", "3", "--warmup", "1")
 
 
 @pytest.fixture(autouse=True)
@@ -43,13 +42,14 @@ def test_memory_that_must_stay_falls_when_weights_are_mapped(
 ) -> None:
     """The files are written, load elsewhere, and give the same outputs."""
     folder = tmp_path / "out"
-    result = cli("fit", model, "--floor", "10MiB", "-o", folder, "--json", *FAST)
+    result = cli("fit", model, "--floor", "10MiB", "-o", folder, "--json")
     assert result.code == 0
     found = json.loads(result.out)
     assert found["schema"] == "feasibility/fit/1"
     chosen = found["chosen"]
     assert {"external-data", "prepacking-off"} <= set(chosen["changes"])
     before, after = found["baseline"]["measured"], chosen["measured"]
+    assert found["baseline_allocator"] == "default"
     assert after["floor_bytes"] < 10 * MIB < before["floor_bytes"]
     assert chosen["drift"]["relative_ratio"] < 1e-5
     assert found["settings"]["prepacking"] is False
@@ -66,14 +66,14 @@ def test_memory_that_must_stay_falls_when_weights_are_mapped(
 
 
 def test_a_model_that_fits_is_left_as_it_is(cli: Cli, model: Path) -> None:
-    result = cli("fit", model, "--memory", "200MiB", *FAST)
+    result = cli("fit", model, "--memory", "200MiB")
     assert result.code == 0
     assert "model.onnx  FITS as it is" in result.out
 
 
 def test_a_budget_that_nothing_meets_names_the_nearest(cli: Cli, model: Path) -> None:
     """Quantized weights come nearest; the exit code says that the requirement is not met."""
-    result = cli("fit", model, "--size", "1MiB", "--max-time", "60", *FAST)
+    result = cli("fit", model, "--size", "1MiB", "--max-time", "60")
     assert result.code == 1
     assert "DOES NOT FIT with any change that was tried" in result.out
     assert "nearest   int4 weights" in result.out
@@ -81,7 +81,7 @@ def test_a_budget_that_nothing_meets_names_the_nearest(cli: Cli, model: Path) ->
 
 
 def test_a_large_drift_names_the_node_where_it_begins(cli: Cli, model: Path) -> None:
-    found = json.loads(cli("fit", model, "--size", "3MiB", "--json", *FAST).out)
+    found = json.loads(cli("fit", model, "--size", "3MiB", "--json").out)
     drift = found["chosen"]["drift"]
     assert found["chosen"]["changes"][0] == "int4-weights"
     assert drift["relative_ratio"] > 0.05
@@ -92,20 +92,44 @@ def test_a_large_drift_names_the_node_where_it_begins(cli: Cli, model: Path) -> 
 def test_a_search_goes_on_from_what_was_measured_before(
     cli: Cli, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments = ("fit", model, "--floor", "10MiB", "--json", *FAST)
-    first = json.loads(cli(*arguments).out)
-    monkeypatch.setattr(
-        fit_module, "rewrite_model", lambda *_, **__: pytest.fail("it was made again")
-    )
-    monkeypatch.setattr(fit_module, "_proved", lambda *_: None)
-    monkeypatch.setattr(fit_module.CandidateWorkshop, "runs", lambda self, _changes: self.original)
+    """Ctrl-C after the first precision; the next search does not make or run that one again."""
+    made: list[str] = []
+    rewrite_model, on_report = fit_module.rewrite_model, []
+
+    def rewrite(source: Path, target: Path, change: str, **options: Any) -> None:
+        made.append(change)
+        if change == "int8-dynamic" and not on_report:
+            raise KeyboardInterrupt
+        rewrite_model(source, target, change, **options)
+
+    monkeypatch.setattr(fit_module, "rewrite_model", rewrite)
+    arguments = ("fit", model, "--size", "1MiB", "--json")
+    first = cli(*arguments)
+    assert first.code == 130
+    stopped = json.loads(first.out)
+    measured = [each for each in stopped["candidates"] if each.get("measured")]
+    assert measured
+    on_report.append("goes on")
+    runs: list[tuple[str, ...]] = []
+    own_runs = fit_module.CandidateWorkshop.runs
+
+    def counted(self: Any, changes: tuple[str, ...]) -> Any:
+        runs.append(changes)
+        return own_runs(self, changes)
+
+    monkeypatch.setattr(fit_module.CandidateWorkshop, "runs", counted)
     again = json.loads(cli(*arguments).out)
-    assert again["chosen"]["measured"]["floor_bytes"] == first["chosen"]["measured"]["floor_bytes"]
+    assert again["is_complete"]
+    known = {tuple(each["changes"]): each["measured"] for each in measured}
+    assert not set(known) & set(runs)
+    later = {tuple(each["changes"]): each.get("measured") for each in again["candidates"]}
+    for changes, figures in known.items():
+        assert later[changes]["floor_bytes"] == figures["floor_bytes"]
 
 
 def test_samples_of_the_wrong_shape_are_named(cli: Cli, model: Path, tmp_path: Path) -> None:
     np.savez(tmp_path / "samples.npz", x=np.zeros((1, 7), np.float32))
-    result = cli("fit", model, "--size", "8MiB", "--samples", tmp_path / "samples.npz", *FAST)
+    result = cli("fit", model, "--size", "8MiB", "--samples", tmp_path / "samples.npz")
     assert result.code == 2
     assert "'x'" in result.err
     assert "1024" in result.err
@@ -165,7 +189,7 @@ def test_an_interrupt_shows_what_was_found_and_ends_with_130(
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(fit_module.CandidateWorkshop, "measured", interrupted)
-    result = cli("fit", model, "--floor", "10MiB", *FAST)
+    result = cli("fit", model, "--floor", "10MiB")
     assert result.code == 130
     assert "UNDECIDED: the search ended early" in result.out
     assert folders
@@ -179,7 +203,7 @@ def test_an_interrupt_of_the_proof_shows_what_was_found(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(fit_module, "_proved", interrupted)
-    result = cli("fit", model, "--floor", "10MiB", "--json", "-o", tmp_path / "out", *FAST)
+    result = cli("fit", model, "--floor", "10MiB", "--json", "-o", tmp_path / "out")
     assert result.code == 130
     found = json.loads(result.out)
     assert "external-data" in found["chosen"]["changes"]
@@ -207,14 +231,14 @@ def test_the_chosen_model_is_made_again_with_its_nodes_in_float(
 
     monkeypatch.setattr(fit_module, "rewrite_model", rewrite)
     monkeypatch.setattr(fit_module.Search, "run", run)
-    result = cli("fit", model, "--size", "12MB", "-o", tmp_path / "out", "--json", *FAST)
+    result = cli("fit", model, "--size", "12MB", "-o", tmp_path / "out", "--json")
     assert result.code == 0, result.err
     assert kept == [("MatMul_0",)] * 2
 
 
 def test_the_document_has_every_figure_by_its_name(cli: Cli, model: Path, tmp_path: Path) -> None:
     saved = tmp_path / "fit.json"
-    saved.write_text(cli("fit", model, "--memory", "200MiB", "--json", *FAST).out)
+    saved.write_text(cli("fit", model, "--memory", "200MiB", "--json").out)
     found = read_document(saved, Fit)
     assert found.requirements.memory_bytes == 200 * MIB
     assert found.baseline.measured is not None

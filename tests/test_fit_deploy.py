@@ -28,10 +28,9 @@ from feasibility.errors import DocumentError
 from feasibility.json_documents import encode, read_document
 from feasibility.records.profile import Profile
 from feasibility.records.session_options import SessionOptions
-from feasibility.records.workload import Fill, InputSpec, RuntimeSettings
+from feasibility.records.workload import STEADY_ENVIRONMENT, Fill, InputSpec, RuntimeSettings
 from tests.deploy_samples import (
     HOSTILE_NAMES,
-    STEADY,
     fit,
     inputs_of,
     model_with_inputs,
@@ -46,7 +45,7 @@ SETTINGS = (
         prepacking=False,
         arena=False,
         memory_pattern=False,
-        environment=STEADY,
+        environment=STEADY_ENVIRONMENT,
     ),
 )
 # Runs as a user's program: it imports the loading code from the folder in its argument.

@@ -16,9 +16,15 @@ from feasibility.facts.read_model import read_model
 from feasibility.fit import on_target
 from feasibility.fit.candidate_runs import Variant
 from feasibility.fit.workshop import Measured
-from feasibility.records.fit import Drift, FitFigures
+from feasibility.measure.measure_options import MeasureOptions
+from feasibility.records.drift import Drift
+from feasibility.records.fit import FitFigures
+from feasibility.records.workload import InputPlan
+from feasibility.runners.session import LocalSession
 from tests.projection_samples import xlmr
 from tests.tiny_models import mlp
+
+PLAN = InputPlan(inputs=())
 
 
 def drift(ratio: float) -> Drift:
@@ -48,8 +54,13 @@ class BrokenEmulator:
     """Passes that the emulator does not survive."""
 
     model_path: Path | None = None
+    options: MeasureOptions = dataclasses.field(default_factory=MeasureOptions)
+    session: LocalSession = dataclasses.field(default_factory=LocalSession)
 
-    def plain(self, _: object) -> None:
+    def finished(self, result: object) -> object:
+        return result
+
+    def outputs(self, *_: object) -> None:
         raise HostError("Cannot continue to emulate cortex-a72", "QEMU crashed")
 
 
@@ -62,10 +73,10 @@ def test_an_emulator_that_fails_on_one_model_does_not_end_the_search(
         variant=Variant(path, read_model(path)),
         changes=(),
         plan=None,
-        passes=SimpleNamespace(options=None),
+        passes=SimpleNamespace(options=MeasureOptions()),
     )
     emulator = contextlib.nullcontext(BrokenEmulator())
     monkeypatch.setattr(on_target, "connected_passes", lambda *_: emulator)
     device = chosen_devices(["rpi_5"])[0]
     with pytest.raises(MeasurementError, match="QEMU crashed"):
-        on_target.run_on_target(runs, device, tmp_path / "outputs.npz")
+        on_target.run_on_target(runs, device, PLAN, 0)

@@ -10,15 +10,8 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from feasibility.records.changes import ChangeCode
-from feasibility.records.fit import (
-    Drift,
-    Fit,
-    FitCandidate,
-    FitFigures,
-    FitTargets,
-    Offer,
-    OutputDrift,
-)
+from feasibility.records.drift import Drift, OutputDrift
+from feasibility.records.fit import Fit, FitCandidate, FitFigures, FitTargets, Offer
 from feasibility.records.shared_fields import Notice
 from feasibility.render.reports.change_texts import CHANGE_TEXTS, main_changes
 from feasibility.render.reports.fit import fit_report, headline, search_text

@@ -57,7 +57,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("model_file.tensors",),
     ("model_file",),
     ("catalogue", "zoo"),
-    ("json_documents",),
+    ("json_documents", "output_drift"),
     ("records",),
     ("paths", "temporary_folders", "toml_key_errors"),
     ("text", "write_atomically"),

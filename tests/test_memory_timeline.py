@@ -19,10 +19,10 @@ from feasibility.measure.memory_timeline import (
     thinned,
     timeline,
 )
-from feasibility.records.workload import InputSpec
+from feasibility.records.workload import STEADY_ENVIRONMENT, InputSpec
 from feasibility.render.reports.sections import AreaPlot
 from feasibility.render.terminal.curves import area_lines, axis_line
-from feasibility.runners.child_command import STEADY_ENVIRONMENT, local_command
+from feasibility.runners.child_command import local_command
 from feasibility.runners.child_process import run_child
 from feasibility.runners.child_protocol import Done, Ready, Recording, Request, Schedule
 from tests import tiny_models

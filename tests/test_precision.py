@@ -13,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from feasibility.errors import ChangeError
-from feasibility.fit.drift import drift_between
+from feasibility.output_drift import drift_between
 from feasibility.records.fit import ChangeCode
 from feasibility.records.workload import Fill, InputPlan, InputSpec
 from feasibility.rewrite import rewrite_model as module

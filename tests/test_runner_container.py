@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from feasibility.errors import HostError, UsageError
-from feasibility.records.workload import InputSpec
-from feasibility.runners.child_command import STEADY_ENVIRONMENT
+from feasibility.records.workload import STEADY_ENVIRONMENT, InputSpec
 from feasibility.runners.child_process import run_child
 from feasibility.runners.child_protocol import Done, Request, Schedule
 from feasibility.runners.container import ContainerRunner, container_runner

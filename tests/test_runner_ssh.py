@@ -24,9 +24,8 @@ from feasibility.facts.read_model import read_model
 from feasibility.measure.measure_model import measure_model
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.passes import files_to_stage
-from feasibility.records.workload import InputSpec
+from feasibility.records.workload import STEADY_ENVIRONMENT, InputSpec
 from feasibility.runners import remote_runner, ssh
-from feasibility.runners.child_command import STEADY_ENVIRONMENT
 from feasibility.runners.child_process import run_child
 from feasibility.runners.child_protocol import Done, Loaded, Ready, Request, Schedule
 from feasibility.runners.remote_connection import AgentError, ConnectionEndedError, agent_code

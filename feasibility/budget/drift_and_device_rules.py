@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from feasibility.budget.budget_file import RANKED_VERDICTS, DeviceRule, DriftRule, OperatorRule
 from feasibility.budget.model_under_test import ModelUnderTest
 from feasibility.catalogue.load_catalogue import find_device, load_catalogue
-from feasibility.errors import DeviceError
+from feasibility.errors import ChangeError, DeviceError
 from feasibility.measure.measure_options import PROVIDERS
 from feasibility.paths import devices_dir
 from feasibility.records.budget import BudgetLine, Metric, Outcome, Snapshot
@@ -62,16 +63,7 @@ def drift_line(
     rule: DriftRule, model: ModelUnderTest, reference: ModelUnderTest | None
 ) -> BudgetLine:
     """The line on the difference of outputs; both models run now unless it is cached."""
-    ratio = None if reference is None else _output_ratio(model, reference)
-    outcome: Outcome = "fail"
-    if ratio is None:
-        outcome, reason = "inconclusive", _NO_REFERENCE
-    elif ratio <= rule.limit_ratio:
-        outcome, reason = "pass", ""
-    elif ratio == float("inf"):
-        reason = "outputs differ in number or shape, or are not finite"
-    else:
-        reason = f"outputs differ by up to {format_number(100 * ratio, '%')} of the largest output"
+    outcome, reason = _drift_outcome(rule, model, reference)
     return BudgetLine(
         metric="drift",
         limit_text=f"{100 * rule.limit_ratio:g}%",
@@ -81,17 +73,42 @@ def drift_line(
     )
 
 
+def _drift_outcome(
+    rule: DriftRule, model: ModelUnderTest, reference: ModelUnderTest | None
+) -> tuple[Outcome, str]:
+    if reference is None:
+        return "inconclusive", _NO_REFERENCE
+    try:
+        ratio = _output_ratio(model, reference)
+    except ChangeError as error:
+        return "fail", error.why
+    if ratio <= rule.limit_ratio:
+        return "pass", ""
+    if ratio == math.inf:
+        return "fail", "outputs differ from those of the reference, which are zero or text"
+    return (
+        "fail",
+        f"outputs differ by up to {format_number(100 * ratio, '%')} of the largest output",
+    )
+
+
 def _output_ratio(model: ModelUnderTest, reference: ModelUnderTest) -> float:
+    """Largest relative difference of an output; both models run now unless it is cached.
+
+    Raises:
+        ChangeError: The outputs cannot be compared.
+    """
     if model.digest == reference.digest:
         return 0.0
     key = b"\0".join((model.key, reference.key))
     known = model.cache.get("drift", key, float)
     if known is not None:
         return known
-    from feasibility.measure.output_drift import drift_ratio
+    from feasibility.output_drift import comparable_pairs, relative_ratio
 
-    ratio = drift_ratio(reference.runs.outputs(), model.runs.outputs())
-    if ratio != float("inf"):  # JSON has no infinity
+    pairs = comparable_pairs(reference.runs.outputs(), model.runs.outputs()).values()
+    ratio = max((relative_ratio([pair]) for pair in pairs), default=0.0)
+    if ratio != math.inf:  # JSON has no infinity
         model.cache.put("drift", key, ratio)
     return ratio
 

@@ -2,42 +2,36 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from feasibility.facts.read_model import facts_for
-from feasibility.measure.child_errors import child_error
 from feasibility.measure.inputs_that_run import first_that_runs, read_to_run
 from feasibility.measure.instruments.memray_capture import read_phase
 from feasibility.measure.instruments.ort_profile import Trace, read_trace
 from feasibility.measure.latency_percentiles import percentile
 from feasibility.measure.measure_options import PROVIDERS, MeasureOptions
 from feasibility.measure.memory_figures import ChildMemory, memory_of
-from feasibility.measure.output_drift import Outputs, read_outputs
+from feasibility.measure.model_outputs import model_outputs
 from feasibility.measure.passes import Passes, local_passes
+from feasibility.measure.processor_use import is_quiet, read_processor_use
 from feasibility.records.budget import InitializerSize, OperatorTime
 from feasibility.records.facts import ModelFacts
 from feasibility.records.model_reading import ModelReading
 from feasibility.records.workload import InputPlan, InputSpec
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Done
-from feasibility.runners.host import ceiling_bytes
 from feasibility.temporary_folders import scratch_folder
 
-# The second child of the pass is not needed; at the same time as the first it costs little.
-_MEMRAY_WIDTH: Final = 2
+if TYPE_CHECKING:
+    from feasibility.output_drift import Outputs
 
-# Read by hand, because psutil does not say which core a row is of if some are offline.
-_STAT: Final = Path("/proc/stat")
-# Share of the processors that this process may use; one busy core of five is a fifth.
-BUSY_SHARE: Final = 0.15
-# Columns of /proc/stat after the name: user nice system idle iowait irq softirq steal.
-_IDLE_COLUMNS: Final = (3, 4)
-_COUNTED_COLUMNS: Final = 8
+# The second child of the pass is not needed; at the same time as the first it costs little.
+_WIDTH: Final = 2
 
 
 class Times(NamedTuple):
@@ -74,13 +68,13 @@ class ModelRuns:
 
     def memory(self) -> ChildMemory:
         """Memory of one more process (steady allocator)."""
-        return memory_of(self._run(self._passes.steady))
+        return memory_of(self._run(Passes.steady))
 
     def times(self, sample_count: int) -> Times:
         """Latency of one more process, from at least so many samples."""
         self._settled()
         before = read_processor_use()
-        done = self._run(lambda plan: self._passes.brief(plan, sample_count)).sent(Done)
+        done = self._run(lambda passes, plan: passes.brief(plan, sample_count)).sent(Done)
         quiet = is_quiet(before, read_processor_use())
         ordered, processor = sorted(done.samples_ns), sorted(done.processor_ns)
         # Then the calling thread does all the work of a run.
@@ -96,7 +90,7 @@ class ModelRuns:
         """Most bytes requested from allocators at once, loading or running."""
         with scratch_folder() as folder:
             prefix = folder / "capture-"
-            self._run(lambda plan: self._passes.memray(plan, str(prefix), width=_MEMRAY_WIDTH)[0])
+            self._run(lambda passes, plan: passes.memray(plan, str(prefix), width=_WIDTH)[0])
             load = read_phase(Path(f"{prefix}load.bin"), "load")
             inference = read_phase(Path(f"{prefix}inference.bin"), "inference")
         return max(load.peak_bytes, load.kept_bytes + inference.peak_bytes)
@@ -105,19 +99,13 @@ class ModelRuns:
         """Time per inference by operator type and provider, sorted by name."""
         with scratch_folder() as folder:
             prefix = str(folder / "trace")
-            done = self._run(lambda plan: self._passes.ort_profile(plan, prefix)).sent(Done)
+            done = self._run(lambda passes, plan: passes.ort_profile(plan, prefix)).sent(Done)
             return () if done.profile_path is None else _summed(read_trace(Path(done.profile_path)))
 
     def outputs(self) -> Outputs:
         """Outputs of one run, by position."""
-        with scratch_folder() as folder:
-            path = folder / "outputs.npz"
-            self._run(lambda plan: self._passes.outputs(plan, str(path)))
-            return read_outputs(path)
-
-    @property
-    def _passes(self) -> Passes:
-        return local_passes(self.path, self.options)
+        plan = self._settled()
+        return model_outputs(local_passes(self.path, self.options), plan).by_position
 
     def _known_reading(self) -> ModelReading:
         if self._reading is None:
@@ -127,20 +115,19 @@ class ModelRuns:
     def _settled(self) -> InputPlan:
         """Inputs that the model runs with, found now if they are not known."""
         if self.plan is None:
-            self._run(lambda plan: self._passes.brief(plan, 1))
+            self._run(lambda passes, plan: passes.brief(plan, 1))
         assert self.plan is not None
         return self.plan
 
-    def _run(self, run: Callable[[InputPlan], ChildResult]) -> ChildResult:
+    def _run(self, run: Callable[[Passes, InputPlan], ChildResult]) -> ChildResult:
         """A run that succeeded; without known inputs, the first likely ones that run."""
-        ceiling = ceiling_bytes()
+        passes = local_passes(self.path, self.options)
         if self.plan is None:
-            self.plan, result = first_that_runs(self._known_reading(), run, ceiling)
+            self.plan, result = first_that_runs(
+                self._known_reading(), partial(run, passes), passes.ceiling_bytes
+            )
             return result
-        result = run(self.plan)
-        if result.ending != "done":
-            raise child_error(result, self.path.name, ceiling)
-        return result
+        return passes.finished(run(passes, self.plan))
 
 
 def _summed(trace: Trace) -> tuple[OperatorTime, ...]:
@@ -151,44 +138,3 @@ def _summed(trace: Trace) -> tuple[OperatorTime, ...]:
         OperatorTime(op_type=op_type, provider=provider, time_ns=time_ns)
         for (op_type, provider), time_ns in sorted(times.items())
     )
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessorUse:
-    """Processor time until now, in clock ticks, of the processors that this process may use.
-
-    Args:
-        busy: Time of all programs, and time that the host gave to other guests.
-        total: Busy and idle time.
-        own: Time of this process and of its ended children.
-    """
-
-    busy: float
-    total: float
-    own: float
-
-
-def read_processor_use() -> ProcessorUse | None:
-    """Processor time until now; None if the system does not report it."""
-    try:
-        lines = _STAT.read_text().splitlines()
-        tick_rate = os.sysconf("SC_CLK_TCK")
-    except (OSError, ValueError):
-        return None
-    names = {f"cpu{number}" for number in os.sched_getaffinity(0)}
-    busy = total = 0.0
-    for line in lines:
-        name, *columns = line.split()
-        if name in names:
-            ticks = [int(column) for column in columns[:_COUNTED_COLUMNS]]
-            total += sum(ticks)
-            busy += sum(ticks) - sum(ticks[index] for index in _IDLE_COLUMNS)
-    return ProcessorUse(busy, total, sum(os.times()[:4]) * tick_rate)
-
-
-def is_quiet(before: ProcessorUse | None, after: ProcessorUse | None) -> bool:
-    """True if other programs used almost no processor time in between, or if it is unknown."""
-    if before is None or after is None or after.total <= before.total:
-        return True
-    others = (after.busy - before.busy) - (after.own - before.own)
-    return others <= BUSY_SHARE * (after.total - before.total)

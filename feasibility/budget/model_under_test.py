@@ -132,7 +132,7 @@ class ModelUnderTest:
                 child = self.runs.memory()
                 self._add(
                     {
-                        "peak": max(child.load_peak_bytes, child.inference_peak_bytes),
+                        "peak": child.peak_bytes,
                         "load_peak": child.load_peak_bytes,
                         "inference_peak": child.inference_peak_bytes,
                         "floor": child.floor_bytes,

@@ -17,6 +17,7 @@ from feasibility.commands.options import (
     ModelArgument,
     QuietOption,
     ThreadsOption,
+    TimeoutOption,
     measure_options,
 )
 from feasibility.commands.output import print_result
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from feasibility.fit.search import Report
     from feasibility.measure.measure_options import Progress
     from feasibility.records.changes import ChangeCode
-from feasibility.records.fit import FitCandidate
+    from feasibility.records.fit import FitCandidate
 
 app = CommandApp()
 
@@ -126,7 +127,7 @@ def fit(
     search: SearchOptions,
     inputs: InputOptions,
     threads: ThreadsOption = 1,
-    measuring: MeasuringOptions,
+    timeout: TimeoutOption = 60.0,
     out: FolderOptions,
 ) -> int:
     """Find the smallest change with which a model meets its targets.
@@ -135,7 +136,7 @@ def fit(
     those with other files, then those with other arithmetic, until one meets the targets. If its
     modelled memory is too high, a candidate does not run. Exit code 1: none meets the targets.
     """
-    options = measure_options(inputs, measuring, threads)
+    options = measure_options(inputs, MeasuringOptions(timeout=timeout), threads)
     wanted = _wanted(targets, search)
     from msgspec.structs import replace
 

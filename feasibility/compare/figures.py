@@ -170,7 +170,7 @@ def _allocated_peak(memory: Memory) -> int | None:
 
 def _gpu_peak(profile: Profile) -> int | None:
     gpu: GpuMemory | None = profile.gpu
-    return None if gpu is None else max(gpu.load_peak_bytes, gpu.inference_peak_bytes)
+    return None if gpu is None else gpu.peak_bytes
 
 
 # In the order of reports.

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
 
 from feasibility.compare.runs_in_turns import ModelInTurn
 from feasibility.compare.subjects import LABELS
 from feasibility.errors import ChangeError
-from feasibility.fit.drift import drift_between
-from feasibility.measure.output_drift import Outputs
+from feasibility.measure.model_outputs import model_outputs
+from feasibility.output_drift import drift_between, require_comparable
 from feasibility.records.comparison import ComparedOutputs
-from feasibility.records.fit import Drift
+from feasibility.records.drift import Drift
 from feasibility.records.shared_fields import Notice
-from feasibility.temporary_folders import scratch_folder
+
+if TYPE_CHECKING:
+    from feasibility.output_drift import Outputs
 
 # Different inputs whose outputs are compared, unless the first ones are equal bit by bit.
 _SAMPLE_COUNT: Final = 4
@@ -26,69 +26,45 @@ def compared_outputs(
 ) -> tuple[list[ComparedOutputs], list[Notice]]:
     """The outputs of each model against those of the one at position 0, for the same inputs."""
     found, notices = [], []
-    with scratch_folder() as folder:
-        reference = _Reference(models[0], folder)
-        for position, model in models.items():
-            if position == 0:
-                continue
-            try:
-                drift = _drift(reference, model)
-            except ChangeError as error:
-                notices.append(
-                    Notice(code="other-outputs", message=f"{LABELS[position]}: {error.message}")
-                )
-            else:
-                found.append(ComparedOutputs(subject=LABELS[position], drift=drift))
+    first = models[0]
+    known: dict[int, Outputs] = {}
+    for position, model in models.items():
+        if position == 0:
+            continue
+        try:
+            found.append(
+                ComparedOutputs(subject=LABELS[position], drift=_drift(first, known, model))
+            )
+        except ChangeError as error:
+            message = f"{LABELS[position]}: {error.message}"
+            notices.append(Notice(code="other-outputs", message=message))
     return found, notices
 
 
-@dataclass(slots=True)
-class _Reference:
-    """The first model with its outputs by seed."""
-
-    model: ModelInTurn
-    folder: Path
-    _known: dict[int, Outputs] = field(default_factory=dict)
-
-    @property
-    def names(self) -> list[str]:
-        """Names of its outputs by position."""
-        return [each.name for each in self.model.reading.facts.outputs]
-
-    def outputs(self, seed: int) -> Outputs:
-        """Its outputs for the inputs of one seed, computed once."""
-        if seed not in self._known:
-            self._known[seed] = _outputs(self.model, seed, self.names, self.folder)
-        return self._known[seed]
-
-
-def _drift(reference: _Reference, model: ModelInTurn) -> Drift:
+def _drift(first: ModelInTurn, known: dict[int, Outputs], model: ModelInTurn) -> Drift:
     """The drift for one seed, and for more of them unless outputs are equal bit by bit.
 
+    `known` has the outputs of the first model by seed.
+
     Raises:
-        ChangeError: An output is missing, has another shape, or is not finite in one of both.
+        ChangeError: The outputs cannot be compared.
     """
-    first = model.options.seed
-    seeds = [first]
-    outputs = [_outputs(model, first, reference.names, reference.folder)]
-    drift = drift_between([reference.outputs(first)], outputs)
-    if drift.is_identical or not _has_generated_inputs(model):
-        return drift
-    for seed in range(first + 1, first + _SAMPLE_COUNT):
-        seeds.append(seed)
-        outputs.append(_outputs(model, seed, reference.names, reference.folder))
-    return drift_between([reference.outputs(seed) for seed in seeds], outputs)
+    reference: list[Outputs] = []
+    outputs: list[Outputs] = []
+    # Outputs are compared by position, and have the names of the first model.
+    names = [each.name for each in first.reading.facts.outputs]
 
+    def outputs_of(runs: ModelInTurn, seed: int) -> Outputs:
+        return model_outputs(runs.passes, runs.plan, seed).named(names)
 
-def _outputs(model: ModelInTurn, seed: int, names: Sequence[str], folder: Path) -> Outputs:
-    """Outputs under the reference's names; others keep their position as name."""
-    found = model.outputs(seed, folder)
-    return {
-        names[int(position)] if int(position) < len(names) else position: array
-        for position, array in found.items()
-    }
-
-
-def _has_generated_inputs(model: ModelInTurn) -> bool:
-    """Whether another seed gives other inputs."""
-    return any(each.fill.kind in ("uniform", "integers") for each in model.plan.inputs)
+    count = _SAMPLE_COUNT if model.plan.has_random_inputs else 1
+    for seed in range(model.options.seed, model.options.seed + count):
+        if seed not in known:
+            known[seed] = outputs_of(first, seed)
+        reference.append(known[seed])
+        outputs.append(outputs_of(model, seed))
+        drift = drift_between(reference, outputs)
+        if drift.is_identical:
+            return drift
+    require_comparable(reference)
+    return drift

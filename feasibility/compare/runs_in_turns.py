@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 from feasibility.compare.noise import is_settled
-from feasibility.measure.child_errors import child_error
 from feasibility.measure.latency_percentiles import percentile
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.memory_figures import memory_of
-from feasibility.measure.output_drift import Outputs, read_outputs
 from feasibility.measure.passes import Passes, local_passes
 from feasibility.records.comparison import FigureName
 from feasibility.records.model_reading import ModelReading
 from feasibility.records.profile import Profile
 from feasibility.records.workload import InputPlan
-from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Done, Loaded
 
 # Samples of a process; its median is one observation.
 _SAMPLE_COUNT: Final = 5
 # Rounds in which memory is measured again, to see how well it repeats. Where it has two usual
 # values, fewer would often show only one of them per model.
-_MEMORY_ROUNDS: Final = 5
+_MEMORY_ROUND_COUNT: Final = 5
 # No round starts after this time, so that slow models do not take hours.
 _LONGEST_S: Final = 150.0
 _MEMORY: Final[tuple[FigureName, ...]] = ("load_peak", "resident", "inference_peak", "floor")
@@ -57,7 +52,7 @@ class ModelInTurn:
 
     def take_times(self) -> None:
         """Times of one more process."""
-        result = self._done(self.passes.brief(self.plan, _SAMPLE_COUNT))
+        result = self.passes.finished(self.passes.brief(self.plan, _SAMPLE_COUNT))
         done = result.sent(Done)
         self._add("latency", percentile(sorted(done.samples_ns), 50))
         self._add("first_run", done.first_run_ns)
@@ -65,25 +60,13 @@ class ModelInTurn:
 
     def take_memory(self) -> None:
         """Memory of one more process with the steady allocator."""
-        child = memory_of(self._done(self.passes.steady(self.plan)))
+        child = memory_of(self.passes.finished(self.passes.steady(self.plan)))
         for name in _MEMORY:
             if name in self.series:
                 self._add(name, getattr(child, f"{name}_bytes"))
 
-    def outputs(self, seed: int, folder: Path) -> Outputs:
-        """Outputs of one run, by position."""
-        file = folder / "outputs.npz"
-        options = dataclasses.replace(self.options, seed=seed)
-        self._done(dataclasses.replace(self.passes, options=options).outputs(self.plan, str(file)))
-        return read_outputs(file)
-
     def _add(self, name: FigureName, value: int) -> None:
         self.series[name] = (*self.series.get(name, ()), value)
-
-    def _done(self, result: ChildResult) -> ChildResult:
-        if result.ending != "done":
-            raise child_error(result, self.reading.facts.name, self.passes.ceiling_bytes)
-        return result
 
 
 def measure_in_turns(models: Sequence[ModelInTurn], on_round: Callable[[int], None]) -> int:
@@ -98,7 +81,7 @@ def measure_in_turns(models: Sequence[ModelInTurn], on_round: Callable[[int], No
         first = number % len(models)
         for model in (*models[first:], *models[:first]):
             model.take_times()
-            if number < _MEMORY_ROUNDS:
+            if number < _MEMORY_ROUND_COUNT:
                 model.take_memory()
         number += 1
     return number

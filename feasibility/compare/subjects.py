@@ -13,8 +13,7 @@ from feasibility.json_documents import read_document
 from feasibility.records.comparison import SubjectKind
 from feasibility.records.profile import Profile
 from feasibility.records.session_options import SessionOptions
-from feasibility.records.workload import RuntimeSettings
-from feasibility.runners.child_command import STEADY_ENVIRONMENT
+from feasibility.records.workload import STEADY_ENVIRONMENT, RuntimeSettings
 from feasibility.text import safe_text
 
 LABELS: Final = "ABCD"

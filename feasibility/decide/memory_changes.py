@@ -9,16 +9,12 @@ from collections.abc import Iterator
 from typing import Final
 
 from feasibility.decide.score import SCORE_CHANGES
-from feasibility.predict.projected_memory import (
-    CARRIED_HIGH_RATIO,
-    GRAPH_HIGH_RATIO,
-    modelled_on,
-)
+from feasibility.predict.projected_memory import changed_peak_high_bytes, gets_default_glibc
 from feasibility.records.assessment import Reason
 from feasibility.records.changes import ChangeCode
 from feasibility.records.device import Device
 from feasibility.records.intervals import BytesInterval
-from feasibility.records.profile import Memory, Profile
+from feasibility.records.profile import Profile
 
 _STEADY: Final[tuple[ChangeCode, ...]] = ("steady-allocator",)
 
@@ -47,25 +43,11 @@ def sufficient_change(profile: Profile, device: Device, memory: BytesInterval) -
 def _lowered(profile: Profile, device: Device) -> Iterator[tuple[tuple[ChangeCode, ...], int]]:
     """Sets of changes and the upper end of memory after them, those that ask least first."""
     runtime_bytes = device.limits.runtime_bytes.value
-    settings = _STEADY if device.allocator == "glibc" else ()
+    settings = _STEADY if gets_default_glibc(profile, device) else ()
     is_here = profile.host.arch == device.isa
     if settings and is_here and profile.memory and profile.default_allocator:
-        yield settings, _peak_bytes(profile.memory) + runtime_bytes
-    margin = _margin_ratio(profile)
-    for modelled in profile.model.changed_memory:
-        if modelled.isa == device.isa:
-            peak = max(modelled.load_peak_bytes, modelled.inference_peak_bytes)
-            yield (*modelled.changes, *settings), round(peak * margin) + runtime_bytes
-
-
-def _margin_ratio(profile: Profile) -> float:
-    """Upper end of a modelled figure over the figure, from a measurement of the model as it is."""
-    as_is = modelled_on(profile.model, profile.host.arch)
-    if profile.memory is None or as_is is None:
-        return GRAPH_HIGH_RATIO
-    modelled = max(as_is.load_peak_bytes, as_is.inference_peak_bytes)
-    return CARRIED_HIGH_RATIO * max(1.0, _peak_bytes(profile.memory) / max(1, modelled))
-
-
-def _peak_bytes(memory: Memory) -> int:
-    return max(memory.load_peak_bytes, memory.inference_peak_bytes or memory.resident_bytes)
+        yield settings, profile.memory.peak_bytes + runtime_bytes
+    for changed in profile.model.changed_memory:
+        if changed.isa == device.isa:
+            high_bytes = changed_peak_high_bytes(profile, changed)
+            yield (*changed.changes, *settings), high_bytes + runtime_bytes

@@ -9,11 +9,12 @@ from string import Template
 from typing import Final
 
 from feasibility.deploy.loading_code import TRIM_THRESHOLD
-from feasibility.records.fit import Drift, Fit, FitCandidate, FitFigures
+from feasibility.records.drift import Drift
+from feasibility.records.fit import Fit, FitCandidate, FitFigures
 from feasibility.records.profile import Profile
 from feasibility.records.session_options import SessionOptions
 from feasibility.records.shared_fields import TensorSpec
-from feasibility.render.reports.change_texts import CHANGE_TEXTS, has_default_allocator
+from feasibility.render.reports.change_texts import CHANGE_TEXTS
 from feasibility.text import safe_text
 from feasibility.units import (
     format_bytes,
@@ -83,7 +84,7 @@ def _figure_rows(result: Fit, chosen: FitCandidate) -> Iterator[str]:
 
 def _baseline_allocator(result: Fit) -> str:
     """With which allocator the model as it is was measured; empty if no other one is known."""
-    if not has_default_allocator(result):
+    if result.baseline_allocator == "steady":
         return ""
     return (
         "Peaks before: default allocator of glibc, which vary by up to 20 %. All other memory: "

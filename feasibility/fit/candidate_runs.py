@@ -7,31 +7,29 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
 from feasibility.fit.changes import ChangeSet, loading_changes, recipe_of, settings_of
 from feasibility.measure.build_profile import PassResults, build_profile
-from feasibility.measure.child_errors import child_error
 from feasibility.measure.latency_percentiles import percentile
 from feasibility.measure.measure_options import MeasureOptions
-from feasibility.measure.memory_figures import ChildMemory, memory_of
-from feasibility.measure.output_drift import read_outputs
+from feasibility.measure.memory_figures import memory_of
+from feasibility.measure.model_outputs import model_outputs
 from feasibility.measure.passes import Passes, local_passes
 from feasibility.records.facts import ModelFacts, ModelledMemory
 from feasibility.records.model_reading import ModelReading
 from feasibility.records.profile import Profile
 from feasibility.records.workload import InputPlan
-from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Done
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import numpy as np
+    from feasibility.output_drift import Outputs
 
 _SAMPLE_COUNT: Final = 8
+# Pairs of processes that compare the time of two models.
+_PAIR_COUNT: Final = 5
 _CLEARLY_SLOW_RATIO: Final = 2.5
 _CLEAR_MARGIN: Final = 1.1
 _PORTABLE_ISA: Final = "aarch64"
@@ -69,6 +67,11 @@ class Variant:
             external_files=(),
         )
 
+    @property
+    def output_names(self) -> list[str]:
+        """Names of the outputs by position."""
+        return [each.name for each in self.reading.facts.outputs]
+
     def modelled(self, changes: ChangeSet) -> tuple[ModelledMemory, ...]:
         """Modelled memory of these files with the settings of a set of changes."""
         facts, wanted = self.reading.facts, frozenset(loading_changes(changes))
@@ -95,67 +98,41 @@ class CandidateRuns:
     changes: ChangeSet
     options: MeasureOptions
     plan: InputPlan
-    _passes: Passes = field(init=False)
+    passes: Passes = field(init=False)
 
     def __post_init__(self) -> None:
-        """The passes, with the settings of the changes."""
+        """The passes over the changed model, with the settings of the changes."""
         options = dataclasses.replace(
             self.options, recipe=recipe_of(self.changes), settings=settings_of(self.changes)
         )
-        self._passes = local_passes(self.variant.path, options)
+        self.passes = local_passes(self.variant.path, options)
 
-    @property
-    def passes(self) -> Passes:
-        """The passes over the changed model."""
-        return self._passes
-
-    def profile(self, defaults: Sequence[ChildMemory] = ()) -> Profile:
-        """Memory and latency as a profile. `defaults` are further children, default allocator."""
-        plain = self._done(self._passes.brief(self.plan, _SAMPLE_COUNT))
-        steady = self._done(self._passes.steady(self.plan))
-        results = PassResults(
-            self.plan, plain, defaults=[memory_of(plain), *defaults], steady=steady
-        )
+    def profile(self) -> Profile:
+        """Memory and latency as a profile."""
+        plain = self.passes.finished(self.passes.brief(self.plan, _SAMPLE_COUNT))
+        steady = self.passes.finished(self.passes.steady(self.plan))
+        results = PassResults(self.plan, plain, defaults=[memory_of(plain)], steady=steady)
         facts = replace(
             self.variant.facts,
             modelled_memory=self.variant.modelled(self.changes),
             changed_memory=(),
         )
         reading = replace(self.variant.reading, facts=facts)
-        return build_profile(reading, self._passes, results)
+        return build_profile(reading, self.passes, results)
 
     def median_ns(self) -> int:
         """Median latency of one more process."""
-        result = self._done(self._passes.brief(self.plan, _SAMPLE_COUNT))
+        result = self.passes.finished(self.passes.brief(self.plan, _SAMPLE_COUNT))
         return percentile(sorted(result.sent(Done).samples_ns), 50)
 
-    def outputs(self, plan: InputPlan, seed: int, file: Path) -> Mapping[str, np.ndarray[Any, Any]]:
-        """Outputs of one run by name; `file` holds them meanwhile."""
-        passes = dataclasses.replace(
-            self._passes, options=dataclasses.replace(self._passes.options, seed=seed)
-        )
-        self._done(passes.outputs(plan, str(file)))
-        return named_outputs(file, self.variant.reading)
-
-    def _done(self, result: ChildResult) -> ChildResult:
-        if result.ending != "done":
-            name = self.variant.reading.facts.name
-            raise child_error(result, name, self._passes.ceiling_bytes)
-        return result
-
-
-def named_outputs(file: Path, reading: ModelReading) -> dict[str, np.ndarray[Any, Any]]:
-    """Outputs that a child saved by position, by name; the file is removed."""
-    outputs = read_outputs(file)
-    file.unlink()
-    names = [each.name for each in reading.facts.outputs]
-    return {names[int(position)]: array for position, array in outputs.items()}
+    def outputs(self, plan: InputPlan, seed: int) -> Outputs:
+        """Outputs of one run by name."""
+        return model_outputs(self.passes, plan, seed).named(self.variant.output_names)
 
 
 def latency_ratio(
     changed: CandidateRuns,
     original: CandidateRuns,
-    pairs: int,
     go_on: Callable[[], bool],
     target_ratio: float | None,
 ) -> float:
@@ -164,7 +141,7 @@ def latency_ratio(
     No further pair starts when `go_on` says no, or when the ratios so far leave no doubt.
     """
     ratios: list[float] = []
-    for number in range(pairs):
+    for number in range(_PAIR_COUNT):
         order = (changed, original) if number % 2 == 0 else (original, changed)
         times = {id(runs): runs.median_ns() for runs in order}
         ratios.append(times[id(changed)] / times[id(original)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 from feasibility.fit.changes import ChangeSet, loading_changes, ordered, weight
 from feasibility.predict.projected_memory import GRAPH_LOW_RATIO
@@ -21,28 +21,38 @@ _LIBRARY_BYTES: Final = 7 * MIB
 _SETTINGS_ONLY: Final = frozenset({"prepacking-off", "pattern-off", "arena-off"})
 
 
+class Destination(NamedTuple):
+    """The machine that the model is for.
+
+    Attributes:
+        has_glibc: True if its processes get glibc's allocator.
+        is_here: True if it has the instruction set of this machine.
+        limit_bytes: Memory that a device leaves for the model; None if it is not known.
+    """
+
+    isa: str
+    has_glibc: bool
+    is_here: bool
+    limit_bytes: int | None = None
+
+
 def loading_candidates(
-    model: ProfiledModel,
-    isa: str,
-    *,
-    precision: Precision | None,
-    has_glibc: bool,
-    is_here: bool = True,
+    model: ProfiledModel, destination: Destination, precision: Precision | None
 ) -> dict[ChangeSet, FitFigures | None]:
     """Sets of changes with their modelled figures, those that ask least first.
 
     A set is left out if a smaller part of it needs as little memory. Without a modelled graph,
     settings are left, and their figures are None. Weights are packed for the processor that packs
-    them, so `is_here` says whether the target has this machine's instruction set. Kernels for
-    quantized weights pack them for one kind of processor, so these are not packed offline.
+    them. Kernels for quantized weights pack them for one kind of processor, so these are not packed
+    offline.
     """
-    can_pack = is_here and precision is None
-    always: tuple[ChangeCode, ...] = ("steady-allocator",) if has_glibc else ()
+    can_pack = destination.is_here and precision is None
+    always: tuple[ChangeCode, ...] = ("steady-allocator",) if destination.has_glibc else ()
     always += (precision,) if precision is not None else ()
     known = {
         frozenset(memory.changes): modelled_figures(memory)
         for memory in (*model.modelled_memory, *model.changed_memory)
-        if memory.isa == isa
+        if memory.isa == destination.isa
     }
     sets = (
         frozenset[ChangeCode](changes)
@@ -71,12 +81,15 @@ def modelled_figures(memory: ModelledMemory) -> FitFigures:
     )
 
 
-def may_meet(figures: FitFigures | None, targets: FitTargets) -> bool:
-    """Whether modelled memory is close enough to the targets for a run to decide."""
+def may_meet(
+    figures: FitFigures | None, targets: FitTargets, limit_bytes: int | None = None
+) -> bool:
+    """Whether modelled memory is close enough to targets and limit for a run to decide."""
     if figures is None:
         return True
     pairs = (
         (figures.peak_bytes, targets.memory_bytes),
+        (figures.peak_bytes, limit_bytes),
         (figures.floor_bytes, targets.floor_bytes),
     )
     return all(

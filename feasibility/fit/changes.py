@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
-from feasibility.records.changes import ChangeCode, LoadingChange, Precision
-from feasibility.records.workload import RuntimeSettings
+from feasibility.records.changes import PRECISIONS, ChangeCode, LoadingChange, Precision
+from feasibility.records.workload import STEADY_ENVIRONMENT, RuntimeSettings
 
 ChangeSet: TypeAlias = tuple[ChangeCode, ...]
-
-_STEADY: Final = {"MALLOC_TRIM_THRESHOLD_": "131072"}
 
 
 class Change(NamedTuple):
@@ -33,11 +31,7 @@ class Change(NamedTuple):
 
 # In the order in which they are applied to a model.
 CHANGES: Final[dict[ChangeCode, Change]] = {
-    "int8-weights": Change(100, "precision"),
-    "int8-dynamic": Change(110, "precision"),
-    "fp16": Change(120, "precision"),
-    "int8-static": Change(130, "precision"),
-    "int4-weights": Change(140, "precision"),
+    **dict.fromkeys(PRECISIONS, Change(100, "precision")),
     "prepacked-offline": Change(6, "file"),
     "optimised-offline": Change(20, "file"),
     "external-data": Change(10, "file"),
@@ -46,7 +40,6 @@ CHANGES: Final[dict[ChangeCode, Change]] = {
     "arena-off": Change(3, "setting"),
     "prepacking-off": Change(4, "setting"),
 }
-PRECISIONS: Final[tuple[Precision, ...]] = get_args(Precision)
 
 
 def ordered(changes: Iterable[ChangeCode]) -> ChangeSet:
@@ -85,7 +78,7 @@ def settings_of(changes: Iterable[ChangeCode]) -> RuntimeSettings:
         prepacking="prepacking-off" not in wanted,
         arena="arena-off" not in wanted,
         memory_pattern=not wanted & {"pattern-off", "arena-off"},
-        environment=_STEADY if "steady-allocator" in wanted else {},
+        environment=STEADY_ENVIRONMENT if "steady-allocator" in wanted else {},
     )
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from feasibility.errors import HostError
 from feasibility.fit.candidate_runs import Variant
 from feasibility.fit.changes import ChangeSet, file_changes, precision_of, recipe_of
-from feasibility.records.changes import ChangeCode
+from feasibility.records.changes import INCLUDES, ChangeCode
 from feasibility.records.model_reading import ModelReading
 from feasibility.units import format_bytes
 
@@ -99,12 +99,5 @@ class Files:
 def _steps(changes: ChangeSet) -> ChangeSet:
     """The changes that write a file, without those that a later or larger one includes."""
     wanted = file_changes(changes)
-    included = {each for code in wanted for each in _INCLUDES.get(code, ())}
+    included = {each for code in wanted for each in INCLUDES.get(code, ())}
     return tuple(code for code in wanted if code not in included)
-
-
-# The optimizer writes weights into an external file itself, and packed weights beside them.
-_INCLUDES: Final[dict[ChangeCode, ChangeSet]] = {
-    "optimised-offline": ("external-data",),
-    "prepacked-offline": ("optimised-offline", "external-data"),
-}

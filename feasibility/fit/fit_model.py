@@ -16,15 +16,18 @@ from msgspec.structs import replace
 
 import feasibility
 from feasibility.budget.reading_cache import ReadingCache, model_digest
+from feasibility.decide.constraints import memory_budget_bytes
+from feasibility.decide.requirements import Requirements
 from feasibility.errors import FeasibilityError
 from feasibility.fit.candidate_runs import CandidateRuns, Variant
+from feasibility.fit.candidates import Destination
 from feasibility.fit.changes import precision_of, settings_of
 from feasibility.fit.files import Files
 from feasibility.fit.offers import smaller_workloads
 from feasibility.fit.search import Report, Search
 from feasibility.fit.targets import marked, missed, nearest
 from feasibility.fit.workshop import SEEDED_COUNT, CandidateWorkshop, Measured, figures_of
-from feasibility.measure.default_allocator_range import measure_range
+from feasibility.measure.default_allocator_range import default_range, measure_range
 from feasibility.measure.inputs_that_run import first_that_runs, read_to_run
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.memory_figures import memory_of
@@ -43,7 +46,6 @@ from feasibility.rewrite.rewrite_model import rewrite_model
 from feasibility.rewrite.samples import sample_plans
 from feasibility.temporary_folders import scratch_folder
 
-DEFAULT_MAX_TIME_S: Final = 300.0
 # Each sample costs two processes per candidate.
 _COMPARED_COUNT: Final = 8
 
@@ -61,7 +63,7 @@ class FitOptions:
     targets: FitTargets
     device: Device | None = None
     samples: Path | None = None
-    max_time_s: float = DEFAULT_MAX_TIME_S
+    max_time_s: float
     measures_all: bool = False
 
 
@@ -92,9 +94,7 @@ def fit_model(
             workshop=workshop,
             targets=wanted.targets,
             baseline=first,
-            isa=wanted.device.isa if wanted.device else baseline.profile.host.arch,
-            has_glibc=_has_glibc(baseline.profile, wanted.device),
-            is_here=wanted.device is None or wanted.device.isa == baseline.profile.host.arch,
+            destination=_destination(baseline.profile, wanted.device),
             deadline=deadline,
             measures_all=wanted.measures_all,
             report=report,
@@ -119,12 +119,12 @@ def _baseline(
     runs = CandidateRuns(Variant(reading.path.absolute(), reading), (), options, plan)
     profile = runs.profile()
     figures = figures_of(profile, 1.0, None)
-    if _has_glibc(profile, wanted.device):
+    if _destination(profile, wanted.device).has_glibc:
         # Without changes a process gets the default allocator. Its range takes many processes,
         # and decides nothing for a model that needs too much without it.
         if not missed(figures, wanted.targets, None, None):
             children, _ = measure_range(passes, plan, memory_of(plain))
-            profile = runs.profile(children)
+            profile = replace(profile, default_allocator=default_range(children))
         default = profile.default_allocator
         assert default is not None
         figures = replace(
@@ -146,21 +146,23 @@ def _workshop(
     deadline: float,
 ) -> CandidateWorkshop:
     host, device = baseline.profile.host, wanted.device
-    isa = device.isa if device else host.arch
+    destination = _destination(baseline.profile, device)
     samples = sample_plans(wanted.samples, plan, folder) if wanted.samples else ()
-    seeded = tuple((plan, options.seed + number) for number in range(SEEDED_COUNT))
+    seed_count = SEEDED_COUNT if plan.has_random_inputs else 1
+    seeded = tuple((plan, options.seed + number) for number in range(seed_count))
     cache = ReadingCache(cache_dir() / "fit")
     # A plan for other sizes, another machine or another version gives other figures.
     key = msgspec.json.encode(
         (
             model_digest(reading.path, cache),
             feasibility.__version__,
-            isa,
             host,
+            destination,
+            None if device is None else device.id,
             plan,
             options.threads,
             options.seed,
-            _identity(wanted.samples),
+            [_identity(each) for each in _input_files(options, wanted.samples)],
         )
     )
     return CandidateWorkshop(
@@ -172,7 +174,7 @@ def _workshop(
                 source,
                 target,
                 change,
-                isa=isa,
+                isa=destination.isa,
                 plan=plan,
                 samples=samples,
                 keep_float=float_nodes,
@@ -180,9 +182,8 @@ def _workshop(
             read=lambda changed: read_to_run(
                 changed, dataclasses.replace(options, dims=plan.dims), all_changes=True
             ),
-            is_portable=isa != host.arch,
+            is_portable=not destination.is_here,
         ),
-        folder=folder,
         options=options,
         targets=wanted.targets,
         device=device,
@@ -192,17 +193,22 @@ def _workshop(
         cache=cache,
         key=key,
         has_time=lambda: time.monotonic() < deadline,
-        prove=lambda runs: _proved(runs, wanted.targets, isa, host.arch),
+        prove=lambda runs: _proved(runs, wanted.targets, destination),
         measures_all=wanted.measures_all,
     )
 
 
-def _identity(samples: Path | None) -> list[tuple[str, int, int]]:
-    """Files of the samples with their sizes and times."""
+def _input_files(options: MeasureOptions, samples: Path | None) -> list[Path]:
+    """The files that inputs and samples are read from."""
+    files = [*options.input_files.values(), *filter(None, [options.inputs_archive])]
     if samples is None:
-        return []
-    files = sorted(samples.iterdir()) if samples.is_dir() else [samples]
-    return [(str(each), each.stat().st_size, each.stat().st_mtime_ns) for each in files]
+        return files
+    return [*files, *(sorted(samples.iterdir()) if samples.is_dir() else [samples])]
+
+
+def _identity(file: Path) -> tuple[str, int, int]:
+    status = file.stat()
+    return str(file), status.st_size, status.st_mtime_ns
 
 
 def _found(
@@ -228,9 +234,7 @@ def _found(
         emulated = () if measured.emulated is None else (measured.emulated.host.arch,)
         loads_on = (baseline.host.arch, *emulated)
     elif chosen is None and not was_interrupted:
-        offers = smaller_workloads(
-            reading.path, workshop.original.plan, targets, search.isa, has_glibc=search.has_glibc
-        )
+        offers = smaller_workloads(reading, baseline, targets, search.destination, workshop.device)
     every = marked((search.baseline, *search.tried))
     fit = Fit(
         tool_version=feasibility.__version__,
@@ -240,6 +244,7 @@ def _found(
         workload=baseline.workload,
         requirements=targets,
         baseline=every[0],
+        baseline_allocator="default" if search.destination.has_glibc else "steady",
         candidates=every[1:],
         chosen=None
         if chosen is None
@@ -264,15 +269,23 @@ def _nearest(search: Search) -> FitCandidate | None:
     return found if found is not None and found.changes else None
 
 
-def _proved(runs: CandidateRuns, targets: FitTargets, isa: str, arch: str) -> Proof | None:
-    """A run under the lower memory target; None without a target or on another machine."""
-    limits = [each for each in (targets.memory_bytes, targets.floor_bytes) if each is not None]
-    if not limits or isa != arch:
+def _proved(runs: CandidateRuns, targets: FitTargets, destination: Destination) -> Proof | None:
+    """A run under the lower memory target; None without a target or on another machine.
+
+    The model as it is gets the allocator that it has on its destination.
+    """
+    limit_bytes = targets.enforced_bytes
+    if limit_bytes is None or not destination.is_here:
         return None
     options = dataclasses.replace(runs.passes.options, dims=runs.plan.dims)
+    has_default = destination.has_glibc and not options.settings.has_steady_allocator
+    wanted = ProveOptions(
+        memory_bytes=limit_bytes, allocator="default" if has_default else "steady"
+    )
     try:
-        return prove_model(runs.variant.path, options, ProveOptions(memory_bytes=min(limits)))
+        return prove_model(runs.variant.path, options, wanted)
     except FeasibilityError:
+        # The report says that nothing was proved.
         return None
 
 
@@ -290,8 +303,14 @@ def _seeded_warning(chosen: FitCandidate | None, workshop: CandidateWorkshop) ->
     )
 
 
-def _has_glibc(profile: Profile, device: Device | None) -> bool:
-    """Whether the target's processes use glibc's allocator."""
-    if device is not None:
-        return device.allocator == "glibc"
-    return profile.host.libc.startswith("glibc")
+def _destination(here: Profile, device: Device | None) -> Destination:
+    """The device; without one, this machine."""
+    if device is None:
+        return Destination(here.host.arch, here.host.libc.startswith("glibc"), is_here=True)
+    granted = memory_budget_bytes(device, Requirements())
+    return Destination(
+        device.isa,
+        device.allocator == "glibc",
+        device.isa == here.host.arch,
+        None if granted is None else max(1, granted - device.limits.runtime_bytes.value),
+    )

@@ -2,58 +2,79 @@
 
 from __future__ import annotations
 
-import math
-from pathlib import Path
 from typing import Final
+
+from msgspec.structs import replace
 
 from feasibility.errors import FeasibilityError
 from feasibility.facts.read_model import read_model
-from feasibility.fit.candidates import loading_candidates
-from feasibility.fit.changes import ChangeSet
+from feasibility.fit.candidate_runs import Variant
+from feasibility.fit.candidates import Destination, loading_candidates
+from feasibility.fit.changes import settings_of
+from feasibility.fit.targets import missed, on_device
 from feasibility.measure.profiled_model import profiled_model
-from feasibility.records.fit import FitFigures, FitTargets, Offer
-from feasibility.records.workload import InputPlan
+from feasibility.records.device import Device
+from feasibility.records.fit import FitTargets, Offer
+from feasibility.records.model_reading import ModelReading
+from feasibility.records.profile import Profile
 
 _MAX_HALVINGS: Final = 6
 
 
 def smaller_workloads(
-    path: Path, plan: InputPlan, targets: FitTargets, isa: str, *, has_glibc: bool
+    reading: ModelReading,
+    baseline: Profile,
+    targets: FitTargets,
+    destination: Destination,
+    device: Device | None,
 ) -> tuple[Offer, ...]:
-    """For each open dim, the largest halved size with which some changes meet the targets."""
-    if targets.memory_bytes is None and targets.floor_bytes is None:
+    """For each open dim, the largest halved size with which some changes meet the targets.
+
+    `baseline` is the profile of the model as it is. Only targets of memory are modelled.
+    """
+    if device is None and targets.memory_bytes is None and targets.floor_bytes is None:
         return ()
     found = []
-    for name, size in plan.dims.items():
+    for name, size in baseline.workload.dims.items():
         for halvings in range(1, _MAX_HALVINGS + 1):
             smaller = size >> halvings
             if smaller < 1:
                 break
-            dims = {**plan.dims, name: smaller}
-            best = _smallest(path, dims, targets, isa, has_glibc=has_glibc)
-            if best is not None:
-                changes, peak = best
-                found.append(Offer(dims={name: smaller}, changes=changes, memory_bytes=peak))
+            dims = {**baseline.workload.dims, name: smaller}
+            try:
+                again = read_model(reading.path, dims=dims, all_changes=True)
+            except FeasibilityError:
+                continue
+            offer = _offer({name: smaller}, again, baseline, targets, destination, device)
+            if offer is not None:
+                found.append(offer)
                 break
     return tuple(found)
 
 
-def _smallest(
-    path: Path, dims: dict[str, int], targets: FitTargets, isa: str, *, has_glibc: bool
-) -> tuple[ChangeSet, int] | None:
-    """The changes that ask least and meet the targets with these dims, and the modelled peak."""
-    try:
-        facts = read_model(path, dims=dims, all_changes=True).facts
-    except FeasibilityError:
-        return None
-    candidates = loading_candidates(profiled_model(facts), isa, precision=None, has_glibc=has_glibc)
-    for changes, figures in candidates.items():
-        if figures is not None and _meets(figures, targets):
-            return changes, figures.peak_bytes
+def _offer(
+    dims: dict[str, int],
+    reading: ModelReading,
+    baseline: Profile,
+    targets: FitTargets,
+    destination: Destination,
+    device: Device | None,
+) -> Offer | None:
+    """The changes that ask least and meet the targets with these dims; None if none does."""
+    model, variant = profiled_model(reading.facts), Variant(reading.path, reading)
+    for changes, figures in loading_candidates(model, destination, None).items():
+        if figures is None:
+            continue
+        there = None
+        if device is not None:
+            not_measured = replace(
+                baseline,
+                model=replace(model, modelled_memory=variant.modelled(changes)),
+                workload=replace(baseline.workload, settings=settings_of(changes)),
+                memory=None,
+                default_allocator=None,
+            )
+            there = on_device(not_measured, baseline, None, device)
+        if not missed(figures, targets, None, there):
+            return Offer(dims=dims, changes=changes, memory_bytes=figures.peak_bytes)
     return None
-
-
-def _meets(figures: FitFigures, targets: FitTargets) -> bool:
-    most = math.inf if targets.memory_bytes is None else targets.memory_bytes
-    most_floor = math.inf if targets.floor_bytes is None else targets.floor_bytes
-    return figures.peak_bytes <= most and (figures.floor_bytes or 0) <= most_floor

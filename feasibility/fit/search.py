@@ -15,8 +15,14 @@ from typing import Final, Protocol, TypeAlias
 from msgspec.structs import replace
 
 from feasibility.errors import FeasibilityError, HostError
-from feasibility.fit.candidates import loading_candidates, may_meet, precisions_for
+from feasibility.fit.candidates import (
+    Destination,
+    loading_candidates,
+    may_meet,
+    precisions_for,
+)
 from feasibility.fit.changes import ChangeSet, precision_of
+from feasibility.fit.targets import nearest
 from feasibility.records.changes import Precision
 from feasibility.records.fit import FitCandidate, FitFigures, FitTargets
 from feasibility.records.profile import ProfiledModel
@@ -55,7 +61,6 @@ class Search:
     """A search and what it found so far.
 
     Attributes:
-        is_here: True if the target has the instruction set of this machine.
         measures_all: True to go on after a candidate that meets the targets.
         is_complete: False if time or disk space ran out.
     """
@@ -63,9 +68,7 @@ class Search:
     workshop: Workshop
     targets: FitTargets
     baseline: FitCandidate
-    isa: str
-    has_glibc: bool
-    is_here: bool
+    destination: Destination
     deadline: float
     measures_all: bool
     report: Report
@@ -108,16 +111,15 @@ class Search:
         Of a model with other arithmetic, the first way is always tried: what quantized operators
         need is modelled badly.
         """
-        candidates = loading_candidates(
-            model,
-            self.isa,
-            precision=precision,
-            has_glibc=self.has_glibc,
-            is_here=self.is_here,
-        )
+        candidates = loading_candidates(model, self.destination, precision)
         for changes, modelled in candidates.items():
-            is_hopeless = first is not None and (
-                _is_out_of_reach(first) or not may_meet(modelled, self.targets)
+            is_hopeless = (
+                first is not None
+                and not self.measures_all
+                and (
+                    _is_out_of_reach(first)
+                    or not may_meet(modelled, self.targets, self.destination.limit_bytes)
+                )
             )
             if self._is_over(precision) or is_hopeless:
                 self.tried.append(
@@ -195,8 +197,6 @@ class Search:
         return self.deadline - time.monotonic()
 
     def _nearest(self) -> FitCandidate | None:
-        from feasibility.fit.targets import nearest
-
         return self.chosen or nearest(self.tried)
 
     def _missed_by_nearest(self) -> tuple[str, ...]:

@@ -13,8 +13,9 @@ from feasibility.decide.requirements import Requirements
 from feasibility.decide.verdict import latency_on
 from feasibility.predict.projected_memory import project_memory
 from feasibility.records.device import Device
-from feasibility.records.fit import Drift, Figure, FitCandidate, FitFigures, FitTargets
-from feasibility.records.intervals import BytesInterval, DurationInterval
+from feasibility.records.drift import Drift
+from feasibility.records.fit import Figure, FitCandidate, FitFigures, FitTargets
+from feasibility.records.intervals import BytesInterval
 from feasibility.records.profile import Profile
 
 # A device that lacks an operator of the changed model is as far away as this.
@@ -28,11 +29,11 @@ class OnDevice(NamedTuple):
 
     Attributes:
         memory: With the runtime's own memory and the device's limit.
-        latency: That of the unchanged model, times the ratio that was measured here.
+        latency_ns: Likely one of the unchanged model, times the ratio that was measured here.
     """
 
     memory: BytesInterval
-    latency: DurationInterval
+    latency_ns: int | None
     lacks_operators: bool
 
     @property
@@ -53,20 +54,11 @@ def on_device(
 ) -> OnDevice:
     """Memory and latency of a changed model on a device."""
     requirements = Requirements(threads=baseline.workload.threads)
-    if profile.workload.settings.environment:
-        # With its trim threshold fixed, glibc retains no more than the allocator of Android.
-        device = replace(device, allocator="scudo")
-    latency = latency_on(baseline, device, requirements)
-    ratio = 1.0 if latency_ratio is None else latency_ratio
-    scaled = {
-        name: None if value is None else round(value * ratio)
-        for name in ("low_ns", "likely_ns", "high_ns")
-        for value in (getattr(latency, name),)
-    }
+    likely_ns = latency_on(baseline, device, requirements).likely_ns
     limit = memory_budget_bytes(device, requirements)
     return OnDevice(
         replace(project_memory(profile, device), budget_bytes=limit),
-        replace(latency, **scaled),
+        None if likely_ns is None else round(likely_ns * (latency_ratio or 1.0)),
         judge_operators(profile, device, requirements).verdict == "does-not-fit",
     )
 
@@ -91,7 +83,7 @@ def missed(
     lacks_operators = False
     if there is not None:
         peak = None if there.model_bytes is None else there.model_bytes[end]
-        latency = there.latency.likely_ns if is_timed else None
+        latency = there.latency_ns if is_timed else None
         lacks_operators = there.lacks_operators
         granted = there.memory.budget_bytes
         if granted is not None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 from msgspec.structs import replace
@@ -14,15 +13,16 @@ from feasibility.budget.reading_cache import ReadingCache
 from feasibility.errors import FeasibilityError
 from feasibility.fit.candidate_runs import CandidateRuns, latency_ratio
 from feasibility.fit.changes import ChangeSet, precision_of
-from feasibility.fit.drift import drift_between, require_comparable
 from feasibility.fit.files import Files
 from feasibility.fit.on_target import can_emulate, run_on_target
 from feasibility.fit.targets import OnDevice, missed, on_device
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.profiled_model import profiled_model
+from feasibility.output_drift import drift_between, require_comparable
 from feasibility.records.changes import Precision
 from feasibility.records.device import Device
-from feasibility.records.fit import Drift, Figure, FitCandidate, FitFigures, FitTargets
+from feasibility.records.drift import Drift
+from feasibility.records.fit import Figure, FitCandidate, FitFigures, FitTargets
 from feasibility.records.profile import Profile, ProfiledModel
 from feasibility.records.proof import Proof
 from feasibility.records.shared_fields import Record
@@ -30,14 +30,10 @@ from feasibility.records.workload import InputPlan
 from feasibility.rewrite.drifting_node import DriftingNode, first_drifting_node
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    import numpy as np
+    from feasibility.output_drift import Outputs
 
-    Outputs = Mapping[str, np.ndarray[Any, Any]]
-
-# Pairs of processes that compare the time of two models.
-_PAIR_COUNT: Final = 5
 # Inputs whose outputs are compared, if the arithmetic changed and the user gave no samples.
 SEEDED_COUNT: Final = 4
 _MAX_FLOAT_NODES: Final = 4
@@ -83,7 +79,6 @@ class CandidateWorkshop:
 
     original: CandidateRuns
     files: Files
-    folder: Path
     options: MeasureOptions
     targets: FitTargets
     device: Device | None
@@ -99,6 +94,9 @@ class CandidateWorkshop:
     measured_by_changes: dict[ChangeSet, Measured] = field(default_factory=dict)
     proofs: dict[ChangeSet, Proof | None] = field(default_factory=dict)
     _references: dict[int, Outputs] = field(default_factory=dict)
+    _first_nodes: dict[tuple[Precision, tuple[str, ...], float], DriftingNode | None] = field(
+        default_factory=dict
+    )
 
     def model_with(self, precision: Precision) -> ProfiledModel:
         """The model with other arithmetic, made now with all nodes changed."""
@@ -141,7 +139,7 @@ class CandidateWorkshop:
             measured=found.figures,
             drift=found.larger_drift,
             device_memory_bytes=None if there is None else there.memory.high_bytes,
-            device_latency_ns=None if there is None else there.latency.likely_ns,
+            device_latency_ns=None if there is None else there.latency_ns,
             missed=misses,
             float_nodes=() if precision_of(changes) is None else self.files.float_nodes,
         )
@@ -180,7 +178,7 @@ class CandidateWorkshop:
         if found.drift is not None:
             return found
         runs = self.runs(changes)
-        ratio = latency_ratio(runs, self.original, _PAIR_COUNT, self.has_time, self._target_ratio())
+        ratio = latency_ratio(runs, self.original, self.has_time, self._target_ratio())
         figures = figures_of(found.profile, ratio, self.baseline.figures)
         return replace(found, figures=figures, drift=self._explained(changes, self._drift(runs)))
 
@@ -196,21 +194,25 @@ class CandidateWorkshop:
         return drift
 
     def _first_drifting(self, precision: Precision, threshold_ratio: float) -> DriftingNode | None:
-        plan, seed = self.samples[0]
-        return first_drifting_node(
-            self.original.variant.path,
-            self.files.variant((precision,)).path,
-            plan,
-            seed,
-            threshold_ratio=threshold_ratio,
-        )
+        """Where the drift of other arithmetic begins; how weights are stored does not matter."""
+        key = precision, self.files.float_nodes, threshold_ratio
+        if key not in self._first_nodes:
+            plan, seed = self.samples[0]
+            self._first_nodes[key] = first_drifting_node(
+                self.original.variant.path,
+                self.files.variant((precision,)).path,
+                plan,
+                seed,
+                threshold_ratio=threshold_ratio,
+            )
+        return self._first_nodes[key]
 
     def _on_target(self, changes: ChangeSet, found: Measured) -> Measured:
         """A run on the instruction set of the device, if it can be emulated here."""
         device = self.device
         if found.emulated is not None or device is None or not can_emulate(device):
             return found
-        run = run_on_target(self.runs(changes), device, self.folder / "outputs.npz")
+        run = run_on_target(self.runs(changes), device, *self.samples[0])
         drift = drift_between([self._reference(0)], [run.outputs])
         return replace(found, emulated=run.profile, emulated_drift=drift)
 
@@ -227,15 +229,12 @@ class CandidateWorkshop:
         references = [self._reference(index) for index in range(len(samples))]
         if not is_same:
             require_comparable(references)
-        outputs = [runs.outputs(plan, seed, self.folder / "outputs.npz") for plan, seed in samples]
+        outputs = [runs.outputs(plan, seed) for plan, seed in samples]
         return drift_between(references, outputs)
 
     def _reference(self, index: int) -> Outputs:
         if index not in self._references:
-            plan, seed = self.samples[index]
-            self._references[index] = self.original.outputs(
-                plan, seed, self.folder / "reference.npz"
-            )
+            self._references[index] = self.original.outputs(*self.samples[index])
         return self._references[index]
 
     def _with_float_nodes(
@@ -271,7 +270,6 @@ def figures_of(profile: Profile, ratio: float | None, baseline: FitFigures | Non
         load_peak_bytes=memory.load_peak_bytes,
         inference_peak_bytes=memory.inference_peak_bytes or memory.resident_bytes,
         floor_bytes=memory.floor_bytes,
-        comfort_bytes=memory.comfort_bytes,
         file_bytes=profile.model.file_bytes + profile.model.external_bytes,
         load_ns=None if latency is None else latency.load_ns,
         median_ns=median_ns,

@@ -78,7 +78,9 @@ def build_profile(reading: ModelReading, passes: Passes, results: PassResults) -
             default_anonymous_bytes=results.defaults[0].resident_anonymous_bytes,
         ),
         gpu=results.gpu,
-        default_allocator=default_range(results.defaults),
+        default_allocator=None
+        if passes.options.settings.has_steady_allocator
+        else default_range(results.defaults),
         anatomy=_anatomy(results, _model_files(reading, passes)),
         timeline=_timeline(results),
         latency=latency,

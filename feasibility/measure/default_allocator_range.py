@@ -50,7 +50,7 @@ def measure_range(
 
 def largest_peak_bytes(children: Sequence[ChildMemory]) -> int:
     """The highest peak of all children."""
-    return max(max(child.load_peak_bytes, child.inference_peak_bytes) for child in children)
+    return max(child.peak_bytes for child in children)
 
 
 def default_range(children: Sequence[ChildMemory]) -> DefaultAllocator:

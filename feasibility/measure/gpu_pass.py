@@ -94,8 +94,8 @@ class GpuWatcher:
     def memory(self) -> GpuMemory | None:
         """Memory on the GPU that the child ran on; None if no GPU showed any."""
         own = [each for each in self._found.values() if each.scope == "process"]
-        found = max(own or self._found.values(), key=_peak_bytes, default=None)
-        if not self._is_loaded or found is None or not _peak_bytes(found):
+        found = max(own or self._found.values(), key=lambda each: each.peak_bytes, default=None)
+        if not self._is_loaded or found is None or not found.peak_bytes:
             return None
         resident_bytes, running_bytes = found.resident_bytes, found.inference_peak_bytes
         return replace(
@@ -142,7 +142,3 @@ class GpuWatcher:
         phase = "inference_peak_bytes" if self._is_loaded else "load_peak_bytes"
         highest_bytes = max(getattr(known, phase), held_bytes)
         self._found[scope, index] = replace(known, **{phase: highest_bytes})
-
-
-def _peak_bytes(memory: GpuMemory) -> int:
-    return max(memory.load_peak_bytes, memory.inference_peak_bytes)

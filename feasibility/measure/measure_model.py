@@ -108,9 +108,10 @@ class _FurtherPasses:
             source = memory_of(results.steady).peak_source
             results.warnings += measurement_warnings.sampled_peak(source)
         self._next_step()
-        results.defaults, failed = measure_range(self.passes, results.plan, results.defaults[0])
-        if failed is not None:
-            self._finished(failed, "default-allocator memory")
+        if not self.passes.options.settings.has_steady_allocator:
+            results.defaults, failed = measure_range(self.passes, results.plan, results.defaults[0])
+            if failed is not None:
+                self._finished(failed, "default-allocator memory")
         results.gpu, unseen = gpu_memory(self.passes, results.plan)
         results.warnings += unseen
 

@@ -38,6 +38,11 @@ class ChildMemory:
     inference_private_dirty_bytes: int | None
 
     @property
+    def peak_bytes(self) -> int:
+        """Highest memory while loading and running."""
+        return max(self.load_peak_bytes, self.inference_peak_bytes)
+
+    @property
     def floor_bytes(self) -> int:
         """Highest non-evictable memory at any time, loading included."""
         return max(

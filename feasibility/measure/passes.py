@@ -14,11 +14,11 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from feasibility.errors import ModelError
+from feasibility.measure.child_errors import child_error
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.records.model_reading import ModelReading
 from feasibility.records.shared_fields import AllocatorSetting
-from feasibility.records.workload import InputPlan, InputSpec, Workload
-from feasibility.runners.child_command import STEADY_ENVIRONMENT
+from feasibility.records.workload import STEADY_ENVIRONMENT, InputPlan, InputSpec, Workload
 from feasibility.runners.child_process import ChildResult, Watcher, run_children
 from feasibility.runners.child_protocol import Done, Event, Instrument, Ready, Request, Schedule
 from feasibility.runners.session import LocalSession, Runner, Session, StagedFile
@@ -126,6 +126,13 @@ class Passes:
             seed=self.options.seed,
         )
 
+    def finished(self, result: ChildResult) -> ChildResult:
+        """The result itself; raises a FeasibilityError if the child did not finish."""
+        if result.ending == "done":
+            return result
+        where = " under emulation" if self.session.is_emulated else ""
+        raise child_error(result, f"{self.model_path.name}{where}", self.ceiling_bytes)
+
     def plain(self, plan: InputPlan) -> ChildResult:
         """Latency, and the kernel's memory figures with the default allocator."""
         schedule = _ONE_RUN if self.session.is_emulated else self._latency_schedule()
@@ -184,7 +191,7 @@ class Passes:
 
     def outputs(self, plan: InputPlan, outputs_path: str) -> ChildResult:
         """The outputs of the model, written to a .npz file."""
-        return self._run(self._request(plan, "plain", _TWO_RUNS, outputs_path=outputs_path))
+        return self._run(self._request(plan, "plain", _ONE_RUN, outputs_path=outputs_path))
 
     def limited(
         self,

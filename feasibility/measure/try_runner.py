@@ -30,7 +30,7 @@ def try_runner(runner: Runner) -> RunnerTrial:
             runner=runner.name,
             method="emulated" if session.is_emulated else "measured",
             model=MODEL_NAME,
-            peak_bytes=max(memory.load_peak_bytes, memory.inference_peak_bytes),
+            peak_bytes=memory.peak_bytes,
             host=read_host(versions, session.host),
             warnings=tuple(other_runtime(versions, runner.name)),
         )

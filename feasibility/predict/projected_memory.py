@@ -65,10 +65,8 @@ class Phases(NamedTuple):
         """Memory over both."""
         return Range(*(max(ends) for ends in zip(self.load, self.run, strict=True)))
 
-    def with_retained(self, device: Device) -> Phases:
-        """The same with memory that the default allocator of the device retains."""
-        if device.allocator != "glibc":
-            return self
+    def with_retained(self) -> Phases:
+        """The same with memory that glibc's default allocator retains."""
         resident = self.resident_bytes * GLIBC_RETAINED_RATIO
         running = max(0.0, self.run.likely - self.resident_bytes)
         return self._replace(
@@ -94,7 +92,7 @@ def project_memory(profile: Profile, device: Device) -> BytesInterval:
     arch, isa = profile.host.arch, device.isa
     here, there = modelled_on(profile.model, arch), modelled_on(profile.model, isa)
     if arch == isa:
-        has_default = device.allocator == "glibc" and profile.default_allocator is not None
+        has_default = gets_default_glibc(profile, device) and profile.default_allocator is not None
         basis = MemoryBasis(code="same-isa", isa=isa, is_default_allocator=has_default)
         return _interval(phases, device, profile.method, basis)
     basis = MemoryBasis(code="other-isa", isa=isa, measured_isa=arch)
@@ -106,6 +104,23 @@ def project_memory(profile: Profile, device: Device) -> BytesInterval:
             parts_bytes=_parts(there),
         )
     return _interval(phases, device, "projected", basis)
+
+
+def gets_default_glibc(profile: Profile, device: Device) -> bool:
+    """Whether the model gets glibc's allocator on the device, its trim threshold not fixed."""
+    return device.allocator == "glibc" and not profile.workload.settings.has_steady_allocator
+
+
+def changed_peak_high_bytes(profile: Profile, changed: ModelledMemory) -> int:
+    """Upper end of the peak after a change of how the model is loaded, without the runtime.
+
+    What the model of memory missed before the change, it misses after it too.
+    """
+    as_is = modelled_on(profile.model, profile.host.arch)
+    if profile.memory is None or as_is is None:
+        return math.ceil(_from_graph(profile.model, changed).peak.high)
+    missed_ratio = max(1.0, profile.memory.peak_bytes / max(1, as_is.peak_bytes))
+    return round(changed.peak_bytes * CARRIED_HIGH_RATIO * missed_ratio)
 
 
 def peaks_while_loading(profile: Profile, device: Device) -> bool | None:
@@ -126,14 +141,14 @@ def _phases(profile: Profile, device: Device) -> Phases | None:
     if profile.host.arch == device.isa:
         return _same_isa(profile, profile.memory, device)
     phases = carried_over(profile.model, profile.memory, profile.host.arch, device.isa)
-    return phases.with_retained(device)
+    return phases.with_retained() if gets_default_glibc(profile, device) else phases
 
 
 def _same_isa(profile: Profile, memory: Memory, device: Device) -> Phases:
     load, run = memory.load_peak_bytes, memory.inference_peak_bytes or memory.resident_bytes
     load_high, run_high = float(load), float(run)
     default = profile.default_allocator
-    if device.allocator == "glibc" and default is not None:
+    if gets_default_glibc(profile, device) and default is not None:
         running = default.inference_peak_high_bytes or default.resident_high_bytes
         load_high = max(load, default.load_peak_high_bytes * DEFAULT_RANGE_RATIO)
         run_high = max(run, running * DEFAULT_RANGE_RATIO)
@@ -254,7 +269,7 @@ def _measured_on_gpu(seen: GpuMemory, device: Device, gpu: Gpu) -> BytesInterval
     runtime_bytes = device.limits.runtime_bytes.value if gpu.memory_bytes is None else 0
     here = seen.context_bytes
     there = gpu.context_bytes.value if gpu.context_bytes else here
-    peak = max(seen.load_peak_bytes, seen.inference_peak_bytes)
+    peak = seen.peak_bytes
     likely = peak if here is None or there is None else peak - here + there
     ends = sorted((peak, likely))
     return BytesInterval(
@@ -295,5 +310,7 @@ def _without_measurement(profile: Profile, device: Device) -> BytesInterval:
         runtime_bytes = device.limits.runtime_bytes.value
         return BytesInterval(runtime_bytes=runtime_bytes, basis=MemoryBasis(code="not-measured"))
     basis = MemoryBasis(code="graph", isa=device.isa, parts_bytes=_parts(there))
-    phases = _from_graph(profile.model, there).with_retained(device)
+    phases = _from_graph(profile.model, there)
+    if gets_default_glibc(profile, device):
+        phases = phases.with_retained()
     return _interval(phases, device, "projected", basis)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
 LoadingChange: TypeAlias = Literal[
     "external-data",
@@ -18,7 +18,13 @@ Precision: TypeAlias = Literal[
     "fp16", "int8-dynamic", "int8-static", "int8-weights", "int4-weights"
 ]
 """A change of the arithmetic; outputs differ from those of the original."""
+PRECISIONS: Final[tuple[Precision, ...]] = get_args(Precision)
 ChangeCode: TypeAlias = LoadingChange | Literal["steady-allocator"] | Precision
+# The optimizer writes weights into an external file itself, and packed weights beside them.
+INCLUDES: Final[dict[ChangeCode, tuple[ChangeCode, ...]]] = {
+    "optimised-offline": ("external-data",),
+    "prepacked-offline": ("optimised-offline", "external-data"),
+}
 
 _OPTIMISED_OUTSIDE: Final[Changes] = ("optimised-offline", "external-data")
 # Changes that lower memory, the smallest first, for reports that offer one. `fit` asks for all.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from feasibility.records.fit import Drift
+from feasibility.records.drift import Drift
 from feasibility.records.profile import Host
 from feasibility.records.shared_fields import (
     Bytes,

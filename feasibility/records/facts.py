@@ -103,6 +103,11 @@ class ModelledMemory(Record, frozen=True, kw_only=True):
     input_bytes: Annotated[Bytes, doc("Inputs, which the caller holds.")]
     mapped_bytes: Annotated[Bytes, doc("File-backed pages of external data that the runs read.")]
 
+    @property
+    def peak_bytes(self) -> int:
+        """Highest memory while loading and running."""
+        return max(self.load_peak_bytes, self.inference_peak_bytes)
+
 
 class ModelSummary(Record, frozen=True, kw_only=True):
     """Fields that facts and profiles have in common."""

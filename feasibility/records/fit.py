@@ -5,8 +5,17 @@ from __future__ import annotations
 from typing import Annotated, Literal, TypeAlias
 
 from feasibility.records.changes import ChangeCode
+from feasibility.records.drift import Drift
 from feasibility.records.profile import Host, ProfiledModel
-from feasibility.records.shared_fields import Bytes, Count, Nanoseconds, Notice, Ratio, Record, doc
+from feasibility.records.shared_fields import (
+    AllocatorSetting,
+    Bytes,
+    Nanoseconds,
+    Notice,
+    Ratio,
+    Record,
+    doc,
+)
 from feasibility.records.workload import RuntimeSettings, Workload
 
 CandidateStatus: TypeAlias = Literal["modelled", "failed", "misses", "meets"]
@@ -37,6 +46,12 @@ class FitTargets(Record, frozen=True, kw_only=True, omit_defaults=True):
         Bytes | None, doc("Memory limit of the device, for the model and its runtime.")
     ] = None
 
+    @property
+    def enforced_bytes(self) -> int | None:
+        """The lower target of memory, under which the kernel can run a model; None without one."""
+        limits = [each for each in (self.memory_bytes, self.floor_bytes) if each is not None]
+        return min(limits, default=None)
+
 
 class FitFigures(Record, frozen=True, kw_only=True):
     """Figures of the model with one set of changes, on this machine."""
@@ -44,9 +59,6 @@ class FitFigures(Record, frozen=True, kw_only=True):
     load_peak_bytes: Annotated[Bytes, doc("Highest resident memory during loading.")]
     inference_peak_bytes: Annotated[Bytes, doc("Highest resident memory during the runs.")]
     floor_bytes: Annotated[Bytes | None, doc("Memory that the kernel cannot evict.")] = None
-    comfort_bytes: Annotated[
-        Bytes | None, doc("Comfort point: with less memory, the process thrashes.")
-    ] = None
     file_bytes: Annotated[Bytes | None, doc("Size of all files together.")] = None
     load_ns: Annotated[Nanoseconds | None, doc("Time to create the session.")] = None
     median_ns: Annotated[Nanoseconds | None, doc("Median latency.")] = None
@@ -59,34 +71,6 @@ class FitFigures(Record, frozen=True, kw_only=True):
     def peak_bytes(self) -> int:
         """Highest resident memory while loading and running."""
         return max(self.load_peak_bytes, self.inference_peak_bytes)
-
-
-class OutputDrift(Record, frozen=True, kw_only=True):
-    """Difference of one output to that of the original model, over all samples."""
-
-    name: Annotated[str, doc("Output name; untrusted text.")]
-    max_difference: Annotated[float, doc("Largest absolute difference of an element.")]
-    mean_difference: Annotated[float, doc("Mean absolute difference.")]
-    relative_ratio: Annotated[
-        Ratio, doc("Largest difference, divided by the largest absolute value of the original.")
-    ]
-    cosine: Annotated[float | None, doc("Lowest cosine similarity; null for zeros.")] = None
-    top1_ratio: Annotated[
-        Ratio | None, doc("Share of rows with the same largest element; null if it has no classes.")
-    ] = None
-
-
-class Drift(Record, frozen=True, kw_only=True):
-    """How far the outputs of a changed model are from those of the original."""
-
-    sample_count: Annotated[Count, doc("Number of different inputs.")]
-    is_identical: Annotated[bool, doc("True if all outputs are equal bit by bit.")]
-    relative_ratio: Annotated[Ratio, doc("Largest relative difference of all outputs.")]
-    outputs: Annotated[tuple[OutputDrift, ...], doc("Per output.")] = ()
-    first_node: Annotated[
-        str | None, doc("First node whose output drifts; null if not searched.")
-    ] = None
-    first_node_ratio: Annotated[Ratio | None, doc("Relative difference of its output.")] = None
 
 
 class FitCandidate(Record, frozen=True, kw_only=True):
@@ -139,6 +123,9 @@ class Fit(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibilit
     workload: Annotated[Workload, doc("Dims, inputs and threads.")]
     requirements: Annotated[FitTargets, doc("The targets.")]
     baseline: Annotated[FitCandidate, doc("The model as it is.")]
+    baseline_allocator: Annotated[
+        AllocatorSetting, doc("Allocator of the peaks of the model as it is.")
+    ] = "steady"
     candidates: Annotated[
         tuple[FitCandidate, ...], doc("Changed models, in the order of the search.")
     ] = ()

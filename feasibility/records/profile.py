@@ -98,6 +98,11 @@ class Memory(Record, frozen=True, kw_only=True):
         Bytes | None, doc("Highest number of bytes in use in the arena.")
     ] = None
 
+    @property
+    def peak_bytes(self) -> int:
+        """Highest resident memory while loading and running."""
+        return max(self.load_peak_bytes, self.inference_peak_bytes or self.resident_bytes)
+
 
 class DefaultAllocator(Record, frozen=True, kw_only=True):
     """Range of memory with the default allocator, from several children.
@@ -135,6 +140,11 @@ class GpuMemory(Record, frozen=True, kw_only=True):
     inference_peak_bytes: Annotated[Bytes, doc("Highest memory while running, context included.")]
     weights_bytes: Annotated[Bytes | None, doc("Memory after loading without the context.")] = None
     workspace_bytes: Annotated[Bytes, doc("Memory that running added: activations and workspace.")]
+
+    @property
+    def peak_bytes(self) -> int:
+        """Highest memory while loading and running."""
+        return max(self.load_peak_bytes, self.inference_peak_bytes)
 
 
 class Latency(Record, frozen=True, kw_only=True):

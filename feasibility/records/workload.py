@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from feasibility.records.shared_fields import Assumption, Count, Record, ValueKind, doc
 
@@ -42,6 +42,16 @@ class InputPlan(Record, frozen=True, kw_only=True):
     dims: Annotated[dict[str, int], doc("Symbolic dims and their sizes.")] = {}
     assumptions: Annotated[tuple[Assumption, ...], doc("Sizes and values that were assumed.")] = ()
 
+    @property
+    def has_random_inputs(self) -> bool:
+        """Whether another seed gives other inputs."""
+        return any(each.fill.kind in ("uniform", "integers") for each in self.inputs)
+
+
+# A fixed threshold of any kind stops glibc from adapting it. Without that, two processes with
+# the same model differ by up to 12 %. The value is glibc's own initial one.
+STEADY_ENVIRONMENT: Final = {"MALLOC_TRIM_THRESHOLD_": "131072"}
+
 
 class RuntimeSettings(Record, frozen=True, kw_only=True):
     """How ONNX Runtime is set up for a model; the defaults are its own."""
@@ -58,6 +68,11 @@ class RuntimeSettings(Record, frozen=True, kw_only=True):
     environment: Annotated[
         dict[str, str], doc("Variables that the process needs before it starts.")
     ] = {}
+
+    @property
+    def has_steady_allocator(self) -> bool:
+        """Whether glibc's trim threshold is fixed."""
+        return self.environment.keys() >= STEADY_ENVIRONMENT.keys()
 
 
 class Workload(Record, frozen=True, kw_only=True):

@@ -12,10 +12,6 @@ from typing import Final
 # A folder that Python runs by its __main__.py, and that can be copied to another machine.
 CHILD_FOLDER: Final = Path(__file__).with_name("child")
 
-# A fixed threshold of any kind stops glibc from adapting it. Without that, two processes with
-# the same model differ by up to 12 %. The value is glibc's own initial one.
-STEADY_ENVIRONMENT: Final = {"MALLOC_TRIM_THRESHOLD_": "131072"}
-
 # What a child needs to find its libraries, hardware and locale. Other variables, such as
 # MALLOC_*, LD_PRELOAD, OMP_* or PYTHON*, would change the figures without a trace.
 _INHERITED: Final = frozenset(

@@ -258,11 +258,7 @@ def _baseline_and_estimate(
     floor = memory.floor_bytes + kernel
     comfort = max(floor, memory.inference_peak_bytes + kernel)
     charged = unlimited.final_usage.peak_bytes
-    most = (
-        max(memory.load_peak_bytes, memory.inference_peak_bytes) + files_bytes
-        if charged is None
-        else charged - baseline
-    )
+    most = memory.peak_bytes + files_bytes if charged is None else charged - baseline
     return baseline, bisection.Estimate(
         floor_bytes=floor,
         comfort_bytes=comfort,

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from feasibility.records.changes import ChangeCode
-from feasibility.records.fit import Fit
+from feasibility.records.changes import INCLUDES, ChangeCode
 
 
 class ChangeText(NamedTuple):
@@ -99,10 +98,6 @@ CHANGE_TEXTS: Final[dict[ChangeCode, ChangeText]] = {
         "outputs differ",
     ),
 }
-_INCLUDED: Final[dict[ChangeCode, ChangeCode]] = {
-    "optimised-offline": "external-data",
-    "prepacked-offline": "optimised-offline",
-}
 
 
 def main_changes(changes: Sequence[ChangeCode]) -> tuple[ChangeCode, ...]:
@@ -110,7 +105,7 @@ def main_changes(changes: Sequence[ChangeCode]) -> tuple[ChangeCode, ...]:
 
     The steady allocator is left out too, unless it is the only change: all changed models have it.
     """
-    included = {_INCLUDED[code] for code in changes if code in _INCLUDED}
+    included = {each for code in changes for each in INCLUDES.get(code, ())}
     if len(changes) > 1:
         included.add("steady-allocator")
     return tuple(code for code in changes if code not in included)
@@ -119,10 +114,3 @@ def main_changes(changes: Sequence[ChangeCode]) -> tuple[ChangeCode, ...]:
 def changes_text(changes: Iterable[ChangeCode]) -> str:
     """Titles of changes, as a list; `as it is` for none."""
     return ", ".join(CHANGE_TEXTS[code].title for code in changes) or "as it is"
-
-
-def has_default_allocator(fit: Fit) -> bool:
-    """Whether the model as it is was measured with glibc's default allocator."""
-    if fit.candidates:
-        return any("steady-allocator" in each.changes for each in fit.candidates)
-    return fit.requirements.device is None and fit.host.libc.startswith("glibc")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from feasibility.records.fit import Drift
+from feasibility.records.drift import Drift
 from feasibility.render.reports.sections import counted, name_text
 from feasibility.units import format_number, format_percent, format_similarity
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from feasibility.records.changes import ChangeCode
+from feasibility.records.changes import PRECISIONS, ChangeCode
 from feasibility.records.fit import Fit, FitCandidate
 from feasibility.records.proof import Outcome
 from feasibility.render.reports.change_texts import CHANGE_TEXTS, changes_text, main_changes
@@ -117,16 +117,12 @@ def _answer_rows(fit: Fit) -> Iterator[Row]:
     if shown.float_nodes:
         names = ", ".join(name_text(name, 48) for name in shown.float_nodes)
         yield Row("in float", f"{names}; their values drift first")
-    limits = [
-        each
-        for each in (fit.requirements.memory_bytes, fit.requirements.floor_bytes)
-        if each is not None
-    ]
-    if fit.proof_outcome is not None and limits:
+    limit_bytes = fit.requirements.enforced_bytes
+    if fit.proof_outcome is not None and limit_bytes is not None:
         tone: Tone = "good" if fit.proof_outcome == "survived" else "caution"
-        limit = f"with {format_bytes(min(limits))} above the baseline, enforced by the kernel"
+        limit = f"with {format_bytes(limit_bytes)} above the baseline, enforced by the kernel"
         yield Row("proof", f"{limit}, it {_PROOFS[fit.proof_outcome]}", tone)
-    elif fit.chosen is not None and limits and fit.is_complete:
+    elif fit.chosen is not None and limit_bytes is not None and fit.is_complete:
         yield Row("proof", "none: no run under an enforced limit was possible", "caution")
     if len(fit.loads_on) > 1:
         yield Row("loads on", f"{' and '.join(fit.loads_on)} (emulated)")
@@ -156,7 +152,7 @@ def _why_text(fit: Fit, chosen: FitCandidate) -> str:
 
 
 def _has_other_arithmetic(candidate: FitCandidate) -> bool:
-    return any(code.startswith(("int", "fp")) for code in candidate.changes)
+    return any(code in PRECISIONS for code in candidate.changes)
 
 
 def _next_rows(fit: Fit) -> Iterator[Row]:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
 from feasibility.records.fit import Figure, Fit, FitCandidate, FitTargets
-from feasibility.render.reports.change_texts import has_default_allocator
 from feasibility.render.reports.drift_texts import drift_percent
 from feasibility.render.reports.sections import Column, Grid, known, name_text
 from feasibility.units import (
@@ -140,13 +139,13 @@ def _targets(wanted: FitTargets) -> dict[Figure, str]:
 def figure_remarks(fit: Fit) -> Iterator[str]:
     """What the figures include, and how they were measured."""
     yield "memory: highest resident memory, without the baseline (Python and the runtime)"
-    if has_default_allocator(fit):
+    if fit.baseline_allocator == "default":
         yield (
             "peaks as it is: default allocator, which varies by up to 20 %; other memory: steady "
             "allocator"
         )
     if fit.requirements.device is not None:
         yield (
-            f"on the device ({name_text(fit.requirements.device)}): projected; memory with its "
-            "runtime, upper end of the 80 % interval; likely time"
+            f"on the device ({name_text(fit.requirements.device)}): projected; upper end of "
+            "memory with the runtime, and likely time"
         )

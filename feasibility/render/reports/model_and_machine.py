@@ -105,7 +105,7 @@ def reserve_row(profile: Profile) -> Row:
         peak = profile.process_peak_bytes
         text = "" if peak is None else " at the peak of the whole process, runtime included"
         return Row("memory", format_bytes(peak) + text)
-    measured = max(memory.load_peak_bytes, memory.inference_peak_bytes or 0)
+    measured = memory.peak_bytes
     default = profile.default_allocator
     if default is None:
         text = f"reserve {format_bytes(measured)}"

@@ -7,6 +7,7 @@ from typing import Final
 
 from feasibility.records.assessment import MemoryLimit, Part, Reason, ReasonCode, SystemName
 from feasibility.records.device import Role
+from feasibility.records.workload import STEADY_ENVIRONMENT
 from feasibility.render.reports.change_texts import changes_text
 from feasibility.text import safe_text
 from feasibility.units import (
@@ -21,7 +22,7 @@ from feasibility.units import (
 )
 
 # The setting that makes glibc return freed memory.
-TRIM_SETTING: Final = "MALLOC_TRIM_THRESHOLD_=131072"
+TRIM_SETTING: Final = " ".join(f"{name}={value}" for name, value in STEADY_ENVIRONMENT.items())
 
 _ROLES: Final[dict[Role, str]] = {
     "foreground": "a foreground app",

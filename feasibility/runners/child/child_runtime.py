@@ -64,12 +64,12 @@ def bind_run(session: Any, feeds: dict[str, Any]) -> Callable[[], list[Any]]:
 
 
 def save_outputs(numpy: ModuleType, outputs: list[Any], path: str) -> None:
-    """Writes outputs that are arrays of numbers to a .npz file, by position."""
+    """Writes outputs that are arrays of numbers or text to a .npz file, by position."""
     arrays = {}
     for position, output in enumerate(outputs):
         value = output.numpy() if type(output).__name__ == "OrtValue" else output
-        if isinstance(value, numpy.ndarray) and value.dtype != object:
-            arrays[str(position)] = value
+        if isinstance(value, numpy.ndarray):
+            arrays[str(position)] = value.astype(str) if value.dtype == object else value
     numpy.savez(path, **arrays)
 
 
