@@ -8,8 +8,8 @@ meaning. New fields keep the version, because readers ignore unknown fields.
 * feasibility/profile/1, feasibility/assessment/1, feasibility/facts/1,
   feasibility/catalogue/1, feasibility/device/1, feasibility/doctor/1,
   feasibility/proof/1, feasibility/baseline/1, feasibility/budget/1, feasibility/runners/1,
-  feasibility/trial/1, feasibility/session_options/1,
-  feasibility/comparison/1: first.
+  feasibility/trial/1, feasibility/session_options/1, feasibility/comparison/1, feasibility/fit/1,
+  feasibility/accuracy/1: first.
 """
 
 from __future__ import annotations

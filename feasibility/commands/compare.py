@@ -57,10 +57,8 @@ def compare(
     """
     options = measure_options(inputs, measuring, threads or 1)
     from feasibility.compare.compare_models import compare_subjects
-    from feasibility.compare.subjects import require_several
     from feasibility.render.reports.compare import compare_report
 
-    require_several(subjects or ())
     with open_output(out.output, force=out.force) as file:
         found = _subjects(subjects or ())
         with progress_on("compare", quiet=out.quiet) as progress:

@@ -148,7 +148,7 @@ def fit(
         refuse_existing(out.output, force=out.force)
     with (
         progress_on(model.name, quiet=out.quiet) as progress,
-        fit_model(model, options, wanted, _reporter(progress, search.max_time)) as found,
+        fit_model(model, options, wanted, _reporter(progress)) as found,
     ):
         answer = found.fit
         if out.output is not None and found.model is not None and found.profile is not None:
@@ -234,17 +234,13 @@ def _time(text: str | None) -> tuple[int | None, float | None]:
     return duration_ns, ratio
 
 
-def _reporter(progress: Progress, max_time_s: float) -> Report:
+def _reporter(progress: Progress) -> Report:
     """Shows the candidate that is measured, the nearest so far, and the time left."""
     from feasibility.render.reports.fit import search_text
 
     def report(
         changes: tuple[ChangeCode, ...], nearest: FitCandidate | None, seconds_left: float
     ) -> None:
-        progress(
-            max(0, round(max_time_s - seconds_left)),
-            round(max_time_s),
-            search_text(changes, nearest, seconds_left),
-        )
+        progress(0, 0, search_text(changes, nearest, seconds_left))
 
     return report

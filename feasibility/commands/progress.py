@@ -23,6 +23,8 @@ _NAME_LIMIT: Final = 32
 def progress_on(subject: str, *, quiet: bool) -> Iterator[Progress]:
     """A callback for steps of work: number of done steps, of all steps, name of the current step.
 
+    The number of all steps is 0 if it is not known.
+
     A terminal shows a bar that disappears at the end, other streams one line per step;
     quiet shows nothing.
     """
@@ -47,7 +49,7 @@ def _lines(name: str) -> Progress:
     shown: set[str] = set()
 
     def progress(done: int, total: int, doing: str) -> None:
-        if done < total and doing not in shown:
+        if (done < total or not total) and doing and doing not in shown:
             shown.add(doing)
             step = f" ({done + 1} of {total})" if total > 1 else ""
             sys.stderr.write(f"{name}: {safe_text(doing)}{step}\n")
@@ -65,7 +67,7 @@ def _bar(name: str) -> Iterator[Progress]:
     timer.start()
 
     def progress(done: int, total: int, doing: str) -> None:
-        bar.update(task, completed=done, total=total, doing=safe_text(doing, _NAME_LIMIT))
+        bar.update(task, completed=done, total=total or None, doing=safe_text(doing, _NAME_LIMIT))
 
     try:
         yield progress

@@ -133,12 +133,11 @@ def _readings(
 
 
 def _profile_warnings(sides: Sequence[Side]) -> Iterator[Notice]:
-    """Warnings of the profiles, those of one kind once, with the labels of their subjects."""
-    found: dict[str, list[tuple[str, Notice]]] = {}
+    """Warnings of the profiles, equal ones once, with the labels of their subjects."""
+    found: dict[Notice, list[str]] = {}
     for label, side in zip(LABELS, sides, strict=False):
         for notice in side.profile.warnings:
-            found.setdefault(notice.code, []).append((label, notice))
-    for code, notices in found.items():
-        labels = ", ".join(dict.fromkeys(label for label, _ in notices))
-        first = notices[0][1]
-        yield Notice(code=code, message=f"{labels}: {first.message}", hint=first.hint)
+            found.setdefault(notice, []).append(label)
+    for notice, labels in found.items():
+        message = f"{', '.join(dict.fromkeys(labels))}: {notice.message}"
+        yield Notice(code=notice.code, message=message, hint=notice.hint)

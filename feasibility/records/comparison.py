@@ -9,6 +9,7 @@ from feasibility.records.profile import Host
 from feasibility.records.shared_fields import (
     Bytes,
     Count,
+    Document,
     Method,
     Nanoseconds,
     Notice,
@@ -156,12 +157,9 @@ class ComparedOutputs(Record, frozen=True, kw_only=True):
     drift: Annotated[Drift, doc("How far the outputs differ.")]
 
 
-class Comparison(
-    Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/comparison/1"
-):
+class Comparison(Document, frozen=True, kw_only=True, tag="feasibility/comparison/1"):
     """Figures of models or saved profiles side by side."""
 
-    tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
     compared_at: Annotated[str, doc("UTC time, ISO 8601.")]
     subjects: Annotated[tuple[ComparedSubject, ...], doc("At least two, the reference first.")]
     conditions: Annotated[

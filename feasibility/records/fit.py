@@ -10,6 +10,7 @@ from feasibility.records.profile import Host, ProfiledModel
 from feasibility.records.shared_fields import (
     AllocatorSetting,
     Bytes,
+    Document,
     Nanoseconds,
     Notice,
     Ratio,
@@ -113,10 +114,9 @@ class Offer(Record, frozen=True, kw_only=True):
     memory_bytes: Annotated[Bytes, doc("Modelled peak.")]
 
 
-class Fit(Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/fit/1"):
+class Fit(Document, frozen=True, kw_only=True, tag="feasibility/fit/1"):
     """The answer of `fit`."""
 
-    tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
     measured_at: Annotated[str, doc("UTC time, ISO 8601.")]
     model: Annotated[ProfiledModel, doc("The original model.")]
     host: Annotated[Host, doc("The machine and its versions.")]

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from feasibility.records.shared_fields import Count, Record, TensorSpec, doc
+from feasibility.records.shared_fields import Count, Document, TensorSpec, doc
 from feasibility.records.workload import RuntimeSettings
 
 
-class SessionOptions(
-    Record, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/session_options/1"
-):
+class SessionOptions(Document, frozen=True, kw_only=True, tag="feasibility/session_options/1"):
     """The options that a model was measured with, for any language."""
 
-    tool_version: Annotated[str, doc("Version of feasibility that wrote this.")]
     model: Annotated[str, doc("File name of the model, in the folder of this document.")]
     data_files: Annotated[
         tuple[str, ...], doc("Files with its weights, relative to the folder; may be empty.")

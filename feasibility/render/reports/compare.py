@@ -16,6 +16,7 @@ from feasibility.records.comparison import (
     FigureName,
 )
 from feasibility.records.workload import RuntimeSettings
+from feasibility.render.reports.change_texts import CHANGE_TEXTS
 from feasibility.render.reports.compare_figures import (
     CLEAR_FACTOR,
     FIGURES,
@@ -186,10 +187,10 @@ def _settings_texts(settings: RuntimeSettings) -> Iterator[str]:
     if settings.optimization_level == "disabled":
         yield "optimizer off"
     if not settings.prepacking:
-        yield "prepacking off"
+        yield CHANGE_TEXTS["prepacking-off"].title
     if not settings.arena:
-        yield "arena off"
+        yield CHANGE_TEXTS["arena-off"].title
     elif not settings.memory_pattern:
-        yield "memory pattern off"
+        yield CHANGE_TEXTS["pattern-off"].title
     for name, value in sorted(settings.environment.items()):
         yield name_text(f"{name}={value}")

@@ -175,7 +175,9 @@ def _change_remarks(model: ModelAssessment) -> tuple[str, ...]:
         if change is not None and found.verdict == "does-not-fit":
             titles = joined([CHANGE_TEXTS[code].title for code in change.changes])
             high = format_bytes(change.actual_high_bytes)
-            text = f"with {titles}: at most {high} with the runtime (modelled)"
+            # The profile has memory with the steady allocator; other changes are modelled.
+            how = "" if change.code == "steady-allocator" else " (modelled)"
+            text = f"with {titles}: at most {high} with the runtime{how}"
             names.setdefault(text, []).append(name_text(found.name, 32))
     return tuple(
         f"memory alone would fit on {joined(devices)} {text}" for text, devices in names.items()
