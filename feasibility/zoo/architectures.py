@@ -16,10 +16,11 @@ from feasibility.paths import cache_dir
 from feasibility.text import safe_text
 from feasibility.units import format_bytes
 from feasibility.write_atomically import whole_file
-from feasibility.zoo.convolutional_networks import mobilenet_v2, resnet18_fastai, resnet101, yamnet
+from feasibility.zoo.image_classifiers import mobilenet_v2, resnet18_fastai, resnet101
 from feasibility.zoo.network import Network
 from feasibility.zoo.onnx_file import write_network
-from feasibility.zoo.transformer import BERT_BASE, MINILM_L6, XLMR_BASE, encoder
+from feasibility.zoo.sentence_encoders import BERT_BASE, MINILM_L6, XLMR_BASE, encoder
+from feasibility.zoo.sound_events import yamnet
 
 _NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
