@@ -137,16 +137,17 @@ class Network:
         groups: int = 1,
         bias: bool = True,
         axes: int = 2,
+        gain: float = 1.0,
     ) -> str:
         """Adds a convolution from `channels[0]` to `channels[1]` channels, square or along 1 axis.
 
         `pads` are those before and then those after, such as top, left, bottom, right; by default
-        half the kernel on each side.
+        half the kernel on each side. `gain` scales the weights for activations other than ReLU.
         """
         channels_in, channels_out = channels
         fan_in = channels_in // groups * kernel**axes
         shape = (channels_out, channels_in // groups, *(kernel,) * axes)
-        inputs = [x, self.weight(f"{name}.weight", *shape, spread=relu_spread(fan_in))]
+        inputs = [x, self.weight(f"{name}.weight", *shape, spread=gain * relu_spread(fan_in))]
         if bias:
             inputs.append(self.weight(f"{name}.bias", channels_out, spread=0.05))
         return self.node(
