@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from feasibility.zoo.network import Network
 
 # From a network, a value and the name of the result to the name of the result.
 Activation: TypeAlias = Callable[[Network, str, str], str]
+
+# Orders of the axes batch, position, head and value.
+VALUES: Final = (0, 2, 1, 3)
+KEYS: Final = (0, 2, 3, 1)
 
 
 def relu(g: Network, x: str, name: str) -> str:
@@ -71,33 +74,57 @@ def layer_norm(
     return g.node("Add", y, g.weight(f"{name}.bias", width, spread=0.02), name=output or name)
 
 
-@dataclass(frozen=True, slots=True)
-class Heads:
-    """Attention of `count` heads over vectors of `width` values; batch and length stay open."""
+class Attention:
+    """Attention with several heads; batch and length stay open.
 
-    width: int
-    count: int
+    Source: Vaswani et al. 2017, "Attention Is All You Need", section 3.2.
 
-    def declare(self, g: Network) -> None:
-        """Adds the shapes that the methods use, once per network."""
-        size = self.width // self.count
-        g.scalar("root_head_size", math.sqrt(size))
+    Args:
+        scales_query: True if the query is scaled, False if its products with the keys are.
+    """
+
+    def __init__(
+        self,
+        g: Network,
+        width: int,
+        head_count: int,
+        *,
+        scales_query: bool = False,
+        key_has_bias: bool = True,
+    ) -> None:
+        self._g = g
+        self._sizes = (width, width)
+        self._scales_query = scales_query
+        self._key_has_bias = key_has_bias
+        head_size = width // head_count
+        g.scalar("root_head_size", math.sqrt(head_size))
         # A zero keeps the dim of the input.
-        g.integers("split_heads", 0, 0, self.count, size)
-        g.integers("join_heads", 0, 0, self.width)
+        g.integers("split_heads", 0, 0, head_count, head_size)
+        g.integers("join_heads", 0, 0, width)
 
-    def project(self, g: Network, x: str, name: str, order: tuple[int, ...]) -> str:
-        """One vector per head and position, with axes (batch, position, head, value) in order."""
-        return self.split(g, g.linear(x, name, (self.width, self.width)), name, order)
+    def query(self, x: str, name: str) -> str:
+        """What each head looks for: batch x head x position x value."""
+        x = self._g.linear(x, name, self._sizes)
+        if self._scales_query:
+            x = self._scaled(x, name)
+        return self.split(x, name, VALUES)
 
-    def split(self, g: Network, x: str, name: str, order: tuple[int, ...]) -> str:
-        """The vectors of `project` from values that are projected already."""
-        y = g.node("Reshape", x, "split_heads", name=f"{name}.split")
-        return g.node("Transpose", y, name=f"{name}.heads", perm=order)
+    def key(self, x: str, name: str, order: tuple[int, ...]) -> str:
+        """What each head compares with a query."""
+        project = self._g.linear if self._key_has_bias else self._g.matmul
+        return self.split(project(x, name, self._sizes), name, order)
+
+    def value(self, x: str, name: str) -> str:
+        """What each head takes from a position: batch x head x position x value."""
+        return self.split(self._g.linear(x, name, self._sizes), name, VALUES)
+
+    def split(self, x: str, name: str, order: tuple[int, ...]) -> str:
+        """Projected values, one vector per head; `order` is VALUES or KEYS."""
+        y = self._g.node("Reshape", x, "split_heads", name=f"{name}.split")
+        return self._g.node("Transpose", y, name=f"{name}.heads", perm=order)
 
     def attend(
         self,
-        g: Network,
         query: str,
         key: str,
         value: str,
@@ -105,27 +132,29 @@ class Heads:
         *,
         bias: str | None = None,
         position_scores: str | None = None,
+        output: str | None = None,
     ) -> str:
-        """The values, weighted by how well keys match a query, with the heads joined again.
+        """The values, weighted by how well keys match the query, joined and projected.
 
-        Key has axes (batch, head, value, position). `position_scores` join the scores before they
-        are scaled, `bias` after.
-        Source: Vaswani et al. 2017, "Attention Is All You Need", section 3.2.
+        The order of `key` is KEYS. `position_scores` are scaled with the other scores, `bias` is
+        not. `output` is the name of the projection.
         """
+        g = self._g
         scores = g.node("MatMul", query, key, name=f"{scope}.scores")
         if position_scores is not None:
             scores = g.node("Add", scores, position_scores, name=f"{scope}.with_positions")
-        scores = g.node("Div", scores, "root_head_size", name=f"{scope}.scaled")
+        if not self._scales_query:
+            scores = self._scaled(scores, scope)
         if bias is not None:
             scores = g.node("Add", scores, bias, name=f"{scope}.masked")
         weights = g.node("Softmax", scores, name=f"{scope}.softmax", axis=-1)
         y = g.node("MatMul", weights, value, name=f"{scope}.context")
         y = g.node("Transpose", y, name=f"{scope}.rows", perm=(0, 2, 1, 3))
-        return g.node("Reshape", y, "join_heads", name=f"{scope}.joined")
+        y = g.node("Reshape", y, "join_heads", name=f"{scope}.joined")
+        return g.linear(y, output or f"{scope}.output", self._sizes)
 
-    def attention(
+    def layer(
         self,
-        g: Network,
         x: str,
         scope: str,
         *,
@@ -133,16 +162,15 @@ class Heads:
         bias: str | None = None,
         output: str | None = None,
     ) -> str:
-        """Attention of x to `memory`, by default to itself, and the projection behind it.
-
-        `output` is the name of that projection.
-        """
+        """Attention of x to `memory`, by default to itself."""
         memory = memory or x
-        query = self.project(g, x, f"{scope}.query", (0, 2, 1, 3))
-        value = self.project(g, memory, f"{scope}.value", (0, 2, 1, 3))
-        key = self.project(g, memory, f"{scope}.key", (0, 2, 3, 1))
-        y = self.attend(g, query, key, value, scope, bias=bias)
-        return g.linear(y, output or f"{scope}.output", (self.width, self.width))
+        query = self.query(x, f"{scope}.query")
+        value = self.value(memory, f"{scope}.value")
+        key = self.key(memory, f"{scope}.key", KEYS)
+        return self.attend(query, key, value, scope, bias=bias, output=output)
+
+    def _scaled(self, x: str, name: str) -> str:
+        return self._g.node("Div", x, "root_head_size", name=f"{name}.scaled")
 
 
 def feed_forward(

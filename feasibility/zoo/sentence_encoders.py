@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from feasibility.zoo.blocks import Heads, feed_forward, gelu, layer_norm
+from feasibility.zoo.blocks import Attention, feed_forward, gelu, layer_norm
 from feasibility.zoo.network import Network, Value
 
 FLOAT32_MIN: Final = -3.4028234663852886e38
@@ -40,7 +40,7 @@ class EncoderShape:
 MINILM_L6: Final = EncoderShape("minilm-l6", 30522, 512, 6, 384, 12, 1536)
 BERT_BASE: Final = EncoderShape("bert-base", 30522, 512, 12, 768, 12, 3072)
 # tohoku-nlp/bert-base-japanese-whole-word-masking, which sentence encoders start from.
-BERT_BASE_JAPANESE: Final = EncoderShape("bert-base-japanese", 32000, 512, 12, 768, 12, 3072)
+BERT_BASE_JA: Final = EncoderShape("bert-base-ja", 32000, 512, 12, 768, 12, 3072)
 XLMR_BASE: Final = EncoderShape("xlmr-base", 250002, 514, 12, 768, 12, 3072, padding_id=1)
 
 
@@ -80,15 +80,19 @@ def _encode(g: Network, shape: EncoderShape, output: str) -> tuple[str, str]:
     """Adds the encoder; returns its last hidden state and its mask of batch x sequence."""
     tokens = g.input("input_ids", "batch", "sequence", dtype="int64")
     mask = g.input("attention_mask", "batch", "sequence", dtype="int64")
-    heads = Heads(shape.hidden_size, shape.head_count)
-    _declare_constants(g, heads)
+    # The order of the recorded files.
+    for name, value in (("half", 0.5), ("one", 1.0), ("two", 2.0), ("root_two", math.sqrt(2))):
+        g.scalar(name, value)
+    attention = Attention(g, shape.hidden_size, shape.head_count)
+    g.scalar("epsilon", LAYER_NORM_EPSILON)
+    g.scalar("float32_min", FLOAT32_MIN)
     x = _embed(g, shape, tokens)
     bias = _attention_bias(g, mask)
     sizes = (shape.hidden_size, shape.intermediate_size)
     for layer in range(shape.layer_count):
         scope = f"encoder.layer.{layer}"
-        y = heads.attention(
-            g, x, f"{scope}.attention.self", bias=bias, output=f"{scope}.attention.output.dense"
+        y = attention.layer(
+            x, f"{scope}.attention.self", bias=bias, output=f"{scope}.attention.output.dense"
         )
         y = g.node("Add", y, x, name=f"{scope}.attention.output.add")
         x = _layer_norm(g, y, f"{scope}.attention.output.LayerNorm", shape)
@@ -98,15 +102,6 @@ def _encode(g: Network, shape: EncoderShape, output: str) -> tuple[str, str]:
         is_last = layer == shape.layer_count - 1
         x = _layer_norm(g, y, name, shape, output=output if is_last else name)
     return x, mask
-
-
-def _declare_constants(g: Network, heads: Heads) -> None:
-    """Adds the scalars in the order that the recorded files have."""
-    for name, value in (("half", 0.5), ("one", 1.0), ("two", 2.0), ("root_two", math.sqrt(2))):
-        g.scalar(name, value)
-    heads.declare(g)
-    g.scalar("epsilon", LAYER_NORM_EPSILON)
-    g.scalar("float32_min", FLOAT32_MIN)
 
 
 def _embed(g: Network, shape: EncoderShape, tokens: str) -> str:
