@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
@@ -38,6 +38,7 @@ from feasibility.zoo.sound_events import yamnet, yamnet_waveform
 from feasibility.zoo.speaker_embeddings import wespeaker_resnet34
 from feasibility.zoo.whisper import whisper_tiny_decoder, whisper_tiny_encoder
 
+_NEAR_NAMES: Final = 3
 _NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -263,13 +264,40 @@ def entries() -> tuple[ZooEntry, ...]:
     return _ENTRIES
 
 
+def find(name: str) -> ZooEntry:
+    """The architecture of that name.
+
+    Raises:
+        UsageError: There is none; the hint has near names.
+    """
+    by_name = {entry.name: entry for entry in _ENTRIES}
+    if name in by_name:
+        return by_name[name]
+    near = [f"`{known}`" for known in _near_names(name.lower(), by_name)]
+    raise UsageError(
+        f"Cannot build '{safe_text(name)}'",
+        f"the zoo has {', '.join(by_name)}",
+        f"did you mean {' or '.join(near)}?" if near else "run `feasibility zoo list`",
+    )
+
+
+def _near_names(typed: str, by_name: Mapping[str, ZooEntry]) -> list[str]:
+    """At most three names: of entries that contain the text, else similar ones."""
+    containing = [
+        entry.name for entry in by_name.values() if typed in f"{entry.name} {entry.source}".lower()
+    ]
+    if typed and containing:
+        return containing[:_NEAR_NAMES]
+    return get_close_matches(typed, by_name, n=_NEAR_NAMES)
+
+
 def build(name: str, *, folder: Path | None = None) -> Path:
     """Path of the architecture's ONNX file, which is written if it does not exist.
 
     It is `NAME.onnx` in a folder, by default in the user's cache, where a damaged file is
     replaced. No file is replaced in another folder.
     """
-    entry = _find(name)
+    entry = find(name)
     path = (folder or cache_dir() / "zoo" / entry.sha256[:8]) / f"{entry.name}.onnx"
     # Checked first: another process may have written the whole file meanwhile.
     is_taken = folder is not None and path.exists()
@@ -283,18 +311,6 @@ def build(name: str, *, folder: Path | None = None) -> Path:
         )
     _write_whole(path, entry.file_bytes, partial(write_network, entry.network()))
     return path
-
-
-def _find(name: str) -> ZooEntry:
-    by_name = {entry.name: entry for entry in _ENTRIES}
-    if name in by_name:
-        return by_name[name]
-    close = get_close_matches(name.lower(), by_name, n=1)
-    raise UsageError(
-        f"Cannot build '{safe_text(name)}'",
-        f"the zoo has {', '.join(by_name)}",
-        f"did you mean `{close[0]}`?" if close else "run `feasibility zoo list`",
-    )
 
 
 def _is_intact(path: Path, file_bytes: int, sha256: str) -> bool:
