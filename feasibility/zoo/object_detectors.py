@@ -24,8 +24,8 @@ _SILU_GAIN: Final = 1.25
 def yolov8n() -> Network:
     """YOLOv8n for an image of 640 x 640, as PyTorch exports it, to boxes and scores of 80 classes.
 
-    Ultralytics counts 3 157 200 parameters and 8.7 to 8.9 GFLOPs, a multiply-add being two. Here
-    batch normalisation is folded, and the centres and strides of the 8400 boxes are initializers.
+    Ultralytics counts 3 151 904 parameters and 8.7 GFLOP with folded batch normalisation, a
+    multiply-add being two. The centres and strides of the 8400 boxes are initializers too.
     Source: ultralytics, cfg/models/v8/yolov8.yaml, nn/modules/block.py (`C2f`, `SPPF`, `DFL`) and
     nn/modules/head.py (`Detect`).
     """
