@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import hashlib
 import math
+import shutil
 import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +34,11 @@ LARGE = tuple(entry for entry in zoo.entries() if entry.file_bytes >= LARGE_BYTE
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("zoo")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder for a gigabyte of models, which pytest would keep for three sessions."""
+    path = tmp_path_factory.mktemp("zoo")
+    yield path
+    shutil.rmtree(path)
 
 
 def entry_named(name: str) -> ZooEntry:
@@ -71,9 +75,10 @@ def test_build_writes_the_recorded_bytes(entry: ZooEntry, folder: Path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("entry", LARGE, ids=lambda entry: entry.name)
-def test_large_files_have_the_recorded_bytes(entry: ZooEntry, tmp_path: Path):
-    path = zoo.build(entry.name, folder=tmp_path)
+def test_large_files_have_the_recorded_bytes(entry: ZooEntry, folder: Path):
+    path = zoo.build(entry.name, folder=folder)
     assert (path.stat().st_size, digest(path)) == (entry.file_bytes, entry.sha256)
+    path.unlink()
 
 
 def test_encoder_leaves_masked_tokens_out(folder: Path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -62,8 +63,11 @@ PUBLISHED: tuple[tuple[str, str, float, str], ...] = (
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("zoo")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder for a gigabyte of models, which pytest would keep for three sessions."""
+    path = tmp_path_factory.mktemp("zoo")
+    yield path
+    shutil.rmtree(path)
 
 
 @pytest.fixture(scope="module")
@@ -204,12 +208,13 @@ def test_networks_run_with_the_inputs_that_the_tool_chooses(
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted({*NAMES} - {*QUICK}))
 def test_large_networks_run_with_the_inputs_that_the_tool_chooses(
-    reading_of: Callable[[str], ModelReading], tmp_path: Path, name: str
+    reading_of: Callable[[str], ModelReading], folder: Path, name: str
 ) -> None:
     """As for the others; onnx checks files of up to 2 GB."""
-    path = zoo.build(name, folder=tmp_path)
+    path = zoo.build(name, folder=folder)
     onnx.checker.check_model(path, full_check=True)
     check_runs(path, reading_of(name))
+    path.unlink()
 
 
 def check_runs(path: Path, reading: ModelReading) -> None:
