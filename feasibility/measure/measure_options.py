@@ -11,7 +11,7 @@ from feasibility.errors import UsageError
 from feasibility.text import safe_text
 
 if TYPE_CHECKING:
-    from feasibility.records.workload import RuntimeSettings
+    from feasibility.records.workload import EngineName, RuntimeSettings
 
 Progress: TypeAlias = Callable[[int, int, str], None]
 """Called with the number of finished steps, the number of all steps, and the current step."""
@@ -64,13 +64,20 @@ class MeasureOptions:
     run_count: int | None = None
     timeout_s: float = DEFAULT_TIMEOUT_S
     provider: str = "cpu"
+    engine: EngineName = "onnxruntime"
     seed: int = 0
     recipe: str = "as-is"
     settings: RuntimeSettings = field(default_factory=_own_settings)
 
     def __post_init__(self) -> None:
-        """Refuses an unknown provider before the model is read."""
-        _ = self.provider_name
+        """Refuses an unknown provider, or one of another engine, before the model is read."""
+        provider = self.provider_name
+        if self.engine != "onnxruntime" and provider != PROVIDERS["cpu"]:
+            raise UsageError(
+                f"Cannot use --provider {safe_text(self.provider)} with {self.engine}",
+                "execution providers are parts of ONNX Runtime",
+                "leave out --provider, or measure with --engine onnxruntime",
+            )
 
     @property
     def provider_name(self) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from msgspec.structs import replace
 
@@ -20,7 +20,16 @@ from feasibility.records.model_reading import ModelReading
 from feasibility.records.shared_fields import AllocatorSetting
 from feasibility.records.workload import STEADY_ENVIRONMENT, InputPlan, InputSpec, Workload
 from feasibility.runners.child_process import ChildResult, Watcher, run_children
-from feasibility.runners.child_protocol import Done, Event, Instrument, Ready, Request, Schedule
+from feasibility.runners.child_protocol import (
+    Done,
+    Event,
+    Instrument,
+    Loaded,
+    Ready,
+    Request,
+    Schedule,
+)
+from feasibility.runners.engines import ENGINES, Engine
 from feasibility.runners.session import LocalSession, Runner, Session, StagedFile
 from feasibility.text import safe_text
 from feasibility.units import SECOND_NS
@@ -41,6 +50,7 @@ _PROFILED: Final = Schedule(
     run_count_min=1, run_count_max=8, warmup_count=0, enough_ns=SECOND_NS // 4
 )
 
+PairOfResults: TypeAlias = tuple[ChildResult, ChildResult | None]
 WITHOUT_PREPACKING: Final = {"session.disable_prepacking": "1"}
 _ENVIRONMENTS: Final = {"steady": STEADY_ENVIRONMENT, "timeline": STEADY_ENVIRONMENT}
 
@@ -104,6 +114,11 @@ class Passes:
     ceiling_bytes: int
     watch: Callable[[int], Watcher] | None = None
 
+    @property
+    def engine(self) -> Engine:
+        """What runs the model."""
+        return ENGINES[self.options.engine]
+
     def concurrency(self, largest_bytes: int) -> int:
         """How many children of this size may run at once without changing their memory figures."""
         fitting = self.ceiling_bytes // (2 * largest_bytes + 1)
@@ -119,7 +134,9 @@ class Passes:
             threads=self.options.threads,
             warmup_count=done.warmup_count,
             run_count=len(done.samples_ns),
-            runtime=f"ONNX Runtime {versions.get('onnxruntime', '')}".strip(),
+            runtime=f"{self.engine.title} {versions.get(self.engine.package, '')}".strip(),
+            engine=self.options.engine,
+            precision=result.sent(Loaded).precision,
             provider=self.options.provider_name,
             recipe=self.options.recipe,
             settings=self.options.settings,
@@ -131,7 +148,8 @@ class Passes:
         if result.ending == "done":
             return result
         where = " under emulation" if self.session.is_emulated else ""
-        raise child_error(result, f"{self.model_path.name}{where}", self.ceiling_bytes)
+        name = f"{self.model_path.name}{where}"
+        raise child_error(result, name, self.ceiling_bytes, self.engine.title)
 
     def plain(self, plan: InputPlan) -> ChildResult:
         """Latency, and the kernel's memory figures with the default allocator."""
@@ -164,24 +182,24 @@ class Passes:
         survey = not self.session.is_emulated
         return self._run(self._request(plan, "steady", _STEADY, survey=survey))
 
-    def memray(self, plan: InputPlan, capture_prefix: str, *, width: int) -> list[ChildResult]:
+    def memray(self, plan: InputPlan, capture_prefix: str, *, width: int) -> PairOfResults:
         """Allocations, written to files with this prefix; and steady memory with prepacking off.
 
         At most `width` children run at once.
         """
-        requests = (
+        return self._run_beside(
             self._request(plan, "memray", _TWO_RUNS, capture_prefix=capture_prefix),
             self._request(plan, "steady", _TWO_RUNS, session_config=WITHOUT_PREPACKING),
+            width,
         )
-        return self._run_beside(requests, width)
 
-    def timeline(self, plan: InputPlan, log_path: str, *, width: int) -> list[ChildResult]:
+    def timeline(self, plan: InputPlan, log_path: str, *, width: int) -> PairOfResults:
         """Memory over time, with the runtime's log in a file; steady memory with the arena off."""
-        requests = (
+        return self._run_beside(
             self._request(plan, "timeline", _TWO_RUNS, record=True, log_path=log_path),
             self._request(plan, "steady", _TWO_RUNS, arena=False, survey=True),
+            width,
         )
-        return self._run_beside(requests, width)
 
     def ort_profile(self, plan: InputPlan, profile_prefix: str) -> ChildResult:
         """Time and arena memory per node, in a file whose name the child reports."""
@@ -239,6 +257,8 @@ class Passes:
         return Request(
             action="measure",
             instrument=instrument,
+            engine=self.engine.child,
+            exact=self.engine.is_exact,
             model_path=self.session.child_path(self.model_path),
             provider=self.options.provider_name,
             threads=self.options.threads,
@@ -263,12 +283,17 @@ class Passes:
     def _run(self, request: Request) -> ChildResult:
         return self._run_all([request])[0]
 
-    def _run_beside(self, requests: Sequence[Request], width: int) -> list[ChildResult]:
-        """Results of children, of which at most `width` run at once."""
-        results: list[ChildResult] = []
-        for begin in range(0, len(requests), width):
-            results += self._run_all(requests[begin : begin + width])
-        return results
+    def _run_beside(self, first: Request, without_setting: Request, width: int) -> PairOfResults:
+        """Results of two children, at once if `width` allows it.
+
+        The second one turns a setting of ONNX Runtime off; None for other engines.
+        """
+        if not self.engine.has_ort_settings:
+            return self._run(first), None
+        if width > 1:
+            one, other = self._run_all([first, without_setting])
+            return one, other
+        return self._run(first), self._run(without_setting)
 
     def _run_all(
         self,

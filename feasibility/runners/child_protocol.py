@@ -51,6 +51,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One job for one child.
 
     Args:
+        engine: Module of the child program that runs the model, without `engine_`.
+        exact: False if the engine may compute in another type than that of the model.
         optimize: False if the runtime takes the graph as it is.
         ceiling_bytes: Limit on private memory that the child sets on itself.
         tasks: The models of a series, instead of `model_path` and `inputs`.
@@ -60,6 +62,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     action: Literal["measure", "series"]
     instrument: Instrument
+    engine: str = "onnxruntime"
+    exact: bool = True
     model_path: str
     provider: str
     threads: int
@@ -140,12 +144,17 @@ class Ready(msgspec.Struct, frozen=True, tag_field="event", tag="ready"):
 
 
 class Loaded(msgspec.Struct, frozen=True, tag_field="event", tag="loaded"):
-    """The model is loaded."""
+    """The model is loaded.
+
+    Args:
+        precision: Type in which the engine computes; None if it is that of the model.
+    """
 
     load_ns: int
     peak_bytes: int
     memory: MemoryReading
     survey: Survey | None = None
+    precision: str | None = None
 
 
 class First(msgspec.Struct, frozen=True, tag_field="event", tag="first"):
@@ -180,6 +189,7 @@ class Done(msgspec.Struct, frozen=True, tag_field="event", tag="done"):
         memory: Memory after the runs.
         profile_path: The runtime's profile.
         processor_ns: Processor time of the calling thread in each sample.
+        all_processor_ns: Processor time of all threads during the samples.
     """
 
     first_run_ns: int
@@ -190,6 +200,7 @@ class Done(msgspec.Struct, frozen=True, tag_field="event", tag="done"):
     profile_path: str | None = None
     survey: Survey | None = None
     processor_ns: tuple[int, ...] = ()
+    all_processor_ns: int = 0
 
 
 class Timed(msgspec.Struct, frozen=True, tag_field="event", tag="timed"):
