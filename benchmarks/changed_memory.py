@@ -52,7 +52,7 @@ def compare(path: Path, errors: defaultdict[str, list[float]]) -> None:
     isa = platform.machine()
     reading = read_to_run(path, OPTIONS, all_changes=True)
     passes = local_passes(path, OPTIONS)
-    plan, _ = first_that_runs(reading, passes.steady, passes.ceiling_bytes)
+    plan, _ = first_that_runs(reading, passes.steady, passes)
     with scratch_folder() as folder:
         files = Files(
             original=reading,

@@ -38,7 +38,7 @@ def feeds(plans: tuple[InputPlan, ...]) -> list[dict[str, Any]]:
         }
         for plan in plans
     ]
-    return [make_feeds(np, None, request) for request in requests]  # type: ignore[arg-type]
+    return [make_feeds(np, request) for request in requests]
 
 
 def npz(path: Path, **arrays: Any) -> Path:

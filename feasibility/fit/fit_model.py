@@ -113,7 +113,7 @@ def _baseline(
     """What the file says, inputs that the model runs with, and its figures as it is."""
     reading = read_to_run(path, options, all_changes=True)
     passes = local_passes(reading.path, options)
-    plan, plain = first_that_runs(reading, lambda each: passes.brief(each, 1), passes.ceiling_bytes)
+    plan, plain = first_that_runs(reading, lambda each: passes.brief(each, 1), passes)
     if plan.dims != reading.facts.dims:
         reading = read_to_run(path, dataclasses.replace(options, dims=plan.dims), all_changes=True)
     runs = CandidateRuns(Variant(reading.path.absolute(), reading), (), options, plan)

@@ -114,7 +114,7 @@ class _Prover:
             children.append(self._run(plan, None, self.passes.options.timeout_s))
             return children[-1].result
 
-        self.plan, self.first = first_that_runs(self.reading, run, self.passes.ceiling_bytes)
+        self.plan, self.first = first_that_runs(self.reading, run, self.passes)
         self.unlimited = unlimited_run(children[-1])
         files_bytes = self.reading.facts.file_bytes + self.reading.facts.external_bytes
         self.baseline_bytes, self.estimate = _baseline_and_estimate(

@@ -140,7 +140,6 @@ def _finish(changed: Path, target: Path, what: str) -> None:
 def _reader(samples: Sequence[tuple[InputPlan, int]]) -> Any:
     """The samples as the quantization tools read them: those of a range, one by one."""
     import numpy as np
-    import onnxruntime
     from onnxruntime import quantization
 
     class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
@@ -162,7 +161,7 @@ def _reader(samples: Sequence[tuple[InputPlan, int]]) -> Any:
                 return None
             plan, seed = self._left.pop(0)
             request = {"inputs": msgspec.to_builtins(plan.inputs), "seed": seed}
-            feeds = make_feeds(np, onnxruntime, request)
+            feeds = make_feeds(np, request)
             return {name: value for name, value in feeds.items() if value is not None}
 
     return Reader()

@@ -116,7 +116,7 @@ class _Exposed:
             self._path, options, providers=["CPUExecutionProvider"]
         )
         request = {"inputs": msgspec.to_builtins(plan.inputs), "seed": seed}
-        feeds = make_feeds(np, onnxruntime, request)
+        feeds = make_feeds(np, request)
         given = {name: value for name, value in feeds.items() if value is not None}
         outputs: list[Any] = session.run(list(names), given)
         return outputs
