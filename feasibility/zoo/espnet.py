@@ -10,7 +10,7 @@ The published times (espnet_onnx, docs/Optimization.md: 45.0 ms for 18 Transform
 sizes. A published model of ESPnet with 18 layers gives those of the Transformer. For the Conformer,
 ratios of times decide: 0.60 of the Transformer is published. One thread of an x86 server gave 0.57
 with the sizes of `CONFORMER`, 0.42 with half the inner width, and 1.46 with a width of 512. The
-decoder, published at 0.21, gave 0.19 to 0.28, and 0.09 with a width of 256.
+decoder, published at 0.21, gave 0.18 to 0.31, and 0.09 with a width of 256.
 """
 
 from __future__ import annotations
