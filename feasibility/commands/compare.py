@@ -37,7 +37,7 @@ def compare(
             metavar="A B...",
             show_default=False,
             help="Models, profiles that `measure -o` wrote, or folders that `fit -o` wrote; at "
-            "most 6. A is the reference. With --engines: one model.",
+            "most 6. A is the reference. With --engines or --changes: one model.",
         ),
     ] = None,
     *,
@@ -47,6 +47,16 @@ def compare(
             "--engines A,B,...",
             "Compare engines with one model; the first one is the reference. Engines: onnxruntime, "
             "openvino (also in a type of its choice, if that is another one than float32).",
+            heading=MEASURING,
+        ),
+    ] = None,
+    changes: Annotated[
+        str | None,
+        single_option(
+            "--changes A,B,...",
+            "Compare one model with changes of itself; the first one is the reference. Changes: "
+            "as-is, optimizer-off, transformer-fused, and those of docs/fit.md, for example "
+            "int8-dynamic; + combines them.",
             heading=MEASURING,
         ),
     ] = None,
@@ -71,7 +81,7 @@ def compare(
     measuring: MeasuringOptions,
     out: ReportOptions,
 ) -> None:
-    """Compare models, saved profiles, folders that `fit` wrote, or engines.
+    """Compare models, saved profiles, folders that `fit` wrote, engines, or changes of a model.
 
     Models and folders are measured now, in turns and with the same inputs. A folder is measured
     with the settings in its session_options.json. The report says which differences may be noise.
@@ -86,11 +96,19 @@ def compare(
 
     with open_output(out.output, force=out.force) as file:
         with progress_on("compare", quiet=out.quiet) as progress:
-            if engines is None:
+            if engines is not None and changes is not None:
+                raise UsageError(
+                    "Cannot compare",
+                    "--engines and --changes are given",
+                    "compare engines first, then changes",
+                )
+            if engines is not None:
+                comparison = _compare_engines(subjects or (), engines, options, progress)
+            elif changes is not None:
+                comparison = _compare_changes(subjects or (), changes, options, progress)
+            else:
                 found = _subjects(subjects or ())
                 comparison = compare_subjects(found, options, threads, progress)
-            else:
-                comparison = _compare_engines(subjects or (), engines, options, progress)
         comparison = replace(comparison, signal_ns=signal_ns)
         print_result(
             comparison,
@@ -106,14 +124,35 @@ def _compare_engines(
     from feasibility.compare.compare_engines import compare_engines
     from feasibility.runners.engines import engine_named, with_variants
 
+    path = _only(paths, "engines", "--engines onnxruntime,openvino")
+    engines = [engine_named(name.strip()) for name in names.split(",")]
+    return compare_engines(path, with_variants(engines), options, progress)
+
+
+def _compare_changes(
+    paths: Sequence[Path], texts: str, options: MeasureOptions, progress: Progress
+) -> Comparison:
+    from feasibility.compare.changed_models import changed_subjects
+    from feasibility.compare.compare_models import compare_subjects
+
+    path = _only(paths, "changes", "--changes optimizer-off,as-is,int8-dynamic")
+    with changed_subjects(path, texts.split(","), options) as subjects:
+        return compare_subjects(subjects, options, options.threads, progress)
+
+
+def _only(paths: Sequence[Path], kind: str, example: str) -> Path:
+    """The one model that is given.
+
+    Raises:
+        UsageError: No model or several are given.
+    """
     if len(paths) != 1:
         raise UsageError(
-            "Cannot compare engines",
-            f"{len(paths)} models are given",
-            "give one model: feasibility compare MODEL --engines onnxruntime,openvino",
+            f"Cannot compare {kind}",
+            f"{len(paths)} models are given" if paths else "no model is given",
+            f"give one model: feasibility compare MODEL {example}",
         )
-    engines = [engine_named(name.strip()) for name in names.split(",")]
-    return compare_engines(paths[0], with_variants(engines), options, progress)
+    return paths[0]
 
 
 def _subjects(paths: Sequence[Path]) -> list[Subject]:

@@ -44,7 +44,7 @@ class Files:
         Raises:
             FeasibilityError: A change cannot be applied, or the disk is full.
         """
-        wanted = _steps(changes)
+        wanted = file_steps(changes)
         if not wanted:
             return Variant(self.original.path, self.original)
         if wanted not in self._made:
@@ -61,7 +61,7 @@ class Files:
 
     def keep(self, *wanted: ChangeSet) -> None:
         """Remove all files except those for these sets, and files with other arithmetic alone."""
-        kept = {_steps(changes) for changes in wanted}
+        kept = {file_steps(changes) for changes in wanted}
         for changes in [*self._made]:
             if changes not in kept and (len(changes) > 1 or precision_of(changes) is None):
                 shutil.rmtree(self._made.pop(changes).path.parent, ignore_errors=True)
@@ -96,7 +96,7 @@ class Files:
             )
 
 
-def _steps(changes: ChangeSet) -> ChangeSet:
+def file_steps(changes: ChangeSet) -> ChangeSet:
     """The changes that write a file, without those that a later or larger one includes."""
     wanted = file_changes(changes)
     included = {each for code in wanted for each in INCLUDES.get(code, ())}

@@ -20,6 +20,10 @@ Precision: TypeAlias = Literal[
 """A change of the arithmetic; outputs differ from those of the original."""
 PRECISIONS: Final[tuple[Precision, ...]] = get_args(Precision)
 ChangeCode: TypeAlias = LoadingChange | Literal["steady-allocator"] | Precision
+FileChange: TypeAlias = ChangeCode | Literal["transformer-fused"]
+"""A change that `rewrite/` makes; `fit` does not try the last one, which lowers no memory."""
+ComparedChange: TypeAlias = FileChange | Literal["optimizer-off"]
+"""A change that `compare --changes` takes."""
 # The optimizer writes weights into an external file itself, and packed weights beside them.
 INCLUDES: Final[dict[ChangeCode, tuple[ChangeCode, ...]]] = {
     "optimised-offline": ("external-data",),

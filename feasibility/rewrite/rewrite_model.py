@@ -10,7 +10,7 @@ from typing import Final
 
 from feasibility.errors import ChangeError
 from feasibility.model_file.open_model import open_model
-from feasibility.records.changes import ChangeCode
+from feasibility.records.changes import FileChange
 from feasibility.records.shared_fields import ISA_ALIASES
 from feasibility.records.workload import InputPlan
 from feasibility.rewrite.change_process import write_changed
@@ -24,7 +24,7 @@ _SEEDS: Final = range(1000, 1008)
 def rewrite_model(
     source: Path,
     target: Path,
-    change: ChangeCode,
+    change: FileChange,
     *,
     isa: str,
     plan: InputPlan,

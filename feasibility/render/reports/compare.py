@@ -95,6 +95,9 @@ def _title(comparison: Comparison) -> str:
     if _is_of_engines(comparison):
         engines = [name_text(each.workload.runtime, 60) for each in comparison.subjects]
         return f"{name_text(comparison.subjects[0].model)}: {joined(list(dict.fromkeys(engines)))}"
+    if _is_of_changes(comparison):
+        recipes = [name_text(each.workload.recipe) for each in comparison.subjects]
+        return f"{name_text(comparison.subjects[0].model)}: {joined(recipes)}"
     first, *others = (name_text(text) for text in _short_paths(comparison))
     named = others[0] if len(others) == 1 else f"{len(others)} others"
     return f"{named} against {first}"
@@ -104,6 +107,12 @@ def _is_of_engines(comparison: Comparison) -> bool:
     """Whether one model is compared with several engines."""
     files = {each.path for each in comparison.subjects}
     return len(files) == 1 and len({each.workload.engine for each in comparison.subjects}) > 1
+
+
+def _is_of_changes(comparison: Comparison) -> bool:
+    """Whether one model is compared with changes of itself."""
+    files = {each.path for each in comparison.subjects}
+    return len(files) == 1 and len({each.workload.recipe for each in comparison.subjects}) > 1
 
 
 def _short_paths(comparison: Comparison) -> list[str]:
@@ -179,9 +188,11 @@ def _condition_text(each: ConditionDifference) -> str:
 
 
 def _subject_rows(comparison: Comparison) -> Iterator[Row]:
-    is_of_engines = _is_of_engines(comparison)
+    is_of_engines, is_of_changes = _is_of_engines(comparison), _is_of_changes(comparison)
     for number, subject in enumerate(comparison.subjects):
         text = _engine_text(subject.workload) if is_of_engines else _subject_text(subject)
+        if is_of_changes:
+            text = name_text(subject.workload.recipe)
         yield Row(subject.label, text + " (reference)" * (number == 0))
     first = comparison.subjects[0]
     how = "emulated" if first.method == "emulated" else "measured"

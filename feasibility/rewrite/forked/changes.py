@@ -8,10 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from feasibility.records.changes import ChangeCode
+from feasibility.records.changes import FileChange
 from feasibility.records.workload import InputPlan
 from feasibility.rewrite.forked.block_weights import quantize_blocks
 from feasibility.rewrite.forked.eight_bits import quantize_dynamic, quantize_static
+from feasibility.rewrite.forked.fused_transformer import fuse_transformer
 from feasibility.rewrite.forked.half_precision import halve
 from feasibility.rewrite.forked.optimise import optimise
 
@@ -36,7 +37,7 @@ class ChangeRequest:
     keep_float: tuple[str, ...]
 
 
-def apply(change: ChangeCode, request: ChangeRequest, target: Path) -> None:
+def apply(change: FileChange, request: ChangeRequest, target: Path) -> None:
     """Writes the changed model and its data file.
 
     Raises:
@@ -57,6 +58,10 @@ def _pack(request: ChangeRequest, target: Path) -> None:
         for_this_machine=request.for_this_machine,
         packs=True,
     )
+
+
+def _fuse(request: ChangeRequest, target: Path) -> None:
+    fuse_transformer(request.source, target, request.what)
 
 
 def _halve(request: ChangeRequest, target: Path) -> None:
@@ -88,9 +93,10 @@ def _quantize_weights(request: ChangeRequest, target: Path, *, bits: int) -> Non
     quantize_blocks(request.source, target, request.what, bits=bits, keep_float=request.keep_float)
 
 
-_FUNCTIONS: Final[dict[ChangeCode, Callable[[ChangeRequest, Path], None]]] = {
+_FUNCTIONS: Final[dict[FileChange, Callable[[ChangeRequest, Path], None]]] = {
     "optimised-offline": _optimise,
     "prepacked-offline": _pack,
+    "transformer-fused": _fuse,
     "fp16": _halve,
     "int8-dynamic": _quantize_dynamic,
     "int8-static": _quantize_static,

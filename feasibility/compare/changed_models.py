@@ -1,0 +1,102 @@
+"""Which changed forms of one model does `compare --changes` measure, and how are they made?"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import platform
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from msgspec.structs import replace
+
+from feasibility.compare.subjects import Subject, require_several
+from feasibility.errors import UsageError
+from feasibility.fit.changes import CHANGES, settings_of
+from feasibility.fit.files import file_steps
+from feasibility.measure.inputs_that_run import read_to_run
+from feasibility.measure.measure_options import MeasureOptions
+from feasibility.records.changes import ComparedChange, FileChange
+from feasibility.records.shared_fields import ISA_ALIASES
+from feasibility.records.workload import InputPlan
+from feasibility.rewrite.rewrite_model import rewrite_model
+from feasibility.temporary_folders import scratch_folder
+from feasibility.text import safe_text
+
+AS_IS: Final = "as-is"
+_JOIN: Final = "+"
+_NOT_IN_FIT: Final[tuple[ComparedChange, ...]] = ("optimizer-off", "transformer-fused")
+_KNOWN: Final[tuple[ComparedChange, ...]] = (*_NOT_IN_FIT, *CHANGES)
+
+ComparedChanges: TypeAlias = tuple[ComparedChange, ...]
+
+
+@contextlib.contextmanager
+def changed_subjects(
+    path: Path, texts: Sequence[str], options: MeasureOptions
+) -> Iterator[list[Subject]]:
+    """One subject per set of changes, the reference first; their files exist until the block ends.
+
+    Args:
+        path: The model.
+        texts: `as-is`, or names of changes with `+` between them.
+        options: Inputs of the model, for changes that need a run.
+
+    Raises:
+        UsageError: A change has no such name, or fewer than two sets are given.
+        FeasibilityError: The model cannot be read, or a change cannot be applied.
+    """
+    wanted = [changes_named(text) for text in texts]
+    require_several(wanted)
+    with scratch_folder() as folder:
+        plan = read_to_run(path, options).plans[0]
+        yield [
+            Subject(
+                path=path,
+                kind="model",
+                model=changed_file(path, changes, plan, folder / str(number)),
+                settings=replace(
+                    settings_of(code for code in CHANGES if code in changes),
+                    **({"optimization_level": "disabled"} if "optimizer-off" in changes else {}),
+                ),
+                recipe=_JOIN.join(changes) or AS_IS,
+            )
+            for number, changes in enumerate(wanted)
+        ]
+
+
+def changes_named(text: str) -> ComparedChanges:
+    """The changes of a text such as `as-is` or `transformer-fused+int8-dynamic`.
+
+    Raises:
+        UsageError: There is no change of that name.
+    """
+    names = [name.strip() for name in text.split(_JOIN)]
+    if names == [AS_IS]:
+        return ()
+    for name in names:
+        if name not in _KNOWN:
+            near = difflib.get_close_matches(name.lower(), (AS_IS, *_KNOWN), n=1)
+            raise UsageError(
+                f"Unknown change {safe_text(name, 60)!r}",
+                f"the changes are {AS_IS}, {', '.join(_KNOWN)}",
+                f"did you mean {near[0]}?" if near else "docs/fit.md explains them",
+            )
+    return tuple(code for code in _KNOWN if code in names)
+
+
+def changed_file(path: Path, changes: ComparedChanges, plan: InputPlan, folder: Path) -> Path:
+    """The model with the changes of its file, written into a folder; the model itself if none.
+
+    Raises:
+        FeasibilityError: A change cannot be applied.
+    """
+    fused: tuple[FileChange, ...] = ("transformer-fused",) if "transformer-fused" in changes else ()
+    machine = platform.machine().lower()
+    source = path
+    for step in (*fused, *file_steps(tuple(code for code in CHANGES if code in changes))):
+        target = folder / step / path.with_suffix(".onnx").name
+        rewrite_model(source, target, step, isa=ISA_ALIASES.get(machine, machine), plan=plan)
+        source = target
+    return source

@@ -1,0 +1,48 @@
+"""How are the parts of a transformer fused? By the tool of ONNX Runtime, not by its optimizer.
+
+`onnxruntime.transformers` knows patterns that the optimizer leaves alone, for example an addition
+before a layer normalisation.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Final
+
+from feasibility.errors import ChangeError
+from feasibility.rewrite.forked.prepared_model import finish
+
+# Its fusions cover those of the other encoders and decoders.
+_KIND: Final = "bert"
+
+
+def fuse_transformer(source: Path, target: Path, what: str) -> None:
+    """Writes the model with fused operators; sizes of attention are taken from the graph.
+
+    Raises:
+        ChangeError: There is nothing to fuse.
+    """
+    # This process ends after the change.
+    logging.disable(logging.WARNING)
+    from onnxruntime.transformers.fusion_options import FusionOptions
+    from onnxruntime.transformers.optimizer import optimize_model
+
+    options = FusionOptions(_KIND)
+    # Inference of symbolic shapes needs sympy, which the runtime does not install.
+    options.enable_shape_inference = False
+    fused = optimize_model(
+        str(source),
+        model_type=_KIND,
+        num_heads=0,
+        hidden_size=0,
+        optimization_options=options,
+        opt_level=0,
+    )
+    if not any(fused.get_fused_operator_statistics().values()):
+        raise ChangeError(
+            what,
+            "onnxruntime.transformers knows no pattern of its graph",
+            "it fuses encoders and decoders with attention; try another change",
+        )
+    finish(fused.model, target.parent, target)
