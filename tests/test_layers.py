@@ -28,6 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # Words of a verdict's reasons: reports and lines of budgets print them.
     ("render.reports.reasons",),
     ("render.reports.change_texts",),
+    ("systems",),
     ("decide",),
     ("predict.validation", "predict.this_device"),
     ("predict.projected_latency", "predict.projected_memory"),

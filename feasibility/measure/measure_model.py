@@ -40,6 +40,9 @@ _STEPS: Final = (
     "operators (profile of the runtime)",
 )
 STEP_COUNT: Final = len(_STEPS)
+BRIEF_STEP_COUNT: Final = 3
+# Samples of the latency, if little time is spent.
+_BRIEF_SAMPLE_COUNT: Final = 8
 _TRACES: Final = {"onnxruntime": ort_profile.read_trace, "openvino": openvino_profile.read_trace}
 
 
@@ -89,6 +92,28 @@ def measure_reading(
             further.run_timeline()
             further.run_profile()
         progress(STEP_COUNT, STEP_COUNT, "")
+        return build_profile(reading, passes, results)
+
+
+def measure_briefly(
+    path: Path, options: MeasureOptions, progress: Progress = no_progress
+) -> Profile:
+    """Latency of a few runs, and memory with the steady allocator: two processes on this machine.
+
+    Raises:
+        FeasibilityError: The model cannot be read, or one of the processes fails.
+    """
+    progress(0, BRIEF_STEP_COUNT, _STEPS[0])
+    reading = read_to_run(path, options)
+    with connected_passes(reading, options, LocalRunner()) as passes:
+        progress(1, BRIEF_STEP_COUNT, _STEPS[1])
+        plan, plain = first_that_runs(
+            reading, lambda each: passes.brief(each, _BRIEF_SAMPLE_COUNT), passes
+        )
+        progress(2, BRIEF_STEP_COUNT, _STEPS[2])
+        steady = passes.finished(passes.steady(plan))
+        progress(BRIEF_STEP_COUNT, BRIEF_STEP_COUNT, "")
+        results = PassResults(plan, plain, defaults=[memory_of(plain)], steady=steady)
         return build_profile(reading, passes, results)
 
 
