@@ -203,9 +203,9 @@ def _changes(answers: Answers) -> Iterator[str]:
     yield ""
     yield (
         'Their "before optimize" is our "as it is": espnet_onnx loads the model with the default '
-        "settings of ONNX Runtime, which optimise the graph "
-        "(espnet_onnx/asr/model/encoders/encoder.py). Outputs are cosine similarities over random inputs; with random weights, they say little "
-        "about accuracy."
+        "settings of ONNX Runtime, which optimise the graph (class Encoder in "
+        "espnet_onnx/asr/model/encoders). Outputs are cosine similarities over random inputs; "
+        "with random weights, they say little about accuracy."
     )
     yield ""
 

@@ -99,7 +99,7 @@ def compare(
             if engines is not None and changes is not None:
                 raise UsageError(
                     "Cannot compare",
-                    "--engines and --changes are given",
+                    "both --engines and --changes are given",
                     "compare engines first, then changes",
                 )
             if engines is not None:

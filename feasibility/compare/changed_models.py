@@ -26,8 +26,7 @@ from feasibility.text import safe_text
 
 AS_IS: Final = "as-is"
 _JOIN: Final = "+"
-_NOT_IN_FIT: Final[tuple[ComparedChange, ...]] = ("optimizer-off", "transformer-fused")
-_KNOWN: Final[tuple[ComparedChange, ...]] = (*_NOT_IN_FIT, *CHANGES)
+_KNOWN: Final[tuple[ComparedChange, ...]] = (*CHANGES, "transformer-fused", "optimizer-off")
 
 ComparedChanges: TypeAlias = tuple[ComparedChange, ...]
 
@@ -95,7 +94,8 @@ def changed_file(path: Path, changes: ComparedChanges, plan: InputPlan, folder: 
     fused: tuple[FileChange, ...] = ("transformer-fused",) if "transformer-fused" in changes else ()
     machine = platform.machine().lower()
     source = path
-    for step in (*fused, *file_steps(tuple(code for code in CHANGES if code in changes))):
+    # Tools that quantize do not know the types of fused operators, so fusions come last.
+    for step in (*file_steps(tuple(code for code in CHANGES if code in changes)), *fused):
         target = folder / step / path.with_suffix(".onnx").name
         rewrite_model(source, target, step, isa=ISA_ALIASES.get(machine, machine), plan=plan)
         source = target
