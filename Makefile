@@ -11,15 +11,16 @@ CONSTRAINTS ?= constraints.txt
 export PIP_CONSTRAINT := $(abspath $(CONSTRAINTS))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint type unit slow reports generated wheel calibrate bench clean
+.PHONY: help install demo test lint type unit slow reports systems generated wheel calibrate bench clean
 
 help:
 	@echo "make demo     install and run the main job on reference architectures"
 	@echo "make test     install, then lint, type check and the test suite"
 	@echo "make slow     the tests that take longer than ten seconds each"
 	@echo "make wheel    build the sdist and the wheel, and test the wheel outside the checkout"
-	@echo "make generated  write reports/ again from recorded profiles; fails if that changes a file"
+	@echo "make generated  write reports/ and docs/systems.md again; fails if that changes a file"
 	@echo "make reports  record profiles of the zoo and render reports/ from them"
+	@echo "make systems  record what profiles/systems/ lacks, and write docs/systems.md"
 	@echo "make calibrate  fit the latency projection again and state its error in docs/accuracy.md"
 	@echo "make bench    compare with onnx.load and a bare loop; prints ratios"
 
@@ -54,9 +55,14 @@ slow: install
 reports: install
 	$(BIN)/python -m benchmarks.record_reports
 
+# `.venv/bin/python -m benchmarks.systems --again` records everything again.
+systems: install
+	$(BIN)/python -m benchmarks.systems
+
 generated: install
 	$(BIN)/python -m benchmarks.record_reports --render
-	git diff --exit-code -- reports
+	$(BIN)/python -m benchmarks.systems --render
+	git diff --exit-code -- reports docs/systems.md
 
 wheel: install
 	rm -rf dist

@@ -109,7 +109,7 @@ class Answers:
     def published_engine(self, engine: str) -> str:
         """Figure that a document states for an engine."""
         words = {
-            each.published.condition: each.published.words
+            each.published.condition.partition(",")[0]: each.published.condition.partition(", ")[2]
             for each in self.systems["wespeaker"].figures
         }
         return words.get(engine, "-")
@@ -134,6 +134,16 @@ def value_ratio(comparison: Comparison, name: FigureName, recipe: str) -> float:
     assert difference is not None
     assert difference.value_ratio is not None
     return difference.value_ratio
+
+
+def engine_ratios(comparison: Comparison) -> dict[str, float]:
+    """Time of each engine after the first one, divided by that of the first one."""
+    figure = next(each for each in comparison.figures if each.name == "latency")
+    return {
+        subject.workload.engine: difference.value_ratio
+        for subject, difference in zip(comparison.subjects[1:], figure.differences, strict=True)
+        if difference is not None and difference.value_ratio is not None
+    }
 
 
 def recipe_of(comparison: Comparison, label: str) -> str:

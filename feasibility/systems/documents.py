@@ -37,7 +37,7 @@ _YAMNET: Final = System(
 )
 _SENTENCE: Final = System(
     id="sentence",
-    title="sentence, 32 tokens",
+    title="sentence (32)",
     network="xlmr-base-sentence",
     dims={"sequence": 32},
 )
@@ -56,9 +56,9 @@ _ESPNET: Final = tuple(
     )
     for change, suffix in _PRECISIONS
     for name, title, signal_ns in (
-        ("espnet-encoder", "encoder, 18 layers", SECOND_NS),
-        ("espnet-decoder", "decoder, 6 layers", None),
-        ("espnet-conformer", "Conformer, 12 layers", SECOND_NS),
+        ("espnet-encoder", "encoder (18)", SECOND_NS),
+        ("espnet-decoder", "decoder (6)", None),
+        ("espnet-conformer", "Conformer (12)", SECOND_NS),
     )
 )
 _WESPEAKER: Final = System(
@@ -124,8 +124,8 @@ _RTF_MISS: Final = (
 def _wespeaker_figure(factor: float, engine: str, runtime: str, miss: str) -> PublishedFigure:
     return PublishedFigure(
         system=_WESPEAKER.id,
-        words=f"{2000 * factor:.4g} ms (RTF {factor:g})",
-        condition=engine,
+        words=f"{2000 * factor:.4g} ms",
+        condition=f"{engine}, RTF {factor:g}",
         quantity="run",
         value=round(factor * 2 * SECOND_NS),
         device="xeon_e5_2630v4",
@@ -196,7 +196,7 @@ DOCUMENTS: Final = (
             _SENTENCE,
             System(
                 id="sentence-128",
-                title="sentence, 128 tokens",
+                title="sentence (128)",
                 network="xlmr-base-sentence",
                 dims={"sequence": 128},
             ),

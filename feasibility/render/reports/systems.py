@@ -56,9 +56,9 @@ def _section(answered: AnsweredDocument) -> Section:
     grid = table(
         answered.systems,
         (Column("system", min_width=12), lambda each: each.system.title),
-        (Column("they measured", "right"), _published_cell),
+        (Column("they measured", "right", title_width=8), _published_cell),
         (Column("here", "right"), _here_cell),
-        (Column("projected there", "right"), _projected_cell),
+        (Column("projected there", "right", title_width=9), _projected_cell),
         *(
             (
                 Column(device.name, title_width=12),
@@ -101,7 +101,7 @@ def _measured_text(host: Host) -> str:
     return (
         f"briefly, on {host_text(host)}, CPU, 1 thread; projected: 80 % intervals for ONNX "
         "Runtime; target for sound: the time that it lasts; other targets: defaults of the "
-        "devices. docs/systems.md compares all figures"
+        "devices; in brackets: number of tokens or layers. docs/systems.md compares all figures"
     )
 
 
