@@ -21,6 +21,7 @@ from feasibility.measure.measure_model import BRIEF_STEP_COUNT, measure_briefly
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.paths import devices_dir, profiles_dir
 from feasibility.records.profile import Profile
+from feasibility.records.shared_fields import Notice
 from feasibility.records.systems import (
     AnsweredFigure,
     Projection,
@@ -263,6 +264,17 @@ def test_the_full_demo_has_one_table_per_document(
     for words in ("8.84 ms", "45.02 ms", "275.4 ms", "8.97 GB"):
         assert words in text
     assert max(map(len, found.out.splitlines())) <= 80
+
+
+def test_the_full_demo_says_once_that_the_machine_was_busy(
+    cli: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Times are then too long."""
+    notice = Notice(code="host-busy", message="the machine was busy (load 9)", hint="wait")
+    profile = replace(samples.profile(), warnings=(notice,))
+    monkeypatch.setattr("feasibility.zoo.architectures.build", Path)
+    monkeypatch.setattr("feasibility.measure.measure_model.measure_briefly", lambda *_: profile)
+    assert cli("demo", "--full", "-q").out.count("the machine was busy (load 9); wait") == 1
 
 
 def test_the_full_demo_goes_on_after_a_failure(

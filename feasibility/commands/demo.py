@@ -95,6 +95,5 @@ def _full(*, quiet: bool) -> int:
     if profiles:
         catalogue = load_catalogue(devices_dir())
         documents = [answered(each, profiles, catalogue, FULL_DEVICE_IDS) for each in DOCUMENTS]
-        host = next(iter(profiles.values())).host
-        print_report(stdout_console(), systems_report(documents, host))
+        print_report(stdout_console(), systems_report(documents))
     return EXIT_OK if len(profiles) == len(systems) else EXIT_CANNOT_DO

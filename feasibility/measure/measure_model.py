@@ -107,13 +107,17 @@ def measure_briefly(
     reading = read_to_run(path, options)
     with connected_passes(reading, options, LocalRunner()) as passes:
         progress(1, BRIEF_STEP_COUNT, _STEPS[1])
+        host = passes.session.host
+        busy = list(measurement_warnings.busy_host(host.load, host.cpu_count))
         plan, plain = first_that_runs(
             reading, lambda each: passes.brief(each, _BRIEF_SAMPLE_COUNT), passes
         )
         progress(2, BRIEF_STEP_COUNT, _STEPS[2])
         steady = passes.finished(passes.steady(plan))
         progress(BRIEF_STEP_COUNT, BRIEF_STEP_COUNT, "")
-        results = PassResults(plan, plain, defaults=[memory_of(plain)], steady=steady)
+        results = PassResults(
+            plan, plain, defaults=[memory_of(plain)], steady=steady, warnings=busy
+        )
         return build_profile(reading, passes, results)
 
 

@@ -19,6 +19,7 @@ from feasibility.render.reports.sections import (
     Row,
     Section,
     known,
+    notice_section,
     table,
 )
 from feasibility.render.reports.verdict_table import VERDICT_TONE, verdict_text
@@ -32,16 +33,20 @@ from feasibility.units import (
 
 _TIMES: Final[tuple[Quantity, ...]] = ("run", "load")
 _NONE: Final = "-"
-# From this factor on, an error is no percentage.
-_MANY_TIMES: Final = 3.0
 _REMARKS: Final[dict[Quantity, str]] = {
     "load-memory": "they measured memory to import; here and on their hardware: memory to load",
 }
 
 
-def systems_report(documents: Sequence[AnsweredDocument], host: Host) -> Report:
-    """One table per document, then what the columns mean."""
-    return (*map(_section, documents), Section("", (Row("measured", _measured_text(host)),)))
+def systems_report(documents: Sequence[AnsweredDocument]) -> Report:
+    """One table per document, then what the columns mean, and whether times can be trusted."""
+    profiles = [each.profile for document in documents for each in document.systems]
+    busy = [notice for each in profiles for notice in each.warnings if notice.code == "host-busy"]
+    return (
+        *map(_section, documents),
+        Section("", (Row("measured", _measured_text(profiles[0].host)),)),
+        notice_section(busy[:1]),
+    )
 
 
 def _section(answered: AnsweredDocument) -> Section:
