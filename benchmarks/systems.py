@@ -50,8 +50,12 @@ CHANGED: Final = ("espnet-encoder", "espnet-decoder", "espnet-conformer")
 ENGINES: Final = ("onnxruntime", "openvino", "mnn")
 OF_ENGINES: Final = "wespeaker"
 FITTED: Final = "sentence"
-FIT_DEVICE: Final = "budget_g85_4gb"
-FIT_LATENCY_NS: Final = 100 * MILLISECOND_NS
+# Phones, and the target of a run in milliseconds beside that of memory.
+FITS: Final[tuple[tuple[str, int | None], ...]] = (
+    ("budget_g85_4gb", None),
+    ("budget_g85_4gb", 100),
+    ("galaxy_s24", 100),
+)
 
 
 def main() -> None:
@@ -73,7 +77,7 @@ def recorders() -> Mapping[str, Callable[[], msgspec.Struct]]:
         **{name: partial(measured, system) for name, system in SYSTEMS.items()},
         **{f"{name}.changes": partial(compared_changes, SYSTEMS[name]) for name in CHANGED},
         f"{OF_ENGINES}.engines": partial(compared_engines, SYSTEMS[OF_ENGINES]),
-        f"{FITTED}.fit": partial(fitted, SYSTEMS[FITTED]),
+        **{fit_name(*each): partial(fitted, SYSTEMS[FITTED], *each) for each in FITS},
     }
 
 
@@ -85,7 +89,7 @@ def read_recordings() -> SystemsRecordings:
             name: read_document(RECORDED / f"{name}.changes.json", Comparison) for name in CHANGED
         },
         engines=read_document(RECORDED / f"{OF_ENGINES}.engines.json", Comparison),
-        fit=read_document(RECORDED / f"{FITTED}.fit.json", Fit),
+        fits=[read_document(RECORDED / f"{fit_name(*each)}.json", Fit) for each in FITS],
     )
 
 
@@ -138,13 +142,18 @@ def _only_figures(comparison: Comparison) -> Comparison:
     )
 
 
-def fitted(system: System) -> Fit:
+def fit_name(device_id: str, latency_ms: int | None) -> str:
+    """Name of the file for one search."""
+    return f"{FITTED}.fit-{device_id}" + ("" if latency_ms is None else f"-{latency_ms}ms")
+
+
+def fitted(system: System, device_id: str, latency_ms: int | None) -> Fit:
     """The smallest change with which the system fits a phone."""
-    device = find_device(FIT_DEVICE, load_catalogue(devices_dir()))
+    device = find_device(device_id, load_catalogue(devices_dir()))
     targets = FitTargets(
         device=device.id,
         device_limit_bytes=memory_budget_bytes(device, Requirements()),
-        latency_ns=FIT_LATENCY_NS,
+        latency_ns=None if latency_ms is None else latency_ms * MILLISECOND_NS,
     )
     wanted = FitOptions(targets=targets, device=device, max_time_s=900)
     with fit_model(zoo.build(system.network), options_of(system), wanted, lambda *_: None) as found:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -11,7 +11,7 @@ from feasibility.catalogue.load_catalogue import find_device, load_catalogue
 from feasibility.paths import devices_dir
 from feasibility.predict.projected_latency import project_latency
 from feasibility.records.assessment import DeviceAssessment
-from feasibility.records.comparison import Comparison, FigureName
+from feasibility.records.comparison import Comparison, FigureDifference, FigureName
 from feasibility.records.device import Device
 from feasibility.records.fit import Fit
 from feasibility.records.profile import Profile
@@ -40,13 +40,13 @@ class SystemsRecordings:
         profiles: By the id of the system.
         changes: Comparisons with changed models, by the id of the system.
         engines: Comparison of engines.
-        fit: Search of a change.
+        fits: Searches of a change for phones.
     """
 
     profiles: Mapping[str, Profile]
     changes: Mapping[str, Comparison]
     engines: Comparison
-    fit: Fit
+    fits: Sequence[Fit]
 
 
 class Answers:
@@ -124,25 +124,23 @@ def figure_values(comparison: Comparison, name: FigureName) -> tuple[int | None,
     return next(each.values for each in comparison.figures if each.name == name)
 
 
-def value_ratio(comparison: Comparison, name: FigureName, recipe: str) -> float:
-    """A figure of a changed form, divided by that of the reference."""
+def difference_of(comparison: Comparison, name: FigureName, recipe: str) -> FigureDifference:
+    """A figure of a changed form against that of the model as it is, the reference."""
     figure = next(each for each in comparison.figures if each.name == name)
-    number = next(
-        index for index, each in enumerate(comparison.subjects) if each.workload.recipe == recipe
-    )
-    difference = figure.differences[number - 1]
+    recipes = [each.workload.recipe for each in comparison.subjects]
+    assert recipes[0] == "as-is"
+    difference = figure.differences[recipes.index(recipe) - 1]
     assert difference is not None
-    assert difference.value_ratio is not None
-    return difference.value_ratio
+    return difference
 
 
-def engine_ratios(comparison: Comparison) -> dict[str, float]:
-    """Time of each engine after the first one, divided by that of the first one."""
+def engine_differences(comparison: Comparison) -> dict[str, FigureDifference]:
+    """Time of each engine after the first one, against that of the first one."""
     figure = next(each for each in comparison.figures if each.name == "latency")
     return {
-        subject.workload.engine: difference.value_ratio
+        subject.workload.engine: difference
         for subject, difference in zip(comparison.subjects[1:], figure.differences, strict=True)
-        if difference is not None and difference.value_ratio is not None
+        if difference is not None
     }
 
 

@@ -9,14 +9,16 @@ from benchmarks.systems_answers import (
     BOARD_IDS,
     PHONE_IDS,
     Answers,
-    engine_ratios,
+    difference_of,
+    engine_differences,
     is_good,
     is_memory_enough,
     reason_parts,
     recipe_of,
-    value_ratio,
 )
 from feasibility.records.assessment import DeviceAssessment
+from feasibility.records.comparison import FigureDifference
+from feasibility.records.fit import Fit
 from feasibility.records.profile import Profile
 from feasibility.render.reports.change_texts import changes_text, main_changes
 from feasibility.render.reports.compare_devices import duration_text
@@ -30,7 +32,9 @@ from feasibility.units import (
     format_similarity,
 )
 
-Outcome: TypeAlias = Literal["agrees", "**contradicts**", "in part", "not measured"]
+Outcome: TypeAlias = Literal[
+    "agrees", "**contradicts**", "in part", "not seen here", "not measured"
+]
 _EVERY: Final = (*PHONE_IDS, *BOARD_IDS)
 _ESPNET: Final = ("espnet-encoder", "espnet-decoder", "espnet-conformer")
 _CLEAR_RATIO: Final = 1.5
@@ -51,7 +55,7 @@ def answers_of_questions(answers: Answers) -> Iterator[tuple[str, str]]:
         f"32 tokens: {_runs(answers.verdicts('sentence', PHONE_IDS))} "
         f"128 tokens: {_runs(answers.verdicts('sentence-128', PHONE_IDS))}",
     )
-    yield "And after `feasibility fit`?", _fit_text(answers)
+    yield "And after `feasibility fit`? (32 tokens, one thread)", _fit_texts(answers)
     for system in _ESPNET:
         title = answers.systems[system].system.title
         yield (
@@ -89,22 +93,26 @@ def _device_text(found: DeviceAssessment) -> str:
     )
 
 
-def _fit_text(answers: Answers) -> str:
-    """The change that `fit` chose, and its figures on the device."""
-    fit = answers.recordings.fit
-    device = answers.device_name(fit.requirements.device or "")
+def _fit_texts(answers: Answers) -> str:
+    """What each search found, with its figures on the phone."""
+    return " ".join(_fit_text(fit, answers) for fit in answers.recordings.fits)
+
+
+def _fit_text(fit: Fit, answers: Answers) -> str:
+    targets = fit.requirements
+    name = answers.device_name(targets.device or "")
+    asked = f"{name}, targets " if targets.latency_ns else f"{name}, target "
+    asked += format_bytes(targets.device_limit_bytes)
+    asked += f" and {format_duration(targets.latency_ns)}" if targets.latency_ns else ""
     shown = fit.chosen or fit.nearest
     if shown is None:
-        return f"**No.** {device}: no change that was tried meets the targets."
+        return f"{asked}: **no**."
     figures = (
-        f"at most {format_bytes(shown.device_memory_bytes)} of "
-        f"{format_bytes(fit.requirements.device_limit_bytes)}, likely "
-        f"{format_duration(shown.device_latency_ns)} for 32 tokens"
+        f"{changes_text(main_changes(shown.changes))}: at most "
+        f"{format_bytes(shown.device_memory_bytes)}, likely "
+        f"{format_duration(shown.device_latency_ns)}"
     )
-    changes = changes_text(main_changes(shown.changes))
-    if fit.chosen is None:
-        return f"**No.** {device}: the nearest is {changes}, {figures}."
-    return f"**Yes**, with {changes}. {device}: {figures}."
+    return f"{asked}: **{'no' if fit.chosen is None else 'yes'}**, {figures}."
 
 
 def _memory_text(answers: Answers, devices: Sequence[str]) -> str:
@@ -113,10 +121,12 @@ def _memory_text(answers: Answers, devices: Sequence[str]) -> str:
     enough = [each.name for each in found if is_memory_enough(each)]
     short = [each.name for each in found if not is_memory_enough(each)]
     texts = [
-        f"Memory is enough on {joined(enough)}" if enough else "",
-        f"not enough on {joined(short)}" if short else "",
+        f"Memory is not enough on {joined(short)}" if short else "",
+        f"{'enough' if short else 'Memory is enough'} on {joined(enough)}" if enough else "",
     ]
-    return f"{', '.join(filter(None, texts))}."
+    others = {part for each in found if is_memory_enough(each) for part in reason_parts(each)}
+    decides = " There, only the target of the time decides." if others == {"time"} else ""
+    return f"{', '.join(filter(None, texts))}.{decides}"
 
 
 def _only_yamnet(answers: Answers) -> tuple[str, Outcome]:
@@ -136,11 +146,9 @@ def _only_yamnet(answers: Answers) -> tuple[str, Outcome]:
 def _difficult(answers: Answers) -> tuple[str, Outcome]:
     found = answers.verdicts("sentence", PHONE_IDS)
     as_is = "; ".join(map(_device_text, found))
-    fit = answers.recordings.fit
-    text = f"As it is: {as_is}. After `fit`: {_fit_text(answers)}"
-    if fit.chosen is None:
-        return text, "agrees"
-    return text, "in part" if any(not is_good(each) for each in found) else "**contradicts**"
+    text = f"As it is: {as_is}. After `fit`: {_fit_texts(answers)}"
+    fits = [fit.chosen is not None for fit in answers.recordings.fits]
+    return text, "**contradicts**" if all(fits) else "in part" if any(fits) else "agrees"
 
 
 def _on_cpu(answers: Answers) -> tuple[str, Outcome]:
@@ -175,18 +183,29 @@ def _edge(answers: Answers) -> tuple[str, Outcome]:
 
 
 def _fusion(answers: Answers) -> tuple[str, Outcome]:
-    ratios = {
-        answers.systems[name].system.title: value_ratio(comparison, "latency", "transformer-fused")
+    found = {
+        answers.systems[name].system.title: difference_of(
+            comparison, "latency", "transformer-fused"
+        )
         for name, comparison in answers.recordings.changes.items()
     }
-    texts = [f"{title} {format_factor(ratio)}" for title, ratio in ratios.items()]
+    texts = [f"{title} {_difference_text(each)}" for title, each in found.items()]
     text = (
         f"Time after fusion, divided by the time before: {joined(texts)} (published: 0.83x, 0.73x, "
-        f"0.89x). The standard tool fuses {_fused_text(answers)} here. espnet_onnx also fuses "
-        "attention; decoder and Conformer then need a custom build of the runtime."
+        f"0.89x). The standard tool fuses {_fused_text(answers)} here. espnet_onnx has fusions of "
+        "its own; those of decoder and Conformer need a custom build of the runtime."
     )
-    faster = sum(ratio < 0.97 for ratio in ratios.values())
-    return text, "agrees" if faster == len(ratios) else "in part" if faster else "**contradicts**"
+    return text, _seen([each.outcome == "lower" for each in found.values()])
+
+
+def _seen(outcomes: Sequence[bool]) -> Outcome:
+    return "agrees" if all(outcomes) else "in part" if any(outcomes) else "not seen here"
+
+
+def _difference_text(found: FigureDifference) -> str:
+    assert found.value_ratio is not None
+    known = {"lower": "", "higher": ""}.get(found.outcome, " (may be noise)")
+    return f"{format_factor(found.value_ratio)}{known}"
 
 
 def _fused_text(answers: Answers) -> str:
@@ -202,27 +221,32 @@ def _fused_text(answers: Answers) -> str:
 
 
 def _simpler(answers: Answers) -> tuple[str, Outcome]:
-    changes = answers.recordings.changes
-    times = [value_ratio(each, "latency", "optimizer-off") for each in changes.values()]
-    peaks = [value_ratio(each, "load_peak", "optimizer-off") for each in changes.values()]
-    text = (
-        f"With the optimizer off, the stacks of ESPnet take {_factors(times)} the time and "
-        f"{_factors(peaks)} the memory."
+    times, peaks = (
+        [
+            difference_of(comparison, figure, "optimizer-off")
+            for comparison in answers.recordings.changes.values()
+        ]
+        for figure in ("latency", "load_peak")
     )
-    helps = [max(ratios) > 1.03 for ratios in (times, peaks)]
-    return text, "agrees" if all(helps) else "in part" if any(helps) else "**contradicts**"
+    text = (
+        "With the optimizer off, ESPnet's encoder, decoder and Conformer take "
+        f"{joined([_difference_text(each) for each in times])} the time, and "
+        f"{joined([_difference_text(each) for each in peaks])} the memory."
+    )
+    return text, _seen([each.outcome == "higher" for each in (*times, *peaks)])
 
 
 def _bits(answers: Answers) -> tuple[str, Outcome]:
-    changes = answers.recordings.changes
-    times = [value_ratio(each, "latency", "int8-dynamic") for each in changes.values()]
-    peaks = [value_ratio(each, "load_peak", "int8-dynamic") for each in changes.values()]
+    changes = answers.recordings.changes.values()
+    times = [difference_of(each, "latency", "int8-dynamic") for each in changes]
+    peaks = [difference_of(each, "load_peak", "int8-dynamic") for each in changes]
     text = (
-        f"Dynamic int8 here, on the CPU: {_factors(times)} the time and {_factors(peaks)} the "
-        "memory of ESPnet's stacks as they are. The tables of ESPnet: 0.88x, 0.64x and 0.76x the "
-        "time. A GPU was not measured."
+        "Dynamic int8 here, on the CPU: ESPnet's encoder, decoder and Conformer take "
+        f"{joined([_difference_text(each) for each in times])} the time, and "
+        f"{joined([_difference_text(each) for each in peaks])} the memory. The tables of ESPnet: "
+        "0.88x, 0.64x and 0.76x the time. A GPU was not measured."
     )
-    return text, "agrees" if max(times) < 1 else "in part"
+    return text, _seen([each.outcome == "lower" for each in times])
 
 
 def _accuracy(answers: Answers) -> tuple[str, Outcome]:
@@ -243,7 +267,8 @@ def _accuracy(answers: Answers) -> tuple[str, Outcome]:
 
 
 def _runtimes(answers: Answers) -> tuple[str, Outcome]:
-    ratios = [1.0, *engine_ratios(answers.recordings.engines).values()]
+    found = engine_differences(answers.recordings.engines).values()
+    ratios = [1.0, *(each.value_ratio for each in found if each.value_ratio is not None)]
     slowest = max(ratios) / min(ratios)
     text = (
         f"The slowest engine takes {format_factor(slowest)} the time of the fastest one for "
@@ -271,14 +296,14 @@ def _not_measured(_: Answers) -> tuple[str, Outcome]:
 
 
 def _mnn(answers: Answers) -> tuple[str, Outcome]:
-    ratio = engine_ratios(answers.recordings.engines).get("mnn")
-    if ratio is None:
+    found = engine_differences(answers.recordings.engines).get("mnn")
+    if found is None:
         return "MNN has no figures here.", "not measured"
     text = (
-        f"Here MNN takes {format_factor(ratio)} the time of ONNX Runtime. Published: 0.97x, and "
-        "0.38x with mini_libs; the versions are not stated."
+        f"Here, on another processor, MNN takes {_difference_text(found)} the time of ONNX "
+        "Runtime. Published: 0.97x, and 0.38x with mini_libs; the versions are not stated."
     )
-    return text, "agrees" if 1 / _CLEAR_RATIO < ratio < _CLEAR_RATIO else "in part"
+    return text, "**contradicts**" if found.outcome == "higher" else "agrees"
 
 
 def _nine_gigabytes(answers: Answers) -> tuple[str, Outcome]:
@@ -323,11 +348,6 @@ def _load_ns(profile: Profile) -> int:
     return profile.latency.load_ns
 
 
-def _factors(ratios: Sequence[float]) -> str:
-    low, high = format_factor(min(ratios)), format_factor(max(ratios))
-    return low if low == high else f"{low} to {high}"
-
-
 CLAIMS: Final[Mapping[str, tuple[Claim, ...]]] = {
     "notes": (
         Claim('YAMNet: "running on CPU seems enough and it might be run on edge"', _edge),
@@ -338,7 +358,7 @@ CLAIMS: Final[Mapping[str, tuple[Claim, ...]]] = {
     ),
     "espnet": (Claim('"You can improve inference performance with this node fusion."', _fusion),),
     "runtimes": (
-        Claim("Leaving out what only training needs lowers time and memory (translated)", _simpler),
+        Claim("A simpler graph for inference lowers time and memory (translated)", _simpler),
         Claim("Quantization helps on CPUs, and less on GPUs (translated)", _bits),
         Claim("With fewer bits, the accuracy can stay acceptable (translated)", _accuracy),
         Claim("The differences between runtimes are not large (translated)", _runtimes),

@@ -15,13 +15,13 @@ from benchmarks.systems_answers import (
 from benchmarks.systems_claims import CLAIMS, answers_of_questions
 from feasibility.records.assessment import DeviceAssessment
 from feasibility.records.comparison import Comparison
-from feasibility.records.fit import FitCandidate
+from feasibility.records.fit import Fit, FitCandidate
 from feasibility.records.systems import AnsweredDocument, AnsweredFigure
 from feasibility.render.reports.change_texts import changes_text, main_changes
 from feasibility.render.reports.compare_devices import duration_text
 from feasibility.render.reports.compare_figures import difference_text
 from feasibility.render.reports.drift_texts import drift_percent
-from feasibility.render.reports.fit import headline
+from feasibility.render.reports.sections import joined
 from feasibility.render.reports.systems import here_text, projected_text
 from feasibility.render.reports.verdict_table import verdict_text
 from feasibility.units import (
@@ -120,6 +120,9 @@ def _document(answered: AnsweredDocument, answers: Answers) -> Iterator[str]:
             ((each.system.title, *map(_verdict_cell, each.verdicts)) for each in verdicts),
         )
         yield ""
+        if document.id in _VERDICT_REMARKS:
+            yield _VERDICT_REMARKS[document.id]
+            yield ""
     claims = CLAIMS.get(document.id, ())
     if claims:
         yield from _table(
@@ -170,7 +173,7 @@ def _error_text(figure: AnsweredFigure) -> str:
 
 def _verdict_cell(found: DeviceAssessment) -> str:
     parts = reason_parts(found)
-    cause = f" ({', '.join(parts)})" if parts else ""
+    cause = f" ({joined(parts)})" if parts else ""
     return (
         f"{verdict_text(found.verdict)}{cause}: {duration_text(found.latency)}, "
         f"{format_bytes(found.memory.likely_bytes)}"
@@ -293,31 +296,34 @@ def _engine_rows(comparison: Comparison, answers: Answers) -> Iterator[Sequence[
         )
 
 
-def _fit(answers: Answers) -> Iterator[str]:
+def _fits(answers: Answers) -> Iterator[str]:
     """What `fit` finds for the sentence encoder."""
-    fit = answers.recordings.fit
-    device = answers.device_name(fit.requirements.device or "")
-    limit = format_bytes(fit.requirements.device_limit_bytes)
-    yield f"The sentence encoder on a phone with a limit of {limit} ({device}):"
+    yield "What `fit` finds for a sentence of 32 tokens, with one thread:"
     yield ""
-    yield (
-        "    feasibility fit xlmr-base-sentence.onnx --dim sequence=32 "
-        f"--device {fit.requirements.device} --latency 100ms"
-    )
+    for fit in answers.recordings.fits:
+        targets = fit.requirements
+        latency = f" --latency {targets.latency_ns // 10**6}ms" if targets.latency_ns else ""
+        command = f"feasibility fit xlmr-base-sentence.onnx --dim sequence=32{latency}"
+        yield f"    {command} --device {targets.device}"
     yield ""
-    yield f"Result: {headline(fit)}."
-    yield ""
-    tried = [fit.baseline, *(each for each in fit.candidates if each.measured is not None)]
     yield from _table(
         (
+            "phone",
+            "targets",
             "changes",
             "memory on the phone, at most",
             "likely time there",
             "memory here",
             "files",
+            "outputs",
             "result",
         ),
-        (_candidate_row(each) for each in tried),
+        (
+            _candidate_row(fit, candidate, answers)
+            for fit in answers.recordings.fits
+            for candidate in (fit.baseline, fit.chosen or fit.nearest)
+            if candidate is not None
+        ),
     )
     yield ""
     yield (
@@ -328,23 +334,43 @@ def _fit(answers: Answers) -> Iterator[str]:
     yield ""
 
 
-def _candidate_row(candidate: FitCandidate) -> Sequence[str]:
-    measured = candidate.measured
+def _candidate_row(fit: Fit, candidate: FitCandidate, answers: Answers) -> Sequence[str]:
+    measured, targets = candidate.measured, fit.requirements
+    limits = [format_bytes(targets.device_limit_bytes)]
+    limits += [format_duration(targets.latency_ns)] if targets.latency_ns else []
+    missed = {"latency": "time", "memory": "memory"}
     return (
+        answers.device_name(targets.device or ""),
+        ", ".join(limits),
         changes_text(main_changes(candidate.changes)),
         format_bytes(candidate.device_memory_bytes),
         format_duration(candidate.device_latency_ns),
         format_bytes(None if measured is None else measured.peak_bytes),
         format_bytes(None if measured is None else measured.file_bytes),
-        "meets the targets"
-        if candidate.status == "meets"
-        else f"misses {', '.join(candidate.missed)}"
+        _drift_text(candidate),
+        f"misses {', '.join(missed.get(name, name) for name in candidate.missed)}"
         if candidate.missed
-        else candidate.status,
+        else "meets all targets",
     )
 
 
-_FURTHER: Final = {"notes": _fit, "espnet": _changes, "wespeaker": _engines}
+def _drift_text(candidate: FitCandidate) -> str:
+    if not candidate.changes:
+        return "reference"
+    if candidate.drift is None:
+        return "not compared"
+    if candidate.drift.is_identical:
+        return "the same"
+    return f"differ by {drift_percent(candidate.drift.relative_ratio)}"
+
+
+_VERDICT_REMARKS: Final = {
+    "notes": "A run of YAMNet covers 975 ms of sound. In brackets: number of tokens.",
+    "espnet": "A run of an encoder covers 1 s of sound (100 frames). The decoder runs once per "
+    "token and hypothesis; its verdict is for one step. In brackets: number of layers.",
+    "wespeaker": "A run covers 2 s of sound (198 frames).",
+}
+_FURTHER: Final = {"notes": _fits, "espnet": _changes, "wespeaker": _engines}
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
