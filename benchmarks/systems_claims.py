@@ -17,7 +17,7 @@ from benchmarks.systems_answers import (
     recipe_of,
 )
 from feasibility.records.assessment import DeviceAssessment
-from feasibility.records.comparison import FigureDifference
+from feasibility.records.comparison import FigureDifference, OperatorUse
 from feasibility.records.fit import Fit
 from feasibility.records.profile import Profile
 from feasibility.render.reports.change_texts import changes_text, main_changes
@@ -215,9 +215,13 @@ def _fused_text(answers: Answers) -> str:
         recipes = [each.workload.recipe for each in comparison.subjects]
         as_is, fused = recipes.index("as-is"), recipes.index("transformer-fused")
         for operator in comparison.operators:
-            if operator.uses[fused] is not None and operator.uses[as_is] is None:
+            if _count(operator.uses[fused]) and not _count(operator.uses[as_is]):
                 found[operator.op_type] = None
     return joined(sorted(found)) or "nothing more"
+
+
+def _count(use: OperatorUse | None) -> int:
+    return 0 if use is None else use.node_count
 
 
 def _simpler(answers: Answers) -> tuple[str, Outcome]:

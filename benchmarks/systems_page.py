@@ -101,7 +101,8 @@ def _document(answered: AnsweredDocument, answers: Answers) -> Iterator[str]:
     document = answered.document
     yield f"## {document.title}"
     yield ""
-    yield f"Source: {document.source}. Hardware: {document.hardware}."
+    assumed = f" Assumed: {document.assumed}." if document.assumed else ""
+    yield f"Source: {document.source}. Hardware: {document.hardware}.{assumed}"
     yield ""
     figures = [figure for system in answered.systems for figure in system.figures]
     if figures:
@@ -157,7 +158,7 @@ def _misses(figures: Sequence[AnsweredFigure]) -> Iterator[str]:
         if figure.is_inside is False:
             reasons.setdefault(figure.published.miss, []).append(figure.published.words)
     for reason, words in reasons.items():
-        yield f"* Not inside: {', '.join(words)}. Reason: {reason or 'not known'}."
+        yield f"* Not inside: {', '.join(words)}. Known difference: {reason or 'none'}."
     if reasons:
         yield ""
 

@@ -183,7 +183,7 @@ def test_the_page_answers_every_document(systems: ModuleType, answers: Any) -> N
     assert claims.keys() == {document.id for document in DOCUMENTS}
     assert "None" not in page
     assert "not measured |" not in page.replace("| not measured |\n", "")
-    assert "Reason: not known" not in page
+    assert "Known difference: none" not in page
 
 
 def test_recorded_files_are_small_and_say_nothing_of_the_machines_folders(

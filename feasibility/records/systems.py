@@ -69,12 +69,14 @@ class SystemsDocument(Record, frozen=True, kw_only=True):
     Args:
         source: Where it is published; says so if that is not known.
         hardware: What was measured on, in the words of the document.
+        assumed: What the document does not state, and what we took instead; may be empty.
     """
 
     id: str
     title: str
     source: str
     hardware: str
+    assumed: str = ""
     systems: tuple[System, ...] = ()
     figures: tuple[PublishedFigure, ...] = ()
 

@@ -127,10 +127,12 @@ _RTF_MISS: Final = (
 )
 
 
-def _wespeaker_figure(factor: float, engine: str, runtime: str, miss: str) -> PublishedFigure:
+def _wespeaker_figure(
+    words: str, factor: float, engine: str, runtime: str, miss: str
+) -> PublishedFigure:
     return PublishedFigure(
         system=_WESPEAKER.id,
-        words=f"{2000 * factor:.4g} ms",
+        words=words,
         condition=f"{engine}, RTF {factor:g}",
         quantity="run",
         value=round(factor * 2 * SECOND_NS),
@@ -197,6 +199,8 @@ DOCUMENTS: Final = (
         title="Notes on YAMNet, SentenceTransformer and ESPnet",
         source="notes of a developer; the address is not known",
         hardware="PC with an RTX 3070",
+        assumed="XLM-R base, because its file has about 1 GB; 32 tokens for a sentence, because no "
+        "length is stated; a Ryzen 3800X for the CPU of the PC, which is not named",
         systems=(
             _YAMNET,
             _SENTENCE,
@@ -252,6 +256,8 @@ DOCUMENTS: Final = (
         title="espnet_onnx: model optimization",
         source="github.com/espnet/espnet_onnx, docs/Optimization.md at 27317bf736",
         hardware="Ryzen 3800X, input (1, 100, 80)",
+        assumed="8 threads, the default of ONNX Runtime on this processor, because no number is "
+        "stated; sizes of the layers as in docs/zoo.md, because none are stated",
         systems=_ESPNET,
         figures=_espnet_figures(),
     ),
@@ -268,15 +274,16 @@ DOCUMENTS: Final = (
         hardware="Xeon E5-2630 v4 at 2.20 GHz, one thread, chunks of 2 s",
         systems=(_WESPEAKER,),
         figures=(
-            _wespeaker_figure(0.1377, "onnxruntime", "onnxruntime", _RTF_MISS),
+            _wespeaker_figure("275.4 ms", 0.1377, "onnxruntime", "onnxruntime", _RTF_MISS),
             _wespeaker_figure(
+                "266.6 ms",
                 0.1333,
                 "mnn",
                 "mnn",
                 f"{_RTF_MISS}. The build matters too: in the same table, MNN built with mini_libs "
                 "takes 0.39 of this time",
             ),
-            _wespeaker_figure(0.05262, "mnn mini_libs", "mnn", _RTF_MISS),
+            _wespeaker_figure("105.2 ms", 0.05262, "mnn mini_libs", "mnn", _RTF_MISS),
         ),
     ),
     SystemsDocument(
@@ -284,6 +291,8 @@ DOCUMENTS: Final = (
         title="A benchmark program of loading ONNX to Axon",
         source="github.com/zeam-vm/pelemay_backend, benchmarks/onnx_to_axon_bench/README.md",
         hardware="MacBook Air, Apple M2, 24 GB",
+        assumed="an import is compared with loading in ONNX Runtime; the time to load is not "
+        "projected",
         systems=_CLASSIFIERS,
         figures=_import_figures(),
     ),
