@@ -55,8 +55,8 @@ def compare(
         single_option(
             "--changes A,B,...",
             "Compare one model with changes of itself; the first one is the reference. Changes: "
-            "as-is, optimizer-off, transformer-fused, and those of docs/fit.md, for example "
-            "int8-dynamic; + combines them.",
+            "as-is, optimizer-off, transformer-fused, and those of `fit`, for example "
+            "int8-dynamic (docs/compare.md); + combines them.",
             heading=MEASURING,
         ),
     ] = None,

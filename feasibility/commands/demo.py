@@ -27,7 +27,7 @@ def demo(
         bool,
         single_option(
             "--full",
-            "Measure the systems of five published documents, and print their figures, ours, the "
+            "Measure the systems that five documents describe, and print their figures, ours, the "
             "projection onto their hardware, and verdicts: a few minutes, 2 GB of disk.",
         ),
     ] = False,

@@ -80,7 +80,7 @@ def changes_named(text: str) -> ComparedChanges:
             raise UsageError(
                 f"Unknown change {safe_text(name, 60)!r}",
                 f"the changes are {AS_IS}, {', '.join(_KNOWN)}",
-                f"did you mean {near[0]}?" if near else "docs/fit.md explains them",
+                f"did you mean {near[0]}?" if near else "docs/compare.md explains them",
             )
     return tuple(code for code in _KNOWN if code in names)
 
