@@ -237,7 +237,10 @@ def _simpler(answers: Answers) -> tuple[str, Outcome]:
         f"{joined([_difference_text(each) for each in times])} the time, and "
         f"{joined([_difference_text(each) for each in peaks])} the memory."
     )
-    return text, _seen([each.outcome == "higher" for each in (*times, *peaks)])
+    outcomes = [each.outcome for each in (*times, *peaks)]
+    if "lower" in outcomes:
+        return text, "in part" if "higher" in outcomes else "**contradicts**"
+    return text, _seen([each == "higher" for each in outcomes])
 
 
 def _bits(answers: Answers) -> tuple[str, Outcome]:

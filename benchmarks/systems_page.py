@@ -322,8 +322,7 @@ def _fits(answers: Answers) -> Iterator[str]:
         (
             _candidate_row(fit, candidate, answers)
             for fit in answers.recordings.fits
-            for candidate in (fit.baseline, fit.chosen or fit.nearest)
-            if candidate is not None
+            for candidate in _shown(fit)
         ),
     )
     yield ""
@@ -333,6 +332,14 @@ def _fits(answers: Answers) -> Iterator[str]:
         "compared for random inputs; use `--samples` before you deploy quantized models."
     )
     yield ""
+
+
+def _shown(fit: Fit) -> Iterator[FitCandidate]:
+    """The model as it is, and the changed one that was chosen or comes nearest."""
+    yield fit.baseline
+    changed = fit.chosen or fit.nearest
+    if changed is not None and changed.changes:
+        yield changed
 
 
 def _candidate_row(fit: Fit, candidate: FitCandidate, answers: Answers) -> Sequence[str]:
