@@ -62,7 +62,7 @@ def _offer(
 ) -> Offer | None:
     """The changes that ask least and meet the targets with these dims; None if none does."""
     model, variant = profiled_model(reading.facts), Variant(reading.path, reading)
-    for changes, figures in loading_candidates(model, destination, None).items():
+    for changes, figures in loading_candidates(model, destination).items():
         if figures is None:
             continue
         there = None

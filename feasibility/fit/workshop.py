@@ -19,7 +19,7 @@ from feasibility.fit.targets import OnDevice, missed, on_device
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.profiled_model import profiled_model
 from feasibility.output_drift import drift_between, require_comparable
-from feasibility.records.changes import Precision
+from feasibility.records.changes import ChangeCode, Precision
 from feasibility.records.device import Device
 from feasibility.records.drift import Drift
 from feasibility.records.fit import Figure, FitCandidate, FitFigures, FitTargets
@@ -98,10 +98,10 @@ class CandidateWorkshop:
         default_factory=dict
     )
 
-    def model_with(self, precision: Precision) -> ProfiledModel:
-        """The model with other arithmetic, made now with all nodes changed."""
+    def model_with(self, rewriting: ChangeCode) -> ProfiledModel:
+        """The model with a change of its graph, made now with all nodes changed."""
         self.files.leave_in_float(())
-        return profiled_model(self.files.variant((precision,)).reading.facts)
+        return profiled_model(self.files.variant((rewriting,)).reading.facts)
 
     def measured(self, changes: ChangeSet, modelled: FitFigures | None) -> FitCandidate:
         """One candidate, made and run now or taken from the cache.

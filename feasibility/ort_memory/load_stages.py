@@ -202,7 +202,7 @@ class _Weights:
     def _copy(self, read: Read) -> _Copy | None:
         """The copy that a node reads instead of a weight; None if it reads the weight."""
         node, value = read.node, read.node.type_of(read.position)
-        if node.domain:
+        if node.domain and node.op_type != "FusedMatMul":
             return None
         match node.op_type:
             case "Conv" if read.position == 1:
@@ -211,7 +211,7 @@ class _Weights:
                 return None
             case _ if "prepacking-off" in self._changes:
                 return None
-            case "MatMul" | "Gemm" if read.position == 1:
+            case "MatMul" | "Gemm" | "FusedMatMul" if read.position == 1:
                 is_float = value.elem_type == TensorProto.FLOAT
                 is_packed = is_float and read.usage.has_constant(node, 1)
                 if is_packed and value.shape is not None and len(value.shape) == 2:
@@ -245,7 +245,7 @@ def _is_renormalised(node: TypedNode, usage: Usage) -> bool:
 def _packed_bytes(node: TypedNode, shape: tuple[int | None, ...]) -> int:
     """Size of a packed matrix, its columns padded."""
     rows, columns = (dim or 0 for dim in shape)
-    if node.op_type == "Gemm" and int_of(node.attributes, "transB", 0):
+    if int_of(node.attributes, "transB", 0):
         rows, columns = columns, rows
     return -(-columns // _PACKED_COLUMNS) * _PACKED_COLUMNS * rows * _FLOAT_BYTES
 

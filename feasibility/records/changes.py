@@ -19,7 +19,9 @@ Precision: TypeAlias = Literal[
 ]
 """A change of the arithmetic; outputs differ from those of the original."""
 PRECISIONS: Final[tuple[Precision, ...]] = get_args(Precision)
-ChangeCode: TypeAlias = LoadingChange | Literal["steady-allocator"] | Precision
+GraphChange: TypeAlias = Literal["merged-weights"]
+"""A change of the graph that keeps the arithmetic."""
+ChangeCode: TypeAlias = LoadingChange | GraphChange | Literal["steady-allocator"] | Precision
 # The optimizer writes weights into an external file itself, and packed weights beside them.
 INCLUDES: Final[dict[ChangeCode, tuple[ChangeCode, ...]]] = {
     "optimised-offline": ("external-data",),

@@ -47,6 +47,7 @@ def rewrite_model(
     Raises:
         ModelError: The source cannot be read, or the libraries crash on it.
         ChangeError: The change does not apply, or the target cannot be written.
+        UselessChangeError: It would leave the model as it is.
     """
     what = f"Cannot apply {change} to '{safe_text(str(source))}'"
     with open_model(source) as file:

@@ -13,6 +13,7 @@ from feasibility.records.workload import InputPlan
 from feasibility.rewrite.forked.block_weights import quantize_blocks
 from feasibility.rewrite.forked.eight_bits import quantize_dynamic, quantize_static
 from feasibility.rewrite.forked.half_precision import halve
+from feasibility.rewrite.forked.merge_weights import merge_weights
 from feasibility.rewrite.forked.optimise import optimise
 
 
@@ -59,6 +60,10 @@ def _pack(request: ChangeRequest, target: Path) -> None:
     )
 
 
+def _merge(request: ChangeRequest, target: Path) -> None:
+    merge_weights(request.source, target, request.what)
+
+
 def _halve(request: ChangeRequest, target: Path) -> None:
     halve(request.source, target, request.what, keep_float=request.keep_float)
 
@@ -91,6 +96,7 @@ def _quantize_weights(request: ChangeRequest, target: Path, *, bits: int) -> Non
 _FUNCTIONS: Final[dict[ChangeCode, Callable[[ChangeRequest, Path], None]]] = {
     "optimised-offline": _optimise,
     "prepacked-offline": _pack,
+    "merged-weights": _merge,
     "fp16": _halve,
     "int8-dynamic": _quantize_dynamic,
     "int8-static": _quantize_static,

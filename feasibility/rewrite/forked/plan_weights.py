@@ -94,7 +94,7 @@ class _Planner:
         self._inline = {
             tensor.extents[0]: self._moved(None, *tensor.extents[0])
             for tensor in skeleton.tensors
-            if _is_movable(tensor)
+            if is_movable(tensor)
         }
         resolved = resolve_external(file.path, skeleton.tensors, skeleton.what)
         self.plan.files.extend(
@@ -172,7 +172,7 @@ class _Planner:
         return moved
 
 
-def _is_movable(tensor: TensorInfo) -> bool:
+def is_movable(tensor: TensorInfo) -> bool:
     """Whether the bytes in the file are those of the weights, and many enough."""
     return (
         tensor.role in {"initializer", "constant"}
