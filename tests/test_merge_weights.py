@@ -113,6 +113,17 @@ MERGED = {
         1,
         1,
     ),
+    "equal, and the one that is left is used otherwise": (
+        [
+            LOOK_UP,
+            node("MatMul", ["rows", "head"], ["s"]),
+            node("ReduceSum", ["copy"], ["z"]),
+            node("Add", ["s", "z"], ["y"]),
+        ],
+        {"table": ONE, "head": ONE.T.copy(), "copy": ONE.T.copy()},
+        2,
+        0,
+    ),
     "transposed, two products": (
         [*products("head"), node("MatMul", ["rows", "head"], ["s"])],
         {"table": ONE, "head": ONE.T.copy()},
@@ -224,6 +235,13 @@ KEPT = {
          node("Add", ["a", "b"], ["c"]), node("Gather", ["wide", "ids"], ["d"]),
          node("Add", ["c", "d"], ["y"])],
         {"table": OTHER, "head": OTHER.T.copy(), "wide": ONE},
+        {},
+    ),
+    "the transposed one is made later": (
+        [node("Gather", ["wide", "ids"], ["rows"]), constant("head", ONE.T.copy()),
+         node("MatMul", ["rows", "head"], ["s"]), constant("table", ONE),
+         node("ReduceSum", ["table"], ["z"]), node("Add", ["s", "z"], ["y"])],
+        {"wide": OTHER},
         {},
     ),
     "its transposition is not held twice": (
