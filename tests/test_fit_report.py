@@ -198,6 +198,14 @@ def test_a_proof_that_was_not_possible_is_said() -> None:
     )
 
 
+def test_more_threads_are_offered() -> None:
+    offer = Offer(threads=2, changes=("external-data", STEADY), latency_ns=28 * MILLISECOND_NS)
+    fit = replace(not_found(), offers=(offer,))
+    assert "more threads  with --threads 2: 28 ms (external data; measured)" in printed(fit)
+    there = replace(fit, requirements=FitTargets(latency_ns=MILLISECOND_NS, device="rpi_5"))
+    assert "28 ms (external data; projected for the device)" in " ".join(printed(there).split())
+
+
 def test_the_search_names_what_it_runs() -> None:
     assert search_text(("external-data", STEADY), INT8, 12.4) == (
         "external data; best so far 30 MiB; 12 s left"

@@ -23,7 +23,7 @@ from feasibility.fit.candidate_runs import CandidateRuns, Variant
 from feasibility.fit.candidates import Destination
 from feasibility.fit.changes import precision_of, settings_of
 from feasibility.fit.files import Files
-from feasibility.fit.offers import smaller_workloads
+from feasibility.fit.offers import more_threads, smaller_workloads
 from feasibility.fit.search import Report, Search
 from feasibility.fit.targets import marked, missed, nearest
 from feasibility.fit.workshop import SEEDED_COUNT, CandidateWorkshop, Measured, figures_of
@@ -234,7 +234,10 @@ def _found(
         emulated = () if measured.emulated is None else (measured.emulated.host.arch,)
         loads_on = (baseline.host.arch, *emulated)
     elif chosen is None and not was_interrupted:
-        offers = smaller_workloads(reading, baseline, targets, search.destination, workshop.device)
+        offers = (
+            *more_threads((search.baseline, *search.tried), workshop),
+            *smaller_workloads(reading, baseline, targets, search.destination, workshop.device),
+        )
     every = marked((search.baseline, *search.tried))
     fit = Fit(
         tool_version=feasibility.__version__,

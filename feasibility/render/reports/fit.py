@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from feasibility.records.changes import PRECISIONS, ChangeCode
-from feasibility.records.fit import Fit, FitCandidate
+from feasibility.records.fit import Fit, FitCandidate, Offer
 from feasibility.records.proof import Outcome
 from feasibility.render.reports.change_texts import CHANGE_TEXTS, changes_text, main_changes
 from feasibility.render.reports.drift_texts import ROUNDING_RATIO, drift_percent, drift_text
@@ -25,10 +25,11 @@ from feasibility.render.reports.sections import (
     Tone,
     answer_section,
     assumption_rows,
+    known,
     name_text,
     notice_section,
 )
-from feasibility.units import format_bytes, format_factor
+from feasibility.units import format_bytes, format_duration, format_factor
 
 _PROOFS: Final[dict[Outcome, str]] = {
     "survived": "runs without a slowdown",
@@ -165,13 +166,23 @@ def _next_rows(fit: Fit) -> Iterator[Row]:
         yield Row("next", text)
     elif fit.chosen is None:
         yield Row("next", "raise the target, or choose a smaller model or workload")
-    for offer in fit.offers:
-        dims = " ".join(f"--dim {name_text(name, 40)}={size}" for name, size in offer.dims.items())
-        changes = changes_text(main_changes(offer.changes))
-        yield Row(
-            "smaller",
-            f"with {dims}: {format_bytes(offer.memory_bytes)} of memory ({changes}; modelled)",
+    yield from (_offer_row(offer, fit) for offer in fit.offers)
+
+
+def _offer_row(offer: Offer, fit: Fit) -> Row:
+    changes = changes_text(main_changes(offer.changes))
+    if offer.threads is not None:
+        is_there = fit.requirements.device is not None
+        how = "projected for the device" if is_there else "measured"
+        return Row(
+            "more threads",
+            f"with --threads {offer.threads}: {known(offer.latency_ns, format_duration)} "
+            f"({changes}; {how})",
         )
+    dims = " ".join(f"--dim {name_text(name, 40)}={size}" for name, size in offer.dims.items())
+    return Row(
+        "smaller", f"with {dims}: {known(offer.memory_bytes)} of memory ({changes}; modelled)"
+    )
 
 
 def _changes_section(fit: Fit) -> Section | None:
