@@ -1,7 +1,8 @@
 """Compares memory modelled after changes of loading with memory that the kernel counts.
 
-Every set of changes that `fit` knows is made for each model, and run in one fresh process with the
-steady allocator. docs/memory-model.md contains its output.
+Every set of changes that `fit` knows is made for each model, also with merged weights if it holds
+some twice. Each runs in one fresh process with the steady allocator. docs/memory-model.md contains
+the output.
 
     python -m benchmarks.changed_memory MODEL...
 """
@@ -16,7 +17,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.memory_model import LEAST_BYTES, OPTIONS
-from feasibility.errors import FeasibilityError
+from feasibility.errors import FeasibilityError, UselessChangeError
 from feasibility.fit.candidate_runs import CandidateRuns
 from feasibility.fit.candidates import modelled_figures
 from feasibility.fit.changes import ordered
@@ -60,14 +61,18 @@ def compare(path: Path, errors: defaultdict[str, list[float]]) -> None:
             rewrite=lambda source, target, change, _: rewrite_model(
                 source, target, change, isa=isa, plan=plan
             ),
-            read=partial(read_to_run, options=OPTIONS),
+            read=partial(read_to_run, options=OPTIONS, all_changes=True),
             is_portable=False,
         )
-        for changes in ((), *map(ordered, ALL_CHANGES)):
+        loading = ((), *ALL_CHANGES)
+        merged = (("merged-weights", *changes) for changes in loading)
+        for changes in map(ordered, (*loading, *merged)):
             try:
                 variant = files.variant(changes)
                 files.keep(changes)
                 result = CandidateRuns(variant, changes, OPTIONS, plan).passes.steady(plan)
+            except UselessChangeError:
+                break
             except FeasibilityError as error:
                 print(f"{path.name:32.32} {'+'.join(changes):60} {error.message}", flush=True)
                 continue

@@ -1,21 +1,26 @@
-"""Which number of threads is offered if only the time is too long."""
+"""What is offered if no change is enough: more threads, or a smaller workload."""
 
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from onnx import TensorProto, helper
 
 from feasibility.catalogue.load_catalogue import chosen_devices
 from feasibility.errors import MeasurementError
+from feasibility.facts.read_model import read_model
 from feasibility.fit import offers
-from feasibility.fit.offers import more_threads
+from feasibility.fit.candidates import Destination
+from feasibility.fit.offers import more_threads, smaller_workloads
 from feasibility.fit.targets import missed, on_device
 from feasibility.fit.workshop import Measured, figures_of
 from feasibility.measure.measure_options import MeasureOptions
+from feasibility.measure.profiled_model import profiled_model
 from feasibility.records.changes import ChangeCode
 from feasibility.records.device import Device
 from feasibility.records.drift import Drift
@@ -23,6 +28,7 @@ from feasibility.records.fit import FitCandidate, FitTargets, Offer
 from feasibility.records.profile import Profile
 from feasibility.units import MIB, MILLISECOND_NS
 from tests.projection_samples import xlmr
+from tests.tiny_models import save, value
 
 ChangeSet = tuple[ChangeCode, ...]
 DRIFT = Drift(sample_count=4, is_identical=False, relative_ratio=0.03)
@@ -181,3 +187,22 @@ def test_on_a_device_the_time_is_projected_for_its_cores(bench: Any) -> None:
     assert (offer.memory_bytes, found.measured) == (None, [])
     found.options = MeasureOptions(threads=4)
     assert offered(found, found.candidate()) == ()
+
+
+def test_a_smaller_workload_says_what_its_dim_counts(tmp_path: Path) -> None:
+    """An input of 32 MiB and an output of 32 MiB, above about 10 MiB of the runtime."""
+    sound = [value("audio", TensorProto.FLOAT, [1, "samples"])]
+    louder = [value("louder", TensorProto.FLOAT, [1, "samples"])]
+    node = helper.make_node("Exp", ["audio"], ["louder"])
+    path = save(tmp_path / "m.onnx", helper.make_graph([node], "louder", sound, louder))
+    dims = {"samples": 2**23}
+    reading = read_model(path, dims=dims, all_changes=True)
+    assert reading.dim_roles == {"samples": "samples"}
+    found = xlmr()
+    workload = replace(found.workload, dims=dims)
+    baseline = replace(found, model=profiled_model(reading.facts), workload=workload)
+    here = Destination("x86_64", has_glibc=True, is_here=True)
+    (offer,) = smaller_workloads(reading, baseline, FitTargets(memory_bytes=50 * MIB), here, None)
+    assert (offer.dims, offer.role, offer.threads) == ({"samples": 2**22}, "samples", None)
+    assert offer.memory_bytes is not None
+    assert offer.memory_bytes <= 50 * MIB

@@ -198,6 +198,28 @@ def test_a_proof_that_was_not_possible_is_said() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("role", "words"),
+    [
+        ("samples", "; 32 samples instead of 64 per run: cut longer input into pieces and join"),
+        ("frames", "; 32 frames instead of 64 per run: cut longer input into pieces and join"),
+        ("sequence", "; sequences of 32 instead of 64: cut longer ones"),
+        ("batch", "; batches of 32 instead of 64: run more of them"),
+        ("width", "; pictures with a width of 32 instead of 64"),
+        ("generic", "modelled)"),
+    ],
+)
+def test_a_smaller_workload_says_what_the_caller_does(role: str, words: str) -> None:
+    fit = not_found()
+    offer = replace(fit.offers[0], dims={"n": 32}, role=role)
+    workload = replace(fit.workload, dims={"n": 64})
+    text = printed(replace(fit, offers=(offer,), workload=workload), width=400)
+    row = next(line for line in text.splitlines() if line.startswith("smaller"))
+    assert "with --dim n=32: 9 MiB of memory (external data; modelled)" in row
+    assert words in row
+    assert row.endswith(")") == (role == "generic")
+
+
 def test_more_threads_are_offered() -> None:
     offer = Offer(threads=2, changes=("external-data", STEADY), latency_ns=28 * MILLISECOND_NS)
     fit = replace(not_found(), offers=(offer,))

@@ -18,6 +18,7 @@ from feasibility.facts.unique_parameters import (
     unique_parameters,
 )
 from feasibility.graph.declared_inputs import declared_inputs, declared_outputs, open_axes
+from feasibility.graph.inputs.dim_sizes import open_dims
 from feasibility.graph.inputs.input_plans import choose_sizes, plan_inputs
 from feasibility.model_file.external_data import external_file_facts, resolve_external
 from feasibility.model_file.skeleton import Skeleton, skeleton_of
@@ -65,6 +66,7 @@ def reading_of(
     return ModelReading(
         facts=facts_of(skeleton, *sizes.likeliest, ALL_CHANGES if all_changes else USUAL_CHANGES),
         plans=plan_inputs(sizes) if with_plans else (),
+        dim_roles={dim.key: dim.role for dim in open_dims(sizes.inputs)},
         initializers=tuple(
             InitializerSize(name=tensor.name, dtype=tensor.dtype, size_bytes=tensor.size_bytes)
             for tensor in skeleton.initializers

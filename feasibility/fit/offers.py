@@ -54,7 +54,7 @@ def smaller_workloads(
                 continue
             offer = _offer({name: smaller}, again, baseline, targets, destination, device)
             if offer is not None:
-                found.append(offer)
+                found.append(replace(offer, role=reading.dim_roles.get(name, "")))
                 break
     return tuple(found)
 

@@ -109,6 +109,9 @@ class Offer(Record, frozen=True, kw_only=True):
     """A smaller workload or more threads, which only the user can decide on."""
 
     dims: Annotated[dict[str, int], doc("Sizes of open dims, if they are smaller.")] = {}
+    role: Annotated[
+        str, doc("What the smaller dim counts, for example samples or frames; may be empty.")
+    ] = ""
     threads: Annotated[Count | None, doc("Number of intra-op threads, if there are more.")] = None
     changes: Annotated[tuple[ChangeCode, ...], doc("Changes that it needs too.")] = ()
     memory_bytes: Annotated[

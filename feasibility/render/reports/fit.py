@@ -19,6 +19,7 @@ from feasibility.render.reports.fit_candidates import (
 from feasibility.render.reports.fit_figures import figure_remarks, figures_grid
 from feasibility.render.reports.model_and_machine import host_text, workload_text
 from feasibility.render.reports.sections import (
+    NOT_KNOWN,
     Report,
     Row,
     Section,
@@ -31,6 +32,16 @@ from feasibility.render.reports.sections import (
 )
 from feasibility.units import format_bytes, format_duration, format_factor
 
+# What a caller does if a dim is smaller. Models do not say how long a sample or a frame is.
+_PIECES: Final = "cut longer input into pieces and join the results, which differ near the cuts"
+_WORKLOADS: Final = {
+    "samples": f"{{}} samples instead of {{}} per run: {_PIECES}",
+    "frames": f"{{}} frames instead of {{}} per run: {_PIECES}",
+    "sequence": "sequences of {} instead of {}: cut longer ones",
+    "batch": "batches of {} instead of {}: run more of them",
+    "height": "pictures with a height of {} instead of {}",
+    "width": "pictures with a width of {} instead of {}",
+}
 _PROOFS: Final[dict[Outcome, str]] = {
     "survived": "runs without a slowdown",
     "thrashed": "runs, but thrashes: each run reads evicted pages again, so it takes longer than "
@@ -180,9 +191,12 @@ def _offer_row(offer: Offer, fit: Fit) -> Row:
             f"({changes}; {how})",
         )
     dims = " ".join(f"--dim {name_text(name, 40)}={size}" for name, size in offer.dims.items())
-    return Row(
-        "smaller", f"with {dims}: {known(offer.memory_bytes)} of memory ({changes}; modelled)"
-    )
+    text = f"with {dims}: {known(offer.memory_bytes)} of memory ({changes}; modelled)"
+    if offer.role not in _WORKLOADS:
+        return Row("smaller", text)
+    ((name, size),) = offer.dims.items()
+    before = fit.workload.dims.get(name, NOT_KNOWN)
+    return Row("smaller", f"{text}; {_WORKLOADS[offer.role].format(size, before)}")
 
 
 def _changes_section(fit: Fit) -> Section | None:
