@@ -18,9 +18,9 @@ from feasibility.records.fit import ChangeCode
 from feasibility.records.workload import Fill, InputPlan, InputSpec
 from feasibility.rewrite import rewrite_model as module
 from feasibility.rewrite.change_process import data_path
-from feasibility.rewrite.forked.block_weights import blocks_of
+from feasibility.rewrite.forked.quantize_blocks import blocks_of
+from feasibility.rewrite.given_samples import sample_plans
 from feasibility.rewrite.rewrite_model import rewrite_model
-from feasibility.rewrite.samples import sample_plans
 from tests.tiny_models import RUNTIME_VERSION, identity, save, value
 
 IDS = InputPlan(

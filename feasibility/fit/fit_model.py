@@ -39,8 +39,8 @@ from feasibility.records.profile import Profile
 from feasibility.records.proof import Proof
 from feasibility.records.shared_fields import Notice
 from feasibility.records.workload import InputPlan
+from feasibility.rewrite.given_samples import sample_plans
 from feasibility.rewrite.rewrite_model import rewrite_model
-from feasibility.rewrite.samples import sample_plans
 from feasibility.temporary_folders import scratch_folder
 
 DEFAULT_MAX_TIME_S: Final = 300.0

@@ -12,7 +12,7 @@ from feasibility.errors import ChangeError
 from feasibility.facts.reader_process import in_reader_process
 from feasibility.model_file.open_model import ModelFile, open_model
 from feasibility.rewrite.change_process import data_path
-from feasibility.rewrite.weights_plan import WeightsPlan, write_planned
+from feasibility.rewrite.write_planned import WeightsPlan, write_planned
 from feasibility.text import safe_text
 
 

@@ -62,7 +62,7 @@ def rewrite_model(
     inputs = [(sample, 0) for sample in samples] or [(plan, seed) for seed in _SEEDS]
 
     def make(path: Path) -> None:
-        from feasibility.rewrite.forked.changes import ChangeRequest, apply
+        from feasibility.rewrite.forked.apply_change import ChangeRequest, apply_change
 
         request = ChangeRequest(
             source=source,
@@ -72,7 +72,7 @@ def rewrite_model(
             samples=tuple(inputs),
             keep_float=tuple(keep_float),
         )
-        apply(change, request, path)
+        apply_change(change, request, path)
 
     write_changed(target, make, what)
 

@@ -15,7 +15,7 @@ from feasibility.model_file.open_model import open_model
 from feasibility.rewrite.change_process import data_path
 from feasibility.rewrite.forked.plan_weights import plan_weights
 from feasibility.rewrite.forked.prepared_model import read_graph
-from feasibility.rewrite.weights_plan import write_planned
+from feasibility.rewrite.write_planned import write_planned
 from feasibility.runners.child.child_inputs import make_feeds
 from feasibility.units import MIB
 

@@ -22,7 +22,7 @@ from feasibility.model_file.external_data import LEAST_EXTERNAL_BYTES, resolve_e
 from feasibility.model_file.protobuf_wire import LENGTH, WireFile
 from feasibility.model_file.skeleton import Skeleton, skeleton_of
 from feasibility.model_file.tensors import TensorInfo, TensorReader
-from feasibility.rewrite.weights_plan import DataFile, MovedBytes, WeightsPlan
+from feasibility.rewrite.write_planned import DataFile, MovedBytes, WeightsPlan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -16,7 +16,7 @@ from feasibility.model_file.skeleton import skeleton_of
 from feasibility.rewrite.change_process import data_path
 from feasibility.rewrite.forked.optimise import every_node, write_optimised
 from feasibility.rewrite.forked.plan_weights import plan_weights
-from feasibility.rewrite.weights_plan import write_planned
+from feasibility.rewrite.write_planned import write_planned
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto

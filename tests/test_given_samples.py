@@ -10,7 +10,7 @@ import pytest
 
 from feasibility.errors import InputError
 from feasibility.records.workload import Fill, InputPlan, InputSpec
-from feasibility.rewrite.samples import MAX_SAMPLES, sample_plans
+from feasibility.rewrite.given_samples import MAX_SAMPLES, sample_plans
 from feasibility.runners.child.child_inputs import make_feeds
 
 IMAGE = InputSpec(name="image", dtype="float32", shape=(1, 2, 3))

@@ -10,10 +10,10 @@ from typing import Final
 
 from feasibility.records.changes import ChangeCode
 from feasibility.records.workload import InputPlan
-from feasibility.rewrite.forked.block_weights import quantize_blocks
 from feasibility.rewrite.forked.eight_bits import quantize_dynamic, quantize_static
 from feasibility.rewrite.forked.half_precision import halve
 from feasibility.rewrite.forked.optimise import optimise
+from feasibility.rewrite.forked.quantize_blocks import quantize_blocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class ChangeRequest:
     keep_float: tuple[str, ...]
 
 
-def apply(change: ChangeCode, request: ChangeRequest, target: Path) -> None:
+def apply_change(change: ChangeCode, request: ChangeRequest, target: Path) -> None:
     """Writes the changed model and its data file.
 
     Raises:
