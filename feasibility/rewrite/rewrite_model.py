@@ -14,6 +14,7 @@ from feasibility.records.changes import ChangeCode
 from feasibility.records.shared_fields import ISA_ALIASES
 from feasibility.records.workload import InputPlan
 from feasibility.rewrite.change_process import write_changed
+from feasibility.rewrite.change_request import ChangeRequest
 from feasibility.rewrite.external_weights import move_weights
 from feasibility.text import safe_text
 
@@ -62,17 +63,18 @@ def rewrite_model(
     inputs = [(sample, 0) for sample in samples] or [(plan, seed) for seed in _SEEDS]
 
     def make(path: Path) -> None:
-        from feasibility.rewrite.forked.apply_change import ChangeRequest, apply_change
+        from feasibility.rewrite.forked.apply_change import apply_change
 
         request = ChangeRequest(
             source=source,
+            target=path,
             what=what,
             for_this_machine=is_this_isa,
             reduce_range=is_this_isa and machine in {"x86_64", "amd64"} and not _has_vnni(),
             samples=tuple(inputs),
             keep_float=tuple(keep_float),
         )
-        apply_change(change, request, path)
+        apply_change(change, request)
 
     write_changed(target, make, what)
 

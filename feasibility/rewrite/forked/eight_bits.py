@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from feasibility.errors import ChangeError
+from feasibility.rewrite.change_request import ChangeRequest
 from feasibility.rewrite.forked.prepared_model import (
     every_weight,
     finish_file,
@@ -36,20 +37,11 @@ _PER_CHANNEL_OPSET: Final = 13
 _NOTHING_TO_QUANTIZE: Final = "it has no operator that can be quantized this way"
 
 
-def quantize_dynamic(
-    source: Path, target: Path, what: str, *, reduce_range: bool, keep_float: Sequence[str]
-) -> None:
+def quantize_dynamic(request: ChangeRequest) -> None:
     """Writes the model with 8-bit weights; activations are quantized in each run.
 
     Convolutions stay float if other operators hold more weights: on CPUs they are several times
     slower this way.
-
-    Args:
-        source: The model.
-        target: The changed model.
-        what: First part of the messages of errors.
-        reduce_range: Whether weights take 7 bits, for CPUs whose 8-bit sums can overflow.
-        keep_float: Names of nodes that stay in float.
 
     Raises:
         ModelError: The runtime refuses the model.
@@ -57,17 +49,18 @@ def quantize_dynamic(
     """
     from onnxruntime import quantization
 
-    path = prepared(source, target.parent, what)
+    path = prepared(request.source, request.target.parent, request.what)
     weights = every_weight(path)
     in_convolutions = sum(size for kind, size in weights if kind in _CONVOLUTIONS)
     is_mostly_convolutions = 2 * in_convolutions > sum(size for _, size in weights)
+    keep_float = request.keep_float
     changed = path.with_name("changed.onnx")
     quantization.quantize_dynamic(
         path,
         changed,
         op_types_to_quantize=[*_DYNAMIC_OPERATORS, *(["Conv"] if is_mostly_convolutions else [])],
         per_channel=True,
-        reduce_range=reduce_range,
+        reduce_range=request.reduce_range,
         weight_type=quantization.QuantType.QInt8,
         # A Gemm becomes a MatMul and an Add first.
         nodes_to_exclude=[*keep_float, *(f"{name}_MatMul" for name in keep_float)],
@@ -75,27 +68,11 @@ def quantize_dynamic(
         # In bodies of nodes, convolutions are not supported.
         extra_options={"EnableSubgraph": not is_mostly_convolutions},
     )
-    _finish(changed, target, what)
+    _finish(changed, request)
 
 
-def quantize_static(
-    source: Path,
-    target: Path,
-    what: str,
-    *,
-    samples: Sequence[tuple[InputPlan, int]],
-    reduce_range: bool,
-    keep_float: Sequence[str],
-) -> None:
+def quantize_static(request: ChangeRequest) -> None:
     """Writes the model with 8-bit weights and activations.
-
-    Args:
-        source: The model.
-        target: The changed model.
-        what: First part of the messages of errors.
-        samples: Inputs for the ranges of activations, each with its seed.
-        reduce_range: Whether weights take 7 bits, for CPUs whose 8-bit sums can overflow.
-        keep_float: Names of nodes that stay in float.
 
     Raises:
         ModelError: The runtime refuses the model.
@@ -103,38 +80,38 @@ def quantize_static(
     """
     from onnxruntime import quantization
 
-    path = prepared(source, target.parent, what)
+    path = prepared(request.source, request.target.parent, request.what)
     path = with_newer_operators(path, _PER_CHANNEL_OPSET)
     kinds = {kind for kind, _ in every_weight(path)}
     has_convolutions = not kinds.isdisjoint(_CONVOLUTIONS)
     if not has_convolutions and kinds.isdisjoint(_MATRIX_OPERATORS):
-        raise ChangeError(what, _NOTHING_TO_QUANTIZE, "try another change")
+        raise ChangeError(request.what, _NOTHING_TO_QUANTIZE, "try another change")
     methods = quantization.CalibrationMethod
     changed = path.with_name("changed.onnx")
     quantization.quantize_static(
         path,
         changed,
-        _reader(samples),
+        _reader(request.samples),
         quant_format=quantization.QuantFormat.QDQ,
         op_types_to_quantize=None if has_convolutions else _MATRIX_OPERATORS,
         per_channel=True,
-        reduce_range=reduce_range,
+        reduce_range=request.reduce_range,
         activation_type=quantization.QuantType.QUInt8,
         weight_type=quantization.QuantType.QInt8,
-        nodes_to_exclude=list(keep_float),
+        nodes_to_exclude=list(request.keep_float),
         use_external_data_format=True,
         # Transformers have a few activations far outside the range of all others.
         calibrate_method=methods.MinMax if has_convolutions else methods.Percentile,
         # Activations of one sample at a time are in memory.
         extra_options={"CalibStridedMinMax": 1},
     )
-    _finish(changed, target, what)
+    _finish(changed, request)
 
 
-def _finish(changed: Path, target: Path, what: str) -> None:
+def _finish(changed: Path, request: ChangeRequest) -> None:
     if not has_integer_operators(read_graph(changed)):
-        raise ChangeError(what, _NOTHING_TO_QUANTIZE, "try another change")
-    finish_file(changed, target)
+        raise ChangeError(request.what, _NOTHING_TO_QUANTIZE, "try another change")
+    finish_file(changed, request.target)
 
 
 def _reader(samples: Sequence[tuple[InputPlan, int]]) -> Any:

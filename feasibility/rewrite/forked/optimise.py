@@ -15,6 +15,7 @@ from feasibility.model_file.open_model import open_model
 from feasibility.model_file.skeleton import skeleton_of
 from feasibility.model_file.subgraph_names import bodies
 from feasibility.rewrite.change_process import data_path
+from feasibility.rewrite.change_request import ChangeRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -25,10 +26,8 @@ if TYPE_CHECKING:
 _BLOCKED_DOMAIN: Final = "com.microsoft.nchwc"
 
 
-def optimise(
-    source: Path, target: Path, what: str, *, for_this_machine: bool, packs: bool = False
-) -> None:
-    """Writes the optimised graph; `for_this_machine` allows operators that others do not have.
+def optimise(request: ChangeRequest, *, packs: bool) -> None:
+    """Writes the optimised graph.
 
     `packs` also writes weights in the layout that the kernels of this machine copy them into. The
     runtime packs each weight again while loading, and then uses the copy in the file.
@@ -37,17 +36,17 @@ def optimise(
         ModelError: The runtime refuses the model, or what was written cannot be read.
         ChangeError: The result needs operators of this instruction set.
     """
-    if packs and not for_this_machine:
+    if packs and not request.for_this_machine:
         raise ChangeError(
-            what,
+            request.what,
             "weights can only be prepacked for the instruction set of this machine",
             "prepack them on a machine with the instruction set of the device",
         )
-    level = "ALL" if for_this_machine else "EXTENDED"
-    domains = write_optimised(source, target, level, packs=packs)
-    if _BLOCKED_DOMAIN in domains and not for_this_machine:
+    level = "ALL" if request.for_this_machine else "EXTENDED"
+    domains = write_optimised(request.source, request.target, level, packs=packs)
+    if _BLOCKED_DOMAIN in domains and not request.for_this_machine:
         raise ChangeError(
-            what,
+            request.what,
             "the optimizer added operators that exist only on this instruction set",
             "optimise it on a machine with the instruction set of the device",
         )

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from feasibility.errors import ChangeError
 from feasibility.model_file.subgraph_names import bodies
+from feasibility.rewrite.change_request import ChangeRequest
 from feasibility.rewrite.forked.prepared_model import attribute, finish, prepared, read_graph
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     import numpy as np
     from onnx import GraphProto, NodeProto, TensorProto
@@ -32,29 +33,27 @@ _DOMAIN: Final = "com.microsoft"
 _WITH_INTEGERS: Final = 4
 
 
-def quantize_blocks(
-    source: Path, target: Path, what: str, *, bits: int, keep_float: Sequence[str]
-) -> None:
+def quantize_blocks(request: ChangeRequest, *, bits: int) -> None:
     """Writes the model with its weights as `bits`-bit integers.
 
     Raises:
         ModelError: The runtime refuses the model.
         ChangeError: It has no weight that can be changed.
     """
-    path = prepared(source, target.parent, what)
+    path = prepared(request.source, request.target.parent, request.what)
     model = read_graph(path)
-    writer = _Writer(path.parent, bits, frozenset(keep_float))
+    writer = _Writer(path.parent, bits, frozenset(request.keep_float))
     writer.graph(model.graph, {})
     if not writer.changed:
         raise ChangeError(
-            what,
+            request.what,
             "no MatMul, Gemm or Gather has constant float32 weights that can be quantized",
             "try another change",
         )
     _remove_unused(model.graph)
     if all(each.domain != _DOMAIN for each in model.opset_import):
         model.opset_import.add(domain=_DOMAIN, version=1)
-    finish(model, path.parent, target)
+    finish(model, path.parent, request.target)
 
 
 class _Writer:
