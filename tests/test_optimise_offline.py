@@ -143,7 +143,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, limit_bytes: int) -> None:
 
 
 def test_an_endless_change_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(change_process, "TIMEOUT_S", 0.2)
+    monkeypatch.setattr(change_process, "_TIMEOUT_S", 0.2)
     with pytest.raises(ModelError, match=r"changing took more than 0\.2 s and was stopped"):
         write_changed(tmp_path / "b.onnx", lambda _: threading.Event().wait(60), "Cannot")
     assert list(tmp_path.iterdir()) == []
