@@ -15,6 +15,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from feasibility.errors import ChangeError, ModelError
+from feasibility.records.changes import ChangeCode
 from feasibility.records.workload import InputPlan
 from feasibility.rewrite import change_process
 from feasibility.rewrite.change_process import data_path, write_changed
@@ -121,11 +122,12 @@ def test_a_model_that_the_runtime_refuses_is_an_error(tmp_path: Path) -> None:
     assert list((tmp_path / "to").iterdir()) == []
 
 
-def test_a_model_in_ort_format_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", ["external-data", "optimised-offline", "int8-weights"])
+def test_a_model_in_ort_format_is_refused(tmp_path: Path, change: ChangeCode) -> None:
     source = tmp_path / "a.ort"
     source.write_bytes(b"\x08\0\0\0ORTM" + b"\0" * 64)
     with pytest.raises(ChangeError, match="it is in ORT format") as caught:
-        optimise(source, tmp_path / "b.onnx")
+        rewrite_model(source, tmp_path / "b.onnx", change, isa=ISA, plan=PLAN)
     assert caught.value.hint == "use the ONNX model that it was made from"
 
 

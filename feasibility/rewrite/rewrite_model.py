@@ -55,9 +55,9 @@ def rewrite_model(
             raise ChangeError(
                 what, "it is in ORT format", "use the ONNX model that it was made from"
             )
-    if change == "external-data":
-        move_weights(source, target)
-        return
+        if change == "external-data":
+            move_weights(file, target)
+            return
     machine = platform.machine().lower()
     is_this_isa = isa == ISA_ALIASES.get(machine, machine)
     inputs = [(sample, 0) for sample in samples] or [(plan, seed) for seed in _SEEDS]
