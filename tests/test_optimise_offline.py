@@ -144,6 +144,16 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, limit_bytes: int) -> None:
     assert list(target.parent.iterdir()) == []
 
 
+def test_weights_are_moved_into_place_and_not_copied(tmp_path: Path) -> None:
+    def change(path: Path) -> None:
+        path.write_bytes(b"model")
+        data_path(path).write_bytes(b"weights")
+        (tmp_path / "inode").write_text(str(data_path(path).stat().st_ino))
+
+    write_changed(tmp_path / "b.onnx", change, "Cannot")
+    assert data_path(tmp_path / "b.onnx").stat().st_ino == int((tmp_path / "inode").read_text())
+
+
 def test_an_endless_change_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(change_process, "_TIMEOUT_S", 0.2)
     with pytest.raises(ModelError, match=r"changing took more than 0\.2 s and was stopped"):

@@ -57,10 +57,7 @@ def write_changed(target: Path, change: Callable[[Path], None], what: str) -> No
                 hint="try another change",
             )
             if data_path(written).exists():
-                # Copied by the kernel, the page cache holds small pieces of it. What libraries
-                # write is cached in large ones, of which a mapping shows more than it reads.
-                shutil.copyfile(data_path(written), folder / "copy")
-                (folder / "copy").replace(data_path(target))
+                data_path(written).replace(data_path(target))
             written.replace(target)
         finally:
             shutil.rmtree(folder, ignore_errors=True)

@@ -6,6 +6,7 @@ Open dims stay open.
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -50,6 +51,18 @@ def optimise(request: ChangeRequest, *, packs: bool) -> None:
             "the optimizer added operators that exist only on this instruction set",
             "optimise it on a machine with the instruction set of the device",
         )
+    _cache_in_small_pieces(data_path(request.target))
+
+
+def _cache_in_small_pieces(data: Path) -> None:
+    """Copies a file inside the kernel, which then has small pieces of it in memory.
+
+    What libraries write is cached in large pieces, of which a mapping shows more than it reads.
+    """
+    if data.exists():
+        copy = data.with_name(f"{data.name}.copy")
+        shutil.copyfile(data, copy)
+        copy.replace(data)
 
 
 def write_optimised(source: Path, target: Path, level: str, *, packs: bool = False) -> set[str]:
