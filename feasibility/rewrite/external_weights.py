@@ -37,9 +37,10 @@ def move_weights(file: ModelFile, target: Path) -> None:
 
 def _plan(file: ModelFile, location: str) -> WeightsPlan:
     def read() -> WeightsPlan:
+        from feasibility.model_file.skeleton import skeleton_of
         from feasibility.rewrite.forked.plan_weights import plan_weights
 
-        return plan_weights(file, location)
+        return plan_weights(file, skeleton_of(file), location)
 
     what = f"Cannot read model '{safe_text(str(file.path))}'"
     return in_reader_process(read, WeightsPlan, what)

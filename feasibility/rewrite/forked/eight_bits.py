@@ -12,13 +12,12 @@ import msgspec
 
 from feasibility.errors import ChangeError
 from feasibility.rewrite.change_request import ChangeRequest
+from feasibility.rewrite.forked.every_node import every_node
+from feasibility.rewrite.forked.graph_file import finish_file, write_graph
 from feasibility.rewrite.forked.prepared_model import (
-    every_weight,
-    finish_file,
+    PreparedModel,
     has_integer_operators,
     prepared,
-    read_graph,
-    with_newer_operators,
 )
 from feasibility.runners.child.child_inputs import make_feeds
 
@@ -49,14 +48,14 @@ def quantize_dynamic(request: ChangeRequest) -> None:
     """
     from onnxruntime import quantization
 
-    path = prepared(request.source, request.target.parent, request.what)
-    weights = every_weight(path)
+    model = prepared(request)
+    weights = _weight_bytes(model)
     in_convolutions = sum(size for kind, size in weights if kind in _CONVOLUTIONS)
     is_mostly_convolutions = 2 * in_convolutions > sum(size for _, size in weights)
-    keep_float = request.keep_float
-    changed = path.with_name("changed.onnx")
+    keep_float = model.keep_float
+    changed = model.path.with_name("changed.onnx")
     quantization.quantize_dynamic(
-        path,
+        model.path,
         changed,
         op_types_to_quantize=[*_DYNAMIC_OPERATORS, *(["Conv"] if is_mostly_convolutions else [])],
         per_channel=True,
@@ -80,16 +79,15 @@ def quantize_static(request: ChangeRequest) -> None:
     """
     from onnxruntime import quantization
 
-    path = prepared(request.source, request.target.parent, request.what)
-    path = with_newer_operators(path, _PER_CHANNEL_OPSET)
-    kinds = {kind for kind, _ in every_weight(path)}
+    model = prepared(request)
+    kinds = {kind for kind, _ in _weight_bytes(model)}
     has_convolutions = not kinds.isdisjoint(_CONVOLUTIONS)
     if not has_convolutions and kinds.isdisjoint(_MATRIX_OPERATORS):
         raise ChangeError(request.what, _NOTHING_TO_QUANTIZE, "try another change")
     methods = quantization.CalibrationMethod
-    changed = path.with_name("changed.onnx")
+    changed = model.path.with_name("changed.onnx")
     quantization.quantize_static(
-        path,
+        _with_newer_operators(model, _PER_CHANNEL_OPSET),
         changed,
         _reader(request.samples),
         quant_format=quantization.QuantFormat.QDQ,
@@ -98,7 +96,7 @@ def quantize_static(request: ChangeRequest) -> None:
         reduce_range=request.reduce_range,
         activation_type=quantization.QuantType.QUInt8,
         weight_type=quantization.QuantType.QInt8,
-        nodes_to_exclude=list(request.keep_float),
+        nodes_to_exclude=list(model.keep_float),
         use_external_data_format=True,
         # Transformers have a few activations far outside the range of all others.
         calibrate_method=methods.MinMax if has_convolutions else methods.Percentile,
@@ -109,9 +107,37 @@ def quantize_static(request: ChangeRequest) -> None:
 
 
 def _finish(changed: Path, request: ChangeRequest) -> None:
-    if not has_integer_operators(read_graph(changed)):
+    if not has_integer_operators(finish_file(changed, request.target)):
         raise ChangeError(request.what, _NOTHING_TO_QUANTIZE, "try another change")
-    finish_file(changed, request.target)
+
+
+def _weight_bytes(model: PreparedModel) -> list[tuple[str, int]]:
+    """Operator type and bytes of each constant input of a node, among its first two."""
+    sizes = {each.name: each.size_bytes for each in model.weights}
+    return [
+        (node.op_type, sizes[name])
+        for node in every_node(model.model)
+        for name in node.input[:2]
+        if name in sizes
+    ]
+
+
+def _with_newer_operators(prepared: PreparedModel, least: int) -> Path:
+    """The model, converted to a newer operator set if its own is older than `least`.
+
+    Raises:
+        Exception: The converter of ONNX cannot convert one of its operators.
+    """
+    import onnx
+
+    path, model = prepared.path, prepared.model
+    own = next((each.version for each in model.opset_import if not each.domain), least)
+    if own >= least:
+        return path
+    onnx.load_external_data_for_model(model, str(path.parent))
+    newer = path.with_name("newer.onnx")
+    write_graph(onnx.version_converter.convert_version(model, least), newer)
+    return newer
 
 
 def _reader(samples: Sequence[tuple[InputPlan, int]]) -> Any:

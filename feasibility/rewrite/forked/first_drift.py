@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from feasibility.rewrite.forked.prepared_model import finish_file, read_graph
+from feasibility.rewrite.forked.every_node import name_of
+from feasibility.rewrite.forked.graph_file import finish_file, read_graph
 from feasibility.runners.child.child_inputs import make_feeds
 from feasibility.units import MIB
 
@@ -76,7 +77,7 @@ def first_drift(
             ratio = _ratio(one, other)
             if ratio > threshold_ratio:
                 node = before.makers[name]
-                return node.name or name, ratio
+                return name_of(node), ratio
         size_bytes = sum(value.nbytes for value in first if hasattr(value, "nbytes"))
         start += count
         count = max(1, min(2 * count, count * _BATCH_BYTES // max(size_bytes, 1)))

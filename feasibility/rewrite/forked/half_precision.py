@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from feasibility.errors import ChangeError
 from feasibility.model_file.external_data import LEAST_EXTERNAL_BYTES
-from feasibility.model_file.open_model import open_model
-from feasibility.model_file.skeleton import skeleton_of
 from feasibility.rewrite.change_request import ChangeRequest
-from feasibility.rewrite.forked.prepared_model import finish, prepared
+from feasibility.rewrite.forked.graph_file import finish_file, write_graph
+from feasibility.rewrite.forked.prepared_model import prepared
 
 
 def halve(request: ChangeRequest) -> None:
@@ -19,17 +18,15 @@ def halve(request: ChangeRequest) -> None:
     """
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
-    path = prepared(request.source, request.target.parent, request.what)
-    with open_model(path) as file:
-        tensors = skeleton_of(file).initializers
+    path, _, weights, keep_float = prepared(request)
     if not any(
-        each.dtype == "float32" and each.size_bytes >= LEAST_EXTERNAL_BYTES for each in tensors
+        each.dtype == "float32" and each.size_bytes >= LEAST_EXTERNAL_BYTES for each in weights
     ):
         raise ChangeError(
             request.what, "it has no float32 weights of 1 KiB or more", "try another change"
         )
     # By its path, so that types of a model above 2 GiB can be inferred, too.
-    model = convert_float_to_float16(
-        str(path), keep_io_types=True, node_block_list=list(request.keep_float)
-    )
-    finish(model, path.parent, request.target)
+    model = convert_float_to_float16(str(path), keep_io_types=True, node_block_list=keep_float)
+    changed = path.with_name("changed.onnx")
+    write_graph(model, changed)
+    finish_file(changed, request.target)

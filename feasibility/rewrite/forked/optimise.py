@@ -8,23 +8,30 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from feasibility.errors import ChangeError
 from feasibility.model_file.external_data import LEAST_EXTERNAL_BYTES, resolve_external
 from feasibility.model_file.open_model import open_model
-from feasibility.model_file.skeleton import skeleton_of
-from feasibility.model_file.subgraph_names import bodies
+from feasibility.model_file.skeleton import Skeleton, skeleton_of
+from feasibility.model_file.tensors import TensorInfo
 from feasibility.rewrite.change_process import data_path
 from feasibility.rewrite.change_request import ChangeRequest
+from feasibility.rewrite.forked.every_node import every_node
+from feasibility.rewrite.forked.graph_file import read_graph
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from onnx import ModelProto, NodeProto
+    from onnx import ModelProto
 
 # Convolutions in blocks of channels; other instruction sets do not have these operators.
 _BLOCKED_DOMAIN: Final = "com.microsoft.nchwc"
+
+
+class WrittenGraph(NamedTuple):
+    """A graph in a file, and its weights in a file beside it."""
+
+    model: ModelProto
+    weights: tuple[TensorInfo, ...]
 
 
 def optimise(request: ChangeRequest, *, packs: bool) -> None:
@@ -44,8 +51,10 @@ def optimise(request: ChangeRequest, *, packs: bool) -> None:
             "prepack them on a machine with the instruction set of the device",
         )
     level = "ALL" if request.for_this_machine else "EXTENDED"
-    domains = write_optimised(request.source, request.target, level, packs=packs)
-    if _BLOCKED_DOMAIN in domains and not request.for_this_machine:
+    with open_model(request.source) as file:
+        source = skeleton_of(file)
+    written = write_optimised(source, request.target, level, packs=packs)
+    if not request.for_this_machine and _BLOCKED_DOMAIN in _domains(written.model):
         raise ChangeError(
             request.what,
             "the optimizer added operators that exist only on this instruction set",
@@ -65,39 +74,21 @@ def _cache_in_small_pieces(data: Path) -> None:
         copy.replace(data)
 
 
-def write_optimised(source: Path, target: Path, level: str, *, packs: bool = False) -> set[str]:
+def write_optimised(source: Skeleton, target: Path, level: str, *, packs: bool) -> WrittenGraph:
     """Writes the graph after the optimisations of one level of the runtime.
-
-    Returns:
-        The domains of its operators.
 
     Raises:
         ModelError: What was written cannot be read.
     """
-    with open_model(source) as file:
-        weights = {each.name for each in skeleton_of(file).model.graph.initializer}
-    _write(source, target, level, packs=packs)
+    _write(source.path, target, level, packs=packs)
     with open_model(target) as file:
-        skeleton = skeleton_of(file)
+        written = skeleton_of(file)
     # The runtime does not notice a full disk.
-    resolve_external(target, skeleton.tensors, skeleton.what)
-    domains = {node.domain for node in every_node(skeleton.model)}
-    _remove_unused(target, domains, weights)
-    return domains
-
-
-def every_node(model: ModelProto) -> Iterator[NodeProto]:
-    """The nodes of the graph, of bodies in it and of functions."""
-
-    def below(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:
-        for node in nodes:
-            yield node
-            for _, body in bodies(node, ""):
-                yield from below(body.node)
-
-    yield from below(model.graph.node)
-    for function in model.functions:
-        yield from below(function.node)
+    resolve_external(target, written.tensors, written.what)
+    model = read_graph(target)
+    _remove_unused(model, {each.name for each in source.model.graph.initializer})
+    target.write_bytes(model.SerializeToString())
+    return WrittenGraph(model, written.initializers)
 
 
 def _write(source: Path, target: Path, level: str, *, packs: bool) -> None:
@@ -121,19 +112,20 @@ def _write(source: Path, target: Path, level: str, *, packs: bool) -> None:
     onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
 
-def _remove_unused(path: Path, domains: set[str], weights: set[str]) -> None:
+def _remove_unused(model: ModelProto, weights: set[str]) -> None:
     """Removes what no node uses, which an older runtime or a caller would stumble over.
 
     The runtime lists all operator sets that it knows. Weights that were inputs, too, stay inputs
     after it has folded them, and a caller would have to give them.
     """
-    from onnx import ModelProto
-
-    model = ModelProto.FromString(path.read_bytes())
+    domains = _domains(model)
     sets = [each for each in model.opset_import if not each.domain or each.domain in domains]
     folded = weights - {each.name for each in model.graph.initializer}
     inputs = [each for each in model.graph.input if each.name not in folded]
     del model.opset_import[:], model.graph.input[:]
     model.opset_import.extend(sets)
     model.graph.input.extend(inputs)
-    path.write_bytes(model.SerializeToString())
+
+
+def _domains(model: ModelProto) -> set[str]:
+    return {node.domain for node in every_node(model)}

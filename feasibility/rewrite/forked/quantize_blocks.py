@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from feasibility.errors import ChangeError
 from feasibility.model_file.subgraph_names import bodies
 from feasibility.rewrite.change_request import ChangeRequest
-from feasibility.rewrite.forked.prepared_model import attribute, finish, prepared, read_graph
+from feasibility.rewrite.forked.graph_file import finish_file, write_graph
+from feasibility.rewrite.forked.prepared_model import prepared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,9 +41,8 @@ def quantize_blocks(request: ChangeRequest, *, bits: int) -> None:
         ModelError: The runtime refuses the model.
         ChangeError: It has no weight that can be changed.
     """
-    path = prepared(request.source, request.target.parent, request.what)
-    model = read_graph(path)
-    writer = _Writer(path.parent, bits, frozenset(request.keep_float))
+    path, model, _, keep_float = prepared(request)
+    writer = _Writer(path.parent, bits, frozenset(keep_float))
     writer.graph(model.graph, {})
     if not writer.changed:
         raise ChangeError(
@@ -53,7 +53,9 @@ def quantize_blocks(request: ChangeRequest, *, bits: int) -> None:
     _remove_unused(model.graph)
     if all(each.domain != _DOMAIN for each in model.opset_import):
         model.opset_import.add(domain=_DOMAIN, version=1)
-    finish(model, path.parent, request.target)
+    changed = path.with_name("changed.onnx")
+    write_graph(model, changed)
+    finish_file(changed, request.target)
 
 
 class _Writer:
@@ -104,7 +106,7 @@ class _Writer:
         from onnx import helper
 
         columns = weight.dims[1]
-        if attribute(node, "axis", 0) not in {0, -2} or columns * self._bits % 8:
+        if _attribute(node, "axis", 0) not in {0, -2} or columns * self._bits % 8:
             return [node]
         names = self._tensors(graph, weight, "gather", columns)
         self.changed += 1
@@ -126,10 +128,10 @@ class _Writer:
         from onnx import helper
 
         is_gemm = node.op_type == "Gemm"
-        factors = (attribute(node, "alpha", 1.0), attribute(node, "beta", 1.0))
-        if is_gemm and (factors != (1.0, 1.0) or attribute(node, "transA", 0)):
+        factors = (_attribute(node, "alpha", 1.0), _attribute(node, "beta", 1.0))
+        if is_gemm and (factors != (1.0, 1.0) or _attribute(node, "transA", 0)):
             return [node]
-        is_transposed = is_gemm and bool(attribute(node, "transB", 0))
+        is_transposed = is_gemm and bool(_attribute(node, "transB", 0))
         outputs, inputs = weight.dims if is_transposed else reversed(weight.dims)
         kind = "rows" if is_transposed else "columns"
         has_bias = is_gemm and len(node.input) > 2 and node.input[2]
@@ -241,6 +243,14 @@ def _packed(values: Array, bits: int) -> Array:
     even = np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, values.shape[-1] % 2)])
     packed: Array = even[..., ::2] | even[..., 1::2] << 4
     return packed
+
+
+def _attribute(node: NodeProto, name: str, default: Any) -> Any:
+    """The number in an attribute of a node."""
+    from onnx import helper
+
+    found = next((each for each in node.attribute if each.name == name), None)
+    return default if found is None else helper.get_attribute_value(found)
 
 
 def _remove_unused(graph: GraphProto) -> None:
