@@ -68,19 +68,25 @@ def test_values_before_an_absorbed_activation_are_not_compared(tmp_path: Path) -
     assert first_drifting_node(original, changed, PLAN, 0, threshold_ratio=0.0) is None
 
 
-def test_a_node_kept_in_float_moves_the_drift(tmp_path: Path) -> None:
-    """What the answer is for."""
+@pytest.mark.parametrize("names", [("mm0", "mm1"), ("m0", "m1")], ids=["named", "unnamed"])
+def test_a_node_kept_in_float_moves_the_drift(tmp_path: Path, names: tuple[str, str]) -> None:
+    """What the answer is for. A node without a name has that of its output."""
     original = layers(tmp_path / "a.onnx")
-    found = []
-    for number, keep_float in enumerate(((), ("mm0",))):
+    if names[0] == "m0":
+        model = onnx.ModelProto.FromString(original.read_bytes())
+        for each in model.graph.node:
+            each.name = ""
+        original.write_bytes(model.SerializeToString())
+    found: list[str] = []
+    for number in range(2):
         target = tmp_path / f"{number}.onnx"
         rewrite_model(
-            original, target, "int4-weights", isa="aarch64", plan=PLAN, keep_float=keep_float
+            original, target, "int4-weights", isa="aarch64", plan=PLAN, keep_float=tuple(found)
         )
         node = first_drifting_node(original, target, PLAN, 0, threshold_ratio=0.01)
         assert node is not None
         found.append(node.name)
-    assert found == ["mm0", "mm1"]
+    assert tuple(found) == names
 
 
 def test_a_model_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:

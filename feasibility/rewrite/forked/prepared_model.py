@@ -14,10 +14,12 @@ from feasibility.model_file.open_model import open_model
 from feasibility.model_file.skeleton import skeleton_of
 from feasibility.model_file.tensors import TensorInfo
 from feasibility.rewrite.change_request import ChangeRequest
-from feasibility.rewrite.forked.every_node import every_node
+from feasibility.rewrite.forked.every_node import every_node, name_of
 from feasibility.rewrite.forked.optimise import write_optimised
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from onnx import ModelProto
 
 # Parts of the names of operators on integers, for example QLinearConv and MatMulNBits.
@@ -32,7 +34,7 @@ class PreparedModel(NamedTuple):
 
     Attributes:
         path: Its file, in a folder of its own.
-        model: Its graph.
+        model: Its graph; each node has a name.
         weights: Its weights.
         keep_float: Names of its nodes that stay in float.
     """
@@ -67,8 +69,9 @@ def prepared(request: ChangeRequest) -> PreparedModel:
     model.ir_version = max(model.ir_version, _LEAST_IR_VERSION)
     # The libraries infer these again, and refuse those of the runtime where theirs differ.
     del model.graph.value_info[:]
+    keep_float = _names_in(model, source.model, request.keep_float)
     path.write_bytes(model.SerializeToString())
-    return PreparedModel(path, model, weights, request.keep_float)
+    return PreparedModel(path, model, weights, keep_float)
 
 
 def has_integer_operators(model: ModelProto) -> bool:
@@ -76,3 +79,20 @@ def has_integer_operators(model: ModelProto) -> bool:
     return any(
         part in node.op_type.lower() for node in every_node(model) for part in _INTEGER_OPERATORS
     )
+
+
+def _names_in(model: ModelProto, source: ModelProto, wanted: Sequence[str]) -> tuple[str, ...]:
+    """Names of the nodes that compute what the wanted nodes of the source compute.
+
+    The libraries find nodes by name, so nodes without one get one here. A fused node has another
+    name than the nodes that it replaces, and the output of the last one.
+    """
+    values = {
+        value for node in every_node(source) if name_of(node) in wanted for value in node.output
+    }
+    found = []
+    for node in every_node(model):
+        node.name = name_of(node)
+        if node.name in wanted or not values.isdisjoint(filter(None, node.output)):
+            found.append(node.name)
+    return tuple(found)
