@@ -147,6 +147,7 @@ def _workshop(
 ) -> CandidateWorkshop:
     host, device = baseline.profile.host, wanted.device
     isa = device.isa if device else host.arch
+    features = None if device is None else device.cpu.features if device.cpu else ()
     samples = sample_plans(wanted.samples, plan, folder) if wanted.samples else ()
     seeded = tuple((plan, options.seed + number) for number in range(SEEDED_COUNT))
     cache = ReadingCache(cache_dir() / "fit")
@@ -156,6 +157,7 @@ def _workshop(
             model_digest(reading.path, cache),
             feasibility.__version__,
             isa,
+            features,
             host,
             plan,
             options.threads,
@@ -173,6 +175,7 @@ def _workshop(
                 target,
                 change,
                 isa=isa,
+                features=features,
                 plan=plan,
                 samples=samples,
                 keep_float=float_nodes,

@@ -28,6 +28,7 @@ def rewrite_model(
     change: ChangeCode,
     *,
     isa: str,
+    features: Sequence[str] | None = None,
     plan: InputPlan,
     samples: Sequence[InputPlan] = (),
     keep_float: Sequence[str] = (),
@@ -41,6 +42,8 @@ def rewrite_model(
         target: The changed model.
         change: What to change; one that is written into files.
         isa: Instruction set of the machines that will load it.
+        features: Extensions of their processors, as device files name them; None for those of
+            this machine.
         plan: Inputs that the model runs with.
         samples: Inputs for calibration; if there are none, seeded ones after the plan.
         keep_float: Names of nodes that stay in float.
@@ -70,7 +73,9 @@ def rewrite_model(
             target=path,
             what=what,
             for_this_machine=is_this_isa,
-            reduce_range=is_this_isa and machine in {"x86_64", "amd64"} and not _has_vnni(),
+            # Older processors with AVX add products of 8-bit numbers in 16 bits, which overflow.
+            reduce_range=isa == "x86_64"
+            and not (_has_vnni() if features is None else "vnni" in features),
             samples=tuple(inputs),
             keep_float=tuple(keep_float),
         )
@@ -80,7 +85,7 @@ def rewrite_model(
 
 
 def _has_vnni() -> bool:
-    """Whether this machine adds products of 8-bit numbers without overflow."""
+    """Whether this machine adds products of 8-bit numbers in 32 bits."""
     with contextlib.suppress(OSError):
         return "vnni" in Path("/proc/cpuinfo").read_text("utf-8", "replace")
     return False
