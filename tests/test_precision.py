@@ -330,22 +330,58 @@ def test_a_change_that_does_not_apply_is_an_error(
     assert [each.name for each in tmp_path.iterdir()] == ["a.onnx"]
 
 
+@pytest.mark.parametrize("change", ["int8-weights", "int4-weights"])
+def test_a_weight_that_bodies_share_is_written_once(tmp_path: Path, change: ChangeCode) -> None:
+    """Into the graph that has it; a weight of a body stays in that body."""
+    own = numpy_helper.to_array(random("own", 96, 96))
+    then, otherwise = (
+        helper.make_graph(
+            [
+                helper.make_node("MatMul", ["x", "shared"], [f"s_{name}"]),
+                helper.make_node("MatMul", [f"s_{name}", "own"], [f"b_{name}"]),
+            ],
+            name,
+            [],
+            [value(f"b_{name}", TensorProto.FLOAT, None)],
+            [numpy_helper.from_array(array, "own")],
+        )
+        for name, array in (("then", own), ("else", -own))
+    )
+    graph = helper.make_graph(
+        [
+            helper.make_node("If", ["yes"], ["i"], then_branch=then, else_branch=otherwise),
+            helper.make_node("MatMul", ["i", "shared"], ["y"]),
+        ],
+        "g",
+        [value("x", TensorProto.FLOAT, [2, 96]), value("yes", TensorProto.BOOL, [])],
+        [value("y", TensorProto.FLOAT, [2, 96])],
+        [random("shared", 96, 96)],
+    )
+    source = save(tmp_path / "a.onnx", graph)
+    plan = InputPlan(
+        inputs=(
+            InputSpec(name="x", dtype="float32", shape=(2, 96)),
+            InputSpec(name="yes", dtype="bool", shape=()),
+        )
+    )
+    target = changed(source, tmp_path / "b.onnx", change, plan)
+    model = onnx.ModelProto.FromString(target.read_bytes())
+    held = [[each.name.split(".")[0] for each in each.initializer] for each in graphs(model)]
+    assert held == [["shared"] * 3, ["own"] * 3, ["own"] * 3]
+    x = np.random.default_rng(5).standard_normal((2, 96), dtype=np.float32)
+    for yes in (True, False):
+        assert cosine(source, target, {"x": x, "yes": np.array(yes)}) > 0.98
+
+
 @pytest.mark.parametrize(("bits", "block"), [(8, 64), (4, 32)])
 def test_weights_in_blocks_are_within_half_a_step(bits: int, block: int) -> None:
-    """The operator and this test read the packed numbers in the same way."""
     rows = np.random.default_rng(0).standard_normal((5000, 150), dtype=np.float32)
     rows[7] = 0
     rows[8] = 3
     integers, scales, zeros = blocks_of(rows, bits, block)
     count = -(-150 // block)
-    assert integers.shape == (5000, count, block * bits // 8)
-    assert zeros.shape == (5000, -(-count * bits // 8))
-    if bits == 4:
-        integers, zeros = (
-            np.stack((each & 15, each >> 4), -1).reshape(*each.shape[:-1], -1)
-            for each in (integers, zeros)
-        )
-    read = (integers.astype(np.float32) - zeros[:, :count, None]) * scales[..., None]
+    assert (integers.shape, zeros.shape) == ((5000, count, block), (5000, count))
+    read = (integers.astype(np.float32) - zeros[..., None]) * scales[..., None]
     error = np.abs(read.reshape(5000, -1)[:, :150] - rows)
     assert np.all(error <= np.repeat(scales, block, 1)[:, :150] * 1.001)
     assert error.mean() < 0.3 * scales.mean()
