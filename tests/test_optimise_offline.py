@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import resource
 import signal
@@ -19,12 +20,19 @@ from feasibility.records.changes import ChangeCode
 from feasibility.records.workload import InputPlan
 from feasibility.rewrite import change_process
 from feasibility.rewrite.change_process import data_path, write_changed
+from feasibility.rewrite.forked import optimise as forked_optimise
 from feasibility.rewrite.rewrite_model import rewrite_model
-from tests.tiny_models import mlp, save, value
+from tests.tiny_models import RUNTIME_VERSION, mlp, save, value
 
 ISA = platform.machine()
 OTHER_ISA = "aarch64" if ISA == "x86_64" else "x86_64"
 PLAN = InputPlan(inputs=())
+# Older versions of ONNX Runtime do not notice a full disk.
+_DATA_IS_MISSING = (
+    "write external initializers to file"
+    if RUNTIME_VERSION >= (1, 31)
+    else "needs the bytes .* and the file has"
+)
 
 
 def convolutions(path: Path, ir_version: int = 8) -> Path:
@@ -137,11 +145,28 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, limit_bytes: int) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, hard))
     try:
-        with pytest.raises((ChangeError, ModelError)):
+        with pytest.raises((ChangeError, ModelError), match=_DATA_IS_MISSING):
             optimise(source, target)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list(target.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("change", ["optimised-offline", "int8-weights"])
+def test_data_that_the_runtime_cut_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: ChangeCode
+) -> None:
+    write = forked_optimise._write
+
+    def and_cut(source: Path, target: Path, level: str, *, packs: bool) -> None:
+        write(source, target, level, packs=packs)
+        os.truncate(data_path(target), 1000)
+
+    monkeypatch.setattr(forked_optimise, "_write", and_cut)
+    source = mlp(tmp_path / "a.onnx", width=128)
+    with pytest.raises(ModelError, match="and the file has 1,000"):
+        rewrite_model(source, tmp_path / "b.onnx", change, isa=ISA, plan=PLAN)
+    assert [each.name for each in tmp_path.iterdir()] == ["a.onnx"]
 
 
 def test_weights_are_moved_into_place_and_not_copied(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def run_libraries(
         except (FeasibilityError, OSError, MemoryError):
             raise
         except Exception as error:
-            cause = safe_text(f"{type(error).__name__}: {error}", _MAX_CAUSE_CHARACTERS)
+            cause = safe_text(f"{type(error).__name__}: {error}".strip(), _MAX_CAUSE_CHARACTERS)
             raise ChangeError(what, f"the tools of ONNX Runtime report: {cause}", hint) from error
 
     # The libraries hold a model several times: as a message, as arrays and in the runtime.
