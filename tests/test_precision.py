@@ -370,7 +370,8 @@ def test_a_weight_that_bodies_share_is_written_once(tmp_path: Path, change: Chan
     assert held == [["shared"] * 3, ["own"] * 3, ["own"] * 3]
     x = np.random.default_rng(5).standard_normal((2, 96), dtype=np.float32)
     for yes in (True, False):
-        assert cosine(source, target, {"x": x, "yes": np.array(yes)}) > 0.98
+        # Three products in a row; with another weight it would be near 0.
+        assert cosine(source, target, {"x": x, "yes": np.array(yes)}) > 0.95
 
 
 @pytest.mark.parametrize(("bits", "block"), [(8, 64), (4, 32)])
