@@ -328,18 +328,31 @@ def test_a_damaged_document_is_not_trusted(tmp_path: Path) -> None:
         refuse_existing(folder, force=True)
 
 
-@pytest.mark.parametrize("name", ["../victim", "/victim", "a/../../victim", "", "a\0b"])
+OUTSIDE = {
+    "up": "../outside/victim",
+    "absolute": "{outside}/victim",
+    "detour": "sub/../../outside/victim",
+    "link": "linked/victim",
+    "empty": "",
+    "nul": "a\0b",
+    "long": "a" * 5000,
+}
+
+
+@pytest.mark.parametrize("name", OUTSIDE.values(), ids=OUTSIDE)
 def test_an_old_document_cannot_name_files_outside(tmp_path: Path, name: str) -> None:
-    """A document of a stranger could name the user's files."""
-    folder = tmp_path / "out"
+    """A document of a stranger could name the user's files, also through a link in the folder."""
+    folder, outside = tmp_path / "out", tmp_path / "outside"
     deploy(folder, tmp_path / "scratch")
-    victim = tmp_path / "victim"
-    victim.write_text("mine")
+    outside.mkdir()
+    (outside / "victim").write_text("mine")
+    (folder / "sub").mkdir()
+    (folder / "linked").symlink_to(outside)
     options = read_document(folder / "session_options.json", SessionOptions)
-    hostile = replace(options, files=(*options.files, name, str(victim)))
+    hostile = replace(options, files=(*options.files, name.format(outside=outside)))
     (folder / "session_options.json").write_bytes(encode(hostile))
     deploy(folder, tmp_path / "scratch2", force=True)
-    assert victim.read_text() == "mine"
+    assert contents(outside) == {"victim": b"mine"}
 
 
 def test_links_in_the_folder_are_not_followed(tmp_path: Path) -> None:
@@ -430,26 +443,44 @@ def test_a_full_disk_leaves_nothing(
     assert {path.name for path in tmp_path.iterdir()} <= {"out", "scratch", "scratch0"}
 
 
-@pytest.mark.parametrize("failing", range(1, 8))
+# Ten old files go, ten new ones come.
+MOVE_COUNT = 20
+
+
+@pytest.mark.parametrize("failing", range(1, MOVE_COUNT + 1))
 def test_a_failed_move_is_undone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
 ) -> None:
-    """Files that were moved go back, and the old ones too."""
+    """Files that were moved go back, and the old ones too, whichever move fails."""
     folder = tmp_path / "out"
     deploy(folder, tmp_path / "scratch0", name="old.onnx")
     before = contents(folder)
-    moves = iter(range(1, 100))
-    move = place_files._move
-
-    def failing_move(source: Path, target: Path, moved: list[tuple[Path, Path]]) -> None:
-        if next(moves) == failing:
-            raise KeyboardInterrupt
-        move(source, target, moved)
-
-    monkeypatch.setattr(place_files, "_move", failing_move)
+    count_moves(monkeypatch, failing)
     with pytest.raises(KeyboardInterrupt):
         deploy(folder, tmp_path / "scratch", force=True)
     assert contents(folder) == before
+
+
+def test_no_move_is_left_out_above(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deploy(tmp_path / "out", tmp_path / "scratch0", name="old.onnx")
+    moves = count_moves(monkeypatch, MOVE_COUNT + 1)
+    deploy(tmp_path / "out", tmp_path / "scratch", force=True)
+    assert len(moves) == MOVE_COUNT
+
+
+def count_moves(monkeypatch: pytest.MonkeyPatch, failing: int) -> list[Path]:
+    """The files that are moved from now on; the move with this number fails."""
+    moves: list[Path] = []
+    move = place_files._move
+
+    def counted(source: Path, target: Path, moved: list[tuple[Path, Path]]) -> None:
+        moves.append(source)
+        if len(moves) == failing:
+            raise KeyboardInterrupt
+        move(source, target, moved)
+
+    monkeypatch.setattr(place_files, "_move", counted)
+    return moves
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
