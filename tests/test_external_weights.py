@@ -16,7 +16,7 @@ from onnx.external_data_helper import load_external_data_for_model
 from feasibility.errors import ChangeError, ModelError
 from feasibility.model_file.open_model import open_model
 from feasibility.rewrite import external_weights
-from feasibility.rewrite.change_process import data_path
+from feasibility.rewrite.data_path import data_path
 from feasibility.rewrite.external_weights import move_weights
 from tests.tiny_models import RUNTIME_VERSION, mlp, value
 

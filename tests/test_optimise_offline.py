@@ -19,7 +19,8 @@ from feasibility.errors import ChangeError, ModelError
 from feasibility.records.changes import ChangeCode
 from feasibility.records.workload import InputPlan
 from feasibility.rewrite import change_process
-from feasibility.rewrite.change_process import data_path, write_changed
+from feasibility.rewrite.change_process import write_changed
+from feasibility.rewrite.data_path import data_path
 from feasibility.rewrite.forked import optimise as forked_optimise
 from feasibility.rewrite.rewrite_model import rewrite_model
 from tests.tiny_models import mlp, save, value

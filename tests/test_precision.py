@@ -17,7 +17,7 @@ from feasibility.fit.drift import drift_between
 from feasibility.records.fit import ChangeCode
 from feasibility.records.workload import Fill, InputPlan, InputSpec
 from feasibility.rewrite import rewrite_model as module
-from feasibility.rewrite.change_process import data_path
+from feasibility.rewrite.data_path import data_path
 from feasibility.rewrite.forked.quantize_blocks import blocks_of
 from feasibility.rewrite.given_samples import sample_plans
 from feasibility.rewrite.rewrite_model import rewrite_model

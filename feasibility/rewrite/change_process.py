@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 
 from feasibility.errors import ChangeError, FeasibilityError
 from feasibility.facts.reader_process import in_reader_process
+from feasibility.rewrite.data_path import data_path
 from feasibility.text import safe_text
 from feasibility.write_atomically import unfinished_path
 
@@ -21,11 +22,6 @@ RecordT = TypeVar("RecordT")
 
 _TIMEOUT_S: Final = 600.0
 _MAX_CAUSE_CHARACTERS: Final = 300
-
-
-def data_path(model: Path) -> Path:
-    """The file with the weights of a model that this room writes."""
-    return model.with_name(f"{model.name}.data")
 
 
 def write_changed(target: Path, change: Callable[[Path], None], what: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from feasibility.errors import ChangeError
 from feasibility.facts.reader_process import in_reader_process
 from feasibility.model_file.open_model import ModelFile
-from feasibility.rewrite.change_process import data_path
+from feasibility.rewrite.data_path import data_path
 from feasibility.rewrite.write_planned import WeightsPlan, write_planned
 from feasibility.text import safe_text
 

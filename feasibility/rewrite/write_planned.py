@@ -11,7 +11,8 @@ from typing import Final
 
 from feasibility.errors import ModelError
 from feasibility.model_file.open_model import FileIdentity, ModelFile, open_regular
-from feasibility.rewrite.change_process import data_path, write_errors
+from feasibility.rewrite.change_process import write_errors
+from feasibility.rewrite.data_path import data_path
 from feasibility.text import safe_text
 from feasibility.write_atomically import whole_file
 

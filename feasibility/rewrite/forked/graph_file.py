@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from feasibility.model_file.external_data import LEAST_EXTERNAL_BYTES
 from feasibility.model_file.open_model import open_model
 from feasibility.model_file.skeleton import skeleton_of
-from feasibility.rewrite.change_process import data_path
+from feasibility.rewrite.data_path import data_path
 from feasibility.rewrite.forked.plan_weights import plan_weights
 from feasibility.rewrite.write_planned import write_planned
 

@@ -15,8 +15,8 @@ from feasibility.model_file.external_data import LEAST_EXTERNAL_BYTES, resolve_e
 from feasibility.model_file.open_model import open_model
 from feasibility.model_file.skeleton import Skeleton, skeleton_of
 from feasibility.model_file.tensors import TensorInfo
-from feasibility.rewrite.change_process import data_path
 from feasibility.rewrite.change_request import ChangeRequest
+from feasibility.rewrite.data_path import data_path
 from feasibility.rewrite.forked.every_node import every_node
 from feasibility.rewrite.forked.graph_file import read_graph
 
