@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -296,15 +297,27 @@ def test_force_replaces_what_an_earlier_run_wrote(tmp_path: Path) -> None:
     assert "old.onnx" not in names
 
 
-def test_force_does_not_replace_files_of_others(tmp_path: Path) -> None:
-    """A file of the same name that no run wrote is an error, and stays."""
+@pytest.mark.parametrize("name", ["MODELCARD.md", "model.onnx"])
+def test_force_does_not_replace_files_of_others(tmp_path: Path, name: str) -> None:
+    """A file of the same name that no run wrote is an error before any work, and stays."""
     folder = tmp_path / "out"
     folder.mkdir()
-    (folder / "MODELCARD.md").write_text("mine")
-    with pytest.raises(DocumentError, match=r"'MODELCARD\.md' was not written by feasibility"):
+    (folder / name).write_text("mine")
+    why = f"'{re.escape(name)}' was not written by feasibility"
+    with pytest.raises(DocumentError, match=why):
+        refuse_existing(folder, "model.onnx", force=True)
+    with pytest.raises(DocumentError, match=why):
         deploy(folder, tmp_path / "scratch", force=True)
-    assert [path.name for path in folder.iterdir()] == ["MODELCARD.md"]
-    assert (folder / "MODELCARD.md").read_text() == "mine"
+    assert contents(folder) == {name: b"mine"}
+
+
+def test_a_path_may_lead_through_a_folder_that_is_missing(tmp_path: Path) -> None:
+    """Nothing is made on the way."""
+    refuse_existing(tmp_path / "missing" / ".." / "out", "model.onnx", force=False)
+    deploy(tmp_path / "missing" / ".." / "out", tmp_path / "scratch")
+    assert {path.name for path in tmp_path.iterdir()} == {"out", "scratch"}
+    with pytest.raises(DocumentError, match="it exists"):
+        deploy(tmp_path / "missing" / ".." / "out", tmp_path / "scratch2")
 
 
 @pytest.mark.parametrize("force", [False, True])
@@ -313,7 +326,7 @@ def test_a_file_is_no_folder(tmp_path: Path, *, force: bool) -> None:
     path = tmp_path / "out"
     path.write_text("mine")
     with pytest.raises(DocumentError, match="exists and is not a folder"):
-        refuse_existing(path, force=force)
+        refuse_existing(path, "m.onnx", force=force)
     with pytest.raises(DocumentError, match="exists and is not a folder"):
         deploy(path, tmp_path / "scratch", force=force)
     assert path.read_text() == "mine"
@@ -325,7 +338,7 @@ def test_a_damaged_document_is_not_trusted(tmp_path: Path) -> None:
     deploy(folder, tmp_path / "scratch")
     (folder / "session_options.json").write_text("{}")
     with pytest.raises(DocumentError, match=r"session_options\.json lists .* cannot be read"):
-        refuse_existing(folder, force=True)
+        refuse_existing(folder, "m.onnx", force=True)
 
 
 OUTSIDE = {
@@ -390,6 +403,17 @@ def test_data_in_a_subfolder_is_deployed(tmp_path: Path) -> None:
     names = write_deployment(tmp_path / "out", model, fit(measured), measured, force=False)
     assert names[:2] == ("m.onnx", "sub/weights")
     assert json.loads(run_program(tmp_path / "out"))["shapes"] == [[256, 4]]
+
+
+def test_data_on_a_detour_is_refused(tmp_path: Path) -> None:
+    """The model is valid, but the folder would need the same detour."""
+    scratch = tmp_path / "scratch"
+    (scratch / "sub").mkdir(parents=True)
+    model = model_with_inputs(scratch / "m.onnx", ("x",), data_name="sub/../weights")
+    measured = profile(inputs_of(("x",)))
+    with pytest.raises(DocumentError, match=r"contains '\.\.': 'sub/\.\./weights'") as caught:
+        write_deployment(tmp_path / "out", model, fit(measured), measured, force=False)
+    assert caught.value.hint == "save the model again with its data beside it"
 
 
 def test_a_name_of_our_own_is_taken(tmp_path: Path) -> None:
@@ -488,7 +512,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     why = r"Cannot write the folder '.*file/out'.*a part of the path is a file"
     with pytest.raises(DocumentError, match=why):
-        refuse_existing(tmp_path / "file" / "out", force=False)
+        refuse_existing(tmp_path / "file" / "out", "m.onnx", force=False)
     with pytest.raises(DocumentError, match=why):
         deploy(tmp_path / "file" / "out", tmp_path / "scratch")
 
@@ -501,12 +525,12 @@ def test_the_systems_reason_is_passed_on(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(Path, "mkdir", no_folder)
     with pytest.raises(DocumentError, match="read-only file system"):
-        refuse_existing(tmp_path / "out", force=False)
+        refuse_existing(tmp_path / "out", "m.onnx", force=False)
 
 
 def test_a_look_beforehand_leaves_nothing(tmp_path: Path) -> None:
     """Folders that it made on the way are removed again."""
-    refuse_existing(tmp_path / "a" / "b" / "out", force=False)
+    refuse_existing(tmp_path / "a" / "b" / "out", "m.onnx", force=False)
     assert list(tmp_path.iterdir()) == []
 
 

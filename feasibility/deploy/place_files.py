@@ -25,7 +25,12 @@ OPTIONS_NAME: Final = "session_options.json"
 _ANOTHER: Final = "choose another folder with -o"
 
 
-def require_free_folder(folder: Path, names: Sequence[str] = (), *, force: bool) -> tuple[str, ...]:
+def without_detours(folder: Path) -> Path:
+    """The path without `..`, which the system cannot follow out of a folder that is missing."""
+    return folder.resolve() if ".." in folder.parts else folder
+
+
+def require_free_folder(folder: Path, names: Sequence[str], *, force: bool) -> tuple[str, ...]:
     """The files of an earlier run that files of these names replace.
 
     Raises:
