@@ -9,6 +9,8 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 from msgspec.structs import replace
 
 from feasibility.deploy.literals import (
@@ -25,6 +27,7 @@ from feasibility.deploy.write_deployment import session_options
 from feasibility.records.fit import Fit, FitCandidate, FitFigures, OutputDrift
 from feasibility.records.shared_fields import Notice
 from feasibility.records.workload import RuntimeSettings
+from feasibility.text import safe_text
 from feasibility.units import MIB
 from tests.deploy_samples import HOSTILE_NAMES, STEADY, drifted, fit, inputs_of, profile
 
@@ -74,16 +77,59 @@ def test_swift_has_no_lone_surrogates() -> None:
     assert swift_literal("a\ud800b") == r'"a\u{fffd}b"'
 
 
-@pytest.mark.parametrize("name", [*HOSTILE_NAMES, "``", "`a``b`", "a|b", ""])
+def parsed(text: str) -> list[Token]:
+    return MarkdownIt("gfm-like", {"linkify": False}).parse(text)
+
+
+@pytest.mark.parametrize("name", [*HOSTILE_NAMES, "``", "`a``b`", "a|b", "\\|", " x ", "<b>"])
 def test_code_in_a_table_ends_where_it_should(name: str) -> None:
-    """The fence is longer than any run of backticks inside, and no pipe starts a cell."""
-    span = code_span(name)
-    fence = re.match("`+", span)
-    assert fence is not None
-    inside = span[len(fence[0]) : -len(fence[0])]
-    assert fence[0] not in re.findall("`+", inside)
-    assert re.search(r"(?<!\\)\|", span) is None
-    assert span.isprintable()
+    """It stays in its cell, and is the name."""
+    tokens = parsed(f"| a | b |\n|---|---|\n| x | {code_span(name)} |\n")
+    cells = [token.children or [] for token in tokens if token.type == "inline"]
+    assert len(cells) == 4
+    assert {each.type for each in cells[3]} <= {"code_inline", "html_inline", "text"}
+    tags = [each.content for each in cells[3] if each.type == "html_inline"]
+    assert tags in ([], ["<code>", "</code>"])
+    assert "".join(each.content for each in cells[3] if each.content not in tags) == safe_text(name)
+
+
+NAMES_WITH_MARKUP = (
+    "[click](http://evil.com)",
+    "![x](http://evil.com/x.png)",
+    "<img src=x onerror=alert(1)>",
+    "**bold** _it_ ~~gone~~",
+    "| a | b |",
+    "# title",
+    "- item",
+    "www.evil.com @everyone",
+)
+
+
+@pytest.mark.parametrize("name", [*NAMES_WITH_MARKUP, *HOSTILE_NAMES])
+def test_nothing_in_the_card_is_markup_out_of_a_name(name: str) -> None:
+    """Names are those of the model, its inputs, the machine that sent figures, and in warnings."""
+
+    def card_with(name: str) -> str:
+        of = profile(inputs_of((name,)))
+        host = replace(of.host, cpu=name, os=name, arch=name, python=name, libraries={name: name})
+        of = replace(of, host=host)
+        notice = Notice(code="seeded", message=name)
+        result = replace(fit(of, original=f"a/{name}"), warnings=(notice,), loads_on=(name, name))
+        assert result.chosen is not None
+        options = session_options((name,), result, of)
+        return model_card(result, result.chosen, options, of, "")
+
+    found, plain = parsed(card_with(name)), parsed(card_with("x"))
+    assert [each.type for each in found] == [each.type for each in plain]
+    inline = [child for token in found for child in token.children or ()]
+    assert {each.type for each in inline} <= {
+        "text", "text_special", "code_inline", "html_inline", "softbreak",
+        "strong_open", "strong_close",
+    }  # fmt: skip
+    assert sum(each.type == "strong_open" for each in inline) == 2  # the changes
+    assert {each.content for each in inline if each.type == "html_inline"} <= {"<code>", "</code>"}
+    outside = re.sub("`[^`]*`|<code>.*?</code>", "", card_with(name))
+    assert re.search(r"www\.|@", outside) is None
 
 
 def test_the_card_has_the_figures_before_and_after() -> None:
@@ -121,7 +167,7 @@ def test_the_card_states_drift_per_output() -> None:
     text = card(drifted(fit(PROFILE), worst))
     assert "differ from those of the original by at most 1.23 % of the largest value (3 inp" in text
     assert (
-        "* `` a\\|`b` ``: at most 1.23 %, cosine similarity 0.9999, "
+        "* <code>a&#124;&#96;b&#96;</code>: at most 1.23 %, cosine similarity 0.9999, "
         "same largest element in 75 % of the rows"
     ) in text
 
@@ -141,7 +187,14 @@ def test_the_card_states_what_was_not_measured() -> None:
     assert "were not compared" in text
     assert "None: this is the original model." in text
     assert "Each run reads evicted pages again" in text
-    assert "* Samples were\\x1b made up." in text
+    assert "* Samples were&#92;x1b made up." in text
+
+
+def test_the_card_says_which_run_was_emulated() -> None:
+    result = fit(PROFILE)
+    assert "* Loaded and run on: `x86_64`.\n" in card(result)
+    both = card(replace(result, loads_on=("x86_64", "aarch64")))
+    assert "* Loaded and run on: `x86_64`; under emulation: `aarch64`.\n" in both
 
 
 def test_what_swift_cannot_set_is_said_with_its_cost() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from string import Template
@@ -14,7 +13,7 @@ from feasibility.records.profile import Profile
 from feasibility.records.session_options import SessionOptions
 from feasibility.records.shared_fields import TensorSpec
 from feasibility.render.reports.change_texts import CHANGE_TEXTS, has_default_allocator
-from feasibility.text import safe_text
+from feasibility.text import markdown_text, safe_text
 from feasibility.units import (
     format_bytes,
     format_duration,
@@ -183,22 +182,24 @@ def _measured_lines(
     result: Fit, chosen: FitCandidate, options: SessionOptions, profile: Profile
 ) -> Iterator[str]:
     host = profile.host
-    yield f"Machine: {safe_text(host.cpu)} ({safe_text(host.arch)}), {safe_text(host.os)}."
-    libraries = ", ".join(f"{name} {version}" for name, version in sorted(host.libraries.items()))
-    yield f"Versions: {safe_text(libraries, 300)}; Python {safe_text(host.python)}."
+    yield f"Machine: {code_span(host.cpu)} ({code_span(host.arch)}), {code_span(host.os)}."
+    versions = [f"{name} {version}" for name, version in sorted(host.libraries.items())]
+    yield f"Versions: {', '.join(map(code_span, (*versions, f'Python {host.python}')))}."
     yield f"Threads: {options.threads}. Runs after warm-up: {profile.workload.run_count}."
     if chosen.changes:  # the figures of an unchanged model are those of the default allocator
         yield from _allocator_lines(options, profile)
     for spec in profile.workload.inputs:
         size = " x ".join(map(str, spec.shape)) or "scalar"
-        yield f"Input {code_span(spec.name)}: {size}, {safe_text(spec.dtype)}."
+        yield f"Input {code_span(spec.name)}: {size}, {code_span(spec.dtype)}."
     if options.loads_on:
-        yield f"Loaded and run on: {', '.join(options.loads_on)}."
+        here, *emulated = map(code_span, options.loads_on)
+        also = f"; under emulation: {', '.join(emulated)}" if emulated else ""
+        yield f"Loaded and run on: {here}{also}."
     if result.proof_outcome is not None:
         yield _PROOFS[result.proof_outcome]
     for notice in result.warnings:
         message = safe_text(notice.message.rstrip("."), 500)
-        yield f"{message[:1].upper()}{message[1:]}."
+        yield f"{markdown_text(message[:1].upper() + message[1:])}."
 
 
 def _allocator_lines(options: SessionOptions, profile: Profile) -> Iterator[str]:
@@ -215,12 +216,9 @@ def _allocator_lines(options: SessionOptions, profile: Profile) -> Iterator[str]
 
 
 def code_span(text: str) -> str:
-    """Text as code that no character of it can end, also in the cell of a table.
-
-    A backslash before a pipe is the only escape that Markdown knows in the code of a table.
-    """
+    """Text as code that no character of it can end, also in the cell of a table."""
     shown = safe_text(text) or " "
-    longest = max((len(run) for run in re.findall("`+", shown)), default=0)
-    fence = "`" * (longest + 1)
-    padding = " " if longest else ""
-    return f"{fence}{padding}{shown}{padding}{fence}".replace("|", r"\|")
+    # Markdown has no escape for these, and its readers differ in the cells of tables.
+    if shown.strip() != shown or not {"`", "|", "\\"}.isdisjoint(shown):
+        return f"<code>{markdown_text(shown)}</code>"
+    return f"`{shown}`"
