@@ -5,6 +5,9 @@ from __future__ import annotations
 import ast
 import json
 import re
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,6 +16,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from msgspec.structs import replace
 
+from feasibility.deploy.example_inputs import JAVASCRIPT
 from feasibility.deploy.literals import (
     cpp_literal,
     javascript_literal,
@@ -26,7 +30,7 @@ from feasibility.deploy.unset_options import unset_in_swift
 from feasibility.deploy.write_deployment import session_options
 from feasibility.records.fit import Fit, FitCandidate, FitFigures, OutputDrift
 from feasibility.records.shared_fields import Notice
-from feasibility.records.workload import RuntimeSettings
+from feasibility.records.workload import InputSpec, RuntimeSettings
 from feasibility.text import safe_text
 from feasibility.units import MIB
 from tests.deploy_samples import HOSTILE_NAMES, STEADY, drifted, fit, inputs_of, profile
@@ -217,28 +221,180 @@ def test_what_swift_cannot_set_is_said_with_its_cost() -> None:
     assert unset_in_swift(fit(PROFILE), result.chosen) == ""
 
 
+# Lines that set an option: as the runtime does by default, and changed.
+OPTION_LINES = {
+    "load_model.py": (
+        (
+            "options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL",
+            "options.enable_cpu_mem_arena = True",
+            "options.enable_mem_pattern = True",
+            "CONFIG_ENTRIES: dict[str, str] = {}",
+            "TRIM_THRESHOLD_BYTES = 0",
+        ),
+        (
+            "options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL",
+            "options.enable_cpu_mem_arena = False",
+            "options.enable_mem_pattern = False",
+            'CONFIG_ENTRIES: dict[str, str] = {"session.disable_prepacking": "1"}',
+            "TRIM_THRESHOLD_BYTES = 131072",
+        ),
+    ),
+    "load_model.cpp": (
+        (
+            "options.SetGraphOptimizationLevel(ORT_ENABLE_ALL);",
+            "options.EnableCpuMemArena();",
+            "options.EnableMemPattern();",
+            "static const std::vector<std::pair<std::string, std::string>> kConfigEntries = {};",
+            "static const int kTrimThresholdBytes = 0;",
+        ),
+        (
+            "options.SetGraphOptimizationLevel(ORT_DISABLE_ALL);",
+            "options.DisableCpuMemArena();",
+            "options.DisableMemPattern();",
+            "static const std::vector<std::pair<std::string, std::string>> kConfigEntries = "
+            '{{"session.disable_prepacking", "1"}};',
+            "static const int kTrimThresholdBytes = 131072;",
+        ),
+    ),
+    "LoadModel.kt": (
+        (
+            "options.setOptimizationLevel(OrtSession.SessionOptions.OptLevel.ALL_OPT)",
+            "options.setCPUArenaAllocator(true)",
+            "options.setMemoryPatternOptimization(true)",
+            "private val configEntries: Map<String, String> = emptyMap()",
+        ),
+        (
+            "options.setOptimizationLevel(OrtSession.SessionOptions.OptLevel.NO_OPT)",
+            "options.setCPUArenaAllocator(false)",
+            "options.setMemoryPatternOptimization(false)",
+            "private val configEntries: Map<String, String> = "
+            'mapOf("session.disable_prepacking" to "1")',
+        ),
+    ),
+    # Swift cannot set the arena and the memory pattern.
+    "LoadModel.swift": (
+        (
+            "try options.setGraphOptimizationLevel(ORTGraphOptimizationLevel.all)",
+            "static let configEntries: [String: String] = [:]",
+        ),
+        (
+            "try options.setGraphOptimizationLevel(ORTGraphOptimizationLevel.none)",
+            'static let configEntries: [String: String] = ["session.disable_prepacking": "1"]',
+        ),
+    ),
+    "load_model.mjs": (
+        (
+            'graphOptimizationLevel: "all",',
+            "enableCpuMemArena: true,",
+            "enableMemPattern: true,",
+            "extra: {},",
+        ),
+        (
+            'graphOptimizationLevel: "disabled",',
+            "enableCpuMemArena: false,",
+            "enableMemPattern: false,",
+            'extra: { "session.disable_prepacking": "1" },',
+        ),
+    ),
+}
+THREADS = {
+    "load_model.py": "options.intra_op_num_threads = 2",
+    "load_model.cpp": "options.SetIntraOpNumThreads(2);",
+    "LoadModel.kt": "options.setIntraOpNumThreads(2)",
+    "LoadModel.swift": "try options.setIntraOpNumThreads(2)",
+    "load_model.mjs": "ort.env.wasm.numThreads = 2;",
+}
+CHANGED = RuntimeSettings(
+    optimization_level="disabled",
+    prepacking=False,
+    arena=False,
+    memory_pattern=False,
+    environment=STEADY,
+)
+
+
 @pytest.mark.parametrize("name", LANGUAGES)
-def test_every_option_is_in_every_language(name: str) -> None:
-    """Two settings that differ in one option give two texts, but for the arena in Swift."""
-    unset = {"arena", "memory_pattern"} if name == "LoadModel.swift" else set()
-    in_process = set() if name in ("load_model.py", "load_model.cpp") else {"environment"}
+def test_every_option_is_set_in_every_language(name: str) -> None:
+    """By whole lines: the line of the one value is there, and that of the other is not."""
+    of = profile(inputs_of(("x",)), threads=2)
+    for index, settings in enumerate((RuntimeSettings(), CHANGED)):
+        options = session_options(NAMES, fit(of, settings=settings), of)
+        lines = [line.strip() for line in loading_code(name, options, (), "").splitlines()]
+        for line in (*OPTION_LINES[name][index], THREADS[name]):
+            assert lines.count(line) == 1, line
+        for line in OPTION_LINES[name][1 - index]:
+            assert line not in lines
 
-    def text(settings: RuntimeSettings) -> str:
-        return loading_code(
-            name, session_options(NAMES, fit(PROFILE, settings=settings), PROFILE), (), ""
-        )
 
-    changed = {
-        "optimization_level": RuntimeSettings(optimization_level="disabled"),
-        "prepacking": RuntimeSettings(prepacking=False),
-        "arena": RuntimeSettings(arena=False),
-        "memory_pattern": RuntimeSettings(memory_pattern=False),
-        "environment": RuntimeSettings(environment=STEADY),
-    }
-    assert changed.keys() == set(RuntimeSettings.__struct_fields__)
-    plain = text(RuntimeSettings())
-    same = {option for option, settings in changed.items() if text(settings) == plain}
-    assert same == unset | in_process
+def test_no_setting_is_left_out_above() -> None:
+    """Optimisation level, arena, memory pattern, prepacking, and the trim threshold of glibc."""
+    assert CHANGED.__struct_fields__ == (
+        "optimization_level", "prepacking", "arena", "memory_pattern", "environment",
+    )  # fmt: skip
+    assert OPTION_LINES.keys() == THREADS.keys() == LANGUAGES.keys()
+
+
+needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+
+
+def node(*arguments: str) -> str:
+    child = subprocess.run(
+        ["node", *arguments], capture_output=True, check=False, text=True, timeout=60
+    )
+    assert child.returncode == 0, child.stderr
+    return child.stdout
+
+
+@needs_node
+def test_javascript_is_valid_with_any_names_and_types(tmp_path: Path) -> None:
+    of = profile(inputs_of(HOSTILE_NAMES))
+    inputs = (
+        *of.workload.inputs,
+        *(
+            InputSpec(name=f"* / {dtype}\n", dtype=dtype, shape=shape)
+            for dtype in (*JAVASCRIPT, "bfloat16")
+            for shape in ((), (2, 0), (2, 3))
+        ),
+    )
+    options = session_options(HOSTILE_NAMES[:2], fit(of, settings=CHANGED), of)
+    path = tmp_path / "load_model.mjs"
+    path.write_text(loading_code("load_model.mjs", options, inputs, ""))
+    node("--check", str(path))
+
+
+@needs_node
+def test_javascript_has_the_options_and_the_inputs(tmp_path: Path) -> None:
+    """As a program gets them that imports the file, with a stand-in for the runtime."""
+    of = profile(inputs_of(HOSTILE_NAMES), threads=2)
+    options = session_options(NAMES, fit(of, settings=CHANGED), of)
+    path = tmp_path / "load_model.mjs"
+    path.write_text(loading_code("load_model.mjs", options, of.workload.inputs, ""))
+    program = """
+    const loading = await import(process.argv[2]);
+    class Tensor { constructor(type, data, dims) { Object.assign(this, {type, data, dims}); } }
+    const created = [];
+    const InferenceSession = {create: async (...given) => created.push(given)};
+    await loading.loadModel({Tensor, InferenceSession});
+    const inputs = Object.entries(loading.exampleInputs({Tensor}));
+    console.log(JSON.stringify({
+      created, inputs: inputs.map(([name, {type, data, dims}]) => [name, type, [...data], dims]),
+    }));
+    """
+    found = json.loads(node("--input-type=module", "-e", program, "not a file", str(path)))
+    assert found["created"] == [
+        [
+            str(tmp_path / "model.onnx"),
+            {
+                "graphOptimizationLevel": "disabled",
+                "enableCpuMemArena": False,
+                "enableMemPattern": False,
+                "intraOpNumThreads": 2,
+                "extra": {"session.disable_prepacking": "1"},
+                "executionProviders": ["cpu"],
+            },
+        ]
+    ]
+    assert found["inputs"] == [[name, "float32", [0.5] * 4, [1, 4]] for name in HOSTILE_NAMES]
 
 
 def test_a_version_cannot_end_a_comment() -> None:
