@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,13 +28,21 @@ from feasibility.deploy.literals import (
 from feasibility.deploy.loading_code import LANGUAGES, loading_code
 from feasibility.deploy.model_card import code_span, model_card
 from feasibility.deploy.unset_options import unset_in_swift
-from feasibility.deploy.write_deployment import session_options
-from feasibility.records.fit import Fit, FitCandidate, FitFigures, OutputDrift
+from feasibility.deploy.write_deployment import session_options, write_deployment
+from feasibility.records.fit import Fit, FitCandidate, FitFigures, FitTargets, OutputDrift
 from feasibility.records.shared_fields import Notice
-from feasibility.records.workload import InputSpec, RuntimeSettings
+from feasibility.records.workload import Fill, InputSpec, RuntimeSettings
 from feasibility.text import safe_text
-from feasibility.units import MIB
-from tests.deploy_samples import HOSTILE_NAMES, STEADY, drifted, fit, inputs_of, profile
+from feasibility.units import MIB, MILLISECOND_NS
+from tests.deploy_samples import (
+    HOSTILE_NAMES,
+    STEADY,
+    drifted,
+    fit,
+    inputs_of,
+    model_with_inputs,
+    profile,
+)
 
 PROFILE = profile(inputs_of(("x",)))
 NAMES = ("model.onnx", "model.onnx.data")
@@ -139,15 +148,118 @@ def test_nothing_in_the_card_is_markup_out_of_a_name(name: str) -> None:
 def test_the_card_has_the_figures_before_and_after() -> None:
     """With the changes and their cost, and how to set what no file can."""
     text = card(fit(PROFILE))
-    assert "| load peak | 1.76 GiB | 344 MiB | 0.191x |" in text
-    assert "| floor (must stay in memory) | 1.22 GiB | 333 MiB | 0.267x |" in text
-    assert "| median latency | 60 ms | 64 ms | 1.07x |" in text
-    assert "Peaks before: default allocator of glibc" in text
+    assert "| load peak | 1.76 GiB | 344 MiB | 0.191x | at most 400 MiB |" in text
+    assert "| floor (must stay in memory) | 1.22 GiB | 333 MiB | 0.267x |  |" in text
+    assert "| median time of one run | 60 ms | 64 ms | 1.07x |  |" in text
+    assert "peaks before the changes were measured with the default allocator of glibc" in text
     assert "identical to those of the original bit by bit (1 input)." in text
     assert "* **external data**: the weights are in a file beside the model" in text
     assert "set `MALLOC_TRIM_THRESHOLD_=131072` before the process starts" in text
     assert "onnxruntime 1.31.1" in text
     assert "$" not in text
+
+
+def test_the_card_has_all_targets() -> None:
+    """Beside the figures that they are compared with."""
+    wanted = FitTargets(
+        floor_bytes=350 * MIB, latency_ratio=1.5, size_bytes=2000 * MIB, drift_ratio=0.05
+    )
+    worst = OutputDrift(name="y", max_difference=0.5, mean_difference=0.1, relative_ratio=0.0123)
+    text = card(
+        replace(drifted(fit(PROFILE), worst), requirements=wanted, proof_outcome="survived")
+    )
+    assert "| inference peak | 1.22 GiB | 344 MiB | 0.274x |  |" in text
+    assert "| floor (must stay in memory) | 1.22 GiB | 333 MiB | 0.267x | at most 350 MiB |" in text
+    assert "| median time of one run | 60 ms | 64 ms | 1.07x | at most 1.5x |" in text
+    assert "| size of all files | 1.03 GiB | 1.03 GiB | 1x | at most 1.95 GiB |" in text
+    assert "1.23 % of the largest value (3 inputs; target: at most 5 %)." in text
+    assert "With 350 MiB above the baseline, enforced by the kernel, it runs without a slow" in text
+
+
+def test_the_card_has_the_figures_on_the_device() -> None:
+    """They are what the targets of memory and time are for."""
+    result = fit(PROFILE)
+    assert result.chosen is not None
+    chosen = replace(
+        result.chosen, device_memory_bytes=380 * MIB, device_latency_ns=900 * MILLISECOND_NS
+    )
+    wanted = FitTargets(
+        memory_bytes=400 * MIB,
+        latency_ns=1000 * MILLISECOND_NS,
+        device="rpi_5",
+        device_limit_bytes=7000 * MIB,
+    )
+    text = card(replace(result, requirements=wanted, chosen=chosen))
+    assert (
+        "| memory with the runtime on `rpi_5`, projected | not measured | 380 MiB |  | "
+        "at most 400 MiB + runtime; at most 6.84 GiB |"
+    ) in text
+    assert (
+        "| time of one run on `rpi_5`, projected | not measured | 900 ms |  | at most 1 s |" in text
+    )
+    assert "| load peak | 1.76 GiB | 344 MiB | 0.191x |  |" in text
+    assert "| median time of one run | 60 ms | 64 ms | 1.07x |  |" in text
+    assert "upper end of an 80 % interval" in text
+    assert "80 %" not in card(result)
+
+
+def test_the_card_asks_for_a_test_with_real_inputs() -> None:
+    """If random inputs were used where the arithmetic changed."""
+    worst = OutputDrift(name="y", max_difference=0.5, mean_difference=0.1, relative_ratio=0.01)
+    result = drifted(fit(PROFILE), worst)
+    assert "random numbers" not in card(result)
+    seeded = replace(result, warnings=(Notice(code="seeded-samples", message="seeded"),))
+    assert "**These inputs were random numbers: test the accuracy with real inputs" in card(seeded)
+
+
+def test_the_card_says_what_the_inputs_were() -> None:
+    """A flag or a rate that was constant, numbers of words, and what was left out."""
+    fills = (
+        (InputSpec(name="a", dtype="float32", shape=(1, 4)), "1 x 4: 0 to 1"),
+        (
+            InputSpec(
+                name="b", dtype="int64", shape=(2,), fill=Fill(kind="integers", high=1234567)
+            ),
+            "2: 0 to 1234567",
+        ),
+        (
+            InputSpec(name="c", dtype="int64", shape=(), fill=Fill(kind="constant", low=16000)),
+            "scalar: 16000",
+        ),
+        (
+            InputSpec(name="d", dtype="int64", shape=(3,), fill=Fill(kind="constant", low=1)),
+            "3: all 1",
+        ),
+        (
+            InputSpec(name="e", dtype="int64", shape=(3,), fill=Fill(kind="file", path="/x|.npy")),
+            "3: from a file",
+        ),
+        (InputSpec(name="f", dtype="int64", shape=(), fill=Fill(kind="absent")), "left out"),
+    )
+    of = profile(tuple(spec for spec, _ in fills))
+    result = fit(of)
+    assert result.chosen is not None
+    text = model_card(result, result.chosen, session_options(NAMES, result, of), of, "")
+    for spec, told in fills:
+        assert f"| input | `{spec.name}` | `{spec.dtype}` | `N x 4` | {told} |" in text
+
+
+def test_python_code_in_the_card_runs(tmp_path: Path) -> None:
+    """As a reader would copy it."""
+    model = model_with_inputs(tmp_path / "m.onnx", ("x",), data_name="m.data")
+    of = profile(inputs_of(("x",)))
+    write_deployment(tmp_path / "out", model, fit(of), of, force=False)
+    text = (tmp_path / "out" / "MODELCARD.md").read_text(encoding="utf-8")
+    (code,) = [token.content for token in parsed(text) if token.type == "code_block"]
+    child = subprocess.run(
+        [sys.executable, "-c", f"{code}\nprint([each.shape for each in outputs])"],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,
+        env={"PYTHONPATH": str(tmp_path / "out")},
+    )
+    assert (child.stdout, child.stderr) == ("[(256, 4)]\n", "")
 
 
 def test_the_card_says_what_the_default_allocator_needs() -> None:
@@ -187,18 +299,20 @@ def test_the_card_states_what_was_not_measured() -> None:
         warnings=(Notice(code="seeded", message="Samples were\x1b made up."),),
     )
     text = card(bare)
-    assert "| load peak | 1.76 GiB | not measured |  |" in text
+    assert "| load peak | 1.76 GiB | not measured |  | at most 400 MiB |" in text
     assert "were not compared" in text
-    assert "None: this is the original model." in text
-    assert "Each run reads evicted pages again" in text
+    assert "* none: this is the original model\n" in text
+    assert (
+        "* With 400 MiB above the baseline, enforced by the kernel, it runs, but thrashes:" in text
+    )
     assert "* Samples were&#92;x1b made up." in text
 
 
 def test_the_card_says_which_run_was_emulated() -> None:
     result = fit(PROFILE)
-    assert "* Loaded and run on: `x86_64`.\n" in card(result)
+    assert "* Loaded and run on: `x86_64`. Test it" in card(result)
     both = card(replace(result, loads_on=("x86_64", "aarch64")))
-    assert "* Loaded and run on: `x86_64`; under emulation: `aarch64`.\n" in both
+    assert "* Loaded and run on: `x86_64`; under emulation: `aarch64`. Test it" in both
 
 
 def test_what_swift_cannot_set_is_said_with_its_cost() -> None:
