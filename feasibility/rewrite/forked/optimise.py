@@ -83,7 +83,7 @@ def write_optimised(source: Skeleton, target: Path, level: str, *, packs: bool) 
     _write(source.path, target, level, packs=packs)
     with open_model(target) as file:
         written = skeleton_of(file)
-    # The runtime does not notice a full disk.
+    # The runtime may not notice a full disk.
     resolve_external(target, written.tensors, written.what)
     model = read_graph(target)
     _remove_unused(model, {each.name for each in source.model.graph.initializer})
