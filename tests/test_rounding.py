@@ -27,6 +27,7 @@ WRITES_MESSAGES = {
     "commands.zoo",
     "facts.model_facts",
     "facts.reader_process",
+    "deploy.card_figures",
     "deploy.model_card",
     "deploy.unset_options",
     "measure.child_errors",

@@ -168,7 +168,7 @@ def _given(spec: InputSpec) -> str:
         return "left out"
     values = {
         "uniform": f"{fill.low:g} to {fill.high:g}",
-        "integers": f"{fill.low:.0f} to {fill.high:.0f}",
+        "integers": f"{int(fill.low)} to {int(fill.high)}",
         "constant": f"all {fill.low:g}" if spec.shape else f"{fill.low:g}",
         "file": "from a file",
     }
