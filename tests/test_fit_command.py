@@ -236,6 +236,29 @@ def test_the_chosen_model_is_made_again_with_its_nodes_in_float(
     assert kept == [("MatMul_0",)] * 2
 
 
+@pytest.mark.parametrize(
+    ("device", "features"), [("xeon_e5_2630v4", ("avx2", "fma")), (None, None)]
+)
+def test_weights_are_made_for_the_processor_of_the_device(
+    cli: Cli,
+    model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    device: str | None,
+    features: tuple[str, ...] | None,
+) -> None:
+    given: list[object] = []
+
+    def run(search: Any, _: object) -> None:
+        search.workshop.files.rewrite(model, model, "int8-dynamic", ())
+
+    monkeypatch.setattr(
+        fit_module, "rewrite_model", lambda *_, **options: given.append(options["features"])
+    )
+    monkeypatch.setattr(fit_module.Search, "run", run)
+    cli("fit", model, "--size", "1MB", *(["--device", device] if device else []))
+    assert given == [features]
+
+
 def test_the_document_has_every_figure_by_its_name(cli: Cli, model: Path, tmp_path: Path) -> None:
     saved = tmp_path / "fit.json"
     saved.write_text(cli("fit", model, "--memory", "200MiB", "--json").out)

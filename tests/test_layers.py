@@ -59,7 +59,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("catalogue", "zoo"),
     ("json_documents", "output_drift"),
     ("records",),
-    ("paths", "temporary_folders", "toml_key_errors"),
+    ("npy_header", "paths", "temporary_folders", "toml_key_errors"),
     ("text", "write_atomically"),
     ("units",),
     ("errors",),

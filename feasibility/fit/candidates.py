@@ -26,7 +26,7 @@ class Destination(NamedTuple):
 
     Attributes:
         has_glibc: True if its processes get glibc's allocator.
-        is_here: True if it has the instruction set of this machine.
+        is_here: True if it is this machine, so that files may hold what only its processor reads.
         limit_bytes: Memory that a device leaves for the model; None if it is not known.
     """
 
