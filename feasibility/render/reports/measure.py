@@ -44,7 +44,7 @@ from feasibility.units import (
 
 TOP_COUNT: Final = 10
 _FIRST_SCREEN_COUNT: Final = 5
-# Peaks with the steady allocator repeat within 0.1 %: a smaller saving may be chance.
+# A smaller saving may be chance.
 _LEAST_SAVING_RATIO: Final = 0.005
 _PHASES: Final = {"load": "loading", "inference": "running"}
 
