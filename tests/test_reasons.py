@@ -297,3 +297,8 @@ def test_every_code_has_sentences_of_its_own() -> None:
     assert {code for _, code in SENTENCES} == set(get_args(ReasonCode))
     assert {part for part, _ in SENTENCES} == set(get_args(Part))
     assert len(set(SENTENCES.values())) == len(SENTENCES)
+
+
+def test_a_model_without_inputs_sends_nothing() -> None:
+    reason = with_all_figures("uplink", "within-limit")
+    assert reason_text(replace(reason, upload_bytes=0)) == "nothing to send"
