@@ -13,16 +13,19 @@ import pytest
 from msgspec.structs import replace
 
 from feasibility.budget.reading_cache import NO_CACHE, ReadingCache
-from feasibility.errors import ModelError
+from feasibility.errors import HostError, ModelError
+from feasibility.fit import fit_model
 from feasibility.fit import workshop as workshop_module
 from feasibility.fit.candidate_runs import latency_ratio
-from feasibility.fit.changes import ChangeSet
-from feasibility.fit.fit_model import _seeded_warning
+from feasibility.fit.candidates import Destination
+from feasibility.fit.changes import ChangeSet, settings_of
 from feasibility.fit.on_target import TargetRun
 from feasibility.fit.workshop import CandidateWorkshop, Measured, figures_of
 from feasibility.measure.measure_options import MeasureOptions
+from feasibility.measure.prove.prove_model import ProveOptions
 from feasibility.records.fit import FitCandidate, FitTargets
 from feasibility.records.profile import Profile
+from feasibility.records.proof import Outcome
 from feasibility.records.workload import InputPlan
 from feasibility.rewrite.drifting_node import DriftingNode
 from feasibility.units import MIB
@@ -372,7 +375,7 @@ def test_seeded_samples_are_a_warning_where_the_arithmetic_changed(
 ) -> None:
     chosen = None if changes is None else FitCandidate(changes=changes, status="meets")
     workshop: Any = SimpleNamespace(has_samples=has_samples)
-    warnings = _seeded_warning(chosen, workshop)
+    warnings = fit_model._seeded_warning(chosen, workshop)
     assert [each.code for each in warnings] == ["seeded-samples"] * is_warned
     assert [(each.message, each.hint) for each in warnings] == [
         (
@@ -381,3 +384,106 @@ def test_seeded_samples_are_a_warning_where_the_arithmetic_changed(
             "before you deploy this, run it again with real inputs: --samples PATH",
         )
     ] * is_warned
+
+
+HERE = Destination("x86_64", has_glibc=True, is_here=True)
+STEADY: ChangeSet = ("external-data", "steady-allocator")
+
+
+def proof_of(outcome: Outcome) -> Any:
+    return SimpleNamespace(verdict=SimpleNamespace(outcome=outcome))
+
+
+@pytest.mark.parametrize(
+    ("targets", "destination", "changes", "limit_mib", "allocator"),
+    [
+        (FitTargets(memory_bytes=30 * MIB), HERE, (), 30, "default"),
+        (FitTargets(memory_bytes=30 * MIB), HERE, STEADY, 30, "steady"),
+        (FitTargets(memory_bytes=30 * MIB), HERE._replace(has_glibc=False), (), 30, "steady"),
+        (FitTargets(memory_bytes=30 * MIB, floor_bytes=20 * MIB), HERE, STEADY, 20, "steady"),
+        (FitTargets(floor_bytes=20 * MIB), HERE, STEADY, 20, "steady"),
+    ],
+)
+def test_the_kernel_enforces_the_lower_target_with_the_allocator_of_the_destination(
+    monkeypatch: pytest.MonkeyPatch,
+    targets: FitTargets,
+    destination: Destination,
+    changes: ChangeSet,
+    limit_mib: int,
+    allocator: str,
+) -> None:
+    calls: list[tuple[Path, MeasureOptions, ProveOptions]] = []
+
+    def prove(path: Path, options: MeasureOptions, wanted: ProveOptions) -> Any:
+        calls.append((path, options, wanted))
+        return proof_of("survived")
+
+    monkeypatch.setattr(fit_model, "prove_model", prove)
+    runs: Any = SimpleNamespace(
+        variant=SimpleNamespace(path=Path("changed.onnx")),
+        passes=SimpleNamespace(options=MeasureOptions(threads=3, settings=settings_of(changes))),
+        plan=InputPlan(inputs=(), dims={"batch": 2}),
+    )
+    assert fit_model._proved(runs, targets, destination) is not None
+    ((path, options, wanted),) = calls
+    assert path == Path("changed.onnx")
+    assert (options.threads, options.dims) == (3, {"batch": 2})
+    assert options.settings == settings_of(changes)
+    assert (wanted.memory_bytes, wanted.allocator) == (limit_mib * MIB, allocator)
+
+
+@pytest.mark.parametrize(
+    ("targets", "destination"),
+    [
+        (FitTargets(size_bytes=1), HERE),
+        (FitTargets(memory_bytes=30 * MIB), HERE._replace(is_here=False)),
+    ],
+    ids=["no target of memory", "another instruction set"],
+)
+def test_nothing_is_proved_without_a_limit_or_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, targets: FitTargets, destination: Destination
+) -> None:
+    monkeypatch.setattr(fit_model, "prove_model", lambda *_: pytest.fail("it was run"))
+    runs: Any = SimpleNamespace()
+    assert fit_model._proved(runs, targets, destination) is None
+
+
+def test_a_proof_that_is_not_possible_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise HostError("Cannot enforce a limit", "there is no cgroup")
+
+    monkeypatch.setattr(fit_model, "prove_model", fails)
+    runs: Any = SimpleNamespace(
+        variant=SimpleNamespace(path=Path("m.onnx")),
+        passes=SimpleNamespace(options=MeasureOptions()),
+        plan=PLAN,
+    )
+    assert fit_model._proved(runs, FitTargets(memory_bytes=30 * MIB), HERE) is None
+
+
+@pytest.mark.parametrize(
+    ("proof", "survives"),
+    [
+        (proof_of("survived"), True),
+        (proof_of("thrashed"), True),
+        (proof_of("killed"), False),
+        (None, True),
+        (SimpleNamespace(verdict=None), True),
+    ],
+    ids=["survived", "thrashed", "killed", "no proof", "no verdict"],
+)
+def test_only_what_the_kernel_kills_does_not_survive(
+    monkeypatch: pytest.MonkeyPatch, proof: Any, *, survives: bool
+) -> None:
+    """The proof of each candidate is kept for the report."""
+    proved: list[ChangeSet] = []
+
+    def prove(runs: Any) -> Any:
+        proved.append(runs.changes)
+        return proof
+
+    bench = Bench(monkeypatch, prove=prove)
+    assert bench.workshop.survives(STEADY) is survives
+    assert bench.workshop.survives(()) is survives
+    assert proved == [STEADY, ()]
+    assert bench.workshop.proofs == {STEADY: proof, (): proof}
