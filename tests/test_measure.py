@@ -119,14 +119,21 @@ def test_given_arrays_are_fed(tmp_path: Path) -> None:
 
 
 def test_an_array_that_does_not_match_names_both_sides(tmp_path: Path) -> None:
-    """Shape of the file against shape of the model."""
     model = tiny_models.mlp(tmp_path / "m.onnx")
     array = tmp_path / "x.npy"
-    np.save(array, np.ones((5, 3), dtype=np.float64))
-    with pytest.raises(InputError) as caught:
-        measure_model(model, MeasureOptions(input_files={"x": array}))
-    assert "float64" in str(caught.value)
-    assert "float32" in str(caught.value)
+    for dtype, why, hint in (
+        (
+            np.float64,
+            "the file holds float64, the model takes float32",
+            "convert it: array.astype('float32')",
+        ),
+        (np.float32, "the file holds shape [5, 3], the model takes [1, 64]", "reshape the array"),
+    ):
+        np.save(array, np.ones((5, 3), dtype=dtype))
+        with pytest.raises(InputError) as caught:
+            measure_model(model, MeasureOptions(input_files={"x": array}))
+        assert caught.value.what == f"Cannot use '{array}' for the input 'x'"
+        assert (caught.value.why, caught.value.hint) == (why, hint)
 
 
 def test_a_provider_that_is_not_there_is_an_error(tmp_path: Path) -> None:
