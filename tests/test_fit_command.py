@@ -361,10 +361,7 @@ def test_an_interrupt_of_the_proof_shows_what_was_found(
 def test_the_chosen_model_is_made_again_with_its_nodes_in_float(
     cli: Cli, model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A later candidate with other nodes in float removes files of the earlier one.
-
-    Outputs are compared for the user's inputs, so that nothing is said about random ones.
-    """
+    """A later candidate with other nodes in float removes files; real samples give no warning."""
     kept: list[tuple[str, ...]] = []
     rewrite_model = fit_module.rewrite_model
 
