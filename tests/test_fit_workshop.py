@@ -157,7 +157,7 @@ class Bench:
         def first_drifting(*_: object, threshold_ratio: float) -> DriftingNode | None:
             self.searched.append(threshold_ratio)
             name = nodes[len(self.files.float_nodes)]
-            return None if name is None else DriftingNode(name, "MatMul", 0.3)
+            return None if name is None else DriftingNode(name, 0.3)
 
         patch.setattr(CandidateWorkshop, "runs", runs)
         patch.setattr(workshop_module, "first_drifting_node", first_drifting)
@@ -424,7 +424,7 @@ def test_the_kernel_enforces_the_lower_target_with_the_allocator_of_the_destinat
         passes=SimpleNamespace(options=MeasureOptions(threads=3, settings=settings_of(changes))),
         plan=InputPlan(inputs=(), dims={"batch": 2}),
     )
-    assert fit_model._proved(runs, targets, destination) is not None
+    assert fit_model._proved(runs, targets, destination, "x86_64") is not None
     ((path, options, wanted),) = calls
     assert path == Path("changed.onnx")
     assert (options.threads, options.dims) == (3, {"batch": 2})
@@ -436,7 +436,7 @@ def test_the_kernel_enforces_the_lower_target_with_the_allocator_of_the_destinat
     ("targets", "destination"),
     [
         (FitTargets(size_bytes=1), HERE),
-        (FitTargets(memory_bytes=30 * MIB), HERE._replace(is_here=False)),
+        (FitTargets(memory_bytes=30 * MIB), HERE._replace(isa="aarch64")),
     ],
     ids=["no target of memory", "another instruction set"],
 )
@@ -445,7 +445,7 @@ def test_nothing_is_proved_without_a_limit_or_elsewhere(
 ) -> None:
     monkeypatch.setattr(fit_model, "prove_model", lambda *_: pytest.fail("it was run"))
     runs: Any = SimpleNamespace()
-    assert fit_model._proved(runs, targets, destination) is None
+    assert fit_model._proved(runs, targets, destination, "x86_64") is None
 
 
 def test_a_proof_that_is_not_possible_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -458,7 +458,7 @@ def test_a_proof_that_is_not_possible_is_none(monkeypatch: pytest.MonkeyPatch) -
         passes=SimpleNamespace(options=MeasureOptions()),
         plan=PLAN,
     )
-    assert fit_model._proved(runs, FitTargets(memory_bytes=30 * MIB), HERE) is None
+    assert fit_model._proved(runs, FitTargets(memory_bytes=30 * MIB), HERE, "x86_64") is None
 
 
 @pytest.mark.parametrize(
