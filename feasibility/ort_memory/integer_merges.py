@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     from feasibility.ort_memory.merges import Fusions
     from feasibility.ort_memory.value_uses import Usage
 
-# Operators of a cubic polynomial.
-_CUBIC: Final = frozenset({"Add", "Mul", "Pow"})
-_MAX_CUBIC_NODES: Final = 8
-# Elements of a value that can be a shape.
-_MAX_SHAPE: Final = 64
 # Operators that have a form for quantized values.
 _QUANTIZED: Final = frozenset(
     {

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 _NOTHING: Final = frozenset({"Identity", "Dropout"})
 _NEUTRAL: Final = {"Add": 0, "Div": 1, "Mul": 1, "Sub": 0}
 _PADDED: Final = frozenset({"Conv", "MaxPool", "AveragePool"})
-# Operators of a cubic polynomial.
-_CUBIC: Final = frozenset({"Add", "Mul", "Pow"})
-_MAX_CUBIC_NODES: Final = 8
 # Elements of a value that can be a shape.
 _MAX_SHAPE: Final = 64
 
