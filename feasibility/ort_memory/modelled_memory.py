@@ -47,12 +47,10 @@ class Activations(NamedTuple):
     """Resident memory of the runs.
 
     Attributes:
-        first_run_bytes: Pages of the arena that the first run uses.
-        later_runs_bytes: The same after the second run, which places all activations in one
-            block.
+        later_runs_bytes: Pages of the arena that are used after the second run, which places all
+            activations in one block.
     """
 
-    first_run_bytes: int
     later_runs_bytes: int
     input_bytes: int
 
@@ -152,7 +150,6 @@ def simulate(program: Program, *, has_arena: bool = True, has_pattern: bool = Tr
         arena.take(f"packed {index}", size_bytes)
     loaded_bytes = arena.resident_bytes
     kept = _run_first(events, arena)
-    first_run_bytes = arena.resident_bytes - loaded_bytes
     _give_back(kept, arena)
     if has_pattern:
         arena.take("all activations", pattern_bytes(events))
@@ -161,7 +158,6 @@ def simulate(program: Program, *, has_arena: bool = True, has_pattern: bool = Tr
         # The free chunks are others than at first.
         _give_back(_run_first(events, arena), arena)
     return Activations(
-        first_run_bytes=first_run_bytes,
         later_runs_bytes=arena.resident_bytes - loaded_bytes + program.scratch_bytes,
         input_bytes=sum(program.values[name].size_bytes for name in program.inputs),
     )
