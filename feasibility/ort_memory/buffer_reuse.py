@@ -12,6 +12,8 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from feasibility.ort_memory.steps import NamedShape, Program, Step
 
     _Kind: TypeAlias = tuple[NamedShape, int]
@@ -51,6 +53,18 @@ def plan(program: Program) -> tuple[Event, ...]:
         )
         for index, (step, names) in enumerate(zip(program.steps, own, strict=True))
     )
+
+
+def most_in_use_bytes(events: Iterable[Event]) -> int:
+    """The most memory that is in use at one time, which is what a run needs without an arena."""
+    sizes: dict[str, int] = {}
+    in_use = most = 0
+    for event in events:
+        sizes.update(event.taken)
+        in_use += sum(size for _, size in event.taken)
+        most = max(most, in_use + sum(event.workspace))
+        in_use -= sum(sizes.pop(name, 0) for name in event.released)
+    return most
 
 
 class _Planner:

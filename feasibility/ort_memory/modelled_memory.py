@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from feasibility.graph.value_types import LARGEST
-from feasibility.ort_memory.buffer_reuse import plan
+from feasibility.ort_memory.buffer_reuse import most_in_use_bytes, plan
 from feasibility.ort_memory.channel_blocks import Blocks
 from feasibility.ort_memory.graph_to_steps import BLOCKED_OPERATORS, lower
 from feasibility.ort_memory.half_precision import widened
@@ -20,7 +20,7 @@ from feasibility.ort_memory.load_stages import loading
 from feasibility.ort_memory.memory_pattern import pattern_bytes
 from feasibility.ort_memory.quantized_weights import with_quantized_weights
 from feasibility.ort_memory.runtime_order import in_runtime_order
-from feasibility.ort_memory.simulated_arena import Arena, Heap
+from feasibility.ort_memory.simulated_arena import Arena
 from feasibility.ort_memory.steps import Stage
 from feasibility.ort_memory.version import MODELLED_VERSION
 from feasibility.ort_memory.weight_reads import WeightReads
@@ -145,8 +145,21 @@ def simulate(program: Program, *, has_arena: bool = True, has_pattern: bool = Tr
     Without an arena, values come from the C library, which returns what is freed.
     """
     events = plan(program)
-    arena = Arena() if has_arena else Heap()
-    for index, size_bytes in enumerate(program.packed_bytes):
+    used_bytes = (
+        _in_arena(events, program.packed_bytes, has_pattern=has_pattern)
+        if has_arena
+        else most_in_use_bytes(events)
+    )
+    return Activations(
+        later_runs_bytes=used_bytes + program.scratch_bytes,
+        input_bytes=sum(program.values[name].size_bytes for name in program.inputs),
+    )
+
+
+def _in_arena(events: tuple[Event, ...], packed: tuple[int, ...], *, has_pattern: bool) -> int:
+    """Bytes of the arena that two runs use, beside the packed weights in it."""
+    arena = Arena()
+    for index, size_bytes in enumerate(packed):
         arena.take(f"packed {index}", size_bytes)
     loaded_bytes = arena.resident_bytes
     kept = _run_first(events, arena)
@@ -157,13 +170,10 @@ def simulate(program: Program, *, has_arena: bool = True, has_pattern: bool = Tr
     else:
         # The free chunks are others than at first.
         _give_back(_run_first(events, arena), arena)
-    return Activations(
-        later_runs_bytes=arena.resident_bytes - loaded_bytes + program.scratch_bytes,
-        input_bytes=sum(program.values[name].size_bytes for name in program.inputs),
-    )
+    return arena.resident_bytes - loaded_bytes
 
 
-def _run_first(events: tuple[Event, ...], arena: Arena | Heap) -> list[str]:
+def _run_first(events: tuple[Event, ...], arena: Arena) -> list[str]:
     """The first run allocates each value. Returns the values that the caller gets."""
     kept: list[str] = []
     for event in events:
@@ -176,7 +186,7 @@ def _run_first(events: tuple[Event, ...], arena: Arena | Heap) -> list[str]:
     return kept
 
 
-def _run_again(events: tuple[Event, ...], arena: Arena | Heap) -> list[str]:
+def _run_again(events: tuple[Event, ...], arena: Arena) -> list[str]:
     """Later runs allocate only outputs and workspaces beside the one block."""
     kept = []
     for event in events:
@@ -188,13 +198,13 @@ def _run_again(events: tuple[Event, ...], arena: Arena | Heap) -> list[str]:
     return kept
 
 
-def _work(event: Event, arena: Arena | Heap) -> None:
+def _work(event: Event, arena: Arena) -> None:
     names = [f"workspace {index}" for index in range(len(event.workspace))]
     for name, size_bytes in zip(names, event.workspace, strict=True):
         arena.take(name, size_bytes)
     _give_back(names, arena)
 
 
-def _give_back(names: list[str], arena: Arena | Heap) -> None:
+def _give_back(names: list[str], arena: Arena) -> None:
     for name in names:
         arena.give_back(name)

@@ -117,30 +117,6 @@ class Arena:
         insort(self._free, rest, key=_rank)
 
 
-class Heap:
-    """The C library in place of an arena: what is freed returns to the system."""
-
-    def __init__(self) -> None:
-        self.touched_bytes = 0
-        self._in_use_bytes = 0
-        self._sizes: dict[str, int] = {}
-
-    @property
-    def resident_bytes(self) -> int:
-        """The most that was in use at one time."""
-        return self.touched_bytes
-
-    def take(self, name: str, size_bytes: int) -> None:
-        """Allocate memory, all of which is then written."""
-        self._sizes[name] = size_bytes
-        self._in_use_bytes += size_bytes
-        self.touched_bytes = max(self.touched_bytes, self._in_use_bytes)
-
-    def give_back(self, name: str) -> None:
-        """Free the memory of a name, if it has any."""
-        self._in_use_bytes -= self._sizes.pop(name, 0)
-
-
 def _rank(chunk: _Chunk) -> tuple[int, int, int]:
     return chunk.rank
 
