@@ -12,7 +12,6 @@ from onnx import TensorProto, helper
 
 from feasibility.graph.attributes import list_length
 from feasibility.ort_memory.channel_blocks import Blocks
-from feasibility.ort_memory.graph_to_steps import lower
 from feasibility.ort_memory.half_precision import widened
 from feasibility.ort_memory.inlined_functions import inlined
 from feasibility.ort_memory.kernel_workspace import (
@@ -21,33 +20,18 @@ from feasibility.ort_memory.kernel_workspace import (
     workspace,
 )
 from feasibility.ort_memory.known_shapes import fold_fixed_shapes
-from feasibility.ort_memory.load_stages import BODY_BYTES, NODE_BYTES, loading
+from feasibility.ort_memory.load_stages import BASE_BYTES, BODY_BYTES, NODE_BYTES, loading
 from feasibility.ort_memory.quantized_weights import with_quantized_weights
 from feasibility.ort_memory.tree_nodes import trees_of
 from feasibility.ort_memory.weight_reads import WeightReads
 from tests.analysed import typed
-from tests.analysis_models import BOOL, FLOAT, constant, dropped, model, node, weight
-from tests.analysis_models import graph as subgraph
+from tests.analysis_models import BOOL, FLOAT, constant, dropped, model, node
+from tests.memory_graphs import branch, graph_of, program_of, reads, steps_of
 
 if TYPE_CHECKING:
     from onnx import NodeProto
 
-    from feasibility.graph.typed_graph import TypedGraph
-
 HALF = TensorProto.FLOAT16
-
-
-def graph_of(
-    nodes: list[NodeProto],
-    shape: list[int | str | None],
-    weights: list[TensorProto] | None = None,
-    *,
-    elem_type: int = FLOAT,
-    outputs: str = "y",
-    opset: int = 17,
-) -> TypedGraph:
-    inputs = {"x": (elem_type, shape)}
-    return typed(model(nodes, inputs, outputs.split(), weights or [], opset=opset), {})
 
 
 @pytest.mark.parametrize(
@@ -69,16 +53,16 @@ def graph_of(
 )  # fmt: skip
 def test_buffers_of_kernels(
     made: NodeProto,
-    shape: list[int | str | None],
+    shape: list[int],
     weights: list[TensorProto],
     buffers: tuple[int, ...],
 ) -> None:
-    assert workspace(graph_of([made], shape, weights).nodes[0]) == buffers
+    assert workspace(graph_of([made], reads(*shape), weights=weights).nodes[0]) == buffers
 
 
 def test_a_quantized_convolution_of_signed_weights_has_no_sums() -> None:
     made = node("Conv", "x w", "y", pads=[1] * 4)
-    found = graph_of([made], [1, 4, 8, 8], [dropped("w", 8, 4, 3, 3)]).nodes[0]
+    found = graph_of([made], reads(1, 4, 8, 8), weights=[dropped("w", 8, 4, 3, 3)]).nodes[0]
     image, filters = found.inputs
     found = replace(found, inputs=(image, filters.with_elem_type(TensorProto.INT8)))
     assert quantized_workspace(found, is_unsigned=True) == (0, 9 * 64 * 8)
@@ -88,32 +72,37 @@ def test_a_quantized_convolution_of_signed_weights_has_no_sums() -> None:
 def test_cubic_scaling_keeps_sums_outside_the_arena() -> None:
     scales = constant("s", [1, 1, 2, 3], np.float32)
     made = node("Resize", "x _ s", "y", mode="cubic")
-    assert scratch_bytes(graph_of([made], [1, 3, 10, 10], [scales]).nodes[0]) == 41 * 10 * 30
+    assert (
+        scratch_bytes(graph_of([made], reads(1, 3, 10, 10), weights=[scales]).nodes[0])
+        == 41 * 10 * 30
+    )
 
 
 def test_half_precision_is_computed_in_single_precision() -> None:
     """Inputs and outputs are cast; weights are read as floats, and parsed as halves."""
     weights = [dropped("w", 64, 64, elem_type=HALF)]
-    graph = graph_of([node("MatMul", "x w", "y")], [8, 64], weights, elem_type=HALF)
+    graph = graph_of([node("MatMul", "x w", "y")], reads(8, 64, elem_type=HALF), weights=weights)
     wide, halves = widened(graph)
-    program = lower(wide, None, {}, halves)
+    program = program_of(wide, halves=halves)
     assert [step.op_type for step in program.steps] == ["Cast", "MatMul", "Cast"]
     sizes = [program.values[name].size_bytes for name in (*program.inputs, *program.outputs)]
     assert sizes == [8 * 64 * 2, 8 * 64 * 2]
     found = loading(WeightReads(wide), frozenset(), None, halves=halves)
     assert found.weight_bytes == 64 * 64 * 4
-    assert widened(graph_of([node("Relu", "x", "y")], [8])).halves == frozenset()
+    assert widened(graph_of([node("Relu", "x", "y")], reads(8))).halves == frozenset()
 
 
 def test_weights_that_only_dequantization_reads_stay_quantized() -> None:
     nodes = [node("DequantizeLinear", "q s", "w"), node("MatMul", "x w", "y")]
     weights = [dropped("q", 64, 64, elem_type=TensorProto.INT8), constant("s", 0.5, np.float32)]
-    graph = with_quantized_weights(fold_fixed_shapes(graph_of(nodes, [8, 64], weights), {}))
+    graph = with_quantized_weights(
+        fold_fixed_shapes(graph_of(nodes, reads(8, 64), weights=weights), {})
+    )
     assert loading(WeightReads(graph), frozenset(), None).weight_bytes == 64 * 64
 
 
 def test_operators_without_a_kernel_are_inlined() -> None:
-    graph = inlined(graph_of([node("HardSwish", "x", "y")], [1, 16, 4, 4]))
+    graph = inlined(graph_of([node("HardSwish", "x", "y")], reads(1, 16, 4, 4)))
     assert [made.op_type for made in graph.nodes] == ["HardSigmoid", "Mul"]
     assert list(graph.nodes[1].node.input) == ["x", "y:0"]
 
@@ -121,15 +110,14 @@ def test_operators_without_a_kernel_are_inlined() -> None:
 def test_a_convolution_in_blocks_applies_hard_swish() -> None:
     nodes = [node("Conv", "x w", "a", pads=[1] * 4), node("HardSwish", "a", "y")]
     weights = [dropped("w", 16, 16, 3, 3)]
-    graph = inlined(graph_of(nodes, [1, 16, 8, 8], weights))
-    steps = [step.op_type for step in lower(graph, Blocks(), {}).steps]
-    assert steps == ["ReorderInput", "Conv", "ReorderOutput"]
-    assert [step.op_type for step in lower(graph, None, {}).steps] == ["Conv", "HardSigmoid", "Mul"]
+    graph = inlined(graph_of(nodes, reads(1, 16, 8, 8), weights=weights))
+    assert steps_of(graph, Blocks()) == ["ReorderInput", "Conv", "ReorderOutput"]
+    assert steps_of(graph) == ["Conv", "HardSigmoid", "Mul"]
 
 
 def test_fixed_shapes_are_folded_and_open_ones_are_not() -> None:
     nodes = [node("Shape", "x", "s"), node("Neg", "s", "y")]
-    graph = graph_of(nodes, [2, 3])
+    graph = graph_of(nodes, reads(2, 3))
     folded = fold_fixed_shapes(graph, {})
     assert [made.is_folded for made in folded.nodes] == [True, True]
     opened = fold_fixed_shapes(graph, {"x": {0: "batch"}})
@@ -141,9 +129,8 @@ def test_neutral_and_equal_computations_of_shapes_disappear() -> None:
         *(node("Shape", "x", "a"), node("Shape", "x", "b"), node("Mul", "b one", "c")),
         node("Add", "a c", "y"),
     ]
-    graph = graph_of(nodes, [2, 3], [constant("one", 1)])
-    program = lower(graph, None, {"x": {0: "batch"}})
-    assert [step.op_type for step in program.steps] == ["Shape", "Add"]
+    graph = graph_of(nodes, reads(2, 3), weights=[constant("one", 1)])
+    assert steps_of(graph, None, {"x": {0: "batch"}}) == ["Shape", "Add"]
 
 
 def test_a_dynamically_quantized_product_is_one_kernel() -> None:
@@ -159,7 +146,7 @@ def test_a_dynamically_quantized_product_is_one_kernel() -> None:
         dropped("w", 64, 64, elem_type=TensorProto.UINT8),
         *(constant("s", 0.5, np.float32), dropped("bias", 64)),
     ]
-    program = lower(graph_of(nodes, [8, 64], weights), None, {})
+    program = program_of(graph_of(nodes, reads(8, 64), weights=weights))
     found = [(step.op_type, step.reads, step.workspace) for step in program.steps]
     assert found == [("DynamicQuantizeMatMul", ("x",), (8 * 64,))]
 
@@ -177,15 +164,8 @@ def test_nodes_and_leaf_values_of_trees_count_even_if_the_lists_were_cut() -> No
 
 
 def test_a_branch_that_does_not_run_is_loaded() -> None:
-    def body(name: str) -> onnx.GraphProto:
-        return subgraph(
-            [node("Add", f"x {name}_w", name)],
-            [],
-            [onnx.ValueInfoProto(name=name)],
-            [weight(f"{name}_w", 1024)],
-        )
-
-    choice = node("If", "condition", "y", then_branch=body("then"), else_branch=body("otherwise"))
+    branches = {"then_branch": branch("then", "w"), "else_branch": branch("otherwise", "v")}
+    choice = node("If", "condition", "y", **branches)
     known = constant("condition", True, np.bool_)
     inputs = {"x": (FLOAT, [1024])}
     one = typed(model([choice], inputs, ["y"], [known]), {})
@@ -193,5 +173,5 @@ def test_a_branch_that_does_not_run_is_loaded() -> None:
     assert [len(graph.nodes[0].bodies) for graph in (one, both)] == [1, 2]
     first, second = (loading(WeightReads(graph), frozenset(), None) for graph in (one, both))
     assert first.weight_bytes == pytest.approx(second.weight_bytes, abs=1)
-    assert first.own_bytes == second.own_bytes
-    assert first.own_bytes > 2 * BODY_BYTES + 3 * NODE_BYTES
+    own = BASE_BYTES + 3 * NODE_BYTES + 2 * BODY_BYTES
+    assert first.own_bytes == second.own_bytes == own

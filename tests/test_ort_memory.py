@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from feasibility.ort_memory.buffer_reuse import Event, plan
 from feasibility.ort_memory.channel_blocks import Blocks
-from feasibility.ort_memory.graph_to_steps import lower
 from feasibility.ort_memory.load_stages import BASE_BYTES, BODY_BYTES, NODE_BYTES, loading
 from feasibility.ort_memory.memory_pattern import pattern_bytes
 from feasibility.ort_memory.merges import Fusions
@@ -25,31 +24,16 @@ from feasibility.ort_memory.steps import Program, Step, Value
 from feasibility.ort_memory.weight_reads import WeightReads
 from feasibility.paths import profiles_dir
 from feasibility.units import KIB, MIB
-from tests.analysed import typed
-from tests.analysis_models import BOOL, FLOAT, constant, dropped, model, node, weight
+from tests.analysis_models import BOOL, FLOAT, constant, dropped, node, weight
 from tests.analysis_models import graph as subgraph
+from tests.memory_graphs import branch, convolution, graph_of, program_of, steps_of
 
 if TYPE_CHECKING:
-    from onnx import NodeProto, TensorProto
-
-    from feasibility.graph.typed_graph import TypedGraph
+    from onnx import NodeProto
 
 IMAGE = (FLOAT, [1, 32, 64, 64])
 NEGATE = node("Neg", "b", "y")
 IMAGE_BYTES = 32 * 64 * 64 * 4
-
-
-def graph_of(
-    nodes: list[NodeProto],
-    inputs: dict[str, tuple[int, list[int]]],
-    outputs: list[str],
-    weights: list[TensorProto] | None = None,
-) -> TypedGraph:
-    return typed(model(nodes, inputs, outputs, weights or []), {})
-
-
-def steps_of(graph: TypedGraph, blocks: Blocks | None = None) -> list[str]:
-    return [step.op_type for step in lower(graph, blocks, {}).steps]
 
 
 def chain(*sizes: int, shape: tuple[int, ...] = (1,)) -> Program:
@@ -255,10 +239,6 @@ def test_later_runs_lay_all_activations_out_in_one_block() -> None:
     assert found.input_bytes == 8
 
 
-def convolution(read: str, write: str, weights: str = "w", **options: object) -> NodeProto:
-    return node("Conv", f"{read} {weights}", write, pads=[1, 1, 1, 1], **options)
-
-
 def test_convolutions_stay_in_blocks_between_each_other() -> None:
     graph = graph_of(
         [convolution("x", "a"), convolution("a", "y")],
@@ -277,11 +257,11 @@ def test_few_channels_are_padded_to_whole_blocks() -> None:
         ["y"],
         [dropped("w", 20, 3, 3, 3), dropped("v", 3, 20, 3, 3)],
     )
-    program = lower(graph, Blocks(), {})
+    program = program_of(graph, Blocks())
     assert program.values["blocked:a"].size_bytes == 32 * 64 * 64 * 4
     # Three channels are read as they are.
     assert program.steps[0].reads == ("x",)
-    assert lower(graph, Blocks(8), {}).values["blocked:a"].size_bytes == (24 * 64 * 64 * 4)
+    assert program_of(graph, Blocks(8)).values["blocked:a"].size_bytes == (24 * 64 * 64 * 4)
 
 
 @pytest.mark.parametrize(
@@ -319,7 +299,7 @@ def test_a_shortcut_is_added_by_the_convolution_itself(blocks: Blocks | None) ->
         convolution("e", "y"),
     ]
     graph = graph_of(nodes, {"x": IMAGE}, ["y"], [dropped("w", 32, 32, 3, 3)])
-    program = lower(graph, blocks, {})
+    program = program_of(graph, blocks)
     assert [step.op_type for step in program.steps].count("Conv") == 4
     assert not {"Add", "Relu"} & {step.op_type for step in program.steps}
     added = next(step for step in program.steps if step.in_place == 1)
@@ -348,7 +328,7 @@ def test_gelu_and_layer_normalisation_are_one_kernel_each() -> None:
     numbers = [constant(name, [1.0], "float32") for name in ("two", "tiny", "root", "one", "half")]
     weights = [*numbers, dropped("scale", 8), dropped("bias", 8)]
     graph = graph_of(nodes, {"x": (FLOAT, [4, 8])}, ["y"], weights)
-    program = lower(graph, None, {})
+    program = program_of(graph)
     assert [(step.reads, step.writes) for step in program.steps] == [
         (("x",), ("normal",)),
         (("normal",), ("y",)),
@@ -391,7 +371,7 @@ def test_a_product_with_a_bias_is_made_as_a_matrix() -> None:
     ]
     weights = [dropped("w", 8, 8), dropped("bias", 8)]
     graph = graph_of(nodes, {"x": (FLOAT, [2, 4, 8])}, ["y"], weights)
-    program = lower(graph, None, {})
+    program = program_of(graph)
     assert [step.op_type for step in program.steps] == ["Neg", "Abs", "MatMul", "Reshape", "Neg"]
     assert program.values[program.steps[2].writes[0]].shape == (8, 8)
     assert program.values["m"].shape == (2, 4, 8)
@@ -406,7 +386,7 @@ def test_a_plain_image_is_laid_out_in_blocks_for_a_pooling() -> None:
 def test_windows_over_an_open_image_make_shapes_that_the_runtime_does_not_know() -> None:
     graph = graph_of([convolution("x", "y")], {"x": IMAGE}, ["y"], [dropped("w", 32, 32, 3, 3)])
     for axes, is_known in ((set[int](), True), ({0}, True), ({2, 3}, False)):
-        program = lower(graph, None, {"x": dict.fromkeys(axes, "n")})
+        program = program_of(graph, None, {"x": dict.fromkeys(axes, "n")})
         assert program.values["y"].is_known == is_known
 
 
@@ -426,7 +406,7 @@ def test_quantized_operators_work_on_quantized_values() -> None:
         constant("zero", 0, "uint8"),
     ]
     graph = graph_of(nodes, {"x": IMAGE}, ["y"], weights)
-    program = lower(graph, Blocks(), {})
+    program = program_of(graph, Blocks())
     made = [(step.reads, program.values[step.writes[0]].size_bytes) for step in program.steps]
     assert made == [
         (("x",), IMAGE_BYTES // 4),
@@ -436,12 +416,8 @@ def test_quantized_operators_work_on_quantized_values() -> None:
 
 
 def test_bodies_beside_each_other_may_use_one_name_for_two_weights() -> None:
-    def body(name: str) -> onnx.GraphProto:
-        return subgraph(
-            [node("Add", "x c", name)], [], [onnx.ValueInfoProto(name=name)], [weight("c", 1024)]
-        )
-
-    choice = node("If", "condition", "y", then_branch=body("then"), else_branch=body("otherwise"))
+    both = {"then_branch": branch("then", "c"), "else_branch": branch("otherwise", "c")}
+    choice = node("If", "condition", "y", **both)
     graph = graph_of([choice], {"x": (FLOAT, [1024]), "condition": (BOOL, [])}, ["y"])
     own = BASE_BYTES + 3 * NODE_BYTES + 2 * BODY_BYTES
     assert loading(WeightReads(graph), frozenset(), None).resident_bytes == own + 2 * 4096
