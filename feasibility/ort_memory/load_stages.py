@@ -25,7 +25,7 @@ from onnx import TensorProto
 from feasibility.graph.attributes import int_of
 from feasibility.ort_memory.tree_nodes import trees_of
 from feasibility.ort_memory.weight_reads import Read, Weight, WeightReads
-from feasibility.units import KIB, MIB
+from feasibility.units import KIB, MIB, rounded_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -247,7 +247,7 @@ def _packed_bytes(node: TypedNode, shape: tuple[int | None, ...]) -> int:
     rows, columns = (dim or 0 for dim in shape)
     if node.op_type == "Gemm" and int_of(node.attributes, "transB", 0):
         rows, columns = columns, rows
-    return -(-columns // _PACKED_COLUMNS) * _PACKED_COLUMNS * rows * _FLOAT_BYTES
+    return rounded_up(columns, _PACKED_COLUMNS) * rows * _FLOAT_BYTES
 
 
 def _read_bytes(read: Read, size: int) -> int:
