@@ -131,9 +131,14 @@ class TypedGraph:
         """Types of its outputs."""
         return tuple(self.types.get(name, UNKNOWN) for name in self.outputs)
 
-    def all_nodes(self) -> Iterator[TypedNode]:
-        """Its nodes, each followed by those of its bodies."""
+    def all_graphs(self) -> Iterator[TypedGraph]:
+        """The graph, and the bodies of its nodes and of theirs."""
+        yield self
         for node in self.nodes:
-            yield node
             for body in node.bodies:
-                yield from body.all_nodes()
+                yield from body.all_graphs()
+
+    def all_nodes(self) -> Iterator[TypedNode]:
+        """Its nodes, and those of its bodies."""
+        for graph in self.all_graphs():
+            yield from graph.nodes

@@ -140,12 +140,11 @@ class WeightReads:
 
 def _movable(graph: TypedGraph) -> Iterator[str]:
     """Weights of a graph and its bodies that can move to an external file."""
-    for name in graph.initializers:
-        if (graph.types[name].size_bytes or 0) >= LEAST_EXTERNAL_BYTES:
-            yield name
-    for node in graph.nodes:
-        is_weight = node.op_type == "Constant" and not node.domain
-        if is_weight and (node.output().size_bytes or 0) >= LEAST_EXTERNAL_BYTES:
-            yield str(node.node.output[0])
-        for body in node.bodies:
-            yield from _movable(body)
+    for inner in graph.all_graphs():
+        for name in inner.initializers:
+            if (inner.types[name].size_bytes or 0) >= LEAST_EXTERNAL_BYTES:
+                yield name
+        for node in inner.nodes:
+            is_weight = node.op_type == "Constant" and not node.domain
+            if is_weight and (node.output().size_bytes or 0) >= LEAST_EXTERNAL_BYTES:
+                yield str(node.node.output[0])
