@@ -64,12 +64,7 @@ def _merge_root_mean_square_norm(mean_at: int, usage: Usage, found: Fusions) -> 
     if square_at is None or usage.nodes[square_at].op_type not in ("Pow", "Mul"):
         return
     source = str(usage.nodes[square_at].node.input[0])
-    chain = [square_at, mean_at]
-    for wanted in (("Add",), ("Sqrt",), ("Div", "Reciprocal"), ("Mul",), ("Mul",)):
-        index = usage.only_reader_at(usage.nodes[chain[-1]].node.output[0])
-        if index is None or usage.nodes[index].op_type not in wanted:
-            break
-        chain.append(index)
+    chain = [square_at, *usage.chain(mean_at, "Add", "Sqrt", "Div Reciprocal", "Mul", "Mul")]
     reads = {name for at in chain for name in usage.variable_inputs(usage.nodes[at])}
     inner = {str(usage.nodes[at].node.output[0]) for at in chain}
     if len(chain) > 5 and reads - inner == {source}:
@@ -215,12 +210,8 @@ def _merge_layer_norm(mean_at: int, usage: Usage, found: Fusions) -> None:
     square_at = readers.get("Pow", readers.get("Mul"))
     if square_at is None or "Div" not in readers:
         return
-    chain = [mean_at, centre_at, square_at]
-    for wanted in ("ReduceMean", "Add", "Sqrt", "Div", "Mul", "Add"):
-        index = usage.only_reader_at(usage.nodes[chain[-1]].node.output[0])
-        if index is None or usage.nodes[index].op_type != wanted:
-            break
-        chain.append(index)
+    rest = usage.chain(square_at, "ReduceMean", "Add", "Sqrt", "Div", "Mul", "Add")
+    chain = [mean_at, centre_at, *rest]
     if usage.nodes[chain[-1]].op_type in ("Mul", "Add") and len(chain) > 6:
         found.absorbed.update(chain[:-1])
         found.merged[chain[-1]] = Merge("LayerNormalization", (source,))
