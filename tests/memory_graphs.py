@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import onnx
 
-from feasibility.ort_memory.graph_to_steps import lower
+from feasibility.ort_memory.graph_to_steps import lower, optimise
 from tests.analysed import typed
 from tests.analysis_models import FLOAT, graph, model, node, weight
 
@@ -42,7 +42,7 @@ def program_of(
     open_axes: OpenAxes | None = None,
     halves: frozenset[str] = frozenset(),
 ) -> Program:
-    return lower(graph, blocks, open_axes or {}, halves)
+    return lower(optimise(graph, open_axes or {}), blocks, halves)
 
 
 def steps_of(

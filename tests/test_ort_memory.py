@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feasibility.facts.read_model import inspect_model
+from feasibility.ort_memory import modelled_memory
 from feasibility.ort_memory.buffer_reuse import Event, plan
 from feasibility.ort_memory.channel_blocks import Blocks
 from feasibility.ort_memory.load_stages import BASE_BYTES, BODY_BYTES, NODE_BYTES, loading
@@ -537,6 +538,18 @@ def test_the_parts_add_up() -> None:
 
 def test_a_graph_without_nodes_is_not_modelled() -> None:
     graph = graph_of([], {"x": IMAGE}, ["x"])
+    assert MemoryModel(graph, frozenset(), {}).with_changes() == ()
+
+
+def test_a_graph_with_too_many_nodes_is_left_out_before_any_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def work(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(modelled_memory, "MAX_NODES", 1)
+    monkeypatch.setattr(modelled_memory, "fold_fixed_shapes", work)
+    graph = graph_of([node("Neg", "x", "b"), NEGATE], {"x": IMAGE})
     assert MemoryModel(graph, frozenset(), {}).with_changes() == ()
 
 

@@ -10,7 +10,7 @@ Source: the block layout transformer of ONNX Runtime
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from onnx import TensorProto
 
@@ -27,6 +27,8 @@ from feasibility.ort_memory.steps import Program, Stage, Step, Value
 from feasibility.ort_memory.value_uses import Usage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from feasibility.graph.typed_graph import TypedGraph, TypedNode
     from feasibility.ort_memory.channel_blocks import Blocks
     from feasibility.ort_memory.image_grids import Grid
@@ -51,20 +53,39 @@ _POOLS: Final = _WINDOW_POOLS | {"GlobalAveragePool", "GlobalMaxPool"}
 _SUMS: Final = frozenset({"Add", "Sum"})
 
 
+class Optimised(NamedTuple):
+    """A graph, and what does not depend on the layout.
+
+    Attributes:
+        open_axes: Axes of values without a number; the runtime plans without their sizes.
+        ranks: Places of the nodes in the order in which the graph would run without merges.
+    """
+
+    graph: TypedGraph
+    open_axes: OpenAxes
+    usage: Usage
+    fusions: Fusions
+    ranks: Mapping[int, int]
+
+
+def optimise(graph: TypedGraph, open_axes: OpenAxes) -> Optimised:
+    """What the optimizer does to a graph on every instruction set."""
+    usage = Usage(graph)
+    fusions = find_fusions(usage, has_known_shapes=not any(open_axes.values()))
+    order = in_runtime_order(_as_steps(usage))
+    ranks = {step.age[1]: rank for rank, step in enumerate(order)}
+    return Optimised(graph, open_axes, usage, fusions, ranks)
+
+
 def lower(
-    graph: TypedGraph,
-    blocks: Blocks | None,
-    open_axes: OpenAxes,
-    halves: frozenset[str] = frozenset(),
+    optimised: Optimised, blocks: Blocks | None, halves: frozenset[str] = frozenset()
 ) -> Program:
     """Steps that the runtime executes for a graph.
 
-    `blocks` is None on instruction sets without blocks. The runtime plans without the sizes of
-    `open_axes`. Inputs and outputs that are `halves` are cast.
+    `blocks` is None on instruction sets without blocks. Inputs and outputs that are `halves` are
+    cast.
     """
-    usage = Usage(graph)
-    fusions = find_fusions(usage, has_known_shapes=not any(open_axes.values()))
-    lowering = _Lowering(graph, usage, fusions, blocks, open_axes)
+    lowering = _Lowering(optimised, blocks)
     lowering.run(halves)
     return lowering.program()
 
@@ -85,29 +106,16 @@ def _as_steps(usage: Usage) -> list[Step]:
 class _Lowering:
     """The steps so far, and the layout of each value."""
 
-    def __init__(
-        self,
-        graph: TypedGraph,
-        usage: Usage,
-        fusions: Fusions,
-        blocks: Blocks | None,
-        open_axes: OpenAxes,
-    ) -> None:
-        self._graph = graph
-        self._usage = usage
-        self._fusions = fusions
+    def __init__(self, optimised: Optimised, blocks: Blocks | None) -> None:
+        self._graph, open_axes, self._usage, self._fusions, self._rank = optimised
         self._blocks = blocks
-        self._shapes = KnownShapes(open_axes, usage.is_constant)
-        self._chains = ConvolutionChains(usage, fusions, self._shapes)
+        self._shapes = KnownShapes(open_axes, self._usage.is_constant)
+        self._chains = ConvolutionChains(self._usage, self._fusions, self._shapes)
         self._values: dict[str, Value] = {}
         self._steps: list[Step | None] = []
         self._cast_inputs: dict[str, str] = {}
         self._cast_outputs: dict[str, str] = {}
         self._at = 0
-        # The optimizer creates nodes in the order in which the graph would run before.
-        self._rank = {
-            step.age[1]: rank for rank, step in enumerate(in_runtime_order(_as_steps(usage)))
-        }
         # Name of the blocked value by name of the plain one, and the step of a convolution.
         self._blocked: dict[str, str] = {}
         self._convolution_at: dict[str, int] = {}
@@ -361,6 +369,7 @@ class _Lowering:
         self._append(step._replace(writes=writes), Stage.MERGED if is_merged else Stage.READ)
 
     def _append(self, step: Step, stage: Stage) -> None:
+        # The optimizer creates nodes in the order in which the graph would run before.
         at = self._at if stage == Stage.READ else self._rank.get(self._at, self._at)
         self._steps.append(step._replace(age=(stage, at)))
 

@@ -23,17 +23,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from onnx import TensorProto
 
 from feasibility.graph.attributes import int_of
-from feasibility.ort_memory.tree_nodes import trees_of
 from feasibility.ort_memory.weight_reads import Read, Weight, WeightReads
 from feasibility.units import KIB, MIB, rounded_up
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from feasibility.graph.typed_graph import TypedNode
     from feasibility.ort_memory.channel_blocks import Blocks
-    from feasibility.ort_memory.value_uses import Usage
-    from feasibility.records.changes import Changes
 
 # Pages of the runtime's library that loading reads, and objects of the runtime.
 BASE_BYTES: Final = round(9.2 * MIB)
@@ -77,7 +74,7 @@ def loading(
     reads: WeightReads,
     external: frozenset[str],
     blocks: Blocks | None,
-    changes: Changes = (),
+    changes: Collection[str] = (),
     step_count: int = 0,
     halves: frozenset[str] = frozenset(),
 ) -> Loading:
@@ -90,7 +87,7 @@ def loading(
     if "external-data" in changes:
         external = external.union(reads.movable)
     weights = _Weights(reads, external, blocks, changes, halves)
-    trees = trees_of(reads.graph)
+    trees = reads.trees
     weight_bytes = weights.final_bytes + trees.resident_bytes
     if "optimised-offline" in changes:
         # The optimizer wrote the weights into an external file.
@@ -135,7 +132,7 @@ class _Weights:
         weights: WeightReads,
         external: frozenset[str],
         blocks: Blocks | None,
-        changes: Changes,
+        changes: Collection[str],
         halves: frozenset[str],
     ) -> None:
         # Halves are copied, so they are not mapped.
@@ -163,15 +160,14 @@ class _Weights:
             # What the heap retains of small converted weights.
             small = (size for node in relaid if (size := _weight_size(node)) < _HEAP_BYTES)
             self.retained_bytes = _HEAP_COPIES * sum(small)
-        folded = (node for node, usage in weights.nodes if _is_renormalised(node, usage))
-        self.renormalised_peak_bytes = _peak(map(_weight_size, folded), _FOLDING_COPIES)
+        self.renormalised_peak_bytes = _peak(weights.renormalised_bytes, _FOLDING_COPIES)
 
     def _settle(self, weight: Weight, size: int, reads: list[Read]) -> None:
         """Count a weight after loading: itself, copies in other layouts, or both."""
         is_external = weight.name in self._external
         # Every convolution with a folded normalisation gets its own weights.
-        own = [read for read in reads if _is_renormalised(read.node, read.usage)]
-        shared = [read for read in reads if not _is_renormalised(read.node, read.usage)]
+        own = [read for read in reads if read.is_own]
+        shared = [read for read in reads if not read.is_own]
         copies = {self._copy(read) for read in shared}
         packed = [copy.size_bytes for copy in copies if copy is not None and copy.is_packed]
         converted = [copy.size_bytes for copy in copies if copy is not None and not copy.is_packed]
@@ -234,12 +230,6 @@ def _peak(sizes: Iterable[int], copies: int) -> int:
         done += size
         peak = max(peak, done + copies * size)
     return peak
-
-
-def _is_renormalised(node: TypedNode, usage: Usage) -> bool:
-    """Whether a convolution contains the batch normalisation that follows it."""
-    reader = usage.only_reader(node.node.output[0]) if node.op_type == "Conv" else None
-    return reader is not None and reader.op_type == "BatchNormalization"
 
 
 def _packed_bytes(node: TypedNode, shape: tuple[int | None, ...]) -> int:

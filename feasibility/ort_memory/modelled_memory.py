@@ -12,7 +12,7 @@ import msgspec
 from feasibility.graph.value_types import LARGEST
 from feasibility.ort_memory.buffer_reuse import most_in_use_bytes, plan
 from feasibility.ort_memory.channel_blocks import Blocks
-from feasibility.ort_memory.graph_to_steps import BLOCKED_OPERATORS, lower
+from feasibility.ort_memory.graph_to_steps import BLOCKED_OPERATORS, lower, optimise
 from feasibility.ort_memory.half_precision import widened
 from feasibility.ort_memory.inlined_functions import inlined
 from feasibility.ort_memory.known_shapes import fold_fixed_shapes
@@ -30,6 +30,7 @@ from feasibility.units import MIB
 if TYPE_CHECKING:
     from feasibility.graph.typed_graph import TypedGraph
     from feasibility.ort_memory.buffer_reuse import Event
+    from feasibility.ort_memory.load_stages import Loading
     from feasibility.ort_memory.steps import OpenAxes, Program
     from feasibility.records.changes import Changes
     from feasibility.records.shared_fields import Isa
@@ -41,6 +42,10 @@ _PROCESSES: Final = 7
 _MAX_REPEATED_STEPS: Final = 2_000
 # Larger graphs are not modelled, because it would take longer than reading them.
 MAX_NODES: Final = 20_000
+# The layout of each instruction set; None for the plain one.
+_LAYOUTS: Final[dict[Isa, Blocks | None]] = {"x86_64": Blocks(), "aarch64": None}
+# Changes of how a model runs; the others change how it is stored and loaded.
+_RUN_CHANGES: Final = frozenset({"arena-off", "pattern-off"})
 
 
 class Activations(NamedTuple):
@@ -67,13 +72,18 @@ class MemoryModel:
     """
 
     def __init__(self, graph: TypedGraph, external: frozenset[str], open_axes: OpenAxes) -> None:
+        self._targets: tuple[_Target, ...] = ()
+        if not 0 < len(graph.nodes) <= MAX_NODES:
+            return
         folded = with_quantized_weights(fold_fixed_shapes(graph, open_axes))
-        self._graph, self._halves = widened(inlined(folded))
-        self._reads = WeightReads(self._graph)
-        self._external = external
-        self._open_axes = open_axes
-        self._programs: dict[Blocks | None, Program] = {}
-        self._runs: dict[tuple[Blocks | None, bool, bool], Activations] = {}
+        wide, halves = widened(inlined(folded))
+        reads, optimised = WeightReads(wide), optimise(wide, open_axes)
+        has_blocks = any(node.op_type in BLOCKED_OPERATORS for node in wide.all_nodes())
+        self._targets = tuple(
+            _Target(isa, reads, external, blocks, halves, lower(optimised, blocks, halves))
+            for isa, blocks in _LAYOUTS.items()
+            if has_blocks or blocks is None
+        )
 
     def with_changes(self, changes: Changes = ()) -> tuple[ModelledMemory, ...]:
         """Memory after changes; () for the model as it is.
@@ -81,36 +91,45 @@ class MemoryModel:
         Returns:
             One record per instruction set; empty for a graph without nodes or with very many.
         """
-        if not self._graph.nodes or len(self._graph.nodes) > MAX_NODES:
-            return ()
-        arm = self._on("aarch64", None, changes)
-        if any(node.op_type in BLOCKED_OPERATORS for node in self._graph.all_nodes()):
-            return (self._on("x86_64", Blocks(), changes), arm)
-        # Without blocks there is no difference between the instruction sets.
-        return (msgspec.structs.replace(arm, isa="x86_64"), arm)
+        found = tuple(target.memory(changes) for target in self._targets)
+        if len(found) == 1:
+            # Without blocks there is no difference between the instruction sets.
+            return (msgspec.structs.replace(found[0], isa="x86_64"), *found)
+        return found
 
-    def _on(self, isa: Isa, blocks: Blocks | None, changes: Changes) -> ModelledMemory:
-        if blocks not in self._programs:
-            self._programs[blocks] = lower(self._graph, blocks, self._open_axes, self._halves)
-        program = self._programs[blocks]
-        has_arena = "arena-off" not in changes
-        has_pattern = has_arena and "pattern-off" not in changes
-        if (blocks, has_arena, has_pattern) not in self._runs:
-            self._runs[blocks, has_arena, has_pattern] = _usual_runs(
-                program, has_arena=has_arena, has_pattern=has_pattern
-            )
-        runs = self._runs[blocks, has_arena, has_pattern]
-        weights = loading(
-            self._reads,
-            self._external,
-            blocks,
-            changes,
-            len(program.steps),
-            self._halves,
-        )
+
+class _Target:
+    """Memory on one instruction set.
+
+    Runs do not depend on how a model is stored, and loading does not depend on how it runs. So
+    each is modelled once for all changes of the other.
+    """
+
+    def __init__(
+        self,
+        isa: Isa,
+        reads: WeightReads,
+        external: frozenset[str],
+        blocks: Blocks | None,
+        halves: frozenset[str],
+        program: Program,
+    ) -> None:
+        self._isa = isa
+        self._reads = reads
+        self._external = external
+        self._blocks = blocks
+        self._halves = halves
+        self._program = program
+        self._runs: dict[frozenset[str], Activations] = {}
+        self._loads: dict[frozenset[str], Loading] = {}
+
+    def memory(self, changes: Changes) -> ModelledMemory:
+        """Memory after changes."""
+        runs = self._run(_RUN_CHANGES.intersection(changes))
+        weights = self._load(frozenset(changes) - _RUN_CHANGES)
         running = runs.peak_bytes + weights.mapped_bytes + _KERNEL_BYTES
         return ModelledMemory(
-            isa=isa,
+            isa=self._isa,
             changes=changes,
             runtime_version=MODELLED_VERSION,
             load_peak_bytes=min(weights.peak_bytes, LARGEST),
@@ -122,6 +141,28 @@ class MemoryModel:
             input_bytes=min(runs.input_bytes, LARGEST),
             mapped_bytes=min(weights.mapped_bytes, LARGEST),
         )
+
+    def _run(self, changes: frozenset[str]) -> Activations:
+        if changes not in self._runs:
+            has_arena = "arena-off" not in changes
+            self._runs[changes] = _usual_runs(
+                self._program,
+                has_arena=has_arena,
+                has_pattern=has_arena and "pattern-off" not in changes,
+            )
+        return self._runs[changes]
+
+    def _load(self, changes: frozenset[str]) -> Loading:
+        if changes not in self._loads:
+            self._loads[changes] = loading(
+                self._reads,
+                self._external,
+                self._blocks,
+                changes,
+                len(self._program.steps),
+                self._halves,
+            )
+        return self._loads[changes]
 
 
 def _usual_runs(program: Program, *, has_arena: bool, has_pattern: bool) -> Activations:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from feasibility.model_file.external_data import LEAST_EXTERNAL_BYTES
 from feasibility.ort_memory.idle_branches import idle_branches, stored_sizes, with_inner_graphs
+from feasibility.ort_memory.tree_nodes import trees_of
 from feasibility.ort_memory.value_uses import Usage, computation
 
 if TYPE_CHECKING:
@@ -32,11 +33,17 @@ class Weight(NamedTuple):
 
 
 class Read(NamedTuple):
-    """One input of a node that is a weight."""
+    """One input of a node that is a weight.
+
+    Attributes:
+        is_own: True if the node gets weights of its own, because the batch normalisation that
+            follows it is folded into them.
+    """
 
     usage: Usage
     node: TypedNode
     position: int
+    is_own: bool
 
 
 class WeightReads:
@@ -47,16 +54,20 @@ class WeightReads:
         stored: Weights that the file holds; the others are computed while loading.
         reads: Inputs of nodes that are weights. Empty for a weight that the caller gets.
         nodes: All nodes that run, with the uses of values in their graph.
+        renormalised_bytes: Sizes of the weights of convolutions that contain the batch
+            normalisation that follows them.
+        trees: Memory of all trees.
         folded_bytes: Bytes of all computed weights.
         movable: Names of stored weights that can move to an external file.
     """
 
     def __init__(self, graph: TypedGraph) -> None:
-        self.graph = graph
         self.sizes: dict[Weight, int] = {}
         self.stored: list[Weight] = []
         self.reads: dict[Weight, list[Read]] = {}
         self.nodes: list[tuple[TypedNode, Usage]] = []
+        self.renormalised_bytes: list[int] = []
+        self.trees = trees_of(graph)
         self.node_count = 0
         self.folded_bytes = 0
         self.movable = frozenset(_movable(graph))
@@ -133,9 +144,19 @@ class WeightReads:
                 self.reads.setdefault(names[name], [])
         for node in usage.nodes:
             self.nodes.append((node, usage))
+            is_renormalised = _is_renormalised(node, usage)
+            if is_renormalised:
+                self.renormalised_bytes.append(node.type_of(1).size_bytes or 0)
             for position, name in enumerate(node.node.input):
                 if name in names:
-                    self.reads.setdefault(names[name], []).append(Read(usage, node, position))
+                    read = Read(usage, node, position, is_renormalised)
+                    self.reads.setdefault(names[name], []).append(read)
+
+
+def _is_renormalised(node: TypedNode, usage: Usage) -> bool:
+    """Whether a convolution contains the batch normalisation that follows it."""
+    reader = usage.only_reader(node.node.output[0]) if node.op_type == "Conv" else None
+    return reader is not None and reader.op_type == "BatchNormalization"
 
 
 def _movable(graph: TypedGraph) -> Iterator[str]:
