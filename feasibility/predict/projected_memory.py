@@ -161,7 +161,7 @@ def carried_over(model: ProfiledModel, memory: Memory, host: str, isa: str) -> P
     )
 
 
-def _from_graph(model: ProfiledModel, there: ModelledMemory) -> Phases:
+def from_graph(model: ProfiledModel, there: ModelledMemory) -> Phases:
     """Memory of a model that was not measured."""
     low, high = GRAPH_LOW_RATIO, GRAPH_HIGH_RATIO
     run = _around(there.inference_peak_bytes, low, high)
@@ -295,5 +295,5 @@ def _without_measurement(profile: Profile, device: Device) -> BytesInterval:
         runtime_bytes = device.limits.runtime_bytes.value
         return BytesInterval(runtime_bytes=runtime_bytes, basis=MemoryBasis(code="not-measured"))
     basis = MemoryBasis(code="graph", isa=device.isa, parts_bytes=_parts(there))
-    phases = _from_graph(profile.model, there).with_retained(device)
+    phases = from_graph(profile.model, there).with_retained(device)
     return _interval(phases, device, "projected", basis)
