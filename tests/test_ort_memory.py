@@ -12,10 +12,12 @@ import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import helper
 
 from feasibility.facts.read_model import inspect_model
 from feasibility.ort_memory import modelled_memory
 from feasibility.ort_memory.buffer_reuse import Event, plan
+from feasibility.ort_memory.called_functions import without_calls
 from feasibility.ort_memory.channel_blocks import Blocks
 from feasibility.ort_memory.load_stages import BASE_BYTES, BODY_BYTES, NODE_BYTES, loading
 from feasibility.ort_memory.memory_pattern import pattern_bytes
@@ -27,7 +29,8 @@ from feasibility.ort_memory.weight_reads import WeightReads
 from feasibility.paths import profiles_dir
 from feasibility.units import KIB, MIB
 from feasibility.zoo import architectures as zoo
-from tests.analysis_models import BOOL, FLOAT, constant, dropped, node, weight
+from tests.analysed import typed
+from tests.analysis_models import BOOL, FLOAT, constant, dropped, model, node, weight
 from tests.analysis_models import graph as subgraph
 from tests.memory_graphs import branch, convolution, graph_of, program_of, steps_of
 
@@ -680,3 +683,57 @@ def test_the_memory_of_recorded_profiles_is_modelled_within_two_percent(path: Pa
 
 def test_there_are_recorded_profiles() -> None:
     assert len(RECORDED) >= 4
+
+
+def test_calls_of_functions_are_modelled_as_their_nodes() -> None:
+    """Functions that call each other, and a branch that reads a value of its function."""
+    inner = helper.make_function(
+        *("local", "Inner", ["v", "m"], ["r"]),
+        [node("MatMul", "v m", "p"), node("Relu", "p", "r")],
+        [helper.make_opsetid("", 17)],
+    )
+    branches = {
+        name: subgraph([node(op_type, "p", "o")], [], [onnx.ValueInfoProto(name="o")])
+        for name, op_type in (("then_branch", "Neg"), ("else_branch", "Abs"))
+    }
+    outer = helper.make_function(
+        *("local", "Outer", ["x", "w", "c"], ["y"]),
+        [
+            node("Inner", "x w", "p", domain="local"),
+            node("If", "c", "q", **branches),
+            node("Add", "q x", "y"),
+        ],
+        [helper.make_opsetid("", 17), helper.make_opsetid("local", 1)],
+    )
+    inputs = {"x": (FLOAT, [256, 256]), "c": (BOOL, [])}
+    weights = [dropped("w", 256, 256)]
+    called = [node("Outer", f"{x} w c", y, domain="local") for x, y in (("x", "a"), ("a", "y"))]
+    flat = [
+        each
+        for x, y in (("x", "a"), ("a", "y"))
+        for each in (
+            *(node("MatMul", f"{x} w", f"{y}m"), node("Relu", f"{y}m", f"{y}p")),
+            node("If", "c", f"{y}q", **{
+                name: subgraph(
+                    [node(body.node[0].op_type, f"{y}p", "o")], [], list(body.output)
+                )
+                for name, body in branches.items()
+            }),
+            node("Add", f"{y}q {x}", y),
+        )
+    ]  # fmt: skip
+    with_calls, without = (
+        MemoryModel(typed(made, {}), frozenset(), {}).with_changes(("external-data",))
+        for made in (
+            model(called, inputs, ["y"], weights, functions=[inner, outer]),
+            model(flat, inputs, ["y"], weights),
+        )
+    )
+    assert with_calls == without
+
+
+def test_a_function_that_returns_its_input_stays_a_node() -> None:
+    same = helper.make_function("local", "Same", ["v"], ["v"], [], [helper.make_opsetid("", 17)])
+    nodes = [node("Same", "x", "a", domain="local"), node("Neg", "a", "y")]
+    graph = typed(model(nodes, {"x": IMAGE}, ["y"], functions=[same]), {})
+    assert [made.op_type for made in without_calls(graph).nodes] == ["Same", "Neg"]

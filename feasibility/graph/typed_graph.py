@@ -85,10 +85,15 @@ class TypedNode(Call):
         """Its name, or that of its first output."""
         return self.node.name or next(iter(self.node.output), "") or self.node.op_type
 
+    @property
+    def is_call(self) -> bool:
+        """True if its body is that of a function of the model."""
+        return bool(self.bodies) and (bool(self.domain) or self.op_type not in _CONTROL_FLOW)
+
     def outer_reads(self) -> set[str]:
         """Names that its bodies read from the enclosing graphs; function bodies read none."""
         names: set[str] = set()
-        if self.op_type not in _CONTROL_FLOW:
+        if self.is_call:
             return names
         for body in self.bodies:
             made = set(body.inputs) | body.initializers
