@@ -2,13 +2,18 @@
 
 The stages of ONNX Runtime's CPU provider, and what each needs beside the weights:
 
-* parse: a second copy of one inline weight while it becomes a tensor;
+* parse: two more copies of each weight for each body around it, and one more of the values of
+  Constant nodes;
+* store: a second copy of one inline weight while it becomes a tensor;
+* infer shapes again after the graph was changed: a second copy of the weights given to a Loop;
 * fold constants: all results, until those that no node reads are dropped;
 * fold batch normalisations into convolutions: the new weights beside the old ones;
 * convert convolutions to blocks (x86-64): the new weights beside the old ones, and three more
   copies of the current one;
-* prepack matrices: one packed matrix beside the one that it replaces.
+* prepack matrices: the packed matrices beside those that they replace, node by node.
 
+A node keeps the graphs of its bodies as they were read. So weights in bodies are held once more for
+each body around them, and they stay beside their packed copies.
 Weights in external files are mapped. Their pages count once they are read; pages of converted
 weights are released. Changes of how a model is stored and loaded skip stages: in a file that the
 optimizer wrote, weights are folded and converted already; without prepacking, kernels read the
@@ -18,6 +23,7 @@ Source: measured stage by stage; docs/memory-model.md.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from onnx import TensorProto
@@ -36,6 +42,8 @@ if TYPE_CHECKING:
 BASE_BYTES: Final = round(9.2 * MIB)
 # The same for an optimised model, for which the optimizer does not run.
 _OPTIMISED_BASE_BYTES: Final = round(8.7 * MIB)
+# The same while the file is parsed.
+_PARSING_BYTES: Final = MIB
 NODE_BYTES: Final = 5 * KIB
 # A body of If, Loop or Scan has tables of its own: kernels, plans and names.
 BODY_BYTES: Final = 150 * KIB
@@ -98,14 +106,16 @@ def loading(
         own = BASE_BYTES + NODE_BYTES * reads.node_count + BODY_BYTES * reads.body_count
         resident = own + weight_bytes + weights.retained_bytes
         stages = [
+            _PARSING_BYTES + weights.parsed_bytes,
             own + weights.inline_bytes + weights.largest_inline_bytes,
             own + weights.inline_bytes + reads.folded_bytes,
+            own + weights.held_bytes + weights.given_to_loops_bytes,
             own + weights.held_bytes + weights.renormalised_peak_bytes,
             own + weights.held_bytes + weights.separated_bytes + weights.relaid_peak_bytes,
         ]
     stages.append(own + weights.inline_bytes + trees.loading_bytes)
     return Loading(
-        peak_bytes=max(*stages, resident + weights.largest_packed_bytes),
+        peak_bytes=max(*stages, resident + weights.packing_bytes),
         resident_bytes=resident,
         weight_bytes=weight_bytes,
         own_bytes=resident - weight_bytes,
@@ -117,11 +127,12 @@ class _Copy(NamedTuple):
     """What a node reads instead of a weight; it is made while loading.
 
     Attributes:
-        is_packed: True if a kernel makes it, false if the optimizer does, which may run before.
+        packed_for: The operator whose kernel makes it; empty if the optimizer makes it, which may
+            run before. Kernels of one operator share their copies.
     """
 
     size_bytes: int
-    is_packed: bool
+    packed_for: str = ""
 
 
 class _Weights:
@@ -139,18 +150,33 @@ class _Weights:
         self._external = external - halves
         self._blocks = blocks
         self._changes = changes
-        inline = [
-            weights.sizes[weight] // (2 if weight.name in halves else 1)
+        inline = {
+            weight: weights.sizes[weight] // (2 if weight.name in halves else 1)
             for weight in weights.stored
             if weight.name not in external
-        ]
-        self.inline_bytes = sum(inline)
-        self.largest_inline_bytes = max(inline, default=0)
-        self.held_bytes = sum(
+        }
+        # A node keeps the graphs of its bodies as they were read, with their weights.
+        in_nodes_bytes = sum(size * weight.depth for weight, size in inline.items())
+        constants = Counter[int]()
+        for weight in weights.constants.intersection(inline):
+            constants[weight.scope] += inline[weight]
+        # The parser copies each body, and values of Constant nodes one graph after the other.
+        self.parsed_bytes = sum(
+            size * (1 + 2 * weight.depth) for weight, size in inline.items()
+        ) + max(constants.values(), default=0)
+        self.inline_bytes = sum(inline.values()) + in_nodes_bytes
+        self.largest_inline_bytes = max(inline.values(), default=0)
+        self.held_bytes = in_nodes_bytes + sum(
             weights.sizes[weight] for weight in weights.reads if weight.name not in self._external
         )
-        self.final_bytes = self.mapped_bytes = self.separated_bytes = 0
-        self.largest_packed_bytes = 0
+        self.given_to_loops_bytes = sum(
+            weights.sizes[weight]
+            for weight in weights.given_to_loops
+            if weight.name not in self._external
+        )
+        self.final_bytes = in_nodes_bytes
+        self.mapped_bytes = self.separated_bytes = 0
+        self.packing_bytes = self._packing_peak(weights)
         for weight, reads in weights.reads.items():
             self._settle(weight, weights.sizes[weight], reads)
         self.relaid_peak_bytes = self.retained_bytes = 0
@@ -164,24 +190,23 @@ class _Weights:
 
     def _settle(self, weight: Weight, size: int, reads: list[Read]) -> None:
         """Count a weight after loading: itself, copies in other layouts, or both."""
-        is_external = weight.name in self._external
+        is_external = self._is_external(weight)
         # Every convolution with a folded normalisation gets its own weights.
         own = [read for read in reads if read.is_own]
         shared = [read for read in reads if not read.is_own]
         copies = {self._copy(read) for read in shared}
-        packed = [copy.size_bytes for copy in copies if copy is not None and copy.is_packed]
-        converted = [copy.size_bytes for copy in copies if copy is not None and not copy.is_packed]
-        converted += [(self._copy(read) or _Copy(size, is_packed=False)).size_bytes for read in own]
+        made = [copy for copy in copies if copy is not None]
+        packed = [copy.size_bytes for copy in made if copy.packed_for]
+        converted = [copy.size_bytes for copy in made if not copy.packed_for]
+        converted += [(self._copy(read) or _Copy(size)).size_bytes for read in own]
         is_read = not reads or None in copies
         read_bytes = max((_read_bytes(read, size) for read in reads), default=0) if is_read else 0
-        loading_bytes = max(packed, default=0)
         if "prepacked-offline" in self._changes:
             # The runtime packs each weight once more, finds the same in the file and frees its own.
             self.mapped_bytes += sum(packed)
-            loading_bytes *= 2
+            self.packing_bytes = max(self.packing_bytes, *(2 * each for each in packed), 0)
         else:
             self.final_bytes += sum(packed)
-        self.largest_packed_bytes = max(self.largest_packed_bytes, loading_bytes)
         if "optimised-offline" in self._changes:
             # Stored in the layout that the kernels read, and mapped.
             self.mapped_bytes += sum(converted) + read_bytes
@@ -189,11 +214,45 @@ class _Weights:
         if own:
             self.separated_bytes += size * (len(own) - (not shared and not is_external))
         self.final_bytes += sum(converted)
-        self.largest_packed_bytes = max(self.largest_packed_bytes, *converted, 0)
+        self.packing_bytes = max(self.packing_bytes, *converted, 0)
         if is_external:
             self.mapped_bytes += read_bytes
-        elif is_read:
+        elif is_read or (packed and weight.is_in_body):
             self.final_bytes += size
+
+    def _packing_peak(self, weights: WeightReads) -> int:
+        """Memory beyond what stays while kernels pack weights, one node after the other.
+
+        The runtime frees a weight after its last reader has packed it: the weights of bodies never,
+        and a weight that a body reads from around it after all nodes. If a kernel finds that an
+        equal operator has packed the weight before, it frees its own copy.
+        Source: SessionState::PrepackConstantInitializedTensors, compared with measurements.
+        """
+        if "prepacked-offline" in self._changes:
+            return 0
+        left = Counter(weight for weight, _ in weights.in_order)
+        packed: set[tuple[Weight, _Copy]] = set()
+        now = most = freed_late = 0
+        for weight, read in weights.in_order:
+            copy = self._copy(read)
+            if copy is None or not copy.packed_for:
+                continue
+            size, is_external = weights.sizes[weight], self._is_external(weight)
+            # Pages of a mapped weight are resident while it is packed.
+            most = max(most, now + copy.size_bytes + (size if is_external else 0))
+            if (weight, copy) not in packed:
+                packed.add((weight, copy))
+                now += copy.size_bytes
+            left[weight] -= 1
+            if not left[weight] and not is_external and not weight.is_in_body:
+                if read.is_in_body:
+                    freed_late += size
+                else:
+                    now -= size
+        return most - (now - freed_late)
+
+    def _is_external(self, weight: Weight) -> bool:
+        return "optimised-offline" in self._changes or weight.name in self._external
 
     def _copy(self, read: Read) -> _Copy | None:
         """The copy that a node reads instead of a weight; None if it reads the weight."""
@@ -203,7 +262,7 @@ class _Weights:
         match node.op_type:
             case "Conv" if read.position == 1:
                 if self._blocks is not None and self._blocks.convolves(node, read.usage):
-                    return _Copy(self._blocks.weight_bytes(node), is_packed=False)
+                    return _Copy(self._blocks.weight_bytes(node))
                 return None
             case _ if "prepacking-off" in self._changes:
                 return None
@@ -211,11 +270,11 @@ class _Weights:
                 is_float = value.elem_type == TensorProto.FLOAT
                 is_packed = is_float and read.usage.has_constant(node, 1)
                 if is_packed and value.shape is not None and len(value.shape) == 2:
-                    return _Copy(_packed_bytes(node, value.shape), is_packed=True)
+                    return _Copy(_packed_bytes(node, value.shape), node.op_type)
             case "ConvTranspose" if read.position == 1:
-                return _Copy(value.size_bytes or 0, is_packed=True)
+                return _Copy(value.size_bytes or 0, node.op_type)
             case "LSTM" | "GRU" if read.position in (1, 2):
-                return _Copy(value.size_bytes or 0, is_packed=True)
+                return _Copy(value.size_bytes or 0, node.op_type)
         return None
 
 
