@@ -19,6 +19,7 @@ from feasibility.ort_memory import modelled_memory
 from feasibility.ort_memory.buffer_reuse import Event, plan
 from feasibility.ort_memory.called_functions import without_calls
 from feasibility.ort_memory.channel_blocks import Blocks
+from feasibility.ort_memory.foreign_operators import with_full_names
 from feasibility.ort_memory.load_stages import BASE_BYTES, BODY_BYTES, NODE_BYTES, loading
 from feasibility.ort_memory.memory_pattern import pattern_bytes
 from feasibility.ort_memory.merges import Fusions
@@ -796,3 +797,31 @@ def test_a_function_that_returns_its_input_stays_a_node() -> None:
     nodes = [node("Same", "x", "a", domain="local"), node("Neg", "a", "y")]
     graph = typed(model(nodes, {"x": IMAGE}, ["y"], functions=[same]), {})
     assert [made.op_type for made in without_calls(graph).nodes] == ["Same", "Neg"]
+
+
+def test_an_operator_of_another_domain_is_not_the_one_of_onnx() -> None:
+    """No merge, no buffer and no layout for a convolution or a sum that is called the same."""
+    nodes = [
+        node("Conv", "x w", "a", domain="custom", kernel_shape=[3, 3]),
+        node("BatchNormalization", "a s s s s", "b", domain="custom"),
+        node("Relu", "b", "y", domain="custom"),
+    ]
+    hints = {"a": IMAGE, "b": IMAGE, "y": IMAGE}
+    proto = model(nodes, {"x": IMAGE}, ["y"], [dropped("w", 32, 32, 3, 3), dropped("s", 32)])
+    proto.graph.value_info.extend(helper.make_tensor_value_info(n, *t) for n, t in hints.items())
+    graph = with_full_names(typed(proto, {}))
+    assert steps_of(graph, Blocks()) == ["custom:Conv", "custom:BatchNormalization", "custom:Relu"]
+    found = loading(WeightReads(graph), frozenset(), Blocks())
+    assert found.resident_bytes == BASE_BYTES + 3 * NODE_BYTES + 32 * 32 * 9 * 4 + 128
+
+
+def test_weights_of_a_branch_that_does_not_run_can_move_too() -> None:
+    branches = {
+        "then_branch": branch("then", "w", 4096),
+        "else_branch": branch("otherwise", "v", 4096),
+    }
+    choice = node("If", "condition", "y", **branches)
+    known = constant("condition", True, np.bool_)
+    graph = graph_of([choice], {"x": (FLOAT, [4096])}, weights=[known])
+    assert len(graph.nodes[0].bodies) == 1
+    assert WeightReads(graph).movable == {"w", "v"}

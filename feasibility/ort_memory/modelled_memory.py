@@ -13,6 +13,7 @@ from feasibility.graph.value_types import LARGEST
 from feasibility.ort_memory.buffer_reuse import most_in_use_bytes, plan
 from feasibility.ort_memory.called_functions import without_calls
 from feasibility.ort_memory.channel_blocks import Blocks
+from feasibility.ort_memory.foreign_operators import with_full_names
 from feasibility.ort_memory.graph_to_steps import BLOCKED_OPERATORS, lower, optimise
 from feasibility.ort_memory.half_precision import widened
 from feasibility.ort_memory.inlined_functions import inlined
@@ -76,7 +77,8 @@ class MemoryModel:
         self._targets: tuple[_Target, ...] = ()
         if not graph.nodes or sum(1 for _ in graph.all_nodes()) > MAX_NODES:
             return
-        folded = with_quantized_weights(fold_fixed_shapes(without_calls(graph), open_axes))
+        flat = with_full_names(without_calls(graph))
+        folded = with_quantized_weights(fold_fixed_shapes(flat, open_axes))
         wide, halves = widened(inlined(folded))
         reads, optimised = WeightReads(wide), optimise(wide, open_axes)
         has_blocks = any(node.op_type in BLOCKED_OPERATORS for node in wide.all_nodes())

@@ -15,7 +15,7 @@ from feasibility.ort_memory.tree_nodes import trees_of
 from feasibility.ort_memory.value_uses import Usage, computation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from onnx import GraphProto
 
@@ -86,9 +86,11 @@ class WeightReads:
         self.trees = trees_of(graph)
         self.node_count = 0
         self.folded_bytes = 0
-        self.movable = frozenset(_movable(graph))
         self._scope_count = 0
         self._collect(graph, ChainMap(), Weight(0, ""))
+        self.movable = frozenset(
+            weight.name for weight in self.stored if self.sizes[weight] >= LEAST_EXTERNAL_BYTES
+        )
 
     def _collect(self, graph: TypedGraph, outer: ChainMap[str, Weight], place: Weight) -> None:
         """Collect the weights of a graph and its bodies, and the nodes that read them.
@@ -189,15 +191,3 @@ def _is_renormalised(node: TypedNode, usage: Usage) -> bool:
 def _has_constant_condition(node: TypedNode, graph: TypedGraph) -> bool:
     is_if = node.op_type == "If" and not node.domain and node.is_given(0)
     return is_if and bool(graph.constants.get(node.node.input[0], False))
-
-
-def _movable(graph: TypedGraph) -> Iterator[str]:
-    """Weights of a graph and its bodies that can move to an external file."""
-    for inner in graph.all_graphs():
-        for name in inner.initializers:
-            if (inner.types[name].size_bytes or 0) >= LEAST_EXTERNAL_BYTES:
-                yield name
-        for node in inner.nodes:
-            is_weight = node.op_type == "Constant" and not node.domain
-            if is_weight and (node.output().size_bytes or 0) >= LEAST_EXTERNAL_BYTES:
-                yield str(node.node.output[0])
