@@ -15,6 +15,7 @@ from feasibility.ort_memory.merges import Fusions, Merge
 from feasibility.ort_memory.removed_nodes import merge_equal, operands, stand_in
 
 if TYPE_CHECKING:
+    from feasibility.ort_memory.known_shapes import KnownShapes
     from feasibility.ort_memory.value_uses import Usage
 
 # Operators of a cubic polynomial.
@@ -22,11 +23,8 @@ _CUBIC: Final = frozenset({"Add", "Mul", "Pow"})
 _MAX_CUBIC_NODES: Final = 8
 
 
-def find_fusions(usage: Usage, *, has_known_shapes: bool) -> Fusions:
-    """The merges of a graph.
-
-    A matrix product adds a bias itself only if all shapes are known before the model runs.
-    """
+def find_fusions(usage: Usage, shapes: KnownShapes) -> Fusions:
+    """The merges of a graph."""
     found = Fusions()
     merge_equal(usage, found)
     for index, node in enumerate(usage.nodes):
@@ -47,7 +45,7 @@ def find_fusions(usage: Usage, *, has_known_shapes: bool) -> Fusions:
     for index, node in enumerate(usage.nodes):
         if index in found.absorbed or index in found.merged or node.domain:
             continue
-        source = stand_in(node, usage, has_known_shapes=has_known_shapes)
+        source = stand_in(node, usage, shapes)
         output = str(node.node.output[0])
         # A broken graph may give one name to two values.
         is_plain = output not in found.renamed and found.resolve(source) != output

@@ -57,24 +57,30 @@ class Optimised(NamedTuple):
     """A graph, and what does not depend on the layout.
 
     Attributes:
-        open_axes: Axes of values without a number; the runtime plans without their sizes.
+        shapes: What the runtime knows about shapes before it runs.
         ranks: Places of the nodes in the order in which the graph would run without merges.
     """
 
     graph: TypedGraph
-    open_axes: OpenAxes
+    shapes: KnownShapes
     usage: Usage
     fusions: Fusions
     ranks: Mapping[int, int]
 
 
 def optimise(graph: TypedGraph, open_axes: OpenAxes) -> Optimised:
-    """What the optimizer does to a graph on every instruction set."""
+    """What the optimizer does to a graph on every instruction set.
+
+    The runtime plans without the sizes of `open_axes`.
+    """
     usage = Usage(graph)
-    fusions = find_fusions(usage, has_known_shapes=not any(open_axes.values()))
+    shapes = KnownShapes(open_axes, usage.is_constant)
+    for node in usage.nodes:
+        shapes.note(node)
+    fusions = find_fusions(usage, shapes)
     order = in_runtime_order(_as_steps(usage))
     ranks = {step.age[1]: rank for rank, step in enumerate(order)}
-    return Optimised(graph, open_axes, usage, fusions, ranks)
+    return Optimised(graph, shapes, usage, fusions, ranks)
 
 
 def lower(
@@ -107,10 +113,9 @@ class _Lowering:
     """The steps so far, and the layout of each value."""
 
     def __init__(self, optimised: Optimised, blocks: Blocks | None) -> None:
-        self._graph, open_axes, self._usage, self._fusions, self._rank = optimised
+        self._graph, self._shapes, self._usage, self._fusions, self._rank = optimised
         self._blocks = blocks
-        self._shapes = KnownShapes(open_axes, self._usage.is_constant)
-        self._chains = ConvolutionChains(self._usage, self._fusions, self._shapes)
+        self._chains = ConvolutionChains(self._usage, self._fusions)
         self._values: dict[str, Value] = {}
         self._steps: list[Step | None] = []
         self._cast_inputs: dict[str, str] = {}
@@ -150,10 +155,7 @@ class _Lowering:
         self._cast(halves.intersection(self._graph.inputs))
         for index, node in enumerate(self._usage.nodes):
             self._at = index
-            if index in self._chains.done:
-                continue
-            self._shapes.note(node)
-            if index in self._fusions.absorbed:
+            if index in self._chains.done or index in self._fusions.absorbed:
                 continue
             if index in self._fusions.merged:
                 self._lower_merged(node, self._fusions.merged[index])
