@@ -825,3 +825,16 @@ def test_weights_of_a_branch_that_does_not_run_can_move_too() -> None:
     graph = graph_of([choice], {"x": (FLOAT, [4096])}, weights=[known])
     assert len(graph.nodes[0].bodies) == 1
     assert WeightReads(graph).movable == {"w", "v"}
+
+
+@pytest.mark.parametrize(
+    ("open_input", "left"), [("mask", ["MatMul", "Neg"]), ("x", ["MatMul", "Add", "Neg"])]
+)
+def test_a_bias_is_added_by_a_product_whose_rows_are_known(
+    open_input: str, left: list[str]
+) -> None:
+    """An open axis of another input does not matter."""
+    nodes = [node("MatMul", "x w", "a"), node("Add", "a bias", "b"), NEGATE]
+    inputs = {"x": (FLOAT, [8, 8]), "mask": (FLOAT, [8])}
+    graph = graph_of(nodes, inputs, weights=[dropped("w", 8, 8), dropped("bias", 8)])
+    assert steps_of(graph, None, {open_input: {0: "n"}}) == left

@@ -78,7 +78,6 @@ class KnownShapes:
     def __init__(self, open_axes: OpenAxes, is_constant: Callable[[str], bool]) -> None:
         self._declared = open_axes
         self._open_axes = {name: frozenset(axes) for name, axes in open_axes.items()}
-        self._has_open_axes = any(open_axes.values())
         self._is_constant = is_constant
         self._unknown: set[str] = set()
 
@@ -101,16 +100,18 @@ class KnownShapes:
     def note(self, node: TypedNode) -> None:
         """Note it for the outputs of a node."""
         reads = [name for name in node.node.input if name]
-        is_known = node.op_type not in _OPEN and self._unknown.isdisjoint(reads)
-        opened: frozenset[int] = frozenset()
-        if self._has_open_axes:
-            opened = opened.union(
-                *(
-                    _moved(node, position, self._open_axes.get(name, opened))
-                    for position, name in enumerate(node.node.input)
-                )
+        nothing: frozenset[int] = frozenset()
+        opened = nothing.union(
+            *(
+                _moved(node, position, self._open_axes.get(name, nothing))
+                for position, name in enumerate(node.node.input)
             )
-            is_known = is_known and self._keeps_names(node, reads, opened)
+        )
+        is_known = (
+            node.op_type not in _OPEN
+            and self._unknown.isdisjoint(reads)
+            and self._keeps_names(node, reads, opened)
+        )
         for name in node.node.output:
             if name in self._declared:
                 continue
