@@ -108,3 +108,18 @@ def test_joined_axes_are_open_if_one_of_them_is() -> None:
         shapes.note(each)
     assert shapes._open_axes["a"] == {3}
     assert shapes._open_axes["y"] == {1}
+
+
+def test_a_size_that_follows_from_the_inputs_replaces_a_declared_name() -> None:
+    """A file may give a name to the axis of a result although its size follows from the inputs."""
+    nodes = [node("Relu", "x", "a"), node("Transpose", "a", "y", perm=[0, 1, 3, 2])]
+    graph = graph_of(nodes, IMAGE)
+    shapes = KnownShapes({"x": {3: "wide"}, "y": {1: "c", 2: "t"}}, lambda _: False)
+    for each in graph.nodes:
+        shapes.note(each)
+    assert shapes.named("y", (1, 16, 8, 8)) == (1, 16, "t", 8)
+    assert not shapes.is_fixed("y", graph.types["y"])
+    fixed = KnownShapes({"x": {}, "y": {1: "c", 2: "t"}}, lambda _: False)
+    for each in graph.nodes:
+        fixed.note(each)
+    assert fixed.is_fixed("y", graph.types["y"])

@@ -91,11 +91,12 @@ class KnownShapes:
         return value.element_count is not None and not is_open
 
     def named(self, name: str, shape: Shape | None) -> NamedShape | None:
-        """The shape of a value with the names that the file declares for its axes."""
+        """The shape of a value with the names that the file declares for its open axes."""
         names = self._declared.get(name)
         if names is None or shape is None:
             return shape
-        return tuple(names.get(axis) or dim for axis, dim in enumerate(shape))
+        opened = self._open_axes[name]
+        return tuple((axis in opened and names.get(axis)) or dim for axis, dim in enumerate(shape))
 
     def note(self, node: TypedNode) -> None:
         """Note it for the outputs of a node."""
@@ -113,11 +114,14 @@ class KnownShapes:
             and self._keeps_names(node, reads, opened)
         )
         for name in node.node.output:
-            if name in self._declared:
-                continue
-            self._open_axes[name] = opened
-            if not is_known:
-                self._unknown.add(name)
+            declared = self._declared.get(name)
+            if declared is None:
+                self._open_axes[name] = opened
+                if not is_known:
+                    self._unknown.add(name)
+            elif is_known:
+                # What follows from the inputs replaces a name that the file declares.
+                self._open_axes[name] = opened.intersection(declared)
 
     def _keeps_names(self, node: TypedNode, reads: list[str], opened: frozenset[int]) -> bool:
         """Whether each open axis of the output has the name of an axis of an input."""
