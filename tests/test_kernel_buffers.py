@@ -26,6 +26,7 @@ from feasibility.ort_memory.tree_nodes import trees_of
 from feasibility.ort_memory.weight_reads import WeightReads
 from tests.analysed import typed
 from tests.analysis_models import BOOL, FLOAT, constant, dropped, model, node
+from tests.analysis_models import graph as subgraph
 from tests.memory_graphs import branch, graph_of, program_of, reads, steps_of
 
 if TYPE_CHECKING:
@@ -197,3 +198,17 @@ def test_trees_of_one_operator_count_nodes_missing_values_and_doubles() -> None:
     assert found(FLOAT) == 5 * 220
     assert found(FLOAT, nodes_missing_value_tracks_true=[0] * 5) == 5 * 228
     assert found(TensorProto.DOUBLE) == 5 * 246
+
+
+def test_a_branch_needs_its_inner_values_and_a_loop_also_what_it_carries() -> None:
+    """The result of a branch is that of the If, which counts on its own."""
+    inner = [node("Neg", "x", "a"), node("Exp", "a", "o")]
+    branches = [subgraph(inner, [], [onnx.ValueInfoProto(name="o")]) for _ in range(2)]
+    choice = node("If", "c", "y", then_branch=branches[0], else_branch=branches[1])
+    graph = graph_of([choice], {**reads(64), "c": (BOOL, [])})
+    assert workspace(graph.nodes[0]) == (256, 0)
+    names = [onnx.ValueInfoProto(name=name) for name in ("at", "go", "h", "o")]
+    body = subgraph([node("Neg", "h", "a"), node("Exp", "a", "o")], names[:3], [names[1], names[3]])
+    loop = node("Loop", "n c x", "y", body=body)
+    graph = graph_of([loop], {**reads(64), "c": (BOOL, []), "n": (7, [])})
+    assert workspace(graph.nodes[0]) == (256, 256, 0)

@@ -127,7 +127,9 @@ def events(*lifetimes: tuple[int, int, int]) -> list[Event]:
                 (str(at), size) for at, (first, _, size) in enumerate(lifetimes) if first == step
             ),
             kept=frozenset(),
+            unplanned=frozenset(),
             workspace=(),
+            later_workspace=(),
             released=tuple(str(at) for at, (_, last, _) in enumerate(lifetimes) if last == step),
         )
         for step in range(count)
@@ -838,3 +840,17 @@ def test_a_bias_is_added_by_a_product_whose_rows_are_known(
     inputs = {"x": (FLOAT, [8, 8]), "mask": (FLOAT, [8])}
     graph = graph_of(nodes, inputs, weights=[dropped("w", 8, 8), dropped("bias", 8)])
     assert steps_of(graph, None, {open_input: {0: "n"}}) == left
+
+
+def test_results_of_bodies_are_not_in_the_block_of_later_runs() -> None:
+    """A body allocates them itself. A branch has a block of its own from the second run on."""
+    values = {name: Value(64, (16,), is_known=True) for name in "xaby"}
+    steps = (
+        Step("If", ("x",), ("a",), workspace=(128, 64), makes_results=True),
+        Step("Loop", ("a",), ("b",), workspace=(128, 64), makes_results=True),
+        Step("Op", ("b",), ("y",)),
+    )
+    found = plan(Program(values, steps, ("x",), ("y",)))
+    assert [event.unplanned for event in found] == [{"a"}, {"b"}, {"y"}]
+    assert [event.later_workspace for event in found] == [(192,), (128, 64), ()]
+    assert pattern_bytes(found) == 0

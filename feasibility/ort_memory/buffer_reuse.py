@@ -28,13 +28,18 @@ class Event(NamedTuple):
     Attributes:
         taken: Values that get their own memory, with their sizes.
         kept: Those of them that the caller gets.
+        unplanned: Those of them that later runs allocate on their own: the kept ones, and results
+            of bodies.
         workspace: Sizes of what the step allocates and frees itself.
+        later_workspace: The same in later runs. A branch then has one block, as the graph has.
         released: Values whose memory is freed after the step.
     """
 
     taken: tuple[tuple[str, int], ...]
     kept: frozenset[str]
+    unplanned: frozenset[str]
     workspace: tuple[int, ...]
+    later_workspace: tuple[int, ...]
     released: tuple[str, ...]
 
 
@@ -48,7 +53,9 @@ def plan(program: Program) -> tuple[Event, ...]:
         Event(
             taken=tuple((name, program.values[name].size_bytes) for name in names),
             kept=outputs.intersection(names),
+            unplanned=frozenset(names) if step.makes_results else outputs.intersection(names),
             workspace=step.workspace,
+            later_workspace=(sum(step.workspace),) if step.op_type == "If" else step.workspace,
             released=tuple(released.get(index, ())),
         )
         for index, (step, names) in enumerate(zip(program.steps, own, strict=True))

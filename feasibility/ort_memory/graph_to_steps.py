@@ -50,6 +50,8 @@ _WINDOW_POOLS: Final = frozenset({"MaxPool", "AveragePool"})
 # Operators that can be the first to use blocks.
 BLOCKED_OPERATORS: Final = _WINDOW_POOLS | {"Conv"}
 _POOLS: Final = _WINDOW_POOLS | {"GlobalAveragePool", "GlobalMaxPool"}
+# Operators whose body allocates their results.
+_WITH_BODIES: Final = frozenset({"If", "Loop"})
 _SUMS: Final = frozenset({"Add", "Sum"})
 
 
@@ -327,6 +329,7 @@ class _Lowering:
             is_view=is_default and node.op_type in _VIEWS and first_is_read,
             in_place=0 if is_default and node.op_type in _IN_PLACE and reads else None,
             workspace=() if self._is_scaled_by_value(node) else workspace(node),
+            makes_results=is_default and node.op_type in _WITH_BODIES,
         )
         if is_default and node.op_type == "Conv":
             output = self._chains.end(node)

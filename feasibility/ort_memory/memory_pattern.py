@@ -29,7 +29,7 @@ def pattern_bytes(events: Iterable[Event]) -> int:
     size = 0
     for event in events:
         for name, size_bytes in event.taken:
-            if name in event.kept or not size_bytes:
+            if name in event.unplanned or not size_bytes:
                 continue
             span = layout.take(rounded_up(size_bytes, _ALIGNMENT_BYTES))
             # A broken graph may give one name to two values.

@@ -223,7 +223,7 @@ def _run_first(events: tuple[Event, ...], arena: Arena) -> list[str]:
     for event in events:
         for name, size_bytes in event.taken:
             arena.take(name, size_bytes)
-        _work(event, arena)
+        _work(event.workspace, arena)
         for name in event.released:
             arena.give_back(name)
         kept.extend(event.kept)
@@ -231,20 +231,22 @@ def _run_first(events: tuple[Event, ...], arena: Arena) -> list[str]:
 
 
 def _run_again(events: tuple[Event, ...], arena: Arena) -> list[str]:
-    """Later runs allocate only outputs and workspaces beside the one block."""
-    kept = []
+    """Later runs allocate workspaces and what is not planned, beside the one block."""
+    kept: list[str] = []
     for event in events:
         for name, size_bytes in event.taken:
-            if name in event.kept:
+            if name in event.unplanned:
                 arena.take(name, size_bytes)
-                kept.append(name)
-        _work(event, arena)
+        _work(event.later_workspace, arena)
+        for name in event.released:
+            arena.give_back(name)
+        kept.extend(event.kept)
     return kept
 
 
-def _work(event: Event, arena: Arena) -> None:
-    names = [f"workspace {index}" for index in range(len(event.workspace))]
-    for name, size_bytes in zip(names, event.workspace, strict=True):
+def _work(sizes: tuple[int, ...], arena: Arena) -> None:
+    names = [f"workspace {index}" for index in range(len(sizes))]
+    for name, size_bytes in zip(names, sizes, strict=True):
         arena.take(name, size_bytes)
     _give_back(names, arena)
 
