@@ -212,3 +212,11 @@ def test_a_branch_needs_its_inner_values_and_a_loop_also_what_it_carries() -> No
     loop = node("Loop", "n c x", "y", body=body)
     graph = graph_of([loop], {**reads(64), "c": (BOOL, []), "n": (7, [])})
     assert workspace(graph.nodes[0]) == (256, 256, 0)
+
+
+def test_only_nodes_that_the_runtime_folds_count_as_folded() -> None:
+    """A draw of constant odds is not folded; the Neg of folded constants is."""
+    odds = constant("odds", [0.5] * 4, np.float32)
+    nodes = [node("Bernoulli", "odds", "a"), node("Neg", "odds", "b"), node("Add", "a b", "y")]
+    folded = fold_fixed_shapes(graph_of(nodes, reads(4), weights=[odds]), {})
+    assert [made.is_folded for made in folded.nodes] == [False, True, False]

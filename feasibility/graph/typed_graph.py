@@ -14,6 +14,17 @@ from feasibility.graph.value_types import UNKNOWN, Array, Shape, ValueType
 # Operators whose bodies can read values of the enclosing graphs.
 _CONTROL_FLOW: Final = frozenset({"If", "Loop", "Scan"})
 
+# Nodes that ONNX Runtime does not fold while loading, even if their inputs are constant: random
+# ones, and DequantizeLinear, which it needs to find quantized operators.
+# Source: onnxruntime/core/optimizer/constant_folding.cc.
+NEVER_FOLDED: Final = frozenset(
+    {
+        "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial",
+        "Bernoulli", "Dropout", "DequantizeLinear", "SequenceConstruct", "SequenceEmpty",
+        "Optional", "If", "Loop", "Scan", "SequenceMap",
+    }
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Call:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from feasibility.graph.attributes import int_of, ints_of
+from feasibility.graph.typed_graph import NEVER_FOLDED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,8 +61,9 @@ def fold_fixed_shapes(graph: TypedGraph, open_axes: OpenAxes) -> TypedGraph:
         if not node.is_folded and reads:
             shapes.note(node)
             is_fixed = node.op_type == "Shape" and shapes.is_fixed(reads[0], node.type_of(0))
-            is_made_of_constants = all(map(is_constant, reads)) and not node.bodies
-            if is_fixed or (is_made_of_constants and not node.op_type.startswith("Random")):
+            # Constants that a DequantizeLinear reads stay quantized (`quantized_weights.py`).
+            is_foldable = node.op_type not in NEVER_FOLDED or node.op_type == "DequantizeLinear"
+            if is_fixed or (is_foldable and not node.bodies and all(map(is_constant, reads))):
                 constants.update(dict.fromkeys(node.node.output, True))
                 nodes.append(replace(node, is_folded=True))
                 continue
