@@ -854,3 +854,23 @@ def test_results_of_bodies_are_not_in_the_block_of_later_runs() -> None:
     assert [event.unplanned for event in found] == [{"a"}, {"b"}, {"y"}]
     assert [event.later_workspace for event in found] == [(192,), (128, 64), ()]
     assert pattern_bytes(found) == 0
+
+
+def test_pages_of_a_shared_mapped_weight_are_resident_until_its_last_reader() -> None:
+    """Two weights that two products each pack; with the file's copies, kernels keep none."""
+    nodes = [
+        node("MatMul", f"{read} {weight_}", write)
+        for read, weight_, write in (
+            ("x", "w", "a"),
+            ("a", "v", "b"),
+            ("b", "w", "c"),
+            ("c", "v", "y"),
+        )
+    ]
+    weights = [dropped("w", 512, 512), dropped("v", 512, 512)]
+    reads_ = WeightReads(graph_of(nodes, {"x": (FLOAT, [1, 512])}, weights=weights))
+    found = loading(reads_, frozenset({"w", "v"}), None)
+    assert found.peak_bytes - found.resident_bytes == 3 * MIB
+    stored = ("optimised-offline", "external-data", "prepacked-offline")
+    found = loading(reads_, frozenset({"w", "v"}), None, stored, step_count=4)
+    assert found.peak_bytes - found.resident_bytes == 3 * MIB

@@ -200,11 +200,12 @@ class _Weights:
         converted = [copy.size_bytes for copy in made if not copy.packed_for]
         converted += [(self._copy(read) or _Copy(size)).size_bytes for read in own]
         is_read = not reads or None in copies
-        read_bytes = max((_read_bytes(read, size) for read in reads), default=0) if is_read else 0
+        # The weights of bodies stay beside their packed copies.
+        stays = bool(packed) and weight.is_in_body
+        read_bytes = max((_read_bytes(read, size) for read in reads), default=0)
+        read_bytes = read_bytes if is_read or stays else 0
         if "prepacked-offline" in self._changes:
-            # The runtime packs each weight once more, finds the same in the file and frees its own.
             self.mapped_bytes += sum(packed)
-            self.packing_bytes = max(self.packing_bytes, *(2 * each for each in packed), 0)
         else:
             self.final_bytes += sum(packed)
         if "optimised-offline" in self._changes:
@@ -217,7 +218,7 @@ class _Weights:
         self.packing_bytes = max(self.packing_bytes, *converted, 0)
         if is_external:
             self.mapped_bytes += read_bytes
-        elif is_read or (packed and weight.is_in_body):
+        elif is_read or stays:
             self.final_bytes += size
 
     def _packing_peak(self, weights: WeightReads) -> int:
@@ -228,28 +229,33 @@ class _Weights:
         equal operator has packed the weight before, it frees its own copy.
         Source: SessionState::PrepackConstantInitializedTensors, compared with measurements.
         """
-        if "prepacked-offline" in self._changes:
-            return 0
         left = Counter(weight for weight, _ in weights.in_order)
         packed: set[tuple[Weight, _Copy]] = set()
+        # Pages of a mapped weight are resident from its first reader on.
+        mapped: dict[Weight, int] = {}
         now = most = freed_late = 0
         for weight, read in weights.in_order:
             copy = self._copy(read)
             if copy is None or not copy.packed_for:
                 continue
-            size, is_external = weights.sizes[weight], self._is_external(weight)
-            # Pages of a mapped weight are resident while it is packed.
-            most = max(most, now + copy.size_bytes + (size if is_external else 0))
-            if (weight, copy) not in packed:
+            size = weights.sizes[weight]
+            if self._is_external(weight) and weight not in mapped:
+                mapped[weight] = size
+                now += size
+            most = max(most, now + copy.size_bytes)
+            # With packed weights in the file, a kernel frees its own copy.
+            if (weight, copy) not in packed and "prepacked-offline" not in self._changes:
                 packed.add((weight, copy))
                 now += copy.size_bytes
             left[weight] -= 1
-            if not left[weight] and not is_external and not weight.is_in_body:
-                if read.is_in_body:
-                    freed_late += size
-                else:
-                    now -= size
-        return most - (now - freed_late)
+            if left[weight] or weight.is_in_body:
+                continue
+            if read.is_in_body:
+                freed_late += 0 if weight in mapped else size
+            else:
+                now -= size
+                mapped[weight] = 0
+        return most - (now - freed_late - sum(mapped.values()))
 
     def _is_external(self, weight: Weight) -> bool:
         return "optimised-offline" in self._changes or weight.name in self._external
