@@ -874,3 +874,12 @@ def test_pages_of_a_shared_mapped_weight_are_resident_until_its_last_reader() ->
     stored = ("optimised-offline", "external-data", "prepacked-offline")
     found = loading(reads_, frozenset({"w", "v"}), None, stored, step_count=4)
     assert found.peak_bytes - found.resident_bytes == 3 * MIB
+
+
+def test_a_computed_weight_is_held_twice_while_it_becomes_a_weight() -> None:
+    nodes = [node("Neg", "w", "v"), node("Exp", "v", "u"), node("Add", "x u", "y")]
+    graph = graph_of(nodes, {"x": (FLOAT, [512, 512])}, weights=[dropped("w", 512, 512)])
+    found = loading(WeightReads(graph), frozenset(), None)
+    own = BASE_BYTES + 3 * NODE_BYTES
+    assert found.resident_bytes == own + MIB
+    assert found.peak_bytes == own + 4 * MIB

@@ -6,7 +6,8 @@ The stages of ONNX Runtime's CPU provider, and what each needs beside the weight
   Constant nodes;
 * store: a second copy of one inline weight while it becomes a tensor;
 * infer shapes again after the graph was changed: a second copy of the weights given to a Loop;
-* fold constants: all results, until those that no node reads are dropped;
+* fold constants: all results, until those that no node reads are dropped, and a second copy of one
+  result while it becomes a weight;
 * fold batch normalisations into convolutions: the new weights beside the old ones;
 * convert convolutions to blocks (x86-64): the new weights beside the old ones, and three more
   copies of the current one;
@@ -108,7 +109,7 @@ def loading(
         stages = [
             _PARSING_BYTES + weights.parsed_bytes,
             own + weights.inline_bytes + weights.largest_inline_bytes,
-            own + weights.inline_bytes + reads.folded_bytes,
+            own + weights.inline_bytes + reads.folded_bytes + reads.largest_folded_bytes,
             own + weights.held_bytes + weights.given_to_loops_bytes,
             own + weights.held_bytes + weights.renormalised_peak_bytes,
             own + weights.held_bytes + weights.separated_bytes + weights.relaid_peak_bytes,

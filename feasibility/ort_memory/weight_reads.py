@@ -71,6 +71,7 @@ class WeightReads:
             normalisation that follows them.
         trees: Memory of all trees.
         folded_bytes: Bytes of all computed weights.
+        largest_folded_bytes: Bytes of the largest of them.
         movable: Names of stored weights that can move to an external file.
     """
 
@@ -85,7 +86,7 @@ class WeightReads:
         self.renormalised_bytes: list[int] = []
         self.trees = trees_of(graph)
         self.node_count = 0
-        self.folded_bytes = 0
+        self.folded_bytes = self.largest_folded_bytes = 0
         self._scope_count = 0
         self._collect(graph, ChainMap(), Weight(0, ""))
         self.movable = frozenset(
@@ -129,6 +130,7 @@ class WeightReads:
                 else:
                     self.sizes[names[name]] = size
                     self.folded_bytes += size
+                    self.largest_folded_bytes = max(self.largest_folded_bytes, size)
         self._note_reads(graph, names, place)
         for node in graph.nodes:
             self.node_count += node.op_type != "Constant"
