@@ -30,9 +30,11 @@ from feasibility.rewrite.rewrite_model import rewrite_model
 from feasibility.temporary_folders import scratch_folder
 from feasibility.units import MIB
 
+LEAST_FLOOR_BYTES = 10 * MIB
+
 
 def main() -> None:
-    """Print a line per model and set of changes, and a summary of the errors of the peak."""
+    """Print a line per model and set of changes, and a summary of the errors."""
     errors: defaultdict[str, list[float]] = defaultdict(list)
     for name in sys.argv[1:]:
         try:
@@ -53,7 +55,7 @@ def compare(path: Path, errors: defaultdict[str, list[float]]) -> None:
     isa = platform.machine()
     reading = read_to_run(path, OPTIONS, all_changes=True)
     passes = local_passes(path, OPTIONS)
-    plan, _ = first_that_runs(reading, passes.steady, passes.ceiling_bytes)
+    plan, _ = first_that_runs(reading, passes.steady, passes)
     with scratch_folder() as folder:
         files = Files(
             original=reading,
@@ -90,11 +92,16 @@ def compare(path: Path, errors: defaultdict[str, list[float]]) -> None:
                 f"{(figures.floor_bytes or 0) / MIB:7.1f} MiB",
                 flush=True,
             )
-            if peak >= LEAST_BYTES:
-                error_ratio = figures.peak_bytes / peak - 1
-                errors["+".join(changes) or "as is"].append(error_ratio)
-                if changes:
-                    errors["all changes"].append(error_ratio)
+            if peak < LEAST_BYTES:
+                continue
+            error_ratio = figures.peak_bytes / peak - 1
+            errors["+".join(changes) or "as is"].append(error_ratio)
+            if not changes:
+                continue
+            errors["peak, all changes"].append(error_ratio)
+            if seen.floor_bytes > LEAST_FLOOR_BYTES and figures.floor_bytes is not None:
+                error_ratio = figures.floor_bytes / seen.floor_bytes - 1
+                errors["memory that must stay, all changes"].append(error_ratio)
 
 
 if __name__ == "__main__":

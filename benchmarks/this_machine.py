@@ -112,7 +112,7 @@ def timed(path: Path, threads: int) -> tuple[ProfiledModel, int]:
     options = MeasureOptions(threads=threads, run_count=RUN_COUNT)
     passes = local_passes(path, options)
     reading = read_to_run(path, options)
-    plan, result = first_that_runs(reading, passes.plain, passes.ceiling_bytes)
+    plan, result = first_that_runs(reading, passes.plain, passes)
     done = result.event(Done)
     assert done is not None
     model = profiled_model(facts_for(plan, reading))

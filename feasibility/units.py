@@ -102,6 +102,11 @@ def _parse(text: str, units: dict[str, int], noun: str, example: str) -> int:
     return round(Decimal(match[1]) * factor)
 
 
+def rounded_up(count: int, step: int) -> int:
+    """The next multiple of a step; the count itself if it is one."""
+    return -(-count // step) * step
+
+
 def format_bytes(count: int | None) -> str:
     """A size with three significant digits, for example `409 MiB`."""
     return NOT_MEASURED if count is None else _single(count, _BINARY_UNITS)

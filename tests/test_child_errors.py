@@ -205,7 +205,7 @@ def test_missing_runtime() -> None:
     """A broken installation is the machine's fault, not the model's."""
     error = explained(ended("failed", Failed("import", "ImportError", "No module named 'numpy'")))
     assert isinstance(error, HostError)
-    assert "reinstall onnxruntime" in error.hint
+    assert "install it and numpy again" in error.hint
 
 
 def test_unusable_input_file() -> None:

@@ -133,6 +133,17 @@ def test_channels_are_followed_through_a_transpose() -> None:
     assert bind_dims(made, {}).dims == {"x.0": 1, "x.1": 224, "x.2": 224, "x.3": 5}
 
 
+def test_channels_are_followed_past_an_inserted_axis() -> None:
+    """A spectrogram becomes a picture of one channel: its frames are not the channel."""
+    made = model(
+        [node("Unsqueeze", "feats axis", "picture"), node("Conv", "picture w", "y")],
+        {"feats": (FLOAT, ["batch", "frames", "bands"])},
+        ["y"],
+        [constant("axis", [1]), dropped("w", 8, 1, 3, 3)],
+    )
+    assert bind_dims(made, {}).dims["frames"] == 100
+
+
 def test_a_flattened_picture_has_the_size_that_its_dense_layer_takes() -> None:
     made = model(
         [node("Flatten", "x", "f"), node("Gemm", "f w", "y")],

@@ -27,7 +27,13 @@ from feasibility.fit.changes import (
 )
 from feasibility.fit.search import Search
 from feasibility.fit.targets import marked, missed, nearest
-from feasibility.records.changes import ALL_CHANGES, PRECISIONS, ChangeCode, Precision
+from feasibility.records.changes import (
+    ALL_CHANGES,
+    PRECISIONS,
+    ChangeCode,
+    Changes,
+    Precision,
+)
 from feasibility.records.drift import Drift
 from feasibility.records.fit import FitCandidate, FitFigures, FitTargets
 from feasibility.records.profile import ProfiledModel
@@ -327,6 +333,35 @@ def test_candidates_are_ordered_by_what_they_ask_and_leave_out_what_gains_nothin
     assert [round(each.peak_bytes / MIB) for each in found.values() if each] == [1803, 368, 368]
     other = loading_candidates(xlmr().model, HERE._replace(has_glibc=False), ("fp16",))
     assert list(other)[:2] == [("fp16",), ("fp16", "external-data")]
+
+
+@pytest.mark.parametrize(
+    ("destination", "precision", "is_offered"),
+    [
+        (HERE, None, True),
+        (HERE._replace(has_glibc=False), None, True),
+        (HERE._replace(is_here=False), None, False),
+        (HERE, "int8-weights", False),
+    ],
+    ids=["here", "without glibc", "another instruction set", "other arithmetic"],
+)
+def test_weights_are_packed_only_for_this_instruction_set_and_in_float(
+    destination: Destination, precision: Precision | None, *, is_offered: bool
+) -> None:
+    """The other ways to store the model stay."""
+    optimised: Changes = ("optimised-offline", "external-data")
+    packed: Changes = ("optimised-offline", "external-data", "prepacked-offline")
+    model = replace(
+        xlmr().model,
+        changed_memory=(
+            modelled("x86_64", 300, 290, 1000, optimised),
+            modelled("x86_64", 100, 90, 400, packed),
+        ),
+    )
+    found = loading_candidates(model, destination, () if precision is None else (precision,))
+    kept = [{*changes} - {"steady-allocator", precision} for changes in found]
+    assert {*optimised} in kept
+    assert ({*packed} in kept) is is_offered
 
 
 def test_settings_are_left_for_a_graph_that_is_not_modelled() -> None:

@@ -15,8 +15,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from feasibility.errors import UselessChangeError
 from feasibility.facts.read_model import inspect_model
 from feasibility.records.workload import InputPlan
-from feasibility.rewrite.change_process import data_path
-from feasibility.rewrite.external_weights import move_weights
+from feasibility.rewrite.data_path import data_path
 from feasibility.rewrite.rewrite_model import rewrite_model
 from tests.tiny_models import value
 
@@ -280,7 +279,7 @@ def test_weights_in_another_file_are_merged(tmp_path: Path) -> None:
     inside = model(tmp_path / "m.onnx", products("head"), weights)
     source = tmp_path / "outside" / "m.onnx"
     source.parent.mkdir()
-    move_weights(inside, source)
+    rewrite_model(inside, source, "external-data", isa="aarch64", plan=InputPlan(inputs=()))
     target = merged(source)
     assert data_bytes(source) == 2 * data_bytes(target)
     np.testing.assert_array_equal(outputs(inside)[0], outputs(target)[0])

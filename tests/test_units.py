@@ -80,6 +80,11 @@ def test_sizes_are_written(size: int, text: str) -> None:
     assert units.format_bytes(size) == text
 
 
+@pytest.mark.parametrize(("count", "rounded"), [(0, 0), (1, 64), (64, 64), (65, 128)])
+def test_counts_are_rounded_up_to_whole_steps(count: int, rounded: int) -> None:
+    assert units.rounded_up(count, 64) == rounded
+
+
 @pytest.mark.parametrize(
     ("ns", "text"),
     [

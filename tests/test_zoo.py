@@ -1,14 +1,16 @@
-"""The reference architectures: their files, what they compute, and how they are kept."""
+"""The files of the reference architectures: their bytes, and how they are kept."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
 import math
+import shutil
 import subprocess
 import sys
 import threading
 from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,22 +19,26 @@ import onnxruntime
 import pytest
 
 from feasibility.errors import HostError, UsageError
-from feasibility.units import format_bytes
 from feasibility.zoo import architectures as zoo
 from feasibility.zoo.architectures import ZooEntry
 from feasibility.zoo.network import Network, Value, Weight
 from feasibility.zoo.onnx_file import CHUNK_ELEMENT_COUNT, draw, write_network
+from tests.cli import Result, cli
+
+__all__ = ["cli"]
 
 DEMO = tuple(entry for entry in zoo.entries() if entry.in_demo)
 LARGE_BYTES = 400_000_000
 QUICK = tuple(entry for entry in zoo.entries() if entry.file_bytes < LARGE_BYTES)
 LARGE = tuple(entry for entry in zoo.entries() if entry.file_bytes >= LARGE_BYTES)
-DIMS = {"N": 2, "batch": 2, "sequence": 7}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("zoo")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder for a gigabyte of models, which pytest would keep for three sessions."""
+    path = tmp_path_factory.mktemp("zoo")
+    yield path
+    shutil.rmtree(path)
 
 
 def entry_named(name: str) -> ZooEntry:
@@ -45,19 +51,10 @@ def digest(path: Path) -> str:
 
 
 def run(path: Path, **feeds: np.ndarray) -> np.ndarray:
-    """The first output, with seeded inputs for those that are not given."""
+    """The only output."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    generator = np.random.default_rng(1)
-    for each in session.get_inputs():
-        shape = [DIMS.get(dim, dim) for dim in each.shape]
-        if each.name in feeds:
-            continue
-        if each.type == "tensor(int64)":
-            feeds[each.name] = generator.integers(0, 2, shape)
-        else:
-            feeds[each.name] = generator.standard_normal(shape, dtype=np.float32)
     (output,) = session.run(None, feeds)
     return output
 
@@ -66,19 +63,6 @@ def test_the_demo_shows_four_architectures():
     """The issue names them; the order is that of the demo's report."""
     names = [entry.name for entry in DEMO]
     assert names == ["yamnet", "resnet18-fastai", "minilm-l6", "resnet101"]
-
-
-@pytest.mark.parametrize(
-    ("name", "published_bytes"),
-    [
-        ("resnet18-fastai", 47_090_548),
-        ("resnet18-fastai-37", 47_162_250),
-        ("resnet101", 178_914_043),
-    ],
-)
-def test_files_have_the_size_of_the_published_ones(name: str, published_bytes: int):
-    """Within one percent."""
-    assert entry_named(name).file_bytes == pytest.approx(published_bytes, rel=0.01)
 
 
 @pytest.mark.parametrize("entry", QUICK, ids=lambda entry: entry.name)
@@ -91,58 +75,10 @@ def test_build_writes_the_recorded_bytes(entry: ZooEntry, folder: Path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("entry", LARGE, ids=lambda entry: entry.name)
-def test_large_files_have_the_recorded_bytes_and_run(entry: ZooEntry, tmp_path: Path):
-    path = zoo.build(entry.name, folder=tmp_path)
-    assert (path.stat().st_size, digest(path)) == (entry.file_bytes, entry.sha256)
-    assert np.isfinite(run(path)).all()
-
-
-@pytest.mark.parametrize("entry", QUICK, ids=lambda entry: entry.name)
-def test_models_are_valid_and_compute_tame_numbers(entry: ZooEntry, folder: Path):
-    """Values that vanish become denormals, which are slow; values that explode become NaN."""
+def test_large_files_have_the_recorded_bytes(entry: ZooEntry, folder: Path):
     path = zoo.build(entry.name, folder=folder)
-    onnx.checker.check_model(path, full_check=True)
-    output = run(path)
-    assert np.isfinite(output).all()
-    assert 1e-3 < np.abs(output).mean() < 1e3
-    assert output.std() > 1e-3
-
-
-@pytest.mark.parametrize(
-    ("name", "shape"),
-    [
-        ("yamnet", (2, 521)),
-        ("resnet18-fastai", (1, 2)),
-        ("resnet18-fastai-37", (1, 37)),
-        ("minilm-l6", (2, 7, 384)),
-        ("resnet101", (2, 1000)),
-        ("mobilenet-v2", (2, 1000)),
-    ],
-)
-def test_outputs_have_the_shape_of_the_published_model(
-    name: str, shape: tuple[int, ...], folder: Path
-):
-    assert run(zoo.build(name, folder=folder)).shape == shape
-
-
-@pytest.mark.parametrize(
-    ("name", "parameter_count"),
-    [
-        # Keras counts 3 751 369; of the offsets, means and variances of its 10 944
-        # normalised channels one bias is left after folding.
-        ("yamnet", 3_751_369 - 2 * 10_944),
-        # sentence-transformers/all-MiniLM-L6-v2 has 22 713 216, of which its pooler,
-        # which the exported encoder lacks, 384 * 384 + 384.
-        ("minilm-l6", 22_713_216 - 147_840),
-        # PyTorch's 44 549 160, running statistics, and the biases of the 1x1 convolutions.
-        ("resnet101", 44_549_160 + 2 * 52_672 + 40_640),
-    ],
-)
-def test_parameters_are_those_of_the_published_model(name: str, parameter_count: int):
-    """Counted without the scalars that spell out an activation or a normalisation."""
-    network = entry_named(name).network()
-    counted = sum(weight.element_count for weight in network.weights if weight.shape)
-    assert counted == parameter_count
+    assert (path.stat().st_size, digest(path)) == (entry.file_bytes, entry.sha256)
+    path.unlink()
 
 
 def test_encoder_leaves_masked_tokens_out(folder: Path):
@@ -309,6 +245,60 @@ def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path: Path):
     assert "XDG_CACHE_HOME" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("text", "near"),
+    [
+        ("whisper", "`whisper-tiny-encoder` or `whisper-tiny-decoder`"),
+        ("cats_v_dogs", "`resnet18-fastai`"),
+        ("wespeaker_resnet34", "`wespeaker-resnet34` or `wespeaker-resnet34-198`"),
+        ("espnet", "`espnet-encoder` or `espnet-decoder` or `espnet-conformer`"),
+    ],
+)
+def test_an_unknown_name_gets_near_names(text: str, near: str):
+    """Of names and of the published files that they stand for; at most three."""
+    with pytest.raises(UsageError) as caught:
+        zoo.find(text)
+    assert caught.value.hint == f"did you mean {near}?"
+
+
+def test_a_wrong_name_is_refused_before_anything_is_built(
+    cli: Callable[..., Result], tmp_path: Path
+):
+    result = cli("zoo", "build", "mobilenet-v2", "mobilnet", "--folder", tmp_path)
+    assert result.code == 2
+    assert "Cannot build 'mobilnet'" in result.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_written_is_one_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pytest.raises(HostError) as caught:
+        zoo.build("mobilenet-v2")
+    assert caught.value.why.startswith("the system says ")
+    assert "XDG_CACHE_HOME" in caught.value.hint
+
+
+def test_no_room_half_way_through_a_gigabyte_leaves_nothing(tmp_path: Path):
+    """The kernel refuses to write more than 64 MiB, as a full disk does."""
+    script = """
+import resource, sys
+from feasibility.commands.app import run
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (2**26, 2**26))
+sys.exit(run(["zoo", "build", "xlmr-base-sentence", "--quiet", "--folder", sys.argv[1]]))
+"""
+    folder = tmp_path / "models"
+    result = subprocess.run(
+        [sys.executable, "-c", script, str(folder)], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 2
+    assert "there is no room for its 1.03 GiB" in " ".join(result.stderr.split())
+    assert list(folder.iterdir()) == []
+
+
 def test_a_full_disk_is_one_clear_error_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -340,7 +330,12 @@ def test_a_network_of_every_kind_of_part_survives_the_file(tmp_path: Path):
     x = g.input("x", "n", 4)
     x = g.matmul(x, "m", (4, 6))
     x = g.node("Reshape", x, g.integers("shape", -1, 2, 3), name="y")
-    x = g.node("ReduceMean", x, name="z", axes=(2,), keepdims=0)
+    x = g.node("ReduceMean", x, name="means", axes=(2,), keepdims=0)
+    first, second = g.split(x, "halves", (1, 1), axis=1)
+    x = g.node("Sub", first, second, name="difference")
+    x = g.node("Add", x, g.table("table", 2, values=(0.25, -0.5)), name="z")
+    x = g.node("ScatterElements", x, "zeros", x, name="last", axis=1, reduction="add")
+    g.integers("zeros", 0, 0, shape=(1, 2))
     network = g.build(Value(x, "float32", ("n", 2)))
     path = tmp_path / "tiny.onnx"
     with path.open("wb") as file:
@@ -348,15 +343,12 @@ def test_a_network_of_every_kind_of_part_survives_the_file(tmp_path: Path):
     model = onnx.load_from_string(path.read_bytes())
     onnx.checker.check_model(model, full_check=True)
     assert (model.ir_version, model.opset_import[0].version) == (8, 17)
-    assert [node.op_type for node in model.graph.node] == ["MatMul", "Reshape", "ReduceMean"]
-    values = onnx.numpy_helper.to_array(model.graph.initializer[1])
+    assert [node.op_type for node in model.graph.node] == [
+        *("MatMul", "Reshape", "ReduceMean", "Split", "Sub", "Add", "ScatterElements")
+    ]
+    weights = {each.name: onnx.numpy_helper.to_array(each) for each in model.graph.initializer}
     row = np.ones((1, 4), dtype=np.float32)
-    expected = (row @ values).reshape(-1, 2, 3).mean(axis=2)
+    first_mean, second_mean = (row @ weights["m.weight"]).reshape(2, 3).mean(axis=1)
+    low, high = first_mean - second_mean + 0.25, first_mean - second_mean - 0.5
+    expected = [[low + low + high, high]]
     np.testing.assert_allclose(run(path, x=row), expected, rtol=1e-5)
-
-
-def test_the_page_lists_every_architecture_with_its_size():
-    page = (Path(__file__).parent.parent / "docs" / "zoo.md").read_text(encoding="utf-8")
-    for entry in zoo.entries():
-        (row,) = [line for line in page.splitlines() if line.startswith(f"| `{entry.name}` ")]
-        assert row.endswith(f" {format_bytes(entry.file_bytes)} |")

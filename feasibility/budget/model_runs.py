@@ -123,9 +123,7 @@ class ModelRuns:
         """A run that succeeded; without known inputs, the first likely ones that run."""
         passes = local_passes(self.path, self.options)
         if self.plan is None:
-            self.plan, result = first_that_runs(
-                self._known_reading(), partial(run, passes), passes.ceiling_bytes
-            )
+            self.plan, result = first_that_runs(self._known_reading(), partial(run, passes), passes)
             return result
         return passes.finished(run(passes, self.plan))
 

@@ -18,9 +18,12 @@ from feasibility.commands.options import (
 )
 from feasibility.commands.output import open_output, print_result
 from feasibility.commands.progress import progress_on
+from feasibility.errors import UsageError
 
 if TYPE_CHECKING:
     from feasibility.compare.subjects import Subject
+    from feasibility.measure.measure_options import MeasureOptions, Progress
+    from feasibility.records.comparison import Comparison
 
 app = CommandApp()
 
@@ -33,10 +36,27 @@ def compare(
             metavar="A B...",
             show_default=False,
             help="Models, profiles that `measure -o` wrote, or folders that `fit -o` wrote; at "
-            "most 4. A is the reference.",
+            "most 6. A is the reference. With --engines: one model.",
         ),
     ] = None,
     *,
+    engines: Annotated[
+        str | None,
+        single_option(
+            "--engines A,B,...",
+            "Compare engines with one model; the first one is the reference. Engines: onnxruntime, "
+            "openvino (also in a type of its choice, if that is another one than float32).",
+            heading=MEASURING,
+        ),
+    ] = None,
+    realtime: Annotated[
+        str | None,
+        single_option(
+            "--realtime SECONDS",
+            "Seconds of signal per run, for example 0.975s; adds real-time factors.",
+            heading=MEASURING,
+        ),
+    ] = None,
     inputs: InputOptions,
     threads: Annotated[
         int | None,
@@ -50,25 +70,50 @@ def compare(
     measuring: MeasuringOptions,
     out: ReportOptions,
 ) -> None:
-    """Compare models, saved profiles or folders that `fit` wrote.
+    """Compare models, saved profiles, folders that `fit` wrote, or engines.
 
     Models and folders are measured now, in turns and with the same inputs. A folder is measured
     with the settings in its session_options.json. The report says which differences may be noise.
+    An engine whose outputs differ from those of the reference gets no figures.
     """
     options = measure_options(inputs, measuring, threads or 1)
+    from msgspec.structs import replace
+
+    from feasibility.commands.parse_check_options import parse_realtime_ns
     from feasibility.compare.compare_models import compare_subjects
     from feasibility.render.reports.compare import compare_report
 
+    signal_ns = None if realtime is None else parse_realtime_ns(realtime)
     with open_output(out.output, force=out.force) as file:
-        found = _subjects(subjects or ())
         with progress_on("compare", quiet=out.quiet) as progress:
-            comparison = compare_subjects(found, options, threads, progress)
+            if engines is None:
+                found = _subjects(subjects or ())
+                comparison = compare_subjects(found, options, threads, progress)
+            else:
+                comparison = _compare_engines(subjects or (), engines, options, progress)
+        comparison = replace(comparison, signal_ns=signal_ns)
         print_result(
             comparison,
             lambda: compare_report(comparison, details=out.details),
             as_json=out.json,
             output=file,
         )
+
+
+def _compare_engines(
+    paths: Sequence[Path], names: str, options: MeasureOptions, progress: Progress
+) -> Comparison:
+    from feasibility.compare.compare_engines import compare_engines
+    from feasibility.runners.engines import engine_named, with_variants
+
+    if len(paths) != 1:
+        raise UsageError(
+            "Cannot compare engines",
+            f"{len(paths)} models are given",
+            "give one model: feasibility compare MODEL --engines onnxruntime,openvino",
+        )
+    engines = [engine_named(name.strip()) for name in names.split(",")]
+    return compare_engines(paths[0], with_variants(engines), options, progress)
 
 
 def _subjects(paths: Sequence[Path]) -> list[Subject]:

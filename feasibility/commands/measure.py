@@ -8,6 +8,7 @@ from typing import Annotated
 from feasibility.commands.option_groups import CommandApp, argument, single_option
 from feasibility.commands.options import (
     MEASURING,
+    EngineOption,
     InputOptions,
     MeasuringOptions,
     OnOption,
@@ -36,6 +37,7 @@ def measure(
     inputs: InputOptions,
     threads: ThreadsOption = 1,
     on: OnOption = None,
+    engine: EngineOption = None,
     measuring: MeasuringOptions,
     out: ReportOptions,
 ) -> None:
@@ -54,7 +56,7 @@ def measure(
             "Missing argument 'MODEL'",
             "see `feasibility measure --help`",
         )
-    options = measure_options(inputs, measuring, threads)
+    options = measure_options(inputs, measuring, threads, engine)
     with open_output(out.output, force=out.force) as file:
         from feasibility.commands.profiles_of_path import imported, measure_on
         from feasibility.render.reports.measure import measure_report

@@ -42,6 +42,15 @@ TimeoutOption: TypeAlias = Annotated[
         heading=MEASURING,
     ),
 ]
+EngineOption: TypeAlias = Annotated[
+    str | None,
+    single_option(
+        "--engine NAME",
+        "Engine that runs the model: onnxruntime, openvino, mnn, litert (for .tflite files); "
+        "default: onnxruntime, or litert for .tflite files. docs/engines.md has all names.",
+        heading=MEASURING,
+    ),
+]
 ProviderOption: TypeAlias = Annotated[
     str,
     single_option("--provider NAME", "Execution provider, for example cuda.", heading=MEASURING),
@@ -134,10 +143,14 @@ def parse_dims(texts: Iterable[str] | None) -> dict[str, int]:
 
 
 def measure_options(
-    inputs: InputOptions, measuring: MeasuringOptions, threads: int
+    inputs: InputOptions,
+    measuring: MeasuringOptions,
+    threads: int,
+    engine: str | None = None,
 ) -> MeasureOptions:
     """The options of a measurement."""
     from feasibility.measure.measure_options import MeasureOptions
+    from feasibility.runners.engines import engine_named
 
     files = _pairs("--input", inputs.input_, "pixels=cat.npy", str.partition)
     return MeasureOptions(
@@ -149,6 +162,7 @@ def measure_options(
         run_count=measuring.runs,
         timeout_s=measuring.timeout,
         provider=measuring.provider,
+        engine=None if engine is None else engine_named(engine),
         seed=inputs.seed,
     )
 

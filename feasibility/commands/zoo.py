@@ -49,7 +49,10 @@ def build(
 ) -> None:
     """Build architectures and print the paths of their files."""
     from feasibility.zoo.architectures import build as build_one
+    from feasibility.zoo.architectures import find
 
+    for name in names:
+        find(name)  # A wrong name is refused before the first gigabyte is written.
     for name in names:
         with progress_on(name, quiet=quiet) as progress:
             progress(0, 1, "building")

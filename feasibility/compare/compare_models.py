@@ -40,7 +40,7 @@ def compare_subjects(
     """
     require_several(subjects)
     options = dataclasses.replace(options, threads=common_threads(subjects, threads))
-    steps = _Steps(progress, sum(each.model is not None for each in subjects))
+    steps = Steps(progress, sum(each.model is not None for each in subjects))
     steps.show_reading()
     models = _measured(subjects, options, steps)
     round_count = 0
@@ -62,12 +62,12 @@ def compare_subjects(
         sides,
         outputs=outputs,
         round_count=round_count,
-        warnings=[*notices, *_profile_warnings(sides)],
+        warnings=[*notices, *profile_warnings(sides)],
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Steps:
+class Steps:
     """The steps of all models as one progress."""
 
     progress: Progress
@@ -100,7 +100,7 @@ class _Steps:
 
 
 def _measured(
-    subjects: Sequence[Subject], options: MeasureOptions, steps: _Steps
+    subjects: Sequence[Subject], options: MeasureOptions, steps: Steps
 ) -> dict[int, ModelInTurn]:
     """The models among the subjects by position, all with the inputs of the first."""
     readings = dict(_readings(subjects, options))
@@ -132,7 +132,7 @@ def _readings(
         yield position, (reading, own)
 
 
-def _profile_warnings(sides: Sequence[Side]) -> Iterator[Notice]:
+def profile_warnings(sides: Sequence[Side]) -> Iterator[Notice]:
     """Warnings of the profiles, equal ones once, with the labels of their subjects."""
     found: dict[Notice, list[str]] = {}
     for label, side in zip(LABELS, sides, strict=False):

@@ -40,7 +40,10 @@ def compare_profiles(
         figures=compared_figures(sides, [affected(each) for each in differences]),
         outputs=tuple(outputs),
         operators=compared_operators(profiles),
-        replacements=node_replacements(profiles),
+        # Nodes of different engines have nothing in common but some names.
+        replacements=node_replacements(profiles)
+        if len({each.workload.engine for each in profiles}) == 1
+        else (),
         parts=compared_parts(profiles),
         round_count=round_count,
         warnings=tuple(warnings),
@@ -59,4 +62,5 @@ def _described(label: str, subject: Subject, side: Side) -> ComparedSubject:
         method=profile.method,
         host=profile.host,
         workload=profile.workload,
+        latency=profile.latency,
     )

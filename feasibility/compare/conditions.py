@@ -21,7 +21,11 @@ def condition_differences(
 ) -> tuple[ConditionDifference, ...]:
     """The conditions of a profile, that of the subject with this label, that differ."""
     differences = []
+    # Engines are compared on purpose; two versions of one engine are another condition.
+    is_other_engine = reference.workload.engine != other.workload.engine
     for condition in _CONDITIONS:
+        if is_other_engine and condition.code in _OF_ONE_ENGINE:
+            continue
         before, after = condition.text(reference), condition.text(other)
         if before is not None and after is not None and before != after:
             differences.append(
@@ -76,6 +80,7 @@ def _peaks(profile: Profile) -> str | None:
 
 
 _OWN: Final = "feasibility"
+_OF_ONE_ENGINE: Final = frozenset({"runtime", "provider"})
 _WORK: Final[tuple[Affected, ...]] = ("work", "memory", "time")
 _RUNS: Final[tuple[Affected, ...]] = ("memory", "time")
 _CONDITIONS: Final = (

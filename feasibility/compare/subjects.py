@@ -13,10 +13,10 @@ from feasibility.json_documents import read_document
 from feasibility.records.comparison import SubjectKind
 from feasibility.records.profile import Profile
 from feasibility.records.session_options import SessionOptions
-from feasibility.records.workload import STEADY_ENVIRONMENT, RuntimeSettings
+from feasibility.records.workload import STEADY_ENVIRONMENT, EngineName, RuntimeSettings
 from feasibility.text import safe_text
 
-LABELS: Final = "ABCD"
+LABELS: Final = "ABCDEF"
 SUBJECT_COUNT_MAX: Final = len(LABELS)
 _DEPLOYED: Final = "deployed"
 
@@ -38,11 +38,12 @@ class Subject:
     settings: RuntimeSettings = field(default_factory=RuntimeSettings)
     recipe: str = "as-is"
     threads: int | None = None
+    engine: EngineName = "onnxruntime"
 
 
-def model_subject(path: Path) -> Subject:
+def model_subject(path: Path, engine: EngineName = "onnxruntime") -> Subject:
     """A model file, to be measured with default settings."""
-    return Subject(path=path, kind="model", model=path)
+    return Subject(path=path, kind="model", model=path, engine=engine)
 
 
 def profile_subject(path: Path, profile: Profile) -> Subject:
@@ -94,7 +95,7 @@ def require_several(subjects: Sequence[object]) -> None:
     """Refuses one subject, which has nothing to be compared with, and too many for a report.
 
     Raises:
-        UsageError: There are fewer than two, or more than four.
+        UsageError: There are fewer than two, or more than six.
     """
     if len(subjects) < 2:
         raise UsageError(

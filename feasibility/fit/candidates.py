@@ -26,7 +26,7 @@ class Destination(NamedTuple):
 
     Attributes:
         has_glibc: True if its processes get glibc's allocator.
-        is_here: True if it has the instruction set of this machine.
+        is_here: True if it is this machine, so that files may hold what only its processor reads.
         limit_bytes: Memory that a device leaves for the model; None if it is not known.
     """
 
@@ -42,6 +42,7 @@ def loading_candidates(
     """Sets of changes with their modelled figures, those that ask least first.
 
     `made` are the changes of the graph that `model` has already; all sets contain them.
+
     A set is left out if a smaller part of it needs as little memory. Without a modelled graph,
     settings are left, and their figures are None. Weights are packed for the processor that packs
     them. Kernels for quantized weights pack them for one kind of processor, so these are not packed

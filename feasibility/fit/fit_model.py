@@ -42,8 +42,8 @@ from feasibility.records.profile import Profile
 from feasibility.records.proof import Proof
 from feasibility.records.shared_fields import Notice
 from feasibility.records.workload import InputPlan
+from feasibility.rewrite.given_samples import sample_plans
 from feasibility.rewrite.rewrite_model import rewrite_model
-from feasibility.rewrite.samples import sample_plans
 from feasibility.temporary_folders import scratch_folder
 
 # Each sample costs two processes per candidate.
@@ -113,7 +113,7 @@ def _baseline(
     """What the file says, inputs that the model runs with, and its figures as it is."""
     reading = read_to_run(path, options, all_changes=True)
     passes = local_passes(reading.path, options)
-    plan, plain = first_that_runs(reading, lambda each: passes.brief(each, 1), passes.ceiling_bytes)
+    plan, plain = first_that_runs(reading, lambda each: passes.brief(each, 1), passes)
     if plan.dims != reading.facts.dims:
         reading = read_to_run(path, dataclasses.replace(options, dims=plan.dims), all_changes=True)
     runs = CandidateRuns(Variant(reading.path.absolute(), reading), (), options, plan)
@@ -147,6 +147,7 @@ def _workshop(
 ) -> CandidateWorkshop:
     host, device = baseline.profile.host, wanted.device
     destination = _destination(baseline.profile, device)
+    features = None if device is None else device.cpu.features if device.cpu else ()
     samples = sample_plans(wanted.samples, plan, folder) if wanted.samples else ()
     seed_count = SEEDED_COUNT if plan.has_random_inputs else 1
     seeded = tuple((plan, options.seed + number) for number in range(seed_count))
@@ -156,6 +157,7 @@ def _workshop(
         (
             model_digest(reading.path, cache),
             feasibility.__version__,
+            features,
             host,
             destination,
             None if device is None else device.id,
@@ -175,6 +177,7 @@ def _workshop(
                 target,
                 change,
                 isa=destination.isa,
+                features=features,
                 plan=plan,
                 samples=samples,
                 keep_float=float_nodes,
@@ -193,7 +196,7 @@ def _workshop(
         cache=cache,
         key=key,
         has_time=lambda: time.monotonic() < deadline,
-        prove=lambda runs: _proved(runs, wanted.targets, destination),
+        prove=lambda runs: _proved(runs, wanted.targets, destination, host.arch),
         measures_all=wanted.measures_all,
     )
 
@@ -272,13 +275,15 @@ def _nearest(search: Search) -> FitCandidate | None:
     return found if found is not None and found.changes else None
 
 
-def _proved(runs: CandidateRuns, targets: FitTargets, destination: Destination) -> Proof | None:
+def _proved(
+    runs: CandidateRuns, targets: FitTargets, destination: Destination, arch: str
+) -> Proof | None:
     """A run under the lower memory target; None without a target or on another machine.
 
     The model as it is gets the allocator that it has on its destination.
     """
     limit_bytes = targets.enforced_bytes
-    if limit_bytes is None or not destination.is_here:
+    if limit_bytes is None or destination.isa != arch:
         return None
     options = dataclasses.replace(runs.passes.options, dims=runs.plan.dims)
     has_default = destination.has_glibc and not options.settings.has_steady_allocator
@@ -314,6 +319,9 @@ def _destination(here: Profile, device: Device | None) -> Destination:
     return Destination(
         device.isa,
         device.allocator == "glibc",
-        device.isa == here.host.arch,
-        None if granted is None else max(1, granted - device.limits.runtime_bytes.value),
+        # Files for this machine may hold what its processor alone reads.
+        is_here=False,
+        limit_bytes=None
+        if granted is None
+        else max(1, granted - device.limits.runtime_bytes.value),
     )

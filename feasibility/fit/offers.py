@@ -14,11 +14,12 @@ from msgspec.structs import replace
 from feasibility.errors import FeasibilityError
 from feasibility.facts.read_model import read_model
 from feasibility.fit.candidate_runs import CandidateRuns, Variant, latency_ratio
-from feasibility.fit.candidates import Destination, loading_candidates
+from feasibility.fit.candidates import Destination, loading_candidates, modelled_figures
 from feasibility.fit.changes import precision_of, settings_of
 from feasibility.fit.targets import missed, nearest, on_device
 from feasibility.fit.workshop import CandidateWorkshop, figures_of
 from feasibility.measure.profiled_model import profiled_model
+from feasibility.predict.projected_memory import modelled_on
 from feasibility.records.device import Device
 from feasibility.records.fit import FitCandidate, FitTargets, Offer
 from feasibility.records.model_reading import ModelReading
@@ -69,7 +70,12 @@ def _offer(
 ) -> Offer | None:
     """The changes that ask least and meet the targets with these dims; None if none does."""
     model, variant = profiled_model(reading.facts), Variant(reading.path, reading)
-    for changes, figures in loading_candidates(model, destination).items():
+    candidates = loading_candidates(model, destination)
+    as_it_is = modelled_on(model, destination.isa)
+    if as_it_is is not None and not destination.has_glibc:
+        # With glibc, the steady allocator asks least: what its default one needs is not modelled.
+        candidates = {(): modelled_figures(as_it_is), **candidates}
+    for changes, figures in candidates.items():
         if figures is None:
             continue
         there = None

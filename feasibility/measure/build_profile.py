@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from math import prod
 from pathlib import Path
 
+from msgspec.structs import replace
+
 import feasibility
 from feasibility.facts.read_model import facts_for
 from feasibility.measure import measurement_warnings
@@ -54,6 +56,8 @@ class PassResults:
 def build_profile(reading: ModelReading, passes: Passes, results: PassResults) -> Profile:
     """The profile of a model."""
     facts, session = facts_for(results.plan, reading), passes.session
+    if not passes.engine.is_onnxruntime:
+        facts = replace(facts, modelled_memory=(), changed_memory=())
     versions = results.plain.sent(Ready).versions
     done, load_ns = results.plain.sent(Done), results.plain.sent(Loaded).load_ns
     latency = None
@@ -81,7 +85,9 @@ def build_profile(reading: ModelReading, passes: Passes, results: PassResults) -
         default_allocator=None
         if passes.options.settings.has_steady_allocator
         else default_range(results.defaults),
-        anatomy=_anatomy(results, _model_files(reading, passes)),
+        anatomy=_anatomy(results, _model_files(reading, passes))
+        if passes.engine.is_onnxruntime
+        else None,
         timeline=_timeline(results),
         latency=latency,
         operators=results.trace.operators if results.trace else (),
@@ -89,7 +95,9 @@ def build_profile(reading: ModelReading, passes: Passes, results: PassResults) -
         warnings=(
             *facts.warnings,
             *results.warnings,
-            *measurement_warnings.other_runtime(versions, session.runner_name),
+            *measurement_warnings.other_runtime(
+                versions, passes.engine.package, session.runner_name
+            ),
             *([measurement_warnings.emulated()] if session.is_emulated else ()),
             *(measurement_warnings.latency_warnings(latency, passes.options) if latency else ()),
         ),

@@ -13,6 +13,7 @@ from feasibility.text import safe_text
 from feasibility.units import format_bytes
 
 _MESSAGE_LIMIT: Final = 400
+_ENGINE: Final = "ONNX Runtime"
 
 # Text of the runtime in front of the sentence that matters.
 _PREAMBLES: Final = tuple(
@@ -101,12 +102,12 @@ _LOAD_RULES: Final = (
 
 
 def child_error(
-    result: ChildResult, model_name: str, ceiling_bytes: int | None
+    result: ChildResult, model_name: str, ceiling_bytes: int | None, engine: str = _ENGINE
 ) -> FeasibilityError:
     """The error that says how the child ended, in which phase, and what to do."""
     failed = result.event(Failed)
     if failed is not None:
-        return _reported_error(failed, model_name, ceiling_bytes)
+        return _reported_error(failed, model_name, ceiling_bytes, engine)
     doing = {"start": "start measuring", "load": "load", "run": "run"}.get(result.phase, "measure")
     what = f"Cannot {doing} {safe_text(model_name)!r}"
     if result.ending == "timeout":
@@ -116,7 +117,7 @@ def child_error(
             "allow more time with --timeout SECONDS, or make the inputs smaller with --dim",
         )
     if result.signal_number is not None:
-        return ModelError(what, *_signal_cause(result.signal_number))
+        return ModelError(what, *_signal_cause(result.signal_number, engine))
     return MeasurementError(
         what,
         f"the process ended with exit code {result.exit_code} and without a result"
@@ -144,7 +145,9 @@ def is_out_of_memory(failed: Failed) -> bool:
     return failed.error_type == "MemoryError" or any(words in text for words in _NO_MEMORY_WORDS)
 
 
-def _reported_error(failed: Failed, model_name: str, ceiling: int | None) -> FeasibilityError:
+def _reported_error(
+    failed: Failed, model_name: str, ceiling: int | None, engine: str
+) -> FeasibilityError:
     """The error for a child that reported why it failed."""
     name = repr(safe_text(model_name))
     if failed.error_type == "ProviderUnavailable":
@@ -153,7 +156,9 @@ def _reported_error(failed: Failed, model_name: str, ceiling: int | None) -> Fea
         )
     if failed.phase == "import":
         return HostError(
-            "Cannot start ONNX Runtime", cleaned(failed.message), "reinstall onnxruntime and numpy"
+            f"Cannot start {engine}",
+            cleaned(failed.message),
+            "install it and numpy again with the same Python",
         )
     if is_out_of_memory(failed):
         free = f"the {format_bytes(ceiling)} that are free" if ceiling else "is free"
@@ -172,7 +177,7 @@ def _reported_error(failed: Failed, model_name: str, ceiling: int | None) -> Fea
             _GPU_HINT,
         )
     if failed.phase == "load":
-        return ModelError(f"ONNX Runtime refuses to load {name}", *_load_cause(failed.message))
+        return ModelError(f"{engine} refuses to load {name}", *_load_cause(failed.message))
     if failed.phase == "inputs":
         return InputError(
             f"Cannot make the input {safe_text(failed.input_name or '')!r} of {name}",
@@ -222,7 +227,7 @@ def _load_cause(message: str) -> tuple[str, str]:
     return cleaned(message), "check it with `feasibility inspect`, or export it again"
 
 
-def _signal_cause(number: int) -> tuple[str, str]:
+def _signal_cause(number: int, engine: str) -> tuple[str, str]:
     """Why a process usually receives this signal, and what to do."""
     try:
         name = signal.Signals(number).name
@@ -235,8 +240,8 @@ def _signal_cause(number: int) -> tuple[str, str]:
         )
     if number in (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE):
         return (
-            f"ONNX Runtime crashed ({name}) on this model",
-            "try another onnxruntime version, and report the crash to ONNX Runtime",
+            f"{engine} crashed ({name}) on this model",
+            f"try another version of {engine}, and report the crash to its developers",
         )
     return f"the process was ended by {name}", "run it again"
 

@@ -14,6 +14,7 @@ from feasibility.measure.child_errors import (
     run_failure,
 )
 from feasibility.measure.measure_options import MeasureOptions
+from feasibility.measure.passes import Passes
 from feasibility.records.model_reading import ModelReading
 from feasibility.records.workload import InputPlan
 from feasibility.runners.child_process import ChildResult
@@ -36,12 +37,12 @@ def read_to_run(path: Path, options: MeasureOptions, *, all_changes: bool = Fals
 
 
 def first_that_runs(
-    reading: ModelReading, run: Callable[[InputPlan], ChildResult], ceiling_bytes: int
+    reading: ModelReading, run: Callable[[InputPlan], ChildResult], passes: Passes
 ) -> tuple[InputPlan, ChildResult]:
     """The likeliest plan that works, and the run that showed it.
 
     Raises:
-        FeasibilityError: No plan works; it names `ceiling_bytes` if memory ran out.
+        FeasibilityError: No plan works.
     """
     failures: list[ChildResult] = []
     for plan in reading.plans:
@@ -51,7 +52,7 @@ def first_that_runs(
         failures.append(result)
         if not _may_be_sizes(result):
             break
-    raise _no_plan_runs(reading, failures, ceiling_bytes)
+    raise _no_plan_runs(reading, failures, passes)
 
 
 def _may_be_sizes(result: ChildResult) -> bool:
@@ -63,13 +64,13 @@ def _may_be_sizes(result: ChildResult) -> bool:
 
 
 def _no_plan_runs(
-    reading: ModelReading, failures: Sequence[ChildResult], ceiling: int
+    reading: ModelReading, failures: Sequence[ChildResult], passes: Passes
 ) -> FeasibilityError:
     """The error for a model that failed with all planned inputs."""
     first, last = failures[0].event(Failed), failures[-1]
     plan = reading.plans[0]
     if len(failures) < 2 or first is None or not plan.dims or not _may_be_sizes(last):
-        return child_error(last, reading.facts.name, ceiling)
+        return child_error(last, reading.facts.name, passes.ceiling_bytes, passes.engine.title)
     tried = {
         name: sorted({other.dims[name] for other in reading.plans if name in other.dims})
         for name in plan.dims

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from feasibility.errors import UsageError
 from feasibility.measure import measurement_warnings
 from feasibility.measure.build_profile import PassResults, build_profile
 from feasibility.measure.child_errors import child_error
+from feasibility.measure.converted_model import converted_model
 from feasibility.measure.default_allocator_range import largest_peak_bytes, measure_range
 from feasibility.measure.gpu_pass import gpu_memory
 from feasibility.measure.inputs_that_run import first_that_runs, read_to_run
+from feasibility.measure.instruments import openvino_profile, ort_profile
 from feasibility.measure.instruments.memray_capture import read_phase
 from feasibility.measure.instruments.ort_log import read_load_phases
-from feasibility.measure.instruments.ort_profile import read_trace
 from feasibility.measure.measure_options import MeasureOptions, Progress, no_progress
 from feasibility.measure.memory_figures import memory_of
 from feasibility.measure.passes import Passes, connected_passes
@@ -24,6 +26,7 @@ from feasibility.records.profile import Profile
 from feasibility.records.shared_fields import Notice
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Done, Failed
+from feasibility.runners.engines import ENGINES
 from feasibility.runners.session import LocalRunner, Runner
 from feasibility.temporary_folders import scratch_folder
 
@@ -34,9 +37,10 @@ _STEPS: Final = (
     "memory, default allocator",
     "allocations (memray)",
     "memory over time",
-    "operators (ONNX Runtime profile)",
+    "operators (profile of the runtime)",
 )
 STEP_COUNT: Final = len(_STEPS)
+_TRACES: Final = {"onnxruntime": ort_profile.read_trace, "openvino": openvino_profile.read_trace}
 
 
 def measure_model(
@@ -52,7 +56,17 @@ def measure_model(
     """
     options = options or MeasureOptions()
     progress(0, STEP_COUNT, _STEPS[0])
-    return measure_reading(read_to_run(path, options), options, progress, runner)
+    reading = read_to_run(path, options)
+    if options.engine is None or not ENGINES[options.engine].converts:
+        return measure_reading(reading, options, progress, runner)
+    if runner is not None and runner.name != "local":
+        raise UsageError(
+            f"Cannot run the model with {ENGINES[options.engine].title} on {runner.name}",
+            "models are converted for it on this machine only",
+            "leave out --on, or use another engine",
+        )
+    with converted_model(reading, options) as converted:
+        return converted.described(measure_reading(converted.reading, options, progress))
 
 
 def measure_reading(
@@ -73,7 +87,7 @@ def measure_reading(
         if not passes.session.is_emulated:
             further.run_memray()
             further.run_timeline()
-            further.run_ort_profile()
+            further.run_profile()
         progress(STEP_COUNT, STEP_COUNT, "")
         return build_profile(reading, passes, results)
 
@@ -83,8 +97,11 @@ def _run_plain(reading: ModelReading, passes: Passes) -> PassResults:
     host, warnings = passes.session.host, list[Notice]()
     if not passes.session.is_emulated:
         warnings += measurement_warnings.busy_host(host.load, host.cpu_count)
-    plan, plain = first_that_runs(reading, passes.plain, passes.ceiling_bytes)
+    plan, plain = first_that_runs(reading, passes.plain, passes)
     warnings += measurement_warnings.changed_sizes(reading.plans[0], plan)
+    warnings += measurement_warnings.more_threads(
+        plain.sent(Done), passes.options.threads, passes.engine.title
+    )
     return PassResults(plan, plain, defaults=[memory_of(plain)], warnings=warnings)
 
 
@@ -123,7 +140,8 @@ class _FurtherPasses:
         counted, without_prepacking = self.passes.memray(
             results.plan, prefix, width=self._concurrency
         )
-        results.without_prepacking = self._finished(without_prepacking, "prepacking-off")
+        if without_prepacking is not None:
+            results.without_prepacking = self._finished(without_prepacking, "prepacking-off")
         if self._finished(counted, "allocation") is None:
             return
         try:
@@ -141,7 +159,8 @@ class _FurtherPasses:
             results.plan, log_path, width=self._concurrency
         )
         results.recorded = self._finished(recorded, "timeline")
-        results.without_arena = self._finished(without_arena, "arena-off")
+        if without_arena is not None:
+            results.without_arena = self._finished(without_arena, "arena-off")
         if results.recorded is None:
             return
         try:
@@ -149,14 +168,15 @@ class _FurtherPasses:
         except OSError as error:
             self._warn_failed("timeline", str(error))
 
-    def run_ort_profile(self) -> None:
-        """Time and arena memory per node."""
+    def run_profile(self) -> None:
+        """Time per node; with ONNX Runtime also memory of the arena."""
         self._next_step()
         result = self.passes.ort_profile(self.results.plan, f"{self._folder_there}/trace")
         done = result.event(Done) if self._finished(result, "operator") else None
         if done is None or done.profile_path is None:
             return
         try:
+            read_trace = _TRACES[self.passes.engine.child]
             self.results.trace = read_trace(self._fetch(done.profile_path))
         except (OSError, ValueError) as error:
             self._warn_failed("operator", str(error))
@@ -180,7 +200,9 @@ class _FurtherPasses:
         """The child of a later pass; None with a warning if it did not finish."""
         if result.ending == "done":
             return result
-        error = child_error(result, self.reading.path.name, self.passes.ceiling_bytes)
+        error = child_error(
+            result, self.reading.path.name, self.passes.ceiling_bytes, self.passes.engine.title
+        )
         self._warn_failed(name, error.message, result.event(Failed))
         return None
 

@@ -11,7 +11,7 @@ from feasibility.errors import UsageError
 from feasibility.text import safe_text
 
 if TYPE_CHECKING:
-    from feasibility.records.workload import RuntimeSettings
+    from feasibility.records.workload import EngineName, RuntimeSettings
 
 Progress: TypeAlias = Callable[[int, int, str], None]
 """Called with the number of finished steps, the number of all steps, and the current step."""
@@ -53,7 +53,8 @@ class MeasureOptions:
 
     `recipe` names how the model was changed, `settings` say how the runtime is set up for it.
     `timeout_s` is for one pass. Without a number of warm-up runs, the child runs until the latency
-    settles; without a number of runs, until the median is known well.
+    settles; without a number of runs, until the median is known well. Without an engine, it is the
+    usual one for the format of the file.
     """
 
     dims: Mapping[str, int] = field(default_factory=dict)
@@ -64,13 +65,20 @@ class MeasureOptions:
     run_count: int | None = None
     timeout_s: float = DEFAULT_TIMEOUT_S
     provider: str = "cpu"
+    engine: EngineName | None = None
     seed: int = 0
     recipe: str = "as-is"
     settings: RuntimeSettings = field(default_factory=_own_settings)
 
     def __post_init__(self) -> None:
-        """Refuses an unknown provider before the model is read."""
-        _ = self.provider_name
+        """Refuses an unknown provider, or one of another engine, before the model is read."""
+        provider = self.provider_name
+        if self.engine not in (None, "onnxruntime") and provider != PROVIDERS["cpu"]:
+            raise UsageError(
+                f"Cannot use --provider {safe_text(self.provider)} with {self.engine}",
+                "execution providers are parts of ONNX Runtime",
+                "leave out --provider, or measure with --engine onnxruntime",
+            )
 
     @property
     def provider_name(self) -> str:

@@ -16,7 +16,7 @@ from feasibility.records.profile import Latency
 from feasibility.records.proof import LimitedRun, LimitKind
 from feasibility.records.shared_fields import AllocatorSetting, Notice
 from feasibility.records.workload import InputPlan
-from feasibility.runners.child_protocol import Failed
+from feasibility.runners.child_protocol import Done, Failed
 from feasibility.runners.session import FreeSpace
 from feasibility.text import safe_text
 from feasibility.units import (
@@ -29,6 +29,8 @@ from feasibility.units import (
 )
 
 _GPU_HINT: Final = "measure on the machine that has the GPU, with the NVIDIA driver installed"
+# An engine may keep this part of another processor busy, for example while it waits.
+_EXTRA_THREADS: Final = 0.5
 FEW_SAMPLES: Final = 10
 NOISY_RATIO: Final = 0.1
 UNSETTLED_RATIO: Final = 0.05
@@ -109,13 +111,15 @@ def failed_pass(
     )
 
 
-def other_runtime(versions: Mapping[str, str], runner: str) -> tuple[Notice, ...]:
-    """A warning if another machine has another version of ONNX Runtime than this one."""
-    there, here = versions.get("onnxruntime", ""), importlib.metadata.version("onnxruntime")
+def other_runtime(versions: Mapping[str, str], package: str, runner: str) -> tuple[Notice, ...]:
+    """A warning if another machine has another version of the engine than this one."""
+    if runner == "local":
+        return ()
+    there, here = versions.get(package, ""), importlib.metadata.version(package)
     return _warning_if(
-        runner != "local" and there != here,
+        there != here,
         "other-runtime",
-        f"ONNX Runtime is {safe_text(there)} on {safe_text(runner)} but {here} on this machine, so "
+        f"{package} is {safe_text(there)} on {safe_text(runner)} but {here} on this machine, so "
         "figures of both cannot be compared",
         "install the version that you deploy on both",
     )
@@ -135,6 +139,19 @@ def gpu_memory_missing(why: str, hint: str = _GPU_HINT) -> Notice:
     """The warning that memory on the GPU was not measured."""
     return Notice(
         code="gpu-memory-unseen", message=f"memory on the GPU was not measured: {why}", hint=hint
+    )
+
+
+def more_threads(done: Done, threads: int, engine: str) -> tuple[Notice, ...]:
+    """A warning if an engine used more threads than it was told to."""
+    wall_ns = sum(done.samples_ns)
+    used = done.all_processor_ns / wall_ns if wall_ns else 0.0
+    return _warning_if(
+        used > threads + _EXTRA_THREADS,
+        "more-threads",
+        f"{engine} kept {format_number(used)} processors busy, although it was told to use "
+        f"{threads} thread{'s' * (threads > 1)}; its times are not those of {threads}",
+        "compare it with engines that use as many: --threads N",
     )
 
 

@@ -3,24 +3,47 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import posixpath
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from msgspec.structs import replace
 
 from feasibility.errors import ModelError
 from feasibility.measure.child_errors import child_error
 from feasibility.measure.measure_options import MeasureOptions
+from feasibility.model_file.open_model import format_of_file
 from feasibility.records.model_reading import ModelReading
 from feasibility.records.shared_fields import AllocatorSetting
-from feasibility.records.workload import STEADY_ENVIRONMENT, InputPlan, InputSpec, Workload
+from feasibility.records.workload import (
+    STEADY_ENVIRONMENT,
+    EngineName,
+    InputPlan,
+    InputSpec,
+    Workload,
+)
 from feasibility.runners.child_process import ChildResult, Watcher, run_children
-from feasibility.runners.child_protocol import Done, Event, Instrument, Ready, Request, Schedule
+from feasibility.runners.child_protocol import (
+    Done,
+    Event,
+    Instrument,
+    Loaded,
+    Ready,
+    Request,
+    Schedule,
+)
+from feasibility.runners.engines import (
+    ENGINES,
+    Engine,
+    require_format,
+    require_installed,
+    usual_engine,
+)
 from feasibility.runners.session import LocalSession, Runner, Session, StagedFile
 from feasibility.text import safe_text
 from feasibility.units import SECOND_NS
@@ -41,14 +64,33 @@ _PROFILED: Final = Schedule(
     run_count_min=1, run_count_max=8, warmup_count=0, enough_ns=SECOND_NS // 4
 )
 
+PairOfResults: TypeAlias = tuple[ChildResult, ChildResult | None]
 WITHOUT_PREPACKING: Final = {"session.disable_prepacking": "1"}
 _ENVIRONMENTS: Final = {"steady": STEADY_ENVIRONMENT, "timeline": STEADY_ENVIRONMENT}
 
 
 def local_passes(path: Path, options: MeasureOptions) -> Passes:
-    """The passes over one model on this machine."""
-    session = LocalSession()
-    return Passes(path.absolute(), options, session, session.host.free_bytes)
+    """The passes over one model on this machine.
+
+    Raises:
+        FeasibilityError: The engine does not read the file, or is not installed.
+    """
+    engine = _engine_for(path, options)
+    require_installed(engine)
+    session, own = LocalSession(), dataclasses.replace(options, engine=engine)
+    return Passes(path.absolute(), own, session, session.host.free_bytes)
+
+
+def names_of_outputs(reading: ModelReading) -> tuple[str, ...]:
+    """Names of the outputs by position."""
+    return tuple(each.name for each in reading.facts.outputs)
+
+
+def _engine_for(path: Path, options: MeasureOptions) -> EngineName:
+    form = format_of_file(path)
+    engine = options.engine or usual_engine(form)
+    require_format(engine, form)
+    return engine
 
 
 @contextlib.contextmanager
@@ -56,8 +98,13 @@ def connected_passes(
     reading: ModelReading, options: MeasureOptions, runner: Runner
 ) -> Iterator[Passes]:
     """The passes over one model on a runner; files there are removed when the block ends."""
+    engine = _engine_for(reading.path, options)
     with runner.connect(partial(files_to_stage, reading, options)) as session:
-        yield Passes(reading.path.absolute(), options, session, session.host.free_bytes)
+        if session.runner_name == "local":
+            require_installed(engine)
+        own = dataclasses.replace(options, engine=engine)
+        passes = Passes(reading.path.absolute(), own, session, session.host.free_bytes)
+        yield dataclasses.replace(passes, output_names=names_of_outputs(reading))
 
 
 def files_to_stage(reading: ModelReading, options: MeasureOptions) -> tuple[StagedFile, ...]:
@@ -95,7 +142,7 @@ class Passes:
     """The passes over one model; each starts a fresh child and waits for its end.
 
     `model_path` is absolute. A child may allocate `ceiling_bytes` of private memory. `watch`
-    replaces the watcher of the session, if it has one.
+    replaces the watcher of the session, if it has one. `output_names` are needed by some engines.
     """
 
     model_path: Path
@@ -103,6 +150,13 @@ class Passes:
     session: Session
     ceiling_bytes: int
     watch: Callable[[int], Watcher] | None = None
+    output_names: tuple[str, ...] = ()
+
+    @property
+    def engine(self) -> Engine:
+        """What runs the model."""
+        assert self.options.engine is not None
+        return ENGINES[self.options.engine]
 
     def concurrency(self, largest_bytes: int) -> int:
         """How many children of this size may run at once without changing their memory figures."""
@@ -119,7 +173,9 @@ class Passes:
             threads=self.options.threads,
             warmup_count=done.warmup_count,
             run_count=len(done.samples_ns),
-            runtime=f"ONNX Runtime {versions.get('onnxruntime', '')}".strip(),
+            runtime=f"{self.engine.title} {versions.get(self.engine.package, '')}".strip(),
+            engine=self.options.engine or "onnxruntime",
+            precision=result.sent(Loaded).precision,
             provider=self.options.provider_name,
             recipe=self.options.recipe,
             settings=self.options.settings,
@@ -131,7 +187,8 @@ class Passes:
         if result.ending == "done":
             return result
         where = " under emulation" if self.session.is_emulated else ""
-        raise child_error(result, f"{self.model_path.name}{where}", self.ceiling_bytes)
+        name = f"{self.model_path.name}{where}"
+        raise child_error(result, name, self.ceiling_bytes, self.engine.title)
 
     def plain(self, plan: InputPlan) -> ChildResult:
         """Latency, and the kernel's memory figures with the default allocator."""
@@ -164,24 +221,24 @@ class Passes:
         survey = not self.session.is_emulated
         return self._run(self._request(plan, "steady", _STEADY, survey=survey))
 
-    def memray(self, plan: InputPlan, capture_prefix: str, *, width: int) -> list[ChildResult]:
+    def memray(self, plan: InputPlan, capture_prefix: str, *, width: int) -> PairOfResults:
         """Allocations, written to files with this prefix; and steady memory with prepacking off.
 
         At most `width` children run at once.
         """
-        requests = (
+        return self._run_beside(
             self._request(plan, "memray", _TWO_RUNS, capture_prefix=capture_prefix),
             self._request(plan, "steady", _TWO_RUNS, session_config=WITHOUT_PREPACKING),
+            width,
         )
-        return self._run_beside(requests, width)
 
-    def timeline(self, plan: InputPlan, log_path: str, *, width: int) -> list[ChildResult]:
+    def timeline(self, plan: InputPlan, log_path: str, *, width: int) -> PairOfResults:
         """Memory over time, with the runtime's log in a file; steady memory with the arena off."""
-        requests = (
+        return self._run_beside(
             self._request(plan, "timeline", _TWO_RUNS, record=True, log_path=log_path),
             self._request(plan, "steady", _TWO_RUNS, arena=False, survey=True),
+            width,
         )
-        return self._run_beside(requests, width)
 
     def ort_profile(self, plan: InputPlan, profile_prefix: str) -> ChildResult:
         """Time and arena memory per node, in a file whose name the child reports."""
@@ -192,6 +249,11 @@ class Passes:
     def outputs(self, plan: InputPlan, outputs_path: str) -> ChildResult:
         """The outputs of the model, written to a .npz file."""
         return self._run(self._request(plan, "plain", _ONE_RUN, outputs_path=outputs_path))
+
+    def convert(self, target: Path) -> ChildResult:
+        """The model, written in another form by the engine."""
+        request = self._request(InputPlan(inputs=()), "steady", _ONE_RUN, target_path=str(target))
+        return self._run(replace(request, action="convert"))
 
     def limited(
         self,
@@ -239,6 +301,9 @@ class Passes:
         return Request(
             action="measure",
             instrument=instrument,
+            engine=self.engine.child,
+            variant=self.engine.variant,
+            output_names=self.output_names,
             model_path=self.session.child_path(self.model_path),
             provider=self.options.provider_name,
             threads=self.options.threads,
@@ -263,12 +328,17 @@ class Passes:
     def _run(self, request: Request) -> ChildResult:
         return self._run_all([request])[0]
 
-    def _run_beside(self, requests: Sequence[Request], width: int) -> list[ChildResult]:
-        """Results of children, of which at most `width` run at once."""
-        results: list[ChildResult] = []
-        for begin in range(0, len(requests), width):
-            results += self._run_all(requests[begin : begin + width])
-        return results
+    def _run_beside(self, first: Request, without_setting: Request, width: int) -> PairOfResults:
+        """Results of two children, at once if `width` allows it.
+
+        The second one turns a setting of ONNX Runtime off; None for other engines.
+        """
+        if not self.engine.is_onnxruntime:
+            return self._run(first), None
+        if width > 1:
+            one, other = self._run_all([first, without_setting])
+            return one, other
+        return self._run(first), self._run(without_setting)
 
     def _run_all(
         self,

@@ -23,7 +23,7 @@ def try_runner(runner: Runner) -> RunnerTrial:
     reading = read_to_run(build(MODEL_NAME), options)
     with connected_passes(reading, options, runner) as passes:
         session = passes.session
-        _, result = first_that_runs(reading, passes.steady, passes.ceiling_bytes)
+        _, result = first_that_runs(reading, passes.steady, passes)
         versions, memory = result.sent(Ready).versions, memory_of(result)
         return RunnerTrial(
             tool_version=feasibility.__version__,
@@ -32,5 +32,5 @@ def try_runner(runner: Runner) -> RunnerTrial:
             model=MODEL_NAME,
             peak_bytes=memory.peak_bytes,
             host=read_host(versions, session.host),
-            warnings=tuple(other_runtime(versions, runner.name)),
+            warnings=tuple(other_runtime(versions, "onnxruntime", runner.name)),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal, TypeAlias
 
 from feasibility.records.drift import Drift
-from feasibility.records.profile import Host
+from feasibility.records.profile import Host, Latency
 from feasibility.records.shared_fields import (
     Bytes,
     Count,
@@ -55,6 +55,7 @@ class ComparedSubject(Record, frozen=True, kw_only=True):
     method: Annotated[Method, doc("measured, or emulated: measured under emulation.")] = "measured"
     host: Annotated[Host, doc("The machine and its versions.")]
     workload: Annotated[Workload, doc("Dims, inputs, threads and settings of the runtime.")]
+    latency: Annotated[Latency | None, doc("Times of one process, for statistics.")] = None
 
 
 class ConditionDifference(Record, frozen=True, kw_only=True):
@@ -182,4 +183,7 @@ class Comparison(Document, frozen=True, kw_only=True, tag="feasibility/compariso
     round_count: Annotated[
         Count, doc("Rounds in which one process per model was timed; 0 for saved profiles.")
     ] = 0
+    signal_ns: Annotated[
+        Nanoseconds | None, doc("Signal that one run covers, for real-time factors.")
+    ] = None
     warnings: Annotated[tuple[Notice, ...], doc("Warnings about these figures.")] = ()

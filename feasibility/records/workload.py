@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeAlias
 
 from feasibility.records.shared_fields import Assumption, Count, Record, ValueKind, doc
 
@@ -22,6 +22,18 @@ class Fill(Record, frozen=True, kw_only=True):
     path: Annotated[str | None, doc("Path of the .npy or .npz file.")] = None
     member: Annotated[str | None, doc("Array name inside the .npz file.")] = None
     reason: Annotated[str, doc("Why these values were chosen; may be empty.")] = ""
+
+
+EngineName: TypeAlias = Literal[
+    "onnxruntime",
+    "openvino",
+    "openvino-default",
+    "litert",
+    "litert-builtin",
+    "mnn",
+    "mnn-external",
+]
+"""A library that runs models, and one way of several to use it: `runners/engines.py`."""
 
 
 class InputSpec(Record, frozen=True, kw_only=True):
@@ -85,7 +97,13 @@ class Workload(Record, frozen=True, kw_only=True):
     warmup_count: Annotated[Count, doc("Number of runs before the latency samples.")] = 0
     run_count: Annotated[Count, doc("Number of latency samples.")] = 0
     runtime: Annotated[str, doc("Runtime and version.")] = ""
-    provider: Annotated[str, doc("Execution provider.")] = "CPUExecutionProvider"
+    engine: Annotated[EngineName, doc("Engine that ran the model, as --engine takes it.")] = (
+        "onnxruntime"
+    )
+    precision: Annotated[
+        str | None, doc("Type in which the engine computed; null: the types of the model.")
+    ] = None
+    provider: Annotated[str, doc("Execution provider of ONNX Runtime.")] = "CPUExecutionProvider"
     recipe: Annotated[str, doc("How the model was changed; `as-is`: unchanged.")] = "as-is"
     settings: Annotated[RuntimeSettings, doc("How the runtime was set up.")] = RuntimeSettings()
     seed: Annotated[int, doc("Seed of the generated inputs.")] = 0

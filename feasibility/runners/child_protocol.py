@@ -51,6 +51,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One job for one child.
 
     Args:
+        engine: Module of the child program that runs the model, without `engine_`.
+        variant: One of several ways to use the engine; see `runners/engines.py`.
+        output_names: Outputs in order, for engines that have to be told.
+        target_path: Where a conversion writes.
         optimize: False if the runtime takes the graph as it is.
         ceiling_bytes: Limit on private memory that the child sets on itself.
         tasks: The models of a series, instead of `model_path` and `inputs`.
@@ -58,8 +62,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         tasks_time_ns: Time after which no further task starts.
     """
 
-    action: Literal["measure", "series"]
+    action: Literal["measure", "series", "convert"]
     instrument: Instrument
+    engine: str = "onnxruntime"
+    variant: str = ""
+    output_names: tuple[str, ...] = ()
+    target_path: str | None = None
     model_path: str
     provider: str
     threads: int
@@ -140,12 +148,17 @@ class Ready(msgspec.Struct, frozen=True, tag_field="event", tag="ready"):
 
 
 class Loaded(msgspec.Struct, frozen=True, tag_field="event", tag="loaded"):
-    """The model is loaded."""
+    """The model is loaded.
+
+    Args:
+        precision: Type in which the engine computes; None if it is that of the model.
+    """
 
     load_ns: int
     peak_bytes: int
     memory: MemoryReading
     survey: Survey | None = None
+    precision: str | None = None
 
 
 class First(msgspec.Struct, frozen=True, tag_field="event", tag="first"):
@@ -180,6 +193,7 @@ class Done(msgspec.Struct, frozen=True, tag_field="event", tag="done"):
         memory: Memory after the runs.
         profile_path: The runtime's profile.
         processor_ns: Processor time of the calling thread in each sample.
+        all_processor_ns: Processor time of all threads during the samples.
     """
 
     first_run_ns: int
@@ -190,6 +204,7 @@ class Done(msgspec.Struct, frozen=True, tag_field="event", tag="done"):
     profile_path: str | None = None
     survey: Survey | None = None
     processor_ns: tuple[int, ...] = ()
+    all_processor_ns: int = 0
 
 
 class Timed(msgspec.Struct, frozen=True, tag_field="event", tag="timed"):
@@ -204,6 +219,13 @@ class Finished(msgspec.Struct, frozen=True, tag_field="event", tag="finished"):
     """The series is over."""
 
 
+class Converted(msgspec.Struct, frozen=True, tag_field="event", tag="converted"):
+    """A model was written in another form."""
+
+    convert_ns: int
+    peak_bytes: int
+
+
 class Failed(msgspec.Struct, frozen=True, tag_field="event", tag="failed"):
     """The child could not continue."""
 
@@ -214,4 +236,4 @@ class Failed(msgspec.Struct, frozen=True, tag_field="event", tag="failed"):
     available_providers: tuple[str, ...] = ()
 
 
-Event: TypeAlias = Ready | Loaded | First | Recording | Done | Timed | Finished | Failed
+Event: TypeAlias = Ready | Loaded | First | Recording | Done | Timed | Finished | Converted | Failed

@@ -13,6 +13,8 @@ from feasibility.runners.cgroup_mounts import memory_limits
 
 # Share of the free memory for this tool and other programs.
 RESERVE_RATIO: Final = 0.1
+# What a child says about itself beside the versions of libraries.
+_NO_LIBRARY: Final = frozenset({"arch", "kernel", "libc", "python"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,6 @@ def read_host(versions: Mapping[str, str], facts: HostFacts) -> Host:
         memory_bytes=facts.memory_bytes,
         os=f"{facts.os}, {versions.get('kernel', platform.release())}",
         python=versions.get("python", ""),
-        libraries={name: versions[name] for name in ("numpy", "onnxruntime") if name in versions},
+        libraries={name: version for name, version in versions.items() if name not in _NO_LIBRARY},
         libc=versions.get("libc", ""),
     )

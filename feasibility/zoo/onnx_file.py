@@ -68,6 +68,9 @@ def draw(weight: Weight, generator: np.random.PCG64) -> Iterator[np.ndarray]:
     step = np.float32(weight.spread * 2.0**-23)
     for start in range(0, weight.element_count, CHUNK_ELEMENT_COUNT):
         count = min(CHUNK_ELEMENT_COUNT, weight.element_count - start)
+        if weight.values:
+            yield np.array(weight.values[start : start + count], dtype="<f4")
+            continue
         if weight.spread == 0:
             yield np.full(count, weight.centre, dtype="<f4")
             continue
@@ -100,7 +103,7 @@ def _graph_ends(network: Network) -> tuple[bytes, bytes]:
 def _node_proto(node: Node) -> onnx.NodeProto:
     from onnx import helper
 
-    proto = helper.make_node(node.op_type, node.inputs, [node.name], name=node.name)
+    proto = helper.make_node(node.op_type, node.inputs, node.outputs, name=node.name)
     proto.attribute.extend(helper.make_attribute(*each) for each in node.attributes)
     return proto
 

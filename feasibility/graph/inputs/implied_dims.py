@@ -11,9 +11,10 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
 
 from feasibility.graph.attributes import attributes_of, int_of, ints_of, list_length
+from feasibility.graph.constant_folding import tensor_value
 from feasibility.graph.value_types import Shape, tensor_type
 from feasibility.text import safe_text
 
@@ -64,11 +65,11 @@ class Implied:
 
 
 class Consumers:
-    """Nodes by the names that they read, subgraphs included, and the shapes of weights."""
+    """Nodes by the names that they read, subgraphs included, and the weights."""
 
     def __init__(self, model: ModelProto) -> None:
         self._readers: dict[str, list[tuple[NodeProto, int]]] = {}
-        self._weights: dict[str, Shape | None] = {}
+        self._weights: dict[str, TensorProto] = {}
         self._add(model.graph, 0)
 
     def readers(self, name: str) -> list[tuple[NodeProto, int]]:
@@ -77,11 +78,21 @@ class Consumers:
 
     def weight(self, node: NodeProto, position: int) -> Shape | None:
         """Shape of an input that is an initializer."""
+        tensor = self._tensor(node, position)
+        return None if tensor is None else tensor_type(tensor).shape
+
+    def integers(self, node: NodeProto, position: int) -> tuple[int, ...] | None:
+        """Elements of an input that is a small initializer."""
+        tensor = self._tensor(node, position)
+        value = None if tensor is None else tensor_value(tensor)
+        return None if value is None else tuple(int(item) for item in value.reshape(-1))
+
+    def _tensor(self, node: NodeProto, position: int) -> TensorProto | None:
         return self._weights.get(node.input[position]) if position < len(node.input) else None
 
     def _add(self, graph: GraphProto, depth: int) -> None:
         for tensor in graph.initializer:
-            self._weights[tensor.name] = tensor_type(tensor).shape
+            self._weights[tensor.name] = tensor
         for node in graph.node:
             for position, name in enumerate(node.input):
                 if name:
@@ -90,7 +101,7 @@ class Consumers:
                 continue
             for item in node.attribute:
                 if node.op_type == "Constant" and item.name == "value" and node.output:
-                    self._weights[node.output[0]] = tensor_type(item.t).shape
+                    self._weights[node.output[0]] = item.t
                 elif item.type == AttributeProto.GRAPH and depth < 16:
                     self._add(item.g, depth + 1)
 
@@ -219,10 +230,9 @@ def _passed_on(consumers: Consumers, node: NodeProto, position: int, axes: _Axes
         if sorted(order) == list(range(len(axes))):
             return tuple(axes[axis] for axis in order)
     elif node.op_type == "Unsqueeze":
-        inserted = ints_of(attributes_of(node), "axes")
+        inserted = ints_of(attributes_of(node), "axes") or consumers.integers(node, 1)
         if inserted is None:
-            # Given as an input: almost always the channel axis behind the batch.
-            inserted = (1,) if len(axes) == 2 else ()
+            return None
         rank = len(axes) + len(inserted)
         places = {axis % rank for axis in inserted} if rank else set()
         rest = iter(axes)

@@ -42,7 +42,7 @@ from feasibility.runners.host import ceiling_bytes, read_host
 from feasibility.runners.limits.cgroup_files import PAGE_BYTES
 from feasibility.runners.limits.memory_limit import Enforcer
 from feasibility.runners.limits.strongest_limit import strongest_enforcer
-from feasibility.units import MIB, SECOND_NS, format_bytes
+from feasibility.units import MIB, SECOND_NS, format_bytes, rounded_up
 
 MAX_LIMITED_RUNS: Final = 12
 
@@ -114,7 +114,7 @@ class _Prover:
             children.append(self._run(plan, None, self.passes.options.timeout_s))
             return children[-1].result
 
-        self.plan, self.first = first_that_runs(self.reading, run, self.passes.ceiling_bytes)
+        self.plan, self.first = first_that_runs(self.reading, run, self.passes)
         self.unlimited = unlimited_run(children[-1])
         files_bytes = self.reading.facts.file_bytes + self.reading.facts.external_bytes
         self.baseline_bytes, self.estimate = _baseline_and_estimate(
@@ -254,7 +254,7 @@ def _baseline_and_estimate(
         baseline = ready.baseline.anonymous_bytes + kernel_before
         # Page tables: a process that maps more memory needs more of them.
         kernel = max(0, _kernel_bytes(unlimited, Done) - kernel_before)
-    baseline = -(-baseline // PAGE_BYTES) * PAGE_BYTES
+    baseline = rounded_up(baseline, PAGE_BYTES)
     floor = memory.floor_bytes + kernel
     comfort = max(floor, memory.inference_peak_bytes + kernel)
     charged = unlimited.final_usage.peak_bytes

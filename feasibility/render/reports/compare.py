@@ -30,14 +30,16 @@ from feasibility.render.reports.compare_parts import (
     parts_sections,
     replacements_section,
 )
+from feasibility.render.reports.compare_statistics import statistics_section
 from feasibility.render.reports.drift_texts import drift_text
-from feasibility.render.reports.model_and_machine import host_text, workload_text
+from feasibility.render.reports.model_and_machine import engine_text, host_text, workload_text
 from feasibility.render.reports.sections import (
     Report,
     Row,
     Section,
     Tone,
     assumption_rows,
+    counted,
     joined,
     name_text,
     notice_section,
@@ -78,6 +80,9 @@ def compare_report(comparison: Comparison, *, details: bool = False) -> Report:
         Section(_title(comparison), (*_condition_rows(comparison), *_answer_rows(comparison))),
         Section("", tuple(_subject_rows(comparison))),
         *figure_sections(comparison),
+        statistics_section(comparison)
+        if details or comparison.signal_ns is not None or _is_of_engines(comparison)
+        else None,
         operator_time_section(comparison, details=details),
         replacements_section(comparison, details=details),
         operator_memory_section(comparison) if details else None,
@@ -87,9 +92,18 @@ def compare_report(comparison: Comparison, *, details: bool = False) -> Report:
 
 
 def _title(comparison: Comparison) -> str:
+    if _is_of_engines(comparison):
+        engines = [name_text(each.workload.runtime, 60) for each in comparison.subjects]
+        return f"{name_text(comparison.subjects[0].model)}: {joined(list(dict.fromkeys(engines)))}"
     first, *others = (name_text(text) for text in _short_paths(comparison))
     named = others[0] if len(others) == 1 else f"{len(others)} others"
     return f"{named} against {first}"
+
+
+def _is_of_engines(comparison: Comparison) -> bool:
+    """Whether one model is compared with several engines."""
+    files = {each.path for each in comparison.subjects}
+    return len(files) == 1 and len({each.workload.engine for each in comparison.subjects}) > 1
 
 
 def _short_paths(comparison: Comparison) -> list[str]:
@@ -165,11 +179,15 @@ def _condition_text(each: ConditionDifference) -> str:
 
 
 def _subject_rows(comparison: Comparison) -> Iterator[Row]:
+    is_of_engines = _is_of_engines(comparison)
     for number, subject in enumerate(comparison.subjects):
-        yield Row(subject.label, _subject_text(subject) + " (reference)" * (number == 0))
+        text = engine_text(subject.workload) if is_of_engines else _subject_text(subject)
+        yield Row(subject.label, text + " (reference)" * (number == 0))
     first = comparison.subjects[0]
     how = "emulated" if first.method == "emulated" else "measured"
-    yield Row(how, f"on {host_text(first.host)}, {workload_text(first.workload)}")
+    workload = first.workload
+    conditions = counted(workload.threads, "thread") if is_of_engines else workload_text(workload)
+    yield Row(how, f"on {host_text(first.host)}, {conditions}")
     yield from assumption_rows(first.workload.assumptions)
 
 
@@ -179,7 +197,10 @@ def _subject_text(subject: ComparedSubject) -> str:
         parts.append(f"{subject.kind} of {name_text(subject.model, 60)}")
     if subject.kind == "profile":
         parts.append(f"measured {name_text(subject.measured_at[:10], 10)}")
-    return ", ".join((*parts, *_settings_texts(subject.workload.settings)))
+    workload = subject.workload
+    if workload.engine != "onnxruntime":
+        parts.append(engine_text(workload))
+    return ", ".join((*parts, *_settings_texts(workload.settings)))
 
 
 def _settings_texts(settings: RuntimeSettings) -> Iterator[str]:

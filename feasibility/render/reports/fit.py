@@ -137,7 +137,8 @@ def _answer_rows(fit: Fit) -> Iterator[Row]:
     elif fit.chosen is not None and limit_bytes is not None and fit.is_complete:
         yield Row("proof", "none: no run under an enforced limit was possible", "caution")
     if len(fit.loads_on) > 1:
-        yield Row("loads on", f"{' and '.join(fit.loads_on)} (emulated)")
+        sets = " and ".join(name_text(isa, 16) for isa in fit.loads_on)
+        yield Row("loads on", f"{sets} (emulated)")
 
 
 def _why_text(fit: Fit, chosen: FitCandidate) -> str:
@@ -169,7 +170,7 @@ def _has_other_arithmetic(candidate: FitCandidate) -> bool:
 
 def _next_rows(fit: Fit) -> Iterator[Row]:
     if fit.folder:
-        yield Row("files", f"{name_text(fit.folder, 200)}: {', '.join(fit.files)}")
+        yield Row("files", f"{name_text(fit.folder, 200)}: {', '.join(map(name_text, fit.files))}")
     elif fit.chosen is not None and fit.chosen.changes:
         yield Row("next", "write the files and the loading code: run this again with -o DIR")
     elif fit.chosen is None and not fit.is_complete:

@@ -22,12 +22,12 @@ from feasibility.model_file.external_data import LEAST_EXTERNAL_BYTES, resolve_e
 from feasibility.model_file.open_model import open_model, open_regular
 from feasibility.model_file.skeleton import Skeleton, skeleton_of
 from feasibility.model_file.subgraph_names import bodies
+from feasibility.rewrite.change_request import ChangeRequest
+from feasibility.rewrite.forked.graph_file import finish_file, read_graph
 from feasibility.rewrite.forked.plan_weights import is_movable
-from feasibility.rewrite.forked.prepared_model import finish_file, read_graph
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
     from numpy.typing import NDArray
     from onnx import GraphProto, ModelProto, NodeProto
@@ -76,26 +76,26 @@ class _Weight:
         return self.dtype == "float32" and self.bits.ndim == 2
 
 
-def merge_weights(source: Path, target: Path, what: str) -> None:
+def merge_weights(request: ChangeRequest) -> None:
     """Writes the model with each of its weights once, in a file beside it.
 
     Raises:
         ModelError: The model cannot be read.
         UselessChangeError: It has no weights to merge.
     """
-    with open_model(source) as file:
+    with open_model(request.source) as file:
         skeleton = skeleton_of(file)
         merges = _merges(skeleton.model, _weights(file, skeleton))
     if not (merges.equal or merges.transposed):
-        raise UselessChangeError(what, "no weight of 1 KiB or more is held twice")
-    work = target.parent / _FOLDER
+        raise UselessChangeError(request.what, "no weight of 1 KiB or more is held twice")
+    work = request.target.parent / _FOLDER
     work.mkdir()
     moved, merged = work / "moved.onnx", work / "merged.onnx"
-    finish_file(source, moved)
+    finish_file(request.source, moved)
     model = read_graph(moved)
     _apply(model, merges)
     merged.write_bytes(model.SerializeToString())
-    finish_file(merged, target)
+    finish_file(merged, request.target)
 
 
 def _weights(file: ModelFile, skeleton: Skeleton) -> dict[str, _Weight]:

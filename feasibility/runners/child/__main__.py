@@ -1,10 +1,22 @@
 """What does a model need? This program in the child process loads, runs and reports it.
 
 It imports only the modules in this folder, not the package. Before it reads its
-baseline, it imports only the standard library, numpy and onnxruntime, because other
+baseline, it imports only the standard library, numpy and one engine, because other
 imports would count as memory of the model. `feasibility.runners.child_process` starts
 this folder with a Python of the machine that is measured. The other modules in this
 folder do not import each other.
+
+An engine runs models. `engine_NAME.py` has these functions, whose first argument is what the
+first or the third one returned:
+
+    import_library     the engine's Python package
+    library_versions   its name and version
+    create_session     the loaded model
+    precision          the type in which it computes; None if it is that of the model
+    as_feeds           arrays as the engine takes them
+    bind_run           a function that runs the model once and returns its outputs, in order
+    end_profile        path of the file with the time of each node
+    convert            writes the model in another form; only of some engines
 
 Protocol: the request is one line of JSON on standard input, which stays open as long
 as the parent lives. Each event is one line of JSON on the original standard output;
@@ -18,6 +30,7 @@ that is killed in one phase has already reported the phases before:
     done     latency samples and memory of the runs
     timed    latency samples of one model of a series
     finished the series is over
+    converted memory and time of a conversion
     failed   phase, type and text of the error; the last line
 
 These files must run on Python 3.9 or newer with any onnxruntime since 1.16, because
@@ -33,17 +46,8 @@ import sys
 import time
 
 from child_inputs import UnusableInput, make_feeds, warm_up
+from child_instruments import capture, disturb_heap, log_to, save_outputs
 from child_memory import CLibrary, Meter, Recorder, read_memory, take_survey
-from child_runtime import (
-    ProviderUnavailable,
-    bind_run,
-    capture,
-    create_session,
-    disturb_heap,
-    library_versions,
-    log_to,
-    save_outputs,
-)
 from child_timing import time_runs
 
 TYPE_CHECKING = False
@@ -65,8 +69,6 @@ class Job:
 def main() -> None:
     """Answers one request and exits with code 0, also after a `failed` event."""
     take_over_streams()
-    # Without this the runtime sends telemetry from a thread and leaves a file in TMPDIR.
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     job = Job(json.loads(sys.stdin.readline()))
     die_with_parent()
     limit_process(job.request)
@@ -85,8 +87,8 @@ def described(error: Exception) -> dict[str, Any]:
     fields: dict[str, Any] = {"error_type": type(cause).__name__, "message": str(cause)}
     if isinstance(error, UnusableInput):
         fields["input_name"] = error.input_name
-    if isinstance(error, ProviderUnavailable):
-        fields["available_providers"] = error.available
+    if hasattr(error, "available_providers"):
+        fields["available_providers"] = error.available_providers
     return fields
 
 
@@ -150,12 +152,13 @@ def time_series(job: Job) -> None:
     """Times models in order and sends an event after each; of memory, only the baseline."""
     request = job.request
     import numpy
-    import onnxruntime
 
+    engine = importlib.import_module("engine_" + request["engine"])
+    library = engine.import_library()
     warm_up(numpy)
     send(
         "ready",
-        versions=library_versions(onnxruntime, numpy),
+        versions=dict(versions(numpy), **engine.library_versions(library)),
         modules=[],
         baseline=read_memory(emulated=request.get("emulated", False)),
         peak_source="sampled",
@@ -165,14 +168,37 @@ def time_series(job: Job) -> None:
         if index >= request["tasks_needed"] and time.perf_counter_ns() > deadline:
             break
         job.phase = "load"
-        session = create_session(onnxruntime, dict(request, **task))
+        session = engine.create_session(library, dict(request, **task))
         job.phase = "inputs"
-        run = bind_run(session, make_feeds(numpy, onnxruntime, dict(request, **task)))
+        feeds = make_feeds(numpy, dict(request, **task))
+        run = engine.bind_run(session, engine.as_feeds(library, task["inputs"], feeds))
         job.phase = "run"
         send("timed", index=index, **time_runs(run, request["schedule"], lambda _first_ns: None))
         # A small machine may not have memory for two models.
         del run, session
     send("finished")
+
+
+def convert(job: Job) -> None:
+    """Writes a model in another form, and reports the time and the peak."""
+    request = job.request
+    import numpy
+
+    engine = importlib.import_module("engine_" + request["engine"])
+    library = engine.import_library()
+    meter = Meter(force_sampling=False)
+    send(
+        "ready",
+        versions=dict(versions(numpy), **engine.library_versions(library)),
+        modules=[],
+        baseline=read_memory(emulated=False),
+        peak_source=meter.source,
+    )
+    job.phase = "load"
+    meter.begin()
+    started = time.perf_counter_ns()
+    engine.convert(request)
+    send("converted", convert_ns=time.perf_counter_ns() - started, peak_bytes=meter.end())
 
 
 def measure(job: Job) -> None:
@@ -181,20 +207,21 @@ def measure(job: Job) -> None:
     emulated = request.get("emulated", False)
     recorder = Recorder() if request.get("record") else None
     import numpy
-    import onnxruntime
 
+    engine = importlib.import_module("engine_" + request["engine"])
+    library = engine.import_library()
     memray: ModuleType | None = None
     if request["instrument"] == "memray":
         memray = importlib.import_module("memray")
     warm_up(numpy)
     ballast = disturb_heap() if request.get("disturb_heap") else None
     meter = Meter(force_sampling=request.get("force_sampling", False))
-    library = CLibrary() if request.get("survey") else None
+    surveyor = CLibrary() if request.get("survey") else None
     # A survey needs memory; the first one makes that part of the baseline.
-    survey = take_survey(library) if library else None
+    survey = take_survey(surveyor) if surveyor else None
     send(
         "ready",
-        versions=library_versions(onnxruntime, numpy),
+        versions=dict(versions(numpy), **engine.library_versions(library)),
         modules=sorted(name for name in sys.modules if "." not in name),
         baseline=read_memory(emulated=emulated),
         peak_source=meter.source,
@@ -215,37 +242,57 @@ def measure(job: Job) -> None:
     with capture(memray, request, "load"):
         meter.begin()
         started = time.perf_counter_ns()
-        session = create_session(onnxruntime, request)
+        session = engine.create_session(library, request)
         load_ns = time.perf_counter_ns() - started
         peak = meter.end()
     memory = read_memory(emulated=emulated)
-    survey = take_survey(library) if library else None
-    send("loaded", load_ns=load_ns, peak_bytes=peak, memory=memory, survey=survey)
+    survey = take_survey(surveyor) if surveyor else None
+    send(
+        "loaded",
+        load_ns=load_ns,
+        peak_bytes=peak,
+        memory=memory,
+        survey=survey,
+        precision=engine.precision(session),
+    )
 
     with capture(memray, request, "inference"):
         job.phase = "inputs"
         start_phase("inputs")
-        feeds = make_feeds(numpy, onnxruntime, request)
+        feeds = engine.as_feeds(library, request["inputs"], make_feeds(numpy, request))
         job.phase = "run"
-        run = bind_run(session, feeds)
+        run = engine.bind_run(session, feeds)
         meter.begin()
         start_phase("first-run")
         latency = time_runs(run, request["schedule"], after_first)
         peak = meter.end()
     memory = read_memory(emulated=emulated)
-    survey = take_survey(library) if library else None
+    survey = take_survey(surveyor) if surveyor else None
     del ballast
     if recorder:
         send("recording", **recorder.stop())
     if request.get("outputs_path"):
         save_outputs(numpy, run(), request["outputs_path"])
-    profile_path = session.end_profiling() if request.get("profile_prefix") else None
+    profile_path = engine.end_profile(session) if request.get("profile_prefix") else None
     send(
         "done", peak_bytes=peak, memory=memory, survey=survey, profile_path=profile_path, **latency
     )
 
 
-ACTIONS = {"series": time_series, "measure": measure}
+def versions(numpy: ModuleType) -> dict[str, str]:
+    """Versions of everything beside the engine that affects the figures."""
+    import platform
+
+    return {
+        "python": platform.python_version(),
+        "numpy": numpy.__version__,
+        "libc": " ".join(platform.libc_ver()).strip(),
+        "arch": platform.machine(),
+        "kernel": platform.system() + " " + platform.release(),
+    }
+
+
+ACTIONS = {"series": time_series, "measure": measure, "convert": convert}
 
 if __name__ == "__main__":
     main()

@@ -1,8 +1,8 @@
-"""How is ONNX Runtime used in the child? Its session, its instruments and its version."""
+"""How is ONNX Runtime used in the child? An engine: `__main__` says what each has to offer."""
 
 from __future__ import annotations
 
-import contextlib
+import importlib
 import os
 
 TYPE_CHECKING = False
@@ -11,13 +11,33 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
+# Element types that numpy does not have, by their number in ONNX's TensorProto.DataType.
+ONNX_TYPES = {
+    "bfloat16": 16,
+    "float8_e4m3fn": 17,
+    "float8_e4m3fnuz": 18,
+    "float8_e5m2": 19,
+    "float8_e5m2fnuz": 20,
+}
+
 
 class ProviderUnavailable(Exception):  # noqa: N818 - it names what was found
     """An execution provider that cannot be used; another one must not replace it silently."""
 
     def __init__(self, message: str, available: list[str]) -> None:
         super().__init__(message)
-        self.available = available
+        self.available_providers = available
+
+
+def import_library() -> ModuleType:
+    """ONNX Runtime, without its telemetry, which starts a thread and leaves a file in TMPDIR."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    return importlib.import_module("onnxruntime")
+
+
+def library_versions(onnxruntime: ModuleType) -> dict[str, str]:
+    """Its version."""
+    return {"onnxruntime": onnxruntime.__version__}
 
 
 def create_session(onnxruntime: ModuleType, request: dict[str, Any]) -> Any:
@@ -63,50 +83,36 @@ def bind_run(session: Any, feeds: dict[str, Any]) -> Callable[[], list[Any]]:
     return lambda: session.run(None, feeds)
 
 
-def save_outputs(numpy: ModuleType, outputs: list[Any], path: str) -> None:
-    """Writes outputs that are arrays of numbers or text to a .npz file, by position."""
-    arrays = {}
-    for position, output in enumerate(outputs):
-        value = output.numpy() if type(output).__name__ == "OrtValue" else output
-        if isinstance(value, numpy.ndarray):
-            arrays[str(position)] = value.astype(str) if value.dtype == object else value
-    numpy.savez(path, **arrays)
+def convert(request: dict[str, Any]) -> None:
+    """Writes the model with its constants folded and nothing else changed."""
+    onnxruntime = import_library()
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = request["target_path"]
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(request["model_path"], options, providers=["CPUExecutionProvider"])
 
 
-def capture(memray: ModuleType | None, request: dict[str, Any], phase: str) -> Any:
-    """Memray during one phase; nothing if memray is None."""
-    if memray is None:
-        return contextlib.nullcontext()
-    path = request["capture_prefix"] + phase + ".bin"
-    return memray.Tracker(destination=memray.FileDestination(path, overwrite=True))
+def precision(session: Any) -> None:
+    """Unknown: the type in which a node computes is that of its inputs."""
 
 
-def log_to(path: str | None) -> None:
-    """Sends the output of libraries to a file from now on; None changes nothing."""
-    if path is not None:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        os.dup2(descriptor, 2)
-        os.close(descriptor)
+def end_profile(session: Any) -> str:
+    """Path of the profile that the runtime wrote."""
+    path: str = session.end_profiling()
+    return path
 
 
-def disturb_heap() -> list[bytes]:
-    """Blocks of random number and size, to keep during the measurement.
-
-    The memory that glibc retains depends on other blocks on the heap. Identical children
-    would show only some of the amounts that an application can get.
-    """
-    return [bytes(int.from_bytes(os.urandom(2), "little")) for _ in range(os.urandom(1)[0] % 64)]
-
-
-def library_versions(onnxruntime: ModuleType, numpy: ModuleType) -> dict[str, str]:
-    """Versions of everything that affects the figures."""
-    import platform
-
+def as_feeds(onnxruntime: ModuleType, specs: list[dict[str, Any]], arrays: dict[str, Any]) -> Any:
+    """Inputs as they are; all as `OrtValue` if numpy does not have the type of one."""
+    if not any(spec["kind"] == "tensor" and spec["dtype"] in ONNX_TYPES for spec in specs):
+        return arrays
+    made = onnxruntime.OrtValue
     return {
-        "python": platform.python_version(),
-        "onnxruntime": onnxruntime.__version__,
-        "numpy": numpy.__version__,
-        "libc": " ".join(platform.libc_ver()).strip(),
-        "arch": platform.machine(),
-        "kernel": platform.system() + " " + platform.release(),
+        spec["name"]: made.ortvalue_from_numpy_with_onnx_type(
+            arrays[spec["name"]], ONNX_TYPES[spec["dtype"]]
+        )
+        if spec["dtype"] in ONNX_TYPES
+        else made.ortvalue_from_numpy(arrays[spec["name"]])
+        for spec in specs
     }
