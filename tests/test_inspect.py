@@ -16,7 +16,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from feasibility.errors import FeasibilityError, ModelError
-from feasibility.facts import model_facts, read_model
+from feasibility.facts import read_model, weight_facts
 from feasibility.facts.model_facts import facts_of
 from feasibility.facts.read_model import inspect_model
 from feasibility.graph.inputs.input_plans import choose_sizes
@@ -324,12 +324,12 @@ def test_what_is_too_large_to_compare_says_so(path: Path, monkeypatch: pytest.Mo
     save(path, helper.make_graph([], "g", [], [], weights))
     assert codes(inspect_model(path)) == []
     skeleton = read_skeleton(path)
-    limited = model_facts.unique_parameters(
+    limited = weight_facts.unique_parameters(
         skeleton.initializers, path, skeleton.identity, {}, limit_bytes=1000
     )
     assert limited.parameter_count == 100_000
     assert limited.sampled_bytes == 800_000
-    monkeypatch.setattr(model_facts, "unique_parameters", lambda *_: limited)
+    monkeypatch.setattr(weight_facts, "unique_parameters", lambda *_: limited)
     assert codes(inspect_model(path)) == ["duplicates-sampled"]
 
 

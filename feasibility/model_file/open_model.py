@@ -14,14 +14,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from feasibility.errors import ModelError
 from feasibility.model_file.not_a_model import format_of_bytes
+from feasibility.records.facts import ModelFormat
 from feasibility.text import safe_text
 
 HEAD_BYTES: Final = 4096
-_ORT_IDENTIFIER: Final = b"ORTM"
+# Flatbuffers have an identifier at byte 4.
+_IDENTIFIERS: Final[dict[bytes, ModelFormat]] = {b"ORTM": "ort", b"TFL3": "tflite"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class ModelFile:
     path: Path
     descriptor: int
     identity: FileIdentity
-    format: Literal["onnx", "ort"]
+    format: ModelFormat
 
     @property
     def size_bytes(self) -> int:
@@ -69,8 +71,7 @@ def open_model(path: Path) -> Iterator[ModelFile]:
         other = format_of_bytes(head, identity.size_bytes, path.name)
         if other is not None:
             raise ModelError(what, other.why, other.hint)
-        is_ort = head[4:8] == _ORT_IDENTIFIER
-        yield ModelFile(path, descriptor, identity, "ort" if is_ort else "onnx")
+        yield ModelFile(path, descriptor, identity, _IDENTIFIERS.get(head[4:8], "onnx"))
     except OSError as error:
         raise ModelError(what, _reason(error), "check the disk or network that holds it") from error
     finally:
@@ -128,7 +129,7 @@ def _directory_hint(path: Path) -> str:
             "it is a TensorFlow SavedModel; convert it with "
             "`python -m tf2onnx.convert --saved-model DIR --output model.onnx`"
         )
-    inside = next((name for name in names if name.endswith((".onnx", ".ort"))), None)
+    inside = next((name for name in names if name.endswith((".onnx", ".ort", ".tflite"))), None)
     if inside is not None:
         return f"give the path of a model file, for example '{safe_text(str(path / inside))}'"
     return "give the path of a model file"

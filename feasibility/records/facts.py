@@ -16,6 +16,7 @@ from feasibility.records.shared_fields import (
     doc,
 )
 
+ModelFormat: TypeAlias = Literal["onnx", "ort", "tflite"]
 OperatorClass: TypeAlias = Literal[
     "conv", "depthwise_conv", "pointwise_conv", "matmul", "attention", "recurrent", "normalization",
     "elementwise", "reduction", "data_movement", "lookup", "quantization", "tree", "control_flow",
@@ -36,7 +37,9 @@ class OperatorType(Record, frozen=True, kw_only=True):
     """All nodes of one operator type together."""
 
     op_type: Annotated[str, doc("Operator name, for example Conv.")]
-    domain: Annotated[str, doc("Operator domain; ai.onnx is the default one.")]
+    domain: Annotated[
+        str, doc("Operator domain; ai.onnx is the default one, tflite that of TensorFlow Lite.")
+    ]
     node_count: Annotated[Count, doc("Number of nodes of this type, subgraphs included.")]
     flops: Annotated[Count | None, doc("Operations; null if unknown.")] = None
     weight_bytes: Annotated[
@@ -49,7 +52,9 @@ class NodeFacts(Record, frozen=True, kw_only=True):
 
     name: Annotated[str, doc("Node name, or its first output if it has no name.")]
     op_type: Annotated[str, doc("Operator name.")]
-    domain: Annotated[str, doc("Operator domain; ai.onnx is the default one.")]
+    domain: Annotated[
+        str, doc("Operator domain; ai.onnx is the default one, tflite that of TensorFlow Lite.")
+    ]
     op_class: Annotated[OperatorClass, doc("Operator class; latency projections use it.")]
     flops: Annotated[Count | None, doc("Operations; a multiply-add counts as 2.")] = None
     macs: Annotated[Count | None, doc("Multiply-adds; null if a shape is unknown.")] = None
@@ -114,7 +119,7 @@ class ModelSummary(Record, frozen=True, kw_only=True):
 
     name: Annotated[str, doc("File name.")]
     path: Annotated[str, doc("Path as the user gave it.")]
-    format: Annotated[Literal["onnx", "ort"], doc("File format.")] = "onnx"
+    format: Annotated[ModelFormat, doc("File format.")] = "onnx"
     sha256: Annotated[str | None, doc("SHA-256 of the file; null by default for large files.")] = (
         None
     )
@@ -158,7 +163,10 @@ class ModelFacts(
 
     tool_version: Annotated[str, doc("Version of feasibility that wrote this document.")]
     format: Annotated[
-        Literal["onnx", "ort"], doc("onnx: protobuf; ort: ONNX Runtime's flatbuffer.")
+        ModelFormat,
+        doc(
+            "onnx: protobuf; ort: ONNX Runtime's flatbuffer; tflite: TensorFlow Lite's flatbuffer."
+        ),
     ]
     external_files: Annotated[tuple[ExternalFile, ...], doc("The external data files.")] = ()
     producer: Annotated[str, doc("Program that wrote the file; untrusted text.")] = ""
@@ -178,7 +186,7 @@ class ModelFacts(
     dims: Annotated[dict[str, int], doc("Symbolic dims and their sizes.")] = {}
     assumptions: Annotated[tuple[Assumption, ...], doc("Sizes that were assumed, and why.")] = ()
     unknown_node_count: Annotated[
-        Count, doc("Nodes of unknown work, because a shape is unknown.")
+        Count, doc("Nodes of unknown work: a shape or the operator is unknown.")
     ] = 0
     nodes: Annotated[tuple[NodeFacts, ...], doc("Work per node, in execution order.")] = ()
     warnings: Annotated[tuple[Notice, ...], doc("Warnings.")] = ()
