@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
@@ -16,10 +15,11 @@ from feasibility.facts.node_work import with_work
 from feasibility.facts.operator_counts import Operator, operator_types
 from feasibility.facts.weight_facts import external_locations, initializer_sizes, with_weights
 from feasibility.graph.declared_inputs import declared_inputs, declared_outputs
-from feasibility.graph.inputs.dim_roles import OpenInput, dim_role
+from feasibility.graph.inputs.dim_sizes import bind_inputs
 from feasibility.graph.inputs.input_plans import LikelySizes, choose_sizes, plan_inputs
-from feasibility.graph.tflite_graph import DOMAIN, ShapeOf, tflite_graph
-from feasibility.graph.value_types import LARGEST, Shape, ValueType, type_proto
+from feasibility.graph.tflite_graph import DOMAIN, tflite_graph
+from feasibility.graph.tflite_shapes import declared_shape
+from feasibility.graph.value_types import Shape, ValueType, type_proto
 from feasibility.model_file.flatbuffer import flatbuffer_of
 from feasibility.model_file.open_model import ModelFile
 from feasibility.model_file.tensors import TensorInfo
@@ -32,6 +32,7 @@ from feasibility.model_file.tflite_file import (
 from feasibility.records.facts import ModelFacts, NodeFacts
 from feasibility.records.model_reading import ModelReading
 from feasibility.records.shared_fields import Notice
+from feasibility.records.workload import InputPlan
 from feasibility.text import safe_text, shorten
 
 _MARK: Final = "TensorFlow Lite"
@@ -60,7 +61,7 @@ def tflite_reading(
         model = tflite_model(buffer)
         sizes = choose_sizes(ModelProto(graph=_declared(model)), dims, files, archive)
         graphs = [
-            (binding, tflite_graph(model, _shapes(model, sizes.inputs, binding.dims)))
+            (binding, tflite_graph(model, _bound(sizes, binding)))
             for binding, _ in sizes.choices[: None if with_plans else 1]
         ]
     sizes = LikelySizes(sizes.model, sizes.inputs, sizes.arrays, graphs)
@@ -141,61 +142,14 @@ def _declared(model: TfliteModel) -> GraphProto:
 
 
 def _value(tensor: TfliteTensor) -> ValueInfoProto:
-    shape = tuple(size if size >= 0 else None for size in tensor.signature)
-    return ValueInfoProto(name=tensor.name, type=type_proto(ValueType(tensor.elem_type, shape)))
+    declared = ValueType(tensor.elem_type, declared_shape(tensor))
+    return ValueInfoProto(name=tensor.name, type=type_proto(declared))
 
 
-def _shapes(model: TfliteModel, inputs: tuple[OpenInput, ...], dims: Mapping[str, int]) -> ShapeOf:
-    """The shapes of all tensors for the bound dims.
-
-    The file has the shapes of one size per open dim. Another batch multiplies all open dims; what
-    other sizes make of the shapes behind the inputs is not known.
-    """
-    main = model.subgraphs[0]
-    given = dict(zip((main.tensors[at].name for at in main.inputs), main.inputs, strict=True))
-    tensors = [main.tensors[given[each.name]] for each in inputs]
-    bound = {
-        tensor: tuple(
-            size if key is None else dims[key]
-            for size, key in zip(each.shape, each.keys, strict=True)
-        )
-        for tensor, each in zip(tensors, inputs, strict=True)
-    }
-    ratio = _ratio(
-        [
-            (shape[axis] or 0, tensor.shape[axis], dim_role(each, axis, inputs) == "batch")
-            for (tensor, shape), each in zip(bound.items(), inputs, strict=True)
-            for axis, key in enumerate(each.keys)
-            if key is not None
-        ]
-    )
-
-    def resized(size: int, signed: int) -> int | None:
-        if size < 0 or signed >= 0:
-            return None if size < 0 else size
-        made = None if ratio is None else size * ratio
-        whole = made is not None and made.denominator == 1 and made <= LARGEST
-        return int(made) if made is not None and whole else None
-
-    def shape_of(tensor: TfliteTensor) -> Shape:
-        if tensor in bound:
-            return bound[tensor]
-        return tuple(map(resized, tensor.shape, tensor.signature))
-
-    return shape_of
-
-
-def _ratio(dims: Sequence[tuple[int, int, bool]]) -> Fraction | None:
-    """Factor from the open dims of the file to those that were chosen; None if there is none.
-
-    Each dim is its chosen size, that of the file, and whether it is a batch.
-    """
-    if all(size == converted for size, converted, _ in dims):
-        return Fraction(1)
-    if not all(is_batch and converted > 0 for _, converted, is_batch in dims):
-        return None
-    ratios = {Fraction(size, converted) for size, converted, _ in dims}
-    return ratios.pop() if len(ratios) == 1 else None
+def _bound(sizes: LikelySizes, binding: InputPlan) -> list[Shape]:
+    """Shapes of the inputs, in the order of the file."""
+    types = bind_inputs(sizes.inputs, binding.dims)
+    return [types[each.name].shape or () for each in sizes.model.graph.input]
 
 
 def _notices(
@@ -232,9 +186,8 @@ def _notices(
     if any(node.op_class != "other" for node in unknown):
         yield Notice(
             code="unknown-shapes",
-            message="the file has the shapes of other sizes of its open dims, so the work of some "
-            "nodes is not known",
-            hint="give the sizes that it was converted with, often 1, with --dim",
+            message="the file leaves sizes open that depend on data or on operators without a "
+            "rule, so the work of some nodes is not known",
         )
 
 

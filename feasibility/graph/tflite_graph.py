@@ -1,19 +1,20 @@
 """Which graph does a TensorFlow Lite file hold? Its operators as ONNX operators of the same work.
 
-Shapes are those of the file, so nothing is inferred. Activations stay in their order (batch,
-height, width, channels); filters get ONNX's, because work is counted from filters and sizes. A
-fused activation function is no node of its own and takes no work.
+Activations stay in their order (batch, height, width, channels); filters get ONNX's, because work
+is counted from filters and sizes. A fused activation function is no node of its own and takes no
+work.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple, TypeAlias
 
 from onnx import NodeProto, helper
 
 from feasibility.graph.attributes import attributes_of
+from feasibility.graph.tflite_shapes import declared_shape, output_shape
 from feasibility.graph.typed_graph import TypedGraph, TypedNode
 from feasibility.graph.value_types import UNKNOWN, Shape, ValueType
 from feasibility.model_file.tflite_file import (
@@ -27,7 +28,6 @@ DOMAIN: Final = "tflite"
 _MAX_BODY_NODES: Final = 40_000
 _MAX_DEPTH: Final = 16
 
-ShapeOf: TypeAlias = Callable[[TfliteTensor], Shape | None]
 _Values: TypeAlias = tuple[ValueType, ...]
 _Attributes: TypeAlias = Mapping[str, "int | list[int]"]
 
@@ -181,45 +181,63 @@ _OPERATORS: Final = {
 
 
 class _Runs(NamedTuple):
-    """What an operator that runs subgraphs is in ONNX, and which options number the subgraphs."""
+    """What an operator that runs subgraphs is in ONNX.
+
+    Attributes:
+        options: Places of the numbers of the subgraphs.
+        first_input: Position of the first input that the subgraphs get.
+    """
 
     op_type: str
     options: tuple[int, ...]
+    first_input: int = 0
 
 
 # The condition of a loop is left out; it is a comparison.
 _BODIES: Final = {
-    "IF": _Runs("If", (0, 1)),
+    "IF": _Runs("If", (0, 1), first_input=1),
     "WHILE": _Runs("Scan", (1,)),
     "CALL": _Runs("CALL", (0,)),
 }
 
 
-def tflite_graph(model: TfliteModel, shape_of: ShapeOf) -> TypedGraph:
-    """The main graph; `shape_of` gives the shape of a tensor for the bound dims."""
-    return _Builder(model, shape_of).graph(0, "", 0)
+def tflite_graph(model: TfliteModel, inputs: Sequence[Shape]) -> TypedGraph:
+    """The main graph with inputs of these shapes."""
+    return _Builder(model).graph(0, "", inputs, 0)
 
 
 @dataclass(slots=True)
 class _Builder:
     model: TfliteModel
-    shape_of: ShapeOf
     body_node_count: int = 0
 
-    def graph(self, position: int, name: str, depth: int) -> TypedGraph:
+    def graph(self, position: int, name: str, inputs: Iterable[Shape], depth: int) -> TypedGraph:
+        """A subgraph with inputs of these shapes, one per input."""
         source = self.model.subgraphs[position]
-        names = {-1: "", **{at: each.name for at, each in enumerate(source.tensors)}}
-        types = {each.name: self._type(each) for each in source.tensors}
+        tensors = {each.name: each for each in source.tensors}
+        names = {-1: "", **dict(enumerate(tensors))}
+        types = {each.name: _declared(each) for each in source.tensors}
+        for at, shape in zip(source.inputs, inputs, strict=False):
+            types[names[at]] = types[names[at]].with_shape(shape)
         constants = {each.name: True for each in source.tensors if each.data is not None}
         initializers = frozenset(constants)
         nodes = []
         for operator in source.operators:
-            inputs = [names[at] for at in operator.inputs]
-            outputs = [names[at] for at in operator.outputs]
-            node = self._node(operator, inputs, outputs, types, depth)
-            if operator.name in _FOLDED and all(constants.get(each, False) for each in inputs):
+            read = [names[at] for at in operator.inputs]
+            made = [names[at] for at in operator.outputs]
+            shapes = tuple(types[each].shape if each else None for each in read)
+            bodies = self._bodies(operator, shapes, depth)
+            for index, each in enumerate(made):
+                if each:
+                    types[each] = types[each].with_shape(
+                        bodies[0].output_types()[index].shape
+                        if bodies and index < len(bodies[0].outputs)
+                        else output_shape(operator, tensors[each], map(tensors.get, read), shapes)
+                    )
+            node = _node(operator, read, made, types, bodies)
+            if operator.name in _FOLDED and all(constants.get(each, False) for each in read):
                 node = replace(node, is_folded=True)
-                constants.update(dict.fromkeys(outputs, True))
+                constants.update(dict.fromkeys(made, True))
             nodes.append(node)
         return TypedGraph(
             name=name,
@@ -232,55 +250,59 @@ class _Builder:
             output_values=(None,) * len(source.outputs),
         )
 
-    def _type(self, tensor: TfliteTensor) -> ValueType:
-        return ValueType(tensor.elem_type, self.shape_of(tensor))
-
-    def _node(
-        self,
-        operator: TfliteOperator,
-        inputs: list[str],
-        outputs: list[str],
-        types: Mapping[str, ValueType],
-        depth: int,
-    ) -> TypedNode:
-        values = tuple(types.get(each, UNKNOWN) for each in inputs)
-        op_type, domain = operator.name, DOMAIN
-        attributes: _Attributes = {}
-        bodies: tuple[TypedGraph, ...] = ()
-        if (work := _work_of(operator)) is not None:
-            order = (*work.needed, *(at for at in range(len(inputs)) if at not in work.needed))
-            inputs = [inputs[at] for at in order]
-            values = work.views(tuple(values[at] for at in order))
-            attributes = work.attributes(operator, values)
-            op_type, domain = work.op_type, ""
-        elif not operator.is_custom and (bodies := self._bodies(operator, depth)):
-            op_type, domain = _BODIES[operator.name].op_type, ""
-        node = NodeProto(op_type=operator.name, domain=DOMAIN, input=inputs, output=outputs)
-        node.attribute.extend(helper.make_attribute(*pair) for pair in attributes.items())
-        return TypedNode(
-            node=node,
-            op_type=op_type,
-            domain=domain,
-            attributes=attributes_of(node),
-            inputs=values,
-            values=(None,) * len(values),
-            outputs=tuple(types.get(each, UNKNOWN) for each in outputs),
-            bodies=bodies,
-            trip_count=None if op_type == "Scan" else 1,
-        )
-
-    def _bodies(self, operator: TfliteOperator, depth: int) -> tuple[TypedGraph, ...]:
+    def _bodies(
+        self, operator: TfliteOperator, shapes: Sequence[Shape | None], depth: int
+    ) -> tuple[TypedGraph, ...]:
         """The subgraphs that an operator runs; none if that leads too far or out of the file."""
-        if operator.name not in _BODIES:
+        runs = None if operator.is_custom else _BODIES.get(operator.name)
+        if runs is None:
             return ()
-        positions = [operator.option(place) for place in _BODIES[operator.name].options]
         subgraphs = self.model.subgraphs
+        positions = [operator.option(place) for place in runs.options]
         if depth >= _MAX_DEPTH or not all(0 <= at < len(subgraphs) for at in positions):
             return ()
         self.body_node_count += sum(len(subgraphs[at].operators) for at in positions)
         if self.body_node_count > _MAX_BODY_NODES:
             return ()
-        return tuple(self.graph(at, f"subgraph {at}", depth + 1) for at in positions)
+        given = [() if shape is None else shape for shape in shapes[runs.first_input :]]
+        return tuple(self.graph(at, f"subgraph {at}", given, depth + 1) for at in positions)
+
+
+def _declared(tensor: TfliteTensor) -> ValueType:
+    return ValueType(tensor.elem_type, declared_shape(tensor))
+
+
+def _node(
+    operator: TfliteOperator,
+    inputs: list[str],
+    outputs: list[str],
+    types: Mapping[str, ValueType],
+    bodies: tuple[TypedGraph, ...],
+) -> TypedNode:
+    values = tuple(types.get(each, UNKNOWN) for each in inputs)
+    op_type, domain = operator.name, DOMAIN
+    attributes: _Attributes = {}
+    if bodies:
+        op_type, domain = _BODIES[operator.name].op_type, ""
+    elif (work := _work_of(operator)) is not None:
+        order = (*work.needed, *(at for at in range(len(inputs)) if at not in work.needed))
+        inputs = [inputs[at] for at in order]
+        values = work.views(tuple(values[at] for at in order))
+        attributes = work.attributes(operator, values)
+        op_type, domain = work.op_type, ""
+    node = NodeProto(op_type=operator.name, domain=DOMAIN, input=inputs, output=outputs)
+    node.attribute.extend(helper.make_attribute(*pair) for pair in attributes.items())
+    return TypedNode(
+        node=node,
+        op_type=op_type,
+        domain=domain,
+        attributes=attributes_of(node),
+        inputs=values,
+        values=(None,) * len(values),
+        outputs=tuple(types.get(each, UNKNOWN) for each in outputs),
+        bodies=bodies,
+        trip_count=None if op_type == "Scan" else 1,
+    )
 
 
 def _work_of(operator: TfliteOperator) -> _Work | None:

@@ -6,6 +6,7 @@ are the places of the fields in its tables; a union takes two, its kind and its 
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import prod
@@ -22,10 +23,13 @@ _MAX_RANK: Final = 64
 _MAX_ENTRIES: Final = 300_000
 _MAX_ELEMENT_COUNT: Final = 2**63 - 1
 _CUSTOM: Final = 32
+# Shapes and axes are integers of these types; longer constants are weights.
+_INTEGERS: Final = {6: "i", 7: "q"}
+_KEPT_BYTES: Final = 1024
 _Item = TypeVar("_Item")
 
 # Names in the order of their numbers, from 0.
-_OPERATOR_NAMES: Final = """
+_NAMES: Final = """
     ADD AVERAGE_POOL_2D CONCATENATION CONV_2D DEPTHWISE_CONV_2D DEPTH_TO_SPACE DEQUANTIZE
     EMBEDDING_LOOKUP FLOOR FULLY_CONNECTED HASHTABLE_LOOKUP L2_NORMALIZATION L2_POOL_2D
     LOCAL_RESPONSE_NORMALIZATION LOGISTIC LSH_PROJECTION LSTM MAX_POOL_2D MUL RELU RELU_N1_TO_1
@@ -57,7 +61,7 @@ _OPERATOR_NAMES: Final = """
     STABLEHLO_WHILE STABLEHLO_GATHER STABLEHLO_TRANSPOSE DILATE STABLEHLO_RNG_BIT_GENERATOR
     REDUCE_WINDOW STABLEHLO_COMPOSITE STABLEHLO_SHIFT_LEFT STABLEHLO_CBRT STABLEHLO_CASE
 """
-_BY_NUMBER: Final = tuple(_OPERATOR_NAMES.split())
+OPERATOR_NAMES: Final = tuple(_NAMES.split())
 # The element types of ONNX in the order of TensorType; 0 for resources and variants.
 _ELEMENT_TYPES: Final = (
     1, 10, 6, 2, 7, 8, 9, 5, 14, 3, 11, 15, 13, 0, 0, 12, 4, 22, 16, 26, 21, 17, 19
@@ -73,6 +77,7 @@ class TfliteTensor:
         elem_type: `TensorProto.DataType`; 0 if ONNX has no such type.
         shape: The shape that the file was converted with.
         signature: The same with -1 for open dims.
+        values: Its values, if it is a short constant of integers.
         data: Its data in the file or beside it; None for what is computed or given.
     """
 
@@ -80,6 +85,7 @@ class TfliteTensor:
     elem_type: int
     shape: tuple[int, ...]
     signature: tuple[int, ...]
+    values: tuple[int, ...] | None
     data: TensorInfo | None
 
 
@@ -217,7 +223,15 @@ class _Reader:
         signature = _shape(table, 7)
         if len(signature) != len(shape):
             signature = shape
-        return TfliteTensor(name, elem_type, shape, signature, data)
+        values = None if data is None else self._values(elem_type, data)
+        return TfliteTensor(name, elem_type, shape, signature, values, data)
+
+    def _values(self, elem_type: int, data: TensorInfo) -> tuple[int, ...] | None:
+        form = _INTEGERS.get(elem_type)
+        if form is None or not data.extents or data.size_bytes > _KEPT_BYTES:
+            return None
+        layout = f"<{data.size_bytes // struct.calcsize(form)}{form}"
+        return struct.unpack(layout, self.buffer.read(data.extents[0][0], struct.calcsize(layout)))
 
     def _weight(
         self, table: Table, name: str, elem_type: int, shape: tuple[int, ...], key: tuple[int, int]
@@ -275,8 +289,8 @@ def _operator_name(code: Table) -> tuple[str, bool]:
     number = max(code.integer(0, "<b"), code.integer(3, "<i"))
     if number == _CUSTOM:
         return code.text(1) or "CUSTOM", True
-    known = 0 <= number < len(_BY_NUMBER)
-    return _BY_NUMBER[number] if known else f"OPERATOR_{number}", False
+    known = 0 <= number < len(OPERATOR_NAMES)
+    return OPERATOR_NAMES[number] if known else f"OPERATOR_{number}", False
 
 
 def _shape(table: Table, index: int) -> tuple[int, ...]:

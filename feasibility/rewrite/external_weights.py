@@ -12,6 +12,7 @@ from feasibility.errors import ChangeError
 from feasibility.facts.reader_process import in_reader_process
 from feasibility.model_file.open_model import ModelFile, open_model
 from feasibility.rewrite.change_process import data_path
+from feasibility.rewrite.require_onnx import require_onnx
 from feasibility.rewrite.weights_plan import WeightsPlan, write_planned
 from feasibility.text import safe_text
 
@@ -26,12 +27,7 @@ def move_weights(source: Path, target: Path) -> None:
         ChangeError: It has no weights that can be moved, or the target cannot be written.
     """
     with open_model(source) as file:
-        if file.format == "ort":
-            raise ChangeError(
-                f"Cannot move the weights of '{safe_text(str(source))}'",
-                "it is in ORT format, which has its weights in the model file",
-                "use the ONNX model that it was made from",
-            )
+        require_onnx(file.format, f"Cannot move the weights of '{safe_text(str(source))}'")
         plan = _plan(file, data_path(target).name)
         if not plan.moved:
             raise ChangeError(
