@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, TypeAlias
 from onnx import NodeProto, helper
 
 from feasibility.graph.attributes import attributes_of
-from feasibility.graph.tflite_shapes import declared_shape, output_shape
+from feasibility.graph.tflite_shapes import declared_shape, filled, output_shape
 from feasibility.graph.typed_graph import TypedGraph, TypedNode
 from feasibility.graph.value_types import UNKNOWN, Shape, ValueType
 from feasibility.model_file.tflite_file import (
@@ -25,7 +25,7 @@ from feasibility.model_file.tflite_file import (
 
 DOMAIN: Final = "tflite"
 # A subgraph is typed at each use, and a few kilobytes of nested uses can become billions of nodes.
-_MAX_BODY_NODES: Final = 40_000
+_MAX_BODY_NODES: Final = 10_000
 _MAX_DEPTH: Final = 16
 
 _Values: TypeAlias = tuple[ValueType, ...]
@@ -228,12 +228,14 @@ class _Builder:
             shapes = tuple(types[each].shape if each else None for each in read)
             bodies = self._bodies(operator, shapes, depth)
             for index, each in enumerate(made):
-                if each:
-                    types[each] = types[each].with_shape(
-                        bodies[0].output_types()[index].shape
-                        if bodies and index < len(bodies[0].outputs)
-                        else output_shape(operator, tensors[each], map(tensors.get, read), shapes)
-                    )
+                if not each:
+                    continue
+                shape = (
+                    _after(bodies, index, tensors[each])
+                    if bodies
+                    else output_shape(operator, tensors[each], map(tensors.get, read), shapes)
+                )
+                types[each] = types[each].with_shape(shape)
             node = _node(operator, read, made, types, bodies)
             if operator.name in _FOLDED and all(constants.get(each, False) for each in read):
                 node = replace(node, is_folded=True)
@@ -266,6 +268,12 @@ class _Builder:
             return ()
         given = [() if shape is None else shape for shape in shapes[runs.first_input :]]
         return tuple(self.graph(at, f"subgraph {at}", given, depth + 1) for at in positions)
+
+
+def _after(bodies: Iterable[TypedGraph], index: int, output: TfliteTensor) -> Shape:
+    """The shape of an output on which all bodies agree."""
+    ends = {body.output_types()[index].shape for body in bodies if index < len(body.outputs)}
+    return filled(declared_shape(output), ends.pop() if len(ends) == 1 else None)
 
 
 def _declared(tensor: TfliteTensor) -> ValueType:

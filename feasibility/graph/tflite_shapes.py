@@ -74,16 +74,17 @@ def output_shape(
         found = tuple(rule(_Open(operator, shapes, values, declared)))
     except _REFUSALS:
         return declared
-    if len(found) != len(declared):
+    return filled(declared, found)
+
+
+def filled(declared: Shape, found: Shape | None) -> Shape:
+    """The shape with the sizes that were found for its open dims."""
+    if found is None or len(found) != len(declared):
         return declared
     return tuple(
-        _possible(size) if known is None else known
+        (size if size is not None and 0 <= size <= LARGEST else None) if known is None else known
         for known, size in zip(declared, found, strict=True)
     )
-
-
-def _possible(size: int | None) -> int | None:
-    return size if size is not None and 0 <= size <= LARGEST else None
 
 
 def _same(call: _Open) -> Shape:
@@ -268,7 +269,7 @@ _BY_RULE: Final[dict[_Rule, str]] = {
         ABS BITCAST CAST CEIL COS CUMSUM DEQUANTIZE DYNAMIC_UPDATE_SLICE ELU EXP FAKE_QUANT FLOOR
         GELU HARD_SWISH L2_NORMALIZATION LEAKY_RELU LOCAL_RESPONSE_NORMALIZATION LOG LOGICAL_NOT
         LOGISTIC LOG_SOFTMAX NEG QUANTIZE RELU RELU6 RELU_0_TO_1 RELU_N1_TO_1 REVERSE_SEQUENCE
-        REVERSE_V2 ROUND RSQRT SIGN SIN SOFTMAX SQRT SQUARE TANH WHILE ZEROS_LIKE""",
+        REVERSE_V2 ROUND RSQRT SIGN SIN SOFTMAX SQRT SQUARE TANH ZEROS_LIKE""",
     _broadcast: """
         ADD ADD_N ATAN2 BITWISE_XOR DIV EQUAL FLOOR_DIV FLOOR_MOD GREATER GREATER_EQUAL LESS
         LESS_EQUAL LOGICAL_AND LOGICAL_OR MAXIMUM MINIMUM MUL NOT_EQUAL POW PRELU RIGHT_SHIFT SELECT

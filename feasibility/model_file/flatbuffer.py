@@ -72,12 +72,13 @@ class Flatbuffer:
         return data
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Table:
     """One table; its fields are named by their index in the schema."""
 
     buffer: Flatbuffer
     position: int
+    _offsets: tuple[int, ...] | None = None
 
     def integer(self, index: int, form: str = "<q") -> int:
         """A scalar field; 0 if it is absent."""
@@ -150,9 +151,13 @@ class Table:
         return self.buffer.read(position + 4, length).decode("utf-8", "replace")
 
     def _place(self, index: int) -> int | None:
-        layout = self.position - self.buffer.number("<i", self.position)
-        entry = 4 + 2 * index
-        if entry + 2 > self.buffer.number("<H", layout):
-            return None
-        offset = self.buffer.number("<H", layout + entry)
+        if self._offsets is None:
+            self._offsets = self._layout()
+        offset = self._offsets[index] if index < len(self._offsets) else 0
         return self.position + offset if offset else None
+
+    def _layout(self) -> tuple[int, ...]:
+        """Where the fields lie in the table; 0 for those that are absent."""
+        layout = self.position - self.buffer.number("<i", self.position)
+        count = max(self.buffer.number("<H", layout) - 4, 0) // 2
+        return struct.unpack(f"<{count}H", self.buffer.read(layout + 4, 2 * count))
