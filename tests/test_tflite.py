@@ -31,6 +31,7 @@ from feasibility.records.changes import ChangeCode
 from feasibility.records.facts import ModelFacts, NodeFacts
 from feasibility.records.fit import FitTargets
 from feasibility.records.workload import InputPlan
+from feasibility.render.reports.inspect import inspect_report
 from feasibility.rewrite.rewrite_model import rewrite_model
 from tests.projection_samples import board, latency, resnet101
 from tests.tflite_bytes import (
@@ -154,6 +155,8 @@ def test_another_batch_multiplies_the_work_behind_changed_layouts_too() -> None:
     """This file folds its images into a batch of 25 and back; its placeholders say one."""
     facts = inspect_model(CORPUS / ULTRAFACE, dims={"input_1.0": 3})
     assert facts.macs == 3 * 100_418_560
+    shapes = {node.name: node.output_shape for node in facts.nodes}
+    assert (shapes["Identity"], shapes["Identity_1"]) == ((3, 4420, 4), (3, 4420, 2))
     with pytest.raises(InputError, match=r"open dims are input_1\.0"):
         inspect_model(CORPUS / ULTRAFACE, dims={"batch": 3})
 
@@ -355,6 +358,21 @@ def test_what_is_not_in_the_table_keeps_its_name_and_has_unknown_work(path: Path
     assert unknown.message == "the work of FlexRoll, SVDF is not known and does not count"
 
 
+def test_the_report_shows_the_format_and_the_operators_as_the_file_names_them(path: Path) -> None:
+    tensors = [Tensor("x", (1, 8)), weight("w", 8, 8), Tensor("y", (1, 8)), Tensor("z", (1, 8))]
+    operators = [Operator("FULLY_CONNECTED", (0, 1), (2,)), Operator("FlexRoll", (2,), (3,))]
+    facts = read(path, Subgraph(tensors, operators, (0,), (3,)))
+    head, table = inspect_report(facts)
+    assert head is not None
+    rows = {row.label: row.text for row in head.rows}
+    assert rows["file"].endswith("on disk, TensorFlow Lite, from made by hand")
+    assert rows["work"].endswith("1 node of unknown work not counted")
+    assert rows["custom"] == "tflite:FlexRoll; missing in standard builds of LiteRT"
+    assert table is not None
+    assert table.grid is not None
+    assert [row[0] for row in table.grid.rows] == ["FULLY_CONNECTED", "FlexRoll"]
+
+
 def test_custom_operators_of_all_builds_are_not_missing(path: Path) -> None:
     tensors = [Tensor("x", (1, 8)), Tensor("y", (1, 8))]
     facts = read(path, Subgraph(tensors, [Operator("Mfcc", (0,), (1,))], (0,), (1,)))
@@ -498,6 +516,72 @@ def test_sizes_are_carried_through_open_dims(path: Path) -> None:
     assert facts.macs == 2 * 18 * 15 * 8 * 27
     # What the user does not give is assumed as for ONNX: one picture of a usual size.
     assert read(path, graph).dims == {"x.0": 1, "x.1": 224, "x.2": 224}
+
+
+def ints(*values: int) -> Tensor:
+    """A constant of axes or sizes."""
+    return Tensor("ints", (len(values),), INT32, struct.pack(f"<{len(values)}i", *values))
+
+
+def wide(shape: tuple[int, ...], *signature: int) -> Tensor:
+    """A tensor with open dims, the placeholder 1 for each."""
+    return Tensor("", tuple(max(size, 1) for size in shape), signature=signature or shape)
+
+
+def options(*values: int) -> dict[int, Scalar | Item]:
+    return {index: Scalar("i", value) for index, value in enumerate(values)}
+
+
+X = wide((-1, 6, -1, 8))
+# operator, inputs after an x of 2x6x10x8 whose first and third dim are open, options, its output
+SIZED: list[tuple[str, list[Tensor], dict[int, Scalar | Item], tuple[int, ...]]] = [
+    ("ADD", [Tensor("", (10, 1))], {}, (2, 6, 10, 8)),
+    ("MAXIMUM", [Tensor("", (5, 1, 1, 1, 1))], {}, (5, 2, 6, 10, 8)),
+    ("TRANSPOSE", [ints(2, 0, 3, 1)], {}, (10, 2, 8, 6)),
+    ("TILE", [ints(3, 1, 2, 1)], {}, (6, 6, 20, 8)),
+    ("PAD", [ints(0, 1, 0, 0, 2, 3, 0, 0)], {}, (3, 6, 15, 8)),
+    ("SLICE", [ints(0, 0, 4, 0), ints(-1, 6, -1, 8)], {}, (2, 6, 6, 8)),
+    ("STRIDED_SLICE", [ints(0, 1), ints(0, 3), ints(1, 1)], options(1, 1), (2, -2, 10, 8)),
+    ("CONCATENATION", [Tensor("", (2, 6, 3, 8))], options(-2), (2, 6, 13, 8)),
+    ("PACK", [X], options(0, -1), (2, 6, 10, 8, 2)),
+    ("UNPACK", [], options(6, 1), (2, 10, 8)),
+    ("SPLIT_V", [ints(2, 4), ints(1)], {}, (2, -2, 10, 8)),
+    ("MEAN", [ints(0, -1)], {0: Scalar("b", 1)}, (1, 6, 10, 1)),
+    ("SUM", [ints(1, -1)], {}, (2, 10)),
+    ("ARG_MAX", [ints(3)], {}, (2, 6, 10)),
+    ("TOPK_V2", [ints(4)], {}, (2, 6, 10, -4)),
+    ("GATHER", [Tensor("", (5, 4), INT32)], options(3), (2, 6, 10, 5, 4)),
+    ("EMBEDDING_LOOKUP", [Tensor("", (99, 7))], {}, (2, 6, 10, 8, 7)),
+    ("BATCH_MATMUL", [Tensor("", (8, 5))], {}, (2, 6, 10, -5)),
+    ("FULLY_CONNECTED", [Tensor("", (5, 8))], {}, (2, 6, 10, -5)),
+    ("FULLY_CONNECTED", [Tensor("", (5, 48))], {}, (20, -5)),
+    ("RESHAPE", [ints(-1, 16)], {}, (60, -16)),
+    ("RESHAPE", [ints(-1, -1, 4)], {}, (2, 120, -4)),
+    ("SPACE_TO_BATCH_ND", [ints(2, 5)], {}, (20, -3, -2, -8)),
+    ("RESIZE_BILINEAR", [ints(12, 20)], {}, (2, -12, -20, -8)),
+    ("CONV_2D", [Tensor("", (7, 3, 3, 8))], options(0, 4, 3), (2, 2, 3, -7)),
+    ("CONV_2D", [Tensor("", (7, 3, 4, 8))], {0: Scalar("b", 1), 4: Scalar("i", 2)}, (2, 4, 4, -7)),
+    ("DEPTHWISE_CONV_2D", [Tensor("", (1, 3, 3, 8))], options(1, 1, 1), (2, 4, 8, -8)),
+    ("MAX_POOL_2D", [], options(1, 2, 3, 4, 3), (2, 2, 4, -8)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SIZED, ids=[f"{case[0]} {case[3]}" for case in SIZED])
+def test_open_dims_get_the_size_that_their_operator_gives_them(
+    path: Path, case: tuple[str, list[Tensor], dict[int, Scalar | Item], tuple[int, ...]]
+) -> None:
+    """A size below zero is one that the file has; the others are open."""
+    name, others, parameters, shape = case
+    signature = [max(-size, -1) for size in shape]
+    inputs = tuple(range(1 + len(others)))
+    given = (0, *(at for at in inputs[1:] if not others[at - 1].data))
+    tensors = [replace(X, name="x"), *others, wide(tuple(signature))]
+    graph = Subgraph(tensors, [Operator(name, inputs, (len(inputs),), parameters)], given, ())
+    dims = {"x.0": 2, "x.2": 10}
+    for at in given[1:]:
+        dims |= {f"tensor#{at}.{axis}": dims[f"x.{axis}"] for axis in (0, 2) if others[at - 1] is X}
+    [node] = read(path, graph, dims=dims).nodes
+    assert node.output_shape == tuple(map(abs, shape))
 
 
 def test_a_size_that_depends_on_data_is_unknown_and_said(path: Path) -> None:
