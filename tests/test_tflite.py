@@ -380,6 +380,14 @@ def test_custom_operators_of_all_builds_are_not_missing(path: Path) -> None:
     assert [notice.code for notice in facts.warnings] == ["unknown-work"]
 
 
+def test_a_custom_operator_with_the_name_of_a_builtin_is_a_custom_one(path: Path) -> None:
+    tensors = [Tensor("x", (1, 8)), wide((-1, 8))]
+    facts = read(path, Subgraph(tensors, [Operator("CUSTOM:ADD", (0,), (1,))], (0,), (1,)))
+    [node] = facts.nodes
+    assert (node.op_type, node.flops, node.output_shape) == ("ADD", None, None)
+    assert facts.custom_operators == ("tflite:ADD",)
+
+
 def test_weights_widened_once_take_no_work_in_a_run(path: Path) -> None:
     tensors = [
         Tensor("x", (1, 8)),

@@ -97,7 +97,7 @@ def weight(name: str, *shape: int, kind: int = FLOAT) -> Tensor:
 
 @dataclass(frozen=True)
 class Operator:
-    """An operator by its name in the schema; another name is that of a custom one."""
+    """An operator by its name in the schema; others, and those after CUSTOM:, are custom ones."""
 
     name: str
     inputs: tuple[int, ...]
@@ -162,6 +162,6 @@ def tflite_bytes(*subgraphs: Subgraph, extra: dict[int, Scalar | Item] | None = 
 
 def _code(name: str) -> Item:
     if name not in OPERATOR_NAMES:
-        return {0: Scalar("b", 32), 1: name, 3: Scalar("i", 32)}
+        return {0: Scalar("b", 32), 1: name.removeprefix("CUSTOM:"), 3: Scalar("i", 32)}
     number = OPERATOR_NAMES.index(name)
     return {0: Scalar("b", min(number, 127)), 3: Scalar("i", number)}

@@ -237,7 +237,7 @@ class _Builder:
                 )
                 types[each] = types[each].with_shape(shape)
             node = _node(operator, read, made, types, bodies)
-            if operator.name in _FOLDED and all(constants.get(each, False) for each in read):
+            if operator.builtin in _FOLDED and all(constants.get(each, False) for each in read):
                 node = replace(node, is_folded=True)
                 constants.update(dict.fromkeys(made, True))
             nodes.append(node)
@@ -256,7 +256,7 @@ class _Builder:
         self, operator: TfliteOperator, shapes: Sequence[Shape | None], depth: int
     ) -> tuple[TypedGraph, ...]:
         """The subgraphs that an operator runs; none if that leads too far or out of the file."""
-        runs = None if operator.is_custom else _BODIES.get(operator.name)
+        runs = _BODIES.get(operator.builtin)
         if runs is None:
             return ()
         subgraphs = self.model.subgraphs
@@ -315,7 +315,7 @@ def _node(
 
 def _work_of(operator: TfliteOperator) -> _Work | None:
     """The ONNX operator of the same work; None if it is not known."""
-    work = None if operator.is_custom else _OPERATORS.get(operator.name)
+    work = _OPERATORS.get(operator.builtin)
     if work is None or max(work.needed, default=-1) >= len(operator.inputs):
         return None
     return work if work.applies(operator) else None

@@ -66,7 +66,7 @@ def output_shape(
 ) -> Shape:
     """The shape of an output, its open dims sized as far as the inputs fix them."""
     declared = declared_shape(output)
-    rule = _RULES.get(operator.name)
+    rule = _RULES.get(operator.builtin)
     if rule is None or None not in declared:
         return declared
     values = tuple(None if each is None else each.values for each in inputs)

@@ -104,6 +104,11 @@ class TfliteOperator:
     outputs: tuple[int, ...]
     options: Table | None
 
+    @property
+    def builtin(self) -> str:
+        """Name in the schema; empty for a custom operator, whose name means nothing here."""
+        return "" if self.is_custom else self.name
+
     def option(self, index: int, form: str = "<i") -> int:
         """One parameter; 0 if it is absent."""
         return 0 if self.options is None else self.options.integer(index, form)
