@@ -22,8 +22,7 @@ from feasibility.records.facts import ModelFormat
 from feasibility.text import safe_text
 
 HEAD_BYTES: Final = 4096
-# Flatbuffers have an identifier at byte 4.
-_IDENTIFIERS: Final[dict[bytes, ModelFormat]] = {b"ORTM": "ort", b"TFL3": "tflite"}
+_SIGNATURES: Final[dict[bytes, ModelFormat]] = {b"ORTM": "ort", b"TFL3": "tflite"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,7 @@ def open_model(path: Path) -> Iterator[ModelFile]:
         other = format_of_bytes(head, identity.size_bytes, path.name)
         if other is not None:
             raise ModelError(what, other.why, other.hint)
-        yield ModelFile(path, descriptor, identity, _IDENTIFIERS.get(head[4:8], "onnx"))
+        yield ModelFile(path, descriptor, identity, _SIGNATURES.get(head[4:8], "onnx"))
     except OSError as error:
         raise ModelError(what, _reason(error), "check the disk or network that holds it") from error
     finally:

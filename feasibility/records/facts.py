@@ -16,12 +16,14 @@ from feasibility.records.shared_fields import (
     doc,
 )
 
-ModelFormat: TypeAlias = Literal["onnx", "ort", "tflite"]
 OperatorClass: TypeAlias = Literal[
     "conv", "depthwise_conv", "pointwise_conv", "matmul", "attention", "recurrent", "normalization",
     "elementwise", "reduction", "data_movement", "lookup", "quantization", "tree", "control_flow",
     "other",
 ]  # fmt: skip
+
+
+ModelFormat: TypeAlias = Literal["onnx", "ort", "tflite"]
 
 
 class ExternalFile(Record, frozen=True, kw_only=True):
