@@ -26,6 +26,7 @@ WRITES_MESSAGES = {
     "commands.parse_check_options",
     "commands.zoo",
     "facts.model_facts",
+    "facts.unique_parameters",
     "facts.reader_process",
     "deploy.card_figures",
     "deploy.model_card",
