@@ -14,7 +14,7 @@ from feasibility.compare.engine_outputs import EngineOutputs
 from feasibility.compare.figures import Side
 from feasibility.compare.runs_in_turns import ModelInTurn, measure_in_turns
 from feasibility.compare.subjects import LABELS, model_subject, require_several
-from feasibility.errors import FeasibilityError
+from feasibility.errors import FeasibilityError, UsageError
 from feasibility.measure.inputs_that_run import read_to_run
 from feasibility.measure.measure_model import measure_reading
 from feasibility.measure.measure_options import MeasureOptions, Progress, no_progress
@@ -42,7 +42,8 @@ def compare_engines(
         progress: Called with the steps of all engines together.
 
     Raises:
-        FeasibilityError: The reference cannot run the model, or none of the others can.
+        FeasibilityError: The reference cannot run the model, or none of the others can; then it is
+            the error of the first of them.
     """
     require_several(engines)
     steps = Steps(progress, len(engines))
@@ -54,6 +55,7 @@ def compare_engines(
     reading = replace(reading, plans=(models[0].plan,))
     outputs: list[ComparedOutputs] = []
     notices: list[Notice] = []
+    failures: list[FeasibilityError] = []
     with scratch_folder() as folder:
         output_names = [each.name for each in reading.facts.outputs]
         check = EngineOutputs(models[0].passes, models[0].plan, output_names, folder)
@@ -65,13 +67,14 @@ def compare_engines(
                 drift = check.checked(local_passes(reading.path, own[number]))
                 profile = measure_reading(reading, own[number], steps.of(number, names[number]))
             except FeasibilityError as error:
-                if number == len(engines) - 1 and len(models) == 1 and not notices:
-                    raise
+                failures.append(error)
                 notices.append(_failed(engines[number], error))
                 continue
             outputs.append(ComparedOutputs(subject=LABELS[len(models)], drift=drift))
             models.append(ModelInTurn(reading, own[number], profile))
-    round_count = measure_in_turns(models, steps.show_round) if len(models) > 1 else 0
+    if len(models) == 1:
+        raise failures[0] if failures else _one_engine(notices)
+    round_count = measure_in_turns(models, steps.show_round)
     sides = [Side(model.profile, model.series) for model in models]
     return compare_profiles(
         [model_subject(path, model.options.engine) for model in models],
@@ -103,6 +106,14 @@ def _same_precision(engine: EngineName) -> Notice:
     return Notice(
         code="same-precision",
         message=f"{engine} is left out: on this processor, {title} computes in float32 by default",
+    )
+
+
+def _one_engine(left_out: Sequence[Notice]) -> UsageError:
+    return UsageError(
+        "Cannot compare engines",
+        "; ".join(each.message for each in left_out),
+        "name another engine, for example --engines onnxruntime,openvino",
     )
 
 
