@@ -79,8 +79,8 @@ def _require_the_same(output: OutputDrift) -> None:
     if output.relative_ratio > _MOST_RELATIVE_RATIO:
         raise ChangeError(
             _WHAT,
-            f"{what}: it differs by {format_percent(output.relative_ratio)} of the largest value, "
-            f"at most {format_percent(_MOST_RELATIVE_RATIO)} is accepted",
+            f"{what}: it differs by more than {format_percent(_MOST_RELATIVE_RATIO)} of the "
+            "largest value",
         )
 
 
