@@ -294,7 +294,7 @@ def test_a_profile_of_another_form_is_an_error(tmp_path: Path, text: str) -> Non
     """Which the measurement reports as a pass that failed."""
     file = tmp_path / "profile.json"
     file.write_text(text)
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"truncated|required|Expected"):
         openvino_profile.read_trace(file)
 
 
