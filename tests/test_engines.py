@@ -38,7 +38,7 @@ Cli = Callable[..., Result]
     ("name", "hint"),
     [
         ("openvin", "did you mean openvino?"),
-        ("OpenVINO-defalt", "did you mean openvino-default?"),
+        ("OPENVIN-DEFALT", "did you mean openvino-default?"),
         ("", "the default is onnxruntime"),
         ("tensorflow", "the default is onnxruntime"),
     ],
