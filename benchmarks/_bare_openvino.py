@@ -46,6 +46,7 @@ def main() -> None:
         "inference_peak_bytes": after["VmHWM"] - before["VmRSS"],
         "inference_anonymous_bytes": after["RssAnon"] - before["RssAnon"],
         "median_ns": samples[(len(samples) - 1) // 2],
+        "fastest_ns": samples[0],
     }
     sys.stdout.write(json.dumps(reply))
 
