@@ -16,9 +16,9 @@ from onnx import TensorProto, helper, numpy_helper
 from feasibility.commands.app import run
 from feasibility.compare import compare_engines, runs_in_turns
 from feasibility.compare.compare_profiles import compare_profiles
-from feasibility.compare.engine_outputs import EngineOutputs
 from feasibility.errors import FeasibilityError, ModelError, UsageError
 from feasibility.json_documents import decode
+from feasibility.measure.engine_outputs import EngineOutputs
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.passes import Passes
 from feasibility.records.comparison import ComparedOutputs, Comparison
@@ -159,7 +159,7 @@ def test_a_model_that_no_other_engine_runs_is_the_error(cli: Cli, tmp_path: Path
 def profile_of(engine: EngineName) -> Profile:
     return replace(
         reference(),
-        workload=replace(reference().workload, engine=engine, runtime=engine, inputs=()),
+        workload=replace(reference().workload, engine=engine, runtime=engine, inputs=(), dims={}),
     )
 
 

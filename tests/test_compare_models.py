@@ -228,7 +228,7 @@ def test_models_with_other_inputs_are_refused_before_measuring(tmp_path: Path) -
     [
         (0, "no model or profile is given"),
         (1, "only one model or profile is given"),
-        (5, "5 models or profiles are given; the highest number is 4"),
+        (7, "7 models or profiles are given; the highest number is 6"),
     ],
 )
 def test_two_to_four_are_compared(count: int, why: str) -> None:

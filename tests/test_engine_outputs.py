@@ -11,9 +11,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import pytest
 
-from feasibility.compare import engine_outputs
-from feasibility.compare.engine_outputs import EngineOutputs
 from feasibility.errors import ChangeError
+from feasibility.measure import engine_outputs
+from feasibility.measure.engine_outputs import EngineOutputs
 from feasibility.measure.model_outputs import ModelOutputs
 from feasibility.records.workload import Fill, InputPlan, InputSpec
 

@@ -19,12 +19,19 @@ from feasibility.errors import HostError, UsageError
 from feasibility.json_documents import read_document
 from feasibility.measure import measurement_warnings
 from feasibility.measure.instruments import openvino_profile
+from feasibility.records.facts import ModelFormat
 from feasibility.records.profile import Profile
 from feasibility.records.workload import EngineName
 from feasibility.runners.child import child_timing
 from feasibility.runners.child_command import CHILD_FOLDER
 from feasibility.runners.child_protocol import Done, MemoryReading, Ready
-from feasibility.runners.engines import ENGINES, engine_named, with_own_precision
+from feasibility.runners.engines import (
+    ENGINES,
+    engine_named,
+    require_format,
+    usual_engine,
+    with_variants,
+)
 from tests import tiny_models
 from tests.cli import Result, cli
 from tests.test_child_process import measure
@@ -75,13 +82,31 @@ def test_an_engine_that_is_not_installed_says_how_to_install_it(
         (["onnxruntime", "openvino-default"], ["onnxruntime", "openvino-default"]),
         (["openvino-default", "openvino"], ["openvino-default", "openvino"]),
         (["onnxruntime", "onnxruntime"], ["onnxruntime"]),
+        (["onnxruntime", "mnn"], ["onnxruntime", "mnn", "mnn-external"]),
     ],
 )
-def test_an_engine_is_followed_by_its_own_precision(
+def test_an_engine_is_followed_by_its_other_ways(
     names: list[EngineName], found: list[EngineName]
 ) -> None:
     """Each engine once; the first one stays the reference."""
-    assert [*with_own_precision(names)] == found
+    assert [*with_variants(names)] == found
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "why"),
+    [
+        ("openvino", "ort", "it is in ORT format, and OpenVINO reads ONNX"),
+        ("litert", "onnx", "it is in ONNX, and LiteRT reads TFLite format"),
+        ("onnxruntime", "tflite", "and ONNX Runtime reads ONNX and ORT format"),
+    ],
+)
+def test_an_engine_refuses_other_formats(name: EngineName, form: ModelFormat, why: str) -> None:
+    """With the engine that reads the file."""
+    with pytest.raises(UsageError) as caught:
+        require_format(name, form)
+    assert why in caught.value.message
+    assert caught.value.hint == f"use --engine {usual_engine(form)}"
+    require_format(usual_engine(form), form)
 
 
 def test_every_engine_has_a_module_of_the_child() -> None:

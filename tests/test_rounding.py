@@ -25,7 +25,7 @@ WRITES_MESSAGES = {
     "commands.host_checks",
     "commands.parse_check_options",
     "commands.zoo",
-    "compare.engine_outputs",
+    "measure.engine_outputs",
     "facts.model_facts",
     "facts.reader_process",
     "deploy.model_card",

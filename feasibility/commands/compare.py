@@ -37,7 +37,7 @@ def compare(
             metavar="A B...",
             show_default=False,
             help="Models, profiles that `measure -o` wrote, or folders that `fit -o` wrote; at "
-            "most 4. A is the reference. With --engines: one model.",
+            "most 6. A is the reference. With --engines: one model.",
         ),
     ] = None,
     *,
@@ -104,7 +104,7 @@ def _compare_engines(
     paths: Sequence[Path], names: str, options: MeasureOptions, progress: Progress
 ) -> Comparison:
     from feasibility.compare.compare_engines import compare_engines
-    from feasibility.runners.engines import engine_named, with_own_precision
+    from feasibility.runners.engines import engine_named, with_variants
 
     if len(paths) != 1:
         raise UsageError(
@@ -113,7 +113,7 @@ def _compare_engines(
             "give one model: feasibility compare MODEL --engines onnxruntime,openvino",
         )
     engines = [engine_named(name.strip()) for name in names.split(",")]
-    return compare_engines(paths[0], with_own_precision(engines), options, progress)
+    return compare_engines(paths[0], with_variants(engines), options, progress)
 
 
 def _subjects(paths: Sequence[Path]) -> list[Subject]:

@@ -37,7 +37,7 @@ def measure(
     inputs: InputOptions,
     threads: ThreadsOption = 1,
     on: OnOption = None,
-    engine: EngineOption = "onnxruntime",
+    engine: EngineOption = None,
     measuring: MeasuringOptions,
     out: ReportOptions,
 ) -> None:

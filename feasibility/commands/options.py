@@ -43,11 +43,11 @@ TimeoutOption: TypeAlias = Annotated[
     ),
 ]
 EngineOption: TypeAlias = Annotated[
-    str,
+    str | None,
     single_option(
         "--engine NAME",
-        "Engine that runs the model: onnxruntime, openvino (computes in float32), or "
-        "openvino-default (in a type of its choice).",
+        "Engine that runs the model: onnxruntime, openvino, mnn, litert (for .tflite files); "
+        "default: onnxruntime, or litert for .tflite files. docs/engines.md has all names.",
         heading=MEASURING,
     ),
 ]
@@ -146,7 +146,7 @@ def measure_options(
     inputs: InputOptions,
     measuring: MeasuringOptions,
     threads: int,
-    engine: str = "onnxruntime",
+    engine: str | None = None,
 ) -> MeasureOptions:
     """The options of a measurement."""
     from feasibility.measure.measure_options import MeasureOptions
@@ -162,7 +162,7 @@ def measure_options(
         run_count=measuring.runs,
         timeout_s=measuring.timeout,
         provider=measuring.provider,
-        engine=engine_named(engine),
+        engine=None if engine is None else engine_named(engine),
         seed=inputs.seed,
     )
 

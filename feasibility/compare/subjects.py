@@ -16,7 +16,7 @@ from feasibility.records.session_options import SessionOptions
 from feasibility.records.workload import STEADY_ENVIRONMENT, EngineName, RuntimeSettings
 from feasibility.text import safe_text
 
-LABELS: Final = "ABCD"
+LABELS: Final = "ABCDEF"
 SUBJECT_COUNT_MAX: Final = len(LABELS)
 _DEPLOYED: Final = "deployed"
 
@@ -95,7 +95,7 @@ def require_several(subjects: Sequence[object]) -> None:
     """Refuses one subject, which has nothing to be compared with, and too many for a report.
 
     Raises:
-        UsageError: There are fewer than two, or more than four.
+        UsageError: There are fewer than two, or more than six.
     """
     if len(subjects) < 2:
         raise UsageError(

@@ -56,7 +56,7 @@ class PassResults:
 def build_profile(reading: ModelReading, passes: Passes, results: PassResults) -> Profile:
     """The profile of a model."""
     facts, session = facts_for(results.plan, reading), passes.session
-    if not passes.engine.has_ort_settings:
+    if not passes.engine.is_onnxruntime:
         facts = replace(facts, modelled_memory=(), changed_memory=())
     versions = results.plain.sent(Ready).versions
     done, load_ns = results.plain.sent(Done), results.plain.sent(Loaded).load_ns
@@ -86,7 +86,7 @@ def build_profile(reading: ModelReading, passes: Passes, results: PassResults) -
         if passes.options.settings.has_steady_allocator
         else default_range(results.defaults),
         anatomy=_anatomy(results, _model_files(reading, passes))
-        if passes.engine.has_ort_settings
+        if passes.engine.is_onnxruntime
         else None,
         timeline=_timeline(results),
         latency=latency,

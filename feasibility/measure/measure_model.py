@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from feasibility.errors import UsageError
 from feasibility.measure import measurement_warnings
 from feasibility.measure.build_profile import PassResults, build_profile
 from feasibility.measure.child_errors import child_error
+from feasibility.measure.converted_model import converted_model
 from feasibility.measure.default_allocator_range import largest_peak_bytes, measure_range
 from feasibility.measure.gpu_pass import gpu_memory
 from feasibility.measure.inputs_that_run import first_that_runs, read_to_run
@@ -24,6 +26,7 @@ from feasibility.records.profile import Profile
 from feasibility.records.shared_fields import Notice
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Done, Failed
+from feasibility.runners.engines import ENGINES
 from feasibility.runners.session import LocalRunner, Runner
 from feasibility.temporary_folders import scratch_folder
 
@@ -53,7 +56,17 @@ def measure_model(
     """
     options = options or MeasureOptions()
     progress(0, STEP_COUNT, _STEPS[0])
-    return measure_reading(read_to_run(path, options), options, progress, runner)
+    reading = read_to_run(path, options)
+    if options.engine is None or not ENGINES[options.engine].converts:
+        return measure_reading(reading, options, progress, runner)
+    if runner is not None and runner.name != "local":
+        raise UsageError(
+            f"Cannot run the model with {ENGINES[options.engine].title} on {runner.name}",
+            "models are converted for it on this machine only",
+            "leave out --on, or use another engine",
+        )
+    with converted_model(reading, options) as converted:
+        return converted.described(measure_reading(converted.reading, options, progress))
 
 
 def measure_reading(
@@ -163,7 +176,8 @@ class _FurtherPasses:
         if done is None or done.profile_path is None:
             return
         try:
-            self.results.trace = _TRACES[self.passes.engine.child](self._fetch(done.profile_path))
+            read_trace = _TRACES[self.passes.engine.child]
+            self.results.trace = read_trace(self._fetch(done.profile_path))
         except (OSError, ValueError) as error:
             self._warn_failed("operator", str(error))
 

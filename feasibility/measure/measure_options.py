@@ -53,7 +53,8 @@ class MeasureOptions:
 
     `recipe` names how the model was changed, `settings` say how the runtime is set up for it.
     `timeout_s` is for one pass. Without a number of warm-up runs, the child runs until the latency
-    settles; without a number of runs, until the median is known well.
+    settles; without a number of runs, until the median is known well. Without an engine, it is the
+    usual one for the format of the file.
     """
 
     dims: Mapping[str, int] = field(default_factory=dict)
@@ -64,7 +65,7 @@ class MeasureOptions:
     run_count: int | None = None
     timeout_s: float = DEFAULT_TIMEOUT_S
     provider: str = "cpu"
-    engine: EngineName = "onnxruntime"
+    engine: EngineName | None = None
     seed: int = 0
     recipe: str = "as-is"
     settings: RuntimeSettings = field(default_factory=_own_settings)
@@ -72,7 +73,7 @@ class MeasureOptions:
     def __post_init__(self) -> None:
         """Refuses an unknown provider, or one of another engine, before the model is read."""
         provider = self.provider_name
-        if self.engine != "onnxruntime" and provider != PROVIDERS["cpu"]:
+        if self.engine not in (None, "onnxruntime") and provider != PROVIDERS["cpu"]:
             raise UsageError(
                 f"Cannot use --provider {safe_text(self.provider)} with {self.engine}",
                 "execution providers are parts of ONNX Runtime",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import posixpath
 from collections.abc import Callable, Iterator, Sequence
@@ -16,9 +17,16 @@ from msgspec.structs import replace
 from feasibility.errors import ModelError
 from feasibility.measure.child_errors import child_error
 from feasibility.measure.measure_options import MeasureOptions
+from feasibility.model_file.open_model import format_of_file
 from feasibility.records.model_reading import ModelReading
 from feasibility.records.shared_fields import AllocatorSetting
-from feasibility.records.workload import STEADY_ENVIRONMENT, InputPlan, InputSpec, Workload
+from feasibility.records.workload import (
+    STEADY_ENVIRONMENT,
+    EngineName,
+    InputPlan,
+    InputSpec,
+    Workload,
+)
 from feasibility.runners.child_process import ChildResult, Watcher, run_children
 from feasibility.runners.child_protocol import (
     Done,
@@ -29,7 +37,13 @@ from feasibility.runners.child_protocol import (
     Request,
     Schedule,
 )
-from feasibility.runners.engines import ENGINES, Engine
+from feasibility.runners.engines import (
+    ENGINES,
+    Engine,
+    require_format,
+    require_installed,
+    usual_engine,
+)
 from feasibility.runners.session import LocalSession, Runner, Session, StagedFile
 from feasibility.text import safe_text
 from feasibility.units import SECOND_NS
@@ -56,9 +70,27 @@ _ENVIRONMENTS: Final = {"steady": STEADY_ENVIRONMENT, "timeline": STEADY_ENVIRON
 
 
 def local_passes(path: Path, options: MeasureOptions) -> Passes:
-    """The passes over one model on this machine."""
-    session = LocalSession()
-    return Passes(path.absolute(), options, session, session.host.free_bytes)
+    """The passes over one model on this machine.
+
+    Raises:
+        FeasibilityError: The engine does not read the file, or is not installed.
+    """
+    engine = _engine_for(path, options)
+    require_installed(engine)
+    session, own = LocalSession(), dataclasses.replace(options, engine=engine)
+    return Passes(path.absolute(), own, session, session.host.free_bytes)
+
+
+def names_of_outputs(reading: ModelReading) -> tuple[str, ...]:
+    """Names of the outputs by position."""
+    return tuple(each.name for each in reading.facts.outputs)
+
+
+def _engine_for(path: Path, options: MeasureOptions) -> EngineName:
+    form = format_of_file(path)
+    engine = options.engine or usual_engine(form)
+    require_format(engine, form)
+    return engine
 
 
 @contextlib.contextmanager
@@ -66,8 +98,13 @@ def connected_passes(
     reading: ModelReading, options: MeasureOptions, runner: Runner
 ) -> Iterator[Passes]:
     """The passes over one model on a runner; files there are removed when the block ends."""
+    engine = _engine_for(reading.path, options)
     with runner.connect(partial(files_to_stage, reading, options)) as session:
-        yield Passes(reading.path.absolute(), options, session, session.host.free_bytes)
+        if session.runner_name == "local":
+            require_installed(engine)
+        own = dataclasses.replace(options, engine=engine)
+        passes = Passes(reading.path.absolute(), own, session, session.host.free_bytes)
+        yield dataclasses.replace(passes, output_names=names_of_outputs(reading))
 
 
 def files_to_stage(reading: ModelReading, options: MeasureOptions) -> tuple[StagedFile, ...]:
@@ -105,7 +142,7 @@ class Passes:
     """The passes over one model; each starts a fresh child and waits for its end.
 
     `model_path` is absolute. A child may allocate `ceiling_bytes` of private memory. `watch`
-    replaces the watcher of the session, if it has one.
+    replaces the watcher of the session, if it has one. `output_names` are needed by some engines.
     """
 
     model_path: Path
@@ -113,10 +150,12 @@ class Passes:
     session: Session
     ceiling_bytes: int
     watch: Callable[[int], Watcher] | None = None
+    output_names: tuple[str, ...] = ()
 
     @property
     def engine(self) -> Engine:
         """What runs the model."""
+        assert self.options.engine is not None
         return ENGINES[self.options.engine]
 
     def concurrency(self, largest_bytes: int) -> int:
@@ -135,7 +174,7 @@ class Passes:
             warmup_count=done.warmup_count,
             run_count=len(done.samples_ns),
             runtime=f"{self.engine.title} {versions.get(self.engine.package, '')}".strip(),
-            engine=self.options.engine,
+            engine=self.options.engine or "onnxruntime",
             precision=result.sent(Loaded).precision,
             provider=self.options.provider_name,
             recipe=self.options.recipe,
@@ -211,6 +250,11 @@ class Passes:
         """The outputs of the model, written to a .npz file."""
         return self._run(self._request(plan, "plain", _ONE_RUN, outputs_path=outputs_path))
 
+    def convert(self, target: Path) -> ChildResult:
+        """The model, written in another form by the engine."""
+        request = self._request(InputPlan(inputs=()), "steady", _ONE_RUN, target_path=str(target))
+        return self._run(replace(request, action="convert"))
+
     def limited(
         self,
         plan: InputPlan,
@@ -258,7 +302,8 @@ class Passes:
             action="measure",
             instrument=instrument,
             engine=self.engine.child,
-            exact=self.engine.is_exact,
+            variant=self.engine.variant,
+            output_names=self.output_names,
             model_path=self.session.child_path(self.model_path),
             provider=self.options.provider_name,
             threads=self.options.threads,
@@ -288,7 +333,7 @@ class Passes:
 
         The second one turns a setting of ONNX Runtime off; None for other engines.
         """
-        if not self.engine.has_ort_settings:
+        if not self.engine.is_onnxruntime:
             return self._run(first), None
         if width > 1:
             one, other = self._run_all([first, without_setting])

@@ -14,14 +14,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from feasibility.errors import ModelError
 from feasibility.model_file.not_a_model import format_of_bytes
+from feasibility.records.facts import ModelFormat
 from feasibility.text import safe_text
 
 HEAD_BYTES: Final = 4096
-_ORT_IDENTIFIER: Final = b"ORTM"
+_SIGNATURES: Final[dict[bytes, ModelFormat]] = {b"ORTM": "ort", b"TFL3": "tflite"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +47,26 @@ class ModelFile:
     path: Path
     descriptor: int
     identity: FileIdentity
-    format: Literal["onnx", "ort"]
+    format: ModelFormat
 
     @property
     def size_bytes(self) -> int:
         """Size of the file when it was opened."""
         return self.identity.size_bytes
+
+
+def format_of_file(path: Path) -> ModelFormat:
+    """Format of a file by its signature; `onnx` for every file without one."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except (OSError, ValueError):
+        return "onnx"
+    try:
+        return _SIGNATURES.get(os.pread(descriptor, 8, 0)[4:], "onnx")
+    except OSError:
+        return "onnx"
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -69,8 +84,7 @@ def open_model(path: Path) -> Iterator[ModelFile]:
         other = format_of_bytes(head, identity.size_bytes, path.name)
         if other is not None:
             raise ModelError(what, other.why, other.hint)
-        is_ort = head[4:8] == _ORT_IDENTIFIER
-        yield ModelFile(path, descriptor, identity, "ort" if is_ort else "onnx")
+        yield ModelFile(path, descriptor, identity, _SIGNATURES.get(head[4:8], "onnx"))
     except OSError as error:
         raise ModelError(what, _reason(error), "check the disk or network that holds it") from error
     finally:

@@ -23,6 +23,9 @@ OperatorClass: TypeAlias = Literal[
 ]  # fmt: skip
 
 
+ModelFormat: TypeAlias = Literal["onnx", "ort", "tflite"]
+
+
 class ExternalFile(Record, frozen=True, kw_only=True):
     """One file beside the model that holds initializers."""
 
@@ -114,7 +117,7 @@ class ModelSummary(Record, frozen=True, kw_only=True):
 
     name: Annotated[str, doc("File name.")]
     path: Annotated[str, doc("Path as the user gave it.")]
-    format: Annotated[Literal["onnx", "ort"], doc("File format.")] = "onnx"
+    format: Annotated[ModelFormat, doc("File format.")] = "onnx"
     sha256: Annotated[str | None, doc("SHA-256 of the file; null by default for large files.")] = (
         None
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from feasibility.records.anatomy import Anatomy, Timeline
+from feasibility.records.drift import Drift
 from feasibility.records.facts import ModelSummary, OperatorClass
 from feasibility.records.shared_fields import (
     AllocatorSetting,
@@ -195,6 +196,15 @@ class AllocatorUse(Record, frozen=True, kw_only=True):
     is_mapping: Annotated[bool, doc("True for mappings, which are not heap.")] = False
 
 
+class Conversion(Record, frozen=True, kw_only=True):
+    """How a model was written in the format of its engine, in processes of their own."""
+
+    duration_ns: Annotated[Nanoseconds, doc("Time of the conversion.")]
+    peak_bytes: Annotated[Bytes, doc("Highest memory of the process, its libraries included.")]
+    file_bytes: Annotated[Bytes, doc("Size of all files that it wrote.")]
+    drift: Annotated[Drift, doc("Outputs against those of ONNX Runtime with the original.")]
+
+
 class Profile(Document, frozen=True, kw_only=True, tag="feasibility/profile/1"):
     """One model measured on one machine with one workload."""
 
@@ -206,6 +216,9 @@ class Profile(Document, frozen=True, kw_only=True, tag="feasibility/profile/1"):
     host: Annotated[Host, doc("The machine and its versions.")]
     workload: Annotated[Workload, doc("Dims, inputs, threads and number of runs.")]
     memory: Annotated[Memory | None, doc("Memory with the steady allocator.")] = None
+    conversion: Annotated[
+        Conversion | None, doc("Conversion for the engine; null if it reads the model itself.")
+    ] = None
     gpu: Annotated[GpuMemory | None, doc("Memory on the GPU; null for other providers.")] = None
     process_peak_bytes: Annotated[
         Bytes | None,

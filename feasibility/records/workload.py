@@ -24,8 +24,16 @@ class Fill(Record, frozen=True, kw_only=True):
     reason: Annotated[str, doc("Why these values were chosen; may be empty.")] = ""
 
 
-EngineName: TypeAlias = Literal["onnxruntime", "openvino", "openvino-default"]
-"""A library that runs models; `-default`: in the type that it chooses itself."""
+EngineName: TypeAlias = Literal[
+    "onnxruntime",
+    "openvino",
+    "openvino-default",
+    "litert",
+    "litert-builtin",
+    "mnn",
+    "mnn-external",
+]
+"""A library that runs models, and one way of several to use it: `runners/engines.py`."""
 
 
 class InputSpec(Record, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ import msgspec
 
 from feasibility.runners.child_command import Command
 from feasibility.runners.child_protocol import (
+    Converted,
     Done,
     Event,
     Failed,
@@ -40,7 +41,12 @@ _EXIT_GRACE_S: Final = 5.0
 # with the sum. The child's own exit codes are smaller.
 _SIGNAL_EXIT: Final = 128
 _EVENTS: Final[msgspec.json.Decoder[Event]] = msgspec.json.Decoder(Event)
-_ENDINGS: Final[dict[type, Ending]] = {Done: "done", Finished: "done", Failed: "failed"}
+_ENDINGS: Final[dict[type, Ending]] = {
+    Done: "done",
+    Finished: "done",
+    Converted: "done",
+    Failed: "failed",
+}
 _PHASE_AFTER: Final[dict[type, Phase]] = {Ready: "load", Loaded: "run", First: "run", Done: "end"}
 
 

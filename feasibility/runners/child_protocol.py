@@ -52,7 +52,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         engine: Module of the child program that runs the model, without `engine_`.
-        exact: False if the engine may compute in another type than that of the model.
+        variant: One of several ways to use the engine; see `runners/engines.py`.
+        output_names: Outputs in order, for engines that have to be told.
+        target_path: Where a conversion writes.
         optimize: False if the runtime takes the graph as it is.
         ceiling_bytes: Limit on private memory that the child sets on itself.
         tasks: The models of a series, instead of `model_path` and `inputs`.
@@ -60,10 +62,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         tasks_time_ns: Time after which no further task starts.
     """
 
-    action: Literal["measure", "series"]
+    action: Literal["measure", "series", "convert"]
     instrument: Instrument
     engine: str = "onnxruntime"
-    exact: bool = True
+    variant: str = ""
+    output_names: tuple[str, ...] = ()
+    target_path: str | None = None
     model_path: str
     provider: str
     threads: int
@@ -215,6 +219,13 @@ class Finished(msgspec.Struct, frozen=True, tag_field="event", tag="finished"):
     """The series is over."""
 
 
+class Converted(msgspec.Struct, frozen=True, tag_field="event", tag="converted"):
+    """A model was written in another form."""
+
+    convert_ns: int
+    peak_bytes: int
+
+
 class Failed(msgspec.Struct, frozen=True, tag_field="event", tag="failed"):
     """The child could not continue."""
 
@@ -225,4 +236,4 @@ class Failed(msgspec.Struct, frozen=True, tag_field="event", tag="failed"):
     available_providers: tuple[str, ...] = ()
 
 
-Event: TypeAlias = Ready | Loaded | First | Recording | Done | Timed | Finished | Failed
+Event: TypeAlias = Ready | Loaded | First | Recording | Done | Timed | Finished | Converted | Failed

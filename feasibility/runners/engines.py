@@ -8,8 +8,15 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from feasibility.errors import HostError, UsageError
+from feasibility.records.facts import ModelFormat
 from feasibility.records.workload import EngineName
 from feasibility.text import safe_text
+
+FORMAT_TITLES: Final[dict[ModelFormat, str]] = {
+    "onnx": "ONNX",
+    "ort": "ORT format",
+    "tflite": "TFLite format",
+}
 
 
 class Engine(NamedTuple):
@@ -17,23 +24,39 @@ class Engine(NamedTuple):
 
     Attributes:
         title: Its name in reports.
-        package: Python package that the child imports.
+        package: Python package that has to be installed.
         child: Module of the child program, without `engine_`.
-        is_exact: True if it has to compute in the type of the model; False for its own choice.
-        has_ort_settings: True if settings of ONNX Runtime, such as the arena, exist.
+        variant: How the engine is used, if there are several ways.
+        reads: Formats of model files that it loads.
+        extra: Optional dependency that brings the package; empty if it is always there.
+        converts: True if a model is written in the engine's own format first.
     """
 
     title: str
     package: str
     child: str
-    is_exact: bool = True
-    has_ort_settings: bool = False
+    variant: str = ""
+    reads: tuple[ModelFormat, ...] = ("onnx",)
+    extra: str = ""
+    converts: bool = False
+
+    @property
+    def is_onnxruntime(self) -> bool:
+        """Whether its settings, such as the arena, and its memory model apply."""
+        return self.child == "onnxruntime"
 
 
+# Of several ways to use an engine, the first one is the usual one.
 ENGINES: Final[dict[EngineName, Engine]] = {
-    "onnxruntime": Engine("ONNX Runtime", "onnxruntime", "onnxruntime", has_ort_settings=True),
-    "openvino": Engine("OpenVINO", "openvino", "openvino"),
-    "openvino-default": Engine("OpenVINO", "openvino", "openvino", is_exact=False),
+    "onnxruntime": Engine("ONNX Runtime", "onnxruntime", "onnxruntime", reads=("onnx", "ort")),
+    "openvino": Engine("OpenVINO", "openvino", "openvino", "float32", extra="openvino"),
+    "openvino-default": Engine("OpenVINO", "openvino", "openvino", "default", extra="openvino"),
+    "litert": Engine("LiteRT", "ai_edge_litert", "litert", "XNNPACK", ("tflite",), "litert"),
+    "litert-builtin": Engine(
+        "LiteRT", "ai_edge_litert", "litert", "built-in kernels", ("tflite",), "litert"
+    ),
+    "mnn": Engine("MNN", "MNN", "mnn", "one file", extra="mnn", converts=True),
+    "mnn-external": Engine("MNN", "MNN", "mnn", "external weights", extra="mnn", converts=True),
 }
 
 
@@ -52,26 +75,51 @@ def engine_named(name: str) -> EngineName:
             f"the engines are {', '.join(ENGINES)}",
             f"did you mean {near[0]}?" if near else "the default is onnxruntime",
         )
-    engine = ENGINES[found]
+    require_installed(found)
+    return found
+
+
+def require_installed(name: EngineName) -> None:
+    """Fails if the Python package of an engine is missing.
+
+    Raises:
+        HostError: It is not installed.
+    """
+    engine = ENGINES[name]
     if importlib.util.find_spec(engine.package) is None:
         raise HostError(
             f"Cannot run models with {engine.title}",
             f"the Python package {engine.package} is not installed",
-            f"pip install 'feasibility[{engine.package}]'",
+            f"pip install 'feasibility[{engine.extra}]'",
         )
-    return found
 
 
-def with_own_precision(names: Iterable[EngineName]) -> tuple[EngineName, ...]:
-    """The engines, each followed by the same one with the precision of its own choice."""
+def usual_engine(form: ModelFormat) -> EngineName:
+    """The engine for a format, if the user names none."""
+    return next(name for name, engine in ENGINES.items() if form in engine.reads)
+
+
+def require_format(name: EngineName, form: ModelFormat) -> None:
+    """Fails if an engine does not read a format.
+
+    Raises:
+        UsageError: It does not.
+    """
+    engine = ENGINES[name]
+    if form not in engine.reads:
+        raise UsageError(
+            f"Cannot run the model with {engine.title}",
+            f"it is in {FORMAT_TITLES[form]}, and {engine.title} reads "
+            f"{' and '.join(FORMAT_TITLES[each] for each in engine.reads)}",
+            f"use --engine {usual_engine(form)}",
+        )
+
+
+def with_variants(names: Iterable[EngineName]) -> tuple[EngineName, ...]:
+    """The engines; the usual way to use one is followed by its other ways."""
     found: dict[EngineName, None] = {}
     for name in names:
-        found[name] = None
-        for other, engine in ENGINES.items():
-            if (
-                not engine.is_exact
-                and ENGINES[name].is_exact
-                and engine.child == ENGINES[name].child
-            ):
-                found[other] = None
+        child = ENGINES[name].child
+        family = [each for each, engine in ENGINES.items() if engine.child == child]
+        found.update(dict.fromkeys(family if name == family[0] else [name]))
     return tuple(found)

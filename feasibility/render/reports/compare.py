@@ -204,9 +204,11 @@ def _subject_text(subject: ComparedSubject) -> str:
 
 
 def _engine_text(workload: Workload) -> str:
-    """Engine, version, and the type in which it computes."""
+    """Engine, version, the type in which it computes, and the way of several to use it."""
     precision = f" in {name_text(workload.precision, 20)}" if workload.precision else ""
-    return f"{name_text(workload.runtime, 60)}{precision}"
+    # The name tells several ways to use one engine apart.
+    way = f" ({workload.engine})" if "-" in workload.engine else ""
+    return f"{name_text(workload.runtime, 60)}{precision}{way}"
 
 
 def _settings_texts(settings: RuntimeSettings) -> Iterator[str]:

@@ -16,6 +16,7 @@ first or the third one returned:
     as_feeds           arrays as the engine takes them
     bind_run           a function that runs the model once and returns its outputs, in order
     end_profile        path of the file with the time of each node
+    convert            writes the model in another form; only of some engines
 
 Protocol: the request is one line of JSON on standard input, which stays open as long
 as the parent lives. Each event is one line of JSON on the original standard output;
@@ -29,6 +30,7 @@ that is killed in one phase has already reported the phases before:
     done     latency samples and memory of the runs
     timed    latency samples of one model of a series
     finished the series is over
+    converted memory and time of a conversion
     failed   phase, type and text of the error; the last line
 
 These files must run on Python 3.9 or newer with any onnxruntime since 1.16, because
@@ -177,6 +179,28 @@ def time_series(job: Job) -> None:
     send("finished")
 
 
+def convert(job: Job) -> None:
+    """Writes a model in another form, and reports the time and the peak."""
+    request = job.request
+    import numpy
+
+    engine = importlib.import_module("engine_" + request["engine"])
+    library = engine.import_library()
+    meter = Meter(force_sampling=False)
+    send(
+        "ready",
+        versions=dict(versions(numpy), **engine.library_versions(library)),
+        modules=[],
+        baseline=read_memory(emulated=False),
+        peak_source=meter.source,
+    )
+    job.phase = "load"
+    meter.begin()
+    started = time.perf_counter_ns()
+    engine.convert(request)
+    send("converted", convert_ns=time.perf_counter_ns() - started, peak_bytes=meter.end())
+
+
 def measure(job: Job) -> None:
     """Runs all phases and sends an event after each."""
     request = job.request
@@ -268,7 +292,7 @@ def versions(numpy: ModuleType) -> dict[str, str]:
     }
 
 
-ACTIONS = {"series": time_series, "measure": measure}
+ACTIONS = {"series": time_series, "measure": measure, "convert": convert}
 
 if __name__ == "__main__":
     main()

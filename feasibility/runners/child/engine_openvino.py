@@ -47,7 +47,7 @@ def create_session(openvino: ModuleType, request: dict[str, Any]) -> Model:
         "NUM_STREAMS": 1,
         "PERFORMANCE_HINT": "LATENCY",
     }
-    if request["exact"]:
+    if request["variant"] != "default":
         config["INFERENCE_PRECISION_HINT"] = "f32"
     if request.get("profile_prefix"):
         config["PERF_COUNT"] = True
