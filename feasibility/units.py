@@ -9,6 +9,7 @@ what `format_*` prints.
 
 from __future__ import annotations
 
+import math
 import re
 from decimal import Decimal
 from itertools import pairwise
@@ -189,8 +190,8 @@ def format_change_range(low_ratio: float, high_ratio: float) -> str:
 
 
 def format_similarity(cosine: float) -> str:
-    """A cosine similarity with four decimals, for example `0.9991`."""
-    return f"{cosine:.4f}"
+    """A cosine similarity with four decimals, for example `0.9991`; rounded down, as a bound."""
+    return f"{math.floor(round(cosine * 10_000, 6)) / 10_000:.4f}"
 
 
 def format_factor(ratio: float) -> str:

@@ -53,7 +53,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("graph.inputs", "graph.cost"),
     ("graph.shapes",),
     ("graph",),
-    ("model_file.skeleton", "model_file.external_data"),
+    ("model_file.skeleton", "model_file.external_data", "model_file.tflite_file"),
     ("model_file.tensors",),
     ("model_file",),
     ("catalogue", "zoo"),

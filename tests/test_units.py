@@ -211,3 +211,12 @@ def test_formatting_keeps_order(first: int, second: int) -> None:
     low, high = sorted((first, second))
     read = [units.parse_bytes(units.format_bytes(size)) for size in (low, high)]
     assert read[0] <= read[1]
+
+
+@pytest.mark.parametrize(
+    ("cosine", "text"),
+    [(1.0, "1.0000"), (0.9999, "0.9999"), (0.99988, "0.9998"), (0.9991, "0.9991"), (0.0, "0.0000")],
+)
+def test_a_similarity_is_rounded_down(cosine: float, text: str) -> None:
+    """So that it does not look as if it met a bound that it misses."""
+    assert units.format_similarity(cosine) == text

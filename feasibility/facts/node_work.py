@@ -79,8 +79,8 @@ def _node_facts(node: TypedNode, repeats: int | None, scope: str, graph: TypedGr
     output_bytes = None if None in sizes else sum(size or 0 for size in sizes)
     return NodeFacts(
         name=node.name,
-        op_type=node.op_type,
-        domain=node.domain or "ai.onnx",
+        op_type=node.node.op_type,
+        domain=node.node.domain or "ai.onnx",
         op_class=operator_class(node),
         flops=bounded(cost.flops),
         macs=bounded(cost.macs),

@@ -43,8 +43,10 @@ from feasibility.records.proof import Proof
 from feasibility.records.shared_fields import Notice
 from feasibility.records.workload import InputPlan
 from feasibility.rewrite.given_samples import sample_plans
+from feasibility.rewrite.require_onnx import require_onnx
 from feasibility.rewrite.rewrite_model import rewrite_model
 from feasibility.temporary_folders import scratch_folder
+from feasibility.text import safe_text
 
 # Each sample costs two processes per candidate.
 _COMPARED_COUNT: Final = 8
@@ -112,6 +114,10 @@ def _baseline(
 ) -> tuple[ModelReading, InputPlan, Measured, CandidateRuns]:
     """What the file says, inputs that the model runs with, and its figures as it is."""
     reading = read_to_run(path, options, all_changes=True)
+    # Settings apply to ONNX Runtime's own format too.
+    require_onnx(
+        reading.facts.format, f"Cannot fit '{safe_text(reading.facts.name)}'", or_else="ort"
+    )
     passes = local_passes(reading.path, options)
     plan, plain = first_that_runs(reading, lambda each: passes.brief(each, 1), passes)
     if plan.dims != reading.facts.dims:

@@ -32,6 +32,7 @@ class Call:
 
     Args:
         node: The node, with attribute references of a function replaced.
+        op_type: Its operator; for a TensorFlow Lite file the ONNX operator of the same work.
         domain: Its operator domain; the default domain is the empty string.
         inputs: Types of its inputs; unknown for omitted ones.
         values: Values of its inputs, if small and known.

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from feasibility.errors import ChangeError
 from feasibility.model_file.open_model import open_model
 from feasibility.records.changes import ChangeCode
 from feasibility.records.shared_fields import ISA_ALIASES
@@ -16,6 +15,7 @@ from feasibility.records.workload import InputPlan
 from feasibility.rewrite.change_process import write_changed
 from feasibility.rewrite.change_request import ChangeRequest
 from feasibility.rewrite.external_weights import move_weights
+from feasibility.rewrite.require_onnx import require_onnx
 from feasibility.text import safe_text
 
 # Inputs for calibration where there are no samples; other ones than drift is measured with.
@@ -55,10 +55,7 @@ def rewrite_model(
     """
     what = f"Cannot apply {change} to '{safe_text(str(source))}'"
     with open_model(source) as file:
-        if file.format == "ort":
-            raise ChangeError(
-                what, "it is in ORT format", "use the ONNX model that it was made from"
-            )
+        require_onnx(file.format, what)
         if change == "external-data":
             move_weights(file, target)
             return

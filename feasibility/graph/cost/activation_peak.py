@@ -73,7 +73,7 @@ def _peak(graph: TypedGraph, given: frozenset[str] | None = None) -> ActivationP
                 inner,
                 peak_bytes=live_bytes + inner.peak_bytes,
                 node=inner.node or node.name,
-                op_type=inner.op_type or node.op_type,
+                op_type=inner.op_type or node.node.op_type,
             )
         live_bytes -= dying.get(index, 0)
     named = () if best_at is None else _alive(tensors, best_at)
