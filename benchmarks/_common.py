@@ -61,6 +61,7 @@ def run_bare(
     sampling_ns: int = 0,
     cgroup: Path | None = None,
     environment: Mapping[str, str] | None = None,
+    script: str = "_bare.py",
 ) -> dict[str, Any]:
     """What an independent child says of the model; see `_bare.py`.
 
@@ -71,6 +72,7 @@ def run_bare(
         sampling_ns: Time of runs that count; there are two at least.
         cgroup: A cgroup for the child to move into and to read.
         environment: Variables on top of the inherited ones, MALLOC_* left out.
+        script: The child's program in this folder; others use another engine.
     """
     request = {
         "model": str(path),
@@ -89,7 +91,7 @@ def run_bare(
     }
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
     result = subprocess.run(
-        [sys.executable, "-P", str(HERE / "_bare.py"), json.dumps(request)],
+        [sys.executable, "-P", str(HERE / script), json.dumps(request)],
         env=kept | dict(environment or {}),
         stdout=subprocess.PIPE,
         check=True,

@@ -37,8 +37,8 @@ def main() -> None:
         attributed += attribution_rows(path.name, profile)
         agreement += agreement_rows(path.name, profile)
         cost += cost_rows(path, InputPlan(inputs=profile.workload.inputs))
-    print_table(("unattributed", "of", "bytes", "percent"), attributed)
-    print_table(("allocated after loading", "C library", "memray", "percent"), agreement)
+    print_table(("memory", "total", "unattributed", "share"), attributed)
+    print_table(("allocated after loading", "C library", "memray", "difference"), agreement)
     heading = ("seconds", "plain", "memray", "limit", "no prepacking", "no arena", "timeline")
     print_table(heading, cost)
 

@@ -1,7 +1,8 @@
 """Compares memory modelled after changes of loading with memory that the kernel counts.
 
-Every set of changes that `fit` knows is made for each model, and run in one fresh process with the
-steady allocator. docs/memory-model.md contains its output.
+Every set of changes that `fit` knows is made for each model, also with merged weights if it holds
+some twice. Each runs in one fresh process with the steady allocator. docs/memory-model.md contains
+the output.
 
     python -m benchmarks.changed_memory MODEL...
 """
@@ -16,7 +17,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.memory_model import LEAST_BYTES, OPTIONS
-from feasibility.errors import FeasibilityError
+from feasibility.errors import FeasibilityError, UselessChangeError
 from feasibility.fit.candidate_runs import CandidateRuns
 from feasibility.fit.candidates import modelled_figures
 from feasibility.fit.changes import ordered
@@ -29,9 +30,11 @@ from feasibility.rewrite.rewrite_model import rewrite_model
 from feasibility.temporary_folders import scratch_folder
 from feasibility.units import MIB
 
+LEAST_FLOOR_BYTES = 10 * MIB
+
 
 def main() -> None:
-    """Print a line per model and set of changes, and a summary of the errors of the peak."""
+    """Print a line per model and set of changes, and a summary of the errors."""
     errors: defaultdict[str, list[float]] = defaultdict(list)
     for name in sys.argv[1:]:
         try:
@@ -60,14 +63,18 @@ def compare(path: Path, errors: defaultdict[str, list[float]]) -> None:
             rewrite=lambda source, target, change, _: rewrite_model(
                 source, target, change, isa=isa, plan=plan
             ),
-            read=partial(read_to_run, options=OPTIONS),
+            read=partial(read_to_run, options=OPTIONS, all_changes=True),
             is_portable=False,
         )
-        for changes in ((), *map(ordered, ALL_CHANGES)):
+        loading = ((), *ALL_CHANGES)
+        merged = (("merged-weights", *changes) for changes in loading)
+        for changes in map(ordered, (*loading, *merged)):
             try:
                 variant = files.variant(changes)
                 files.keep(changes)
                 result = CandidateRuns(variant, changes, OPTIONS, plan).passes.steady(plan)
+            except UselessChangeError:
+                break
             except FeasibilityError as error:
                 print(f"{path.name:32.32} {'+'.join(changes):60} {error.message}", flush=True)
                 continue
@@ -85,11 +92,16 @@ def compare(path: Path, errors: defaultdict[str, list[float]]) -> None:
                 f"{(figures.floor_bytes or 0) / MIB:7.1f} MiB",
                 flush=True,
             )
-            if peak >= LEAST_BYTES:
-                error_ratio = figures.peak_bytes / peak - 1
-                errors["+".join(changes) or "as is"].append(error_ratio)
-                if changes:
-                    errors["all changes"].append(error_ratio)
+            if peak < LEAST_BYTES:
+                continue
+            error_ratio = figures.peak_bytes / peak - 1
+            errors["+".join(changes) or "as is"].append(error_ratio)
+            if not changes:
+                continue
+            errors["peak, all changes"].append(error_ratio)
+            if seen.floor_bytes > LEAST_FLOOR_BYTES and figures.floor_bytes is not None:
+                error_ratio = figures.floor_bytes / seen.floor_bytes - 1
+                errors["memory that must stay, all changes"].append(error_ratio)
 
 
 if __name__ == "__main__":

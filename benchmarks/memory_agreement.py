@@ -64,7 +64,7 @@ def print_spread(name: str, profiles: Sequence[Profile]) -> None:
         values = [getattr(steady_of(profile), figure) for profile in profiles]
         if None not in values:
             rows.append((figure, *difference(max(values), min(values))))
-    print_table((f"{name}: spread of {len(profiles)} profiles", "lowest", "more", "percent"), rows)
+    print_table((f"{name}: spread of {len(profiles)} profiles", "lowest", "range", "percent"), rows)
 
 
 def print_agreement(name: str, memory: Memory, path: Path, plan: InputPlan) -> None:
@@ -91,7 +91,7 @@ def print_agreement(name: str, memory: Memory, path: Path, plan: InputPlan) -> N
                     *difference(inference, group["inference_group_bytes"]),
                 ),
             ]
-    print_table((f"{name}: the profile against", "it says", "more", "percent"), rows)
+    print_table((f"{name}: the profile against", "the other", "profile more", "percent"), rows)
 
 
 def print_default_range(name: str, profile: Profile, path: Path, plan: InputPlan) -> None:

@@ -25,7 +25,8 @@ from feasibility.measure.inputs_that_run import read_to_run
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.memory_figures import ChildMemory, memory_of
 from feasibility.measure.passes import Passes
-from feasibility.records.facts import ModelledMemory
+from feasibility.measure.profiled_model import profiled_model
+from feasibility.predict.projected_memory import from_graph, modelled_on
 from feasibility.records.model_reading import ModelReading
 from feasibility.runners.host import ceiling_bytes
 from feasibility.runners.named_runners import runner_named
@@ -62,14 +63,17 @@ def main() -> None:
     dims = {name: int(size) for name, size in (text.rsplit("=", 1) for text in chosen.dim)}
     paths = chosen.models or [zoo.build(entry.name) for entry in zoo.entries() if entry.in_demo]
     errors: defaultdict[str, list[float]] = defaultdict(list)
+    inside: list[bool] = []
     for path in paths:
         for work in chosen.work or [1.0]:
             try:
-                compare(path, chosen.runner, dims, work, errors)
+                compare(path, chosen.runner, dims, work, errors, inside)
             except FeasibilityError as error:
                 print(error.message, flush=True)
     for what, found in errors.items():
         print(summary(what, found))
+    if inside:
+        print(f"inside the interval of `check`: {sum(inside)} of {len(inside)} peaks on x86_64")
 
 
 def scaled(dims: Mapping[str, int], work: float) -> dict[str, int]:
@@ -90,8 +94,9 @@ def compare(
     dims: Mapping[str, int],
     work: float,
     errors: defaultdict[str, list[float]],
+    inside: list[bool],
 ) -> None:
-    """Print one model's figures and record its errors if it is large enough."""
+    """Print one model's figures; note its errors and its interval if it is large enough."""
     options = replace(OPTIONS, dims=dims)
     reading = read_to_run(path, options)
     if work != 1.0:
@@ -125,6 +130,17 @@ def compare(
             continue
         for what in ("load", "run", "peak"):
             errors[f"{name} {what}"].append(getattr(model_, what) / getattr(seen, what) - 1)
+    if here.peak >= LEAST_BYTES:
+        inside.append(is_inside(reading, here.peak))
+
+
+def is_inside(reading: ModelReading, peak_bytes: int) -> bool:
+    """Whether a peak on x86-64 is in the interval that `check` states from the graph alone."""
+    model_ = profiled_model(reading.facts)
+    memory = modelled_on(model_, "x86_64")
+    assert memory is not None
+    peak = from_graph(model_, memory).peak
+    return peak.low <= peak_bytes <= peak.high
 
 
 def measured(reading: ModelReading, path: Path, options: MeasureOptions, session: Session) -> Peaks:
@@ -143,21 +159,22 @@ def _peaks(memory: ChildMemory) -> Peaks:
 
 def modelled(reading: ModelReading, isa: str) -> Peaks:
     """Figures modelled from the graph."""
-    found: Sequence[ModelledMemory] = reading.facts.modelled_memory
-    memory = next((memory for memory in found if memory.isa == isa), None)
+    memory = modelled_on(profiled_model(reading.facts), isa)
     if memory is None:
         raise ModelError(f"{reading.facts.name} is left out", "its graph is not modelled")
     return Peaks(memory.load_peak_bytes, memory.inference_peak_bytes)
 
 
 def summary(what: str, errors: Sequence[float]) -> str:
-    """The errors over all models."""
+    """The errors over all models and sizes."""
     sizes = sorted(abs(error) for error in errors)
-    within = {share: sum(size <= share for size in sizes) for share in (0.1, 0.15)}
+    within = [
+        f"{sum(size <= share for size in sizes) / len(sizes):.0%} within {share:.1%}"
+        for share in (0.025, 0.1, 0.15)
+    ]
     return (
-        f"{what:18} {len(sizes):3} models over 20 MiB: median {median(sizes):.1%}, "
-        f"{within[0.1]} within 10 %, {within[0.15]} within 15 %, "
-        f"{min(errors):+.1%} to {max(errors):+.1%}"
+        f"{what:18} {len(sizes):3} figures over 20 MiB: median {median(sizes):.1%}, "
+        f"{', '.join(within)}, {min(errors):+.1%} to {max(errors):+.1%}"
     )
 
 

@@ -50,6 +50,10 @@ class ChangeError(FeasibilityError):
     """A change that does not apply to a model, or a changed model that cannot be written."""
 
 
+class UselessChangeError(FeasibilityError):
+    """A change that would leave a model as it is."""
+
+
 class InputError(FeasibilityError):
     """Input data that does not match the model, or dims for which no value works."""
 

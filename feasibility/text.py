@@ -7,6 +7,8 @@ through `safe_text`.
 
 from __future__ import annotations
 
+import html
+import re
 import unicodedata
 from typing import Final
 
@@ -14,6 +16,11 @@ from typing import Final
 # Cn unassigned, Zl and Zp line and paragraph separators: a terminal must not get them raw.
 _UNSAFE_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 ELLIPSIS: Final = "…"
+# What Markdown, as GitHub reads it, could take for markup inside a line or at its start: also
+# mentions of people and issues, emoji, formulas and addresses.
+_MARKUP: Final = re.compile(
+    r"[\\`*_\[\]|~@$#]|:(?=\S)|(?<=www)\.|^[-+=\s]|^\d(?=\d*[.)])", re.IGNORECASE
+)
 
 
 def safe_text(text: str, limit: int = 120) -> str:
@@ -37,6 +44,15 @@ def shorten(text: str, limit: int) -> str:
     tail = (limit - 1) // 2
     head = limit - 1 - tail
     return text[:head] + ELLIPSIS + (text[-tail:] if tail else "")
+
+
+def markdown_text(text: str) -> str:
+    """One line of text that Markdown shows as it is."""
+    return _MARKUP.sub(_entity, html.escape(text, quote=False))
+
+
+def _entity(found: re.Match[str]) -> str:
+    return f"&#{ord(found[0])};"
 
 
 def _safe_character(character: str) -> str:

@@ -9,6 +9,7 @@ what `format_*` prints.
 
 from __future__ import annotations
 
+import math
 import re
 from decimal import Decimal
 from itertools import pairwise
@@ -102,6 +103,11 @@ def _parse(text: str, units: dict[str, int], noun: str, example: str) -> int:
     return round(Decimal(match[1]) * factor)
 
 
+def rounded_up(count: int, step: int) -> int:
+    """The next multiple of a step; the count itself if it is one."""
+    return -(-count // step) * step
+
+
 def format_bytes(count: int | None) -> str:
     """A size with three significant digits, for example `409 MiB`."""
     return NOT_MEASURED if count is None else _single(count, _BINARY_UNITS)
@@ -184,8 +190,8 @@ def format_change_range(low_ratio: float, high_ratio: float) -> str:
 
 
 def format_similarity(cosine: float) -> str:
-    """A cosine similarity with four decimals, for example `0.9991`."""
-    return f"{cosine:.4f}"
+    """A cosine similarity with four decimals, for example `0.9991`; rounded down, as a bound."""
+    return f"{math.floor(round(cosine * 10_000, 6)) / 10_000:.4f}"
 
 
 def format_factor(ratio: float) -> str:

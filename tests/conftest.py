@@ -24,3 +24,12 @@ def plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("TERM", "xterm-256color")
+
+
+@pytest.fixture
+def nothing_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child process that starts fails the test."""
+    monkeypatch.setattr(
+        "feasibility.runners.child_process._started",
+        lambda _: pytest.fail("a model was run"),
+    )

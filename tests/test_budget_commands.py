@@ -183,8 +183,12 @@ def test_a_pointer_in_the_revision_says_how_to_fetch_it(repository: Path, cli: C
     mlp(path, width=64, layers=2)
     found = cli("budget", "check", "--static", "--against", "HEAD", "-q")
     assert found.code == 2
-    assert "Cannot read models/a.onnx of HEAD: it is a Git LFS pointer" in found.err
-    assert "git lfs fetch origin" in found.err
+    revision = git(repository, "rev-parse", "HEAD").strip()[:12]
+    assert found.err == (
+        "error: Cannot read models/a.onnx of HEAD: it is a Git LFS pointer, a text file that "
+        "stands for the model\n"
+        f"hint: fetch the files of that revision first: git lfs fetch origin {revision}\n"
+    )
 
 
 POINTER = (
@@ -200,8 +204,12 @@ def test_a_git_lfs_pointer_says_how_to_fetch_the_model(project: Path, cli: Cli) 
     for extra in ((), ("--static",)):
         found = cli("budget", "check", "-q", *extra)
         assert found.code == 2
-        assert "Git LFS pointer" in found.err
-        assert "git lfs pull" in found.err
+        assert found.err == (
+            f"error: Cannot read model '{project}/models/b.onnx': it is a Git LFS pointer, a text "
+            "file that stands for the model\n"
+            "hint: fetch the model itself: run `git lfs pull` in its repository, or download the "
+            "file again\n"
+        )
         assert "could not be checked" in found.out
 
 

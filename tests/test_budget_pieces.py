@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import time
 import tomllib
 from pathlib import Path
@@ -77,7 +79,7 @@ def test_a_digest_covers_external_data(tmp_path: Path) -> None:
 def test_a_file_that_is_known_is_not_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Unless it is so young that its times cannot tell a further change."""
+    """Unless it is so young that its times cannot show a further change."""
     path, cache = tmp_path / "file", ReadingCache(tmp_path / "cache")
     path.write_bytes(b"one")
     young = file_digest(path, cache)
@@ -85,8 +87,12 @@ def test_a_file_that_is_known_is_not_read_again(
     an_hour_later = time.time_ns() + 3600 * 10**9
     monkeypatch.setattr("feasibility.budget.reading_cache.time.time_ns", lambda: an_hour_later)
     assert file_digest(path, cache) == young
-    monkeypatch.setattr("os.read", lambda *_: pytest.fail("it was read again"))
-    assert file_digest(path, cache) == young
+    (entry,) = (tmp_path / "cache").rglob("*.json")
+    entry.write_text('"the digest that is known"')
+    assert file_digest(path, cache) == "the digest that is known"
+    path.write_bytes(b"two")
+    os.utime(path, (1, 1))
+    assert file_digest(path, cache) == hashlib.sha256(b"two").hexdigest()
 
 
 def test_a_damaged_entry_is_none_at_all(tmp_path: Path) -> None:

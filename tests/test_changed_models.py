@@ -13,7 +13,7 @@ import pytest
 
 from feasibility.compare import runs_in_turns
 from feasibility.compare.changed_models import changed_subjects, changes_named
-from feasibility.errors import ChangeError, UsageError
+from feasibility.errors import UsageError, UselessChangeError
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.records.workload import RuntimeSettings
 from feasibility.zoo.espnet import Stack, transformer_encoder
@@ -98,7 +98,7 @@ def test_each_form_is_a_file_of_its_own_until_the_block_ends(encoder: Path) -> N
 def test_a_network_without_attention_has_nothing_to_fuse(tmp_path: Path) -> None:
     path = tiny_models.mlp(tmp_path / "mlp.onnx")
     with (
-        pytest.raises(ChangeError, match="knows no pattern"),
+        pytest.raises(UselessChangeError, match="knows no pattern"),
         changed_subjects(path, ("as-is", "transformer-fused"), MeasureOptions()),
     ):
         pass

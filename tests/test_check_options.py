@@ -156,8 +156,11 @@ def test_two_device_files_with_one_id(cli: Cli, tmp_path: Path) -> None:
     second.write_text(text, encoding="utf-8")
     result = cli("check", PROFILE, "--device", str(first), "--device", str(second))
     assert result.code == 2
-    assert "error: Cannot use two devices with the id 'rpi_5'" in result.err
-    assert "a.toml and" in result.err
+    assert result.err == (
+        f"error: Cannot use two devices with the id 'rpi_5': {first} and {second} have the same "
+        "id\n"
+        "hint: give one of them another id\n"
+    )
     once = cli("check", PROFILE, "--device", "pi5", "--device", "rpi_5")
     assert sum(line.startswith("Raspberry Pi 5 (8 GB)") for line in once.out.splitlines()) == 1
 

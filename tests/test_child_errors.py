@@ -10,7 +10,7 @@ import pytest
 from feasibility.errors import FeasibilityError, HostError, InputError, MeasurementError, ModelError
 from feasibility.measure.child_errors import child_error, run_failure
 from feasibility.runners.child_process import ChildResult
-from feasibility.runners.child_protocol import Failed, Loaded, MemoryReading, Ready
+from feasibility.runners.child_protocol import Failed, Loaded, MemoryReading, Phase, Ready
 
 READY = Ready(versions={}, modules=(), baseline=MemoryReading(1, 1, 0), peak_source="vmhwm")
 LOADED = Loaded(load_ns=1, peak_bytes=1, memory=MemoryReading(1, 1, 0))
@@ -101,6 +101,52 @@ def test_refusals_of_the_runtime(message: str, why: str, hint: str) -> None:
     assert "onnxruntime_src" not in error.why
     assert "ONNXRuntimeError" not in error.why
     assert hint in error.hint
+
+
+def openvino_error(message: str, phase: Phase = "load") -> FeasibilityError:
+    failed = ended("failed", READY, Failed(phase, "RuntimeError", message))
+    return child_error(failed, "m.onnx", 8 * 1024**3, "OpenVINO")
+
+
+_OPENVINO_POSITIONS = (
+    "Exception from src/inference/src/cpp/core.cpp:132:\n"
+    "Exception from src/inference/src/dev/plugin.cpp:59:\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("message", "why"),
+    [
+        (
+            "Check 'false' failed at src/frontends/common_translators/src/report.cpp:151:\n"
+            "FrontEnd API failed with OpConversionFailure:\nModel wasn't fully converted. Summary:"
+            "\n-- No conversion rule found for operations: com.acme.Foo, com.acme.Bar\n"
+            "-- Conversion is failed for: com.acme.Baz\n",
+            "it needs operators that OpenVINO does not have: com.acme.Foo, com.acme.Bar",
+        ),
+        (
+            "Check 'shape.compatible(ov::PartialShape(tensor->get_shape()))' failed at "
+            "src/plugins/intel_cpu/src/infer_request.cpp:385:\nCan't set the input tensor\n\n",
+            "Can't set the input tensor",
+        ),
+    ],
+)
+def test_refusals_of_openvino(message: str, why: str) -> None:
+    """Positions in its source and the failed conditions are gone."""
+    error = openvino_error(_OPENVINO_POSITIONS + message)
+    assert error.what == "OpenVINO refuses to load 'm.onnx'"
+    assert error.why == why
+
+
+def test_openvino_out_of_memory() -> None:
+    """Its words for a failed allocation have the number of bytes in the middle."""
+    error = openvino_error(
+        _OPENVINO_POSITIONS
+        + "Check 'ptr' failed at src/plugins/intel_cpu/src/cpu_memory.cpp:257:\n"
+        "Failed to allocate 8589934588 bytes of memory\n",
+        "run",
+    )
+    assert error.message == "Cannot run 'm.onnx': it needs more memory than the 8 GiB that are free"
 
 
 def test_a_failed_run_names_the_node() -> None:

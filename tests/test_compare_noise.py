@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+import random
+import statistics
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +28,8 @@ def test_times_in_turns_are_judged_the_same_from_both_sides(pairs: list[tuple[in
     assert back.outcome == OTHER_WAY.get(there.outcome, there.outcome)
     assert there.low_ratio is not None
     assert there.high_ratio is not None
-    assert there.low_ratio <= there.high_ratio
+    assert there.value_ratio is not None
+    assert there.low_ratio * (1 - 1e-9) <= there.value_ratio <= there.high_ratio * (1 + 1e-9)
     assert back.low_ratio == pytest.approx(1 / there.high_ratio)
 
 
@@ -40,6 +46,49 @@ def test_times_that_are_longer_in_every_round_are_higher(times: list[int], facto
     found = noise.in_turns(times, [factor * each for each in times])
     assert found.outcome == "higher"
     assert found.value_ratio == pytest.approx(factor)
+
+
+# Two-sided critical values of Wilcoxon's signed-rank test at 5 %, from published tables.
+CRITICAL_VALUES = {8: 3, 9: 5, 10: 8, 11: 10, 12: 13, 13: 17, 14: 21, 15: 25, 16: 29}
+
+
+@given(st.lists(st.tuples(st.integers(1000, 10**7), st.integers(1000, 10**7)), min_size=8))
+def test_the_interval_of_a_ratio_is_that_of_the_published_tables(
+    pairs: list[tuple[int, int]],
+) -> None:
+    """Geometric means of all pairs of ratios, without as many at each end as the table says."""
+    before, after = zip(*pairs[:16], strict=True)
+    ratios = [new / old for old, new in zip(before, after, strict=True)]
+    means = sorted(
+        math.sqrt(one * other) for one, other in itertools.combinations_with_replacement(ratios, 2)
+    )
+    cut = CRITICAL_VALUES[len(ratios)]
+    found = noise.in_turns(before, after)
+    assert found.value_ratio == pytest.approx(math.exp(statistics.median(map(math.log, ratios))))
+    assert found.low_ratio == pytest.approx(means[cut])
+    assert found.high_ratio == pytest.approx(means[-1 - cut])
+
+
+@given(TIMES, st.integers(2, 9))
+def test_the_interval_of_a_ratio_without_noise_is_the_ratio(times: list[int], factor: int) -> None:
+    found = noise.in_turns(times, [factor * each for each in times])
+    assert (found.low_ratio, found.high_ratio) == (pytest.approx(factor), pytest.approx(factor))
+
+
+def test_the_interval_holds_the_ratio_as_often_as_it_says() -> None:
+    """About 95 of 100 intervals of eight rounds, with noise of a tenth in both models."""
+    draw = random.Random(5)
+    held = 0
+    for _ in range(400):
+        before, after = (
+            [round(centre * math.exp(draw.gauss(0, 0.1))) for _ in range(8)]
+            for centre in (10**6, 1_300_000)
+        )
+        found = noise.in_turns(before, after)
+        assert found.low_ratio is not None
+        assert found.high_ratio is not None
+        held += found.low_ratio <= 1.3 <= found.high_ratio
+    assert 370 <= held <= 394
 
 
 def test_a_difference_that_the_interval_suggests_but_the_test_does_not_is_undecided() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -111,7 +112,7 @@ def test_the_python_file_sets_the_options_of_the_document(
     moved = (tmp_path / "out").rename(tmp_path / "else where")
     options = read_document(moved / "session_options.json", SessionOptions)
     found = json.loads(run_program(moved, *options.config_entries))
-    trim = options.settings.environment.get("MALLOC_TRIM_THRESHOLD_")
+    trim = options.settings.environment.get("MALLOC_TRIM_THRESHOLD_", "0")
     assert options.settings == settings
     assert found == {
         "level": {"all": "ORT_ENABLE_ALL", "disabled": "ORT_DISABLE_ALL"}[
@@ -121,7 +122,7 @@ def test_the_python_file_sets_the_options_of_the_document(
         "pattern": settings.memory_pattern,
         "threads": options.threads,
         "config": {} if settings.prepacking else {"session.disable_prepacking": "1"},
-        "trim": None if trim is None else int(trim),
+        "trim": int(trim),
         "names": ["x"],
         "shapes": [[256, 4]],
     }
@@ -295,15 +296,27 @@ def test_force_replaces_what_an_earlier_run_wrote(tmp_path: Path) -> None:
     assert "old.onnx" not in names
 
 
-def test_force_does_not_replace_files_of_others(tmp_path: Path) -> None:
-    """A file of the same name that no run wrote is an error, and stays."""
+@pytest.mark.parametrize("name", ["MODELCARD.md", "model.onnx"])
+def test_force_does_not_replace_files_of_others(tmp_path: Path, name: str) -> None:
+    """A file of the same name that no run wrote is an error before any work, and stays."""
     folder = tmp_path / "out"
     folder.mkdir()
-    (folder / "MODELCARD.md").write_text("mine")
-    with pytest.raises(DocumentError, match=r"'MODELCARD\.md' was not written by feasibility"):
+    (folder / name).write_text("mine")
+    why = f"'{re.escape(name)}' was not written by feasibility"
+    with pytest.raises(DocumentError, match=why):
+        refuse_existing(folder, "model.onnx", force=True)
+    with pytest.raises(DocumentError, match=why):
         deploy(folder, tmp_path / "scratch", force=True)
-    assert [path.name for path in folder.iterdir()] == ["MODELCARD.md"]
-    assert (folder / "MODELCARD.md").read_text() == "mine"
+    assert contents(folder) == {name: b"mine"}
+
+
+def test_a_path_may_lead_through_a_folder_that_is_missing(tmp_path: Path) -> None:
+    """Nothing is made on the way."""
+    refuse_existing(tmp_path / "missing" / ".." / "out", "model.onnx", force=False)
+    deploy(tmp_path / "missing" / ".." / "out", tmp_path / "scratch")
+    assert {path.name for path in tmp_path.iterdir()} == {"out", "scratch"}
+    with pytest.raises(DocumentError, match="it exists"):
+        deploy(tmp_path / "missing" / ".." / "out", tmp_path / "scratch2")
 
 
 @pytest.mark.parametrize("force", [False, True])
@@ -312,7 +325,7 @@ def test_a_file_is_no_folder(tmp_path: Path, *, force: bool) -> None:
     path = tmp_path / "out"
     path.write_text("mine")
     with pytest.raises(DocumentError, match="exists and is not a folder"):
-        refuse_existing(path, force=force)
+        refuse_existing(path, "m.onnx", force=force)
     with pytest.raises(DocumentError, match="exists and is not a folder"):
         deploy(path, tmp_path / "scratch", force=force)
     assert path.read_text() == "mine"
@@ -324,21 +337,34 @@ def test_a_damaged_document_is_not_trusted(tmp_path: Path) -> None:
     deploy(folder, tmp_path / "scratch")
     (folder / "session_options.json").write_text("{}")
     with pytest.raises(DocumentError, match=r"session_options\.json lists .* cannot be read"):
-        refuse_existing(folder, force=True)
+        refuse_existing(folder, "m.onnx", force=True)
 
 
-@pytest.mark.parametrize("name", ["../victim", "/victim", "a/../../victim", "", "a\0b"])
+OUTSIDE = {
+    "up": "../outside/victim",
+    "absolute": "{outside}/victim",
+    "detour": "sub/../../outside/victim",
+    "link": "linked/victim",
+    "empty": "",
+    "nul": "a\0b",
+    "long": "a" * 5000,
+}
+
+
+@pytest.mark.parametrize("name", OUTSIDE.values(), ids=OUTSIDE)
 def test_an_old_document_cannot_name_files_outside(tmp_path: Path, name: str) -> None:
-    """A document of a stranger could name the user's files."""
-    folder = tmp_path / "out"
+    """A document of a stranger could name the user's files, also through a link in the folder."""
+    folder, outside = tmp_path / "out", tmp_path / "outside"
     deploy(folder, tmp_path / "scratch")
-    victim = tmp_path / "victim"
-    victim.write_text("mine")
+    outside.mkdir()
+    (outside / "victim").write_text("mine")
+    (folder / "sub").mkdir()
+    (folder / "linked").symlink_to(outside)
     options = read_document(folder / "session_options.json", SessionOptions)
-    hostile = replace(options, files=(*options.files, name, str(victim)))
+    hostile = replace(options, files=(*options.files, name.format(outside=outside)))
     (folder / "session_options.json").write_bytes(encode(hostile))
     deploy(folder, tmp_path / "scratch2", force=True)
-    assert victim.read_text() == "mine"
+    assert contents(outside) == {"victim": b"mine"}
 
 
 def test_links_in_the_folder_are_not_followed(tmp_path: Path) -> None:
@@ -376,6 +402,17 @@ def test_data_in_a_subfolder_is_deployed(tmp_path: Path) -> None:
     names = write_deployment(tmp_path / "out", model, fit(measured), measured, force=False)
     assert names[:2] == ("m.onnx", "sub/weights")
     assert json.loads(run_program(tmp_path / "out"))["shapes"] == [[256, 4]]
+
+
+def test_data_on_a_detour_is_refused(tmp_path: Path) -> None:
+    """The model is valid, but the folder would need the same detour."""
+    scratch = tmp_path / "scratch"
+    (scratch / "sub").mkdir(parents=True)
+    model = model_with_inputs(scratch / "m.onnx", ("x",), data_name="sub/../weights")
+    measured = profile(inputs_of(("x",)))
+    with pytest.raises(DocumentError, match=r"contains '\.\.': 'sub/\.\./weights'") as caught:
+        write_deployment(tmp_path / "out", model, fit(measured), measured, force=False)
+    assert caught.value.hint == "save the model again with its data beside it"
 
 
 def test_a_name_of_our_own_is_taken(tmp_path: Path) -> None:
@@ -429,26 +466,44 @@ def test_a_full_disk_leaves_nothing(
     assert {path.name for path in tmp_path.iterdir()} <= {"out", "scratch", "scratch0"}
 
 
-@pytest.mark.parametrize("failing", range(1, 8))
+# Ten old files go, ten new ones come.
+MOVE_COUNT = 20
+
+
+@pytest.mark.parametrize("failing", range(1, MOVE_COUNT + 1))
 def test_a_failed_move_is_undone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
 ) -> None:
-    """Files that were moved go back, and the old ones too."""
+    """Files that were moved go back, and the old ones too, whichever move fails."""
     folder = tmp_path / "out"
     deploy(folder, tmp_path / "scratch0", name="old.onnx")
     before = contents(folder)
-    moves = iter(range(1, 100))
-    move = place_files._move
-
-    def failing_move(source: Path, target: Path, moved: list[tuple[Path, Path]]) -> None:
-        if next(moves) == failing:
-            raise KeyboardInterrupt
-        move(source, target, moved)
-
-    monkeypatch.setattr(place_files, "_move", failing_move)
+    count_moves(monkeypatch, failing)
     with pytest.raises(KeyboardInterrupt):
         deploy(folder, tmp_path / "scratch", force=True)
     assert contents(folder) == before
+
+
+def test_no_move_is_left_out_above(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deploy(tmp_path / "out", tmp_path / "scratch0", name="old.onnx")
+    moves = count_moves(monkeypatch, MOVE_COUNT + 1)
+    deploy(tmp_path / "out", tmp_path / "scratch", force=True)
+    assert len(moves) == MOVE_COUNT
+
+
+def count_moves(monkeypatch: pytest.MonkeyPatch, failing: int) -> list[Path]:
+    """The files that are moved from now on; the move with this number fails."""
+    moves: list[Path] = []
+    move = place_files._move
+
+    def counted(source: Path, target: Path, moved: list[tuple[Path, Path]]) -> None:
+        moves.append(source)
+        if len(moves) == failing:
+            raise KeyboardInterrupt
+        move(source, target, moved)
+
+    monkeypatch.setattr(place_files, "_move", counted)
+    return moves
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
@@ -456,7 +511,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     why = r"Cannot write the folder '.*file/out'.*a part of the path is a file"
     with pytest.raises(DocumentError, match=why):
-        refuse_existing(tmp_path / "file" / "out", force=False)
+        refuse_existing(tmp_path / "file" / "out", "m.onnx", force=False)
     with pytest.raises(DocumentError, match=why):
         deploy(tmp_path / "file" / "out", tmp_path / "scratch")
 
@@ -469,12 +524,12 @@ def test_the_systems_reason_is_passed_on(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(Path, "mkdir", no_folder)
     with pytest.raises(DocumentError, match="read-only file system"):
-        refuse_existing(tmp_path / "out", force=False)
+        refuse_existing(tmp_path / "out", "m.onnx", force=False)
 
 
 def test_a_look_beforehand_leaves_nothing(tmp_path: Path) -> None:
     """Folders that it made on the way are removed again."""
-    refuse_existing(tmp_path / "a" / "b" / "out", force=False)
+    refuse_existing(tmp_path / "a" / "b" / "out", "m.onnx", force=False)
     assert list(tmp_path.iterdir()) == []
 
 

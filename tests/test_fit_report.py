@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from io import StringIO
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from rich.cells import cell_len
 from rich.console import Console
 
 from feasibility.records.changes import ChangeCode
 from feasibility.records.drift import Drift, OutputDrift
 from feasibility.records.fit import Fit, FitCandidate, FitFigures, FitTargets, Offer
-from feasibility.records.shared_fields import Notice
+from feasibility.records.proof import Outcome
+from feasibility.records.shared_fields import Assumption, Notice
 from feasibility.render.reports.change_texts import CHANGE_TEXTS, main_changes
 from feasibility.render.reports.fit import fit_report, headline, search_text
+from feasibility.render.reports.sections import Section
 from feasibility.render.terminal.layout import print_report
 from feasibility.units import MIB, MILLISECOND_NS
-from tests import deploy_samples
+from tests import deploy_samples, samples
 from tests.deploy_samples import inputs_of, profile
 from tests.snapshot import assert_matches_snapshot
 
@@ -188,14 +192,67 @@ def test_a_model_that_fits_shows_its_figures_beside_the_targets() -> None:
 def test_a_slower_smaller_change_is_named() -> None:
     """The chosen one is not the smallest that meets the targets, so the report says why."""
     slow = replace(EXTERNAL, status="meets", missed={}, measured=figures(40, 30, 90.0, 7.2))
-    text = " ".join(printed(answer(candidates=(slow, INT8))).split())
-    assert "external meets the targets too, but is slower (time 7.2x)" in text
+    lines = printed(answer(candidates=(slow, INT8))).splitlines()
+    assert "why       external meets the targets too, but is slower (time 7.2x)" in lines
 
 
 def test_a_proof_that_was_not_possible_is_said() -> None:
-    assert "none: no run under an enforced limit was possible" in printed(
-        answer(proof_outcome=None)
-    )
+    lines = printed(answer(proof_outcome=None)).splitlines()
+    assert "proof     none: no run under an enforced limit was possible" in lines
+
+
+@pytest.mark.parametrize(
+    ("outcome", "text"),
+    [
+        ("survived", "it runs without a slowdown"),
+        (
+            "thrashed",
+            "it runs, but thrashes: each run reads evicted pages again, so it takes longer than "
+            "the time above",
+        ),
+        ("killed", "it is killed: the kernel also counts page tables and pages of libraries"),
+    ],
+)
+def test_the_proof_says_what_happened_under_the_limit(outcome: Outcome, text: str) -> None:
+    lines = printed(answer(proof_outcome=outcome), width=200).splitlines()
+    limit = "proof     with 50 MiB above the baseline, enforced by the kernel, "
+    assert f"{limit}{text}" in lines
+
+
+def test_a_smaller_workload_that_needs_no_change_is_offered_as_it_is() -> None:
+    offer = Offer(dims={"batch": 4}, memory_bytes=9 * MIB)
+    lines = printed(replace(not_found(), offers=(offer,))).splitlines()
+    assert "smaller   with --dim batch=4: 9 MiB of memory (as it is; modelled)" in lines
+
+
+@pytest.mark.parametrize(
+    ("role", "words"),
+    [
+        ("samples", "; 32 samples instead of 64 per run: cut longer input into pieces and join"),
+        ("frames", "; 32 frames instead of 64 per run: cut longer input into pieces and join"),
+        ("sequence", "; sequences of 32 instead of 64: cut longer ones"),
+        ("batch", "; batches of 32 instead of 64: run more of them"),
+        ("width", "; pictures with a width of 32 instead of 64"),
+        ("generic", "modelled)"),
+    ],
+)
+def test_a_smaller_workload_says_what_the_caller_does(role: str, words: str) -> None:
+    fit = not_found()
+    offer = replace(fit.offers[0], dims={"n": 32}, role=role)
+    workload = replace(fit.workload, dims={"n": 64})
+    text = printed(replace(fit, offers=(offer,), workload=workload), width=400)
+    row = next(line for line in text.splitlines() if line.startswith("smaller"))
+    assert "with --dim n=32: 9 MiB of memory (external data; modelled)" in row
+    assert words in row
+    assert row.endswith(")") == (role == "generic")
+
+
+def test_more_threads_are_offered() -> None:
+    offer = Offer(threads=2, changes=("external-data", STEADY), latency_ns=28 * MILLISECOND_NS)
+    fit = replace(not_found(), offers=(offer,))
+    assert "more threads  with --threads 2: 28 ms (external data; measured)" in printed(fit)
+    there = replace(fit, requirements=FitTargets(latency_ns=MILLISECOND_NS, device="rpi_5"))
+    assert "28 ms (external data; projected for the device)" in " ".join(printed(there).split())
 
 
 def test_the_search_names_what_it_runs() -> None:
@@ -221,7 +278,80 @@ def test_titles_and_short_names_are_unique() -> None:
         assert len({getattr(text, field) for text in CHANGE_TEXTS.values()}) == len(CHANGE_TEXTS)
 
 
-def test_a_hostile_name_stays_on_its_line() -> None:
-    fit = answer()
-    text = printed(replace(fit, model=replace(fit.model, name="a\x1b[2J\nb.onnx")))
-    assert "\x1b" not in text
+def named(fit: Fit, name: Callable[[str], str]) -> Fit:
+    """The answer with a name at every place where one can be."""
+    shown = fit.chosen or fit.nearest
+    assert shown is not None
+    assert shown.drift is not None
+    shown = replace(
+        shown,
+        float_nodes=(name("float node"), name("other node")),
+        drift=replace(shown.drift, first_node=name("first node"), first_node_ratio=0.5),
+    )
+    assumed = Assumption(
+        subject=name("dim"), value=name("size"), reason="r", option=f"--dim {name('option')}=N"
+    )
+    return replace(
+        fit,
+        model=replace(fit.model, name=name("model")),
+        host=replace(fit.host, cpu=name("cpu"), arch=name("arch")),
+        workload=replace(
+            fit.workload,
+            runtime=name("runtime"),
+            provider=name("provider"),
+            recipe=name("recipe"),
+            assumptions=(assumed,),
+        ),
+        requirements=replace(fit.requirements, device=name("device")),
+        candidates=(replace(FAILED, message=name("message")), shown),
+        chosen=shown if fit.chosen else None,
+        nearest=None if fit.chosen else shown,
+        loads_on=(name("isa"), name("other isa")),
+        folder=name("folder"),
+        files=(name("file"), name("other file")),
+        offers=(Offer(dims={name("offered dim"): 32}, memory_bytes=9 * MIB),),
+        warnings=(Notice(code="c", message=name("warning"), hint=name("hint")),),
+    )
+
+
+FITS = (found(), not_found())
+
+
+@pytest.mark.parametrize("fit", FITS, ids=["found", "not-found"])
+def test_every_name_is_shown(fit: Fit) -> None:
+    """So that hostile ones in the same places are looked at below."""
+    places: list[str] = []
+
+    def name(place: str) -> str:
+        places.append(f"<{place}>")
+        return places[-1]
+
+    text = " ".join(printed(named(fit, name), details=True, width=200).split())
+    assert [place for place in places if place not in text] == []
+
+
+@pytest.mark.parametrize("hostile", [*samples.HOSTILE_NAMES, *deploy_samples.HOSTILE_NAMES])
+@pytest.mark.parametrize("fit", FITS, ids=["found", "not-found"])
+def test_hostile_names_stay_text_on_their_lines(fit: Fit, hostile: str) -> None:
+    """In the rows already, and no name is long enough to hide the rest."""
+    report = fit_report(named(fit, lambda _: hostile), details=True)
+    texts = [text for section in report if section is not None for text in texts_of(section)]
+    assert [text for text in texts if not text.isprintable()] == []
+    assert max(map(len, texts)) < 1000
+    text = printed(named(fit, lambda _: hostile), details=True)
+    assert all(line.isprintable() for line in text.splitlines())
+    assert max(map(cell_len, text.splitlines())) <= 80
+
+
+def texts_of(section: Section) -> Iterator[str]:
+    yield section.title
+    yield from section.remarks
+    for row in section.rows:
+        yield from (row.label, row.text)
+    for cells in () if section.grid is None else section.grid.rows:
+        yield from (cell for cell in cells if isinstance(cell, str))
+
+
+def test_markup_in_a_name_stays_text() -> None:
+    text = printed(named(found(), lambda _: "[red]x[/red] :skull:"), details=True)
+    assert text.count("[red]x[/red] :skull:") > 10

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from feasibility.errors import HostError, ModelError
+from feasibility.errors import HostError, ModelError, UselessChangeError
 from feasibility.fit.candidates import (
     Destination,
     loading_candidates,
     may_meet,
-    precisions_for,
+    rewritings_for,
 )
 from feasibility.fit.changes import (
     CHANGES,
@@ -27,7 +27,13 @@ from feasibility.fit.changes import (
 )
 from feasibility.fit.search import Search
 from feasibility.fit.targets import marked, missed, nearest
-from feasibility.records.changes import ALL_CHANGES, PRECISIONS, ChangeCode, Precision
+from feasibility.records.changes import (
+    ALL_CHANGES,
+    PRECISIONS,
+    ChangeCode,
+    Changes,
+    Precision,
+)
 from feasibility.records.drift import Drift
 from feasibility.records.fit import FitCandidate, FitFigures, FitTargets
 from feasibility.records.profile import ProfiledModel
@@ -64,9 +70,11 @@ class Bench:
         self.runs: list[ChangeSet] = []
         self.killed: tuple[ChangeSet, ...] = ()
 
-    def model_with(self, precision: Precision) -> ProfiledModel:
-        if isinstance(self.effects.get(precision), Exception):
-            raise self.effects[precision]
+    def model_with(self, rewriting: ChangeCode) -> ProfiledModel:
+        if rewriting == "merged-weights" and rewriting not in self.effects:
+            raise UselessChangeError("Cannot merge weights", "none is held twice")
+        if isinstance(self.effects.get(rewriting), Exception):
+            raise self.effects[rewriting]
         return xlmr().model
 
     def survives(self, changes: ChangeSet) -> bool:
@@ -121,9 +129,32 @@ def test_all_candidates_are_measured_if_asked_for() -> None:
     assert bench.runs == [each.changes for each in found.tried]
     assert set(map(precision_of, bench.runs)) == {None, *PRECISIONS}
     loading = [each for each in bench.runs if precision_of(each) is None]
-    assert loading == [*loading_candidates(xlmr().model, HERE, None)]
+    assert loading == [*loading_candidates(xlmr().model, HERE)]
     assert found.chosen is not None
     assert found.chosen.changes == ("external-data", "steady-allocator")
+
+
+def test_weights_are_merged_after_loading_and_before_other_arithmetic() -> None:
+    """Loading makes no file smaller, so none of its changes runs for a size."""
+    found, bench = search(
+        FitTargets(size_bytes=80 * MIB), {"merged-weights": figures(1800, 1790, size=70)}
+    )
+    assert bench.runs == [("merged-weights", "steady-allocator")]
+    assert found.chosen is not None
+    assert found.chosen.changes == ("merged-weights", "steady-allocator")
+
+
+def test_a_model_without_weights_to_merge_has_no_such_candidate() -> None:
+    found, bench = search(FitTargets(size_bytes=80 * MIB), {"fp16": figures(1800, size=50)})
+    assert bench.runs == [("fp16", "steady-allocator")]
+    assert not any("merged-weights" in each.changes for each in found.tried)
+
+
+def test_merged_weights_that_need_too_much_memory_do_not_run() -> None:
+    """The graph is modelled as well as before; only other arithmetic is tried in any case."""
+    effects = {"merged-weights": figures(1800, 1790), "int8-weights": figures(15)}
+    _, bench = search(FitTargets(memory_bytes=20 * MIB), effects)
+    assert bench.runs == [("int8-weights", "steady-allocator")]
 
 
 def test_other_arithmetic_comes_only_when_loading_cannot_help() -> None:
@@ -293,20 +324,49 @@ def test_missed_targets_are_figures_over_targets() -> None:
 
 
 def test_candidates_are_ordered_by_what_they_ask_and_leave_out_what_gains_nothing() -> None:
-    found = loading_candidates(xlmr().model, HERE, None)
+    found = loading_candidates(xlmr().model, HERE)
     assert list(found) == [
         ("steady-allocator",),
         ("external-data", "steady-allocator"),
         ("external-data", "steady-allocator", "prepacking-off"),
     ]
     assert [round(each.peak_bytes / MIB) for each in found.values() if each] == [1803, 368, 368]
-    other = loading_candidates(xlmr().model, HERE._replace(has_glibc=False), "fp16")
+    other = loading_candidates(xlmr().model, HERE._replace(has_glibc=False), ("fp16",))
     assert list(other)[:2] == [("fp16",), ("fp16", "external-data")]
+
+
+@pytest.mark.parametrize(
+    ("destination", "precision", "is_offered"),
+    [
+        (HERE, None, True),
+        (HERE._replace(has_glibc=False), None, True),
+        (HERE._replace(is_here=False), None, False),
+        (HERE, "int8-weights", False),
+    ],
+    ids=["here", "without glibc", "another instruction set", "other arithmetic"],
+)
+def test_weights_are_packed_only_for_this_instruction_set_and_in_float(
+    destination: Destination, precision: Precision | None, *, is_offered: bool
+) -> None:
+    """The other ways to store the model stay."""
+    optimised: Changes = ("optimised-offline", "external-data")
+    packed: Changes = ("optimised-offline", "external-data", "prepacked-offline")
+    model = replace(
+        xlmr().model,
+        changed_memory=(
+            modelled("x86_64", 300, 290, 1000, optimised),
+            modelled("x86_64", 100, 90, 400, packed),
+        ),
+    )
+    found = loading_candidates(model, destination, () if precision is None else (precision,))
+    kept = [{*changes} - {"steady-allocator", precision} for changes in found]
+    assert {*optimised} in kept
+    assert ({*packed} in kept) is is_offered
 
 
 def test_settings_are_left_for_a_graph_that_is_not_modelled() -> None:
     model = replace(xlmr().model, modelled_memory=(), changed_memory=())
-    found = loading_candidates(model, HERE._replace(has_glibc=False), None)
+    found = loading_candidates(model, HERE._replace(has_glibc=False))
     assert set(found) == {
         ("pattern-off",),
         ("arena-off",),
@@ -331,13 +391,13 @@ def test_a_modelled_figure_far_above_a_target_needs_no_run() -> None:
 
 def test_precisions_help_with_what_is_missed() -> None:
     assert (
-        precisions_for({"latency_ratio"})
-        == precisions_for({"latency"})
+        rewritings_for({"latency_ratio"})
+        == rewritings_for({"latency"})
         == ("int8-dynamic", "int8-static")
     )
-    assert precisions_for({"size"})[0] == "fp16"
-    assert "fp16" not in precisions_for({"memory"})
-    assert precisions_for({"drift"}) == ()
+    assert rewritings_for({"size"})[:2] == ("merged-weights", "fp16")
+    assert "fp16" not in rewritings_for({"memory"})
+    assert rewritings_for({"drift"}) == ()
 
 
 @given(st.sets(st.sampled_from(sorted(CHANGES))))

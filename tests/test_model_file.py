@@ -409,10 +409,11 @@ def test_a_file_that_shrinks_while_it_is_read(path: Path) -> None:
         os.close(descriptor)
 
 
-def test_ort_format_is_told_apart(path: Path) -> None:
-    path.write_bytes(b"\x30\x00\x00\x00ORTM" + bytes(40))
+@pytest.mark.parametrize(("mark", "found"), [(b"ORTM", "ort"), (b"TFL3", "tflite")])
+def test_flatbuffers_are_told_apart(path: Path, mark: bytes, found: str) -> None:
+    path.write_bytes(b"\x30\x00\x00\x00" + mark + bytes(40))
     with open_model(path) as file:
-        assert file.format == "ort"
+        assert file.format == found
 
 
 @given(st.integers(0, 2**64 - 1))

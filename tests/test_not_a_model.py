@@ -55,7 +55,6 @@ FOREIGN = {
     "openvino": (b'<?xml version="1.0"?>\n<net name="x" version="11">', "OpenVINO", "ONNX"),
     "text": (b"Not found\n", "plain text: Not found", "download"),
     "utf-8 text": ("żółw\n".encode() * 2000, "plain text: żółw", "download"),
-    "tflite": (b"\x1c\x00\x00\x00TFL3" + bytes(40), "TensorFlow Lite", "tf2onnx.convert --tflite"),
     "executorch": (b"\x1c\x00\x00\x00ET12" + bytes(40), "ExecuTorch", "torch.onnx.export"),
     "torch": (zip_with("archive/data.pkl"), "PyTorch", "torch.onnx.export"),
     "keras": (zip_with("metadata.json", b'{"keras_version": "3"}'), "Keras", "model.export"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import resource
 import signal
@@ -15,9 +16,12 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from feasibility.errors import ChangeError, ModelError
+from feasibility.records.changes import ChangeCode
 from feasibility.records.workload import InputPlan
 from feasibility.rewrite import change_process
-from feasibility.rewrite.change_process import data_path, write_changed
+from feasibility.rewrite.change_process import write_changed
+from feasibility.rewrite.data_path import data_path
+from feasibility.rewrite.forked import optimise as forked_optimise
 from feasibility.rewrite.rewrite_model import rewrite_model
 from tests.tiny_models import mlp, save, value
 
@@ -121,11 +125,12 @@ def test_a_model_that_the_runtime_refuses_is_an_error(tmp_path: Path) -> None:
     assert list((tmp_path / "to").iterdir()) == []
 
 
-def test_a_model_in_ort_format_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", ["external-data", "optimised-offline", "int8-weights"])
+def test_a_model_in_ort_format_is_refused(tmp_path: Path, change: ChangeCode) -> None:
     source = tmp_path / "a.ort"
     source.write_bytes(b"\x08\0\0\0ORTM" + b"\0" * 64)
     with pytest.raises(ChangeError, match="it is in ORT format") as caught:
-        optimise(source, tmp_path / "b.onnx")
+        rewrite_model(source, tmp_path / "b.onnx", change, isa=ISA, plan=PLAN)
     assert caught.value.hint == "use the ONNX model that it was made from"
 
 
@@ -135,15 +140,42 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, limit_bytes: int) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, hard))
     try:
-        with pytest.raises((ChangeError, ModelError)):
+        with pytest.raises(ChangeError, match="write external initializers to file"):
             optimise(source, target)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list(target.parent.iterdir()) == []
 
 
+@pytest.mark.parametrize("change", ["optimised-offline", "int8-weights"])
+def test_data_that_the_runtime_cut_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: ChangeCode
+) -> None:
+    write = forked_optimise._write
+
+    def and_cut(source: Path, target: Path, level: str, *, packs: bool) -> None:
+        write(source, target, level, packs=packs)
+        os.truncate(data_path(target), 1000)
+
+    monkeypatch.setattr(forked_optimise, "_write", and_cut)
+    source = mlp(tmp_path / "a.onnx", width=128)
+    with pytest.raises(ModelError, match="and the file has 1,000"):
+        rewrite_model(source, tmp_path / "b.onnx", change, isa=ISA, plan=PLAN)
+    assert [each.name for each in tmp_path.iterdir()] == ["a.onnx"]
+
+
+def test_weights_are_moved_into_place_and_not_copied(tmp_path: Path) -> None:
+    def change(path: Path) -> None:
+        path.write_bytes(b"model")
+        data_path(path).write_bytes(b"weights")
+        (tmp_path / "inode").write_text(str(data_path(path).stat().st_ino))
+
+    write_changed(tmp_path / "b.onnx", change, "Cannot")
+    assert data_path(tmp_path / "b.onnx").stat().st_ino == int((tmp_path / "inode").read_text())
+
+
 def test_an_endless_change_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(change_process, "TIMEOUT_S", 0.2)
+    monkeypatch.setattr(change_process, "_TIMEOUT_S", 0.2)
     with pytest.raises(ModelError, match=r"changing took more than 0\.2 s and was stopped"):
         write_changed(tmp_path / "b.onnx", lambda _: threading.Event().wait(60), "Cannot")
     assert list(tmp_path.iterdir()) == []

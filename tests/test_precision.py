@@ -17,10 +17,10 @@ from feasibility.output_drift import drift_between
 from feasibility.records.fit import ChangeCode
 from feasibility.records.workload import Fill, InputPlan, InputSpec
 from feasibility.rewrite import rewrite_model as module
-from feasibility.rewrite.change_process import data_path
-from feasibility.rewrite.forked.block_weights import blocks_of
+from feasibility.rewrite.data_path import data_path
+from feasibility.rewrite.forked.quantize_blocks import blocks_of
+from feasibility.rewrite.given_samples import sample_plans
 from feasibility.rewrite.rewrite_model import rewrite_model
-from feasibility.rewrite.samples import sample_plans
 from tests.tiny_models import RUNTIME_VERSION, identity, save, value
 
 IDS = InputPlan(
@@ -37,6 +37,14 @@ CHANGES: tuple[ChangeCode, ...] = (
     "int8-static",
     "int8-weights",
     "int4-weights",
+)
+
+NOTHING_TO_CHANGE: tuple[tuple[ChangeCode, str], ...] = (
+    ("fp16", "it has no float32 weights of 1 KiB or more"),
+    ("int8-dynamic", "it has no operator that can be quantized this way"),
+    ("int8-static", "it has no operator that can be quantized this way"),
+    ("int8-weights", "no MatMul, Gemm or Gather has constant float32 weights"),
+    ("int4-weights", "no MatMul, Gemm or Gather has constant float32 weights"),
 )
 
 
@@ -114,10 +122,26 @@ def require_tools_for_bodies(change: ChangeCode) -> None:
         pytest.skip("tools of ONNX Runtime 1.24 fail on bodies of nodes")
 
 
+def graphs(model: onnx.ModelProto) -> list[onnx.GraphProto]:
+    """The graph and the bodies of its nodes."""
+    bodies = [each.g for node in model.graph.node for each in node.attribute if each.HasField("g")]
+    return [model.graph, *bodies]
+
+
 def operators(path: Path) -> set[str]:
     model = onnx.ModelProto.FromString(path.read_bytes())
-    bodies = [each.g for node in model.graph.node for each in node.attribute if each.HasField("g")]
-    return {node.op_type for graph in (model.graph, *bodies) for node in graph.node}
+    return {node.op_type for graph in graphs(model) for node in graph.node}
+
+
+def float_weights(path: Path) -> set[tuple[int, ...]]:
+    """Sorted dims of the float32 matrices and kernels."""
+    model = onnx.ModelProto.FromString(path.read_bytes())
+    return {
+        tuple(sorted(each.dims))
+        for graph in graphs(model)
+        for each in graph.initializer
+        if each.data_type == TensorProto.FLOAT and len(each.dims) > 1 and "scale" not in each.name
+    }
 
 
 def outputs(path: Path, feeds: dict[str, Any]) -> dict[str, Any]:
@@ -164,37 +188,79 @@ def test_a_network_of_matrices(
 
 
 @pytest.mark.parametrize(
-    ("change", "wanted"),
+    ("change", "operator", "dtype"),
     [
-        ("fp16", {"Conv", "Cast"}),
-        ("int8-dynamic", {"ConvInteger"}),
-        ("int8-static", {"Conv", "DequantizeLinear"}),
+        ("fp16", "Conv", TensorProto.FLOAT16),
+        ("int8-dynamic", "ConvInteger", TensorProto.INT8),
+        ("int8-static", "Conv", TensorProto.INT8),
     ],
 )
 @pytest.mark.parametrize("opset", [11, 17])
 def test_a_network_of_convolutions(
-    tmp_path: Path, change: ChangeCode, wanted: set[str], opset: int
+    tmp_path: Path, change: ChangeCode, operator: str, dtype: int, opset: int
 ) -> None:
     """Batch normalisation is folded first; old operator sets have no weights per channel."""
     source = classifier(tmp_path / "a.onnx", opset)
     target = changed(source, tmp_path / "b.onnx", change, IMAGE)
-    assert wanted <= operators(target)
+    graph = onnx.ModelProto.FromString(target.read_bytes()).graph
+    kernels = [each.data_type for each in graph.initializer if len(each.dims) == 4]
+    assert kernels == [dtype, dtype]
+    assert [node.op_type for node in graph.node if "Conv" in node.op_type] == [operator] * 2
     assert "BatchNormalization" not in operators(target)
+    if change == "int8-static":
+        makers = {name: node.op_type for node in graph.node for name in node.output}
+        read = [
+            makers[name] for node in graph.node if node.op_type == "Conv" for name in node.input
+        ]
+        assert set(read) == {"DequantizeLinear"}
     x = np.random.default_rng(5).random((1, 3, 16, 16), np.float32)
     assert cosine(source, target, {"x": x}) > 0.99
 
 
+def unnamed(path: Path) -> Path:
+    """The same model, whose nodes have no names."""
+    model = onnx.ModelProto.FromString(path.read_bytes())
+    for graph in graphs(model):
+        for node in graph.node:
+            node.name = ""
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
 @pytest.mark.parametrize("change", CHANGES)
-def test_nodes_can_stay_in_float(tmp_path: Path, change: ChangeCode) -> None:
+@pytest.mark.parametrize("is_named", [True, False])
+def test_nodes_can_stay_in_float(tmp_path: Path, change: ChangeCode, *, is_named: bool) -> None:
+    """A node without a name has the name of its output. All other nodes change."""
+    require_tools_for_bodies(change)
+    source = encoder(tmp_path / "a.onnx")
+    names = ("project", "head")
+    if not is_named:
+        source, names = unnamed(source), ("m", "y")
+    target = changed(source, tmp_path / "b.onnx", change, IDS, keep_float=names)
+    in_bodies = {(96, 96)} if change == "int8-static" else set()  # the tools leave them
+    assert float_weights(target) == {(80, 96), (64, 80)} | in_bodies
+    ids = np.random.default_rng(5).integers(0, 100, (3, 5))
+    assert cosine(source, target, {"ids": ids}) > 0.98
+
+
+@pytest.mark.parametrize("change", ["fp16", "int8-dynamic", "int8-static"])
+def test_a_node_that_is_fused_stays_in_float(tmp_path: Path, change: ChangeCode) -> None:
+    """Batch normalisation is folded into the convolution before it, which has another name."""
+    source = classifier(tmp_path / "a.onnx")
+    target = changed(source, tmp_path / "b.onnx", change, IMAGE, keep_float=("bn",))
+    assert float_weights(target) == {(3, 3, 3, 16)}
+
+
+@pytest.mark.parametrize(
+    ("change", "why"), [(change, why) for change, why in NOTHING_TO_CHANGE if change != "fp16"]
+)
+def test_a_model_whose_nodes_all_stay_is_refused(
+    tmp_path: Path, change: ChangeCode, why: str
+) -> None:
     require_tools_for_bodies(change)
     source = encoder(tmp_path / "a.onnx")
     names = ("embed", "project", "head", "then", "else")
-    if change == "fp16":
-        target = changed(source, tmp_path / "b.onnx", change, IDS, keep_float=names[1:3])
-        kept = onnx.ModelProto.FromString(target.read_bytes()).graph.initializer
-        assert {each.data_type for each in kept if each.name in {"matrix", "head"}} == {1}
-        return
-    with pytest.raises(ChangeError):
+    with pytest.raises(ChangeError, match=why):
         changed(source, tmp_path / "b.onnx", change, IDS, keep_float=names)
 
 
@@ -212,18 +278,35 @@ def test_static_ranges_come_from_the_samples(tmp_path: Path) -> None:
     assert found[0] > 10 * found[1]
 
 
+@pytest.mark.parametrize(
+    ("isa", "features", "here", "bits"),
+    [
+        ("x86_64", None, False, 7),
+        ("x86_64", None, True, 8),
+        ("x86_64", ("avx2", "fma"), True, 7),
+        ("x86_64", ("avx512", "vnni"), False, 8),
+        ("x86_64", (), True, 7),
+        ("aarch64", ("dotprod",), False, 8),
+    ],
+)
 def test_a_cpu_whose_sums_overflow_gets_seven_bits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    isa: str,
+    features: tuple[str, ...] | None,
+    *,
+    here: bool,
+    bits: int,
 ) -> None:
-    monkeypatch.setattr(module, "_has_vnni", lambda: False)
-    monkeypatch.setattr(module.platform, "machine", lambda: "AMD64")
+    """The processor of the target decides, not that of this machine."""
+    monkeypatch.setattr(module, "_has_vnni", lambda: here)
     source = encoder(tmp_path / "a.onnx")
     target = tmp_path / "b.onnx"
-    rewrite_model(source, target, "int8-dynamic", isa="x86_64", plan=IDS)
+    rewrite_model(source, target, "int8-dynamic", isa=isa, features=features, plan=IDS)
     model = onnx.ModelProto.FromString(target.read_bytes())
     matrix = next(each for each in model.graph.initializer if each.name == "matrix_quantized")
-    values = numpy_helper.to_array(matrix, str(tmp_path))
-    assert 60 <= np.abs(values).max() <= 64
+    largest = np.abs(numpy_helper.to_array(matrix, str(tmp_path)).astype(int)).max()
+    assert 2 ** (bits - 1) - 4 <= largest <= 2 ** (bits - 1)
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -234,16 +317,7 @@ def test_a_quantized_model_is_refused(tmp_path: Path, change: ChangeCode) -> Non
     assert caught.value.hint == "use the float model that it was made from"
 
 
-@pytest.mark.parametrize(
-    ("change", "why"),
-    [
-        ("fp16", "it has no float32 weights of 1 KiB or more"),
-        ("int8-dynamic", "it has no operator that can be quantized this way"),
-        ("int8-static", "it has no operator that can be quantized this way"),
-        ("int8-weights", "no MatMul, Gemm or Gather has constant float32 weights"),
-        ("int4-weights", "no MatMul, Gemm or Gather has constant float32 weights"),
-    ],
-)
+@pytest.mark.parametrize(("change", "why"), NOTHING_TO_CHANGE)
 def test_a_change_that_does_not_apply_is_an_error(
     tmp_path: Path, change: ChangeCode, why: str
 ) -> None:
@@ -256,22 +330,59 @@ def test_a_change_that_does_not_apply_is_an_error(
     assert [each.name for each in tmp_path.iterdir()] == ["a.onnx"]
 
 
+@pytest.mark.parametrize("change", ["int8-weights", "int4-weights"])
+def test_a_weight_that_bodies_share_is_written_once(tmp_path: Path, change: ChangeCode) -> None:
+    """Into the graph that has it; a weight of a body stays in that body."""
+    own = numpy_helper.to_array(random("own", 96, 96))
+    then, otherwise = (
+        helper.make_graph(
+            [
+                helper.make_node("MatMul", ["x", "shared"], [f"s_{name}"]),
+                helper.make_node("MatMul", [f"s_{name}", "own"], [f"b_{name}"]),
+            ],
+            name,
+            [],
+            [value(f"b_{name}", TensorProto.FLOAT, None)],
+            [numpy_helper.from_array(array, "own")],
+        )
+        for name, array in (("then", own), ("else", -own))
+    )
+    graph = helper.make_graph(
+        [
+            helper.make_node("If", ["yes"], ["i"], then_branch=then, else_branch=otherwise),
+            helper.make_node("MatMul", ["i", "shared"], ["y"]),
+        ],
+        "g",
+        [value("x", TensorProto.FLOAT, [2, 96]), value("yes", TensorProto.BOOL, [])],
+        [value("y", TensorProto.FLOAT, [2, 96])],
+        [random("shared", 96, 96)],
+    )
+    source = save(tmp_path / "a.onnx", graph)
+    plan = InputPlan(
+        inputs=(
+            InputSpec(name="x", dtype="float32", shape=(2, 96)),
+            InputSpec(name="yes", dtype="bool", shape=()),
+        )
+    )
+    target = changed(source, tmp_path / "b.onnx", change, plan)
+    model = onnx.ModelProto.FromString(target.read_bytes())
+    held = [[each.name.split(".")[0] for each in each.initializer] for each in graphs(model)]
+    assert held == [["shared"] * 3, ["own"] * 3, ["own"] * 3]
+    x = np.random.default_rng(5).standard_normal((2, 96), dtype=np.float32)
+    for yes in (True, False):
+        # Three products in a row; with another weight it would be near 0.
+        assert cosine(source, target, {"x": x, "yes": np.array(yes)}) > 0.95
+
+
 @pytest.mark.parametrize(("bits", "block"), [(8, 64), (4, 32)])
 def test_weights_in_blocks_are_within_half_a_step(bits: int, block: int) -> None:
-    """The operator and this test read the packed numbers in the same way."""
     rows = np.random.default_rng(0).standard_normal((5000, 150), dtype=np.float32)
     rows[7] = 0
     rows[8] = 3
     integers, scales, zeros = blocks_of(rows, bits, block)
     count = -(-150 // block)
-    assert integers.shape == (5000, count, block * bits // 8)
-    assert zeros.shape == (5000, -(-count * bits // 8))
-    if bits == 4:
-        integers, zeros = (
-            np.stack((each & 15, each >> 4), -1).reshape(*each.shape[:-1], -1)
-            for each in (integers, zeros)
-        )
-    read = (integers.astype(np.float32) - zeros[:, :count, None]) * scales[..., None]
+    assert (integers.shape, zeros.shape) == ((5000, count, block), (5000, count))
+    read = (integers.astype(np.float32) - zeros[..., None]) * scales[..., None]
     error = np.abs(read.reshape(5000, -1)[:, :150] - rows)
     assert np.all(error <= np.repeat(scales, block, 1)[:, :150] * 1.001)
     assert error.mean() < 0.3 * scales.mean()

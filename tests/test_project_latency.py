@@ -411,8 +411,11 @@ def test_an_npu_is_looked_up_and_not_computed() -> None:
     found = project_latency(resnet101(), phone)
     bare = project_latency(resnet101(), replace(phone, npu=None))
     assert (found.low_ns, found.high_ns) == (bare.low_ns, bare.high_ns)
-    assert "a model of this name: on the NPU of this device it took" in said(found)
-    assert "run on the CPU" in said(found)
+    assert said(found).endswith(
+        "Published tables have a model of this name: on the NPU of this device it took 0.87 to "
+        "2.4 ms (fastest: TFLite 2.17.0, w8a8). Operators that the NPU does not have run on the "
+        "CPU."
+    )
     assert "NPU" not in said(project_latency(minilm(), phone))
     assert npu_times("vits-ljs.onnx", phone) is None
     assert npu_times("vit.onnx", phone) is not None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
 from hypothesis import given, settings
+from msgspec.structs import replace
 
 from feasibility.catalogue.load_catalogue import find_device, load_catalogue
 from feasibility.decide.recommendation import assess_model, obstacles
@@ -15,12 +17,18 @@ from feasibility.decide.requirements import Requirements
 from feasibility.decide.verdict import assess_device
 from feasibility.json_documents import read_document
 from feasibility.paths import devices_dir, profiles_dir
-from feasibility.records.assessment import MemoryLimit, ModelAssessment, Reason
+from feasibility.records.assessment import (
+    MemoryLimit,
+    ModelAssessment,
+    Part,
+    Reason,
+    ReasonCode,
+)
 from feasibility.records.device import Device
 from feasibility.records.profile import Profile
 from feasibility.render.reports.assessment_texts import with_sentences
 from feasibility.render.reports.reasons import reason_text
-from feasibility.units import MIB, MILLISECOND_NS
+from feasibility.units import KIB, MIB, MILLISECOND_NS
 from tests.projection_samples import devices, profiles, resnet101
 
 DECIDE = sorted((Path(__file__).parents[1] / "feasibility" / "decide").glob("*.py"))
@@ -110,7 +118,9 @@ def test_every_obstacle_of_a_device_is_a_reason() -> None:
 def test_every_reason_has_a_sentence(profile: Profile, device: Device) -> None:
     found = assess_device(profile, device, Requirements(rate_per_s=2, realtime_ns=10**9))
     assert [reason.device for reason in found.reasons] == [device.id] * 6
-    assert all(map(reason_text, found.reasons))
+    texts = [*map(reason_text, found.reasons)]
+    assert all(texts)
+    assert [text for text in texts if "None" in text] == []
     assert bool(obstacles(found)) == (found.verdict not in ("fits", "tight"))
 
 
@@ -127,7 +137,7 @@ def of_memory(**changes: object) -> Reason:
             source="system", system="android", role="background", total_bytes=8192 * MIB
         ),
     )
-    return msgspec.structs.replace(reason, **changes)
+    return replace(reason, **changes)
 
 
 @pytest.mark.parametrize(
@@ -157,3 +167,138 @@ def of_memory(**changes: object) -> Reason:
 )
 def test_who_limits_the_memory(reason: Reason, text: str) -> None:
     assert reason_text(reason) == text
+
+
+# Every reason that is decided, with its sentence for the figures of `with_all_figures`.
+SENTENCES: dict[tuple[Part, ReasonCode], str] = {
+    ("memory", "within-limit"): "needs 300 to 400 MiB; limit: 500 MiB (--memory)",
+    ("memory", "over-limit"): "needs 300 to 400 MiB, over the limit: 500 MiB (--memory)",
+    ("memory", "limit-inside-interval"): (
+        "needs 300 to 400 MiB; this interval contains the limit: 500 MiB (--memory)"
+    ),
+    ("memory", "no-limit"): "needs 300 to 400 MiB; no limit known",
+    ("memory", "not-known"): "memory not measured",
+    ("memory", "external-data"): (
+        "external data: the modelled peak falls from about 450 MiB to at most 400 MiB; to measure "
+        "it and write the files, run `feasibility fit MODEL --device board`"
+    ),
+    ("memory", "steady-allocator"): (
+        "start the process with MALLOC_TRIM_THRESHOLD_=131072: glibc then returns freed memory, "
+        "and the peak stays at 400 MiB (loading takes longer, running does not)"
+    ),
+    ("latency", "within-limit"): "takes 30 to 40 ms; default target of 20 ms",
+    ("latency", "over-limit"): "takes 30 to 40 ms, over the default target of 20 ms",
+    ("latency", "limit-inside-interval"): (
+        "takes 30 to 40 ms; this interval contains the default target of 20 ms"
+    ),
+    ("latency", "no-limit"): "no latency target",
+    ("latency", "not-known"): "time cannot be projected; default target of 20 ms",
+    ("storage", "within-limit"): "takes 400 MiB on disk; limit of 500 MiB on this device",
+    ("storage", "over-limit"): "takes 400 MiB on disk, over the limit of 500 MiB on this device",
+    ("storage", "no-limit"): "takes 400 MiB on disk",
+    ("storage", "not-known"): "size on disk not known",
+    ("operators", "operators-available"): (
+        "standard builds of ONNX Runtime have all operators of the model"
+    ),
+    ("operators", "operators-not-checked"): "operators of ncnn not checked",
+    ("operators", "operators-missing"): (
+        "needs com.a:Own, missing in standard builds of ONNX Runtime"
+    ),
+    ("operators", "operators-x86-only"): (
+        "contains com.a:Own, which exists only on x86-64, because the model was optimised there; "
+        "use the file from before the optimisation"
+    ),
+    ("operators", "not-known"): "operators not known",
+    ("rate", "within-limit"): "50 inferences per second keep it busy 150 to 200 % of the time",
+    ("rate", "over-limit"): "reaches 25 to 33 inferences per second, below the target of 50",
+    ("rate", "limit-inside-interval"): (
+        "reaches 25 to 33 inferences per second; this interval contains the target of 50"
+    ),
+    ("rate", "several-servers"): "50 inferences per second need 2 to 3 of these servers",
+    ("rate", "not-known"): "time not known, so 50 inferences per second cannot be checked",
+    ("realtime", "within-limit"): (
+        "takes 1.5 to 2 times the length of the signal (20 ms per inference)"
+    ),
+    ("realtime", "over-limit"): (
+        "takes 1.5 to 2 times the length of the signal (20 ms per inference): too slow"
+    ),
+    ("realtime", "limit-inside-interval"): (
+        "takes 1.5 to 2 times the length of the signal (20 ms per inference): undecided"
+    ),
+    ("realtime", "not-known"): (
+        "time not known, so the length of the signal (20 ms per inference) cannot be checked"
+    ),
+    ("request", "within-limit"): (
+        "a request over wifi, 588 KiB of raw tensors up, takes 30 to 40 ms; default target of 20 ms"
+    ),
+    ("request", "over-limit"): (
+        "a request over wifi, 588 KiB of raw tensors up, takes 30 to 40 ms, over the default "
+        "target of 20 ms"
+    ),
+    ("request", "limit-inside-interval"): (
+        "a request over wifi, 588 KiB of raw tensors up, takes 30 to 40 ms; this interval "
+        "contains the default target of 20 ms"
+    ),
+    ("request", "not-known"): "time of a request over wifi not known; default target of 20 ms",
+    ("uplink", "within-limit"): (
+        "wifi is fast enough to send 588 KiB of raw tensors 50 times per second"
+    ),
+    ("uplink", "over-limit"): (
+        "wifi is too slow to send 588 KiB of raw tensors 50 times per second"
+    ),
+    ("uplink", "limit-inside-interval"): (
+        "wifi may be too slow to send 588 KiB of raw tensors 50 times per second"
+    ),
+    ("uplink", "not-known"): "size of the inputs not known, so the uplink cannot be checked",
+    ("demands", "no-network-allowed"): "it must work without a network (--offline)",
+    ("demands", "inputs-private"): "inputs must stay on the device (--private)",
+}
+
+
+def with_all_figures(part: Part, code: ReasonCode) -> Reason:
+    """A reason with every figure that its code lets it have."""
+    reason = Reason(
+        code=code,
+        part=part,
+        verdict="undecided",
+        score=0,
+        device="board",
+        actual_low_bytes=300 * MIB,
+        actual_high_bytes=400 * MIB,
+        budget_bytes=500 * MIB,
+        unchanged_bytes=450 * MIB,
+        actual_low_ns=30 * MILLISECOND_NS,
+        actual_high_ns=40 * MILLISECOND_NS,
+        budget_ns=20 * MILLISECOND_NS,
+        rate_per_s=50.0,
+        server_low_count=2,
+        server_high_count=3,
+        upload_bytes=588 * KIB,
+        network="wifi",
+        memory_limit=MemoryLimit(source="option"),
+        operators=("com.a:Own",),
+        runtime="ncnn",
+        changes=("external-data",),
+    )
+    if code == "no-limit":
+        return replace(reason, budget_bytes=None, budget_ns=None, memory_limit=None)
+    if code == "not-known":
+        figures = ("actual_low_bytes", "actual_high_bytes", "actual_low_ns", "actual_high_ns")
+        return replace(reason, upload_bytes=None, **dict.fromkeys(figures))
+    return reason
+
+
+@pytest.mark.parametrize(("part", "code"), SENTENCES)
+def test_the_sentence_of_every_reason(part: Part, code: ReasonCode) -> None:
+    assert reason_text(with_all_figures(part, code)) == SENTENCES[part, code]
+
+
+def test_every_code_has_sentences_of_its_own() -> None:
+    assert {code for _, code in SENTENCES} == set(get_args(ReasonCode))
+    assert {part for part, _ in SENTENCES} == set(get_args(Part))
+    assert len(set(SENTENCES.values())) == len(SENTENCES)
+
+
+def test_a_model_without_inputs_sends_nothing() -> None:
+    reason = with_all_figures("uplink", "within-limit")
+    assert reason_text(replace(reason, upload_bytes=0)) == "nothing to send"

@@ -124,9 +124,11 @@ def test_the_devices_own_core_comes_first() -> None:
 
 
 def test_another_version_of_the_runtime_is_said() -> None:
-    (notice,) = measurement_warnings.other_runtime({"onnxruntime": "0.1"}, "ssh:board")
-    assert "ONNX Runtime is 0.1 on ssh:board" in notice.message
-    assert measurement_warnings.other_runtime({"onnxruntime": "0.1"}, "local") == ()
+    (notice,) = measurement_warnings.other_runtime(
+        {"onnxruntime": "0.1"}, "onnxruntime", "ssh:board"
+    )
+    assert "onnxruntime is 0.1 on ssh:board" in notice.message
+    assert measurement_warnings.other_runtime({"onnxruntime": "0.1"}, "onnxruntime", "local") == ()
 
 
 def test_the_runners_are_listed(cli: Cli) -> None:

@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pytest
 
 from feasibility.ort_memory.channel_blocks import Blocks
-from feasibility.ort_memory.graph_to_steps import lower
 from feasibility.ort_memory.known_shapes import KnownShapes
 from feasibility.ort_memory.runtime_order import in_runtime_order
 from feasibility.ort_memory.steps import Stage, Step
-from tests.analysed import typed
-from tests.analysis_models import FLOAT, constant, dropped, model, node
+from tests.analysis_models import constant, dropped, node
+from tests.memory_graphs import convolution, graph_of, reads, steps_of
 
-if TYPE_CHECKING:
-    from onnx import NodeProto, TensorProto
-
-    from feasibility.graph.typed_graph import TypedGraph
-
-IMAGE = (FLOAT, [1, 16, 8, 8])
+IMAGE = reads(1, 16, 8, 8)
 FILTERS = dropped("w", 16, 16, 3, 3)
-
-
-def convolution(read: str, write: str, weights: str = "w") -> NodeProto:
-    return node("Conv", f"{read} {weights}", write, pads=[1, 1, 1, 1])
-
-
-def graph_of(nodes: list[NodeProto], weights: list[TensorProto]) -> TypedGraph:
-    return typed(model(nodes, {"x": IMAGE}, ["y"], weights), {})
 
 
 def test_the_newest_input_of_a_step_is_computed_first() -> None:
@@ -74,7 +58,7 @@ def test_which_scalings_work_on_blocks(
     )
     nodes = [convolution("x", "a"), scaling, convolution("b", "y")]
     scales = constant("s", [1, 1, 2, 2], np.float32)
-    steps = [s.op_type for s in lower(graph_of(nodes, [FILTERS, scales]), Blocks(), {}).steps]
+    steps = steps_of(graph_of(nodes, IMAGE, weights=[FILTERS, scales]), Blocks())
     around = [] if is_blocked else ["ReorderOutput"]
     assert steps[2:-2] == [*around, "Resize", *(["ReorderInput"] if around else [])]
 
@@ -89,7 +73,7 @@ def test_which_activations_work_on_blocks(op_type: str, *, is_blocked: bool) -> 
         *(convolution("x", "a"), convolution("a", "b"), node(op_type, "b", "c")),
         *(node("Add", "b c", "d"), convolution("d", "y")),
     ]
-    steps = [step.op_type for step in lower(graph_of(nodes, [FILTERS]), Blocks(), {}).steps]
+    steps = steps_of(graph_of(nodes, IMAGE, weights=[FILTERS]), Blocks())
     assert steps.count("ReorderOutput") == (1 if is_blocked else 2)
 
 
@@ -101,7 +85,7 @@ def test_names_of_open_axes_survive_until_a_window_or_a_join() -> None:
         convolution("b", "c"),
         node("Concat", "b b", "y", axis=2),
     ]
-    graph = graph_of(nodes, [dropped("w", 16, 8, 3, 3)])
+    graph = graph_of(nodes, IMAGE, weights=[dropped("w", 16, 8, 3, 3)])
     shapes = KnownShapes({"x": {1: "t"}}, lambda name: name == "w")
     for each in graph.nodes:
         shapes.note(each)
@@ -118,9 +102,24 @@ def test_joined_axes_are_open_if_one_of_them_is() -> None:
         node("Reshape", "a flat", "y"),
     ]
     weights = [constant("two", [2]), constant("flat", [1, -1, 8])]
-    graph = graph_of(nodes, weights)
+    graph = graph_of(nodes, IMAGE, weights=weights)
     shapes = KnownShapes({"x": {2: "t"}}, lambda _: True)
     for each in graph.nodes:
         shapes.note(each)
     assert shapes._open_axes["a"] == {3}
     assert shapes._open_axes["y"] == {1}
+
+
+def test_a_size_that_follows_from_the_inputs_replaces_a_declared_name() -> None:
+    """A file may give a name to the axis of a result although its size follows from the inputs."""
+    nodes = [node("Relu", "x", "a"), node("Transpose", "a", "y", perm=[0, 1, 3, 2])]
+    graph = graph_of(nodes, IMAGE)
+    shapes = KnownShapes({"x": {3: "wide"}, "y": {1: "c", 2: "t"}}, lambda _: False)
+    for each in graph.nodes:
+        shapes.note(each)
+    assert shapes.named("y", (1, 16, 8, 8)) == (1, 16, "t", 8)
+    assert not shapes.is_fixed("y", graph.types["y"])
+    fixed = KnownShapes({"x": {}, "y": {1: "c", 2: "t"}}, lambda _: False)
+    for each in graph.nodes:
+        fixed.note(each)
+    assert fixed.is_fixed("y", graph.types["y"])

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from feasibility.commands.app import COMMANDS
+
 HEAVY = ("numpy", "onnx", "onnxruntime", "memray", "psutil", "rich", "msgspec")
 
 _REPORT = """
@@ -44,10 +46,11 @@ def test_the_front_door_imports_nothing_heavy(args: tuple[str, ...]) -> None:
 _FRONT_DOOR = {"feasibility.commands.app", "feasibility.commands.report_error"}
 
 
-@pytest.mark.parametrize("command", ["inspect", "measure", "check", "devices", "zoo", "doctor"])
+@pytest.mark.parametrize("command", [*COMMANDS, "budget check", "budget init", "devices this"])
 def test_help_of_a_command_imports_nothing_heavy(command: str) -> None:
-    code, modules = modules_after(command, "--help")
+    code, modules = modules_after(*command.split(), "--help")
     assert code == 0
+    assert f"feasibility.commands.{command.partition(' ')[0]}" in modules
     assert modules.intersection(HEAVY) == set()
 
 

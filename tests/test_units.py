@@ -80,6 +80,11 @@ def test_sizes_are_written(size: int, text: str) -> None:
     assert units.format_bytes(size) == text
 
 
+@pytest.mark.parametrize(("count", "rounded"), [(0, 0), (1, 64), (64, 64), (65, 128)])
+def test_counts_are_rounded_up_to_whole_steps(count: int, rounded: int) -> None:
+    assert units.rounded_up(count, 64) == rounded
+
+
 @pytest.mark.parametrize(
     ("ns", "text"),
     [
@@ -206,3 +211,12 @@ def test_formatting_keeps_order(first: int, second: int) -> None:
     low, high = sorted((first, second))
     read = [units.parse_bytes(units.format_bytes(size)) for size in (low, high)]
     assert read[0] <= read[1]
+
+
+@pytest.mark.parametrize(
+    ("cosine", "text"),
+    [(1.0, "1.0000"), (0.9999, "0.9999"), (0.99988, "0.9998"), (0.9991, "0.9991"), (0.0, "0.0000")],
+)
+def test_a_similarity_is_rounded_down(cosine: float, text: str) -> None:
+    """So that it does not look as if it met a bound that it misses."""
+    assert units.format_similarity(cosine) == text

@@ -88,16 +88,25 @@ def huge_allocation(path: Path, elements: int) -> Path:
 
 
 def multiple_of_160(path: Path, width: int | str = "width") -> Path:
-    """A graph that only runs if its open dim can be divided by 160."""
+    """A graph that only runs if its open dim can be divided by 160.
+
+    Only a run shows it: the number is in a tensor of more than a kilobyte, which is not read.
+    """
+    numbers = np.full(1000, 160, dtype=np.int64)
+    numbers[0] = -1
     graph = helper.make_graph(
         [
+            helper.make_node("Gather", ["numbers", "first_two"], ["rows"], "rows"),
             helper.make_node("Reshape", ["x", "rows"], ["folded"], "fold"),
             helper.make_node("ReduceSum", ["folded"], ["y"], "sum", keepdims=0),
         ],
         "picky",
         [value("x", TensorProto.FLOAT, [1, width])],
         [value("y", TensorProto.FLOAT, None)],
-        [numpy_helper.from_array(np.array([-1, 160], dtype=np.int64), "rows")],
+        [
+            numpy_helper.from_array(numbers, "numbers"),
+            numpy_helper.from_array(np.array([0, 1], dtype=np.int64), "first_two"),
+        ],
     )
     return save(path, graph)
 

@@ -46,7 +46,7 @@ COMMANDS: Final = {
     "measure": "Measure the memory and time of a model.",
     "check": "Check where models can run: verdicts and one recommendation.",
     "prove": "Run a model under a memory limit that the kernel enforces.",
-    "fit": "Find the smallest change with which a model meets a budget.",
+    "fit": "Find the smallest change with which a model meets its targets.",
     "compare": "Compare models or profiles: figures, operators, outputs.",
     "devices": "List, show and validate devices; measure this machine.",
     "runner": "List and check machines to measure on; install an emulator.",

@@ -17,7 +17,6 @@ from feasibility.commands.options import (
     measure_options,
 )
 from feasibility.commands.output import open_output, print_result
-from feasibility.commands.parse_check_options import parse_realtime_ns
 from feasibility.commands.progress import progress_on
 from feasibility.errors import UsageError
 
@@ -88,12 +87,13 @@ def compare(
     An engine whose outputs differ from those of the reference gets no figures.
     """
     options = measure_options(inputs, measuring, threads or 1)
-    signal_ns = None if realtime is None else parse_realtime_ns(realtime)
     from msgspec.structs import replace
 
+    from feasibility.commands.parse_check_options import parse_realtime_ns
     from feasibility.compare.compare_models import compare_subjects
     from feasibility.render.reports.compare import compare_report
 
+    signal_ns = None if realtime is None else parse_realtime_ns(realtime)
     with open_output(out.output, force=out.force) as file:
         with progress_on("compare", quiet=out.quiet) as progress:
             if engines is not None and changes is not None:

@@ -145,7 +145,7 @@ def fit(
     from feasibility.render.reports.fit import fit_report
 
     if out.output is not None:
-        refuse_existing(out.output, force=out.force)
+        refuse_existing(out.output, model.name, force=out.force)
     with (
         progress_on(model.name, quiet=out.quiet) as progress,
         fit_model(model, options, wanted, _reporter(progress)) as found,

@@ -45,6 +45,7 @@ def profiles_for(
                 "give the model itself, or leave out --on",
             )
         profile = saved_profile(path)
+        _require_projectable(path, profile)
         return profile, saved_emulations(profile)
     if on is None or not on.startswith(_EMULATE):
         profile = measure_on(on, path, options, quiet=quiet)
@@ -52,6 +53,24 @@ def profiles_for(
     runners = _emulated_runners(on, devices)
     profile = measure_on(None, path, options, quiet=quiet)
     return profile, tuple(_measured(path, options, runner, quiet=quiet) for runner in runners)
+
+
+def _require_projectable(path: Path, profile: Profile) -> None:
+    """Fails for figures of an engine for which there are no projections.
+
+    Raises:
+        UsageError: Another engine than ONNX Runtime ran the model.
+    """
+    from feasibility.decide.requirements import PROJECTED_AS
+
+    if profile.workload.engine not in PROJECTED_AS:
+        raise UsageError(
+            f"Cannot check {safe_text(str(path))}",
+            f"{safe_text(profile.workload.runtime)} ran the model, and memory and time on devices "
+            "are projected from figures of ONNX Runtime or LiteRT",
+            "check the model itself; `compare MODEL --engines onnxruntime,openvino` shows how the "
+            "engines differ on this machine",
+        )
 
 
 def _emulated_runners(on: str, devices: Sequence[Device]) -> tuple[Runner, ...]:

@@ -45,7 +45,7 @@ class LimitOptions:
     )
     allocator: Literal["steady", "default"] = option(
         "--allocator",
-        "`steady` is glibc with a fixed trim threshold: figures repeat within 0.1 %. `default` "
+        "`steady` is glibc with a fixed trim threshold: figures repeat. `default` "
         "is glibc with default settings: it needs more memory, and figures vary.",
         default="steady",
     )

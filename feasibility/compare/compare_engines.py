@@ -15,7 +15,7 @@ from feasibility.compare.compare_profiles import compare_profiles
 from feasibility.compare.figures import Side
 from feasibility.compare.runs_in_turns import ModelInTurn, measure_in_turns
 from feasibility.compare.subjects import LABELS, model_subject, require_several
-from feasibility.errors import FeasibilityError
+from feasibility.errors import FeasibilityError, UsageError
 from feasibility.measure.converted_model import converted_model
 from feasibility.measure.engine_outputs import EngineOutputs
 from feasibility.measure.inputs_that_run import read_to_run
@@ -47,7 +47,8 @@ def compare_engines(
         progress: Called with the steps of all engines together.
 
     Raises:
-        FeasibilityError: The reference cannot run the model, or none of the others can.
+        FeasibilityError: The reference cannot run the model, or none of the others can; then it is
+            the error of the first of them.
     """
     require_several(engines)
     steps = Steps(progress, len(engines))
@@ -62,6 +63,7 @@ def compare_engines(
     reading = replace(reading, plans=(models[0].plan,))
     outputs: list[ComparedOutputs] = []
     notices: list[Notice] = []
+    failures: list[FeasibilityError] = []
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(scratch_folder())
         check = EngineOutputs(
@@ -78,14 +80,15 @@ def compare_engines(
                     reading, own[number], check, stack, steps.of(number, names[number])
                 )
             except FeasibilityError as error:
+                failures.append(error)
                 notices.append(_failed(engine, error))
-                if number == len(engines) - 1 and len(models) == len(notices) == 1:
-                    raise
                 continue
             outputs.append(ComparedOutputs(subject=LABELS[len(models)], drift=model.drift))
             models.append(model.in_turn)
             found.append(engine)
-        round_count = measure_in_turns(models, steps.show_round) if len(models) > 1 else 0
+        if len(models) == 1:
+            raise failures[0] if failures else _one_engine(notices)
+        round_count = measure_in_turns(models, steps.show_round)
     sides = [Side(model.profile, model.series) for model in models]
     return compare_profiles(
         [model_subject(path, engine) for engine in found],
@@ -144,6 +147,14 @@ def _same_precision(engine: EngineName) -> Notice:
     return Notice(
         code="same-precision",
         message=f"{engine} is left out: on this processor, {title} computes in float32 by default",
+    )
+
+
+def _one_engine(left_out: Sequence[Notice]) -> UsageError:
+    return UsageError(
+        "Cannot compare engines",
+        "; ".join(each.message for each in left_out),
+        "name another engine, for example --engines onnxruntime,openvino",
     )
 
 

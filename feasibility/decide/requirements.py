@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from feasibility.predict.projected_latency import DEFAULT_RUNTIME
 from feasibility.records.device import Role
 from feasibility.records.intervals import Network
+from feasibility.records.workload import EngineName
+
+# Engines whose figures are projected onto devices, with the key of their runtime there.
+PROJECTED_AS: Final[dict[EngineName, str]] = {
+    "onnxruntime": DEFAULT_RUNTIME,
+    "litert": "tflite",
+    "litert-builtin": "tflite",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +49,10 @@ class Requirements:
     is_offline: bool = False
     is_private: bool = False
     prices_microusd: Mapping[str, int] = field(default_factory=dict)
+
+
+def for_engine(requirements: Requirements, engine: EngineName) -> Requirements:
+    """The requirements, with the runtime that belongs to an engine if the user asked for none."""
+    if requirements.runtime != DEFAULT_RUNTIME:
+        return requirements
+    return replace(requirements, runtime=PROJECTED_AS.get(engine, DEFAULT_RUNTIME))

@@ -40,7 +40,6 @@ class Language(NamedTuple):
         entries: Opening, one entry, and closing of a map of strings; then an empty map.
         example: One line that adds an input.
         elements: Code of inputs by element type.
-        unchanged: The trim threshold that changes nothing.
     """
 
     literal: Callable[[str], str]
@@ -50,7 +49,6 @@ class Language(NamedTuple):
     entries: tuple[str, str, str, str]
     example: str
     elements: Elements
-    unchanged: str = ""
 
 
 _ORT_LEVELS: Final = {"all": "ORT_ENABLE_ALL", "disabled": "ORT_DISABLE_ALL"}
@@ -64,7 +62,6 @@ LANGUAGES: Final[dict[str, Language]] = {
         entries=("{", "$key: $value", "}", "{}"),
         example="        $name: $value,",
         elements=example_inputs.PYTHON,
-        unchanged="None",
     ),
     "load_model.cpp": Language(
         literal=cpp_literal,
@@ -77,7 +74,6 @@ LANGUAGES: Final[dict[str, Language]] = {
         entries=("{", "{$key, $value}", "}", "{}"),
         example="  inputs.add($name, $value);",
         elements=example_inputs.CPP,
-        unchanged="0",
     ),
     "LoadModel.kt": Language(
         literal=kotlin_literal,
@@ -136,7 +132,7 @@ def loading_code(
         memory_pattern=pattern[settings.memory_pattern],
         threads=options.threads,
         config_entries=_entries(language, options.config_entries),
-        trim_threshold=_trim_threshold(options) or language.unchanged,
+        trim_threshold=int(settings.environment.get(TRIM_THRESHOLD, "0")),
         inputs="\n".join(_example(language, spec) for spec in inputs),
         unset_options=textwrap.fill(
             unset,
@@ -161,12 +157,6 @@ def _entries(language: Language, entries: Mapping[str, str]) -> str:
         for key, value in entries.items()
     )
     return f"{opening}{', '.join(parts)}{closing}"
-
-
-def _trim_threshold(options: SessionOptions) -> str:
-    """The threshold as a number; empty if it is not fixed."""
-    text = options.settings.environment.get(TRIM_THRESHOLD, "")
-    return str(int(text)) if text else ""
 
 
 def _example(language: Language, spec: InputSpec) -> str:

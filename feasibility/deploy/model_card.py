@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from string import Template
 from typing import Final
 
+from feasibility.deploy.card_figures import figure_notes, figure_rows, target_text
 from feasibility.deploy.loading_code import TRIM_THRESHOLD
 from feasibility.records.drift import Drift
-from feasibility.records.fit import Fit, FitCandidate, FitFigures
+from feasibility.records.fit import Fit, FitCandidate
 from feasibility.records.profile import Profile
 from feasibility.records.session_options import SessionOptions
 from feasibility.records.shared_fields import TensorSpec
+from feasibility.records.workload import InputSpec
 from feasibility.render.reports.change_texts import CHANGE_TEXTS
-from feasibility.text import safe_text
+from feasibility.text import markdown_text, safe_text
 from feasibility.units import (
     format_bytes,
-    format_duration,
-    format_factor,
     format_number,
     format_percent,
     format_similarity,
@@ -27,13 +26,14 @@ from feasibility.units import (
 
 _TEMPLATE: Final = Path(__file__).with_name("templates") / "MODELCARD.md.template"
 _PROOFS: Final = {
-    "survived": "Under the memory target, enforced by the kernel: it runs without a slowdown.",
+    "survived": "runs without a slowdown",
     "thrashed": (
-        "Under the memory target, enforced by the kernel: it runs, but thrashes. Each run reads "
-        "evicted pages again, so it takes longer than the time above."
+        "runs, but thrashes: each run reads evicted pages again, so it takes longer than the time "
+        "above"
     ),
-    "killed": "Under the memory target, enforced by the kernel: the process is killed.",
+    "killed": "is killed",
 }
+_SEEDED: Final = "seeded-samples"
 
 
 def model_card(
@@ -45,18 +45,20 @@ def model_card(
         tool_version=code_span(result.tool_version),
         original=_original(result),
         day=safe_text(result.measured_at[:10]),
-        figures="\n".join(_figure_rows(result, chosen)),
-        allocator=_baseline_allocator(result),
-        drift=_drift_sentence(chosen.drift),
-        changes="\n".join(_change_lines(chosen)),
-        load_note=_load_note(options),
+        figures="\n".join(figure_rows(result, chosen, code_span(result.requirements.device or ""))),
+        figure_notes=_list(figure_notes(result, profile)),
+        drift=_drift_text(result, chosen.drift),
+        changes=_list(_changes(chosen)),
+        load_notes=_list(_load_notes(options)),
         options="\n".join(_option_rows(options)),
         limits=_limits(unset),
-        tensors="\n".join(_tensor_rows(options)),
-        measured="\n".join(
-            f"* {line}" for line in _measured_lines(result, chosen, options, profile)
-        ),
+        tensors="\n".join(_tensor_rows(options, profile)),
+        measured=_list(_measured_lines(result, chosen, options, profile)),
     )
+
+
+def _list(lines: Iterable[str]) -> str:
+    return "\n".join(f"* {line}" for line in lines)
 
 
 def _original(result: Fit) -> str:
@@ -64,50 +66,24 @@ def _original(result: Fit) -> str:
     return code_span(result.model.name) + (f" (SHA-256 {code_span(digest)})" if digest else "")
 
 
-def _figure_rows(result: Fit, chosen: FitCandidate) -> Iterator[str]:
-    before, after = result.baseline.measured, chosen.measured
-    for title, field, show in (
-        ("load peak", "load_peak_bytes", format_bytes),
-        ("inference peak", "inference_peak_bytes", format_bytes),
-        ("floor (must stay in memory)", "floor_bytes", format_bytes),
-        ("median latency", "median_ns", format_duration),
-        ("time to load", "load_ns", format_duration),
-        ("size of all files", "file_bytes", format_bytes),
-    ):
-        old, new = _figure(before, field), _figure(after, field)
-        factor = new / old if old and new is not None else None
-        if field == "median_ns" and after is not None and after.latency_ratio is not None:
-            factor = after.latency_ratio  # measured in turns, which the two times are not
-        ratio = "" if factor is None else format_factor(factor)
-        yield f"| {title} | {show(old)} | {show(new)} | {ratio} |"
-
-
-def _baseline_allocator(result: Fit) -> str:
-    """With which allocator the model as it is was measured; empty if no other one is known."""
-    if result.baseline_allocator == "steady":
-        return ""
-    return (
-        "Peaks before: default allocator of glibc, which vary by up to 20 %. All other memory: "
-        "steady allocator."
-    )
-
-
-def _figure(figures: FitFigures | None, field: str) -> int | None:
-    value: int | None = getattr(figures, field, None)
-    return value
-
-
-def _drift_sentence(drift: Drift | None) -> str:
+def _drift_text(result: Fit, drift: Drift | None) -> str:
     if drift is None:
         return "The outputs of this model and of the original were not compared."
     count = f"{drift.sample_count} input{'s' if drift.sample_count != 1 else ''}"
     if drift.is_identical:
         return f"The outputs are identical to those of the original bit by bit ({count})."
+    limit = target_text(result.requirements.drift_ratio, _share)
+    target = f"; target: {limit}" if limit else ""
     lines = [
         "The outputs differ from those of the original by at most "
-        f"{_share(drift.relative_ratio)} of the largest value ({count}).",
-        "",
+        f"{_share(drift.relative_ratio)} of the largest value ({count}{target}).",
     ]
+    if any(notice.code == _SEEDED for notice in result.warnings):
+        lines.append(
+            "**These inputs were random numbers: test the accuracy with real inputs before you "
+            "deploy this model.**"
+        )
+    lines.append("")
     for output in drift.outputs:
         parts = [f"at most {_share(output.relative_ratio)}"]
         if output.cosine is not None:
@@ -122,21 +98,32 @@ def _share(ratio: float) -> str:
     return format_number(100 * ratio, "%")
 
 
-def _change_lines(chosen: FitCandidate) -> Iterator[str]:
+def _changes(chosen: FitCandidate) -> Iterator[str]:
     if not chosen.changes:
-        yield "None: this is the original model."
+        yield "none: this is the original model"
     for change in chosen.changes:
         text = CHANGE_TEXTS[change]
-        yield f"* **{text.title}**: {text.effect}. Cost: {text.cost}."
+        yield f"**{text.title}**: {text.effect}. Cost: {text.cost}."
 
 
-def _load_note(options: SessionOptions) -> str:
-    if not options.settings.environment:
-        return "No environment variable is needed."
-    variables = " ".join(
-        code_span(f"{name}={value}") for name, value in options.settings.environment.items()
-    )
-    return (
+def _load_notes(options: SessionOptions) -> Iterator[str]:
+    """What the machine needs that loads the model."""
+    yield "Keep all files of this folder together, with their names."
+    if options.runtime_version:
+        yield (
+            f"Measured with ONNX Runtime {code_span(options.runtime_version)}; an older version "
+            "may not load it."
+        )
+    if options.loads_on:
+        here, *emulated = map(code_span, options.loads_on)
+        also = f"; under emulation: {', '.join(emulated)}" if emulated else ""
+        yield f"Loaded and run on: {here}{also}. Test it first on any other instruction set."
+    environment = options.settings.environment
+    if not environment:
+        yield "No environment variable is needed."
+        return
+    variables = " ".join(code_span(f"{name}={value}") for name, value in environment.items())
+    yield (
         f"On Linux with glibc, set {variables} before the process starts. The Python and C++ files "
         "call `mallopt`, which does the same, so they need no variable. Android, iOS and browsers "
         "have other allocators, which need no setting."
@@ -165,11 +152,28 @@ def _limits(unset: str) -> str:
     return f"{unset} {in_browser}".lstrip()
 
 
-def _tensor_rows(options: SessionOptions) -> Iterator[str]:
+def _tensor_rows(options: SessionOptions, profile: Profile) -> Iterator[str]:
+    given = {spec.name: _given(spec) for spec in profile.workload.inputs}
     for direction, tensors in (("input", options.inputs), ("output", options.outputs)):
         for tensor in tensors:
             kind = code_span(tensor.type_text or tensor.dtype)
-            yield f"| {direction} | {code_span(tensor.name)} | {kind} | {_shape(tensor)} |"
+            value = given.get(tensor.name, "") if direction == "input" else ""
+            name, shape = code_span(tensor.name), _shape(tensor)
+            yield f"| {direction} | {name} | {kind} | {shape} | {value} |"
+
+
+def _given(spec: InputSpec) -> str:
+    """Shape and values of an input in the measurement."""
+    fill = spec.fill
+    if fill.kind == "absent":
+        return "left out"
+    values = {
+        "uniform": f"{fill.low:g} to {fill.high:g}",
+        "integers": f"{int(fill.low)} to {int(fill.high)}",
+        "constant": f"all {fill.low:g}" if spec.shape else f"{fill.low:g}",
+        "file": "from a file",
+    }
+    return f"{' x '.join(map(str, spec.shape)) or 'scalar'}: {values[fill.kind]}"
 
 
 def _shape(tensor: TensorSpec) -> str:
@@ -184,22 +188,22 @@ def _measured_lines(
     result: Fit, chosen: FitCandidate, options: SessionOptions, profile: Profile
 ) -> Iterator[str]:
     host = profile.host
-    yield f"Machine: {safe_text(host.cpu)} ({safe_text(host.arch)}), {safe_text(host.os)}."
-    libraries = ", ".join(f"{name} {version}" for name, version in sorted(host.libraries.items()))
-    yield f"Versions: {safe_text(libraries, 300)}; Python {safe_text(host.python)}."
+    yield f"Machine: {code_span(host.cpu)} ({code_span(host.arch)}), {code_span(host.os)}."
+    versions = [f"{name} {version}" for name, version in sorted(host.libraries.items())]
+    yield f"Versions: {', '.join(map(code_span, (*versions, f'Python {host.python}')))}."
     yield f"Threads: {options.threads}. Runs after warm-up: {profile.workload.run_count}."
     if chosen.changes:  # the figures of an unchanged model are those of the default allocator
         yield from _allocator_lines(options, profile)
-    for spec in profile.workload.inputs:
-        size = " x ".join(map(str, spec.shape)) or "scalar"
-        yield f"Input {code_span(spec.name)}: {size}, {safe_text(spec.dtype)}."
-    if options.loads_on:
-        yield f"Loaded and run on: {', '.join(options.loads_on)}."
-    if result.proof_outcome is not None:
-        yield _PROOFS[result.proof_outcome]
+    limits = (result.requirements.memory_bytes, result.requirements.floor_bytes)
+    limit_bytes = min((each for each in limits if each is not None), default=None)
+    if result.proof_outcome is not None and limit_bytes is not None:
+        yield (
+            f"With {format_bytes(limit_bytes)} above the baseline, enforced by the kernel, it "
+            f"{_PROOFS[result.proof_outcome]}."
+        )
     for notice in result.warnings:
         message = safe_text(notice.message.rstrip("."), 500)
-        yield f"{message[:1].upper()}{message[1:]}."
+        yield f"{markdown_text(message[:1].upper() + message[1:])}."
 
 
 def _allocator_lines(options: SessionOptions, profile: Profile) -> Iterator[str]:
@@ -216,12 +220,9 @@ def _allocator_lines(options: SessionOptions, profile: Profile) -> Iterator[str]
 
 
 def code_span(text: str) -> str:
-    """Text as code that no character of it can end, also in the cell of a table.
-
-    A backslash before a pipe is the only escape that Markdown knows in the code of a table.
-    """
+    """Text as code that no character of it can end, also in the cell of a table."""
     shown = safe_text(text) or " "
-    longest = max((len(run) for run in re.findall("`+", shown)), default=0)
-    fence = "`" * (longest + 1)
-    padding = " " if longest else ""
-    return f"{fence}{padding}{shown}{padding}{fence}".replace("|", r"\|")
+    # Markdown has no escape for these, and its readers differ in the cells of tables.
+    if shown.strip() != shown or not {"`", "|", "\\"}.isdisjoint(shown):
+        return f"<code>{markdown_text(shown)}</code>"
+    return f"`{shown}`"

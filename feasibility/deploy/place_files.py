@@ -12,7 +12,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
 
 from feasibility.errors import DocumentError
@@ -25,7 +25,12 @@ OPTIONS_NAME: Final = "session_options.json"
 _ANOTHER: Final = "choose another folder with -o"
 
 
-def require_free_folder(folder: Path, names: Sequence[str] = (), *, force: bool) -> tuple[str, ...]:
+def without_detours(folder: Path) -> Path:
+    """The path without `..`, which the system cannot follow out of a folder that is missing."""
+    return folder.resolve() if ".." in folder.parts else folder
+
+
+def require_free_folder(folder: Path, names: Sequence[str], *, force: bool) -> tuple[str, ...]:
     """The files of an earlier run that files of these names replace.
 
     Raises:
@@ -117,11 +122,15 @@ def _replaceable(folder: Path, *, force: bool) -> tuple[str, ...]:
 
 def _is_replaceable(folder: Path, name: str) -> bool:
     """Whether a name of an untrusted document is a file inside the folder."""
-    parts = PurePosixPath(name).parts
-    if not parts or parts[0] == "/" or ".." in parts or "\0" in name:
-        return False
     path = folder / name
-    return path.is_symlink() or path.is_file()
+    with contextlib.suppress(OSError):  # for example, the name is too long
+        return (path.is_symlink() or path.is_file()) and _is_inside(path, folder)
+    return False
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    """Whether a file is in the folder or below. It may be a link; the way to it may not leave."""
+    return path.parent.resolve().is_relative_to(folder.resolve())
 
 
 def _require_own_place(folder: Path, name: str, *, is_old: bool) -> None:
@@ -133,7 +142,7 @@ def _require_own_place(folder: Path, name: str, *, is_old: bool) -> None:
             f"its file {safe_text(name)!r} was not written by feasibility",
             f"move that file elsewhere, or {_ANOTHER}",
         )
-    if not path.parent.resolve().is_relative_to(folder.resolve()):
+    if not _is_inside(path, folder):
         raise DocumentError(
             what, f"a link in it leads outside the folder: {safe_text(name)!r}", _ANOTHER
         )

@@ -18,6 +18,7 @@ from feasibility.deploy.place_files import (
     move_into_place,
     require_free_folder,
     staged_folder,
+    without_detours,
 )
 from feasibility.deploy.unset_options import unset_in_swift
 from feasibility.errors import DocumentError
@@ -36,14 +37,15 @@ _OWN_NAMES: Final = (*LANGUAGES, _CARD_NAME, _PROFILE_NAME, OPTIONS_NAME)
 _NO_LINK: Final = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK)
 
 
-def refuse_existing(folder: Path, *, force: bool) -> None:
+def refuse_existing(folder: Path, model_name: str, *, force: bool) -> None:
     """Fails if the folder cannot or may not be written, before any work is done.
 
     Raises:
-        DocumentError: The path is a file, a folder that may not be replaced, or a place where
-            nothing can be written.
+        DocumentError: The path is a file, a folder that may not be replaced, a folder with files
+            of others that have the same names, or a place where nothing can be written.
     """
-    require_free_folder(folder, force=force)
+    folder = without_detours(folder)
+    require_free_folder(folder, (*_OWN_NAMES, model_name), force=force)
     with staged_folder(folder):
         pass
 
@@ -67,6 +69,7 @@ def write_deployment(
     chosen = result.chosen
     if chosen is None:
         raise ValueError("no candidate was chosen, so there is nothing to deploy")
+    folder = without_detours(folder)
     sources = _sources(model)
     options = session_options(tuple(sources), result, profile)
     require_free_folder(folder, options.files, force=force)
@@ -120,7 +123,13 @@ def _sources(model: Path) -> dict[str, Path]:
     sources: dict[str, Path] = {}
     for location in (model.name, *external_locations(model)):
         name = PurePosixPath(location).as_posix()  # without `./`
-        if name in _OWN_NAMES or ".." in PurePosixPath(name).parts:
+        if ".." in PurePosixPath(name).parts:
+            raise DocumentError(
+                what,
+                f"the path of its external data contains '..': {safe_text(name)!r}",
+                "save the model again with its data beside it",
+            )
+        if name in _OWN_NAMES:
             raise DocumentError(
                 what,
                 f"one of its files has the name {safe_text(name)!r}, which feasibility uses too",

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
 from feasibility import __version__
 from feasibility.facts.node_work import with_work
-from feasibility.facts.operator_counts import DEFAULT_DOMAIN, OperatorCounts, domain_name
+from feasibility.facts.operator_counts import (
+    DEFAULT_DOMAIN,
+    OperatorCounts,
+    domain_name,
+    operator_types,
+)
 from feasibility.facts.ort_format import ort_facts
 from feasibility.facts.refused_by_runtime import model_faults
-from feasibility.facts.unique_parameters import (
-    FULL_COMPARISON_BYTES,
-    UniqueParameters,
-    unique_parameters,
-)
+from feasibility.facts.tflite_format import tflite_reading, tflite_weights
+from feasibility.facts.weight_facts import external_locations, initializer_sizes, with_weights
 from feasibility.graph.declared_inputs import declared_inputs, declared_outputs, open_axes
+from feasibility.graph.inputs.dim_sizes import open_dims
 from feasibility.graph.inputs.input_plans import choose_sizes, plan_inputs
-from feasibility.model_file.external_data import external_file_facts, resolve_external
+from feasibility.model_file.external_data import resolve_external
 from feasibility.model_file.skeleton import Skeleton, skeleton_of
 from feasibility.ort_memory.modelled_memory import MemoryModel
 from feasibility.ort_memory.version import other_version_installed
-from feasibility.records.budget import InitializerSize
 from feasibility.records.changes import ALL_CHANGES, USUAL_CHANGES
-from feasibility.records.facts import ModelFacts, NodeFacts, OperatorType
+from feasibility.records.facts import ModelFacts
 from feasibility.records.model_reading import ModelReading
 from feasibility.records.shared_fields import Notice
 from feasibility.text import safe_text, shorten
@@ -60,16 +61,16 @@ def reading_of(
         facts, model = ort_facts(file)
         plans = plan_inputs(choose_sizes(model, dims, files, archive)) if with_plans else ()
         return ModelReading(facts=facts, plans=plans)
+    if file.format == "tflite":
+        return tflite_reading(file, dims, with_plans=with_plans, files=files, archive=archive)
     skeleton = skeleton_of(file)
     sizes = choose_sizes(skeleton.model, dims, files, archive)
     return ModelReading(
         facts=facts_of(skeleton, *sizes.likeliest, ALL_CHANGES if all_changes else USUAL_CHANGES),
         plans=plan_inputs(sizes) if with_plans else (),
-        initializers=tuple(
-            InitializerSize(name=tensor.name, dtype=tensor.dtype, size_bytes=tensor.size_bytes)
-            for tensor in skeleton.initializers
-        ),
-        external_locations=_locations(skeleton),
+        dim_roles={dim.key: dim.role for dim in open_dims(sizes.inputs)},
+        initializers=initializer_sizes(skeleton.tensors),
+        external_locations=external_locations(skeleton.tensors),
     )
 
 
@@ -77,15 +78,10 @@ def locations_of(file: ModelFile, *, must_exist: bool) -> tuple[str, ...]:
     """Names of the external data files of an open model, sorted."""
     if file.format == "ort":
         return ()
-    skeleton = skeleton_of(file)
+    tensors = tflite_weights(file) if file.format == "tflite" else skeleton_of(file).tensors
     if must_exist:
-        resolve_external(skeleton.path, skeleton.tensors, skeleton.what)
-    return _locations(skeleton)
-
-
-def _locations(skeleton: Skeleton) -> tuple[str, ...]:
-    named = {tensor.external.location for tensor in skeleton.tensors if tensor.external}
-    return tuple(sorted(named))
+        resolve_external(file.path, tensors, f"Cannot read model '{safe_text(str(file.path))}'")
+    return external_locations(tensors)
 
 
 def facts_of(
@@ -95,13 +91,7 @@ def facts_of(
     model = skeleton.model
     producer = f"{model.producer_name} {model.producer_version}".strip()
     weights = skeleton.initializers
-    files = resolve_external(skeleton.path, skeleton.tensors, skeleton.what)
-    external = external_file_facts(files)
     counts = OperatorCounts(model, weights)
-    unique = unique_parameters(weights, skeleton.path, skeleton.identity, files)
-    bytes_by_dtype: Counter[str] = Counter()
-    for tensor in weights:
-        bytes_by_dtype[tensor.dtype] += tensor.size_bytes
     opsets = {domain_name(opset.domain): max(opset.version, 0) for opset in model.opset_import}
     inputs = declared_inputs(model.graph)
     memory = MemoryModel(
@@ -116,21 +106,12 @@ def facts_of(
         path="",
         format="onnx",
         file_bytes=skeleton.identity.size_bytes,
-        external_bytes=sum(file.file_bytes for file in external),
-        external_files=external,
         producer=shorten(producer, _MAX_PRODUCER_CHARACTERS),
         ir_version=model.ir_version,
         opset=opsets.get(DEFAULT_DOMAIN),
         opsets=opsets,
         inputs=inputs,
         outputs=declared_outputs(model.graph),
-        parameter_count=sum(tensor.element_count for tensor in weights),
-        unique_parameter_count=unique.parameter_count,
-        initializer_count=len(weights),
-        sparse_initializer_count=sum(tensor.is_sparse for tensor in weights),
-        initializer_bytes=bytes_by_dtype.total(),
-        initializer_bytes_by_dtype=dict(bytes_by_dtype.most_common()),
-        largest_initializer_bytes=max((tensor.size_bytes for tensor in weights), default=0),
         node_count=counts.node_counts.total(),
         subgraph_count=counts.subgraph_count,
         function_count=len(model.functions),
@@ -140,38 +121,17 @@ def facts_of(
         modelled_memory=modelled,
         changed_memory=tuple(each for change in changes for each in memory.with_changes(change)),
         warnings=(
-            *_notices(skeleton, counts, unique),
+            *_notices(skeleton, counts),
             *(other_version_installed() if modelled else ()),
         ),
     )
+    facts = with_weights(facts, skeleton.tensors, skeleton.path, skeleton.identity, skeleton.what)
     facts = with_work(facts, graph)
-    return replace(facts, operators=_operators(counts, facts.nodes))
+    operators = operator_types(counts.node_counts, counts.weight_bytes, facts.nodes)
+    return replace(facts, operators=operators)
 
 
-def _operators(counts: OperatorCounts, nodes: tuple[NodeFacts, ...]) -> tuple[OperatorType, ...]:
-    """Operator types, most work first; work that is not known for all nodes of one is None."""
-    flops: defaultdict[tuple[str, str], int | None] = defaultdict(int)
-    for node in nodes:
-        operator = (node.domain, node.op_type)
-        known = flops[operator]
-        runs = node.repeat_count or 1
-        flops[operator] = None if known is None or node.flops is None else known + node.flops * runs
-    types = [
-        OperatorType(
-            op_type=op_type,
-            domain=domain,
-            node_count=count,
-            flops=flops.get((domain, op_type)),
-            weight_bytes=counts.weight_bytes[domain, op_type],
-        )
-        for (domain, op_type), count in counts.node_counts.items()
-    ]
-    return tuple(sorted(types, key=lambda kind: (-(kind.flops or 0), -kind.node_count)))
-
-
-def _notices(
-    skeleton: Skeleton, counts: OperatorCounts, unique: UniqueParameters
-) -> Iterator[Notice]:
+def _notices(skeleton: Skeleton, counts: OperatorCounts) -> Iterator[Notice]:
     yield from model_faults(skeleton.model, skeleton.identity.size_bytes)
     if counts.custom_operators:
         yield _custom_operators(counts)
@@ -181,13 +141,6 @@ def _notices(
             code="weights-in-attributes",
             message=f"{format_bytes(list_bytes)} of lists in attributes (trees, vocabularies) "
             "are not counted as parameters",
-        )
-    if unique.sampled_bytes:
-        yield Notice(
-            code="duplicates-sampled",
-            message=f"{format_bytes(unique.sampled_bytes)} of weights count as repeated because "
-            "samples of them are equal; comparing all of them would read more than "
-            f"{format_bytes(FULL_COMPARISON_BYTES)}",
         )
 
 

@@ -79,8 +79,8 @@ def _node_facts(node: TypedNode, repeats: int | None, scope: str, graph: TypedGr
     output_bytes = None if None in sizes else sum(size or 0 for size in sizes)
     return NodeFacts(
         name=node.name,
-        op_type=node.op_type,
-        domain=node.domain or "ai.onnx",
+        op_type=node.node.op_type,
+        domain=node.node.domain or "ai.onnx",
         op_class=operator_class(node),
         flops=bounded(cost.flops),
         macs=bounded(cost.macs),
@@ -123,7 +123,7 @@ def _generated_bytes(graph: TypedGraph) -> int:
     stored: dict[str, int] = {}
     read: set[str] = set(graph.outputs)
     replaced: set[str] = set()
-    for scope in _graphs(graph):
+    for scope in graph.all_graphs():
         for name in scope.initializers:
             stored[name] = scope.types[name].size_bytes or 0
         for node in scope.nodes:
@@ -137,11 +137,3 @@ def _generated_bytes(graph: TypedGraph) -> int:
     made = sum(size for name, size in folded.items() if name in read)
     gone = sum(size for name, size in stored.items() if name in replaced and name not in read)
     return max(made - gone, 0)
-
-
-def _graphs(graph: TypedGraph) -> Iterator[TypedGraph]:
-    """The graph and all its bodies."""
-    yield graph
-    for node in graph.nodes:
-        for body in node.bodies:
-            yield from _graphs(body)

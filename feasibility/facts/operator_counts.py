@@ -9,8 +9,10 @@ from typing import Final, TypeAlias
 
 from onnx import ModelProto, NodeProto, defs
 
+from feasibility.graph.value_types import bounded
 from feasibility.model_file.subgraph_names import bodies, function_scope
 from feasibility.model_file.tensors import TensorInfo
+from feasibility.records.facts import NodeFacts, OperatorType
 
 DEFAULT_DOMAIN: Final = "ai.onnx"
 
@@ -101,6 +103,31 @@ class OperatorCounts:
             size_bytes = _take(unread, name)
             if size_bytes:
                 self.weight_bytes[operator] += size_bytes
+
+
+def operator_types(
+    node_counts: Mapping[Operator, int],
+    weight_bytes: Mapping[Operator, int],
+    nodes: Iterable[NodeFacts],
+) -> tuple[OperatorType, ...]:
+    """Operator types, most work first; work that is not known for all nodes of one is None."""
+    flops: defaultdict[Operator, int | None] = defaultdict(int)
+    for node in nodes:
+        operator = (node.domain, node.op_type)
+        known = flops[operator]
+        runs = node.repeat_count or 1
+        flops[operator] = None if known is None or node.flops is None else known + node.flops * runs
+    types = [
+        OperatorType(
+            op_type=op_type,
+            domain=domain,
+            node_count=count,
+            flops=bounded(flops.get((domain, op_type))),
+            weight_bytes=weight_bytes.get((domain, op_type), 0),
+        )
+        for (domain, op_type), count in node_counts.items()
+    ]
+    return tuple(sorted(types, key=lambda kind: (-(kind.flops or 0), -kind.node_count)))
 
 
 def _take(weights: ChainMap[str, int], name: str) -> int:

@@ -11,10 +11,9 @@ from typing import Final
 from onnx import GraphProto, ModelProto, TensorShapeProto, TypeProto, ValueInfoProto
 
 from feasibility import __version__
-from feasibility.errors import ModelError
 from feasibility.facts.operator_counts import DEFAULT_DOMAIN, domain_name
 from feasibility.graph.declared_inputs import declared_inputs, declared_outputs
-from feasibility.model_file.flatbuffer import Flatbuffer, FlatbufferError, Table
+from feasibility.model_file.flatbuffer import Table, flatbuffer_of
 from feasibility.model_file.open_model import ModelFile
 from feasibility.records.facts import ModelFacts
 from feasibility.records.shared_fields import Notice
@@ -28,20 +27,14 @@ _DIM_NAME: Final = 2
 
 def ort_facts(file: ModelFile) -> tuple[ModelFacts, ModelProto]:
     """Facts of an ORT-format model, most of them None, and a model with its inputs and no nodes."""
-    try:
-        session = Flatbuffer(file.descriptor, file.size_bytes).root()
+    with flatbuffer_of(file, "ONNX Runtime's format") as buffer:
+        session = buffer.root()
         format_version = session.text(0)
         model = session.required_table(1, "model")
         opsets = {domain_name(entry.text(0)): max(entry.integer(1), 0) for entry in model.tables(1)}
         graph = _declared(model.required_table(7, "graph"))
         producer = f"{model.text(2)} {model.text(3)}".strip()
         ir_version = model.integer(0)
-    except FlatbufferError as error:
-        raise ModelError(
-            f"Cannot read model '{safe_text(str(file.path))}'",
-            f"it has the mark of ONNX Runtime's format, but {error}",
-            "it is damaged or cut short; download or convert it again",
-        ) from error
     version = f", version {safe_text(format_version, 20)}" if format_version else ""
     facts = ModelFacts(
         tool_version=__version__,

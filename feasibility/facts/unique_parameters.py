@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self, TypeAlias
@@ -19,6 +19,8 @@ from feasibility.errors import ModelError
 from feasibility.model_file.external_data import ResolvedFile
 from feasibility.model_file.open_model import FileIdentity, open_regular
 from feasibility.model_file.tensors import TensorInfo
+from feasibility.records.shared_fields import Notice
+from feasibility.units import format_bytes
 
 FULL_COMPARISON_BYTES: Final = 64 * 1024 * 1024
 _SAMPLE_BYTES: Final = 64
@@ -42,6 +44,16 @@ class UniqueParameters:
 
     parameter_count: int
     sampled_bytes: int = 0
+
+    def notices(self) -> Iterator[Notice]:
+        """A warning if only samples were compared."""
+        if self.sampled_bytes:
+            yield Notice(
+                code="duplicates-sampled",
+                message=f"{format_bytes(self.sampled_bytes)} of weights count as repeated because "
+                "samples of them are equal; comparing all of them would read more than "
+                f"{format_bytes(FULL_COMPARISON_BYTES)}",
+            )
 
 
 def unique_parameters(

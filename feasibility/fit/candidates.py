@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from feasibility.fit.changes import ChangeSet, loading_changes, ordered, weight
+from feasibility.fit.changes import ChangeSet, loading_changes, ordered, precision_of, weight
 from feasibility.predict.projected_memory import GRAPH_LOW_RATIO
-from feasibility.records.changes import ALL_CHANGES, ChangeCode, Precision
+from feasibility.records.changes import ALL_CHANGES, ChangeCode
 from feasibility.records.facts import ModelledMemory
 from feasibility.records.fit import FitFigures, FitTargets
 from feasibility.records.profile import ProfiledModel
@@ -26,7 +26,7 @@ class Destination(NamedTuple):
 
     Attributes:
         has_glibc: True if its processes get glibc's allocator.
-        is_here: True if it has the instruction set of this machine.
+        is_here: True if it is this machine, so that files may hold what only its processor reads.
         limit_bytes: Memory that a device leaves for the model; None if it is not known.
     """
 
@@ -37,18 +37,20 @@ class Destination(NamedTuple):
 
 
 def loading_candidates(
-    model: ProfiledModel, destination: Destination, precision: Precision | None
+    model: ProfiledModel, destination: Destination, made: ChangeSet = ()
 ) -> dict[ChangeSet, FitFigures | None]:
     """Sets of changes with their modelled figures, those that ask least first.
+
+    `made` are the changes of the graph that `model` has already; all sets contain them.
 
     A set is left out if a smaller part of it needs as little memory. Without a modelled graph,
     settings are left, and their figures are None. Weights are packed for the processor that packs
     them. Kernels for quantized weights pack them for one kind of processor, so these are not packed
     offline.
     """
-    can_pack = destination.is_here and precision is None
+    can_pack = destination.is_here and precision_of(made) is None
     always: tuple[ChangeCode, ...] = ("steady-allocator",) if destination.has_glibc else ()
-    always += (precision,) if precision is not None else ()
+    always += made
     known = {
         frozenset(memory.changes): modelled_figures(memory)
         for memory in (*model.modelled_memory, *model.changed_memory)
@@ -97,15 +99,16 @@ def may_meet(
     )
 
 
-def precisions_for(missed: Iterable[str]) -> tuple[Precision, ...]:
-    """Changes of the arithmetic that can help with the missed targets, least drift first."""
+def rewritings_for(missed: Iterable[str]) -> ChangeSet:
+    """Changes of the graph that can help with the missed targets, least drift first."""
     wanted = frozenset(missed) - {"drift"}
     return tuple(code for code, helped in _HELPS.items() if wanted & helped)
 
 
 _MEMORY: Final = frozenset({"memory", "floor"})
 # On a CPU, half precision is computed in single precision: it saves space in files only.
-_HELPS: Final[dict[Precision, frozenset[str]]] = {
+_HELPS: Final[dict[ChangeCode, frozenset[str]]] = {
+    "merged-weights": _MEMORY | {"size"},
     "fp16": frozenset({"size"}),
     "int8-weights": _MEMORY | {"size"},
     "int8-dynamic": _MEMORY | {"size", "latency", "latency_ratio"},

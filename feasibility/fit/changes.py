@@ -22,16 +22,17 @@ class Change(NamedTuple):
     Attributes:
         weight: How much it asks of the people who deploy the model; a search starts with the
             lowest sum. A setting asks least, then another file, then other arithmetic.
-        kind: What changes: a setting of the process, the files, or the arithmetic.
+        kind: What changes: a setting of the process, the files, the graph, or the arithmetic.
     """
 
     weight: int
-    kind: Literal["setting", "file", "precision"]
+    kind: Literal["setting", "file", "graph", "precision"]
 
 
 # In the order in which they are applied to a model.
 CHANGES: Final[dict[ChangeCode, Change]] = {
     **dict.fromkeys(PRECISIONS, Change(100, "precision")),
+    "merged-weights": Change(30, "graph"),
     "prepacked-offline": Change(6, "file"),
     "optimised-offline": Change(20, "file"),
     "external-data": Change(10, "file"),
@@ -56,6 +57,11 @@ def weight(changes: Iterable[ChangeCode]) -> int:
 def file_changes(changes: Iterable[ChangeCode]) -> ChangeSet:
     """The changes that write another file, in the order in which they are applied."""
     return tuple(code for code in ordered(changes) if CHANGES[code].kind != "setting")
+
+
+def graph_changes(changes: Iterable[ChangeCode]) -> ChangeSet:
+    """The changes that make another graph, whose facts are read again."""
+    return tuple(code for code in ordered(changes) if CHANGES[code].kind in ("graph", "precision"))
 
 
 def loading_changes(changes: Iterable[ChangeCode]) -> tuple[LoadingChange, ...]:

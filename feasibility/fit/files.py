@@ -10,7 +10,13 @@ from typing import Final
 
 from feasibility.errors import HostError
 from feasibility.fit.candidate_runs import Variant
-from feasibility.fit.changes import ChangeSet, file_changes, precision_of, recipe_of
+from feasibility.fit.changes import (
+    ChangeSet,
+    file_changes,
+    graph_changes,
+    precision_of,
+    recipe_of,
+)
 from feasibility.records.changes import INCLUDES, ChangeCode
 from feasibility.records.model_reading import ModelReading
 from feasibility.units import format_bytes
@@ -25,7 +31,7 @@ class Files:
 
     Attributes:
         rewrite: Writes a changed copy: source, target, change, nodes that stay in float.
-        read: Reads a copy whose arithmetic changed.
+        read: Reads a copy whose graph changed.
         is_portable: True if the target has another instruction set than this machine.
         float_nodes: Nodes that stay in float where the arithmetic changes.
     """
@@ -60,10 +66,10 @@ class Files:
                     shutil.rmtree(self._made.pop(changes).path.parent, ignore_errors=True)
 
     def keep(self, *wanted: ChangeSet) -> None:
-        """Remove all files except those for these sets, and files with other arithmetic alone."""
+        """Remove all files except those for these sets, and files with another graph alone."""
         kept = {file_steps(changes) for changes in wanted}
         for changes in [*self._made]:
-            if changes not in kept and (len(changes) > 1 or precision_of(changes) is None):
+            if changes not in kept and (len(changes) > 1 or not graph_changes(changes)):
                 shutil.rmtree(self._made.pop(changes).path.parent, ignore_errors=True)
 
     def _make(self, wanted: ChangeSet) -> Variant:
@@ -76,7 +82,7 @@ class Files:
         try:
             self.rewrite(before.path, path, wanted[-1], self.float_nodes)
             reading = before.reading
-            if precision_of(wanted[-1:]) is not None:
+            if graph_changes(wanted[-1:]):
                 reading = self.read(path)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)

@@ -23,7 +23,7 @@ from feasibility.fit.candidate_runs import CandidateRuns, Variant
 from feasibility.fit.candidates import Destination
 from feasibility.fit.changes import precision_of, settings_of
 from feasibility.fit.files import Files
-from feasibility.fit.offers import smaller_workloads
+from feasibility.fit.offers import more_threads, smaller_workloads
 from feasibility.fit.search import Report, Search
 from feasibility.fit.targets import marked, missed, nearest
 from feasibility.fit.workshop import SEEDED_COUNT, CandidateWorkshop, Measured, figures_of
@@ -42,9 +42,11 @@ from feasibility.records.profile import Profile
 from feasibility.records.proof import Proof
 from feasibility.records.shared_fields import Notice
 from feasibility.records.workload import InputPlan
+from feasibility.rewrite.given_samples import sample_plans
+from feasibility.rewrite.require_onnx import require_onnx
 from feasibility.rewrite.rewrite_model import rewrite_model
-from feasibility.rewrite.samples import sample_plans
 from feasibility.temporary_folders import scratch_folder
+from feasibility.text import safe_text
 
 # Each sample costs two processes per candidate.
 _COMPARED_COUNT: Final = 8
@@ -112,6 +114,10 @@ def _baseline(
 ) -> tuple[ModelReading, InputPlan, Measured, CandidateRuns]:
     """What the file says, inputs that the model runs with, and its figures as it is."""
     reading = read_to_run(path, options, all_changes=True)
+    # Settings apply to ONNX Runtime's own format too.
+    require_onnx(
+        reading.facts.format, f"Cannot fit '{safe_text(reading.facts.name)}'", or_else="ort"
+    )
     passes = local_passes(reading.path, options)
     plan, plain = first_that_runs(reading, lambda each: passes.brief(each, 1), passes)
     if plan.dims != reading.facts.dims:
@@ -147,6 +153,7 @@ def _workshop(
 ) -> CandidateWorkshop:
     host, device = baseline.profile.host, wanted.device
     destination = _destination(baseline.profile, device)
+    features = None if device is None else device.cpu.features if device.cpu else ()
     samples = sample_plans(wanted.samples, plan, folder) if wanted.samples else ()
     seed_count = SEEDED_COUNT if plan.has_random_inputs else 1
     seeded = tuple((plan, options.seed + number) for number in range(seed_count))
@@ -156,6 +163,7 @@ def _workshop(
         (
             model_digest(reading.path, cache),
             feasibility.__version__,
+            features,
             host,
             destination,
             None if device is None else device.id,
@@ -175,6 +183,7 @@ def _workshop(
                 target,
                 change,
                 isa=destination.isa,
+                features=features,
                 plan=plan,
                 samples=samples,
                 keep_float=float_nodes,
@@ -193,7 +202,7 @@ def _workshop(
         cache=cache,
         key=key,
         has_time=lambda: time.monotonic() < deadline,
-        prove=lambda runs: _proved(runs, wanted.targets, destination),
+        prove=lambda runs: _proved(runs, wanted.targets, destination, host.arch),
         measures_all=wanted.measures_all,
     )
 
@@ -234,7 +243,10 @@ def _found(
         emulated = () if measured.emulated is None else (measured.emulated.host.arch,)
         loads_on = (baseline.host.arch, *emulated)
     elif chosen is None and not was_interrupted:
-        offers = smaller_workloads(reading, baseline, targets, search.destination, workshop.device)
+        offers = (
+            *more_threads((search.baseline, *search.tried), workshop),
+            *smaller_workloads(reading, baseline, targets, search.destination, workshop.device),
+        )
     every = marked((search.baseline, *search.tried))
     fit = Fit(
         tool_version=feasibility.__version__,
@@ -269,13 +281,15 @@ def _nearest(search: Search) -> FitCandidate | None:
     return found if found is not None and found.changes else None
 
 
-def _proved(runs: CandidateRuns, targets: FitTargets, destination: Destination) -> Proof | None:
+def _proved(
+    runs: CandidateRuns, targets: FitTargets, destination: Destination, arch: str
+) -> Proof | None:
     """A run under the lower memory target; None without a target or on another machine.
 
     The model as it is gets the allocator that it has on its destination.
     """
     limit_bytes = targets.enforced_bytes
-    if limit_bytes is None or not destination.is_here:
+    if limit_bytes is None or destination.isa != arch:
         return None
     options = dataclasses.replace(runs.passes.options, dims=runs.plan.dims)
     has_default = destination.has_glibc and not options.settings.has_steady_allocator
@@ -311,6 +325,9 @@ def _destination(here: Profile, device: Device | None) -> Destination:
     return Destination(
         device.isa,
         device.allocator == "glibc",
-        device.isa == here.host.arch,
-        None if granted is None else max(1, granted - device.limits.runtime_bytes.value),
+        # Files for this machine may hold what its processor alone reads.
+        is_here=False,
+        limit_bytes=None
+        if granted is None
+        else max(1, granted - device.limits.runtime_bytes.value),
     )

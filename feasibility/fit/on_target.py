@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
@@ -55,8 +54,7 @@ def run_on_target(runs: CandidateRuns, device: Device, sample: InputPlan, seed: 
         variant.facts, modelled_memory=variant.modelled(runs.changes), changed_memory=()
     )
     reading = replace(variant.reading, facts=facts)
-    with connected_passes(reading, runs.passes.options, runner) as session_passes:
-        passes = dataclasses.replace(session_passes, model_path=variant.path)
+    with connected_passes(reading, runs.passes.options, runner) as passes:
         try:
             found = model_outputs(passes, sample, seed)
             steady = passes.finished(passes.steady(runs.plan))

@@ -14,16 +14,16 @@ from typing import Final, Protocol, TypeAlias
 
 from msgspec.structs import replace
 
-from feasibility.errors import FeasibilityError, HostError
+from feasibility.errors import FeasibilityError, HostError, UselessChangeError
 from feasibility.fit.candidates import (
     Destination,
     loading_candidates,
     may_meet,
-    precisions_for,
+    rewritings_for,
 )
 from feasibility.fit.changes import ChangeSet, precision_of
 from feasibility.fit.targets import nearest
-from feasibility.records.changes import Precision
+from feasibility.records.changes import ChangeCode, Precision
 from feasibility.records.fit import FitCandidate, FitFigures, FitTargets
 from feasibility.records.profile import ProfiledModel
 
@@ -46,8 +46,11 @@ Report: TypeAlias = Callable[[ChangeSet, FitCandidate | None, float], None]
 class Workshop(Protocol):
     """Makes and measures candidates."""
 
-    def model_with(self, precision: Precision) -> ProfiledModel:
-        """The model with other arithmetic, made now; raises FeasibilityError if it cannot be."""
+    def model_with(self, rewriting: ChangeCode) -> ProfiledModel:
+        """The model with a change of its graph, made now.
+
+        Raises FeasibilityError if it cannot be made; UselessChangeError if it is the same model.
+        """
 
     def measured(self, changes: ChangeSet, modelled: FitFigures | None) -> FitCandidate:
         """One candidate, made and run now; raises FeasibilityError if it does not run."""
@@ -89,36 +92,39 @@ class Search:
             self.baseline = self._proved(self.baseline)
             if self.chosen is not None and not self.measures_all:
                 return
-        self._try_loading(model, None, self.baseline)
-        for precision in precisions_for(self._missed_by_nearest()):
-            if self._is_over(precision):
+        self._try_loading(model, (), self.baseline)
+        for rewriting in rewritings_for(self._missed_by_nearest()):
+            made = (rewriting,)
+            if self._is_over(precision_of(made)):
                 if not self.is_complete:
-                    self.tried.append(FitCandidate(changes=(precision,), status="modelled"))
+                    self.tried.append(FitCandidate(changes=made, status="modelled"))
                 continue
-            self.report((precision,), self._nearest(), self._seconds_left())
+            self.report(made, self._nearest(), self._seconds_left())
             try:
-                changed = self.workshop.model_with(precision)
-            except FeasibilityError as error:
-                self.tried.append(self._failed((precision,), None, error))
+                changed = self.workshop.model_with(rewriting)
+            except UselessChangeError:
                 continue
-            self._try_loading(changed, precision, None)
+            except FeasibilityError as error:
+                self.tried.append(self._failed(made, None, error))
+                continue
+            self._try_loading(changed, made, None)
 
     def _try_loading(
-        self, model: ProfiledModel, precision: Precision | None, first: FitCandidate | None
+        self, model: ProfiledModel, made: ChangeSet, first: FitCandidate | None
     ) -> None:
         """Try ways to store and load one model; `first` is the one measured before, if any.
 
         Of a model with other arithmetic, the first way is always tried: what quantized operators
         need is modelled badly.
         """
-        candidates = loading_candidates(model, self.destination, precision)
-        for changes, modelled in candidates.items():
-            is_hopeless = (
-                first is not None
-                and not self.measures_all
-                and (
-                    _is_out_of_reach(first)
-                    or not may_meet(modelled, self.targets, self.destination.limit_bytes)
+        precision = precision_of(made)
+        for changes, modelled in loading_candidates(model, self.destination, made).items():
+            is_modelled = first is not None or precision is None
+            is_hopeless = not self.measures_all and (
+                (first is not None and _is_out_of_reach(first))
+                or (
+                    is_modelled
+                    and not may_meet(modelled, self.targets, self.destination.limit_bytes)
                 )
             )
             if self._is_over(precision) or is_hopeless:

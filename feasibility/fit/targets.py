@@ -50,10 +50,14 @@ class OnDevice(NamedTuple):
 
 
 def on_device(
-    profile: Profile, baseline: Profile, latency_ratio: float | None, device: Device
+    profile: Profile,
+    baseline: Profile,
+    latency_ratio: float | None,
+    device: Device,
+    threads: int | None = None,
 ) -> OnDevice:
-    """Memory and latency of a changed model on a device."""
-    requirements = Requirements(threads=baseline.workload.threads)
+    """Memory and latency of a changed model on a device; None for the threads of the baseline."""
+    requirements = Requirements(threads=threads or baseline.workload.threads)
     likely_ns = latency_on(baseline, device, requirements).likely_ns
     limit = memory_budget_bytes(device, requirements)
     return OnDevice(

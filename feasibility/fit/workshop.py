@@ -19,7 +19,7 @@ from feasibility.fit.targets import OnDevice, missed, on_device
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.profiled_model import profiled_model
 from feasibility.output_drift import drift_between, require_comparable
-from feasibility.records.changes import Precision
+from feasibility.records.changes import ChangeCode, Precision
 from feasibility.records.device import Device
 from feasibility.records.drift import Drift
 from feasibility.records.fit import Figure, FitCandidate, FitFigures, FitTargets
@@ -98,10 +98,10 @@ class CandidateWorkshop:
         default_factory=dict
     )
 
-    def model_with(self, precision: Precision) -> ProfiledModel:
-        """The model with other arithmetic, made now with all nodes changed."""
+    def model_with(self, rewriting: ChangeCode) -> ProfiledModel:
+        """The model with a change of its graph, made now with all nodes changed."""
         self.files.leave_in_float(())
-        return profiled_model(self.files.variant((precision,)).reading.facts)
+        return profiled_model(self.files.variant((rewriting,)).reading.facts)
 
     def measured(self, changes: ChangeSet, modelled: FitFigures | None) -> FitCandidate:
         """One candidate, made and run now or taken from the cache.
@@ -130,7 +130,7 @@ class CandidateWorkshop:
         self, changes: ChangeSet, found: Measured, modelled: FitFigures | None = None
     ) -> FitCandidate:
         """The candidate with what it misses."""
-        there = self._there(found)
+        there = self.there(found)
         misses = self._misses(found, end=1)
         return FitCandidate(
             changes=changes,
@@ -156,15 +156,22 @@ class CandidateWorkshop:
         self.proofs[changes] = proof
         return proof is None or proof.verdict is None or proof.verdict.outcome != "killed"
 
-    def _misses(self, found: Measured, end: Literal[0, 1]) -> dict[Figure, float]:
-        return missed(found.figures, self.targets, found.larger_drift, self._there(found), end=end)
-
-    def _there(self, found: Measured) -> OnDevice | None:
+    def there(self, found: Measured, threads: int | None = None) -> OnDevice | None:
         """Figures on the device, those of an emulated run if there are any."""
         if self.device is None:
             return None
         profile, ratio = found.emulated or found.profile, found.figures.latency_ratio
-        return on_device(profile, self.baseline.profile, ratio, self.device)
+        return on_device(profile, self.baseline.profile, ratio, self.device, threads)
+
+    def target_ratio(self) -> float | None:
+        """The target of the time over the time of the model as it is; None without a target."""
+        wanted, now = self.targets.latency_ns, self.baseline.figures.median_ns
+        if self.device is not None or wanted is None or not now:
+            return self.targets.latency_ratio
+        return wanted / now
+
+    def _misses(self, found: Measured, end: Literal[0, 1]) -> dict[Figure, float]:
+        return missed(found.figures, self.targets, found.larger_drift, self.there(found), end=end)
 
     def _memory(self, changes: ChangeSet, found: Measured | None) -> Measured:
         if found is not None:
@@ -178,7 +185,7 @@ class CandidateWorkshop:
         if found.drift is not None:
             return found
         runs = self.runs(changes)
-        ratio = latency_ratio(runs, self.original, self.has_time, self._target_ratio())
+        ratio = latency_ratio(runs, self.original, self.has_time, self.target_ratio())
         figures = figures_of(found.profile, ratio, self.baseline.figures)
         return replace(found, figures=figures, drift=self._explained(changes, self._drift(runs)))
 
@@ -215,13 +222,6 @@ class CandidateWorkshop:
         run = run_on_target(self.runs(changes), device, *self.samples[0])
         drift = drift_between([self._reference(0)], [run.outputs])
         return replace(found, emulated=run.profile, emulated_drift=drift)
-
-    def _target_ratio(self) -> float | None:
-        """The target of the time over the time of the model as it is; None without a target."""
-        wanted, now = self.targets.latency_ns, self.baseline.figures.median_ns
-        if self.device is not None or wanted is None or not now:
-            return self.targets.latency_ratio
-        return wanted / now
 
     def _drift(self, runs: CandidateRuns) -> Drift:
         is_same = precision_of(runs.changes) is None

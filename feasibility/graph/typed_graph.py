@@ -14,6 +14,17 @@ from feasibility.graph.value_types import UNKNOWN, Array, Shape, ValueType
 # Operators whose bodies can read values of the enclosing graphs.
 _CONTROL_FLOW: Final = frozenset({"If", "Loop", "Scan"})
 
+# Nodes that ONNX Runtime does not fold while loading, even if their inputs are constant: random
+# ones, and DequantizeLinear, which it needs to find quantized operators.
+# Source: onnxruntime/core/optimizer/constant_folding.cc.
+NEVER_FOLDED: Final = frozenset(
+    {
+        "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial",
+        "Bernoulli", "Dropout", "DequantizeLinear", "SequenceConstruct", "SequenceEmpty",
+        "Optional", "If", "Loop", "Scan", "SequenceMap",
+    }
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -21,6 +32,7 @@ class Call:
 
     Args:
         node: The node, with attribute references of a function replaced.
+        op_type: Its operator; for a TensorFlow Lite file the ONNX operator of the same work.
         domain: Its operator domain; the default domain is the empty string.
         inputs: Types of its inputs; unknown for omitted ones.
         values: Values of its inputs, if small and known.
@@ -85,10 +97,15 @@ class TypedNode(Call):
         """Its name, or that of its first output."""
         return self.node.name or next(iter(self.node.output), "") or self.node.op_type
 
+    @property
+    def is_call(self) -> bool:
+        """True if its body is that of a function of the model."""
+        return bool(self.bodies) and (bool(self.domain) or self.op_type not in _CONTROL_FLOW)
+
     def outer_reads(self) -> set[str]:
         """Names that its bodies read from the enclosing graphs; function bodies read none."""
         names: set[str] = set()
-        if self.op_type not in _CONTROL_FLOW:
+        if self.is_call:
             return names
         for body in self.bodies:
             made = set(body.inputs) | body.initializers
@@ -131,9 +148,14 @@ class TypedGraph:
         """Types of its outputs."""
         return tuple(self.types.get(name, UNKNOWN) for name in self.outputs)
 
-    def all_nodes(self) -> Iterator[TypedNode]:
-        """Its nodes, each followed by those of its bodies."""
+    def all_graphs(self) -> Iterator[TypedGraph]:
+        """The graph, and the bodies of its nodes and of theirs."""
+        yield self
         for node in self.nodes:
-            yield node
             for body in node.bodies:
-                yield from body.all_nodes()
+                yield from body.all_graphs()
+
+    def all_nodes(self) -> Iterator[TypedNode]:
+        """Its nodes, and those of its bodies."""
+        for graph in self.all_graphs():
+            yield from graph.nodes

@@ -9,6 +9,7 @@ from typing import Final
 
 from feasibility.measure.instruments.ort_profile import ArenaStep
 from feasibility.records.anatomy import ArenaPeak, HeldTensor
+from feasibility.units import rounded_up
 
 MAX_TENSOR_COUNT: Final = 32
 # The arena rounds every request up to this many bytes.
@@ -119,4 +120,4 @@ def _at_most(held: Sequence[_Block], order: Sequence[int], size_bytes: int) -> t
 
 
 def _rounded(size_bytes: int) -> int:
-    return max(_GRAIN_BYTES, -(-size_bytes // _GRAIN_BYTES) * _GRAIN_BYTES)
+    return max(_GRAIN_BYTES, rounded_up(size_bytes, _GRAIN_BYTES))

@@ -27,6 +27,9 @@ _PREAMBLES: Final = tuple(
         r"^Fatal error: ",
         r"^Type Error: ",
         r"^This is an invalid model\. ",
+        # Source positions of OpenVINO, the failed condition among them.
+        r"^Exception from \S+:\d+:\s*",
+        r"^Check '.*?' failed at \S+:\d+:\s*",
     )
 )
 _CUSTOM_OPERATOR_HINT: Final = (
@@ -45,7 +48,7 @@ _GPU_HINT: Final = (
 )
 _NO_MEMORY_WORDS: Final = (
     "bad_alloc",
-    "failed to allocate memory",
+    "failed to allocate",
     "out of memory",
     "unable to allocate",
     "cannot allocate memory",
@@ -97,6 +100,11 @@ _LOAD_RULES: Final = (
         ),
         "the operator {found} does not exist in the operator set of the model",
         "check the name of the operator and the operator set of the export",
+    ),
+    (
+        re.compile(r"No conversion rule found for operations: (?P<found>.+?)(?: -- |$)"),
+        "it needs operators that OpenVINO does not have: {found}",
+        "measure it with --engine onnxruntime, or export it without these operators",
     ),
 )
 

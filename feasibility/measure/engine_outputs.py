@@ -13,9 +13,10 @@ from feasibility.errors import ChangeError
 from feasibility.measure.model_outputs import model_outputs
 from feasibility.measure.passes import Passes
 from feasibility.output_drift import drift_between, require_comparable
-from feasibility.records.drift import Drift
+from feasibility.records.drift import Drift, OutputDrift
 from feasibility.records.workload import Fill, InputPlan, InputSpec
-from feasibility.units import format_number
+from feasibility.text import safe_text
+from feasibility.units import format_percent, format_similarity
 
 if TYPE_CHECKING:
     from feasibility.output_drift import Outputs
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 # Different inputs that both get. A model with random weights hides errors that varied ones show.
 _SAMPLE_COUNT: Final = 5
 _LEAST_COSINE: Final = 0.9999
+# The cosine does not show another scale, and zeros have none.
+_MOST_RELATIVE_RATIO: Final = 0.1
+_WHAT: Final = "Cannot use its figures"
 
 
 @dataclass(slots=True)
@@ -54,12 +58,7 @@ class EngineOutputs:
             require_comparable(self._known)
         drift = drift_between(self._known, self._outputs(other))
         for output in drift.outputs:
-            if output.cosine is not None and output.cosine < _LEAST_COSINE:
-                raise ChangeError(
-                    "Cannot use its figures",
-                    f"the output {output.name!r} is another one: cosine similarity "
-                    f"{format_number(output.cosine)}, at least {_LEAST_COSINE} is needed",
-                )
+            _require_the_same(output)
         return drift
 
     def _outputs(self, passes: Passes) -> list[Outputs]:
@@ -67,6 +66,22 @@ class EngineOutputs:
             model_outputs(passes, plan, passes.options.seed + number).named(self.names)
             for number, plan in enumerate(self._plans)
         ]
+
+
+def _require_the_same(output: OutputDrift) -> None:
+    what = f"the output '{safe_text(output.name)}' is another one"
+    if output.cosine is not None and output.cosine < _LEAST_COSINE:
+        raise ChangeError(
+            _WHAT,
+            f"{what}: cosine similarity {format_similarity(output.cosine)}, at least "
+            f"{_LEAST_COSINE} is needed",
+        )
+    if output.relative_ratio > _MOST_RELATIVE_RATIO:
+        raise ChangeError(
+            _WHAT,
+            f"{what}: it differs by more than {format_percent(_MOST_RELATIVE_RATIO)} of the "
+            "largest value",
+        )
 
 
 def _varied(plan: InputPlan, folder: Path) -> Iterator[InputPlan]:

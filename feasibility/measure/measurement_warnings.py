@@ -149,7 +149,7 @@ def more_threads(done: Done, threads: int, engine: str) -> tuple[Notice, ...]:
     return _warning_if(
         used > threads + _EXTRA_THREADS,
         "more-threads",
-        f"{engine} kept {used:.1f} processors busy, although it was told to use "
+        f"{engine} kept {format_number(used)} processors busy, although it was told to use "
         f"{threads} thread{'s' * (threads > 1)}; its times are not those of {threads}",
         "compare it with engines that use as many: --threads N",
     )

@@ -14,7 +14,6 @@ from typing import Final, NamedTuple
 from feasibility.model_file.protobuf_wire import LENGTH, VARINT, WireFile
 from feasibility.text import safe_text
 
-_TF2ONNX: Final = "convert it with `python -m tf2onnx.convert {option} --output model.onnx`"
 _TORCH: Final = "export it to ONNX with `torch.onnx.export(model, inputs, 'model.onnx')`"
 _KERAS: Final = "load it with Keras and export it with `model.export('model.onnx', format='onnx')`"
 _WEIGHTS: Final = "it holds weights without a graph; export the model to ONNX"
@@ -35,12 +34,6 @@ _SIGNATURES: Final = (
         b"version https://git-lfs.github.com/spec/v",
         "it is a Git LFS pointer, a text file that stands for the model",
         "fetch the model itself: run `git lfs pull` in its repository, or download the file again",
-    ),
-    (
-        4,
-        b"TFL3",
-        "it is a TensorFlow Lite model, not ONNX",
-        _TF2ONNX.format(option="--tflite FILE.tflite"),
     ),
     (4, b"ET12", "it is an ExecuTorch program, not ONNX", _TORCH),
     (0, b"\x89HDF\r\n\x1a\n", "it is an HDF5 file, the older Keras format", _KERAS),
@@ -148,9 +141,11 @@ def _text_format(head: bytes, name: str) -> OtherFormat | None:
         return OtherFormat(f"it is an XML document: {quote}", _DOWNLOAD_AGAIN)
     if lower.startswith(("{", "[")):
         return OtherFormat(f"it is JSON text: {quote}", _DOWNLOAD_AGAIN)
-    if name.lower().endswith((".onnx", ".ort")):
+    if name.lower().endswith((".onnx", ".ort", ".tflite")):
         return OtherFormat(f"it is plain text: {quote}", _DOWNLOAD_AGAIN)
-    return OtherFormat(f"it is plain text: {quote}", "give the path of an .onnx or .ort file")
+    return OtherFormat(
+        f"it is plain text: {quote}", "give the path of an .onnx, .ort or .tflite file"
+    )
 
 
 def _as_text(head: bytes) -> str | None:
@@ -191,6 +186,6 @@ def format_of_message(wire: WireFile) -> OtherFormat | None:
     if sizes.get((2, LENGTH), 0) > _LONGEST_PRODUCER_BYTES:
         return OtherFormat(
             "it looks like the file of a TensorFlow SavedModel",
-            _TF2ONNX.format(option="--saved-model FOLDER"),
+            "convert it with `python -m tf2onnx.convert --saved-model FOLDER --output model.onnx`",
         )
     return None

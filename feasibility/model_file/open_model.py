@@ -142,7 +142,7 @@ def _directory_hint(path: Path) -> str:
             "it is a TensorFlow SavedModel; convert it with "
             "`python -m tf2onnx.convert --saved-model DIR --output model.onnx`"
         )
-    inside = next((name for name in names if name.endswith((".onnx", ".ort"))), None)
+    inside = next((name for name in names if name.endswith((".onnx", ".ort", ".tflite"))), None)
     if inside is not None:
         return f"give the path of a model file, for example '{safe_text(str(path / inside))}'"
     return "give the path of a model file"

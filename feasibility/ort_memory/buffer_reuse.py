@@ -12,6 +12,8 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from feasibility.ort_memory.steps import NamedShape, Program, Step
 
     _Kind: TypeAlias = tuple[NamedShape, int]
@@ -26,13 +28,18 @@ class Event(NamedTuple):
     Attributes:
         taken: Values that get their own memory, with their sizes.
         kept: Those of them that the caller gets.
+        unplanned: Those of them that later runs allocate on their own: the kept ones, and results
+            of bodies.
         workspace: Sizes of what the step allocates and frees itself.
+        later_workspace: The same in later runs. A branch then has one block, as the graph has.
         released: Values whose memory is freed after the step.
     """
 
     taken: tuple[tuple[str, int], ...]
     kept: frozenset[str]
+    unplanned: frozenset[str]
     workspace: tuple[int, ...]
+    later_workspace: tuple[int, ...]
     released: tuple[str, ...]
 
 
@@ -46,11 +53,25 @@ def plan(program: Program) -> tuple[Event, ...]:
         Event(
             taken=tuple((name, program.values[name].size_bytes) for name in names),
             kept=outputs.intersection(names),
+            unplanned=frozenset(names) if step.makes_results else outputs.intersection(names),
             workspace=step.workspace,
+            later_workspace=(sum(step.workspace),) if step.op_type == "If" else step.workspace,
             released=tuple(released.get(index, ())),
         )
         for index, (step, names) in enumerate(zip(program.steps, own, strict=True))
     )
+
+
+def most_in_use_bytes(events: Iterable[Event]) -> int:
+    """The most memory that is in use at one time, which is what a run needs without an arena."""
+    sizes: dict[str, int] = {}
+    in_use = most = 0
+    for event in events:
+        sizes.update(event.taken)
+        in_use += sum(size for _, size in event.taken)
+        most = max(most, in_use + sum(event.workspace))
+        in_use -= sum(sizes.pop(name, 0) for name in event.released)
+    return most
 
 
 class _Planner:

@@ -12,6 +12,7 @@ from onnx import TensorProto
 
 from feasibility.graph.attributes import int_of, text_of
 from feasibility.graph.value_types import element_count
+from feasibility.units import rounded_up
 
 if TYPE_CHECKING:
     from feasibility.graph.typed_graph import TypedNode
@@ -32,7 +33,7 @@ class Blocks(NamedTuple):
 
     def padded(self, count: int) -> int:
         """Number of channels, padded to whole blocks."""
-        return -(-count // self.channels) * self.channels
+        return rounded_up(count, self.channels)
 
     def size_bytes(self, value: ValueType) -> int | None:
         """Bytes of an image in blocks; None if its shape is unknown or it is not an image."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from feasibility.graph.typed_graph import TypedNode
-    from feasibility.ort_memory.known_shapes import KnownShapes
     from feasibility.ort_memory.merges import Fusions
     from feasibility.ort_memory.value_uses import Usage
 
@@ -26,10 +25,9 @@ class ConvolutionChains:
         activated: Results of convolutions that apply an activation.
     """
 
-    def __init__(self, usage: Usage, fusions: Fusions, shapes: KnownShapes) -> None:
+    def __init__(self, usage: Usage, fusions: Fusions) -> None:
         self._usage = usage
         self._fusions = fusions
-        self._shapes = shapes
         self.done: set[int] = set()
         self.activated: set[str] = set()
 
@@ -39,7 +37,6 @@ class ConvolutionChains:
         if index is None or not self._is_activation(index):
             return output
         self.done.add(index)
-        self._shapes.note(self._usage.nodes[index])
         activated = str(self._usage.nodes[index].node.output[0])
         self.activated.add(activated)
         return activated
@@ -54,8 +51,6 @@ class ConvolutionChains:
         if self._usage.only_reader_at(gate.node.output[0]) != at["Mul"]:
             return output
         self.done.update(at.values())
-        self._shapes.note(gate)
-        self._shapes.note(product)
         activated = str(product.node.output[0])
         self.activated.add(activated)
         return activated
@@ -75,7 +70,6 @@ class ConvolutionChains:
             if not is_affine and not self._is_activation(index):
                 break
             self.done.add(index)
-            self._shapes.note(reader)
             output = str(reader.node.output[0])
             if not is_affine:
                 self.activated.add(output)

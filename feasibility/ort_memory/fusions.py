@@ -15,6 +15,7 @@ from feasibility.ort_memory.merges import Fusions, Merge
 from feasibility.ort_memory.removed_nodes import merge_equal, operands, stand_in
 
 if TYPE_CHECKING:
+    from feasibility.ort_memory.known_shapes import KnownShapes
     from feasibility.ort_memory.value_uses import Usage
 
 # Operators of a cubic polynomial.
@@ -22,11 +23,8 @@ _CUBIC: Final = frozenset({"Add", "Mul", "Pow"})
 _MAX_CUBIC_NODES: Final = 8
 
 
-def find_fusions(usage: Usage, *, has_known_shapes: bool) -> Fusions:
-    """The merges of a graph.
-
-    A matrix product adds a bias itself only if all shapes are known before the model runs.
-    """
+def find_fusions(usage: Usage, shapes: KnownShapes) -> Fusions:
+    """The merges of a graph."""
     found = Fusions()
     merge_equal(usage, found)
     for index, node in enumerate(usage.nodes):
@@ -47,7 +45,7 @@ def find_fusions(usage: Usage, *, has_known_shapes: bool) -> Fusions:
     for index, node in enumerate(usage.nodes):
         if index in found.absorbed or index in found.merged or node.domain:
             continue
-        source = stand_in(node, usage, has_known_shapes=has_known_shapes)
+        source = stand_in(node, usage, shapes)
         output = str(node.node.output[0])
         # A broken graph may give one name to two values.
         is_plain = output not in found.renamed and found.resolve(source) != output
@@ -64,12 +62,7 @@ def _merge_root_mean_square_norm(mean_at: int, usage: Usage, found: Fusions) -> 
     if square_at is None or usage.nodes[square_at].op_type not in ("Pow", "Mul"):
         return
     source = str(usage.nodes[square_at].node.input[0])
-    chain = [square_at, mean_at]
-    for wanted in (("Add",), ("Sqrt",), ("Div", "Reciprocal"), ("Mul",), ("Mul",)):
-        index = usage.only_reader_at(usage.nodes[chain[-1]].node.output[0])
-        if index is None or usage.nodes[index].op_type not in wanted:
-            break
-        chain.append(index)
+    chain = [square_at, *usage.chain(mean_at, "Add", "Sqrt", "Div Reciprocal", "Mul", "Mul")]
     reads = {name for at in chain for name in usage.variable_inputs(usage.nodes[at])}
     inner = {str(usage.nodes[at].node.output[0]) for at in chain}
     if len(chain) > 5 and reads - inner == {source}:
@@ -215,12 +208,8 @@ def _merge_layer_norm(mean_at: int, usage: Usage, found: Fusions) -> None:
     square_at = readers.get("Pow", readers.get("Mul"))
     if square_at is None or "Div" not in readers:
         return
-    chain = [mean_at, centre_at, square_at]
-    for wanted in ("ReduceMean", "Add", "Sqrt", "Div", "Mul", "Add"):
-        index = usage.only_reader_at(usage.nodes[chain[-1]].node.output[0])
-        if index is None or usage.nodes[index].op_type != wanted:
-            break
-        chain.append(index)
+    rest = usage.chain(square_at, "ReduceMean", "Add", "Sqrt", "Div", "Mul", "Add")
+    chain = [mean_at, centre_at, *rest]
     if usage.nodes[chain[-1]].op_type in ("Mul", "Add") and len(chain) > 6:
         found.absorbed.update(chain[:-1])
         found.merged[chain[-1]] = Merge("LayerNormalization", (source,))

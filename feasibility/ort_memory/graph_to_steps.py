@@ -10,7 +10,7 @@ Source: the block layout transformer of ONNX Runtime
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from onnx import TensorProto
 
@@ -27,6 +27,8 @@ from feasibility.ort_memory.steps import Program, Stage, Step, Value
 from feasibility.ort_memory.value_uses import Usage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from feasibility.graph.typed_graph import TypedGraph, TypedNode
     from feasibility.ort_memory.channel_blocks import Blocks
     from feasibility.ort_memory.image_grids import Grid
@@ -48,23 +50,50 @@ _WINDOW_POOLS: Final = frozenset({"MaxPool", "AveragePool"})
 # Operators that can be the first to use blocks.
 BLOCKED_OPERATORS: Final = _WINDOW_POOLS | {"Conv"}
 _POOLS: Final = _WINDOW_POOLS | {"GlobalAveragePool", "GlobalMaxPool"}
+# Operators whose body allocates their results.
+_WITH_BODIES: Final = frozenset({"If", "Loop"})
 _SUMS: Final = frozenset({"Add", "Sum"})
 
 
+class Optimised(NamedTuple):
+    """A graph, and what does not depend on the layout.
+
+    Attributes:
+        shapes: What the runtime knows about shapes before it runs.
+        ranks: Places of the nodes in the order in which the graph would run without merges.
+    """
+
+    graph: TypedGraph
+    shapes: KnownShapes
+    usage: Usage
+    fusions: Fusions
+    ranks: Mapping[int, int]
+
+
+def optimise(graph: TypedGraph, open_axes: OpenAxes) -> Optimised:
+    """What the optimizer does to a graph on every instruction set.
+
+    The runtime plans without the sizes of `open_axes`.
+    """
+    usage = Usage(graph)
+    shapes = KnownShapes(open_axes, usage.is_constant)
+    for node in usage.nodes:
+        shapes.note(node)
+    fusions = find_fusions(usage, shapes)
+    order = in_runtime_order(_as_steps(usage))
+    ranks = {step.age[1]: rank for rank, step in enumerate(order)}
+    return Optimised(graph, shapes, usage, fusions, ranks)
+
+
 def lower(
-    graph: TypedGraph,
-    blocks: Blocks | None,
-    open_axes: OpenAxes,
-    halves: frozenset[str] = frozenset(),
+    optimised: Optimised, blocks: Blocks | None, halves: frozenset[str] = frozenset()
 ) -> Program:
     """Steps that the runtime executes for a graph.
 
-    `blocks` is None on instruction sets without blocks. The runtime plans without the sizes of
-    `open_axes`. Inputs and outputs that are `halves` are cast.
+    `blocks` is None on instruction sets without blocks. Inputs and outputs that are `halves` are
+    cast.
     """
-    usage = Usage(graph)
-    fusions = find_fusions(usage, has_known_shapes=not any(open_axes.values()))
-    lowering = _Lowering(graph, usage, fusions, blocks, open_axes)
+    lowering = _Lowering(optimised, blocks)
     lowering.run(halves)
     return lowering.program()
 
@@ -85,29 +114,15 @@ def _as_steps(usage: Usage) -> list[Step]:
 class _Lowering:
     """The steps so far, and the layout of each value."""
 
-    def __init__(
-        self,
-        graph: TypedGraph,
-        usage: Usage,
-        fusions: Fusions,
-        blocks: Blocks | None,
-        open_axes: OpenAxes,
-    ) -> None:
-        self._graph = graph
-        self._usage = usage
-        self._fusions = fusions
+    def __init__(self, optimised: Optimised, blocks: Blocks | None) -> None:
+        self._graph, self._shapes, self._usage, self._fusions, self._rank = optimised
         self._blocks = blocks
-        self._shapes = KnownShapes(open_axes, usage.is_constant)
-        self._chains = ConvolutionChains(usage, fusions, self._shapes)
+        self._chains = ConvolutionChains(self._usage, self._fusions)
         self._values: dict[str, Value] = {}
         self._steps: list[Step | None] = []
         self._cast_inputs: dict[str, str] = {}
         self._cast_outputs: dict[str, str] = {}
         self._at = 0
-        # The optimizer creates nodes in the order in which the graph would run before.
-        self._rank = {
-            step.age[1]: rank for rank, step in enumerate(in_runtime_order(_as_steps(usage)))
-        }
         # Name of the blocked value by name of the plain one, and the step of a convolution.
         self._blocked: dict[str, str] = {}
         self._convolution_at: dict[str, int] = {}
@@ -142,10 +157,7 @@ class _Lowering:
         self._cast(halves.intersection(self._graph.inputs))
         for index, node in enumerate(self._usage.nodes):
             self._at = index
-            if index in self._chains.done:
-                continue
-            self._shapes.note(node)
-            if index in self._fusions.absorbed:
+            if index in self._chains.done or index in self._fusions.absorbed:
                 continue
             if index in self._fusions.merged:
                 self._lower_merged(node, self._fusions.merged[index])
@@ -317,6 +329,7 @@ class _Lowering:
             is_view=is_default and node.op_type in _VIEWS and first_is_read,
             in_place=0 if is_default and node.op_type in _IN_PLACE and reads else None,
             workspace=() if self._is_scaled_by_value(node) else workspace(node),
+            makes_results=is_default and node.op_type in _WITH_BODIES,
         )
         if is_default and node.op_type == "Conv":
             output = self._chains.end(node)
@@ -361,6 +374,7 @@ class _Lowering:
         self._append(step._replace(writes=writes), Stage.MERGED if is_merged else Stage.READ)
 
     def _append(self, step: Step, stage: Stage) -> None:
+        # The optimizer creates nodes in the order in which the graph would run before.
         at = self._at if stage == Stage.READ else self._rank.get(self._at, self._at)
         self._steps.append(step._replace(age=(stage, at)))
 

@@ -52,10 +52,12 @@ def _in_floats(graph: TypedGraph) -> TypedGraph:
 
 
 def _halves(graph: TypedGraph) -> frozenset[str]:
-    names = {name for name, value in graph.types.items() if _is_half(value)}
-    for node in graph.nodes:
-        names.update(*map(_halves, node.bodies))
-    return frozenset(names)
+    return frozenset(
+        name
+        for inner in graph.all_graphs()
+        for name, value in inner.types.items()
+        if _is_half(value)
+    )
 
 
 def _float(value: ValueType) -> ValueType:

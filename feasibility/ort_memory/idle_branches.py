@@ -5,25 +5,30 @@ The runtime loads them all the same.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from onnx import AttributeProto
-
+from feasibility.graph.attributes import graph_of
 from feasibility.graph.value_types import tensor_type
+from feasibility.model_file.subgraph_names import bodies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from onnx import GraphProto, NodeProto
+    from onnx import GraphProto
 
     from feasibility.graph.typed_graph import TypedNode
+
+_BRANCHES: Final = ("then_branch", "else_branch")
 
 
 def idle_branches(node: TypedNode) -> Iterator[GraphProto]:
     """Branches of a node without a typed body."""
     if node.op_type == "If":
         walked = {body.name for body in node.bodies}
-        yield from (graph for name, graph in _graphs(node.node) if name not in walked)
+        for name in _BRANCHES:
+            graph = graph_of(node.attributes, name)
+            if graph is not None and name not in walked:
+                yield graph
 
 
 def with_inner_graphs(graph: GraphProto) -> Iterator[GraphProto]:
@@ -32,7 +37,7 @@ def with_inner_graphs(graph: GraphProto) -> Iterator[GraphProto]:
     while pending:
         current = pending.pop()
         yield current
-        pending.extend(inner for node in current.node for _, inner in _graphs(node))
+        pending.extend(inner for node in current.node for _, inner in bodies(node, ""))
 
 
 def stored_sizes(graph: GraphProto) -> Iterator[tuple[str, int]]:
@@ -43,9 +48,3 @@ def stored_sizes(graph: GraphProto) -> Iterator[tuple[str, int]]:
         for attribute in node.attribute:
             if node.op_type == "Constant" and attribute.HasField("t") and node.output:
                 yield node.output[0], tensor_type(attribute.t).size_bytes or 0
-
-
-def _graphs(node: NodeProto) -> Iterator[tuple[str, GraphProto]]:
-    for attribute in node.attribute:
-        if attribute.type == AttributeProto.GRAPH:
-            yield attribute.name, attribute.g

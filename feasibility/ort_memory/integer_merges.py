@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     from feasibility.ort_memory.merges import Fusions
     from feasibility.ort_memory.value_uses import Usage
 
-# Operators of a cubic polynomial.
-_CUBIC: Final = frozenset({"Add", "Mul", "Pow"})
-_MAX_CUBIC_NODES: Final = 8
-# Elements of a value that can be a shape.
-_MAX_SHAPE: Final = 64
 # Operators that have a form for quantized values.
 _QUANTIZED: Final = frozenset(
     {
@@ -48,11 +43,8 @@ def merge_quantized(usage: Usage, found: Fusions) -> None:
         ]
         if not makers or makers[0] is None:
             continue
-        last_at = usage.only_reader_at(node.node.output[0])
-        chain = [index]
-        if last_at is not None and usage.nodes[last_at].op_type in ("Relu", "Clip"):
-            chain.append(last_at)
-            last_at = usage.only_reader_at(usage.nodes[last_at].node.output[0])
+        chain = usage.chain(index, "Relu Clip")
+        last_at = usage.only_reader_at(usage.nodes[chain[-1]].node.output[0])
         if last_at is None or usage.nodes[last_at].op_type != "QuantizeLinear":
             continue
         if sources and len(sources) == len(makers):
@@ -75,15 +67,10 @@ def merge_integer_product(index: int, usage: Usage, found: Fusions) -> None:
     Source: onnxruntime/core/optimizer/matmul_integer_to_float.cc,
     onnxruntime/contrib_ops/cpu/quantization/dynamic_quantize_matmul.cc.
     """
-    chain = [index]
-    for wanted in ("Cast", "Mul", "Add"):
-        reader_at = usage.only_reader_at(usage.nodes[chain[-1]].node.output[0])
-        if reader_at is None or usage.nodes[reader_at].op_type != wanted:
-            break
-        others = [name for name in usage.nodes[reader_at].node.input if usage.is_constant(name)]
-        if wanted == "Add" and not others:
-            break
-        chain.append(reader_at)
+    chain = usage.chain(index, "Cast", "Mul", "Add")
+    # A bias is a constant; another sum stays.
+    if len(chain) > 3 and not any(map(usage.is_constant, usage.nodes[chain[3]].node.input)):
+        del chain[3]
     if len(chain) < 3:
         return
     quantized = str(usage.nodes[index].node.input[0])

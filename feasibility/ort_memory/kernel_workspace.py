@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from onnx import TensorProto
 
 from feasibility.graph.attributes import int_of, text_of
-from feasibility.graph.cost.activation_peak import activation_peak
+from feasibility.graph.cost.activation_peak import body_peak
 from feasibility.graph.value_types import element_count
 from feasibility.units import KIB
 
@@ -37,8 +37,11 @@ _PIECE_BYTES: Final = 64 * KIB
 def workspace(node: TypedNode) -> _Buffers:
     """Sizes of the buffers of a node's kernel."""
     if node.bodies:
-        peaks = filter(None, map(activation_peak, node.bodies))
-        return (max((peak.peak_bytes for peak in peaks), default=0),)
+        # The largest tensors alive at the peak of a body, and all others together. A Loop keeps
+        # what it carries from one iteration beside that of the next.
+        peak = body_peak(node)
+        named = tuple(tensor.size_bytes for tensor in peak.tensors)
+        return (*named, max(peak.peak_bytes - sum(named), 0))
     buffers = _BUFFERS.get(node.op_type)
     return () if buffers is None else buffers(node)
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from feasibility.graph.attributes import int_of, ints_of
+from feasibility.graph.typed_graph import NEVER_FOLDED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,8 +61,9 @@ def fold_fixed_shapes(graph: TypedGraph, open_axes: OpenAxes) -> TypedGraph:
         if not node.is_folded and reads:
             shapes.note(node)
             is_fixed = node.op_type == "Shape" and shapes.is_fixed(reads[0], node.type_of(0))
-            is_made_of_constants = all(map(is_constant, reads)) and not node.bodies
-            if is_fixed or (is_made_of_constants and not node.op_type.startswith("Random")):
+            # Constants that a DequantizeLinear reads stay quantized (`quantized_weights.py`).
+            is_foldable = node.op_type not in NEVER_FOLDED or node.op_type == "DequantizeLinear"
+            if is_fixed or (is_foldable and not node.bodies and all(map(is_constant, reads))):
                 constants.update(dict.fromkeys(node.node.output, True))
                 nodes.append(replace(node, is_folded=True))
                 continue
@@ -78,7 +80,6 @@ class KnownShapes:
     def __init__(self, open_axes: OpenAxes, is_constant: Callable[[str], bool]) -> None:
         self._declared = open_axes
         self._open_axes = {name: frozenset(axes) for name, axes in open_axes.items()}
-        self._has_open_axes = any(open_axes.values())
         self._is_constant = is_constant
         self._unknown: set[str] = set()
 
@@ -92,31 +93,37 @@ class KnownShapes:
         return value.element_count is not None and not is_open
 
     def named(self, name: str, shape: Shape | None) -> NamedShape | None:
-        """The shape of a value with the names that the file declares for its axes."""
+        """The shape of a value with the names that the file declares for its open axes."""
         names = self._declared.get(name)
         if names is None or shape is None:
             return shape
-        return tuple(names.get(axis) or dim for axis, dim in enumerate(shape))
+        opened = self._open_axes[name]
+        return tuple((axis in opened and names.get(axis)) or dim for axis, dim in enumerate(shape))
 
     def note(self, node: TypedNode) -> None:
         """Note it for the outputs of a node."""
         reads = [name for name in node.node.input if name]
-        is_known = node.op_type not in _OPEN and self._unknown.isdisjoint(reads)
-        opened: frozenset[int] = frozenset()
-        if self._has_open_axes:
-            opened = opened.union(
-                *(
-                    _moved(node, position, self._open_axes.get(name, opened))
-                    for position, name in enumerate(node.node.input)
-                )
+        nothing: frozenset[int] = frozenset()
+        opened = nothing.union(
+            *(
+                _moved(node, position, self._open_axes.get(name, nothing))
+                for position, name in enumerate(node.node.input)
             )
-            is_known = is_known and self._keeps_names(node, reads, opened)
+        )
+        is_known = (
+            node.op_type not in _OPEN
+            and self._unknown.isdisjoint(reads)
+            and self._keeps_names(node, reads, opened)
+        )
         for name in node.node.output:
-            if name in self._declared:
-                continue
-            self._open_axes[name] = opened
-            if not is_known:
-                self._unknown.add(name)
+            declared = self._declared.get(name)
+            if declared is None:
+                self._open_axes[name] = opened
+                if not is_known:
+                    self._unknown.add(name)
+            elif is_known:
+                # What follows from the inputs replaces a name that the file declares.
+                self._open_axes[name] = opened.intersection(declared)
 
     def _keeps_names(self, node: TypedNode, reads: list[str], opened: frozenset[int]) -> bool:
         """Whether each open axis of the output has the name of an axis of an input."""

@@ -12,6 +12,8 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from typing import TYPE_CHECKING, Final
 
+from feasibility.units import rounded_up
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -27,9 +29,9 @@ def pattern_bytes(events: Iterable[Event]) -> int:
     size = 0
     for event in events:
         for name, size_bytes in event.taken:
-            if name in event.kept or not size_bytes:
+            if name in event.unplanned or not size_bytes:
                 continue
-            span = layout.take(-(-size_bytes // _ALIGNMENT_BYTES) * _ALIGNMENT_BYTES)
+            span = layout.take(rounded_up(size_bytes, _ALIGNMENT_BYTES))
             # A broken graph may give one name to two values.
             placed.setdefault(name, []).append(span)
             size = max(size, layout.end)

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from feasibility.graph.value_types import LARGEST
-from feasibility.ort_memory.buffer_reuse import plan
+from feasibility.ort_memory.buffer_reuse import most_in_use_bytes, plan
+from feasibility.ort_memory.called_functions import without_calls
 from feasibility.ort_memory.channel_blocks import Blocks
-from feasibility.ort_memory.graph_to_steps import BLOCKED_OPERATORS, lower
+from feasibility.ort_memory.foreign_operators import with_full_names
+from feasibility.ort_memory.graph_to_steps import BLOCKED_OPERATORS, lower, optimise
 from feasibility.ort_memory.half_precision import widened
 from feasibility.ort_memory.inlined_functions import inlined
 from feasibility.ort_memory.known_shapes import fold_fixed_shapes
@@ -20,7 +22,7 @@ from feasibility.ort_memory.load_stages import loading
 from feasibility.ort_memory.memory_pattern import pattern_bytes
 from feasibility.ort_memory.quantized_weights import with_quantized_weights
 from feasibility.ort_memory.runtime_order import in_runtime_order
-from feasibility.ort_memory.simulated_arena import Arena, Heap
+from feasibility.ort_memory.simulated_arena import Arena
 from feasibility.ort_memory.steps import Stage
 from feasibility.ort_memory.version import MODELLED_VERSION
 from feasibility.ort_memory.weight_reads import WeightReads
@@ -30,6 +32,7 @@ from feasibility.units import MIB
 if TYPE_CHECKING:
     from feasibility.graph.typed_graph import TypedGraph
     from feasibility.ort_memory.buffer_reuse import Event
+    from feasibility.ort_memory.load_stages import Loading
     from feasibility.ort_memory.steps import OpenAxes, Program
     from feasibility.records.changes import Changes
     from feasibility.records.shared_fields import Isa
@@ -41,18 +44,20 @@ _PROCESSES: Final = 7
 _MAX_REPEATED_STEPS: Final = 2_000
 # Larger graphs are not modelled, because it would take longer than reading them.
 MAX_NODES: Final = 20_000
+# The layout of each instruction set; None for the plain one.
+_LAYOUTS: Final[dict[Isa, Blocks | None]] = {"x86_64": Blocks(), "aarch64": None}
+# Changes of how a model runs; the others change how it is stored and loaded.
+_RUN_CHANGES: Final = frozenset({"arena-off", "pattern-off"})
 
 
 class Activations(NamedTuple):
     """Resident memory of the runs.
 
     Attributes:
-        first_run_bytes: Pages of the arena that the first run uses.
-        later_runs_bytes: The same after the second run, which places all activations in one
-            block.
+        later_runs_bytes: Pages of the arena that are used after the second run, which places all
+            activations in one block.
     """
 
-    first_run_bytes: int
     later_runs_bytes: int
     input_bytes: int
 
@@ -69,13 +74,19 @@ class MemoryModel:
     """
 
     def __init__(self, graph: TypedGraph, external: frozenset[str], open_axes: OpenAxes) -> None:
-        folded = with_quantized_weights(fold_fixed_shapes(graph, open_axes))
-        self._graph, self._halves = widened(inlined(folded))
-        self._reads = WeightReads(self._graph)
-        self._external = external
-        self._open_axes = open_axes
-        self._programs: dict[Blocks | None, Program] = {}
-        self._runs: dict[tuple[Blocks | None, bool, bool], Activations] = {}
+        self._targets: tuple[_Target, ...] = ()
+        if not graph.nodes or sum(1 for _ in graph.all_nodes()) > MAX_NODES:
+            return
+        flat = with_full_names(without_calls(graph))
+        folded = with_quantized_weights(fold_fixed_shapes(flat, open_axes))
+        wide, halves = widened(inlined(folded))
+        reads, optimised = WeightReads(wide), optimise(wide, open_axes)
+        has_blocks = any(node.op_type in BLOCKED_OPERATORS for node in wide.all_nodes())
+        self._targets = tuple(
+            _Target(isa, reads, external, blocks, halves, lower(optimised, blocks, halves))
+            for isa, blocks in _LAYOUTS.items()
+            if has_blocks or blocks is None
+        )
 
     def with_changes(self, changes: Changes = ()) -> tuple[ModelledMemory, ...]:
         """Memory after changes; () for the model as it is.
@@ -83,36 +94,45 @@ class MemoryModel:
         Returns:
             One record per instruction set; empty for a graph without nodes or with very many.
         """
-        if not self._graph.nodes or len(self._graph.nodes) > MAX_NODES:
-            return ()
-        arm = self._on("aarch64", None, changes)
-        if any(node.op_type in BLOCKED_OPERATORS for node in self._graph.all_nodes()):
-            return (self._on("x86_64", Blocks(), changes), arm)
-        # Without blocks there is no difference between the instruction sets.
-        return (msgspec.structs.replace(arm, isa="x86_64"), arm)
+        found = tuple(target.memory(changes) for target in self._targets)
+        if len(found) == 1:
+            # Without blocks there is no difference between the instruction sets.
+            return (msgspec.structs.replace(found[0], isa="x86_64"), *found)
+        return found
 
-    def _on(self, isa: Isa, blocks: Blocks | None, changes: Changes) -> ModelledMemory:
-        if blocks not in self._programs:
-            self._programs[blocks] = lower(self._graph, blocks, self._open_axes, self._halves)
-        program = self._programs[blocks]
-        has_arena = "arena-off" not in changes
-        has_pattern = has_arena and "pattern-off" not in changes
-        if (blocks, has_arena, has_pattern) not in self._runs:
-            self._runs[blocks, has_arena, has_pattern] = _usual_runs(
-                program, has_arena=has_arena, has_pattern=has_pattern
-            )
-        runs = self._runs[blocks, has_arena, has_pattern]
-        weights = loading(
-            self._reads,
-            self._external,
-            blocks,
-            changes,
-            len(program.steps),
-            self._halves,
-        )
+
+class _Target:
+    """Memory on one instruction set.
+
+    Runs do not depend on how a model is stored, and loading does not depend on how it runs. So
+    each is modelled once for all changes of the other.
+    """
+
+    def __init__(
+        self,
+        isa: Isa,
+        reads: WeightReads,
+        external: frozenset[str],
+        blocks: Blocks | None,
+        halves: frozenset[str],
+        program: Program,
+    ) -> None:
+        self._isa = isa
+        self._reads = reads
+        self._external = external
+        self._blocks = blocks
+        self._halves = halves
+        self._program = program
+        self._runs: dict[frozenset[str], Activations] = {}
+        self._loads: dict[frozenset[str], Loading] = {}
+
+    def memory(self, changes: Changes) -> ModelledMemory:
+        """Memory after changes."""
+        runs = self._run(_RUN_CHANGES.intersection(changes))
+        weights = self._load(frozenset(changes) - _RUN_CHANGES)
         running = runs.peak_bytes + weights.mapped_bytes + _KERNEL_BYTES
         return ModelledMemory(
-            isa=isa,
+            isa=self._isa,
             changes=changes,
             runtime_version=MODELLED_VERSION,
             load_peak_bytes=min(weights.peak_bytes, LARGEST),
@@ -124,6 +144,28 @@ class MemoryModel:
             input_bytes=min(runs.input_bytes, LARGEST),
             mapped_bytes=min(weights.mapped_bytes, LARGEST),
         )
+
+    def _run(self, changes: frozenset[str]) -> Activations:
+        if changes not in self._runs:
+            has_arena = "arena-off" not in changes
+            self._runs[changes] = _usual_runs(
+                self._program,
+                has_arena=has_arena,
+                has_pattern=has_arena and "pattern-off" not in changes,
+            )
+        return self._runs[changes]
+
+    def _load(self, changes: frozenset[str]) -> Loading:
+        if changes not in self._loads:
+            self._loads[changes] = loading(
+                self._reads,
+                self._external,
+                self._blocks,
+                changes,
+                len(self._program.steps),
+                self._halves,
+            )
+        return self._loads[changes]
 
 
 def _usual_runs(program: Program, *, has_arena: bool, has_pattern: bool) -> Activations:
@@ -147,12 +189,24 @@ def simulate(program: Program, *, has_arena: bool = True, has_pattern: bool = Tr
     Without an arena, values come from the C library, which returns what is freed.
     """
     events = plan(program)
-    arena = Arena() if has_arena else Heap()
-    for index, size_bytes in enumerate(program.packed_bytes):
+    used_bytes = (
+        _in_arena(events, program.packed_bytes, has_pattern=has_pattern)
+        if has_arena
+        else most_in_use_bytes(events)
+    )
+    return Activations(
+        later_runs_bytes=used_bytes + program.scratch_bytes,
+        input_bytes=sum(program.values[name].size_bytes for name in program.inputs),
+    )
+
+
+def _in_arena(events: tuple[Event, ...], packed: tuple[int, ...], *, has_pattern: bool) -> int:
+    """Bytes of the arena that two runs use, beside the packed weights in it."""
+    arena = Arena()
+    for index, size_bytes in enumerate(packed):
         arena.take(f"packed {index}", size_bytes)
     loaded_bytes = arena.resident_bytes
     kept = _run_first(events, arena)
-    first_run_bytes = arena.resident_bytes - loaded_bytes
     _give_back(kept, arena)
     if has_pattern:
         arena.take("all activations", pattern_bytes(events))
@@ -160,45 +214,43 @@ def simulate(program: Program, *, has_arena: bool = True, has_pattern: bool = Tr
     else:
         # The free chunks are others than at first.
         _give_back(_run_first(events, arena), arena)
-    return Activations(
-        first_run_bytes=first_run_bytes,
-        later_runs_bytes=arena.resident_bytes - loaded_bytes + program.scratch_bytes,
-        input_bytes=sum(program.values[name].size_bytes for name in program.inputs),
-    )
+    return arena.resident_bytes - loaded_bytes
 
 
-def _run_first(events: tuple[Event, ...], arena: Arena | Heap) -> list[str]:
+def _run_first(events: tuple[Event, ...], arena: Arena) -> list[str]:
     """The first run allocates each value. Returns the values that the caller gets."""
     kept: list[str] = []
     for event in events:
         for name, size_bytes in event.taken:
             arena.take(name, size_bytes)
-        _work(event, arena)
+        _work(event.workspace, arena)
         for name in event.released:
             arena.give_back(name)
         kept.extend(event.kept)
     return kept
 
 
-def _run_again(events: tuple[Event, ...], arena: Arena | Heap) -> list[str]:
-    """Later runs allocate only outputs and workspaces beside the one block."""
-    kept = []
+def _run_again(events: tuple[Event, ...], arena: Arena) -> list[str]:
+    """Later runs allocate workspaces and what is not planned, beside the one block."""
+    kept: list[str] = []
     for event in events:
         for name, size_bytes in event.taken:
-            if name in event.kept:
+            if name in event.unplanned:
                 arena.take(name, size_bytes)
-                kept.append(name)
-        _work(event, arena)
+        _work(event.later_workspace, arena)
+        for name in event.released:
+            arena.give_back(name)
+        kept.extend(event.kept)
     return kept
 
 
-def _work(event: Event, arena: Arena | Heap) -> None:
-    names = [f"workspace {index}" for index in range(len(event.workspace))]
-    for name, size_bytes in zip(names, event.workspace, strict=True):
+def _work(sizes: tuple[int, ...], arena: Arena) -> None:
+    names = [f"workspace {index}" for index in range(len(sizes))]
+    for name, size_bytes in zip(names, sizes, strict=True):
         arena.take(name, size_bytes)
     _give_back(names, arena)
 
 
-def _give_back(names: list[str], arena: Arena | Heap) -> None:
+def _give_back(names: list[str], arena: Arena) -> None:
     for name in names:
         arena.give_back(name)

@@ -13,15 +13,13 @@ from feasibility.ort_memory.value_uses import computation
 
 if TYPE_CHECKING:
     from feasibility.graph.typed_graph import TypedNode
+    from feasibility.ort_memory.known_shapes import KnownShapes
     from feasibility.ort_memory.merges import Fusions
     from feasibility.ort_memory.value_uses import Usage
 
 _NOTHING: Final = frozenset({"Identity", "Dropout"})
 _NEUTRAL: Final = {"Add": 0, "Div": 1, "Mul": 1, "Sub": 0}
 _PADDED: Final = frozenset({"Conv", "MaxPool", "AveragePool"})
-# Operators of a cubic polynomial.
-_CUBIC: Final = frozenset({"Add", "Mul", "Pow"})
-_MAX_CUBIC_NODES: Final = 8
 # Elements of a value that can be a shape.
 _MAX_SHAPE: Final = 64
 
@@ -45,7 +43,7 @@ def merge_equal(usage: Usage, found: Fusions) -> None:
             found.renamed[output] = same
 
 
-def stand_in(node: TypedNode, usage: Usage, *, has_known_shapes: bool) -> str:
+def stand_in(node: TypedNode, usage: Usage, shapes: KnownShapes) -> str:
     """The value that replaces the output of a node; empty if the node stays."""
     if not usage.variable_inputs(node):
         return ""
@@ -63,8 +61,8 @@ def stand_in(node: TypedNode, usage: Usage, *, has_known_shapes: bool) -> str:
             return source
         case "Mul" | "Div":
             return _scaled(node, usage)
-        case "Add" if has_known_shapes:
-            return _biased(node, usage)
+        case "Add":
+            return _biased(node, usage, shapes)
     return ""
 
 
@@ -120,11 +118,16 @@ def _scaled(node: TypedNode, usage: Usage) -> str:
     return variable if is_before or is_after else ""
 
 
-def _biased(node: TypedNode, usage: Usage) -> str:
-    """The matrix product that adds a bias itself; empty if there is none."""
+def _biased(node: TypedNode, usage: Usage, shapes: KnownShapes) -> str:
+    """The matrix product that adds a bias itself; empty if there is none.
+
+    It does so only if its rows are numbers before the model runs.
+    """
     variable, index = operands(node, usage)
     maker = usage.maker(variable)
     if index is None or maker is None or maker.op_type != "MatMul" or usage.count(variable) != 1:
+        return ""
+    if not shapes.is_fixed(maker.node.input[0], maker.type_of(0)):
         return ""
     is_matrix = usage.has_constant(maker, 1) and len(maker.type_of(1).shape or ()) == 2
     return variable if is_matrix and len(node.type_of(index).shape or ()) == 1 else ""

@@ -12,7 +12,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from typing import Final
 
-from feasibility.units import KIB, MIB
+from feasibility.units import KIB, MIB, rounded_up
 
 _ALIGNMENT_BYTES: Final = 256
 _FIRST_REGION_BYTES: Final = MIB
@@ -72,14 +72,14 @@ class Arena:
         """Allocate memory, all of which is then written."""
         if size_bytes <= 0:
             return
-        rounded = -(-size_bytes // _ALIGNMENT_BYTES) * _ALIGNMENT_BYTES
+        rounded = rounded_up(size_bytes, _ALIGNMENT_BYTES)
         index = bisect_left(self._free, (rounded, -len(self._touched), 0), key=_rank)
         chunk = self._free.pop(index) if index < len(self._free) else self._extend(rounded)
         if chunk.size >= 2 * rounded or chunk.size - rounded >= _MAX_WASTE_BYTES:
             self._split(chunk, rounded)
         chunk.is_free = False
         first = chunk.start // _PAGE_BYTES * _PAGE_BYTES
-        last = -(-(chunk.start + size_bytes) // _PAGE_BYTES) * _PAGE_BYTES
+        last = rounded_up(chunk.start + size_bytes, _PAGE_BYTES)
         self._touched[chunk.region].append((first, last))
         self._places[name] = chunk
 
@@ -115,30 +115,6 @@ class Arena:
             rest.after.before = rest
         chunk.size = size
         insort(self._free, rest, key=_rank)
-
-
-class Heap:
-    """The C library in place of an arena: what is freed returns to the system."""
-
-    def __init__(self) -> None:
-        self.touched_bytes = 0
-        self._in_use_bytes = 0
-        self._sizes: dict[str, int] = {}
-
-    @property
-    def resident_bytes(self) -> int:
-        """The most that was in use at one time."""
-        return self.touched_bytes
-
-    def take(self, name: str, size_bytes: int) -> None:
-        """Allocate memory, all of which is then written."""
-        self._sizes[name] = size_bytes
-        self._in_use_bytes += size_bytes
-        self.touched_bytes = max(self.touched_bytes, self._in_use_bytes)
-
-    def give_back(self, name: str) -> None:
-        """Free the memory of a name, if it has any."""
-        self._in_use_bytes -= self._sizes.pop(name, 0)
 
 
 def _rank(chunk: _Chunk) -> tuple[int, int, int]:

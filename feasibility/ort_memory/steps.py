@@ -45,6 +45,7 @@ class Step(NamedTuple):
         is_view: True if its first output is its first input with another shape.
         in_place: Position in `reads` of the value that its first output may overwrite.
         workspace: Buffers that the kernel allocates while it runs.
+        makes_results: True if it runs a body that allocates its results.
         age: The stage of loading that creates its node, and the position among these nodes.
     """
 
@@ -54,6 +55,7 @@ class Step(NamedTuple):
     is_view: bool = False
     in_place: int | None = None
     workspace: tuple[int, ...] = ()
+    makes_results: bool = False
     age: tuple[Stage, int] = (Stage.READ, 0)
 
 

@@ -62,6 +62,20 @@ class Usage:
             return None
         return self._readers[name][0]
 
+    def chain(self, first: int, *operators: str) -> list[int]:
+        """Positions of a node and of those that follow it, as far as they have these operators.
+
+        Each node is the only reader of the one before it. One entry of `operators` can name
+        several, separated by spaces.
+        """
+        found = [first]
+        for names in operators:
+            index = self.only_reader_at(self.nodes[found[-1]].node.output[0])
+            if index is None or self.nodes[index].op_type not in names.split():
+                break
+            found.append(index)
+        return found
+
     def maker(self, name: str) -> TypedNode | None:
         """The node that computes a value; None for inputs and constants."""
         index = self.maker_at(name)

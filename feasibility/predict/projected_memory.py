@@ -118,7 +118,7 @@ def changed_peak_high_bytes(profile: Profile, changed: ModelledMemory) -> int:
     """
     as_is = modelled_on(profile.model, profile.host.arch)
     if profile.memory is None or as_is is None:
-        return math.ceil(_from_graph(profile.model, changed).peak.high)
+        return math.ceil(from_graph(profile.model, changed).peak.high)
     missed_ratio = max(1.0, profile.memory.peak_bytes / max(1, as_is.peak_bytes))
     return round(changed.peak_bytes * CARRIED_HIGH_RATIO * missed_ratio)
 
@@ -176,7 +176,7 @@ def carried_over(model: ProfiledModel, memory: Memory, host: str, isa: str) -> P
     )
 
 
-def _from_graph(model: ProfiledModel, there: ModelledMemory) -> Phases:
+def from_graph(model: ProfiledModel, there: ModelledMemory) -> Phases:
     """Memory of a model that was not measured."""
     low, high = GRAPH_LOW_RATIO, GRAPH_HIGH_RATIO
     run = _around(there.inference_peak_bytes, low, high)
@@ -310,7 +310,7 @@ def _without_measurement(profile: Profile, device: Device) -> BytesInterval:
         runtime_bytes = device.limits.runtime_bytes.value
         return BytesInterval(runtime_bytes=runtime_bytes, basis=MemoryBasis(code="not-measured"))
     basis = MemoryBasis(code="graph", isa=device.isa, parts_bytes=_parts(there))
-    phases = _from_graph(profile.model, there)
+    phases = from_graph(profile.model, there)
     if gets_default_glibc(profile, device):
         phases = phases.with_retained()
     return _interval(phases, device, "projected", basis)

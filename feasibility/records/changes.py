@@ -19,7 +19,9 @@ Precision: TypeAlias = Literal[
 ]
 """A change of the arithmetic; outputs differ from those of the original."""
 PRECISIONS: Final[tuple[Precision, ...]] = get_args(Precision)
-ChangeCode: TypeAlias = LoadingChange | Literal["steady-allocator"] | Precision
+GraphChange: TypeAlias = Literal["merged-weights"]
+"""A change of the graph that keeps the arithmetic."""
+ChangeCode: TypeAlias = LoadingChange | GraphChange | Literal["steady-allocator"] | Precision
 FileChange: TypeAlias = ChangeCode | Literal["transformer-fused"]
 """A change that `rewrite/` makes; `fit` does not try the last one, which lowers no memory."""
 ComparedChange: TypeAlias = FileChange | Literal["optimizer-off"]

@@ -39,7 +39,9 @@ class OperatorType(Record, frozen=True, kw_only=True):
     """All nodes of one operator type together."""
 
     op_type: Annotated[str, doc("Operator name, for example Conv.")]
-    domain: Annotated[str, doc("Operator domain; ai.onnx is the default one.")]
+    domain: Annotated[
+        str, doc("Operator domain; ai.onnx is the default one, tflite that of TensorFlow Lite.")
+    ]
     node_count: Annotated[Count, doc("Number of nodes of this type, subgraphs included.")]
     flops: Annotated[Count | None, doc("Operations; null if unknown.")] = None
     weight_bytes: Annotated[
@@ -52,7 +54,9 @@ class NodeFacts(Record, frozen=True, kw_only=True):
 
     name: Annotated[str, doc("Node name, or its first output if it has no name.")]
     op_type: Annotated[str, doc("Operator name.")]
-    domain: Annotated[str, doc("Operator domain; ai.onnx is the default one.")]
+    domain: Annotated[
+        str, doc("Operator domain; ai.onnx is the default one, tflite that of TensorFlow Lite.")
+    ]
     op_class: Annotated[OperatorClass, doc("Operator class; latency projections use it.")]
     flops: Annotated[Count | None, doc("Operations; a multiply-add counts as 2.")] = None
     macs: Annotated[Count | None, doc("Multiply-adds; null if a shape is unknown.")] = None
@@ -161,7 +165,10 @@ class ModelFacts(
 
     tool_version: Annotated[str, doc("Version of feasibility that wrote this document.")]
     format: Annotated[
-        Literal["onnx", "ort"], doc("onnx: protobuf; ort: ONNX Runtime's flatbuffer.")
+        ModelFormat,
+        doc(
+            "onnx: protobuf; ort: ONNX Runtime's flatbuffer; tflite: TensorFlow Lite's flatbuffer."
+        ),
     ]
     external_files: Annotated[tuple[ExternalFile, ...], doc("The external data files.")] = ()
     producer: Annotated[str, doc("Program that wrote the file; untrusted text.")] = ""
@@ -181,7 +188,7 @@ class ModelFacts(
     dims: Annotated[dict[str, int], doc("Symbolic dims and their sizes.")] = {}
     assumptions: Annotated[tuple[Assumption, ...], doc("Sizes that were assumed, and why.")] = ()
     unknown_node_count: Annotated[
-        Count, doc("Nodes of unknown work, because a shape is unknown.")
+        Count, doc("Nodes of unknown work: a shape or the operator is unknown.")
     ] = 0
     nodes: Annotated[tuple[NodeFacts, ...], doc("Work per node, in execution order.")] = ()
     warnings: Annotated[tuple[Notice, ...], doc("Warnings.")] = ()

@@ -10,6 +10,7 @@ from feasibility.records.profile import Host, ProfiledModel
 from feasibility.records.shared_fields import (
     AllocatorSetting,
     Bytes,
+    Count,
     Document,
     Nanoseconds,
     Notice,
@@ -105,13 +106,21 @@ class FitCandidate(Record, frozen=True, kw_only=True):
 
 
 class Offer(Record, frozen=True, kw_only=True):
-    """A smaller workload, which only the user can decide on."""
+    """A smaller workload or more threads, which only the user can decide on."""
 
-    dims: Annotated[dict[str, int], doc("Sizes of open dims.")]
-    changes: Annotated[
-        tuple[ChangeCode, ...], doc("Changes that the smaller workload needs too.")
-    ] = ()
-    memory_bytes: Annotated[Bytes, doc("Modelled peak.")]
+    dims: Annotated[dict[str, int], doc("Sizes of open dims, if they are smaller.")] = {}
+    role: Annotated[
+        str, doc("What the smaller dim counts, for example samples or frames; may be empty.")
+    ] = ""
+    threads: Annotated[Count | None, doc("Number of intra-op threads, if there are more.")] = None
+    changes: Annotated[tuple[ChangeCode, ...], doc("Changes that it needs too.")] = ()
+    memory_bytes: Annotated[
+        Bytes | None, doc("Peak; modelled for a smaller workload, null on a device.")
+    ] = None
+    latency_ns: Annotated[
+        Nanoseconds | None,
+        doc("Latency with these threads: measured here, or projected for the device."),
+    ] = None
 
 
 class Fit(Document, frozen=True, kw_only=True, tag="feasibility/fit/1"):
@@ -145,7 +154,10 @@ class Fit(Document, frozen=True, kw_only=True, tag="feasibility/fit/1"):
     loads_on: Annotated[
         tuple[str, ...], doc("Instruction sets on which the result was loaded and run.")
     ] = ()
-    offers: Annotated[tuple[Offer, ...], doc("Smaller workloads that would meet the targets.")] = ()
+    offers: Annotated[
+        tuple[Offer, ...],
+        doc("Smaller workloads or more threads with which it would meet the targets."),
+    ] = ()
     files: Annotated[tuple[str, ...], doc("Files written, relative to the folder.")] = ()
     folder: Annotated[str, doc("Folder of the files; empty if none was written.")] = ""
     is_complete: Annotated[bool, doc("False if time ran out or the search was stopped.")] = True

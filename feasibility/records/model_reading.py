@@ -16,10 +16,12 @@ class ModelReading(Record, frozen=True, kw_only=True):
     Args:
         facts: Its facts, with the sizes of the first plan.
         plans: Complete choices of inputs, likeliest first, at most eight; empty if not asked for.
+        dim_roles: What each open dim counts, for example samples or frames.
     """
 
     facts: ModelFacts
     plans: tuple[InputPlan, ...] = ()
+    dim_roles: dict[str, str] = {}
     initializers: tuple[InitializerSize, ...] = ()
     external_locations: tuple[str, ...] = ()
 

@@ -1,4 +1,4 @@
-"""How are libraries run that change a model? In a process that can be ended, beside the target."""
+"""How are libraries run that change a model? In a process that can be ended."""
 
 from __future__ import annotations
 
@@ -7,23 +7,21 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import NoneType
-from typing import Final
+from typing import Final, TypeVar
 
 from feasibility.errors import ChangeError, FeasibilityError
 from feasibility.facts.reader_process import in_reader_process
+from feasibility.rewrite.data_path import data_path
 from feasibility.text import safe_text
 from feasibility.write_atomically import unfinished_path
 
-TIMEOUT_S: Final = 600.0
+RecordT = TypeVar("RecordT")
+
+_TIMEOUT_S: Final = 600.0
 _MAX_CAUSE_CHARACTERS: Final = 300
-_HINT: Final = "try another change"
-
-
-def data_path(model: Path) -> Path:
-    """The file with the weights of a model that this room writes."""
-    return model.with_name(f"{model.name}.data")
 
 
 def write_changed(target: Path, change: Callable[[Path], None], what: str) -> None:
@@ -41,21 +39,31 @@ def write_changed(target: Path, change: Callable[[Path], None], what: str) -> No
         ModelError: The model cannot be read, or the libraries crash on it.
         ChangeError: The change does not apply, or the target cannot be written.
     """
-    try:
+    with write_errors(what):
         target.parent.mkdir(parents=True, exist_ok=True)
         folder = unfinished_path(target)
         folder.mkdir()
         try:
-            _run(lambda: _changed(change, folder / target.name, what), what)
             written = folder / target.name
+            run_libraries(
+                partial(_change_inside, folder, change, written),
+                NoneType,
+                what,
+                doing="changing",
+                hint="try another change",
+            )
             if data_path(written).exists():
-                # Copied by the kernel, the page cache holds small pieces of it. What libraries
-                # write is cached in large ones, of which a mapping shows more than it reads.
-                shutil.copyfile(data_path(written), folder / "copy")
-                (folder / "copy").replace(data_path(target))
+                data_path(written).replace(data_path(target))
             written.replace(target)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def write_errors(what: str) -> Iterator[None]:
+    """Makes an error with a remedy of a system error while files are written."""
+    try:
+        yield
     except OSError as error:
         raise ChangeError(
             what,
@@ -64,32 +72,44 @@ def write_changed(target: Path, change: Callable[[Path], None], what: str) -> No
         ) from error
 
 
-def _run(change: Callable[[], None], what: str) -> None:
-    in_reader_process(
-        change,
-        NoneType,
+def _change_inside(folder: Path, change: Callable[[Path], None], path: Path) -> None:
+    tempfile.tempdir = str(folder)
+    change(path)
+
+
+def run_libraries(
+    run: Callable[[], RecordT], kind: type[RecordT], what: str, *, doing: str, hint: str
+) -> RecordT:
+    """What a function returns that uses the libraries, run in a process of its own.
+
+    Args:
+        run: The function; anything that it changes in memory is lost.
+        kind: Type of its result.
+        what: First part of the messages of errors.
+        doing: What the process does with the model, in messages of its end.
+        hint: What to do after an error.
+
+    Raises:
+        ModelError: A model cannot be read, or the libraries crash on it.
+        ChangeError: A library raised an exception.
+    """
+
+    def with_causes() -> RecordT:
+        try:
+            return run()
+        except (FeasibilityError, OSError, MemoryError):
+            raise
+        except Exception as error:
+            cause = safe_text(f"{type(error).__name__}: {error}".strip(), _MAX_CAUSE_CHARACTERS)
+            raise ChangeError(what, f"the tools of ONNX Runtime report: {cause}", hint) from error
+
+    # The libraries hold a model several times: as a message, as arrays and in the runtime.
+    return in_reader_process(
+        with_causes,
+        kind,
         what,
-        timeout_s=TIMEOUT_S,
-        # The libraries hold a model several times: as a message, as arrays and in the runtime.
+        timeout_s=_TIMEOUT_S,
         memory_bytes=sys.maxsize,
-        doing="changing",
-        hint="try another change, or a machine with more memory",
+        doing=doing,
+        hint=hint,
     )
-
-
-def _changed(change: Callable[[Path], None], path: Path, what: str) -> None:
-    tempfile.tempdir = str(path.parent)
-    with library_errors(what, _HINT):
-        change(path)
-
-
-@contextlib.contextmanager
-def library_errors(what: str, hint: str) -> Iterator[None]:
-    """Makes an error about the model of any exception of a library."""
-    try:
-        yield
-    except (FeasibilityError, OSError, MemoryError):
-        raise
-    except Exception as error:
-        cause = safe_text(f"{type(error).__name__}: {error}", _MAX_CAUSE_CHARACTERS)
-        raise ChangeError(what, f"the tools of ONNX Runtime report: {cause}", hint) from error

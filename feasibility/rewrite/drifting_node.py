@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
-from feasibility.facts.reader_process import in_reader_process
 from feasibility.records.workload import InputPlan
-from feasibility.rewrite.change_process import TIMEOUT_S, library_errors
+from feasibility.rewrite.change_process import run_libraries
 from feasibility.temporary_folders import scratch_folder
 from feasibility.text import safe_text
-
-_HINT: Final = "compare the outputs only"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +22,6 @@ class DriftingNode:
     """
 
     name: str
-    op_type: str
     ratio: float
 
 
@@ -50,22 +44,15 @@ def first_drifting_node(
         FeasibilityError: A model cannot be read, or a copy cannot be written.
     """
 
-    def find() -> list[tuple[str, str, float]]:
+    def find() -> list[DriftingNode]:
         from feasibility.rewrite.forked.first_drift import first_drift
 
-        with library_errors(what, _HINT):
-            found = first_drift(original, changed, folder, plan, seed, threshold_ratio)
-        return [] if found is None else [found]
+        found = first_drift(original, changed, folder, plan, seed, threshold_ratio)
+        return [] if found is None else [DriftingNode(*found)]
 
     what = f"Cannot compare '{safe_text(str(changed))}' with the original, node by node"
     with scratch_folder() as folder:
-        found = in_reader_process(
-            find,
-            list[tuple[str, str, float]],
-            what,
-            timeout_s=TIMEOUT_S,
-            memory_bytes=sys.maxsize,
-            doing="running",
-            hint=_HINT,
+        found = run_libraries(
+            find, list[DriftingNode], what, doing="running", hint="compare the outputs only"
         )
-    return DriftingNode(*found[0]) if found else None
+    return found[0] if found else None

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from feasibility.errors import ChangeError
 from feasibility.model_file.open_model import open_model
 from feasibility.records.changes import FileChange
 from feasibility.records.shared_fields import ISA_ALIASES
 from feasibility.records.workload import InputPlan
 from feasibility.rewrite.change_process import write_changed
+from feasibility.rewrite.change_request import ChangeRequest
 from feasibility.rewrite.external_weights import move_weights
+from feasibility.rewrite.require_onnx import require_onnx
 from feasibility.text import safe_text
 
 # Inputs for calibration where there are no samples; other ones than drift is measured with.
@@ -27,6 +28,7 @@ def rewrite_model(
     change: FileChange,
     *,
     isa: str,
+    features: Sequence[str] | None = None,
     plan: InputPlan,
     samples: Sequence[InputPlan] = (),
     keep_float: Sequence[str] = (),
@@ -40,6 +42,8 @@ def rewrite_model(
         target: The changed model.
         change: What to change; one that is written into files.
         isa: Instruction set of the machines that will load it.
+        features: Extensions of their processors, as device files name them; None for those of
+            this machine.
         plan: Inputs that the model runs with.
         samples: Inputs for calibration; if there are none, seeded ones after the plan.
         keep_float: Names of nodes that stay in float.
@@ -47,38 +51,39 @@ def rewrite_model(
     Raises:
         ModelError: The source cannot be read, or the libraries crash on it.
         ChangeError: The change does not apply, or the target cannot be written.
+        UselessChangeError: It would leave the model as it is.
     """
     what = f"Cannot apply {change} to '{safe_text(str(source))}'"
     with open_model(source) as file:
-        if file.format == "ort":
-            raise ChangeError(
-                what, "it is in ORT format", "use the ONNX model that it was made from"
-            )
-    if change == "external-data":
-        move_weights(source, target)
-        return
+        require_onnx(file.format, what)
+        if change == "external-data":
+            move_weights(file, target)
+            return
     machine = platform.machine().lower()
-    is_this_isa = isa == ISA_ALIASES.get(machine, machine)
     inputs = [(sample, 0) for sample in samples] or [(plan, seed) for seed in _SEEDS]
 
     def make(path: Path) -> None:
-        from feasibility.rewrite.forked.changes import ChangeRequest, apply
+        from feasibility.rewrite.forked.apply_change import apply_change
 
         request = ChangeRequest(
             source=source,
+            target=path,
             what=what,
-            for_this_machine=is_this_isa,
-            reduce_range=is_this_isa and machine in {"x86_64", "amd64"} and not _has_vnni(),
+            # Blocks of channels are as wide as the registers of the processor that writes them.
+            for_this_machine=features is None and isa == ISA_ALIASES.get(machine, machine),
+            # Older processors with AVX add products of 8-bit numbers in 16 bits, which overflow.
+            reduce_range=isa == "x86_64"
+            and not (_has_vnni() if features is None else "vnni" in features),
             samples=tuple(inputs),
             keep_float=tuple(keep_float),
         )
-        apply(change, request, path)
+        apply_change(change, request)
 
     write_changed(target, make, what)
 
 
 def _has_vnni() -> bool:
-    """Whether this machine adds products of 8-bit numbers without overflow."""
+    """Whether this machine adds products of 8-bit numbers in 32 bits."""
     with contextlib.suppress(OSError):
         return "vnni" in Path("/proc/cpuinfo").read_text("utf-8", "replace")
     return False

@@ -65,7 +65,7 @@ def _peak(graph: TypedGraph, given: frozenset[str] | None = None) -> ActivationP
     best, best_at = _NO_PEAK, None
     for index, node in enumerate(graph.nodes):
         live_bytes += born.get(index, 0)
-        inner = _body_peak(node)
+        inner = body_peak(node)
         unknown_count += inner.unknown_tensor_count
         if best_at is None or live_bytes + inner.peak_bytes > best.peak_bytes:
             best_at = index
@@ -73,7 +73,7 @@ def _peak(graph: TypedGraph, given: frozenset[str] | None = None) -> ActivationP
                 inner,
                 peak_bytes=live_bytes + inner.peak_bytes,
                 node=inner.node or node.name,
-                op_type=inner.op_type or node.op_type,
+                op_type=inner.op_type or node.node.op_type,
             )
         live_bytes -= dying.get(index, 0)
     named = () if best_at is None else _alive(tensors, best_at)
@@ -95,7 +95,7 @@ def _alive(tensors: Iterable[tuple[int, _Tensor]], index: int) -> tuple[LiveTens
     )
 
 
-def _body_peak(node: TypedNode) -> ActivationPeak:
+def body_peak(node: TypedNode) -> ActivationPeak:
     """Largest peak of the bodies: only one branch of an If runs, a loop has one body."""
     peaks = [_peak(body, _given(node, body)) for body in node.bodies]
     return max(peaks, key=lambda peak: peak.peak_bytes, default=_NO_PEAK)

@@ -7,22 +7,24 @@ runs the model. Files that need Python objects are refused.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
-
-from numpy.lib import format as npy
+from typing import Final
 
 from feasibility.errors import InputError
 from feasibility.graph.inputs.dim_roles import OpenInput
 from feasibility.model_file.element_types import dtype_name
+from feasibility.npy_header import (
+    ARCHIVE_HINT,
+    dtype_on_disk,
+    explained,
+    read_header,
+    require_regular_file,
+)
 from feasibility.text import safe_text
 
 _HINT: Final = "write it with numpy.save(path, array)"
-# Element types that numpy does not have, and the unsigned integers that carry their bits.
-_CARRIERS: Final = {"bfloat16": "uint16"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +86,15 @@ def sizes_of(inputs: tuple[OpenInput, ...], arrays: Mapping[str, GivenArray]) ->
 
 def _require_match(given: OpenInput, array: GivenArray) -> None:
     declared = dtype_name(given.elem_type)
+    wanted_dtype = dtype_on_disk(declared)
     where = f"Cannot use {_where(array)} for the input '{safe_text(given.name, 60)}'"
     if given.kind == "map":
         raise InputError(where, "the input is a map, which no array can hold", "")
-    if array.dtype != _CARRIERS.get(declared, "uint8" if "float8" in declared else declared):
+    if array.dtype != wanted_dtype:
         raise InputError(
             where,
             f"the file holds {array.dtype}, the model takes {declared}",
-            f"convert it: array.astype('{_CARRIERS.get(declared, declared)}')",
+            f"convert it: array.astype('{wanted_dtype}')",
         )
     fits = not given.has_rank or (
         len(array.shape) == len(given.shape)
@@ -117,47 +120,22 @@ def _where(array: GivenArray) -> str:
 
 def _file_header(path: Path) -> GivenArray:
     what = f"Cannot read the array '{safe_text(str(path), 80)}'"
-    with _explained(path, what, ".npy", _HINT), path.open("rb") as stream:
-        return GivenArray(path, None, *_header(stream, what))
+    with explained(what, _HINT):
+        require_regular_file(path, what, ".npy")
+        with path.open("rb") as stream:
+            header = read_header(stream, what, "it")
+    return GivenArray(path, None, header.dtype, header.shape)
 
 
 def _archive_headers(path: Path) -> dict[str, GivenArray]:
     what = f"Cannot read the archive '{safe_text(str(path), 80)}'"
     arrays = {}
-    hint = "write it with numpy.savez(path, name=array)"
-    with _explained(path, what, ".npz", hint), zipfile.ZipFile(path) as archive:
-        for member in archive.namelist():
-            name = member.removesuffix(".npy")
-            with archive.open(member) as stream:
-                arrays[name] = GivenArray(path, name, *_header(stream, what))
+    with explained(what, ARCHIVE_HINT):
+        require_regular_file(path, what, ".npz")
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.namelist():
+                name = member.removesuffix(".npy")
+                with archive.open(member) as stream:
+                    header = read_header(stream, what, f"its array '{safe_text(name, 60)}'")
+                arrays[name] = GivenArray(path, name, header.dtype, header.shape)
     return arrays
-
-
-@contextmanager
-def _explained(path: Path, what: str, suffix: str, hint: str) -> Iterator[None]:
-    """Says of any fault of a file what it is."""
-    try:
-        if not path.is_file():
-            reason = "it is not a regular file" if path.exists() else "there is no such file"
-            raise InputError(what, reason, f"give the path of a {suffix} file")
-        yield
-    except (OSError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
-        text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        cause = safe_text(text.splitlines()[0] if text else type(error).__name__, 160)
-        raise InputError(what, cause, hint) from error
-
-
-def _header(stream: IO[bytes], what: str) -> tuple[str, tuple[int, ...]]:
-    """Element type in numpy's words and shape of a .npy file, its data not touched."""
-    version = npy.read_magic(stream)
-    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-    if version not in readers:
-        raise ValueError(f"its format version {version[0]}.{version[1]} is not known")
-    shape, _, kind = readers[version](stream)
-    if kind.hasobject:
-        raise InputError(what, "it holds Python objects", "save numbers or fixed-width strings")
-    if kind.kind in "US":
-        return "string", shape
-    if not kind.isnative:
-        raise InputError(what, f"its byte order is not this machine's ({kind.str})", _HINT)
-    return str(kind), shape

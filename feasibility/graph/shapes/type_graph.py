@@ -26,7 +26,7 @@ from feasibility.graph.attributes import Attributes, attributes_of
 from feasibility.graph.constant_folding import fold, tensor_value
 from feasibility.graph.shapes.control_flow import Flow, branches, loop, scan
 from feasibility.graph.shapes.infer_node import NodeTypes
-from feasibility.graph.typed_graph import Call, TypedGraph, TypedNode
+from feasibility.graph.typed_graph import NEVER_FOLDED, Call, TypedGraph, TypedNode
 from feasibility.graph.value_types import (
     UNKNOWN,
     Array,
@@ -44,17 +44,6 @@ MAX_DEPTH: Final = 48
 
 # Longer floating-point tensors are weights, not the scales of a Resize.
 _MAX_FLOATS: Final = 16
-
-# Nodes that ONNX Runtime does not fold while loading, even if their inputs are constant: random
-# ones, and DequantizeLinear, which it needs to find quantized operators.
-# Source: onnxruntime/core/optimizer/constant_folding.cc.
-_NEVER_FOLDED: Final = frozenset(
-    {
-        "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial",
-        "Bernoulli", "Dropout", "DequantizeLinear", "SequenceConstruct", "SequenceEmpty",
-        "Optional", "If", "Loop", "Scan", "SequenceMap",
-    }
-)  # fmt: skip
 
 _Item = TypeVar("_Item")
 _FunctionKey = tuple[str, str, str]
@@ -273,7 +262,7 @@ def _typed(call: Call, flow: Flow, refusal: str, scope: _Scope) -> TypedNode:
     )
     is_folded = (
         not flow.bodies
-        and call.op_type not in _NEVER_FOLDED
+        and call.op_type not in NEVER_FOLDED
         and all(scope.constants.get(name, False) for name in node.input if name)
     )
     for name, value, array in zip(node.output, outputs, arrays, strict=True):

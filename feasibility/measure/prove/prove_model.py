@@ -42,7 +42,7 @@ from feasibility.runners.host import ceiling_bytes, read_host
 from feasibility.runners.limits.cgroup_files import PAGE_BYTES
 from feasibility.runners.limits.memory_limit import Enforcer
 from feasibility.runners.limits.strongest_limit import strongest_enforcer
-from feasibility.units import MIB, SECOND_NS, format_bytes
+from feasibility.units import MIB, SECOND_NS, format_bytes, rounded_up
 
 MAX_LIMITED_RUNS: Final = 12
 
@@ -254,7 +254,7 @@ def _baseline_and_estimate(
         baseline = ready.baseline.anonymous_bytes + kernel_before
         # Page tables: a process that maps more memory needs more of them.
         kernel = max(0, _kernel_bytes(unlimited, Done) - kernel_before)
-    baseline = -(-baseline // PAGE_BYTES) * PAGE_BYTES
+    baseline = rounded_up(baseline, PAGE_BYTES)
     floor = memory.floor_bytes + kernel
     comfort = max(floor, memory.inference_peak_bytes + kernel)
     charged = unlimited.final_usage.peak_bytes

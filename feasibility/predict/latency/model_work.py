@@ -32,7 +32,14 @@ _KINDS: Final[dict[OperatorClass, str]] = {
     "tree": "tree",
 }
 _ELEMENT_BYTES: Final = {"float32": 4, "float16": 2, "bfloat16": 2, "double": 8, "float64": 8}
-_MATRIX_OPERATORS: Final = ("MatMul", "Gemm", "FusedMatMul", "FusedGemm", "LSTM", "GRU", "RNN")
+# Operators of ONNX and of TensorFlow Lite.
+_MATRIX_OPERATORS: Final = frozenset(
+    {
+        "MatMul", "Gemm", "FusedMatMul", "FusedGemm", "LSTM", "GRU", "RNN", "FULLY_CONNECTED",
+        "BATCH_MATMUL", "UNIDIRECTIONAL_SEQUENCE_LSTM", "UNIDIRECTIONAL_SEQUENCE_RNN",
+    }
+)  # fmt: skip
+_LOOKUPS: Final = ("Gather", "GATHER", "EMBEDDING_LOOKUP")
 # A weight used in at most this many multiply-adds belongs to a product with one row.
 _VECTOR_REUSE: Final = 2.0
 
@@ -51,7 +58,7 @@ def work_of_model(model: ProfiledModel) -> Work | None:
     ) or float(model.moved_bytes or 0)
     streamed = sum(model.weight_bytes_by_operator.values()) or model.initializer_bytes or 0
     # An inference reads only a few rows of an embedding table.
-    lookup_weights = _weights(model, lambda name: name.startswith("Gather")) / element_bytes
+    lookup_weights = _weights(model, lambda name: name.startswith(_LOOKUPS)) / element_bytes
     return Work(
         operations=operations,
         activation_count=max(0.0, moved - streamed) / 4,

@@ -67,6 +67,14 @@ CHANGE_TEXTS: Final[dict[ChangeCode, ChangeText]] = {
         "MALLOC_TRIM_THRESHOLD_, or mallopt)",
         "loading can be slower",
     ),
+    "merged-weights": ChangeText(
+        "weights merged",
+        "merged",
+        "weights that the model holds twice are there once, also if one of them is transposed. "
+        "All weights are in a file beside the model",
+        "one more file; the operator FusedMatMul of ONNX Runtime may be in the model, which other "
+        "runtimes may not have",
+    ),
     "fp16": ChangeText(
         "half precision",
         "fp16",

@@ -15,7 +15,7 @@ from feasibility.records.comparison import (
     FigureDifference,
     FigureName,
 )
-from feasibility.records.workload import RuntimeSettings, Workload
+from feasibility.records.workload import RuntimeSettings
 from feasibility.render.reports.change_texts import CHANGE_TEXTS
 from feasibility.render.reports.compare_figures import (
     CLEAR_FACTOR,
@@ -32,7 +32,7 @@ from feasibility.render.reports.compare_parts import (
 )
 from feasibility.render.reports.compare_statistics import statistics_section
 from feasibility.render.reports.drift_texts import drift_text
-from feasibility.render.reports.model_and_machine import host_text, workload_text
+from feasibility.render.reports.model_and_machine import engine_text, host_text, workload_text
 from feasibility.render.reports.sections import (
     Report,
     Row,
@@ -190,7 +190,7 @@ def _condition_text(each: ConditionDifference) -> str:
 def _subject_rows(comparison: Comparison) -> Iterator[Row]:
     is_of_engines, is_of_changes = _is_of_engines(comparison), _is_of_changes(comparison)
     for number, subject in enumerate(comparison.subjects):
-        text = _engine_text(subject.workload) if is_of_engines else _subject_text(subject)
+        text = engine_text(subject.workload) if is_of_engines else _subject_text(subject)
         if is_of_changes:
             text = name_text(subject.workload.recipe)
         yield Row(subject.label, text + " (reference)" * (number == 0))
@@ -210,16 +210,8 @@ def _subject_text(subject: ComparedSubject) -> str:
         parts.append(f"measured {name_text(subject.measured_at[:10], 10)}")
     workload = subject.workload
     if workload.engine != "onnxruntime":
-        parts.append(_engine_text(workload))
+        parts.append(engine_text(workload))
     return ", ".join((*parts, *_settings_texts(workload.settings)))
-
-
-def _engine_text(workload: Workload) -> str:
-    """Engine, version, the type in which it computes, and the way of several to use it."""
-    precision = f" in {name_text(workload.precision, 20)}" if workload.precision else ""
-    # The name tells several ways to use one engine apart.
-    way = f" ({workload.engine})" if "-" in workload.engine else ""
-    return f"{name_text(workload.runtime, 60)}{precision}{way}"
 
 
 def _settings_texts(settings: RuntimeSettings) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from feasibility.records.changes import PRECISIONS, ChangeCode
-from feasibility.records.fit import Fit, FitCandidate
+from feasibility.records.fit import Fit, FitCandidate, Offer
 from feasibility.records.proof import Outcome
 from feasibility.render.reports.change_texts import CHANGE_TEXTS, changes_text, main_changes
 from feasibility.render.reports.drift_texts import ROUNDING_RATIO, drift_percent, drift_text
@@ -19,17 +19,29 @@ from feasibility.render.reports.fit_candidates import (
 from feasibility.render.reports.fit_figures import figure_remarks, figures_grid
 from feasibility.render.reports.model_and_machine import host_text, workload_text
 from feasibility.render.reports.sections import (
+    NOT_KNOWN,
     Report,
     Row,
     Section,
     Tone,
     answer_section,
     assumption_rows,
+    known,
     name_text,
     notice_section,
 )
-from feasibility.units import format_bytes, format_factor
+from feasibility.units import format_bytes, format_duration, format_factor
 
+# What a caller does if a dim is smaller. Models do not say how long a sample or a frame is.
+_PIECES: Final = "cut longer input into pieces and join the results, which differ near the cuts"
+_WORKLOADS: Final = {
+    "samples": f"{{}} samples instead of {{}} per run: {_PIECES}",
+    "frames": f"{{}} frames instead of {{}} per run: {_PIECES}",
+    "sequence": "sequences of {} instead of {}: cut longer ones",
+    "batch": "batches of {} instead of {}: run more of them",
+    "height": "pictures with a height of {} instead of {}",
+    "width": "pictures with a width of {} instead of {}",
+}
 _PROOFS: Final[dict[Outcome, str]] = {
     "survived": "runs without a slowdown",
     "thrashed": "runs, but thrashes: each run reads evicted pages again, so it takes longer than "
@@ -125,7 +137,8 @@ def _answer_rows(fit: Fit) -> Iterator[Row]:
     elif fit.chosen is not None and limit_bytes is not None and fit.is_complete:
         yield Row("proof", "none: no run under an enforced limit was possible", "caution")
     if len(fit.loads_on) > 1:
-        yield Row("loads on", f"{' and '.join(fit.loads_on)} (emulated)")
+        sets = " and ".join(name_text(isa, 16) for isa in fit.loads_on)
+        yield Row("loads on", f"{sets} (emulated)")
 
 
 def _why_text(fit: Fit, chosen: FitCandidate) -> str:
@@ -157,7 +170,7 @@ def _has_other_arithmetic(candidate: FitCandidate) -> bool:
 
 def _next_rows(fit: Fit) -> Iterator[Row]:
     if fit.folder:
-        yield Row("files", f"{name_text(fit.folder, 200)}: {', '.join(fit.files)}")
+        yield Row("files", f"{name_text(fit.folder, 200)}: {', '.join(map(name_text, fit.files))}")
     elif fit.chosen is not None and fit.chosen.changes:
         yield Row("next", "write the files and the loading code: run this again with -o DIR")
     elif fit.chosen is None and not fit.is_complete:
@@ -165,13 +178,26 @@ def _next_rows(fit: Fit) -> Iterator[Row]:
         yield Row("next", text)
     elif fit.chosen is None:
         yield Row("next", "raise the target, or choose a smaller model or workload")
-    for offer in fit.offers:
-        dims = " ".join(f"--dim {name_text(name, 40)}={size}" for name, size in offer.dims.items())
-        changes = changes_text(main_changes(offer.changes))
-        yield Row(
-            "smaller",
-            f"with {dims}: {format_bytes(offer.memory_bytes)} of memory ({changes}; modelled)",
+    yield from (_offer_row(offer, fit) for offer in fit.offers)
+
+
+def _offer_row(offer: Offer, fit: Fit) -> Row:
+    changes = changes_text(main_changes(offer.changes))
+    if offer.threads is not None:
+        is_there = fit.requirements.device is not None
+        how = "projected for the device" if is_there else "measured"
+        return Row(
+            "more threads",
+            f"with --threads {offer.threads}: {known(offer.latency_ns, format_duration)} "
+            f"({changes}; {how})",
         )
+    dims = " ".join(f"--dim {name_text(name, 40)}={size}" for name, size in offer.dims.items())
+    text = f"with {dims}: {known(offer.memory_bytes)} of memory ({changes}; modelled)"
+    if offer.role not in _WORKLOADS:
+        return Row("smaller", text)
+    ((name, size),) = offer.dims.items()
+    before = fit.workload.dims.get(name, NOT_KNOWN)
+    return Row("smaller", f"{text}; {_WORKLOADS[offer.role].format(size, before)}")
 
 
 def _changes_section(fit: Fit) -> Section | None:

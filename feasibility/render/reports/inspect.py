@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
-from feasibility.records.facts import ActivationPeak, ModelFacts, ModelledMemory, OperatorType
+from feasibility.records.facts import (
+    ActivationPeak,
+    ModelFacts,
+    ModelFormat,
+    ModelledMemory,
+    OperatorType,
+)
 from feasibility.records.shared_fields import TensorSpec
 from feasibility.render.reports.sections import (
     NOT_KNOWN,
@@ -32,6 +39,13 @@ from feasibility.units import format_bytes, format_count
 TOP_COUNT = 10
 FIRST_SCREEN_COUNT = 6
 _ISA_NAMES = {"x86_64": "x86-64"}
+_FORMATS: Final[dict[ModelFormat, str]] = {
+    "onnx": "ONNX",
+    "ort": "ONNX Runtime format",
+    "tflite": "TensorFlow Lite",
+}
+# Domains whose operators have names that show where they come from.
+_PLAIN_DOMAINS: Final = frozenset({"", "ai.onnx", "tflite"})
 
 
 def inspect_report(facts: ModelFacts, *, details: bool = False) -> Report:
@@ -59,7 +73,7 @@ def file_row(facts: ModelFacts) -> Row:
     """The file, its format and who wrote it."""
     parts = (
         disk_text(facts.file_bytes, facts.external_bytes),
-        "ONNX" if facts.format == "onnx" else "ONNX Runtime format",
+        _FORMATS[facts.format],
         known(facts.ir_version, "IR {}".format, ""),
         known(facts.opset, "opset {}".format, ""),
         f"from {name_text(facts.producer, 40)}" if facts.producer else "",
@@ -80,7 +94,8 @@ def summary_rows(facts: ModelFacts) -> tuple[Row, ...]:
     ]
     if facts.custom_operators:
         names = [name_text(name) for name in facts.custom_operators]
-        text = f"{limited(names, 5, 'operators')}; missing in standard builds of ONNX Runtime"
+        runtime = "LiteRT" if facts.format == "tflite" else "ONNX Runtime"
+        text = f"{limited(names, 5, 'operators')}; missing in standard builds of {runtime}"
         rows.append(Row("custom", text, "caution"))
     if facts.sha256:
         rows.append(Row("sha256", facts.sha256))
@@ -120,7 +135,7 @@ def _work_text(facts: ModelFacts) -> str:
     if facts.per_iteration:
         text += "; loops of unknown length counted per iteration"
     if facts.unknown_node_count:
-        text += f"; {counted(facts.unknown_node_count, 'node')} of unknown shape not counted"
+        text += f"; {counted(facts.unknown_node_count, 'node')} of unknown work not counted"
     return text
 
 
@@ -193,7 +208,7 @@ def operator_section(facts: ModelFacts, count: int = FIRST_SCREEN_COUNT) -> Sect
 
 
 def _qualified(item: OperatorType) -> str:
-    return item.op_type if item.domain in {"", "ai.onnx"} else f"{item.domain}:{item.op_type}"
+    return item.op_type if item.domain in _PLAIN_DOMAINS else f"{item.domain}:{item.op_type}"
 
 
 def node_sections(facts: ModelFacts) -> tuple[Section, ...]:

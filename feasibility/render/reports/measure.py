@@ -12,6 +12,7 @@ from typing import Final
 from feasibility.records.profile import DefaultAllocator, Latency, Memory, OperatorProfile, Profile
 from feasibility.records.workload import Fill
 from feasibility.render.reports.anatomy import SETTINGS, anatomy_sections
+from feasibility.render.reports.drift_texts import drift_text
 from feasibility.render.reports.model_and_machine import (
     baseline_text,
     host_row,
@@ -43,14 +44,20 @@ from feasibility.units import (
 
 TOP_COUNT: Final = 10
 _FIRST_SCREEN_COUNT: Final = 5
-# Peaks with the steady allocator repeat within 0.1 %: a smaller saving may be chance.
+# A smaller saving may be chance.
 _LEAST_SAVING_RATIO: Final = 0.005
 _PHASES: Final = {"load": "loading", "inference": "running"}
 
 
 def measure_report(profile: Profile, *, details: bool = False) -> Report:
     """What the model is, its memory, its times and its slowest nodes; all nodes with details."""
-    head = (model_row(profile), host_row(profile), reserve_row(profile), *savings_rows(profile))
+    head = (
+        model_row(profile),
+        host_row(profile),
+        reserve_row(profile),
+        *savings_rows(profile),
+        *_conversion_rows(profile),
+    )
     assumed = assumption_rows(profile.workload.assumptions)
     return (
         Section(name_text(profile.model.name, 200), (*head, *assumed)),
@@ -64,6 +71,18 @@ def measure_report(profile: Profile, *, details: bool = False) -> Report:
             )
         ),
         notice_section(profile.warnings),
+    )
+
+
+def _conversion_rows(profile: Profile) -> tuple[Row, ...]:
+    """What the conversion for the engine took, and that its outputs are right."""
+    found = profile.conversion
+    if found is None:
+        return ()
+    cost = f"{format_duration(found.duration_ns)}, at most {format_bytes(found.peak_bytes)}"
+    return (
+        Row("converted", f"in {cost} of memory; {format_bytes(found.file_bytes)} of files"),
+        Row("outputs", f"against ONNX Runtime: {drift_text(found.drift)}"),
     )
 
 

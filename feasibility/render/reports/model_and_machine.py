@@ -70,10 +70,21 @@ def host_text(host: Host) -> str:
     return f"{cpu} ({arch})" if cpu and arch and cpu != arch else cpu or arch
 
 
+def engine_text(workload: Workload) -> str:
+    """Engine and version, the type in which it computes, and the way of several to use it."""
+    runtime = name_text(workload.runtime, 60).replace("onnxruntime", "ONNX Runtime")
+    precision = f" in {name_text(workload.precision, 20)}" if workload.precision else ""
+    # The name tells several ways to use one engine apart.
+    way = f" ({workload.engine})" if "-" in workload.engine else ""
+    return f"{runtime}{precision}{way}"
+
+
 def workload_text(workload: Workload) -> str:
-    """Runtime, provider and threads."""
-    runtime = name_text(workload.runtime, 40).replace("onnxruntime", "ONNX Runtime")
+    """Runtime, provider or precision, and threads."""
+    runtime = engine_text(workload)
     provider = name_text(workload.provider, 40).removesuffix("ExecutionProvider")
+    if workload.engine != "onnxruntime":
+        provider = "CPU"
     threads = counted(workload.threads, "thread") if workload.threads else ""
     recipe = "" if workload.recipe == "as-is" else name_text(workload.recipe)
     return ", ".join(filter(None, (runtime, provider, threads, recipe)))

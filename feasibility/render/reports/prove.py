@@ -82,7 +82,7 @@ def _next_rows(proof: Proof) -> Iterator[Row]:
         yield Row("next", "give the model more memory; --bisect finds how much")
     elif run is not None and run.outcome == "killed":
         needed = format_bytes(proof.needed_bytes)
-        yield Row("next", f"give the model about {needed}; --bisect finds the exact limit")
+        yield Row("next", f"give the model about {needed}; --bisect finds the lowest limit")
 
 
 def _limit_rows(proof: Proof) -> Iterator[Row]:

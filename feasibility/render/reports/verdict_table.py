@@ -146,9 +146,14 @@ def common_legend(models: Sequence[ModelAssessment]) -> tuple[str, ...]:
         _targets_remark(models),
         _threads_remark(models[0].threads, timed),
         _anchors_remark(timed),
-        "" if models[0].runtime == ONNX_RUNTIME else _OTHER_RUNTIME,
+        _OTHER_RUNTIME if any(map(_is_for_another_runtime, models)) else "",
     )
     return tuple(filter(None, remarks))
+
+
+def _is_for_another_runtime(model: ModelAssessment) -> bool:
+    """Whether times are for another runtime than the one that was measured."""
+    return model.runtime != ONNX_RUNTIME and model.profile.workload.engine == ONNX_RUNTIME
 
 
 def _mark_remarks(model: ModelAssessment) -> tuple[str, ...]:

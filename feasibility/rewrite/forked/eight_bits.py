@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from feasibility.errors import ChangeError
+from feasibility.rewrite.change_request import ChangeRequest
+from feasibility.rewrite.forked.every_node import every_node
+from feasibility.rewrite.forked.graph_file import finish_file, write_graph
 from feasibility.rewrite.forked.prepared_model import (
-    every_weight,
-    finish_file,
+    PreparedModel,
     has_integer_operators,
     prepared,
-    read_graph,
-    with_newer_operators,
 )
 from feasibility.runners.child.child_inputs import make_feeds
 
@@ -36,20 +36,11 @@ _PER_CHANNEL_OPSET: Final = 13
 _NOTHING_TO_QUANTIZE: Final = "it has no operator that can be quantized this way"
 
 
-def quantize_dynamic(
-    source: Path, target: Path, what: str, *, reduce_range: bool, keep_float: Sequence[str]
-) -> None:
+def quantize_dynamic(request: ChangeRequest) -> None:
     """Writes the model with 8-bit weights; activations are quantized in each run.
 
     Convolutions stay float if other operators hold more weights: on CPUs they are several times
     slower this way.
-
-    Args:
-        source: The model.
-        target: The changed model.
-        what: First part of the messages of errors.
-        reduce_range: Whether weights take 7 bits, for CPUs whose 8-bit sums can overflow.
-        keep_float: Names of nodes that stay in float.
 
     Raises:
         ModelError: The runtime refuses the model.
@@ -57,17 +48,18 @@ def quantize_dynamic(
     """
     from onnxruntime import quantization
 
-    path = prepared(source, target.parent, what)
-    weights = every_weight(path)
+    model = prepared(request)
+    weights = _weight_bytes(model)
     in_convolutions = sum(size for kind, size in weights if kind in _CONVOLUTIONS)
     is_mostly_convolutions = 2 * in_convolutions > sum(size for _, size in weights)
-    changed = path.with_name("changed.onnx")
+    keep_float = model.keep_float
+    changed = model.path.with_name("changed.onnx")
     quantization.quantize_dynamic(
-        path,
+        model.path,
         changed,
         op_types_to_quantize=[*_DYNAMIC_OPERATORS, *(["Conv"] if is_mostly_convolutions else [])],
         per_channel=True,
-        reduce_range=reduce_range,
+        reduce_range=request.reduce_range,
         weight_type=quantization.QuantType.QInt8,
         # A Gemm becomes a MatMul and an Add first.
         nodes_to_exclude=[*keep_float, *(f"{name}_MatMul" for name in keep_float)],
@@ -75,27 +67,11 @@ def quantize_dynamic(
         # In bodies of nodes, convolutions are not supported.
         extra_options={"EnableSubgraph": not is_mostly_convolutions},
     )
-    _finish(changed, target, what)
+    _finish(changed, request)
 
 
-def quantize_static(
-    source: Path,
-    target: Path,
-    what: str,
-    *,
-    samples: Sequence[tuple[InputPlan, int]],
-    reduce_range: bool,
-    keep_float: Sequence[str],
-) -> None:
+def quantize_static(request: ChangeRequest) -> None:
     """Writes the model with 8-bit weights and activations.
-
-    Args:
-        source: The model.
-        target: The changed model.
-        what: First part of the messages of errors.
-        samples: Inputs for the ranges of activations, each with its seed.
-        reduce_range: Whether weights take 7 bits, for CPUs whose 8-bit sums can overflow.
-        keep_float: Names of nodes that stay in float.
 
     Raises:
         ModelError: The runtime refuses the model.
@@ -103,38 +79,65 @@ def quantize_static(
     """
     from onnxruntime import quantization
 
-    path = prepared(source, target.parent, what)
-    path = with_newer_operators(path, _PER_CHANNEL_OPSET)
-    kinds = {kind for kind, _ in every_weight(path)}
+    model = prepared(request)
+    kinds = {kind for kind, _ in _weight_bytes(model)}
     has_convolutions = not kinds.isdisjoint(_CONVOLUTIONS)
     if not has_convolutions and kinds.isdisjoint(_MATRIX_OPERATORS):
-        raise ChangeError(what, _NOTHING_TO_QUANTIZE, "try another change")
+        raise ChangeError(request.what, _NOTHING_TO_QUANTIZE, "try another change")
     methods = quantization.CalibrationMethod
-    changed = path.with_name("changed.onnx")
+    changed = model.path.with_name("changed.onnx")
     quantization.quantize_static(
-        path,
+        _with_newer_operators(model, _PER_CHANNEL_OPSET),
         changed,
-        _reader(samples),
+        _reader(request.samples),
         quant_format=quantization.QuantFormat.QDQ,
         op_types_to_quantize=None if has_convolutions else _MATRIX_OPERATORS,
         per_channel=True,
-        reduce_range=reduce_range,
+        reduce_range=request.reduce_range,
         activation_type=quantization.QuantType.QUInt8,
         weight_type=quantization.QuantType.QInt8,
-        nodes_to_exclude=list(keep_float),
+        nodes_to_exclude=list(model.keep_float),
         use_external_data_format=True,
         # Transformers have a few activations far outside the range of all others.
         calibrate_method=methods.MinMax if has_convolutions else methods.Percentile,
         # Activations of one sample at a time are in memory.
         extra_options={"CalibStridedMinMax": 1},
     )
-    _finish(changed, target, what)
+    _finish(changed, request)
 
 
-def _finish(changed: Path, target: Path, what: str) -> None:
-    if not has_integer_operators(read_graph(changed)):
-        raise ChangeError(what, _NOTHING_TO_QUANTIZE, "try another change")
-    finish_file(changed, target)
+def _finish(changed: Path, request: ChangeRequest) -> None:
+    if not has_integer_operators(finish_file(changed, request.target)):
+        raise ChangeError(request.what, _NOTHING_TO_QUANTIZE, "try another change")
+
+
+def _weight_bytes(model: PreparedModel) -> list[tuple[str, int]]:
+    """Operator type and bytes of each constant input of a node, among its first two."""
+    sizes = {each.name: each.size_bytes for each in model.weights}
+    return [
+        (node.op_type, sizes[name])
+        for node in every_node(model.model)
+        for name in node.input[:2]
+        if name in sizes
+    ]
+
+
+def _with_newer_operators(prepared: PreparedModel, least: int) -> Path:
+    """The model, converted to a newer operator set if its own is older than `least`.
+
+    Raises:
+        Exception: The converter of ONNX cannot convert one of its operators.
+    """
+    import onnx
+
+    path, model = prepared.path, prepared.model
+    own = next((each.version for each in model.opset_import if not each.domain), least)
+    if own >= least:
+        return path
+    onnx.load_external_data_for_model(model, str(path.parent))
+    newer = path.with_name("newer.onnx")
+    write_graph(onnx.version_converter.convert_version(model, least), newer)
+    return newer
 
 
 def _reader(samples: Sequence[tuple[InputPlan, int]]) -> Any:

@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from feasibility.model_file.open_model import open_model
-from feasibility.rewrite.change_process import data_path
-from feasibility.rewrite.forked.plan_weights import plan_weights
-from feasibility.rewrite.forked.prepared_model import read_graph
-from feasibility.rewrite.weights_plan import write_planned
+from feasibility.errors import ChangeError
+from feasibility.output_drift import comparable_pairs, relative_ratio
+from feasibility.rewrite.forked.every_node import name_of
+from feasibility.rewrite.forked.graph_file import finish_file, read_graph
 from feasibility.runners.child.child_inputs import make_feeds
 from feasibility.units import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     from onnx import NodeProto
@@ -43,10 +42,10 @@ def first_drift(
     plan: InputPlan,
     seed: int,
     threshold_ratio: float,
-) -> tuple[str, str, float] | None:
+) -> tuple[str, float] | None:
     """The first node of the original whose values differ by more than the threshold.
 
-    Its name, its operator and the ratio. Values count that have the same name in both models.
+    Its name and the ratio. Values count that have the same name in both models.
 
     Args:
         original: The original.
@@ -59,6 +58,8 @@ def first_drift(
     Raises:
         FeasibilityError: A model cannot be read, or its copy cannot be written.
     """
+    import numpy as np
+
     before, after = _Exposed(original, folder / "a"), _Exposed(changed, folder / "b")
     names = [
         name
@@ -66,15 +67,18 @@ def first_drift(
         if name in after.makers
         and (node.op_type not in _ABSORBED or after.makers[name].op_type == node.op_type)
     ]
+    request = {"inputs": msgspec.to_builtins(plan.inputs), "seed": seed}
+    made = make_feeds(np, request)
+    feeds = {name: value for name, value in made.items() if value is not None}
     start, count = 0, _FIRST_BATCH
     while start < len(names):
         batch = names[start : start + count]
-        first, second = (each.values(batch, plan, seed) for each in (before, after))
+        first, second = (each.values(batch, feeds) for each in (before, after))
         for name, one, other in zip(batch, first, second, strict=True):
             ratio = _ratio(one, other)
             if ratio > threshold_ratio:
                 node = before.makers[name]
-                return node.name or name, node.op_type, ratio
+                return name_of(node), ratio
         size_bytes = sum(value.nbytes for value in first if hasattr(value, "nbytes"))
         start += count
         count = max(1, min(2 * count, count * _BATCH_BYTES // max(size_bytes, 1)))
@@ -91,17 +95,14 @@ class _Exposed:
     def __init__(self, source: Path, folder: Path) -> None:
         folder.mkdir()
         self._path = folder / "model.onnx"
-        with open_model(source) as file:
-            plan = plan_weights(file, data_path(self._path).name)
-            write_planned(file, plan, self._path)
+        finish_file(source, self._path)
         self._model = read_graph(self._path)
         self.makers: dict[str, NodeProto] = {
             name: node for node in self._model.graph.node for name in node.output if name
         }
 
-    def values(self, names: Sequence[str], plan: InputPlan, seed: int) -> list[Any]:
+    def values(self, names: Sequence[str], feeds: Mapping[str, Any]) -> list[Any]:
         """What the model computes for these names."""
-        import numpy as np
         import onnxruntime
 
         del self._model.graph.output[:]
@@ -115,10 +116,7 @@ class _Exposed:
         session = onnxruntime.InferenceSession(
             self._path, options, providers=["CPUExecutionProvider"]
         )
-        request = {"inputs": msgspec.to_builtins(plan.inputs), "seed": seed}
-        feeds = make_feeds(np, request)
-        given = {name: value for name, value in feeds.items() if value is not None}
-        outputs: list[Any] = session.run(list(names), given)
+        outputs: list[Any] = session.run(list(names), feeds)
         return outputs
 
 
@@ -129,12 +127,8 @@ def _ratio(first: Any, second: Any) -> float:
     if not all(isinstance(each, np.ndarray) and each.dtype.kind == "f" for each in (first, second)):
         return 0.0
     largest = float(np.finfo(np.float64).max)
-    if first.shape != second.shape:
+    try:
+        pair = comparable_pairs({"": first}, {"": second})[""]
+    except ChangeError:
         return largest
-    one, other = first.astype(np.float64), second.astype(np.float64)
-    is_odd = ~(np.isfinite(one) & np.isfinite(other))
-    if not np.array_equal(one[is_odd], other[is_odd], equal_nan=True):
-        return largest
-    difference = float(np.max(np.abs(one[~is_odd] - other[~is_odd]), initial=0))
-    scale = float(np.max(np.abs(one[~is_odd]), initial=0))
-    return min(difference / scale, largest) if scale else float(difference > 0)
+    return min(relative_ratio([pair]), largest)

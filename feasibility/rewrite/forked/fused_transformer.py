@@ -7,21 +7,21 @@ before a layer normalisation.
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import Final
 
-from feasibility.errors import ChangeError
-from feasibility.rewrite.forked.prepared_model import finish
+from feasibility.errors import UselessChangeError
+from feasibility.rewrite.change_request import ChangeRequest
+from feasibility.rewrite.forked.graph_file import finish_file, write_graph
 
 # Its fusions cover those of the other encoders and decoders.
 _KIND: Final = "bert"
 
 
-def fuse_transformer(source: Path, target: Path, what: str) -> None:
+def fuse_transformer(request: ChangeRequest) -> None:
     """Writes the model with fused operators; sizes of attention are taken from the graph.
 
     Raises:
-        ChangeError: There is nothing to fuse.
+        UselessChangeError: There is nothing to fuse.
     """
     # This process ends after the change.
     logging.disable(logging.WARNING)
@@ -32,7 +32,7 @@ def fuse_transformer(source: Path, target: Path, what: str) -> None:
     # Inference of symbolic shapes needs sympy, which the runtime does not install.
     options.enable_shape_inference = False
     fused = optimize_model(
-        str(source),
+        str(request.source),
         model_type=_KIND,
         num_heads=0,
         hidden_size=0,
@@ -40,9 +40,11 @@ def fuse_transformer(source: Path, target: Path, what: str) -> None:
         opt_level=0,
     )
     if not any(fused.get_fused_operator_statistics().values()):
-        raise ChangeError(
-            what,
+        raise UselessChangeError(
+            request.what,
             "onnxruntime.transformers knows no pattern of its graph",
             "it fuses encoders and decoders with attention; try another change",
         )
-    finish(fused.model, target.parent, target)
+    changed = request.target.with_name("changed.onnx")
+    write_graph(fused.model, changed)
+    finish_file(changed, request.target)

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 from feasibility.errors import ChangeError
 from feasibility.model_file.external_data import LEAST_EXTERNAL_BYTES
-from feasibility.model_file.open_model import open_model
-from feasibility.model_file.skeleton import skeleton_of
-from feasibility.rewrite.forked.prepared_model import finish, prepared
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from feasibility.rewrite.change_request import ChangeRequest
+from feasibility.rewrite.forked.graph_file import finish_file, write_graph
+from feasibility.rewrite.forked.prepared_model import prepared
 
 
-def halve(source: Path, target: Path, what: str, *, keep_float: Sequence[str]) -> None:
+def halve(request: ChangeRequest) -> None:
     """Writes the model with float16 in place of float32, except in its inputs and outputs.
 
     Raises:
@@ -24,15 +18,15 @@ def halve(source: Path, target: Path, what: str, *, keep_float: Sequence[str]) -
     """
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
-    path = prepared(source, target.parent, what)
-    with open_model(path) as file:
-        tensors = skeleton_of(file).initializers
+    path, _, weights, keep_float = prepared(request)
     if not any(
-        each.dtype == "float32" and each.size_bytes >= LEAST_EXTERNAL_BYTES for each in tensors
+        each.dtype == "float32" and each.size_bytes >= LEAST_EXTERNAL_BYTES for each in weights
     ):
-        raise ChangeError(what, "it has no float32 weights of 1 KiB or more", "try another change")
+        raise ChangeError(
+            request.what, "it has no float32 weights of 1 KiB or more", "try another change"
+        )
     # By its path, so that types of a model above 2 GiB can be inferred, too.
-    model = convert_float_to_float16(
-        str(path), keep_io_types=True, node_block_list=list(keep_float)
-    )
-    finish(model, path.parent, target)
+    model = convert_float_to_float16(str(path), keep_io_types=True, node_block_list=keep_float)
+    changed = path.with_name("changed.onnx")
+    write_graph(model, changed)
+    finish_file(changed, request.target)

@@ -6,29 +6,36 @@ Open dims stay open.
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from feasibility.errors import ChangeError
 from feasibility.model_file.external_data import LEAST_EXTERNAL_BYTES, resolve_external
 from feasibility.model_file.open_model import open_model
-from feasibility.model_file.skeleton import skeleton_of
-from feasibility.model_file.subgraph_names import bodies
-from feasibility.rewrite.change_process import data_path
+from feasibility.model_file.skeleton import Skeleton, skeleton_of
+from feasibility.model_file.tensors import TensorInfo
+from feasibility.rewrite.change_request import ChangeRequest
+from feasibility.rewrite.data_path import data_path
+from feasibility.rewrite.forked.every_node import every_node
+from feasibility.rewrite.forked.graph_file import read_graph
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from onnx import ModelProto, NodeProto
+    from onnx import ModelProto
 
 # Convolutions in blocks of channels; other instruction sets do not have these operators.
 _BLOCKED_DOMAIN: Final = "com.microsoft.nchwc"
 
 
-def optimise(
-    source: Path, target: Path, what: str, *, for_this_machine: bool, packs: bool = False
-) -> None:
-    """Writes the optimised graph; `for_this_machine` allows operators that others do not have.
+class WrittenGraph(NamedTuple):
+    """A graph in a file, and its weights in a file beside it."""
+
+    model: ModelProto
+    weights: tuple[TensorInfo, ...]
+
+
+def optimise(request: ChangeRequest, *, packs: bool) -> None:
+    """Writes the optimised graph.
 
     `packs` also writes weights in the layout that the kernels of this machine copy them into. The
     runtime packs each weight again while loading, and then uses the copy in the file.
@@ -37,55 +44,51 @@ def optimise(
         ModelError: The runtime refuses the model, or what was written cannot be read.
         ChangeError: The result needs operators of this instruction set.
     """
-    if packs and not for_this_machine:
+    if packs and not request.for_this_machine:
         raise ChangeError(
-            what,
+            request.what,
             "weights can only be prepacked for the instruction set of this machine",
             "prepack them on a machine with the instruction set of the device",
         )
-    level = "ALL" if for_this_machine else "EXTENDED"
-    domains = write_optimised(source, target, level, packs=packs)
-    if _BLOCKED_DOMAIN in domains and not for_this_machine:
+    level = "ALL" if request.for_this_machine else "EXTENDED"
+    with open_model(request.source) as file:
+        source = skeleton_of(file)
+    written = write_optimised(source, request.target, level, packs=packs)
+    if not request.for_this_machine and _BLOCKED_DOMAIN in _domains(written.model):
         raise ChangeError(
-            what,
+            request.what,
             "the optimizer added operators that exist only on this instruction set",
             "optimise it on a machine with the instruction set of the device",
         )
+    _cache_in_small_pieces(data_path(request.target))
 
 
-def write_optimised(source: Path, target: Path, level: str, *, packs: bool = False) -> set[str]:
+def _cache_in_small_pieces(data: Path) -> None:
+    """Copies a file inside the kernel, which then has small pieces of it in memory.
+
+    What libraries write is cached in large pieces, of which a mapping shows more than it reads.
+    """
+    if data.exists():
+        copy = data.with_name(f"{data.name}.copy")
+        shutil.copyfile(data, copy)
+        copy.replace(data)
+
+
+def write_optimised(source: Skeleton, target: Path, level: str, *, packs: bool) -> WrittenGraph:
     """Writes the graph after the optimisations of one level of the runtime.
-
-    Returns:
-        The domains of its operators.
 
     Raises:
         ModelError: What was written cannot be read.
     """
-    with open_model(source) as file:
-        weights = {each.name for each in skeleton_of(file).model.graph.initializer}
-    _write(source, target, level, packs=packs)
+    _write(source.path, target, level, packs=packs)
     with open_model(target) as file:
-        skeleton = skeleton_of(file)
-    # The runtime does not notice a full disk.
-    resolve_external(target, skeleton.tensors, skeleton.what)
-    domains = {node.domain for node in every_node(skeleton.model)}
-    _remove_unused(target, domains, weights)
-    return domains
-
-
-def every_node(model: ModelProto) -> Iterator[NodeProto]:
-    """The nodes of the graph, of bodies in it and of functions."""
-
-    def below(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:
-        for node in nodes:
-            yield node
-            for _, body in bodies(node, ""):
-                yield from below(body.node)
-
-    yield from below(model.graph.node)
-    for function in model.functions:
-        yield from below(function.node)
+        written = skeleton_of(file)
+    # The runtime may not notice a full disk.
+    resolve_external(target, written.tensors, written.what)
+    model = read_graph(target)
+    _remove_unused(model, {each.name for each in source.model.graph.initializer})
+    target.write_bytes(model.SerializeToString())
+    return WrittenGraph(model, written.initializers)
 
 
 def _write(source: Path, target: Path, level: str, *, packs: bool) -> None:
@@ -109,19 +112,20 @@ def _write(source: Path, target: Path, level: str, *, packs: bool) -> None:
     onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
 
-def _remove_unused(path: Path, domains: set[str], weights: set[str]) -> None:
+def _remove_unused(model: ModelProto, weights: set[str]) -> None:
     """Removes what no node uses, which an older runtime or a caller would stumble over.
 
     The runtime lists all operator sets that it knows. Weights that were inputs, too, stay inputs
     after it has folded them, and a caller would have to give them.
     """
-    from onnx import ModelProto
-
-    model = ModelProto.FromString(path.read_bytes())
+    domains = _domains(model)
     sets = [each for each in model.opset_import if not each.domain or each.domain in domains]
     folded = weights - {each.name for each in model.graph.initializer}
     inputs = [each for each in model.graph.input if each.name not in folded]
     del model.opset_import[:], model.graph.input[:]
     model.opset_import.extend(sets)
     model.graph.input.extend(inputs)
-    path.write_bytes(model.SerializeToString())
+
+
+def _domains(model: ModelProto) -> set[str]:
+    return {node.domain for node in every_node(model)}

@@ -20,9 +20,9 @@ from feasibility.model_file.cut_weights import (
 )
 from feasibility.model_file.external_data import LEAST_EXTERNAL_BYTES, resolve_external
 from feasibility.model_file.protobuf_wire import LENGTH, WireFile
-from feasibility.model_file.skeleton import Skeleton, skeleton_of
+from feasibility.model_file.skeleton import Skeleton
 from feasibility.model_file.tensors import TensorInfo, TensorReader
-from feasibility.rewrite.weights_plan import DataFile, MovedBytes, WeightsPlan
+from feasibility.rewrite.write_planned import DataFile, MovedBytes, WeightsPlan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,13 +44,12 @@ _SAME_BYTES: Final = (
 )
 
 
-def plan_weights(file: ModelFile, location: str) -> WeightsPlan:
+def plan_weights(file: ModelFile, skeleton: Skeleton, location: str) -> WeightsPlan:
     """The model with its weights in one data file, with that relative path.
 
     Raises:
-        ModelError: The file or its external data cannot be read, or is not a model.
+        ModelError: The file or its external data cannot be read.
     """
-    skeleton = skeleton_of(file)
     writer = _Planner(file, skeleton, location)
     model = writer.message(Message.MODEL, 0, file.size_bytes)
     writer.plan.parts.extend(model.parts)
@@ -94,7 +93,7 @@ class _Planner:
         self._inline = {
             tensor.extents[0]: self._moved(None, *tensor.extents[0])
             for tensor in skeleton.tensors
-            if _is_movable(tensor)
+            if is_movable(tensor)
         }
         resolved = resolve_external(file.path, skeleton.tensors, skeleton.what)
         self.plan.files.extend(
@@ -172,7 +171,7 @@ class _Planner:
         return moved
 
 
-def _is_movable(tensor: TensorInfo) -> bool:
+def is_movable(tensor: TensorInfo) -> bool:
     """Whether the bytes in the file are those of the weights, and many enough."""
     return (
         tensor.role in {"initializer", "constant"}

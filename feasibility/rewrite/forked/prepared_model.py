@@ -1,4 +1,4 @@
-"""How is a model made ready for a change of its precision, and how is the result written?
+"""How is a model made ready for a change of its precision?
 
 ONNX Runtime's basic optimisations make weights of `Constant` nodes and of computed weights, fold
 batch normalisation into convolutions, and put weights beside the graph, which is small then.
@@ -7,19 +7,20 @@ batch normalisation into convolutions, and put weights beside the graph, which i
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from feasibility.errors import ChangeError
-from feasibility.model_file.external_data import LEAST_EXTERNAL_BYTES
 from feasibility.model_file.open_model import open_model
 from feasibility.model_file.skeleton import skeleton_of
-from feasibility.rewrite.change_process import data_path
-from feasibility.rewrite.forked.optimise import every_node, write_optimised
-from feasibility.rewrite.forked.plan_weights import plan_weights
-from feasibility.rewrite.weights_plan import write_planned
+from feasibility.model_file.tensors import TensorInfo
+from feasibility.rewrite.change_request import ChangeRequest
+from feasibility.rewrite.forked.every_node import every_node, name_of
+from feasibility.rewrite.forked.optimise import write_optimised
 
 if TYPE_CHECKING:
-    from onnx import ModelProto, NodeProto
+    from collections.abc import Sequence
+
+    from onnx import ModelProto
 
 # Parts of the names of operators on integers, for example QLinearConv and MatMulNBits.
 _INTEGER_OPERATORS: Final = ("quantize", "qlinear", "integer", "nbits", "qgemm", "qattention")
@@ -28,34 +29,49 @@ _FOLDER: Final = "work"
 _LEAST_IR_VERSION: Final = 4
 
 
-def prepared(source: Path, folder: Path, what: str) -> Path:
-    """The prepared model, in a folder of its own.
+class PreparedModel(NamedTuple):
+    """A copy of the model that is ready for the change.
+
+    Attributes:
+        path: Its file, in a folder of its own.
+        model: Its graph; each node has a name.
+        weights: Its weights.
+        keep_float: Names of its nodes that stay in float.
+    """
+
+    path: Path
+    model: ModelProto
+    weights: tuple[TensorInfo, ...]
+    keep_float: tuple[str, ...]
+
+
+def prepared(request: ChangeRequest) -> PreparedModel:
+    """The prepared model.
 
     Raises:
         ModelError: The model cannot be read.
         ChangeError: It is quantized already.
     """
-    with open_model(source) as file:
-        is_quantized = has_integer_operators(skeleton_of(file).model)
-    if is_quantized:
+    with open_model(request.source) as file:
+        source = skeleton_of(file)
+    if has_integer_operators(source.model):
         raise ChangeError(
-            what, "it is quantized already", "use the float model that it was made from"
+            request.what, "it is quantized already", "use the float model that it was made from"
         )
-    work = folder / _FOLDER
-    work.mkdir()
-    path = work / "prepared.onnx"
-    write_optimised(source, path, "BASIC")
-    model = read_graph(path)
-    weights = {each.name for each in model.graph.initializer}
+    path = request.target.parent / _FOLDER / "prepared.onnx"
+    path.parent.mkdir()
+    model, weights = write_optimised(source, path, "BASIC", packs=False)
+    names = {each.name for each in model.graph.initializer}
     # Weights that are inputs, too, could be replaced by the caller; the libraries refuse that.
-    inputs = [each for each in model.graph.input if each.name not in weights]
+    inputs = [each for each in model.graph.input if each.name not in names]
     del model.graph.input[:]
     model.graph.input.extend(inputs)
     model.ir_version = max(model.ir_version, _LEAST_IR_VERSION)
     # The libraries infer these again, and refuse those of the runtime where theirs differ.
     del model.graph.value_info[:]
+    keep_float = _names_in(model, source.model, request.keep_float)
     path.write_bytes(model.SerializeToString())
-    return path
+    return PreparedModel(path, model, weights, keep_float)
 
 
 def has_integer_operators(model: ModelProto) -> bool:
@@ -65,78 +81,18 @@ def has_integer_operators(model: ModelProto) -> bool:
     )
 
 
-def read_graph(path: Path) -> ModelProto:
-    """A model whose weights lie beside it; they are not read."""
-    from onnx import ModelProto
+def _names_in(model: ModelProto, source: ModelProto, wanted: Sequence[str]) -> tuple[str, ...]:
+    """Names of the nodes that compute what the wanted nodes of the source compute.
 
-    model = ModelProto()
-    model.ParseFromString(path.read_bytes())
-    return model
-
-
-def every_weight(path: Path) -> list[tuple[str, int]]:
-    """Operator type and bytes of each constant second input of a node."""
-    with open_model(path) as file:
-        skeleton = skeleton_of(file)
-    sizes = {each.name: each.size_bytes for each in skeleton.initializers}
-    return [
-        (node.op_type, sizes[name])
-        for node in every_node(skeleton.model)
-        for name in node.input[:2]
-        if name in sizes
-    ]
-
-
-def with_newer_operators(path: Path, least: int) -> Path:
-    """The model, converted to a newer operator set if its own is older than `least`.
-
-    Raises:
-        Exception: The converter of ONNX cannot convert one of its operators.
+    The libraries find nodes by name, so nodes without one get one here. A fused node has another
+    name than the nodes that it replaces, and the output of the last one.
     """
-    import onnx
-
-    model = read_graph(path)
-    own = next((each.version for each in model.opset_import if not each.domain), least)
-    if own >= least:
-        return path
-    onnx.load_external_data_for_model(model, str(path.parent))
-    converted = onnx.version_converter.convert_version(model, least)
-    newer = path.with_name("newer.onnx")
-    onnx.save_model(
-        converted,
-        newer,
-        save_as_external_data=True,
-        location=data_path(newer).name,
-        size_threshold=LEAST_EXTERNAL_BYTES,
-    )
-    return newer
-
-
-def finish(model: ModelProto, folder: Path, target: Path) -> None:
-    """Writes a model whose weights are in memory or in files of the folder."""
-    import onnx
-
-    path = folder / "changed.onnx"
-    onnx.save_model(
-        model,
-        path,
-        save_as_external_data=True,
-        location=data_path(path).name,
-        size_threshold=LEAST_EXTERNAL_BYTES,
-    )
-    finish_file(path, target)
-
-
-def finish_file(changed: Path, target: Path) -> None:
-    """Writes a model with all its weights in one file beside it."""
-    with open_model(changed) as file:
-        plan = plan_weights(file, data_path(target).name)
-        write_planned(file, plan, target)
-
-
-def attribute(node: NodeProto, name: str, default: Any) -> Any:
-    """The number in an attribute of a node."""
-    from onnx import helper
-
-    found = next((each for each in node.attribute if each.name == name), None)
-    return default if found is None else helper.get_attribute_value(found)
+    values = {
+        value for node in every_node(source) if name_of(node) in wanted for value in node.output
+    }
+    found = []
+    for node in every_node(model):
+        node.name = name_of(node)
+        if node.name in wanted or not values.isdisjoint(filter(None, node.output)):
+            found.append(node.name)
+    return tuple(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ import pytest
 
 from feasibility.errors import InputError
 from feasibility.records.workload import Fill, InputPlan, InputSpec
-from feasibility.rewrite.samples import MAX_SAMPLES, sample_plans
+from feasibility.rewrite.given_samples import MAX_SAMPLES, sample_plans
 from feasibility.runners.child.child_inputs import make_feeds
 
 IMAGE = InputSpec(name="image", dtype="float32", shape=(1, 2, 3))
 RATE = InputSpec(name="rate", dtype="int64", shape=())
+ABSENT = InputSpec(name="mask", dtype="bool", shape=(), kind="optional", fill=Fill(kind="absent"))
 PLAN = InputPlan(inputs=(IMAGE, RATE))
 IMAGES = np.arange(5 * 6, dtype=np.float32).reshape(5, 2, 3)
 
@@ -87,12 +89,9 @@ def test_a_folder_is_read_in_order_and_at_equal_distances(tmp_path: Path) -> Non
 
 def test_a_npy_file_is_enough_for_one_input(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", IMAGES)
-    absent = InputSpec(
-        name="mask", dtype="bool", shape=(), kind="optional", fill=Fill(kind="absent")
-    )
-    plan = InputPlan(inputs=(absent, IMAGE))
+    plan = InputPlan(inputs=(ABSENT, IMAGE))
     found = sample_plans(tmp_path / "a.npy", plan, tmp_path)
-    assert [each.inputs[0] for each in found] == [absent] * 5
+    assert [each.inputs[0] for each in found] == [ABSENT] * 5
     assert np.array_equal(np.load(str(found[4].inputs[1].fill.path))[0], IMAGES[4])
 
 
@@ -120,11 +119,11 @@ def test_a_npy_file_is_enough_for_one_input(tmp_path: Path) -> None:
         ),
         (
             {"image": IMAGES.astype(">f4"), "rate": 1},
-            "the array of the input 'image': has another byte order than this machine",
+            "the array of the input 'image' has another byte order",
         ),
         (
             {"image": np.array([{}]), "rate": 1},
-            "the array of the input 'image': holds Python objects",
+            "the array of the input 'image' holds Python objects",
         ),
     ],
     ids=["missing", "empty", "dtype", "shape", "counts", "columns", "order", "objects"],
@@ -141,6 +140,38 @@ def test_an_input_that_is_no_tensor_takes_no_samples(tmp_path: Path) -> None:
     plan = InputPlan(inputs=(InputSpec(name="s", dtype="float32", shape=(1,), kind="sequence"),))
     with pytest.raises(InputError, match="the input is a sequence, which no array can hold"):
         sample_plans(npz(tmp_path / "s.npz", s=np.zeros(1, np.float32)), plan, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("count", "why"), [(10**15, "it is truncated"), (-1, "one of its sizes is negative")]
+)
+def test_a_header_that_lies_is_found_out(tmp_path: Path, count: int, why: str) -> None:
+    """At the first sample that is missing, not after as many reads as it names."""
+    path = tmp_path / "s.npy"
+    header = {"descr": "<f4", "fortran_order": False, "shape": (count, 2, 3)}
+    with path.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, header)
+        stream.write(IMAGES.tobytes())
+    with pytest.raises(InputError, match=why):
+        sample_plans(path, InputPlan(inputs=(IMAGE,)), tmp_path)
+
+
+@pytest.mark.parametrize("inputs", [(), (ABSENT,)], ids=["none", "absent"])
+def test_a_model_without_inputs_takes_no_samples(
+    tmp_path: Path, inputs: tuple[InputSpec, ...]
+) -> None:
+    for path in (npz(tmp_path / "s.npz", image=IMAGES), tmp_path / "s.npy"):
+        np.save(tmp_path / "s.npy", IMAGES)
+        with pytest.raises(InputError, match="the model runs without inputs") as caught:
+            sample_plans(path, InputPlan(inputs=inputs), tmp_path)
+        assert caught.value.hint == "leave out --samples"
+
+
+def test_a_pipe_is_not_opened(tmp_path: Path) -> None:
+    """Opening it would wait for a writer."""
+    os.mkfifo(tmp_path / "s.npy")
+    with pytest.raises(InputError, match="it is not a regular file"):
+        sample_plans(tmp_path / "s.npy", InputPlan(inputs=(IMAGE,)), tmp_path)
 
 
 def test_places_without_samples_are_errors(tmp_path: Path) -> None:

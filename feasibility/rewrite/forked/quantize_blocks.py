@@ -8,15 +8,18 @@ Source: the descriptions of both operators in ONNX Runtime 1.31.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from feasibility.errors import ChangeError
 from feasibility.model_file.subgraph_names import bodies
-from feasibility.rewrite.forked.prepared_model import attribute, finish, prepared, read_graph
+from feasibility.rewrite.change_request import ChangeRequest
+from feasibility.rewrite.forked.graph_file import finish_file, write_graph
+from feasibility.rewrite.forked.prepared_model import prepared
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     import numpy as np
     from onnx import GraphProto, NodeProto, TensorProto
@@ -32,29 +35,42 @@ _DOMAIN: Final = "com.microsoft"
 _WITH_INTEGERS: Final = 4
 
 
-def quantize_blocks(
-    source: Path, target: Path, what: str, *, bits: int, keep_float: Sequence[str]
-) -> None:
+def quantize_blocks(request: ChangeRequest, *, bits: int) -> None:
     """Writes the model with its weights as `bits`-bit integers.
 
     Raises:
         ModelError: The runtime refuses the model.
         ChangeError: It has no weight that can be changed.
     """
-    path = prepared(source, target.parent, what)
-    model = read_graph(path)
+    path, model, _, keep_float = prepared(request)
     writer = _Writer(path.parent, bits, frozenset(keep_float))
-    writer.graph(model.graph, {})
+    writer.change(model.graph, {})
     if not writer.changed:
         raise ChangeError(
-            what,
+            request.what,
             "no MatMul, Gemm or Gather has constant float32 weights that can be quantized",
             "try another change",
         )
     _remove_unused(model.graph)
     if all(each.domain != _DOMAIN for each in model.opset_import):
         model.opset_import.add(domain=_DOMAIN, version=1)
-    finish(model, path.parent, target)
+    changed = path.with_name("changed.onnx")
+    write_graph(model, changed)
+    finish_file(changed, request.target)
+
+
+@dataclass(frozen=True, slots=True)
+class _Weight:
+    """A weight of the source.
+
+    Attributes:
+        graph: The graph that holds it. Nodes of bodies see it, too.
+        made: Names of its quantized tensors in that graph, by their layout.
+    """
+
+    tensor: TensorProto
+    graph: GraphProto
+    made: dict[str, list[str]] = field(default_factory=dict)
 
 
 class _Writer:
@@ -66,48 +82,40 @@ class _Writer:
         self._bits = bits
         self._block = _BLOCK[bits]
         self._keep_float = keep_float
-        self._made: dict[str, list[str]] = {}
 
-    def graph(self, graph: GraphProto, outer: dict[str, TensorProto]) -> None:
+    def change(self, graph: GraphProto, outer: dict[str, _Weight]) -> None:
         """Changes a graph and the bodies in it; `outer` are weights that its nodes see, too."""
         from onnx import TensorProto
 
         weights = outer | {
-            tensor.name: tensor
-            for tensor in graph.initializer
+            tensor.name: _Weight(tensor, graph)
+            for tensor in list(graph.initializer)
             if tensor.data_type == TensorProto.FLOAT and len(tensor.dims) == 2
         }
         nodes: list[NodeProto] = []
         for node in graph.node:
             for _, body in bodies(node, ""):
-                made, self._made = self._made, {}
-                self.graph(body, weights)
-                self._made = made
-            nodes.extend(self._replaced(node, graph, weights))
+                self.change(body, weights)
+            nodes.extend(self._replaced(node, weights))
         del graph.node[:]
         graph.node.extend(nodes)
 
-    def _replaced(
-        self, node: NodeProto, graph: GraphProto, weights: dict[str, TensorProto]
-    ) -> list[NodeProto]:
+    def _replaced(self, node: NodeProto, weights: dict[str, _Weight]) -> list[NodeProto]:
         if node.name in self._keep_float or node.domain:
             return [node]
-        if node.op_type == "Gather" and self._is_large(weights.get(node.input[0])):
-            return self._gather(node, graph, weights[node.input[0]])
-        if node.op_type in {"MatMul", "Gemm"} and self._is_large(weights.get(node.input[1])):
-            return self._matmul(node, graph, weights[node.input[1]])
-        return [node]
+        position = {"Gather": 0, "MatMul": 1, "Gemm": 1}.get(node.op_type)
+        weight = None if position is None else weights.get(node.input[position])
+        if weight is None or weight.tensor.dims[0] * weight.tensor.dims[1] < _LEAST_ELEMENTS:
+            return [node]
+        return self._gather(node, weight) if position == 0 else self._matmul(node, weight)
 
-    def _is_large(self, tensor: TensorProto | None) -> bool:
-        return tensor is not None and tensor.dims[0] * tensor.dims[1] >= _LEAST_ELEMENTS
-
-    def _gather(self, node: NodeProto, graph: GraphProto, weight: TensorProto) -> list[NodeProto]:
+    def _gather(self, node: NodeProto, weight: _Weight) -> list[NodeProto]:
         from onnx import helper
 
-        columns = weight.dims[1]
-        if attribute(node, "axis", 0) not in {0, -2} or columns * self._bits % 8:
+        columns = weight.tensor.dims[1]
+        if _attribute(node, "axis", 0) not in {0, -2} or columns * self._bits % 8:
             return [node]
-        names = self._tensors(graph, weight, "gather", columns)
+        names = self._tensors(weight, "gather")
         self.changed += 1
         return [
             helper.make_node(
@@ -123,22 +131,22 @@ class _Writer:
             )
         ]
 
-    def _matmul(self, node: NodeProto, graph: GraphProto, weight: TensorProto) -> list[NodeProto]:
+    def _matmul(self, node: NodeProto, weight: _Weight) -> list[NodeProto]:
         from onnx import helper
 
         is_gemm = node.op_type == "Gemm"
-        factors = (attribute(node, "alpha", 1.0), attribute(node, "beta", 1.0))
-        if is_gemm and (factors != (1.0, 1.0) or attribute(node, "transA", 0)):
+        factors = (_attribute(node, "alpha", 1.0), _attribute(node, "beta", 1.0))
+        if is_gemm and (factors != (1.0, 1.0) or _attribute(node, "transA", 0)):
             return [node]
-        is_transposed = is_gemm and bool(attribute(node, "transB", 0))
-        outputs, inputs = weight.dims if is_transposed else reversed(weight.dims)
-        kind = "rows" if is_transposed else "columns"
+        is_transposed = is_gemm and bool(_attribute(node, "transB", 0))
+        outputs, inputs = weight.tensor.dims if is_transposed else reversed(weight.tensor.dims)
+        layout: Literal["rows", "columns"] = "rows" if is_transposed else "columns"
         has_bias = is_gemm and len(node.input) > 2 and node.input[2]
         product = f"{node.output[0]}.product" if has_bias else node.output[0]
         made = [
             helper.make_node(
                 "MatMulNBits",
-                [node.input[0], *self._tensors(graph, weight, kind, inputs)],
+                [node.input[0], *self._tensors(weight, layout)],
                 [product],
                 node.name,
                 domain=_DOMAIN,
@@ -156,54 +164,53 @@ class _Writer:
         self.changed += 1
         return made
 
-    def _tensors(
-        self, graph: GraphProto, weight: TensorProto, kind: str, columns: int
-    ) -> list[str]:
-        """Names of the new weight, its scales and zero points, added to the graph."""
+    def _tensors(self, weight: _Weight, layout: Literal["gather", "rows", "columns"]) -> list[str]:
+        """Names of the integers, their scales and zero points, made once for each layout."""
         from onnx import numpy_helper
 
-        key = f"{weight.name}.{kind}"
-        if key not in self._made:
-            array = numpy_helper.to_array(weight, str(self._folder))
-            parts = blocks_of(array.T if kind == "columns" else array, self._bits, self._block)
-            suffixes = (f"q{self._bits}", "scales", "zero_points")
-            self._made[key] = [f"{key}.{suffix}" for suffix in suffixes]
-            graph.initializer.extend(
-                numpy_helper.from_array(part, name)
-                for part, name in zip(parts, self._made[key], strict=True)
+        if layout not in weight.made:
+            array = numpy_helper.to_array(weight.tensor, str(self._folder))
+            integers, scales, zeros = blocks_of(
+                array.T if layout == "columns" else array, self._bits, self._block
             )
-            if kind == "gather":
-                self._make_dense(graph.initializer[-3], (len(array), columns))
-                self._make_dense(graph.initializer[-1], parts[1].shape)
-        return self._made[key]
+            if layout == "gather":
+                # Rows without padding.
+                integers = integers.reshape(len(array), -1)[:, : array.shape[1]]
+            write = self._integers if layout == "gather" else self._bytes
+            key = f"{weight.tensor.name}.{layout}"
+            made = [
+                write(integers, f"{key}.q{self._bits}"),
+                numpy_helper.from_array(scales, f"{key}.scales"),
+                write(zeros, f"{key}.zero_points"),
+            ]
+            weight.graph.initializer.extend(made)
+            weight.made[layout] = [each.name for each in made]
+        return weight.made[layout]
 
-    def _make_dense(self, tensor: TensorProto, shape: tuple[int, ...]) -> None:
-        """Gives a tensor of integers the form that Gather reads: rows without padding.
+    def _bytes(self, values: Array, name: str) -> TensorProto:
+        """Integers as MatMulNBits reads them: bytes, each row padded to whole ones."""
+        from onnx import numpy_helper
 
-        Integers of 4 bits have their own type; versions of ONNX Runtime differ in how they read
-        them from bytes.
+        return numpy_helper.from_array(packed(values, self._bits), name)
+
+    def _integers(self, values: Array, name: str) -> TensorProto:
+        """Integers as GatherBlockQuantized reads them.
+
+        Those of 4 bits have their own type; versions of ONNX Runtime differ in how they read them
+        from bytes.
         """
-        import numpy as np
-        from onnx import TensorProto
+        from onnx import TensorProto, helper
 
-        rows = np.frombuffer(tensor.raw_data, np.uint8).reshape(shape[0], -1)
-        if self._bits == 4:
-            rows = np.stack((rows & 15, rows >> 4), -1).reshape(shape[0], -1)
-        flat = rows[:, : shape[1]].reshape(1, -1)
-        tensor.raw_data = _packed(flat, self._bits).tobytes()
-        del tensor.dims[:]
-        tensor.dims.extend(shape)
-        if self._bits == 4:
-            tensor.data_type = TensorProto.UINT4
+        kind = TensorProto.UINT4 if self._bits == 4 else TensorProto.UINT8
+        content = packed(values.reshape(-1), self._bits).tobytes()
+        return helper.make_tensor(name, kind, values.shape, content, raw=True)
 
 
 def blocks_of(rows: Array, bits: int, block: int) -> tuple[Array, Array, Array]:
     """Rows as integers, block by block, with a scale and a zero point for each block.
 
     Returns:
-        Integers, of shape [rows, blocks, block * bits / 8]; scales, of [rows, blocks]; zero
-        points, of [rows, bytes of the blocks]. Two 4-bit integers are in one byte, the first in
-        its lower half.
+        Integers, of shape [rows, blocks, block]; scales and zero points, of [rows, blocks].
     """
     import numpy as np
 
@@ -226,22 +233,26 @@ def _blocks_of_few(rows: Array, bits: int, block: int) -> tuple[Array, Array, Ar
     scales[scales == 0] = 1
     zeros = np.rint(-low / scales)
     integers = np.clip(np.rint(padded / scales[..., None]) + zeros[..., None], 0, largest)
-    return (
-        _packed(integers.astype(np.uint8), bits),
-        scales.astype(np.float32),
-        _packed(zeros.astype(np.uint8), bits),
-    )
+    return integers.astype(np.uint8), scales.astype(np.float32), zeros.astype(np.uint8)
 
 
-def _packed(values: Array, bits: int) -> Array:
-    """Two values of 4 bits in each byte, along the last axis."""
+def packed(values: Array, bits: int) -> Array:
+    """Integers in bytes along the last axis; of two with 4 bits, the first is the lower half."""
     import numpy as np
 
     if bits == 8:
         return values
     even = np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, values.shape[-1] % 2)])
-    packed: Array = even[..., ::2] | even[..., 1::2] << 4
-    return packed
+    pairs: Array = even[..., ::2] | even[..., 1::2] << 4
+    return pairs
+
+
+def _attribute(node: NodeProto, name: str, default: Any) -> Any:
+    """The number in an attribute of a node."""
+    from onnx import helper
+
+    found = next((each for each in node.attribute if each.name == name), None)
+    return default if found is None else helper.get_attribute_value(found)
 
 
 def _remove_unused(graph: GraphProto) -> None:

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from feasibility.errors import ChangeError, ModelError
+from feasibility.errors import ModelError
 from feasibility.model_file.open_model import FileIdentity, ModelFile, open_regular
-from feasibility.rewrite.change_process import data_path
+from feasibility.rewrite.change_process import write_errors
+from feasibility.rewrite.data_path import data_path
 from feasibility.text import safe_text
 from feasibility.write_atomically import whole_file
 
@@ -67,24 +68,17 @@ def write_planned(file: ModelFile, plan: WeightsPlan, target: Path) -> None:
         ChangeError: The target cannot be written.
     """
     what = f"Cannot write '{safe_text(str(target))}'"
-    try:
-        with contextlib.ExitStack() as stack:
-            others = [stack.enter_context(_reopened(each)) for each in plan.files]
-            # The model is put in place last, when its data is there.
-            model = stack.enter_context(whole_file(target))
-            if plan.moved:
-                data = stack.enter_context(whole_file(data_path(target)))
-            for moved in plan.moved:
-                os.lseek(data.fileno(), moved.offset, os.SEEK_SET)
-                origin = file.descriptor if moved.file is None else others[moved.file]
-                _copy(origin, moved.start, moved.end, data.fileno(), what)
-            _write_model(file.descriptor, plan.parts, model.fileno(), what)
-    except OSError as error:
-        raise ChangeError(
-            what,
-            f"the system reports: {error.strerror or type(error).__name__}",
-            "free space on the disk, or choose another folder",
-        ) from error
+    with write_errors(what), contextlib.ExitStack() as stack:
+        others = [stack.enter_context(_reopened(each)) for each in plan.files]
+        # The model is put in place last, when its data is there.
+        model = stack.enter_context(whole_file(target))
+        if plan.moved:
+            data = stack.enter_context(whole_file(data_path(target)))
+        for moved in plan.moved:
+            os.lseek(data.fileno(), moved.offset, os.SEEK_SET)
+            origin = file.descriptor if moved.file is None else others[moved.file]
+            _copy(origin, moved.start, moved.end, data.fileno(), what)
+        _write_model(file.descriptor, plan.parts, model.fileno(), what)
 
 
 def _write_model(

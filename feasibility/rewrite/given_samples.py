@@ -9,24 +9,28 @@ from __future__ import annotations
 import contextlib
 import math
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, Final, NamedTuple
+from typing import IO, Final, Literal, NamedTuple
 
 from msgspec.structs import replace
 
 from feasibility.errors import InputError
+from feasibility.npy_header import (
+    ARCHIVE_HINT,
+    NpyHeader,
+    dtype_on_disk,
+    explained,
+    read_header,
+    require_regular_file,
+)
 from feasibility.records.workload import Fill, InputPlan, InputSpec
 from feasibility.text import safe_text
 
 # Calibration and drift hardly change with more, and each costs a run.
 MAX_SAMPLES: Final = 32
 _MAX_FILES: Final = 10_000
-_HINT: Final = "write it with numpy.savez(path, name=array)"
-# Element types that numpy does not have, and the integers that carry their bits.
-_CARRIERS: Final = {"bfloat16": "uint16"}
 
 
 class _Array(NamedTuple):
@@ -34,13 +38,11 @@ class _Array(NamedTuple):
 
     path: Path
     member: str | None
+    header: NpyHeader
     sample_bytes: int
-    kind: Any
     sample_count: int
 
 
-# What numpy and the zip reader raise for files that are not valid.
-_FAULTS: Final = (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error)
 _Sample = dict[str, _Array]
 
 
@@ -60,6 +62,9 @@ def sample_plans(path: Path, plan: InputPlan, folder: Path) -> tuple[InputPlan, 
             shape is not that of the input.
     """
     inputs = [each for each in plan.inputs if each.fill.kind != "absent"]
+    if not inputs:
+        what = f"Cannot use the samples '{safe_text(str(path))}'"
+        raise InputError(what, "the model runs without inputs", "leave out --samples")
     sources = [_source(each, inputs) for each in _files(path)]
     counts = [max(array.sample_count for array in source.values()) for source in sources]
     total = sum(counts)
@@ -78,26 +83,28 @@ def sample_plans(path: Path, plan: InputPlan, folder: Path) -> tuple[InputPlan, 
 
 def _files(path: Path) -> Sequence[Path]:
     what = f"Cannot use the samples '{safe_text(str(path))}'"
-    if not path.exists():
-        raise InputError(what, "there is no such file or folder", "check the path")
-    if not path.is_dir():
-        return (path,)
-    found = sorted(each for each in islice(path.iterdir(), _MAX_FILES) if each.is_file())
+    with explained(what, ARCHIVE_HINT):
+        if not path.exists():
+            raise InputError(what, "there is no such file or folder", "check the path")
+        if not path.is_dir():
+            return (path,)
+        found = sorted(each for each in islice(path.iterdir(), _MAX_FILES) if each.is_file())
     arrays = [each for each in found if each.suffix in {".npz", ".npy"}]
     if not arrays:
-        raise InputError(what, "the folder has no .npz or .npy file", _HINT)
+        raise InputError(what, "the folder has no .npz or .npy file", ARCHIVE_HINT)
     return arrays
 
 
 def _source(path: Path, inputs: Sequence[InputSpec]) -> _Sample:
     """The arrays of one file by input."""
     what = f"Cannot use the samples '{safe_text(str(path))}'"
-    with _explained(what):
+    with explained(what, ARCHIVE_HINT):
+        require_regular_file(path, what, ".npz or .npy")
         if path.suffix == ".npy":
             if len(inputs) != 1:
                 names = ", ".join(safe_text(each.name, 40) for each in inputs)
                 why = f"a .npy file is for models with one input, and this one has {names}"
-                raise InputError(what, why, _HINT)
+                raise InputError(what, why, ARCHIVE_HINT)
             members: dict[str, str | None] = {inputs[0].name: None}
         else:
             with zipfile.ZipFile(path) as archive:
@@ -123,24 +130,18 @@ def _source(path: Path, inputs: Sequence[InputSpec]) -> _Sample:
 
 
 def _checked(path: Path, member: str | None, spec: InputSpec, what: str) -> _Array:
-    with _stream(path, member) as stream:
-        shape, by_columns, kind = _header(stream)
     name = f"the array of the input '{safe_text(spec.name)}'"
-    if kind.hasobject or not kind.isnative or spec.kind != "tensor":
-        reason = (
-            f"the input is a {spec.kind}, which no array can hold"
-            if spec.kind != "tensor"
-            else "holds Python objects"
-            if kind.hasobject
-            else "has another byte order than this machine"
-        )
-        raise InputError(what, f"{name}: {reason}", "save numbers or fixed-width strings")
-    dtype = "string" if kind.kind in "US" else str(kind)
-    expected = _CARRIERS.get(spec.dtype, "uint8" if "float8" in spec.dtype else spec.dtype)
-    if dtype != expected:
+    if spec.kind != "tensor":
+        why = f"{name}: the input is a {spec.kind}, which no array can hold"
+        raise InputError(what, why, "leave out --samples")
+    with _stream(path, member) as stream:
+        header = read_header(stream, what, name)
+    expected = dtype_on_disk(spec.dtype)
+    if header.dtype != expected:
         raise InputError(
-            what, f"{name} is {dtype}, expected {expected}", f"array.astype('{expected}')"
+            what, f"{name} is {header.dtype}, expected {expected}", f"array.astype('{expected}')"
         )
+    shape = header.shape
     count = _sample_count(shape, spec.shape)
     if not count:
         one, several = _shown(spec.shape), _shown(("N", *spec.shape))
@@ -149,12 +150,12 @@ def _checked(path: Path, member: str | None, spec: InputSpec, what: str) -> _Arr
             f"{name} has the shape {_shown(shape)}, expected {one}, or {several} for N samples",
             "pad or crop the array, or set the sizes of open dims with --dim NAME=SIZE",
         )
-    if by_columns and count > 1:
+    if header.is_by_columns and count > 1:
         raise InputError(
             what, f"{name} is stored by columns", "save numpy.ascontiguousarray(array)"
         )
-    sample_bytes = math.prod(spec.shape) * kind.itemsize
-    return _Array(path, member, sample_bytes, kind, count)
+    sample_bytes = math.prod(spec.shape) * header.kind.itemsize
+    return _Array(path, member, header, sample_bytes, count)
 
 
 def _shown(shape: Sequence[int | str]) -> str:
@@ -205,8 +206,9 @@ def _written_array(
     )
     what = f"Cannot use the samples '{safe_text(str(array.path))}'"
     paths: list[Path] = []
-    with _explained(what), _stream(array.path, array.member) as stream:
-        _, by_columns, _ = _header(stream)
+    order: Literal["F", "C"] = "F" if array.header.is_by_columns else "C"
+    with explained(what, ARCHIVE_HINT), _stream(array.path, array.member) as stream:
+        read_header(stream, what, "it")
         at = -1
         for number, index in enumerate(indices):
             if array.sample_count == 1 and paths:
@@ -214,12 +216,12 @@ def _written_array(
                 continue
             while at < min(index, array.sample_count - 1):
                 content = stream.read(array.sample_bytes)
+                if len(content) != array.sample_bytes:
+                    raise InputError(what, "it is truncated", ARCHIVE_HINT)
                 at += 1
-            if len(content) != array.sample_bytes:
-                raise InputError(what, "it is truncated", _HINT)
-            values = np.frombuffer(content, array.kind)
+            values = np.frombuffer(content, array.header.kind)
             paths.append(folder / f"{first + number}-{position}.npy")
-            np.save(paths[-1], values.reshape(shape, order="F" if by_columns else "C"))
+            np.save(paths[-1], values.reshape(shape, order=order))
     return paths
 
 
@@ -231,25 +233,3 @@ def _stream(path: Path, member: str | None) -> Iterator[IO[bytes]]:
     else:
         with zipfile.ZipFile(path) as archive, archive.open(member) as stream:
             yield stream
-
-
-def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, Any]:
-    """Shape, order and type of a .npy file; the stream is at its data then."""
-    from numpy.lib import format as npy
-
-    version = npy.read_magic(stream)
-    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-    if version not in readers:
-        raise ValueError(f"its format version {version[0]}.{version[1]} is not known")
-    return readers[version](stream)
-
-
-@contextlib.contextmanager
-def _explained(what: str) -> Iterator[None]:
-    """Makes an error with the cause of any fault of a file."""
-    try:
-        yield
-    except _FAULTS as error:
-        text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        cause = safe_text(text.splitlines()[0] if text else type(error).__name__, 160)
-        raise InputError(what, cause, _HINT) from error
