@@ -120,8 +120,8 @@ def other_runtime(versions: Mapping[str, str], engine: Engine, runner: str) -> t
     return _warning_if(
         there != here,
         "other-runtime",
-        f"{engine.title} is {safe_text(there)} on {safe_text(runner)} but {here} on this machine, so "
-        "figures of both cannot be compared",
+        f"{engine.title} is {safe_text(there)} on {safe_text(runner)} but {here} on this machine, "
+        "so figures of both cannot be compared",
         "install the version that you deploy on both",
     )
 
