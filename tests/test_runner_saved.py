@@ -19,6 +19,7 @@ from feasibility.records.profile import Profile
 from feasibility.records.runners import RunnerForms, RunnerTrial
 from feasibility.runners.emulator import install
 from feasibility.runners.emulator.installed_emulator import emulator_folder
+from feasibility.runners.engines import ENGINES
 from tests import samples, tiny_models
 from tests.cli import Result, cli
 
@@ -124,11 +125,10 @@ def test_the_devices_own_core_comes_first() -> None:
 
 
 def test_another_version_of_the_runtime_is_said() -> None:
-    (notice,) = measurement_warnings.other_runtime(
-        {"onnxruntime": "0.1"}, "onnxruntime", "ssh:board"
-    )
-    assert "onnxruntime is 0.1 on ssh:board" in notice.message
-    assert measurement_warnings.other_runtime({"onnxruntime": "0.1"}, "onnxruntime", "local") == ()
+    engine = ENGINES["onnxruntime"]
+    (notice,) = measurement_warnings.other_runtime({"onnxruntime": "0.1"}, engine, "ssh:board")
+    assert "ONNX Runtime is 0.1 on ssh:board" in notice.message
+    assert measurement_warnings.other_runtime({"onnxruntime": "0.1"}, engine, "local") == ()
 
 
 def test_the_runners_are_listed(cli: Cli) -> None:

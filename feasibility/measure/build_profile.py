@@ -95,9 +95,7 @@ def build_profile(reading: ModelReading, passes: Passes, results: PassResults) -
         warnings=(
             *facts.warnings,
             *results.warnings,
-            *measurement_warnings.other_runtime(
-                versions, passes.engine.package, session.runner_name
-            ),
+            *measurement_warnings.other_runtime(versions, passes.engine, session.runner_name),
             *([measurement_warnings.emulated()] if session.is_emulated else ()),
             *(measurement_warnings.latency_warnings(latency, passes.options) if latency else ()),
         ),

@@ -17,6 +17,7 @@ from feasibility.records.proof import LimitedRun, LimitKind
 from feasibility.records.shared_fields import AllocatorSetting, Notice
 from feasibility.records.workload import InputPlan
 from feasibility.runners.child_protocol import Done, Failed
+from feasibility.runners.engines import Engine
 from feasibility.runners.session import FreeSpace
 from feasibility.text import safe_text
 from feasibility.units import (
@@ -111,16 +112,16 @@ def failed_pass(
     )
 
 
-def other_runtime(versions: Mapping[str, str], package: str, runner: str) -> tuple[Notice, ...]:
+def other_runtime(versions: Mapping[str, str], engine: Engine, runner: str) -> tuple[Notice, ...]:
     """A warning if another machine has another version of the engine than this one."""
     if runner == "local":
         return ()
-    there, here = versions.get(package, ""), importlib.metadata.version(package)
+    there, here = versions.get(engine.package, ""), importlib.metadata.version(engine.package)
     return _warning_if(
         there != here,
         "other-runtime",
-        f"{package} is {safe_text(there)} on {safe_text(runner)} but {here} on this machine, so "
-        "figures of both cannot be compared",
+        f"{engine.title} is {safe_text(there)} on {safe_text(runner)} but {here} on this machine, "
+        "so figures of both cannot be compared",
         "install the version that you deploy on both",
     )
 

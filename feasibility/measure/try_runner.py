@@ -32,5 +32,5 @@ def try_runner(runner: Runner) -> RunnerTrial:
             model=MODEL_NAME,
             peak_bytes=memory.peak_bytes,
             host=read_host(versions, session.host),
-            warnings=tuple(other_runtime(versions, "onnxruntime", runner.name)),
+            warnings=tuple(other_runtime(versions, passes.engine, runner.name)),
         )
