@@ -171,7 +171,8 @@ def test_grandchildren_do_not_survive(tmp_path: Path) -> None:
     run_script(
         "import subprocess, sys; "
         "p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']); "
-        f"open({str(mark)!r}, 'w').write(str(p.pid))"
+        f"open({str(mark)!r}, 'w').write(str(p.pid))",
+        timeout_s=5,
     )
     assert ends_soon(int(mark.read_text()))
 

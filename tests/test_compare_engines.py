@@ -233,7 +233,7 @@ def test_one_engine_left_is_an_error_with_the_reason(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--engines", "onnxruntime,openvino"], "Cannot compare engines: 0 models are given"),
+        (["--engines", "onnxruntime,openvino"], "Cannot compare engines: no model is given"),
         (
             ["a.onnx", "b.onnx", "--engines", "onnxruntime,openvino"],
             "Cannot compare engines: 2 models are given",
