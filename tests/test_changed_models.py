@@ -104,6 +104,7 @@ def test_a_network_without_attention_has_nothing_to_fuse(tmp_path: Path) -> None
         pass
 
 
+@pytest.mark.slow
 def test_the_command_measures_all_forms_in_turns(
     cli: Callable[..., Result], encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

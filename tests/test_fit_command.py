@@ -106,6 +106,7 @@ def test_a_budget_that_nothing_meets_names_the_nearest(cli: Cli, model: Path) ->
     )
 
 
+@pytest.mark.slow
 def test_a_large_drift_names_the_node_where_it_begins(cli: Cli, model: Path) -> None:
     found = json.loads(cli("fit", model, "--size", "3MiB", "--json").out)
     drift = found["chosen"]["drift"]

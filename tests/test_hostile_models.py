@@ -36,6 +36,7 @@ SEED = seed_model()
 FUZZ = settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
+@pytest.mark.slow
 @FUZZ
 @given(
     changes=st.lists(
@@ -49,6 +50,7 @@ def test_changed_bytes_end_in_facts_or_an_error(path: Path, changes: list[tuple[
     fuzzed(path, bytes(content))
 
 
+@pytest.mark.slow
 @FUZZ
 @given(
     start=st.integers(0, len(SEED)),
@@ -61,6 +63,7 @@ def test_cut_and_inserted_bytes_end_in_facts_or_an_error(
     fuzzed(path, SEED[:start] + inserted + SEED[start + length :])
 
 
+@pytest.mark.slow
 @FUZZ
 @given(content=st.binary(max_size=200))
 def test_arbitrary_bytes_end_in_facts_or_an_error(path: Path, content: bytes) -> None:
