@@ -239,7 +239,7 @@ def test_one_engine_left_is_an_error_with_the_reason(
             "Cannot compare engines: 2 models are given",
         ),
         (["a.onnx", "--engines", "onnxruntime,opnvino"], "Unknown engine 'opnvino'"),
-        (["a.onnx", "--engines", "onnxruntime"], "Cannot compare: only one"),
+        (["a.onnx", "--engines", "onnxruntime"], "Cannot compare engines: only onnxruntime"),
         (["a.onnx", "--engines", "openvino", "--realtime", "soon"], "Cannot read"),
     ],
 )

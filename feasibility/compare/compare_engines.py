@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -14,14 +13,14 @@ from feasibility.compare.compare_models import Steps, profile_warnings
 from feasibility.compare.compare_profiles import compare_profiles
 from feasibility.compare.figures import Side
 from feasibility.compare.runs_in_turns import ModelInTurn, measure_in_turns
-from feasibility.compare.subjects import LABELS, model_subject, require_several
+from feasibility.compare.subjects import LABELS, model_subject
 from feasibility.errors import FeasibilityError, UsageError
-from feasibility.measure.converted_model import converted_model
+from feasibility.measure.converted_model import ConvertedModel, converted_model
 from feasibility.measure.engine_outputs import EngineOutputs
 from feasibility.measure.inputs_that_run import read_to_run
 from feasibility.measure.measure_model import measure_reading
 from feasibility.measure.measure_options import MeasureOptions, Progress, no_progress
-from feasibility.measure.passes import local_passes, names_of_outputs
+from feasibility.measure.passes import local_passes, names_of_outputs, passes_over
 from feasibility.records.comparison import ComparedOutputs, Comparison
 from feasibility.records.drift import Drift
 from feasibility.records.model_reading import ModelReading
@@ -50,48 +49,51 @@ def compare_engines(
         FeasibilityError: The reference cannot run the model, or none of the others can; then it is
             the error of the first of them.
     """
-    require_several(engines)
+    _require_two(engines)
     steps = Steps(progress, len(engines))
     steps.show_reading()
     reading = read_to_run(path, options)
-    own = [dataclasses.replace(options, engine=engine) for engine in engines]
-    names = [ENGINES[engine].title for engine in engines]
-    first = measure_reading(reading, own[0], steps.of(0, names[0]))
-    models, found = [ModelInTurn(reading, own[0], first)], [engines[0]]
-    if models[0].plan.dims != reading.facts.dims:
-        reading = read_to_run(path, dataclasses.replace(options, dims=models[0].plan.dims))
-    reading = replace(reading, plans=(models[0].plan,))
+    models: list[ModelInTurn] = []
     outputs: list[ComparedOutputs] = []
     notices: list[Notice] = []
     failures: list[FeasibilityError] = []
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(scratch_folder())
-        check = EngineOutputs(
-            models[0].passes, models[0].plan, [*names_of_outputs(reading)], folder
-        )
+        check: EngineOutputs | None = None
         for number, engine in enumerate(engines):
-            if number == 0:
-                continue
+            own = dataclasses.replace(options, engine=engine)
             try:
-                if _is_same_again(own[number], models):
+                if models and _is_same_again(reading, own, models):
                     notices.append(_same_precision(engine))
                     continue
-                model = _measured(
-                    reading, own[number], check, stack, steps.of(number, names[number])
-                )
+                loaded, conversion = _loadable(reading, own, stack)
+                drift = None if check is None else _drift_of(check, loaded, own, conversion)
+                profile = measure_reading(loaded, own, steps.of(number, ENGINES[engine].title))
             except FeasibilityError as error:
+                if check is None:
+                    raise
                 failures.append(error)
                 notices.append(_failed(engine, error))
                 continue
-            outputs.append(ComparedOutputs(subject=LABELS[len(models)], drift=model.drift))
-            models.append(model.in_turn)
-            found.append(engine)
+            if conversion is not None:
+                profile = conversion.described(profile)
+            model = ModelInTurn(loaded, own, profile)
+            if drift is not None:
+                outputs.append(ComparedOutputs(subject=LABELS[len(models)], drift=drift))
+            models.append(model)
+            if check is None:
+                if model.plan.dims != reading.facts.dims:
+                    reading = read_to_run(path, dataclasses.replace(options, dims=model.plan.dims))
+                reading = replace(reading, plans=(model.plan,))
+                check = EngineOutputs(
+                    model.passes, model.plan, [*names_of_outputs(reading)], folder
+                )
         if len(models) == 1:
             raise failures[0] if failures else _one_engine(notices)
         round_count = measure_in_turns(models, steps.show_round)
     sides = [Side(model.profile, model.series) for model in models]
     return compare_profiles(
-        [model_subject(path, engine) for engine in found],
+        [model_subject(path, model.profile.workload.engine) for model in models],
         sides,
         outputs=outputs,
         round_count=round_count,
@@ -99,39 +101,43 @@ def compare_engines(
     )
 
 
-class _Measured(NamedTuple):
-    in_turn: ModelInTurn
-    drift: Drift
-
-
-def _measured(
-    reading: ModelReading,
-    options: MeasureOptions,
-    check: EngineOutputs,
-    stack: contextlib.ExitStack,
-    progress: Progress,
-) -> _Measured:
-    """The figures of an engine whose outputs are those of the reference.
-
-    What it needs on disk exists until the stack is closed.
-    """
+def _loadable(
+    reading: ModelReading, options: MeasureOptions, stack: contextlib.ExitStack
+) -> tuple[ModelReading, ConvertedModel | None]:
+    """The model as an engine reads it; converted files exist until the stack is closed."""
     assert options.engine is not None
-    if ENGINES[options.engine].converts:
-        converted = stack.enter_context(converted_model(reading, options))
-        profile = measure_reading(converted.reading, options, progress)
-        model = ModelInTurn(converted.reading, options, converted.described(profile))
-        return _Measured(model, converted.conversion.drift)
-    passes = local_passes(reading.path, options)
-    drift = check.checked(dataclasses.replace(passes, output_names=names_of_outputs(reading)))
-    return _Measured(
-        ModelInTurn(reading, options, measure_reading(reading, options, progress)), drift
-    )
+    if not ENGINES[options.engine].converts:
+        return reading, None
+    converted = stack.enter_context(converted_model(reading, options))
+    return converted.reading, converted
 
 
-def _is_same_again(options: MeasureOptions, models: Sequence[ModelInTurn]) -> bool:
+def _drift_of(
+    check: EngineOutputs,
+    loaded: ModelReading,
+    options: MeasureOptions,
+    conversion: ConvertedModel | None,
+) -> Drift:
+    """Outputs of an engine against those of the reference; a conversion was checked already."""
+    if conversion is not None and check.passes.engine.is_onnxruntime:
+        return conversion.conversion.drift
+    return check.checked(passes_over(loaded, options))
+
+
+def _require_two(engines: Sequence[EngineName]) -> None:
+    if len(set(engines)) < 2:
+        raise UsageError(
+            "Cannot compare engines",
+            f"only {engines[0]} is given" if engines else "no engine is given",
+            "name two or more, for example --engines onnxruntime,openvino",
+        )
+
+
+def _is_same_again(
+    reading: ModelReading, options: MeasureOptions, models: Sequence[ModelInTurn]
+) -> bool:
     """Whether an engine chooses the type in which it was measured already."""
-    first = models[0]
-    passes = local_passes(first.reading.path, options)
+    passes = local_passes(reading.path, options)
     known = {
         model.profile.workload.precision
         for model in models
@@ -139,7 +145,7 @@ def _is_same_again(options: MeasureOptions, models: Sequence[ModelInTurn]) -> bo
     }
     if not known - {None}:
         return False
-    return passes.finished(passes.brief(first.plan, 1)).sent(Loaded).precision in known
+    return passes.finished(passes.brief(models[0].plan, 1)).sent(Loaded).precision in known
 
 
 def _same_precision(engine: EngineName) -> Notice:

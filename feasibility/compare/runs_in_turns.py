@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from feasibility.compare.noise import is_settled
 from feasibility.measure.latency_percentiles import percentile
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.memory_figures import memory_of
-from feasibility.measure.passes import Passes, local_passes, names_of_outputs
+from feasibility.measure.passes import Passes, passes_over
 from feasibility.records.comparison import FigureName
 from feasibility.records.model_reading import ModelReading
 from feasibility.records.profile import Profile
@@ -42,8 +41,7 @@ class ModelInTurn:
 
     def __post_init__(self) -> None:
         """The first figures of memory are those of the profile."""
-        passes = local_passes(self.reading.path, self.options)
-        self.passes = dataclasses.replace(passes, output_names=names_of_outputs(self.reading))
+        self.passes = passes_over(self.reading, self.options)
         workload = self.profile.workload
         self.plan = InputPlan(inputs=workload.inputs, dims=workload.dims)
         memory = self.profile.memory

@@ -14,7 +14,6 @@ from feasibility.measure.engine_outputs import EngineOutputs
 from feasibility.measure.inputs_that_run import first_that_runs, read_to_run
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.passes import Passes, local_passes, names_of_outputs
-from feasibility.records.drift import Drift
 from feasibility.records.model_reading import ModelReading
 from feasibility.records.profile import Conversion, Profile
 from feasibility.runners.child_protocol import Converted
@@ -59,39 +58,42 @@ def converted_model(reading: ModelReading, options: MeasureOptions) -> Iterator[
     names = names_of_outputs(reading)
     with scratch_folder() as folder:
         target = folder / f"{reading.path.stem}.mnn"
-        conversion = _converted(reading, options, before, target)
+        steps = _convert(reading, options, before, target)
         after = dataclasses.replace(local_passes(target, options), output_names=names)
         drift = EngineOutputs(before, plan, list(names), folder).checked(after)
+        own_bytes = target.stat().st_size
+        all_bytes = sum(file.stat().st_size for file in folder.glob(f"{target.name}*"))
         facts = replace(
             reading.facts,
             path=str(target),
             name=target.name,
-            file_bytes=target.stat().st_size,
-            external_bytes=conversion.file_bytes - target.stat().st_size,
+            file_bytes=own_bytes,
+            external_bytes=all_bytes - own_bytes,
             external_files=(),
             sha256=None,
         )
-        own = replace(reading, facts=facts, external_locations=())
-        yield ConvertedModel(reading, own, replace(conversion, drift=drift))
+        conversion = Conversion(
+            duration_ns=sum(each.convert_ns for each in steps),
+            peak_bytes=max(each.peak_bytes for each in steps),
+            file_bytes=all_bytes,
+            drift=drift,
+        )
+        yield ConvertedModel(
+            reading, replace(reading, facts=facts, external_locations=()), conversion
+        )
 
 
-def _converted(
+def _convert(
     reading: ModelReading, options: MeasureOptions, before: Passes, target: Path
-) -> Conversion:
-    """Folds constants with ONNX Runtime, then converts; the figures are those of both processes."""
+) -> list[Converted]:
+    """Folds constants with ONNX Runtime, then converts; what both processes needed."""
     folded = target.with_name("folded.onnx")
-    what = f"Cannot convert '{safe_text(reading.facts.name)}'"
     try:
         steps = [before.finished(before.convert(folded))]
         converter = local_passes(folded, options)
         steps.append(converter.finished(converter.convert(target)))
     except FeasibilityError as error:
+        what = f"Cannot convert '{safe_text(reading.facts.name)}'"
         raise ModelError(what, error.why, error.hint) from error
     folded.unlink()
-    done = [step.sent(Converted) for step in steps]
-    return Conversion(
-        duration_ns=sum(each.convert_ns for each in done),
-        peak_bytes=max(each.peak_bytes for each in done),
-        file_bytes=sum(file.stat().st_size for file in target.parent.glob(f"{target.name}*")),
-        drift=Drift(sample_count=0, is_identical=False, relative_ratio=0.0),
-    )
+    return [step.sent(Converted) for step in steps]

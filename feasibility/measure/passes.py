@@ -86,6 +86,12 @@ def names_of_outputs(reading: ModelReading) -> tuple[str, ...]:
     return tuple(each.name for each in reading.facts.outputs)
 
 
+def passes_over(reading: ModelReading, options: MeasureOptions) -> Passes:
+    """As `local_passes`, for engines that have to know the names of outputs too."""
+    passes = local_passes(reading.path, options)
+    return dataclasses.replace(passes, output_names=names_of_outputs(reading))
+
+
 def _engine_for(path: Path, options: MeasureOptions) -> EngineName:
     form = format_of_file(path)
     engine = options.engine or usual_engine(form)

@@ -1,0 +1,118 @@
+"""Models that are converted for MNN: measured with the command, and refused if they are wrong."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from feasibility.measure.passes import Passes
+from feasibility.runners.child_process import ChildResult
+from tests import tiny_models
+from tests.cli import Result, cli
+
+__all__ = ["cli"]
+
+Cli = Callable[..., Result]
+QUICK = ("--runs", "3", "--warmup", "1", "-q")
+pytest.importorskip("MNN")
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return tiny_models.mlp(tmp_path / "model.onnx", width=64, layers=2)
+
+
+@pytest.mark.parametrize(("engine", "has_data"), [("mnn", False), ("mnn-external", True)])
+def test_a_profile_has_the_conversion(
+    cli: Cli, model: Path, engine: str, *, has_data: bool
+) -> None:
+    """Its time and peak, the size of its files, and outputs like those of ONNX Runtime."""
+    found = json.loads(cli("measure", model, "--engine", engine, "--json", *QUICK).out)
+    workload, conversion = found["workload"], found["conversion"]
+    assert (workload["engine"], workload["precision"]) == (engine, "float32")
+    assert workload["runtime"].startswith("MNN ")
+    assert conversion["duration_ns"] > 0
+    assert conversion["peak_bytes"] > 10 * 1024**2
+    assert conversion["drift"]["sample_count"] == 5
+    assert conversion["drift"]["relative_ratio"] < 1e-4
+    assert (found["model"]["name"], found["model"]["path"]) == ("model.onnx", str(model))
+    assert bool(found["model"]["external_bytes"]) is has_data
+    assert (
+        conversion["file_bytes"]
+        == found["model"]["file_bytes"] + found["model"]["external_bytes"]
+        > 2 * 64 * 64 * 4
+    )
+    assert (found["operators"], found["anatomy"], found["model"]["modelled_memory"]) == (
+        [],
+        None,
+        [],
+    )
+
+
+def test_a_conversion_with_other_outputs_has_no_figures(
+    cli: Cli, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The converter is given another model and reports success, as with a lost mask."""
+    other = tiny_models.mlp(tmp_path / "other.onnx", width=64, layers=3)
+    convert = Passes.convert
+
+    def wrong(self: Passes, target: Path) -> ChildResult:
+        if target.suffix == ".mnn":
+            self.model_path.write_bytes(other.read_bytes())
+        return convert(self, target)
+
+    monkeypatch.setattr(Passes, "convert", wrong)
+    result = cli("measure", model, "--engine", "mnn", *QUICK)
+    assert (result.code, result.out) == (2, "")
+    assert "Cannot use its figures: the output 'y' is another one" in result.err
+
+
+def ended(ending: Any, signal_number: int | None = None) -> ChildResult:
+    return ChildResult(ending, (), signal_number, None, "", 1, 60.0)
+
+
+@pytest.mark.parametrize(
+    ("result", "why"),
+    [
+        (ended("signal", signal.SIGSEGV), "MNN crashed (SIGSEGV) on this model"),
+        (ended("timeout"), "it did not finish within 60 s"),
+    ],
+)
+def test_a_converter_that_crashes_or_runs_for_ever_is_one_clear_error(
+    cli: Cli,
+    model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    result: ChildResult,
+    why: str,
+) -> None:
+    convert = Passes.convert
+
+    def broken(self: Passes, target: Path) -> ChildResult:
+        return result if target.suffix == ".mnn" else convert(self, target)
+
+    monkeypatch.setattr(Passes, "convert", broken)
+    found = cli("measure", model, "--engine", "mnn", *QUICK)
+    assert (found.code, found.out) == (2, "")
+    assert f"Cannot convert 'model.onnx': {why}" in found.err
+
+
+def test_another_machine_is_refused(cli: Cli, model: Path) -> None:
+    found = cli("measure", model, "--engine", "mnn", "--on", "ssh:nowhere", *QUICK)
+    assert (found.code, found.out) == (2, "")
+    assert "models are converted for it on this machine only" in found.err
+
+
+def test_the_reference_may_be_converted(cli: Cli, model: Path) -> None:
+    """The other engines are then compared with it."""
+    found = cli("compare", model, "--engines", "mnn-external,onnxruntime", "--json", *QUICK)
+    comparison = json.loads(found.out)
+    engines = [each["workload"]["engine"] for each in comparison["subjects"]]
+    assert engines == ["mnn-external", "onnxruntime"]
+    (outputs,) = comparison["outputs"]
+    assert outputs["subject"] == "B"
+    assert outputs["drift"]["relative_ratio"] < 1e-4
