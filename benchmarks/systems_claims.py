@@ -55,7 +55,10 @@ def answers_of_questions(answers: Answers) -> Iterator[tuple[str, str]]:
         f"32 tokens: {_runs(answers.verdicts('sentence', PHONE_IDS))} "
         f"128 tokens: {_runs(answers.verdicts('sentence-128', PHONE_IDS))}",
     )
-    yield "And after `feasibility fit`? (32 tokens, one thread)", _fit_texts(answers)
+    yield (
+        "And with the changes that `feasibility fit` finds? (32 tokens, one thread)",
+        _fit_texts(answers),
+    )
     for system in _ESPNET:
         title = answers.systems[system].system.title
         yield (
@@ -108,8 +111,8 @@ def _fit_text(fit: Fit, answers: Answers) -> str:
     if shown is None:
         return f"{asked}: **no**."
     figures = (
-        f"{changes_text(main_changes(shown.changes))}: at most "
-        f"{format_bytes(shown.device_memory_bytes)}, likely "
+        f"{changes_text(main_changes(shown.changes))}: memory at most "
+        f"{format_bytes(shown.device_memory_bytes)}, time likely "
         f"{format_duration(shown.device_latency_ns)}"
     )
     return f"{asked}: **{'no' if fit.chosen is None else 'yes'}**, {figures}."
@@ -125,14 +128,14 @@ def _memory_text(answers: Answers, devices: Sequence[str]) -> str:
         f"{'enough' if short else 'Memory is enough'} on {joined(enough)}" if enough else "",
     ]
     others = {part for each in found if is_memory_enough(each) for part in reason_parts(each)}
-    decides = " There, only the target of the time decides." if others == {"time"} else ""
+    decides = " Where memory is enough, only the time decides." if others == {"time"} else ""
     return f"{', '.join(filter(None, texts))}.{decides}"
 
 
 def _only_yamnet(answers: Answers) -> tuple[str, Outcome]:
     yamnet = [each.name for each in answers.verdicts("yamnet", PHONE_IDS) if is_good(each)]
     others = [
-        f"{answers.systems[system].system.title}: {each.name}"
+        f"{answers.systems[system].system.title} on {each.name}"
         for system in ("sentence", "sentence-128", *_ESPNET)
         for each in answers.verdicts(system, PHONE_IDS)
         if is_good(each)
@@ -160,8 +163,8 @@ def _on_cpu(answers: Answers) -> tuple[str, Outcome]:
     assert guess.projected is not None
     low, _, high = guess.projected
     text = (
-        f"Ryzen 3800X as an example, 32 tokens: {format_duration_range(low, high)}. The time grows "
-        "with the length of the text."
+        f"Projected for a Ryzen 3800X, 32 tokens: {format_duration_range(low, high)}. The time "
+        "grows with the length of the text."
     )
     return text, "agrees" if guess.is_inside else "**contradicts**"
 
@@ -179,7 +182,7 @@ def _edge(answers: Answers) -> tuple[str, Outcome]:
     found = answers.verdicts("yamnet", BOARD_IDS)
     good = all(map(is_good, found))
     text = "; ".join(map(_device_text, found))
-    return f"{text}; for 975 ms of sound.", "agrees" if good else "in part"
+    return f"{text}. Target: 975 ms, the length of the sound.", "agrees" if good else "in part"
 
 
 def _fusion(answers: Answers) -> tuple[str, Outcome]:
@@ -294,12 +297,14 @@ def _loading(answers: Answers) -> tuple[str, Outcome]:
         for each in profiles
     ]
     times = [_load_ns(each) for each in profiles]
-    text = f"Loading with ONNX Runtime here: {'; '.join(texts)}. TFLite was not measured for this."
+    text = (
+        f"Loading with ONNX Runtime here: {'; '.join(texts)}. Loading with LiteRT was not measured."
+    )
     return text, "agrees" if times == sorted(times) else "in part"
 
 
 def _not_measured(_: Answers) -> tuple[str, Outcome]:
-    return "Needs a GPU by NVIDIA, or MediaPipe.", "not measured"
+    return "To check this, an NVIDIA GPU and MediaPipe are needed.", "not measured"
 
 
 def _mnn(answers: Answers) -> tuple[str, Outcome]:

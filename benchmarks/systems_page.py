@@ -51,11 +51,11 @@ where these models can run. This page has the same systems, measured here.
   weights.
 * **Here** is {host}, one thread, recorded from {first} to {last} (UTC).{busy}
 * **Projected** is the 80 % interval for their hardware ([accuracy.md](accuracy.md)). It follows
-  from the work of a network, not from the time here{slow}. **Error** compares its likely value
-  with the published figure.
+  from the work of a network; the time here does not change it{slow}. **Error** is the likely value
+  compared with the published figure: +30 % means that the projection is 30 % higher.
 * **Verdicts** use the targets of the devices: 100 ms on phones, 200 ms on boards. For sound, the
   target is the time that the sound lasts, for example `check --latency 975ms`. In brackets: the
-  parts that decide against a device.
+  figures that are not clearly within their target or limit.
 """
 
 
@@ -87,8 +87,8 @@ def _introduction(answers: Answers) -> str:
         host=" and ".join(hosts),
         first=times[0],
         last=times[-1],
-        busy=f" **Other programs used the machine during {len(busy)} of {len(profiles)} "
-        "measurements, so times here are too long.**"
+        busy=f" **The machine was busy before {len(busy)} of {len(profiles)} "
+        "measurements, so times here may be too long.**"
         if busy
         else "",
         slow=f" (except for {', '.join(slow)}, which is much slower here than its work explains)"
@@ -158,7 +158,7 @@ def _misses(figures: Sequence[AnsweredFigure]) -> Iterator[str]:
         if figure.is_inside is False:
             reasons.setdefault(figure.published.miss, []).append(figure.published.words)
     for reason, words in reasons.items():
-        yield f"* Not inside: {', '.join(words)}. Known difference: {reason or 'none'}."
+        yield f"* Outside the interval: {', '.join(words)}. Known difference: {reason or 'none'}."
     if reasons:
         yield ""
 
@@ -192,7 +192,7 @@ def _changes(answers: Answers) -> Iterator[str]:
             "network",
             "form",
             "time",
-            "against as it is",
+            "ratio to as it is",
             "load peak",
             "files",
             "outputs",
@@ -253,7 +253,7 @@ def _engines(answers: Answers) -> Iterator[str]:
     yield from _table(
         (
             "engine", "type", "parameters", "multiply-adds", "time", "real-time factor",
-            "against the first", "load peak", "inference peak", "outputs", "they measured",
+            "ratio to the first", "load peak", "inference peak", "outputs", "they measured",
         ),
         _engine_rows(comparison, answers),
     )  # fmt: skip
@@ -313,7 +313,7 @@ def _fits(answers: Answers) -> Iterator[str]:
             "targets",
             "changes",
             "memory on the phone, at most",
-            "likely time there",
+            "likely time on the phone",
             "memory here",
             "files",
             "outputs",
@@ -373,9 +373,11 @@ def _drift_text(candidate: FitCandidate) -> str:
 
 
 _VERDICT_REMARKS: Final = {
-    "notes": "A run of YAMNet covers 975 ms of sound. In brackets: number of tokens.",
+    "notes": "A run of YAMNet covers 975 ms of sound. In brackets after a system: number of "
+    "tokens.",
     "espnet": "A run of an encoder covers 1 s of sound (100 frames). The decoder runs once per "
-    "token and hypothesis; its verdict is for one step. In brackets: number of layers.",
+    "token and hypothesis; its verdict is for one step. In brackets after a system: number "
+    "of layers.",
     "wespeaker": "A run covers 2 s of sound (198 frames).",
 }
 _FURTHER: Final = {"notes": _fits, "espnet": _changes, "wespeaker": _engines}

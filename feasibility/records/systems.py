@@ -23,7 +23,7 @@ class System(Record, frozen=True, kw_only=True):
         title: Its name in tables.
         network: Name in the zoo.
         dims: Sizes of open dims; the others are the usual ones.
-        signal_ns: Seconds of sound that one run covers; it is then the target of a run.
+        signal_ns: Time of the sound that one run covers; it is then the target of a run.
         change: A change of the file that is made first.
         has_verdicts: True if the verdicts on phones and boards are shown.
     """
@@ -42,7 +42,7 @@ class PublishedFigure(Record, frozen=True, kw_only=True):
 
     Args:
         system: Id of the system that stands for what was measured.
-        words: The figure as the document writes it.
+        words: The figure as the page shows it.
         condition: How it was measured, in the words of the document.
         quantity: What it is: time of a run, time to load, memory, memory to load, or file size.
         value: Nanoseconds or bytes.

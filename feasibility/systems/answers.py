@@ -95,6 +95,8 @@ def _projected(figure: PublishedFigure, profile: Profile, device: Device) -> Pro
     if figure.quantity == "run":
         time = project_latency(profile, device, threads=figure.threads, runtime=figure.runtime)
         return _projection(time.low_ns, time.likely_ns, time.high_ns)
+    if figure.quantity not in ("memory", "load-memory"):
+        return None
     memory = project_memory(profile, device)
     return _projection(memory.low_bytes, memory.likely_bytes, memory.high_bytes)
 

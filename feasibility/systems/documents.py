@@ -73,17 +73,17 @@ _CLASSIFIERS: Final = (
     System(id="resnet101", title="ResNet-101", network="resnet101"),
 )
 
-_FUSED: Final = "the layers are fused, and the projection is for layers that are not fused"
+_FUSED: Final = "their layers are fused, but the projection is for layers without fusion"
 _CUSTOM: Final = (
     f"{_FUSED}; fused decoder and Conformer layers need a custom build of ONNX Runtime (same "
     "document)"
 )
 _INT8: Final = (
-    "on x86 processors without VNNI, such as this one, the ratio of int8 to float32 is fitted to "
+    "the Ryzen 3800X has no VNNI. For such processors, the ratio of int8 to float32 comes from "
     "published rows of convolutional networks with ncnn, where int8 takes 1.1 times as long "
     "(profiles/published.csv)"
 )
-_TORCH: Final = "another runtime: PyTorch; the projection is for ONNX Runtime"
+_TORCH: Final = "the runtime was PyTorch; the projection is for ONNX Runtime"
 
 
 def _espnet_figures() -> tuple[PublishedFigure, ...]:
@@ -121,8 +121,8 @@ def _espnet_figures() -> tuple[PublishedFigure, ...]:
 
 
 _RTF_MISS: Final = (
-    "the published time is longer than that of the network: the timer also covers the computation "
-    "of the features, and a last chunk of less than 2 s is filled up to 2 s "
+    "the published time includes more than the network: the timer also runs during the computation "
+    "of the features, and a last chunk of less than 2 s is padded to 2 s "
     "(runtime/core/bin/extract_emb_main.cc, speaker/speaker_engine.cc)"
 )
 
@@ -144,9 +144,9 @@ def _wespeaker_figure(
 
 
 _BENCHEE: Final = (
-    "another program: Axon, in Elixir; and Benchee counts all memory that a process of Erlang "
-    "allocates during the import, also what is freed meanwhile (Benchee, README.md), not the "
-    "memory that is needed at once"
+    "the program was Axon, in Elixir. Benchee counts all memory that an Erlang process "
+    "allocates during the import, including memory that it frees again (Benchee, README.md). The "
+    "peak is not known"
 )
 
 
@@ -219,7 +219,7 @@ DOCUMENTS: Final = (
                 quantity="run",
                 value=_milliseconds(8.842836856842042),
                 device="rtx_3070",
-                miss=f"another runtime: PyTorch; {_NO_SIZE}",
+                miss=f"the runtime was PyTorch; {_NO_SIZE}",
             ),
             PublishedFigure(
                 system=_SENTENCE.id,
@@ -228,7 +228,7 @@ DOCUMENTS: Final = (
                 quantity="memory",
                 value=2845 * MIB,
                 device="rtx_3070",
-                miss="another runtime: PyTorch; the projection is for ONNX Runtime with CUDA. The "
+                miss="the runtime was PyTorch; the projection is for ONNX Runtime with CUDA. The "
                 "document does not say what the video memory contains",
             ),
             PublishedFigure(
