@@ -106,7 +106,7 @@ def _finite_pair(name: str, first: Array, second: Array) -> Pair:
     first, second = first.astype(wide), second.astype(wide)
     is_odd = ~(np.isfinite(first) & np.isfinite(second))
     if not np.array_equal(first[is_odd], second[is_odd], equal_nan=True):
-        why = "and that of the reference are not finite in the same elements"
+        why = "differs from the reference in elements that are not finite (NaN or infinity)"
         raise ChangeError(_WHAT, f"the output '{safe_text(name)}' {why}", _HINT)
     return np.where(is_odd, 0, first), np.where(is_odd, 0, second)
 
@@ -159,7 +159,8 @@ def _top1_ratio(pairs: Sequence[Pair]) -> float | None:
 
     rows = same = 0
     for first, second in pairs:
-        if first.ndim < 2 or first.shape[-1] < 2 or first.dtype.kind == "c":
+        # Text became zeros, which have no largest element.
+        if first.ndim < 2 or first.shape[-1] < 2 or first.dtype.kind == "c" or not first.any():
             return None
         # Where the reference has several largest elements, each of them is right.
         chosen = np.take_along_axis(first, second.argmax(-1)[..., None], -1)[..., 0]

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from hypothesis import settings
 
 # The machine may be busy with other things; how long an example takes says nothing.
 settings.register_profile("feasibility", deadline=None)
 settings.load_profile("feasibility")
+# A shell starts background jobs with Ctrl-C switched off, and children would inherit this.
+for number, handler in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)
 
 _TERMINAL_VARIABLES = (
     "NO_COLOR",

@@ -64,6 +64,27 @@ def test_changes_have_names_and_an_order() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("as-is+fp16", "as-is is the model without changes"),
+        ("fp16+int8-dynamic", "two of them change the arithmetic"),
+    ],
+)
+def test_changes_that_exclude_each_other_are_refused(text: str, why: str) -> None:
+    with pytest.raises(UsageError, match=why):
+        changes_named(text)
+
+
+def test_a_change_brings_what_it_includes() -> None:
+    """A packed file is loaded with the optimizer off, as the one that it includes."""
+    assert changes_named("prepacked-offline") == (
+        "prepacked-offline",
+        "optimised-offline",
+        "external-data",
+    )
+
+
+@pytest.mark.parametrize(
     ("text", "near"), [("int8-dynamik", "int8-dynamic"), ("optimiser-off", "optimizer-off")]
 )
 def test_an_unknown_change_names_a_near_one(text: str, near: str) -> None:
@@ -98,7 +119,7 @@ def test_each_form_is_a_file_of_its_own_until_the_block_ends(encoder: Path) -> N
 def test_a_network_without_attention_has_nothing_to_fuse(tmp_path: Path) -> None:
     path = tiny_models.mlp(tmp_path / "mlp.onnx")
     with (
-        pytest.raises(UselessChangeError, match="knows no pattern"),
+        pytest.raises(UselessChangeError, match="found nothing to fuse"),
         changed_subjects(path, ("as-is", "transformer-fused"), MeasureOptions()),
     ):
         pass

@@ -57,8 +57,8 @@ def requirements(**options: Any) -> Requirements:
         ({"private": True}, Requirements(is_private=True)),
         ({"role": "extension"}, Requirements(role="extension")),
         ({"upload": "60KB"}, Requirements(upload_bytes=60_000)),
-        ({"runtime": "LiteRT"}, Requirements(runtime="tflite")),
-        ({"runtime": "ONNX Runtime"}, Requirements()),
+        ({"runtime": "LiteRT"}, Requirements(runtime="tflite", is_runtime_asked=True)),
+        ({"runtime": "ONNX Runtime"}, Requirements(is_runtime_asked=True)),
         ({"threads": 3}, Requirements(threads=3)),
         ({"price": ["0.5"]}, Requirements(prices_microusd={"": 500_000})),
         ({"price": ["NVIDIA T4=0.5"]}, Requirements(prices_microusd={"t4": 500_000})),
@@ -131,7 +131,7 @@ def test_another_runtime_and_threads_reach_the_projection(cli: Cli, tmp_path: Pa
     text = " ".join(result.out.split())
     assert "ncnn, CPU with 4 threads, GPU with Vulkan" in text
     assert "fewer than 6 cores: Raspberry Pi 4 (4 GB)" in text
-    assert "memory is for ONNX Runtime" in text
+    assert "memory is that of the measured runtime" in text
     model = read_document(saved, Assessment).models[0]
     assert (model.runtime, model.threads) == ("ncnn", 6)
     times = [(item.latency.runtime, item.latency.threads) for item in model.devices]

@@ -30,7 +30,7 @@ def ended(ending: str, *events: Any, **changes: Any) -> ChildResult:
 
 
 def explained(result: ChildResult) -> FeasibilityError:
-    return child_error(result, "m.onnx", 8 * 1024**3)
+    return child_error(result, "m.onnx", 8 * 1024**3, "ONNX Runtime")
 
 
 def load_error(message: str) -> FeasibilityError:
@@ -251,7 +251,7 @@ def test_missing_runtime() -> None:
     """A broken installation is the machine's fault, not the model's."""
     error = explained(ended("failed", Failed("import", "ImportError", "No module named 'numpy'")))
     assert isinstance(error, HostError)
-    assert "install it and numpy again" in error.hint
+    assert "install its package and numpy again" in error.hint
 
 
 def test_unusable_input_file() -> None:

@@ -178,7 +178,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr(
             compare_engines, "measure_reading", lambda _, options, *__: profile_of(options.engine)
         )
-        monkeypatch.setattr(compare_engines, "_is_same_again", lambda *_: False)
+        monkeypatch.setattr(compare_engines, "_known_precision", lambda *_: None)
         monkeypatch.setattr(compare_engines, "measure_in_turns", lambda *_: 8)
 
     return install
@@ -220,7 +220,11 @@ def test_one_engine_left_is_an_error_with_the_reason(
 ) -> None:
     """Where the own precision of the reference is float32."""
     fake()
-    monkeypatch.setattr(compare_engines, "_is_same_again", lambda *_: True)
+    monkeypatch.setattr(
+        compare_engines,
+        "_known_precision",
+        lambda _reading, _options, models: "float32" if models else None,
+    )
     with pytest.raises(UsageError) as caught:
         compare_engines.compare_engines(tiny_models.mlp(tmp_path / "m.onnx"), ENGINES[1:], QUICK)
     assert caught.value.message == (

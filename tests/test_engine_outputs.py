@@ -84,27 +84,27 @@ def test_other_outputs_are_an_error_with_the_cosine(tmp_path: Path) -> None:
     with pytest.raises(ChangeError) as caught:
         checked(check_of(Engine(), tmp_path), turned)
     assert caught.value.message == (
-        "Cannot use its figures: the output 'logits' is another one: cosine similarity -1.0000, at "
-        "least 0.9999 is needed"
+        "Cannot use its figures: the output 'logits' differs too much: cosine similarity -1.0000, "
+        "but at least 0.9999 is needed"
     )
 
 
 def test_a_cosine_just_below_the_bound_does_not_read_as_the_bound(tmp_path: Path) -> None:
     noisy = Engine(lambda seed: rows(seed) + 0.0156 * rows(seed + 100))
-    with pytest.raises(ChangeError, match=r"cosine similarity 0\.999[78], at least 0\.9999"):
+    with pytest.raises(ChangeError, match=r"cosine similarity 0\.999[78], but at least 0\.9999"):
         checked(check_of(Engine(), tmp_path), noisy)
 
 
 @pytest.mark.parametrize("scale", [0.0, 0.8, 2.0, 1e300])
 def test_another_scale_is_an_error(tmp_path: Path, scale: float) -> None:
     """The cosine of such outputs is 1, and zeros have none."""
-    with pytest.raises(ChangeError, match=r"differs by more than 10 % of the largest value"):
+    with pytest.raises(ChangeError, match=r"by more than 10 % of the largest value"):
         checked(check_of(Engine(), tmp_path), Engine(lambda seed: scale * rows(seed)))
 
 
 def test_zeros_for_one_input_are_an_error(tmp_path: Path) -> None:
     lost = Engine(lambda seed: (seed != 6) * rows(seed))
-    with pytest.raises(ChangeError, match="'logits' is another one"):
+    with pytest.raises(ChangeError, match="'logits' differs too much"):
         checked(check_of(Engine(), tmp_path), lost)
 
 
@@ -171,3 +171,18 @@ def test_other_inputs_are_not_shortened(tmp_path: Path, given: InputSpec) -> Non
     reference = Engine()
     checked(check_of(reference, tmp_path, given), Engine())
     assert [plan.inputs for plan, _ in reference.asked] == [(given,)]
+
+
+def test_outputs_that_prove_nothing_are_an_error_for_every_engine(tmp_path: Path) -> None:
+    """Also for the second one, when outputs of the reference are known."""
+    broken = Engine(lambda _: np.full((1, 3), np.nan, np.float32))
+    check = check_of(broken, tmp_path)
+    for _ in range(2):
+        with pytest.raises(ChangeError, match="no output with a finite number or text"):
+            checked(check, broken)
+
+
+def test_outputs_of_one_name_are_both_compared() -> None:
+    """As tensors of TensorFlow Lite may have."""
+    found = ModelOutputs({"0": rows(0), "1": rows(1)}, SimpleNamespace())  # type: ignore[arg-type]
+    assert list(found.named(["y", "y"])) == ["y", "1"]

@@ -29,6 +29,7 @@ from feasibility.runners.engines import (
     ENGINES,
     engine_named,
     require_format,
+    require_installed,
     usual_engine,
     with_variants,
 )
@@ -67,7 +68,7 @@ def test_an_engine_that_is_not_installed_says_how_to_install_it(
     """Before the model is read; the name in brackets is an extra of the package."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(HostError) as caught:
-        engine_named("openvino-default")
+        require_installed("openvino-default")
     assert caught.value.message == (
         "Cannot run models with OpenVINO: the Python package openvino is not installed"
     )
@@ -95,9 +96,9 @@ def test_an_engine_is_followed_by_its_other_ways(
 @pytest.mark.parametrize(
     ("name", "form", "why"),
     [
-        ("openvino", "ort", "it is in ORT format, and OpenVINO reads ONNX"),
-        ("litert", "onnx", "it is in ONNX, and LiteRT reads TFLite format"),
-        ("onnxruntime", "tflite", "and ONNX Runtime reads ONNX and ORT format"),
+        ("openvino", "ort", "it is in ONNX Runtime format, and OpenVINO reads ONNX"),
+        ("litert", "onnx", "it is in ONNX, and LiteRT reads TensorFlow Lite format"),
+        ("onnxruntime", "tflite", "and ONNX Runtime reads ONNX and ONNX Runtime format"),
     ],
 )
 def test_an_engine_refuses_other_formats(name: EngineName, form: ModelFormat, why: str) -> None:
@@ -105,7 +106,7 @@ def test_an_engine_refuses_other_formats(name: EngineName, form: ModelFormat, wh
     with pytest.raises(UsageError) as caught:
         require_format(name, form)
     assert why in caught.value.message
-    assert caught.value.hint == f"use --engine {usual_engine(form)}"
+    assert caught.value.hint == f"the engine for this format is {usual_engine(form)}"
     require_format(usual_engine(form), form)
 
 
@@ -205,7 +206,7 @@ def test_check_refuses_figures_of_another_engine(cli: Cli, saved: tuple[Path, st
     found = cli("check", saved[0])
     assert (found.code, found.out) == (2, "")
     assert f"error: Cannot check {saved[0]}: OpenVINO 20" in found.err
-    assert "projected from figures of ONNX Runtime" in found.err
+    assert "can be projected only from figures of ONNX Runtime or LiteRT" in found.err
     assert "hint: check the model itself" in found.err
 
 
@@ -258,7 +259,9 @@ def test_an_engine_that_uses_more_threads_is_a_warning(
 
 def test_the_warning_of_threads_has_both_numbers() -> None:
     (found,) = measurement_warnings.more_threads(done((1000,), 1990), 1, "MNN")
-    assert found.message.startswith("MNN kept 1.99 processors busy, although it was told to use 1 ")
+    assert found.message == (
+        "MNN kept 1.99 processors busy with --threads 1; its times are not those of 1 thread"
+    )
     assert measurement_warnings.more_threads(done((), 0), 1, "MNN") == ()
 
 

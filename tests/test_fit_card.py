@@ -173,7 +173,10 @@ def test_the_card_has_all_targets() -> None:
     assert "| median time of one run | 60 ms | 64 ms | 1.07x | at most 1.5x |" in text
     assert "| size of all files | 1.03 GiB | 1.03 GiB | 1x | at most 1.95 GiB |" in text
     assert "1.23 % of the largest value (3 inputs; target: at most 5 %)." in text
-    assert "With 350 MiB above the baseline, enforced by the kernel, it runs without a slow" in text
+    assert (
+        "With 350 MiB above the baseline, enforced by the kernel, the model runs without a slow"
+        in text
+    )
 
 
 def test_the_card_has_the_figures_on_the_device() -> None:
@@ -199,7 +202,7 @@ def test_the_card_has_the_figures_on_the_device() -> None:
     )
     assert "| load peak | 1.76 GiB | 344 MiB | 0.191x |  |" in text
     assert "| median time of one run | 60 ms | 64 ms | 1.07x |  |" in text
-    assert "upper end of an 80 % interval" in text
+    assert "Projected memory is the upper end of its interval" in text
     assert "80 %" not in card(result)
 
 
@@ -303,7 +306,8 @@ def test_the_card_states_what_was_not_measured() -> None:
     assert "were not compared" in text
     assert "* none: this is the original model\n" in text
     assert (
-        "* With 400 MiB above the baseline, enforced by the kernel, it runs, but thrashes:" in text
+        "* With 400 MiB above the baseline, enforced by the kernel, the model runs, but thrashes:"
+        in text
     )
     assert "* Samples were&#92;x1b made up." in text
 

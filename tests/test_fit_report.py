@@ -232,7 +232,7 @@ def test_a_smaller_workload_that_needs_no_change_is_offered_as_it_is() -> None:
         ("frames", "; 32 frames instead of 64 per run: cut longer input into pieces and join"),
         ("sequence", "; sequences of 32 instead of 64: cut longer ones"),
         ("batch", "; batches of 32 instead of 64: run more of them"),
-        ("width", "; pictures with a width of 32 instead of 64"),
+        ("width", "; images with a width of 32 instead of 64"),
         ("generic", "modelled)"),
     ],
 )

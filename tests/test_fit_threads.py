@@ -50,6 +50,7 @@ class Bench:
     measured_by_changes: dict[ChangeSet, Measured] = dataclasses.field(default_factory=dict)
     original: Any = dataclasses.field(default_factory=lambda: SimpleNamespace(variant=0, plan=0))
     measured: list[tuple[ChangeSet, int]] = dataclasses.field(default_factory=list)
+    variants: list[Any] = dataclasses.field(default_factory=list)
     crashes: bool = False
     is_late: bool = False
 
@@ -61,8 +62,9 @@ class Bench:
     def has_time(self) -> bool:
         return not self.is_late
 
-    def runs(self, changes: ChangeSet) -> Any:
-        return SimpleNamespace(variant=changes)
+    def runs_of(self, candidate: FitCandidate) -> Any:
+        variant = (candidate.changes, candidate.float_nodes)
+        return SimpleNamespace(variant=variant) if candidate.changes else self.original
 
     def target_ratio(self) -> None:
         return None
@@ -107,6 +109,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Any:
 
         def ratio(threaded: Runs, original: Any, *_: Any) -> float:
             made.measured.append((threaded.changes, threaded.options.threads))
+            made.variants.append(threaded.variant)
             assert original is made.original
             base = 0.5 if "int8-dynamic" in threaded.changes else 1.0
             return base * {2: 0.6, 3: 0.5, 4: 0.4}[threaded.options.threads]
@@ -157,6 +160,14 @@ def test_the_same_arithmetic_comes_first(bench: Any) -> None:
     found = bench(FitTargets(latency_ratio=0.35))
     (offer,) = offered(found, found.candidate(), quantized)
     assert (offer.threads, offer.changes) == (2, ("int8-dynamic",))
+
+
+def test_nodes_stay_in_float_with_threads_too(bench: Any) -> None:
+    """The drift that is judged is the one of these files."""
+    found = bench(FitTargets(latency_ratio=0.35, drift_ratio=0.1))
+    late = found.candidate("int8-dynamic", ratio=0.5, drift=DRIFT, float_nodes=("mm0",))
+    assert len(offered(found, late)) == 1
+    assert found.variants == [(("int8-dynamic",), ("mm0",))]
 
 
 def test_drift_counts_with_threads_too(bench: Any) -> None:

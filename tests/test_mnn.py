@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 from feasibility.measure.passes import Passes
@@ -55,21 +56,24 @@ def test_a_profile_has_the_conversion(
 
 
 def test_a_conversion_with_other_outputs_has_no_figures(
-    cli: Cli, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The converter is given another model and reports success, as with a lost mask."""
-    other = tiny_models.mlp(tmp_path / "other.onnx", width=64, layers=3)
+    other = onnx.load_model(model)
+    weight = other.graph.initializer[1]
+    array = onnx.numpy_helper.to_array(weight)
+    weight.CopyFrom(onnx.numpy_helper.from_array(-array, weight.name))
     convert = Passes.convert
 
     def wrong(self: Passes, target: Path) -> ChildResult:
         if target.suffix == ".mnn":
-            self.model_path.write_bytes(other.read_bytes())
+            onnx.save_model(other, self.model_path)
         return convert(self, target)
 
     monkeypatch.setattr(Passes, "convert", wrong)
     result = cli("measure", model, "--engine", "mnn", *QUICK)
     assert (result.code, result.out) == (2, "")
-    assert "Cannot use its figures: the output 'y' is another one" in result.err
+    assert "Cannot use its figures: the output 'r1' differs too much" in result.err
 
 
 def ended(ending: Any, signal_number: int | None = None) -> ChildResult:
@@ -104,7 +108,7 @@ def test_a_converter_that_crashes_or_runs_for_ever_is_one_clear_error(
 def test_another_machine_is_refused(cli: Cli, model: Path) -> None:
     found = cli("measure", model, "--engine", "mnn", "--on", "ssh:nowhere", *QUICK)
     assert (found.code, found.out) == (2, "")
-    assert "models are converted for it on this machine only" in found.err
+    assert "feasibility converts models for this engine on this machine only" in found.err
 
 
 def test_the_reference_may_be_converted(cli: Cli, model: Path) -> None:
@@ -116,3 +120,16 @@ def test_the_reference_may_be_converted(cli: Cli, model: Path) -> None:
     (outputs,) = comparison["outputs"]
     assert outputs["subject"] == "B"
     assert outputs["drift"]["relative_ratio"] < 1e-4
+
+
+def test_the_converter_leaves_nothing_in_the_folder_of_the_user(
+    cli: Cli, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It keeps weights in a file of the current folder, also if it is ended; and odd names work."""
+    here = tmp_path / "here"
+    here.mkdir()
+    odd = model.rename(tmp_path / "model[1].onnx")
+    monkeypatch.chdir(here)
+    found = json.loads(cli("measure", odd, "--engine", "mnn-external", "--json", *QUICK).out)
+    assert list(here.iterdir()) == []
+    assert found["model"]["external_bytes"] > 2 * 64 * 64 * 4

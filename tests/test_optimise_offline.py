@@ -129,7 +129,7 @@ def test_a_model_that_the_runtime_refuses_is_an_error(tmp_path: Path) -> None:
 def test_a_model_in_ort_format_is_refused(tmp_path: Path, change: ChangeCode) -> None:
     source = tmp_path / "a.ort"
     source.write_bytes(b"\x08\0\0\0ORTM" + b"\0" * 64)
-    with pytest.raises(ChangeError, match="it is in ORT format") as caught:
+    with pytest.raises(ChangeError, match="it is in ONNX Runtime format") as caught:
         rewrite_model(source, tmp_path / "b.onnx", change, isa=ISA, plan=PLAN)
     assert caught.value.hint == "use the ONNX model that it was made from"
 

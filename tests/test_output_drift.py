@@ -143,11 +143,13 @@ def test_outputs_without_a_finite_number_prove_nothing_about_other_arithmetic(od
         ({"y": np.zeros(3)}, "the output 'y' has the shape [3] in place of [2]"),
         (
             {"y": np.array([0, math.nan])},
-            "the output 'y' and that of the reference are not finite in the same elements",
+            "the output 'y' differs from the reference in elements that are not finite "
+            "(NaN or infinity)",
         ),
         (
             {"y": np.array([0, -math.inf])},
-            "the output 'y' and that of the reference are not finite in the same elements",
+            "the output 'y' differs from the reference in elements that are not finite "
+            "(NaN or infinity)",
         ),
     ],
 )
@@ -176,3 +178,7 @@ def test_what_differs_from_zeros_differs_without_a_limit(
 def test_text_that_differs_has_no_ratio_either() -> None:
     pairs = comparable_pairs({"y": np.array(["a"])}, {"y": np.array(["b"])})
     assert relative_ratio([*pairs.values()]) == math.inf
+
+
+def test_text_has_no_classes() -> None:
+    assert of([["a", "b"]], [["c", "d"]]).outputs[0].top1_ratio is None

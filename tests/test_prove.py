@@ -14,6 +14,7 @@ import pytest
 
 from feasibility.errors import FeasibilityError, HostError, MeasurementError, ModelError
 from feasibility.measure.measure_options import MeasureOptions
+from feasibility.measure.passes import local_passes
 from feasibility.measure.prove import prove_model as prove_module
 from feasibility.measure.prove.limited_run import (
     GroupedChild,
@@ -229,7 +230,8 @@ def judged(result: ChildResult, *, oom_kills: int | None = 0, reread: int | None
     moments = {First: Usage(refault_bytes=None if reread is None else 0)}
     final = Usage(oom_kill_count=oom_kills, refault_bytes=reread)
     child = GroupedChild(result, 100 * MIB, 0, moments, final)  # type: ignore[arg-type]
-    return limited_run(child, 70 * MIB, UNLIMITED, "m.onnx")
+    passes = local_passes(Path("m.onnx"), MeasureOptions())
+    return limited_run(child, 70 * MIB, UNLIMITED, passes)
 
 
 def failed(message: str, phase: Phase = "load") -> ChildResult:

@@ -165,7 +165,7 @@ def test_another_batch_multiplies_the_work_behind_changed_layouts_too() -> None:
 def test_a_truncated_file_is_a_clear_error() -> None:
     with pytest.raises(ModelError) as caught:
         inspect_model(CORPUS / "nasty" / "truncated.tflite")
-    assert "it has the mark of TensorFlow Lite, but 4 bytes at byte" in caught.value.why
+    assert "it has the file identifier of TensorFlow Lite, but 4 bytes at byte" in caught.value.why
     assert "outside the file" in caught.value.why
     assert "download" in caught.value.hint
 
@@ -628,9 +628,9 @@ def test_further_signatures_and_other_versions_are_said(path: Path) -> None:
         (b"\x1c\0\0\0TFL3" + bytes(40), "it holds no graph"),
         (
             tflite_bytes(Subgraph([Tensor("x", (1,))], [Operator("ABS", (0,), (5,))])),
-            "ABS names tensor 5, of 1",
+            "ABS refers to tensor 5, but only 1 exist",
         ),
-        (tflite_bytes(Subgraph([], [])), "it names tensor 0, of 0"),
+        (tflite_bytes(Subgraph([], [])), "it refers to tensor 0, but only 0 exist"),
         (
             tflite_bytes(Subgraph([Tensor("x", (1,) * 100)], [])),
             "a tensor has 100 dims",
@@ -645,7 +645,7 @@ def test_what_cannot_be_is_refused(path: Path, content: bytes, why: str) -> None
     path.write_bytes(content)
     with pytest.raises(ModelError) as caught:
         inspect_model(path)
-    assert "it has the mark of TensorFlow Lite, but" in caught.value.why
+    assert "it has the file identifier of TensorFlow Lite, but" in caught.value.why
     assert why in caught.value.why
 
 

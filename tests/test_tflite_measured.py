@@ -59,8 +59,8 @@ def test_an_onnx_model_is_refused_by_litert(cli: Cli, tmp_path: Path) -> None:
 
     result = cli("measure", mlp(tmp_path / "m.onnx"), "--engine", "litert")
     assert result.code == 2
-    assert "it is in ONNX, and LiteRT reads TFLite format" in result.err
-    assert "use --engine onnxruntime" in result.err
+    assert "it is in ONNX, and LiteRT reads TensorFlow Lite format" in result.err
+    assert "the engine for this format is onnxruntime" in result.err
 
 
 def test_without_the_package_it_is_one_clear_sentence(

@@ -140,6 +140,7 @@ def read_requirements(
         prices_microusd=parse_prices(tuple(network.price or ())),
         threads=places.threads,
         runtime=DEFAULT_RUNTIME if places.runtime is None else parse_runtime(places.runtime),
+        is_runtime_asked=places.runtime is not None,
     )
 
 

@@ -44,8 +44,9 @@ def compare(
         str | None,
         single_option(
             "--engines A,B,...",
-            "Compare engines with one model; the first one is the reference. Engines: onnxruntime, "
-            "openvino (also in a type of its choice, if that is another one than float32).",
+            "Measure one model with several engines; the first one is the reference. Engines: "
+            "onnxruntime, openvino, mnn, litert (for .tflite files). docs/engines.md has all "
+            "names.",
             heading=MEASURING,
         ),
     ] = None,
@@ -53,7 +54,7 @@ def compare(
         str | None,
         single_option(
             "--changes A,B,...",
-            "Compare one model with changes of itself; the first one is the reference. Changes: "
+            "Measure changed forms of one model; the first one is the reference. Changes: "
             "as-is, optimizer-off, transformer-fused, and those of `fit`, for example "
             "int8-dynamic (docs/compare.md); + combines them.",
             heading=MEASURING,
@@ -62,7 +63,7 @@ def compare(
     realtime: Annotated[
         str | None,
         single_option(
-            "--realtime SECONDS",
+            "--realtime TIME",
             "Seconds of signal per run, for example 0.975s; adds real-time factors.",
             heading=MEASURING,
         ),
@@ -80,7 +81,7 @@ def compare(
     measuring: MeasuringOptions,
     out: ReportOptions,
 ) -> None:
-    """Compare models, saved profiles, folders that `fit` wrote, engines, or changes of a model.
+    """Compare models, saved profiles, folders that `fit` wrote, engines, or forms of one model.
 
     Models and folders are measured now, in turns and with the same inputs. A folder is measured
     with the settings in its session_options.json. The report says which differences may be noise.
@@ -94,14 +95,14 @@ def compare(
     from feasibility.render.reports.compare import compare_report
 
     signal_ns = None if realtime is None else parse_realtime_ns(realtime)
+    if engines is not None and changes is not None:
+        raise UsageError(
+            "Cannot compare",
+            "both --engines and --changes are given",
+            "compare engines first, then changes",
+        )
     with open_output(out.output, force=out.force) as file:
         with progress_on("compare", quiet=out.quiet) as progress:
-            if engines is not None and changes is not None:
-                raise UsageError(
-                    "Cannot compare",
-                    "both --engines and --changes are given",
-                    "compare engines first, then changes",
-                )
             if engines is not None:
                 comparison = _compare_engines(subjects or (), engines, options, progress)
             elif changes is not None:
@@ -122,10 +123,12 @@ def _compare_engines(
     paths: Sequence[Path], names: str, options: MeasureOptions, progress: Progress
 ) -> Comparison:
     from feasibility.compare.compare_engines import compare_engines
-    from feasibility.runners.engines import engine_named, with_variants
+    from feasibility.runners.engines import engine_named, require_installed, with_variants
 
     path = _only(paths, "engines", "--engines onnxruntime,openvino")
     engines = [engine_named(name.strip()) for name in names.split(",")]
+    for engine in engines:
+        require_installed(engine)
     return compare_engines(path, with_variants(engines), options, progress)
 
 
@@ -135,7 +138,7 @@ def _compare_changes(
     from feasibility.compare.changed_models import changed_subjects
     from feasibility.compare.compare_models import compare_subjects
 
-    path = _only(paths, "changes", "--changes optimizer-off,as-is,int8-dynamic")
+    path = _only(paths, "changes", "--changes as-is,optimizer-off,int8-dynamic")
     with changed_subjects(path, texts.split(","), options) as subjects:
         return compare_subjects(subjects, options, options.threads, progress)
 

@@ -27,8 +27,9 @@ def demo(
         bool,
         single_option(
             "--full",
-            "Measure the systems that five documents describe, and print their figures, ours, the "
-            "projection onto their hardware, and verdicts: a few minutes, 2 GB of disk.",
+            "Measure the systems of docs/systems.md. Show the published figures, the figures here, "
+            "the projections for the published hardware, and verdicts. Takes a few minutes and "
+            "2 GB of disk.",
         ),
     ] = False,
     details: DetailsOption = False,

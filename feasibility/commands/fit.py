@@ -133,8 +133,9 @@ def fit(
     """Find the smallest change with which a model meets its targets.
 
     A candidate is the model with a set of changes. Candidates with other settings run first, then
-    those with other files, then those with other arithmetic, until one meets the targets. If its
-    modelled memory is too high, a candidate does not run. Exit code 1: none meets the targets.
+    those with other files, with merged weights and with other arithmetic, until one meets the
+    targets. A candidate whose modelled memory is too high does not run. Exit code 1: none meets
+    the targets.
     """
     options = measure_options(inputs, MeasuringOptions(timeout=timeout), threads)
     wanted = _wanted(targets, search)

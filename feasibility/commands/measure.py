@@ -24,7 +24,7 @@ app = CommandApp()
 
 @app.add_command()
 def measure(
-    model: Annotated[Path | None, argument("MODEL", "An .onnx or .ort file.")] = None,
+    model: Annotated[Path | None, argument("MODEL", "An .onnx, .ort or .tflite file.")] = None,
     *,
     import_: Annotated[
         Path | None,

@@ -20,7 +20,7 @@ OUTPUT: Final = "Output"
 # A week; the clocks of some systems end before infinity.
 LONGEST_S: Final = 604_800.0
 
-ModelArgument: TypeAlias = Annotated[Path, argument("MODEL", "An .onnx or .ort file.")]
+ModelArgument: TypeAlias = Annotated[Path, argument("MODEL", "An .onnx, .ort or .tflite file.")]
 DimOption: TypeAlias = Annotated[
     list[str] | None,
     single_option(

@@ -59,15 +59,15 @@ def _require_projectable(path: Path, profile: Profile) -> None:
     """Fails for figures of an engine for which there are no projections.
 
     Raises:
-        UsageError: Another engine than ONNX Runtime ran the model.
+        UsageError: An engine without projections ran the model.
     """
     from feasibility.decide.requirements import PROJECTED_AS
 
     if profile.workload.engine not in PROJECTED_AS:
         raise UsageError(
             f"Cannot check {safe_text(str(path))}",
-            f"{safe_text(profile.workload.runtime)} ran the model, and memory and time on devices "
-            "are projected from figures of ONNX Runtime or LiteRT",
+            f"{safe_text(profile.workload.runtime)} ran the model; memory and time on devices "
+            "can be projected only from figures of ONNX Runtime or LiteRT",
             "check the model itself; `compare MODEL --engines onnxruntime,openvino` shows how the "
             "engines differ on this machine",
         )

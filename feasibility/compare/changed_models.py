@@ -17,7 +17,7 @@ from feasibility.fit.changes import CHANGES, settings_of
 from feasibility.fit.files import file_steps
 from feasibility.measure.inputs_that_run import read_to_run
 from feasibility.measure.measure_options import MeasureOptions
-from feasibility.records.changes import ComparedChange, FileChange
+from feasibility.records.changes import INCLUDES, PRECISIONS, ComparedChange, FileChange
 from feasibility.records.shared_fields import ISA_ALIASES
 from feasibility.records.workload import InputPlan
 from feasibility.rewrite.rewrite_model import rewrite_model
@@ -74,6 +74,12 @@ def changes_named(text: str) -> ComparedChanges:
     names = [name.strip() for name in text.split(_JOIN)]
     if names == [AS_IS]:
         return ()
+    if AS_IS in names:
+        raise UsageError(
+            f"Cannot use the changes {safe_text(text, 60)!r}",
+            f"{AS_IS} is the model without changes",
+            f"name it alone: --changes {AS_IS},fp16",
+        )
     for name in names:
         if name not in _KNOWN:
             near = difflib.get_close_matches(name.lower(), (AS_IS, *_KNOWN), n=1)
@@ -82,7 +88,14 @@ def changes_named(text: str) -> ComparedChanges:
                 f"the changes are {AS_IS}, {', '.join(_KNOWN)}",
                 f"did you mean {near[0]}?" if near else "docs/compare.md explains them",
             )
-    return tuple(code for code in _KNOWN if code in names)
+    if sum(name in PRECISIONS for name in names) > 1:
+        raise UsageError(
+            f"Cannot use the changes {safe_text(text, 60)!r}",
+            "two of them change the arithmetic",
+            "compare them one by one: --changes as-is,fp16,int8-dynamic",
+        )
+    included = {each for code, others in INCLUDES.items() if code in names for each in others}
+    return tuple(code for code in _KNOWN if code in names or code in included)
 
 
 def changed_file(path: Path, changes: ComparedChanges, plan: InputPlan, folder: Path) -> Path:

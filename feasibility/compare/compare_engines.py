@@ -27,7 +27,7 @@ from feasibility.records.model_reading import ModelReading
 from feasibility.records.shared_fields import Notice
 from feasibility.records.workload import EngineName
 from feasibility.runners.child_protocol import Loaded
-from feasibility.runners.engines import ENGINES
+from feasibility.runners.engines import ENGINES, require_format
 from feasibility.temporary_folders import scratch_folder
 
 
@@ -53,6 +53,8 @@ def compare_engines(
     steps = Steps(progress, len(engines))
     steps.show_reading()
     reading = read_to_run(path, options)
+    for engine in engines:
+        require_format(engine, reading.facts.format)
     models: list[ModelInTurn] = []
     outputs: list[ComparedOutputs] = []
     notices: list[Notice] = []
@@ -63,8 +65,9 @@ def compare_engines(
         for number, engine in enumerate(engines):
             own = dataclasses.replace(options, engine=engine)
             try:
-                if models and _is_same_again(reading, own, models):
-                    notices.append(_same_precision(engine))
+                precision = _known_precision(reading, own, models)
+                if precision is not None:
+                    notices.append(_same_precision(engine, precision))
                     continue
                 loaded, conversion = _loadable(reading, own, stack)
                 drift = None if check is None else _drift_of(check, loaded, own, conversion)
@@ -93,7 +96,7 @@ def compare_engines(
         round_count = measure_in_turns(models, steps.show_round)
     sides = [Side(model.profile, model.series) for model in models]
     return compare_profiles(
-        [model_subject(path, model.profile.workload.engine) for model in models],
+        [model_subject(path) for _ in models],
         sides,
         outputs=outputs,
         round_count=round_count,
@@ -133,10 +136,10 @@ def _require_two(engines: Sequence[EngineName]) -> None:
         )
 
 
-def _is_same_again(
+def _known_precision(
     reading: ModelReading, options: MeasureOptions, models: Sequence[ModelInTurn]
-) -> bool:
-    """Whether an engine chooses the type in which it was measured already."""
+) -> str | None:
+    """The type that an engine chooses itself, if it was measured in this type already."""
     passes = local_passes(reading.path, options)
     known = {
         model.profile.workload.precision
@@ -144,15 +147,17 @@ def _is_same_again(
         if model.passes.engine.child == passes.engine.child and not passes.engine.converts
     }
     if not known - {None}:
-        return False
-    return passes.finished(passes.brief(models[0].plan, 1)).sent(Loaded).precision in known
+        return None
+    chosen = passes.finished(passes.brief(models[0].plan, 1)).sent(Loaded).precision
+    return chosen if chosen in known else None
 
 
-def _same_precision(engine: EngineName) -> Notice:
+def _same_precision(engine: EngineName, precision: str) -> Notice:
     title = ENGINES[engine].title
     return Notice(
         code="same-precision",
-        message=f"{engine} is left out: on this processor, {title} computes in float32 by default",
+        message=f"{engine} is left out: on this processor, {title} computes in {precision} by "
+        "default",
     )
 
 

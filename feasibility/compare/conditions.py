@@ -22,9 +22,9 @@ def condition_differences(
     """The conditions of a profile, that of the subject with this label, that differ."""
     differences = []
     # Engines are compared on purpose; two versions of one engine are another condition.
-    is_other_engine = reference.workload.engine != other.workload.engine
+    engines = [each.workload.engine.partition("-")[0] for each in (reference, other)]
     for condition in _CONDITIONS:
-        if is_other_engine and condition.code in _OF_ONE_ENGINE:
+        if condition.code == "runtime" and engines[0] != engines[1]:
             continue
         before, after = condition.text(reference), condition.text(other)
         if before is not None and after is not None and before != after:
@@ -80,7 +80,6 @@ def _peaks(profile: Profile) -> str | None:
 
 
 _OWN: Final = "feasibility"
-_OF_ONE_ENGINE: Final = frozenset({"runtime", "provider"})
 _WORK: Final[tuple[Affected, ...]] = ("work", "memory", "time")
 _RUNS: Final[tuple[Affected, ...]] = ("memory", "time")
 _CONDITIONS: Final = (

@@ -9,6 +9,7 @@ from feasibility.compare.runs_in_turns import ModelInTurn
 from feasibility.compare.subjects import LABELS
 from feasibility.errors import ChangeError
 from feasibility.measure.model_outputs import model_outputs
+from feasibility.measure.passes import names_of_outputs
 from feasibility.output_drift import drift_between, require_comparable
 from feasibility.records.comparison import ComparedOutputs
 from feasibility.records.drift import Drift
@@ -52,7 +53,7 @@ def _drift(first: ModelInTurn, known: dict[int, Outputs], model: ModelInTurn) ->
     reference: list[Outputs] = []
     outputs: list[Outputs] = []
     # Outputs are compared by position, and have the names of the first model.
-    names = [each.name for each in first.reading.facts.outputs]
+    names = names_of_outputs(first.reading)
 
     def outputs_of(runs: ModelInTurn, seed: int) -> Outputs:
         return model_outputs(runs.passes, runs.plan, seed).named(names)
@@ -60,11 +61,12 @@ def _drift(first: ModelInTurn, known: dict[int, Outputs], model: ModelInTurn) ->
     count = _SAMPLE_COUNT if model.plan.has_random_inputs else 1
     for seed in range(model.options.seed, model.options.seed + count):
         if seed not in known:
-            known[seed] = outputs_of(first, seed)
+            found = outputs_of(first, seed)
+            require_comparable([found])
+            known[seed] = found
         reference.append(known[seed])
         outputs.append(outputs_of(model, seed))
         drift = drift_between(reference, outputs)
         if drift.is_identical:
             return drift
-    require_comparable(reference)
     return drift

@@ -13,7 +13,7 @@ from feasibility.json_documents import read_document
 from feasibility.records.comparison import SubjectKind
 from feasibility.records.profile import Profile
 from feasibility.records.session_options import SessionOptions
-from feasibility.records.workload import STEADY_ENVIRONMENT, EngineName, RuntimeSettings
+from feasibility.records.workload import STEADY_ENVIRONMENT, RuntimeSettings
 from feasibility.text import safe_text
 
 LABELS: Final = "ABCDEF"
@@ -38,12 +38,11 @@ class Subject:
     settings: RuntimeSettings = field(default_factory=RuntimeSettings)
     recipe: str = "as-is"
     threads: int | None = None
-    engine: EngineName = "onnxruntime"
 
 
-def model_subject(path: Path, engine: EngineName = "onnxruntime") -> Subject:
+def model_subject(path: Path) -> Subject:
     """A model file, to be measured with default settings."""
-    return Subject(path=path, kind="model", model=path, engine=engine)
+    return Subject(path=path, kind="model", model=path)
 
 
 def profile_subject(path: Path, profile: Profile) -> Subject:

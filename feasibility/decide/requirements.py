@@ -29,6 +29,7 @@ class Requirements:
         storage_budget_bytes: Limit of the model's files on local devices.
         threads: Threads on the device's CPU; None for the best number up to four.
         runtime: What runs the model there, a key of `RUNTIME_NAMES`.
+        is_runtime_asked: False if the engine of the profile may replace it.
         rate_per_s: Inferences per second to keep up with.
         realtime_ns: Signal that one inference covers.
         upload_bytes: Bytes that one request sends; None for the raw tensors.
@@ -42,6 +43,7 @@ class Requirements:
     role: Role | None = None
     threads: int | None = None
     runtime: str = DEFAULT_RUNTIME
+    is_runtime_asked: bool = False
     rate_per_s: float | None = None
     realtime_ns: int | None = None
     upload_bytes: int | None = None
@@ -53,6 +55,6 @@ class Requirements:
 
 def for_engine(requirements: Requirements, engine: EngineName) -> Requirements:
     """The requirements, with the runtime that belongs to an engine if the user asked for none."""
-    if requirements.runtime != DEFAULT_RUNTIME:
+    if requirements.is_runtime_asked:
         return requirements
     return replace(requirements, runtime=PROJECTED_AS.get(engine, DEFAULT_RUNTIME))

@@ -104,7 +104,7 @@ def figure_notes(result: Fit, profile: Profile) -> Iterator[str]:
         )
     if result.requirements.device is not None:
         yield (
-            "Projected memory is the upper end of an 80 % interval, and the projected time is the "
+            "Projected memory is the upper end of its interval, and the projected time is the "
             "likely one. All other figures were measured on the machine that is named below."
         )
 

@@ -194,12 +194,11 @@ def _measured_lines(
     yield f"Threads: {options.threads}. Runs after warm-up: {profile.workload.run_count}."
     if chosen.changes:  # the figures of an unchanged model are those of the default allocator
         yield from _allocator_lines(options, profile)
-    limits = (result.requirements.memory_bytes, result.requirements.floor_bytes)
-    limit_bytes = min((each for each in limits if each is not None), default=None)
+    limit_bytes = result.requirements.enforced_bytes
     if result.proof_outcome is not None and limit_bytes is not None:
         yield (
-            f"With {format_bytes(limit_bytes)} above the baseline, enforced by the kernel, it "
-            f"{_PROOFS[result.proof_outcome]}."
+            f"With {format_bytes(limit_bytes)} above the baseline, enforced by the kernel, the "
+            f"model {_PROOFS[result.proof_outcome]}."
         )
     for notice in result.warnings:
         message = safe_text(notice.message.rstrip("."), 500)

@@ -166,8 +166,9 @@ def _notices(
         yield Notice(
             code="custom-operators",
             message=f"no standard build of LiteRT has the operators {_named(custom)}",
-            hint="those that begin with Flex need TensorFlow's operators, others a runtime that "
-            "is built with them; nothing is loaded because a model asks",
+            hint="operators that begin with Flex need a runtime with TensorFlow's operators, "
+            "others a runtime that contains them; feasibility loads no library that a model "
+            "requests",
         )
     others = model.signature_graphs - {0}
     if others:
@@ -186,7 +187,7 @@ def _notices(
     if any(node.op_class != "other" for node in unknown):
         yield Notice(
             code="unknown-shapes",
-            message="the file leaves sizes open that depend on data or on operators without a "
+            message="some sizes depend on data, or on operators without a "
             "rule, so the work of some nodes is not known",
         )
 

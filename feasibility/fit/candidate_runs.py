@@ -17,7 +17,7 @@ from feasibility.measure.latency_percentiles import percentile
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.memory_figures import memory_of
 from feasibility.measure.model_outputs import model_outputs
-from feasibility.measure.passes import Passes, local_passes
+from feasibility.measure.passes import Passes, local_passes, names_of_outputs
 from feasibility.records.facts import ModelFacts, ModelledMemory
 from feasibility.records.model_reading import ModelReading
 from feasibility.records.profile import Profile
@@ -66,11 +66,6 @@ class Variant:
             external_bytes=sum(file.stat().st_size for file in others),
             external_files=(),
         )
-
-    @property
-    def output_names(self) -> list[str]:
-        """Names of the outputs by position."""
-        return [each.name for each in self.reading.facts.outputs]
 
     def modelled(self, changes: ChangeSet) -> tuple[ModelledMemory, ...]:
         """Modelled memory of these files with the settings of a set of changes."""
@@ -127,7 +122,7 @@ class CandidateRuns:
 
     def outputs(self, plan: InputPlan, seed: int) -> Outputs:
         """Outputs of one run by name."""
-        return model_outputs(self.passes, plan, seed).named(self.variant.output_names)
+        return model_outputs(self.passes, plan, seed).named(names_of_outputs(self.variant.reading))
 
 
 def latency_ratio(

@@ -236,10 +236,7 @@ def _found(
     if chosen is not None and not was_interrupted:
         measured = workshop.measured_by_changes.get(chosen.changes, workshop.baseline)
         profile = measured.profile
-        # Later candidates may have left other nodes in float.
-        workshop.files.leave_in_float(chosen.float_nodes)
-        runs = workshop.runs(chosen.changes) if chosen.changes else workshop.original
-        model = runs.variant.path
+        model = workshop.runs_of(chosen).variant.path
         emulated = () if measured.emulated is None else (measured.emulated.host.arch,)
         loads_on = (baseline.host.arch, *emulated)
     elif chosen is None and not was_interrupted:

@@ -144,7 +144,7 @@ def _with_threads(found: FitCandidate, threads: int, workshop: CandidateWorkshop
         return Offer(threads=threads, changes=found.changes, latency_ns=there.latency_ns)
     if not workshop.has_time():
         return None
-    runs = workshop.runs(found.changes) if found.changes else original
+    runs = workshop.runs_of(found)
     options = dataclasses.replace(workshop.options, threads=threads)
     threaded = CandidateRuns(runs.variant, found.changes, options, original.plan)
     try:

@@ -11,7 +11,7 @@ from feasibility.fit.candidate_runs import CandidateRuns
 from feasibility.measure.build_profile import PassResults, build_profile
 from feasibility.measure.memory_figures import memory_of
 from feasibility.measure.model_outputs import model_outputs
-from feasibility.measure.passes import connected_passes
+from feasibility.measure.passes import connected_passes, names_of_outputs
 from feasibility.records.device import Device
 from feasibility.records.profile import Profile
 from feasibility.records.workload import InputPlan
@@ -64,4 +64,4 @@ def run_on_target(runs: CandidateRuns, device: Device, sample: InputPlan, seed: 
         plain = found.result
         results = PassResults(runs.plan, plain, defaults=[memory_of(plain)], steady=steady)
         profile = build_profile(reading, passes, results)
-    return TargetRun(profile, found.named(variant.output_names))
+    return TargetRun(profile, found.named(names_of_outputs(variant.reading)))

@@ -150,6 +150,13 @@ class CandidateWorkshop:
         self.files.keep(changes, self.kept)
         return CandidateRuns(variant, changes, self.options, self.original.plan)
 
+    def runs_of(self, candidate: FitCandidate) -> CandidateRuns:
+        """Runs of a candidate with its own nodes in float; later ones may have left others."""
+        if not candidate.changes:
+            return self.original
+        self.files.leave_in_float(candidate.float_nodes)
+        return self.runs(candidate.changes)
+
     def survives(self, changes: ChangeSet) -> bool:
         """Whether the kernel lets a model run under the memory targets; True if unknown."""
         proof = self.prove(self.runs(changes) if changes else self.original)

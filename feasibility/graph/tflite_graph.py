@@ -255,7 +255,10 @@ class _Builder:
     def _bodies(
         self, operator: TfliteOperator, shapes: Sequence[Shape | None], depth: int
     ) -> tuple[TypedGraph, ...]:
-        """The subgraphs that an operator runs; none if that leads too far or out of the file."""
+        """The subgraphs that an operator runs.
+
+        None if they are nested too deep, too many, or not in the file.
+        """
         runs = _BODIES.get(operator.builtin)
         if runs is None:
             return ()

@@ -13,7 +13,6 @@ from feasibility.text import safe_text
 from feasibility.units import format_bytes
 
 _MESSAGE_LIMIT: Final = 400
-_ENGINE: Final = "ONNX Runtime"
 
 # Text of the runtime in front of the sentence that matters.
 _PREAMBLES: Final = tuple(
@@ -110,7 +109,7 @@ _LOAD_RULES: Final = (
 
 
 def child_error(
-    result: ChildResult, model_name: str, ceiling_bytes: int | None, engine: str = _ENGINE
+    result: ChildResult, model_name: str, ceiling_bytes: int | None, engine: str
 ) -> FeasibilityError:
     """The error that says how the child ended, in which phase, and what to do."""
     failed = result.event(Failed)
@@ -166,7 +165,7 @@ def _reported_error(
         return HostError(
             f"Cannot start {engine}",
             cleaned(failed.message),
-            "install it and numpy again with the same Python",
+            "install its package and numpy again, with the Python that measures",
         )
     if is_out_of_memory(failed):
         free = f"the {format_bytes(ceiling)} that are free" if ceiling else "is free"

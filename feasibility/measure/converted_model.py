@@ -62,7 +62,8 @@ def converted_model(reading: ModelReading, options: MeasureOptions) -> Iterator[
         after = dataclasses.replace(local_passes(target, options), output_names=names)
         drift = EngineOutputs(before, plan, list(names), folder).checked(after)
         own_bytes = target.stat().st_size
-        all_bytes = sum(file.stat().st_size for file in folder.glob(f"{target.name}*"))
+        written = [file for file in folder.iterdir() if file.name.startswith(target.name)]
+        all_bytes = sum(file.stat().st_size for file in written)
         facts = replace(
             reading.facts,
             path=str(target),

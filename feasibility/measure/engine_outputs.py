@@ -54,8 +54,9 @@ class EngineOutputs:
         """
         if not self._known:
             self._plans = [*_varied(self.plan, self.folder)]
-            self._known = self._outputs(self.passes)
-            require_comparable(self._known)
+            known = self._outputs(self.passes)
+            require_comparable(known)
+            self._known = known
         drift = drift_between(self._known, self._outputs(other))
         for output in drift.outputs:
             _require_the_same(output)
@@ -69,18 +70,17 @@ class EngineOutputs:
 
 
 def _require_the_same(output: OutputDrift) -> None:
-    what = f"the output '{safe_text(output.name)}' is another one"
+    what = f"the output '{safe_text(output.name)}' differs too much"
     if output.cosine is not None and output.cosine < _LEAST_COSINE:
         raise ChangeError(
             _WHAT,
-            f"{what}: cosine similarity {format_similarity(output.cosine)}, at least "
+            f"{what}: cosine similarity {format_similarity(output.cosine)}, but at least "
             f"{_LEAST_COSINE} is needed",
         )
     if output.relative_ratio > _MOST_RELATIVE_RATIO:
         raise ChangeError(
             _WHAT,
-            f"{what}: it differs by more than {format_percent(_MOST_RELATIVE_RATIO)} of the "
-            "largest value",
+            f"{what}: by more than {format_percent(_MOST_RELATIVE_RATIO)} of the largest value",
         )
 
 

@@ -65,7 +65,7 @@ def measure_model(
     if runner is not None and runner.name != "local":
         raise UsageError(
             f"Cannot run the model with {ENGINES[options.engine].title} on {runner.name}",
-            "models are converted for it on this machine only",
+            "feasibility converts models for this engine on this machine only",
             "leave out --on, or use another engine",
         )
     with converted_model(reading, options) as converted:
@@ -200,6 +200,8 @@ class _FurtherPasses:
     def run_profile(self) -> None:
         """Time per node; with ONNX Runtime also memory of the arena."""
         self._next_step()
+        if self.passes.engine.child not in _TRACES:
+            return
         result = self.passes.ort_profile(self.results.plan, f"{self._folder_there}/trace")
         done = result.event(Done) if self._finished(result, "operator") else None
         if done is None or done.profile_path is None:

@@ -116,7 +116,11 @@ def other_runtime(versions: Mapping[str, str], engine: Engine, runner: str) -> t
     """A warning if another machine has another version of the engine than this one."""
     if runner == "local":
         return ()
-    there, here = versions.get(engine.package, ""), importlib.metadata.version(engine.package)
+    try:
+        here = importlib.metadata.version(engine.package)
+    except importlib.metadata.PackageNotFoundError:
+        return ()
+    there = versions.get(engine.package, "")
     return _warning_if(
         there != here,
         "other-runtime",
@@ -144,14 +148,14 @@ def gpu_memory_missing(why: str, hint: str = _GPU_HINT) -> Notice:
 
 
 def more_threads(done: Done, threads: int, engine: str) -> tuple[Notice, ...]:
-    """A warning if an engine used more threads than it was told to."""
+    """A warning if an engine used more threads than requested."""
     wall_ns = sum(done.samples_ns)
     used = done.all_processor_ns / wall_ns if wall_ns else 0.0
     return _warning_if(
         used > threads + _EXTRA_THREADS,
         "more-threads",
-        f"{engine} kept {format_number(used)} processors busy, although it was told to use "
-        f"{threads} thread{'s' * (threads > 1)}; its times are not those of {threads}",
+        f"{engine} kept {format_number(used)} processors busy with --threads "
+        f"{threads}; its times are not those of {threads} thread{'s' * (threads > 1)}",
         "compare it with engines that use as many: --threads N",
     )
 

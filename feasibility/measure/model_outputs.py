@@ -15,7 +15,7 @@ from feasibility.runners.child_process import ChildResult
 from feasibility.temporary_folders import scratch_folder
 
 if TYPE_CHECKING:
-    from feasibility.output_drift import Outputs
+    from feasibility.output_drift import Array, Outputs
 
 
 class ModelOutputs(NamedTuple):
@@ -25,11 +25,15 @@ class ModelOutputs(NamedTuple):
     result: ChildResult
 
     def named(self, names: Sequence[str]) -> Outputs:
-        """Outputs under these names, in order; further ones keep their position as name."""
-        return {
-            names[int(position)] if int(position) < len(names) else position: array
-            for position, array in self.by_position.items()
-        }
+        """Outputs under these names, in order.
+
+        Further ones, and those whose name an earlier one has, keep their position as name.
+        """
+        found: dict[str, Array] = {}
+        for position, array in self.by_position.items():
+            name = names[int(position)] if int(position) < len(names) else position
+            found[position if name in found else name] = array
+        return found
 
 
 def model_outputs(passes: Passes, plan: InputPlan, seed: int | None = None) -> ModelOutputs:

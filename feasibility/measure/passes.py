@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 
 from msgspec.structs import replace
 
-from feasibility.errors import ModelError
+from feasibility.errors import ModelError, UsageError
 from feasibility.measure.child_errors import child_error
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.model_file.open_model import format_of_file
@@ -105,9 +105,15 @@ def connected_passes(
 ) -> Iterator[Passes]:
     """The passes over one model on a runner; files there are removed when the block ends."""
     engine = _engine_for(reading.path, options)
+    if runner.name == "local":
+        require_installed(engine)
+    elif runner.name.startswith("emulate") and engine != "onnxruntime":
+        raise UsageError(
+            f"Cannot run the model with {ENGINES[engine].title} on {safe_text(runner.name)}",
+            "the emulator has ONNX Runtime only",
+            "measure on the device: --on ssh:HOST",
+        )
     with runner.connect(partial(files_to_stage, reading, options)) as session:
-        if session.runner_name == "local":
-            require_installed(engine)
         own = dataclasses.replace(options, engine=engine)
         passes = Passes(reading.path.absolute(), own, session, session.host.free_bytes)
         yield dataclasses.replace(passes, output_names=names_of_outputs(reading))

@@ -36,7 +36,7 @@ def flatbuffer_of(file: ModelFile, mark: str) -> Iterator[Flatbuffer]:
     except FlatbufferError as error:
         raise ModelError(
             f"Cannot read model '{safe_text(str(file.path))}'",
-            f"it has the mark of {mark}, but {error}",
+            f"it has the file identifier of {mark}, but {error}",
             "it is damaged or cut short; download or convert it again",
         ) from error
 

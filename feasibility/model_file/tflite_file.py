@@ -212,7 +212,8 @@ class _Reader:
         for position in (*inputs, *outputs):
             if not -1 <= position < tensor_count:
                 raise FlatbufferError(
-                    f"{safe_text(name, 60)} names tensor {position:,}, of {tensor_count:,}"
+                    f"{safe_text(name, 60)} refers to tensor {position:,}, but only "
+                    f"{tensor_count:,} exist"
                 )
         return TfliteOperator(name, is_custom, inputs, outputs, table.table(4))
 
@@ -323,5 +324,5 @@ def _unique_names(names: list[str], first: tuple[int, ...]) -> list[str]:
 
 def _at(items: Sequence[_Item], position: int, noun: str) -> _Item:
     if not 0 <= position < len(items):
-        raise FlatbufferError(f"it names {noun} {position:,}, of {len(items):,}")
+        raise FlatbufferError(f"it refers to {noun} {position:,}, but only {len(items):,} exist")
     return items[position]

@@ -1,4 +1,4 @@
-"""Which operators have a name of ONNX, but are others? Those of other domains.
+"""Which operators have the name of an ONNX operator, but belong to another domain?
 
 They get their domain as part of their name, so that no rule for the operator of ONNX applies.
 """

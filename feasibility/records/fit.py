@@ -113,9 +113,9 @@ class Offer(Record, frozen=True, kw_only=True):
         str, doc("What the smaller dim counts, for example samples or frames; may be empty.")
     ] = ""
     threads: Annotated[Count | None, doc("Number of intra-op threads, if there are more.")] = None
-    changes: Annotated[tuple[ChangeCode, ...], doc("Changes that it needs too.")] = ()
+    changes: Annotated[tuple[ChangeCode, ...], doc("Changes that the offer needs too.")] = ()
     memory_bytes: Annotated[
-        Bytes | None, doc("Peak; modelled for a smaller workload, null on a device.")
+        Bytes | None, doc("Peak; modelled for a smaller workload; null for threads on a device.")
     ] = None
     latency_ns: Annotated[
         Nanoseconds | None,

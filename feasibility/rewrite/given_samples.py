@@ -139,7 +139,9 @@ def _checked(path: Path, member: str | None, spec: InputSpec, what: str) -> _Arr
     expected = dtype_on_disk(spec.dtype)
     if header.dtype != expected:
         raise InputError(
-            what, f"{name} is {header.dtype}, expected {expected}", f"array.astype('{expected}')"
+            what,
+            f"{name} is {header.dtype}, expected {expected}",
+            f"convert it: array.astype('{expected}')",
         )
     shape = header.shape
     count = _sample_count(shape, spec.shape)

@@ -9,7 +9,7 @@ from feasibility.records.facts import ModelFormat
 
 # What the model is, and what to do.
 _REFUSED: Final[dict[ModelFormat, tuple[str, str]]] = {
-    "ort": ("it is in ORT format", "use the ONNX model that it was made from"),
+    "ort": ("it is in ONNX Runtime format", "use the ONNX model that it was made from"),
     "tflite": (
         "it is a TensorFlow Lite model, and only ONNX models can be changed",
         "convert it with `python -m tf2onnx.convert --tflite FILE.tflite --output model.onnx`",

@@ -53,7 +53,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         engine: Module of the child program that runs the model, without `engine_`.
         variant: One of several ways to use the engine; see `runners/engines.py`.
-        output_names: Outputs in order, for engines that have to be told.
+        output_names: Names of the outputs in order, for engines that need them.
         target_path: Where a conversion writes.
         optimize: False if the runtime takes the graph as it is.
         ceiling_bytes: Limit on private memory that the child sets on itself.

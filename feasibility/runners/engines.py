@@ -14,8 +14,8 @@ from feasibility.text import safe_text
 
 FORMAT_TITLES: Final[dict[ModelFormat, str]] = {
     "onnx": "ONNX",
-    "ort": "ORT format",
-    "tflite": "TFLite format",
+    "ort": "ONNX Runtime format",
+    "tflite": "TensorFlow Lite format",
 }
 
 
@@ -61,11 +61,10 @@ ENGINES: Final[dict[EngineName, Engine]] = {
 
 
 def engine_named(name: str) -> EngineName:
-    """The engine of that name, which is installed here.
+    """The engine of that name.
 
     Raises:
         UsageError: There is no such engine.
-        HostError: Its package is not installed.
     """
     found = next((each for each in ENGINES if each == name.lower()), None)
     if found is None:
@@ -75,7 +74,6 @@ def engine_named(name: str) -> EngineName:
             f"the engines are {', '.join(ENGINES)}",
             f"did you mean {near[0]}?" if near else "the default is onnxruntime",
         )
-    require_installed(found)
     return found
 
 
@@ -111,7 +109,7 @@ def require_format(name: EngineName, form: ModelFormat) -> None:
             f"Cannot run the model with {engine.title}",
             f"it is in {FORMAT_TITLES[form]}, and {engine.title} reads "
             f"{' and '.join(FORMAT_TITLES[each] for each in engine.reads)}",
-            f"use --engine {usual_engine(form)}",
+            f"the engine for this format is {usual_engine(form)}",
         )
 
 

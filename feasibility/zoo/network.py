@@ -81,7 +81,7 @@ class Network:
     nodes: list[Node] = field(default_factory=list)
     constants: list[Integers] = field(default_factory=list)
     weights: list[Weight] = field(default_factory=list)
-    _scalars: set[str] = field(default_factory=set)
+    _scalars: dict[str, float] = field(default_factory=dict)
 
     def input(
         self, name: str, *shape: int | str, dtype: Literal["float32", "int64"] = "float32"
@@ -108,10 +108,16 @@ class Network:
         return name
 
     def scalar(self, name: str, value: float) -> str:
-        """A float32 constant without axes; the network has one of each name."""
+        """A float32 constant without axes; the network has one of each name.
+
+        Raises:
+            ValueError: The constant of this name has another value.
+        """
         if name not in self._scalars:
-            self._scalars.add(name)
+            self._scalars[name] = value
             self.weight(name, centre=value)
+        if self._scalars[name] != value:
+            raise ValueError(f"{name} is {self._scalars[name]}, not {value}")
         return name
 
     def table(self, name: str, *shape: int, values: Iterable[float]) -> str:

@@ -85,7 +85,9 @@ class Consumers:
         """Elements of an input that is a small initializer."""
         tensor = self._tensor(node, position)
         value = None if tensor is None else tensor_value(tensor)
-        return None if value is None else tuple(int(item) for item in value.reshape(-1))
+        if value is None or value.dtype.kind not in "iu":
+            return None
+        return tuple(int(item) for item in value.reshape(-1))
 
     def _tensor(self, node: NodeProto, position: int) -> TensorProto | None:
         return self._weights.get(node.input[position]) if position < len(node.input) else None

@@ -99,10 +99,10 @@ def unlimited_run(child: GroupedChild) -> LimitedRun:
 
 
 def limited_run(
-    child: GroupedChild, limit_bytes: int, unlimited: LimitedRun, model_name: str
+    child: GroupedChild, limit_bytes: int, unlimited: LimitedRun, passes: Passes
 ) -> LimitedRun:
     """The record of a run under a limit; raises an error if something else ended it."""
-    ended_by = _ended_by(child, model_name)
+    ended_by = _ended_by(child, passes)
     outcome = _OUTCOMES.get(ended_by, "killed")
     run = _record(child, limit_bytes, unlimited, outcome, ended_by)
     if run.outcome == "survived" and is_slowed(run, THRASHING_RATIO):
@@ -123,7 +123,7 @@ def is_slowed(run: LimitedRun, ratio: float) -> bool:
     return run.reread_per_run_bytes is None or run.reread_per_run_bytes >= PAGE_BYTES
 
 
-def _ended_by(child: GroupedChild, model_name: str) -> EndedBy:
+def _ended_by(child: GroupedChild, passes: Passes) -> EndedBy:
     """What ended a limited child; raises an error if it was not the limit."""
     result, counted = child.result, child.final_usage
     if result.ending == "done":
@@ -138,7 +138,7 @@ def _ended_by(child: GroupedChild, model_name: str) -> EndedBy:
         return "oom-killer"
     if result.signal_number is not None and result.signal_number in _CRASHES:
         return "crash"
-    raise child_error(result, model_name, None)
+    raise child_error(result, passes.model_path.name, None, passes.engine.title)
 
 
 def _record(

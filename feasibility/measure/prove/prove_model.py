@@ -125,7 +125,7 @@ class _Prover:
         """Runs the model under a limit."""
         self._show_progress(f"under {format_bytes(limit_bytes)}")
         child = self._run(self.plan, limit_bytes + self.baseline_bytes, timeout_s)
-        run = limited_run(child, limit_bytes, self.unlimited, self.reading.path.name)
+        run = limited_run(child, limit_bytes, self.unlimited, self.passes)
         self.runs.append(run)
         self.results.append(bisection.LimitResult(limit_bytes, _state(run)))
         return run

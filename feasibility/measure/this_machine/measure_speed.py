@@ -177,7 +177,7 @@ def _failure(result: ChildResult, free_bytes: int) -> MeasurementError:
             f"small models took longer than {result.timeout_s:g} s",
             "close other programs and try again",
         )
-    cause = child_error(result, "timing models", free_bytes)
+    cause = child_error(result, "timing models", free_bytes, "ONNX Runtime")
     failed = result.event(Failed)
     is_short = failed is not None and is_out_of_memory(failed)
     hint = f"close other programs; {_ENOUGH_TEXT} is enough" if is_short else cause.hint

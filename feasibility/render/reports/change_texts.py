@@ -70,9 +70,9 @@ CHANGE_TEXTS: Final[dict[ChangeCode, ChangeText]] = {
     "merged-weights": ChangeText(
         "weights merged",
         "merged",
-        "weights that the model holds twice are there once, also if one of them is transposed. "
-        "All weights are in a file beside the model",
-        "one more file; the operator FusedMatMul of ONNX Runtime may be in the model, which other "
+        "a weight that the model holds twice is stored once, also if the second copy is "
+        "transposed. All weights are in a file beside the model",
+        "one more file; the model may use the operator FusedMatMul of ONNX Runtime, which other "
         "runtimes may not have",
     ),
     "fp16": ChangeText(
@@ -96,13 +96,13 @@ CHANGE_TEXTS: Final[dict[ChangeCode, ChangeText]] = {
     "int8-weights": ChangeText(
         "int8 weights",
         "int8 weights",
-        "weights of matrix products have 8 bits; the arithmetic stays in float",
+        "weights of matrix products have 8 bits; kernels may round activations to 8 bits too",
         "outputs differ slightly",
     ),
     "int4-weights": ChangeText(
         "int4 weights",
         "int4 weights",
-        "weights of matrix products have 4 bits; the arithmetic stays in float",
+        "weights of matrix products have 4 bits; kernels may round activations to 8 bits too",
         "outputs differ",
     ),
 }

@@ -31,7 +31,7 @@ def statistics_section(comparison: Comparison) -> Section | None:
         (Column("99th %", "right"), lambda each: known(_latency(each).p99_ns, format_duration)),
         *(factor if signal_ns is not None else ()),
     )
-    remarks = ["times of the runs of one process per subject, not in turns"]
+    remarks = ["times of the runs of one process per model, not in turns"]
     if signal_ns is not None:
         remarks.append(
             f"real-time factor: median divided by {format_duration(signal_ns)} of signal"

@@ -39,8 +39,8 @@ _WORKLOADS: Final = {
     "frames": f"{{}} frames instead of {{}} per run: {_PIECES}",
     "sequence": "sequences of {} instead of {}: cut longer ones",
     "batch": "batches of {} instead of {}: run more of them",
-    "height": "pictures with a height of {} instead of {}",
-    "width": "pictures with a width of {} instead of {}",
+    "height": "images with a height of {} instead of {}",
+    "width": "images with a width of {} instead of {}",
 }
 _PROOFS: Final[dict[Outcome, str]] = {
     "survived": "runs without a slowdown",

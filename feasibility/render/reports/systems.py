@@ -71,7 +71,7 @@ def _section(answered: AnsweredDocument) -> Section:
             )
             for number, device in enumerate(devices)
         ),
-        tone=lambda each: VERDICT_TONE[each.verdicts[-1].verdict],
+        tone=lambda each: VERDICT_TONE[each.verdicts[-1].verdict] if each.verdicts else "plain",
     )
     return Section(
         title,
@@ -104,7 +104,7 @@ def _projected_cell(each: AnsweredSystem) -> str:
 
 def _measured_text(host: Host) -> str:
     return (
-        f"briefly, on {host_text(host)}, CPU, 1 thread; projected: 80 % intervals for ONNX "
+        f"with few runs, on {host_text(host)}, CPU, 1 thread; projected: 80 % intervals for ONNX "
         "Runtime; target for sound: the time that it lasts; other targets: defaults of the "
         "devices; in brackets: number of tokens or layers. docs/systems.md compares all figures"
     )

@@ -53,8 +53,8 @@ ONNX_RUNTIME: Final = "onnxruntime"
 
 _MARKS: Final[dict[ReasonCode, str]] = {"over-limit": " !", "limit-inside-interval": " ?"}
 _OTHER_RUNTIME: Final = (
-    "memory is for ONNX Runtime; the other runtime reads another file format, and its operators "
-    "were not checked"
+    "memory is that of the measured runtime; the other runtime reads another file format, and its "
+    "operators were not checked"
 )
 
 
@@ -153,7 +153,8 @@ def common_legend(models: Sequence[ModelAssessment]) -> tuple[str, ...]:
 
 def _is_for_another_runtime(model: ModelAssessment) -> bool:
     """Whether times are for another runtime than the one that was measured."""
-    return model.runtime != ONNX_RUNTIME and model.profile.workload.engine == ONNX_RUNTIME
+    engine = model.profile.workload.engine.partition("-")[0]
+    return model.runtime != {"litert": "tflite"}.get(engine, engine)
 
 
 def _mark_remarks(model: ModelAssessment) -> tuple[str, ...]:

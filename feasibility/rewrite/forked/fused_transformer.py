@@ -42,7 +42,7 @@ def fuse_transformer(request: ChangeRequest) -> None:
     if not any(fused.get_fused_operator_statistics().values()):
         raise UselessChangeError(
             request.what,
-            "onnxruntime.transformers knows no pattern of its graph",
+            "onnxruntime.transformers found nothing to fuse",
             "it fuses encoders and decoders with attention; try another change",
         )
     changed = request.target.with_name("changed.onnx")

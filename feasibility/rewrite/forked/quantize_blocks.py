@@ -1,4 +1,4 @@
-"""How do weights become small integers with a scale per block, and everything else stays float?
+"""How do weights become small integers with a scale per block?
 
 `MatMul`, `Gemm` and `Gather` with constant float32 weights become `MatMulNBits` and
 `GatherBlockQuantized` of ONNX Runtime. One weight after the other is read, so that a large model

@@ -85,10 +85,9 @@ def described(error: Exception) -> dict[str, Any]:
     """Fields of the `failed` event for an error."""
     cause = error.__cause__ if isinstance(error, UnusableInput) else error
     fields: dict[str, Any] = {"error_type": type(cause).__name__, "message": str(cause)}
-    if isinstance(error, UnusableInput):
-        fields["input_name"] = error.input_name
-    if hasattr(error, "available_providers"):
-        fields["available_providers"] = error.available_providers
+    for name in ("input_name", "available_providers"):
+        if hasattr(error, name):
+            fields[name] = getattr(error, name)
     return fields
 
 

@@ -1,7 +1,7 @@
 """How is MNN used in the child? An engine: `__main__` says what it offers.
 
-It reads files of its own format, which `convert` writes. Its package prints on import, and its
-console script installs packages with pip, so only its binary modules are used.
+It reads files of its own format, which `convert` writes. Its console script installs packages with
+pip, so the converter is called in its binary module.
 """
 
 from __future__ import annotations
@@ -49,6 +49,8 @@ def convert(request: dict[str, Any]) -> None:
     ]  # fmt: skip
     if request["variant"] == "external weights":
         arguments.append("--saveExternalData")
+    # The converter keeps weights in a file of the current folder meanwhile.
+    os.chdir(os.path.dirname(request["target_path"]))
     tools.mnnconvert(arguments)
     if not os.path.exists(request["target_path"]):
         raise ValueError("the converter of MNN wrote no file")
@@ -82,7 +84,9 @@ def as_feeds(mnn: ModuleType, specs: list[dict[str, Any]], arrays: dict[str, Any
     feeds = {}
     for spec in specs:
         if spec["dtype"] not in types:
-            raise ValueError("MNN takes no input of the type " + spec["dtype"])
+            error = ValueError("MNN takes no input of the type " + spec["dtype"])
+            error.input_name = spec["name"]  # type: ignore[attr-defined]
+            raise error
         array = arrays[spec["name"]]
         if spec["dtype"] in ("int64", "bool"):
             array = array.astype("int32")
