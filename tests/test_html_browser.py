@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from benchmarks._chromium import PROGRAM, browser_tab
 from feasibility.records.assessment import Assessment
 from feasibility.render.html.page import render_page
 from tests import samples
-from tests.chromium import PROGRAM, browser_tab
 from tests.html_samples import HOSTILE, read_page, records, with_names
 
 pytestmark = [

@@ -24,9 +24,11 @@ def assessment_plots(model: ModelAssessment) -> Iterator[Plot]:
             [(each.low_bytes, each.likely_bytes, each.high_bytes) for each in memory],
             [each.budget_bytes for each in memory],
             ("memory", "limit", format_bytes_range),
-            "the runtime is included",
+            ("the runtime is included",),
         )
-    times = [shown_latency(found, model)[0] for found in devices]
+    shown = [shown_latency(found, model) for found in devices]
+    times = [time for time, _, _ in shown]
+    has_network = any(is_included for _, _, is_included in shown)
     scale = time_scale([each.high_ns or each.low_ns for each in times])
     if any(each.low_ns is not None for each in times):
         yield _interval_plot(
@@ -36,7 +38,7 @@ def assessment_plots(model: ModelAssessment) -> Iterator[Plot]:
             [(each.low_ns, each.likely_ns, each.high_ns) for each in times],
             [each.budget_ns for each in times],
             ("time", "target", format_duration_range),
-            "servers: the network is included",
+            ("servers: the network is included",) if has_network else (),
         )
 
 
@@ -47,7 +49,7 @@ def _interval_plot(
     figures: Sequence[tuple[int | None, int | None, int | None]],
     limits: Sequence[int | None],
     words: tuple[str, str, Callable[[int, int], str]],
-    remark: str,
+    remarks: tuple[str, ...],
 ) -> Plot:
     """One row per device: the interval in the colour of its verdict, likely value and limit."""
     axis, limit, range_text = words
@@ -80,7 +82,7 @@ def _interval_plot(
         tuple(series),
         scale.axis(axis, is_log=True),
         is_horizontal=True,
-        remarks=(remark,),
+        remarks=remarks,
     )
 
 

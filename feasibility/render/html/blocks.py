@@ -103,7 +103,7 @@ def _model_block(model: ModelAssessment, *, is_one_of_many: bool) -> Block:
     title = name_text(model.profile.model.name, 200)
     # The table of devices is not repeated: here it has intervals and can be sorted.
     lead, everything = (
-        [each for each in report if each is not None and each.grid != device_grid(model)]
+        [each for each in _without_plots(report) if each.grid != device_grid(model)]
         for report in (check_report(alone), check_report(alone, details=True))
     )
     remarks = model_legend(model) + (() if is_one_of_many else common_legend((model,)))
@@ -121,11 +121,20 @@ def _model_block(model: ModelAssessment, *, is_one_of_many: bool) -> Block:
 def _reported(name: str, kind: str, report: Report, plots: Iterable[Plot]) -> Block:
     """A block with a whole report: its rows above the plots, its long tables below them."""
     title = name_text(name, 200)
-    shown = [each for each in report if each is not None]
+    shown = _without_plots(report)
     is_table = [number > 0 and bool(each.title and each.grid) for number, each in enumerate(shown)]
     end = is_table.index(True) if True in is_table else len(shown)
     lead = tuple(_without_title(each, title) for each in shown[:end])
     return Block(title, kind, lead, plots=tuple(plots), rest=tuple(shown[end:]))
+
+
+def _without_plots(report: Report) -> list[Section]:
+    """The sections with more than a plot for terminals; the page has its own plots."""
+    return [
+        each
+        for each in report
+        if each is not None and (each.plot is None or each.rows or each.grid or each.remarks)
+    ]
 
 
 def _without_title(section: Section, title: str) -> Section:

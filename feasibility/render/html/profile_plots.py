@@ -6,6 +6,7 @@ import math
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Final
 
 from feasibility.records.anatomy import ArenaPeak, Timeline
@@ -29,7 +30,6 @@ from feasibility.units import (
     format_bytes,
     format_count,
     format_duration,
-    format_duration_range,
     format_number,
 )
 
@@ -198,7 +198,7 @@ def _histogram(samples: Sequence[int]) -> Plot:
     return Plot(
         "distribution of the times",
         "time of one run",
-        tuple(format_duration_range(*ends[index : index + 2]) for index in range(count)),
+        tuple(f"{format_duration(low)} to {format_duration(high)}" for low, high in pairwise(ends)),
         (Series("runs", "bars", tuple(map(float, counts)), tuple(map(str, counts))),),
         Axis("runs"),
         Axis("time of one run"),

@@ -109,8 +109,8 @@
           ctx.lineTo(at, area.bottom);
           const isRight = at > (area.left + area.right) / 2;
           ctx.textAlign = isRight ? "right" : "left";
-          ctx.textBaseline = "bottom";
-          ctx.fillText(mark.text, at + (isRight ? -4 : 4), area.bottom - 3 - 13 * row++);
+          ctx.textBaseline = "top";
+          ctx.fillText(mark.text, at + (isRight ? -4 : 4), area.top + 3 + 13 * row++);
         } else {
           if (at < area.top || at > area.bottom) continue;
           ctx.moveTo(area.left, at);
@@ -179,7 +179,10 @@
     const colours = { faint: css("faint-text"), line: css("line") };
     const onlyPoints = plot.series.every((series) => series.form === POINTS);
     const value = scaleOf(plot.value_axis, ends(plot), colours, !onlyPoints);
-    if (onlyPoints && !plot.value_axis.is_log) value.grace = "8%";
+    if (onlyPoints && !plot.value_axis.is_log) {
+      value.grace = "8%";
+      if (plot.series.some((series) => series.values.includes(0))) value.min = 0;
+    }
     const axis = plot.place_axis;
     let place;
     if (plot.places) {
@@ -196,6 +199,10 @@
     } else {
       place = { ...scaleOf({ title: axis.title }, null, colours), type: "category", offset: true };
       place.ticks.autoSkip = !plot.is_horizontal;
+      place.ticks.callback = function (value) {
+        const label = this.getLabelForValue(value), limit = this.chart.width < 420 ? 18 : 34;
+        return label.length > limit ? `${label.slice(0, limit - 1)}…` : label;
+      };
       place.grid = { display: false };
     }
     value.stacked = place.stacked = Boolean(plot.is_stacked);
