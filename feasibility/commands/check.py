@@ -82,7 +82,7 @@ def check(
         from feasibility.commands.measured_times import with_measured
 
         devices = with_measured(
-            devices, places.measured, threads=places.threads, runtime=requirements.runtime
+            devices, places.measured, threads=places.threads, runtime=places.runtime
         )
     with open_output(out.output, force=out.force) as file:
         from feasibility.render.reports.check import check_report

@@ -8,15 +8,9 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from feasibility.errors import HostError, UsageError
-from feasibility.records.facts import ModelFormat
+from feasibility.records.facts import FORMAT_TITLES, ModelFormat
 from feasibility.records.workload import EngineName
 from feasibility.text import safe_text
-
-FORMAT_TITLES: Final[dict[ModelFormat, str]] = {
-    "onnx": "ONNX",
-    "ort": "ONNX Runtime format",
-    "tflite": "TensorFlow Lite format",
-}
 
 
 class Engine(NamedTuple):
