@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+
 from feasibility.predict.projected_latency import DEFAULT_RUNTIME
 from feasibility.records.device import Role
 from feasibility.records.intervals import Network
