@@ -18,7 +18,7 @@ from feasibility.measure.engine_outputs import EngineOutputs
 from feasibility.measure.inputs_that_run import read_for, read_to_run
 from feasibility.measure.measure_model import measure_reading
 from feasibility.measure.measure_options import MeasureOptions, Progress, no_progress
-from feasibility.measure.passes import local_passes, names_of_outputs, passes_over
+from feasibility.measure.passes import names_of_outputs, passes_over
 from feasibility.records.comparison import ComparedOutputs, Comparison
 from feasibility.records.drift import Drift
 from feasibility.records.model_reading import ModelReading
@@ -62,8 +62,9 @@ def compare_engines(
         notices.append(_failed(engine, error))
 
     def leave_out_model(model: ModelInTurn, error: FeasibilityError) -> None:
+        assert model.options.engine is not None
         models.remove(model)
-        leave_out(model.profile.workload.engine, error)
+        leave_out(model.options.engine, error)
 
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(scratch_folder())
@@ -152,7 +153,7 @@ def _known_precision(
     reading: ModelReading, options: MeasureOptions, models: Sequence[ModelInTurn]
 ) -> str | None:
     """The type that an engine chooses itself, if it was measured in this type already."""
-    passes = local_passes(reading.path, options)
+    passes = passes_over(reading, options)
     known = {
         model.profile.workload.precision
         for model in models
