@@ -209,7 +209,7 @@ def test_a_model_that_fails_in_a_round_is_left_out_of_the_next() -> None:
     class Crashing(FakeModel):
         def take_times(self) -> None:
             super().take_times()
-            if len(self.series["latency"]) == 3:
+            if len(self.series["latency"]) >= 3:
                 raise error
 
     def models(*broken: str) -> Any:
