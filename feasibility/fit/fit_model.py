@@ -29,10 +29,10 @@ from feasibility.fit.search import Report, Search
 from feasibility.fit.targets import marked, missed, nearest
 from feasibility.fit.workshop import SEEDED_COUNT, CandidateWorkshop, Measured, figures_of
 from feasibility.measure.default_allocator_range import default_range, measure_range
-from feasibility.measure.inputs_that_run import first_that_runs, read_to_run
+from feasibility.measure.inputs_that_run import first_that_runs, read_for, read_to_run
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.memory_figures import memory_of
-from feasibility.measure.passes import local_passes
+from feasibility.measure.passes import passes_over
 from feasibility.measure.profiled_model import profiled_model
 from feasibility.measure.prove.prove_model import ProveOptions, prove_model
 from feasibility.paths import cache_dir
@@ -120,10 +120,9 @@ def _baseline(
     require_onnx(
         reading.facts.format, f"Cannot fit '{safe_text(reading.facts.name)}'", or_else="ort"
     )
-    passes = local_passes(reading.path, options)
+    passes = passes_over(reading, options)
     plan, plain = first_that_runs(reading, lambda each: passes.brief(each, 1), passes)
-    if plan.dims != reading.facts.dims:
-        reading = read_to_run(path, dataclasses.replace(options, dims=plan.dims), all_changes=True)
+    reading = read_for(plan, reading, options, all_changes=True)
     runs = CandidateRuns(Variant(reading.path.absolute(), reading), (), options, plan)
     profile = runs.profile()
     figures = figures_of(profile, 1.0, None)
