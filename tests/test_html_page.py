@@ -230,6 +230,11 @@ def test_every_record_type_has_a_page() -> None:
     assert {type(record) for record in RECORDS.values()} == set(RECORD_TYPES)
 
 
+def test_an_assessment_without_models_has_a_page() -> None:
+    page = read_page(render_page([Assessment(tool_version="0.1.0", models=())]))
+    assert "no models" in page.text
+
+
 def test_figures_that_were_not_measured_are_left_out() -> None:
     """A profile of another program may have nothing but a median."""
     profile = samples.profile()

@@ -74,6 +74,8 @@ def _assessment_blocks(assessment: Assessment) -> Iterator[Block]:
     """The table of all models and devices, then one block per model."""
     models = assessment.models
     is_many = len(models) > 1
+    if not models and not assessment.errors:
+        yield Block("no models", "check", ())
     if is_many:
         title = f"{counted(len(models), 'model')} on {_devices_text(models)}"
         marks = dict.fromkeys(remark for model in models for remark in mark_legend(model))

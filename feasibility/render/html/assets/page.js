@@ -41,7 +41,7 @@
     const many = values.length > 60;
     const isLimit = plot.is_horizontal && series.colour === "bad";
     return {
-      ...base, type: "line", showLine: false, borderColor: colour, backgroundColor: colour,
+      ...base, type: "line", showLine: false, clip: 10, borderColor: colour, backgroundColor: colour,
       pointStyle: isLimit ? "line" : "circle", pointRotation: 90, pointBorderWidth: isLimit ? 2.5 : 1,
       pointRadius: isLimit ? 9 : many ? 2.5 : 4, pointHoverRadius: isLimit ? 11 : 6,
     };
