@@ -12,10 +12,10 @@ from feasibility.render.reports.sections import (
     Row,
     counted,
     disk_text,
-    limited,
     name_text,
     shape_text,
 )
+from feasibility.text import limited
 from feasibility.units import (
     MIB,
     NOT_MEASURED,
