@@ -52,9 +52,9 @@ def _values(figures: Sequence[ComparedFigure]) -> list[int | None]:
 def _labels(comparison: Comparison) -> tuple[str, ...]:
     """Letter and last part of the path of each subject, or what differs in one model's settings."""
     paths = [each.path.rstrip("/").rpartition("/")[2] for each in comparison.subjects]
-    engines = [each.workload.engine for each in comparison.subjects]
+    engines = [each.workload.engine or each.workload.runtime for each in comparison.subjects]
     recipes = [each.workload.recipe for each in comparison.subjects]
-    columns = (paths, engines, recipes)
+    columns: tuple[list[str], ...] = (paths, engines, recipes)
     names = next((each for each in columns if len(set(each)) == len(each)), paths)
     return tuple(
         f"{each.label}: {name_text(name, 32)}"
