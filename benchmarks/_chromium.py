@@ -123,6 +123,10 @@ def browser_tab(folder: Path) -> Iterator[Tab]:
         for domain in ("Page", "Runtime", "Log", "Network"):
             tab.call(f"{domain}.enable")
         yield tab
+        # So that its processes end, too, and write no more files.
+        tab.session = ""
+        tab.call("Browser.close")
+        process.wait(timeout=20)
     finally:
         process.kill()
         process.wait()

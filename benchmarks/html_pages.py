@@ -69,7 +69,7 @@ def main() -> None:
 
 def opened_ms(page: bytes) -> float:
     """Milliseconds from the start of the navigation to the first frame with tables and plots."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         path = Path(folder) / "page.html"
         path.write_bytes(page)
         with browser_tab(Path(folder) / "browser") as tab:

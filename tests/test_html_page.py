@@ -40,8 +40,9 @@ LIBRARY_SHA256 = "87364cc2b2a76a6684929e7d6b80b18a897794db38400caff1fcf1791c6925
 
 ALLOWED_TAGS = {
     "html", "head", "meta", "title", "style", "body", "nav", "ul", "li", "a", "span", "main",
-    "section", "h2", "h3", "div", "table", "thead", "tbody", "tr", "th", "td", "p", "figure",
-    "figcaption", "canvas", "details", "summary", "footer", "script", "svg", "rect", "line",
+    "section", "header", "h1", "h2", "h3", "div", "table", "thead", "tbody", "tr", "th", "td",
+    "p", "figure", "figcaption", "canvas", "details", "summary", "footer", "script",
+    "svg", "rect", "line",
 }  # fmt: skip
 
 

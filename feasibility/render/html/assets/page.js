@@ -5,6 +5,8 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const root = document.documentElement;
   root.classList.add("js");
+  // Details are open without a script. Closed first, they are never laid out.
+  document.querySelectorAll("details").forEach((each) => { each.open = false; });
 
   const element = (name, text = "", attributes = {}) => {
     const made = document.createElement(name);
@@ -395,26 +397,20 @@
     tools.append(count);
     if (all.length > PAGE) tools.append(back, next);
     if (all.length > 3) box.querySelector(".scroll").before(tools);
-    printers.push((printing) => { state.printing = printing; show(); });
+    // Paper has all devices, and the nodes of the page that is shown.
+    if (table.choice !== null) printers.push((printing) => { state.printing = printing; show(); });
     show();
   }
 
   document.querySelectorAll(".data-table").forEach((box, index) => makeTable(box, data.tables[index]));
 
-  // Details are open without a script.
-  document.querySelectorAll("details").forEach((each) => { each.open = false; });
-
-  let opened = [];
   addEventListener("beforeprint", () => {
     root.classList.add("printing");
-    opened = [...document.querySelectorAll(".more:not([open])")];
-    opened.forEach((each) => { each.open = true; });
     printers.forEach((print) => print(true));
     boxes.forEach(draw);
   });
   addEventListener("afterprint", () => {
     root.classList.remove("printing");
-    opened.forEach((each) => { each.open = false; });
     printers.forEach((print) => print(false));
     redraw();
   });
