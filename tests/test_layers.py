@@ -19,7 +19,7 @@ PACKAGE = Path(feasibility.__file__).parent
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("__main__", "pytest_plugin"),
     ("commands",),
-    ("render.terminal", "render.ci"),
+    ("render.terminal", "render.ci", "render.html"),
     ("render.reports",),
     ("compare",),
     ("fit",),

@@ -24,7 +24,7 @@ from feasibility.commands.options import (
     ReportOptions,
     measure_options,
 )
-from feasibility.commands.output import open_output, print_result
+from feasibility.commands.output import open_outputs, print_result
 from feasibility.commands.progress import report_step
 from feasibility.commands.report_error import report_failure, report_message
 from feasibility.errors import EXIT_CANNOT_DO, EXIT_OK, EXIT_REQUIREMENT_NOT_MET
@@ -84,7 +84,7 @@ def check(
         devices = with_measured(
             devices, places.measured, threads=places.threads, runtime=places.runtime
         )
-    with open_output(out.output, force=out.force) as file:
+    with open_outputs(out.output, out.html, force=out.force) as files:
         from feasibility.render.reports.check import check_report
 
         assessment = assess_paths(
@@ -100,7 +100,7 @@ def check(
             assessment,
             lambda: check_report(assessment, details=out.details),
             as_json=out.json,
-            output=file,
+            output=files,
         )
     return _exit_code(assessment, targets.require, quiet=out.quiet)
 

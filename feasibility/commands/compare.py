@@ -16,7 +16,7 @@ from feasibility.commands.options import (
     ReportOptions,
     measure_options,
 )
-from feasibility.commands.output import open_output, print_result
+from feasibility.commands.output import open_outputs, print_result
 from feasibility.commands.progress import progress_on
 from feasibility.errors import UsageError
 
@@ -101,7 +101,7 @@ def compare(
             "both --engines and --changes are given",
             "compare engines first, then changes",
         )
-    with open_output(out.output, force=out.force) as file:
+    with open_outputs(out.output, out.html, force=out.force) as files:
         with progress_on("compare", quiet=out.quiet) as progress:
             if engines is not None:
                 comparison = _compare_engines(subjects or (), engines, options, progress)
@@ -115,7 +115,7 @@ def compare(
             comparison,
             lambda: compare_report(comparison, details=out.details),
             as_json=out.json,
-            output=file,
+            output=files,
         )
 
 

@@ -11,6 +11,7 @@ from feasibility.commands.option_groups import CommandApp, argument, option
 from feasibility.commands.options import (
     LONGEST_S,
     OUTPUT,
+    HtmlOption,
     InputOptions,
     JsonOption,
     MeasuringOptions,
@@ -19,7 +20,7 @@ from feasibility.commands.options import (
     TimeoutOption,
     measure_options,
 )
-from feasibility.commands.output import print_result
+from feasibility.commands.output import open_outputs, print_result
 from feasibility.commands.progress import progress_on
 from feasibility.errors import (
     EXIT_INTERRUPTED,
@@ -108,7 +109,8 @@ class FolderOptions:
     output: Path | None = option(
         "--output -o DIR", "Write the files to deploy and their loading code into this folder."
     )
-    force: bool = option("--force", "Replace the files of an earlier run.", default=False)
+    html: HtmlOption = None
+    force: bool = option("--force", "Replace files that exist.", default=False)
     json: JsonOption = False
     quiet: QuietOption = False
     details: bool = option(
@@ -146,17 +148,23 @@ def fit(
 
     if out.output is not None:
         refuse_existing(out.output, model.name, force=out.force)
-    with (
-        progress_on(model.name, quiet=out.quiet) as progress,
-        fit_model(model, options, wanted, _reporter(progress)) as found,
-    ):
-        answer = found.fit
-        if out.output is not None and found.model is not None and found.profile is not None:
-            files = write_deployment(
-                out.output, found.model, answer, found.profile, force=out.force
-            )
-            answer = replace(answer, files=files, folder=str(out.output))
-    print_result(answer, lambda: fit_report(answer, details=out.details), as_json=out.json)
+    with open_outputs(None, out.html, force=out.force) as outputs:
+        with (
+            progress_on(model.name, quiet=out.quiet) as progress,
+            fit_model(model, options, wanted, _reporter(progress)) as found,
+        ):
+            answer = found.fit
+            if out.output is not None and found.model is not None and found.profile is not None:
+                files = write_deployment(
+                    out.output, found.model, answer, found.profile, force=out.force
+                )
+                answer = replace(answer, files=files, folder=str(out.output))
+        print_result(
+            answer,
+            lambda: fit_report(answer, details=out.details),
+            as_json=out.json,
+            output=outputs,
+        )
     if found.was_interrupted:
         return EXIT_INTERRUPTED
     return EXIT_OK if answer.chosen is not None else EXIT_REQUIREMENT_NOT_MET

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from feasibility.commands.option_groups import CommandApp
 from feasibility.commands.options import DimOption, ModelArgument, ReportOptions, parse_dims
-from feasibility.commands.output import open_output, print_result
+from feasibility.commands.output import open_outputs, print_result
 from feasibility.commands.progress import progress_on
 
 app = CommandApp()
@@ -19,7 +19,7 @@ def inspect(model: ModelArgument, *, dim: DimOption = None, out: ReportOptions) 
     activations that are in use at the same time. Weights are not loaded.
     """
     dims = parse_dims(dim)
-    with open_output(out.output, force=out.force) as file:
+    with open_outputs(out.output, out.html, force=out.force) as files:
         from feasibility.facts.read_model import inspect_model
         from feasibility.render.reports.inspect import inspect_report
 
@@ -27,5 +27,8 @@ def inspect(model: ModelArgument, *, dim: DimOption = None, out: ReportOptions) 
             progress(0, 1, "reading the graph")
             facts = inspect_model(model, dims=dims)
         print_result(
-            facts, lambda: inspect_report(facts, details=out.details), as_json=out.json, output=file
+            facts,
+            lambda: inspect_report(facts, details=out.details),
+            as_json=out.json,
+            output=files,
         )

@@ -16,7 +16,7 @@ from feasibility.commands.options import (
     ThreadsOption,
     measure_options,
 )
-from feasibility.commands.output import open_output, print_result
+from feasibility.commands.output import open_outputs, print_result
 from feasibility.errors import UsageError
 
 app = CommandApp()
@@ -57,7 +57,7 @@ def measure(
             "see `feasibility measure --help`",
         )
     options = measure_options(inputs, measuring, threads, engine)
-    with open_output(out.output, force=out.force) as file:
+    with open_outputs(out.output, out.html, force=out.force) as files:
         from feasibility.commands.profiles_of_path import imported, measure_on
         from feasibility.render.reports.measure import measure_report
 
@@ -70,5 +70,5 @@ def measure(
             profile,
             lambda: measure_report(profile, details=out.details),
             as_json=out.json,
-            output=file,
+            output=files,
         )
