@@ -63,6 +63,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("npy_header", "paths", "temporary_folders", "toml_key_errors"),
     ("text", "write_atomically"),
     ("units",),
+    ("system_differences",),
     ("errors",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from feasibility.commands.options import (
     measure_options,
 )
 from feasibility.commands.output import open_output, print_result
+from feasibility.commands.progress import progress_on
 from feasibility.errors import UsageError
 
 app = CommandApp()
@@ -65,7 +67,7 @@ def measure(
             profile = imported(import_, model)
         else:
             assert model is not None
-            profile = measure_on(on, model, options, quiet=out.quiet)
+            profile = measure_on(on, model, options, partial(progress_on, quiet=out.quiet))
         print_result(
             profile,
             lambda: measure_report(profile, details=out.details),

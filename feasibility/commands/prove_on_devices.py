@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from feasibility.commands.progress import progress_on
-from feasibility.commands.report_error import report_error
+from feasibility.commands.progress import Watch
 from feasibility.errors import FeasibilityError, UsageError
 from feasibility.text import safe_text
 
@@ -42,13 +41,12 @@ def with_proofs(
     model: ModelAssessment,
     devices: Sequence[Device],
     options: MeasureOptions,
-    *,
-    quiet: bool,
+    watch: Watch,
 ) -> ModelAssessment:
     """The assessment with one run under the memory limit of each device.
 
     Devices whose models run in GPU memory, and devices without a limit, are left out. If a
-    limit cannot be enforced, the error is printed and the assessment stays as it was.
+    limit cannot be enforced, `watch` hears of it and the assessment stays as it was.
     """
     on_gpu = {device.id for device in devices if device.runs_on == "gpu"}
     limits = {
@@ -59,9 +57,9 @@ def with_proofs(
     proofs: dict[int, DeviceProof] = {}
     try:
         for limit in sorted({limit for limit in limits.values() if limit > 0}):
-            proofs[limit] = _prove(path, limit, options, quiet=quiet)
+            proofs[limit] = _prove(path, limit, options, watch)
     except FeasibilityError as error:
-        report_error(error)
+        watch.failed(error)
     return replace(
         model,
         devices=tuple(
@@ -70,11 +68,11 @@ def with_proofs(
     )
 
 
-def _prove(path: Path, limit_bytes: int, options: MeasureOptions, *, quiet: bool) -> DeviceProof:
+def _prove(path: Path, limit_bytes: int, options: MeasureOptions, watch: Watch) -> DeviceProof:
     from feasibility.measure.prove.prove_model import ProveOptions, prove_model
     from feasibility.records.proof import DeviceProof
 
-    with progress_on(path.name, quiet=quiet) as progress:
+    with watch.progress_of(path.name) as progress:
         proof = prove_model(path, options, ProveOptions(memory_bytes=limit_bytes), progress)
     assert proof.verdict is not None  # a limit was asked for
     return DeviceProof(arch=proof.host.arch, limit_kind=proof.limit_kind, run=proof.verdict)

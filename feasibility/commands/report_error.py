@@ -9,6 +9,7 @@ import traceback
 from typing import Final
 
 from feasibility.errors import FeasibilityError
+from feasibility.system_differences import missing_call
 from feasibility.text import safe_text
 
 TRACEBACK_VARIABLE: Final = "FEASIBILITY_TRACEBACK"
@@ -32,7 +33,11 @@ def report_message(kind: str, message: str, hint: str = "") -> None:
 
 
 def bug_error(error: Exception) -> FeasibilityError:
-    """The error that reports an unexpected exception as a bug of this program."""
+    """The error for an unexpected exception: a call that this system lacks, else a bug here."""
+    missing = missing_call(error)
+    if missing is not None:
+        missing.__cause__ = error
+        return missing
     last_line = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
     bug = FeasibilityError(
         "This is a bug in feasibility",

@@ -45,6 +45,7 @@ from feasibility.runners.engines import (
     usual_engine,
 )
 from feasibility.runners.session import LocalSession, Runner, Session, StagedFile
+from feasibility.system_differences import require_linux
 from feasibility.text import safe_text
 from feasibility.units import SECOND_NS
 
@@ -106,6 +107,7 @@ def connected_passes(
     """The passes over one model on a runner; files there are removed when the block ends."""
     engine = _engine_for(reading.path, options)
     if runner.name == "local":
+        require_linux("Cannot measure")
         require_installed(engine)
     elif runner.name.startswith("emulate") and engine != "onnxruntime":
         raise UsageError(

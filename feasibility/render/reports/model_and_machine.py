@@ -12,6 +12,7 @@ from feasibility.render.reports.sections import (
     Row,
     counted,
     disk_text,
+    joined,
     limited,
     name_text,
     shape_text,
@@ -55,7 +56,9 @@ def _inputs_text(shapes: Sequence[str]) -> str:
 
 
 def host_row(profile: Profile) -> Row:
-    """The machine and the workload of the figures."""
+    """The machine and the workload of the figures; nothing was run for projected ones."""
+    if profile.method == "projected":
+        return Row("projected", "from the graph alone; nothing was run")
     place = host_text(profile.host)
     how = "emulated" if profile.method == "emulated" else "measured"
     source = f", by {name_text(profile.source, 60)}" if profile.source else ""
@@ -92,6 +95,8 @@ def workload_text(workload: Workload) -> str:
 
 def summary_rows(profile: Profile) -> tuple[Row, ...]:
     """Memory to reserve, peaks and time, for the first screen of `check`."""
+    if profile.method == "projected":
+        return (_modelled_row(profile),)
     rows = [reserve_row(profile)]
     memory = profile.memory
     if memory is not None:
@@ -107,6 +112,15 @@ def summary_rows(profile: Profile) -> tuple[Row, ...]:
         rows.append(Row("", text))
     rows.append(Row("time", _time_text(profile.latency)))
     return tuple(rows)
+
+
+def _modelled_row(profile: Profile) -> Row:
+    """Modelled memory per instruction set, for a model that was not run."""
+    texts = [
+        f"{format_bytes(each.peak_bytes)} on {each.isa}" for each in profile.model.modelled_memory
+    ]
+    end = ", without the runtime"
+    return Row("memory", f"modelled: {joined(texts)}{end}" if texts else NOT_MEASURED)
 
 
 def reserve_row(profile: Profile) -> Row:

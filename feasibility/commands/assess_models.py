@@ -1,0 +1,106 @@
+"""What is the assessment of several models? A failure of one does not stop the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from feasibility import __version__
+from feasibility.commands.profiles_of_path import ProfileSource, is_document, profiles_of
+from feasibility.commands.progress import Watch
+from feasibility.measure.measure_options import no_progress_of
+
+if TYPE_CHECKING:
+    from feasibility.decide.requirements import Requirements
+    from feasibility.records.assessment import Assessment, ModelAssessment
+    from feasibility.records.device import Device
+
+Item = TypeVar("Item")
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is asked about each model.
+
+    Args:
+        job_count: Models that are read at the same time, if they are not run.
+        prove: True to run each model under the memory limit of each device too.
+    """
+
+    devices: Sequence[Device]
+    requirements: Requirements
+    source: ProfileSource
+    job_count: int = 1
+    prove: bool = False
+
+
+def assess_models(paths: Sequence[Path], question: Question, watch: Watch) -> Assessment:
+    """Assessment of all models, in their order; `watch` hears of those that fail.
+
+    Raises:
+        Exception: What `watch.failed` raises.
+    """
+    from feasibility.commands.prove_on_devices import with_proofs
+    from feasibility.decide.recommendation import assess_model
+    from feasibility.records.assessment import Assessment, Failure
+    from feasibility.render.reports.assessment_texts import with_sentences
+
+    devices, source = question.devices, question.source
+    # The bars of models that are read at the same time would overwrite each other.
+    progress_of = no_progress_of if source.is_static and len(paths) > 1 else watch.progress_of
+
+    def attempt(path: Path) -> tuple[ModelAssessment, ...] | Exception:
+        try:
+            found = tuple(
+                with_sentences(assess_model(profile, devices, question.requirements, emulated))
+                for profile, emulated in profiles_of(path, devices, source, progress_of)
+            )
+            if question.prove:
+                found = tuple(
+                    with_proofs(path, model, devices, source.options, watch) for model in found
+                )
+        except Exception as error:  # noqa: BLE001 (the other models are still assessed)
+            return error
+        return found
+
+    models: list[ModelAssessment] = []
+    failures: list[Failure] = []
+    outcomes = _in_order(attempt, paths, question.job_count if source.is_static else 1)
+    for path, outcome in zip(paths, outcomes, strict=True):
+        if isinstance(outcome, Exception):
+            error = watch.failed(outcome)
+            failures.append(Failure(path=str(path), message=error.message, hint=error.hint))
+            continue
+        models += outcome
+        # The report comes last. A saved profile is assessed at once: its line would only
+        # repeat the report.
+        if len(paths) > 1 and not is_document(path):
+            for model in outcome:
+                watch.assessed(model)
+    return Assessment(tool_version=__version__, models=tuple(models), errors=tuple(failures))
+
+
+def _in_order(
+    function: Callable[[Item], Found], items: Sequence[Item], job_count: int
+) -> Iterator[Found]:
+    """The results in the order of the items, several computed at the same time.
+
+    Threads are enough: the work is done in reader processes.
+    """
+    if job_count < 2 or len(items) < 2:
+        yield from map(function, items)
+        return
+    import importlib
+    from concurrent.futures import ThreadPoolExecutor
+
+    # A process that is forked while another thread imports a module may wait for it forever.
+    importlib.import_module("feasibility.facts.model_facts")
+    pool = ThreadPoolExecutor(min(job_count, len(items)))
+    try:
+        yield from pool.map(function, items)
+    finally:
+        # After an interrupt, models that were not started are left out.
+        pool.shutdown(wait=False, cancel_futures=True)
