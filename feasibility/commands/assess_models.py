@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from feasibility.decide.requirements import Requirements
     from feasibility.records.assessment import Assessment, ModelAssessment
     from feasibility.records.device import Device
+    from feasibility.records.profile import Profile
 
 Item = TypeVar("Item")
 Found = TypeVar("Found")
@@ -37,7 +38,7 @@ class Question:
     prove: bool = False
 
 
-def assess_models(paths: Sequence[Path], question: Question, watch: Watch) -> Assessment:
+def assess_models(models: Sequence[Path | Profile], question: Question, watch: Watch) -> Assessment:
     """Assessment of all models, in their order; `watch` hears of those that fail.
 
     Raises:
@@ -50,37 +51,38 @@ def assess_models(paths: Sequence[Path], question: Question, watch: Watch) -> As
 
     devices, source = question.devices, question.source
     # The bars of models that are read at the same time would overwrite each other.
-    progress_of = no_progress_of if source.is_static and len(paths) > 1 else watch.progress_of
+    progress_of = no_progress_of if source.is_static and len(models) > 1 else watch.progress_of
 
-    def attempt(path: Path) -> tuple[ModelAssessment, ...] | Exception:
+    def attempt(asked: Path | Profile) -> tuple[ModelAssessment, ...] | Exception:
         try:
             found = tuple(
                 with_sentences(assess_model(profile, devices, question.requirements, emulated))
-                for profile, emulated in profiles_of(path, devices, source, progress_of)
+                for profile, emulated in profiles_of(asked, devices, source, progress_of)
             )
-            if question.prove:
+            if question.prove and isinstance(asked, Path):
                 found = tuple(
-                    with_proofs(path, model, devices, source.options, watch) for model in found
+                    with_proofs(asked, model, devices, source.options, watch) for model in found
                 )
         except Exception as error:  # noqa: BLE001 (the other models are still assessed)
             return error
         return found
 
-    models: list[ModelAssessment] = []
+    assessed: list[ModelAssessment] = []
     failures: list[Failure] = []
-    outcomes = _in_order(attempt, paths, question.job_count if source.is_static else 1)
-    for path, outcome in zip(paths, outcomes, strict=True):
+    outcomes = _in_order(attempt, models, question.job_count if source.is_static else 1)
+    for asked, outcome in zip(models, outcomes, strict=True):
         if isinstance(outcome, Exception):
             error = watch.failed(outcome)
-            failures.append(Failure(path=str(path), message=error.message, hint=error.hint))
+            path = str(asked) if isinstance(asked, Path) else asked.model.name
+            failures.append(Failure(path=path, message=error.message, hint=error.hint))
             continue
-        models += outcome
+        assessed += outcome
         # The report comes last. A saved profile is assessed at once: its line would only
         # repeat the report.
-        if len(paths) > 1 and not is_document(path):
+        if len(models) > 1 and isinstance(asked, Path) and not is_document(asked):
             for model in outcome:
                 watch.assessed(model)
-    return Assessment(tool_version=__version__, models=tuple(models), errors=tuple(failures))
+    return Assessment(tool_version=__version__, models=tuple(assessed), errors=tuple(failures))
 
 
 def _in_order(

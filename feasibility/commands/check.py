@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias, get_args
 
@@ -23,18 +24,26 @@ from feasibility.commands.options import (
     measure_options,
 )
 from feasibility.commands.output import open_output, print_result
-from feasibility.commands.progress import watch_on_stderr
+from feasibility.commands.progress import Watch, watch_on_stderr
 from feasibility.commands.report_error import report_message
 from feasibility.errors import EXIT_CANNOT_DO, EXIT_OK, EXIT_REQUIREMENT_NOT_MET, UsageError
 from feasibility.system_differences import usable_core_count
 from feasibility.text import safe_text
 
 if TYPE_CHECKING:
-    from feasibility.commands.assess_models import Question
     from feasibility.records.assessment import Assessment
+    from feasibility.records.profile import Profile
 
 app = CommandApp()
 
+RequireOption: TypeAlias = Annotated[
+    RequiredVerdict | None,
+    single_option(
+        "--require",
+        "Exit with 1 if any verdict is worse; `undecided` is always worse.",
+        heading=TargetOptions.heading,
+    ),
+]
 StaticOption: TypeAlias = Annotated[
     bool,
     single_option(
@@ -66,6 +75,7 @@ def check(
     ],
     *,
     targets: TargetOptions,
+    require: RequireOption = None,
     places: PlaceOptions,
     cloud: NetworkOptions,
     inputs: InputOptions,
@@ -84,23 +94,28 @@ def check(
     on this machine. With --static, nothing is run: figures are computed from the graph.
     --details also compares all devices: time with the network, energy, cost, bytes sent.
     """
-    question = _question(targets, places, cloud, inputs, measuring, on, jobs, is_static=static)
-    if places.prove:
-        from feasibility.commands.prove_on_devices import refuse_saved
-
-        refuse_saved(models, on)
     with open_output(out.output, force=out.force) as file:
-        from feasibility.commands.assess_models import assess_models
         from feasibility.render.reports.check import check_report
 
-        assessment = assess_models(models, question, watch_on_stderr(quiet=out.quiet))
+        assessment = assessment_of(
+            models,
+            targets=targets,
+            places=places,
+            cloud=cloud,
+            inputs=inputs,
+            static=static,
+            jobs=jobs,
+            on=on,
+            measuring=measuring,
+            watch=watch_on_stderr(quiet=out.quiet),
+        )
         print_result(
             assessment,
             lambda: check_report(assessment, details=out.details),
             as_json=out.json,
             output=file,
         )
-    return _exit_code(assessment, targets.require, quiet=out.quiet)
+    return _exit_code(assessment, require, quiet=out.quiet)
 
 
 def unmet(assessment: Assessment, required: RequiredVerdict) -> tuple[str, ...]:
@@ -117,23 +132,26 @@ def unmet(assessment: Assessment, required: RequiredVerdict) -> tuple[str, ...]:
     return tuple(missed)
 
 
-def _question(
+def assessment_of(
+    models: Sequence[Path | Profile],
+    *,
     targets: TargetOptions,
     places: PlaceOptions,
     cloud: NetworkOptions,
     inputs: InputOptions,
+    static: StaticOption = False,
+    jobs: JobsOption = None,
+    on: OnOption = None,
     measuring: MeasuringOptions,
-    on: str | None,
-    jobs: int | None,
-    *,
-    is_static: bool,
-) -> Question:
-    """What the options ask about each model.
+    watch: Watch,
+) -> Assessment:
+    """The assessment of models, of saved answers and of profiles.
 
     Raises:
         FeasibilityError: An option has no meaning, or contradicts another one.
+        Exception: What `watch.failed` raises about one model.
     """
-    if is_static:
+    if static:
         _refuse_options_of_runs(places, measuring, on)
     elif jobs is not None:
         raise UsageError(
@@ -144,9 +162,13 @@ def _question(
     options = measure_options(inputs, measuring, measuring_threads(places.threads, on))
     requirements = read_requirements(targets, places, cloud)
     from feasibility.catalogue.load_catalogue import chosen_devices
-    from feasibility.commands.assess_models import Question
+    from feasibility.commands.assess_models import Question, assess_models
     from feasibility.commands.profiles_of_path import ProfileSource
 
+    if places.prove:
+        from feasibility.commands.prove_on_devices import refuse_saved
+
+        refuse_saved(models, on)
     devices = chosen_devices(places.device)
     requirements = with_prices_by_id(requirements, devices)
     if places.measured is not None:
@@ -155,13 +177,14 @@ def _question(
         devices = with_measured(
             devices, places.measured, threads=places.threads, runtime=requirements.runtime
         )
-    return Question(
+    question = Question(
         devices=devices,
         requirements=requirements,
-        source=ProfileSource(options=options, on=on, is_static=is_static),
+        source=ProfileSource(options=options, on=on, is_static=static),
         job_count=jobs or usable_core_count(),
         prove=places.prove,
     )
+    return assess_models(models, question, watch)
 
 
 def _refuse_options_of_runs(

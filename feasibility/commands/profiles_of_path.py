@@ -46,13 +46,17 @@ def measure_on(
 
 
 def profiles_of(
-    path: Path, devices: Sequence[Device], source: ProfileSource, progress_of: ProgressOf
+    asked: Path | Profile, devices: Sequence[Device], source: ProfileSource, progress_of: ProgressOf
 ) -> tuple[tuple[Profile, tuple[Profile, ...]], ...]:
     """The profile of each model at a path, with those of other instruction sets for their memory.
 
-    A model is one; a saved assessment has one per model.
+    A model is one; a saved assessment has one per model. A profile stands for itself.
     """
     on, options = source.on, source.options
+    if not isinstance(asked, Path):
+        _require_projectable(Path(asked.model.name), asked)
+        return (_with_emulations(asked),)
+    path = asked
     if is_document(path):
         if on is not None:
             raise UsageError(

@@ -16,15 +16,17 @@ if TYPE_CHECKING:
     from feasibility.measure.measure_options import MeasureOptions
     from feasibility.records.assessment import ModelAssessment
     from feasibility.records.device import Device
+    from feasibility.records.profile import Profile
     from feasibility.records.proof import DeviceProof
 
 
-def refuse_saved(paths: Sequence[Path], on: str | None) -> None:
+def refuse_saved(models: Sequence[Path | Profile], on: str | None) -> None:
     """Refuse saved profiles and other machines, which cannot be limited here."""
-    saved = [path for path in paths if path.suffix == ".json"]
+    saved = [each for each in models if not isinstance(each, Path) or each.suffix == ".json"]
     if saved:
+        name = str(saved[0]) if isinstance(saved[0], Path) else saved[0].model.name
         raise UsageError(
-            f"Cannot prove {safe_text(str(saved[0]))!r}",
+            f"Cannot prove {safe_text(name)!r}",
             "a saved profile cannot be run",
             "give the model itself, or leave out --prove",
         )

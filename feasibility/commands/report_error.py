@@ -48,10 +48,15 @@ def bug_error(error: Exception) -> FeasibilityError:
     return bug
 
 
+def known_error(error: Exception) -> FeasibilityError:
+    """The exception as an error of this tool; an unexpected one as a bug."""
+    return error if isinstance(error, FeasibilityError) else bug_error(error)
+
+
 def report_failure(error: Exception) -> FeasibilityError:
     """Print why one model failed while others go on; an unexpected exception as a bug."""
     sys.stdout.flush()
-    known = error if isinstance(error, FeasibilityError) else bug_error(error)
+    known = known_error(error)
     report_error(known)
     return known
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from feasibility.records.changes import ChangeCode
 from feasibility.records.drift import Drift
 from feasibility.records.profile import Host, ProfiledModel
+from feasibility.records.rows import figures_of
 from feasibility.records.shared_fields import (
     AllocatorSetting,
     Bytes,
@@ -162,3 +163,7 @@ class Fit(Document, frozen=True, kw_only=True, tag="feasibility/fit/1"):
     folder: Annotated[str, doc("Folder of the files; empty if none was written.")] = ""
     is_complete: Annotated[bool, doc("False if time ran out or the search was stopped.")] = True
     warnings: Annotated[tuple[Notice, ...], doc("Warnings about these figures.")] = ()
+
+    def _usual_rows(self) -> list[dict[str, Any]]:
+        """One row per candidate, that without changes first."""
+        return [figures_of(each) for each in (self.baseline, *self.candidates)]

@@ -26,6 +26,7 @@ from feasibility.units import (
     format_factor,
 )
 
+NOT_RUN_ROW: Final = Row("projected", "from the graph alone; nothing was run")
 # A larger multiple of the file says nothing about the file.
 _HIGHEST_MULTIPLE: Final = 100
 
@@ -58,7 +59,7 @@ def _inputs_text(shapes: Sequence[str]) -> str:
 def host_row(profile: Profile) -> Row:
     """The machine and the workload of the figures; nothing was run for projected ones."""
     if profile.method == "projected":
-        return Row("projected", "from the graph alone; nothing was run")
+        return NOT_RUN_ROW
     place = host_text(profile.host)
     how = "emulated" if profile.method == "emulated" else "measured"
     source = f", by {name_text(profile.source, 60)}" if profile.source else ""
@@ -96,7 +97,7 @@ def workload_text(workload: Workload) -> str:
 def summary_rows(profile: Profile) -> tuple[Row, ...]:
     """Memory to reserve, peaks and time, for the first screen of `check`."""
     if profile.method == "projected":
-        return (_modelled_row(profile),)
+        return (reserve_row(profile),)
     rows = [reserve_row(profile)]
     memory = profile.memory
     if memory is not None:
@@ -126,6 +127,8 @@ def _modelled_row(profile: Profile) -> Row:
 def reserve_row(profile: Profile) -> Row:
     """How much memory a process that runs the model needs."""
     memory = profile.memory
+    if profile.method == "projected":
+        return _modelled_row(profile)
     if memory is None:
         peak = profile.process_peak_bytes
         text = "" if peak is None else " at the peak of the whole process, runtime included"
