@@ -12,6 +12,7 @@ import onnx
 import pytest
 
 from feasibility.measure.passes import Passes
+from feasibility.records.workload import InputSpec
 from feasibility.runners.child_process import ChildResult
 from tests import tiny_models
 from tests.cli import Result, cli
@@ -103,6 +104,15 @@ def test_a_converter_that_crashes_or_runs_for_ever_is_one_clear_error(
     found = cli("measure", model, "--engine", "mnn", *QUICK)
     assert (found.code, found.out) == (2, "")
     assert f"Cannot convert 'model.onnx': {why}" in found.err
+
+
+def test_errors_have_the_name_of_the_model(cli: Cli, tmp_path: Path) -> None:
+    """Not that of the converted file, in a folder that nobody knows."""
+    spec = InputSpec(name="x", dtype="float64", shape=(1, 4))
+    model = tiny_models.identity(tmp_path / "model.onnx", spec)
+    found = cli("measure", model, "--engine", "mnn", *QUICK)
+    assert (found.code, found.out) == (2, "")
+    assert "of 'model.onnx': MNN takes no input of the type float64" in found.err
 
 
 def test_another_machine_is_refused(cli: Cli, model: Path) -> None:

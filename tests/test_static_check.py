@@ -9,10 +9,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from feasibility.catalogue.load_catalogue import find_device, load_catalogue
 from feasibility.commands import assess_models as module
 from feasibility.commands.assess_models import Question, assess_models
 from feasibility.commands.profiles_of_path import ProfileSource
 from feasibility.commands.progress import Watch
+from feasibility.decide.constraints import judge_operators
 from feasibility.decide.requirements import Requirements
 from feasibility.errors import ModelError
 from feasibility.facts.read_model import read_model
@@ -20,6 +22,7 @@ from feasibility.json_documents import encode
 from feasibility.measure import saved_emulations
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.static_profile import static_profile
+from feasibility.paths import devices_dir
 from feasibility.records.assessment import Assessment
 from tests import tiny_models
 from tests.cli import Result, cli
@@ -50,6 +53,22 @@ def test_the_report_says_that_nothing_was_run(cli: Cli, mlp: Path) -> None:
     assert "memory and time: projected" in result.out
     assert "projected from the graph alone; nothing was run" in result.out
     assert "measured" not in result.out
+
+
+def test_an_undecided_verdict_says_how_to_measure(
+    cli: Cli, mlp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And operators are not known if the file does not list them."""
+    result = cli("check", "--static", mlp, "-q", "--device", "rpi_5", "--memory", "33.5MiB")
+    assert "UNDECIDED" in result.out
+    assert "first  measure the model here: run the check without --static" in result.out
+    profile = static_profile(read_model(mlp, with_plans=True))
+    unknown = msgspec.structs.replace(
+        profile, model=msgspec.structs.replace(profile.model, node_count=None)
+    )
+    device = find_device("rpi_5", load_catalogue(devices_dir()))
+    assert judge_operators(unknown, device, Requirements()).code == "not-known"
+    assert judge_operators(profile, device, Requirements()).code == "operators-available"
 
 
 def test_every_figure_is_projected_and_has_an_interval(cli: Cli, mlp: Path) -> None:

@@ -20,10 +20,12 @@ from feasibility.budget.reading_cache import ReadingCache, file_digest, model_di
 from feasibility.facts.read_model import read_model
 from feasibility.measure.measure_options import DEFAULT_TIMEOUT_S, MeasureOptions, Progress
 from feasibility.measure.static_profile import static_profile
+from feasibility.model_file.open_model import format_of_file
 from feasibility.records.budget import Conditions, InitializerSize, Metric, OperatorShare, Snapshot
 from feasibility.records.facts import ModelFacts
 from feasibility.records.model_reading import ModelReading
 from feasibility.records.workload import InputPlan
+from feasibility.runners.engines import usual_engine
 
 if TYPE_CHECKING:
     from feasibility.budget.model_runs import ModelRuns
@@ -135,8 +137,8 @@ class ModelUnderTest:
     @property
     def conditions(self) -> Conditions:
         """Conditions under which the model runs here."""
-        provider = self.options.provider_name
-        return replace(host_conditions(), provider=provider, threads=self.workload.threads)
+        here = host_conditions(usual_engine(format_of_file(self.path)))
+        return replace(here, provider=self.options.provider_name, threads=self.workload.threads)
 
     def take(self, need: Need) -> None:
         """Measure one more process with the instrument that a metric needs."""

@@ -44,10 +44,13 @@ def assess_models(models: Sequence[Path | Profile], question: Question, watch: W
     Raises:
         Exception: What `watch.failed` raises.
     """
+    from msgspec.structs import replace
+
     from feasibility.commands.prove_on_devices import with_proofs
     from feasibility.decide.recommendation import assess_model
     from feasibility.records.assessment import Assessment, Failure
     from feasibility.render.reports.assessment_texts import with_sentences
+    from feasibility.runners.engines import other_engines
 
     devices, source = question.devices, question.source
     # The bars of models that are read at the same time would overwrite each other.
@@ -59,6 +62,9 @@ def assess_models(models: Sequence[Path | Profile], question: Question, watch: W
                 with_sentences(assess_model(profile, devices, question.requirements, emulated))
                 for profile, emulated in profiles_of(asked, devices, source, progress_of)
             )
+            if isinstance(asked, Path) and not (source.is_static or is_document(asked)):
+                others = other_engines(found[0].profile.model.format)
+                found = tuple(replace(model, other_engines=others) for model in found)
             if question.prove and isinstance(asked, Path):
                 found = tuple(
                     with_proofs(asked, model, devices, source.options, watch) for model in found

@@ -175,7 +175,7 @@ def assessment_of(
         from feasibility.commands.measured_times import with_measured
 
         devices = with_measured(
-            devices, places.measured, threads=places.threads, runtime=requirements.runtime
+            devices, places.measured, threads=places.threads, runtime=places.runtime
         )
     question = Question(
         devices=devices,

@@ -6,16 +6,15 @@ import re
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
-from feasibility.commands.option_groups import CommandApp, option
+from feasibility.commands.option_groups import CommandApp, argument, option
 from feasibility.commands.options import (
     LONGEST_S,
     OUTPUT,
     InputOptions,
     JsonOption,
     MeasuringOptions,
-    ModelArgument,
     QuietOption,
     ThreadsOption,
     TimeoutOption,
@@ -131,7 +130,7 @@ class FitReportOptions:
 
 @app.add_command()
 def fit(
-    model: ModelArgument,
+    model: Annotated[Path, argument("MODEL", "An .onnx or .ort file.")],
     *,
     targets: FitTargetOptions,
     search: SearchOptions,

@@ -24,14 +24,15 @@ from feasibility.fit.candidates import Destination
 from feasibility.fit.changes import precision_of, settings_of
 from feasibility.fit.files import Files
 from feasibility.fit.offers import more_threads, smaller_workloads
+from feasibility.fit.on_target import can_emulate
 from feasibility.fit.search import Report, Search
 from feasibility.fit.targets import marked, missed, nearest
 from feasibility.fit.workshop import SEEDED_COUNT, CandidateWorkshop, Measured, figures_of
 from feasibility.measure.default_allocator_range import default_range, measure_range
-from feasibility.measure.inputs_that_run import first_that_runs, read_to_run
+from feasibility.measure.inputs_that_run import first_that_runs, read_for, read_to_run
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.memory_figures import memory_of
-from feasibility.measure.passes import local_passes
+from feasibility.measure.passes import passes_over
 from feasibility.measure.profiled_model import profiled_model
 from feasibility.measure.prove.prove_model import ProveOptions, prove_model
 from feasibility.paths import cache_dir
@@ -45,6 +46,7 @@ from feasibility.records.workload import InputPlan
 from feasibility.rewrite.given_samples import sample_plans
 from feasibility.rewrite.require_onnx import require_onnx
 from feasibility.rewrite.rewrite_model import rewrite_model
+from feasibility.runners.emulator.installed_emulator import ISA
 from feasibility.temporary_folders import scratch_folder
 from feasibility.text import safe_text
 
@@ -118,10 +120,9 @@ def _baseline(
     require_onnx(
         reading.facts.format, f"Cannot fit '{safe_text(reading.facts.name)}'", or_else="ort"
     )
-    passes = local_passes(reading.path, options)
+    passes = passes_over(reading, options)
     plan, plain = first_that_runs(reading, lambda each: passes.brief(each, 1), passes)
-    if plan.dims != reading.facts.dims:
-        reading = read_to_run(path, dataclasses.replace(options, dims=plan.dims), all_changes=True)
+    reading = read_for(plan, reading, options, all_changes=True)
     runs = CandidateRuns(Variant(reading.path.absolute(), reading), (), options, plan)
     profile = runs.profile()
     figures = figures_of(profile, 1.0, None)
@@ -267,6 +268,7 @@ def _found(
         warnings=(
             *(reading.facts.warnings if proof is None else proof.warnings),
             *_seeded_warning(chosen, workshop),
+            *_not_emulated_warning(workshop.device, baseline.host.arch),
         ),
     )
     return Found(fit, model, profile, was_interrupted)
@@ -310,6 +312,21 @@ def _seeded_warning(chosen: FitCandidate | None, workshop: CandidateWorkshop) ->
             message="seeded random inputs were used to compare outputs and to quantize; they say "
             "little about the accuracy with real inputs",
             hint="before you deploy this, run it again with real inputs: --samples PATH",
+        ),
+    )
+
+
+def _not_emulated_warning(device: Device | None, arch: str) -> tuple[Notice, ...]:
+    """That an emulator would measure memory for the device, if it is not installed."""
+    if device is None or device.isa != ISA or arch == ISA or can_emulate(device):
+        return ()
+    return (
+        Notice(
+            code="not-emulated",
+            message=f"no candidate was run on {ISA}: memory there is projected, and the upper end "
+            "of the projection counts",
+            hint=f"`feasibility runner install {ISA}` lets fit measure it under emulation, and "
+            "load the files there",
         ),
     )
 

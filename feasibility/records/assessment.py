@@ -24,6 +24,7 @@ from feasibility.records.profile import Profile
 from feasibility.records.proof import DeviceProof
 from feasibility.records.rows import Shown, figures_of
 from feasibility.records.shared_fields import Bytes, Count, Document, Nanoseconds, Record, doc
+from feasibility.records.workload import EngineName
 
 Verdict: TypeAlias = Literal["fits", "tight", "fits-with-changes", "does-not-fit", "undecided"]
 Where: TypeAlias = Literal["on-device", "on-device-with-changes", "split", "cloud", "undecided"]
@@ -233,6 +234,13 @@ class ModelAssessment(Shown, Record, frozen=True, kw_only=True):
     threads: Annotated[Count | None, doc("Requested threads; null: the fastest of 1 to 4.")] = None
     devices: Annotated[tuple[DeviceAssessment, ...], doc("One result per device.")]
     placement: Annotated[Placement, doc("The recommendation.")]
+    other_engines: Annotated[
+        tuple[EngineName, ...],
+        doc(
+            "Other engines that are installed here and read the model; `compare MODEL --engines` "
+            "measures it with them. Empty for saved figures."
+        ),
+    ] = ()
 
     def _usual_rows(self) -> list[dict[str, Any]]:
         """One row per device."""

@@ -35,6 +35,13 @@ EngineName: TypeAlias = Literal[
 ]
 """A library that runs models, and one way of several to use it: `runners/engines.py`."""
 
+PROJECTED_AS: Final[dict[EngineName, str]] = {
+    "onnxruntime": "onnxruntime",
+    "litert": "tflite",
+    "litert-builtin": "tflite",
+}
+"""Engines whose figures are projected onto devices, with the key of their runtime there."""
+
 
 class InputSpec(Record, frozen=True, kw_only=True):
     """One input of a run."""
@@ -97,9 +104,10 @@ class Workload(Record, frozen=True, kw_only=True):
     warmup_count: Annotated[Count, doc("Number of runs before the latency samples.")] = 0
     run_count: Annotated[Count, doc("Number of latency samples.")] = 0
     runtime: Annotated[str, doc("Runtime and version.")] = ""
-    engine: Annotated[EngineName, doc("Engine that ran the model, as --engine takes it.")] = (
-        "onnxruntime"
-    )
+    engine: Annotated[
+        EngineName | None,
+        doc("Engine that ran the model, as --engine takes it; null: a runtime that is no engine."),
+    ] = "onnxruntime"
     precision: Annotated[
         str | None, doc("Type in which the engine computed; null: the types of the model.")
     ] = None

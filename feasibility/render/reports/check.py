@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -88,6 +89,20 @@ def _model_sections(
         yield from map(device_section, model.devices)
         yield places_section(model)
         yield from profile_details(profile)
+        yield section_of("", engine_rows(model))
+
+
+def engine_rows(model: ModelAssessment) -> tuple[Row, ...]:
+    """The command that measures the model with other engines, if some are installed here."""
+    if not model.other_engines:
+        return ()
+    engines = ",".join((model.profile.workload.engine or "", *model.other_engines))
+    path = shlex.quote(name_text(model.profile.model.path, 200))
+    text = (
+        "another engine may be faster or need less memory on this machine; to measure it, run "
+        "this with your options for inputs:"
+    )
+    return listed_rows("engines", (text, f"feasibility compare {path} --engines {engines}"))
 
 
 def headline(model: ModelAssessment) -> tuple[str, Tone]:
@@ -101,16 +116,20 @@ def headline(model: ModelAssessment) -> tuple[str, Tone]:
 
 def next_rows(model: ModelAssessment) -> tuple[Row, ...]:
     """What to do for each device that is not a clear yes, and obstacles not in the table."""
+    is_static = model.profile.method == "projected"
+    is_open = any(found.verdict == "undecided" for found in model.devices)
+    first = ("measure the model here: run the check without --static",)
     groups: dict[tuple[str, ...], list[DeviceAssessment]] = {}
     for found in model.devices:
         texts = (*_hidden_obstacles(found, model), *_next_texts(found, model))
         if texts:
             groups.setdefault(texts, []).append(found)
-    return tuple(
+    rows = (
         row
         for texts, group in groups.items()
         for row in listed_rows(_label(group, model.devices), texts)
     )
+    return (*(listed_rows("first", first) if is_static and is_open else ()), *rows)
 
 
 def _hidden_obstacles(found: DeviceAssessment, model: ModelAssessment) -> tuple[str, ...]:

@@ -194,7 +194,8 @@ _BY_CODE: Final[dict[ReasonCode, Callable[[Reason], str]]] = {
         f"operators of {safe_text(reason.runtime, 40)} not checked"
     ),
     "operators-missing": lambda reason: (
-        f"needs {_names(reason)}, missing in standard builds of ONNX Runtime"
+        f"needs {_names(reason)}, missing in standard builds of "
+        f"{'LiteRT' if reason.runtime == 'tflite' else 'ONNX Runtime'}"
     ),
     "operators-x86-only": lambda reason: (
         f"contains {_names(reason)}, which exists only on x86-64, because the model was optimised "
