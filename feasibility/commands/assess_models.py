@@ -101,11 +101,11 @@ def _in_order(
     if job_count < 2 or len(items) < 2:
         yield from map(function, items)
         return
-    import importlib
     from concurrent.futures import ThreadPoolExecutor
 
-    # A process that is forked while another thread imports a module may wait for it forever.
-    importlib.import_module("feasibility.facts.model_facts")
+    from feasibility.facts.read_model import prepare_for_several
+
+    prepare_for_several()
     pool = ThreadPoolExecutor(min(job_count, len(items)))
     try:
         yield from pool.map(function, items)

@@ -86,6 +86,16 @@ def read_model(
     return replace(reading, facts=facts)
 
 
+def prepare_for_several() -> None:
+    """Imports here what each fork would import anew; for one model that costs nothing.
+
+    Call it before threads read models: a process that is forked while another thread imports a
+    module may wait for that module forever.
+    """
+    if CAN_FORK:
+        importlib.import_module("feasibility.facts.model_facts")
+
+
 def facts_for(plan: InputPlan, reading: ModelReading) -> ModelFacts:
     """Facts with the sizes of a plan that turned out to run."""
     facts = reading.facts
@@ -131,8 +141,7 @@ def _read(
         from feasibility.facts.reader_process import in_reader_process
 
         if next(_READINGS):
-            # Each fork would import onnx anew; for one model that costs nothing.
-            importlib.import_module("feasibility.facts.model_facts")
+            prepare_for_several()
         return in_reader_process(
             lambda: cast("ResultT", answer(request, file)),
             kind,
