@@ -42,6 +42,12 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
 
 
+@pytest.fixture(autouse=True)
+def one_pair(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times in turns come from two processes; tests of the workshop have more pairs."""
+    monkeypatch.setattr("feasibility.fit.candidate_runs._PAIR_COUNT", 1)
+
+
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     """Four matrices of 4 MiB."""

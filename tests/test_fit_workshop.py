@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from feasibility.budget.reading_cache import NO_CACHE, ReadingCache
 from feasibility.catalogue.load_catalogue import chosen_devices
 from feasibility.errors import HostError, ModelError
 from feasibility.fit import fit_model
@@ -24,6 +23,7 @@ from feasibility.fit.on_target import TargetRun
 from feasibility.fit.workshop import CandidateWorkshop, Measured, figures_of
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.prove.prove_model import ProveOptions
+from feasibility.reading_cache import NO_CACHE, ReadingCache
 from feasibility.records.fit import FitCandidate, FitTargets
 from feasibility.records.profile import Profile
 from feasibility.records.proof import Outcome
@@ -166,7 +166,6 @@ class Bench:
         known: dict[str, Any] = {
             "original": FakeRuns((), profile, 1.0, []),
             "files": self.files,
-            "options": MeasureOptions(),
             "targets": targets,
             "device": None,
             "baseline": baseline,

@@ -16,11 +16,11 @@ from feasibility import __version__
 from feasibility.budget.budget_file import BudgetedWorkload
 from feasibility.budget.comparability import host_conditions
 from feasibility.budget.metrics import METRICS, Need
-from feasibility.budget.reading_cache import ReadingCache, file_digest, model_digest
 from feasibility.facts.read_model import read_model
 from feasibility.measure.measure_options import DEFAULT_TIMEOUT_S, MeasureOptions, Progress
 from feasibility.measure.static_profile import static_profile
 from feasibility.model_file.open_model import format_of_file
+from feasibility.reading_cache import ReadingCache, file_digest, model_digest
 from feasibility.records.budget import Conditions, InitializerSize, Metric, OperatorShare, Snapshot
 from feasibility.records.facts import ModelFacts
 from feasibility.records.model_reading import ModelReading

@@ -15,7 +15,6 @@ import msgspec
 from msgspec.structs import replace
 
 import feasibility
-from feasibility.budget.reading_cache import ReadingCache, model_digest
 from feasibility.decide.constraints import memory_budget_bytes
 from feasibility.decide.requirements import Requirements
 from feasibility.errors import FeasibilityError
@@ -35,14 +34,13 @@ from feasibility.measure.memory_figures import memory_of
 from feasibility.measure.passes import passes_over
 from feasibility.measure.profiled_model import profiled_model
 from feasibility.measure.prove.prove_model import ProveOptions, prove_model
-from feasibility.paths import cache_dir
+from feasibility.model_file.open_model import FileIdentity
+from feasibility.reading_cache import model_digest, user_cache
 from feasibility.records.device import Device
 from feasibility.records.fit import Fit, FitCandidate, FitTargets, Offer
-from feasibility.records.model_reading import ModelReading
 from feasibility.records.profile import Profile
 from feasibility.records.proof import Proof
 from feasibility.records.shared_fields import Notice
-from feasibility.records.workload import InputPlan
 from feasibility.rewrite.given_samples import sample_plans
 from feasibility.rewrite.require_onnx import require_onnx
 from feasibility.rewrite.rewrite_model import rewrite_model
@@ -91,8 +89,8 @@ def fit_model(
     """The smallest change that meets the targets; files of it exist until the block ends."""
     deadline = time.monotonic() + wanted.max_time_s
     with scratch_folder() as folder:
-        reading, plan, baseline, original = _baseline(path, options, wanted)
-        workshop = _workshop(reading, plan, baseline, original, options, wanted, folder, deadline)
+        original, baseline = _baseline(path, options, wanted)
+        workshop = _workshop(original, baseline, wanted, folder, deadline)
         first = workshop.judged((), baseline)
         search = Search(
             workshop=workshop,
@@ -104,17 +102,17 @@ def fit_model(
             report=report,
         )
         try:
-            search.run(profiled_model(reading.facts))
-            found = _found(search, workshop, reading)
+            search.run(profiled_model(original.variant.reading.facts))
+            found = _found(search, workshop)
         except KeyboardInterrupt:
-            found = _found(search, workshop, reading, was_interrupted=True)
+            found = _found(search, workshop, was_interrupted=True)
         yield found
 
 
 def _baseline(
     path: Path, options: MeasureOptions, wanted: FitOptions
-) -> tuple[ModelReading, InputPlan, Measured, CandidateRuns]:
-    """What the file says, inputs that the model runs with, and its figures as it is."""
+) -> tuple[CandidateRuns, Measured]:
+    """Runs of the model as it is, with inputs that it runs with, and its figures."""
     reading = read_to_run(path, options, all_changes=True)
     # Settings apply to ONNX Runtime's own format too.
     require_onnx(
@@ -139,26 +137,24 @@ def _baseline(
             load_peak_bytes=default.load_peak_high_bytes,
             inference_peak_bytes=default.inference_peak_high_bytes or figures.inference_peak_bytes,
         )
-    return reading, plan, Measured(profile=profile, figures=figures), runs
+    return runs, Measured(profile=profile, figures=figures)
 
 
 def _workshop(
-    reading: ModelReading,
-    plan: InputPlan,
-    baseline: Measured,
     original: CandidateRuns,
-    options: MeasureOptions,
+    baseline: Measured,
     wanted: FitOptions,
     folder: Path,
     deadline: float,
 ) -> CandidateWorkshop:
+    reading, plan, options = original.variant.reading, original.plan, original.options
     host, device = baseline.profile.host, wanted.device
     destination = _destination(baseline.profile, device)
     features = None if device is None else device.cpu.features if device.cpu else ()
     samples = sample_plans(wanted.samples, plan, folder) if wanted.samples else ()
     seed_count = SEEDED_COUNT if plan.has_random_inputs else 1
     seeded = tuple((plan, options.seed + number) for number in range(seed_count))
-    cache = ReadingCache(cache_dir() / "fit")
+    cache = user_cache("fit")
     # A plan for other sizes, another machine or another version gives other figures.
     key = msgspec.json.encode(
         (
@@ -171,7 +167,10 @@ def _workshop(
             plan,
             options.threads,
             options.seed,
-            [_identity(each) for each in _input_files(options, wanted.samples)],
+            [
+                (str(each), FileIdentity.of(each.stat()))
+                for each in _input_files(options, wanted.samples)
+            ],
         )
     )
     return CandidateWorkshop(
@@ -194,7 +193,6 @@ def _workshop(
             ),
             is_portable=not destination.is_here,
         ),
-        options=options,
         targets=wanted.targets,
         device=device,
         baseline=baseline,
@@ -216,20 +214,10 @@ def _input_files(options: MeasureOptions, samples: Path | None) -> list[Path]:
     return [*files, *(sorted(samples.iterdir()) if samples.is_dir() else [samples])]
 
 
-def _identity(file: Path) -> tuple[str, int, int]:
-    status = file.stat()
-    return str(file), status.st_size, status.st_mtime_ns
-
-
-def _found(
-    search: Search,
-    workshop: CandidateWorkshop,
-    reading: ModelReading,
-    *,
-    was_interrupted: bool = False,
-) -> Found:
+def _found(search: Search, workshop: CandidateWorkshop, *, was_interrupted: bool = False) -> Found:
     """The answer of a search that ended, with the proof of what was chosen."""
     chosen, baseline, targets = search.chosen, workshop.baseline.profile, workshop.targets
+    reading = workshop.original.variant.reading
     proof = None if chosen is None else workshop.proofs.get(chosen.changes)
     model, profile = None, None
     offers: tuple[Offer, ...] = ()

@@ -69,7 +69,9 @@ class InputPlan(Record, frozen=True, kw_only=True):
 
 # A fixed threshold of any kind stops glibc from adapting it. Without that, two processes with
 # the same model differ by up to 12 %. The value is glibc's own initial one.
-STEADY_ENVIRONMENT: Final = {"MALLOC_TRIM_THRESHOLD_": "131072"}
+TRIM_THRESHOLD: Final = "MALLOC_TRIM_THRESHOLD_"
+STEADY_ENVIRONMENT: Final = {TRIM_THRESHOLD: "131072"}
+STEADY_SETTING: Final = f"{TRIM_THRESHOLD}={STEADY_ENVIRONMENT[TRIM_THRESHOLD]}"
 
 
 class RuntimeSettings(Record, frozen=True, kw_only=True):

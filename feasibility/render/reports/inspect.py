@@ -25,7 +25,6 @@ from feasibility.render.reports.sections import (
     counted,
     disk_text,
     known,
-    limited,
     name_text,
     node_text,
     notice_rows,
@@ -34,6 +33,7 @@ from feasibility.render.reports.sections import (
     table,
     tensor_text,
 )
+from feasibility.text import limited
 from feasibility.units import format_bytes, format_count
 
 TOP_COUNT = 10

@@ -13,10 +13,10 @@ from feasibility.render.reports.sections import (
     counted,
     disk_text,
     joined,
-    limited,
     name_text,
     shape_text,
 )
+from feasibility.text import limited
 from feasibility.units import (
     MIB,
     NOT_MEASURED,
