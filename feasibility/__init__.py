@@ -30,13 +30,18 @@ __all__ = [
 ]
 
 
+# Packages that can be called, so that a name never depends on what was imported before.
+_PACKAGES = ("compare", "fit", "measure")
+
+
 def __getattr__(name: str) -> Any:
     """A public name; its module is imported when it is first used."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name == "FeasibilityError":
-        return importlib.import_module("feasibility.errors").FeasibilityError
-    return getattr(importlib.import_module("feasibility.api"), name)
+    if name in _PACKAGES:
+        return importlib.import_module(f"feasibility.{name}")
+    module = "errors" if name == "FeasibilityError" else "api"
+    return getattr(importlib.import_module(f"feasibility.{module}"), name)
 
 
 def __dir__() -> list[str]:

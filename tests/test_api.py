@@ -45,6 +45,9 @@ def test_the_import_loads_no_library() -> None:
         name for name in loaded if name in sys.stdlib_module_names
     }
     assert "feasibility.api" not in done.stdout
+    code = "import feasibility; print(type(feasibility.fit).__name__, feasibility.fit.__name__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "CalledPackage feasibility.fit\n"
 
 
 def test_every_public_name_exists_and_is_documented() -> None:

@@ -103,11 +103,21 @@ def _fork(what: str) -> int:
     with warnings.catch_warnings():
         # The progress display has a thread. The fork takes no lock of it, and its time is limited.
         warnings.simplefilter("ignore", DeprecationWarning)
+        is_collecting = gc.isenabled()
+        gc.disable()
         try:
-            return os.fork()
+            process_id = os.fork()
+            if process_id == 0:
+                # What the parent has left to the garbage collector is not removed here: the
+                # destructor of a library's object may wait for a thread, which a fork lacks.
+                gc.freeze()
         except OSError as error:
             hint = "close other programs and try again"
             raise HostError(what, f"no process can be started ({error})", hint) from error
+        finally:
+            if is_collecting:
+                gc.enable()
+        return process_id
 
 
 def _answer(read: Callable[[], object], sending: int, limit_bytes: int) -> NoReturn:
@@ -139,9 +149,6 @@ def _restrict(sending: int, limit_bytes: int) -> None:
     poller.register(sending, 0)
     if poller.poll(0):
         os._exit(1)
-    # What the parent has left to the garbage collector is not removed here: the destructor of a
-    # library's object may wait for a thread, which a fork does not have.
-    gc.freeze()
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in (1, 2):
         os.dup2(nothing, stream)
