@@ -75,7 +75,10 @@ class Job(Generic[ResultT]):
         try:
             return self._function(**others, **values)
         except (ModuleNotFoundError, AttributeError) as error:
-            raise missing_call(error) or error from error
+            missing = missing_call(error)
+            if missing is None:
+                raise
+            raise missing from error
 
     @property
     def _names(self) -> str:
