@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
 from feasibility.json_documents import encode
 from tests import samples, tiny_models
 from tests.other_system import run_on
@@ -29,7 +27,6 @@ _COMMANDS = (
     "devices show rpi_5 --json",
     "budget check --static --json -q",
     "measure mlp.onnx -q",
-    "inspect damaged.onnx -q",
 )
 _RUN = """
 import contextlib, io, json, sys
@@ -40,27 +37,21 @@ for line in json.loads(sys.argv[1]):
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = run(line.split())
     answers.append((code, out.getvalue(), err.getvalue()))
-import feasibility
-verdict = feasibility.check("mlp.onnx", static=True, device="rpi_5").models[0].devices[0].verdict
-print(json.dumps([answers, verdict]))
+print(json.dumps(answers))
 """
 
 
-@pytest.mark.parametrize(("system", "name"), [("Darwin", "macOS"), ("Windows", "Windows")])
-def test_what_runs_no_model_works_everywhere(tmp_path: Path, system: str, name: str) -> None:
+def test_what_runs_no_model_works_on_windows(tmp_path: Path) -> None:
     """Without memray, a runtime, fork, fcntl, resource, /proc and more; `measure` says so."""
     for stem in ("mlp", "other"):
         tiny_models.mlp(tmp_path / f"{stem}.onnx", width=128)
-    (tmp_path / "damaged.onnx").write_bytes(b"\x08\x08\x3a\xff\xff\xff\xff\x07")
     (tmp_path / "profile.json").write_bytes(encode(samples.profile()))
     (tmp_path / "feasibility.toml").write_text(_BUDGET)
-    done = run_on(system, tmp_path / "start", "-c", _RUN, json.dumps(_COMMANDS), cwd=tmp_path)
+    done = run_on("Windows", tmp_path / "start", "-c", _RUN, json.dumps(_COMMANDS), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    answered, verdict = json.loads(done.stdout)
-    assert verdict == "fits"
-    answers = dict(zip(_COMMANDS, answered, strict=True))
+    answers = dict(zip(_COMMANDS, json.loads(done.stdout), strict=True))
     documents = {}
-    for command in _COMMANDS[:-2]:
+    for command in _COMMANDS[:-1]:
         code, out, err = answers[command]
         assert (command, code, err) == (command, 0, "")
         documents[command.split(" --")[0]] = json.loads(out)
@@ -79,12 +70,20 @@ def test_what_runs_no_model_works_everywhere(tmp_path: Path, system: str, name: 
     }
     code, out, err = answers["measure mlp.onnx -q"]
     assert (code, out) == (2, "")
-    assert err.startswith("error: Cannot ")
-    assert f" on {name}: " in err
+    assert err.startswith("error: Cannot measure on Windows: ")
     assert "`check --static`" in err
-    code, out, err = answers["inspect damaged.onnx -q"]
-    assert (code, out) == (2, "")
-    assert err.startswith("error: Cannot read model 'damaged.onnx'")
+
+
+def test_python_functions_work_on_macos(tmp_path: Path) -> None:
+    tiny_models.mlp(tmp_path / "mlp.onnx")
+    code = """
+import feasibility
+print(feasibility.check("mlp.onnx", static=True, device="rpi_5").models[0].devices[0].verdict)
+feasibility.measure("mlp.onnx")
+"""
+    done = run_on("Darwin", tmp_path / "start", "-c", code, cwd=tmp_path)
+    assert done.stdout == "fits\n"
+    assert "HostError: Cannot measure on macOS: " in done.stderr
 
 
 def test_the_program_starts_without_linux_signals(tmp_path: Path) -> None:
