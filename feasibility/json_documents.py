@@ -135,15 +135,19 @@ def read_any_document(path: Path, record_types: Sequence[type[msgspec.Struct]]) 
     return decode(data, wanted or record_types[0], str(path))
 
 
-def is_document_of_this_tool(path: Path) -> bool:
-    """Whether a JSON file names a schema of this tool; true for a file that does not exist."""
+def is_document_of_this_tool(path: Path, name: str | None = None) -> bool:
+    """Whether a JSON file names a schema of this tool, with a name that of this document.
+
+    Without a name it is true for a file that does not exist.
+    """
     try:
         if path.stat().st_size > _MAX_DOCUMENT_BYTES:
-            return True
+            return name is None
         header = msgspec.json.decode(path.read_bytes(), type=_Header)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return not path.exists()
-    return _SCHEMA_NAME.fullmatch(header.schema) is not None
+        return name is None and not path.exists()
+    schema = _SCHEMA_NAME.fullmatch(header.schema)
+    return schema is not None and name in (None, schema[1])
 
 
 def json_schema(name: str) -> dict[str, Any]:

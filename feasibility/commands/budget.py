@@ -56,7 +56,9 @@ class ScopeOptions:
         "alternating; saved profiles are not used.",
     )
     static: bool = option(
-        "--static", "Check sizes, FLOPs and operators only; run nothing.", default=False
+        "--static",
+        "Run nothing: check sizes, FLOPs, operators, and modelled memory and times only.",
+        default=False,
     )
     strict: bool = option("--strict", "Fail on undecided limits too.", default=False)
 
