@@ -65,7 +65,7 @@ def test_a_function_has_the_options_of_its_command(name: str) -> None:
     module = __import__(f"feasibility.commands.{name}", fromlist=[name])
     command = inspect.signature(with_groups_expanded(getattr(module, name)))
     # `fit` writes files into a folder; other commands write their document into a file.
-    report = {"json", "quiet", "details", "require", "import"}
+    report = {"json", "html", "quiet", "details", "require", "import"}
     report |= set() if name == "fit" else {"output", "force"}
     options = {
         each.name.rstrip("_"): each.default

@@ -19,7 +19,7 @@ PACKAGE = Path(feasibility.__file__).parent
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("__main__", "pytest_plugin", "api"),
     ("commands",),
-    ("render.terminal", "render.ci", "render.notebook"),
+    ("render.terminal", "render.ci", "render.html", "render.notebook"),
     ("render.reports",),
     ("compare",),
     ("fit",),

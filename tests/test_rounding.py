@@ -16,6 +16,7 @@ ROUNDS_NUMBERS = {
     "budget.judge_limit": "removes floating-point noise before a comparison",
     "predict.this_device": "digits of figures in a device file",
     "predict.latency.error_covariance": "shares in the coefficients file",
+    "render.html.plots": "positions in a plot; its texts are those of reports",
 }
 # Besides render/, modules that write figures into messages: errors, warnings, hints, notes of
 # device files, the text of budget files.

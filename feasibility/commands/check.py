@@ -23,7 +23,7 @@ from feasibility.commands.options import (
     ReportOptions,
     measure_options,
 )
-from feasibility.commands.output import open_output, print_result
+from feasibility.commands.output import open_outputs, print_result
 from feasibility.commands.progress import Watch, watch_on_stderr
 from feasibility.commands.report_error import report_message
 from feasibility.errors import EXIT_CANNOT_DO, EXIT_OK, EXIT_REQUIREMENT_NOT_MET, UsageError
@@ -94,7 +94,7 @@ def check(
     on this machine. With --static, nothing is run: figures are computed from the graph.
     --details also compares all devices: time with the network, energy, cost, bytes sent.
     """
-    with open_output(out.output, force=out.force) as file:
+    with open_outputs(out.output, out.html, force=out.force) as files:
         from feasibility.render.reports.check import check_report
 
         assessment = assessment_of(
@@ -113,7 +113,7 @@ def check(
             assessment,
             lambda: check_report(assessment, details=out.details),
             as_json=out.json,
-            output=file,
+            output=files,
         )
     return _exit_code(assessment, require, quiet=out.quiet)
 

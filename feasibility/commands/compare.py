@@ -17,7 +17,7 @@ from feasibility.commands.options import (
     ReportOptions,
     measure_options,
 )
-from feasibility.commands.output import open_output, print_result
+from feasibility.commands.output import open_outputs, print_result
 from feasibility.commands.progress import progress_on
 from feasibility.errors import UsageError
 from feasibility.measure.measure_options import ProgressOf, no_progress_of
@@ -95,7 +95,7 @@ def compare(
     with the settings in its session_options.json. The report says which differences may be noise.
     An engine whose outputs differ from those of the reference gets no figures.
     """
-    with open_output(out.output, force=out.force) as file:
+    with open_outputs(out.output, out.html, force=out.force) as files:
         from feasibility.render.reports.compare import compare_report
 
         comparison = comparison_of(
@@ -112,7 +112,7 @@ def compare(
             comparison,
             lambda: compare_report(comparison, details=out.details),
             as_json=out.json,
-            output=file,
+            output=files,
         )
 
 

@@ -12,6 +12,7 @@ from feasibility.commands.option_groups import CommandApp, argument, option
 from feasibility.commands.options import (
     LONGEST_S,
     OUTPUT,
+    HtmlOption,
     InputOptions,
     JsonOption,
     MeasuringOptions,
@@ -20,7 +21,7 @@ from feasibility.commands.options import (
     TimeoutOption,
     measure_options,
 )
-from feasibility.commands.output import print_result
+from feasibility.commands.output import open_outputs, print_result
 from feasibility.commands.progress import progress_on
 from feasibility.errors import (
     EXIT_INTERRUPTED,
@@ -110,7 +111,7 @@ class FolderOptions:
     output: Path | None = option(
         "--output -o DIR", "Write the files to deploy and their loading code into this folder."
     )
-    force: bool = option("--force", "Replace the files of an earlier run.", default=False)
+    force: bool = option("--force", "Replace files that exist.", default=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +120,7 @@ class FitReportOptions:
 
     heading: ClassVar = OUTPUT
 
+    html: HtmlOption = None
     json: JsonOption = False
     quiet: QuietOption = False
     details: bool = option(
@@ -147,19 +149,25 @@ def fit(
     targets. A candidate whose modelled memory is too high does not run. Exit code 1: none meets
     the targets.
     """
-    answer, was_interrupted = fit_of(
-        model,
-        targets=targets,
-        search=search,
-        inputs=inputs,
-        threads=threads,
-        timeout=timeout,
-        folder=folder,
-        progress_of=partial(progress_on, quiet=out.quiet),
-    )
-    from feasibility.render.reports.fit import fit_report
+    with open_outputs(None, out.html, force=folder.force) as outputs:
+        answer, was_interrupted = fit_of(
+            model,
+            targets=targets,
+            search=search,
+            inputs=inputs,
+            threads=threads,
+            timeout=timeout,
+            folder=folder,
+            progress_of=partial(progress_on, quiet=out.quiet),
+        )
+        from feasibility.render.reports.fit import fit_report
 
-    print_result(answer, lambda: fit_report(answer, details=out.details), as_json=out.json)
+        print_result(
+            answer,
+            lambda: fit_report(answer, details=out.details),
+            as_json=out.json,
+            output=outputs,
+        )
     if was_interrupted:
         return EXIT_INTERRUPTED
     return EXIT_OK if answer.chosen is not None else EXIT_REQUIREMENT_NOT_MET

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from feasibility.commands.option_groups import CommandApp
 from feasibility.commands.options import DimOption, ModelArgument, ReportOptions, parse_dims
-from feasibility.commands.output import open_output, print_result
+from feasibility.commands.output import open_outputs, print_result
 from feasibility.commands.progress import progress_on
 from feasibility.measure.measure_options import ProgressOf, no_progress_of
 
@@ -26,12 +26,15 @@ def inspect(model: ModelArgument, *, dim: DimOption = None, out: ReportOptions) 
     computes, and how many bytes it moves. Also shows the activation peak: the largest sum of
     activations that are in use at the same time. Weights are not loaded.
     """
-    with open_output(out.output, force=out.force) as file:
+    with open_outputs(out.output, out.html, force=out.force) as files:
         from feasibility.render.reports.inspect import inspect_report
 
         facts = facts_of(model, dim=dim, progress_of=partial(progress_on, quiet=out.quiet))
         print_result(
-            facts, lambda: inspect_report(facts, details=out.details), as_json=out.json, output=file
+            facts,
+            lambda: inspect_report(facts, details=out.details),
+            as_json=out.json,
+            output=files,
         )
 
 

@@ -17,7 +17,7 @@ from feasibility.commands.options import (
     ThreadsOption,
     measure_options,
 )
-from feasibility.commands.output import open_output, print_result
+from feasibility.commands.output import open_outputs, print_result
 from feasibility.commands.progress import progress_on
 from feasibility.errors import UsageError
 from feasibility.measure.measure_options import ProgressOf, no_progress_of
@@ -62,7 +62,7 @@ def measure(
             "Missing argument 'MODEL'",
             "see `feasibility measure --help`",
         )
-    with open_output(out.output, force=out.force) as file:
+    with open_outputs(out.output, out.html, force=out.force) as files:
         from feasibility.commands.profiles_of_path import imported
         from feasibility.render.reports.measure import measure_report
 
@@ -83,7 +83,7 @@ def measure(
             profile,
             lambda: measure_report(profile, details=out.details),
             as_json=out.json,
-            output=file,
+            output=files,
         )
 
 
