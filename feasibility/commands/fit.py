@@ -149,7 +149,7 @@ def fit(
     targets. A candidate whose modelled memory is too high does not run. Exit code 1: none meets
     the targets.
     """
-    with open_outputs(None, out.html, force=folder.force) as outputs:
+    with open_outputs(None, out.html, force=folder.force) as files:
         answer, was_interrupted = fit_of(
             model,
             targets=targets,
@@ -166,7 +166,7 @@ def fit(
             answer,
             lambda: fit_report(answer, details=out.details),
             as_json=out.json,
-            output=outputs,
+            output=files,
         )
     if was_interrupted:
         return EXIT_INTERRUPTED
