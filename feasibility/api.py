@@ -25,6 +25,7 @@ from feasibility.commands.profiles_of_path import imported, saved_profile
 from feasibility.commands.progress import Watch
 from feasibility.commands.report_error import known_error
 from feasibility.errors import ModelError
+from feasibility.prepared_types import prepared
 from feasibility.records.profile import Profile
 from feasibility.render.notebook import show_in_notebooks
 
@@ -197,4 +198,4 @@ class _Files(contextlib.AbstractContextManager["_Files"]):
         for number in range(1, self._count + 1):
             prefix = msgspec.json.encode(f"{self._folder / str(number)}{os.sep}").strip(b'"')
             data = data.replace(prefix, b"")
-        return msgspec.json.decode(data, type=type(record))
+        return msgspec.json.decode(data, type=prepared(type(record)))

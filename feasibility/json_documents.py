@@ -22,6 +22,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from feasibility.errors import DocumentError, UsageError
+from feasibility.prepared_types import prepared
 from feasibility.records.accuracy import Accuracy
 from feasibility.records.assessment import Assessment
 from feasibility.records.budget import BudgetReport, Snapshot
@@ -73,7 +74,7 @@ def decode(data: bytes, record_type: type[RecordT], source: str) -> RecordT:
     what = f"Cannot read {safe_text(source)}"
     wanted = str(record_type.__struct_config__.tag)
     try:
-        header = msgspec.json.decode(data, type=_Header)
+        header = msgspec.json.decode(data, type=prepared(_Header))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise DocumentError(
             what, f"it is not a document of this tool ({error})", "write one with --json"
@@ -81,7 +82,7 @@ def decode(data: bytes, record_type: type[RecordT], source: str) -> RecordT:
     if header.schema != wanted:
         raise DocumentError(what, *_mismatch(header.schema, wanted))
     try:
-        return msgspec.json.decode(data, type=record_type)
+        return msgspec.json.decode(data, type=prepared(record_type))
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
         raise DocumentError(
             what,
@@ -118,7 +119,7 @@ def read_any_document(path: Path, record_types: Sequence[type[msgspec.Struct]]) 
     data = _bytes_of(path)
     by_tag = {str(each.__struct_config__.tag): each for each in record_types}
     try:
-        found = msgspec.json.decode(data, type=_Header).schema
+        found = msgspec.json.decode(data, type=prepared(_Header)).schema
     except (msgspec.DecodeError, UnicodeDecodeError):
         found = ""
     kind = found.rpartition("/")[0]
@@ -143,7 +144,7 @@ def is_document_of_this_tool(path: Path, name: str | None = None) -> bool:
     try:
         if path.stat().st_size > _MAX_DOCUMENT_BYTES:
             return name is None
-        header = msgspec.json.decode(path.read_bytes(), type=_Header)
+        header = msgspec.json.decode(path.read_bytes(), type=prepared(_Header))
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return name is None and not path.exists()
     schema = _SCHEMA_NAME.fullmatch(header.schema)

@@ -15,6 +15,7 @@ import msgspec
 from feasibility.facts.read_model import external_locations
 from feasibility.model_file.open_model import open_regular
 from feasibility.paths import cache_dir
+from feasibility.prepared_types import prepared
 from feasibility.text import safe_text
 from feasibility.units import SECOND_NS
 from feasibility.write_atomically import whole_file
@@ -42,7 +43,7 @@ class ReadingCache:
         try:
             if path.stat().st_size > _MAX_ENTRY_BYTES:
                 return None
-            return msgspec.json.decode(path.read_bytes(), type=form)
+            return msgspec.json.decode(path.read_bytes(), type=prepared(form))
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return None
 

@@ -64,7 +64,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("npy_header", "paths", "temporary_folders", "toml_key_errors"),
     ("text", "write_atomically"),
     ("units",),
-    ("system_differences", "called_package"),
+    ("system_differences", "called_package", "prepared_types"),
     ("errors",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from feasibility.errors import FeasibilityError, ModelError
+from feasibility.prepared_types import prepared
 from feasibility.text import safe_text
 from feasibility.units import GIB, format_bytes
 
@@ -70,8 +71,8 @@ class ReaderJob:
         if exit_code != 0:
             raise ModelError(self.what, _why_ended(exit_code, self.doing), self.hint)
         if reply[:1] == _RESULT:
-            return msgspec.msgpack.decode(reply[1:], type=kind)
-        sent = msgspec.msgpack.decode(reply[1:], type=_SentError)
+            return msgspec.msgpack.decode(reply[1:], type=prepared(kind))
+        sent = msgspec.msgpack.decode(reply[1:], type=prepared(_SentError))
         if sent.kind == "MemoryError":
             raise self.out_of_memory()
         raise _error_of(sent)

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from feasibility.measure.instruments.ort_profile import MAX_TRACE_BYTES, Trace
+from feasibility.prepared_types import prepared
 from feasibility.records.profile import OperatorProfile
 
 
@@ -28,7 +29,7 @@ def read_trace(path: Path) -> Trace:
     """
     if path.stat().st_size > MAX_TRACE_BYTES:
         raise ValueError("the profile of the engine is too large to read")
-    runs = msgspec.json.decode(path.read_bytes(), type=list[list[_Node]])
+    runs = msgspec.json.decode(path.read_bytes(), type=prepared(list[list[_Node]]))
     timed = runs[1:] or runs
     found: dict[str, list[_Node]] = {}
     for run in timed:

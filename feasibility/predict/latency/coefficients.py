@@ -18,6 +18,7 @@ from msgspec import Struct
 from feasibility.predict.latency.cpu_formula import CpuCoefficients, Work
 from feasibility.predict.latency.error_covariance import Covariance, operator_point, similarities
 from feasibility.predict.latency.gpu_formula import GpuCoefficients
+from feasibility.prepared_types import prepared
 
 FILE: Final = Path(__file__).with_name("coefficients.toml")
 # Most published rows are of this runtime, from several years of builds.
@@ -159,4 +160,4 @@ WINOGRAD_RUNTIMES: Final = frozenset(
 @functools.cache
 def shipped_coefficients() -> Coefficients:
     """The coefficients of this version."""
-    return msgspec.toml.decode(FILE.read_text(encoding="utf-8"), type=Coefficients)
+    return msgspec.toml.decode(FILE.read_text(encoding="utf-8"), type=prepared(Coefficients))

@@ -14,6 +14,7 @@ import msgspec
 
 from feasibility.errors import HostError
 from feasibility.paths import data_dir
+from feasibility.prepared_types import prepared
 
 ISA: Final = "aarch64"
 FORMAT: Final = 1
@@ -61,7 +62,7 @@ def usable_emulator(folder: Path) -> Manifest:
         raise incomplete_emulator(what, f"{MANIFEST} is missing")
     manifest = None
     with contextlib.suppress(OSError, msgspec.DecodeError):
-        manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+        manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=prepared(Manifest))
     if manifest is None or manifest.format != FORMAT:
         raise HostError(
             what, "the emulator was installed by another version of feasibility", INSTALL_HINT
