@@ -3,68 +3,181 @@
 Shares no code with the tool's child, on purpose. Takes one JSON request as its argument
 and prints one JSON reply. Where the request names a cgroup, it moves into it before it
 imports anything, and reads that cgroup's peaks too.
+
+`ENGINES` has a function per engine. It imports the engine, and returns a function that loads the
+model and gives one that makes a run of inputs.
 """
 
 import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
+
+Request: TypeAlias = dict[str, Any]
+Feeds: TypeAlias = dict[str, Any]
+Load: TypeAlias = Callable[[Request], Callable[[Feeds], Callable[[], object]]]
 
 
 def main() -> None:
     request = json.loads(sys.argv[1])
     group = Group(request["cgroup"]) if request.get("cgroup") else None
+    # Libraries print to standard output, which is for the reply.
+    reply = os.dup(1)
+    os.dup2(2, 1)
     import numpy as np
-    import onnxruntime
 
-    baseline, group_baseline = status()["VmRSS"], group and group.restart()
+    load = ENGINES[request["engine"]]()
+    before, group_before = status(), group and group.restart()
     reset_high_water_mark()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(
-        request["model"], options, providers=["CPUExecutionProvider"]
-    )
-    reply = {
-        "load_peak_bytes": status()["VmHWM"] - baseline,
-        "resident_bytes": status()["VmRSS"] - baseline,
-        "load_group_bytes": group and group.peak() - group_baseline,
-    }
+    with_feeds = load(request)
+    loaded, group_load = status(), group and group.peak() - group_before
     feeds = {
         each["name"]: np.full(each["shape"], each["value"], dtype=each["dtype"])
         for each in request["inputs"]
     }
+    run = with_feeds(feeds)
     if group:
         group.restart()
     reset_high_water_mark()
-    loop(session, feeds, request["warmup_ns"], least=0)
-    samples = sorted(loop(session, feeds, request["sampling_ns"], least=2))
-    reply |= {
-        "inference_peak_bytes": status()["VmHWM"] - baseline,
-        "inference_group_bytes": group and group.peak() - group_baseline,
-        "median_ns": samples[(len(samples) - 1) // 2],
+    loop(run, request["warmup_ns"], least=0)
+    samples = loop(run, request["sampling_ns"], least=2)
+    after = status()
+    found = {
+        "load_peak_bytes": loaded["VmHWM"] - before["VmRSS"],
+        "load_group_bytes": group_load,
+        "resident_bytes": loaded["VmRSS"] - before["VmRSS"],
+        "resident_anonymous_bytes": loaded["RssAnon"] - before["RssAnon"],
+        "inference_peak_bytes": after["VmHWM"] - before["VmRSS"],
+        "inference_group_bytes": group and group.peak() - group_before,
+        "inference_anonymous_bytes": after["RssAnon"] - before["RssAnon"],
+        "median_ns": median(wall for wall, _ in samples),
+        "processor_ns": median(processor for _, processor in samples),
     }
-    sys.stdout.write(json.dumps(reply))
+    os.write(reply, json.dumps(found).encode())
 
 
-def loop(session: Any, feeds: dict[str, Any], enough_ns: int, least: int) -> list[int]:
-    """Durations of runs, one after the other, until the time is up."""
+def onnxruntime() -> Load:
+    import onnxruntime as ort
+
+    def load(request: Request) -> Callable[[Feeds], Callable[[], object]]:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        providers = ["CPUExecutionProvider"]
+        session = ort.InferenceSession(request["model"], options, providers=providers)
+        return lambda feeds: lambda: session.run(None, feeds)
+
+    return load
+
+
+def openvino() -> Load:
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    import openvino as ov
+
+    config = {
+        "INFERENCE_NUM_THREADS": 1,
+        "NUM_STREAMS": 1,
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": "f32",
+    }
+
+    def load(request: Request) -> Callable[[Feeds], Callable[[], object]]:
+        model = ov.compile_model(request["model"], "CPU", config)
+        runner = model.create_infer_request()
+        return lambda feeds: lambda: runner.infer(feeds)
+
+    return load
+
+
+def litert() -> Load:
+    from ai_edge_litert.interpreter import Interpreter
+
+    def load(request: Request) -> Callable[[Feeds], Callable[[], object]]:
+        interpreter = Interpreter(request["model"], num_threads=1)
+        places = {each["name"]: each["index"] for each in interpreter.get_input_details()}
+        for each in request["inputs"]:
+            interpreter.resize_tensor_input(places[each["name"]], each["shape"])
+        interpreter.allocate_tensors()
+        outputs = [each["index"] for each in interpreter.get_output_details()]
+
+        def bind(feeds: Feeds) -> Callable[[], object]:
+            def run() -> object:
+                for name, array in feeds.items():
+                    interpreter.set_tensor(places[name], array)
+                interpreter.invoke()
+                return [interpreter.get_tensor(index) for index in outputs]
+
+            return run
+
+        return bind
+
+    return load
+
+
+def mnn() -> Load:
+    import MNN
+    from MNN import expr
+
+    types = {"float32": expr.float, "int32": expr.int, "int64": expr.int}
+
+    def load(request: Request) -> Callable[[Feeds], Callable[[], object]]:
+        names = [each["name"] for each in request["inputs"]]
+        config = {"backend": "CPU", "numThread": 1, "precision": "high"}
+        module = MNN.nn.load_module_from_file(
+            request["model"],
+            names,
+            request["outputs"],
+            runtime_manager=MNN.nn.create_runtime_manager((config,)),
+            shape_mutable=True,
+        )
+
+        def bind(feeds: Feeds) -> Callable[[], object]:
+            given = []
+            for name in names:
+                array, kind = feeds[name], types[str(feeds[name].dtype)]
+                whole = array.astype("int32") if kind == expr.int else array
+                given.append(expr.const(whole, list(array.shape), expr.NCHW, kind))
+
+            def plain(found: Any) -> object:
+                is_blocked = found.data_format == expr.NC4HW4
+                return (expr.convert(found, expr.NCHW) if is_blocked else found).read()
+
+            return lambda: [plain(found) for found in module.forward(given)]
+
+        return bind
+
+    return load
+
+
+ENGINES = {"onnxruntime": onnxruntime, "openvino": openvino, "litert": litert, "mnn": mnn}
+
+
+def loop(run: Callable[[], object], enough_ns: int, least: int) -> list[tuple[int, int]]:
+    """Wall and processor time of runs, one after the other, until the time is up."""
     samples = []
     begun = time.perf_counter_ns()
     while len(samples) < least or time.perf_counter_ns() - begun < enough_ns:
-        started = time.perf_counter_ns()
-        session.run(None, feeds)
-        samples.append(time.perf_counter_ns() - started)
+        used, started = time.thread_time_ns(), time.perf_counter_ns()
+        run()
+        wall = time.perf_counter_ns() - started
+        samples.append((wall, time.thread_time_ns() - used))
     return samples
 
 
+def median(values: Any) -> int:
+    """The middle one of the values; of two, the lower one."""
+    ordered = sorted(values)
+    return int(ordered[(len(ordered) - 1) // 2])
+
+
 def status() -> dict[str, int]:
-    """VmRSS and VmHWM of this process, in bytes."""
+    """VmRSS, VmHWM and RssAnon of this process, in bytes."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    pairs = (line.split() for line in lines if line.startswith(("VmRSS", "VmHWM")))
+    pairs = (line.split() for line in lines if line.startswith(("VmRSS", "VmHWM", "RssAnon")))
     return {name.rstrip(":"): int(kib) * 1024 for name, kib, _ in pairs}
 
 

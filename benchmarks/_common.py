@@ -61,7 +61,8 @@ def run_bare(
     sampling_ns: int = 0,
     cgroup: Path | None = None,
     environment: Mapping[str, str] | None = None,
-    script: str = "_bare.py",
+    engine: str = "onnxruntime",
+    outputs: Sequence[str] = (),
 ) -> dict[str, Any]:
     """What an independent child says of the model; see `_bare.py`.
 
@@ -72,10 +73,13 @@ def run_bare(
         sampling_ns: Time of runs that count; there are two at least.
         cgroup: A cgroup for the child to move into and to read.
         environment: Variables on top of the inherited ones, MALLOC_* left out.
-        script: The child's program in this folder; others use another engine.
+        engine: A key of its `ENGINES`.
+        outputs: Names of the outputs, for engines that need them.
     """
     request = {
+        "engine": engine,
         "model": str(path),
+        "outputs": outputs,
         "inputs": [
             {
                 "name": each.name,
@@ -91,7 +95,7 @@ def run_bare(
     }
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
     result = subprocess.run(
-        [sys.executable, "-P", str(HERE / script), json.dumps(request)],
+        [sys.executable, "-P", str(HERE / "_bare.py"), json.dumps(request)],
         env=kept | dict(environment or {}),
         stdout=subprocess.PIPE,
         check=True,

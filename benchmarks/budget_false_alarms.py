@@ -30,7 +30,7 @@ from feasibility.budget.check_model import Baseline, Check
 from feasibility.budget.metrics import METRICS
 from feasibility.budget.model_under_test import ModelUnderTest
 from feasibility.budget.parse_limit import parse_limit
-from feasibility.budget.reading_cache import NO_CACHE
+from feasibility.reading_cache import NO_CACHE
 from feasibility.records.budget import Metric, ModelBudget
 
 WIDTH, ROWS = 512, 32

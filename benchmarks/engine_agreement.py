@@ -2,8 +2,8 @@
 
 Both run in turns: the steady pass and a bare child with the same allocator setting, then the plain
 pass and a bare loop. A figure of memory agrees within 3 % or 2 MiB, the median of the ratios of
-time within 3 %. Other work on the machine slows both, but never the same: then processor time
-says more than wall time.
+time within 3 %. The exit code is 1 if a figure does not agree. Other work on the machine slows
+both, but never the same: then processor time says more than wall time.
 
     python -m benchmarks.engine_agreement [--engine NAME] [--pairs N] MODEL...
 
@@ -13,7 +13,9 @@ A model is a file or a name of the zoo. On a machine with other work, times need
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+import contextlib
+import sys
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -22,18 +24,20 @@ from typing import Final
 from msgspec.structs import replace
 
 from benchmarks._common import alternate, median_ratio, print_table, run_bare, warm_page_cache
+from feasibility.measure.converted_model import converted_model
 from feasibility.measure.inputs_that_run import first_that_runs, read_to_run
 from feasibility.measure.latency_percentiles import latency_summary
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.memory_figures import memory_of
-from feasibility.measure.passes import Passes, local_passes
+from feasibility.measure.passes import Passes, passes_over
 from feasibility.records.workload import STEADY_ENVIRONMENT, Fill, InputPlan
 from feasibility.runners.child_protocol import Done
-from feasibility.runners.engines import engine_named
+from feasibility.runners.engines import ENGINES, engine_named
 from feasibility.units import MIB, SECOND_NS
 from feasibility.zoo import architectures as zoo
 
-BARE: Final = {"openvino": "_bare_openvino.py"}
+MODELS: Final = ("mobilenet-v2", "minilm-l6", "resnet101")
+BARE: Final = ("openvino", "litert", "mnn")
 FIGURES: Final = (
     "load_peak_bytes",
     "resident_bytes",
@@ -47,23 +51,38 @@ AGREES_RATIO: Final = 0.03
 AGREES_BYTES: Final = 2 * MIB
 
 
-def main() -> None:
-    """Prints two tables per model."""
+def main() -> int:
+    """Prints two tables per model; 0 if all figures agree, otherwise 1."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("models", nargs="*", default=["mobilenet-v2", "minilm-l6", "resnet101"])
+    parser.add_argument("models", nargs="*")
     parser.add_argument("--engine", choices=BARE, default="openvino")
     parser.add_argument("--pairs", type=int, default=15)
     asked = parser.parse_args()
+    if asked.engine == "litert" and not asked.models:
+        parser.error("the zoo has no .tflite files; name some")
     options = MeasureOptions(engine=engine_named(asked.engine))
-    for name in asked.models:
+    answers = []
+    for name in asked.models or MODELS:
         path = Path(name) if Path(name).exists() else zoo.build(name)
-        warm_page_cache(path)
-        passes = local_passes(path, options)
-        plan, _ = first_that_runs(read_to_run(path, options), passes.steady, passes)
-        plan = constant(plan)
-        print_memory(path.stem, passes, plan)
-        if asked.pairs:
-            print_time(path.stem, passes, plan, asked.pairs)
+        with loadable(path, options) as (passes, plan):
+            warm_page_cache(passes.model_path)
+            answers.append(print_memory(path.stem, passes, plan))
+            if asked.pairs:
+                answers.append(print_time(path.stem, passes, plan, asked.pairs))
+    return 0 if all(answers) else 1
+
+
+@contextlib.contextmanager
+def loadable(path: Path, options: MeasureOptions) -> Iterator[tuple[Passes, InputPlan]]:
+    """Passes over the model in the format of the engine, and the inputs of the bare child."""
+    assert options.engine is not None
+    reading = read_to_run(path, options)
+    with contextlib.ExitStack() as stack:
+        if ENGINES[options.engine].converts:
+            reading = stack.enter_context(converted_model(reading, options)).reading
+        passes = passes_over(reading, options)
+        plan, _ = first_that_runs(reading, passes.steady, passes)
+        yield passes, constant(plan)
 
 
 def constant(plan: InputPlan) -> InputPlan:
@@ -72,8 +91,8 @@ def constant(plan: InputPlan) -> InputPlan:
     return replace(plan, inputs=tuple(inputs))
 
 
-def print_memory(name: str, passes: Passes, plan: InputPlan) -> None:
-    """Prints each figure of memory, median of several pairs."""
+def print_memory(name: str, passes: Passes, plan: InputPlan) -> bool:
+    """Prints each figure of memory, median of several pairs; whether all agree."""
     pairs = alternate(
         MEMORY_PAIR_COUNT, partial(tool_memory, passes, plan), partial(bare_memory, passes, plan)
     )
@@ -93,10 +112,11 @@ def print_memory(name: str, passes: Passes, plan: InputPlan) -> None:
         )
     heading = f"{name}: memory with {passes.options.engine}"
     print_table((heading, "tool", "bare child", "more", "ratio", "agrees"), rows)
+    return all(row[-1] == "yes" for row in rows)
 
 
-def print_time(name: str, passes: Passes, plan: InputPlan, pair_count: int) -> None:
-    """Prints the ratios of wall time and of processor time, each the median of the runs."""
+def print_time(name: str, passes: Passes, plan: InputPlan, pair_count: int) -> bool:
+    """Prints the median ratios of wall time and of processor time; whether both agree."""
     pairs = alternate(
         pair_count, partial(tool_times, passes, plan), partial(bare_times, passes, plan)
     )
@@ -119,6 +139,7 @@ def print_time(name: str, passes: Passes, plan: InputPlan, pair_count: int) -> N
     heading = f"{name}: time with {passes.options.engine}, {pair_count} pairs"
     columns = (heading, "tool", "bare loop", "ratio", "middle half", "all pairs", "agrees")
     print_table(columns, rows)
+    return all(row[-1] == "yes" for row in rows)
 
 
 def tool_memory(passes: Passes, plan: InputPlan) -> Mapping[str, int]:
@@ -130,7 +151,11 @@ def tool_memory(passes: Passes, plan: InputPlan) -> Mapping[str, int]:
 def bare_memory(passes: Passes, plan: InputPlan) -> Mapping[str, int]:
     """The same figures of one bare child."""
     return run_bare(
-        passes.model_path, plan, environment=STEADY_ENVIRONMENT, script=BARE[passes.options.engine]
+        passes.model_path,
+        plan,
+        environment=STEADY_ENVIRONMENT,
+        engine=passes.engine.child,
+        outputs=passes.output_names,
     )
 
 
@@ -150,9 +175,10 @@ def bare_times(passes: Passes, plan: InputPlan) -> Mapping[str, int]:
         plan,
         warmup_ns=SECOND_NS // 4,
         sampling_ns=SECOND_NS,
-        script=BARE[passes.options.engine],
+        engine=passes.engine.child,
+        outputs=passes.output_names,
     )
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -19,7 +19,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from benchmarks.systems_answers import SystemsRecordings
+from benchmarks.systems_answers import CHANGE_TITLES, ESPNET_IDS, SystemsRecordings
 from benchmarks.systems_page import systems_page
 from feasibility.catalogue.load_catalogue import find_device, load_catalogue
 from feasibility.compare.changed_models import changed_subjects
@@ -45,8 +45,6 @@ ROOT: Final = Path(__file__).parent.parent
 RECORDED: Final = ROOT / "profiles" / "systems"
 PAGE: Final = ROOT / "docs" / "systems.md"
 SYSTEMS: Final = {system.id: system for document in DOCUMENTS for system in document.systems}
-CHANGES: Final = ("as-is", "optimizer-off", "transformer-fused", "int8-dynamic")
-CHANGED: Final = ("espnet-encoder", "espnet-decoder", "espnet-conformer")
 ENGINES: Final = ("onnxruntime", "openvino", "mnn")
 OF_ENGINES: Final = "wespeaker"
 FITTED: Final = "sentence"
@@ -75,7 +73,7 @@ def recorders() -> Mapping[str, Callable[[], msgspec.Struct]]:
     """How each file of `profiles/systems/` is measured."""
     return {
         **{name: partial(measured, system) for name, system in SYSTEMS.items()},
-        **{f"{name}.changes": partial(compared_changes, SYSTEMS[name]) for name in CHANGED},
+        **{f"{name}.changes": partial(compared_changes, SYSTEMS[name]) for name in ESPNET_IDS},
         f"{OF_ENGINES}.engines": partial(compared_engines, SYSTEMS[OF_ENGINES]),
         **{fit_name(*each): partial(fitted, SYSTEMS[FITTED], *each) for each in FITS},
     }
@@ -86,7 +84,8 @@ def read_recordings() -> SystemsRecordings:
     return SystemsRecordings(
         profiles={name: read_document(RECORDED / f"{name}.json", Profile) for name in SYSTEMS},
         changes={
-            name: read_document(RECORDED / f"{name}.changes.json", Comparison) for name in CHANGED
+            name: read_document(RECORDED / f"{name}.changes.json", Comparison)
+            for name in ESPNET_IDS
         },
         engines=read_document(RECORDED / f"{OF_ENGINES}.engines.json", Comparison),
         fits=[read_document(RECORDED / f"{fit_name(*each)}.json", Fit) for each in FITS],
@@ -121,7 +120,7 @@ def _without_details(profile: Profile) -> Profile:
 def compared_changes(system: System) -> Comparison:
     """The network as it is with the optimizer off and on, fused, and in 8 bits."""
     options = options_of(system)
-    with changed_subjects(zoo.build(system.network), CHANGES, options) as subjects:
+    with changed_subjects(zoo.build(system.network), tuple(CHANGE_TITLES), options) as subjects:
         return _only_figures(compare_subjects(subjects, options))
 
 

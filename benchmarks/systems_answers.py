@@ -21,6 +21,7 @@ from feasibility.systems.documents import DOCUMENTS
 from feasibility.units import format_count
 
 PHONE_IDS: Final = ("budget_g85_4gb", "galaxy_s24")
+ESPNET_IDS: Final = ("espnet-encoder", "espnet-decoder", "espnet-conformer")
 BOARD_IDS: Final = ("rpi_zero2w", "rpi_4b", "rpi_5")
 CHANGE_TITLES: Final = {
     "as-is": "as it is",
@@ -138,7 +139,7 @@ def engine_differences(comparison: Comparison) -> dict[str, FigureDifference]:
     """Time of each engine after the first one, against that of the first one."""
     figure = next(each for each in comparison.figures if each.name == "latency")
     return {
-        subject.workload.engine: difference
+        str(subject.workload.engine): difference
         for subject, difference in zip(comparison.subjects[1:], figure.differences, strict=True)
         if difference is not None
     }

@@ -7,6 +7,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from benchmarks.systems_answers import (
     BOARD_IDS,
+    ESPNET_IDS,
     PHONE_IDS,
     Answers,
     difference_of,
@@ -36,7 +37,6 @@ Outcome: TypeAlias = Literal[
     "agrees", "**contradicts**", "in part", "not seen here", "not measured"
 ]
 _EVERY: Final = (*PHONE_IDS, *BOARD_IDS)
-_ESPNET: Final = ("espnet-encoder", "espnet-decoder", "espnet-conformer")
 _CLEAR_RATIO: Final = 1.5
 
 
@@ -59,7 +59,7 @@ def answers_of_questions(answers: Answers) -> Iterator[tuple[str, str]]:
         "And with the changes that `feasibility fit` finds? (32 tokens, one thread)",
         _fit_texts(answers),
     )
-    for system in _ESPNET:
+    for system in ESPNET_IDS:
         title = answers.systems[system].system.title
         yield (
             f"Does ESPnet run on a phone? ({title})",
@@ -136,7 +136,7 @@ def _only_yamnet(answers: Answers) -> tuple[str, Outcome]:
     yamnet = [each.name for each in answers.verdicts("yamnet", PHONE_IDS) if is_good(each)]
     others = [
         f"{answers.systems[system].system.title} on {each.name}"
-        for system in ("sentence", "sentence-128", *_ESPNET)
+        for system in ("sentence", "sentence-128", *ESPNET_IDS)
         for each in answers.verdicts(system, PHONE_IDS)
         if is_good(each)
     ]
@@ -170,7 +170,7 @@ def _on_cpu(answers: Answers) -> tuple[str, Outcome]:
 
 
 def _espnet_runs(answers: Answers) -> tuple[str, Outcome]:
-    titles = [answers.systems[system].system.title for system in _ESPNET]
+    titles = [answers.systems[system].system.title for system in ESPNET_IDS]
     text = (
         f"ONNX Runtime loads and runs all three here: {joined(titles)}, with the operators that "
         "espnet_onnx exports."

@@ -112,9 +112,9 @@ def _request(item: pytest.Item, marker: pytest.Mark) -> tuple[BudgetedModel, Che
     )
     from feasibility.budget.budgeted_models import BudgetedModel
     from feasibility.budget.check_models import CheckSettings
-    from feasibility.budget.reading_cache import default_cache
     from feasibility.commands.progress import progress_on
     from feasibility.commands.report_error import report_failure
+    from feasibility.reading_cache import user_cache
 
     root = item.config.rootpath
     keys: dict[str, Any] = {**dict(zip(("model",), marker.args, strict=False)), **marker.kwargs}
@@ -136,7 +136,7 @@ def _request(item: pytest.Item, marker: pytest.Mark) -> tuple[BudgetedModel, Che
     budget = budget_of(MarkerTable(str(file), values, {(): (line or 0) + 1}))
     settings = CheckSettings(
         config=BudgetConfig(path=root / file, baseline=root / DEFAULT_BASELINE),
-        cache=default_cache(),
+        cache=user_cache("budget"),
         report_failure=report_failure,
         progress_of=partial(progress_on, quiet=True),
         is_strict=is_strict,

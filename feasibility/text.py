@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Final
 
 # Cc control, Cf format (bidi overrides, zero-width), Cs lone surrogates, Co private use,
@@ -44,6 +45,12 @@ def shorten(text: str, limit: int) -> str:
     tail = (limit - 1) // 2
     head = limit - 1 - tail
     return text[:head] + ELLIPSIS + (text[-tail:] if tail else "")
+
+
+def limited(items: Sequence[str], limit: int, noun: str = "") -> str:
+    """Items joined by commas, the rest only counted: `a, b and 3 more nodes`."""
+    shown, rest = ", ".join(items[:limit]), len(items) - limit
+    return f"{shown} and {rest} more {noun}".rstrip() if rest > 0 else shown
 
 
 def markdown_text(text: str) -> str:

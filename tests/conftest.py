@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -35,6 +38,14 @@ def plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def few_children() -> Iterator[None]:
+    """A range of memory is measured with the fewest children; more would only make it surer."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("feasibility.measure.default_allocator_range._TIME_NS", 0)
+        yield
+
+
 @pytest.fixture
 def nothing_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """A child process that starts fails the test."""
@@ -42,3 +53,14 @@ def nothing_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
         "feasibility.runners.child_process._started",
         lambda _: pytest.fail("a model was run"),
     )
+
+
+@pytest.fixture(scope="session")
+def zoo_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Architectures, each built by the first test that needs it.
+
+    They take a gigabyte, which pytest would keep for three sessions.
+    """
+    path = tmp_path_factory.mktemp("zoo")
+    yield path
+    shutil.rmtree(path)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import onnx
 
-from feasibility.ort_memory.graph_to_steps import lower, optimise
+from feasibility.ort_memory.graph_to_steps import lower
+from feasibility.ort_memory.optimised_graph import optimise
 from tests.analysed import typed
 from tests.analysis_models import FLOAT, graph, model, node, weight
 

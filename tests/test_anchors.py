@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from feasibility.catalogue.load_catalogue import find_device, load_catalogue
 from feasibility.catalogue.read_device_file import parse_device, read_device
@@ -76,6 +77,18 @@ def test_times_of_a_call_are_those_of_its_runtime_and_threads(home: Path) -> Non
     (found,) = with_measured((RPI_5,), path, threads=99, runtime="ncnn")
     # A Pi 5 has four cores, whatever was asked for.
     assert [(a.runtime, a.threads) for a in found.anchors] == [("ncnn", 4)]
+
+
+def test_times_of_a_tflite_model_are_those_of_litert(home: Path) -> None:
+    """Unless another runtime is named."""
+    profile = resnet101()
+    lite = replace(profile, model=replace(profile.model, format="tflite"))
+    (home / "lite.json").write_bytes(encode(lite))
+    path = home / "times.toml"
+    path.write_text('[pi5]\n"lite.json" = "480ms"\n')
+    for runtime, saved_as in ((None, "tflite"), ("ncnn", "ncnn")):
+        (found,) = with_measured((RPI_5,), path, runtime=runtime)
+        assert [each.runtime for each in found.anchors] == [saved_as]
 
 
 def test_a_runtime_that_no_projection_knows(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

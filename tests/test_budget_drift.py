@@ -10,7 +10,7 @@ import pytest
 from feasibility.budget.budget_file import BudgetedWorkload, DriftRule
 from feasibility.budget.drift_and_device_rules import drift_line
 from feasibility.budget.model_under_test import ModelUnderTest
-from feasibility.budget.reading_cache import ReadingCache
+from feasibility.reading_cache import ReadingCache
 from tests.tiny_models import mlp
 
 

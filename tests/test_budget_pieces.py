@@ -18,15 +18,15 @@ from feasibility.budget.drift_and_device_rules import device_bound
 from feasibility.budget.metrics import METRICS
 from feasibility.budget.model_runs import ModelRuns
 from feasibility.budget.propose_budgets import propose_toml
-from feasibility.budget.reading_cache import (
+from feasibility.errors import DeviceError
+from feasibility.measure.measure_options import MeasureOptions
+from feasibility.measure.processor_use import ProcessorUse, is_quiet
+from feasibility.reading_cache import (
     NO_CACHE,
     ReadingCache,
     file_digest,
     model_digest,
 )
-from feasibility.errors import DeviceError
-from feasibility.measure.measure_options import MeasureOptions
-from feasibility.measure.processor_use import ProcessorUse, is_quiet
 from feasibility.records.budget import InitializerSize, Metric, Snapshot
 from feasibility.records.workload import Fill, InputSpec
 from tests.tiny_models import mlp
@@ -85,7 +85,7 @@ def test_a_file_that_is_known_is_not_read_again(
     young = file_digest(path, cache)
     assert not (tmp_path / "cache").exists()
     an_hour_later = time.time_ns() + 3600 * 10**9
-    monkeypatch.setattr("feasibility.budget.reading_cache.time.time_ns", lambda: an_hour_later)
+    monkeypatch.setattr("feasibility.reading_cache.time.time_ns", lambda: an_hour_later)
     assert file_digest(path, cache) == young
     (entry,) = (tmp_path / "cache").rglob("*.json")
     entry.write_text('"the digest that is known"')

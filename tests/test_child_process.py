@@ -172,7 +172,7 @@ def test_grandchildren_do_not_survive(tmp_path: Path) -> None:
         "import subprocess, sys; "
         "p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']); "
         f"open({str(mark)!r}, 'w').write(str(p.pid))",
-        timeout_s=5,
+        timeout_s=3,
     )
     assert ends_soon(int(mark.read_text()))
 

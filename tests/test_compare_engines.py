@@ -18,12 +18,13 @@ from feasibility.compare import compare_engines, runs_in_turns
 from feasibility.compare.compare_profiles import compare_profiles
 from feasibility.errors import FeasibilityError, ModelError, UsageError
 from feasibility.json_documents import decode
+from feasibility.measure.converted_model import ConvertedModel
 from feasibility.measure.engine_outputs import EngineOutputs
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.passes import Passes
 from feasibility.records.comparison import ComparedOutputs, Comparison
 from feasibility.records.drift import Drift
-from feasibility.records.profile import Profile
+from feasibility.records.profile import Conversion, Profile
 from feasibility.records.shared_fields import Notice
 from feasibility.records.workload import EngineName
 from feasibility.render.reports.compare import compare_report
@@ -203,6 +204,54 @@ def test_an_engine_that_fails_is_noted_and_the_others_go_on(
         message="openvino: OpenVINO refuses to load 'm.onnx': it is odd",
         hint="do not",
     )
+
+
+def test_an_engine_that_crashes_in_the_rounds_is_noted(
+    tmp_path: Path, fake: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It loses its figures, outputs included; without another engine, its error is raised."""
+    fake()
+
+    def crash(models: Any, _: Any, on_failure: Any) -> int:
+        on_failure(models[1], ModelError("OpenVINO crashed", "in round 3", "do not"))
+        return 8
+
+    monkeypatch.setattr(compare_engines, "measure_in_turns", crash)
+    model = tiny_models.mlp(tmp_path / "m.onnx")
+    found = compare_engines.compare_engines(model, ENGINES, QUICK)
+    engines = [each.workload.engine for each in found.subjects]
+    assert engines == ["onnxruntime", "openvino-default"]
+    assert [each.subject for each in found.outputs] == ["B"]
+    assert found.warnings[0].message == "openvino: OpenVINO crashed: in round 3"
+    with pytest.raises(ModelError, match="in round 3"):
+        compare_engines.compare_engines(model, ENGINES[:2], QUICK)
+
+
+@pytest.mark.parametrize("reference", ["onnxruntime", "openvino"])
+def test_a_conversion_is_compared_with_the_outputs_that_are_known(
+    tmp_path: Path,
+    fake: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    reference: EngineName,
+) -> None:
+    """Of ONNX Runtime only, because conversions are always checked against it."""
+    fake()
+    known: list[EngineOutputs | None] = []
+
+    @contextlib.contextmanager
+    def converted(reading: Any, _: Any, outputs: EngineOutputs | None) -> Any:
+        known.append(outputs)
+        drift = Drift(sample_count=5, is_identical=True, relative_ratio=0.0)
+        conversion = Conversion(duration_ns=1, peak_bytes=1, file_bytes=1, drift=drift)
+        yield ConvertedModel(reading, reading, conversion)
+
+    monkeypatch.setattr(compare_engines, "converted_model", converted)
+    model = tiny_models.mlp(tmp_path / "m.onnx")
+    found = compare_engines.compare_engines(model, (reference, "mnn", "mnn-external"), QUICK)
+    assert len(found.subjects) == 3
+    first, second = known
+    assert first is second
+    assert (first is not None) == (reference == "onnxruntime")
 
 
 def test_the_first_of_several_errors_is_raised(tmp_path: Path, fake: Callable[..., None]) -> None:

@@ -26,7 +26,13 @@ from feasibility.compare.subjects import (
     profile_subject,
     require_several,
 )
-from feasibility.errors import DocumentError, FeasibilityError, InputError, UsageError
+from feasibility.errors import (
+    DocumentError,
+    FeasibilityError,
+    InputError,
+    ModelError,
+    UsageError,
+)
 from feasibility.facts.read_model import read_model
 from feasibility.json_documents import encode, read_document
 from feasibility.measure.measure_options import MeasureOptions
@@ -194,6 +200,31 @@ def test_each_round_begins_with_the_next_model() -> None:
     assert "".join(processes).split() == (
         ["0AaBb", "1BbAa", "2AaBb", "3BbAa", "4AaBb", "5BA", "6AB", "7BA"]
     )
+
+
+def test_a_model_that_fails_in_a_round_is_left_out_of_the_next() -> None:
+    """The others go on; without a place for the error, and for the reference, it is raised."""
+    error = ModelError("Cannot run 'b'", "it crashed", "do not")
+
+    class Crashing(FakeModel):
+        def take_times(self) -> None:
+            super().take_times()
+            if len(self.series["latency"]) >= 3:
+                raise error
+
+    def models(*broken: str) -> Any:
+        return [(Crashing if name in broken else FakeModel)(name, []) for name in "ABC"]
+
+    failed: list[Any] = []
+    running = models("B")
+    count = runs_in_turns.measure_in_turns(
+        running, lambda _: None, lambda *failure: failed.append(failure)
+    )
+    assert failed == [(running[1], error)]
+    assert (count, len(running[2].series["latency"])) == (8, 8)
+    for broken, on_failure in (("A", lambda *_: None), ("B", None)):
+        with pytest.raises(ModelError, match="it crashed"):
+            runs_in_turns.measure_in_turns(models(broken), lambda _: None, on_failure)
 
 
 def test_inputs_keep_their_values_and_take_the_other_names(tmp_path: Path) -> None:

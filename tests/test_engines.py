@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
+from feasibility.budget.comparability import host_conditions
 from feasibility.commands.app import run
 from feasibility.errors import HostError, UsageError
-from feasibility.json_documents import read_document
+from feasibility.json_documents import encode, read_document
 from feasibility.measure import measurement_warnings
 from feasibility.measure.instruments import openvino_profile
 from feasibility.records.facts import ModelFormat
@@ -28,16 +29,17 @@ from feasibility.runners.child_protocol import Done, MemoryReading, Ready
 from feasibility.runners.engines import (
     ENGINES,
     engine_named,
+    other_engines,
     require_format,
     require_installed,
     usual_engine,
     with_variants,
 )
-from tests import tiny_models
-from tests.cli import Result, cli
+from tests import samples, tiny_models
+from tests.cli import Result, cli, stages
 from tests.test_child_process import measure
 
-__all__ = ["cli"]
+__all__ = ["cli", "stages"]
 
 Cli = Callable[..., Result]
 
@@ -91,6 +93,53 @@ def test_an_engine_is_followed_by_its_other_ways(
 ) -> None:
     """Each engine once; the first one stays the reference."""
     assert [*with_variants(names)] == found
+
+
+def test_other_engines_are_those_that_are_installed_and_read_the_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each once, in its usual way; the usual engine of the format is no other one."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name != "openvino" or None)
+    assert other_engines("onnx") == ("mnn",)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: True)
+    assert other_engines("onnx") == ("openvino", "mnn")
+    assert other_engines("ort") == other_engines("tflite") == ()
+
+
+@pytest.mark.usefixtures("stages")
+def test_check_names_the_command_for_other_engines(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With --details, if one is installed; nothing is said of saved figures."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: True)
+    (model,) = json.loads(cli("check", "m.onnx", "--json", "-q").out)["models"]
+    assert model["other_engines"] == ["openvino", "mnn"]
+    report = " ".join(cli("check", "m.onnx", "--details", "-q").out.split())
+    path = model["profile"]["model"]["path"]
+    assert f"feasibility compare {path} --engines onnxruntime,openvino,mnn" in report
+    assert "compare" not in cli("check", "m.onnx", "-q").out
+    saved = tmp_path / "saved.json"
+    saved.write_bytes(encode(samples.profile()))
+    assert "--engines" not in cli("check", saved, "--details", "-q").out
+
+
+@pytest.mark.usefixtures("stages")
+def test_check_refuses_an_emulator_without_the_engine_first(cli: Cli, tmp_path: Path) -> None:
+    """Before anything is measured."""
+    model = tmp_path / "m.tflite"
+    model.write_bytes(bytes(4) + b"TFL3" + bytes(100))
+    found = cli("check", model, "--on", "emulate:aarch64", "-q")
+    assert (found.code, found.out) == (2, "")
+    assert "the emulator has ONNX Runtime only" in found.err
+
+
+@pytest.mark.parametrize(("name", "title"), [("onnxruntime", "ONNX Runtime"), ("litert", "LiteRT")])
+def test_budgets_record_the_engine_and_its_version(name: EngineName, title: str) -> None:
+    """Figures of another version are not compared, and not read from the cache."""
+    pytest.importorskip(ENGINES[name].package)
+    runtime = host_conditions(name).runtime
+    assert runtime.rpartition(" ")[0] == title
+    assert runtime.rpartition(" ")[2][0].isdigit()
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,12 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
 
 
+@pytest.fixture(autouse=True)
+def one_pair(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times in turns come from two processes; tests of the workshop have more pairs."""
+    monkeypatch.setattr("feasibility.fit.candidate_runs._PAIR_COUNT", 1)
+
+
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     """Four matrices of 4 MiB."""
@@ -310,16 +316,20 @@ def test_a_change_is_found_for_a_device_of_another_instruction_set(
     assert found["proof_outcome"] is None
 
 
-def test_a_change_is_found_for_a_device_of_this_instruction_set(cli: Cli, model: Path) -> None:
-    """Its memory is what was measured here, and the kernel enforces the target here."""
-    result = cli("fit", model, "--device", DEVICE_HERE, "--memory", "27MiB", "--json")
+def test_a_change_is_found_for_a_device_of_this_instruction_set(cli: Cli, tmp_path: Path) -> None:
+    """Its memory is what was measured here, and the kernel enforces the target here.
+
+    Matrices of 16 MiB: how many pages of libraries count varies by some MiB.
+    """
+    model = mlp(tmp_path / "model.onnx", width=2048, layers=2)
+    result = cli("fit", model, "--device", DEVICE_HERE, "--memory", "48MiB", "--json")
     assert result.code == 0
     found = json.loads(result.out)
     device, chosen = chosen_devices([DEVICE_HERE])[0], found["chosen"]
     assert "external-data" in chosen["changes"]
     figures = chosen["measured"]
     peak = max(figures["load_peak_bytes"], figures["inference_peak_bytes"])
-    assert peak <= 27 * MIB
+    assert peak <= 48 * MIB
     assert chosen["device_memory_bytes"] == peak + device.limits.runtime_bytes.value
     assert found["baseline"]["missed"]["memory"] > 1
     assert found["loads_on"] == [found["host"]["arch"]]

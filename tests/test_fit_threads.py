@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -40,6 +39,21 @@ def machine(core_count: int | None) -> Profile:
 
 
 @dataclasses.dataclass
+class Runs:
+    """Runs of one candidate of a bench."""
+
+    variant: Any
+    changes: ChangeSet
+    bench: Bench
+    options: MeasureOptions
+
+    def profile(self) -> Profile:
+        if self.bench.crashes:
+            raise MeasurementError("Cannot run 'm'", "the runtime crashed")
+        return self.bench.baseline.profile
+
+
+@dataclasses.dataclass
 class Bench:
     """A workshop in which two threads take 0.6, four 0.4 of the time of one."""
 
@@ -48,11 +62,14 @@ class Bench:
     device: Device | None = None
     options: MeasureOptions = dataclasses.field(default_factory=MeasureOptions)
     measured_by_changes: dict[ChangeSet, Measured] = dataclasses.field(default_factory=dict)
-    original: Any = dataclasses.field(default_factory=lambda: SimpleNamespace(variant=0, plan=0))
     measured: list[tuple[ChangeSet, int]] = dataclasses.field(default_factory=list)
     variants: list[Any] = dataclasses.field(default_factory=list)
     crashes: bool = False
     is_late: bool = False
+    original: Runs = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        self.original = Runs(0, (), self, self.options)
 
     @property
     def baseline(self) -> Measured:
@@ -63,8 +80,10 @@ class Bench:
         return not self.is_late
 
     def runs_of(self, candidate: FitCandidate) -> Any:
+        if not candidate.changes:
+            return self.original
         variant = (candidate.changes, candidate.float_nodes)
-        return SimpleNamespace(variant=variant) if candidate.changes else self.original
+        return dataclasses.replace(self.original, variant=variant, changes=candidate.changes)
 
     def target_ratio(self) -> None:
         return None
@@ -95,18 +114,6 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Any:
     def make(targets: FitTargets, **fields: Any) -> Bench:
         made = Bench(targets, **fields)
 
-        @dataclasses.dataclass
-        class Runs:
-            variant: Any
-            changes: ChangeSet
-            options: MeasureOptions
-            plan: Any
-
-            def profile(self) -> Profile:
-                if made.crashes:
-                    raise MeasurementError("Cannot run 'm'", "the runtime crashed")
-                return made.baseline.profile
-
         def ratio(threaded: Runs, original: Any, *_: Any) -> float:
             made.measured.append((threaded.changes, threaded.options.threads))
             made.variants.append(threaded.variant)
@@ -114,7 +121,6 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Any:
             base = 0.5 if "int8-dynamic" in threaded.changes else 1.0
             return base * {2: 0.6, 3: 0.5, 4: 0.4}[threaded.options.threads]
 
-        monkeypatch.setattr(offers, "CandidateRuns", Runs)
         monkeypatch.setattr(offers, "latency_ratio", ratio)
         return made
 
@@ -196,7 +202,7 @@ def test_on_a_device_the_time_is_projected_for_its_cores(bench: Any) -> None:
     assert offer.threads in (2, 4)
     assert four <= offer.latency_ns < one
     assert (offer.memory_bytes, found.measured) == (None, [])
-    found.options = MeasureOptions(threads=4)
+    found.original.options = MeasureOptions(threads=4)
     assert offered(found, found.candidate()) == ()
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from feasibility.budget.reading_cache import NO_CACHE, ReadingCache
+from feasibility.catalogue.load_catalogue import chosen_devices
 from feasibility.errors import HostError, ModelError
 from feasibility.fit import fit_model
 from feasibility.fit import workshop as workshop_module
@@ -23,6 +23,7 @@ from feasibility.fit.on_target import TargetRun
 from feasibility.fit.workshop import CandidateWorkshop, Measured, figures_of
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.prove.prove_model import ProveOptions
+from feasibility.reading_cache import NO_CACHE, ReadingCache
 from feasibility.records.fit import FitCandidate, FitTargets
 from feasibility.records.profile import Profile
 from feasibility.records.proof import Outcome
@@ -165,7 +166,6 @@ class Bench:
         known: dict[str, Any] = {
             "original": FakeRuns((), profile, 1.0, []),
             "files": self.files,
-            "options": MeasureOptions(),
             "targets": targets,
             "device": None,
             "baseline": baseline,
@@ -357,6 +357,30 @@ def test_without_the_emulator_figures_of_the_device_are_projected(
     assert found.status == "meets"
     assert found.device_memory_bytes is not None
     assert found.device_memory_bytes > 24 * MIB
+
+
+@pytest.mark.parametrize(
+    ("device", "arch", "is_installed", "is_warned"),
+    [
+        ("rpi_5", "x86_64", False, True),
+        ("rpi_5", "x86_64", True, False),
+        ("rpi_5", "aarch64", False, False),
+        ("n100_minipc", "x86_64", False, False),
+        (None, "x86_64", False, False),
+    ],
+)
+def test_an_emulator_that_is_not_installed_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+    device: str | None,
+    arch: str,
+    *,
+    is_installed: bool,
+    is_warned: bool,
+) -> None:
+    monkeypatch.setattr(fit_model, "can_emulate", lambda _: is_installed)
+    asked = None if device is None else chosen_devices([device])[0]
+    warnings = fit_model._not_emulated_warning(asked, arch)
+    assert [each.code for each in warnings] == ["not-emulated"] * is_warned
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_arbitrary_bytes_end_in_facts_or_an_error(path: Path, content: bytes) ->
     fuzzed(path, number(1, 8) + message(7, content))
 
 
-@FUZZ
+@settings(FUZZ, max_examples=100)
 @given(
     position=st.integers(8, 20_000),
     byte=st.integers(0, 255),

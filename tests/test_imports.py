@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feasibility.catalogue.load_catalogue import load_catalogue
+from feasibility.commands.profiles_of_path import _require_projectable
 from feasibility.decide.recommendation import assess_model
 from feasibility.decide.requirements import Requirements
 from feasibility.decide.score import SCORE_UNKNOWN
@@ -22,11 +23,13 @@ from feasibility.errors import DocumentError
 from feasibility.json_documents import decode, encode
 from feasibility.measure.imports import ai_hub
 from feasibility.measure.imports.import_report import read_figures
-from feasibility.measure.imports.imported_figures import UnreadableError
+from feasibility.measure.imports.imported_figures import UnreadableError, imported_profile
 from feasibility.paths import devices_dir
-from feasibility.records.profile import Profile, ProfiledModel
+from feasibility.records.assessment import Assessment
+from feasibility.records.profile import Latency, Profile, ProfiledModel
 from feasibility.render.reports import model_and_machine
 from feasibility.render.reports.assessment_texts import with_sentences
+from feasibility.render.reports.check import check_report
 from feasibility.render.reports.measure import memory_section
 from feasibility.render.reports.reasons import reason_text
 
@@ -498,7 +501,30 @@ def test_ai_hub(tmp_path: Path) -> None:
 def test_ai_hub_by_runtime(tmp_path: Path) -> None:
     profile = read(tmp_path, "perf.yaml", AI_HUB, "samsung galaxy s24/tflite")
     assert profile.process_peak_bytes == 264 * MIB
-    assert profile.workload.runtime == "LiteRT"
+    assert (profile.workload.runtime, profile.workload.engine) == ("LiteRT", "litert")
+
+
+@pytest.mark.parametrize(
+    ("runtime", "engine"),
+    [
+        ("onnxruntime 1.23.0", "onnxruntime"),
+        ("ONNX Runtime, compiled for QNN", "onnxruntime"),
+        ("LiteRT 2.3", "litert"),
+        ("QNN", None),
+        ("pytorch 2.9", None),
+        ("", None),
+    ],
+)
+def test_figures_of_another_runtime_have_no_engine(runtime: str, engine: str | None) -> None:
+    """Reports name the runtime as the program does; `check` projects with ONNX Runtime then."""
+    profile = imported_profile("tool", Latency(median_ns=1), (), runtime=runtime)
+    assert profile.workload.engine == engine
+    path = Path("report.json")
+    _require_projectable(path, profile)
+    model = assess_model(profile, load_catalogue(devices_dir())[:1], Requirements())
+    assert model.runtime == ("tflite" if engine == "litert" else "onnxruntime")
+    assert check_report(Assessment(tool_version="0", models=(with_sentences(model),)))
+    assert decode(encode(profile), Profile, "saved.json") == profile
 
 
 def test_ai_hub_wants_one_device(tmp_path: Path) -> None:

@@ -400,6 +400,7 @@ def opset_text(facts: ModelFacts, domains: set[str]) -> set[str]:
     return {f"{domain}={version}" for domain, version in facts.opsets.items() if domain in domains}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not corpus_rows(), reason="the folder of real models is not there")
 def test_real_models_agree_with_what_is_known_of_them() -> None:
     outcomes: Counter[str] = Counter()

@@ -47,6 +47,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("runners.named_runners",),
     ("runners.emulator", "runners.limits"),
     ("runners",),
+    ("reading_cache",),
     ("facts",),
     ("ort_memory.modelled_memory",),
     ("ort_memory.load_stages", "ort_memory.graph_to_steps"),

@@ -97,7 +97,12 @@ class FakeKernel:
 
 
 def is_alive(pid: int) -> bool:
-    return pid != os.getpid() and Path(f"/proc/{pid}").exists()
+    """False for a process that was killed, also before its parent asks for its status."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return pid != os.getpid() and state != "Z"
 
 
 def fake(
@@ -414,7 +419,7 @@ def test_systemd_hands_a_scope_over(
             command = limit.command(local_command()).argv
         assert command[0].endswith("bin/systemd-run")
         assert command[1:6] == ("--user", "--scope", "--quiet", "--collect", "--")
-    assert not is_alive(waiting)
+    assert not Path(f"/proc/{waiting}").exists()
     call = (tmp_path / "calls").read_text()
     assert f"--unit=feasibility-{os.getpid()}-" in call
     assert "-p Delegate=yes" in call

@@ -11,7 +11,9 @@ from typing import Any
 import onnx
 import pytest
 
+from feasibility.compare import runs_in_turns
 from feasibility.measure.passes import Passes
+from feasibility.records.workload import InputSpec
 from feasibility.runners.child_process import ChildResult
 from tests import tiny_models
 from tests.cli import Result, cli
@@ -105,14 +107,26 @@ def test_a_converter_that_crashes_or_runs_for_ever_is_one_clear_error(
     assert f"Cannot convert 'model.onnx': {why}" in found.err
 
 
+def test_errors_have_the_name_of_the_model(cli: Cli, tmp_path: Path) -> None:
+    """Not that of the converted file, in a folder that nobody knows."""
+    spec = InputSpec(name="x", dtype="float64", shape=(1, 4))
+    model = tiny_models.identity(tmp_path / "model.onnx", spec)
+    found = cli("measure", model, "--engine", "mnn", *QUICK)
+    assert (found.code, found.out) == (2, "")
+    assert "of 'model.onnx': MNN takes no input of the type float64" in found.err
+
+
 def test_another_machine_is_refused(cli: Cli, model: Path) -> None:
     found = cli("measure", model, "--engine", "mnn", "--on", "ssh:nowhere", *QUICK)
     assert (found.code, found.out) == (2, "")
     assert "feasibility converts models for this engine on this machine only" in found.err
 
 
-def test_the_reference_may_be_converted(cli: Cli, model: Path) -> None:
-    """The other engines are then compared with it."""
+def test_the_reference_may_be_converted(
+    cli: Cli, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other engines are then compared with it; one round instead of eight."""
+    monkeypatch.setattr(runs_in_turns, "is_settled", lambda first, _: len(first) >= 1)
     found = cli("compare", model, "--engines", "mnn-external,onnxruntime", "--json", *QUICK)
     comparison = json.loads(found.out)
     engines = [each["workload"]["engine"] for each in comparison["subjects"]]

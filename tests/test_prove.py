@@ -335,7 +335,7 @@ def wait_for_line(process: subprocess.Popen[str], words: str) -> None:
 
 @pytest.mark.parametrize("words", ["reading the model", "without a limit", "under 400 MiB"])
 def test_an_interrupt_leaves_nothing_behind(model: Path, groups: Path, words: str) -> None:
-    tool = start(model.parent, "--memory", "400MiB", "--runs", "100000", "--timeout", "8")
+    tool = start(model.parent, "--memory", "400MiB", "--runs", "30000", "--timeout", "8")
     wait_for_line(tool, words)
     child_pid = (
         wait_for(lambda: running_child_of(tool.pid)) if words != "reading the model" else None

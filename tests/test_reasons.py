@@ -293,6 +293,16 @@ def test_the_sentence_of_every_reason(part: Part, code: ReasonCode) -> None:
     assert reason_text(with_all_figures(part, code)) == SENTENCES[part, code]
 
 
+def test_operators_of_a_tflite_model_are_missing_in_litert() -> None:
+    profile = resnet101()
+    model = replace(profile.model, custom_operators=("tflite:Own",))
+    for engine, runtime in (("litert-builtin", "LiteRT"), ("onnxruntime", "ONNX Runtime")):
+        workload = replace(profile.workload, engine=engine)
+        found = assess_device(replace(profile, model=model, workload=workload), S24, Requirements())
+        (reason,) = (each for each in found.reasons if each.part == "operators")
+        assert reason_text(reason) == (f"needs tflite:Own, missing in standard builds of {runtime}")
+
+
 def test_every_code_has_sentences_of_its_own() -> None:
     assert {code for _, code in SENTENCES} == set(get_args(ReasonCode))
     assert {part for part, _ in SENTENCES} == set(get_args(Part))

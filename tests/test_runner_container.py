@@ -190,7 +190,22 @@ def test_an_image_without_the_runtime_is_named(engine: Path) -> None:
     )
     error = fails(ContainerRunner("docker", "my/image"))
     assert error.why == "the Python there lacks onnxruntime and numpy"
-    assert error.hint == "use an image with Python, onnxruntime and numpy"
+    assert error.hint == (
+        "use an image that has them, for example with RUN pip install onnxruntime numpy in its "
+        "Dockerfile"
+    )
+
+
+def test_an_image_without_the_package_of_the_engine_is_named(engine: Path) -> None:
+    """Before the model is copied; ONNX Runtime is not needed then."""
+    engine.write_text(
+        f'#!/bin/sh\nwhile [ "$1" != -c ]; do shift; done\nexec {sys.executable} "$@"\n'
+    )
+    runner = ContainerRunner("docker", "my/image")
+    with pytest.raises(HostError) as caught, runner.connect(tuple, "no_such_engine"):
+        pass
+    assert caught.value.why == "the Python there lacks no_such_engine"
+    assert "RUN pip install no_such_engine in" in caught.value.hint
 
 
 def test_an_emulator_of_the_engine_that_crashes_is_named(engine: Path, tmp_path: Path) -> None:

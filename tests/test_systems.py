@@ -141,7 +141,7 @@ def test_sound_has_the_target_of_its_length() -> None:
     systems = (
         System(id="sound", title="", network="", signal_ns=2 * SECOND_NS),
         System(id="image", title="", network=""),
-        System(id="other", title="", network="", has_verdicts=False),
+        System(id="other", title="", network="", change="int8-dynamic"),
         System(id="missing", title="", network=""),
     )
     document = SystemsDocument(id="", title="", source="", hardware="", systems=systems)

@@ -366,7 +366,7 @@ def test_the_report_shows_the_format_and_the_operators_as_the_file_names_them(pa
     head, table = inspect_report(facts)
     assert head is not None
     rows = {row.label: row.text for row in head.rows}
-    assert rows["file"].endswith("on disk, TensorFlow Lite, from made by hand")
+    assert rows["file"].endswith("on disk, TensorFlow Lite format, from made by hand")
     assert rows["work"].endswith("1 node of unknown work not counted")
     assert rows["custom"] == "tflite:FlexRoll; missing in standard builds of LiteRT"
     assert table is not None

@@ -50,8 +50,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "data" / "feasibility" / "devices"
 
 
-def test_every_kernel_is_timed_with_every_number_of_threads() -> None:
-    told: list[tuple[int, int, str]] = []
+Told = list[tuple[int, int, str]]
+
+
+@pytest.fixture(scope="module")
+def measured() -> tuple[speed.Speed, Told]:
+    """The speed of this machine with one thread and with two, and the progress that was shown."""
+    told: Told = []
     found = speed.measure_speed(
         (1, 2),
         cache_bytes=MIB,
@@ -59,6 +64,21 @@ def test_every_kernel_is_timed_with_every_number_of_threads() -> None:
         pace=QUICK,
         progress=lambda done, total, doing: told.append((done, total, doing)),
     )
+    return found, told
+
+
+@pytest.fixture
+def is_measured(measured: tuple[speed.Speed, Told], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command gets that speed without another measurement."""
+    monkeypatch.setattr(
+        "feasibility.commands.devices_this.measure_speed", lambda *_, **__: measured[0]
+    )
+
+
+def test_every_kernel_is_timed_with_every_number_of_threads(
+    measured: tuple[speed.Speed, Told],
+) -> None:
+    found, told = measured
     assert list(found.times) == [1, 2]
     for times in found.times.values():
         assert set(times) == {*KERNELS, speed.BUS}
@@ -70,9 +90,11 @@ def test_every_kernel_is_timed_with_every_number_of_threads() -> None:
     assert told[-1] == (told[-1][1], told[-1][1], "")
 
 
-def test_the_kernels_do_the_work_they_are_named_after() -> None:
+def test_the_kernels_do_the_work_they_are_named_after(
+    measured: tuple[speed.Speed, Told],
+) -> None:
     """Else a rate would be written under the wrong kind."""
-    times = speed.measure_speed((1,), cache_bytes=None, free_bytes=GIB, pace=QUICK).times[1]
+    times = measured[0].times[1]
     largest = {
         name: max(kernel.model.flops_by_class, key=kernel.model.flops_by_class.__getitem__)
         for name, kernel in times.items()
@@ -149,6 +171,7 @@ def test_the_machine_becomes_a_device_at_once(
     assert run(["devices", "validate", str(path)]) == 0
 
 
+@pytest.mark.usefixtures("is_measured")
 def test_a_file_and_a_name_may_be_given(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = home.parent.parent / 'my "board".toml'
     path.parent.mkdir()
@@ -174,6 +197,7 @@ def test_a_file_and_a_name_may_be_given(home: Path, capsys: pytest.CaptureFixtur
     assert not home.exists()
 
 
+@pytest.mark.usefixtures("is_measured")
 def test_a_file_that_is_there_is_kept(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     home.mkdir(parents=True)
     (home / "this.toml").write_text("mine")
@@ -209,6 +233,7 @@ def test_an_interrupt_leaves_nothing(home: Path, monkeypatch: pytest.MonkeyPatch
     assert list(home.iterdir()) == []
 
 
+@pytest.mark.usefixtures("is_measured")
 def test_other_numbers_than_measured_are_never_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A processor whose clock nothing tells gets one that says so."""
     facts = read_machine()

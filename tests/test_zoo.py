@@ -5,12 +5,11 @@ from __future__ import annotations
 import errno
 import hashlib
 import math
-import shutil
 import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -31,14 +30,6 @@ DEMO = tuple(entry for entry in zoo.entries() if entry.in_demo)
 LARGE_BYTES = 400_000_000
 QUICK = tuple(entry for entry in zoo.entries() if entry.file_bytes < LARGE_BYTES)
 LARGE = tuple(entry for entry in zoo.entries() if entry.file_bytes >= LARGE_BYTES)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder for a gigabyte of models, which pytest would keep for three sessions."""
-    path = tmp_path_factory.mktemp("zoo")
-    yield path
-    shutil.rmtree(path)
 
 
 def entry_named(name: str) -> ZooEntry:
@@ -66,24 +57,24 @@ def test_the_demo_shows_four_architectures():
 
 
 @pytest.mark.parametrize("entry", QUICK, ids=lambda entry: entry.name)
-def test_build_writes_the_recorded_bytes(entry: ZooEntry, folder: Path):
+def test_build_writes_the_recorded_bytes(entry: ZooEntry, zoo_folder: Path):
     """Size and digest are recorded, so every platform must give the same file."""
-    path = zoo.build(entry.name, folder=folder)
-    assert path == folder / f"{entry.name}.onnx"
+    path = zoo.build(entry.name, folder=zoo_folder)
+    assert path == zoo_folder / f"{entry.name}.onnx"
     assert (path.stat().st_size, digest(path)) == (entry.file_bytes, entry.sha256)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("entry", LARGE, ids=lambda entry: entry.name)
-def test_large_files_have_the_recorded_bytes(entry: ZooEntry, folder: Path):
-    path = zoo.build(entry.name, folder=folder)
+def test_large_files_have_the_recorded_bytes(entry: ZooEntry, zoo_folder: Path):
+    path = zoo.build(entry.name, folder=zoo_folder)
     assert (path.stat().st_size, digest(path)) == (entry.file_bytes, entry.sha256)
     path.unlink()
 
 
-def test_encoder_leaves_masked_tokens_out(folder: Path):
+def test_encoder_leaves_masked_tokens_out(zoo_folder: Path):
     """What stands behind the mask must not reach the tokens before it."""
-    path = zoo.build("minilm-l6", folder=folder)
+    path = zoo.build("minilm-l6", folder=zoo_folder)
     mask = np.array([[1, 1, 1, 0]])
     types = np.zeros((1, 4), dtype=np.int64)
     hidden = [
@@ -98,14 +89,14 @@ def test_encoder_leaves_masked_tokens_out(folder: Path):
     np.testing.assert_allclose(*hidden, atol=1e-5)
 
 
-def test_a_file_is_what_onnx_would_save(folder: Path):
+def test_a_file_is_what_onnx_would_save(zoo_folder: Path):
     """The streaming writer takes no liberties with the format."""
-    path = zoo.build("yamnet", folder=folder)
+    path = zoo.build("yamnet", folder=zoo_folder)
     content = path.read_bytes()
     assert onnx.load_from_string(content).SerializeToString() == content
 
 
-def test_every_name_in_a_graph_is_its_own(folder: Path):
+def test_every_name_in_a_graph_is_its_own(zoo_folder: Path):
     for entry in zoo.entries():
         network = entry.network()
         named = (*network.inputs, *network.nodes, *network.weights, *network.constants)

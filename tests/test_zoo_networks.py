@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -60,14 +59,6 @@ PUBLISHED: tuple[tuple[str, str, float, str], ...] = (
     ("whisper-tiny-encoder", "bytes", 32_904_992, "onnx-community/whisper-tiny"),
     ("whisper-tiny-decoder", "bytes", 113_638_998, "onnx-community/whisper-tiny"),
 )
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder for a gigabyte of models, which pytest would keep for three sessions."""
-    path = tmp_path_factory.mktemp("zoo")
-    yield path
-    shutil.rmtree(path)
 
 
 @pytest.fixture(scope="module")
@@ -194,13 +185,13 @@ def test_the_page_lists_every_architecture_with_its_figures(
 
 @pytest.mark.parametrize("name", QUICK)
 def test_networks_run_with_the_inputs_that_the_tool_chooses(
-    reading_of: Callable[[str], ModelReading], folder: Path, name: str
+    reading_of: Callable[[str], ModelReading], zoo_folder: Path, name: str
 ) -> None:
     """Outputs are finite, differ from each other, and change with the input.
 
     The shapes are those that the file declares.
     """
-    path = zoo.build(name, folder=folder)
+    path = zoo.build(name, folder=zoo_folder)
     onnx.checker.check_model(path, full_check=True)
     check_runs(path, reading_of(name))
 
@@ -208,10 +199,10 @@ def test_networks_run_with_the_inputs_that_the_tool_chooses(
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted({*NAMES} - {*QUICK}))
 def test_large_networks_run_with_the_inputs_that_the_tool_chooses(
-    reading_of: Callable[[str], ModelReading], folder: Path, name: str
+    reading_of: Callable[[str], ModelReading], zoo_folder: Path, name: str
 ) -> None:
     """As for the others; onnx checks files of up to 2 GB."""
-    path = zoo.build(name, folder=folder)
+    path = zoo.build(name, folder=zoo_folder)
     onnx.checker.check_model(path, full_check=True)
     check_runs(path, reading_of(name))
     path.unlink()
@@ -288,13 +279,13 @@ def log_mel(waveform: np.ndarray) -> np.ndarray:
     [(1_000, 96, 1), (15_600, 96, 1), (15_601, 144, 2), (23_280, 144, 2), (50_000, 336, 6)],
 )
 def test_the_front_end_computes_log_mel_bands(
-    folder: Path, sample_count: int, frame_count: int, patch_count: int
+    zoo_folder: Path, sample_count: int, frame_count: int, patch_count: int
 ) -> None:
     """Against numpy, for a tone in noise; patches cover 0.96 s and begin every 0.48 s."""
     seconds = np.arange(sample_count) / 16_000
     noise = np.random.default_rng(0).standard_normal(sample_count)
     waveform = (0.5 * np.sin(2 * np.pi * 440 * seconds) + 0.01 * noise).astype(np.float32)
-    network = session(zoo.build("yamnet-waveform", folder=folder))
+    network = session(zoo.build("yamnet-waveform", folder=zoo_folder))
     scores, embedding, bands = network.run(None, {"waveform": waveform})
     assert scores.shape == (patch_count, 521)
     assert embedding.shape == (patch_count, 1024)
@@ -302,38 +293,38 @@ def test_the_front_end_computes_log_mel_bands(
     np.testing.assert_allclose(bands, log_mel(waveform), atol=1e-3)
 
 
-def test_the_front_end_hands_its_bands_to_the_body(folder: Path) -> None:
+def test_the_front_end_hands_its_bands_to_the_body(zoo_folder: Path) -> None:
     """Both files have the same weights, so the body alone gives the same scores."""
     waveform = np.random.default_rng(0).uniform(-1, 1, 40_000).astype(np.float32)
-    network = session(zoo.build("yamnet-waveform", folder=folder))
+    network = session(zoo.build("yamnet-waveform", folder=zoo_folder))
     scores, _, bands = network.run(None, {"waveform": waveform})
     patches = np.lib.stride_tricks.sliding_window_view(bands, 96, axis=0)[::48]
-    body = session(zoo.build("yamnet", folder=folder))
+    body = session(zoo.build("yamnet", folder=zoo_folder))
     (expected,) = body.run(None, {"log_mel_patches": patches.transpose(0, 2, 1)})
     np.testing.assert_allclose(scores, expected, atol=1e-5)
 
 
-def test_a_sentence_is_the_mean_of_its_tokens(folder: Path) -> None:
+def test_a_sentence_is_the_mean_of_its_tokens(zoo_folder: Path) -> None:
     """Of those that the mask keeps; the encoder without pooling has the same weights."""
     feeds = {
         "input_ids": np.array([[5, 6, 7, 8], [9, 10, 0, 0]]),
         "attention_mask": np.array([[1, 1, 1, 1], [1, 1, 0, 0]]),
         "token_type_ids": np.zeros((2, 4), dtype=np.int64),
     }
-    (tokens,) = session(zoo.build("minilm-l6", folder=folder)).run(None, feeds)
-    (sentences,) = session(zoo.build("minilm-l6-sentence", folder=folder)).run(None, feeds)
+    (tokens,) = session(zoo.build("minilm-l6", folder=zoo_folder)).run(None, feeds)
+    (sentences,) = session(zoo.build("minilm-l6-sentence", folder=zoo_folder)).run(None, feeds)
     expected = np.stack([tokens[0].mean(axis=0), tokens[1, :2].mean(axis=0)])
     np.testing.assert_allclose(sentences, expected, atol=1e-5)
 
 
-def test_a_sentence_without_tokens_is_zero(folder: Path) -> None:
+def test_a_sentence_without_tokens_is_zero(zoo_folder: Path) -> None:
     """And not NaN."""
     feeds = {
         "input_ids": np.array([[1, 2]]),
         "attention_mask": np.array([[0, 0]]),
         "token_type_ids": np.array([[0, 0]]),
     }
-    (sentence,) = session(zoo.build("minilm-l6-sentence", folder=folder)).run(None, feeds)
+    (sentence,) = session(zoo.build("minilm-l6-sentence", folder=zoo_folder)).run(None, feeds)
     assert sentence.tolist() == np.zeros((1, 384)).tolist()
 
 
@@ -354,8 +345,8 @@ def random_feeds(network: onnxruntime.InferenceSession, **dims: int) -> dict[str
     return dict(fed())
 
 
-def test_whisper_extends_its_cache_and_reads_it(folder: Path) -> None:
-    network = session(zoo.build("whisper-tiny-decoder", folder=folder))
+def test_whisper_extends_its_cache_and_reads_it(zoo_folder: Path) -> None:
+    network = session(zoo.build("whisper-tiny-decoder", folder=zoo_folder))
     feeds = random_feeds(network, batch_size=1, past_decoder_sequence_length=3)
     names = [output.name for output in network.get_outputs()]
     outputs = dict(zip(names, network.run(None, feeds), strict=True))
@@ -368,8 +359,8 @@ def test_whisper_extends_its_cache_and_reads_it(folder: Path) -> None:
         assert np.abs(logits - outputs["logits"]).max() > 1e-3
 
 
-def test_the_decoder_of_espnet_extends_its_cache_and_reads_it(folder: Path) -> None:
-    network = session(zoo.build("espnet-decoder", folder=folder))
+def test_the_decoder_of_espnet_extends_its_cache_and_reads_it(zoo_folder: Path) -> None:
+    network = session(zoo.build("espnet-decoder", folder=zoo_folder))
     feeds = random_feeds(network, batch=1, cached_length=3, frames=5)
     scores, *caches = network.run(None, feeds)
     np.testing.assert_allclose(np.exp(scores).sum(), 1.0, rtol=1e-4)
@@ -382,7 +373,7 @@ def test_the_decoder_of_espnet_extends_its_cache_and_reads_it(folder: Path) -> N
 
 
 @pytest.mark.parametrize("name", ["espnet-encoder", "espnet-conformer"])
-def test_encoders_of_espnet_leave_padding_out_of_attention(folder: Path, name: str) -> None:
+def test_encoders_of_espnet_leave_padding_out_of_attention(tmp_path: Path, name: str) -> None:
     """Frames far behind the end of an utterance do not reach its first frames.
 
     Convolutions of a Conformer carry frames a few positions on; so the utterance is short, the
@@ -395,14 +386,14 @@ def test_encoders_of_espnet_leave_padding_out_of_attention(folder: Path, name: s
     louder = feats.copy()
     louder[:, 300:] *= 5
     found = [
-        run_network(network, folder, feats=each, feats_length=np.array([100]))
+        run_network(network, tmp_path, feats=each, feats_length=np.array([100]))
         for each in (feats, louder)
     ]
     (plain, length), (other, _) = found
     subsampled = int(length[0])
     assert subsampled == {"espnet-encoder": 17, "espnet-conformer": 25}[name]
     np.testing.assert_allclose(plain[:, :subsampled], other[:, :subsampled], atol=1e-4)
-    heard = run_network(network, folder, feats=louder, feats_length=np.array([400]))[0]
+    heard = run_network(network, tmp_path, feats=louder, feats_length=np.array([400]))[0]
     assert np.abs(heard[:, :subsampled] - plain[:, :subsampled]).max() > 1e-2
 
 
@@ -428,10 +419,10 @@ def test_relative_scores_are_moved_to_their_positions(tmp_path: Path) -> None:
             np.testing.assert_array_equal(found[..., i, j], given[..., i, length - 1 - i + j])
 
 
-def test_boxes_of_the_detector_lie_in_the_picture(folder: Path) -> None:
+def test_boxes_of_the_detector_lie_in_the_picture(zoo_folder: Path) -> None:
     """Centres of boxes are at most 15 cells from a cell's; the scores are probabilities."""
     picture = np.random.default_rng(5).random((1, 3, 640, 640), dtype=np.float32)
-    (found,) = session(zoo.build("yolov8n", folder=folder)).run(None, {"images": picture})
+    (found,) = session(zoo.build("yolov8n", folder=zoo_folder)).run(None, {"images": picture})
     assert found.shape == (1, 84, 8400)
     centres, scores = found[0, :2], found[0, 4:]
     assert ((scores >= 0) & (scores <= 1)).all()
@@ -444,11 +435,11 @@ def test_boxes_of_the_detector_lie_in_the_picture(folder: Path) -> None:
         assert np.abs(centres[:, number] - expected).max() <= 7.5 * stride
 
 
-def test_speaker_embeddings_of_both_files_agree(folder: Path) -> None:
+def test_speaker_embeddings_of_both_files_agree(zoo_folder: Path) -> None:
     """They have the same weights; only the shapes are static or not."""
     feats = np.random.default_rng(6).standard_normal((1, 198, 80), dtype=np.float32)
     found = [
-        session(zoo.build(name, folder=folder)).run(None, {"feats": feats})[0]
+        session(zoo.build(name, folder=zoo_folder)).run(None, {"feats": feats})[0]
         for name in ("wespeaker-resnet34", "wespeaker-resnet34-198")
     ]
     np.testing.assert_allclose(*found, rtol=1e-3)

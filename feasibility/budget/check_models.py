@@ -16,9 +16,9 @@ from feasibility.budget.budgeted_models import BudgetedModel
 from feasibility.budget.check_model import Baseline, Check
 from feasibility.budget.git_revision import Revision, revision_of
 from feasibility.budget.model_under_test import ModelUnderTest
-from feasibility.budget.reading_cache import ReadingCache
 from feasibility.errors import DocumentError, FeasibilityError
 from feasibility.measure.measure_options import Progress
+from feasibility.reading_cache import ReadingCache
 from feasibility.records.budget import BudgetFailure, BudgetReport, ModelBudget
 
 ProgressOf: TypeAlias = Callable[[str], AbstractContextManager[Progress]]

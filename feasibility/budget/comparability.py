@@ -9,6 +9,8 @@ from typing import Final, NamedTuple
 
 from feasibility.budget.metrics import METRICS
 from feasibility.records.budget import Conditions, Metric, Snapshot
+from feasibility.records.workload import EngineName
+from feasibility.runners.engines import ENGINES
 from feasibility.runners.host import read_host, this_host
 
 # Figures of the steady allocator repeat within half a percent on one machine. Another processor
@@ -16,7 +18,7 @@ from feasibility.runners.host import read_host, this_host
 SAME_HOST_TOLERANCE: Final = 0.005
 OTHER_CPU_TOLERANCE: Final = 0.03
 
-_RUNTIME_PACKAGES: Final = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
+_ONNX_RUNTIME_BUILDS: Final = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
 _FILE_METRICS: Final[frozenset[Metric]] = frozenset({"file_size", "parameters"})
 _GRAPH_METRICS: Final[frozenset[Metric]] = frozenset({"flops", "activation_peak"})
 
@@ -37,12 +39,13 @@ COMPARABLE: Final = Comparability()
 
 
 @functools.cache
-def host_conditions() -> Conditions:
-    """Conditions on this machine, read without importing the runtime."""
-    version = next(filter(None, map(_version, _RUNTIME_PACKAGES)), "")
+def host_conditions(name: EngineName) -> Conditions:
+    """Conditions on this machine with an engine, read without importing it."""
+    engine = ENGINES[name]
+    packages = _ONNX_RUNTIME_BUILDS if engine.is_onnxruntime else (engine.package,)
+    version = next(filter(None, map(_version, packages)), "")
     host = read_host(
         {
-            "onnxruntime": version,
             "libc": " ".join(platform.libc_ver()).strip(),
             "kernel": f"{platform.system()} {platform.release()}",
         },
@@ -54,7 +57,7 @@ def host_conditions() -> Conditions:
         core_count=host.core_count or 0,
         os=host.os,
         libc=host.libc,
-        runtime=f"ONNX Runtime {version}".strip(),
+        runtime=f"{engine.title} {version}".strip(),
         numpy=_version("numpy"),
         memray=_version("memray"),
     )

@@ -15,7 +15,7 @@ from feasibility.measure.measure_options import PROVIDERS
 from feasibility.paths import devices_dir
 from feasibility.records.budget import BudgetLine, Metric, Outcome, Snapshot
 from feasibility.records.device import Device
-from feasibility.text import safe_text
+from feasibility.text import limited, safe_text
 from feasibility.units import format_number
 
 if TYPE_CHECKING:
@@ -54,9 +54,8 @@ def _used(provider: str | None, snapshot: Snapshot) -> list[str]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(safe_text(name.removeprefix("ai.onnx:"), 60) for name in names[:_NAMED_COUNT])
-    more = len(names) - _NAMED_COUNT
-    return f"{shown} and {more} more" if more > 0 else shown
+    shown = [safe_text(name.removeprefix("ai.onnx:"), 60) for name in names]
+    return limited(shown, _NAMED_COUNT)
 
 
 def drift_line(

@@ -15,12 +15,14 @@ from feasibility import __version__
 from feasibility.budget.budget_file import BudgetedWorkload
 from feasibility.budget.comparability import host_conditions
 from feasibility.budget.metrics import METRICS, Need
-from feasibility.budget.reading_cache import ReadingCache, file_digest, model_digest
 from feasibility.facts.read_model import read_model
 from feasibility.measure.measure_options import DEFAULT_TIMEOUT_S, MeasureOptions, Progress
+from feasibility.model_file.open_model import format_of_file
+from feasibility.reading_cache import ReadingCache, file_digest, model_digest
 from feasibility.records.budget import Conditions, InitializerSize, Metric, OperatorShare, Snapshot
 from feasibility.records.facts import ModelFacts
 from feasibility.records.workload import InputPlan
+from feasibility.runners.engines import usual_engine
 
 if TYPE_CHECKING:
     from feasibility.budget.model_runs import ModelRuns
@@ -122,8 +124,8 @@ class ModelUnderTest:
     @property
     def conditions(self) -> Conditions:
         """Conditions under which the model runs here."""
-        provider = self.options.provider_name
-        return replace(host_conditions(), provider=provider, threads=self.workload.threads)
+        here = host_conditions(usual_engine(format_of_file(self.path)))
+        return replace(here, provider=self.options.provider_name, threads=self.workload.threads)
 
     def take(self, need: Need) -> None:
         """Measure one more process with the instrument that a metric needs."""

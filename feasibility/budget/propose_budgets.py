@@ -18,7 +18,7 @@ from feasibility.budget.budgeted_models import name_below
 from feasibility.budget.check_models import ProgressOf
 from feasibility.budget.metrics import METRICS
 from feasibility.budget.model_under_test import ModelUnderTest
-from feasibility.budget.reading_cache import ReadingCache
+from feasibility.reading_cache import ReadingCache
 from feasibility.records.budget import Metric, Snapshot
 from feasibility.units import GIB, KIB, MIB, format_bytes, format_count, format_duration
 

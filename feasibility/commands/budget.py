@@ -27,7 +27,7 @@ from feasibility.text import safe_text
 
 if TYPE_CHECKING:
     from feasibility.budget.budget_file import BudgetConfig
-    from feasibility.budget.reading_cache import ReadingCache
+    from feasibility.reading_cache import ReadingCache
     from feasibility.records.budget import BudgetReport
 
 app = CommandApp(no_args_is_help=True)
@@ -211,9 +211,9 @@ def _config(path: Path | None) -> BudgetConfig:
 
 
 def _cache(*, is_used: bool = True) -> ReadingCache:
-    from feasibility.budget.reading_cache import NO_CACHE, default_cache
+    from feasibility.reading_cache import NO_CACHE, user_cache
 
-    return default_cache() if is_used else NO_CACHE
+    return user_cache("budget") if is_used else NO_CACHE
 
 
 def _headroom_ratio(text: str) -> float:

@@ -82,7 +82,7 @@ def check(
         from feasibility.commands.measured_times import with_measured
 
         devices = with_measured(
-            devices, places.measured, threads=places.threads, runtime=requirements.runtime
+            devices, places.measured, threads=places.threads, runtime=places.runtime
         )
     with open_output(out.output, force=out.force) as file:
         from feasibility.render.reports.check import check_report
@@ -116,12 +116,15 @@ def assess_paths(
     quiet: bool,
 ) -> Assessment:
     """Assessment of all models; the error of a model is printed and the others go on."""
-    from feasibility.commands.profiles_of_path import profiles_for
+    import msgspec
+
+    from feasibility.commands.profiles_of_path import is_document, profiles_for
     from feasibility.commands.prove_on_devices import with_proofs
     from feasibility.decide.recommendation import assess_model
     from feasibility.records.assessment import Assessment, Failure
     from feasibility.render.reports.assessment_texts import with_sentences
     from feasibility.render.reports.check import headline
+    from feasibility.runners.engines import other_engines
 
     paths = tuple(paths)
     models: list[ModelAssessment] = []
@@ -130,6 +133,9 @@ def assess_paths(
         try:
             profile, emulated = profiles_for(path, devices, options, on, quiet=quiet)
             model = with_sentences(assess_model(profile, devices, requirements, emulated))
+            if not is_document(path):
+                others = other_engines(profile.model.format)
+                model = msgspec.structs.replace(model, other_engines=others)
             if prove:
                 model = with_proofs(path, model, devices, options, quiet=quiet)
         except Exception as raised:  # noqa: BLE001 (the other models are still checked)

@@ -186,8 +186,12 @@ def calibrate(
         ),
     ] = None,
     runtime: Annotated[
-        str, single_option("--runtime NAME", "Runtime of the measurement.")
-    ] = "onnxruntime",
+        str | None,
+        single_option(
+            "--runtime NAME",
+            "Runtime of the measurement; default: ONNX Runtime, or LiteRT for .tflite files.",
+        ),
+    ] = None,
 ) -> None:
     """Record times measured on a device to improve its projections."""
     from feasibility.catalogue.load_catalogue import find_device, known_devices

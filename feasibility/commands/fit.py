@@ -5,16 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
-from feasibility.commands.option_groups import CommandApp, option
+from feasibility.commands.option_groups import CommandApp, argument, option
 from feasibility.commands.options import (
     LONGEST_S,
     OUTPUT,
     InputOptions,
     JsonOption,
     MeasuringOptions,
-    ModelArgument,
     QuietOption,
     ThreadsOption,
     TimeoutOption,
@@ -121,7 +120,7 @@ class FolderOptions:
 
 @app.add_command()
 def fit(
-    model: ModelArgument,
+    model: Annotated[Path, argument("MODEL", "An .onnx or .ort file.")],
     *,
     targets: FitTargetOptions,
     search: SearchOptions,

@@ -23,6 +23,8 @@ from feasibility.paths import user_devices_dir
 from feasibility.predict.projected_latency import anchor_of
 from feasibility.records.device import Anchor, Device
 from feasibility.records.profile import Profile, ProfiledModel
+from feasibility.records.workload import PROJECTED_AS
+from feasibility.runners.engines import usual_engine
 from feasibility.text import safe_text
 from feasibility.write_atomically import whole_file
 
@@ -77,9 +79,12 @@ def with_measured(
     path: Path,
     *,
     threads: int | None = None,
-    runtime: str = "onnxruntime",
+    runtime: str | None = None,
 ) -> tuple[Device, ...]:
-    """The devices with the times of a file as anchors; times of other devices are ignored."""
+    """The devices with the times of a file as anchors; times of other devices are ignored.
+
+    Without a runtime, the usual one for the format of each model.
+    """
     # A device given as a file replaces one of the catalogue with the same id.
     known = {device.id: device for device in (*known_devices(), *devices)}
     chosen = {device.id: device for device in devices}
@@ -100,22 +105,26 @@ def with_measured(
 
 
 def anchored_device(
-    device: Device, measured: Iterable[Measured], *, threads: int | None, runtime: str
+    device: Device, measured: Iterable[Measured], *, threads: int | None, runtime: str | None
 ) -> Device:
     """The device with these times among its anchors; they replace older ones.
 
-    Without a number of threads, the one that projections assume.
+    Without a number of threads, the one that projections assume; without a runtime, the usual one
+    for the format of each model.
     """
-    key = parse_runtime(runtime)
+    key = None if runtime is None else parse_runtime(runtime)
     new = [make_anchor(device, one, threads=threads, runtime=key) for one in measured]
     keys = {(anchor.model, anchor.threads, anchor.runtime) for anchor in new}
     kept = [a for a in device.anchors if (a.model, a.threads, a.runtime) not in keys]
     return msgspec.structs.replace(device, anchors=(*kept, *new))
 
 
-def make_anchor(device: Device, measured: Measured, *, threads: int | None, runtime: str) -> Anchor:
+def make_anchor(
+    device: Device, measured: Measured, *, threads: int | None, runtime: str | None
+) -> Anchor:
     """The anchor of a measurement."""
     model = _profiled(measured.model)
+    runtime = runtime or PROJECTED_AS[usual_engine(model.format)]
     today = dt.datetime.now(dt.UTC).date().isoformat()
     anchor = anchor_of(
         model, device, measured.latency_ns, threads=threads, runtime=runtime, measured_on=today

@@ -50,7 +50,12 @@ def profiles_for(
     if on is None or not on.startswith(_EMULATE):
         profile = measure_on(on, path, options, quiet=quiet)
         return profile, saved_emulations(profile)
+    from feasibility.measure.passes import engine_for
+    from feasibility.model_file.open_model import format_of_file
+
     runners = _emulated_runners(on, devices)
+    # An emulator without the engine is an error before anything is measured.
+    engine_for(format_of_file(path), options, runners[0].name)
     profile = measure_on(None, path, options, quiet=quiet)
     return profile, tuple(_measured(path, options, runner, quiet=quiet) for runner in runners)
 
@@ -61,9 +66,10 @@ def _require_projectable(path: Path, profile: Profile) -> None:
     Raises:
         UsageError: An engine without projections ran the model.
     """
-    from feasibility.decide.requirements import PROJECTED_AS
+    from feasibility.records.workload import PROJECTED_AS
 
-    if profile.workload.engine not in PROJECTED_AS:
+    engine = profile.workload.engine
+    if engine is not None and engine not in PROJECTED_AS:
         raise UsageError(
             f"Cannot check {safe_text(str(path))}",
             f"{safe_text(profile.workload.runtime)} ran the model; memory and time on devices "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import platform
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -13,19 +12,17 @@ from msgspec.structs import replace
 
 from feasibility.compare.subjects import Subject, require_several
 from feasibility.errors import UsageError
-from feasibility.fit.changes import CHANGES, settings_of
+from feasibility.fit.changes import AS_IS, CHANGES, JOIN, recipe_of, settings_of
 from feasibility.fit.files import file_steps
 from feasibility.measure.inputs_that_run import read_to_run
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.records.changes import INCLUDES, PRECISIONS, ComparedChange, FileChange
-from feasibility.records.shared_fields import ISA_ALIASES
 from feasibility.records.workload import InputPlan
 from feasibility.rewrite.rewrite_model import rewrite_model
+from feasibility.runners.host import this_isa
 from feasibility.temporary_folders import scratch_folder
 from feasibility.text import safe_text
 
-AS_IS: Final = "as-is"
-_JOIN: Final = "+"
 _KNOWN: Final[tuple[ComparedChange, ...]] = (*CHANGES, "transformer-fused", "optimizer-off")
 
 ComparedChanges: TypeAlias = tuple[ComparedChange, ...]
@@ -56,10 +53,10 @@ def changed_subjects(
                 kind="model",
                 model=changed_file(path, changes, plan, folder / str(number)),
                 settings=replace(
-                    settings_of(code for code in CHANGES if code in changes),
+                    settings_of(changes),
                     **({"optimization_level": "disabled"} if "optimizer-off" in changes else {}),
                 ),
-                recipe=_JOIN.join(changes) or AS_IS,
+                recipe=recipe_of(changes),
             )
             for number, changes in enumerate(wanted)
         ]
@@ -71,7 +68,7 @@ def changes_named(text: str) -> ComparedChanges:
     Raises:
         UsageError: There is no change of that name.
     """
-    names = [name.strip() for name in text.split(_JOIN)]
+    names = [name.strip() for name in text.split(JOIN)]
     if names == [AS_IS]:
         return ()
     if AS_IS in names:
@@ -105,11 +102,10 @@ def changed_file(path: Path, changes: ComparedChanges, plan: InputPlan, folder: 
         FeasibilityError: A change cannot be applied.
     """
     fused: tuple[FileChange, ...] = ("transformer-fused",) if "transformer-fused" in changes else ()
-    machine = platform.machine().lower()
     source = path
     # Tools that quantize do not know the types of fused operators, so fusions come last.
-    for step in (*file_steps(tuple(code for code in CHANGES if code in changes)), *fused):
+    for step in (*file_steps(changes), *fused):
         target = folder / step / path.with_suffix(".onnx").name
-        rewrite_model(source, target, step, isa=ISA_ALIASES.get(machine, machine), plan=plan)
+        rewrite_model(source, target, step, isa=this_isa(), plan=plan)
         source = target
     return source

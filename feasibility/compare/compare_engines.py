@@ -7,8 +7,6 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from msgspec.structs import replace
-
 from feasibility.compare.compare_models import Steps, profile_warnings
 from feasibility.compare.compare_profiles import compare_profiles
 from feasibility.compare.figures import Side
@@ -17,10 +15,10 @@ from feasibility.compare.subjects import LABELS, model_subject
 from feasibility.errors import FeasibilityError, UsageError
 from feasibility.measure.converted_model import ConvertedModel, converted_model
 from feasibility.measure.engine_outputs import EngineOutputs
-from feasibility.measure.inputs_that_run import read_to_run
+from feasibility.measure.inputs_that_run import read_for, read_to_run
 from feasibility.measure.measure_model import measure_reading
 from feasibility.measure.measure_options import MeasureOptions, Progress, no_progress
-from feasibility.measure.passes import local_passes, names_of_outputs, passes_over
+from feasibility.measure.passes import names_of_outputs, passes_over
 from feasibility.records.comparison import ComparedOutputs, Comparison
 from feasibility.records.drift import Drift
 from feasibility.records.model_reading import ModelReading
@@ -56,9 +54,18 @@ def compare_engines(
     for engine in engines:
         require_format(engine, reading.facts.format)
     models: list[ModelInTurn] = []
-    outputs: list[ComparedOutputs] = []
     notices: list[Notice] = []
     failures: list[FeasibilityError] = []
+
+    def leave_out(engine: EngineName, error: FeasibilityError) -> None:
+        failures.append(error)
+        notices.append(_failed(engine, error))
+
+    def leave_out_model(model: ModelInTurn, error: FeasibilityError) -> None:
+        assert model.options.engine is not None
+        models.remove(model)
+        leave_out(model.options.engine, error)
+
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(scratch_folder())
         check: EngineOutputs | None = None
@@ -69,49 +76,55 @@ def compare_engines(
                 if precision is not None:
                     notices.append(_same_precision(engine, precision))
                     continue
-                loaded, conversion = _loadable(reading, own, stack)
+                loaded, conversion = _loadable(reading, own, check, stack)
                 drift = None if check is None else _drift_of(check, loaded, own, conversion)
                 profile = measure_reading(loaded, own, steps.of(number, ENGINES[engine].title))
             except FeasibilityError as error:
                 if check is None:
                     raise
-                failures.append(error)
-                notices.append(_failed(engine, error))
+                leave_out(engine, error)
                 continue
             if conversion is not None:
                 profile = conversion.described(profile)
-            model = ModelInTurn(loaded, own, profile)
-            if drift is not None:
-                outputs.append(ComparedOutputs(subject=LABELS[len(models)], drift=drift))
+            model = ModelInTurn(loaded, own, profile, drift)
             models.append(model)
             if check is None:
-                if model.plan.dims != reading.facts.dims:
-                    reading = read_to_run(path, dataclasses.replace(options, dims=model.plan.dims))
-                reading = replace(reading, plans=(model.plan,))
+                reading = read_for(model.plan, reading, options)
                 check = EngineOutputs(
                     model.passes, model.plan, [*names_of_outputs(reading)], folder
                 )
+        round_count = 0
+        if len(models) > 1:
+            round_count = measure_in_turns([*models], steps.show_round, leave_out_model)
         if len(models) == 1:
             raise failures[0] if failures else _one_engine(notices)
-        round_count = measure_in_turns(models, steps.show_round)
     sides = [Side(model.profile, model.series) for model in models]
     return compare_profiles(
         [model_subject(path) for _ in models],
         sides,
-        outputs=outputs,
+        outputs=[
+            ComparedOutputs(subject=label, drift=model.drift)
+            for label, model in zip(LABELS, models, strict=False)
+            if model.drift is not None
+        ],
         round_count=round_count,
         warnings=[*notices, *profile_warnings(sides)],
     )
 
 
 def _loadable(
-    reading: ModelReading, options: MeasureOptions, stack: contextlib.ExitStack
+    reading: ModelReading,
+    options: MeasureOptions,
+    check: EngineOutputs | None,
+    stack: contextlib.ExitStack,
 ) -> tuple[ModelReading, ConvertedModel | None]:
     """The model as an engine reads it; converted files exist until the stack is closed."""
     assert options.engine is not None
     if not ENGINES[options.engine].converts:
         return reading, None
-    converted = stack.enter_context(converted_model(reading, options))
+    # Converted models are always compared with ONNX Runtime, which may be the reference.
+    known = check if check is not None and check.passes.engine.is_onnxruntime else None
+    converted = stack.enter_context(converted_model(reading, options, known))
     return converted.reading, converted
 
 
@@ -140,7 +153,7 @@ def _known_precision(
     reading: ModelReading, options: MeasureOptions, models: Sequence[ModelInTurn]
 ) -> str | None:
     """The type that an engine chooses itself, if it was measured in this type already."""
-    passes = local_passes(reading.path, options)
+    passes = passes_over(reading, options)
     known = {
         model.profile.workload.precision
         for model in models

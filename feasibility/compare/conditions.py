@@ -22,9 +22,9 @@ def condition_differences(
     """The conditions of a profile, that of the subject with this label, that differ."""
     differences = []
     # Engines are compared on purpose; two versions of one engine are another condition.
-    engines = [each.workload.engine.partition("-")[0] for each in (reference, other)]
+    engines = {(each.workload.engine or "").partition("-")[0] for each in (reference, other)}
     for condition in _CONDITIONS:
-        if condition.code == "runtime" and engines[0] != engines[1]:
+        if condition.code == "runtime" and len(engines) > 1 and "" not in engines:
             continue
         before, after = condition.text(reference), condition.text(other)
         if before is not None and after is not None and before != after:

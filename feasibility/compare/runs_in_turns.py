@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from feasibility.compare.noise import is_settled
+from feasibility.errors import FeasibilityError
 from feasibility.measure.latency_percentiles import percentile
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.memory_figures import memory_of
 from feasibility.measure.passes import Passes, passes_over
 from feasibility.records.comparison import FigureName
+from feasibility.records.drift import Drift
 from feasibility.records.model_reading import ModelReading
 from feasibility.records.profile import Profile
 from feasibility.records.workload import InputPlan
@@ -28,13 +30,17 @@ _LONGEST_S: Final = 150.0
 _MEMORY: Final[tuple[FigureName, ...]] = ("load_peak", "resident", "inference_peak", "floor")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class ModelInTurn:
-    """A model with the inputs that its profile was measured with, and its further figures."""
+    """A model with the inputs that its profile was measured with, and its further figures.
+
+    `drift` is that of its outputs from those of the reference, if they were compared before.
+    """
 
     reading: ModelReading
     options: MeasureOptions
     profile: Profile
+    drift: Drift | None = None
     series: dict[FigureName, tuple[int, ...]] = field(default_factory=dict)
     passes: Passes = field(init=False)
     plan: InputPlan = field(init=False)
@@ -69,20 +75,39 @@ class ModelInTurn:
         self.series[name] = (*self.series.get(name, ()), value)
 
 
-def measure_in_turns(models: Sequence[ModelInTurn], on_round: Callable[[int], None]) -> int:
+def measure_in_turns(
+    models: Sequence[ModelInTurn],
+    on_round: Callable[[int], None],
+    on_failure: Callable[[ModelInTurn, FeasibilityError], None] | None = None,
+) -> int:
     """Rounds of one process per model until their times are compared; the number of rounds.
 
     The first model is the reference. Each round begins with the next model, so that none is
     always first.
+
+    Args:
+        models: At least two.
+        on_round: Called with the number of each round.
+        on_failure: Called with a model that fails, and its error; the others go on. None: raise
+            the error.
+
+    Raises:
+        FeasibilityError: The reference fails, or another model without `on_failure`.
     """
-    number, deadline = 0, time.monotonic() + _LONGEST_S
-    while not _are_settled(models) and time.monotonic() < deadline:
+    running, number, deadline = [*models], 0, time.monotonic() + _LONGEST_S
+    while not _are_settled(running) and time.monotonic() < deadline:
         on_round(number)
-        first = number % len(models)
-        for model in (*models[first:], *models[:first]):
-            model.take_times()
-            if number < _MEMORY_ROUND_COUNT:
-                model.take_memory()
+        first = number % len(running)
+        for model in (*running[first:], *running[:first]):
+            try:
+                model.take_times()
+                if number < _MEMORY_ROUND_COUNT:
+                    model.take_memory()
+            except FeasibilityError as error:
+                if on_failure is None or model is models[0]:
+                    raise
+                on_failure(model, error)
+                running.remove(model)
         number += 1
     return number
 

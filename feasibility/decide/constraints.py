@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from feasibility.decide.requirements import Requirements
+from feasibility.decide.requirements import Requirements, for_engine
 from feasibility.decide.score import (
     SCORE_CHANGES,
     SCORE_FULL,
@@ -178,7 +178,8 @@ def judge_operators(profile: Profile, device: Device, requirements: Requirements
     if missing:
         is_x86_only = all(map(_is_x86_only, missing))
         code: ReasonCode = "operators-x86-only" if is_x86_only else "operators-missing"
-        return ruled_out("operators", code, operators=missing)
+        lacking = for_engine(Requirements(), profile.workload.engine).runtime
+        return ruled_out("operators", code, operators=missing, runtime=lacking)
     runtime = runtime_on(device, requirements.runtime)
     if runtime != DEFAULT_RUNTIME:
         return met("operators", "operators-not-checked", runtime=runtime)

@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 from feasibility.predict.projected_latency import DEFAULT_RUNTIME
 from feasibility.records.device import Role
 from feasibility.records.intervals import Network
-from feasibility.records.workload import EngineName
-
-# Engines whose figures are projected onto devices, with the key of their runtime there.
-PROJECTED_AS: Final[dict[EngineName, str]] = {
-    "onnxruntime": DEFAULT_RUNTIME,
-    "litert": "tflite",
-    "litert-builtin": "tflite",
-}
+from feasibility.records.workload import PROJECTED_AS, EngineName
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +45,9 @@ class Requirements:
     prices_microusd: Mapping[str, int] = field(default_factory=dict)
 
 
-def for_engine(requirements: Requirements, engine: EngineName) -> Requirements:
+def for_engine(requirements: Requirements, engine: EngineName | None) -> Requirements:
     """The requirements, with the runtime that belongs to an engine if the user asked for none."""
     if requirements.is_runtime_asked:
         return requirements
-    return replace(requirements, runtime=PROJECTED_AS.get(engine, DEFAULT_RUNTIME))
+    runtime = DEFAULT_RUNTIME if engine is None else PROJECTED_AS.get(engine, DEFAULT_RUNTIME)
+    return replace(requirements, runtime=runtime)

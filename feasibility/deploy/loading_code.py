@@ -23,10 +23,9 @@ from feasibility.deploy.literals import (
     swift_literal,
 )
 from feasibility.records.session_options import SessionOptions
-from feasibility.records.workload import InputSpec
+from feasibility.records.workload import TRIM_THRESHOLD, InputSpec
 
 _TEMPLATES: Final = Path(__file__).with_name("templates")
-TRIM_THRESHOLD: Final = "MALLOC_TRIM_THRESHOLD_"
 
 
 class Language(NamedTuple):

@@ -8,13 +8,12 @@ from string import Template
 from typing import Final
 
 from feasibility.deploy.card_figures import figure_notes, figure_rows, target_text
-from feasibility.deploy.loading_code import TRIM_THRESHOLD
 from feasibility.records.drift import Drift
 from feasibility.records.fit import Fit, FitCandidate
 from feasibility.records.profile import Profile
 from feasibility.records.session_options import SessionOptions
 from feasibility.records.shared_fields import TensorSpec
-from feasibility.records.workload import InputSpec
+from feasibility.records.workload import STEADY_SETTING, TRIM_THRESHOLD, InputSpec
 from feasibility.render.reports.change_texts import CHANGE_TEXTS
 from feasibility.text import markdown_text, safe_text
 from feasibility.units import (
@@ -214,7 +213,7 @@ def _allocator_lines(options: SessionOptions, profile: Profile) -> Iterator[str]
     yield (
         "Memory was measured with the steady allocator. With the default allocator of glibc, the "
         f"process needs up to {format_bytes(max(peaks))}. To prevent that, set "
-        f"{code_span(TRIM_THRESHOLD + '=131072')} in its environment."
+        f"{code_span(STEADY_SETTING)} in its environment."
     )
 
 

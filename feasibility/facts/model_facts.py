@@ -29,7 +29,7 @@ from feasibility.records.changes import ALL_CHANGES, USUAL_CHANGES
 from feasibility.records.facts import ModelFacts
 from feasibility.records.model_reading import ModelReading
 from feasibility.records.shared_fields import Notice
-from feasibility.text import safe_text, shorten
+from feasibility.text import limited, safe_text, shorten
 from feasibility.units import format_bytes
 
 if TYPE_CHECKING:
@@ -145,12 +145,10 @@ def _notices(skeleton: Skeleton, counts: OperatorCounts) -> Iterator[Notice]:
 
 
 def _custom_operators(counts: OperatorCounts) -> Notice:
-    names = [f"{domain}:{op_type}" for domain, op_type in sorted(counts.custom_operators)]
-    shown = ", ".join(safe_text(name, 60) for name in names[:_MAX_NAMED])
-    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+    names = [safe_text(f"{domain}:{name}", 60) for domain, name in sorted(counts.custom_operators)]
     return Notice(
         code="custom-operators",
-        message=f"no standard build of ONNX Runtime has the operators {shown}{more}",
+        message=f"no standard build of ONNX Runtime has the operators {limited(names, _MAX_NAMED)}",
         hint=_custom_hint({domain for domain, _ in counts.custom_operators}),
     )
 

@@ -15,7 +15,7 @@ from onnx import IR_VERSION, GraphProto, ModelProto, defs
 from feasibility.facts.operator_counts import DEFAULT_DOMAIN, domain_name
 from feasibility.model_file.subgraph_names import bodies
 from feasibility.records.shared_fields import Notice
-from feasibility.text import safe_text
+from feasibility.text import limited, safe_text
 
 _MAX_INLINE_BYTES: Final = 2**31 - 1
 _EXPORT_AGAIN: Final = "the runtime refuses such a model; export it again"
@@ -99,8 +99,5 @@ def _check_graph(
 
 
 def _named(names: Counter[str]) -> str:
-    shown = ", ".join(f"'{safe_text(name, 60)}'" for name in list(names)[:_MAX_NAMED])
-    more = len(names) - _MAX_NAMED
-    if more > 0:
-        return f"{shown} and {more} more are"
+    shown = limited([f"'{safe_text(name, 60)}'" for name in names], _MAX_NAMED)
     return f"{shown} {'is' if len(names) == 1 else 'are'}"

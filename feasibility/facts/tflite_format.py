@@ -17,9 +17,8 @@ from feasibility.facts.weight_facts import external_locations, initializer_sizes
 from feasibility.graph.declared_inputs import declared_inputs, declared_outputs
 from feasibility.graph.inputs.dim_sizes import bind_inputs
 from feasibility.graph.inputs.input_plans import LikelySizes, choose_sizes, plan_inputs
-from feasibility.graph.tflite_graph import DOMAIN, tflite_graph
-from feasibility.graph.tflite_shapes import declared_shape
-from feasibility.graph.value_types import Shape, ValueType, type_proto
+from feasibility.graph.tflite_graph import DOMAIN, declared_type, tflite_graph
+from feasibility.graph.value_types import Shape, type_proto
 from feasibility.model_file.flatbuffer import flatbuffer_of
 from feasibility.model_file.open_model import ModelFile
 from feasibility.model_file.tensors import TensorInfo
@@ -33,7 +32,7 @@ from feasibility.records.facts import ModelFacts, NodeFacts
 from feasibility.records.model_reading import ModelReading
 from feasibility.records.shared_fields import Notice
 from feasibility.records.workload import InputPlan
-from feasibility.text import safe_text, shorten
+from feasibility.text import limited, safe_text, shorten
 
 _MARK: Final = "TensorFlow Lite"
 _MAX_PRODUCER_CHARACTERS: Final = 100
@@ -142,8 +141,7 @@ def _declared(model: TfliteModel) -> GraphProto:
 
 
 def _value(tensor: TfliteTensor) -> ValueInfoProto:
-    declared = ValueType(tensor.elem_type, declared_shape(tensor))
-    return ValueInfoProto(name=tensor.name, type=type_proto(declared))
+    return ValueInfoProto(name=tensor.name, type=type_proto(declared_type(tensor)))
 
 
 def _bound(sizes: LikelySizes, binding: InputPlan) -> list[Shape]:
@@ -193,6 +191,4 @@ def _notices(
 
 
 def _named(names: Collection[str]) -> str:
-    shown = [safe_text(name, 60) for name in sorted(names)]
-    more = f" and {len(shown) - _MAX_NAMED} more" if len(shown) > _MAX_NAMED else ""
-    return ", ".join(shown[:_MAX_NAMED]) + more
+    return limited([safe_text(name, 60) for name in sorted(names)], _MAX_NAMED)

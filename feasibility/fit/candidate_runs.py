@@ -67,6 +67,11 @@ class Variant:
             external_files=(),
         )
 
+    def reading_with(self, changes: ChangeSet) -> ModelReading:
+        """The reading with the sizes on disk, and memory modelled with the settings of changes."""
+        facts = replace(self.facts, modelled_memory=self.modelled(changes), changed_memory=())
+        return replace(self.reading, facts=facts)
+
     def modelled(self, changes: ChangeSet) -> tuple[ModelledMemory, ...]:
         """Modelled memory of these files with the settings of a set of changes."""
         facts, wanted = self.reading.facts, frozenset(loading_changes(changes))
@@ -107,13 +112,7 @@ class CandidateRuns:
         plain = self.passes.finished(self.passes.brief(self.plan, _SAMPLE_COUNT))
         steady = self.passes.finished(self.passes.steady(self.plan))
         results = PassResults(self.plan, plain, defaults=[memory_of(plain)], steady=steady)
-        facts = replace(
-            self.variant.facts,
-            modelled_memory=self.variant.modelled(self.changes),
-            changed_memory=(),
-        )
-        reading = replace(self.variant.reading, facts=facts)
-        return build_profile(reading, self.passes, results)
+        return build_profile(self.variant.reading_with(self.changes), self.passes, results)
 
     def median_ns(self) -> int:
         """Median latency of one more process."""

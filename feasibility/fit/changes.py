@@ -13,6 +13,9 @@ from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 from feasibility.records.changes import PRECISIONS, ChangeCode, LoadingChange, Precision
 from feasibility.records.workload import STEADY_ENVIRONMENT, RuntimeSettings
 
+AS_IS: Final = "as-is"
+JOIN: Final = "+"
+
 ChangeSet: TypeAlias = tuple[ChangeCode, ...]
 
 
@@ -43,8 +46,8 @@ CHANGES: Final[dict[ChangeCode, Change]] = {
 }
 
 
-def ordered(changes: Iterable[ChangeCode]) -> ChangeSet:
-    """Changes in the order in which they are applied."""
+def ordered(changes: Iterable[str]) -> ChangeSet:
+    """The changes of the table among these names, in the order in which they are applied."""
     wanted = frozenset(changes)
     return tuple(code for code in CHANGES if code in wanted)
 
@@ -54,7 +57,7 @@ def weight(changes: Iterable[ChangeCode]) -> int:
     return sum(CHANGES[code].weight for code in changes)
 
 
-def file_changes(changes: Iterable[ChangeCode]) -> ChangeSet:
+def file_changes(changes: Iterable[str]) -> ChangeSet:
     """The changes that write another file, in the order in which they are applied."""
     return tuple(code for code in ordered(changes) if CHANGES[code].kind != "setting")
 
@@ -75,7 +78,7 @@ def precision_of(changes: Iterable[ChangeCode]) -> Precision | None:
     return next((code for code in PRECISIONS if code in tuple(changes)), None)
 
 
-def settings_of(changes: Iterable[ChangeCode]) -> RuntimeSettings:
+def settings_of(changes: Iterable[str]) -> RuntimeSettings:
     """How the runtime is set up for changed files."""
     wanted = frozenset(changes)
     return RuntimeSettings(
@@ -88,6 +91,6 @@ def settings_of(changes: Iterable[ChangeCode]) -> RuntimeSettings:
     )
 
 
-def recipe_of(changes: ChangeSet) -> str:
+def recipe_of(changes: Iterable[str]) -> str:
     """Name of a set of changes, as profiles state it."""
-    return "+".join(changes) or "as-is"
+    return JOIN.join(changes) or AS_IS

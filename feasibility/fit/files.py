@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -102,7 +102,7 @@ class Files:
             )
 
 
-def file_steps(changes: ChangeSet) -> ChangeSet:
+def file_steps(changes: Iterable[str]) -> ChangeSet:
     """The changes that write a file, without those that a later or larger one includes."""
     wanted = file_changes(changes)
     included = {each for code in wanted for each in INCLUDES.get(code, ())}

@@ -15,7 +15,6 @@ import msgspec
 from msgspec.structs import replace
 
 import feasibility
-from feasibility.budget.reading_cache import ReadingCache, model_digest
 from feasibility.decide.constraints import memory_budget_bytes
 from feasibility.decide.requirements import Requirements
 from feasibility.errors import FeasibilityError
@@ -24,27 +23,28 @@ from feasibility.fit.candidates import Destination
 from feasibility.fit.changes import precision_of, settings_of
 from feasibility.fit.files import Files
 from feasibility.fit.offers import more_threads, smaller_workloads
+from feasibility.fit.on_target import can_emulate
 from feasibility.fit.search import Report, Search
 from feasibility.fit.targets import marked, missed, nearest
 from feasibility.fit.workshop import SEEDED_COUNT, CandidateWorkshop, Measured, figures_of
 from feasibility.measure.default_allocator_range import default_range, measure_range
-from feasibility.measure.inputs_that_run import first_that_runs, read_to_run
+from feasibility.measure.inputs_that_run import first_that_runs, read_for, read_to_run
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.memory_figures import memory_of
-from feasibility.measure.passes import local_passes
+from feasibility.measure.passes import passes_over
 from feasibility.measure.profiled_model import profiled_model
 from feasibility.measure.prove.prove_model import ProveOptions, prove_model
-from feasibility.paths import cache_dir
+from feasibility.model_file.open_model import FileIdentity
+from feasibility.reading_cache import model_digest, user_cache
 from feasibility.records.device import Device
 from feasibility.records.fit import Fit, FitCandidate, FitTargets, Offer
-from feasibility.records.model_reading import ModelReading
 from feasibility.records.profile import Profile
 from feasibility.records.proof import Proof
 from feasibility.records.shared_fields import Notice
-from feasibility.records.workload import InputPlan
 from feasibility.rewrite.given_samples import sample_plans
 from feasibility.rewrite.require_onnx import require_onnx
 from feasibility.rewrite.rewrite_model import rewrite_model
+from feasibility.runners.emulator.installed_emulator import ISA
 from feasibility.temporary_folders import scratch_folder
 from feasibility.text import safe_text
 
@@ -89,8 +89,8 @@ def fit_model(
     """The smallest change that meets the targets; files of it exist until the block ends."""
     deadline = time.monotonic() + wanted.max_time_s
     with scratch_folder() as folder:
-        reading, plan, baseline, original = _baseline(path, options, wanted)
-        workshop = _workshop(reading, plan, baseline, original, options, wanted, folder, deadline)
+        original, baseline = _baseline(path, options, wanted)
+        workshop = _workshop(original, baseline, wanted, folder, deadline)
         first = workshop.judged((), baseline)
         search = Search(
             workshop=workshop,
@@ -102,26 +102,25 @@ def fit_model(
             report=report,
         )
         try:
-            search.run(profiled_model(reading.facts))
-            found = _found(search, workshop, reading)
+            search.run(profiled_model(original.variant.reading.facts))
+            found = _found(search, workshop)
         except KeyboardInterrupt:
-            found = _found(search, workshop, reading, was_interrupted=True)
+            found = _found(search, workshop, was_interrupted=True)
         yield found
 
 
 def _baseline(
     path: Path, options: MeasureOptions, wanted: FitOptions
-) -> tuple[ModelReading, InputPlan, Measured, CandidateRuns]:
-    """What the file says, inputs that the model runs with, and its figures as it is."""
+) -> tuple[CandidateRuns, Measured]:
+    """Runs of the model as it is, with inputs that it runs with, and its figures."""
     reading = read_to_run(path, options, all_changes=True)
     # Settings apply to ONNX Runtime's own format too.
     require_onnx(
         reading.facts.format, f"Cannot fit '{safe_text(reading.facts.name)}'", or_else="ort"
     )
-    passes = local_passes(reading.path, options)
+    passes = passes_over(reading, options)
     plan, plain = first_that_runs(reading, lambda each: passes.brief(each, 1), passes)
-    if plan.dims != reading.facts.dims:
-        reading = read_to_run(path, dataclasses.replace(options, dims=plan.dims), all_changes=True)
+    reading = read_for(plan, reading, options, all_changes=True)
     runs = CandidateRuns(Variant(reading.path.absolute(), reading), (), options, plan)
     profile = runs.profile()
     figures = figures_of(profile, 1.0, None)
@@ -138,26 +137,24 @@ def _baseline(
             load_peak_bytes=default.load_peak_high_bytes,
             inference_peak_bytes=default.inference_peak_high_bytes or figures.inference_peak_bytes,
         )
-    return reading, plan, Measured(profile=profile, figures=figures), runs
+    return runs, Measured(profile=profile, figures=figures)
 
 
 def _workshop(
-    reading: ModelReading,
-    plan: InputPlan,
-    baseline: Measured,
     original: CandidateRuns,
-    options: MeasureOptions,
+    baseline: Measured,
     wanted: FitOptions,
     folder: Path,
     deadline: float,
 ) -> CandidateWorkshop:
+    reading, plan, options = original.variant.reading, original.plan, original.options
     host, device = baseline.profile.host, wanted.device
     destination = _destination(baseline.profile, device)
     features = None if device is None else device.cpu.features if device.cpu else ()
     samples = sample_plans(wanted.samples, plan, folder) if wanted.samples else ()
     seed_count = SEEDED_COUNT if plan.has_random_inputs else 1
     seeded = tuple((plan, options.seed + number) for number in range(seed_count))
-    cache = ReadingCache(cache_dir() / "fit")
+    cache = user_cache("fit")
     # A plan for other sizes, another machine or another version gives other figures.
     key = msgspec.json.encode(
         (
@@ -170,7 +167,10 @@ def _workshop(
             plan,
             options.threads,
             options.seed,
-            [_identity(each) for each in _input_files(options, wanted.samples)],
+            [
+                (str(each), FileIdentity.of(each.stat()))
+                for each in _input_files(options, wanted.samples)
+            ],
         )
     )
     return CandidateWorkshop(
@@ -193,7 +193,6 @@ def _workshop(
             ),
             is_portable=not destination.is_here,
         ),
-        options=options,
         targets=wanted.targets,
         device=device,
         baseline=baseline,
@@ -215,20 +214,10 @@ def _input_files(options: MeasureOptions, samples: Path | None) -> list[Path]:
     return [*files, *(sorted(samples.iterdir()) if samples.is_dir() else [samples])]
 
 
-def _identity(file: Path) -> tuple[str, int, int]:
-    status = file.stat()
-    return str(file), status.st_size, status.st_mtime_ns
-
-
-def _found(
-    search: Search,
-    workshop: CandidateWorkshop,
-    reading: ModelReading,
-    *,
-    was_interrupted: bool = False,
-) -> Found:
+def _found(search: Search, workshop: CandidateWorkshop, *, was_interrupted: bool = False) -> Found:
     """The answer of a search that ended, with the proof of what was chosen."""
     chosen, baseline, targets = search.chosen, workshop.baseline.profile, workshop.targets
+    reading = workshop.original.variant.reading
     proof = None if chosen is None else workshop.proofs.get(chosen.changes)
     model, profile = None, None
     offers: tuple[Offer, ...] = ()
@@ -267,6 +256,7 @@ def _found(
         warnings=(
             *(reading.facts.warnings if proof is None else proof.warnings),
             *_seeded_warning(chosen, workshop),
+            *_not_emulated_warning(workshop.device, baseline.host.arch),
         ),
     )
     return Found(fit, model, profile, was_interrupted)
@@ -310,6 +300,21 @@ def _seeded_warning(chosen: FitCandidate | None, workshop: CandidateWorkshop) ->
             message="seeded random inputs were used to compare outputs and to quantize; they say "
             "little about the accuracy with real inputs",
             hint="before you deploy this, run it again with real inputs: --samples PATH",
+        ),
+    )
+
+
+def _not_emulated_warning(device: Device | None, arch: str) -> tuple[Notice, ...]:
+    """That an emulator would measure memory for the device, if it is not installed."""
+    if device is None or device.isa != ISA or arch == ISA or can_emulate(device):
+        return ()
+    return (
+        Notice(
+            code="not-emulated",
+            message=f"no candidate was run on {ISA}: memory there is projected, and the upper end "
+            "of the projection counts",
+            hint=f"`feasibility runner install {ISA}` lets fit measure it under emulation, and "
+            "load the files there",
         ),
     )
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from feasibility.errors import FeasibilityError
 from feasibility.facts.read_model import read_model
-from feasibility.fit.candidate_runs import CandidateRuns, Variant, latency_ratio
+from feasibility.fit.candidate_runs import Variant, latency_ratio
 from feasibility.fit.candidates import Destination, loading_candidates, modelled_figures
 from feasibility.fit.changes import precision_of, settings_of
 from feasibility.fit.targets import missed, nearest, on_device
@@ -119,7 +119,7 @@ def more_threads(
 
 def _counts(workshop: CandidateWorkshop) -> list[int]:
     """Numbers of threads to try: doubled, up to the cores of the machine that will run it."""
-    device, now = workshop.device, workshop.options.threads
+    device, now = workshop.device, workshop.original.options.threads
     cores = workshop.baseline.profile.host.core_count
     if device is not None:
         clusters = () if device.cpu is None else device.cpu.clusters
@@ -145,8 +145,7 @@ def _with_threads(found: FitCandidate, threads: int, workshop: CandidateWorkshop
     if not workshop.has_time():
         return None
     runs = workshop.runs_of(found)
-    options = dataclasses.replace(workshop.options, threads=threads)
-    threaded = CandidateRuns(runs.variant, found.changes, options, original.plan)
+    threaded = dataclasses.replace(runs, options=dataclasses.replace(runs.options, threads=threads))
     try:
         ratio = latency_ratio(threaded, original, workshop.has_time, workshop.target_ratio())
         figures = figures_of(threaded.profile(), ratio, workshop.baseline.figures)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from msgspec.structs import replace
-
 from feasibility.errors import HostError, MeasurementError
 from feasibility.fit.candidate_runs import CandidateRuns
 from feasibility.measure.build_profile import PassResults, build_profile
@@ -49,11 +47,7 @@ def run_on_target(runs: CandidateRuns, device: Device, sample: InputPlan, seed: 
     """
     clusters = device.cpu.clusters if device.cpu else ()
     runner = runner_named(f"emulate:{ISA}:{emulated_core([each.core for each in clusters])}")
-    variant = runs.variant
-    facts = replace(
-        variant.facts, modelled_memory=variant.modelled(runs.changes), changed_memory=()
-    )
-    reading = replace(variant.reading, facts=facts)
+    reading = runs.variant.reading_with(runs.changes)
     with connected_passes(reading, runs.passes.options, runner) as passes:
         try:
             found = model_outputs(passes, sample, seed)
@@ -64,4 +58,4 @@ def run_on_target(runs: CandidateRuns, device: Device, sample: InputPlan, seed: 
         plain = found.result
         results = PassResults(runs.plan, plain, defaults=[memory_of(plain)], steady=steady)
         profile = build_profile(reading, passes, results)
-    return TargetRun(profile, found.named(names_of_outputs(variant.reading)))
+    return TargetRun(profile, found.named(names_of_outputs(reading)))

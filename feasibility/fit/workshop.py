@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec.structs import replace
 
-from feasibility.budget.reading_cache import ReadingCache
 from feasibility.errors import FeasibilityError
 from feasibility.fit.candidate_runs import CandidateRuns, latency_ratio
 from feasibility.fit.changes import ChangeSet, precision_of
 from feasibility.fit.files import Files
 from feasibility.fit.on_target import can_emulate, run_on_target
 from feasibility.fit.targets import OnDevice, missed, on_device
-from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.profiled_model import profiled_model
 from feasibility.output_drift import drift_between, require_comparable
+from feasibility.reading_cache import ReadingCache
 from feasibility.records.changes import ChangeCode, Precision
 from feasibility.records.device import Device
 from feasibility.records.drift import Drift
-from feasibility.records.fit import Figure, FitCandidate, FitFigures, FitTargets
+from feasibility.records.fit import FitCandidate, FitFigures, FitTargets
 from feasibility.records.profile import Profile, ProfiledModel
 from feasibility.records.proof import Proof
 from feasibility.records.shared_fields import Record
@@ -69,7 +69,7 @@ class CandidateWorkshop:
     """Makes and measures candidates of one model.
 
     Attributes:
-        original: Runs of the model as it is.
+        original: Runs of the model as it is; candidates get its inputs and options.
         baseline: Its figures and profile.
         samples: Inputs of the drift, each with its seed.
         has_samples: True if they are the user's.
@@ -79,7 +79,6 @@ class CandidateWorkshop:
 
     original: CandidateRuns
     files: Files
-    options: MeasureOptions
     targets: FitTargets
     device: Device | None
     baseline: Measured
@@ -120,7 +119,8 @@ class CandidateWorkshop:
         key = self.key + msgspec.json.encode((changes, self.files.float_nodes))
         found = self._memory(changes, self.cache.get("candidate", key, Measured))
         for step in (self._time_and_outputs, self._on_target):
-            if self.measures_all or not self._misses(found, end=0):
+            there, drift = self.there(found), found.larger_drift
+            if self.measures_all or not missed(found.figures, self.targets, drift, there, end=0):
                 found = step(changes, found)
         self.cache.put("candidate", key, found)
         self.measured_by_changes[changes] = found
@@ -131,7 +131,7 @@ class CandidateWorkshop:
     ) -> FitCandidate:
         """The candidate with what it misses."""
         there = self.there(found)
-        misses = self._misses(found, end=1)
+        misses = missed(found.figures, self.targets, found.larger_drift, there)
         return FitCandidate(
             changes=changes,
             status="misses" if misses else "meets",
@@ -148,7 +148,7 @@ class CandidateWorkshop:
         """Runs of a candidate whose files are made now if they are missing."""
         variant = self.files.variant(changes)
         self.files.keep(changes, self.kept)
-        return CandidateRuns(variant, changes, self.options, self.original.plan)
+        return dataclasses.replace(self.original, variant=variant, changes=changes)
 
     def runs_of(self, candidate: FitCandidate) -> CandidateRuns:
         """Runs of a candidate with its own nodes in float; later ones may have left others."""
@@ -176,9 +176,6 @@ class CandidateWorkshop:
         if self.device is not None or wanted is None or not now:
             return self.targets.latency_ratio
         return wanted / now
-
-    def _misses(self, found: Measured, end: Literal[0, 1]) -> dict[Figure, float]:
-        return missed(found.figures, self.targets, found.larger_drift, self.there(found), end=end)
 
     def _memory(self, changes: ChangeSet, found: Measured | None) -> Measured:
         if found is not None:

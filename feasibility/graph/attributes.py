@@ -26,6 +26,12 @@ def int_of(attributes: Attributes, name: str, default: int) -> int:
     return default if found is None else found.i
 
 
+def float_of(attributes: Attributes, name: str, default: float) -> float:
+    """Value of a number with a fraction."""
+    found = _of_type(attributes, name, AttributeProto.FLOAT)
+    return default if found is None else found.f
+
+
 def ints_of(attributes: Attributes, name: str) -> tuple[int, ...] | None:
     """Values of a list of integers; None if there is no such attribute."""
     found = _of_type(attributes, name, AttributeProto.INTS)

@@ -216,7 +216,7 @@ class _Builder:
         source = self.model.subgraphs[position]
         tensors = {each.name: each for each in source.tensors}
         names = {-1: "", **dict(enumerate(tensors))}
-        types = {each.name: _declared(each) for each in source.tensors}
+        types = {each.name: declared_type(each) for each in source.tensors}
         for at, shape in zip(source.inputs, inputs, strict=False):
             types[names[at]] = types[names[at]].with_shape(shape)
         constants = {each.name: True for each in source.tensors if each.data is not None}
@@ -279,7 +279,8 @@ def _after(bodies: Iterable[TypedGraph], index: int, output: TfliteTensor) -> Sh
     return filled(declared_shape(output), ends.pop() if len(ends) == 1 else None)
 
 
-def _declared(tensor: TfliteTensor) -> ValueType:
+def declared_type(tensor: TfliteTensor) -> ValueType:
+    """Element type and shape of a tensor, its open dims unknown."""
     return ValueType(tensor.elem_type, declared_shape(tensor))
 
 

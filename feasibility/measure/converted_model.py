@@ -5,23 +5,21 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from feasibility.errors import FeasibilityError, ModelError
 from feasibility.measure.engine_outputs import EngineOutputs
-from feasibility.measure.inputs_that_run import first_that_runs, read_to_run
+from feasibility.measure.inputs_that_run import first_that_runs, read_for
 from feasibility.measure.measure_options import MeasureOptions
-from feasibility.measure.passes import Passes, local_passes, names_of_outputs
+from feasibility.measure.passes import Passes, local_passes, names_of_outputs, passes_over
 from feasibility.records.model_reading import ModelReading
 from feasibility.records.profile import Conversion, Profile
 from feasibility.runners.child_protocol import Converted
 from feasibility.temporary_folders import scratch_folder
 from feasibility.text import safe_text
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 class ConvertedModel(NamedTuple):
@@ -37,51 +35,61 @@ class ConvertedModel(NamedTuple):
     conversion: Conversion
 
     def described(self, profile: Profile) -> Profile:
-        """The profile of the converted model, with the name of the original."""
+        """The profile of the converted model, with the path of the original."""
         facts = self.original.facts
-        model = replace(profile.model, name=facts.name, path=facts.path, sha256=facts.sha256)
+        model = replace(profile.model, path=facts.path, sha256=facts.sha256)
         return replace(profile, model=model, conversion=self.conversion)
 
 
 @contextlib.contextmanager
-def converted_model(reading: ModelReading, options: MeasureOptions) -> Iterator[ConvertedModel]:
+def converted_model(
+    reading: ModelReading, options: MeasureOptions, known: EngineOutputs | None = None
+) -> Iterator[ConvertedModel]:
     """The model for the engine of the options, whose outputs are those of ONNX Runtime.
+
+    Args:
+        reading: The model.
+        options: How to measure, with the engine.
+        known: Outputs of ONNX Runtime for the only plan of the reading, if another engine was
+            compared with them.
 
     Raises:
         FeasibilityError: ONNX Runtime cannot run it, the conversion fails, or outputs differ.
     """
-    before = local_passes(reading.path, dataclasses.replace(options, engine="onnxruntime"))
-    plan, _ = first_that_runs(reading, lambda each: before.brief(each, 1), before)
-    if plan.dims != reading.facts.dims:
-        reading = read_to_run(reading.path, dataclasses.replace(options, dims=plan.dims))
-    reading = replace(reading, plans=(plan,))
-    names = names_of_outputs(reading)
     with scratch_folder() as folder:
+        if known is None:
+            reading, known = _outputs_here(reading, options, folder)
         target = folder / f"{reading.path.stem}.mnn"
-        steps = _convert(reading, options, before, target)
-        after = dataclasses.replace(local_passes(target, options), output_names=names)
-        drift = EngineOutputs(before, plan, list(names), folder).checked(after)
+        steps = _convert(reading, options, known.passes, target)
         own_bytes = target.stat().st_size
         written = [file for file in folder.iterdir() if file.name.startswith(target.name)]
         all_bytes = sum(file.stat().st_size for file in written)
         facts = replace(
             reading.facts,
             path=str(target),
-            name=target.name,
             file_bytes=own_bytes,
             external_bytes=all_bytes - own_bytes,
             external_files=(),
             sha256=None,
         )
+        converted = replace(reading, facts=facts, external_locations=())
         conversion = Conversion(
             duration_ns=sum(each.convert_ns for each in steps),
             peak_bytes=max(each.peak_bytes for each in steps),
             file_bytes=all_bytes,
-            drift=drift,
+            drift=known.checked(passes_over(converted, options)),
         )
-        yield ConvertedModel(
-            reading, replace(reading, facts=facts, external_locations=()), conversion
-        )
+        yield ConvertedModel(reading, converted, conversion)
+
+
+def _outputs_here(
+    reading: ModelReading, options: MeasureOptions, folder: Path
+) -> tuple[ModelReading, EngineOutputs]:
+    """The model with the inputs that ONNX Runtime runs, and its outputs for them."""
+    passes = passes_over(reading, dataclasses.replace(options, engine="onnxruntime"))
+    plan, _ = first_that_runs(reading, lambda each: passes.brief(each, 1), passes)
+    reading = read_for(plan, reading, options)
+    return reading, EngineOutputs(passes, plan, [*names_of_outputs(reading)], folder)
 
 
 def _convert(

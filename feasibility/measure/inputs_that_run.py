@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from feasibility.errors import FeasibilityError, InputError
 from feasibility.facts.read_model import read_model
@@ -34,6 +37,16 @@ def read_to_run(path: Path, options: MeasureOptions, *, all_changes: bool = Fals
         timeout_s=options.timeout_s,
         all_changes=all_changes,
     )
+
+
+def read_for(
+    plan: InputPlan, reading: ModelReading, options: MeasureOptions, *, all_changes: bool = False
+) -> ModelReading:
+    """The model with this plan only; read again if its dims are not those of the reading."""
+    if plan.dims != reading.facts.dims:
+        options = dataclasses.replace(options, dims=plan.dims)
+        reading = read_to_run(reading.path, options, all_changes=all_changes)
+    return replace(reading, plans=(plan,))
 
 
 def first_that_runs(

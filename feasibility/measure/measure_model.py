@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -10,7 +11,6 @@ from typing import Final
 from feasibility.errors import UsageError
 from feasibility.measure import measurement_warnings
 from feasibility.measure.build_profile import PassResults, build_profile
-from feasibility.measure.child_errors import child_error
 from feasibility.measure.converted_model import converted_model
 from feasibility.measure.default_allocator_range import largest_peak_bytes, measure_range
 from feasibility.measure.gpu_pass import gpu_memory
@@ -24,6 +24,7 @@ from feasibility.measure.passes import Passes, connected_passes
 from feasibility.records.model_reading import ModelReading
 from feasibility.records.profile import Profile
 from feasibility.records.shared_fields import Notice
+from feasibility.records.workload import InputPlan
 from feasibility.runners.child_process import ChildResult
 from feasibility.runners.child_protocol import Done, Failed
 from feasibility.runners.engines import ENGINES
@@ -84,7 +85,7 @@ def measure_reading(
         passes = stack.enter_context(connection)
         folder = stack.enter_context(scratch_folder())
         progress(1, STEP_COUNT, _STEPS[1])
-        results = _run_plain(reading, passes)
+        results = _run_plain(reading, passes, passes.plain)
         further = _FurtherPasses(reading, passes, results, folder, progress)
         further.run_memory()
         if not passes.session.is_emulated:
@@ -107,26 +108,21 @@ def measure_briefly(
     reading = read_to_run(path, options)
     with connected_passes(reading, options, LocalRunner()) as passes:
         progress(1, BRIEF_STEP_COUNT, _STEPS[1])
-        host = passes.session.host
-        busy = list(measurement_warnings.busy_host(host.load, host.cpu_count))
-        plan, plain = first_that_runs(
-            reading, lambda each: passes.brief(each, _BRIEF_SAMPLE_COUNT), passes
-        )
+        results = _run_plain(reading, passes, lambda plan: passes.brief(plan, _BRIEF_SAMPLE_COUNT))
         progress(2, BRIEF_STEP_COUNT, _STEPS[2])
-        steady = passes.finished(passes.steady(plan))
+        results.steady = passes.finished(passes.steady(results.plan))
         progress(BRIEF_STEP_COUNT, BRIEF_STEP_COUNT, "")
-        results = PassResults(
-            plan, plain, defaults=[memory_of(plain)], steady=steady, warnings=busy
-        )
         return build_profile(reading, passes, results)
 
 
-def _run_plain(reading: ModelReading, passes: Passes) -> PassResults:
+def _run_plain(
+    reading: ModelReading, passes: Passes, run: Callable[[InputPlan], ChildResult]
+) -> PassResults:
     """Latency, with the first inputs that the model accepts."""
     host, warnings = passes.session.host, list[Notice]()
     if not passes.session.is_emulated:
         warnings += measurement_warnings.busy_host(host.load, host.cpu_count)
-    plan, plain = first_that_runs(reading, passes.plain, passes)
+    plan, plain = first_that_runs(reading, run, passes)
     warnings += measurement_warnings.changed_sizes(reading.plans[0], plan)
     warnings += measurement_warnings.more_threads(
         plain.sent(Done), passes.options.threads, passes.engine.title
@@ -231,10 +227,7 @@ class _FurtherPasses:
         """The child of a later pass; None with a warning if it did not finish."""
         if result.ending == "done":
             return result
-        error = child_error(
-            result, self.reading.path.name, self.passes.ceiling_bytes, self.passes.engine.title
-        )
-        self._warn_failed(name, error.message, result.event(Failed))
+        self._warn_failed(name, self.passes.error(result).message, result.event(Failed))
         return None
 
     def _warn_failed(self, name: str, why: str, failed: Failed | None = None) -> None:

@@ -14,10 +14,11 @@ from typing import Any, Final, TypeAlias
 
 from msgspec.structs import replace
 
-from feasibility.errors import ModelError, UsageError
+from feasibility.errors import FeasibilityError, ModelError, UsageError
 from feasibility.measure.child_errors import child_error
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.model_file.open_model import format_of_file
+from feasibility.records.facts import ModelFormat
 from feasibility.records.model_reading import ModelReading
 from feasibility.records.shared_fields import AllocatorSetting
 from feasibility.records.workload import (
@@ -75,8 +76,7 @@ def local_passes(path: Path, options: MeasureOptions) -> Passes:
     Raises:
         FeasibilityError: The engine does not read the file, or is not installed.
     """
-    engine = _engine_for(path, options)
-    require_installed(engine)
+    engine = engine_for(format_of_file(path), options)
     session, own = LocalSession(), dataclasses.replace(options, engine=engine)
     return Passes(path.absolute(), own, session, session.host.free_bytes)
 
@@ -87,15 +87,42 @@ def names_of_outputs(reading: ModelReading) -> tuple[str, ...]:
 
 
 def passes_over(reading: ModelReading, options: MeasureOptions) -> Passes:
-    """As `local_passes`, for engines that have to know the names of outputs too."""
-    passes = local_passes(reading.path, options)
-    return dataclasses.replace(passes, output_names=names_of_outputs(reading))
+    """As `local_passes`, for a model that was read; errors have the name in its facts."""
+    return _passes(reading, options, engine_for(reading.facts.format, options), LocalSession())
 
 
-def _engine_for(path: Path, options: MeasureOptions) -> EngineName:
-    form = format_of_file(path)
+def _passes(
+    reading: ModelReading, options: MeasureOptions, engine: EngineName, session: Session
+) -> Passes:
+    return Passes(
+        reading.path.absolute(),
+        dataclasses.replace(options, engine=engine),
+        session,
+        session.host.free_bytes,
+        model_name=reading.facts.name,
+        output_names=names_of_outputs(reading),
+    )
+
+
+def engine_for(
+    form: ModelFormat, options: MeasureOptions, runner_name: str = "local"
+) -> EngineName:
+    """The engine that the options name, or the usual one for a format.
+
+    Raises:
+        UsageError: It does not read the format, or is not in the emulator.
+        HostError: It is not installed here, where it is to run.
+    """
     engine = options.engine or usual_engine(form)
     require_format(engine, form)
+    if runner_name == "local":
+        require_installed(engine)
+    elif runner_name.startswith("emulate") and not ENGINES[engine].is_onnxruntime:
+        raise UsageError(
+            f"Cannot run the model with {ENGINES[engine].title} on {safe_text(runner_name)}",
+            "the emulator has ONNX Runtime only",
+            "measure on the device: --on ssh:HOST",
+        )
     return engine
 
 
@@ -104,19 +131,10 @@ def connected_passes(
     reading: ModelReading, options: MeasureOptions, runner: Runner
 ) -> Iterator[Passes]:
     """The passes over one model on a runner; files there are removed when the block ends."""
-    engine = _engine_for(reading.path, options)
-    if runner.name == "local":
-        require_installed(engine)
-    elif runner.name.startswith("emulate") and engine != "onnxruntime":
-        raise UsageError(
-            f"Cannot run the model with {ENGINES[engine].title} on {safe_text(runner.name)}",
-            "the emulator has ONNX Runtime only",
-            "measure on the device: --on ssh:HOST",
-        )
-    with runner.connect(partial(files_to_stage, reading, options)) as session:
-        own = dataclasses.replace(options, engine=engine)
-        passes = Passes(reading.path.absolute(), own, session, session.host.free_bytes)
-        yield dataclasses.replace(passes, output_names=names_of_outputs(reading))
+    engine = engine_for(reading.facts.format, options, runner.name)
+    files = partial(files_to_stage, reading, options)
+    with runner.connect(files, ENGINES[engine].package) as session:
+        yield _passes(reading, options, engine, session)
 
 
 def files_to_stage(reading: ModelReading, options: MeasureOptions) -> tuple[StagedFile, ...]:
@@ -154,7 +172,8 @@ class Passes:
     """The passes over one model; each starts a fresh child and waits for its end.
 
     `model_path` is absolute. A child may allocate `ceiling_bytes` of private memory. `watch`
-    replaces the watcher of the session, if it has one. `output_names` are needed by some engines.
+    replaces the watcher of the session, if it has one. `model_name` is for errors; empty for the
+    name of the file. `output_names` are needed by some engines.
     """
 
     model_path: Path
@@ -162,6 +181,7 @@ class Passes:
     session: Session
     ceiling_bytes: int
     watch: Callable[[int], Watcher] | None = None
+    model_name: str = ""
     output_names: tuple[str, ...] = ()
 
     @property
@@ -198,9 +218,12 @@ class Passes:
         """The result itself; raises a FeasibilityError if the child did not finish."""
         if result.ending == "done":
             return result
-        where = " under emulation" if self.session.is_emulated else ""
-        name = f"{self.model_path.name}{where}"
-        raise child_error(result, name, self.ceiling_bytes, self.engine.title)
+        raise self.error(result, " under emulation" if self.session.is_emulated else "")
+
+    def error(self, result: ChildResult, where: str = "") -> FeasibilityError:
+        """Why a child did not finish."""
+        name = self.model_name or self.model_path.name
+        return child_error(result, f"{name}{where}", self.ceiling_bytes, self.engine.title)
 
     def plain(self, plan: InputPlan) -> ChildResult:
         """Latency, and the kernel's memory figures with the default allocator."""
@@ -264,8 +287,8 @@ class Passes:
 
     def convert(self, target: Path) -> ChildResult:
         """The model, written in another form by the engine."""
-        request = self._request(InputPlan(inputs=()), "steady", _ONE_RUN, target_path=str(target))
-        return self._run(replace(request, action="convert"))
+        plan = InputPlan(inputs=())
+        return self._run(self._request(plan, "steady", action="convert", target_path=str(target)))
 
     def limited(
         self,
@@ -296,7 +319,11 @@ class Passes:
         return replace(schedule, run_count_min=count, run_count_max=count)
 
     def _request(
-        self, plan: InputPlan, instrument: Instrument, schedule: Schedule, **further: Any
+        self,
+        plan: InputPlan,
+        instrument: Instrument,
+        schedule: Schedule | None = None,
+        **further: Any,
     ) -> Request:
         """A request with the fields that all passes share, and further ones.
 
@@ -304,6 +331,7 @@ class Passes:
         """
         settings = self.options.settings
         further = {
+            "action": "measure",
             "optimize": settings.optimization_level == "all",
             "arena": settings.arena,
             "memory_pattern": settings.memory_pattern,
@@ -311,7 +339,6 @@ class Passes:
             **further,
         }
         return Request(
-            action="measure",
             instrument=instrument,
             engine=self.engine.child,
             variant=self.engine.variant,
@@ -321,7 +348,7 @@ class Passes:
             threads=self.options.threads,
             inputs=tuple(map(self._input_there, plan.inputs)),
             seed=self.options.seed,
-            schedule=schedule,
+            schedule=schedule or Schedule(),
             ceiling_bytes=self.ceiling_bytes,
             emulated=self.session.is_emulated,
             **further,

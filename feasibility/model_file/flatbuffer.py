@@ -85,13 +85,10 @@ class Table:
         place = self._place(index)
         return 0 if place is None else self.buffer.number(form, place)
 
-    def integers(self, index: int, form: str = "i") -> tuple[int, ...]:
-        """A field that holds a vector of scalars; `form` is that of one."""
-        start, count = self._vector(index, struct.calcsize(f"<{form}"))
-        if not count:
-            return ()
-        layout = f"<{count}{form}"
-        return struct.unpack(layout, self.buffer.read(start, struct.calcsize(layout)))
+    def integers(self, index: int) -> tuple[int, ...]:
+        """A field that holds a vector of 32-bit integers."""
+        start, count = self._vector(index, 4)
+        return struct.unpack(f"<{count}i", self.buffer.read(start, 4 * count)) if count else ()
 
     def extent(self, index: int) -> tuple[int, int]:
         """Where the bytes of a vector of bytes lie: start and end in the file."""

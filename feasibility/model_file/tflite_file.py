@@ -75,15 +75,13 @@ class TfliteTensor:
     Args:
         name: Its name, made unique in its subgraph.
         elem_type: `TensorProto.DataType`; 0 if ONNX has no such type.
-        shape: The shape that the file was converted with.
-        signature: The same with -1 for open dims.
+        signature: Its shape, -1 for open dims.
         values: Its values, if it is a short constant of integers.
         data: Its data in the file or beside it; None for what is computed or given.
     """
 
     name: str
     elem_type: int
-    shape: tuple[int, ...]
     signature: tuple[int, ...]
     values: tuple[int, ...] | None
     data: TensorInfo | None
@@ -230,7 +228,7 @@ class _Reader:
         if len(signature) != len(shape):
             signature = shape
         values = None if data is None else self._values(elem_type, data)
-        return TfliteTensor(name, elem_type, shape, signature, values, data)
+        return TfliteTensor(name, elem_type, signature, values, data)
 
     def _values(self, elem_type: int, data: TensorInfo) -> tuple[int, ...] | None:
         form = _INTEGERS.get(elem_type)

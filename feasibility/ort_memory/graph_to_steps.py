@@ -10,79 +10,38 @@ Source: the block layout transformer of ONNX Runtime
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-from onnx import TensorProto
-
-from feasibility.graph.attributes import int_of
 from feasibility.graph.value_types import ValueType
+from feasibility.ort_memory.blocked_operators import (
+    ACTIVATIONS_IN_BLOCKS,
+    KEPT_IN_BLOCKS,
+    MERGED_IN_BLOCKS,
+    enters_blocks,
+    is_scaled_by_value,
+    stays_in_blocks,
+)
 from feasibility.ort_memory.buffer_reuse import BLOCKED_PREFIX
 from feasibility.ort_memory.convolution_chains import FUSED, ConvolutionChains
-from feasibility.ort_memory.fusions import find_fusions
 from feasibility.ort_memory.image_grids import grid_of
 from feasibility.ort_memory.kernel_workspace import scratch_bytes, workspace
-from feasibility.ort_memory.known_shapes import KnownShapes
 from feasibility.ort_memory.runtime_order import in_runtime_order
 from feasibility.ort_memory.steps import Program, Stage, Step, Value
-from feasibility.ort_memory.value_uses import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from feasibility.graph.typed_graph import TypedGraph, TypedNode
+    from feasibility.graph.typed_graph import TypedNode
     from feasibility.ort_memory.channel_blocks import Blocks
     from feasibility.ort_memory.image_grids import Grid
-    from feasibility.ort_memory.merges import Fusions, Merge
-    from feasibility.ort_memory.steps import OpenAxes
+    from feasibility.ort_memory.merges import Merge
+    from feasibility.ort_memory.optimised_graph import Optimised
 
 _VIEWS: Final = frozenset({"Reshape", "Squeeze", "Unsqueeze", "Flatten"})
-# Activations that work on blocks on their own.
-_ACTIVATIONS_IN_BLOCKS: Final = frozenset({"Gelu", "HardSigmoid", "Relu", "Sigmoid", "Tanh"})
-_MERGED_IN_BLOCKS: Final = frozenset({"Gelu", "QuickGelu"})
-# Nodes that stay the same when they work on blocks.
-_KEPT_IN_BLOCKS: Final = _ACTIVATIONS_IN_BLOCKS | {"Add", "Concat", "Mul", "Sum"}
 # Kernels that can write over their input.
 _IN_PLACE: Final = FUSED | {
     *("Cast", "Celu", "Elu", "LogSoftmax", "ScatterElements", "Selu", "Shrink", "Softmax"),
     *("Softplus", "Softsign", "ThresholdedRelu", "Trilu"),
 }
-_WINDOW_POOLS: Final = frozenset({"MaxPool", "AveragePool"})
-# Operators that can be the first to use blocks.
-BLOCKED_OPERATORS: Final = _WINDOW_POOLS | {"Conv"}
-_POOLS: Final = _WINDOW_POOLS | {"GlobalAveragePool", "GlobalMaxPool"}
-# Operators whose body allocates their results.
-_WITH_BODIES: Final = frozenset({"If", "Loop"})
 _SUMS: Final = frozenset({"Add", "Sum"})
-
-
-class Optimised(NamedTuple):
-    """A graph, and what does not depend on the layout.
-
-    Attributes:
-        shapes: What the runtime knows about shapes before it runs.
-        ranks: Places of the nodes in the order in which the graph would run without merges.
-    """
-
-    graph: TypedGraph
-    shapes: KnownShapes
-    usage: Usage
-    fusions: Fusions
-    ranks: Mapping[int, int]
-
-
-def optimise(graph: TypedGraph, open_axes: OpenAxes) -> Optimised:
-    """What the optimizer does to a graph on every instruction set.
-
-    The runtime plans without the sizes of `open_axes`.
-    """
-    usage = Usage(graph)
-    shapes = KnownShapes(open_axes, usage.is_constant)
-    for node in usage.nodes:
-        shapes.note(node)
-    fusions = find_fusions(usage, shapes)
-    order = in_runtime_order(_as_steps(usage))
-    ranks = {step.age[1]: rank for rank, step in enumerate(order)}
-    return Optimised(graph, shapes, usage, fusions, ranks)
 
 
 def lower(
@@ -96,19 +55,6 @@ def lower(
     lowering = _Lowering(optimised, blocks)
     lowering.run(halves)
     return lowering.program()
-
-
-def _as_steps(usage: Usage) -> list[Step]:
-    """A step for each node of a graph."""
-    return [
-        Step(
-            node.op_type,
-            (*usage.variable_inputs(node), *node.outer_reads()),
-            tuple(filter(None, node.node.output)),
-            age=(Stage.READ, index),
-        )
-        for index, node in enumerate(usage.nodes)
-    ]
 
 
 class _Lowering:
@@ -182,7 +128,7 @@ class _Lowering:
         sources = [self._fusions.resolve(name) for name in merge.reads]
         step = Step(merge.op_type, (), (), workspace=merge.workspace)
         blocked = self._blocked.get(sources[0])
-        if self._blocks is not None and blocked is not None and merge.op_type in _MERGED_IN_BLOCKS:
+        if self._blocks is not None and blocked is not None and merge.op_type in MERGED_IN_BLOCKS:
             self._make_blocked(node, step._replace(reads=(blocked,)), self._blocks)
             return
         reads = tuple(dict.fromkeys(self._plain(source) for source in sources))
@@ -203,64 +149,23 @@ class _Lowering:
                 return False
             self._convolve_in_blocks(node, sources[0], blocks)
             return True
-        if self._enters_blocks(node, sources[0], blocks):
+        is_plain = sources[0] in self._values and sources[0] not in self._blocked
+        if is_plain and enters_blocks(node, blocks):
             read = self._reorder_input(node, sources[0], blocks)
             self._make_blocked(node, Step(node.op_type, (read,), ()), blocks)
             return True
-        if not self._stays_blocked(node, sources, blocks):
-            return False
         reads = [self._blocked[name] for name in sources if name in self._blocked]
+        all_blocked = len(reads) == len(sources)
+        if sources[0] not in self._blocked or not stays_in_blocks(
+            node, self._usage, blocks, all_blocked=all_blocked
+        ):
+            return False
         is_sum = node.op_type in _SUMS and self._are_alike(node, reads)
         if is_sum and self._add_in_convolution(node, reads, blocks):
             return True
-        in_place = 0 if node.op_type in _ACTIVATIONS_IN_BLOCKS else None
+        in_place = 0 if node.op_type in ACTIVATIONS_IN_BLOCKS else None
         self._make_blocked(node, Step(node.op_type, tuple(reads), (), in_place=in_place), blocks)
         return True
-
-    def _enters_blocks(self, node: TypedNode, source: str, blocks: Blocks) -> bool:
-        """Whether a pooling converts its plain image to blocks."""
-        return (
-            node.op_type in _WINDOW_POOLS
-            and source in self._values
-            and source not in self._blocked
-            and len(node.outputs) == 1
-            and node.type_of(0).elem_type in (TensorProto.FLOAT, TensorProto.FLOAT16)
-            and blocks.is_whole(node.type_of(0))
-            and blocks.size_bytes(node.output()) is not None
-        )
-
-    def _stays_blocked(self, node: TypedNode, sources: list[str], blocks: Blocks) -> bool:
-        """Whether a node other than a convolution reads its inputs in blocks."""
-        if blocks.size_bytes(node.output()) is None or sources[0] not in self._blocked:
-            return False
-        match node.op_type:
-            case name if name in _POOLS:
-                return len(node.outputs) == 1 and blocks.is_whole(node.type_of(0))
-            case "Mul" if self._usage.has_constant(node, 1):
-                return node.type_of(1).element_count == (node.output().shape or (0, 0))[1]
-            case "Add" | "Sum" | "Mul":
-                # Only a sum repeats the values of a smaller image.
-                alike = {
-                    value.shape if node.op_type == "Mul" else (value.shape or ())[1:2]
-                    for value in node.inputs
-                }
-                return len(alike) == 1 and all(name in self._blocked for name in sources)
-            case "Concat" if int_of(node.attributes, "axis", 0) == 1:
-                are_blocked = all(name in self._blocked for name in sources)
-                return are_blocked and all(blocks.is_whole(value) for value in node.inputs)
-            case "Resize" | "Upsample":
-                return not self._is_scaled_by_value(node) and blocks.resizes(node)
-            case "BatchNormalization":
-                return True
-            case name if name in _ACTIVATIONS_IN_BLOCKS:
-                return True
-        return False
-
-    def _is_scaled_by_value(self, node: TypedNode) -> bool:
-        """Whether the size of an image is computed while the model runs."""
-        sizes = [name for name in node.node.input[1:] if name]
-        is_scaling = node.op_type in ("Resize", "Upsample")
-        return is_scaling and not all(map(self._usage.is_constant, sizes))
 
     def _are_alike(self, node: TypedNode, reads: list[str]) -> bool:
         """Whether the runtime knows that the images that a node reads have the same shape."""
@@ -328,8 +233,7 @@ class _Lowering:
             (),
             is_view=is_default and node.op_type in _VIEWS and first_is_read,
             in_place=0 if is_default and node.op_type in _IN_PLACE and reads else None,
-            workspace=() if self._is_scaled_by_value(node) else workspace(node),
-            makes_results=is_default and node.op_type in _WITH_BODIES,
+            workspace=() if is_scaled_by_value(node, self._usage) else workspace(node),
         )
         if is_default and node.op_type == "Conv":
             output = self._chains.end(node)
@@ -386,7 +290,7 @@ class _Lowering:
         name = BLOCKED_PREFIX + plain
         self._values[name] = self._in_blocks(plain, node.output(), blocks)
         self._grids[name] = grid_of(node, name, self._grids.get(step.reads[0]))
-        is_same = node.op_type in _KEPT_IN_BLOCKS
+        is_same = node.op_type in KEPT_IN_BLOCKS
         self._append(step._replace(writes=(name,)), Stage.READ if is_same else Stage.BLOCKED)
         self._blocked[plain] = name
         return name

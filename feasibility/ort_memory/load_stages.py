@@ -170,11 +170,12 @@ class _Weights:
         self.held_bytes = in_nodes_bytes + sum(
             weights.sizes[weight] for weight in weights.reads if weight.name not in self._external
         )
-        self.given_to_loops_bytes = sum(
-            weights.sizes[weight]
-            for weight in weights.given_to_loops
-            if weight.name not in self._external
-        )
+        given_to_loops = {
+            weight
+            for weight, read in weights.in_order
+            if read.node.op_type == "Loop" and weight.name not in self._external
+        }
+        self.given_to_loops_bytes = sum(weights.sizes[weight] for weight in given_to_loops)
         self.final_bytes = in_nodes_bytes
         self.mapped_bytes = self.separated_bytes = 0
         self.packing_bytes = self._packing_peak(weights)
@@ -232,7 +233,7 @@ class _Weights:
         """
         left = Counter(weight for weight, _ in weights.in_order)
         packed: set[tuple[Weight, _Copy]] = set()
-        # Pages of a mapped weight are resident from its first reader on.
+        # Pages of a mapped weight are resident from its first reader to its last one.
         mapped: dict[Weight, int] = {}
         now = most = freed_late = 0
         for weight, read in weights.in_order:
@@ -255,7 +256,7 @@ class _Weights:
                 freed_late += 0 if weight in mapped else size
             else:
                 now -= size
-                mapped[weight] = 0
+                mapped.pop(weight, None)
         return most - (now - freed_late - sum(mapped.values()))
 
     def _is_external(self, weight: Weight) -> bool:

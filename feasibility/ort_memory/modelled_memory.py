@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from feasibility.graph.value_types import LARGEST
+from feasibility.ort_memory.blocked_operators import BLOCKED_OPERATORS
 from feasibility.ort_memory.buffer_reuse import most_in_use_bytes, plan
 from feasibility.ort_memory.called_functions import without_calls
 from feasibility.ort_memory.channel_blocks import Blocks
 from feasibility.ort_memory.foreign_operators import with_full_names
-from feasibility.ort_memory.graph_to_steps import BLOCKED_OPERATORS, lower, optimise
+from feasibility.ort_memory.graph_to_steps import lower
 from feasibility.ort_memory.half_precision import widened
 from feasibility.ort_memory.inlined_functions import inlined
 from feasibility.ort_memory.known_shapes import fold_fixed_shapes
 from feasibility.ort_memory.load_stages import loading
 from feasibility.ort_memory.memory_pattern import pattern_bytes
+from feasibility.ort_memory.optimised_graph import optimise
 from feasibility.ort_memory.quantized_weights import with_quantized_weights
 from feasibility.ort_memory.runtime_order import in_runtime_order
 from feasibility.ort_memory.simulated_arena import Arena
@@ -206,38 +208,26 @@ def _in_arena(events: tuple[Event, ...], packed: tuple[int, ...], *, has_pattern
     for index, size_bytes in enumerate(packed):
         arena.take(f"packed {index}", size_bytes)
     loaded_bytes = arena.resident_bytes
-    kept = _run_first(events, arena)
-    _give_back(kept, arena)
+    _give_back(_run(events, arena), arena)
     if has_pattern:
         arena.take("all activations", pattern_bytes(events))
-        _give_back(_run_again(events, arena), arena)
-    else:
-        # The free chunks are others than at first.
-        _give_back(_run_first(events, arena), arena)
+    # Also without a pattern: the free chunks are others than at first.
+    _give_back(_run(events, arena, in_one_block=has_pattern), arena)
     return arena.resident_bytes - loaded_bytes
 
 
-def _run_first(events: tuple[Event, ...], arena: Arena) -> list[str]:
-    """The first run allocates each value. Returns the values that the caller gets."""
+def _run(events: tuple[Event, ...], arena: Arena, *, in_one_block: bool = False) -> list[str]:
+    """One run. Returns the values that the caller gets.
+
+    The first run allocates each value. With all activations in one block, later runs allocate
+    workspaces and what is not planned, beside the block.
+    """
     kept: list[str] = []
     for event in events:
         for name, size_bytes in event.taken:
-            arena.take(name, size_bytes)
-        _work(event.workspace, arena)
-        for name in event.released:
-            arena.give_back(name)
-        kept.extend(event.kept)
-    return kept
-
-
-def _run_again(events: tuple[Event, ...], arena: Arena) -> list[str]:
-    """Later runs allocate workspaces and what is not planned, beside the one block."""
-    kept: list[str] = []
-    for event in events:
-        for name, size_bytes in event.taken:
-            if name in event.unplanned:
+            if not in_one_block or name in event.unplanned:
                 arena.take(name, size_bytes)
-        _work(event.later_workspace, arena)
+        _work(event.later_workspace if in_one_block else event.workspace, arena)
         for name in event.released:
             arena.give_back(name)
         kept.extend(event.kept)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     OpenAxes: TypeAlias = Mapping[str, Mapping[int, str]]
     # The shape of a value as the runtime knows it, with the names of open axes.
     NamedShape: TypeAlias = tuple[int | str | None, ...]
+
+_WITH_BODIES: Final = frozenset({"If", "Loop"})
 
 
 class Stage(IntEnum):
@@ -45,7 +47,6 @@ class Step(NamedTuple):
         is_view: True if its first output is its first input with another shape.
         in_place: Position in `reads` of the value that its first output may overwrite.
         workspace: Buffers that the kernel allocates while it runs.
-        makes_results: True if it runs a body that allocates its results.
         age: The stage of loading that creates its node, and the position among these nodes.
     """
 
@@ -55,8 +56,12 @@ class Step(NamedTuple):
     is_view: bool = False
     in_place: int | None = None
     workspace: tuple[int, ...] = ()
-    makes_results: bool = False
     age: tuple[Stage, int] = (Stage.READ, 0)
+
+    @property
+    def makes_results(self) -> bool:
+        """Whether it runs a body that allocates its results."""
+        return self.op_type in _WITH_BODIES
 
 
 class Program(NamedTuple):

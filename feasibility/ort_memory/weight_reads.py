@@ -65,7 +65,6 @@ class WeightReads:
         constants: Those of them that are values of Constant nodes.
         reads: Inputs of nodes that are weights. Empty for a weight that the caller gets.
         in_order: The same in the order of the nodes.
-        given_to_loops: Weights that are inputs of a Loop.
         nodes: All nodes that run, with the uses of values in their graph.
         renormalised_bytes: Sizes of the weights of convolutions that contain the batch
             normalisation that follows them.
@@ -81,7 +80,6 @@ class WeightReads:
         self.constants: set[Weight] = set()
         self.reads: dict[Weight, list[Read]] = {}
         self.in_order: list[tuple[Weight, Read]] = []
-        self.given_to_loops: set[Weight] = set()
         self.nodes: list[tuple[TypedNode, Usage]] = []
         self.renormalised_bytes: list[int] = []
         self.trees = trees_of(graph)
@@ -180,8 +178,6 @@ class WeightReads:
                     read = Read(usage, node, position, place.is_in_body, is_renormalised)
                     self.reads.setdefault(names[name], []).append(read)
                     self.in_order.append((names[name], read))
-                    if node.op_type == "Loop" and not node.domain:
-                        self.given_to_loops.add(names[name])
 
 
 def _is_renormalised(node: TypedNode, usage: Usage) -> bool:

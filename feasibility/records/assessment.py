@@ -23,6 +23,7 @@ from feasibility.records.intervals import (
 from feasibility.records.profile import Profile
 from feasibility.records.proof import DeviceProof
 from feasibility.records.shared_fields import Bytes, Count, Document, Nanoseconds, Record, doc
+from feasibility.records.workload import EngineName
 
 Verdict: TypeAlias = Literal["fits", "tight", "fits-with-changes", "does-not-fit", "undecided"]
 Where: TypeAlias = Literal["on-device", "on-device-with-changes", "split", "cloud", "undecided"]
@@ -232,6 +233,13 @@ class ModelAssessment(Record, frozen=True, kw_only=True):
     threads: Annotated[Count | None, doc("Requested threads; null: the fastest of 1 to 4.")] = None
     devices: Annotated[tuple[DeviceAssessment, ...], doc("One result per device.")]
     placement: Annotated[Placement, doc("The recommendation.")]
+    other_engines: Annotated[
+        tuple[EngineName, ...],
+        doc(
+            "Other engines that are installed here and read the model; `compare MODEL --engines` "
+            "measures it with them. Empty for saved figures."
+        ),
+    ] = ()
 
 
 class Failure(Record, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 from feasibility.records.changes import Changes
 from feasibility.records.shared_fields import (
@@ -24,6 +24,11 @@ OperatorClass: TypeAlias = Literal[
 
 
 ModelFormat: TypeAlias = Literal["onnx", "ort", "tflite"]
+FORMAT_TITLES: Final[dict[ModelFormat, str]] = {
+    "onnx": "ONNX",
+    "ort": "ONNX Runtime format",
+    "tflite": "TensorFlow Lite format",
+}
 
 
 class ExternalFile(Record, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 from feasibility.records.changes import ChangeCode
 from feasibility.records.drift import Drift
 from feasibility.records.profile import Host, ProfiledModel
+from feasibility.records.proof import Outcome
 from feasibility.records.shared_fields import (
     AllocatorSetting,
     Bytes,
@@ -148,7 +149,7 @@ class Fit(Document, frozen=True, kw_only=True, tag="feasibility/fit/1"):
         RuntimeSettings()
     )
     proof_outcome: Annotated[
-        Literal["survived", "thrashed", "killed"] | None,
+        Outcome | None,
         doc("Run of the chosen candidate under the memory target, enforced by the kernel."),
     ] = None
     loads_on: Annotated[

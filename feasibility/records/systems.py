@@ -25,7 +25,6 @@ class System(Record, frozen=True, kw_only=True):
         dims: Sizes of open dims; the others are the usual ones.
         signal_ns: Time of the sound that one run covers; it is then the target of a run.
         change: A change of the file that is made first.
-        has_verdicts: True if the verdicts on phones and boards are shown.
     """
 
     id: str
@@ -34,7 +33,6 @@ class System(Record, frozen=True, kw_only=True):
     dims: dict[str, int] = {}
     signal_ns: int | None = None
     change: Precision | None = None
-    has_verdicts: bool = True
 
 
 class PublishedFigure(Record, frozen=True, kw_only=True):

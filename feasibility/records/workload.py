@@ -35,6 +35,13 @@ EngineName: TypeAlias = Literal[
 ]
 """A library that runs models, and one way of several to use it: `runners/engines.py`."""
 
+PROJECTED_AS: Final[dict[EngineName, str]] = {
+    "onnxruntime": "onnxruntime",
+    "litert": "tflite",
+    "litert-builtin": "tflite",
+}
+"""Engines whose figures are projected onto devices, with the key of their runtime there."""
+
 
 class InputSpec(Record, frozen=True, kw_only=True):
     """One input of a run."""
@@ -62,7 +69,9 @@ class InputPlan(Record, frozen=True, kw_only=True):
 
 # A fixed threshold of any kind stops glibc from adapting it. Without that, two processes with
 # the same model differ by up to 12 %. The value is glibc's own initial one.
-STEADY_ENVIRONMENT: Final = {"MALLOC_TRIM_THRESHOLD_": "131072"}
+TRIM_THRESHOLD: Final = "MALLOC_TRIM_THRESHOLD_"
+STEADY_ENVIRONMENT: Final = {TRIM_THRESHOLD: "131072"}
+STEADY_SETTING: Final = f"{TRIM_THRESHOLD}={STEADY_ENVIRONMENT[TRIM_THRESHOLD]}"
 
 
 class RuntimeSettings(Record, frozen=True, kw_only=True):
@@ -97,9 +106,10 @@ class Workload(Record, frozen=True, kw_only=True):
     warmup_count: Annotated[Count, doc("Number of runs before the latency samples.")] = 0
     run_count: Annotated[Count, doc("Number of latency samples.")] = 0
     runtime: Annotated[str, doc("Runtime and version.")] = ""
-    engine: Annotated[EngineName, doc("Engine that ran the model, as --engine takes it.")] = (
-        "onnxruntime"
-    )
+    engine: Annotated[
+        EngineName | None,
+        doc("Engine that ran the model, as --engine takes it; null: a runtime that is no engine."),
+    ] = "onnxruntime"
     precision: Annotated[
         str | None, doc("Type in which the engine computed; null: the types of the model.")
     ] = None

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import platform
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from feasibility.model_file.open_model import open_model
 from feasibility.records.changes import FileChange
-from feasibility.records.shared_fields import ISA_ALIASES
 from feasibility.records.workload import InputPlan
 from feasibility.rewrite.change_process import write_changed
 from feasibility.rewrite.change_request import ChangeRequest
 from feasibility.rewrite.external_weights import move_weights
 from feasibility.rewrite.require_onnx import require_onnx
+from feasibility.runners.host import this_isa
 from feasibility.text import safe_text
 
 # Inputs for calibration where there are no samples; other ones than drift is measured with.
@@ -59,7 +58,6 @@ def rewrite_model(
         if change == "external-data":
             move_weights(file, target)
             return
-    machine = platform.machine().lower()
     inputs = [(sample, 0) for sample in samples] or [(plan, seed) for seed in _SEEDS]
 
     def make(path: Path) -> None:
@@ -70,7 +68,7 @@ def rewrite_model(
             target=path,
             what=what,
             # Blocks of channels are as wide as the registers of the processor that writes them.
-            for_this_machine=features is None and isa == ISA_ALIASES.get(machine, machine),
+            for_this_machine=features is None and isa == this_isa(),
             # Older processors with AVX add products of 8-bit numbers in 16 bits, which overflow.
             reduce_range=isa == "x86_64"
             and not (_has_vnni() if features is None else "vnni" in features),

@@ -81,7 +81,9 @@ class ContainerRunner(RemoteRunner):
 
     failures: ClassVar[tuple[Failure, ...]] = _FAILURES
     unknown_hint: ClassVar[str] = "check `{engine} info`"
-    install_hint: ClassVar[str] = _WANTED
+    install_hint: ClassVar[str] = (
+        "use an image that has them, for example with RUN pip install {modules} in its Dockerfile"
+    )
 
     engine: Literal["docker", "podman"]
     image: str

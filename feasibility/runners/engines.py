@@ -8,15 +8,9 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from feasibility.errors import HostError, UsageError
-from feasibility.records.facts import ModelFormat
+from feasibility.records.facts import FORMAT_TITLES, ModelFormat
 from feasibility.records.workload import EngineName
 from feasibility.text import safe_text
-
-FORMAT_TITLES: Final[dict[ModelFormat, str]] = {
-    "onnx": "ONNX",
-    "ort": "ONNX Runtime format",
-    "tflite": "TensorFlow Lite format",
-}
 
 
 class Engine(NamedTuple):
@@ -77,6 +71,11 @@ def engine_named(name: str) -> EngineName:
     return found
 
 
+def is_installed(engine: Engine) -> bool:
+    """Whether the Python package of an engine is there."""
+    return importlib.util.find_spec(engine.package) is not None
+
+
 def require_installed(name: EngineName) -> None:
     """Fails if the Python package of an engine is missing.
 
@@ -84,7 +83,7 @@ def require_installed(name: EngineName) -> None:
         HostError: It is not installed.
     """
     engine = ENGINES[name]
-    if importlib.util.find_spec(engine.package) is None:
+    if not is_installed(engine):
         raise HostError(
             f"Cannot run models with {engine.title}",
             f"the Python package {engine.package} is not installed",
@@ -95,6 +94,15 @@ def require_installed(name: EngineName) -> None:
 def usual_engine(form: ModelFormat) -> EngineName:
     """The engine for a format, if the user names none."""
     return next(name for name, engine in ENGINES.items() if form in engine.reads)
+
+
+def other_engines(form: ModelFormat) -> tuple[EngineName, ...]:
+    """Installed engines beside the usual one that read a format, each in its usual way."""
+    found: dict[str, EngineName] = {}
+    for name, engine in ENGINES.items():
+        if form in engine.reads and is_installed(engine):
+            found.setdefault(engine.child, name)
+    return tuple(name for name in found.values() if name != usual_engine(form))
 
 
 def require_format(name: EngineName, form: ModelFormat) -> None:

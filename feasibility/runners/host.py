@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from feasibility.records.profile import Host
+from feasibility.records.shared_fields import ISA_ALIASES
 from feasibility.runners import remote_agent
 from feasibility.runners.cgroup_mounts import memory_limits
 
@@ -35,6 +36,12 @@ class HostFacts:
     os: str
     load: float
     cpu_count: int
+
+
+def this_isa() -> str:
+    """Instruction set of this machine, by the name that devices have."""
+    machine = platform.machine().lower()
+    return ISA_ALIASES.get(machine, machine)
 
 
 def this_host() -> HostFacts:

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO
 
 COPY_BYTES = 1 << 20
-WANTED = ("onnxruntime", "numpy")
+# `remote_connection.agent_code` sets ENGINE: the Python package that runs the model.
+WANTED = (globals().get("ENGINE", "onnxruntime"), "numpy")
 REMOVAL_ATTEMPTS = 50
 REPLY: BinaryIO
 

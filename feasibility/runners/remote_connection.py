@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from feasibility.runners.child_process import kill_group
-from feasibility.runners.session import StagedFile
+from feasibility.runners.session import ONNX_RUNTIME, StagedFile
 
 AGENT_SCRIPT: Final = Path(__file__).with_name("remote_agent.py")
 _COPY_BYTES: Final = 1 << 20
@@ -38,10 +38,13 @@ class AgentError(ConnectionEndedError):
     """The agent could not fulfil a request; the text is its reason."""
 
 
-def agent_code() -> str:
-    """The agent as one line of Python, without spaces and double quotes that a shell changes."""
+def agent_code(package: str = ONNX_RUNTIME) -> str:
+    """The agent as one line of Python, without spaces and double quotes that a shell changes.
+
+    It looks for the package of an engine.
+    """
     script = base64.b64encode(AGENT_SCRIPT.read_bytes()).decode()
-    return f"import base64;exec(base64.b64decode('{script}'))"
+    return f"import base64;ENGINE='{package}';exec(base64.b64decode('{script}'))"
 
 
 @dataclass(slots=True)

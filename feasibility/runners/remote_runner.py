@@ -24,7 +24,13 @@ from feasibility.runners.remote_connection import (
     agent_code,
     open_connection,
 )
-from feasibility.runners.session import FilesToStage, FreeSpace, Session, StagedFile
+from feasibility.runners.session import (
+    ONNX_RUNTIME,
+    FilesToStage,
+    FreeSpace,
+    Session,
+    StagedFile,
+)
 from feasibility.text import safe_text
 from feasibility.units import format_bytes
 
@@ -119,10 +125,10 @@ class RemoteRunner(ABC):
         )
 
     @contextlib.contextmanager
-    def connect(self, files: FilesToStage) -> Iterator[RemoteSession]:
+    def connect(self, files: FilesToStage, package: str = ONNX_RUNTIME) -> Iterator[RemoteSession]:
         """A session in a new folder there, with the files in it."""
         what = f"Cannot measure on {self.name}"
-        argv = self.agent_argv(agent_code())
+        argv = self.agent_argv(agent_code(package))
         try:
             with open_connection(argv, self.timeout_s) as connection:
                 facts = _checked_facts(connection, self, what)

@@ -14,12 +14,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from feasibility.errors import FeasibilityError
 from feasibility.runners.child_command import Command, local_command
 from feasibility.runners.child_process import ChildResult, Watcher
 from feasibility.runners.host import HostFacts, this_host
+
+ONNX_RUNTIME: Final = "onnxruntime"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +115,14 @@ class Runner(Protocol):
     def name(self) -> str:
         """Its name as `--on` takes it."""
 
-    def connect(self, files: FilesToStage) -> AbstractContextManager[Session]:
+    def connect(
+        self, files: FilesToStage, package: str = ONNX_RUNTIME
+    ) -> AbstractContextManager[Session]:
         """A session with these files; everything is removed when the block ends.
+
+        Args:
+            files: Finds the files of the model.
+            package: Python package of the engine, which must be there.
 
         Raises:
             HostError: The machine cannot be reached or used.
@@ -129,6 +137,10 @@ class LocalRunner:
     name: str = "local"
 
     @contextlib.contextmanager
-    def connect(self, files: FilesToStage) -> Iterator[LocalSession]:  # noqa: ARG002
+    def connect(
+        self,
+        files: FilesToStage,  # noqa: ARG002
+        package: str = ONNX_RUNTIME,  # noqa: ARG002
+    ) -> Iterator[LocalSession]:
         """This machine as it is."""
         yield LocalSession()

@@ -51,7 +51,8 @@ def answered(
                 verdicts=tuple(
                     assess_device(profiles[system.id], device, requirements_of(system))
                     for device in devices
-                    if system.has_verdicts
+                    # `fit` finds changes; the verdict is that of the network as it is.
+                    if system.change is None
                 ),
             )
             for system in document.systems

@@ -52,7 +52,6 @@ _ESPNET: Final = tuple(
         network=name,
         signal_ns=signal_ns,
         change=change,
-        has_verdicts=change is None,
     )
     for change, suffix in _PRECISIONS
     for name, title, signal_ns in (

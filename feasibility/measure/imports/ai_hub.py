@@ -22,7 +22,7 @@ from feasibility.measure.imports.imported_figures import (
     whole,
 )
 from feasibility.records.profile import Latency, Profile
-from feasibility.text import safe_text
+from feasibility.text import limited, safe_text
 from feasibility.units import MIB, MICROSECOND_NS, MILLISECOND_NS
 
 _RUNTIMES: Final = {
@@ -191,9 +191,8 @@ def _names(kind: str, entries: Iterable[_Entry]) -> list[str]:
 def _listed(kind: str, entries: Iterable[_Entry]) -> str:
     """The number of devices, runtimes or parts of a model, and the first of them."""
     names = _names(kind, entries)
-    shown = ", ".join(map(safe_text, names[:_SHOWN]))
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{len(names)} {kind}{'s' * (len(names) > 1)} ({shown}{more})"
+    shown = limited([*map(safe_text, names)], _SHOWN)
+    return f"{len(names)} {kind}{'s' * (len(names) > 1)} ({shown})"
 
 
 def _preference(entry: _Entry) -> tuple[int, int]:

@@ -9,9 +9,11 @@ from typing import Any, Final
 import feasibility
 from feasibility.records.profile import Host, Latency, Memory, Profile, ProfiledModel
 from feasibility.records.shared_fields import Notice
-from feasibility.records.workload import Workload
+from feasibility.records.workload import EngineName, Workload
 
 _LARGEST: Final = 2**62
+# The engines of which other programs report figures.
+_ENGINES: Final[tuple[EngineName, ...]] = ("onnxruntime", "litert")
 
 
 class UnreadableError(Exception):
@@ -70,6 +72,7 @@ def imported_profile(
             warmup_count=warmup_count,
             run_count=run_count or len(latency.samples_ns),
             runtime=runtime,
+            engine=_engine_of(runtime),
             provider=provider,
         ),
         memory=memory,
@@ -77,6 +80,12 @@ def imported_profile(
         latency=latency,
         warnings=tuple(Notice(code="imported", message=f"{tool}: {caveat}") for caveat in caveats),
     )
+
+
+def _engine_of(runtime: str) -> EngineName | None:
+    """The engine that a runtime and version is; None for one that is no engine here."""
+    name = runtime.lower().replace(" ", "")
+    return next((each for each in _ENGINES if name.startswith(each)), None)
 
 
 def part(document: object, *path: str) -> Mapping[str, Any]:

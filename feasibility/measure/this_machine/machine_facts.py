@@ -19,9 +19,9 @@ from feasibility.measure.this_machine.core_clusters import (
     read_processors,
 )
 from feasibility.records.device import Kind
-from feasibility.records.shared_fields import ISA_ALIASES, Isa
+from feasibility.records.shared_fields import Isa
 from feasibility.runners.cgroup_mounts import kernel_text, memory_limits
-from feasibility.runners.host import RESERVE_RATIO, this_host
+from feasibility.runners.host import RESERVE_RATIO, this_host, this_isa
 from feasibility.text import safe_text
 from feasibility.units import format_bytes, format_percent
 
@@ -76,8 +76,7 @@ def read_machine(root: Path = Path("/")) -> MachineFacts:
     Raises:
         HostError: Device files cannot describe this instruction set.
     """
-    machine = platform.machine().lower()
-    isa = _ISAS.get(ISA_ALIASES.get(machine, machine))
+    isa = _ISAS.get(this_isa())
     if isa is None:
         raise HostError(
             "Cannot describe this machine",

@@ -23,10 +23,10 @@ from feasibility.render.reports.sections import (
     Tone,
     counted,
     known,
-    limited,
     name_text,
     notice_section,
 )
+from feasibility.text import limited
 from feasibility.units import (
     format_bytes,
     format_change,
@@ -185,7 +185,7 @@ def reason_lines(report: BudgetReport) -> tuple[str, ...]:
                 reasons.setdefault(key, []).append(name_text(model.model))
     if len(report.models) == 1:
         return tuple(reasons)
-    return tuple(f"{limited(names, 1, '').rstrip()}, {reason}" for reason, names in reasons.items())
+    return tuple(f"{limited(names, 1)}, {reason}" for reason, names in reasons.items())
 
 
 def growth_grid(growth: Iterable[Growth]) -> Grid:

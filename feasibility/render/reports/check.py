@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -88,6 +89,20 @@ def _model_sections(
         yield from map(device_section, model.devices)
         yield places_section(model)
         yield from profile_details(profile)
+        yield section_of("", engine_rows(model))
+
+
+def engine_rows(model: ModelAssessment) -> tuple[Row, ...]:
+    """The command that measures the model with other engines, if some are installed here."""
+    if not model.other_engines:
+        return ()
+    engines = ",".join((model.profile.workload.engine or "", *model.other_engines))
+    path = shlex.quote(name_text(model.profile.model.path, 200))
+    text = (
+        "another engine may be faster or need less memory on this machine; to measure it, run "
+        "this with your options for inputs:"
+    )
+    return listed_rows("engines", (text, f"feasibility compare {path} --engines {engines}"))
 
 
 def headline(model: ModelAssessment) -> tuple[str, Tone]:

@@ -22,10 +22,10 @@ from feasibility.render.reports.sections import (
     Row,
     Section,
     counted,
-    limited,
     name_text,
     table,
 )
+from feasibility.text import limited
 from feasibility.units import format_bytes, format_duration
 
 _FIRST_COUNT: Final = 6

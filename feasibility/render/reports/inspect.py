@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from feasibility.records.facts import (
+    FORMAT_TITLES,
     ActivationPeak,
     ModelFacts,
-    ModelFormat,
     ModelledMemory,
     OperatorType,
 )
@@ -25,7 +25,6 @@ from feasibility.render.reports.sections import (
     counted,
     disk_text,
     known,
-    limited,
     name_text,
     node_text,
     notice_rows,
@@ -34,16 +33,12 @@ from feasibility.render.reports.sections import (
     table,
     tensor_text,
 )
+from feasibility.text import limited
 from feasibility.units import format_bytes, format_count
 
 TOP_COUNT = 10
 FIRST_SCREEN_COUNT = 6
 _ISA_NAMES = {"x86_64": "x86-64"}
-_FORMATS: Final[dict[ModelFormat, str]] = {
-    "onnx": "ONNX",
-    "ort": "ONNX Runtime format",
-    "tflite": "TensorFlow Lite",
-}
 # Domains whose operators have names that show where they come from.
 _PLAIN_DOMAINS: Final = frozenset({"", "ai.onnx", "tflite"})
 
@@ -73,7 +68,7 @@ def file_row(facts: ModelFacts) -> Row:
     """The file, its format and who wrote it."""
     parts = (
         disk_text(facts.file_bytes, facts.external_bytes),
-        _FORMATS[facts.format],
+        FORMAT_TITLES[facts.format],
         known(facts.ir_version, "IR {}".format, ""),
         known(facts.opset, "opset {}".format, ""),
         f"from {name_text(facts.producer, 40)}" if facts.producer else "",

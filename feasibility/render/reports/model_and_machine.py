@@ -12,10 +12,10 @@ from feasibility.render.reports.sections import (
     Row,
     counted,
     disk_text,
-    limited,
     name_text,
     shape_text,
 )
+from feasibility.text import limited
 from feasibility.units import (
     MIB,
     NOT_MEASURED,
@@ -75,7 +75,7 @@ def engine_text(workload: Workload) -> str:
     runtime = name_text(workload.runtime, 60).replace("onnxruntime", "ONNX Runtime")
     precision = f" in {name_text(workload.precision, 20)}" if workload.precision else ""
     # The name tells several ways to use one engine apart.
-    way = f" ({workload.engine})" if "-" in workload.engine else ""
+    way = f" ({workload.engine})" if "-" in (workload.engine or "") else ""
     return f"{runtime}{precision}{way}"
 
 
@@ -83,8 +83,6 @@ def workload_text(workload: Workload) -> str:
     """Runtime, provider or precision, and threads."""
     runtime = engine_text(workload)
     provider = name_text(workload.provider, 40).removesuffix("ExecutionProvider")
-    if workload.engine != "onnxruntime":
-        provider = "CPU"
     threads = counted(workload.threads, "thread") if workload.threads else ""
     recipe = "" if workload.recipe == "as-is" else name_text(workload.recipe)
     return ", ".join(filter(None, (runtime, provider, threads, recipe)))

@@ -7,7 +7,7 @@ from typing import Final
 
 from feasibility.records.assessment import MemoryLimit, Part, Reason, ReasonCode, SystemName
 from feasibility.records.device import Role
-from feasibility.records.workload import STEADY_ENVIRONMENT
+from feasibility.records.workload import STEADY_SETTING
 from feasibility.render.reports.change_texts import changes_text
 from feasibility.text import safe_text
 from feasibility.units import (
@@ -22,7 +22,6 @@ from feasibility.units import (
 )
 
 # The setting that makes glibc return freed memory.
-TRIM_SETTING: Final = " ".join(f"{name}={value}" for name, value in STEADY_ENVIRONMENT.items())
 
 _ROLES: Final[dict[Role, str]] = {
     "foreground": "a foreground app",
@@ -194,7 +193,8 @@ _BY_CODE: Final[dict[ReasonCode, Callable[[Reason], str]]] = {
         f"operators of {safe_text(reason.runtime, 40)} not checked"
     ),
     "operators-missing": lambda reason: (
-        f"needs {_names(reason)}, missing in standard builds of ONNX Runtime"
+        f"needs {_names(reason)}, missing in standard builds of "
+        f"{'LiteRT' if reason.runtime == 'tflite' else 'ONNX Runtime'}"
     ),
     "operators-x86-only": lambda reason: (
         f"contains {_names(reason)}, which exists only on x86-64, because the model was optimised "
@@ -209,7 +209,7 @@ _BY_CODE: Final[dict[ReasonCode, Callable[[Reason], str]]] = {
         f"`feasibility fit MODEL --device {safe_text(reason.device, 40)}`"
     ),
     "steady-allocator": lambda reason: (
-        f"start the process with {TRIM_SETTING}: glibc then returns freed memory, and the peak "
+        f"start the process with {STEADY_SETTING}: glibc then returns freed memory, and the peak "
         f"stays at {format_bytes(reason.actual_high_bytes)} (loading takes longer, running does "
         "not)"
     ),

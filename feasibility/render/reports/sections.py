@@ -193,13 +193,6 @@ def joined(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def limited(items: Sequence[str], limit: int, noun: str) -> str:
-    """Items joined by commas, the rest only counted."""
-    shown = ", ".join(items[:limit])
-    rest = len(items) - limit
-    return f"{shown} and {rest} more {noun}" if rest > 0 else shown
-
-
 def section_of(title: str, rows: Iterable[Row]) -> Section | None:
     """A section of rows; None without a row."""
     rows = tuple(rows)

@@ -15,6 +15,7 @@ from feasibility.records.assessment import (
 )
 from feasibility.records.intervals import DurationInterval, MemoryBasis
 from feasibility.records.shared_fields import Method
+from feasibility.records.workload import PROJECTED_AS
 from feasibility.render.reports.assessment_texts import candidate_of, kind_text
 from feasibility.render.reports.change_texts import CHANGE_TEXTS
 from feasibility.render.reports.compare_devices import duration_text, factor_text
@@ -153,8 +154,8 @@ def common_legend(models: Sequence[ModelAssessment]) -> tuple[str, ...]:
 
 def _is_for_another_runtime(model: ModelAssessment) -> bool:
     """Whether times are for another runtime than the one that was measured."""
-    engine = model.profile.workload.engine.partition("-")[0]
-    return model.runtime != {"litert": "tflite"}.get(engine, engine)
+    engine = model.profile.workload.engine
+    return engine is not None and model.runtime != PROJECTED_AS.get(engine)
 
 
 def _mark_remarks(model: ModelAssessment) -> tuple[str, ...]:

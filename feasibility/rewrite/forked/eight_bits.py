@@ -8,18 +8,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from feasibility.errors import ChangeError
 from feasibility.rewrite.change_request import ChangeRequest
 from feasibility.rewrite.forked.every_node import every_node
+from feasibility.rewrite.forked.feeds import feeds_of
 from feasibility.rewrite.forked.graph_file import finish_file, write_graph
 from feasibility.rewrite.forked.prepared_model import (
     PreparedModel,
     has_integer_operators,
     prepared,
 )
-from feasibility.runners.child.child_inputs import make_feeds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -142,7 +140,6 @@ def _with_newer_operators(prepared: PreparedModel, least: int) -> Path:
 
 def _reader(samples: Sequence[tuple[InputPlan, int]]) -> Any:
     """The samples as the quantization tools read them: those of a range, one by one."""
-    import numpy as np
     from onnxruntime import quantization
 
     class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
@@ -162,9 +159,6 @@ def _reader(samples: Sequence[tuple[InputPlan, int]]) -> Any:
             """Inputs by name; None after the last sample."""
             if not self._left:
                 return None
-            plan, seed = self._left.pop(0)
-            request = {"inputs": msgspec.to_builtins(plan.inputs), "seed": seed}
-            feeds = make_feeds(np, request)
-            return {name: value for name, value in feeds.items() if value is not None}
+            return feeds_of(*self._left.pop(0))
 
     return Reader()

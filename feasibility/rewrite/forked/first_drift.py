@@ -9,13 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from feasibility.errors import ChangeError
 from feasibility.output_drift import comparable_pairs, relative_ratio
 from feasibility.rewrite.forked.every_node import name_of
+from feasibility.rewrite.forked.feeds import feeds_of
 from feasibility.rewrite.forked.graph_file import finish_file, read_graph
-from feasibility.runners.child.child_inputs import make_feeds
 from feasibility.units import MIB
 
 if TYPE_CHECKING:
@@ -58,8 +56,6 @@ def first_drift(
     Raises:
         FeasibilityError: A model cannot be read, or its copy cannot be written.
     """
-    import numpy as np
-
     before, after = _Exposed(original, folder / "a"), _Exposed(changed, folder / "b")
     names = [
         name
@@ -67,9 +63,7 @@ def first_drift(
         if name in after.makers
         and (node.op_type not in _ABSORBED or after.makers[name].op_type == node.op_type)
     ]
-    request = {"inputs": msgspec.to_builtins(plan.inputs), "seed": seed}
-    made = make_feeds(np, request)
-    feeds = {name: value for name, value in made.items() if value is not None}
+    feeds = feeds_of(plan, seed)
     start, count = 0, _FIRST_BATCH
     while start < len(names):
         batch = names[start : start + count]

@@ -11,7 +11,7 @@ from typing import Final
 
 from feasibility.errors import UselessChangeError
 from feasibility.rewrite.change_request import ChangeRequest
-from feasibility.rewrite.forked.graph_file import finish_file, write_graph
+from feasibility.rewrite.forked.graph_file import finish_graph
 
 # Its fusions cover those of the other encoders and decoders.
 _KIND: Final = "bert"
@@ -45,6 +45,4 @@ def fuse_transformer(request: ChangeRequest) -> None:
             "onnxruntime.transformers found nothing to fuse",
             "it fuses encoders and decoders with attention; try another change",
         )
-    changed = request.target.with_name("changed.onnx")
-    write_graph(fused.model, changed)
-    finish_file(changed, request.target)
+    finish_graph(fused.model, request.target.parent, request.target)

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 from feasibility.model_file.external_data import LEAST_EXTERNAL_BYTES
 from feasibility.model_file.open_model import open_model
-from feasibility.model_file.skeleton import skeleton_of
+from feasibility.model_file.skeleton import Skeleton, skeleton_of
 from feasibility.rewrite.data_path import data_path
 from feasibility.rewrite.forked.plan_weights import plan_weights
 from feasibility.rewrite.write_planned import write_planned
 
 if TYPE_CHECKING:
     from onnx import ModelProto
+
+    from feasibility.model_file.open_model import ModelFile
 
 
 def read_graph(path: Path) -> ModelProto:
@@ -38,9 +40,21 @@ def write_graph(model: ModelProto, path: Path) -> None:
     )
 
 
+def finish_graph(model: ModelProto, folder: Path, target: Path) -> None:
+    """Writes a changed model; `folder` has files with its weights, if they are not in memory."""
+    changed = folder / "changed.onnx"
+    write_graph(model, changed)
+    finish_file(changed, target)
+
+
 def finish_file(changed: Path, target: Path) -> ModelProto:
     """Copies a model, with all its weights in one file beside it, and returns its graph."""
     with open_model(changed) as file:
         skeleton = skeleton_of(file)
-        write_planned(file, plan_weights(file, skeleton, data_path(target).name), target)
+        copy_open(file, skeleton, target)
     return skeleton.model
+
+
+def copy_open(file: ModelFile, skeleton: Skeleton, target: Path) -> None:
+    """Copies the model in an open file, with all its weights in one file beside it."""
+    write_planned(file, plan_weights(file, skeleton, data_path(target).name), target)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from feasibility.errors import ChangeError
 from feasibility.model_file.external_data import LEAST_EXTERNAL_BYTES
 from feasibility.rewrite.change_request import ChangeRequest
-from feasibility.rewrite.forked.graph_file import finish_file, write_graph
+from feasibility.rewrite.forked.graph_file import finish_graph
 from feasibility.rewrite.forked.prepared_model import prepared
 
 
@@ -27,6 +27,4 @@ def halve(request: ChangeRequest) -> None:
         )
     # By its path, so that types of a model above 2 GiB can be inferred, too.
     model = convert_float_to_float16(str(path), keep_io_types=True, node_block_list=keep_float)
-    changed = path.with_name("changed.onnx")
-    write_graph(model, changed)
-    finish_file(changed, request.target)
+    finish_graph(model, path.parent, request.target)

@@ -18,23 +18,26 @@ import numpy as np
 from onnx import AttributeProto
 
 from feasibility.errors import UselessChangeError
+from feasibility.graph.attributes import attributes_of, ints_of
 from feasibility.model_file.external_data import LEAST_EXTERNAL_BYTES, resolve_external
 from feasibility.model_file.open_model import open_model, open_regular
 from feasibility.model_file.skeleton import Skeleton, skeleton_of
-from feasibility.model_file.subgraph_names import bodies
 from feasibility.rewrite.change_request import ChangeRequest
-from feasibility.rewrite.forked.graph_file import finish_file, read_graph
+from feasibility.rewrite.forked.graph_edits import (
+    RUNTIME_DOMAIN,
+    import_runtime_operators,
+    keep_only,
+    names_read_in_bodies,
+)
+from feasibility.rewrite.forked.graph_file import copy_open, finish_file, read_graph
 from feasibility.rewrite.forked.plan_weights import is_movable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from numpy.typing import NDArray
     from onnx import GraphProto, ModelProto, NodeProto
 
     from feasibility.model_file.open_model import ModelFile
 
-_DOMAIN: Final = "com.microsoft"
 # Since then, the caller can replace a weight that is also an input.
 _REPLACEABLE_IR_VERSION: Final = 4
 # Elements along each axis that are compared first.
@@ -86,16 +89,16 @@ def merge_weights(request: ChangeRequest) -> None:
     with open_model(request.source) as file:
         skeleton = skeleton_of(file)
         merges = _merges(skeleton.model, _weights(file, skeleton))
-    if not (merges.equal or merges.transposed):
-        raise UselessChangeError(request.what, "no weight of 1 KiB or more is held twice")
-    work = request.target.parent / _FOLDER
-    work.mkdir()
-    moved, merged = work / "moved.onnx", work / "merged.onnx"
-    finish_file(request.source, moved)
-    model = read_graph(moved)
+        if not (merges.equal or merges.transposed):
+            raise UselessChangeError(request.what, "no weight of 1 KiB or more is held twice")
+        work = request.target.parent / _FOLDER
+        work.mkdir()
+        path = work / "moved.onnx"
+        copy_open(file, skeleton, path)
+    model = read_graph(path)
     _apply(model, merges)
-    merged.write_bytes(model.SerializeToString())
-    finish_file(merged, request.target)
+    path.write_bytes(model.SerializeToString())
+    finish_file(path, request.target)
 
 
 def _weights(file: ModelFile, skeleton: Skeleton) -> dict[str, _Weight]:
@@ -133,7 +136,8 @@ def _mapped(descriptor: int) -> mmap.mmap:
 def _merges(model: ModelProto, weights: dict[str, _Weight]) -> Merges:
     """Which weights can go. Those that bodies of nodes use, and outputs, stay."""
     graph, found = model.graph, Merges()
-    fixed = {each.name for each in graph.output} | set(_used_in_bodies(graph.node))
+    fixed = {each.name for each in graph.output}
+    fixed.update(name for node in graph.node for name in names_read_in_bodies(node))
     if model.ir_version >= _REPLACEABLE_IR_VERSION:
         for each in graph.input:
             weights.pop(each.name, None)
@@ -172,8 +176,8 @@ def _transposed(node: NodeProto) -> str:
     """The matrix whose rows and columns a node exchanges; empty for other nodes."""
     if node.op_type != "Transpose" or node.domain:
         return ""
-    order = [each for attribute in node.attribute for each in attribute.ints]
-    return node.input[0] if order in ([], [1, 0]) else ""
+    order = ints_of(attributes_of(node), "perm") or (1, 0)
+    return node.input[0] if order == (1, 0) else ""
 
 
 def _uses(graph: GraphProto) -> tuple[Counter[str], set[str]]:
@@ -185,34 +189,22 @@ def _uses(graph: GraphProto) -> tuple[Counter[str], set[str]]:
     return everywhere, {name for name, count in right.items() if count == everywhere[name]}
 
 
-def _used_in_bodies(nodes: Iterable[NodeProto]) -> Iterator[str]:
-    for node in nodes:
-        for _, body in bodies(node, ""):
-            yield from (name for each in body.node for name in each.input)
-            yield from (each.name for each in body.output)
-            yield from _used_in_bodies(body.node)
-
-
 def _apply(model: ModelProto, merges: Merges) -> None:
     """Replace weights in a graph, and remove what is not used then."""
     graph = model.graph
     gone = merges.equal.keys() | merges.transposed.keys()
-    nodes = [node for node in graph.node if not gone.intersection(node.output)]
-    for node in nodes:
+    keep_only(graph.node, lambda node: not gone.intersection(node.output))
+    for node in graph.node:
         for place, name in enumerate(node.input):
             if name in merges.transposed:
-                node.op_type, node.domain = "FusedMatMul", _DOMAIN
+                node.op_type, node.domain = "FusedMatMul", RUNTIME_DOMAIN
                 node.attribute.add(name="transB", type=AttributeProto.INT, i=1)
             other = merges.transposed.get(name, name)
             node.input[place] = merges.equal.get(other, other)
-    del graph.node[:]
-    graph.node.extend(nodes)
     for entries in (graph.initializer, graph.input, graph.value_info):
-        kept = [each for each in entries if each.name not in gone]
-        del entries[:]
-        entries.extend(kept)
-    if merges.transposed and _DOMAIN not in {each.domain for each in model.opset_import}:
-        model.opset_import.add(domain=_DOMAIN, version=1)
+        keep_only(entries, lambda each: each.name not in gone)
+    if merges.transposed:
+        import_runtime_operators(model)
 
 
 def _sample(dtype: str, bits: NDArray[Any]) -> object:

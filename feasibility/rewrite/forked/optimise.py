@@ -18,6 +18,7 @@ from feasibility.model_file.tensors import TensorInfo
 from feasibility.rewrite.change_request import ChangeRequest
 from feasibility.rewrite.data_path import data_path
 from feasibility.rewrite.forked.every_node import every_node
+from feasibility.rewrite.forked.graph_edits import keep_only
 from feasibility.rewrite.forked.graph_file import read_graph
 
 if TYPE_CHECKING:
@@ -119,12 +120,9 @@ def _remove_unused(model: ModelProto, weights: set[str]) -> None:
     after it has folded them, and a caller would have to give them.
     """
     domains = _domains(model)
-    sets = [each for each in model.opset_import if not each.domain or each.domain in domains]
+    keep_only(model.opset_import, lambda each: not each.domain or each.domain in domains)
     folded = weights - {each.name for each in model.graph.initializer}
-    inputs = [each for each in model.graph.input if each.name not in folded]
-    del model.opset_import[:], model.graph.input[:]
-    model.opset_import.extend(sets)
-    model.graph.input.extend(inputs)
+    keep_only(model.graph.input, lambda each: each.name not in folded)
 
 
 def _domains(model: ModelProto) -> set[str]:

@@ -15,6 +15,7 @@ from feasibility.model_file.skeleton import skeleton_of
 from feasibility.model_file.tensors import TensorInfo
 from feasibility.rewrite.change_request import ChangeRequest
 from feasibility.rewrite.forked.every_node import every_node, name_of
+from feasibility.rewrite.forked.graph_edits import keep_only
 from feasibility.rewrite.forked.optimise import write_optimised
 
 if TYPE_CHECKING:
@@ -63,9 +64,7 @@ def prepared(request: ChangeRequest) -> PreparedModel:
     model, weights = write_optimised(source, path, "BASIC", packs=False)
     names = {each.name for each in model.graph.initializer}
     # Weights that are inputs, too, could be replaced by the caller; the libraries refuse that.
-    inputs = [each for each in model.graph.input if each.name not in names]
-    del model.graph.input[:]
-    model.graph.input.extend(inputs)
+    keep_only(model.graph.input, lambda each: each.name not in names)
     model.ir_version = max(model.ir_version, _LEAST_IR_VERSION)
     # The libraries infer these again, and refuse those of the runtime where theirs differ.
     del model.graph.value_info[:]

@@ -14,7 +14,8 @@ first or the third one returned:
     create_session     the loaded model
     precision          the type in which it computes; None if it is that of the model
     as_feeds           arrays as the engine takes them
-    bind_run           a function that runs the model once and returns its outputs, in order
+    bind_run           a function that runs the model once and returns its outputs, in order;
+                       a value that is no array may have a method `numpy`
     end_profile        path of the file with the time of each node
     convert            writes the model in another form; only of some engines
 

@@ -15,7 +15,7 @@ def save_outputs(numpy: ModuleType, outputs: list[Any], path: str) -> None:
     """Writes outputs that are arrays of numbers or text to a .npz file, by position."""
     arrays = {}
     for position, output in enumerate(outputs):
-        value = output.numpy() if type(output).__name__ == "OrtValue" else output
+        value = output.numpy() if hasattr(output, "numpy") else output
         if isinstance(value, numpy.ndarray):
             arrays[str(position)] = value.astype(str) if value.dtype == object else value
     numpy.savez(path, **arrays)

@@ -30,7 +30,7 @@ from feasibility.runners.emulator.installed_emulator import (
     usable_emulator,
 )
 from feasibility.runners.host import this_host
-from feasibility.runners.session import FilesToStage, Session
+from feasibility.runners.session import ONNX_RUNTIME, FilesToStage, Session
 from feasibility.temporary_folders import scratch_folder
 from feasibility.text import safe_text
 
@@ -99,7 +99,11 @@ class EmulatedRunner:
         return f"emulate:{ISA}:{self.core}"
 
     @contextlib.contextmanager
-    def connect(self, files: FilesToStage) -> Iterator[EmulatedSession]:  # noqa: ARG002
+    def connect(
+        self,
+        files: FilesToStage,  # noqa: ARG002
+        package: str = ONNX_RUNTIME,  # noqa: ARG002
+    ) -> Iterator[EmulatedSession]:
         """A session that reads the files of this machine."""
         manifest = usable_emulator(self.folder)
         try:

@@ -1,4 +1,4 @@
-"""Which figures of a model are known from earlier checks? A cache by digest of all its bytes."""
+"""Which figures of a model are known from earlier commands? A cache by digest of all its bytes."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ class ReadingCache:
 NO_CACHE: Final = ReadingCache(None)
 
 
-def default_cache() -> ReadingCache:
-    """The cache in the user's cache folder."""
-    return ReadingCache(cache_dir() / "budget")
+def user_cache(command: str) -> ReadingCache:
+    """The cache of a command in the user's cache folder."""
+    return ReadingCache(cache_dir() / command)
 
 
 def _path(folder: Path, kind: str, key: bytes) -> Path:
