@@ -62,8 +62,7 @@ PRIORS: Final[Mapping[str, tuple[float, float]]] = {
     "layer_cycles": (5000.0, 1.0),
     "thread_cycles": (5000.0, 1.0),
     "thread_room": (10.0, 1.0),
-    "computer_room": (2.0, 0.7),
-    "blocked_room": (2.0, 0.7),
+    "computer_room": (1.4, 0.25),
     "half_gain": (1.7, 0.2),
     "yearly_ratio": (1.0, 0.1),
 }
@@ -83,7 +82,6 @@ PARTS: Final[Mapping[str, Mapping[str, float]]] = {
     "dispatch to threads": {"thread_cycles": 1e-3},
     "room of threads": {"thread_room": 1e9},
     "larger room of computers": {"computer_room": 1.0},
-    "larger room of blocked products": {"blocked_room": 1.0},
     "age of builds": {"yearly_ratio": 1.0},
     "corrections by similar models": {f"correction.{name}": _FIXED for name in CIRCUMSTANCES},
     "circumstances of corrections": {f"correction.{name}": _FIXED for name in CIRCUMSTANCES[1:]},

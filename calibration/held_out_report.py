@@ -32,6 +32,9 @@ from feasibility.predict.validation.rows_report import (
 )
 from feasibility.records.accuracy import Accuracy, AccuracyLine
 
+# Share of the rows that a width covers. Errors on one chip are alike, so `CONFIDENCE` of the rows
+# of another chip are inside only if the share is larger.
+LEVEL: Final = CONFIDENCE + 0.03
 # Rows from which a kind of device or a runtime has a width of its own.
 ENOUGH_ROWS: Final = 20
 # What was left out of the fit, and the group of its misses.
@@ -107,7 +110,8 @@ def held_out_report(
 def widths(misses: Iterable[Miss]) -> tuple[Mapping[str, float], Mapping[str, float]]:
     """Half widths by kind of case, and factors on their logarithms by kind of device and runtime.
 
-    A kind of device or a runtime with few rows has the width of all.
+    A kind of device or a runtime with few rows has the width of all, and one with few chips at
+    least this width.
     """
     members = tuple(misses)
     thin = _thin_runtimes(members)
@@ -127,7 +131,9 @@ def widths(misses: Iterable[Miss]) -> tuple[Mapping[str, float], Mapping[str, fl
     for subject in subjects:
         for name, own in grouped(with_doubt(relative, widenings), subject):
             if len(own) >= ENOUGH_ROWS:
-                widenings[name] = _quantile(own)
+                chips = {miss.case.chip for miss in own}
+                least = 0.0 if len(chips) >= KNOWN_RUNTIME_CHIPS else 1.0
+                widenings[name] = max(least, _quantile(own))
     spreads = {
         group: math.exp(_quantile(_doubted(own, widenings)))
         for group, own in grouped(members, lambda miss: miss.group)
@@ -150,10 +156,10 @@ def _doubted(misses: Sequence[Miss], widenings: Mapping[str, float]) -> Sequence
 
 
 def _quantile(misses: Iterable[Miss]) -> float:
-    """The logarithm of the error that 80 % of these misses stay within, relative to deviations."""
+    """The logarithm of the error that `LEVEL` of these misses stay within, by deviations."""
     sizes = sorted(abs(miss.error) / miss.deviation for miss in misses)
     # Split conformal prediction: the next larger rank, so that a new row is covered.
-    rank = min(len(sizes), math.ceil(CONFIDENCE * (len(sizes) + 1)))
+    rank = min(len(sizes), math.ceil(LEVEL * (len(sizes) + 1)))
     return sizes[rank - 1]
 
 

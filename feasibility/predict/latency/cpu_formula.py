@@ -31,8 +31,6 @@ ESTIMATED_EFFICIENCY: Final[Mapping[str, float]] = {
 WINOGRAD_RUNTIMES: Final = frozenset(
     {"ncnn", "paddle-lite", "tnn", "bolt", "mnn", "opencv", "paddle"}
 )
-# Matrix products by blocks that stay in the caches.
-BLOCKED_KINDS: Final = frozenset({"direct", "dense", "pointwise", "grouped", "matmul"})
 _FP32_BYTES: Final = 4
 
 
@@ -97,7 +95,6 @@ class CpuCoefficients(Struct, frozen=True):
             their rate, because cores share caches and bus.
         computer_room: The same on a computer relative to a phone or board, because its caches
             are larger.
-        blocked_room: The same for `BLOCKED_KINDS`, which reuse what is in the caches.
         half_gain: Rate of fp16 arithmetic relative to fp32.
     """
 
@@ -109,7 +106,6 @@ class CpuCoefficients(Struct, frozen=True):
     thread_cycles: float
     thread_room: float
     computer_room: float
-    blocked_room: float
     half_gain: float
 
 
@@ -129,11 +125,8 @@ def cpu_seconds(work: Work, cores: Cores, k: CpuCoefficients, ratios: Mapping[st
     `ratios` are rates of the runtime relative to a typical one: on each kind of work, on
     activations, and of dispatch. A missing one is 1.
     """
-    rate, blocked_rate = sustained_rate(cores, k), sustained_rate(cores, k, k.blocked_room)
     computing = sum(
-        amount
-        / (efficiency(kind, k) * ratios.get(kind, 1.0))
-        / (blocked_rate if kind in BLOCKED_KINDS else rate)
+        amount / (efficiency(kind, k) * ratios.get(kind, 1.0))
         for kind, amount in work.operations.items()
     )
     activations = work.activation_count * k.activation_operations / ratios.get("activation", 1.0)
@@ -143,8 +136,7 @@ def cpu_seconds(work: Work, cores: Cores, k: CpuCoefficients, ratios: Mapping[st
     )
     cycles = k.layer_cycles + k.thread_cycles * cores.thread_doublings
     return (
-        computing
-        + activations / rate
+        (computing + activations) / sustained_rate(cores, k)
         + moved / (cores.bandwidth_bytes_per_s * share)
         + work.layer_count * cycles / (ratios.get("dispatch", 1.0) * cores.clock_hz)
     )
@@ -155,7 +147,7 @@ def efficiency(kind: str, k: CpuCoefficients) -> float:
     return k.efficiency[kind] if kind in FITTED_KINDS else ESTIMATED_EFFICIENCY[kind]
 
 
-def sustained_rate(cores: Cores, k: CpuCoefficients, more_room: float = 1.0) -> float:
+def sustained_rate(cores: Cores, k: CpuCoefficients) -> float:
     """Operations per second of all threads on work of efficiency 1.
 
     All cores share caches and bus. The more operations they could do per byte of the bus, the
@@ -166,7 +158,7 @@ def sustained_rate(cores: Cores, k: CpuCoefficients, more_room: float = 1.0) -> 
     # fp16 values need half the space in caches and on the bus.
     room = k.thread_room * cores.bandwidth_bytes_per_s * (_FP32_BYTES / cores.element_bytes)
     room = room * (1.0 + (k.computer_room - 1.0) * cores.is_computer)
-    others = (used - lead) / (1.0 + used / (room * more_room))
+    others = (used - lead) / (1.0 + used / room)
     return (lead + others) * (1.0 + (k.half_gain - 1.0) * cores.is_half)
 
 
