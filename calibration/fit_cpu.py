@@ -208,7 +208,7 @@ class _Problem:
                 }
                 for name in self.runtimes
             },
-            runtime_chips=dict(self.runtime_chips),
+            runtime_chips={name: self.runtime_chips[name] for name in self.runtimes},
             yearly_ratio=values["yearly_ratio"],
             points=self.points,
             weights={
