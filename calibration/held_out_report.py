@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from calibration.fit_error_covariance import fit_covariance
@@ -13,7 +14,7 @@ from calibration.hold_out import HeldOut
 from feasibility import __version__
 from feasibility.predict.latency.coefficients import Coefficients
 from feasibility.predict.latency.error_covariance import Covariance
-from feasibility.predict.latency.interval import CONFIDENCE, KNOWN_RUNTIME_CHIPS
+from feasibility.predict.latency.interval import CONFIDENCE, KNOWN_RUNTIME_CHIPS, doubt
 from feasibility.predict.projected_latency import DEFAULT_RUNTIME
 from feasibility.predict.published_npu_times import ROWS_FILE
 from feasibility.predict.validation.misses import (
@@ -21,7 +22,6 @@ from feasibility.predict.validation.misses import (
     cpu_miss,
     miss_of,
     misses_with_anchors,
-    with_doubt,
 )
 from feasibility.predict.validation.rows_report import (
     SCOPES,
@@ -129,13 +129,15 @@ def widths(misses: Iterable[Miss]) -> tuple[Mapping[str, float], Mapping[str, fl
         lambda miss: miss.case.row.runtime,
     )
     for subject in subjects:
-        for name, own in grouped(with_doubt(relative, widenings), subject):
+        found = {}
+        for name, own in grouped(relative, subject):
             if len(own) >= ENOUGH_ROWS:
                 chips = {miss.case.chip for miss in own}
                 least = 0.0 if len(chips) >= KNOWN_RUNTIME_CHIPS else 1.0
-                widenings[name] = max(least, _quantile(own))
+                found[name] = max(least, _quantile(own, widenings))
+        widenings |= found
     spreads = {
-        group: math.exp(_quantile(_doubted(own, widenings)))
+        group: math.exp(_quantile(own, widenings))
         for group, own in grouped(members, lambda miss: miss.group)
     }
     return spreads, widenings
@@ -150,17 +152,21 @@ def _thin_runtimes(misses: Iterable[Miss]) -> frozenset[str]:
     return frozenset(name for name, count in counts.items() if count < KNOWN_RUNTIME_CHIPS)
 
 
-def _doubted(misses: Sequence[Miss], widenings: Mapping[str, float]) -> Sequence[Miss]:
-    """The misses with the widths of their kind and runtime, where these count."""
-    return misses if misses[0].group in ("int8", "gpu") else with_doubt(misses, widenings)
-
-
-def _quantile(misses: Iterable[Miss]) -> float:
+def _quantile(
+    misses: Iterable[Miss], widenings: Mapping[str, float] = MappingProxyType({})
+) -> float:
     """The logarithm of the error that `LEVEL` of these misses stay within, by deviations."""
-    sizes = sorted(abs(miss.error) / miss.deviation for miss in misses)
+    sizes = sorted(abs(miss.error) / _deviation(miss, widenings) for miss in misses)
     # Split conformal prediction: the next larger rank, so that a new row is covered.
     rank = min(len(sizes), math.ceil(LEVEL * (len(sizes) + 1)))
     return sizes[rank - 1]
+
+
+def _deviation(miss: Miss, widenings: Mapping[str, float]) -> float:
+    """The factor on the logarithm of the width; int8 and GPUs have one width."""
+    if miss.group in ("int8", "gpu"):
+        return miss.deviation
+    return miss.deviation * doubt(miss.case.device, miss.case.row.runtime, widenings)
 
 
 def inside(misses: Iterable[Miss]) -> list[tuple[Miss, bool]]:
@@ -173,8 +179,8 @@ def inside(misses: Iterable[Miss]) -> list[tuple[Miss, bool]]:
         own = [miss for miss in members if miss.case.chip == chip]
         for group, of_group in grouped(own, lambda miss: miss.group):
             unseen = spreads.get(group.replace("cpu, ", "other runtime, "), 1.0)
-            for miss, weighted in zip(of_group, _doubted(of_group, widenings), strict=True):
-                limit = math.log(spreads.get(group, 1.0)) * weighted.deviation
+            for miss in of_group:
+                limit = math.log(spreads.get(group, 1.0)) * _deviation(miss, widenings)
                 if group.startswith("cpu, ") and miss.case.row.runtime in thin:
                     limit = max(limit, math.log(unseen))
                 found.append((miss, abs(miss.error) <= limit))
