@@ -30,6 +30,7 @@ from feasibility.measure.measure_model import measure_model
 from feasibility.paths import devices_dir
 from feasibility.records.assessment import Assessment
 from feasibility.records.profile import Profile
+from feasibility.render.html.page import render_page
 from feasibility.render.reports.assessment_texts import with_sentences
 from feasibility.render.reports.check import check_report
 from feasibility.render.reports.measure import measure_report
@@ -80,7 +81,7 @@ def render_reports(profiles: Sequence[Profile]) -> dict[str, bytes]:
         each for each in assessment.models if each.profile.model.name.startswith(FIRST_SCREEN)
     )
     only_first = msgspec.structs.replace(assessment, models=(first,))
-    files = {"demo.json": encode(assessment)}
+    files = {"demo.json": encode(assessment), "demo.html": render_page([assessment])}
     for name, title, render in (
         ("demo", "feasibility demo", lambda c: print_report(c, check_report(assessment))),
         (

@@ -15,9 +15,11 @@ from feasibility.errors import EXIT_INTERRUPTED
 def main() -> None:
     """Run the command line and exit with its code."""
     # A cancelled job (SIGTERM) and a closed terminal (SIGHUP) clean up as Ctrl-C does.
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for name in ("SIGTERM", "SIGHUP"):
+        # Windows has no SIGHUP.
+        number = getattr(signal, name, None)
         # nohup starts programs with SIGHUP ignored; they must go on.
-        if signal.getsignal(number) is not signal.SIG_IGN:
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
     code = run(sys.argv[1:])
     if code == EXIT_INTERRUPTED:

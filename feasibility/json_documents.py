@@ -15,6 +15,7 @@ meaning. New fields keep the version, because readers ignore unknown fields.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -95,25 +96,58 @@ def read_document(path: Path, record_type: type[RecordT]) -> RecordT:
     Raises:
         DocumentError: The file cannot be read or does not hold such a record.
     """
+    return decode(_bytes_of(path), record_type, str(path))
+
+
+def _bytes_of(path: Path) -> bytes:
     what = f"Cannot read {safe_text(str(path))}"
     try:
         if path.stat().st_size > _MAX_DOCUMENT_BYTES:
             raise DocumentError(what, "it is larger than any document of this tool")
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise DocumentError(what, error.strerror or str(error), "check the path") from error
-    return decode(data, record_type, str(path))
 
 
-def is_document_of_this_tool(path: Path) -> bool:
-    """Whether a JSON file names a schema of this tool; true for a file that does not exist."""
+def read_any_document(path: Path, record_types: Sequence[type[msgspec.Struct]]) -> msgspec.Struct:
+    """The record saved in a file, of one of these types.
+
+    Raises:
+        DocumentError: The file cannot be read or does not hold such a record.
+    """
+    data = _bytes_of(path)
+    by_tag = {str(each.__struct_config__.tag): each for each in record_types}
+    try:
+        found = msgspec.json.decode(data, type=_Header).schema
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        found = ""
+    kind = found.rpartition("/")[0]
+    # Without an exact match: the type of another version, or any type, whose reader has the error.
+    near = (each for tag, each in by_tag.items() if kind and tag.startswith(f"{kind}/"))
+    wanted = by_tag.get(found) or next(near, None)
+    if wanted is None and found:
+        names = ", ".join(tag.split("/")[1] for tag in by_tag)
+        raise DocumentError(
+            f"Cannot read {safe_text(str(path))}",
+            f"it is {safe_text(found)!r}",
+            f"give a document of one of these kinds: {names}",
+        )
+    return decode(data, wanted or record_types[0], str(path))
+
+
+def is_document_of_this_tool(path: Path, name: str | None = None) -> bool:
+    """Whether a JSON file names a schema of this tool, with a name that of this document.
+
+    Without a name it is true for a file that does not exist.
+    """
     try:
         if path.stat().st_size > _MAX_DOCUMENT_BYTES:
-            return True
+            return name is None
         header = msgspec.json.decode(path.read_bytes(), type=_Header)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return not path.exists()
-    return _SCHEMA_NAME.fullmatch(header.schema) is not None
+        return name is None and not path.exists()
+    schema = _SCHEMA_NAME.fullmatch(header.schema)
+    return schema is not None and name in (None, schema[1])
 
 
 def json_schema(name: str) -> dict[str, Any]:

@@ -8,7 +8,6 @@ process id, a lock also works between containers that share a folder for tempora
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import tempfile
@@ -70,6 +69,8 @@ def _locked(path: Path, *, create: bool = True) -> int:
         BlockingIOError: Another process holds it.
         FileNotFoundError: It does not exist and `create` is false.
     """
+    import fcntl  # here, because records of this tool can be read on systems without it
+
     flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT if create else 0)
     descriptor = os.open(path, flags, 0o600)
     try:

@@ -141,6 +141,16 @@ def format_duration_range(low: int, high: int | None) -> str:
     return _range(low, high, _TIME_UNITS)
 
 
+def bytes_unit(count: int) -> tuple[str, int]:
+    """The unit in which `format_bytes` writes a size, and its number of bytes."""
+    return _unit_of(count, _BINARY_UNITS, _SINGLE_DIGITS)
+
+
+def duration_unit(ns: int) -> tuple[str, int]:
+    """The unit in which `format_duration` writes a duration, and its number of nanoseconds."""
+    return _unit_of(ns, _TIME_UNITS, _SINGLE_DIGITS)
+
+
 def format_energy_range(low_uj: float, high_uj: float) -> str:
     """An interval of energies in microjoules, for example `0.2 to 1.3 J`."""
     return _range(low_uj, high_uj, _ENERGY_UNITS)

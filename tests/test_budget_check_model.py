@@ -25,6 +25,7 @@ from feasibility.records.budget import (
     OperatorTime,
     Snapshot,
 )
+from tests.projection_samples import resnet101
 
 CONDITIONS = Conditions(
     arch="x86_64", cpu="A", core_count=2, os="L", libc="glibc", runtime="ONNX Runtime 1.31"
@@ -45,6 +46,8 @@ def snapshot(size: int = 1000, **more: Any) -> Snapshot:
 
 class FakeModel:
     """A model whose processes have given figures; logs what is measured."""
+
+    static_profile = resnet101()
 
     def __init__(
         self, log: list[str], name: str, *, memory: int = 100, time: int = 100, size: int = 1000
@@ -187,7 +190,12 @@ def test_static_budgets_run_nothing() -> None:
         Baseline(),
         static=True,
     )
-    assert [line.metric for line in found.lines] == ["file_size"]
+    assert [(line.metric, line.outcome) for line in found.lines] == [
+        ("file_size", "fail"),
+        ("peak", "fail"),
+        ("latency", "skipped"),
+    ]
+    assert "not checked, because --static runs nothing" in found.lines[2].reason
     assert (found.outcome, found.source, log) == ("fail", "static", [])
 
 

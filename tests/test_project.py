@@ -30,7 +30,8 @@ def lower_bounds() -> dict[str, str]:
     requirements = [*PROJECT["project"]["dependencies"]]
     for extra in PROJECT["project"].get("optional-dependencies", {}).values():
         requirements += extra
-    return dict(requirement.split(">=") for requirement in requirements)
+    bounds = (requirement.partition(";")[0] for requirement in requirements)
+    return dict(bound.strip().split(">=") for bound in bounds)
 
 
 def test_the_oldest_versions_are_those_that_are_allowed() -> None:

@@ -151,7 +151,7 @@ def test_without_measurement_the_graph_tells(isa: Isa, peak: int) -> None:
     found = project_memory(profile_of(resnet101().model, None), device)
     assert found.likely_bytes == peak * MIB + RUNTIME
     assert found.method == "projected"
-    assert f"could not be measured here; modelled for {isa} from the graph alone" in (
+    assert f"was not measured; modelled for {isa} from the graph alone" in (
         memory_explanation(found)
     )
 
@@ -177,7 +177,7 @@ def test_without_measurement_or_graph_nothing_is_said() -> None:
     model = replace(resnet101().model, modelled_memory=())
     found = project_memory(profile_of(model, None), board())
     assert (found.low_bytes, found.likely_bytes, found.high_bytes) == (None, None, None)
-    assert memory_explanation(found) == "Memory could not be measured here."
+    assert memory_explanation(found) == "Memory was not measured."
 
 
 def _gpu_server() -> Device:

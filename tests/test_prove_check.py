@@ -11,6 +11,7 @@ from rich.console import Console
 
 from feasibility.commands import prove_on_devices
 from feasibility.commands.check import unmet
+from feasibility.commands.progress import Watch, watch_on_stderr
 from feasibility.errors import HostError, UsageError
 from feasibility.measure.measure_options import MeasureOptions
 from feasibility.records.assessment import Assessment, ModelAssessment
@@ -60,13 +61,13 @@ def test_each_limit_is_run_once(model: ModelAssessment, monkeypatch: pytest.Monk
     """Two devices that leave the same share one run; the runtime's part is taken off."""
     asked: list[int] = []
 
-    def prove(path: Path, limit: int, options: MeasureOptions, *, quiet: bool) -> DeviceProof:
+    def prove(path: Path, limit: int, options: MeasureOptions, watch: Watch) -> DeviceProof:
         asked.append(limit)
         return survived(limit) if limit > 100 * MIB else killed(limit)
 
     monkeypatch.setattr(prove_on_devices, "_prove", prove)
     limited = with_limits(model, 200 * MIB, 90 * MIB, 200 * MIB)
-    found = prove_on_devices.with_proofs(Path("m.onnx"), limited, (), MeasureOptions(), quiet=True)
+    found = prove_on_devices.with_proofs(Path("m.onnx"), limited, (), MeasureOptions(), Watch())
     assert asked == [90 * MIB, 200 * MIB]
     outcomes = [item.proof.run.outcome for item in found.devices if item.proof]
     assert outcomes == ["survived", "killed", "survived"]
@@ -82,7 +83,8 @@ def test_a_limit_that_cannot_be_enforced_keeps_the_assessment(
 
     monkeypatch.setattr(prove_on_devices, "_prove", prove)
     limited = with_limits(model, 200 * MIB)
-    found = prove_on_devices.with_proofs(Path("m.onnx"), limited, (), MeasureOptions(), quiet=True)
+    watch = watch_on_stderr(quiet=True)
+    found = prove_on_devices.with_proofs(Path("m.onnx"), limited, (), MeasureOptions(), watch)
     assert found == limited
     assert "Cannot limit memory: there is no way" in capsys.readouterr().err
 

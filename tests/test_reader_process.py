@@ -134,7 +134,7 @@ def test_objects_of_this_process_are_not_destroyed_in_the_fork() -> None:
 
 
 def test_memory_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader_process, "_MEMORY_BYTES", 64 * MIB)
+    monkeypatch.setattr(reader_process, "MEMORY_BYTES", 64 * MIB)
     with pytest.raises(ModelError, match="takes more than 64 MiB of memory"):
         in_reader_process(allocate, str, WHAT)
 
@@ -258,7 +258,7 @@ def test_a_command_that_cannot_read_a_model_says_so(
 ) -> None:
     path = mlp(tmp_path / "m.onnx")
     monkeypatch.setattr(model_facts, "skeleton_of", lambda _file: fault())
-    monkeypatch.setattr(reader_process, "_MEMORY_BYTES", 64 * MIB)
+    monkeypatch.setattr(reader_process, "MEMORY_BYTES", 64 * MIB)
     monkeypatch.setattr("feasibility.facts.read_model._LEAST_TIMEOUT_S", 0.5)
     monkeypatch.setattr("feasibility.facts.read_model.READ_TIMEOUT_S", 0.5)
     options = [] if command == "inspect" else ["--timeout", "0.5"]
@@ -269,11 +269,14 @@ def test_a_command_that_cannot_read_a_model_says_so(
     assert "hint: " in result.err
 
 
-# Rooms whose code runs in the fork, and the two modules that lead to it.
+# Rooms whose code runs in the fork, and the modules that lead to it.
 IN_FORK = ("graph", "ort_memory", "facts", "model_file.skeleton", "rewrite.forked")
 FRONT = {
+    "facts.answer_request",
     "facts.read_model",
     "facts.reader_process",
+    "facts.reader_reply",
+    "facts.spawned_reader",
     "rewrite.drifting_node",
     "rewrite.external_weights",
     "rewrite.rewrite_model",

@@ -16,19 +16,21 @@ ROUNDS_NUMBERS = {
     "budget.judge_limit": "removes floating-point noise before a comparison",
     "predict.this_device": "digits of figures in a device file",
     "predict.latency.error_covariance": "shares in the coefficients file",
+    "render.html.plots": "positions in a plot; its texts are those of reports",
 }
 # Besides render/, modules that write figures into messages: errors, warnings, hints, notes of
 # device files, the text of budget files.
 WRITES_MESSAGES = {
     "budget.propose_budgets",
     "budget.drift_and_device_rules",
+    "budget.static_limits",
     "commands.host_checks",
     "commands.parse_check_options",
     "commands.zoo",
     "measure.engine_outputs",
     "facts.model_facts",
     "facts.unique_parameters",
-    "facts.reader_process",
+    "facts.reader_reply",
     "deploy.card_figures",
     "deploy.model_card",
     "deploy.unset_options",

@@ -10,7 +10,7 @@ import pytest
 
 from feasibility.commands.app import COMMANDS
 
-HEAVY = ("numpy", "onnx", "onnxruntime", "memray", "psutil", "rich", "msgspec")
+HEAVY = ("jinja2", "numpy", "onnx", "onnxruntime", "memray", "psutil", "rich", "msgspec")
 
 _REPORT = """
 import json, sys

@@ -18,6 +18,7 @@ from feasibility.budget.judge_limit import Comparison, Finding, judge, line_of
 from feasibility.budget.metrics import METRICS, Need
 from feasibility.budget.model_under_test import ModelUnderTest, Readings
 from feasibility.budget.parse_limit import Limit
+from feasibility.budget.static_limits import limits_isa, not_checked, static_line
 from feasibility.measure.measure_options import Progress, no_progress
 from feasibility.records.budget import (
     BudgetLine,
@@ -85,22 +86,15 @@ class Check:
         limits = [
             (metric, limit)
             for metric, metric_limits in self.model.budget.limits.items()
-            if METRICS[metric].need == "file" or not self.is_static
             for limit in metric_limits
         ]
-        self._is_alternating = self._compares_times(limits)
+        self._is_alternating = not self.is_static and self._compares_times(limits)
         if self._is_alternating:
             self._forget_latency()
         lines = [self._line(metric, limit) for metric, limit in limits]
         lines += self._operator_lines()
-        drift = self.model.budget.drift
-        if drift is not None and not self.is_static:
-            lines.append(drift_line(drift, self.tested, self.reference or self.baseline.other))
-        if not self.is_static:
-            lines += [
-                device_line(rule, self.tested.profile(self.progress))
-                for rule in self.model.budget.devices
-            ]
+        lines += self._drift_lines()
+        lines += self._device_lines()
         broken = [line.metric for line in lines if line.outcome == "fail"]
         growth = self._growth([metric for metric, _ in limits if is_explained or metric in broken])
         notices = self._notices(lines)
@@ -115,6 +109,9 @@ class Check:
         )
 
     def _line(self, metric: Metric, limit: Limit) -> BudgetLine:
+        if self.is_static and METRICS[metric].need != "file":
+            isa = limits_isa(self.baseline.snapshot)
+            return static_line(metric, limit, self.tested.static_profile.model, isa)
         if limit.is_relative and self._is_unchanged(metric):
             finding = Finding("pass", "the model has not changed")
         elif limit.is_relative and self.baseline.missing:
@@ -211,12 +208,30 @@ class Check:
 
     def _operator_lines(self) -> tuple[BudgetLine, ...]:
         rules = self.model.budget.operators
-        if self.is_static:
-            rules = tuple(rule for rule in rules if rule.provider is None)
         is_measured = bool(self.tested.readings.snapshot.operator_times)
-        if any(rule.provider for rule in rules) and not is_measured:
+        if any(rule.provider for rule in rules) and not (is_measured or self.is_static):
             self._take("operators", is_compared=False)
-        return tuple(operator_line(rule, self.tested.readings.snapshot) for rule in rules)
+        lines = (operator_line(rule, self.tested.readings.snapshot) for rule in rules)
+        return tuple(
+            not_checked(line) if self.is_static and rule.provider else line
+            for rule, line in zip(rules, lines, strict=True)
+        )
+
+    def _drift_lines(self) -> tuple[BudgetLine, ...]:
+        rule = self.model.budget.drift
+        if rule is None:
+            return ()
+        if self.is_static:
+            return (not_checked(drift_line(rule, self.tested, None)),)
+        return (drift_line(rule, self.tested, self.reference or self.baseline.other),)
+
+    def _device_lines(self) -> tuple[BudgetLine, ...]:
+        rules = self.model.budget.devices
+        if not rules:
+            return ()
+        tested = self.tested
+        profile = tested.static_profile if self.is_static else tested.profile(self.progress)
+        return tuple(device_line(rule, profile) for rule in rules)
 
     def _growth(self, metrics: list[Metric]) -> tuple[Growth, ...]:
         if not metrics or self._is_unchanged("file_size"):

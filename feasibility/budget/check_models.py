@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 from feasibility import __version__
 from feasibility.budget.baseline import read_baseline
@@ -17,11 +15,9 @@ from feasibility.budget.check_model import Baseline, Check
 from feasibility.budget.git_revision import Revision, revision_of
 from feasibility.budget.model_under_test import ModelUnderTest
 from feasibility.errors import DocumentError, FeasibilityError
-from feasibility.measure.measure_options import Progress
+from feasibility.measure.measure_options import ProgressOf
 from feasibility.reading_cache import ReadingCache
 from feasibility.records.budget import BudgetFailure, BudgetReport, ModelBudget
-
-ProgressOf: TypeAlias = Callable[[str], AbstractContextManager[Progress]]
 
 
 @dataclass(frozen=True, slots=True)

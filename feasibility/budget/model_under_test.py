@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,10 +18,12 @@ from feasibility.budget.comparability import host_conditions
 from feasibility.budget.metrics import METRICS, Need
 from feasibility.facts.read_model import read_model
 from feasibility.measure.measure_options import DEFAULT_TIMEOUT_S, MeasureOptions, Progress
+from feasibility.measure.static_profile import static_profile
 from feasibility.model_file.open_model import format_of_file
 from feasibility.reading_cache import ReadingCache, file_digest, model_digest
 from feasibility.records.budget import Conditions, InitializerSize, Metric, OperatorShare, Snapshot
 from feasibility.records.facts import ModelFacts
+from feasibility.records.model_reading import ModelReading
 from feasibility.records.workload import InputPlan
 from feasibility.runners.engines import usual_engine
 
@@ -77,7 +80,7 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
         return replace(self.snapshot, figures=dict(sorted(figures.items())))
 
 
-@dataclass(slots=True)
+@dataclass
 class ModelUnderTest:
     """A model with its readings; each `take` measures one more process.
 
@@ -112,14 +115,24 @@ class ModelUnderTest:
     def readings(self) -> Readings:
         """The figures that are known; at least the facts of the file."""
         if self._readings is None:
-            reading = read_model(self.path, dims=self.workload.dims, hash_file=False)
+            reading = self._reading
             snapshot = replace(
                 _snapshot_of(self.name, reading.facts, reading.initializers),
                 digest=self.digest or None,
-                conditions=self.conditions,
+                # A model without a digest is not run.
+                conditions=self.conditions if self.digest else None,
             )
             self._readings = Readings(snapshot=snapshot)
         return self._readings
+
+    @functools.cached_property
+    def _reading(self) -> ModelReading:
+        return read_model(self.path, dims=self.workload.dims, hash_file=False)
+
+    @property
+    def static_profile(self) -> Profile:
+        """The profile of the model without running it."""
+        return static_profile(self._reading)
 
     @property
     def conditions(self) -> Conditions:

@@ -15,9 +15,9 @@ from typing import Final
 from feasibility.budget.baseline import record_baseline, write_baseline
 from feasibility.budget.budget_file import DEFAULT_BASELINE, BudgetedWorkload
 from feasibility.budget.budgeted_models import name_below
-from feasibility.budget.check_models import ProgressOf
 from feasibility.budget.metrics import METRICS
 from feasibility.budget.model_under_test import ModelUnderTest
+from feasibility.measure.measure_options import ProgressOf
 from feasibility.reading_cache import ReadingCache
 from feasibility.records.budget import Metric, Snapshot
 from feasibility.units import GIB, KIB, MIB, format_bytes, format_count, format_duration

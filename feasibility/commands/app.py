@@ -48,6 +48,7 @@ COMMANDS: Final = {
     "prove": "Run a model under a memory limit that the kernel enforces.",
     "fit": "Find the smallest change with which a model meets its targets.",
     "compare": "Compare models or profiles: figures, operators, outputs.",
+    "report": "Write one HTML page of saved documents.",
     "devices": "List, show and validate devices; measure this machine.",
     "runner": "List and check machines to measure on; install an emulator.",
     "budget": "Check models against memory, size and latency budgets in CI.",

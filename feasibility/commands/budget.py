@@ -19,7 +19,7 @@ from feasibility.commands.options import (
     TimeoutOption,
     parse_dims,
 )
-from feasibility.commands.output import open_output, write_bytes
+from feasibility.commands.output import open_output, open_outputs, write_bytes
 from feasibility.commands.progress import progress_on
 from feasibility.commands.report_error import report_failure
 from feasibility.errors import EXIT_CANNOT_DO, EXIT_OK, EXIT_REQUIREMENT_NOT_MET, UsageError
@@ -56,7 +56,9 @@ class ScopeOptions:
         "alternating; saved profiles are not used.",
     )
     static: bool = option(
-        "--static", "Check sizes, FLOPs and operators only; run nothing.", default=False
+        "--static",
+        "Run nothing: check sizes, FLOPs, operators, and modelled memory and times only.",
+        default=False,
     )
     strict: bool = option("--strict", "Fail on undecided limits too.", default=False)
 
@@ -121,9 +123,9 @@ def check(
         is_explained=out.explain,
         timeout_s=measuring.timeout,
     )
-    with open_output(out.output, force=out.force) as file:
+    with open_outputs(out.output, out.html, force=out.force) as files:
         report = check_models(chosen, settings)
-        write_report(report, targets, output=file, all_lines=out.explain)
+        write_report(report, targets, output=files, all_lines=out.explain)
     return _exit_code(report)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from feasibility.commands.output import OutputFile, open_output, print_result, write_bytes
+from feasibility.commands.output import Outputs, open_output, print_result, write_bytes
 from feasibility.errors import UsageError
 from feasibility.json_documents import encode
 from feasibility.records.budget import BudgetReport
@@ -54,7 +54,7 @@ def parse_targets(texts: Sequence[str] | None, *, as_json: bool) -> tuple[Target
 
 
 def write_report(
-    report: BudgetReport, targets: Sequence[Target], *, output: OutputFile | None, all_lines: bool
+    report: BudgetReport, targets: Sequence[Target], *, output: Outputs, all_lines: bool
 ) -> None:
     """Write a report into files, and the table or one document on stdout."""
     for target in targets:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, TypeAlias, get_args
 
-from feasibility import __version__
 from feasibility.commands.check_options import (
     NetworkOptions,
     PlaceOptions,
@@ -16,27 +14,53 @@ from feasibility.commands.check_options import (
     read_requirements,
     with_prices_by_id,
 )
-from feasibility.commands.option_groups import CommandApp, argument
+from feasibility.commands.option_groups import CommandApp, argument, single_option
 from feasibility.commands.options import (
+    MEASURING,
     InputOptions,
     MeasuringOptions,
     OnOption,
     ReportOptions,
     measure_options,
 )
-from feasibility.commands.output import open_output, print_result
-from feasibility.commands.progress import report_step
-from feasibility.commands.report_error import report_failure, report_message
-from feasibility.errors import EXIT_CANNOT_DO, EXIT_OK, EXIT_REQUIREMENT_NOT_MET
+from feasibility.commands.output import open_outputs, print_result
+from feasibility.commands.progress import Watch, watch_on_stderr
+from feasibility.commands.report_error import report_message
+from feasibility.errors import EXIT_CANNOT_DO, EXIT_OK, EXIT_REQUIREMENT_NOT_MET, UsageError
+from feasibility.system_differences import usable_core_count
 from feasibility.text import safe_text
 
 if TYPE_CHECKING:
-    from feasibility.decide.requirements import Requirements
-    from feasibility.measure.measure_options import MeasureOptions
-    from feasibility.records.assessment import Assessment, ModelAssessment
-    from feasibility.records.device import Device
+    from feasibility.records.assessment import Assessment
+    from feasibility.records.profile import Profile
 
 app = CommandApp()
+
+RequireOption: TypeAlias = Annotated[
+    RequiredVerdict | None,
+    single_option(
+        "--require",
+        "Exit with 1 if any verdict is worse; `undecided` is always worse.",
+        heading=TargetOptions.heading,
+    ),
+]
+StaticOption: TypeAlias = Annotated[
+    bool,
+    single_option(
+        "--static",
+        "Run nothing: memory is modelled from the graph, and times are projected.",
+        heading=MEASURING,
+    ),
+]
+JobsOption: TypeAlias = Annotated[
+    int | None,
+    single_option(
+        "--jobs N",
+        "With --static: models to read at the same time; default: number of cores.",
+        min=1,
+        heading=MEASURING,
+    ),
+]
 
 
 @app.add_command()
@@ -45,15 +69,18 @@ def check(
         list[Path],
         argument(
             "MODEL",
-            ".onnx and .ort files, profiles that `measure -o` saved (.json), and reports "
-            "of other programs.",
+            ".onnx, .ort and .tflite files, profiles that `measure -o` or `check -o` saved "
+            "(.json), and reports of other programs.",
         ),
     ],
     *,
     targets: TargetOptions,
+    require: RequireOption = None,
     places: PlaceOptions,
     cloud: NetworkOptions,
     inputs: InputOptions,
+    static: StaticOption = False,
+    jobs: JobsOption = None,
     on: OnOption = None,
     measuring: MeasuringOptions,
     out: ReportOptions,
@@ -64,90 +91,31 @@ def check(
     server. A verdict of "does not fit" is a result: the exit code stays 0 unless --require
     is given. With --on emulate:aarch64, Arm code runs in an emulator to measure the memory
     for Arm devices; later checks of the model reuse these figures. Times are always measured
-    on this machine.
+    on this machine. With --static, nothing is run: figures are computed from the graph.
     --details also compares all devices: time with the network, energy, cost, bytes sent.
     """
-    threads = measuring_threads(places.threads, on)
-    options = measure_options(inputs, measuring, threads)
-    requirements = read_requirements(targets, places, cloud)
-    if places.prove:
-        from feasibility.commands.prove_on_devices import refuse_saved
-
-        refuse_saved(models, on)
-    from feasibility.catalogue.load_catalogue import chosen_devices
-
-    devices = chosen_devices(places.device)
-    requirements = with_prices_by_id(requirements, devices)
-    if places.measured is not None:
-        from feasibility.commands.measured_times import with_measured
-
-        devices = with_measured(
-            devices, places.measured, threads=places.threads, runtime=places.runtime
-        )
-    with open_output(out.output, force=out.force) as file:
+    with open_outputs(out.output, out.html, force=out.force) as files:
         from feasibility.render.reports.check import check_report
 
-        assessment = assess_paths(
+        assessment = assessment_of(
             models,
-            devices,
-            options=options,
-            requirements=requirements,
+            targets=targets,
+            places=places,
+            cloud=cloud,
+            inputs=inputs,
+            static=static,
+            jobs=jobs,
             on=on,
-            prove=places.prove,
-            quiet=out.quiet,
+            measuring=measuring,
+            watch=watch_on_stderr(quiet=out.quiet),
         )
         print_result(
             assessment,
             lambda: check_report(assessment, details=out.details),
             as_json=out.json,
-            output=file,
+            output=files,
         )
-    return _exit_code(assessment, targets.require, quiet=out.quiet)
-
-
-def assess_paths(
-    paths: Iterable[Path],
-    devices: Sequence[Device],
-    *,
-    options: MeasureOptions,
-    requirements: Requirements,
-    on: str | None = None,
-    prove: bool = False,
-    quiet: bool,
-) -> Assessment:
-    """Assessment of all models; the error of a model is printed and the others go on."""
-    import msgspec
-
-    from feasibility.commands.profiles_of_path import is_document, profiles_for
-    from feasibility.commands.prove_on_devices import with_proofs
-    from feasibility.decide.recommendation import assess_model
-    from feasibility.records.assessment import Assessment, Failure
-    from feasibility.render.reports.assessment_texts import with_sentences
-    from feasibility.render.reports.check import headline
-    from feasibility.runners.engines import other_engines
-
-    paths = tuple(paths)
-    models: list[ModelAssessment] = []
-    failures: list[Failure] = []
-    for path in paths:
-        try:
-            profile, emulated = profiles_for(path, devices, options, on, quiet=quiet)
-            model = with_sentences(assess_model(profile, devices, requirements, emulated))
-            if not is_document(path):
-                others = other_engines(profile.model.format)
-                model = msgspec.structs.replace(model, other_engines=others)
-            if prove:
-                model = with_proofs(path, model, devices, options, quiet=quiet)
-        except Exception as raised:  # noqa: BLE001 (the other models are still checked)
-            error = report_failure(raised)
-            failures.append(Failure(path=str(path), message=error.message, hint=error.hint))
-            continue
-        models.append(model)
-        # One line per model, because the report comes last. A saved profile is assessed at
-        # once: its line would only repeat the report.
-        if len(paths) > 1 and path.suffix != ".json" and not quiet:
-            report_step(model.profile.model.name, headline(model)[0])
-    return Assessment(tool_version=__version__, models=tuple(models), errors=tuple(failures))
+    return _exit_code(assessment, require, quiet=out.quiet)
 
 
 def unmet(assessment: Assessment, required: RequiredVerdict) -> tuple[str, ...]:
@@ -164,6 +132,80 @@ def unmet(assessment: Assessment, required: RequiredVerdict) -> tuple[str, ...]:
     return tuple(missed)
 
 
+def assessment_of(
+    models: Sequence[Path | Profile],
+    *,
+    targets: TargetOptions,
+    places: PlaceOptions,
+    cloud: NetworkOptions,
+    inputs: InputOptions,
+    static: StaticOption = False,
+    jobs: JobsOption = None,
+    on: OnOption = None,
+    measuring: MeasuringOptions,
+    watch: Watch,
+) -> Assessment:
+    """The assessment of models, of saved answers and of profiles.
+
+    Raises:
+        FeasibilityError: An option has no meaning, or contradicts another one.
+        Exception: What `watch.failed` raises about one model.
+    """
+    if static:
+        _refuse_options_of_runs(places, measuring, on)
+    elif jobs is not None:
+        raise UsageError(
+            "Cannot use --jobs without --static",
+            "a model that is measured needs the machine for itself",
+            "leave out --jobs, or add --static to run nothing",
+        )
+    options = measure_options(inputs, measuring, measuring_threads(places.threads, on))
+    requirements = read_requirements(targets, places, cloud)
+    from feasibility.catalogue.load_catalogue import chosen_devices
+    from feasibility.commands.assess_models import Question, assess_models
+    from feasibility.commands.profiles_of_path import ProfileSource
+
+    if places.prove:
+        from feasibility.commands.prove_on_devices import refuse_saved
+
+        refuse_saved(models, on)
+    devices = chosen_devices(places.device)
+    requirements = with_prices_by_id(requirements, devices)
+    if places.measured is not None:
+        from feasibility.commands.measured_times import with_measured
+
+        devices = with_measured(
+            devices, places.measured, threads=places.threads, runtime=places.runtime
+        )
+    question = Question(
+        devices=devices,
+        requirements=requirements,
+        source=ProfileSource(options=options, on=on, is_static=static),
+        job_count=jobs or usable_core_count(),
+        prove=places.prove,
+    )
+    return assess_models(models, question, watch)
+
+
+def _refuse_options_of_runs(
+    places: PlaceOptions, measuring: MeasuringOptions, on: str | None
+) -> None:
+    given = {
+        "--on": on is not None,
+        "--prove": places.prove,
+        "--warmup": measuring.warmup is not None,
+        "--runs": measuring.runs is not None,
+        "--provider": measuring.provider != MeasuringOptions().provider,
+    }
+    names = [name for name, is_given in given.items() if is_given]
+    if names:
+        raise UsageError(
+            f"Cannot use {' and '.join(names)} with --static",
+            "--static runs nothing",
+            f"leave out --static to measure, or leave out {' and '.join(names)}",
+        )
+
+
 def measuring_threads(asked: int | None, on: str | None) -> int:
     """Threads to measure with: the asked number, on this machine at most its core count.
 
@@ -171,7 +213,7 @@ def measuring_threads(asked: int | None, on: str | None) -> int:
     """
     if asked is None or on is not None:
         return asked or 1
-    return min(asked, len(os.sched_getaffinity(0)))
+    return min(asked, usable_core_count())
 
 
 def _exit_code(assessment: Assessment, require: RequiredVerdict | None, *, quiet: bool) -> int:

@@ -47,9 +47,6 @@ class TargetOptions:
         "--realtime TIME",
         "Seconds of signal per inference, for example 0.975s; inference must be faster than this.",
     )
-    require: RequiredVerdict | None = option(
-        "--require", "Exit with 1 if any verdict is worse; `undecided` is always worse."
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

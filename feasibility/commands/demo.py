@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from feasibility.commands.check import assess_paths
 from feasibility.commands.option_groups import CommandApp, single_option
 from feasibility.commands.options import DetailsOption, QuietOption
 from feasibility.commands.output import print_result, stdout_console
-from feasibility.commands.progress import progress_on
+from feasibility.commands.progress import progress_on, watch_on_stderr
 from feasibility.commands.report_error import report_failure
 from feasibility.errors import EXIT_CANNOT_DO, EXIT_OK
 
@@ -47,6 +46,8 @@ def demo(
     if full:
         return _full(quiet=quiet)
     from feasibility.catalogue.load_catalogue import chosen_devices
+    from feasibility.commands.assess_models import Question, assess_models
+    from feasibility.commands.profiles_of_path import ProfileSource
     from feasibility.decide.requirements import Requirements
     from feasibility.measure.measure_options import MeasureOptions
     from feasibility.render.reports.check import check_report
@@ -59,9 +60,12 @@ def demo(
         with progress_on(entry.title, quiet=quiet) as progress:
             progress(0, 1, "building")
             paths.append(build(entry.name))
-    assessment = assess_paths(
-        paths, devices, options=MeasureOptions(), requirements=Requirements(), quiet=quiet
+    question = Question(
+        devices=devices,
+        requirements=Requirements(),
+        source=ProfileSource(options=MeasureOptions()),
     )
+    assessment = assess_models(paths, question, watch_on_stderr(quiet=quiet))
     print_result(assessment, lambda: check_report(assessment, details=details))
     return EXIT_CANNOT_DO if assessment.errors else EXIT_OK
 

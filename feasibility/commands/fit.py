@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
@@ -11,6 +12,7 @@ from feasibility.commands.option_groups import CommandApp, argument, option
 from feasibility.commands.options import (
     LONGEST_S,
     OUTPUT,
+    HtmlOption,
     InputOptions,
     JsonOption,
     MeasuringOptions,
@@ -19,7 +21,7 @@ from feasibility.commands.options import (
     TimeoutOption,
     measure_options,
 )
-from feasibility.commands.output import print_result
+from feasibility.commands.output import open_outputs, print_result
 from feasibility.commands.progress import progress_on
 from feasibility.errors import (
     EXIT_INTERRUPTED,
@@ -27,6 +29,7 @@ from feasibility.errors import (
     EXIT_REQUIREMENT_NOT_MET,
     UsageError,
 )
+from feasibility.measure.measure_options import ProgressOf, no_progress_of
 from feasibility.units import MIB, format_bytes, parse_bytes, parse_duration_ns
 
 if TYPE_CHECKING:
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     from feasibility.fit.search import Report
     from feasibility.measure.measure_options import Progress
     from feasibility.records.changes import ChangeCode
-    from feasibility.records.fit import FitCandidate
+    from feasibility.records.fit import Fit, FitCandidate
 
 app = CommandApp()
 
@@ -101,14 +104,23 @@ class SearchOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderOptions:
-    """Where the result goes."""
+    """Where the files to deploy go."""
 
     heading: ClassVar = OUTPUT
 
     output: Path | None = option(
         "--output -o DIR", "Write the files to deploy and their loading code into this folder."
     )
-    force: bool = option("--force", "Replace the files of an earlier run.", default=False)
+    force: bool = option("--force", "Replace files that exist.", default=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitReportOptions:
+    """Where the answer goes, and how much the report shows."""
+
+    heading: ClassVar = OUTPUT
+
+    html: HtmlOption = None
     json: JsonOption = False
     quiet: QuietOption = False
     details: bool = option(
@@ -127,7 +139,8 @@ def fit(
     inputs: InputOptions,
     threads: ThreadsOption = 1,
     timeout: TimeoutOption = 60.0,
-    out: FolderOptions,
+    folder: FolderOptions,
+    out: FitReportOptions,
 ) -> int:
     """Find the smallest change with which a model meets its targets.
 
@@ -136,30 +149,62 @@ def fit(
     targets. A candidate whose modelled memory is too high does not run. Exit code 1: none meets
     the targets.
     """
+    with open_outputs(None, out.html, force=folder.force) as files:
+        answer, was_interrupted = fit_of(
+            model,
+            targets=targets,
+            search=search,
+            inputs=inputs,
+            threads=threads,
+            timeout=timeout,
+            folder=folder,
+            progress_of=partial(progress_on, quiet=out.quiet),
+        )
+        from feasibility.render.reports.fit import fit_report
+
+        print_result(
+            answer,
+            lambda: fit_report(answer, details=out.details),
+            as_json=out.json,
+            output=files,
+        )
+    if was_interrupted:
+        return EXIT_INTERRUPTED
+    return EXIT_OK if answer.chosen is not None else EXIT_REQUIREMENT_NOT_MET
+
+
+def fit_of(
+    model: Path,
+    *,
+    targets: FitTargetOptions,
+    search: SearchOptions,
+    inputs: InputOptions,
+    threads: ThreadsOption = 1,
+    timeout: TimeoutOption = 60.0,
+    folder: FolderOptions,
+    progress_of: ProgressOf = no_progress_of,
+) -> tuple[Fit, bool]:
+    """The answer, its files written if a folder is given; true if Ctrl-C ended the search."""
     options = measure_options(inputs, MeasuringOptions(timeout=timeout), threads)
     wanted = _wanted(targets, search)
     from msgspec.structs import replace
 
     from feasibility.deploy.write_deployment import refuse_existing, write_deployment
     from feasibility.fit.fit_model import fit_model
-    from feasibility.render.reports.fit import fit_report
 
-    if out.output is not None:
-        refuse_existing(out.output, model.name, force=out.force)
+    if folder.output is not None:
+        refuse_existing(folder.output, model.name, force=folder.force)
     with (
-        progress_on(model.name, quiet=out.quiet) as progress,
+        progress_of(model.name) as progress,
         fit_model(model, options, wanted, _reporter(progress)) as found,
     ):
         answer = found.fit
-        if out.output is not None and found.model is not None and found.profile is not None:
+        if folder.output is not None and found.model is not None and found.profile is not None:
             files = write_deployment(
-                out.output, found.model, answer, found.profile, force=out.force
+                folder.output, found.model, answer, found.profile, force=folder.force
             )
-            answer = replace(answer, files=files, folder=str(out.output))
-    print_result(answer, lambda: fit_report(answer, details=out.details), as_json=out.json)
-    if found.was_interrupted:
-        return EXIT_INTERRUPTED
-    return EXIT_OK if answer.chosen is not None else EXIT_REQUIREMENT_NOT_MET
+            answer = replace(answer, files=files, folder=str(folder.output))
+    return answer, found.was_interrupted
 
 
 def _wanted(asked: FitTargetOptions, search: SearchOptions) -> FitOptions:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from feasibility.commands.option_groups import CommandApp, argument, single_option
 from feasibility.commands.options import (
@@ -16,8 +17,13 @@ from feasibility.commands.options import (
     ThreadsOption,
     measure_options,
 )
-from feasibility.commands.output import open_output, print_result
+from feasibility.commands.output import open_outputs, print_result
+from feasibility.commands.progress import progress_on
 from feasibility.errors import UsageError
+from feasibility.measure.measure_options import ProgressOf, no_progress_of
+
+if TYPE_CHECKING:
+    from feasibility.records.profile import Profile
 
 app = CommandApp()
 
@@ -56,19 +62,43 @@ def measure(
             "Missing argument 'MODEL'",
             "see `feasibility measure --help`",
         )
-    options = measure_options(inputs, measuring, threads, engine)
-    with open_output(out.output, force=out.force) as file:
-        from feasibility.commands.profiles_of_path import imported, measure_on
+    with open_outputs(out.output, out.html, force=out.force) as files:
+        from feasibility.commands.profiles_of_path import imported
         from feasibility.render.reports.measure import measure_report
 
         if import_ is not None:
             profile = imported(import_, model)
         else:
             assert model is not None
-            profile = measure_on(on, model, options, quiet=out.quiet)
+            profile = profile_of(
+                model,
+                inputs=inputs,
+                threads=threads,
+                on=on,
+                engine=engine,
+                measuring=measuring,
+                progress_of=partial(progress_on, quiet=out.quiet),
+            )
         print_result(
             profile,
             lambda: measure_report(profile, details=out.details),
             as_json=out.json,
-            output=file,
+            output=files,
         )
+
+
+def profile_of(
+    model: Path,
+    *,
+    inputs: InputOptions,
+    threads: ThreadsOption = 1,
+    on: OnOption = None,
+    engine: EngineOption = None,
+    measuring: MeasuringOptions,
+    progress_of: ProgressOf = no_progress_of,
+) -> Profile:
+    """The profile of a model that is measured now."""
+    options = measure_options(inputs, measuring, threads, engine)
+    from feasibility.commands.profiles_of_path import measure_on
+
+    return measure_on(on, model, options, progress_of)

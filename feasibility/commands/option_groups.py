@@ -6,11 +6,12 @@ A group is a frozen dataclass whose fields are options. A command takes one para
 
 from __future__ import annotations
 
+import builtins
 import copy
 import functools
 import inspect
 from collections.abc import Callable, Iterator
-from dataclasses import field, fields, is_dataclass
+from dataclasses import field, fields
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, get_type_hints
 
 import typer
@@ -90,11 +91,23 @@ class SectionedCommand(TyperCommand):
                 formatter.write_dl(records)
 
 
+class _Names(dict[str, Any]):
+    """Names in annotations; those that are imported for type checkers only stand for any type."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(vars(builtins) | getattr(function, "__globals__", {}))
+
+    def __missing__(self, name: str) -> Any:
+        return Any
+
+
 def with_groups_expanded(command: Callable[..., Any]) -> Callable[..., Any]:
     """The command with the options of its groups as parameters, as Typer wants them."""
-    hints = get_type_hints(command, include_extras=True)
+    hints = get_type_hints(command, localns=_Names(command), include_extras=True)
     parameters = inspect.signature(command).parameters.values()
-    groups = {each.name: hints[each.name] for each in parameters if is_dataclass(hints[each.name])}
+    groups = {
+        each.name: hints[each.name] for each in parameters if hasattr(hints[each.name], "heading")
+    }
 
     @functools.wraps(command)
     def run(**given: Any) -> Any:

@@ -64,12 +64,14 @@ OnOption: TypeAlias = Annotated[
         heading=MEASURING,
     ),
 ]
+HtmlOption: TypeAlias = Annotated[
+    Path | None,
+    single_option("--html FILE", "Also write one HTML file with tables and plots; opens offline."),
+]
 JsonOption: TypeAlias = Annotated[
     bool, single_option("--json", "Print one JSON document instead of the report.")
 ]
-ForceOption: TypeAlias = Annotated[
-    bool, single_option("--force", "Replace the file of --output if it exists.")
-]
+ForceOption: TypeAlias = Annotated[bool, single_option("--force", "Replace files that exist.")]
 QuietOption: TypeAlias = Annotated[
     bool, single_option("--quiet -q", "Show no progress and no notes on stderr.")
 ]
@@ -116,6 +118,7 @@ class OutputOptions:
 
     json: JsonOption = False
     output: Path | None = option("--output -o FILE", "Also write the JSON document to this file.")
+    html: HtmlOption = None
     force: ForceOption = False
     quiet: QuietOption = False
 

@@ -1,4 +1,4 @@
-"""Where does a result go? The report or JSON document to stdout, the document to a file."""
+"""Where does a result go? The report or JSON document to stdout, the document and HTML to files."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Final
 
-from feasibility.errors import DocumentError
+from feasibility.errors import DocumentError, UsageError
 from feasibility.text import safe_text
 from feasibility.write_atomically import unfinished_path
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from feasibility.render.reports.sections import Report
+
+
+_STDOUT_HINT: Final = "--json prints the document on stdout"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,39 @@ class OutputFile:
             raise _cannot_write(self.path, error) from error
 
 
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """The files of one command.
+
+    Args:
+        document: File of the JSON document; None without --output.
+        page: File of the HTML page; None without --html.
+    """
+
+    document: OutputFile | None = None
+    page: OutputFile | None = None
+
+
 @contextlib.contextmanager
-def open_output(path: Path | None, *, force: bool) -> Iterator[OutputFile | None]:
+def open_outputs(document: Path | None, page: Path | None, *, force: bool) -> Iterator[Outputs]:
+    """The files of --output and --html, opened before any work is done."""
+    if document is not None and page is not None and document.resolve() == page.resolve():
+        raise UsageError(
+            f"Cannot write {safe_text(str(page))}",
+            "--output and --html name the same file",
+            "give two names",
+        )
+    with (
+        open_output(document, force=force) as document_file,
+        open_output(page, force=force, is_page=True) as page_file,
+    ):
+        yield Outputs(document_file, page_file)
+
+
+@contextlib.contextmanager
+def open_output(
+    path: Path | None, *, force: bool, is_page: bool = False
+) -> Iterator[OutputFile | None]:
     """The output file, opened before any work is done, so that a bad path fails at once.
 
     The temporary file is removed if the document is not written.
@@ -61,7 +95,7 @@ def open_output(path: Path | None, *, force: bool) -> Iterator[OutputFile | None
         yield None
         return
     target = path.resolve()
-    _refuse_what_is_there(path, target, force=force)
+    _refuse_what_is_there(path, target, force=force, is_page=is_page)
     unfinished = unfinished_path(target)
     try:
         # 0o666 leaves the permissions to the user's umask, as for any file they make.
@@ -75,16 +109,14 @@ def open_output(path: Path | None, *, force: bool) -> Iterator[OutputFile | None
             unfinished.unlink(missing_ok=True)
 
 
-def _refuse_what_is_there(path: Path, target: Path, *, force: bool) -> None:
+def _refuse_what_is_there(path: Path, target: Path, *, force: bool, is_page: bool) -> None:
     what = f"Cannot write {safe_text(str(path))}"
+    option = "--html" if is_page else "--output"
+    hint = "write for example --html report.html" if is_page else _STDOUT_HINT
     if str(path) == "-":
-        raise DocumentError(
-            what, "--output needs the name of a file", "--json prints the document on stdout"
-        )
+        raise DocumentError(what, f"{option} needs the name of a file", hint)
     if target.exists() and not target.is_file():
-        raise DocumentError(
-            what, "it exists and is not a regular file", "--json prints the document on stdout"
-        )
+        raise DocumentError(what, "it exists and is not a regular file", hint)
     if target.exists() and not force:
         raise DocumentError(
             what, "the file exists", "choose another name, or replace it with --force"
@@ -114,15 +146,20 @@ def print_result(
     report: Callable[[], Report],
     *,
     as_json: bool = False,
-    output: OutputFile | None = None,
+    output: Outputs | None = None,
 ) -> None:
-    """Write the document into its file, then print the document or the report on stdout."""
-    if output is not None or as_json:
+    """Write the files, then print the document or the report on stdout."""
+    files = output or Outputs()
+    if files.page is not None:
+        from feasibility.render.html.page import render_page
+
+        files.page.write(render_page([record]))
+    if files.document is not None or as_json:
         from feasibility.json_documents import encode
 
         document = encode(record)
-        if output is not None:
-            output.write(document)
+        if files.document is not None:
+            files.document.write(document)
         if as_json:
             write_bytes(document)
             return

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from feasibility.commands.progress import progress_on
-from feasibility.errors import UsageError
+from feasibility.errors import DocumentError, UsageError
 from feasibility.text import safe_text
 
 if TYPE_CHECKING:
-    from feasibility.measure.measure_options import MeasureOptions
+    from feasibility.measure.measure_options import MeasureOptions, ProgressOf
     from feasibility.records.device import Device
     from feasibility.records.profile import Profile
     from feasibility.runners.session import Runner
@@ -19,8 +19,22 @@ if TYPE_CHECKING:
 _EMULATE = "emulate:"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileSource:
+    """Where the profiles of models come from.
+
+    Args:
+        on: Machine to measure on, as `--on` names it; None for this one.
+        is_static: True if models are read and not run.
+    """
+
+    options: MeasureOptions
+    on: str | None = None
+    is_static: bool = False
+
+
 def measure_on(
-    on: str | None, path: Path, options: MeasureOptions, *, quiet: bool = False
+    on: str | None, path: Path, options: MeasureOptions, progress_of: ProgressOf
 ) -> Profile:
     """The profile of a model, measured now on the machine that `--on` names.
 
@@ -28,15 +42,21 @@ def measure_on(
     """
     from feasibility.runners.named_runners import runner_named
 
-    return _measured(path, options, runner_named("local" if on is None else on), quiet=quiet)
+    return _measured(path, options, runner_named("local" if on is None else on), progress_of)
 
 
-def profiles_for(
-    path: Path, devices: Sequence[Device], options: MeasureOptions, on: str | None, *, quiet: bool
-) -> tuple[Profile, tuple[Profile, ...]]:
-    """The profile of a model, and its profiles of other instruction sets for their memory."""
-    from feasibility.measure.saved_emulations import saved_emulations
+def profiles_of(
+    asked: Path | Profile, devices: Sequence[Device], source: ProfileSource, progress_of: ProgressOf
+) -> tuple[tuple[Profile, tuple[Profile, ...]], ...]:
+    """The profile of each model at a path, with those of other instruction sets for their memory.
 
+    A model is one; a saved assessment has one per model. A profile stands for itself.
+    """
+    on, options = source.on, source.options
+    if not isinstance(asked, Path):
+        _require_projectable(Path(asked.model.name), asked)
+        return (_with_emulations(asked),)
+    path = asked
     if is_document(path):
         if on is not None:
             raise UsageError(
@@ -44,20 +64,37 @@ def profiles_for(
                 "this file holds figures that were measured before",
                 "give the model itself, or leave out --on",
             )
-        profile = saved_profile(path)
-        _require_projectable(path, profile)
-        return profile, saved_emulations(profile)
+        saved = saved_profiles(path)
+        for profile in saved:
+            _require_projectable(path, profile)
+        return tuple(map(_with_emulations, saved))
+    if source.is_static:
+        from feasibility.measure.static_profile import read_static_profile
+
+        with progress_of(path.name) as progress:
+            progress(0, 1, "reading the graph")
+            return ((read_static_profile(path, options), ()),)
     if on is None or not on.startswith(_EMULATE):
-        profile = measure_on(on, path, options, quiet=quiet)
-        return profile, saved_emulations(profile)
+        return (_with_emulations(measure_on(on, path, options, progress_of)),)
     from feasibility.measure.passes import engine_for
     from feasibility.model_file.open_model import format_of_file
 
     runners = _emulated_runners(on, devices)
     # An emulator without the engine is an error before anything is measured.
     engine_for(format_of_file(path), options, runners[0].name)
-    profile = measure_on(None, path, options, quiet=quiet)
-    return profile, tuple(_measured(path, options, runner, quiet=quiet) for runner in runners)
+    profile = measure_on(None, path, options, progress_of)
+    emulated = tuple(_measured(path, options, runner, progress_of) for runner in runners)
+    return ((profile, emulated),)
+
+
+def _with_emulations(profile: Profile) -> tuple[Profile, tuple[Profile, ...]]:
+    """A profile with those that were saved of the same model under emulation.
+
+    A profile of a model that was not run stays alone: it must not depend on this machine.
+    """
+    from feasibility.measure.saved_emulations import saved_emulations
+
+    return profile, () if profile.method == "projected" else saved_emulations(profile)
 
 
 def _require_projectable(path: Path, profile: Profile) -> None:
@@ -96,11 +133,13 @@ def _emulated_runners(on: str, devices: Sequence[Device]) -> tuple[Runner, ...]:
     return tuple(runner_named(f"{on}:{core}") for core in cores) or (named,)
 
 
-def _measured(path: Path, options: MeasureOptions, runner: Runner, *, quiet: bool) -> Profile:
+def _measured(
+    path: Path, options: MeasureOptions, runner: Runner, progress_of: ProgressOf
+) -> Profile:
     from feasibility.measure.measure_model import measure_model
     from feasibility.measure.saved_emulations import save_emulation
 
-    with progress_on(path.name, quiet=quiet) as progress:
+    with progress_of(path.name) as progress:
         profile = measure_model(path, options, progress, runner)
     if profile.method == "emulated":
         save_emulation(profile)
@@ -128,10 +167,40 @@ def imported(figures: Path, model: Path | None) -> Profile:
 
 
 def saved_profile(path: Path) -> Profile:
-    """The profile in a file of this tool or of another program."""
+    """The one profile in a file of this tool or of another program.
+
+    Raises:
+        DocumentError: The file cannot be read, or holds several profiles.
+    """
+    profiles = saved_profiles(path)
+    if len(profiles) > 1:
+        raise DocumentError(
+            f"Cannot read {safe_text(str(path))} as one profile",
+            f"it holds {len(profiles)} models",
+            "save each model in a file of its own",
+        )
+    return profiles[0]
+
+
+def saved_profiles(path: Path) -> tuple[Profile, ...]:
+    """The profiles in a file: one, or one per model of an assessment.
+
+    Raises:
+        DocumentError: The file cannot be read, or holds no profile.
+    """
     from feasibility.json_documents import is_document_of_this_tool, read_document
+    from feasibility.records.assessment import Assessment
     from feasibility.records.profile import Profile
 
-    if path.suffix.lower() == ".json" and is_document_of_this_tool(path):
-        return read_document(path, Profile)
-    return imported(path, None)
+    if path.suffix.lower() != ".json" or not is_document_of_this_tool(path):
+        return (imported(path, None),)
+    if not is_document_of_this_tool(path, "assessment"):
+        return (read_document(path, Profile),)
+    assessment = read_document(path, Assessment)
+    if not assessment.models:
+        raise DocumentError(
+            f"Cannot use {safe_text(str(path))}",
+            "all models of this assessment failed",
+            "check the models themselves",
+        )
+    return tuple(model.profile for model in assessment.models)

@@ -5,18 +5,58 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Final, NoReturn
 
-from feasibility.measure.measure_options import Progress, no_progress
+from feasibility.commands.report_error import report_failure
+from feasibility.errors import FeasibilityError
+from feasibility.measure.measure_options import (
+    Progress,
+    ProgressOf,
+    no_progress,
+    no_progress_of,
+)
 from feasibility.text import safe_text
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
+    from feasibility.records.assessment import ModelAssessment
+
 # A bar for shorter work would only flicker.
 _DELAY_S: Final = 0.4
 _NAME_LIMIT: Final = 32
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """What hears of the work on several models; by default nothing, and errors are raised.
+
+    Args:
+        failed: Called with what stopped one model; returns it as an error of this tool.
+        assessed: Called with each model that is done.
+    """
+
+    progress_of: ProgressOf = no_progress_of
+    failed: Callable[[Exception], FeasibilityError] = _raise
+    assessed: Callable[[ModelAssessment], None] = lambda _: None
+
+
+def watch_on_stderr(*, quiet: bool) -> Watch:
+    """Shows progress, errors, and the recommendation for each model; if quiet, only errors."""
+    from feasibility.render.reports.check import headline
+
+    def show(model: ModelAssessment) -> None:
+        report_step(model.profile.model.name, headline(model)[0])
+
+    watch = Watch(progress_of=partial(progress_on, quiet=quiet), failed=report_failure)
+    return watch if quiet else replace(watch, assessed=show)
 
 
 @contextlib.contextmanager

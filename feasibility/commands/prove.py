@@ -15,7 +15,7 @@ from feasibility.commands.options import (
     measure_options,
     positive_limit,
 )
-from feasibility.commands.output import open_output, print_result
+from feasibility.commands.output import open_outputs, print_result
 from feasibility.commands.progress import progress_on
 from feasibility.errors import EXIT_OK, EXIT_REQUIREMENT_NOT_MET, UsageError
 
@@ -73,14 +73,14 @@ def prove(
     """
     options = measure_options(inputs, measuring, threads)
     wanted = _wanted(limit)
-    with open_output(out.output, force=out.force) as file:
+    with open_outputs(out.output, out.html, force=out.force) as files:
         from feasibility.measure.prove.prove_model import prove_model
         from feasibility.render.reports.prove import prove_report
 
         with progress_on(model.name, quiet=out.quiet) as progress:
             proof = prove_model(model, options, wanted, progress)
         print_result(
-            proof, lambda: prove_report(proof, details=out.details), as_json=out.json, output=file
+            proof, lambda: prove_report(proof, details=out.details), as_json=out.json, output=files
         )
     return _exit_code(proof, require_speed=limit.require_speed)
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from feasibility.commands.progress import progress_on
-from feasibility.commands.report_error import report_error
+from feasibility.commands.progress import Watch
 from feasibility.errors import FeasibilityError, UsageError
 from feasibility.text import safe_text
 
@@ -17,15 +16,17 @@ if TYPE_CHECKING:
     from feasibility.measure.measure_options import MeasureOptions
     from feasibility.records.assessment import ModelAssessment
     from feasibility.records.device import Device
+    from feasibility.records.profile import Profile
     from feasibility.records.proof import DeviceProof
 
 
-def refuse_saved(paths: Sequence[Path], on: str | None) -> None:
+def refuse_saved(models: Sequence[Path | Profile], on: str | None) -> None:
     """Refuse saved profiles and other machines, which cannot be limited here."""
-    saved = [path for path in paths if path.suffix == ".json"]
+    saved = [each for each in models if not isinstance(each, Path) or each.suffix == ".json"]
     if saved:
+        name = str(saved[0]) if isinstance(saved[0], Path) else saved[0].model.name
         raise UsageError(
-            f"Cannot prove {safe_text(str(saved[0]))!r}",
+            f"Cannot prove {safe_text(name)!r}",
             "a saved profile cannot be run",
             "give the model itself, or leave out --prove",
         )
@@ -42,13 +43,12 @@ def with_proofs(
     model: ModelAssessment,
     devices: Sequence[Device],
     options: MeasureOptions,
-    *,
-    quiet: bool,
+    watch: Watch,
 ) -> ModelAssessment:
     """The assessment with one run under the memory limit of each device.
 
     Devices whose models run in GPU memory, and devices without a limit, are left out. If a
-    limit cannot be enforced, the error is printed and the assessment stays as it was.
+    limit cannot be enforced, `watch` hears of it and the assessment stays as it was.
     """
     on_gpu = {device.id for device in devices if device.runs_on == "gpu"}
     limits = {
@@ -59,9 +59,9 @@ def with_proofs(
     proofs: dict[int, DeviceProof] = {}
     try:
         for limit in sorted({limit for limit in limits.values() if limit > 0}):
-            proofs[limit] = _prove(path, limit, options, quiet=quiet)
+            proofs[limit] = _prove(path, limit, options, watch)
     except FeasibilityError as error:
-        report_error(error)
+        watch.failed(error)
     return replace(
         model,
         devices=tuple(
@@ -70,11 +70,11 @@ def with_proofs(
     )
 
 
-def _prove(path: Path, limit_bytes: int, options: MeasureOptions, *, quiet: bool) -> DeviceProof:
+def _prove(path: Path, limit_bytes: int, options: MeasureOptions, watch: Watch) -> DeviceProof:
     from feasibility.measure.prove.prove_model import ProveOptions, prove_model
     from feasibility.records.proof import DeviceProof
 
-    with progress_on(path.name, quiet=quiet) as progress:
+    with watch.progress_of(path.name) as progress:
         proof = prove_model(path, options, ProveOptions(memory_bytes=limit_bytes), progress)
     assert proof.verdict is not None  # a limit was asked for
     return DeviceProof(arch=proof.host.arch, limit_kind=proof.limit_kind, run=proof.verdict)

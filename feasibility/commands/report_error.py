@@ -9,6 +9,7 @@ import traceback
 from typing import Final
 
 from feasibility.errors import FeasibilityError
+from feasibility.system_differences import missing_call
 from feasibility.text import safe_text
 
 TRACEBACK_VARIABLE: Final = "FEASIBILITY_TRACEBACK"
@@ -32,7 +33,11 @@ def report_message(kind: str, message: str, hint: str = "") -> None:
 
 
 def bug_error(error: Exception) -> FeasibilityError:
-    """The error that reports an unexpected exception as a bug of this program."""
+    """The error for an unexpected exception: a call that this system lacks, else a bug here."""
+    missing = missing_call(error)
+    if missing is not None:
+        missing.__cause__ = error
+        return missing
     last_line = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
     bug = FeasibilityError(
         "This is a bug in feasibility",
@@ -43,10 +48,15 @@ def bug_error(error: Exception) -> FeasibilityError:
     return bug
 
 
+def known_error(error: Exception) -> FeasibilityError:
+    """The exception as an error of this tool; an unexpected one as a bug."""
+    return error if isinstance(error, FeasibilityError) else bug_error(error)
+
+
 def report_failure(error: Exception) -> FeasibilityError:
     """Print why one model failed while others go on; an unexpected exception as a bug."""
     sys.stdout.flush()
-    known = error if isinstance(error, FeasibilityError) else bug_error(error)
+    known = known_error(error)
     report_error(known)
     return known
 

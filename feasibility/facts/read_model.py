@@ -5,18 +5,21 @@ from __future__ import annotations
 import hashlib
 import importlib
 import itertools
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 from msgspec.structs import replace
 
 from feasibility.errors import ModelError
-from feasibility.facts.reader_process import READ_TIMEOUT_S, in_reader_process
+from feasibility.facts.answer_request import answer
+from feasibility.facts.reader_reply import READ_TIMEOUT_S
 from feasibility.model_file.open_model import ModelFile, open_model
 from feasibility.records.facts import ModelFacts
-from feasibility.records.model_reading import ModelReading
+from feasibility.records.model_reading import ModelReading, ReadRequest
 from feasibility.records.workload import InputPlan
+from feasibility.system_differences import CAN_FORK
 from feasibility.text import safe_text
 from feasibility.units import MIB
 
@@ -60,30 +63,37 @@ def read_model(
     `inspect_model` and `choose_sizes`.
     """
 
-    def read(file: ModelFile) -> ModelReading:
-        from feasibility.facts.model_facts import reading_of
-
-        return reading_of(
-            file,
-            dims or {},
-            with_plans=with_plans,
-            files=input_files or {},
-            archive=archive,
-            all_changes=all_changes,
-        )
-
     def hash_if_wanted(file: ModelFile) -> None:
         if file.size_bytes <= HASHED_BYTES if hash_file is None else hash_file:
             with open(file.descriptor, "rb", closefd=False) as stream:
                 digests.append(hashlib.file_digest(stream, "sha256").hexdigest())
 
     digests: list[str] = []
-    reading = _read(path, read, ModelReading, timeout_s, hash_if_wanted)
+    request = ReadRequest(
+        path=os.fsencode(path),
+        dims=dict(dims or {}),
+        with_plans=with_plans,
+        input_files={name: str(file) for name, file in (input_files or {}).items()},
+        archive=None if archive is None else str(archive),
+        all_changes=all_changes,
+        timeout_s=READ_TIMEOUT_S if timeout_s is None else max(timeout_s, _LEAST_TIMEOUT_S),
+    )
+    reading = _read(path, request, ModelReading, hash_if_wanted)
     # A path may hold bytes that are not text and cannot be sent.
     facts = replace(
         reading.facts, name=path.name, path=str(path), sha256=digests[0] if digests else None
     )
     return replace(reading, facts=facts)
+
+
+def prepare_for_several() -> None:
+    """Imports here what each fork would import anew; for one model that costs nothing.
+
+    Call it before threads read models: a process that is forked while another thread imports a
+    module may wait for that module forever.
+    """
+    if CAN_FORK:
+        importlib.import_module("feasibility.facts.model_facts")
 
 
 def facts_for(plan: InputPlan, reading: ModelReading) -> ModelFacts:
@@ -107,30 +117,35 @@ def external_locations(path: Path, *, must_exist: bool = True) -> tuple[str, ...
 
     `must_exist` refuses data that is missing or too short.
     """
-
-    def read(file: ModelFile) -> tuple[str, ...]:
-        from feasibility.facts.model_facts import locations_of
-
-        return locations_of(file, must_exist=must_exist)
-
-    return _read(path, read, tuple[str, ...])
+    request = ReadRequest(
+        path=os.fsencode(path),
+        only_locations=True,
+        must_exist=must_exist,
+        timeout_s=READ_TIMEOUT_S,
+    )
+    return _read(path, request, tuple[str, ...])
 
 
 def _read(
     path: Path,
-    read: Callable[[ModelFile], ResultT],
+    request: ReadRequest,
     kind: type[ResultT],
-    timeout_s: float | None = None,
     meanwhile: Callable[[ModelFile], None] = lambda _: None,
 ) -> ResultT:
-    if next(_READINGS):
-        # Each fork would import onnx anew; for one model that costs nothing.
-        importlib.import_module("feasibility.facts.model_facts")
+    what = f"Cannot read model '{safe_text(str(path))}'"
     with open_model(path) as file:
+        if not CAN_FORK:
+            from feasibility.facts.spawned_reader import in_spawned_reader
+
+            return in_spawned_reader(request, kind, what, meanwhile=lambda: meanwhile(file))
+        from feasibility.facts.reader_process import in_reader_process
+
+        if next(_READINGS):
+            prepare_for_several()
         return in_reader_process(
-            lambda: read(file),
+            lambda: cast("ResultT", answer(request, file)),
             kind,
-            f"Cannot read model '{safe_text(str(path))}'",
-            timeout_s=READ_TIMEOUT_S if timeout_s is None else max(timeout_s, _LEAST_TIMEOUT_S),
+            what,
+            timeout_s=request.timeout_s,
             meanwhile=lambda: meanwhile(file),
         )

@@ -20,6 +20,7 @@ from feasibility.model_file.external_data import ResolvedFile
 from feasibility.model_file.open_model import FileIdentity, open_regular
 from feasibility.model_file.tensors import TensorInfo
 from feasibility.records.shared_fields import Notice
+from feasibility.system_differences import read_at
 from feasibility.units import format_bytes
 
 FULL_COMPARISON_BYTES: Final = 64 * 1024 * 1024
@@ -154,7 +155,7 @@ class _Sources:
         for start, end in extents:
             for place in places(start, end):
                 size = min(size_bytes, end - place)
-                hashed.update(os.pread(self._descriptor(location), size, place))
+                hashed.update(read_at(self._descriptor(location), size, place))
         return hashed.digest()
 
     def _descriptor(self, location: str | None) -> int:

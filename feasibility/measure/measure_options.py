@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 Progress: TypeAlias = Callable[[int, int, str], None]
 """Called with the number of finished steps, the number of all steps, and the current step."""
+
+ProgressOf: TypeAlias = Callable[[str], AbstractContextManager[Progress]]
+"""Gives the progress of the work on a subject, for example a model by its name."""
 
 DEFAULT_TIMEOUT_S: Final = 60.0
 
@@ -38,6 +42,12 @@ PROVIDERS: Final = {
 
 def no_progress(done: int, total: int, doing: str) -> None:
     """Shows nothing."""
+
+
+@contextmanager
+def no_progress_of(_subject: str) -> Iterator[Progress]:
+    """Shows nothing about any subject."""
+    yield no_progress
 
 
 def _own_settings() -> RuntimeSettings:

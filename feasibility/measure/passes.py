@@ -46,6 +46,7 @@ from feasibility.runners.engines import (
     usual_engine,
 )
 from feasibility.runners.session import LocalSession, Runner, Session, StagedFile
+from feasibility.system_differences import require_linux
 from feasibility.text import safe_text
 from feasibility.units import SECOND_NS
 
@@ -131,6 +132,8 @@ def connected_passes(
     reading: ModelReading, options: MeasureOptions, runner: Runner
 ) -> Iterator[Passes]:
     """The passes over one model on a runner; files there are removed when the block ends."""
+    if runner.name == "local":
+        require_linux("Cannot measure")
     engine = engine_for(reading.facts.format, options, runner.name)
     files = partial(files_to_stage, reading, options)
     with runner.connect(files, ENGINES[engine].package) as session:

@@ -5,7 +5,6 @@ With checks of all bounds. Source: https://flatbuffers.dev/internals/
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import Final
 
 from feasibility.errors import ModelError
 from feasibility.model_file.open_model import ModelFile
+from feasibility.system_differences import read_at
 from feasibility.text import safe_text
 
 # Far above real counts; a damaged length must not cause billions of steps.
@@ -66,7 +66,7 @@ class Flatbuffer:
     def read(self, position: int, length: int) -> bytes:
         """Exactly that many bytes."""
         self.extent(position, length)
-        data = os.pread(self.descriptor, length, position)
+        data = read_at(self.descriptor, length, position)
         if len(data) != length:
             raise FlatbufferError(f"byte {position + len(data):,} is gone")
         return data

@@ -19,6 +19,7 @@ from typing import Final
 from feasibility.errors import ModelError
 from feasibility.model_file.not_a_model import format_of_bytes
 from feasibility.records.facts import ModelFormat
+from feasibility.system_differences import READ_FLAGS, read_at
 from feasibility.text import safe_text
 
 HEAD_BYTES: Final = 4096
@@ -58,11 +59,11 @@ class ModelFile:
 def format_of_file(path: Path) -> ModelFormat:
     """Format of a file by its signature; `onnx` for every file without one."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        descriptor = os.open(path, READ_FLAGS)
     except (OSError, ValueError):
         return "onnx"
     try:
-        return _SIGNATURES.get(os.pread(descriptor, 8, 0)[4:], "onnx")
+        return _SIGNATURES.get(read_at(descriptor, 8, 0)[4:], "onnx")
     except OSError:
         return "onnx"
     finally:
@@ -80,7 +81,7 @@ def open_model(path: Path) -> Iterator[ModelFile]:
     descriptor = open_regular(path, what)
     try:
         identity = FileIdentity.of(os.fstat(descriptor))
-        head = os.pread(descriptor, HEAD_BYTES, 0)
+        head = read_at(descriptor, HEAD_BYTES, 0)
         other = format_of_bytes(head, identity.size_bytes, path.name)
         if other is not None:
             raise ModelError(what, other.why, other.hint)
@@ -104,8 +105,7 @@ def open_regular(path: Path, what: str) -> int:
     try:
         _require_regular(path.stat(), path, what)
         # If it was replaced: do not wait for a FIFO's writer, do not become a terminal's owner.
-        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-        descriptor = os.open(path, flags)
+        descriptor = os.open(path, READ_FLAGS)
     except (OSError, ValueError) as error:
         raise ModelError(what, *_open_cause(error, path)) from error
     try:

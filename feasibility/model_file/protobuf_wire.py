@@ -8,13 +8,13 @@ Source: https://protobuf.dev/programming-guides/encoding/
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from functools import cache
 from typing import Final, NamedTuple
 
 from feasibility.errors import ModelError
+from feasibility.system_differences import read_at
 
 VARINT: Final = 0
 FIXED64: Final = 1
@@ -188,7 +188,7 @@ class WireFile:
         position = start
         while position < end:
             # One call returns at most about 2 GiB.
-            part = os.pread(self._descriptor, end - position, position)
+            part = read_at(self._descriptor, end - position, position)
             if not part:
                 raise self.error(
                     f"it became shorter while it was read: byte {position:,} is missing",

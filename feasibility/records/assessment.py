@@ -6,7 +6,7 @@ The code that decides fills codes and figures. The sentences (`text`, `reasons_t
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta
 
@@ -22,6 +22,7 @@ from feasibility.records.intervals import (
 )
 from feasibility.records.profile import Profile
 from feasibility.records.proof import DeviceProof
+from feasibility.records.rows import Shown, figures_of
 from feasibility.records.shared_fields import Bytes, Count, Document, Nanoseconds, Record, doc
 from feasibility.records.workload import EngineName
 
@@ -225,7 +226,7 @@ class Placement(Record, frozen=True, kw_only=True):
     settled_by: Annotated[tuple[str, ...], doc("The actions as sentences.")] = ()
 
 
-class ModelAssessment(Record, frozen=True, kw_only=True):
+class ModelAssessment(Shown, Record, frozen=True, kw_only=True):
     """One model on all checked devices."""
 
     profile: Annotated[Profile, doc("Profile of the model.")]
@@ -241,6 +242,11 @@ class ModelAssessment(Record, frozen=True, kw_only=True):
         ),
     ] = ()
 
+    def _usual_rows(self) -> list[dict[str, Any]]:
+        """One row per device."""
+        model = self.profile.model.name
+        return [{"model": model, **figures_of(found)} for found in self.devices]
+
 
 class Failure(Record, frozen=True, kw_only=True):
     """A model that could not be assessed."""
@@ -255,3 +261,7 @@ class Assessment(Document, frozen=True, kw_only=True, tag="feasibility/assessmen
 
     models: Annotated[tuple[ModelAssessment, ...], doc("One result per model.")]
     errors: Annotated[tuple[Failure, ...], doc("Models that failed.")] = ()
+
+    def _usual_rows(self) -> list[dict[str, Any]]:
+        """One row per model and device."""
+        return [row for model in self.models for row in model.to_rows()]

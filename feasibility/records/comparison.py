@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from feasibility.records.drift import Drift
 from feasibility.records.profile import Host, Latency
@@ -187,3 +187,15 @@ class Comparison(Document, frozen=True, kw_only=True, tag="feasibility/compariso
         Nanoseconds | None, doc("Signal that one run covers, for real-time factors.")
     ] = None
     warnings: Annotated[tuple[Notice, ...], doc("Warnings about these figures.")] = ()
+
+    def _usual_rows(self) -> list[dict[str, Any]]:
+        """One row per subject; a range has the figure of its high end."""
+        return [
+            {
+                "label": subject.label,
+                "path": subject.path,
+                "model": subject.model,
+                **{f"{each.name}_{each.unit}": each.values[number] for each in self.figures},
+            }
+            for number, subject in enumerate(self.subjects)
+        ]

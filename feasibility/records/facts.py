@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Final, Literal, TypeAlias
 
 from feasibility.records.changes import Changes
+from feasibility.records.rows import Shown
 from feasibility.records.shared_fields import (
     Assumption,
     Bytes,
@@ -164,7 +165,7 @@ class ModelSummary(Record, frozen=True, kw_only=True):
 
 
 class ModelFacts(
-    ModelSummary, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/facts/1"
+    Shown, ModelSummary, frozen=True, kw_only=True, tag_field="schema", tag="feasibility/facts/1"
 ):
     """Facts about one model file."""
 

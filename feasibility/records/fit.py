@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from feasibility.records.changes import ChangeCode
 from feasibility.records.drift import Drift
 from feasibility.records.profile import Host, ProfiledModel
 from feasibility.records.proof import Outcome
+from feasibility.records.rows import figures_of
 from feasibility.records.shared_fields import (
     AllocatorSetting,
     Bytes,
@@ -163,3 +164,7 @@ class Fit(Document, frozen=True, kw_only=True, tag="feasibility/fit/1"):
     folder: Annotated[str, doc("Folder of the files; empty if none was written.")] = ""
     is_complete: Annotated[bool, doc("False if time ran out or the search was stopped.")] = True
     warnings: Annotated[tuple[Notice, ...], doc("Warnings about these figures.")] = ()
+
+    def _usual_rows(self) -> list[dict[str, Any]]:
+        """One row per candidate, that without changes first."""
+        return [figures_of(each) for each in (self.baseline, *self.candidates)]

@@ -206,10 +206,16 @@ class Conversion(Record, frozen=True, kw_only=True):
 
 
 class Profile(Document, frozen=True, kw_only=True, tag="feasibility/profile/1"):
-    """One model measured on one machine with one workload."""
+    """One model on one machine with one workload, or only read (`method` is projected)."""
 
-    measured_at: Annotated[str, doc("UTC time, ISO 8601.")]
-    method: Annotated[Method, doc("measured, or emulated: measured under emulation.")] = "measured"
+    measured_at: Annotated[str, doc("UTC time of the measurement or reading, ISO 8601.")]
+    method: Annotated[
+        Method,
+        doc(
+            "measured; emulated: measured under emulation; "
+            "projected: not run, figures come from the graph alone."
+        ),
+    ] = "measured"
     runner: Annotated[str, doc("Runner as --on takes it; local for this machine.")] = "local"
     source: Annotated[str, doc("Program and file of imported figures; otherwise empty.")] = ""
     model: Annotated[ProfiledModel, doc("The model.")]

@@ -7,6 +7,8 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from feasibility.records.rows import Shown
+
 
 class Record(msgspec.Struct, frozen=True):
     """An immutable record. Subclasses repeat `kw_only`, which is not inherited.
@@ -20,7 +22,7 @@ def doc(description: str) -> Meta:
     return Meta(description=description)
 
 
-class Document(Record, frozen=True, kw_only=True, tag_field="schema"):
+class Document(Shown, Record, frozen=True, kw_only=True, tag_field="schema"):
     """A record that is saved or printed as JSON of its own; its tag is name and version."""
 
     tool_version: Annotated[str, doc("Version of feasibility that wrote this document.")]

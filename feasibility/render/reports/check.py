@@ -116,16 +116,20 @@ def headline(model: ModelAssessment) -> tuple[str, Tone]:
 
 def next_rows(model: ModelAssessment) -> tuple[Row, ...]:
     """What to do for each device that is not a clear yes, and obstacles not in the table."""
+    is_static = model.profile.method == "projected"
+    is_open = any(found.verdict == "undecided" for found in model.devices)
+    first = ("measure the model here: run the check without --static",)
     groups: dict[tuple[str, ...], list[DeviceAssessment]] = {}
     for found in model.devices:
         texts = (*_hidden_obstacles(found, model), *_next_texts(found, model))
         if texts:
             groups.setdefault(texts, []).append(found)
-    return tuple(
+    rows = (
         row
         for texts, group in groups.items()
         for row in listed_rows(_label(group, model.devices), texts)
     )
+    return (*(listed_rows("first", first) if is_static and is_open else ()), *rows)
 
 
 def _hidden_obstacles(found: DeviceAssessment, model: ModelAssessment) -> tuple[str, ...]:

@@ -32,7 +32,12 @@ from feasibility.render.reports.compare_parts import (
 )
 from feasibility.render.reports.compare_statistics import statistics_section
 from feasibility.render.reports.drift_texts import drift_text
-from feasibility.render.reports.model_and_machine import engine_text, host_text, workload_text
+from feasibility.render.reports.model_and_machine import (
+    NOT_RUN_ROW,
+    engine_text,
+    host_text,
+    workload_text,
+)
 from feasibility.render.reports.sections import (
     Report,
     Row,
@@ -195,10 +200,14 @@ def _subject_rows(comparison: Comparison) -> Iterator[Row]:
             text = name_text(subject.workload.recipe)
         yield Row(subject.label, text + " (reference)" * (number == 0))
     first = comparison.subjects[0]
-    how = "emulated" if first.method == "emulated" else "measured"
     workload = first.workload
-    conditions = counted(workload.threads, "thread") if is_of_engines else workload_text(workload)
-    yield Row(how, f"on {host_text(first.host)}, {conditions}")
+    if first.method == "projected":
+        yield NOT_RUN_ROW
+    else:
+        how = "emulated" if first.method == "emulated" else "measured"
+        threads = counted(workload.threads, "thread")
+        conditions = threads if is_of_engines else workload_text(workload)
+        yield Row(how, f"on {host_text(first.host)}, {conditions}")
     yield from assumption_rows(first.workload.assumptions)
 
 
@@ -207,7 +216,8 @@ def _subject_text(subject: ComparedSubject) -> str:
     if subject.kind != "model":
         parts.append(f"{subject.kind} of {name_text(subject.model, 60)}")
     if subject.kind == "profile":
-        parts.append(f"measured {name_text(subject.measured_at[:10], 10)}")
+        how = "read" if subject.method == "projected" else "measured"
+        parts.append(f"{how} {name_text(subject.measured_at[:10], 10)}")
     workload = subject.workload
     if workload.engine != "onnxruntime":
         parts.append(engine_text(workload))

@@ -31,7 +31,7 @@ from feasibility.units import (
 
 # Smaller differences and parts are not worth a sentence.
 _NOTEWORTHY_BYTES: Final = 2 * MIB
-_NOT_MEASURED: Final = "Memory could not be measured here"
+_NOT_MEASURED: Final = "Memory was not measured"
 _UNKNOWN_WORK: Final = "The model's work is not known"
 _PARTS: Final = {
     "mapped_weights": "mapped weights that are read",

@@ -12,6 +12,7 @@ from feasibility.render.reports.sections import (
     Row,
     counted,
     disk_text,
+    joined,
     name_text,
     shape_text,
 )
@@ -25,6 +26,7 @@ from feasibility.units import (
     format_factor,
 )
 
+NOT_RUN_ROW: Final = Row("projected", "from the graph alone; nothing was run")
 # A larger multiple of the file says nothing about the file.
 _HIGHEST_MULTIPLE: Final = 100
 
@@ -55,7 +57,9 @@ def _inputs_text(shapes: Sequence[str]) -> str:
 
 
 def host_row(profile: Profile) -> Row:
-    """The machine and the workload of the figures."""
+    """The machine and the workload of the figures; nothing was run for projected ones."""
+    if profile.method == "projected":
+        return NOT_RUN_ROW
     place = host_text(profile.host)
     how = "emulated" if profile.method == "emulated" else "measured"
     source = f", by {name_text(profile.source, 60)}" if profile.source else ""
@@ -90,6 +94,8 @@ def workload_text(workload: Workload) -> str:
 
 def summary_rows(profile: Profile) -> tuple[Row, ...]:
     """Memory to reserve, peaks and time, for the first screen of `check`."""
+    if profile.method == "projected":
+        return (reserve_row(profile),)
     rows = [reserve_row(profile)]
     memory = profile.memory
     if memory is not None:
@@ -107,9 +113,20 @@ def summary_rows(profile: Profile) -> tuple[Row, ...]:
     return tuple(rows)
 
 
+def _modelled_row(profile: Profile) -> Row:
+    """Modelled memory per instruction set, for a model that was not run."""
+    texts = [
+        f"{format_bytes(each.peak_bytes)} on {each.isa}" for each in profile.model.modelled_memory
+    ]
+    end = ", without the runtime"
+    return Row("memory", f"modelled: {joined(texts)}{end}" if texts else NOT_MEASURED)
+
+
 def reserve_row(profile: Profile) -> Row:
     """How much memory a process that runs the model needs."""
     memory = profile.memory
+    if profile.method == "projected":
+        return _modelled_row(profile)
     if memory is None:
         peak = profile.process_peak_bytes
         text = "" if peak is None else " at the peak of the whole process, runtime included"

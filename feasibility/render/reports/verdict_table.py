@@ -134,7 +134,7 @@ def _mark(found: DeviceAssessment, part: Part) -> str:
 
 def model_legend(model: ModelAssessment) -> tuple[str, ...]:
     """What the marks in a model's table mean, and what its memory figures are the sum of."""
-    remarks = (*_mark_remarks(model), *_memory_remarks(model.devices), *_change_remarks(model))
+    remarks = (*mark_legend(model), *_memory_remarks(model.devices), *_change_remarks(model))
     return tuple(filter(None, remarks))
 
 
@@ -158,7 +158,8 @@ def _is_for_another_runtime(model: ModelAssessment) -> bool:
     return engine is not None and model.runtime != PROJECTED_AS.get(engine)
 
 
-def _mark_remarks(model: ModelAssessment) -> tuple[str, ...]:
+def mark_legend(model: ModelAssessment) -> tuple[str, ...]:
+    """What the marks in a model's table mean."""
     cells = [str(cell) for row in device_grid(model).rows for cell in row[2:]]
     marks = {" !": "! over the target or limit", " ?": "? target or limit inside the interval"}
     found = "   ".join(text for mark, text in marks.items() if any(mark in cell for cell in cells))
