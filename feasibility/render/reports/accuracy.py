@@ -21,7 +21,7 @@ HEADINGS: tuple[tuple[Scope, str], ...] = (
     ("all", "rows"),
     ("kind", "kind of device"),
     ("runtime", "runtime"),
-    ("instructions", "runtime on instruction set"),
+    ("instructions", "runtime on processor"),
     ("network", "network"),
     ("without", "formula without"),
 )
