@@ -15,7 +15,7 @@ from feasibility.predict.validation.misses import cpu_miss
 from feasibility.predict.validation.rows_report import accuracy_lines
 from feasibility.records.accuracy import AccuracyLine
 
-NOTHING: Final = "nothing left out"
+NOTHING: Final = "nothing"
 _GROUPS: Final = 6
 
 

@@ -75,16 +75,16 @@ _FIXED: Final = 1e-6
 # Parts of the formula that can be left out, and the values of their coefficients without them.
 # A name with a dot at its end is that of all coefficients that begin with it.
 PARTS: Final[Mapping[str, Mapping[str, float]]] = {
-    "rates of core families": {"family_rate.": 1.0},
-    "rates of runtimes by kind of work": {f"{kind}.": 1.0 for kind in RUNTIME_RATES[1:]},
-    "work per activation": {"activation_operations": 1e-3},
-    "dispatch of layers": {"layer_cycles": 1e-3, "thread_cycles": 1e-3},
-    "dispatch to threads": {"thread_cycles": 1e-3},
-    "room of threads": {"thread_room": 1e9},
-    "larger room of computers": {"computer_room": 1.0},
-    "age of builds": {"yearly_ratio": 1.0},
-    "corrections by similar models": {f"correction.{name}": _FIXED for name in CIRCUMSTANCES},
-    "circumstances of corrections": {f"correction.{name}": _FIXED for name in CIRCUMSTANCES[1:]},
+    "core families": {"family_rate.": 1.0},
+    "runtime rates": {f"{kind}.": 1.0 for kind in RUNTIME_RATES[1:]},
+    "activations": {"activation_operations": 1e-3},
+    "dispatch": {"layer_cycles": 1e-3, "thread_cycles": 1e-3},
+    "thread dispatch": {"thread_cycles": 1e-3},
+    "thread room": {"thread_room": 1e9},
+    "computer room": {"computer_room": 1.0},
+    "build age": {"yearly_ratio": 1.0},
+    "similar models": {f"correction.{name}": _FIXED for name in CIRCUMSTANCES},
+    "circumstances": {f"correction.{name}": _FIXED for name in CIRCUMSTANCES[1:]},
 }
 DEVICE_SPREAD: Final = 0.2
 MODEL_SPREAD: Final = 0.15
