@@ -7,6 +7,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 # The versions to install. CI also uses constraints-oldest.txt, and /dev/null for the newest.
 CONSTRAINTS ?= constraints.txt
+# Processes that run the quick tests at the same time.
+JOBS ?= 2
 # Build back ends run in an environment of their own; this pins them too.
 export PIP_CONSTRAINT := $(abspath $(CONSTRAINTS))
 
@@ -46,8 +48,9 @@ lint: install
 type: install
 	$(BIN)/mypy
 
+# Tests of one file share fixtures, so a file stays in one process.
 unit: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 
 slow: install
 	$(BIN)/python -m pytest -m slow --timeout 600
