@@ -2,8 +2,8 @@
 
     make calibrate
 
-Writes `feasibility/predict/latency/coefficients.toml`, `profiles/held_out.csv`,
-`held_out_covariances.csv` and `accuracy.json`, `docs/accuracy.md` and `docs/accuracy.svg`. The
+Writes `feasibility/predict/latency/coefficients.toml`, `profiles/held_out.csv` and
+`accuracy.json`, `docs/accuracy.md` and `docs/accuracy.svg`. The
 same tables give the same files, except for the date and the last digits of another processor.
 """
 
@@ -16,29 +16,28 @@ from typing import Any, Final
 import msgspec
 import tomli_w
 
+from calibration.ablation import ablation_lines
 from calibration.accuracy_page import PLOT_NAME, accuracy_page, accuracy_plot
 from calibration.fit_cpu import fit_cpu
 from calibration.fit_int8_and_gpu import fit_gpu, fit_int8
 from calibration.fit_rows import FitRows, read_fit_rows
-from calibration.held_out_report import held_out_misses, held_out_report, spread_of
-from calibration.hold_out import (
-    HeldOut,
+from calibration.held_out_report import (
     error_covariance,
-    hold_out,
-    read_held_out,
-    write_held_out,
+    held_out_misses,
+    held_out_report,
+    widths,
 )
+from calibration.hold_out import HeldOut, hold_out, read_held_out, write_held_out
 from feasibility.json_documents import encode
 from feasibility.paths import profiles_dir
 from feasibility.predict.latency.coefficients import FILE, Coefficients
 from feasibility.predict.validation.misses import Miss
-from feasibility.predict.validation.rows_report import grouped
 
 DOCS: Final = Path(__file__).parent.parent / "docs"
 REPORT_FILE: Final = "accuracy.json"
 COMMENT: Final = """\
 # Coefficients of the latency projection. Written by `make calibrate` from
-# profiles/published.csv, ncnn_model_macs.csv and validation_devices.csv; do not edit.
+# the tables in profiles/; do not edit.
 # Their meaning: cpu_formula.py and coefficients.py here. Their error: docs/accuracy.md.
 """
 
@@ -49,11 +48,10 @@ def main() -> None:
     write_held_out(profiles_dir(), rows, hold_out(rows))
     # Read again, so that everything follows from the digits in the file.
     held_out = read_held_out(profiles_dir(), rows)
-    misses = held_out_misses(rows, held_out)
     today = dt.datetime.now(dt.UTC).date().isoformat()
-    coefficients = fit_all(rows, held_out, misses, today)
+    coefficients, misses = fit_all(rows, held_out, today)
     FILE.write_text(to_toml(coefficients), encoding="utf-8")
-    report = held_out_report(rows, misses, coefficients)
+    report = held_out_report(rows, misses, tuple(ablation_lines(rows.floats)), coefficients)
     (profiles_dir() / REPORT_FILE).write_bytes(encode(report))
     (DOCS / "accuracy.md").write_text(accuracy_page(report), encoding="utf-8")
     (DOCS / PLOT_NAME).write_text(accuracy_plot(report), encoding="utf-8")
@@ -66,21 +64,24 @@ def main() -> None:
 
 
 def fit_all(
-    rows: FitRows, held_out: HeldOut, misses: tuple[Miss, ...], written_on: str
-) -> Coefficients:
-    """The coefficients from all rows, and the intervals from the rows that were held out."""
+    rows: FitRows, held_out: HeldOut, written_on: str
+) -> tuple[Coefficients, tuple[Miss, ...]]:
+    """The coefficients from all rows, and the misses of rows left out that give the intervals."""
     cpu = fit_cpu(rows.floats)
-    return Coefficients(
+    covariance = error_covariance(rows, held_out)
+    misses = held_out_misses(rows, held_out, covariance)
+    spreads, widenings = widths(misses)
+    coefficients = Coefficients(
         written_on=written_on,
         row_count=len(rows.floats),
         cpu=cpu,
-        int8=fit_int8(rows.int8, cpu),
+        int8=fit_int8(rows.int8, rows.floats, cpu),
         gpu=fit_gpu(rows.gpu),
-        covariance=error_covariance(zip(rows.floats, held_out.seconds["chip"], strict=True)),
-        spreads={
-            group: spread_of(members) for group, members in grouped(misses, lambda m: m.group)
-        },
+        covariance=covariance,
+        spreads=spreads,
+        widenings=widenings,
     )
+    return coefficients, misses
 
 
 def to_toml(coefficients: Coefficients) -> str:

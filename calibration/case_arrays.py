@@ -7,25 +7,32 @@ from typing import Any
 
 import numpy as np
 
+from calibration.robust_fit import Vector
 from feasibility.catalogue.cores import FAMILIES
 from feasibility.predict.latency.cpu_cores import used_cores
-from feasibility.predict.latency.cpu_formula import Cores, Work
+from feasibility.predict.latency.cpu_formula import Cores, Work, kernels_of
 from feasibility.predict.latency.gpu_formula import GpuPeaks, peaks_of
 from feasibility.predict.validation.cases import Case
 
 
-def work_arrays(cases: Sequence[Case]) -> Work:
-    """The work of all rows."""
-    kinds = sorted(
-        {kind for case in cases for kind, amount in case.work.operations.items() if amount}
+def incidence(keys: Sequence[object], columns: Sequence[object]) -> Vector:
+    """1 where the key of a row is that of a column, else 0."""
+    return np.array([[float(key == column) for column in columns] for key in keys]).reshape(
+        len(keys), len(columns)
     )
+
+
+def work_arrays(cases: Sequence[Case]) -> Work:
+    """The work of all rows, by the kernels of their runtimes."""
+    works = [kernels_of(case.work, case.row.runtime) for case in cases]
+    kinds = sorted({kind for work in works for kind, amount in work.operations.items() if amount})
     fields: dict[str, Any] = {
-        name: np.array([getattr(case.work, name) for case in cases])
+        name: np.array([getattr(work, name) for work in works])
         for name in Work._fields
         if name != "operations"
     }
     operations: Any = {
-        kind: np.array([case.work.operations.get(kind, 0.0) for case in cases]) for kind in kinds
+        kind: np.array([work.operations.get(kind, 0.0) for work in works]) for kind in kinds
     }
     return Work(operations=operations, **fields)
 
@@ -41,7 +48,7 @@ def core_arrays(cases: Sequence[Case]) -> Cores:
         for case in cases
         if case.device.cpu is not None
     ]  # fmt: skip
-    by_family = ("lead", "used", "slowest")
+    by_family = ("lead", "used")
     fields: dict[str, Any] = {
         name: np.array([getattr(one, name) for one in cores], dtype=float)
         for name in Cores._fields

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 
-from calibration.case_arrays import peak_arrays, work_arrays
-from calibration.fit_cpu import nested_names
+from calibration.case_arrays import incidence, peak_arrays, work_arrays
+from calibration.named_parameters import as_coefficients, as_numbers
 from calibration.robust_fit import Vector, fit_robust
-from feasibility.predict.latency.coefficients import CpuFit, Int8
+from feasibility.predict.latency.coefficients import CpuFit
 from feasibility.predict.latency.gpu_formula import (
     GPU_RUNTIMES,
     GpuCoefficients,
@@ -19,15 +19,13 @@ from feasibility.predict.latency.gpu_formula import (
     gpu_seconds,
     interface,
 )
-from feasibility.predict.latency.likely_seconds import integer_unit
+from feasibility.predict.latency.likely_seconds import int8_effects
 from feasibility.predict.validation.cases import Case
 
-INTEGER_UNITS: Final = ("neon", "dotprod", "sse", "vnni")
-_NOISE: Final = 0.3
-_KNEE: Final = 0.5
-_INT8_SPREAD: Final = 0.5
+_INT8_NOISE: Final = 0.2
+_INT8_SPREAD: Final = 0.4
 _GPU_NOISE: Final = 0.25
-_GPU_KNEE: Final = 0.4
+_KNEE: Final = 0.4
 _TABLE_SPREAD: Final = 0.35
 _ROBUST_ROUNDS: Final = 2
 # Prior of every coefficient of a GPU: centre, and spread of its logarithm.
@@ -42,65 +40,74 @@ _GPU_PRIORS: Final[Mapping[str, tuple[float, float]]] = {
 }
 
 
-def fit_int8(cases: Sequence[Case], fit: CpuFit) -> Mapping[str, Int8]:
-    """Time of int8 relative to fp32, by the core's integer unit.
+def fit_int8(cases: Sequence[Case], floats: Sequence[Case], fit: CpuFit) -> Mapping[str, float]:
+    """Factors on the time in fp32, by the names of `int8_effects`.
 
-    int8 has faster arithmetic but no Winograd kernels, so the ratio depends on their share.
+    The time in fp32 is that of the same table if it has the model, else projected.
     """
-    float_log = np.log([case.seconds(fit) for case in cases])
-    ratio_log = np.log([case.row.seconds for case in cases]) - float_log
-    share = np.array([case.work.operations.get("winograd", 0) / case.work.total for case in cases])
-    unit = [integer_unit(case.device) for case in cases]
-    found = {}
-    for name in INTEGER_UNITS:
-        own = np.array([one == name for one in unit])
+    measured = {_table_entry(case): case.row.seconds for case in floats if not case.is_half}
+    ratios = np.log(
+        [
+            case.row.seconds / (measured.get(_table_entry(case)) or case.seconds(fit))
+            for case in cases
+        ]
+    )
+    effects = [int8_effects(case.work, case.device, case.row.runtime) for case in cases]
+    names = list(dict.fromkeys(name for each in effects for name in each))
+    columns = np.array([[each.get(name, 0.0) for name in names] for each in effects])
+    found = _fit_with_tables(
+        lambda x: x @ columns.T, ratios, cases,
+        centre=np.zeros(len(names)), spread=np.full(len(names), _INT8_SPREAD), noise=_INT8_NOISE,
+    )  # fmt: skip
+    return dict(zip(names, np.exp(found).tolist(), strict=True))
 
-        def model(x: Vector, rows: Vector = share[own]) -> Vector:
-            line: Vector = x[0] + x[1] * rows
-            return line
 
-        x = fit_robust(
-            model, ratio_log[own], np.zeros(2), np.zeros(2), np.full(2, _INT8_SPREAD),
-            noise=_NOISE, knee=_KNEE,
-        )  # fmt: skip
-        found[name] = Int8(float(np.exp(x[0])), float(np.exp(x[1])))
-    return found
+def _table_entry(case: Case) -> Hashable:
+    model = case.row.model.removesuffix(" quantized").removesuffix("_int8")
+    return (model, case.device.id, case.row.build, case.threads)
 
 
 def fit_gpu(cases: Sequence[Case]) -> GpuCoefficients:
-    """Shares of a GPU's peaks and times of its launches that explain these rows best.
-
-    An offset for each table is fitted too and discarded.
-    """
-    observed = np.log([case.row.seconds for case in cases])
-    work = work_arrays(cases)
-    peaks = peak_arrays(cases)
-    runtimes = [gpu_runtime(case.row.build) for case in cases]
+    """Shares of a GPU's peaks and times of its launches that explain these rows best."""
+    work, peaks = work_arrays(cases), peak_arrays(cases)
+    kinds = [gpu_runtime(case.row.build) for case in cases]
+    is_kind = incidence(kinds, GPU_RUNTIMES)
 
     def model(x: Vector) -> Vector:
-        k = _gpu_coefficients(np.exp(x))
-        each = [interface(runtime, k) for runtime in runtimes]
-        fields: Any = (np.array(field) for field in zip(*each, strict=True))
+        k = GpuCoefficients(**as_coefficients(_GPU_PRIORS, x))
+        each = [interface(kind, k) for kind in GPU_RUNTIMES]
+        fields: Any = (
+            sum(field * column for field, column in zip(values, is_kind.T, strict=True))
+            for values in zip(*each, strict=True)
+        )
         logs: Vector = np.log(gpu_seconds(work, peaks, Interface(*fields), k))
         return logs
 
+    centre, spread = np.array(list(_GPU_PRIORS.values())).T
+    found = _fit_with_tables(
+        model, np.log([case.row.seconds for case in cases]), cases,
+        centre=np.log(centre), spread=spread, noise=_GPU_NOISE,
+    )  # fmt: skip
+    return GpuCoefficients(**as_numbers(as_coefficients(_GPU_PRIORS, found)))
+
+
+def _fit_with_tables(
+    model: Any, observed: Vector, cases: Sequence[Case],
+    *, centre: Vector, spread: Vector, noise: float,
+) -> Vector:  # fmt: skip
+    """The parameters, with an offset for each table, which is discarded."""
     tables = [(case.device.id, case.row.build, case.is_half) for case in cases]
-    kinds = list(dict.fromkeys(tables))
-    design = np.array([[float(table == kind) for kind in kinds] for table in tables])
-    priors = _GPU_PRIORS.values()
-    centre = np.append(np.log([value for value, _ in priors]), np.zeros(len(kinds)))
-    first = np.append([spread for _, spread in priors], np.full(len(kinds), _TABLE_SPREAD))
-    spread, x = first, centre
+    design = incidence(tables, list(dict.fromkeys(tables)))
+    count = len(centre)
+    offsets = np.zeros(design.shape[1])
+    middle = np.append(centre, offsets)
+    x = middle
     for _ in range(_ROBUST_ROUNDS):
-        x = fit_robust(
-            model, observed, x, centre, spread, noise=_GPU_NOISE, knee=_GPU_KNEE, linear=design
-        )
         # The weights of Student's t with three degrees of freedom: some tables were measured
         # on another processor than stated.
-        offsets = np.append(np.zeros(len(priors)), x[len(priors) :] / _TABLE_SPREAD)
-        spread = first * np.sqrt(np.where(offsets == 0, 1.0, (3 + offsets**2) / 4))
-    return _gpu_coefficients(np.exp(x))
-
-
-def _gpu_coefficients(values: Vector) -> GpuCoefficients:
-    return GpuCoefficients(**nested_names(dict(zip(_GPU_PRIORS, values.tolist(), strict=False))))
+        widths = _TABLE_SPREAD * np.sqrt((3 + (x[count:] / _TABLE_SPREAD) ** 2) / 4)
+        x = fit_robust(
+            model, observed, x, middle, np.append(spread, widths),
+            noise=noise, knee=_KNEE, linear=design,
+        )  # fmt: skip
+    return x[:count]

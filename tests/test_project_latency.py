@@ -10,9 +10,9 @@ import pytest
 from feasibility.catalogue.load_catalogue import find_device, load_catalogue
 from feasibility.paths import devices_dir
 from feasibility.predict.latency.anchors import run_on
-from feasibility.predict.latency.coefficients import Setting, shipped_coefficients
+from feasibility.predict.latency.coefficients import circumstances, shipped_coefficients
 from feasibility.predict.latency.error_covariance import posterior
-from feasibility.predict.latency.interval import DIFFERENT_CORES, ESTIMATED_SPREAD
+from feasibility.predict.latency.interval import ESTIMATED_SPREAD, doubt
 from feasibility.predict.latency.model_work import work_of_model
 from feasibility.predict.projected_latency import (
     CONFIDENCE,
@@ -74,26 +74,38 @@ def test_resnet_on_a_raspberry_pi_4() -> None:
 
 
 def test_the_interval_is_that_of_rows_left_out_of_the_fit() -> None:
-    """ONNX Runtime has few published rows, so it gets the interval of a runtime never seen."""
-    spreads = shipped_coefficients().spreads
+    """Its width is that of its kind of device and runtime; one without rows is never seen."""
+    k = shipped_coefficients()
     one = project_latency(resnet101(), board(), threads=1, runtime="ncnn")
-    assert spread(one) == pytest.approx(spreads["cpu, one thread"], rel=1e-6)
-    unseen = project_latency(resnet101(), board(), threads=1)
-    assert spread(unseen) == pytest.approx(spreads["other runtime, one thread"], rel=1e-6)
-    judged = project_latency(minilm(), board(), threads=1)
-    assert spread(judged) > spread(unseen) * (ESTIMATED_SPREAD - 0.1)
+    expected = k.spreads["cpu, one thread"] ** doubt(board(), "ncnn", k.widenings)
+    assert spread(one) == pytest.approx(expected, rel=1e-6)
+    assert "wider than usual" not in said(one)
+    unseen = project_latency(resnet101(), board(), threads=1, runtime="nobody")
+    usual = k.spreads["cpu, one thread"] ** doubt(board(), "nobody", k.widenings)
+    expected = max(usual, k.spreads["other runtime, one thread"])
+    assert spread(unseen) == pytest.approx(expected, rel=1e-6)
+    assert "because there are few published times of this runtime." in said(unseen)
 
 
-def test_threads_on_cores_of_unlike_speed_are_less_sure() -> None:
-    """What the scheduler makes of them is not known; one thread takes the fastest core."""
+def test_an_unlike_model_and_estimated_work_are_less_sure() -> None:
+    """A tree is like no published network, and its efficiency is an estimate."""
+    model = replace(resnet101().model, flops_by_class={"tree": 10**9}, moved_bytes_by_class={})
+    found = project_latency(replace(resnet101(), model=model, latency=None), board(), threads=1)
+    usual = project_latency(resnet101(), board(), threads=1)
+    assert spread(found) > spread(usual) * (ESTIMATED_SPREAD - 0.1)
+    assert found.basis is not None
+    assert found.basis.widenings == ("other model", "estimated work")
+    assert "no published model has similar operators and there are no published" in said(found)
+
+
+def test_a_transformer_on_an_unseen_phone_has_the_usual_interval() -> None:
+    """Published transformers are in the fit, so their interval is not that of an estimate."""
     phone = find_device("galaxy_s24", load_catalogue(devices_dir()))
-    base = shipped_coefficients().spreads["cpu, several threads"]
-    four = project_latency(resnet101(), phone, threads=4, runtime="ncnn")
-    assert spread(four) == pytest.approx(base**DIFFERENT_CORES, rel=1e-6)
-    alike = project_latency(resnet101(), board(), threads=4, runtime="ncnn")
-    assert spread(alike) == pytest.approx(base, rel=1e-6)
-    one = project_latency(resnet101(), phone, threads=1, runtime="ncnn")
-    assert spread(one) == pytest.approx(shipped_coefficients().spreads["cpu, one thread"], rel=1e-6)
+    found = project_latency(minilm(), phone)
+    assert spread(found) == pytest.approx(spread(project_latency(resnet101(), phone)), rel=1e-6)
+    assert spread(found) ** 2 < 3.6
+    assert found.basis is not None
+    assert found.basis.widenings == ()
 
 
 def test_threads_do_not_multiply() -> None:
@@ -182,12 +194,10 @@ def test_bytes_bound_what_little_work_does_not() -> None:
     found = project_latency(profile, board(), threads=1, runtime="ncnn")
     work = work_of_model(model)
     assert work is not None
-    setting = Setting("ncnn", is_threaded=False, is_half=False, year=None)
+    fit = shipped_coefficients().cpu
+    amounts = circumstances("ncnn", 1, is_half=False, year=None)
     assert likely(found) / SECOND_NS == pytest.approx(
-        6_400_000_000
-        * k.vector_weight_reads
-        / bytes_per_s
-        * shipped_coefficients().cpu.setting_ratio(work, setting),
+        6_400_000_000 / bytes_per_s * fit.time_ratio("ncnn", None) * fit.model_ratio(work, amounts),
         rel=0.01,
     )
 
@@ -279,9 +289,9 @@ def test_the_interval_after_anchors_is_that_of_rows_left_out() -> None:
     assert work is not None
     run = run_on(device, work, 4, "onnxruntime", "fp32")
     base = spread(project_latency(model, board(), threads=4))
-    doubt = math.log(base) / math.log(shipped_coefficients().spreads["cpu, several threads"])
+    relative = math.log(base) / math.log(shipped_coefficients().spreads["cpu, several threads"])
     left = posterior(run, [run], [0.0], shipped_coefficients().covariance).deviation
-    expected = shipped_coefficients().spreads["one anchor, several threads"] ** (left * doubt)
+    expected = shipped_coefficients().spreads["one anchor, several threads"] ** (left * relative)
     assert spread(project_latency(model, device, threads=4)) == pytest.approx(expected, rel=1e-6)
 
 

@@ -12,9 +12,9 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace
 
 from feasibility.predict.latency.anchors import correction, run_on
-from feasibility.predict.latency.coefficients import Setting, shipped_coefficients
-from feasibility.predict.latency.cpu_formula import Cores, Work, cpu_seconds
-from feasibility.predict.latency.interval import CONFIDENCE, UNKNOWN_WORK_SPREAD, cpu_spread
+from feasibility.predict.latency.coefficients import shipped_coefficients
+from feasibility.predict.latency.cpu_formula import Cores, Work, cpu_seconds, kernels_of
+from feasibility.predict.latency.interval import CONFIDENCE, UNKNOWN_WORK_SPREAD, cpu_width
 from feasibility.predict.latency.likely_seconds import (
     int8_ratio,
     likely_cpu_seconds,
@@ -144,7 +144,8 @@ def _on_device(
     if has_rates(device, runtime):
         spread = measured_spread(used)
     else:
-        spread = cpu_spread(work, device, used, runtime, coefficients)
+        spread, widenings = cpu_width(work, device, used, runtime, coefficients)
+        basis = replace(basis, widenings=widenings)
     if dtype in _INT8_DTYPES:
         seconds *= int8_ratio(work, device, used, coefficients.int8, runtime=runtime)
         spread = max(spread, coefficients.spreads["int8"])
@@ -204,18 +205,17 @@ def _host_seconds(work: Work, profile: Profile) -> float:
     cores = Cores(
         lead={family: peak},
         used={family: peak * threads},
-        slowest={family: peak},
         clock_hz=HOST_CLOCK_HZ,
         bandwidth_bytes_per_s=HOST_BANDWIDTH_BYTES_PER_S,
         thread_count=threads,
+        thread_doublings=math.log2(threads),
         element_bytes=4,
         is_half=0,
         is_computer=1,
     )
-    time_ratio, winograd_ratio = fit.runtime(DEFAULT_RUNTIME)
-    seconds = cpu_seconds(work, cores, fit.formula, winograd_ratio=winograd_ratio)
-    setting = Setting(DEFAULT_RUNTIME, threads > 1, is_half=False, year=None)
-    return seconds * time_ratio * fit.setting_ratio(work, setting)
+    ratios = fit.runtimes[DEFAULT_RUNTIME]
+    seconds = cpu_seconds(kernels_of(work, DEFAULT_RUNTIME), cores, fit.formula, ratios)
+    return seconds * fit.time_ratio(DEFAULT_RUNTIME, None)
 
 
 def _host_slowness(profile: Profile, work: Work) -> float:

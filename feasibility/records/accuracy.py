@@ -6,13 +6,19 @@ from typing import Annotated, Literal, TypeAlias
 
 from feasibility.records.shared_fields import Count, Document, Nanoseconds, Ratio, Record, doc
 
-Scope: TypeAlias = Literal["all", "kind", "runtime"]
+Scope: TypeAlias = Literal["all", "kind", "runtime", "instructions", "network", "without"]
 
 
 class AccuracyLine(Record, frozen=True, kw_only=True):
     """Error over one group of measurements."""
 
-    scope: Annotated[Scope, doc("Kind of group: all rows, a kind of device, or a runtime.")]
+    scope: Annotated[
+        Scope,
+        doc(
+            "What the group has in common: all rows, a kind of device, a runtime, a runtime on "
+            "an instruction set, a kind of network, or a formula without one part."
+        ),
+    ]
     subject: Annotated[str, doc("Name of the group.")]
     row_count: Annotated[Count, doc("Number of compared projections.")]
     chip_count: Annotated[Count, doc("Number of different chips.")]

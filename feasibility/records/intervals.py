@@ -14,6 +14,9 @@ LatencyBasisCode: TypeAlias = Literal[
 ]
 
 
+WideningCode: TypeAlias = Literal["other runtime", "other model", "estimated work"]
+
+
 class MemoryBasis(Record, frozen=True, kw_only=True):
     """The figures and the method that a memory figure was computed with."""
 
@@ -80,6 +83,9 @@ class LatencyBasis(Record, frozen=True, kw_only=True):
         False
     )
     npu: Annotated[NpuTimes | None, doc("Published times on the NPU.")] = None
+    widenings: Annotated[
+        tuple[WideningCode, ...], doc("Reasons why the interval is wider than usual.")
+    ] = ()
 
 
 class DurationInterval(Record, frozen=True, kw_only=True):

@@ -78,9 +78,8 @@ _CUSTOM: Final = (
     "document)"
 )
 _INT8: Final = (
-    "the Ryzen 3800X has no VNNI. For such processors, the ratio of int8 to float32 comes from "
-    "published rows of convolutional networks with ncnn, where int8 takes 1.1 times as long "
-    "(profiles/published.csv)"
+    "the Ryzen 3800X has no VNNI, and only one published row of ONNX Runtime in int8 is of such a "
+    "processor (profiles/published.csv)"
 )
 _TORCH: Final = "the runtime was PyTorch; the projection is for ONNX Runtime"
 

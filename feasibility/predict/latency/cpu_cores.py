@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -11,7 +12,7 @@ from feasibility.records.device import Cpu, Device
 
 # Kinds of devices with some megabytes of cache for each core.
 COMPUTERS: Final = ("laptop", "desktop", "server")
-UNKNOWN_CORE: Final = {"aarch64": "narrow", "x86_64": "avx2"}
+UNKNOWN_CORE: Final = {"aarch64": "narrow", "riscv64": "narrow", "x86_64": "avx2"}
 UNKNOWN_BANDWIDTH_BYTES_PER_S: Final = 8 * 10**9
 
 
@@ -72,11 +73,11 @@ def used_cores(
     return Cores(
         lead={chosen[0].family: chosen[0].peak_per_s * clock_ratio},
         used=used,
-        slowest={chosen[-1].family: chosen[-1].peak_per_s * clock_ratio},
         # Over all cores, so that a faster small core never hides the clock of a large one.
         clock_hz=max(core.clock_hz for core in cores) * clock_ratio,
         bandwidth_bytes_per_s=bandwidth.value if bandwidth else UNKNOWN_BANDWIDTH_BYTES_PER_S,
         thread_count=len(chosen),
+        thread_doublings=math.log2(len(chosen)),
         element_bytes=2 if half else 4,
         is_half=1.0 if half else 0.0,
         is_computer=1.0 if device.kind in COMPUTERS else 0.0,

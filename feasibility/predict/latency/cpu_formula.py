@@ -1,9 +1,9 @@
 """How long does one inference take on a CPU? Operations, bytes and dispatch, added up.
 
-    seconds = (sum over kinds of operations / efficiency
-               + activations x cost of one) / rate of the cores
+    seconds = (sum over kinds of  operations / efficiency / ratio of the runtime
+               + activations x cost of one / ratio of the runtime) / rate of the cores
             + bytes / share of the memory bus
-            + layers x cycles / clock
+            + layers x cycles / ratio of the runtime / clock
 
 The same functions serve the projection of one model (floats) and the fit to all published rows
 (numpy arrays), so the fitted formula is the projected one.
@@ -16,22 +16,22 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
-# Kinds of work whose efficiency is fitted. `winograd`: 3x3 convolutions of stride one; some
-# runtimes have Winograd kernels for them. `vector`: products with one row.
-FITTED_KINDS: Final = ("winograd", "dense", "pointwise", "depthwise", "grouped", "vector")
-
-_FP32_BYTES: Final = 4
-
-# Shares of the peak for work that published rows do not have: estimates, near what ONNX Runtime
-# reached on one x86-64 machine (matrix products 0.7 of the peak).
+# Kinds of work whose efficiency is fitted. `winograd`: 3x3 convolutions of stride one in a runtime
+# with Winograd kernels; `direct`: the same in another. `vector`: products with one row.
+FITTED_KINDS: Final = (
+    "winograd", "direct", "dense", "pointwise", "depthwise", "grouped", "vector", "matmul",
+)  # fmt: skip
+# Shares of the peak for work that published rows do not have: estimates.
 ESTIMATED_EFFICIENCY: Final[Mapping[str, float]] = {
-    "matmul": 0.60,
-    "attention": 0.45,
     "recurrent": 0.30,
     "quantization": 0.40,
     "tree": 0.02,
     "other": 0.10,
 }
+WINOGRAD_RUNTIMES: Final = frozenset(
+    {"ncnn", "paddle-lite", "tnn", "bolt", "mnn", "opencv", "paddle"}
+)
+_FP32_BYTES: Final = 4
 
 
 class Work(NamedTuple):
@@ -63,8 +63,8 @@ class Cores(NamedTuple):
     Attributes:
         lead: Peak operations per second of the fastest core, under its family.
         used: The same for all cores that are used, the fastest included.
-        slowest: The same for the slowest core that is used.
         bandwidth_bytes_per_s: Peak of the memory bus.
+        thread_doublings: Logarithm of the number of threads to base 2.
         element_bytes: Bytes of one value: 4 for fp32, 2 for fp16.
         is_half: 1 if arithmetic is in fp16, else 0.
         is_computer: 1 for laptops, desktops and servers, else 0.
@@ -72,10 +72,10 @@ class Cores(NamedTuple):
 
     lead: Mapping[str, float]
     used: Mapping[str, float]
-    slowest: Mapping[str, float]
     clock_hz: float
     bandwidth_bytes_per_s: float
     thread_count: float
+    thread_doublings: float
     element_bytes: float
     is_half: float
     is_computer: float
@@ -89,12 +89,8 @@ class CpuCoefficients(Struct, frozen=True):
         family_rate: Rate of a core family relative to its peak on paper.
         activation_operations: Additional operations per activation element.
         bus_share: Share of the memory bus that one thread gets; T threads get 1-(1-share)^T.
-        weight_reads: How often a convolution's weights cross the bus.
-        vector_weight_reads: The same for products with one row.
         layer_cycles: Cycles to dispatch one layer.
-        thread_cycles: Cycles that each further thread adds to every layer.
-        even_share: Share of the work that threads get in equal parts. The slowest core finishes
-            its part last. The other work follows the speed of the cores.
+        thread_cycles: Cycles that each doubling of the threads adds to every layer.
         thread_room: Operations per byte of the bus, in fp32, at which further cores reach half
             their rate, because cores share caches and bus.
         computer_room: The same on a computer relative to a phone or board, because its caches
@@ -106,41 +102,43 @@ class CpuCoefficients(Struct, frozen=True):
     family_rate: Mapping[str, float]
     activation_operations: float
     bus_share: float
-    weight_reads: float
-    vector_weight_reads: float
     layer_cycles: float
     thread_cycles: float
-    even_share: float
     thread_room: float
     computer_room: float
     half_gain: float
 
 
-def cpu_seconds(
-    work: Work, cores: Cores, k: CpuCoefficients, *, winograd_ratio: float = 1.0
-) -> float:
+def kernels_of(work: Work, runtime: str) -> Work:
+    """The work by the kernels that a runtime has for it."""
+    operations = dict(work.operations)
+    if runtime not in WINOGRAD_RUNTIMES:
+        operations["direct"] = operations.pop("winograd", 0.0)
+    # A fused attention is matrix products.
+    operations["matmul"] = operations.get("matmul", 0.0) + operations.pop("attention", 0.0)
+    return work._replace(operations=operations)
+
+
+def cpu_seconds(work: Work, cores: Cores, k: CpuCoefficients, ratios: Mapping[str, float]) -> float:
     """Seconds of one inference. A faster core, clock or bus never makes it longer.
 
-    `winograd_ratio` is the efficiency of the runtime on `winograd` work relative to the runtime
-    of the coefficients.
+    `ratios` are rates of the runtime relative to a typical one: on each kind of work, on
+    activations, and of dispatch. A missing one is 1.
     """
-    rate = sustained_rate(cores, k)
     computing = sum(
-        amount / (efficiency(kind, k) * (winograd_ratio if kind == "winograd" else 1.0))
+        amount / (efficiency(kind, k) * ratios.get(kind, 1.0))
         for kind, amount in work.operations.items()
     )
-    computing += work.activation_count * k.activation_operations
+    activations = work.activation_count * k.activation_operations / ratios.get("activation", 1.0)
     share: float = 1.0 - (1.0 - k.bus_share) ** cores.thread_count
     moved = cores.element_bytes * (
-        work.activation_count
-        + k.weight_reads * work.weight_count
-        + k.vector_weight_reads * work.vector_weight_count
+        work.activation_count + work.weight_count + work.vector_weight_count
     )
-    cycles = k.layer_cycles + k.thread_cycles * (cores.thread_count - 1.0)
+    cycles = k.layer_cycles + k.thread_cycles * cores.thread_doublings
     return (
-        computing / rate
+        (computing + activations) / sustained_rate(cores, k)
         + moved / (cores.bandwidth_bytes_per_s * share)
-        + work.layer_count * cycles / cores.clock_hz
+        + work.layer_count * cycles / (ratios.get("dispatch", 1.0) * cores.clock_hz)
     )
 
 
@@ -157,10 +155,6 @@ def sustained_rate(cores: Cores, k: CpuCoefficients) -> float:
     """
     lead = _at(cores.lead, k)
     used = _at(cores.used, k)
-    # Equal parts take as long as the slowest core needs for one; at most as long as the fastest
-    # core needs for all of them.
-    even = larger(lead, _at(cores.slowest, k) * cores.thread_count)
-    used = used + k.even_share * (even - used)
     # fp16 values need half the space in caches and on the bus.
     room = k.thread_room * cores.bandwidth_bytes_per_s * (_FP32_BYTES / cores.element_bytes)
     room = room * (1.0 + (k.computer_room - 1.0) * cores.is_computer)
@@ -171,8 +165,3 @@ def sustained_rate(cores: Cores, k: CpuCoefficients) -> float:
 def _at(rates: Mapping[str, float], k: CpuCoefficients) -> float:
     """Operations per second of cores whose peaks are given by family."""
     return sum(k.family_rate[family] * rate for family, rate in rates.items())
-
-
-def larger(left: float, right: float) -> float:
-    """The larger of two numbers, or of each pair of two arrays."""
-    return (left + right + abs(left - right)) / 2

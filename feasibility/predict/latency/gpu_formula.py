@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from feasibility.predict.latency.cpu_cores import COMPUTERS, UNKNOWN_BANDWIDTH_BYTES_PER_S
-from feasibility.predict.latency.cpu_formula import Work, larger
+from feasibility.predict.latency.cpu_formula import Work
 from feasibility.records.device import Device
 
 # Kinds of runtimes by how they start kernels. `delegate`: OpenCL and OpenGL on phones.
@@ -127,7 +127,7 @@ def gpu_seconds(work: Work, peaks: GpuPeaks, one: Interface, k: GpuCoefficients)
     """
     matrix = sum(work.operations.get(kind, 0.0) for kind in _MATRIX_KINDS)
     operations = work.total - matrix + matrix / one.matrix_ratio
-    rate = one.share * larger(peaks.fp32_per_s, k.half_share * peaks.fp16_per_s)
+    rate = one.share * _larger(peaks.fp32_per_s, k.half_share * peaks.fp16_per_s)
     moved = work.activation_count + work.weight_count + work.vector_weight_count
     small = 1.0 + (k.small_launch_ratio - 1.0) * peaks.is_small
     launch_ns = peaks.launch_ns * one.launch_ratio * small
@@ -136,3 +136,8 @@ def gpu_seconds(work: Work, peaks: GpuPeaks, one: Interface, k: GpuCoefficients)
         + moved * peaks.element_bytes / (peaks.bytes_per_s * k.bandwidth_share)
         + (one.start_ns + work.layer_count * launch_ns) / _NS
     )
+
+
+def _larger(left: float, right: float) -> float:
+    """The larger of two numbers, or of each pair of two arrays."""
+    return (left + right + abs(left - right)) / 2

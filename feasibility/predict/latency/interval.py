@@ -1,4 +1,4 @@
-"""How wide is the 80 % interval of a projected time?
+"""How wide is the 80 % interval of a projected time, and why is it wider than usual?
 
 `make calibrate` sets the widths: they cover 80 % of the published rows that the fit did not see.
 """
@@ -6,27 +6,32 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 
 from feasibility.predict.latency.coefficients import Coefficients
-from feasibility.predict.latency.cpu_cores import cores_of, unknown_cores
+from feasibility.predict.latency.cpu_cores import unknown_cores
 from feasibility.predict.latency.cpu_formula import ESTIMATED_EFFICIENCY, Work
 from feasibility.records.device import Device
+from feasibility.records.intervals import WideningCode
 
 CONFIDENCE: Final = 0.8
-# A runtime with fewer published rows, or a model less similar to the published ones, gets the
+# A runtime measured on fewer chips, or a model less similar to the published ones, gets the
 # interval of a runtime or model that was left out of the fit.
-KNOWN_RUNTIME_ROWS: Final = 16
+KNOWN_RUNTIME_CHIPS: Final = 4
 KNOWN_MODEL_SIMILARITY: Final = 0.3
 # Further factor if most of the work has an estimated efficiency, and for cores of a family
 # without published rows.
 ESTIMATED_SPREAD: Final = 1.4
-# Factor on the logarithm of the width if the threads use cores of different speed: their
-# scheduling is not known. One width for all held 67 % of such published rows, 82 % of the others.
-DIFFERENT_CORES: Final = 1.2
-_SAME_SPEED: Final = 1.05
 # Half width, as a factor, of a time that is scaled from the host because the work is not known.
 UNKNOWN_WORK_SPREAD: Final = 3.5
+
+
+class Width(NamedTuple):
+    """Half width of an interval as a factor, and what makes it wider than usual."""
+
+    factor: float
+    reasons: tuple[WideningCode, ...] = ()
 
 
 def thread_group(threads: int) -> str:
@@ -34,28 +39,29 @@ def thread_group(threads: int) -> str:
     return "one thread" if threads == 1 else "several threads"
 
 
-def doubt(device: Device, threads: int) -> float:
-    """Factor on the logarithm of the width: 1 if all used cores have one speed."""
-    if device.cpu is None:
-        return 1.0
-    speeds = sorted((core.peak_per_s for core in cores_of(device.cpu, device.isa)), reverse=True)
-    used = speeds[: max(1, threads)]
-    return DIFFERENT_CORES if used[0] > _SAME_SPEED * used[-1] else 1.0
+def doubt(device: Device, runtime: str, widenings: Mapping[str, float]) -> float:
+    """Factor on the logarithm of the width for this kind of device and this runtime."""
+    return widenings.get(device.kind, 1.0) * widenings.get(runtime, 1.0)
 
 
-def cpu_spread(
+def cpu_width(
     work: Work, device: Device, threads: int, runtime: str, coefficients: Coefficients
-) -> float:
-    """Half width of the interval as a factor: wider for cases with few published rows."""
+) -> Width:
+    """The interval in floating point: wider for cases with few published rows."""
     spreads, count = coefficients.spreads, thread_group(threads)
-    spread = spreads[f"cpu, {count}"]
-    ratios = coefficients.cpu.runtimes.get(runtime)
-    if ratios is None or ratios.rows < KNOWN_RUNTIME_ROWS:
-        spread = max(spread, spreads[f"other runtime, {count}"])
-    if coefficients.cpu.nearest_similarity(work) < KNOWN_MODEL_SIMILARITY:
-        spread = max(spread, spreads[f"other model, {count}"])
-    spread = math.exp(math.log(spread) * doubt(device, threads))
+    own_doubt = doubt(device, runtime, coefficients.widenings)
+    logarithm = math.log(spreads[f"cpu, {count}"]) * own_doubt
+    unseen: dict[WideningCode, bool] = {
+        "other runtime": coefficients.cpu.runtime_chips.get(runtime, 0) < KNOWN_RUNTIME_CHIPS,
+        "other model": coefficients.cpu.nearest_similarity(work) < KNOWN_MODEL_SIMILARITY,
+    }
+    reasons: list[WideningCode] = [code for code, is_so in unseen.items() if is_so]
+    for code in reasons:
+        logarithm = max(logarithm, math.log(spreads[f"{code}, {count}"]))
     estimated = sum(work.operations.get(kind, 0.0) for kind in ESTIMATED_EFFICIENCY)
     if 2 * estimated > work.total:
-        spread *= ESTIMATED_SPREAD
-    return spread * ESTIMATED_SPREAD if unknown_cores(device) else spread
+        logarithm += math.log(ESTIMATED_SPREAD)
+        reasons.append("estimated work")
+    if unknown_cores(device):
+        logarithm += math.log(ESTIMATED_SPREAD)
+    return Width(math.exp(logarithm), tuple(reasons))

@@ -5,11 +5,12 @@ The formulas with the fitted coefficients, or the rates measured on the device.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
-from feasibility.predict.latency.coefficients import CpuFit, Int8, Setting
+from feasibility.predict.latency.coefficients import CpuFit, circumstances
 from feasibility.predict.latency.cpu_cores import used_cores
-from feasibility.predict.latency.cpu_formula import Work, cpu_seconds
+from feasibility.predict.latency.cpu_formula import Work, cpu_seconds, kernels_of
 from feasibility.predict.latency.gpu_formula import (
     GpuCoefficients,
     gpu_runtime,
@@ -48,28 +49,42 @@ def likely_cpu_seconds(
         device, device.cpu, threads, fit.formula.family_rate,
         is_half=is_half, clock_ratio=clock_ratio,
     )  # fmt: skip
-    time_ratio, winograd_ratio = fit.runtime(runtime)
-    seconds = cpu_seconds(work, cores, fit.formula, winograd_ratio=winograd_ratio)
-    setting = setting_of(
-        device, int(cores.thread_count), runtime=runtime, is_half=is_half, year=year
+    seconds = cpu_seconds(
+        kernels_of(work, runtime), cores, fit.formula, fit.runtimes.get(runtime, {})
     )
-    return seconds * time_ratio * fit.setting_ratio(work, setting)
-
-
-def setting_of(
-    device: Device, threads: int, *, runtime: str, is_half: bool, year: float | None
-) -> Setting:
-    """How a model runs on the device, apart from its speed."""
-    features = device.cpu.features if device.cpu is not None else ()
-    return Setting(runtime, threads > 1, is_half and "fp16" in features, year)
+    amounts = circumstances(runtime, cores.thread_count, is_half=bool(cores.is_half), year=year)
+    return seconds * fit.time_ratio(runtime, year) * fit.model_ratio(work, amounts)
 
 
 def int8_ratio(
-    work: Work, device: Device, threads: int, int8: Mapping[str, Int8], *, runtime: str
+    work: Work, device: Device, threads: int, int8: Mapping[str, float], *, runtime: str
 ) -> float:
-    """Time in int8 relative to fp32 on the device's CPU: measured there, else fitted."""
+    """Time in int8 relative to floating point on the device's CPU: measured there, else fitted."""
     measured = measured_int8_ratio(work, device, runtime, threads)
-    return int8[integer_unit(device)].of(work) if measured is None else measured
+    return fitted_int8_ratio(work, device, runtime, int8) if measured is None else measured
+
+
+def fitted_int8_ratio(work: Work, device: Device, runtime: str, int8: Mapping[str, float]) -> float:
+    """Time in int8 relative to floating point: the product of all effects."""
+    effects = int8_effects(work, device, runtime)
+    ratio: float = math.prod(int8.get(name, 1.0) ** amount for name, amount in effects.items())
+    return ratio
+
+
+def int8_effects(work: Work, device: Device, runtime: str) -> dict[str, float]:
+    """What changes the time in int8, and how much of it the work has.
+
+    That is the instructions for int8 products, the runtime, and the runtime's kernels for these
+    instructions. int8 has no Winograd kernels, and transformers quantise between their products.
+    """
+    unit = integer_unit(device)
+    return {
+        unit: 1.0,
+        runtime: 1.0,
+        f"{runtime} with {unit}": 1.0,
+        f"winograd with {unit}": work.operations.get("winograd", 0.0) / work.total,
+        "matmul": work.operations.get("matmul", 0.0) / work.total,
+    }
 
 
 def integer_unit(device: Device) -> str:
@@ -79,7 +94,7 @@ def integer_unit(device: Device) -> str:
         return "vnni"
     if {"dotprod", "i8mm"} & set(features):
         return "dotprod"
-    return "sse" if device.isa == "x86_64" else "neon"
+    return "avx" if device.isa == "x86_64" else "neon"
 
 
 def likely_gpu_seconds(

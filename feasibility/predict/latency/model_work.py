@@ -56,12 +56,13 @@ def work_of_model(model: ProfiledModel) -> Work | None:
         size * (MERGED_SHARE if name in MERGED_CLASSES else 1)
         for name, size in model.moved_bytes_by_class.items()
     ) or float(model.moved_bytes or 0)
-    streamed = sum(model.weight_bytes_by_operator.values()) or model.initializer_bytes or 0
     # An inference reads only a few rows of an embedding table.
-    lookup_weights = _weights(model, lambda name: name.startswith(_LOOKUPS)) / element_bytes
+    lookups = _weights(model, lambda name: name.startswith(_LOOKUPS))
+    weights = sum(model.weight_bytes_by_operator.values()) or model.initializer_bytes or 0
+    lookup_weights = lookups / element_bytes
     return Work(
         operations=operations,
-        activation_count=max(0.0, moved - streamed) / 4,
+        activation_count=max(0.0, moved - weights + lookups) / 4,
         weight_count=max(0.0, weight_count - vector_weights - lookup_weights),
         vector_weight_count=vector_weights,
         layer_count=_layers(model),

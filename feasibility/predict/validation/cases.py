@@ -5,32 +5,37 @@ A case is a row together with the work of its model and its device.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from feasibility.paths import profiles_dir
-from feasibility.predict.latency.coefficients import REFERENCE_YEAR, CpuFit, Int8, Setting
+from feasibility.predict.latency.coefficients import REFERENCE_YEAR, CpuFit
 from feasibility.predict.latency.cpu_formula import Work
 from feasibility.predict.latency.error_covariance import Run, operator_point
 from feasibility.predict.latency.gpu_formula import GpuCoefficients
 from feasibility.predict.latency.likely_seconds import (
-    integer_unit,
+    fitted_int8_ratio,
     likely_cpu_seconds,
     likely_gpu_seconds,
-    setting_of,
 )
 from feasibility.predict.published_npu_times import ROWS_FILE
 from feasibility.predict.validation.published_devices import all_devices, chip_of
 from feasibility.predict.validation.published_rows import (
+    ALL_CORES,
+    FASTEST_CLUSTER,
     PublishedRow,
-    read_model_work,
     read_rows,
-    work_of,
 )
+from feasibility.predict.validation.published_work import Network, read_networks, work_of
 from feasibility.predict.validation.row_remarks import Remark
 from feasibility.records.device import Device
 
-WORK_FILE = "ncnn_model_macs.csv"
+# 16-bit activations: most kernels compute in floating point. bf16: matrix units.
+_IN_FLOAT: Final = re.compile("w[48]a16|.*int16|bf16")
+# fp16 arithmetic, by precision and build. Models of Ultralytics are in fp32, but ncnn and OpenVINO
+# compute them in fp16 where an Arm processor can.
+_HALF: Final = re.compile(r"fp16(?! weights)|[^|]*\|(ncnn|openvino) .*ultralytics")
 _OTHER_UNIT: Final = "on a unit that is not projected"
 
 
@@ -38,12 +43,12 @@ class PublishedTables(NamedTuple):
     """The tables that are part of this version.
 
     Attributes:
-        models: Work of the models, by name.
+        networks: Networks whose work is known.
         devices: Devices of the catalogue and of the rows, by id.
     """
 
     rows: tuple[PublishedRow, ...]
-    models: Mapping[str, Work]
+    networks: tuple[Network, ...]
     devices: Mapping[str, Device]
 
 
@@ -51,7 +56,7 @@ def published_tables() -> PublishedTables:
     """Read the tables. Rows of memory alone, without a time, are left out."""
     folder = profiles_dir()
     rows, _ = read_rows(folder / ROWS_FILE)
-    return PublishedTables(rows, read_model_work(folder / WORK_FILE), all_devices())
+    return PublishedTables(rows, read_networks(), all_devices())
 
 
 class Case(NamedTuple):
@@ -76,14 +81,6 @@ class Case(NamedTuple):
         return chip_of(self.device)
 
     @property
-    def setting(self) -> Setting:
-        """How the model ran, apart from the speed of the device."""
-        return setting_of(
-            self.device, self.threads,
-            runtime=self.row.runtime, is_half=self.is_half, year=self.year,
-        )  # fmt: skip
-
-    @property
     def run(self) -> Run:
         """What decides how similar the error of this row is to that of another one.
 
@@ -104,9 +101,9 @@ class Case(NamedTuple):
             year=self.year,
         )
 
-    def int8_seconds(self, fit: CpuFit, int8: Mapping[str, Int8]) -> float:
+    def int8_seconds(self, fit: CpuFit, int8: Mapping[str, float]) -> float:
         """Projection of a CPU row in int8."""
-        return self.seconds(fit) * int8[integer_unit(self.device)].of(self.work)
+        return self.seconds(fit) * fitted_int8_ratio(self.work, self.device, self.row.runtime, int8)
 
     def gpu_seconds(self, k: GpuCoefficients) -> float:
         """Projection of a GPU row."""
@@ -130,10 +127,13 @@ def case_of(
     device = tables.devices.get(row.device_id)
     if device is None:
         return Remark("of a device that is not in the catalogue", row.device_id)
-    work = own_work(row.model) or work_of(row, tables.models)
-    is_gpu, is_half = row.unit.startswith("GPU"), row.precision.startswith("fp16")
+    work = own_work(row.model) or work_of(row, tables.networks)
+    is_gpu = row.unit.startswith("GPU")
+    is_half = bool(_HALF.match(f"{row.precision}|{row.build}".lower()))
     if isinstance(work, Remark):
         return work
+    if _IN_FLOAT.match(row.precision):
+        return Remark("in a precision that is not projected", row.precision)
     if not is_gpu and row.unit != "CPU":
         return Remark(_OTHER_UNIT, row.unit.split(" ")[0])
     if not is_gpu and row.threads is None:
@@ -148,13 +148,15 @@ def case_of(
         return Case(row, work, device, is_half)
     if device.cpu is None:
         return Remark("on a CPU that the catalogue does not describe", device.id)
-    cores = core_count(device)
+    clusters = [cluster.core_count.value for cluster in device.cpu.clusters]
+    unstated = {ALL_CORES: sum(clusters), FASTEST_CLUSTER: clusters[0]}
+    assert row.threads is not None
     clock = max(cluster.clock_hz.value for cluster in device.cpu.clusters)
     return Case(
         row=row,
         work=work,
         device=device,
-        threads=min(row.threads or cores, cores),
+        threads=min(unstated.get(row.threads, row.threads), sum(clusters)),
         is_half=is_half,
         clock_ratio=row.clock_hz / clock if row.clock_hz else 1.0,
         year=REFERENCE_YEAR if row.year is None else row.year,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from feasibility.predict.latency.error_covariance import Covariance, Posterior, Run, posterior
@@ -35,8 +35,17 @@ class Miss(NamedTuple):
 
 def cpu_miss(case: Case, projected: float, label: str) -> Miss:
     """The miss of a CPU row in floating point."""
-    found = miss_of(case, projected, f"{label}, {thread_group(case.threads)}")
-    return found._replace(deviation=doubt(case.device, case.threads))
+    return miss_of(case, projected, f"{label}, {thread_group(case.threads)}")
+
+
+def with_doubt(misses: Iterable[Miss], widenings: Mapping[str, float]) -> tuple[Miss, ...]:
+    """The misses with the width of the interval for their kind of device and their runtime."""
+    return tuple(
+        miss._replace(
+            deviation=miss.deviation * doubt(miss.case.device, miss.case.row.runtime, widenings)
+        )
+        for miss in misses
+    )
 
 
 def miss_of(case: Case, projected: float, group: str) -> Miss:
@@ -44,14 +53,11 @@ def miss_of(case: Case, projected: float, group: str) -> Miss:
     return Miss(group, case, math.log(case.row.seconds / projected))
 
 
-def misses_with_anchors(
-    misses: Sequence[Miss], covariance_for: Callable[[str], Covariance], count: int
-) -> tuple[Miss, ...]:
+def misses_with_anchors(misses: Sequence[Miss], k: Covariance, count: int) -> tuple[Miss, ...]:
     """Misses that remain when `count` models of the same table are used as anchors.
 
     A table is one device, build, number of threads and precision. Each set of its rows serves as
     anchors for all its other rows; long tables use an even choice of sets and rows.
-    `covariance_for` gives the covariance to use for a chip.
     """
     tables: dict[Hashable, list[Miss]] = {}
     for miss in misses:
@@ -63,7 +69,6 @@ def misses_with_anchors(
     for table in tables.values():
         if len(table) >= _LEAST_ROWS_TO_ANCHOR:
             group = f"{words}, {table[0].group.partition(', ')[2]}"
-            k = covariance_for(table[0].case.chip)
             remaining += (miss._replace(group=group) for miss in _remaining(table, k, count))
     return tuple(remaining)
 
@@ -84,7 +89,7 @@ def _remaining(table: Sequence[Miss], k: Covariance, count: int) -> Iterator[Mis
             if run not in found:
                 found[run] = posterior(run, [runs[anchor] for anchor in anchors], errors, k)
             mean, deviation = found[run]
-            yield miss._replace(error=miss.error - mean, deviation=deviation)
+            yield miss._replace(error=miss.error - mean, deviation=miss.deviation * deviation)
 
 
 def _anchor_sets(table: Sequence[int], count: int) -> Iterator[tuple[int, ...]]:

@@ -1,4 +1,4 @@
-"""Which rows does a table of measured latencies have, and what is the work of their models?
+"""Which rows does a table of measured latencies have?
 
 The columns are those of `profiles/published.csv`. Required are only `model`, `gmacs`,
 `device_id`, `unit`, `runtime`, `threads`, `precision` and `latency_ms`.
@@ -6,13 +6,11 @@ The columns are those of `profiles/published.csv`. Required are only `model`, `g
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from feasibility.predict.latency.cpu_formula import Work
 from feasibility.predict.validation.csv_table import read_table
 from feasibility.predict.validation.row_remarks import Remark, RemarkCounts
 
@@ -33,31 +31,31 @@ _RUNTIMES: Final = (
     ("opencv", "opencv"),
     ("xnnpack", "xnnpack"),
     ("openvino", "openvino"),
-    ("tf ?lite|litert", "tflite"),
+    ("tf ?lite|litert|tensorflow lite", "tflite"),
+    ("tensorflow", "tensorflow"),
+    (r"whisper\.cpp", "whisper.cpp"),
     ("pytorch|torch", "pytorch"),
     (r"\btnn\b", "tnn"),
     (r"\bmnn\b", "mnn"),
     (r"\bbolt\b", "bolt"),
 )  # fmt: skip
+_COUNT: Final = re.compile(r"([0-9]{1,9})")
 _DATE: Final = re.compile(r"(20[0-9]{2})(?:-(0[1-9]|1[0-2]))?(?![0-9])")
 _MINIMUM: Final = re.compile(r"\bmin ([0-9]+(?:\.[0-9]+)?)")
-# Published names, and a model of the work table with the same mix of operators.
-_SAME_MIX: Final = (
-    ("mobile_?net_?v3", "mobilenet_v3"),
-    ("mobile_?net_?v2", "mobilenet_v2"),
-    ("mobile_?net", "mobilenet"),
-    ("resnet_?18|resnet-18", "resnet18"),
-    ("resnet|resnext", "resnet50"),
-    ("squeezenet", "squeezenet"),
-    ("shufflenet", "shufflenet_v2"),
-    ("efficientnet", "efficientnet_b0"),
-    ("inception|googlenet", "googlenet"),
-    ("densenet", "resnet50"),
-    ("vgg", "vgg16"),
-    ("alexnet", "alexnet"),
-    ("nanodet", "nanodet_m"),
-    ("yolo", "yolov4-tiny"),
-    ("bert|vit|transformer", "vision_transformer"),
+
+# Values of `PublishedRow.threads` for a number that depends on the device.
+ALL_CORES: Final = 0
+FASTEST_CLUSTER: Final = -1
+# Threads that a row does not state, by its runtime, the text of its cell, and its source; the
+# first match counts. OpenVINO's hint for latency uses the performance cores of one socket,
+# `ProfileModels` of Ultralytics sets eight threads, and the interpreter of TensorFlow Lite has one
+# thread by default. The default of the last is all cores.
+_UNSTATED_THREADS: Final = (
+    (r"^openvino\|.*latency mode", FASTEST_CLUSTER),
+    (r"^onnxruntime\|all \(not stated\).*(ultralytics docs/(en/models|macros)|YOLO11 README)", 8),
+    (r"^tflite\|all \(default\)", 1),
+    (r"^[^|]*\|(all|\(4 cores)", ALL_CORES),
+    (r"^(onnxruntime|openvino|pytorch|tensorflow)\|", ALL_CORES),
 )
 
 
@@ -78,7 +76,8 @@ class PublishedRow(NamedTuple):
         unit: CPU, GPU, NPU or other text of the table.
         runtime: Name of the runtime without its version.
         build: The runtime as published, version included.
-        threads: Threads; 0 for all cores.
+        threads: Threads; `ALL_CORES` or `FASTEST_CLUSTER` if they depend on the device.
+        is_default_threads: Whether `threads` is the default of the runtime.
         seconds: The fastest run if stated, else the mean.
         clock_hz: Clock during the measurement.
         year: Year of the measurement, with a fraction.
@@ -93,6 +92,7 @@ class PublishedRow(NamedTuple):
     runtime: str
     build: str
     threads: int | None
+    is_default_threads: bool
     precision: str
     seconds: float
     clock_hz: float | None
@@ -130,73 +130,6 @@ def read_rows(path: Path) -> tuple[tuple[PublishedRow, ...], RemarkCounts]:
     return tuple(rows), bad
 
 
-def read_model_work(path: Path) -> Mapping[str, Work]:
-    """Work of the models that the tables name, by name."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return {line["model"]: _work(line) for line in csv.DictReader(file)}
-
-
-def work_of(row: PublishedRow, models: Mapping[str, Work]) -> Work | None:
-    """Work of the row's model: its own operations with the mix of a model of the table."""
-    name = architecture(row.model, models)
-    work = models.get(name)
-    if work is None:
-        return None
-    if row.operations is None:
-        return work if name == _plain_name(row.model) else None
-    # The layers and weights of the model in the table stay.
-    ratio = row.operations / work.total
-    work = work._replace(
-        operations={kind: amount * ratio for kind, amount in work.operations.items()},
-        activation_count=work.activation_count * ratio,
-    )
-    if row.weight_count:
-        weights = max(0.0, row.weight_count - work.vector_weight_count)
-        work = work._replace(weight_count=weights)
-    return work
-
-
-def architecture(name: str, models: Mapping[str, Work]) -> str:
-    """The model of the table with the same mix of operators; the name itself if there is none."""
-    plain = _plain_name(name)
-    if plain in models:
-        return plain
-    for pattern, other in _SAME_MIX:
-        if re.search(pattern, plain.lower()) and other in models:
-            return other
-    return plain
-
-
-def _plain_name(name: str) -> str:
-    return name.removeprefix("ncnn ").removesuffix("_int8")
-
-
-def _work(line: Mapping[str, str]) -> Work:
-    def value(column: str) -> float:
-        return float(line[column])
-
-    operations = 2e9 * value("gmacs")
-    winograd = value("wino3x3s1_frac")
-    shares = {
-        "winograd": winograd,
-        "dense": value("dense_kxk_frac") - winograd + value("deconv_frac"),
-        "pointwise": value("dense_1x1_frac"),
-        "depthwise": value("dw_frac"),
-        "grouped": value("group_frac"),
-        "vector": value("fc_frac"),
-        "matmul": value("gemm_frac") + value("mha_gemm_frac"),
-        "attention": value("mha_attn_frac"),
-    }
-    vector_weights = operations * shares["vector"] / 2
-    return Work(
-        operations={kind: operations * max(0.0, share) for kind, share in shares.items()},
-        activation_count=1e6 * value("act_elems_rw_m"),
-        weight_count=max(0.0, 1e6 * value("params_m") - vector_weights),
-        vector_weight_count=vector_weights,
-        layer_count=value("n_layers"),
-    )
-
-
 def _row(number: int, line: Mapping[str, str]) -> PublishedRow:
     milliseconds = _number("latency_ms", line["latency_ms"], _POSITIVE)
     if milliseconds < _TOO_LITTLE:
@@ -215,7 +148,8 @@ def _row(number: int, line: Mapping[str, str]) -> PublishedRow:
         unit=line["unit"],
         runtime=runtime_name(line["runtime"]),
         build=line["runtime"],
-        threads=_threads(line["threads"]),
+        threads=_threads(line),
+        is_default_threads=_COUNT.match(line["threads"].strip()) is None,
         precision=line["precision"],
         seconds=(fastest if _TOO_LITTLE <= fastest < _TOO_MUCH else milliseconds) / 1e3,
         clock_hz=clock_mhz * 1e6 if clock_mhz else None,
@@ -237,12 +171,13 @@ def _year(text: str) -> float | None:
     return int(match[1]) + month / 12
 
 
-def _threads(text: str) -> int | None:
-    """Threads of a row; 0 for all of them, None if not stated."""
-    match = re.match(r"\s*(\d{1,9})", text)
-    if match:
+def _threads(line: Mapping[str, str]) -> int | None:
+    """Threads of a row: as stated, else the default of its runtime; None if it has no rule."""
+    text = line["threads"].strip()
+    if match := _COUNT.match(text):
         return int(match[1])
-    return 0 if text.strip().startswith(("all", "(4 cores")) else None
+    cells = f"{runtime_name(line['runtime'])}|{text}|{line.get('source') or ''}"
+    return next((n for pattern, n in _UNSTATED_THREADS if re.search(pattern, cells)), None)
 
 
 def _number(column: str, text: str, expected: str = "a number") -> float:

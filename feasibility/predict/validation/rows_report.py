@@ -18,9 +18,9 @@ from feasibility.errors import FeasibilityError
 from feasibility.measure.measure_options import Progress, no_progress
 from feasibility.predict.latency.coefficients import Coefficients
 from feasibility.predict.latency.cpu_formula import Work
-from feasibility.predict.latency.interval import cpu_spread
+from feasibility.predict.latency.interval import cpu_width
 from feasibility.predict.latency.model_work import work_of_model
-from feasibility.predict.validation.cases import PublishedTables, case_of, core_count, is_int8
+from feasibility.predict.validation.cases import Case, PublishedTables, case_of, core_count, is_int8
 from feasibility.predict.validation.misses import (
     Miss,
     cpu_miss,
@@ -28,6 +28,7 @@ from feasibility.predict.validation.misses import (
     median_error,
     miss_of,
     misses_with_anchors,
+    with_doubt,
     within,
 )
 from feasibility.predict.validation.published_rows import PublishedRow, read_rows
@@ -52,6 +53,7 @@ SUBJECTS: Final[Mapping[str, str]] = {
 }
 # Rows that the published table keeps for other uses.
 UNSUITABLE_SPLITS: Final = frozenset({"context", "memory", "cpu_fallback", "seed"})
+DEFAULT_THREADS: Final = "without threads, projected with those that their runtime uses by default"
 T = TypeVar("T")
 
 
@@ -108,11 +110,11 @@ def _lines(
     yield from _lines_of_user("all", scored)
     # Anchors are tried on CPU rows in floating point only.
     on_cpu = [(miss, spread) for miss, spread in scored if miss.group.startswith("cpu, ")]
-    misses = [miss for miss, _ in on_cpu]
+    misses = with_doubt((miss for miss, _ in on_cpu), coefficients.widenings)
     spreads = coefficients.spreads
     for count in (1, 2):
         progress(count - 1, 2, "trying rows as anchors")
-        remaining = misses_with_anchors(misses, lambda _chip: coefficients.covariance, count)
+        remaining = misses_with_anchors(misses, coefficients.covariance, count)
         yield from _lines_of_user(
             "all", ((miss, spreads[miss.group] ** miss.deviation) for miss in remaining)
         )
@@ -128,6 +130,13 @@ def _lines_of_user(scope: Scope, misses: Iterable[tuple[Miss, float]]) -> Iterat
         yield replace(line, subject=shown)
 
 
+def unsuitable(row: PublishedRow) -> Remark | None:
+    """Why the table does not want a row to be projected; None for most rows."""
+    if row.split in UNSUITABLE_SPLITS:
+        return Remark("that their table keeps for other uses", row.split)
+    return None
+
+
 def _score(
     row: PublishedRow,
     onnx_work: Callable[[str], Work | Remark | None],
@@ -135,9 +144,7 @@ def _score(
     coefficients: Coefficients,
 ) -> tuple[Miss, float] | Remark:
     """The row's miss with the half width of its interval, or why it is not projected."""
-    if row.split in UNSUITABLE_SPLITS:
-        return Remark("that their table keeps for other uses", row.split)
-    case = case_of(row, tables, own_work=onnx_work)
+    case = unsuitable(row) or case_of(row, tables, own_work=onnx_work)
     spreads = coefficients.spreads
     if isinstance(case, Remark):
         return case
@@ -146,8 +153,8 @@ def _score(
     if is_int8(row):
         seconds = case.int8_seconds(coefficients.cpu, coefficients.int8)
         return miss_of(case, seconds, "int8"), spreads["int8"]
-    spread = cpu_spread(case.work, case.device, case.threads, row.runtime, coefficients)
-    return cpu_miss(case, case.seconds(coefficients.cpu), "cpu"), spread
+    width = cpu_width(case.work, case.device, case.threads, row.runtime, coefficients)
+    return cpu_miss(case, case.seconds(coefficients.cpu), "cpu"), width.factor
 
 
 def _notes(
@@ -159,6 +166,8 @@ def _notes(
     if row.runtime not in coefficients.cpu.runtimes:
         names = ", ".join(sorted(coefficients.cpu.runtimes))
         yield Remark(f"of a runtime other than {names}, projected as a typical one", row.runtime)
+    if row.is_default_threads:
+        yield Remark(DEFAULT_THREADS)
     cores = core_count(tables.devices[row.device_id])
     if row.threads is not None and row.threads > cores:
         yield Remark(
@@ -210,7 +219,19 @@ def accuracy_lines(scope: Scope, misses: Iterable[tuple[Miss, bool]]) -> Iterato
 
 
 def _threads(miss: Miss) -> str:
-    return SUBJECTS[miss.group].partition(", ")[2]
+    """`1 thread` or `several`, after the number of known models."""
+    subject = SUBJECTS[miss.group]
+    return subject.partition(", ")[2] if miss.group.startswith("cpu, ") else subject
+
+
+def is_transformer(case: Case) -> bool:
+    """Whether more than half of the operations are matrix products."""
+    return 2 * case.work.operations.get("matmul", 0.0) > case.work.total
+
+
+def _network(miss: Miss) -> str:
+    name = "transformer" if is_transformer(miss.case) else "convolutions"
+    return f"{name}, {_threads(miss)}"
 
 
 # The row of a table that a miss belongs to.
@@ -218,9 +239,11 @@ _SUBJECT_OF: Final[Mapping[Scope, Callable[[Miss], str]]] = {
     "all": lambda miss: miss.group,
     "kind": lambda miss: f"{miss.case.device.kind}, {_threads(miss)}",
     "runtime": lambda miss: f"{miss.case.row.runtime}, {_threads(miss)}",
+    "instructions": lambda miss: f"{miss.case.row.runtime} on {miss.case.device.isa}",
+    "network": _network,
 }
 # The tables of a report below the first.
-SCOPES: Final[tuple[Scope, ...]] = ("kind", "runtime")
+SCOPES: Final[tuple[Scope, ...]] = ("kind", "runtime", "instructions", "network")
 
 
 def accuracy_points(misses: Iterable[Miss]) -> tuple[AccuracyPoint, ...]:

@@ -21,6 +21,9 @@ HEADINGS: tuple[tuple[Scope, str], ...] = (
     ("all", "rows"),
     ("kind", "kind of device"),
     ("runtime", "runtime"),
+    ("instructions", "runtime on processor"),
+    ("network", "network"),
+    ("without", "formula without"),
 )
 
 

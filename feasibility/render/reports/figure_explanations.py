@@ -14,6 +14,7 @@ from feasibility.records.intervals import (
     LatencyBasisCode,
     MemoryBasis,
     Network,
+    WideningCode,
 )
 from feasibility.records.profile import Profile
 from feasibility.render.reports.reasons import upload_text
@@ -48,6 +49,11 @@ _TIME_BASIS: Final[dict[LatencyBasisCode, str]] = {
     "unknown-work": f"{_UNKNOWN_WORK}, and there is no latency of a machine like this.",
     "unknown-work-gpu": f"{_UNKNOWN_WORK}, and a time on a CPU cannot be scaled to a GPU.",
     "no-processor": "The device file does not state the speed of its processor.",
+}
+_WIDENINGS: Final[dict[WideningCode, str]] = {
+    "other runtime": "there are few published times of this runtime",
+    "other model": "no published model has similar operators",
+    "estimated work": "there are no published times of most of its operators",
 }
 
 
@@ -108,6 +114,9 @@ def _time_source(latency: DurationInterval, profile: Profile) -> str:
             f"Multiplied by {format_number(basis.host_ratio)}, because on this machine the model "
             "was slower than its operations explain."
         )
+    if basis.widenings:
+        reasons = " and ".join(_WIDENINGS[code] for code in basis.widenings)
+        sentences.append(f"The interval is wider than usual, because {reasons}.")
     if basis.is_loop_counted_once:
         sentences.append("A loop of unknown length was counted once.")
     if (npu := basis.npu) is not None:
