@@ -45,8 +45,8 @@ your own measurements, a file with the columns of `profiles/published.csv`.
   core families and of runtimes; operations per activation; cycles to dispatch a layer, and more for
   several threads; room of the memory bus for threads, and more on computers; newer builds; factors
   from similar models, and more of them under some circumstances.
-* Three parameters of the fit were chosen by these errors, so the errors are somewhat too low.
-  [scoring.md](scoring.md#the-interval) states by how much.
+* Parts and parameters of the fit were chosen by these errors, so the errors are too low.
+  [scoring.md](scoring.md#the-interval) states by how much for three parameters.
 * A time is the fastest run if the table states it. Otherwise it is the mean.
 """
 
