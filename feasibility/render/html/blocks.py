@@ -78,8 +78,7 @@ def _assessment_blocks(assessment: Assessment) -> Iterator[Block]:
         yield Block("no models", "check", ())
     if is_many:
         title = f"{counted(len(models), 'model')} on {_devices_text(models)}"
-        marks = dict.fromkeys(remark for model in models for remark in mark_legend(model))
-        remarks = (*marks, *common_legend(models))
+        remarks = (*filter(None, mark_legend(models)), *common_legend(models))
         tables = (overview_table(models), device_table(models, remarks))
         yield Block(title, "check", (), tables)
     for model in models:

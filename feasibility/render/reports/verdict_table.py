@@ -134,7 +134,7 @@ def _mark(found: DeviceAssessment, part: Part) -> str:
 
 def model_legend(model: ModelAssessment) -> tuple[str, ...]:
     """What the marks in a model's table mean, and what its memory figures are the sum of."""
-    remarks = (*mark_legend(model), *_memory_remarks(model.devices), *_change_remarks(model))
+    remarks = (*mark_legend((model,)), *_memory_remarks(model.devices), *_change_remarks(model))
     return tuple(filter(None, remarks))
 
 
@@ -158,17 +158,19 @@ def _is_for_another_runtime(model: ModelAssessment) -> bool:
     return engine is not None and model.runtime != PROJECTED_AS.get(engine)
 
 
-def mark_legend(model: ModelAssessment) -> tuple[str, ...]:
-    """What the marks in a model's table mean."""
-    cells = [str(cell) for row in device_grid(model).rows for cell in row[2:]]
+def mark_legend(models: Sequence[ModelAssessment]) -> tuple[str, ...]:
+    """What the marks in a table of models that were checked together mean."""
+    rows = [row for model in models for row in device_grid(model).rows]
+    cells = [str(cell) for row in rows for cell in row[2:]]
     marks = {" !": "! over the target or limit", " ?": "? target or limit inside the interval"}
     found = "   ".join(text for mark, text in marks.items() if any(mark in cell for cell in cells))
-    network = model.placement.network
+    network = models[0].placement.network
     if network is None or not any(cell.endswith(" *") for cell in cells):
         return (found,)
     text = f"* includes the network ({name_text(network.name, 80)}"
     if network.is_assumed:
-        reasons = (reason for found in model.devices for reason in found.reasons)
+        devices = (found for model in models for found in model.devices)
+        reasons = (reason for found in devices for reason in found.reasons)
         is_judged = any(reason.part in ("request", "uplink") for reason in reasons)
         ignored = "" if is_judged else "; the verdict ignores it"
         return found, f"{text}, assumed){ignored}; set --network"
