@@ -16,9 +16,12 @@ from feasibility.records.device import Device
 from feasibility.records.fit import Fit
 from feasibility.records.profile import Profile
 from feasibility.records.systems import AnsweredDocument, AnsweredSystem
+from feasibility.render.reports.compare_devices import duration_text
+from feasibility.render.reports.sections import joined
+from feasibility.render.reports.verdict_table import verdict_text
 from feasibility.systems.answers import answered
 from feasibility.systems.documents import DOCUMENTS
-from feasibility.units import format_count
+from feasibility.units import format_bytes, format_count
 
 PHONE_IDS: Final = ("budget_g85_4gb", "galaxy_s24")
 ESPNET_IDS: Final = ("espnet-encoder", "espnet-decoder", "espnet-conformer")
@@ -155,6 +158,17 @@ def reason_parts(found: DeviceAssessment) -> list[str]:
     return [
         _PART_WORDS.get(each.part, each.part) for each in found.reasons if each.verdict not in _GOOD
     ]
+
+
+def verdict_with_parts(found: DeviceAssessment) -> str:
+    """The verdict, with the parts that are not clearly within their target or limit."""
+    parts = reason_parts(found)
+    return verdict_text(found.verdict) + (f" ({joined(parts)})" if parts else "")
+
+
+def time_and_memory(found: DeviceAssessment) -> str:
+    """The projected time of a run and the likely memory."""
+    return f"{duration_text(found.latency)}, {format_bytes(found.memory.likely_bytes)}"
 
 
 def is_good(found: DeviceAssessment) -> bool:

@@ -10,7 +10,8 @@ from benchmarks.systems_answers import (
     Answers,
     SystemsRecordings,
     figure_values,
-    reason_parts,
+    time_and_memory,
+    verdict_with_parts,
 )
 from benchmarks.systems_claims import CLAIMS, answers_of_questions
 from feasibility.records.assessment import DeviceAssessment
@@ -18,12 +19,9 @@ from feasibility.records.comparison import Comparison
 from feasibility.records.fit import Fit, FitCandidate
 from feasibility.records.systems import AnsweredDocument, AnsweredFigure
 from feasibility.render.reports.change_texts import changes_text, main_changes
-from feasibility.render.reports.compare_devices import duration_text
 from feasibility.render.reports.compare_figures import difference_text
 from feasibility.render.reports.drift_texts import drift_percent
-from feasibility.render.reports.sections import joined
 from feasibility.render.reports.systems import here_text, projected_text
-from feasibility.render.reports.verdict_table import verdict_text
 from feasibility.units import (
     SECOND_NS,
     format_bytes,
@@ -173,12 +171,7 @@ def _error_text(figure: AnsweredFigure) -> str:
 
 
 def _verdict_cell(found: DeviceAssessment) -> str:
-    parts = reason_parts(found)
-    cause = f" ({joined(parts)})" if parts else ""
-    return (
-        f"{verdict_text(found.verdict)}{cause}: {duration_text(found.latency)}, "
-        f"{format_bytes(found.memory.likely_bytes)}"
-    )
+    return f"{verdict_with_parts(found)}: {time_and_memory(found)}"
 
 
 def _changes(answers: Answers) -> Iterator[str]:
