@@ -55,6 +55,15 @@ def test_the_report_says_that_nothing_was_run(cli: Cli, mlp: Path) -> None:
     assert "measured" not in result.out
 
 
+def test_a_loop_of_unknown_length_has_no_time(cli: Cli, tmp_path: Path) -> None:
+    """One iteration says nothing about the time of all of them."""
+    model = tiny_models.endless_loop(tmp_path / "loop.onnx")
+    found = msgspec.json.decode(cli("check", "--static", model, "-q", "--json").out)["models"][0]
+    assert {each["verdict"] for each in found["devices"]} == {"undecided"}
+    assert {each["latency"]["high_ns"] for each in found["devices"]} == {None}
+    assert all(each["memory"]["high_bytes"] for each in found["devices"])
+
+
 def test_an_undecided_verdict_says_how_to_measure(
     cli: Cli, mlp: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

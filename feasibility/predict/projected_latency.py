@@ -79,7 +79,8 @@ def project_latency(
 ) -> DurationInterval:
     """Latency of one inference on the device, as an 80 % interval without a target.
 
-    Its ends are None if neither the model's work nor its latency on the host is known.
+    Its ends are None if neither the model's work nor its latency on the host is known. The work
+    of a loop of unknown length is not known.
 
     Args:
         profile: The model's work, and its latency on the machine that measured it.
@@ -89,7 +90,8 @@ def project_latency(
     """
     work = work_of_model(profile.model)
     dtype = profile.model.weight_dtype or ""
-    if work is None:
+    # Only a measured time says how often a loop of unknown length runs.
+    if work is None or (profile.model.per_iteration and profile.latency is None):
         return _from_host_latency(profile, device, threads, runtime)
     projection = _on_device(work, device, threads, runtime, dtype)
     if projection is None:
