@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 # The versions to install. CI also uses constraints-oldest.txt, and /dev/null for the newest.
 CONSTRAINTS ?= constraints.txt
-# Processes that run the quick tests at the same time.
+# Number of processes that run the quick tests in parallel.
 JOBS ?= 2
 # Build back ends run in an environment of their own; this pins them too.
 export PIP_CONSTRAINT := $(abspath $(CONSTRAINTS))
@@ -22,7 +22,7 @@ help:
 	@echo "make wheel    build the sdist and the wheel, and test the wheel outside the checkout"
 	@echo "make generated  write reports/ and docs/systems.md again; fails if that changes a file"
 	@echo "make reports  record profiles of the zoo and render reports/ from them"
-	@echo "make systems  record what profiles/systems/ lacks, and write docs/systems.md"
+	@echo "make systems  measure the systems that profiles/systems/ lacks, and write docs/systems.md"
 	@echo "make calibrate  fit the latency projection again and state its error in docs/accuracy.md"
 	@echo "make bench    compare with onnx.load and a bare loop; prints ratios"
 
@@ -48,7 +48,7 @@ lint: install
 type: install
 	$(BIN)/mypy
 
-# Tests of one file share fixtures, so a file stays in one process.
+# Tests of one file share fixtures, so one process runs all tests of a file.
 unit: install
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 

@@ -1,11 +1,11 @@
 """An independent look at one model: a bare session, a bare loop, the kernel's own counters.
 
 Shares no code with the tool's child, on purpose. Takes one JSON request as its argument
-and prints one JSON reply. Where the request names a cgroup, it moves into it before it
-imports anything, and reads that cgroup's peaks too.
+and prints one JSON reply. If the request names a cgroup, this process joins the cgroup before
+it imports anything, and also reads the cgroup's memory peaks.
 
-`ENGINES` has a function per engine. It imports the engine, and returns a function that loads the
-model and gives one that makes a run of inputs.
+`ENGINES` has one function per engine. The function imports the engine and returns a loader. The
+loader loads a model and returns a function that prepares a run from inputs.
 """
 
 import json
@@ -157,7 +157,7 @@ ENGINES = {"onnxruntime": onnxruntime, "openvino": openvino, "litert": litert, "
 
 
 def loop(run: Callable[[], object], enough_ns: int, least: int) -> list[tuple[int, int]]:
-    """Wall and processor time of runs, one after the other, until the time is up."""
+    """Wall and processor time of consecutive runs, until the time limit."""
     samples = []
     begun = time.perf_counter_ns()
     while len(samples) < least or time.perf_counter_ns() - begun < enough_ns:
@@ -169,7 +169,7 @@ def loop(run: Callable[[], object], enough_ns: int, least: int) -> list[tuple[in
 
 
 def median(values: Any) -> int:
-    """The middle one of the values; of two, the lower one."""
+    """The median of the values; the lower of the two middle values if their number is even."""
     ordered = sorted(values)
     return int(ordered[(len(ordered) - 1) // 2])
 

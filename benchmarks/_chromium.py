@@ -1,4 +1,4 @@
-"""Drives a headless Chromium through its own protocol, without further programs."""
+"""Controls a headless Chromium through its DevTools protocol, without other programs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OPTIONS = (
 
 @dataclass
 class Tab:
-    """One page of the browser: what it printed, requested, and answers to calls."""
+    """One page of the browser: its console output, its requests and its replies to calls."""
 
     commands: int
     replies: int
@@ -123,7 +123,7 @@ def browser_tab(folder: Path) -> Iterator[Tab]:
         for domain in ("Page", "Runtime", "Log", "Network"):
             tab.call(f"{domain}.enable")
         yield tab
-        # So that its processes end, too, and write no more files.
+        # All processes of the browser must end, so that they write no more files.
         tab.session = ""
         tab.call("Browser.close")
         process.wait(timeout=20)

@@ -64,13 +64,13 @@ def run_bare(
     engine: str = "onnxruntime",
     outputs: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """What an independent child says of the model; see `_bare.py`.
+    """Figures of the model from an independent child process; see `_bare.py`.
 
     Args:
         path: The model.
         plan: Its inputs; each is filled with its lowest value.
-        warmup_ns: Time of runs before the ones that count.
-        sampling_ns: Time of runs that count; there are two at least.
+        warmup_ns: Duration of the warm-up runs, which do not count.
+        sampling_ns: Duration of the runs that count; at least two runs.
         cgroup: A cgroup for the child to move into and to read.
         environment: Variables on top of the inherited ones, MALLOC_* left out.
         engine: A key of its `ENGINES`.

@@ -3,11 +3,11 @@
 Both run in turns: the steady pass and a bare child with the same allocator setting, then the plain
 pass and a bare loop. A figure of memory agrees within 3 % or 2 MiB, the median of the ratios of
 time within 3 %. The exit code is 1 if a figure does not agree. Other work on the machine slows
-both, but never the same: then processor time says more than wall time.
+both processes, but not equally. Then processor time is more reliable than wall time.
 
     python -m benchmarks.engine_agreement [--engine NAME] [--pairs N] MODEL...
 
-A model is a file or a name of the zoo. On a machine with other work, times need many pairs.
+A model is a file or a name of the zoo. Use many pairs to compare times on a busy machine.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def constant(plan: InputPlan) -> InputPlan:
 
 
 def print_memory(name: str, passes: Passes, plan: InputPlan) -> bool:
-    """Prints each figure of memory, median of several pairs; whether all agree."""
+    """Prints each memory figure, the median of several pairs; returns whether all agree."""
     pairs = alternate(
         MEMORY_PAIR_COUNT, partial(tool_memory, passes, plan), partial(bare_memory, passes, plan)
     )
@@ -116,7 +116,7 @@ def print_memory(name: str, passes: Passes, plan: InputPlan) -> bool:
 
 
 def print_time(name: str, passes: Passes, plan: InputPlan, pair_count: int) -> bool:
-    """Prints the median ratios of wall time and of processor time; whether both agree."""
+    """Prints the median ratios of wall and processor time; returns whether both agree."""
     pairs = alternate(
         pair_count, partial(tool_times, passes, plan), partial(bare_times, passes, plan)
     )

@@ -2,8 +2,8 @@
 
     python -m benchmarks.html_pages
 
-The models are the recorded ones of the zoo, with other names where there are more. Opening ends
-when the page is loaded, its tables are made, and the plots that are in view are drawn.
+The models are the recorded ones of the zoo, repeated with other names for larger pages. Opening
+ends when the page is loaded, its tables are made, and the plots that are in view are drawn.
 """
 
 from __future__ import annotations

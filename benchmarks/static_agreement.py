@@ -3,7 +3,7 @@
     python -m benchmarks.static_agreement [--minutes N] FOLDER...
 
 Takes the models below each FOLDER and those of the zoo. Measured profiles are kept in the cache
-folder of the tool, so a second call goes on where the first one ended. Two verdicts agree if they
+folder of the tool, so a second call continues after the first one. Two verdicts agree if they
 are the same, or if one of them is `undecided`.
 """
 
@@ -53,7 +53,7 @@ def models(folders: list[str]) -> Iterator[Path]:
 
 
 def measured(path: Path, deadline: float) -> Profile | None:
-    """The kept profile of a model, else one that is measured now; None if time is over."""
+    """The cached profile of a model, else one measured now; None if the time limit is over."""
     status = path.stat()
     key = hashlib.sha256(repr((str(path.resolve()), status.st_size)).encode()).hexdigest()[:24]
     kept = cache_dir() / "static_agreement" / f"{key}.json"
@@ -69,7 +69,7 @@ def measured(path: Path, deadline: float) -> Profile | None:
 
 
 def pairs(folders: list[str], deadline: float, failed: Counter[str]) -> Iterator[Pair]:
-    """Models that can be read and run; the others are counted."""
+    """Models that can be read and run. Models that fail are only counted."""
     for path in models(folders):
         try:
             static = read_static_profile(path, MeasureOptions())
@@ -89,7 +89,7 @@ def pairs(folders: list[str], deadline: float, failed: Counter[str]) -> Iterator
 
 
 def main() -> None:
-    """Print how many verdicts agree per device, and those that do not."""
+    """Print how many verdicts agree per device, and the verdicts that differ."""
     arguments = sys.argv[1:]
     minutes = 60.0
     if arguments[:1] == ["--minutes"]:

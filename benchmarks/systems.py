@@ -4,8 +4,8 @@
     python -m benchmarks.systems --again     # measure everything again
     python -m benchmarks.systems --render    # write the page only, from what is recorded
 
-The page depends on nothing but the recorded files in `profiles/systems/`, the device files and
-the code, so that a test can write it again and compare.
+The page depends only on the recorded files in `profiles/systems/`, the device files and the
+code. So a test can write the page again and compare.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ SYSTEMS: Final = {system.id: system for document in DOCUMENTS for system in docu
 ENGINES: Final = ("onnxruntime", "openvino", "mnn")
 OF_ENGINES: Final = "wespeaker"
 FITTED: Final = "sentence"
-# Phones, and the target of a run in milliseconds beside that of memory.
+# Phones with a time target in milliseconds, in addition to the memory target.
 FITS: Final[tuple[tuple[str, int | None], ...]] = (
     ("budget_g85_4gb", None),
     ("budget_g85_4gb", 100),
@@ -57,7 +57,7 @@ FITS: Final[tuple[tuple[str, int | None], ...]] = (
 
 
 def main() -> None:
-    """Records unless told to render only, then writes the page."""
+    """Records the systems, except with --render, then writes the page."""
     if sys.argv[1:] != ["--render"]:
         RECORDED.mkdir(exist_ok=True)
         for name, record in recorders().items():

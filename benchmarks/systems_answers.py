@@ -1,4 +1,4 @@
-"""Which answers do the recorded systems give? What the page and its claims are made of."""
+"""Which answers do the recorded systems give? The page and its claims use these answers."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Answers:
 
     @property
     def slow_systems(self) -> list[str]:
-        """Titles of systems whose time here is part of their projection."""
+        """Titles of systems whose projection uses their time on this machine."""
         device = find_device("rpi_4b", self._catalogue)
         found = []
         for each in self.systems.values():
@@ -129,7 +129,7 @@ def figure_values(comparison: Comparison, name: FigureName) -> tuple[int | None,
 
 
 def difference_of(comparison: Comparison, name: FigureName, recipe: str) -> FigureDifference:
-    """A figure of a changed form against that of the model as it is, the reference."""
+    """A figure of a changed form, compared with the unchanged model (the reference)."""
     figure = next(each for each in comparison.figures if each.name == name)
     recipes = [each.workload.recipe for each in comparison.subjects]
     assert recipes[0] == "as-is"
@@ -139,7 +139,7 @@ def difference_of(comparison: Comparison, name: FigureName, recipe: str) -> Figu
 
 
 def engine_differences(comparison: Comparison) -> dict[str, FigureDifference]:
-    """Time of each engine after the first one, against that of the first one."""
+    """Time of each other engine, compared with the time of the first engine."""
     figure = next(each for each in comparison.figures if each.name == "latency")
     return {
         str(subject.workload.engine): difference
@@ -154,7 +154,7 @@ def recipe_of(comparison: Comparison, label: str) -> str:
 
 
 def reason_parts(found: DeviceAssessment) -> list[str]:
-    """Parts that keep a device from `fits` and `tight`."""
+    """Figures because of which the verdict is not `fits` or `tight`."""
     return [
         _PART_WORDS.get(each.part, each.part) for each in found.reasons if each.verdict not in _GOOD
     ]

@@ -37,7 +37,6 @@ from feasibility.units import (
 Outcome: TypeAlias = Literal[
     "agrees", "**contradicts**", "in part", "not seen here", "not measured"
 ]
-_EVERY: Final = (*PHONE_IDS, *BOARD_IDS)
 _CLEAR_RATIO: Final = 1.5
 # Cosine similarity of outputs that are close.
 _SIMILAR: Final = 0.99

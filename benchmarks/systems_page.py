@@ -33,7 +33,7 @@ from feasibility.units import (
 )
 
 _NONE: Final = "-"
-# From this factor on, an error is no percentage.
+# An error of at least this factor is shown as a factor, not as a percentage.
 _MANY_TIMES: Final = 3.0
 
 _INTRODUCTION: Final = """\
@@ -150,7 +150,7 @@ def _figure_table(answered: AnsweredDocument) -> Iterator[str]:
 
 
 def _misses(figures: Sequence[AnsweredFigure]) -> Iterator[str]:
-    """Why published figures are outside the interval, equal reasons once."""
+    """Why published figures are outside the interval; each reason is listed once."""
     reasons: dict[str, list[str]] = {}
     for figure in figures:
         if figure.is_inside is False:
@@ -328,7 +328,7 @@ def _fits(answers: Answers) -> Iterator[str]:
 
 
 def _shown(fit: Fit) -> Iterator[FitCandidate]:
-    """The model as it is, and the changed one that was chosen or comes nearest."""
+    """The unchanged model, and the changed model that was chosen or is nearest to the targets."""
     yield fit.baseline
     changed = fit.chosen or fit.nearest
     if changed is not None and changed.changes:

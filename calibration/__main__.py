@@ -66,7 +66,7 @@ def main() -> None:
 def fit_all(
     rows: FitRows, held_out: HeldOut, written_on: str
 ) -> tuple[Coefficients, tuple[Miss, ...]]:
-    """The coefficients from all rows, and the misses of rows left out that give the intervals."""
+    """The coefficients from all rows, and the errors on held-out rows, which set the intervals."""
     cpu = fit_cpu(rows.floats)
     covariance = error_covariance(rows, held_out)
     misses = held_out_misses(rows, held_out, covariance)

@@ -1,4 +1,4 @@
-"""How much larger is the error if the formula lacks one of its parts?"""
+"""How much larger is the error of the formula without one of its parts?"""
 
 from __future__ import annotations
 

@@ -40,12 +40,13 @@ your own measurements, a file with the columns of `profiles/published.csv`.
 * **In interval**: share of the rows inside the 80 % interval. The rows of all other chips set the
   width of the interval.
 * **Transformer**: more than half of the operations are matrix products.
-* **Formula without**: error of the formula without one of its parts; "nothing": the whole formula.
-  For this table, the chips were left out in six groups, so the errors are larger. Parts: rates of
-  core families and of runtimes; operations per activation; cycles to dispatch a layer, and more for
-  several threads; room of the memory bus for threads, and more on computers; newer builds; factors
-  from similar models, and more of them under some circumstances.
-* Parts and parameters of the fit were chosen by these errors, so the errors are too low.
+* **Formula without**: error of the formula without one of its parts; "nothing" means the whole
+  formula. For this table, the chips were left out in six groups, so the errors are larger. Parts:
+  rates of core families and of runtimes; operations per activation; cycles to dispatch a layer,
+  with extra cycles for several threads; the loss of speed of further threads, because cores share
+  caches and memory bus, and a smaller loss on computers; newer builds; factors from similar models,
+  with extra factors for several threads, fp16 and newer builds.
+* We chose the parts and parameters of the fit by these errors, so the errors are too low.
   [scoring.md](scoring.md#the-interval) states by how much for three parameters.
 * A time is the fastest run if the table states it. Otherwise it is the mean.
 """

@@ -16,7 +16,7 @@ from feasibility.predict.validation.cases import Case
 
 
 def incidence(keys: Sequence[object], columns: Sequence[object]) -> Vector:
-    """1 where the key of a row is that of a column, else 0."""
+    """1 where the key of the row equals the key of the column, else 0."""
     return np.array([[float(key == column) for column in columns] for key in keys]).reshape(
         len(keys), len(columns)
     )

@@ -2,8 +2,8 @@
 
 A mixed model of the logarithm of the time: the formula of `predict.latency.cpu_formula`, plus an
 offset for each device with one build of a runtime, for the same with several threads, and for each
-model. The offsets of devices keep a device with many rows from counting as many devices; they are
-discarded. Those of models are kept, because similar models have similar ones.
+model. With its offset, a device with many rows does not count as many devices; these offsets are
+discarded. The offsets of models are kept, because similar models have similar offsets.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from feasibility.predict.validation.cases import Case
 
 
 class Spreads(NamedTuple):
-    """Spreads of priors that were chosen by the error on devices left out.
+    """Spreads of priors, chosen by the error on held-out devices.
 
     `calibration/nested_choice.py` chooses them again without each group of chips.
 
@@ -73,7 +73,7 @@ RUNTIME_RATES: Final = (
 )  # fmt: skip
 _FIXED: Final = 1e-6
 # Parts of the formula that can be left out, and the values of their coefficients without them.
-# A name with a dot at its end is that of all coefficients that begin with it.
+# A name that ends with a dot means all coefficients whose names begin with it.
 PARTS: Final[Mapping[str, Mapping[str, float]]] = {
     "core families": {"family_rate.": 1.0},
     "runtime rates": {f"{kind}.": 1.0 for kind in RUNTIME_RATES[1:]},
@@ -110,7 +110,7 @@ class _Problem:
         self.work = work_arrays(cases)
         self.cores = core_arrays(cases)
         self.is_runtime = incidence(self.names, self.runtimes)
-        # A rate on work that no row of the runtime has stays at 1.
+        # If no row of the runtime has a kind of work, the rate for this kind stays at 1.
         everywhere = np.ones(len(cases))
         self.rates = [
             (kind, runtime)

@@ -43,7 +43,7 @@ _GPU_PRIORS: Final[Mapping[str, tuple[float, float]]] = {
 def fit_int8(cases: Sequence[Case], floats: Sequence[Case], fit: CpuFit) -> Mapping[str, float]:
     """Factors on the time in fp32, by the names of `int8_effects`.
 
-    The time in fp32 is that of the same table if it has the model, else projected.
+    The fp32 time comes from the same table if the table has the model; otherwise it is projected.
     """
     measured = {_table_entry(case): case.row.seconds for case in floats if not case.is_half}
     ratios = np.log(

@@ -32,10 +32,10 @@ from feasibility.predict.validation.rows_report import (
 )
 from feasibility.records.accuracy import Accuracy, AccuracyLine
 
-# Share of the rows that a width covers. Errors on one chip are alike, so `CONFIDENCE` of the rows
-# of another chip are inside only if the share is larger.
+# Share of the rows that a width covers. Errors on one chip are similar. So this share must be
+# larger than `CONFIDENCE`, so that `CONFIDENCE` of the rows of another chip are inside.
 LEVEL: Final = CONFIDENCE + 0.03
-# Rows from which a kind of device or a runtime has a width of its own.
+# With at least this many rows, a kind of device or a runtime has its own width.
 ENOUGH_ROWS: Final = 20
 # What was left out of the fit, and the group of its misses.
 _LABELS: Final = {"chip": "cpu", "architecture": "other model", "runtime": "other runtime"}
@@ -81,7 +81,7 @@ def held_out_report(
     """The report on the published rows, each projected by a fit that did not see it."""
     held = inside(misses)
     lines = list(accuracy_lines("all", held))
-    # A kind of device, a runtime and a network have the interval of all rows.
+    # Kinds of devices and runtimes widen the interval (`widths`); a network does not.
     direct = [pair for pair in held if pair[0].group.startswith("cpu, ")]
     for scope in SCOPES:
         lines += accuracy_lines(scope, direct)
@@ -144,7 +144,7 @@ def widths(misses: Iterable[Miss]) -> tuple[Mapping[str, float], Mapping[str, fl
 
 
 def _thin_runtimes(misses: Iterable[Miss]) -> frozenset[str]:
-    """Runtimes measured on few chips; they have the width of runtimes left out of the fit."""
+    """Runtimes measured on few chips; they get the width of runtimes unseen by the fit."""
     pairs = {
         (miss.case.row.runtime, miss.case.chip) for miss in misses if miss.group.startswith("cpu, ")
     }
@@ -170,7 +170,7 @@ def _deviation(miss: Miss, widenings: Mapping[str, float]) -> float:
 
 
 def inside(misses: Iterable[Miss]) -> list[tuple[Miss, bool]]:
-    """Each with whether it is inside the interval that the rows of all other chips give."""
+    """Each miss, and whether it is inside the interval from the rows of all other chips."""
     members = tuple(misses)
     found = []
     for chip in dict.fromkeys(miss.case.chip for miss in members):

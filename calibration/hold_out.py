@@ -1,7 +1,7 @@
 """Which times do fits project for rows that they did not see?
 
-Rows of one chip (architecture, runtime) are left out of the fit together. The results stand in
-`profiles/held_out.csv`, so that anyone can check them.
+All rows of one chip (architecture, runtime) are left out of the fit together. The results are
+in `profiles/held_out.csv`, so that anyone can check them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from feasibility.predict.validation.published_work import network_name, read_net
 HELD_OUT_FILE: Final = "held_out.csv"
 LEFT_OUT: Final = ("chip", "architecture", "runtime", "int8 chip", "gpu chip")
 
-# Seconds that were projected for every row, by what the fits did not see.
+# Projected seconds for every row, grouped by what the fits did not see.
 HeldOut: TypeAlias = Mapping[str, Sequence[float]]
 Project: TypeAlias = Callable[[Sequence[Case], Sequence[Case]], Sequence[float]]
 

@@ -11,7 +11,7 @@ from calibration.robust_fit import Vector
 
 
 def as_coefficients(names: Iterable[str], logarithms: Vector) -> dict[str, Any]:
-    """One table for each group of names; each value is an array that fits one for every row.
+    """One table for each group of names; each value is an array with one element per row.
 
     `logarithms` has the parameters along its last axis.
     """

@@ -12,7 +12,7 @@ Vector: TypeAlias = NDArray[np.float64]
 
 _STEP: Final = 1e-4
 _MOST_ROUNDS: Final = 60
-# Steps end when they lower the cost, which is a negative logarithm of a probability, by less.
+# Steps end when they lower the cost by less than this. The cost is a negative log probability.
 _LEAST_GAIN: Final = 0.003
 _SMALLEST_STEP: Final = 1e-6
 

@@ -1,4 +1,4 @@
-"""Which functions does Python code call? Those of the command line, with records as results.
+"""Which functions does Python code call? The commands of the tool, which return records here.
 
 Nothing is printed. `feasibility.__all__` lists what is public; docs/python.md explains it.
 """
@@ -41,10 +41,10 @@ class ModelProto(Protocol):
 
     @property
     def graph(self) -> Any:
-        """Its graph, which has a name."""
+        """Graph of the model, which has a name."""
 
     def SerializeToString(self) -> bytes:  # noqa: N802
-        """Its bytes."""
+        """The model as the bytes of an ONNX file."""
 
 
 Model: TypeAlias = str | os.PathLike[str] | ModelProto
@@ -66,7 +66,7 @@ def inspect(model: Model, **options: Any) -> ModelFacts:
 
     Raises:
         ModelError: The model cannot be read.
-        InputError: A dim does not exist, or has no possible size.
+        InputError: A dim does not exist, or no size is possible for it.
     """
     with _Files() as files:
         return files.without_folder(_INSPECT(options, model=files.path(model)))
@@ -171,14 +171,16 @@ class _Files(contextlib.AbstractContextManager["_Files"]):
         if self._folder is None:
             folder = tempfile.TemporaryDirectory(prefix="feasibility-api-")
             self._folder = Path(self._stack.enter_context(folder))
-        # A folder of its own keeps the name of a model that has the name of another one.
+        # Two models can have the same name, so each file is in its own folder.
         self._count += 1
         name = _NOT_IN_A_NAME.sub("_", model.graph.name).strip("._") or "model"
         path = self._folder / str(self._count) / f"{name[:80]}.onnx"
         path.parent.mkdir()
+        from google.protobuf.message import EncodeError  # type: ignore[import-untyped]
+
         try:
             path.write_bytes(model.SerializeToString())
-        except ValueError as error:
+        except (EncodeError, ValueError) as error:
             raise ModelError(
                 f"Cannot use the model {name!r} in memory",
                 "a model of more than 2 GiB cannot be written as one file",
@@ -187,7 +189,7 @@ class _Files(contextlib.AbstractContextManager["_Files"]):
         return path
 
     def paths_and_profiles(self, models: Sequence[Model | Profile]) -> list[Path | Profile]:
-        """The same for each model that is not a profile."""
+        """The path of each model; profiles are unchanged."""
         return [each if isinstance(each, Profile) else self.path(each) for each in models]
 
     def without_folder(self, record: RecordT) -> RecordT:

@@ -27,5 +27,5 @@ class CalledPackage(ModuleType):
 
 
 def make_callable(name: str) -> None:
-    """Gives the package of this name the function of the API that has the same name."""
+    """Makes the package of this name callable: a call runs the API function of the same name."""
     sys.modules[name].__class__ = CalledPackage

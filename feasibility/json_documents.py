@@ -123,7 +123,7 @@ def read_any_document(path: Path, record_types: Sequence[type[msgspec.Struct]]) 
     except (msgspec.DecodeError, UnicodeDecodeError):
         found = ""
     kind = found.rpartition("/")[0]
-    # Without an exact match: the type of another version, or any type, whose reader has the error.
+    # Without an exact match: the type of another version, else any; decoding raises the error.
     near = (each for tag, each in by_tag.items() if kind and tag.startswith(f"{kind}/"))
     wanted = by_tag.get(found) or next(near, None)
     if wanted is None and found:
@@ -137,9 +137,9 @@ def read_any_document(path: Path, record_types: Sequence[type[msgspec.Struct]]) 
 
 
 def is_document_of_this_tool(path: Path, name: str | None = None) -> bool:
-    """Whether a JSON file names a schema of this tool, with a name that of this document.
+    """Whether a JSON file has a schema of this tool; with a name, the schema of that document.
 
-    Without a name it is true for a file that does not exist.
+    Without a name, the result is true for a file that does not exist.
     """
     try:
         if path.stat().st_size > _MAX_DOCUMENT_BYTES:

@@ -1,8 +1,8 @@
 """Which types has msgspec prepared? It prepares a type when it first reads one.
 
 Two threads that do this at the same time crash the process, because one uses the description of
-a type that the other has not finished (observed with msgspec 0.22). So it is done under a lock. A
-fork waits for the lock, because it would copy an unfinished description.
+a type that the other has not finished (observed with msgspec 0.22). So types are prepared under a
+lock. A fork waits for the lock, because otherwise it could copy an unfinished description.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which calls differ between operating systems? Each is here once, with what replaces it."""
+"""Which calls differ between operating systems? This module has each call and its replacement."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from feasibility.errors import HostError
 
 _NAMES: Final = {"Darwin": "macOS"}
 _POSIX_MODULES: Final = frozenset({"fcntl", "grp", "pwd", "resource", "termios"})
-# Windows opens files as text without its own flag, and has none of the others.
+# Only Windows has O_BINARY; without it, files open as text. It lacks the POSIX flags.
 _READ_FLAGS: Final = ("O_RDONLY", "O_CLOEXEC", "O_NONBLOCK", "O_NOCTTY", "O_BINARY")
 READ_FLAGS: Final = sum(getattr(os, name, 0) for name in _READ_FLAGS)
 """Flags that open a file for reading without waiting for a FIFO's writer."""
 
-# Other systems have a fork, too, but their own libraries do not survive it.
+# Other systems have fork too, but their system libraries may fail after it.
 CAN_FORK: Final = sys.platform == "linux"
 
 
 def usable_core_count() -> int:
-    """Cores that this process may use; where the system does not say, all cores."""
+    """Number of cores that this process may use; all cores if the system does not report it."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -36,11 +36,11 @@ def _seek_and_read(descriptor: int, size: int, position: int) -> bytes:
 
 
 read_at: Final[Callable[[int, int, int], bytes]] = getattr(os, "pread", _seek_and_read)
-"""Bytes of an open file: descriptor, highest number of bytes, position."""
+"""Reads from an open file; arguments: descriptor, maximum number of bytes, position."""
 
 
 def require_linux(what: str) -> None:
-    """Refuses to go on where measuring is not possible.
+    """Fails on systems where measuring is not possible.
 
     Raises:
         HostError: This system is not Linux.
@@ -51,11 +51,13 @@ def require_linux(what: str) -> None:
 
 def missing_call(error: Exception) -> HostError | None:
     """The error for a module or call that this system does not have; None for other errors."""
+    missing = ""
     if isinstance(error, ModuleNotFoundError) and error.name in _POSIX_MODULES:
         missing = error.name
-    elif isinstance(error, AttributeError) and error.obj in (os, select, signal):
-        missing = f"{error.obj.__name__}.{error.name}"
-    else:
+    elif isinstance(error, AttributeError):
+        modules = (each for each in (os, select, signal) if each is error.obj)
+        missing = next((f"{each.__name__}.{error.name}" for each in modules), "")
+    if not missing:
         return None
     return _needs_linux("Cannot do this", f"it needs `{missing}`, which this system does not have")
 

@@ -48,7 +48,7 @@ def shorten(text: str, limit: int) -> str:
 
 
 def limited(items: Sequence[str], limit: int, noun: str = "") -> str:
-    """Items joined by commas, the rest only counted: `a, b and 3 more nodes`."""
+    """The first items joined by commas, and the number of the others: `a, b and 3 more nodes`."""
     shown, rest = ", ".join(items[:limit]), len(items) - limit
     return f"{shown} and {rest} more {noun}".rstrip() if rest > 0 else shown
 

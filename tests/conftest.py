@@ -40,7 +40,7 @@ def plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def few_children() -> Iterator[None]:
-    """A range of memory is measured with the fewest children; more would only make it surer."""
+    """Measure a range of memory with as few children as possible; more only add precision."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("feasibility.measure.default_allocator_range._TIME_NS", 0)
         yield
@@ -59,7 +59,7 @@ def nothing_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
 def zoo_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Architectures, each built by the first test that needs it.
 
-    They take a gigabyte, which pytest would keep for three sessions.
+    They take 1 GB on disk, which pytest would otherwise keep for three sessions.
     """
     path = tmp_path_factory.mktemp("zoo")
     yield path

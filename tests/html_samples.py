@@ -66,7 +66,7 @@ def with_names(record: Any, hostile: str) -> Any:
 
     def changed(value: Any, key: str) -> Any:
         if isinstance(value, ComparedFigure):
-            return value  # its name is one of a fixed list
+            return value  # its name comes from a fixed list
         if isinstance(value, msgspec.Struct):
             fields = {each: getattr(value, each) for each in value.__struct_fields__}
             return replace(value, **{each: changed(old, each) for each, old in fields.items()})
@@ -134,5 +134,5 @@ def read_page(page: bytes) -> Page:
 
 
 def source_hash(text: str) -> str:
-    """How a policy names a text."""
+    """The hash of a text as a Content-Security-Policy contains it."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -1,7 +1,7 @@
 """Starts Python programs in which this machine looks like one with another operating system.
 
-Modules and calls that the other system lacks are taken away in every Python process, and so are
-/proc and /sys. What third-party libraries need was imported before.
+Modules and calls that the other system does not have are removed in every Python process, and so
+are /proc and /sys. Everything that third-party libraries need is imported before.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ platform.system = lambda: SYSTEM
 def run_on(
     system: str, folder: Path, *arguments: object, cwd: Path
 ) -> subprocess.CompletedProcess[str]:
-    """What Python does with these arguments; the files that prepare it are in `folder`."""
+    """Runs Python with these arguments; `folder` gets the files that simulate the other system."""
     folder.mkdir(exist_ok=True)
     (folder / "sitecustomize.py").write_text(_START)
     root = Path(__file__).parents[1]

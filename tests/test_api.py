@@ -61,7 +61,7 @@ def test_every_public_name_exists_and_is_documented() -> None:
 
 @pytest.mark.parametrize("name", ["inspect", "measure", "check", "fit", "compare"])
 def test_a_function_has_the_options_of_its_command(name: str) -> None:
-    """All of them, except those that say where the report goes or how the command ends."""
+    """All options, except those for the destination of the report and for the exit code."""
     module = __import__(f"feasibility.commands.{name}", fromlist=[name])
     command = inspect.signature(with_groups_expanded(getattr(module, name)))
     # `fit` writes files into a folder; other commands write their document into a file.

@@ -76,7 +76,7 @@ def test_changes_that_exclude_each_other_are_refused(text: str, why: str) -> Non
 
 
 def test_a_change_brings_what_it_includes() -> None:
-    """A packed file is loaded with the optimizer off, as the one that it includes."""
+    """A packed file is loaded with the optimizer off, like the optimised file that it includes."""
     assert changes_named("prepacked-offline") == (
         "prepacked-offline",
         "optimised-offline",
@@ -157,7 +157,7 @@ def test_the_command_measures_all_forms_in_turns(
         (("a.onnx", "--changes", "as-is,fp16", "--engines", "openvino"), "both"),
     ],
 )
-def test_what_cannot_be_compared_is_said(
+def test_what_cannot_be_compared_is_an_error(
     cli: Callable[..., Result], arguments: tuple[str, ...], why: str
 ) -> None:
     found = cli("compare", *arguments)

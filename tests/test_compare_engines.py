@@ -209,7 +209,7 @@ def test_an_engine_that_fails_is_noted_and_the_others_go_on(
 def test_an_engine_that_crashes_in_the_rounds_is_noted(
     tmp_path: Path, fake: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It loses its figures, outputs included; without another engine, its error is raised."""
+    """It has no figures and no outputs then. If no other engine is left, its error is raised."""
     fake()
 
     def crash(models: Any, _: Any, on_failure: Any) -> int:
@@ -234,7 +234,7 @@ def test_a_conversion_is_compared_with_the_outputs_that_are_known(
     monkeypatch: pytest.MonkeyPatch,
     reference: EngineName,
 ) -> None:
-    """Of ONNX Runtime only, because conversions are always checked against it."""
+    """Only with outputs of ONNX Runtime, because conversions are always checked against it."""
     fake()
     known: list[EngineOutputs | None] = []
 

@@ -203,7 +203,7 @@ def test_each_round_begins_with_the_next_model() -> None:
 
 
 def test_a_model_that_fails_in_a_round_is_left_out_of_the_next() -> None:
-    """The others go on; without a place for the error, and for the reference, it is raised."""
+    """The others continue. Without `on_failure`, or if the reference fails, the error is raised."""
     error = ModelError("Cannot run 'b'", "it crashed", "do not")
 
     class Crashing(FakeModel):

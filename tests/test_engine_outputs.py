@@ -174,7 +174,7 @@ def test_other_inputs_are_not_shortened(tmp_path: Path, given: InputSpec) -> Non
 
 
 def test_outputs_that_prove_nothing_are_an_error_for_every_engine(tmp_path: Path) -> None:
-    """Also for the second one, when outputs of the reference are known."""
+    """Also for the second engine, when the outputs of the reference are known."""
     broken = Engine(lambda _: np.full((1, 3), np.nan, np.float32))
     check = check_of(broken, tmp_path)
     for _ in range(2):

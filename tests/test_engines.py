@@ -98,7 +98,7 @@ def test_an_engine_is_followed_by_its_other_ways(
 def test_other_engines_are_those_that_are_installed_and_read_the_file(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each once, in its usual way; the usual engine of the format is no other one."""
+    """Each engine once, in its usual variant; without the usual engine of the format."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name != "openvino" or None)
     assert other_engines("onnx") == ("mnn",)
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: True)
@@ -110,7 +110,7 @@ def test_other_engines_are_those_that_are_installed_and_read_the_file(
 def test_check_names_the_command_for_other_engines(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """With --details, if one is installed; nothing is said of saved figures."""
+    """With --details, if another engine is installed; not for saved figures."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: True)
     (model,) = json.loads(cli("check", "m.onnx", "--json", "-q").out)["models"]
     assert model["other_engines"] == ["openvino", "mnn"]

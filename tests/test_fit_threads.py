@@ -169,7 +169,7 @@ def test_the_same_arithmetic_comes_first(bench: Any) -> None:
 
 
 def test_nodes_stay_in_float_with_threads_too(bench: Any) -> None:
-    """The drift that is judged is the one of these files."""
+    """The drift is measured with exactly these files."""
     found = bench(FitTargets(latency_ratio=0.35, drift_ratio=0.1))
     late = found.candidate("int8-dynamic", ratio=0.5, drift=DRIFT, float_nodes=("mm0",))
     assert len(offered(found, late)) == 1

@@ -185,7 +185,7 @@ def test_the_library_is_the_published_one() -> None:
 
 @pytest.mark.parametrize("name", ["page.css", "page.js", "chart.LICENSE.md"])
 def test_own_files_cannot_end_their_element(name: str) -> None:
-    """A hash is of the text that a browser reads: no carriage return, no end tag."""
+    """The hash must match the text that a browser reads: no carriage return, no end tag."""
     text = asset(name)
     assert re.findall(r"\r|</|<!--", text) == []
 

@@ -516,7 +516,7 @@ def test_ai_hub_by_runtime(tmp_path: Path) -> None:
     ],
 )
 def test_figures_of_another_runtime_have_no_engine(runtime: str, engine: str | None) -> None:
-    """Reports name the runtime as the program does; `check` projects with ONNX Runtime then."""
+    """Reports use the program's name for the runtime; then `check` projects with ONNX Runtime."""
     profile = imported_profile("tool", Latency(median_ns=1), (), runtime=runtime)
     assert profile.workload.engine == engine
     path = Path("report.json")

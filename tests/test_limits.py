@@ -97,7 +97,7 @@ class FakeKernel:
 
 
 def is_alive(pid: int) -> bool:
-    """False for a process that was killed, also before its parent asks for its status."""
+    """False for a killed process, even before its parent reads its exit status."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:

@@ -108,7 +108,7 @@ def test_a_converter_that_crashes_or_runs_for_ever_is_one_clear_error(
 
 
 def test_errors_have_the_name_of_the_model(cli: Cli, tmp_path: Path) -> None:
-    """Not that of the converted file, in a folder that nobody knows."""
+    """Not the name of the converted file, which is in a temporary folder."""
     spec = InputSpec(name="x", dtype="float64", shape=(1, 4))
     model = tiny_models.identity(tmp_path / "model.onnx", spec)
     found = cli("measure", model, "--engine", "mnn", *QUICK)
@@ -139,7 +139,7 @@ def test_the_reference_may_be_converted(
 def test_the_converter_leaves_nothing_in_the_folder_of_the_user(
     cli: Cli, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It keeps weights in a file of the current folder, also if it is ended; and odd names work."""
+    """It writes weights to the current folder, even if it is killed. Unusual names work too."""
     here = tmp_path / "here"
     here.mkdir()
     odd = model.rename(tmp_path / "model[1].onnx")

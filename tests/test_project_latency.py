@@ -74,7 +74,7 @@ def test_resnet_on_a_raspberry_pi_4() -> None:
 
 
 def test_the_interval_is_that_of_rows_left_out_of_the_fit() -> None:
-    """Its width is that of its kind of device and runtime; one without rows is never seen."""
+    """The width depends on kind of device and runtime; a runtime without rows counts as unseen."""
     k = shipped_coefficients()
     one = project_latency(resnet101(), board(), threads=1, runtime="ncnn")
     expected = k.spreads["cpu, one thread"] ** doubt(board(), "ncnn", k.widenings)
@@ -87,8 +87,8 @@ def test_the_interval_is_that_of_rows_left_out_of_the_fit() -> None:
     assert "because there are few published times of this runtime." in said(unseen)
 
 
-def test_an_unlike_model_and_estimated_work_are_less_sure() -> None:
-    """A tree is like no published network, and its efficiency is an estimate."""
+def test_a_dissimilar_model_and_estimated_work_have_wider_intervals() -> None:
+    """A tree ensemble is not similar to any published network; its efficiency is an estimate."""
     model = replace(resnet101().model, flops_by_class={"tree": 10**9}, moved_bytes_by_class={})
     found = project_latency(replace(resnet101(), model=model, latency=None), board(), threads=1)
     usual = project_latency(resnet101(), board(), threads=1)

@@ -269,7 +269,7 @@ def test_a_command_that_cannot_read_a_model_says_so(
     assert "hint: " in result.err
 
 
-# Rooms whose code runs in the fork, and the modules that lead to it.
+# Packages whose code runs in the fork, and the modules that call it.
 IN_FORK = ("graph", "ort_memory", "facts", "model_file.skeleton", "rewrite.forked")
 FRONT = {
     "facts.answer_request",

@@ -1,4 +1,4 @@
-"""Budget limits of models that are not run: modelled memory answers, or the report says so."""
+"""Budget limits without a run: modelled memory decides, or the report says `not checked`."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def test_the_table_names_networks_and_devices_that_exist() -> None:
 
 
 def test_figures_are_those_of_the_published_table() -> None:
-    """profiles/published.csv has the same documents, typed in by another hand."""
+    """profiles/published.csv has figures of the same documents, entered independently."""
     with (profiles_dir() / "published.csv").open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "seed"]
     assert len(rows) == 20

@@ -174,7 +174,7 @@ def test_a_truncated_file_is_a_clear_error() -> None:
 @pytest.mark.parametrize("count", [50, pytest.param(300, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", [KWS, VWW, RESNET, EMBEDDING, DTLN, ULTRAFACE])
 def test_changed_bytes_end_in_facts_or_an_error(tmp_path: Path, name: str, count: int) -> None:
-    """Damaged files, the bytes of weights left out: they say nothing."""
+    """Damaged files. Bytes of weights are not changed, because they do not affect the facts."""
     content = (CORPUS / name).read_bytes()
     with open_model(CORPUS / name) as file:
         weights = [extent for each in tflite_weights(file) for extent in each.extents]

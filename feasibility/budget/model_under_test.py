@@ -129,7 +129,7 @@ class ModelUnderTest:
     def _reading(self) -> ModelReading:
         return read_model(self.path, dims=self.workload.dims, hash_file=False)
 
-    @property
+    @functools.cached_property
     def static_profile(self) -> Profile:
         """The profile of the model without running it."""
         return static_profile(self._reading)

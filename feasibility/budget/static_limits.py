@@ -1,8 +1,7 @@
-"""Does a model that is not run keep a limit? Only modelled memory and facts of the file can say."""
+"""Is a model within its limits if it is not run? Checked by modelled memory and file facts."""
 
 from __future__ import annotations
 
-import platform
 from typing import Final
 
 from msgspec.structs import replace
@@ -14,7 +13,7 @@ from feasibility.budget.parse_limit import Limit
 from feasibility.predict.projected_memory import Phases, Range, from_graph, modelled_on
 from feasibility.records.budget import BudgetLine, Metric, Snapshot
 from feasibility.records.profile import ProfiledModel
-from feasibility.records.shared_fields import ISA_ALIASES
+from feasibility.runners.host import this_isa
 from feasibility.text import safe_text
 from feasibility.units import format_bytes_range
 
@@ -22,17 +21,16 @@ NOT_CHECKED: Final = "not checked, because --static runs nothing"
 
 
 def limits_isa(baseline: Snapshot | None) -> str:
-    """Instruction set that memory limits are for: that of the baseline, else of this machine."""
+    """Instruction set of the memory limits: from the baseline, else from this machine."""
     if baseline is not None and baseline.conditions is not None:
         return baseline.conditions.arch
-    machine = platform.machine().lower()
-    return ISA_ALIASES.get(machine, machine)
+    return this_isa()
 
 
 def static_line(metric: Metric, limit: Limit, model: ProfiledModel, isa: str) -> BudgetLine:
-    """The line about a limit that would need a run: modelled memory decides absolute limits.
+    """The line about a limit that normally needs a run; modelled memory decides absolute limits.
 
-    The limit is kept or broken if the whole interval of the modelled figure is on one side.
+    The limit passes or fails if the whole interval of the modelled figure is on one side of it.
     """
     bound = limit.value if limit.kind == "absolute" else None
     if limit.kind == "device":
@@ -67,7 +65,7 @@ def not_checked(line: BudgetLine) -> BudgetLine:
 
 
 def _figure(metric: Metric, phases: Phases) -> Range | None:
-    """The modelled figure that a metric is about; None if memory is not modelled so."""
+    """The modelled figure for a metric; None if the model of memory has no such figure."""
     modelled: dict[Metric, Range] = {
         "peak": phases.peak,
         "load_peak": phases.load,

@@ -1,4 +1,4 @@
-"""What is the assessment of several models? A failure of one does not stop the others."""
+"""How are several models assessed? If one fails, the others are still assessed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Question:
 
 
 def assess_models(models: Sequence[Path | Profile], question: Question, watch: Watch) -> Assessment:
-    """Assessment of all models, in their order; `watch` hears of those that fail.
+    """Assessment of all models, in their order; failures are reported to `watch`.
 
     Raises:
         Exception: What `watch.failed` raises.

@@ -145,10 +145,10 @@ def assessment_of(
     measuring: MeasuringOptions,
     watch: Watch,
 ) -> Assessment:
-    """The assessment of models, of saved answers and of profiles.
+    """The assessment of models, saved assessments and profiles.
 
     Raises:
-        FeasibilityError: An option has no meaning, or contradicts another one.
+        FeasibilityError: An option is invalid, or contradicts another option.
         Exception: What `watch.failed` raises about one model.
     """
     if static:

@@ -119,7 +119,6 @@ def read_requirements(
         parse_runtime,
     )
     from feasibility.decide.requirements import Requirements
-    from feasibility.predict.projected_latency import DEFAULT_RUNTIME
     from feasibility.units import parse_bytes, parse_duration_ns
 
     link = None if network.network is None else parse_network(network.network)
@@ -136,8 +135,7 @@ def read_requirements(
         is_private=network.private,
         prices_microusd=parse_prices(tuple(network.price or ())),
         threads=places.threads,
-        runtime=DEFAULT_RUNTIME if places.runtime is None else parse_runtime(places.runtime),
-        is_runtime_asked=places.runtime is not None,
+        runtime=None if places.runtime is None else parse_runtime(places.runtime),
     )
 
 

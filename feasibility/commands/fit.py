@@ -116,7 +116,7 @@ class FolderOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitReportOptions:
-    """Where the answer goes, and how much the report shows."""
+    """Where the result is written, and how much the report shows."""
 
     heading: ClassVar = OUTPUT
 
@@ -144,10 +144,10 @@ def fit(
 ) -> int:
     """Find the smallest change with which a model meets its targets.
 
-    A candidate is the model with a set of changes. Candidates with other settings run first, then
-    those with other files, with merged weights and with other arithmetic, until one meets the
-    targets. A candidate whose modelled memory is too high does not run. Exit code 1: none meets
-    the targets.
+    A candidate is the model with a set of changes. Candidates run in this order: other settings,
+    other files, merged weights, other arithmetic. The search ends when a candidate meets the
+    targets. A candidate whose modelled memory is too high does not run. Exit code 1: no candidate
+    meets the targets.
     """
     with open_outputs(None, out.html, force=folder.force) as files:
         answer, was_interrupted = fit_of(
@@ -184,7 +184,7 @@ def fit_of(
     folder: FolderOptions,
     progress_of: ProgressOf = no_progress_of,
 ) -> tuple[Fit, bool]:
-    """The answer, its files written if a folder is given; true if Ctrl-C ended the search."""
+    """The result, and whether Ctrl-C ended the search; writes files if a folder is given."""
     options = measure_options(inputs, MeasuringOptions(timeout=timeout), threads)
     wanted = _wanted(targets, search)
     from msgspec.structs import replace

@@ -1,6 +1,6 @@
 """How do keyword arguments of the Python API become options of a command?
 
-The names, types, limits and descriptions are those of the options, which are written once.
+Names, types, limits and descriptions come from the options, so they are written only once.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class KeywordOption(NamedTuple):
 class Job(Generic[ResultT]):
     """A function that takes groups of options, called with keyword arguments instead.
 
-    A keyword has no underscore at its end, unlike a parameter such as `input_`.
+    The keyword of a parameter such as `input_` is `input`, without the underscore.
     """
 
     def __init__(self, function: Callable[..., ResultT]) -> None:
@@ -59,7 +59,7 @@ class Job(Generic[ResultT]):
         Raises:
             TypeError: A keyword is not an option.
             UsageError: A value has the wrong type, or is outside the limits of the option.
-            HostError: This system lacks a call that is needed.
+            HostError: A system call is needed that this system does not have.
         """
         for name in given:
             if name not in self.options:
@@ -145,21 +145,25 @@ def _whole(value: object) -> int | None:
 
 
 def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and value is not True else None
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
 def _text(value: object) -> str | None:
     """A text; numbers are written out, as `rate=5`."""
     if isinstance(value, (str, os.PathLike)):
         return os.fspath(value)
+    whole = _whole(value)
+    if whole is not None:
+        return str(whole)
     number = _number(value)
-    return None if number is None else f"{number:g}"
+    return None if number is None else str(number)
 
 
 def _texts(value: object) -> list[str] | None:
     """Texts from one text, several, or a mapping: `dim={"batch": 4}` is `--dim batch=4`."""
     if isinstance(value, Mapping):
-        value = [f"{name}={_text(each)}" for name, each in value.items()]
+        pairs = [(name, _text(each)) for name, each in value.items()]
+        value = [None if text is None else f"{name}={text}" for name, text in pairs]
     elif isinstance(value, (str, os.PathLike)) or not isinstance(value, Iterable):
         value = [value]
     texts = [_text(each) for each in value]

@@ -92,7 +92,7 @@ class SectionedCommand(TyperCommand):
 
 
 class _Names(dict[str, Any]):
-    """Names in annotations; those that are imported for type checkers only stand for any type."""
+    """Names in annotations; a name that only type checkers import means any type."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(vars(builtins) | getattr(function, "__globals__", {}))

@@ -149,20 +149,20 @@ def print_result(
     output: Outputs | None = None,
 ) -> None:
     """Write the files, then print the document or the report on stdout."""
-    files = output or Outputs()
-    if files.page is not None:
-        from feasibility.render.html.page import render_page
-
-        files.page.write(render_page([record]))
+    files, document = output or Outputs(), b""
     if files.document is not None or as_json:
         from feasibility.json_documents import encode
 
         document = encode(record)
-        if files.document is not None:
-            files.document.write(document)
-        if as_json:
-            write_bytes(document)
-            return
+    if files.document is not None:
+        files.document.write(document)
+    if files.page is not None:
+        from feasibility.render.html.page import render_page
+
+        files.page.write(render_page([record]))
+    if as_json:
+        write_bytes(document)
+        return
     from feasibility.render.terminal.layout import print_report
 
     print_report(stdout_console(), report())

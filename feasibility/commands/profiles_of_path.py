@@ -48,9 +48,9 @@ def measure_on(
 def profiles_of(
     asked: Path | Profile, devices: Sequence[Device], source: ProfileSource, progress_of: ProgressOf
 ) -> tuple[tuple[Profile, tuple[Profile, ...]], ...]:
-    """The profile of each model at a path, with those of other instruction sets for their memory.
+    """The profile of each model at a path, with profiles of other instruction sets for memory.
 
-    A model is one; a saved assessment has one per model. A profile stands for itself.
+    A model file gives one profile, a saved assessment one per model. A profile is used unchanged.
     """
     on, options = source.on, source.options
     if not isinstance(asked, Path):
@@ -88,9 +88,9 @@ def profiles_of(
 
 
 def _with_emulations(profile: Profile) -> tuple[Profile, tuple[Profile, ...]]:
-    """A profile with those that were saved of the same model under emulation.
+    """A profile, with the saved profiles of the same model under emulation.
 
-    A profile of a model that was not run stays alone: it must not depend on this machine.
+    A profile of a model that was not run gets no others: it must not depend on this machine.
     """
     from feasibility.measure.saved_emulations import saved_emulations
 
@@ -98,7 +98,7 @@ def _with_emulations(profile: Profile) -> tuple[Profile, tuple[Profile, ...]]:
 
 
 def _require_projectable(path: Path, profile: Profile) -> None:
-    """Fails for figures of an engine for which there are no projections.
+    """Refuses figures of an engine without projections.
 
     Raises:
         UsageError: An engine without projections ran the model.

@@ -36,10 +36,10 @@ def _raise(error: Exception) -> NoReturn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
-    """What hears of the work on several models; by default nothing, and errors are raised.
+    """Receives events of the work on several models. By default, it ignores them and raises errors.
 
     Args:
-        failed: Called with what stopped one model; returns it as an error of this tool.
+        failed: Called with the exception of a failed model; returns it as an error of this tool.
         assessed: Called with each model that is done.
     """
 

@@ -48,7 +48,7 @@ def with_proofs(
     """The assessment with one run under the memory limit of each device.
 
     Devices whose models run in GPU memory, and devices without a limit, are left out. If a
-    limit cannot be enforced, `watch` hears of it and the assessment stays as it was.
+    limit cannot be enforced, `watch` receives the error and the assessment is unchanged.
     """
     on_gpu = {device.id for device in devices if device.runs_on == "gpu"}
     limits = {

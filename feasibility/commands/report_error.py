@@ -33,7 +33,7 @@ def report_message(kind: str, message: str, hint: str = "") -> None:
 
 
 def bug_error(error: Exception) -> FeasibilityError:
-    """The error for an unexpected exception: a call that this system lacks, else a bug here."""
+    """The error for an unexpected exception: a call missing on this system, or a bug."""
     missing = missing_call(error)
     if missing is not None:
         missing.__cause__ = error

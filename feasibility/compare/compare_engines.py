@@ -134,7 +134,7 @@ def _drift_of(
     options: MeasureOptions,
     conversion: ConvertedModel | None,
 ) -> Drift:
-    """Outputs of an engine against those of the reference; a conversion was checked already."""
+    """Drift from the reference; if that is ONNX Runtime, the conversion computed it before."""
     if conversion is not None and check.passes.engine.is_onnxruntime:
         return conversion.conversion.drift
     return check.checked(passes_over(loaded, options))
@@ -152,7 +152,7 @@ def _require_two(engines: Sequence[EngineName]) -> None:
 def _known_precision(
     reading: ModelReading, options: MeasureOptions, models: Sequence[ModelInTurn]
 ) -> str | None:
-    """The type that an engine chooses itself, if it was measured in this type already."""
+    """The type that an engine chooses by itself, if it was already measured in this type."""
     passes = passes_over(reading, options)
     known = {
         model.profile.workload.precision

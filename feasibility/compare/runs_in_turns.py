@@ -32,9 +32,9 @@ _MEMORY: Final[tuple[FigureName, ...]] = ("load_peak", "resident", "inference_pe
 
 @dataclass(slots=True, eq=False)
 class ModelInTurn:
-    """A model with the inputs that its profile was measured with, and its further figures.
+    """A model with the inputs of its profile, and its other figures.
 
-    `drift` is that of its outputs from those of the reference, if they were compared before.
+    `drift`: difference between its outputs and the reference's, if they were compared before.
     """
 
     reading: ModelReading
@@ -82,14 +82,14 @@ def measure_in_turns(
 ) -> int:
     """Rounds of one process per model until their times are compared; the number of rounds.
 
-    The first model is the reference. Each round begins with the next model, so that none is
+    The first model is the reference. Each round begins with the next model, so that no model is
     always first.
 
     Args:
         models: At least two.
         on_round: Called with the number of each round.
-        on_failure: Called with a model that fails, and its error; the others go on. None: raise
-            the error.
+        on_failure: Called with a model that fails, and its error; the other models continue. None:
+            raise the error.
 
     Raises:
         FeasibilityError: The reference fails, or another model without `on_failure`.

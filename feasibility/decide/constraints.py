@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from feasibility.decide.requirements import Requirements, for_engine
+from feasibility.decide.requirements import Requirements, runtime_for
 from feasibility.decide.score import (
     SCORE_CHANGES,
     SCORE_FULL,
@@ -178,12 +178,12 @@ def judge_operators(profile: Profile, device: Device, requirements: Requirements
     if missing:
         is_x86_only = all(map(_is_x86_only, missing))
         code: ReasonCode = "operators-x86-only" if is_x86_only else "operators-missing"
-        lacking = for_engine(Requirements(), profile.workload.engine).runtime
+        lacking = runtime_for(profile)
         return ruled_out("operators", code, operators=missing, runtime=lacking)
-    runtime = runtime_on(device, requirements.runtime)
+    runtime = runtime_on(device, runtime_for(profile, requirements.runtime))
     if runtime != DEFAULT_RUNTIME:
         return met("operators", "operators-not-checked", runtime=runtime)
-    # A model that ran here has no operator that is missing, even if its file does not list them.
+    # A model that ran here has no missing operators, even if its file does not list operators.
     has_run = not profile.source and profile.method != "projected"
     is_known = profile.model.node_count is not None or has_run
     return met("operators", "operators-available" if is_known else "not-known")

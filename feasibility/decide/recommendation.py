@@ -10,7 +10,7 @@ from feasibility.decide.cloud_request import assumed_network, with_network
 from feasibility.decide.compare_devices import compare_places
 from feasibility.decide.constraints import SERVER
 from feasibility.decide.energy_and_cost import by_price
-from feasibility.decide.requirements import Requirements, for_engine
+from feasibility.decide.requirements import Requirements, runtime_for
 from feasibility.decide.score import verdict_rank
 from feasibility.decide.settle_undecided import settling_actions
 from feasibility.decide.verdict import NO_REQUIREMENTS, assess_place
@@ -38,7 +38,7 @@ def assess_model(
     `emulated` is the same model measured under emulation of other instruction sets, for the
     memory of devices with these.
     """
-    requirements = for_engine(with_network(requirements, devices), profile.workload.engine)
+    requirements = with_network(requirements, devices)
     places = [
         assess_place(profile, device, requirements, _closest(device, emulated))
         for device in devices
@@ -54,7 +54,7 @@ def assess_model(
     )
     return ModelAssessment(
         profile=profile,
-        runtime=requirements.runtime,
+        runtime=runtime_for(profile, requirements.runtime),
         threads=requirements.threads,
         devices=found,
         placement=placement,

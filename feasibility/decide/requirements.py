@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from feasibility.predict.projected_latency import DEFAULT_RUNTIME
 from feasibility.records.device import Role
 from feasibility.records.intervals import Network
-from feasibility.records.workload import PROJECTED_AS, EngineName
+from feasibility.records.profile import Profile
+from feasibility.records.workload import PROJECTED_AS
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +21,8 @@ class Requirements:
         memory_budget_bytes: Limit of the model and its runtime.
         storage_budget_bytes: Limit of the model's files on local devices.
         threads: Threads on the device's CPU; None for the best number up to four.
-        runtime: What runs the model there, a key of `RUNTIME_NAMES`.
-        is_runtime_asked: False if the engine of the profile may replace it.
+        runtime: What runs the model there, a key of `RUNTIME_NAMES`; None for the runtime that
+            belongs to the engine of the profile.
         rate_per_s: Inferences per second to keep up with.
         realtime_ns: Signal that one inference covers.
         upload_bytes: Bytes that one request sends; None for the raw tensors.
@@ -34,8 +35,7 @@ class Requirements:
     storage_budget_bytes: int | None = None
     role: Role | None = None
     threads: int | None = None
-    runtime: str = DEFAULT_RUNTIME
-    is_runtime_asked: bool = False
+    runtime: str | None = None
     rate_per_s: float | None = None
     realtime_ns: int | None = None
     upload_bytes: int | None = None
@@ -45,9 +45,8 @@ class Requirements:
     prices_microusd: Mapping[str, int] = field(default_factory=dict)
 
 
-def for_engine(requirements: Requirements, engine: EngineName | None) -> Requirements:
-    """The requirements, with the runtime that belongs to an engine if the user asked for none."""
-    if requirements.is_runtime_asked:
-        return requirements
-    runtime = DEFAULT_RUNTIME if engine is None else PROJECTED_AS.get(engine, DEFAULT_RUNTIME)
-    return replace(requirements, runtime=runtime)
+def runtime_for(profile: Profile, asked: str | None = None) -> str:
+    """Key in `RUNTIME_NAMES`: the runtime asked for, else that of the engine of the profile."""
+    engine = profile.workload.engine
+    usual = DEFAULT_RUNTIME if engine is None else PROJECTED_AS.get(engine, DEFAULT_RUNTIME)
+    return asked or usual

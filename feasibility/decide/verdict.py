@@ -21,16 +21,17 @@ from feasibility.decide.constraints import (
 )
 from feasibility.decide.energy_and_cost import inference_energy
 from feasibility.decide.memory_changes import sufficient_change
-from feasibility.decide.requirements import Requirements
+from feasibility.decide.requirements import Requirements, runtime_for
 from feasibility.decide.score import weakest
 from feasibility.predict.latency.cpu_cores import unknown_cores
 from feasibility.predict.latency.measured_rates import is_same_machine
-from feasibility.predict.projected_latency import DEFAULT_RUNTIME, RUNTIME_NAMES, project_latency
+from feasibility.predict.projected_latency import RUNTIME_NAMES, project_latency
 from feasibility.predict.projected_memory import peaks_while_loading, project_memory
 from feasibility.records.assessment import DeviceAssessment, Storage
 from feasibility.records.device import Device
 from feasibility.records.intervals import DurationInterval
 from feasibility.records.profile import Profile
+from feasibility.records.workload import PROJECTED_AS
 from feasibility.units import SECOND_NS
 
 NO_REQUIREMENTS: Final = Requirements()
@@ -134,8 +135,9 @@ def _measured_latency(
     workload = profile.workload
     if requirements.threads not in (None, workload.threads):
         return None
-    asked = RUNTIME_NAMES.get(requirements.runtime, requirements.runtime)
-    if requirements.runtime != DEFAULT_RUNTIME and asked not in workload.runtime:
+    asked = requirements.runtime
+    ran = None if workload.engine is None else PROJECTED_AS.get(workload.engine)
+    if asked and asked != ran and RUNTIME_NAMES.get(asked, asked) not in workload.runtime:
         return None
     return DurationInterval(
         low_ns=latency.median_ns if latency.min_ns is None else latency.min_ns,
@@ -152,7 +154,10 @@ def _projected_latency(
 ) -> DurationInterval:
     """Latency there, with the cores that the projection was never fitted to."""
     found = project_latency(
-        profile, device, threads=requirements.threads, runtime=requirements.runtime
+        profile,
+        device,
+        threads=requirements.threads,
+        runtime=runtime_for(profile, requirements.runtime),
     )
     if device.runs_on == "gpu" or device.measured is not None:
         return found

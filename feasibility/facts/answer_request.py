@@ -1,4 +1,4 @@
-"""What does a reader process do with a request? Every way of reading leads here."""
+"""What does a reader process do with a request? All ways to read a model use this module."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from feasibility.records.model_reading import ModelReading, ReadRequest
 
 
 def answer(request: ReadRequest, file: ModelFile) -> ModelReading | tuple[str, ...]:
-    """What was asked of an open model file."""
+    """The answer to a request about an open model file."""
     from feasibility.facts.model_facts import locations_of, reading_of
 
     if request.only_locations:

@@ -87,7 +87,7 @@ def read_model(
 
 
 def prepare_for_several() -> None:
-    """Imports here what each fork would import anew; for one model that costs nothing.
+    """Imports in this process what each fork would import again; costs nothing for one model.
 
     Call it before threads read models: a process that is forked while another thread imports a
     module may wait for that module forever.

@@ -36,7 +36,7 @@ RecordT = TypeVar("RecordT")
 
 _PAGE_BYTES: Final = resource.getpagesize()
 _CHUNK_BYTES: Final = 1024 * 1024
-# A process that another thread forks meanwhile would keep the end of the pipe open.
+# If another thread forked now, its process would keep this end of the pipe open.
 _FORKING: Final = threading.Lock()
 
 
@@ -75,7 +75,7 @@ def in_reader_process(
     try:
         with _FORKING:
             receiving, sending = os.pipe()
-            # No handler of this process may run in the fork, nor between fork and clean-up.
+            # No signal handler may run in the fork, or between the fork and its clean-up.
             mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
             try:
                 process_id = _fork(what)
@@ -108,8 +108,8 @@ def _fork(what: str) -> int:
         try:
             process_id = os.fork()
             if process_id == 0:
-                # What the parent has left to the garbage collector is not removed here: the
-                # destructor of a library's object may wait for a thread, which a fork lacks.
+                # The fork does not collect the parent's garbage: the destructor of a library's
+                # object may wait for a thread that does not exist in the fork.
                 gc.freeze()
         except OSError as error:
             hint = "close other programs and try again"

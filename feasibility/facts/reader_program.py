@@ -17,10 +17,10 @@ from feasibility.records.model_reading import ModelReading, ReadRequest
 def main() -> None:
     """Answer one request."""
     request = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=ReadRequest)
-    # What libraries print must not get into the reply.
+    # The output of libraries must not become part of the reply.
     with os.fdopen(os.dup(1), "wb") as reply, open(os.devnull, "w") as nothing:  # noqa: PTH123
         os.dup2(nothing.fileno(), 1)
-        # The parent may be gone. This timer needs neither Python's lock nor the parent.
+        # The parent may have ended. This timer works without the parent and without Python's lock.
         faulthandler.dump_traceback_later(request.timeout_s, exit=True, file=nothing)
         os.environ["OPENBLAS_NUM_THREADS"] = "1"
         reply.write(outcome(lambda: _answer(request)))

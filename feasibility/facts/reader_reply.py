@@ -1,4 +1,4 @@
-"""How does a reader process answer, and which error follows from its end?"""
+"""How does a reader process answer, and which error is raised if it fails?"""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from feasibility.units import GIB, format_bytes
 RecordT = TypeVar("RecordT")
 
 READ_TIMEOUT_S: Final = 60.0
-# Real models take under a second and 200 MiB, those of a gigabyte too.
+# Real models, even of a gigabyte, take less than a second and less than 200 MiB.
 MEMORY_BYTES: Final = 4 * GIB
 MAX_REPLY_BYTES: Final = GIB
 EXPORT_AGAIN: Final = "the file is damaged or hostile; export the model again"
@@ -28,7 +28,7 @@ _ERROR_KINDS: Final = {kind.__name__: kind for kind in FeasibilityError.__subcla
 
 
 class _SentError(msgspec.Struct):
-    """An exception on its way to the parent; the last three fields are those of our own."""
+    """An exception sent to the parent; only errors of this tool use the last three fields."""
 
     kind: str
     trace: str

@@ -37,10 +37,10 @@ def in_spawned_reader(
     """The answer to a request, read by a new process.
 
     Args:
-        request: What to read, and the seconds after which the process is ended.
+        request: What to read, and the time limit of the process in seconds.
         kind: Type of the answer.
         what: First part of the messages of errors, for example "Cannot read model 'a.onnx'".
-        meanwhile: What this process does before it waits.
+        meanwhile: Called in this process before it waits.
 
     Raises:
         FeasibilityError: The one that was raised in the process.

@@ -165,8 +165,8 @@ def _notices(
             code="custom-operators",
             message=f"no standard build of LiteRT has the operators {_named(custom)}",
             hint="operators that begin with Flex need a runtime with TensorFlow's operators, "
-            "others a runtime that contains them; feasibility loads no library that a model "
-            "requests",
+            "other operators need a runtime that contains them; feasibility does not load "
+            "operator libraries for a model",
         )
     others = model.signature_graphs - {0}
     if others:

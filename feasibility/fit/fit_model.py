@@ -112,7 +112,7 @@ def fit_model(
 def _baseline(
     path: Path, options: MeasureOptions, wanted: FitOptions
 ) -> tuple[CandidateRuns, Measured]:
-    """Runs of the model as it is, with inputs that it runs with, and its figures."""
+    """Runs of the unchanged model with inputs that work, and its figures."""
     reading = read_to_run(path, options, all_changes=True)
     # Settings apply to ONNX Runtime's own format too.
     require_onnx(
@@ -305,7 +305,7 @@ def _seeded_warning(chosen: FitCandidate | None, workshop: CandidateWorkshop) ->
 
 
 def _not_emulated_warning(device: Device | None, arch: str) -> tuple[Notice, ...]:
-    """That an emulator would measure memory for the device, if it is not installed."""
+    """A notice that an emulator can measure memory for the device, if it is not installed."""
     if device is None or device.isa != ISA or arch == ISA or can_emulate(device):
         return ()
     return (

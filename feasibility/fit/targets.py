@@ -143,7 +143,7 @@ def _point(candidate: FitCandidate) -> tuple[float, ...]:
     return (
         figures.peak_bytes,
         figures.floor_bytes or 0,
-        # Not compared in turns: counts as slower than any other, so that it beats nothing by it.
+        # Not compared in turns: counts as the slowest, so that its time is never an advantage.
         math.inf if figures.latency_ratio is None else figures.latency_ratio,
         figures.file_bytes or 0,
         0.0 if drift is None else drift.relative_ratio,

@@ -151,7 +151,7 @@ class CandidateWorkshop:
         return dataclasses.replace(self.original, variant=variant, changes=changes)
 
     def runs_of(self, candidate: FitCandidate) -> CandidateRuns:
-        """Runs of a candidate with its own nodes in float; later ones may have left others."""
+        """Runs of a candidate with its own nodes in float; a later one may have changed them."""
         if not candidate.changes:
             return self.original
         self.files.leave_in_float(candidate.float_nodes)

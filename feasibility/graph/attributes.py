@@ -27,7 +27,7 @@ def int_of(attributes: Attributes, name: str, default: int) -> int:
 
 
 def float_of(attributes: Attributes, name: str, default: float) -> float:
-    """Value of a number with a fraction."""
+    """Value of a floating-point attribute."""
     found = _of_type(attributes, name, AttributeProto.FLOAT)
     return default if found is None else found.f
 

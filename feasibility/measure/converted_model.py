@@ -95,7 +95,7 @@ def _outputs_here(
 def _convert(
     reading: ModelReading, options: MeasureOptions, before: Passes, target: Path
 ) -> list[Converted]:
-    """Folds constants with ONNX Runtime, then converts; what both processes needed."""
+    """Folds constants with ONNX Runtime, then converts; returns time and memory of both."""
     folded = target.with_name("folded.onnx")
     try:
         steps = [before.finished(before.convert(folded))]

@@ -42,7 +42,7 @@ def read_to_run(path: Path, options: MeasureOptions, *, all_changes: bool = Fals
 def read_for(
     plan: InputPlan, reading: ModelReading, options: MeasureOptions, *, all_changes: bool = False
 ) -> ModelReading:
-    """The model with this plan only; read again if its dims are not those of the reading."""
+    """The model with this plan only; read again if its dims differ from those of the reading."""
     if plan.dims != reading.facts.dims:
         options = dataclasses.replace(options, dims=plan.dims)
         reading = read_to_run(reading.path, options, all_changes=all_changes)

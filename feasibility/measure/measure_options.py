@@ -18,7 +18,7 @@ Progress: TypeAlias = Callable[[int, int, str], None]
 """Called with the number of finished steps, the number of all steps, and the current step."""
 
 ProgressOf: TypeAlias = Callable[[str], AbstractContextManager[Progress]]
-"""Gives the progress of the work on a subject, for example a model by its name."""
+"""Returns the progress display for a subject, for example the name of a model."""
 
 DEFAULT_TIMEOUT_S: Final = 60.0
 

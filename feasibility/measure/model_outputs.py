@@ -27,7 +27,7 @@ class ModelOutputs(NamedTuple):
     def named(self, names: Sequence[str]) -> Outputs:
         """Outputs under these names, in order.
 
-        Further ones, and those whose name an earlier one has, keep their position as name.
+        Outputs without a name here, and outputs with a repeated name, get their position as name.
         """
         found: dict[str, Array] = {}
         for position, array in self.by_position.items():

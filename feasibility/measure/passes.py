@@ -88,7 +88,7 @@ def names_of_outputs(reading: ModelReading) -> tuple[str, ...]:
 
 
 def passes_over(reading: ModelReading, options: MeasureOptions) -> Passes:
-    """As `local_passes`, for a model that was read; errors have the name in its facts."""
+    """Like `local_passes`, for a model that was read; errors use the name in its facts."""
     return _passes(reading, options, engine_for(reading.facts.format, options), LocalSession())
 
 
@@ -111,8 +111,8 @@ def engine_for(
     """The engine that the options name, or the usual one for a format.
 
     Raises:
-        UsageError: It does not read the format, or is not in the emulator.
-        HostError: It is not installed here, where it is to run.
+        UsageError: The engine does not read the format, or is not in the emulator.
+        HostError: The engine must run on this machine, but is not installed.
     """
     engine = options.engine or usual_engine(form)
     require_format(engine, form)
@@ -209,7 +209,7 @@ class Passes:
             warmup_count=done.warmup_count,
             run_count=len(done.samples_ns),
             runtime=f"{self.engine.title} {versions.get(self.engine.package, '')}".strip(),
-            engine=self.options.engine or "onnxruntime",
+            engine=self.options.engine,
             precision=result.sent(Loaded).precision,
             provider=self.options.provider_name,
             recipe=self.options.recipe,

@@ -14,6 +14,7 @@ from feasibility.measure.profiled_model import profiled_model
 from feasibility.records.model_reading import ModelReading
 from feasibility.records.profile import Host, Profile
 from feasibility.records.workload import InputPlan, Workload
+from feasibility.runners.engines import usual_engine
 
 _NO_HOST = Host(cpu="", arch="", core_count=None, memory_bytes=None, os="", python="")
 
@@ -38,7 +39,7 @@ def read_static_profile(path: Path, options: MeasureOptions) -> Profile:
 
 
 def static_profile(reading: ModelReading) -> Profile:
-    """The profile of a model from what its file says: without a machine, memory and latency.
+    """The profile of a model from its file alone, without machine, memory and latency.
 
     Projections use the modelled memory and the work of its first input plan.
     """
@@ -55,7 +56,7 @@ def static_profile(reading: ModelReading) -> Profile:
             dims=plan.dims,
             inputs=plan.inputs,
             assumptions=plan.assumptions,
-            engine="litert" if facts.format == "tflite" else "onnxruntime",
+            engine=usual_engine(facts.format),
         ),
         warnings=facts.warnings,
     )

@@ -77,7 +77,7 @@ class TfliteTensor:
         elem_type: `TensorProto.DataType`; 0 if ONNX has no such type.
         signature: Its shape, -1 for open dims.
         values: Its values, if it is a short constant of integers.
-        data: Its data in the file or beside it; None for what is computed or given.
+        data: Its data in the file or in a file beside it; None for inputs and computed tensors.
     """
 
     name: str

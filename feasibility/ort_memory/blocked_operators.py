@@ -1,6 +1,6 @@
 """Which operators work on channel blocks, besides convolutions?
 
-Source: as of `graph_to_steps.py`.
+Source: the same as in `graph_to_steps.py`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def enters_blocks(node: TypedNode, blocks: Blocks) -> bool:
 
 
 def stays_in_blocks(node: TypedNode, usage: Usage, blocks: Blocks, *, all_blocked: bool) -> bool:
-    """Whether a node whose first input is in blocks reads it so; `all_blocked`: as all inputs."""
+    """Whether a node reads its first input in blocks; `all_blocked`: all its inputs are."""
     if blocks.size_bytes(node.output()) is None:
         return False
     match node.op_type:

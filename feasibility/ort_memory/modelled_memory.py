@@ -211,7 +211,7 @@ def _in_arena(events: tuple[Event, ...], packed: tuple[int, ...], *, has_pattern
     _give_back(_run(events, arena), arena)
     if has_pattern:
         arena.take("all activations", pattern_bytes(events))
-    # Also without a pattern: the free chunks are others than at first.
+    # Also without a pattern, because the free chunks differ from those of the first run.
     _give_back(_run(events, arena, in_one_block=has_pattern), arena)
     return arena.resident_bytes - loaded_bytes
 
@@ -219,8 +219,8 @@ def _in_arena(events: tuple[Event, ...], packed: tuple[int, ...], *, has_pattern
 def _run(events: tuple[Event, ...], arena: Arena, *, in_one_block: bool = False) -> list[str]:
     """One run. Returns the values that the caller gets.
 
-    The first run allocates each value. With all activations in one block, later runs allocate
-    workspaces and what is not planned, beside the block.
+    The first run allocates each value. Later runs have all planned activations in one block; they
+    allocate workspaces and unplanned values outside this block.
     """
     kept: list[str] = []
     for event in events:

@@ -60,7 +60,7 @@ class Step(NamedTuple):
 
     @property
     def makes_results(self) -> bool:
-        """Whether it runs a body that allocates its results."""
+        """Whether the step runs a body that allocates its own results."""
         return self.op_type in _WITH_BODIES
 
 

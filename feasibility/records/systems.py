@@ -1,6 +1,6 @@
 """What did others measure by hand, and what do we find for the same systems?
 
-The documents that made this tool necessary state these figures. Nothing here is saved as JSON.
+The figures are from the documents that are the reason for this tool. No record here is saved.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ class SystemsDocument(Record, frozen=True, kw_only=True):
 
     Args:
         source: Where it is published; says so if that is not known.
-        hardware: What was measured on, in the words of the document.
-        assumed: What the document does not state, and what we took instead; may be empty.
+        hardware: The machine of the measurements, in the words of the document.
+        assumed: What the document does not state, and what we assume instead; may be empty.
     """
 
     id: str

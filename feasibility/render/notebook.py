@@ -36,7 +36,7 @@ _REPORTS: Final[dict[type[msgspec.Struct], Callable[[Any], Report]]] = {
 
 
 def show_in_notebooks() -> None:
-    """Makes records show themselves as reports."""
+    """Lets notebooks show records as reports."""
     Shown.views.update({kind: _viewer(report) for kind, report in _REPORTS.items()})
 
 

@@ -97,7 +97,7 @@ def usual_engine(form: ModelFormat) -> EngineName:
 
 
 def other_engines(form: ModelFormat) -> tuple[EngineName, ...]:
-    """Installed engines beside the usual one that read a format, each in its usual way."""
+    """Installed engines that read a format, without the usual engine; each in its usual variant."""
     found: dict[str, EngineName] = {}
     for name, engine in ENGINES.items():
         if form in engine.reads and is_installed(engine):

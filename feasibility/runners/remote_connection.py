@@ -39,9 +39,9 @@ class AgentError(ConnectionEndedError):
 
 
 def agent_code(package: str = ONNX_RUNTIME) -> str:
-    """The agent as one line of Python, without spaces and double quotes that a shell changes.
+    """The agent as one line of Python, without spaces and double quotes, which a shell changes.
 
-    It looks for the package of an engine.
+    The agent looks for the package of an engine.
     """
     script = base64.b64encode(AGENT_SCRIPT.read_bytes()).decode()
     return f"import base64;ENGINE='{package}';exec(base64.b64decode('{script}'))"

@@ -51,7 +51,7 @@ def answered(
                 verdicts=tuple(
                     assess_device(profiles[system.id], device, requirements_of(system))
                     for device in devices
-                    # `fit` finds changes; the verdict is that of the network as it is.
+                    # `fit` finds changes; the verdict here is for the unchanged network.
                     if system.change is None
                 ),
             )
@@ -62,7 +62,7 @@ def answered(
 
 
 def requirements_of(system: System) -> Requirements:
-    """Sound has to be processed as fast as it comes; other systems have the default targets."""
+    """Targets: sound must be processed in real time; other systems have the default targets."""
     return Requirements(latency_budget_ns=system.signal_ns)
 
 

@@ -1,6 +1,6 @@
-"""Which documents state what others measured by hand, and which networks stand for it?
+"""Which documents have hand-made measurements, and which networks represent their systems?
 
-Figures and quotes are those of the documents. A network of the zoo stands for each system.
+Figures and quotes are from the documents. A network of the zoo represents each system.
 """
 
 from __future__ import annotations

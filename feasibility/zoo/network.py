@@ -108,7 +108,7 @@ class Network:
         return name
 
     def scalar(self, name: str, value: float) -> str:
-        """A float32 constant without axes; the network has one of each name.
+        """A float32 scalar constant; the network has only one constant per name.
 
         Raises:
             ValueError: The constant of this name has another value.

@@ -83,7 +83,7 @@ def imported_profile(
 
 
 def _engine_of(runtime: str) -> EngineName | None:
-    """The engine that a runtime and version is; None for one that is no engine here."""
+    """The engine for a runtime and its version; None if this tool has no such engine."""
     name = runtime.lower().replace(" ", "")
     return next((each for each in _ENGINES if name.startswith(each)), None)
 

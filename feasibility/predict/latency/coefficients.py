@@ -20,12 +20,12 @@ from feasibility.predict.latency.gpu_formula import GpuCoefficients
 from feasibility.prepared_types import prepared
 
 FILE: Final = Path(__file__).with_name("coefficients.toml")
-# The runtime with rows from several years of builds.
+# The runtime whose rows have builds from several years.
 YEARLY_RUNTIME: Final = "ncnn"
 REFERENCE_YEAR: Final = 2023.0
 _YEARS_KNOWN: Final = 2.5
-# Models with similar operators correct each other: always, and more under some circumstances,
-# because kernels for several threads, for fp16 and of a later build favour other operators.
+# Models with similar operators correct each other. The correction is larger under some
+# circumstances: kernels for several threads, for fp16 and of later builds favour other operators.
 CIRCUMSTANCES: Final = ("always", "threads", "half", "build")
 
 
@@ -46,8 +46,8 @@ def circumstances(
 ) -> tuple[float, ...]:
     """How much each of `CIRCUMSTANCES` applies; two years of builds count as 1.
 
-    They apply to runtimes with Winograd kernels, which most of such rows are of. The kernels of
-    the others are too different.
+    They apply only to runtimes with Winograd kernels, which have most of these rows. The kernels
+    of other runtimes are too different.
     """
     if runtime not in WINOGRAD_RUNTIMES:
         return (0.0,) * len(CIRCUMSTANCES)
@@ -55,7 +55,7 @@ def circumstances(
 
 
 class CpuFit(Struct, frozen=True):
-    """Everything that CPU rows were fitted with.
+    """All coefficients fitted to CPU rows.
 
     Attributes:
         formula: The formula's coefficients, for a typical runtime.
@@ -76,7 +76,7 @@ class CpuFit(Struct, frozen=True):
     weights: Mapping[str, tuple[float, ...]]
 
     def model_ratio(self, work: Work, amounts: Sequence[float]) -> float:
-        """Correction of the time by models with similar operators; `amounts` of circumstances."""
+        """Factor on the time from similar models; `amounts`: how much each circumstance applies."""
         if not any(amounts):
             return 1.0
         likeness = similarities(operator_point(work), self.points)

@@ -120,7 +120,7 @@ def kernels_of(work: Work, runtime: str) -> Work:
 
 
 def cpu_seconds(work: Work, cores: Cores, k: CpuCoefficients, ratios: Mapping[str, float]) -> float:
-    """Seconds of one inference. A faster core, clock or bus never makes it longer.
+    """Seconds of one inference. A faster core, clock or bus never gives a longer time.
 
     `ratios` are rates of the runtime relative to a typical one: on each kind of work, on
     activations, and of dispatch. A missing one is 1.

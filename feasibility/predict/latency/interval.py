@@ -47,7 +47,7 @@ def doubt(device: Device, runtime: str, widenings: Mapping[str, float]) -> float
 def cpu_width(
     work: Work, device: Device, threads: int, runtime: str, coefficients: Coefficients
 ) -> Width:
-    """The interval in floating point: wider for cases with few published rows."""
+    """The interval for floating-point models: wider for cases with few published rows."""
     spreads, count = coefficients.spreads, thread_group(threads)
     own_doubt = doubt(device, runtime, coefficients.widenings)
     logarithm = math.log(spreads[f"cpu, {count}"]) * own_doubt

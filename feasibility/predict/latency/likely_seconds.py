@@ -72,9 +72,9 @@ def fitted_int8_ratio(work: Work, device: Device, runtime: str, int8: Mapping[st
 
 
 def int8_effects(work: Work, device: Device, runtime: str) -> dict[str, float]:
-    """What changes the time in int8, and how much of it the work has.
+    """What changes the time in int8, and which share of the work each effect applies to.
 
-    That is the instructions for int8 products, the runtime, and the runtime's kernels for these
+    Effects: the instructions for int8 products, the runtime, and the runtime's kernels for these
     instructions. int8 has no Winograd kernels, and transformers quantise between their products.
     """
     unit = integer_unit(device)

@@ -49,7 +49,7 @@ FASTEST_CLUSTER: Final = -1
 # Threads that a row does not state, by its runtime, the text of its cell, and its source; the
 # first match counts. OpenVINO's hint for latency uses the performance cores of one socket,
 # `ProfileModels` of Ultralytics sets eight threads, and the interpreter of TensorFlow Lite has one
-# thread by default. The default of the last is all cores.
+# thread by default. The runtimes in the last pattern use all cores by default.
 _UNSTATED_THREADS: Final = (
     (r"^openvino\|.*latency mode", FASTEST_CLUSTER),
     (r"^onnxruntime\|all \(not stated\).*(ultralytics docs/(en/models|macros)|YOLO11 README)", 8),

@@ -113,7 +113,7 @@ def _variant(work: Work, operations: float, weights: float | None) -> Work:
 
 
 def _transformer(stages: tuple[Stage, ...], operations: float | None) -> Work | None:
-    """Work of all stages. Operations beyond theirs are of the convolutions before them."""
+    """Work of all stages. Other operations belong to the convolutions before the stages."""
     parts = []
     for stage in stages:
         tokens = stage.tokens or _tokens(stage, operations)
@@ -137,9 +137,8 @@ def _transformer(stages: tuple[Stage, ...], operations: float | None) -> Work | 
 def transformer_work(stage: Stage, tokens: float) -> Work:
     """Work of one stage, as `work_of_model` counts it in an export without fused operators.
 
-    Products are those of queries, keys, values and output, of the two feed-forward layers, and of
-    the attention. Activations and other operations are those around them: biases, softmax,
-    residual additions, normalisation and GELU.
+    Products: queries, keys, values and output, the two feed-forward layers, and attention.
+    Activations and other operations: biases, softmax, residual additions, normalisation, GELU.
     """
     width, hidden = stage.width, stage.feed_forward
     span = tokens if stage.span is None else stage.span

@@ -81,8 +81,10 @@ def _assessment_blocks(assessment: Assessment) -> Iterator[Block]:
         remarks = (*filter(None, mark_legend(models)), *common_legend(models))
         tables = (overview_table(models), device_table(models, remarks))
         yield Block(title, "check", (), tables)
-    for model in models:
-        yield _model_block(model, is_one_of_many=is_many)
+    # A page that is too large leaves out its last blocks, so errors come before many models.
+    blocks = (_model_block(model, is_one_of_many=is_many) for model in models)
+    if not is_many:
+        yield from blocks
     if assessment.errors:
         failed = tuple(
             Section(
@@ -93,6 +95,7 @@ def _assessment_blocks(assessment: Assessment) -> Iterator[Block]:
             for each in assessment.errors
         )
         yield Block("models that were not assessed", "check", failed)
+    yield from blocks
 
 
 def _devices_text(models: Iterable[ModelAssessment]) -> str:

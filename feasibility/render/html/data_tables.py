@@ -150,7 +150,7 @@ def _spans(
 
 
 def node_tables(profile: Profile) -> Iterator[DataTable]:
-    """The nodes of the profile, those that take most time first."""
+    """The nodes of the profile, slowest first."""
     operators = sorted(profile.operators, key=per_run_ns, reverse=True)
     if not operators:
         return

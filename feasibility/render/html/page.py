@@ -1,4 +1,4 @@
-"""How do records become one HTML file? Blocks, data and scripts in one page that sends nothing."""
+"""How do records become one HTML file? A page of blocks, data and scripts; it sends nothing."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from functools import cache
+from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
@@ -46,7 +47,8 @@ def render_page(records: Sequence[msgspec.Struct]) -> bytes:
     is_complete = True
     for number, block in enumerate(block for record in records for block in blocks_of(record)):
         body, data = _rendered(block, number)
-        size += len(body.encode()) + len(_json(data).encode())
+        in_navigation = len(escape(block.title).encode()) + 100
+        size += len(body.encode()) + len(_json(data).encode()) + in_navigation
         if parts and size > SIZE_LIMIT_BYTES:
             is_complete = False
             break
@@ -72,12 +74,12 @@ def asset(name: str) -> str:
 
 @cache
 def library_source() -> str:
-    """The plotting library without the address of its source map."""
+    """The plotting library without the URL of its source map."""
     return asset(_LIBRARY).partition("\n//# sourceMappingURL=")[0]
 
 
 def _policy(style: str, scripts: Iterable[str]) -> str:
-    """A Content-Security-Policy that allows these texts and nothing else, no request either."""
+    """A Content-Security-Policy that allows only these scripts and this style, and no requests."""
     sources = " ".join(map(_source_hash, scripts))
     return (
         f"default-src 'none'; script-src {sources}; style-src {_source_hash(style)}; "
@@ -121,7 +123,7 @@ def _table_data(table: DataTable) -> dict[str, Any]:
 
 
 def _cell_data(cell: Cell) -> Any:
-    """Text alone, or text with key, tone and span; what is missing at the end is left out."""
+    """Text alone, or text with key, tone and span; empty fields at the end are left out."""
     values = [cell.text, cell.key, cell.tone if cell.tone != "plain" else None, cell.span]
     while len(values) > 1 and values[-1] is None:
         values.pop()

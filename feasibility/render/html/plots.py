@@ -156,7 +156,7 @@ def significant(value: float) -> float:
 
 
 def thinned(values: Sequence[int], limit: int) -> list[int]:
-    """At most `limit` indexes: of each slice of the values, the index of the largest one."""
+    """At most `limit` indexes: the index of the largest value in each slice of the values."""
     count = len(values)
     if count <= limit:
         return list(range(count))

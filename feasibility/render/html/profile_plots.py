@@ -35,7 +35,7 @@ from feasibility.units import (
 
 _POINT_LIMIT: Final = 400
 _TYPE_LIMIT: Final = 12
-# Fewer runs have no distribution.
+# With fewer runs, no distribution is plotted.
 _LEAST_RUN_COUNT: Final = 20
 # Work is known by class of operators, time by type: types whose name has the word are the class.
 _FAMILIES: Final[tuple[tuple[str, tuple[str, ...], frozenset[OperatorClass]], ...]] = (
@@ -48,7 +48,7 @@ _WHOLE: Final = "whole model"
 
 
 def profile_plots(profile: Profile) -> Iterator[Plot]:
-    """All plots of a profile, as far as it has the figures."""
+    """All plots for which the profile has figures."""
     if profile.timeline is not None and profile.timeline.at_ns:
         yield timeline_plot(profile.timeline)
     if profile.anatomy is not None:
@@ -101,7 +101,7 @@ def timeline_plot(timeline: Timeline) -> Plot:
 
 
 def _peak_series(timeline: Timeline, peak: ArenaPeak, sizes: Scale) -> Iterator[Series]:
-    """The point of the first run with most memory, with the node at which the arena was fullest."""
+    """The point of highest memory in the first run, with the node at the arena's peak."""
     runs = [phase for phase in timeline.phases if phase.name == "first-run"]
     within = [
         index
@@ -169,17 +169,18 @@ def arena_plots(profile: Profile) -> Iterator[Plot]:
 def latency_plots(latency: Latency) -> Iterator[Plot]:
     """The time of each run in order, and the distribution of many runs."""
     samples = latency.samples_ns
+    drawn = thinned(samples, _POINT_LIMIT)
     times = time_scale(samples)
     named = (("median", latency.median_ns), ("p95", latency.p95_ns), ("p99", latency.p99_ns))
     shown = {ns: name for name, ns in reversed(named) if ns is not None}
     yield Plot(
         "time of each run",
         "run",
-        tuple(f"run {number}" for number in range(1, len(samples) + 1)),
-        (times.series("time", "points", samples),),
+        tuple(f"run {index + 1}" for index in drawn),
+        (times.series("time", "points", [samples[index] for index in drawn]),),
         times.axis("time of one run"),
         Axis("run"),
-        places=tuple(float(number) for number in range(1, len(samples) + 1)),
+        places=tuple(float(index + 1) for index in drawn),
         marks=tuple(
             Mark("y", significant(ns / times.factor), f"{name} {format_duration(ns)}")
             for ns, name in shown.items()
@@ -190,7 +191,7 @@ def latency_plots(latency: Latency) -> Iterator[Plot]:
 
 
 def _histogram(samples: Sequence[int]) -> Plot:
-    """How many runs took how long, in as many classes as the root of the number of runs."""
+    """Histogram of the run times; the number of bins is the square root of the number of runs."""
     low, high, count = min(samples), max(samples), math.ceil(math.sqrt(len(samples)))
     ends = [low + (high - low) * index // count for index in range(count + 1)]
     classes = Counter(min((ns - low) * count // (high - low), count - 1) for ns in samples)

@@ -96,7 +96,7 @@ def engine_rows(model: ModelAssessment) -> tuple[Row, ...]:
     """The command that measures the model with other engines, if some are installed here."""
     if not model.other_engines:
         return ()
-    engines = ",".join((model.profile.workload.engine or "", *model.other_engines))
+    engines = ",".join(filter(None, (model.profile.workload.engine, *model.other_engines)))
     path = shlex.quote(name_text(model.profile.model.path, 200))
     text = (
         "another engine may be faster or need less memory on this machine; to measure it, run "

@@ -1,4 +1,4 @@
-"""What does `demo --full` say? Per document what was measured, our figures, and verdicts."""
+"""What does `demo --full` show? Per document: published figures, our figures, verdicts."""
 
 from __future__ import annotations
 

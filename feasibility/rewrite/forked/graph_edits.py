@@ -16,7 +16,7 @@ RUNTIME_DOMAIN: Final = "com.microsoft"
 
 
 def keep_only(entries: Any, is_kept: Callable[[Any], bool]) -> None:
-    """Removes other entries of a repeated field, such as the nodes of a graph."""
+    """Keeps only these entries of a repeated field, such as the nodes of a graph."""
     kept = [each for each in entries if is_kept(each)]
     del entries[:]
     entries.extend(kept)

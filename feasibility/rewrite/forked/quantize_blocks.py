@@ -1,8 +1,8 @@
 """How do weights become small integers with a scale per block?
 
 `MatMul`, `Gemm` and `Gather` with constant float32 weights become `MatMulNBits` and
-`GatherBlockQuantized` of ONNX Runtime. One weight after the other is read, so that a large model
-is never held.
+`GatherBlockQuantized` of ONNX Runtime. Weights are read one at a time, so that a large model is
+never completely in memory.
 Source: the descriptions of both operators in ONNX Runtime 1.31.
 """
 

@@ -6,8 +6,8 @@ imports would count as memory of the model. `feasibility.runners.child_process` 
 this folder with a Python of the machine that is measured. The other modules in this
 folder do not import each other.
 
-An engine runs models. `engine_NAME.py` has these functions, whose first argument is what the
-first or the third one returned:
+An engine runs models. `engine_NAME.py` has these functions. Their first argument is the result
+of `import_library` or of `create_session`:
 
     import_library     the engine's Python package
     library_versions   its name and version

@@ -1,7 +1,7 @@
-"""How is MNN used in the child? An engine: `__main__` says what it offers.
+"""How is MNN used in the child? As an engine: `__main__` lists the functions of engines.
 
-It reads files of its own format, which `convert` writes. Its console script installs packages with
-pip, so the converter is called in its binary module.
+MNN reads files of its own format, which `convert` writes. MNN's console script installs packages
+with pip, so the converter is called in MNN's binary module.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def convert(request: dict[str, Any]) -> None:
     ]  # fmt: skip
     if request["variant"] == "external weights":
         arguments.append("--saveExternalData")
-    # The converter keeps weights in a file of the current folder meanwhile.
+    # During the conversion, the converter keeps weights in a file in the current folder.
     os.chdir(os.path.dirname(request["target_path"]))
     tools.mnnconvert(arguments)
     if not os.path.exists(request["target_path"]):

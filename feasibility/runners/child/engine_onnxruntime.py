@@ -89,7 +89,7 @@ def convert(request: dict[str, Any]) -> None:
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.optimized_model_filepath = request["target_path"]
-    # Other threads would raise the peak with the number of cores.
+    # With several threads, the peak would grow with the number of cores.
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     onnxruntime.InferenceSession(request["model_path"], options, providers=["CPUExecutionProvider"])

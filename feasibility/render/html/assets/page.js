@@ -5,7 +5,7 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const root = document.documentElement;
   root.classList.add("js");
-  // Details are open without a script. Closed first, they are never laid out.
+  // Without a script, details are open. They are closed before the first layout, to save time.
   document.querySelectorAll("details").forEach((each) => { each.open = false; });
 
   const element = (name, text = "", attributes = {}) => {
@@ -397,7 +397,7 @@
     tools.append(count);
     if (all.length > PAGE) tools.append(back, next);
     if (all.length > 3) box.querySelector(".scroll").before(tools);
-    // Paper has all devices, and the nodes of the page that is shown.
+    // Print has all devices, but only the nodes of the current table page.
     if (table.choice !== null) printers.push((printing) => { state.printing = printing; show(); });
     show();
   }
