@@ -96,7 +96,7 @@ _ROBUST_ROUNDS: Final = 3
 
 def fit_cpu(cases: Sequence[Case], without: str = "", spreads: Spreads = CHOSEN) -> CpuFit:
     """The coefficients that explain these rows best, without one of `PARTS` if it is named."""
-    return _Problem(cases, PARTS.get(without, {}), spreads).solve()
+    return _Problem(cases, PARTS[without] if without else {}, spreads).solve()
 
 
 class _Problem:

@@ -9,11 +9,14 @@ import sys
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
+import numpy as np
 import onnx
 import pytest
+from google.protobuf.message import EncodeError
 
 import feasibility
 from feasibility import api
@@ -102,6 +105,28 @@ def test_a_model_in_memory_is_a_model(mlp: Path) -> None:
     assert saved.flops == facts.flops
     answer = feasibility.check([proto, proto], static=True, device="rpi_5")
     assert [model.profile.model.path for model in answer.models] == ["a_b_c.onnx"] * 2
+
+
+def test_numbers_keep_all_digits(mlp: Path) -> None:
+    assert feasibility.inspect(mlp, dim={"batch": 1234567}).dims == {"batch": 1234567}
+    assert feasibility.inspect(mlp, dim={"batch": np.int64(4)}).dims == {"batch": 4}
+    with pytest.raises(UsageError):
+        feasibility.inspect(mlp, dim={"batch": None})
+    with pytest.raises(UsageError):
+        feasibility.check(mlp, latency=False)
+
+
+def test_a_model_that_protobuf_cannot_write_is_an_error(
+    mlp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object) -> bytes:
+        raise EncodeError("Failed to serialize proto")
+
+    proto = onnx.ModelProto.FromString(mlp.read_bytes())
+    holder = SimpleNamespace(graph=proto.graph, SerializeToString=lambda: refuse(None))
+    monkeypatch.setattr(api, "_is_in_memory", lambda _: True)
+    with pytest.raises(ModelError, match="more than 2 GiB"):
+        feasibility.inspect(holder)
 
 
 def test_nothing_is_printed(mlp: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -20,7 +20,7 @@ from calibration.__main__ import fit_all, to_toml
 from calibration.ablation import NOTHING, ablation_lines
 from calibration.accuracy_page import PLOT_NAME, accuracy_page, accuracy_plot
 from calibration.case_arrays import core_arrays, work_arrays
-from calibration.fit_cpu import PARTS, fit_cpu
+from calibration.fit_cpu import PARTS, PRIORS, RUNTIME_RATES, fit_cpu
 from calibration.fit_rows import read_fit_rows
 from calibration.held_out_report import held_out_misses, held_out_report, inside, widths
 from calibration.hold_out import read_held_out
@@ -31,7 +31,7 @@ from feasibility.facts.read_model import inspect_model
 from feasibility.json_documents import encode, read_document
 from feasibility.measure.profiled_model import profiled_model
 from feasibility.paths import profiles_dir
-from feasibility.predict.latency.coefficients import FILE, shipped_coefficients
+from feasibility.predict.latency.coefficients import CIRCUMSTANCES, FILE, shipped_coefficients
 from feasibility.predict.latency.cpu_formula import WINOGRAD_RUNTIMES, cpu_seconds
 from feasibility.predict.latency.likely_seconds import likely_cpu_seconds
 from feasibility.predict.latency.model_work import work_of_model
@@ -150,6 +150,15 @@ def test_the_ablation_can_be_repeated() -> None:
 def test_every_part_of_the_formula_is_left_out_once() -> None:
     parts = {line.subject.rpartition(", ")[0] for line in ABLATION}
     assert parts == {NOTHING, *PARTS}
+
+
+def test_every_part_names_something_that_is_fitted() -> None:
+    names = [*PRIORS, *(f"{kind}." for kind in RUNTIME_RATES)]
+    names += [f"correction.{each}" for each in CIRCUMSTANCES]
+    for part in PARTS.values():
+        assert all(any(name.startswith(key) for name in names) for key in part)
+    with pytest.raises(KeyError):
+        fit_cpu(ROWS.floats, "no such part")
 
 
 def test_no_chip_is_on_both_sides() -> None:

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from feasibility.records.assessment import Assessment
+from feasibility.records.assessment import Assessment, Failure
 from feasibility.render.html.blocks import RECORD_TYPES, Block, blocks_of
 from feasibility.render.html.page import (
     SIZE_LIMIT_BYTES,
@@ -20,6 +20,7 @@ from feasibility.render.html.page import (
     library_source,
     render_page,
 )
+from feasibility.render.html.profile_plots import latency_plots
 from feasibility.render.reports.sections import Section
 from tests import samples
 from tests.html_samples import (
@@ -31,6 +32,7 @@ from tests.html_samples import (
     source_hash,
     with_names,
 )
+from tests.projection_samples import latency
 from tests.samples import HOSTILE_NAMES
 
 RECORDS = records()
@@ -214,6 +216,37 @@ def test_pages_of_many_models_keep_the_first_table_and_the_limit(
     assert "Further parts are left out" in parsed.text
     assert len(page) <= 600_000
     assert 2 < len([tag for tag, found in parsed.tags if found.get("class") == "block"]) < 31
+
+
+def test_models_that_failed_are_on_a_page_that_is_too_large(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("feasibility.render.html.page.SIZE_LIMIT_BYTES", 600_000)
+    models = tuple(on_ten_devices(model_assessment(f"model-{number}.onnx")) for number in range(30))
+    failed = Failure(path="broken.onnx", message="Cannot read it", hint="export it again")
+    record = Assessment(tool_version="0.1.0", models=models, errors=(failed,))
+    text = read_page(render_page([record])).text
+    assert "Further parts are left out" in text
+    assert "broken.onnx" in text
+
+
+def test_the_list_of_parts_counts_for_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("feasibility.render.html.page.SIZE_LIMIT_BYTES", 400_000)
+    name = "n" * 180
+    records = [
+        Assessment(tool_version="0.1.0", models=(model_assessment(f"{name}{number}.onnx"),))
+        for number in range(60)
+    ]
+    page = render_page(records)
+    assert len(page) <= 400_000
+    assert "Further parts are left out" in read_page(page).text
+
+
+def test_many_runs_are_drawn_as_few_points() -> None:
+    samples = tuple(range(1_000_000, 1_020_000))
+    plot = next(latency_plots(replace(latency(1_000_000), samples_ns=samples)))
+    assert (len(plot.series[0].values), plot.labels[-1]) == (400, "run 20000")
+    assert plot.remarks == ("400 of 20000 runs: the slowest one of each group",)
 
 
 def test_several_records_are_one_page_in_their_order() -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
+import numpy as np
+
 from feasibility.json_documents import encode
+from feasibility.system_differences import missing_call
 from tests import samples, tiny_models
 from tests.other_system import run_on
 
@@ -39,6 +43,13 @@ for line in json.loads(sys.argv[1]):
     answers.append((code, out.getvalue(), err.getvalue()))
 print(json.dumps(answers))
 """
+
+
+def test_errors_of_arrays_are_no_missing_calls() -> None:
+    """Arrays cannot be compared as a whole."""
+    error = AttributeError("no such name", name="nothing", obj=np.zeros(3))
+    assert missing_call(error) is None
+    assert missing_call(AttributeError("fork", name="fork", obj=os)) is not None
 
 
 def test_what_runs_no_model_works_on_windows(tmp_path: Path) -> None:

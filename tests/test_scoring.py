@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from feasibility.catalogue.load_catalogue import chosen_devices
 from feasibility.decide import constraints
 from feasibility.decide import score as scores
 from feasibility.decide.constraints import missing_operators
@@ -362,3 +363,28 @@ def test_the_document_says_what_the_code_does() -> None:
         match = re.search(rf"{words}\s+(0\.\d\d)", text)
         assert match is not None
         assert float(match[1]) == ESTIMATED_EFFICIENCY[name]
+
+
+def test_a_tensorflow_lite_model_is_projected_as_such_everywhere() -> None:
+    """`check`, one device alone, and budgets; another runtime only if it is asked for."""
+    profile = resnet101()
+    lite = replace(profile, workload=replace(profile.workload, engine="litert"))
+    device = chosen_devices(["rpi_4b"])[0]
+    assert assess_device(lite, device).latency.runtime.startswith("LiteRT")
+    assert assess_model(lite, [device]).runtime == "tflite"
+    asked = Requirements(runtime="ncnn")
+    assert assess_model(lite, [device], asked).runtime == "ncnn"
+    assert assess_device(lite, device, asked).latency.runtime.startswith("ncnn")
+
+
+def test_a_time_of_another_runtime_is_not_the_measured_one() -> None:
+    device = chosen_devices(["rpi_4b"])[0]
+    profile = resnet101()
+    there = replace(
+        profile,
+        host=replace(profile.host, device=device.name),
+        workload=replace(profile.workload, engine="litert", runtime="LiteRT 2.3.0"),
+    )
+    assert assess_device(there, device).latency.method == "measured"
+    asked = Requirements(runtime="onnxruntime")
+    assert assess_device(there, device, asked).latency.method == "projected"

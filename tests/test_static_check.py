@@ -24,6 +24,7 @@ from feasibility.measure.measure_options import MeasureOptions
 from feasibility.measure.static_profile import static_profile
 from feasibility.paths import devices_dir
 from feasibility.records.assessment import Assessment
+from feasibility.records.profile import Profile
 from tests import tiny_models
 from tests.cli import Result, cli
 
@@ -134,7 +135,7 @@ def test_a_broken_model_stops_nothing_and_the_order_stays(
     assert lines[-1].startswith("other.onnx: ON DEVICE")
 
 
-def _assess(paths: list[Path], job_count: int, watch: Watch) -> Assessment:
+def _assess(paths: list[Path | Profile], job_count: int, watch: Watch) -> Assessment:
     source = ProfileSource(options=MeasureOptions(), is_static=True)
     question = Question(devices=(), requirements=Requirements(), source=source, job_count=job_count)
     return assess_models(paths, question, watch)
@@ -195,4 +196,5 @@ def test_a_static_profile_ignores_what_this_machine_measured(
         raise AssertionError("saved profiles were read")
 
     monkeypatch.setattr(saved_emulations, "saved_emulations", refuse)
-    assert len(_assess([mlp], 1, Watch()).models) == 1
+    saved = static_profile(read_model(mlp, with_plans=True))
+    assert len(_assess([mlp, saved], 1, Watch()).models) == 2

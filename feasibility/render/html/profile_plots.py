@@ -185,6 +185,9 @@ def latency_plots(latency: Latency) -> Iterator[Plot]:
             Mark("y", significant(ns / times.factor), f"{name} {format_duration(ns)}")
             for ns, name in shown.items()
         ),
+        remarks=(f"{len(drawn)} of {len(samples)} runs: the slowest one of each group",)
+        if len(drawn) < len(samples)
+        else (),
     )
     if len(samples) >= _LEAST_RUN_COUNT and min(samples) < max(samples):
         yield _histogram(samples)
